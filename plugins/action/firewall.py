@@ -1,0 +1,39 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Send a host its policy and nothing else: one module execution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
+
+
+class ActionModule(ActionBase):
+    """`hpc.ports.firewall`; documented in plugins/modules/firewall.py."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return what the module says."""
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        if arguments.get("state", "present") == "present":
+            arguments["policy"] = self._policy(arguments.pop("plan", None), (task_vars or {})["inventory_hostname"])
+        return self._execute_module(module_args=arguments, task_vars=task_vars)
+
+    def _policy(self, key: str | None, host: str) -> dict[str, Any]:
+        if not key:
+            raise AnsibleActionFail("Missing option plan: give the key that hpc.ports.plan returned.")
+        policy = Store(C.DEFAULT_LOCAL_TMP, key).policy(host)
+        if policy is None:
+            raise AnsibleActionFail(
+                f"Host {host} has no policy in this plan: it is in none of the canonical groups. Put it in one, or "
+                "leave it out of the play."
+            )
+        return policy

@@ -1,0 +1,65 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compile the plan of the whole inventory, on the controller."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+try:
+    from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+    from ansible_collections.hpc.ports.plugins.plugin_utils.lint import findings
+    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan, compile_plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store, store_key
+    from ansible_collections.hpc.ports.plugins.plugin_utils.variables import (
+        PORT_FILE,
+        check_play,
+        site_catalogue,
+        site_inventory,
+    )
+
+    MISSING = None
+except ImportError as exc:
+    MISSING = exc
+
+
+class ActionModule(ActionBase):
+    """`hpc.ports.plan`; documented in plugins/modules/plan.py."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the key of the plan, and what lint says of it."""
+        super().run(tmp, task_vars)
+        if MISSING:
+            raise AnsibleActionFail(
+                f"Missing Python library {MISSING.name!r} on the controller: hpc.ports needs netaddr and jmespath beside "
+                "ansible-core. Install them where ansible-playbook runs, such as with: pip install netaddr jmespath"
+            )
+        self.validate_argument_spec({"lint": {"type": "bool", "default": False}})
+        task_vars = task_vars or {}
+        try:
+            check_play(task_vars["inventory_hostname"], task_vars)
+            store = Store(C.DEFAULT_LOCAL_TMP, store_key(self._task._uuid, task_vars))
+            store.made(lambda: self._plan(task_vars))
+        except PortFileError as exc:
+            raise AnsibleActionFail(str(exc)) from exc
+        return self._result(store)
+
+    def _plan(self, task_vars: dict[str, Any]) -> Plan:
+        shipped = self._loader.load_from_file(str(PORT_FILE))
+        return compile_plan(site_catalogue(shipped, task_vars), site_inventory(task_vars))
+
+    def _result(self, store: Store) -> dict[str, Any]:
+        found = store.kept("findings", lambda plan: [item._asdict() for item in findings(plan, date.today())])
+        if self._task.args.get("lint"):
+            return {"changed": False, "key": store.key, "findings": found}
+        return {"changed": False, "key": store.key,
+                "warnings": [f"{item['subject']}: {item['message']}" for item in found]}

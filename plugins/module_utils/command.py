@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a program of the host, without a shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import Optional, Sequence
+
+# cron, sudo and ssh often leave the sbin folders out of PATH.
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
+
+
+class CommandError(RuntimeError):
+    """A program failed; `code` is its exit code, `output` what it wrote to standard error."""
+
+    def __init__(self, arguments: Sequence[str], code: int, output: str) -> None:
+        super().__init__("{0!r} failed with exit code {1}: {2}".format(" ".join(arguments), code, output))
+        self.code = code
+        self.output = output
+
+
+def find_program(name: str) -> Optional[str]:
+    """Return the path of a program, or None."""
+    return shutil.which(name, path=_PATH)
+
+
+def run(arguments: Sequence[str], text: str = "") -> str:
+    """Return what the program wrote to standard output; `text` is its input. Raises CommandError."""
+    environment = dict(os.environ, LC_ALL="C", PATH=_PATH)
+    done = subprocess.run(arguments, input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+                          encoding="utf-8", errors="replace", check=False)
+    if done.returncode:
+        raise CommandError(arguments, done.returncode, done.stderr.strip())
+    return done.stdout

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What would a policy do with an opening packet? Pure: the guard, the verify role and the tests all ask here."""
+
+from __future__ import annotations
+
+import ipaddress
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Network, Policy, Rule
+
+
+class Packet(NamedTuple):
+    """The first packet of a connection, as the host sees it; `peer` is the other side's address, text.
+
+    `port` is the destination port (protocol `ip`: the IP protocol number).
+    """
+
+    direction: str
+    protocol: str
+    peer: str
+    port: int
+    source_port: int = 49152
+    interface: str = "eth0"
+
+
+class Judgement(NamedTuple):
+    """Whether the packet passes, and why: `flow NAME`, `loopback`, …, or `no flow`."""
+
+    passes: bool
+    reason: str
+
+
+def evaluate(policy: Policy, packet: Packet) -> Judgement:
+    """Return what the policy does with the packet; in observe mode everything passes, the reason says the rest."""
+    if packet.interface == "lo":
+        return Judgement(True, "loopback")
+    if any(fnmatchcase(packet.interface, name) for name in policy.trusted_interfaces):
+        return Judgement(True, "trusted interface")
+    if packet.direction == "out" and policy.egress == "open":
+        return Judgement(True, "open egress")
+    if _is_always_accepted(packet):
+        return Judgement(True, "always accepted")
+    peer = ipaddress.ip_network(packet.peer)
+    for rule in policy.rules:
+        if rule.direction == packet.direction and covers_port(rule, packet) and _is_peer(rule, peer):
+            return Judgement(True, "flow " + rule.flow)
+    return Judgement(policy.mode == "observe", "no flow")
+
+
+def covers_port(rule: Rule, packet: Packet) -> bool:
+    """Tell whether the packet goes to one of the ports of the rule."""
+    return any(ports.protocol == packet.protocol and ports.first <= packet.port <= ports.last for ports in rule.ports)
+
+
+def _is_always_accepted(packet: Packet) -> bool:
+    if packet.protocol == "ip":
+        return packet.port in (1, 58)
+    return packet.protocol == "udp" and _is_dhcp_client(packet)
+
+
+def _is_dhcp_client(packet: Packet) -> bool:
+    """RFC 2131: 68 to and from 67; RFC 8415: 546 to and from 547, servers answering from their link-local address."""
+    inward = packet.direction == "in"
+    ports = (packet.source_port, packet.port)
+    peer = ipaddress.ip_address(packet.peer)
+    if peer.version == 4:
+        return ports == ((67, 68) if inward else (68, 67))
+    return (peer.is_link_local and packet.port == 546) if inward else ports == (546, 547)
+
+
+def _is_peer(rule: Rule, peer: Network) -> bool:
+    return any(network.version == peer.version and peer.subnet_of(network) for network in rule.peers)  # type: ignore[arg-type]

@@ -1,0 +1,309 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The nftables backend: a policy to a ruleset in the one table `inet hpc_ports`, and back (DESIGN section 6).
+
+Ports are cut into disjoint segments; one named verdict map a protocol and direction jumps to a short chain of
+address-set lookups a segment. Names are stable, so that a packet which is half way through the old rules finds
+the new contents of the same sets and maps.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program, run
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Network, Policy, Rule, Segment, segments
+from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, State
+
+TABLE = "inet hpc_ports"
+OLDEST = (0, 9, 8)
+_HOOKS = {"in": "input", "out": "output"}
+_MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
+_FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
+
+
+class Chain(NamedTuple):
+    """Rules in order; `base` is the hook of a base chain, or nothing."""
+
+    rules: Tuple[str, ...]
+    base: str = ""
+
+
+class Ruleset(NamedTuple):
+    """The contents of our table: kind and name of an object to its definition, elements and rules."""
+
+    counters: Tuple[str, ...]
+    sets: Dict[str, Tuple[str, Tuple[str, ...]]]
+    maps: Dict[str, Tuple[str, Tuple[str, ...]]]
+    chains: Dict[str, Chain]
+
+
+# ---- policy to ruleset
+
+def ruleset_of(policy: Policy) -> Ruleset:
+    """Return the ruleset of a policy."""
+    directions = ("in", "out") if policy.egress == "restricted" else ("in",)
+    cut = {direction: segments(rule for rule in policy.rules if rule.direction == direction)
+           for direction in directions}
+    set_names = _set_names(policy.rules)
+    chains = {_HOOKS[direction]: _base_chain(policy, direction, cut[direction]) for direction in directions}
+    for direction, found in cut.items():
+        for segment in found:
+            chains[_chain_name(direction, segment)] = _segment_chain(direction, segment, set_names)
+    counters = {rule.name for found in cut.values() for segment in found for rule in segment.rules}
+    return Ruleset(
+        counters=tuple(sorted(counters | {"denied_" + direction for direction in directions})),
+        sets=_sets(policy.rules, set_names),
+        maps={name: value for direction in directions for name, value in _maps(direction, cut[direction]).items()},
+        chains=chains,
+    )
+
+
+def _set_names(rules: Sequence[Rule]) -> Dict[Rule, str]:
+    """A flow has one rule a direction, but for broad egress: then the ports tell its rules apart."""
+    count = Counter(rule.name for rule in rules)
+    return {rule: rule.name if count[rule.name] == 1 else "{0}.{1:08x}".format(
+        rule.name, zlib.crc32(" ".join(map(str, rule.ports)).encode())) for rule in rules}
+
+
+def _sets(rules: Iterable[Rule], names: Dict[Rule, str]) -> Dict[str, Tuple[str, Tuple[str, ...]]]:
+    result = {}
+    for rule in rules:
+        for version, word, kind in _FAMILIES:
+            members = _family(rule.peers, version)
+            if members and not _is_any(members):
+                definition = "type {0}; flags interval;".format(kind)
+                result["{0}_v{1}".format(names[rule], version)] = (definition, tuple(map(_element, members)))
+    return result
+
+
+def _element(network: Network) -> str:
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
+
+
+def _family(networks: Iterable[Network], version: int) -> List[Network]:
+    return [network for network in networks if network.version == version]
+
+
+def _is_any(networks: Sequence[Network]) -> bool:
+    return any(network.prefixlen == 0 for network in networks)
+
+
+def _chain_name(direction: str, segment: Segment) -> str:
+    ports = segment.ports
+    name = "{0}_{1}_{2}".format(direction, ports.protocol, ports.first)
+    return name if ports.first == ports.last else "{0}_{1}".format(name, ports.last)
+
+
+def _maps(direction: str, found: Sequence[Segment]) -> Dict[str, Tuple[str, Tuple[str, ...]]]:
+    result: Dict[str, Tuple[str, Tuple[str, ...]]] = {}
+    for protocol in sorted({segment.ports.protocol for segment in found}):
+        kind = "type inet_proto : verdict;" if protocol == "ip" else "type inet_service : verdict; flags interval;"
+        elements = ["{0} : jump {1}".format(str(segment.ports).split("/", 1)[0], _chain_name(direction, segment))
+                    for segment in found if segment.ports.protocol == protocol]
+        result["{0}_{1}".format(direction, protocol)] = (kind, tuple(elements))
+    return result
+
+
+def _segment_chain(direction: str, segment: Segment, set_names: Dict[Rule, str]) -> Chain:
+    return Chain(tuple(text for rule in segment.rules for text in _flow_rules(direction, rule, set_names[rule])))
+
+
+def _flow_rules(direction: str, rule: Rule, set_name: str) -> List[str]:
+    end = 'counter name "{0}" accept'.format(rule.name)
+    if all(_is_any(_family(rule.peers, version)) for version, word, kind in _FAMILIES):
+        return [end]
+    side = "saddr" if direction == "in" else "daddr"
+    result = []
+    for version, word, kind in _FAMILIES:
+        members = _family(rule.peers, version)
+        if _is_any(members):
+            result.append("meta nfproto ipv{0} {1}".format(version, end))
+        elif members:
+            result.append("{0} {1} @{2}_v{3} {4}".format(word, side, set_name, version, end))
+    return result
+
+
+def _base_chain(policy: Policy, direction: str, found: Sequence[Segment]) -> Chain:
+    drop = "drop" if policy.mode == "enforce" else "accept"
+    hook = "type filter hook {0} priority filter; policy {1};".format(_HOOKS[direction], drop)
+    maps = ["{0} vmap @{1}_{2}".format(_MAP_KEYS[protocol], direction, protocol)
+            for protocol in _MAP_KEYS if any(segment.ports.protocol == protocol for segment in found)]
+    # No anonymous sets or maps in these rules: replacing one loses connections (DESIGN section 6).
+    last = 'counter name "denied_{0}" {1}'.format(direction, drop)
+    return Chain((*_always(policy, direction), *maps, last), hook)
+
+
+def _always(policy: Policy, direction: str) -> List[str]:
+    """Loopback, replies, trusted interfaces, ICMP and the DHCP client: accepted whatever the flows say."""
+    name = "iifname" if direction == "in" else "oifname"
+    rules = ['{0} "lo" accept'.format(name), "ct state established,related accept"]
+    if direction == "out":
+        # The session that applies the first ruleset is not known to conntrack yet: only openings are judged.
+        rules.append("tcp flags & (fin | syn | rst | ack) != syn accept")
+    rules += ['{0} "{1}" accept'.format(name, interface) for interface in policy.trusted_interfaces]
+    rules += ["meta l4proto icmp accept", "meta l4proto ipv6-icmp accept"]
+    if direction == "in":
+        return rules + ["meta nfproto ipv4 udp sport 67 udp dport 68 accept",
+                        "ip6 saddr fe80::/10 udp dport 546 accept"]
+    return rules + ["meta nfproto ipv4 udp sport 68 udp dport 67 accept",
+                    "meta nfproto ipv6 udp sport 546 udp dport 547 accept"]
+
+
+# ---- ruleset to script
+
+def script_of(ruleset: Ruleset, running: Iterable[str] = ()) -> str:
+    """Return one nft transaction that turns what runs into the ruleset, in place.
+
+    `running` are the objects of the kernel's table now, named as in a State; what the ruleset lacks is deleted.
+    """
+    lines = ["add table " + TABLE]
+    lines += ["add chain {0} {1}{2}".format(TABLE, name, " {{ {0} }}".format(chain.base) if chain.base else "")
+              for name, chain in ruleset.chains.items()]
+    lines += ["add counter {0} {1}".format(TABLE, name) for name in ruleset.counters]
+    tables = [("set", ruleset.sets), ("map", ruleset.maps)]
+    lines += ["add {0} {1} {2} {{ {3} }}".format(kind, TABLE, name, definition)
+              for kind, found in tables for name, (definition, elements) in found.items()]
+    lines.append("flush table " + TABLE)
+    lines += ["flush {0} {1} {2}".format(kind, TABLE, name) for kind, found in tables for name in found]
+    lines += _deletions(ruleset, running)
+    lines += ["add element {0} {1} {{ {2} }}".format(TABLE, name, ", ".join(elements))
+              for kind, found in tables for name, (definition, elements) in found.items()]
+    lines += ["add rule {0} {1} {2}".format(TABLE, name, rule)
+              for name, chain in ruleset.chains.items() for rule in chain.rules]
+    return "".join(line + "\n" for line in lines)
+
+
+def object_names(ruleset: Ruleset) -> Set[str]:
+    """Return the objects of a ruleset, named as in a State."""
+    kinds: Dict[str, Iterable[str]] = {"counter": ruleset.counters, "set": ruleset.sets, "map": ruleset.maps,
+                                       "chain": ruleset.chains}
+    return {"{0} {1}".format(kind, name) for kind, names in kinds.items() for name in names}
+
+
+def _deletions(ruleset: Ruleset, running: Iterable[str]) -> List[str]:
+    kept = object_names(ruleset)
+    gone = [name.split(" ", 1) for name in sorted(running) if name not in kept and " " in name]
+    lines = ["flush {0} {1} {2}".format(kind, TABLE, name) for kind, name in gone if kind in ("set", "map")]
+    # A map refers to chains, so it goes first; sets and counters are referred to by rules, which are flushed.
+    for wanted in ("map", "set", "chain", "counter"):
+        lines += ["delete {0} {1} {2}".format(kind, TABLE, name) for kind, name in gone if kind == wanted]
+    return lines
+
+
+# ---- the kernel
+
+def check_version() -> str:
+    """Return the version of nft; RuntimeError where it is too old. The caller has seen that nft exists."""
+    text = run(["nft", "--version"])
+    match = re.search(r"v([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", text)
+    version = tuple(int(part or 0) for part in match.groups()) if match else (0,)
+    if version < OLDEST:
+        raise RuntimeError("nft is too old: got {0!r}, expected {1} or later. Update the package nftables.".format(
+            text.strip(), ".".join(map(str, OLDEST))))
+    return ".".join(map(str, version))
+
+
+def running_state() -> State:
+    """Return the objects of our table in the kernel; empty where there is no table. Raises CommandError."""
+    try:
+        return parse_listing(run(["nft", "-s", "list", "table", *TABLE.split()]))
+    except CommandError as exc:
+        if "No such file or directory" in exc.output:
+            return {}
+        raise
+
+
+def wanted_state(ruleset: Ruleset) -> State:
+    """Return the objects that the ruleset becomes: loaded and listed in a network namespace that lives as long."""
+    program = "nft -f - && exec nft -s list table " + TABLE
+    try:
+        return parse_listing(run(["unshare", "-n", "sh", "-c", program], script_of(ruleset)))
+    except CommandError as exc:
+        if "unshare" not in exc.output:
+            raise
+        # A container with CAP_NET_ADMIN only: a user namespace of its own may be allowed.
+        return parse_listing(run(["unshare", "-r", "-n", "sh", "-c", program], script_of(ruleset)))
+
+
+def load(script: str) -> None:
+    """Load a script in one transaction: all of it or, with CommandError, nothing."""
+    run(["nft", "-f", "-"], script)
+
+
+def is_installed() -> bool:
+    """Tell whether the host has nft."""
+    return find_program("nft") is not None
+
+
+def parse_listing(text: str) -> State:
+    """Return the objects of a listing of one table, elements one a line and sorted; rules keep their order."""
+    state: Dict[str, Tuple[str, ...]] = {}
+    body: List[str] = []
+    name: Optional[str] = None
+    for line in map(str.strip, text.splitlines()[1:]):
+        if name is None and line.endswith("{"):
+            name, body = line[:-1].strip(), []
+        elif name is not None and line == "}":
+            state[name], name = _object_lines(body), None
+        elif name is not None:
+            body.append(line)
+        elif line not in ("", "}"):
+            state["table"] = (*state.get("table", ()), line)
+    return state
+
+
+def _object_lines(body: Sequence[str]) -> Tuple[str, ...]:
+    joined = " ".join(body)
+    start = joined.find("elements = {")
+    if start < 0:
+        return tuple(line for line in body if line)
+    head = tuple(line for line in body[:_line_of_elements(body)] if line)
+    elements = joined[start + len("elements = {"):].rstrip("} ").split(",")
+    return (*head, *sorted("element " + element.strip() for element in elements))
+
+
+def _line_of_elements(body: Sequence[str]) -> int:
+    return next(number for number, line in enumerate(body) if line.startswith("elements = {"))
+
+
+# ---- state to flows
+
+_RULE_COUNTER = re.compile(r'counter name "((?:in|out)_[a-z0-9_]+)" accept')
+_RULE_SET = re.compile(r"@(\S+)")
+
+
+def flow_views(state: State) -> FlowViews:
+    """Return the flows that a state carries, with their ports and addresses."""
+    ports: Dict[str, Set[str]] = {}
+    addresses: Dict[str, Set[str]] = {}
+    reached = _ports_by_chain(state)
+    for name, lines in state.items():
+        for line in lines if name.startswith("chain ") else ():
+            counter = _RULE_COUNTER.search(line)
+            if counter:
+                ports.setdefault(counter[1], set()).update(reached.get(name, ()))
+                addresses.setdefault(counter[1], set()).update(_addresses(state, line))
+    return {flow: FlowView(frozenset(ports[flow]), frozenset(addresses[flow])) for flow in ports}
+
+
+def _ports_by_chain(state: State) -> Dict[str, List[str]]:
+    result: Dict[str, List[str]] = {}
+    for name, lines in state.items():
+        for line in lines if name.startswith("map ") else ():
+            if line.startswith("element "):
+                key, found, target = line[len("element "):].partition(" : jump ")
+                result.setdefault("chain " + target, []).append("{0}/{1}".format(key, name.rsplit("_", 1)[1]))
+    return result
+
+
+def _addresses(state: State, line: str) -> FrozenSet[str]:
+    named = _RULE_SET.search(line)
+    if not named:
+        return frozenset({"any IPv4" if "ipv4" in line else "any IPv6" if "ipv6" in line else "any"})
+    members = state.get("set " + named[1], ())
+    return frozenset(member[len("element "):] for member in members if member.startswith("element "))

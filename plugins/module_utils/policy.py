@@ -1,0 +1,126 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The policy of one host: plain data from the controller, checked again here before anything is made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple, Union
+
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports
+
+FORMAT = 1
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+_FLOW = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\*", re.ASCII)
+
+
+class PolicyError(ValueError):
+    """The policy is not of the form that this version of the collection makes."""
+
+
+class Rule(NamedTuple):
+    """One flow, as one host sees it: the peers may connect in, or be connected to, on these ports."""
+
+    direction: str
+    flow: str
+    ports: Tuple[PortRange, ...]
+    peers: Tuple[Network, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the flow in its direction, such as `in_slurm_control`: the name of its counter."""
+        return "{0}_{1}".format(self.direction, self.flow)
+
+
+class Policy(NamedTuple):
+    """All that one host accepts and may open."""
+
+    mode: str
+    egress: str
+    trusted_interfaces: Tuple[str, ...]
+    rules: Tuple[Rule, ...]
+
+
+class Segment(NamedTuple):
+    """Ports that the same rules cover; no two segments of a protocol and direction overlap."""
+
+    ports: PortRange
+    rules: Tuple[Rule, ...]
+
+
+def digest(data: object) -> str:
+    """Return 16 hexadecimal digits that stand for plain data, equal for equal data."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def parse_policy(data: Mapping[str, Any]) -> Policy:
+    """Return the policy of plain data (see DESIGN section 3); PolicyError says what is wrong."""
+    if data.get("format") != FORMAT:
+        raise PolicyError("Invalid policy format: got {0!r}, expected {1}.".format(data.get("format"), FORMAT))
+    networks = {key: _networks(values) for key, values in data["networks"].items()}
+    return Policy(
+        mode=_choice("mode", data["mode"], ("enforce", "observe")),
+        egress=_choice("egress", data["egress"], ("open", "restricted")),
+        trusted_interfaces=tuple(_matching("interface", _INTERFACE, name) for name in data["trusted_interfaces"]),
+        rules=tuple(_rule(item, networks) for item in data["rules"]),
+    )
+
+
+def _rule(item: Mapping[str, Any], networks: Dict[str, Tuple[Network, ...]]) -> Rule:
+    try:
+        ports = tuple(merged(parse_ports(text) for text in item["ports"]))
+    except ValueError as exc:
+        raise PolicyError("Invalid ports of flow {0!r}: {1}.".format(item["flow"], exc)) from exc
+    return Rule(
+        direction=_choice("direction", item["direction"], ("in", "out")),
+        flow=_matching("flow", _FLOW, item["flow"]),
+        ports=ports,
+        peers=networks[item["peers"]],
+    )
+
+
+def _networks(values: Iterable[str]) -> Tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(value) for value in values)
+    except ValueError as exc:
+        raise PolicyError("Invalid network: {0}.".format(exc)) from exc
+
+
+def _choice(key: str, value: str, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise PolicyError("Invalid {0}: got {1!r}, expected one of {2}.".format(key, value, ", ".join(choices)))
+    return value
+
+
+def _matching(key: str, form: re.Pattern[str], value: str) -> str:
+    if not form.fullmatch(value):
+        raise PolicyError("Invalid {0}: got {1!r}, expected a name of the form {2}.".format(key, value, form.pattern))
+    return value
+
+
+def segments(rules: Iterable[Rule]) -> List[Segment]:
+    """Return the ports of the rules cut where any of them begins or ends, in order, each with the rules that cover it.
+
+    The rules are those of one direction. Neighbours covered by the same rules stay one segment.
+    """
+    result: List[Segment] = []
+    items = sorted(((ports, rule) for rule in rules for ports in rule.ports), key=lambda item: (item[0], item[1].name))
+    for protocol in sorted({ports.protocol for ports, rule in items}):
+        result.extend(_cut([(ports, rule) for ports, rule in items if ports.protocol == protocol], protocol))
+    return result
+
+
+def _cut(items: Sequence[Tuple[PortRange, Rule]], protocol: str) -> List[Segment]:
+    edges = sorted({edge for ports, rule in items for edge in (ports.first, ports.last + 1)})
+    found = []
+    for first, after in zip(edges, edges[1:]):
+        covering = tuple(rule for ports, rule in items if ports.first <= first and ports.last >= after - 1)
+        if covering:
+            found.append(Segment(PortRange(protocol, first, after - 1), covering))
+    return found

@@ -1,0 +1,84 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports and port ranges as the port file writes them: `22/tcp`, `8192-60000/tcp`, `112/ip`."""
+
+from __future__ import annotations
+
+import re
+from typing import Iterable, NamedTuple
+
+PROTOCOLS = ("tcp", "udp", "ip")
+# IP protocol numbers that the ruleset treats by itself: ICMP, TCP, UDP and ICMPv6 (RFC 792, 9293, 768, 4443).
+_RESERVED_NUMBERS = (1, 6, 17, 58)
+_FORM = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?/([a-z0-9]+)", re.ASCII)
+
+
+class PortRange(NamedTuple):
+    """Ports `first` to `last`, both included; for protocol `ip` one IP protocol number."""
+
+    protocol: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        """Return the form of the port file."""
+        ports = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+        return f"{ports}/{self.protocol}"
+
+
+def parse_ports(text: object) -> PortRange:
+    """Return the range that `22/tcp` or `8192-60000/tcp` names; ValueError says what was expected."""
+    match = _FORM.fullmatch(text) if isinstance(text, str) else None
+    if not match:
+        raise ValueError(
+            f"got {text!r}, expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"
+        )
+    first, last, protocol = int(match[1]), int(match[2] or match[1]), match[3]
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"got {text!r}, expected one of the protocols {', '.join(PROTOCOLS)}")
+    if protocol == "ip":
+        return _ip_protocol(text, first, last)
+    if not (1 <= first <= 65535 and 1 <= last <= 65535):
+        raise ValueError(f"got {text!r}, expected ports from 1 to 65535")
+    if first > last:
+        raise ValueError(f"got {text!r}, expected the lower port first, such as '{last}-{first}/{protocol}'")
+    return PortRange(protocol, first, last)
+
+
+def _ip_protocol(text: object, first: int, last: int) -> PortRange:
+    if first != last or not 0 <= first <= 255:
+        raise ValueError(f"got {text!r}, expected one IP protocol number from 0 to 255, such as '112/ip'")
+    if first in _RESERVED_NUMBERS:
+        raise ValueError(f"got {text!r}, expected an IP protocol other than ICMP, TCP, UDP and ICMPv6")
+    return PortRange("ip", first, last)
+
+
+def merged(ranges: Iterable[PortRange]) -> list[PortRange]:
+    """Return the same ports as the fewest ranges, sorted; adjacent ranges become one (except for `ip`)."""
+    result: list[PortRange] = []
+    for item in sorted(set(ranges)):
+        last = result[-1] if result else None
+        if last and last.protocol == item.protocol != "ip" and item.first <= last.last + 1:
+            result[-1] = last._replace(last=max(last.last, item.last))
+        else:
+            result.append(item)
+    return result
+
+
+def without(ranges: Iterable[PortRange], taken: Iterable[PortRange]) -> list[PortRange]:
+    """Return the ports of `ranges` that are not in `taken`, as the fewest ranges, sorted."""
+    holes = merged(taken)
+    return [piece for item in merged(ranges) for piece in _pieces(item, holes)]
+
+
+def _pieces(item: PortRange, holes: list[PortRange]) -> Iterable[PortRange]:
+    start = item.first
+    for hole in holes:
+        if hole.protocol != item.protocol or hole.last < start or hole.first > item.last:
+            continue
+        if hole.first > start:
+            yield item._replace(first=start, last=hole.first - 1)
+        start = hole.last + 1
+    if start <= item.last:
+        yield item._replace(first=start)

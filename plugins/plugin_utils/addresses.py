@@ -1,0 +1,51 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Networks as integers: parse, collapse and compare, IPv4 and IPv6."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, cidr_merge
+
+ANYWHERE = (IPNetwork("0.0.0.0/0"), IPNetwork("::/0"))
+
+
+def parse_network(text: object) -> IPNetwork:
+    """Return the network that `10.0.0.0/8`, `fd00::/64` or a bare address names; ValueError says what was expected."""
+    if not isinstance(text, str):
+        raise ValueError(f"got {text!r}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'")
+    address, slash, length = text.partition("/")
+    ip = parse_address(address, shown=text)
+    bits = address_bits(ip)
+    if slash and not (length.isascii() and length.isdigit() and int(length) <= bits):
+        raise ValueError(f"got {text!r}, expected a prefix length from 0 to {bits} after the slash")
+    network = IPNetwork((ip.value, int(length) if slash else bits), version=ip.version)
+    if network.ip != network.network:
+        raise ValueError(f"got {text!r}, expected a network without host bits, such as '{network.cidr}'")
+    return network
+
+
+def parse_address(text: object, shown: object = None) -> IPAddress:
+    """Return the address; ValueError shows `shown` (default: the text) and says what was expected."""
+    shown = text if shown is None else shown
+    try:
+        ip = IPAddress(text, flags=INET_PTON) if isinstance(text, str) else None
+    except (AddrFormatError, ValueError):
+        ip = None
+    if ip is None:
+        raise ValueError(f"got {shown!r}, expected an IPv4 or IPv6 address")
+    if ip.is_ipv4_mapped():
+        raise ValueError(f"got {shown!r}, expected the IPv4 address itself, '{ip.ipv4()}'")
+    return ip
+
+
+def address_bits(ip: IPAddress) -> int:
+    """Return 32 or 128, the length of a prefix that names one address."""
+    return 32 if ip.version == 4 else 128
+
+
+def collapsed(networks: Iterable[IPNetwork]) -> tuple[str, ...]:
+    """Return the fewest prefixes that cover exactly these networks, IPv4 first, each in order, as text."""
+    return tuple(str(network) for network in cidr_merge(list(networks)))

@@ -1,0 +1,264 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The port file: merge what a site writes over what is shipped, validate it, give it types (DESIGN section 2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from netaddr import IPNetwork
+
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+from ansible_collections.hpc.ports.plugins.plugin_utils.checks import (
+    boolean_of,
+    check_keys,
+    choice_of,
+    day_of,
+    host_name_of,
+    list_of,
+    mapping_of,
+    networks_of,
+    ports_of,
+    text_of,
+    texts_of,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+
+EXPOSURES = ("public", "platform", "cluster", "host")
+NEEDS = ("required", "recommended", "optional", "conditional")
+SECTIONS = ("firewall_services", "firewall_endpoints", "firewall_flows")
+# The flow that nobody can do without: turning it off is a lock-out.
+MANAGEMENT_FLOW = "management_ssh"
+SWITCHES = ("firewall_ssh_through_tunnel",)
+# The variable that narrows the range of a broad service.
+RANGES = {"srun": "firewall_srun_ports", "user_ports": "firewall_user_ports"}
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_RANGE = re.compile(r"[0-9]+-[0-9]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A named set of ports."""
+
+    name: str
+    ports: tuple[PortRange, ...]
+    title: str = ""
+    exposure: str = "platform"
+    broad: bool = False
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A named set of addresses: inventory groups, networks and host names."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    cidrs: tuple[IPNetwork, ...] = ()
+    hostnames: tuple[str, ...] = ()
+    title: str = ""
+    declared_by_site: bool = False
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Sources may open connections to targets on services."""
+
+    name: str
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    services: tuple[str, ...]
+    need: str
+    within_cluster: bool = False
+    enabled: bool | None = None
+    title: str = ""
+    reference: tuple[str, ...] = ()
+    note: str = ""
+    review_by: date | None = None
+    unless: str = ""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The port file of an inventory, validated; every group of the inventory is an endpoint too."""
+
+    services: dict[str, Service]
+    endpoints: dict[str, Endpoint]
+    flows: dict[str, Flow]
+    clusters: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
+    switches: frozenset[str] = frozenset()
+    broad_yields: bool = True
+
+
+def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: Collection[str]) -> Catalogue:
+    """Return the catalogue of a site.
+
+    `shipped` and `site` have the variables of the port file as keys (`firewall_services`, …); `site` also the
+    settings that hold for the inventory as a whole (see `SITE_DEFAULTS`). `groups` are those of the inventory.
+    Raises PortFileError for the first thing that is wrong.
+    """
+    site = {**SITE_DEFAULTS, **site}
+    for key in ("firewall_shipped", "firewall_broad_yields", *SWITCHES):
+        boolean_of(key, site[key])
+    base = shipped if site["firewall_shipped"] else _always_there(shipped)
+    merged = {key: merge(key, base.get(key, {}), site[key]) for key in SECTIONS}
+    _narrow(merged["firewall_services"], site)
+    known_groups = {*groups, *CANONICAL_GROUPS}
+    services = {name: _service(name, value) for name, value in _named("firewall_services", merged)}
+    endpoints = {name: _endpoint(name, value, name in site["firewall_endpoints"])
+                 for name, value in _named("firewall_endpoints", merged)}
+    flows = {name: _flow(name, value) for name, value in _named("firewall_flows", merged)}
+    for flow in flows.values():
+        _check_names(flow, services, endpoints, known_groups)
+    _check_management(flows)
+    return Catalogue(
+        services=services,
+        endpoints={**{name: Endpoint(name, groups=(name,)) for name in known_groups}, **endpoints},
+        flows=flows,
+        clusters=_clusters(site["firewall_clusters"]),
+        switches=frozenset(name for name in SWITCHES if site[name]),
+        broad_yields=site["firewall_broad_yields"],
+    )
+
+
+SITE_DEFAULTS: dict[str, Any] = {
+    "firewall_services": {},
+    "firewall_endpoints": {},
+    "firewall_flows": {},
+    "firewall_clusters": {},
+    "firewall_shipped": True,
+    "firewall_broad_yields": True,
+    "firewall_ssh_through_tunnel": False,
+    "firewall_srun_ports": "8192-60000",
+    "firewall_user_ports": "1024-65535",
+}
+
+
+def merge(key: str, base: Any, over: Any) -> Any:
+    """Return `over` merged over `base`: a dictionary merges, a list or a scalar replaces, null deletes."""
+    if not isinstance(over, Mapping):
+        if isinstance(base, Mapping):
+            raise invalid(key, over, "a dictionary to merge")
+        return over
+    if not isinstance(base, Mapping):
+        base = {}
+    result = dict(base)
+    for name, value in over.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge(f"{key}.{name}", base[name], value) if name in base else value
+    return result
+
+
+def _always_there(shipped: Mapping[str, Any]) -> dict[str, Any]:
+    flow = shipped["firewall_flows"][MANAGEMENT_FLOW]
+    wanted = {"firewall_services": flow["services"], "firewall_endpoints": [*flow["from"], *flow["to"]],
+              "firewall_flows": [MANAGEMENT_FLOW]}
+    return {key: {name: shipped[key][name] for name in names if name in shipped[key]} for key, names in wanted.items()}
+
+
+def _check_management(flows: Mapping[str, Flow]) -> None:
+    flow = flows.get(MANAGEMENT_FLOW)
+    if flow is None or flow.enabled is False:
+        raise invalid(f"firewall_flows.{MANAGEMENT_FLOW}", flow and {"enabled": False}, "a flow that is on",
+                      "Without it Ansible is locked out of every host; change its endpoint controllers instead.")
+
+
+def _narrow(services: dict[str, Any], site: Mapping[str, Any]) -> None:
+    for name, variable in RANGES.items():
+        value = site[variable]
+        if not (isinstance(value, str) and _RANGE.fullmatch(value)):
+            raise invalid(variable, value, "a range FIRST-LAST, such as '60001-63000'")
+        ports_of(variable, f"{value}/tcp")
+        service = services.get(name)
+        if isinstance(service, Mapping) and value != SITE_DEFAULTS[variable]:
+            services[name] = {**service, "ports": [f"{value}/tcp"]}
+
+
+def _named(key: str, merged: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    section = merged[key]
+    for name in section:
+        if not (isinstance(name, str) and _NAME.fullmatch(name)):
+            raise invalid(f"name in {key}", name, "a lower-case letter, then up to 63 of a-z, 0-9 and _")
+    return sorted(section.items())
+
+
+def _service(name: str, value: Any) -> Service:
+    key = f"firewall_services.{name}"
+    check_keys(key, value, ("ports", "title", "exposure", "broad"), required=("ports",))
+    return Service(
+        name=name,
+        ports=tuple(ports_of(f"{key}.ports", item) for item in list_of(f"{key}.ports", value["ports"], "ports")),
+        title=text_of(f"{key}.title", value.get("title", "")),
+        exposure=choice_of(f"{key}.exposure", value.get("exposure", "platform"), EXPOSURES),
+        broad=boolean_of(f"{key}.broad", value.get("broad", False)),
+    )
+
+
+def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
+    key = f"firewall_endpoints.{name}"
+    check_keys(key, value, ("groups", "cidrs", "hostnames", "title"))
+    return Endpoint(
+        name=name,
+        groups=texts_of(f"{key}.groups", value.get("groups", []), "group names", may_be_empty=True),
+        cidrs=networks_of(f"{key}.cidrs", value.get("cidrs", [])),
+        hostnames=tuple(host_name_of(f"{key}.hostnames", item) for item in
+                        list_of(f"{key}.hostnames", value.get("hostnames", []), "host names", may_be_empty=True)),
+        title=text_of(f"{key}.title", value.get("title", "")),
+        declared_by_site=declared_by_site,
+    )
+
+
+def _flow(name: str, value: Any) -> Flow:
+    key = f"firewall_flows.{name}"
+    allowed = ("from", "to", "services", "within_cluster", "need", "enabled", "title", "reference", "note",
+               "review_by", "unless")
+    check_keys(key, value, allowed, required=("from", "to", "services", "need"))
+    enabled = value.get("enabled")
+    return Flow(
+        name=name,
+        sources=texts_of(f"{key}.from", value["from"], "endpoints"),
+        targets=texts_of(f"{key}.to", value["to"], "endpoints"),
+        services=texts_of(f"{key}.services", value["services"], "services"),
+        need=choice_of(f"{key}.need", value["need"], NEEDS),
+        within_cluster=boolean_of(f"{key}.within_cluster", value.get("within_cluster", False)),
+        enabled=None if enabled is None else boolean_of(f"{key}.enabled", enabled),
+        title=text_of(f"{key}.title", value.get("title", "")),
+        reference=texts_of(f"{key}.reference", value.get("reference", []), "references", may_be_empty=True),
+        note=text_of(f"{key}.note", value.get("note", "")),
+        review_by=day_of(f"{key}.review_by", value.get("review_by")),
+        unless=choice_of(f"{key}.unless", value.get("unless", ""), ("", *SWITCHES)),
+    )
+
+
+def _check_names(flow: Flow, services: Collection[str], endpoints: Mapping[str, Endpoint],
+                 groups: Collection[str]) -> None:
+    key = f"firewall_flows.{flow.name}"
+    for name in flow.services:
+        if name not in services:
+            raise invalid(f"{key}.services", name, "a service of firewall_services", nearest(name, services))
+    for side, names in (("from", flow.sources), ("to", flow.targets)):
+        for name in names:
+            if name not in endpoints and name not in groups:
+                raise invalid(f"{key}.{side}", name, "an endpoint of firewall_endpoints or a group of the inventory",
+                              nearest(name, [*endpoints, *groups]))
+            endpoint = endpoints.get(name)
+            if flow.within_cluster and endpoint and (endpoint.cidrs or endpoint.hostnames):
+                raise invalid(f"{key}.{side}", name, "endpoints made of groups only, because of within_cluster",
+                              "Put the networks of a cluster into firewall_clusters.")
+
+
+def _clusters(value: Any) -> dict[str, tuple[IPNetwork, ...]]:
+    result = {}
+    for name, cluster in mapping_of("firewall_clusters", value).items():
+        key = f"firewall_clusters.{name}"
+        check_keys(key, cluster, ("cidrs",), required=("cidrs",))
+        result[text_of("firewall_clusters", name)] = networks_of(f"{key}.cidrs", cluster["cidrs"])
+    return result

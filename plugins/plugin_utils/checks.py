@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of single values: each returns the value in its type, or raises a PortFileError that names the key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import date
+from typing import Any
+
+from netaddr import IPNetwork
+
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest
+
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?", re.ASCII)
+
+
+def check_keys(key: str, value: Any, allowed: Collection[str], required: Collection[str] = ()) -> None:
+    """Raise PortFileError for a key that is not allowed, with the nearest right one, or that is missing."""
+    for name in mapping_of(key, value):
+        if name not in allowed:
+            raise invalid(f"key in {key}", name, f"one of {', '.join(allowed)}", nearest(str(name), allowed))
+    for name in required:
+        if name not in value:
+            raise invalid(key, dict(value), f"the key {name!r} too")
+
+
+def mapping_of(key: str, value: Any) -> Mapping[Any, Any]:
+    """Return the value, a dictionary."""
+    if not isinstance(value, Mapping):
+        raise invalid(key, value, "a dictionary")
+    return value
+
+
+def list_of(key: str, value: Any, what: str, may_be_empty: bool = False) -> list[Any]:
+    """Return the value, a list; an empty one only where it may be."""
+    if not isinstance(value, (list, tuple)) or not (value or may_be_empty):
+        raise invalid(key, value, f"a list of {what}")
+    return list(value)
+
+
+def texts_of(key: str, value: Any, what: str, may_be_empty: bool = False) -> tuple[str, ...]:
+    """Return the texts of a list."""
+    return tuple(text_of(key, item) for item in list_of(key, value, what, may_be_empty))
+
+
+def text_of(key: str, value: Any) -> str:
+    """Return the value, a plain str."""
+    if not isinstance(value, str):
+        raise invalid(key, value, "a text")
+    return str(value)
+
+
+def boolean_of(key: str, value: Any) -> bool:
+    """Return the value, true or false."""
+    if not isinstance(value, bool):
+        raise invalid(key, value, "true or false")
+    return value
+
+
+def choice_of(key: str, value: Any, choices: Collection[str]) -> str:
+    """Return the value, one of the choices."""
+    if value not in choices:
+        raise invalid(key, value, f"one of {', '.join(filter(None, choices))}", nearest(str(value), choices))
+    return str(value)
+
+
+def day_of(key: str, value: Any) -> date | None:
+    """Return the day, from a date or its ISO form; none stays none."""
+    try:
+        return value if value is None or isinstance(value, date) else date.fromisoformat(value)
+    except (TypeError, ValueError) as exc:
+        raise invalid(key, value, "a day, such as '2027-06-30'") from exc
+
+
+def host_name_of(key: str, value: Any) -> str:
+    """Return the value, a host name by the letters of RFC 1123."""
+    if not (isinstance(value, str) and _HOST_NAME.fullmatch(value)):
+        raise invalid(key, value, "a host name")
+    return str(value)
+
+
+def networks_of(key: str, value: Any) -> tuple[IPNetwork, ...]:
+    """Return a list of networks."""
+    items = list_of(key, value, "networks", may_be_empty=True)
+    return tuple(parsed(key, parse_network, item) for item in items)
+
+
+def ports_of(key: str, value: Any) -> PortRange:
+    """Return a range of ports."""
+    return parsed(key, parse_ports, value)
+
+
+def parsed(key: str, parse: Callable[[Any], Any], value: Any) -> Any:
+    """Return the parsed value; its ValueError becomes a PortFileError that names the key."""
+    try:
+        return parse(value)
+    except ValueError as exc:
+        raise PortFileError(f"Invalid {key}: {exc}.") from exc

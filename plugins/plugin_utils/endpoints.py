@@ -1,0 +1,146 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names to addresses: the hosts and networks of an endpoint, IPv4 and IPv6, collapsed to the fewest prefixes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from socket import AF_UNSPEC, SOCK_STREAM, gaierror, getaddrinfo
+
+from netaddr import IPAddress, IPNetwork
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import address_bits, collapsed, parse_address
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Endpoint
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
+
+# Takes a host name, returns its addresses as text; raises OSError when it has none.
+Lookup = Callable[[str], Iterable[str]]
+
+
+def system_lookup(name: str) -> list[str]:
+    """Return the addresses of a host name, both families, by the resolver of the controller; raises OSError."""
+    return sorted({str(answer[4][0]).partition("%")[0] for answer in getaddrinfo(name, None, AF_UNSPEC, SOCK_STREAM)})
+
+
+@dataclass
+class Resolver:
+    """Names or addresses, as written, to addresses; each name is looked up once."""
+
+    lookup: Lookup = system_lookup
+    _known: dict[str, tuple[IPAddress, ...]] = field(default_factory=dict)
+
+    def addresses(self, key: str, text: str) -> tuple[IPAddress, ...]:
+        """Return what `text` stands for, never a loopback; PortFileError names `key` where there is nothing."""
+        try:
+            address = parse_address(text)
+        except ValueError:
+            return self._named(key, text)
+        if address.is_loopback():
+            raise invalid(key, text, "an address that other hosts can reach, not a loopback",
+                          "Set firewall_addresses.")
+        return (address,)
+
+    def _named(self, key: str, name: str) -> tuple[IPAddress, ...]:
+        if name not in self._known:
+            self._known[name] = self._looked_up(key, name)
+        if not self._known[name]:
+            raise invalid(key, name, "a name with an address that is not a loopback",
+                          "Set firewall_addresses, or mend the name service of the controller.")
+        return self._known[name]
+
+    def _looked_up(self, key: str, name: str) -> tuple[IPAddress, ...]:
+        try:
+            found = [IPAddress(text) for text in self.lookup(name)]
+        except (gaierror, OSError, UnicodeError) as exc:
+            raise invalid(key, name, "a host name that resolves", f"The resolver said: {exc}.") from exc
+        return tuple(address for address in found if not address.is_loopback() and not address.is_link_local())
+
+
+@dataclass
+class AddressBook:
+    """Who is behind an endpoint: hosts by their groups or by their very address, and networks."""
+
+    endpoints: Mapping[str, Endpoint]
+    inventory: Inventory
+    clusters: Mapping[str, Sequence[IPNetwork]]
+    resolver: Resolver
+    # Host names of endpoints that no flow needs are not looked up.
+    looked_up: frozenset[str] = frozenset()
+    _members: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    _peers: dict[tuple[frozenset[str], frozenset[str] | None, bool], tuple[str, ...]] = field(default_factory=dict)
+
+    def members(self, endpoint: str, clusters: frozenset[str] | None = None) -> set[str]:
+        """Return the hosts of an endpoint; with `clusters`, those that share one of them."""
+        by_cluster = self._by_cluster(endpoint)
+        wanted = by_cluster if clusters is None else clusters & by_cluster.keys()
+        return {host for cluster in wanted for host in by_cluster[cluster]}
+
+    def networks(self, endpoint: str) -> list[IPNetwork]:
+        """Return what an endpoint names beside groups: its networks, and its host names as addresses."""
+        names = self.endpoints[endpoint].hostnames if endpoint in self.looked_up else ()
+        key = f"firewall_endpoints.{endpoint}.hostnames"
+        found = [address for name in names for address in self.resolver.addresses(key, name)]
+        return [*self.endpoints[endpoint].cidrs, *map(single, found)]
+
+    def peers(self, endpoints: Iterable[str], clusters: frozenset[str] | None, source: bool) -> tuple[str, ...]:
+        """Return all addresses of these endpoints as the fewest prefixes; with `clusters`, inside these only."""
+        key = (frozenset(endpoints), clusters, source)
+        if key not in self._peers:
+            hosts = set().union(*(self.members(name, clusters) for name in key[0]))
+            self._peers[key] = collapsed([*self.host_networks(hosts, source), *self.outside(key[0], clusters)])
+        return self._peers[key]
+
+    def host_networks(self, hosts: Iterable[str], source: bool = False) -> list[IPNetwork]:
+        """Return the addresses of hosts, as prefixes of one address each."""
+        return [network for host in hosts for network in self._host_networks(self.inventory.hosts[host], source)]
+
+    def outside(self, endpoints: Iterable[str], clusters: frozenset[str] | None) -> list[IPNetwork]:
+        """Return the networks behind endpoints that are known as networks only, those of clusters among them."""
+        named = [network for name in endpoints for network in self.networks(name)]
+        return named + [network for cluster in clusters or () for network in self.clusters.get(cluster, ())]
+
+    def is_empty(self, endpoints: Iterable[str]) -> bool:
+        """Tell whether nobody is behind these endpoints; looks no name up."""
+        return not any(self.members(name) or self.endpoints[name].cidrs or self.endpoints[name].hostnames
+                       for name in endpoints)
+
+    def clusters_of(self, endpoints: Iterable[str]) -> set[str]:
+        """Return the clusters in which these endpoints have hosts or networks."""
+        hosts = {cluster for name in endpoints for cluster in self._by_cluster(name)}
+        return hosts | {name for name, networks in self.clusters.items() if networks}
+
+    @cached_property
+    def hosts_by_address(self) -> dict[IPNetwork, list[str]]:
+        """The managed hosts that have an address."""
+        result = defaultdict(list)
+        for name in sorted(self.inventory.managed):
+            for network in self.host_networks([name]):
+                result[network].append(name)
+        return dict(result)
+
+    def _host_networks(self, host: Host, source: bool) -> list[IPNetwork]:
+        variable, texts = ("firewall_source_addresses", host.source_addresses) if source else (
+            "firewall_addresses", host.addresses)
+        key = f"{variable} of host {host.name}"
+        return [single(address) for text in texts for address in self.resolver.addresses(key, text)]
+
+    def _by_cluster(self, endpoint: str) -> dict[str, list[str]]:
+        if endpoint not in self._members:
+            hosts = {host for group in self.endpoints[endpoint].groups for host in self.inventory.groups.get(group, ())}
+            hosts |= {host for network in self.networks(endpoint) for host in self.hosts_by_address.get(network, ())}
+            by_cluster = defaultdict(list)
+            for host in sorted(hosts):
+                for cluster in self.inventory.hosts[host].clusters:
+                    by_cluster[cluster].append(host)
+            self._members[endpoint] = dict(by_cluster)
+        return self._members[endpoint]
+
+
+def single(address: IPAddress) -> IPNetwork:
+    """Return the prefix that names one address."""
+    return IPNetwork((address.value, address_bits(address)), version=address.version)

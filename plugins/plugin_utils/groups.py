@@ -1,0 +1,26 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The canonical groups: a host in one of them is managed (DESIGN section 7)."""
+
+from __future__ import annotations
+
+CANONICAL_GROUPS = (
+    "control_plane",
+    "platform_storage",
+    "platform_database",
+    "slurm_controller",
+    "slurm_database",
+    "slurm_login",
+    "slurm_compute",
+    "pbs_server",
+    "pbs_comm",
+    "pbs_login",
+    "pbs_execution",
+    "nfs_server",
+    "nfs_client",
+    "workspace",
+    "workbench",
+    "web_portal",
+    "monitoring",
+)

@@ -1,0 +1,184 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Flows x hosts to policies: what each managed host accepts and may open (DESIGN sections 2 and 3)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, without
+from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Catalogue, Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils.endpoints import AddressBook, Resolver
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
+
+
+class Kind(NamedTuple):
+    """Hosts alike: behind the same endpoints, in the same clusters."""
+
+    endpoints: frozenset[str]
+    clusters: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The policies of a whole inventory; `policies` by digest, `hosts` says which one each managed host has."""
+
+    catalogue: Catalogue
+    inventory: Inventory
+    addresses: AddressBook
+    flows_on: dict[str, Flow]
+    policies: dict[str, dict[str, Any]]
+    hosts: dict[str, str]
+    kinds: dict[str, Kind]
+    claims: dict[Kind, tuple[PortRange, ...]]
+
+
+def compile_plan(catalogue: Catalogue, inventory: Inventory, resolver: Resolver | None = None) -> Plan:
+    """Return the plan. Raises PortFileError: a name that does not resolve, a host without address, an empty side."""
+    book = AddressBook(catalogue.endpoints, inventory, catalogue.clusters, resolver or Resolver())
+    flows_on = {name: flow for name, flow in catalogue.flows.items() if is_on(flow, catalogue, book)}
+    _check_required(flows_on.values(), book)
+    needed = frozenset(name for flow in flows_on.values() for name in (*flow.sources, *flow.targets))
+    compiler = _Compiler(catalogue, flows_on, replace(book, looked_up=needed, _members={}, _peers={}))
+    return compiler.plan()
+
+
+def is_on(flow: Flow, catalogue: Catalogue, book: AddressBook) -> bool:
+    """Tell whether a flow is on: by `enabled`, else by its switch, else by its need."""
+    if flow.enabled is not None:
+        return flow.enabled
+    if flow.unless in catalogue.switches:
+        return False
+    if flow.need == "conditional":
+        return _both_sides(flow, book)
+    return flow.need in ("required", "recommended")
+
+
+def _both_sides(flow: Flow, book: AddressBook) -> bool:
+    if flow.within_cluster:
+        return bool(book.clusters_of(flow.sources) & book.clusters_of(flow.targets))
+    return not book.is_empty(flow.sources) and not book.is_empty(flow.targets)
+
+
+def _check_required(flows: Iterable[Flow], book: AddressBook) -> None:
+    for flow in flows:
+        managed = any(book.members(name) & book.inventory.managed for name in flow.targets)
+        if flow.need == "required" and managed and book.is_empty(flow.sources):
+            raise PortFileError(
+                f"Invalid firewall_endpoints.{flow.sources[0]}: got no address, expected at least one, because the "
+                f"required flow {flow.name} comes from it. Give it cidrs, hostnames or groups with hosts."
+            )
+
+
+@dataclass
+class _Compiler:
+    catalogue: Catalogue
+    flows: dict[str, Flow]
+    book: AddressBook
+    members: dict[Kind, list[str]] = field(default_factory=lambda: defaultdict(list))
+    claims: dict[Kind, tuple[PortRange, ...]] = field(default_factory=dict)
+    _rules: dict[tuple[Kind, str], list[dict[str, Any]]] = field(default_factory=dict)
+    _outward: dict[tuple[str, frozenset[str] | None], list[tuple[tuple[PortRange, ...], tuple[str, ...]]]] = field(
+        default_factory=dict)
+    _networks: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def plan(self) -> Plan:
+        kinds = self._kinds()
+        for host, kind in kinds.items():
+            self.members[kind].append(host)
+        self.claims = {kind: self._claims(kind.endpoints) for kind in self.members}
+        hosts, policies = {}, {}
+        shared: dict[tuple[Any, ...], str] = {}
+        for name in sorted(self.book.inventory.managed):
+            host = self.book.inventory.hosts[name]
+            key = (kinds[name], host.egress, host.mode, host.trusted_interfaces)
+            if key not in shared:
+                policy = self._policy(host, kinds[name])
+                shared[key] = digest(policy)
+                policies[shared[key]] = policy
+            hosts[name] = shared[key]
+        return Plan(self.catalogue, self.book.inventory, self.book, self.flows, policies, hosts, kinds, self.claims)
+
+    def _kinds(self) -> dict[str, Kind]:
+        behind: dict[str, set[str]] = {name: set() for name in self.book.inventory.managed}
+        for endpoint in {name for flow in self.catalogue.flows.values() for name in (*flow.sources, *flow.targets)}:
+            for host in self.book.members(endpoint):
+                behind.setdefault(host, set()).add(endpoint)
+        return {host: Kind(frozenset(endpoints), self.book.inventory.hosts[host].clusters)
+                for host, endpoints in sorted(behind.items())}
+
+    def _claims(self, endpoints: frozenset[str]) -> tuple[PortRange, ...]:
+        services = {name for flow in self.catalogue.flows.values() if endpoints & set(flow.targets)
+                    for name in flow.services}
+        return self._named_ports(services)
+
+    def _named_ports(self, services: Iterable[str]) -> tuple[PortRange, ...]:
+        found = [self.catalogue.services[name] for name in services]
+        return tuple(merged(item for service in found if not service.broad for item in service.ports))
+
+    def _policy(self, host: Host, kind: Kind) -> dict[str, Any]:
+        directions = ("in", "out") if host.egress == "restricted" else ("in",)
+        rules = [rule for direction in directions for rule in self._rules_of(kind, direction)]
+        used = {rule["peers"] for rule in rules}
+        return {
+            "format": 1,
+            "mode": host.mode,
+            "egress": host.egress,
+            "trusted_interfaces": list(host.trusted_interfaces),
+            "networks": {key: list(networks) for networks, key in sorted(self._networks.items()) if key in used},
+            "rules": rules,
+        }
+
+    def _rules_of(self, kind: Kind, direction: str) -> list[dict[str, Any]]:
+        if (kind, direction) not in self._rules:
+            make = self._ingress if direction == "in" else self._egress
+            self._rules[kind, direction] = [
+                {"direction": direction, "flow": flow.name, "ports": [str(item) for item in ports],
+                 "peers": self._shared(peers)}
+                for flow in self.flows.values() for ports, peers in make(flow, kind) if ports and peers
+            ]
+        return self._rules[kind, direction]
+
+    def _ingress(self, flow: Flow, kind: Kind) -> list[tuple[tuple[PortRange, ...], tuple[str, ...]]]:
+        if not kind.endpoints & set(flow.targets):
+            return []
+        clusters = kind.clusters if flow.within_cluster else None
+        return [(self._ports(flow, self.claims[kind]), self.book.peers(flow.sources, clusters, source=True))]
+
+    def _egress(self, flow: Flow, kind: Kind) -> list[tuple[tuple[PortRange, ...], tuple[str, ...]]]:
+        if not kind.endpoints & set(flow.sources):
+            return []
+        clusters = kind.clusters if flow.within_cluster else None
+        if (flow.name, clusters) not in self._outward:
+            self._outward[flow.name, clusters] = self._targets(flow, clusters)
+        return self._outward[flow.name, clusters]
+
+    def _targets(self, flow: Flow, clusters: frozenset[str] | None
+                 ) -> list[tuple[tuple[PortRange, ...], tuple[str, ...]]]:
+        if not any(self.catalogue.services[name].broad for name in flow.services):
+            return [(self._ports(flow, ()), self.book.peers(flow.targets, clusters, source=False))]
+        by_ports = defaultdict(list)
+        for other, hosts in self.members.items():
+            if other.endpoints & set(flow.targets) and (clusters is None or clusters & other.clusters):
+                by_ports[self._ports(flow, self.claims[other])] += self.book.host_networks(hosts)
+        # What a network has behind it is not known here, so every named service may be there.
+        by_ports[self._ports(flow, self._named_ports(self.catalogue.services))] += self.book.outside(
+            flow.targets, clusters)
+        return [(ports, collapsed(networks)) for ports, networks in sorted(by_ports.items())]
+
+    def _ports(self, flow: Flow, claims: tuple[PortRange, ...]) -> tuple[PortRange, ...]:
+        services = [self.catalogue.services[name] for name in flow.services]
+        broad = [item for service in services if service.broad for item in service.ports]
+        if self.catalogue.broad_yields:
+            broad = without(broad, claims)
+        return tuple(merged([*broad, *(item for service in services if not service.broad for item in service.ports)]))
+
+    def _shared(self, networks: tuple[str, ...]) -> str:
+        return self._networks.setdefault(networks, digest(networks))

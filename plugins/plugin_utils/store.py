@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a plan is kept on the controller during one run, so that every worker finds it and only one makes it.
+
+A worker of Ansible is a process of its own: under `strategy: free` a task with run_once runs once a host, and under
+`serial` once a batch. The folder is private to the run and is removed with it.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+
+
+class Store:
+    """One plan in its folder; `key` stands for what the plan was made of."""
+
+    def __init__(self, run_folder: str, key: str) -> None:
+        self.key = key
+        self._folder = Path(run_folder) / "hpc_ports" / key
+
+    def made(self, make: Callable[[], Any]) -> Store:
+        """Return the store with its plan, made now unless another worker has; raises the PortFileError of that one."""
+        with self.lock():
+            if not (self._folder / "plan").exists() and not (self._folder / "error").exists():
+                self._make(make)
+        if (self._folder / "error").exists():
+            raise PortFileError((self._folder / "error").read_text(encoding="utf-8"))
+        return self
+
+    def _make(self, make: Callable[[], Any]) -> None:
+        try:
+            plan = make()
+        except PortFileError as exc:
+            (self._folder / "error").write_text(str(exc), encoding="utf-8")
+            return
+        for digest, policy in plan.policies.items():
+            (self._folder / digest).write_text(json.dumps(policy), encoding="utf-8")
+        for host, digest in plan.hosts.items():
+            self._host_file(host).write_text(digest, encoding="utf-8")
+        (self._folder / "plan").write_bytes(pickle.dumps(plan))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the store for this worker alone."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(self._folder / "lock", "w", encoding="utf-8") as file:
+            flock(file, LOCK_EX)
+            yield
+
+    def kept(self, name: str, make: Callable[[Any], Any]) -> Any:
+        """Return plain data that `make` makes of the plan, made once a run."""
+        path = self._folder / f"{name}.json"
+        with self.lock():
+            if not path.exists():
+                path.write_text(json.dumps(make(self.plan())), encoding="utf-8")
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def plan(self) -> Any:
+        """Return the whole plan, for what needs every host; one policy is read faster by `policy`."""
+        return pickle.loads((self._folder / "plan").read_bytes())
+
+    def policy(self, host: str) -> dict[str, Any] | None:
+        """Return the policy of a host as plain data, or None where the host is not managed."""
+        try:
+            digest = self._host_file(host).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        return json.loads((self._folder / digest).read_text(encoding="utf-8"))
+
+    def _host_file(self, host: str) -> Path:
+        return self._folder / f"host-{sha256(host.encode()).hexdigest()[:32]}"
+
+
+def store_key(task: str, task_vars: Mapping[str, Any]) -> str:
+    """Return what stands for one plan: the task, the batch of hosts it runs for, and the groups of the inventory."""
+    content = (task, task_vars.get("ansible_play_batch"), sorted(task_vars["groups"].items()))
+    return sha256(repr(content).encode()).hexdigest()[:32]
