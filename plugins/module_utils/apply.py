@@ -41,12 +41,13 @@ class Change(NamedTuple):
 def present_change(policy: Policy) -> Change:
     """Return the change that makes a host have this policy. Raises CommandError, OSError."""
     ruleset = nftables.ruleset_of(policy)
-    running = nftables.running_state()
-    items = boot.wanted_items(nftables.script_of(ruleset), boot.has_systemd())
+    script = nftables.script_of(ruleset)
+    running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
+    items = boot.wanted_items(script, boot.has_systemd())
     return Change(
         before={**running, **boot.present_state()},
-        after={**nftables.wanted_state(ruleset), **boot.items_state(items)},
-        script=nftables.script_of(ruleset, running),
+        after={**wanted, **boot.items_state(items)},
+        script=nftables.deletions(running, wanted) + script,
         items=items,
     )
 
@@ -69,6 +70,7 @@ def make_present(change: Change) -> None:
     try:
         boot.commit(change.items)
     except OSError as exc:
+        boot.discard(change.items)
         raise RuntimeError("The new ruleset runs, but it is not the one that a reboot loads: cannot write {0}: {1}. Mend "
                            "this and run again.".format(exc.filename, exc.strerror)) from exc
     _tell_systemd(change)

@@ -9,6 +9,7 @@ nftables.service is left alone: enabling it stops firewalld, and would activate 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Dict, List, NamedTuple, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import find_program, run
@@ -74,7 +75,7 @@ def _present(path: str) -> List[Item]:
     try:
         if os.path.islink(path):
             return [Item(target=os.readlink(path))]
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8", errors="backslashreplace", newline="") as file:
             return [Item(file.read(), mode=os.fstat(file.fileno()).st_mode & 0o7777)]
     except FileNotFoundError:
         return []
@@ -87,7 +88,7 @@ def _name(path: str, item: Item) -> str:
 def _lines(item: Item) -> Tuple[str, ...]:
     if item.target:
         return ("-> " + item.target,)
-    return ("mode {0:04o}".format(item.mode), *item.text.splitlines())
+    return ("mode {0:04o}".format(item.mode), *item.text.split("\n"))
 
 
 def stage(items: Items) -> None:
@@ -100,7 +101,7 @@ def stage(items: Items) -> None:
 
 
 def _stage(path: str, item: Item) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     _unlink(_staged(path))
     if item.target:
         os.symlink(item.target, _staged(path))
@@ -126,9 +127,10 @@ def commit(items: Items) -> None:
 
 
 def discard(items: Items) -> None:
-    """Remove what was staged."""
+    """Remove what was staged; where that fails, the failure that led here says more."""
     for path in items:
-        _unlink(_staged(path))
+        with suppress(OSError):
+            _unlink(_staged(path))
 
 
 def remove() -> None:

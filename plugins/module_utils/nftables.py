@@ -11,12 +11,14 @@ the new contents of the same sets and maps.
 from __future__ import annotations
 
 import re
+import socket
 import zlib
 from collections import Counter
 from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program, run
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Network, Policy, Rule, Segment, segments
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged
 from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, State
 
 TABLE = "inet hpc_ports"
@@ -24,6 +26,8 @@ OLDEST = (0, 9, 8)
 _HOOKS = {"in": "input", "out": "output"}
 _MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
+_ELEMENTS = "elements = {"
+_POLICY = re.compile(" policy [a-z]+;")
 
 
 class Chain(NamedTuple):
@@ -156,10 +160,10 @@ def _always(policy: Policy, direction: str) -> List[str]:
 
 # ---- ruleset to script
 
-def script_of(ruleset: Ruleset, running: Iterable[str] = ()) -> str:
-    """Return one nft transaction that turns what runs into the ruleset, in place.
+def script_of(ruleset: Ruleset) -> str:
+    """Return one nft transaction that fills our table with the ruleset, in place, whether it is there or not.
 
-    `running` are the objects of the kernel's table now, named as in a State; what the ruleset lacks is deleted.
+    What runs and the ruleset lacks, or defines otherwise, has to be deleted before: see `deletions`.
     """
     lines = ["add table " + TABLE]
     lines += ["add chain {0} {1}{2}".format(TABLE, name, " {{ {0} }}".format(chain.base) if chain.base else "")
@@ -170,29 +174,45 @@ def script_of(ruleset: Ruleset, running: Iterable[str] = ()) -> str:
               for kind, found in tables for name, (definition, elements) in found.items()]
     lines.append("flush table " + TABLE)
     lines += ["flush {0} {1} {2}".format(kind, TABLE, name) for kind, found in tables for name in found]
-    lines += _deletions(ruleset, running)
     lines += ["add element {0} {1} {{ {2} }}".format(TABLE, name, ", ".join(elements))
               for kind, found in tables for name, (definition, elements) in found.items()]
     lines += ["add rule {0} {1} {2}".format(TABLE, name, rule)
               for name, chain in ruleset.chains.items() for rule in chain.rules]
+    return _text(lines)
+
+
+def deletions(running: State, wanted: State) -> str:
+    """Return the lines that go before `script_of` in the same transaction: they delete what cannot stay in place.
+
+    Rules and elements are replaced in place. An object that is not wanted, or is defined otherwise (a set of another
+    type, a chain at another hook), is not. A table with flags or a comment of its own is not ours any more: nothing of
+    it stays, as a dormant table cannot wake and get new base chains at once.
+    """
+    if running.get("table"):
+        return "delete table {0}\n".format(TABLE)
+    gone = [name.rsplit(" ", 1) for name, lines in sorted(running.items())
+            if _definition(name, lines) != _definition(name, wanted.get(name))]
+    if not gone:
+        return ""
+    filled = [name.split(" ") for name in sorted(running) if name.startswith(("set ", "map "))]
+    # A map refers to chains, so it goes first; the rest is referred to by maps and by rules, which are flushed.
+    gone.sort(key=lambda item: item[0] != "map")
+    return _text(["flush table " + TABLE,
+                  *("flush {0} {1} {2}".format(kind, TABLE, name) for kind, name in filled),
+                  *("delete {0} {1} {2}".format(kind, TABLE, name) for kind, name in gone)])
+
+
+def _definition(name: str, lines: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
+    """Return those lines of an object that cannot be changed in place; the policy of a chain can."""
+    if lines is None:
+        return None
+    if name.startswith("chain "):
+        return tuple(_POLICY.sub("", line) for line in lines if line.startswith(("type ", "comment ")))
+    return tuple(line for line in lines if not line.startswith("element "))
+
+
+def _text(lines: Iterable[str]) -> str:
     return "".join(line + "\n" for line in lines)
-
-
-def object_names(ruleset: Ruleset) -> Set[str]:
-    """Return the objects of a ruleset, named as in a State."""
-    kinds: Dict[str, Iterable[str]] = {"counter": ruleset.counters, "set": ruleset.sets, "map": ruleset.maps,
-                                       "chain": ruleset.chains}
-    return {"{0} {1}".format(kind, name) for kind, names in kinds.items() for name in names}
-
-
-def _deletions(ruleset: Ruleset, running: Iterable[str]) -> List[str]:
-    kept = object_names(ruleset)
-    gone = [name.split(" ", 1) for name in sorted(running) if name not in kept and " " in name]
-    lines = ["flush {0} {1} {2}".format(kind, TABLE, name) for kind, name in gone if kind in ("set", "map")]
-    # A map refers to chains, so it goes first; sets and counters are referred to by rules, which are flushed.
-    for wanted in ("map", "set", "chain", "counter"):
-        lines += ["delete {0} {1} {2}".format(kind, TABLE, name) for kind, name in gone if kind == wanted]
-    return lines
 
 
 # ---- the kernel
@@ -209,7 +229,7 @@ def check_version() -> str:
 
 
 def running_state() -> State:
-    """Return the objects of our table in the kernel; empty where there is no table. Raises CommandError."""
+    """Return our table in the kernel, as `parse_listing` does; empty where there is none. Raises CommandError."""
     try:
         return parse_listing(run(["nft", "-s", "list", "table", *TABLE.split()]))
     except CommandError as exc:
@@ -219,15 +239,28 @@ def running_state() -> State:
 
 
 def wanted_state(ruleset: Ruleset) -> State:
-    """Return the objects that the ruleset becomes: loaded and listed in a network namespace that lives as long."""
-    program = "nft -f - && exec nft -s list table " + TABLE
+    """Return what the ruleset becomes: loaded and listed in a network namespace that lives as long.
+
+    Raises CommandError for a ruleset that does not load, RuntimeError where no namespace can be made.
+    """
     try:
-        return parse_listing(run(["unshare", "-n", "sh", "-c", program], script_of(ruleset)))
+        return _tried(["-n"], ruleset)
     except CommandError as exc:
-        if "unshare" not in exc.output:
+        if not exc.output.startswith("unshare: "):
             raise
+    try:
         # A container with CAP_NET_ADMIN only: a user namespace of its own may be allowed.
-        return parse_listing(run(["unshare", "-r", "-n", "sh", "-c", program], script_of(ruleset)))
+        return _tried(["-r", "-n"], ruleset)
+    except CommandError as exc:
+        if not exc.output.startswith("unshare: "):
+            raise
+        raise RuntimeError("Cannot make a network namespace to try the ruleset in: {0}. Nothing was changed. Give the "
+                           "container CAP_SYS_ADMIN, or allow user namespaces.".format(exc.output)) from exc
+
+
+def _tried(namespaces: Sequence[str], ruleset: Ruleset) -> State:
+    program = "nft -f - && exec nft -s list table " + TABLE
+    return parse_listing(run(["unshare", *namespaces, "sh", "-c", program], script_of(ruleset)))
 
 
 def load(script: str) -> None:
@@ -241,8 +274,11 @@ def is_installed() -> bool:
 
 
 def parse_listing(text: str) -> State:
-    """Return the objects of a listing of one table, elements one a line and sorted; rules keep their order."""
-    state: Dict[str, Tuple[str, ...]] = {}
+    """Return the objects of a listing of one table, elements one a line and sorted; rules keep their order.
+
+    The object `table` stands for the table itself; it has lines only when it has flags or a comment.
+    """
+    state: Dict[str, Tuple[str, ...]] = {"table": ()}
     body: List[str] = []
     name: Optional[str] = None
     for line in map(str.strip, text.splitlines()[1:]):
@@ -253,22 +289,15 @@ def parse_listing(text: str) -> State:
         elif name is not None:
             body.append(line)
         elif line not in ("", "}"):
-            state["table"] = (*state.get("table", ()), line)
+            state["table"] += (line,)
     return state
 
 
 def _object_lines(body: Sequence[str]) -> Tuple[str, ...]:
-    joined = " ".join(body)
-    start = joined.find("elements = {")
-    if start < 0:
-        return tuple(line for line in body if line)
-    head = tuple(line for line in body[:_line_of_elements(body)] if line)
-    elements = joined[start + len("elements = {"):].rstrip("} ").split(",")
-    return (*head, *sorted("element " + element.strip() for element in elements))
-
-
-def _line_of_elements(body: Sequence[str]) -> int:
-    return next(number for number, line in enumerate(body) if line.startswith("elements = {"))
+    start = next((number for number, line in enumerate(body) if line.startswith(_ELEMENTS)), len(body))
+    elements = " ".join(body[start:])[len(_ELEMENTS):].rstrip("} ").split(",")
+    found = sorted("element " + element.strip() for element in elements if element)
+    return (*(line for line in body[:start] if line), *found)
 
 
 # ---- state to flows
@@ -288,7 +317,7 @@ def flow_views(state: State) -> FlowViews:
             if counter:
                 ports.setdefault(counter[1], set()).update(reached.get(name, ()))
                 addresses.setdefault(counter[1], set()).update(_addresses(state, line))
-    return {flow: FlowView(frozenset(ports[flow]), frozenset(addresses[flow])) for flow in ports}
+    return {flow: FlowView(_as_written(ports[flow]), frozenset(addresses[flow])) for flow in ports}
 
 
 def _ports_by_chain(state: State) -> Dict[str, List[str]]:
@@ -299,6 +328,25 @@ def _ports_by_chain(state: State) -> Dict[str, List[str]]:
                 key, found, target = line[len("element "):].partition(" : jump ")
                 result.setdefault("chain " + target, []).append("{0}/{1}".format(key, name.rsplit("_", 1)[1]))
     return result
+
+
+def _as_written(segment_texts: Iterable[str]) -> FrozenSet[str]:
+    """Return ports as the port file writes them: whole ranges, protocols by number. What is neither stays as it is."""
+    ranges, others = [], []
+    for text in segment_texts:
+        try:
+            ranges.append(_port_range(*text.rsplit("/", 1)))
+        except (ValueError, OSError):
+            others.append(text)
+    return frozenset([*map(str, merged(ranges)), *others])
+
+
+def _port_range(key: str, protocol: str) -> PortRange:
+    """Return what a key of a map covers; nft names the IP protocols that /etc/protocols names."""
+    if protocol == "ip" and not key.isdigit():
+        key = str(socket.getprotobyname(key))
+    first, dash, last = key.partition("-")
+    return PortRange(protocol, int(first), int(last or first))
 
 
 def _addresses(state: State, line: str) -> FrozenSet[str]:

@@ -63,6 +63,22 @@ def parse_policy(data: Mapping[str, Any]) -> Policy:
     """Return the policy of plain data (see DESIGN section 3); PolicyError says what is wrong."""
     if data.get("format") != FORMAT:
         raise PolicyError("Invalid policy format: got {0!r}, expected {1}.".format(data.get("format"), FORMAT))
+    try:
+        return _policy(data)
+    except KeyError as exc:
+        raise PolicyError("Invalid policy: the key {0} is missing.".format(exc)) from exc
+
+
+def _policy(data: Mapping[str, Any]) -> Policy:
+    try:
+        return _policy(data)
+    except KeyError as exc:
+        raise PolicyError("Invalid policy: the key {0} is missing.".format(exc)) from exc
+    except (TypeError, AttributeError) as exc:
+        raise PolicyError("Invalid policy: {0}.".format(exc)) from exc
+
+
+def _policy(data: Mapping[str, Any]) -> Policy:
     networks = {key: _networks(values) for key, values in data["networks"].items()}
     return Policy(
         mode=_choice("mode", data["mode"], ("enforce", "observe")),
@@ -87,9 +103,16 @@ def _rule(item: Mapping[str, Any], networks: Dict[str, Tuple[Network, ...]]) -> 
 
 def _networks(values: Iterable[str]) -> Tuple[Network, ...]:
     try:
-        return tuple(ipaddress.ip_network(value) for value in values)
+        return tuple(map(_network, values))
     except ValueError as exc:
         raise PolicyError("Invalid network: {0}.".format(exc)) from exc
+
+
+def _network(value: str) -> Network:
+    # A scope, `fe80::1%eth0`, is any text; a number would be an address too.
+    if not isinstance(value, str) or "%" in value:
+        raise ValueError("got {0!r}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'".format(value))
+    return ipaddress.ip_network(value)
 
 
 def _choice(key: str, value: str, choices: Sequence[str]) -> str:

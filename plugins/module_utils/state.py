@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, List, NamedTuple, Tuple
+import ipaddress
+from typing import Any, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Sequence, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
 
 # The objects of a firewall by what they are called, such as `chain input`, each as lines of text.
 State = Dict[str, Tuple[str, ...]]
 
 
 class FlowView(NamedTuple):
-    """A flow as a running ruleset has it: ports such as `tcp 22`, and addresses; `any` stands for all of them."""
+    """A flow as a running ruleset has it: ports as `22/tcp`, and addresses; `any` stands for all of them."""
 
     ports: FrozenSet[str]
     addresses: FrozenSet[str]
@@ -38,17 +41,80 @@ def changed_objects(before: State, after: State) -> List[str]:
     return sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
 
 
+class _Span(NamedTuple):
+    """Ports or addresses from `first` to `last`, as numbers; `kind` is the protocol or the address family."""
+
+    kind: str
+    first: int
+    last: int
+
+
 def flow_changes(before: FlowViews, after: FlowViews) -> Dict[str, Any]:
     """Return what changed in the words of the design: flows added and removed, ports and addresses changed."""
     both = sorted(set(before) & set(after))
     return {
         "flows_added": sorted(set(after) - set(before)),
         "flows_removed": sorted(set(before) - set(after)),
-        "ports_changed": _members({name: (before[name].ports, after[name].ports) for name in both}),
-        "addresses_changed": _members({name: (before[name].addresses, after[name].addresses) for name in both}),
+        "ports_changed": _members({name: (before[name].ports, after[name].ports) for name in both}, _gained_ports),
+        "addresses_changed": _members({name: (before[name].addresses, after[name].addresses) for name in both},
+                                      _gained_addresses),
     }
 
 
-def _members(pairs: Dict[str, Tuple[FrozenSet[str], FrozenSet[str]]]) -> Dict[str, Dict[str, List[str]]]:
-    return {name: {"added": sorted(new - old), "removed": sorted(old - new)}
+def _members(pairs: Dict[str, Tuple[FrozenSet[str], FrozenSet[str]]],
+             gained: Callable[[FrozenSet[str], FrozenSet[str]], List[str]]) -> Dict[str, Dict[str, List[str]]]:
+    return {name: {"added": gained(new, old), "removed": gained(old, new)}
             for name, (old, new) in pairs.items() if old != new}
+
+
+def _gained_ports(new: FrozenSet[str], old: FrozenSet[str]) -> List[str]:
+    """Return the ports that are in `new` and not in `old`, whatever ranges each is written in."""
+    try:
+        found = _minus([_Span(*parse_ports(text)) for text in new - old], [_Span(*parse_ports(text)) for text in old - new])
+    except ValueError:
+        return sorted(new - old)
+    return [str(PortRange(*span)) for span in found]
+
+
+def _gained_addresses(new: FrozenSet[str], old: FrozenSet[str]) -> List[str]:
+    """Return the addresses that are in `new` and not in `old`, whatever prefixes each is collapsed to."""
+    try:
+        found = _minus(list(map(_address_span, new - old)), list(map(_address_span, old - new)))
+    except ValueError:  # `any`
+        return sorted(new - old)
+    return [prefix for span in found for prefix in _prefixes(span)]
+
+
+def _address_span(text: str) -> _Span:
+    first, dash, last = text.partition("-")
+    network = ipaddress.ip_network(first)
+    end = ipaddress.ip_address(last) if dash else network.broadcast_address
+    return _Span("ipv{0}".format(network.version), int(network.network_address), int(end))
+
+
+def _prefixes(span: _Span) -> List[str]:
+    address = ipaddress.IPv4Address if span.kind == "ipv4" else ipaddress.IPv6Address
+    found = ipaddress.summarize_address_range(address(span.first), address(span.last))  # type: ignore[type-var]
+    return [str(item.network_address if item.num_addresses == 1 else item) for item in found]
+
+
+def _minus(spans: Sequence[_Span], taken: Sequence[_Span]) -> Iterator[_Span]:
+    """Yield what `spans` cover and `taken` do not, in order; within either, none may overlap."""
+    holes = sorted(taken)
+    next_hole = 0
+    for kind, first, last in sorted(spans):
+        while next_hole < len(holes) and (holes[next_hole].kind, holes[next_hole].last) < (kind, first):
+            next_hole += 1
+        for hole in _overlapping(holes, next_hole, kind, last):
+            if hole.first > first:
+                yield _Span(kind, first, hole.first - 1)
+            first = hole.last + 1
+        if first <= last:
+            yield _Span(kind, first, last)
+
+
+def _overlapping(holes: Sequence[_Span], start: int, kind: str, last: int) -> Iterator[_Span]:
+    for number in range(start, len(holes)):
+        if (holes[number].kind, holes[number].first) > (kind, last):
+            return
+        yield holes[number]

@@ -17,7 +17,7 @@ def parse_network(text: object) -> IPNetwork:
     if not isinstance(text, str):
         raise ValueError(f"got {text!r}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'")
     address, slash, length = text.partition("/")
-    ip = parse_address(address, shown=text)
+    ip = parse_address(address, shown=text, what="an IPv4 or IPv6 network, such as '10.20.0.0/16' or 'fd00:20::/64'")
     bits = address_bits(ip)
     if slash and not (length.isascii() and length.isdigit() and int(length) <= bits):
         raise ValueError(f"got {text!r}, expected a prefix length from 0 to {bits} after the slash")
@@ -27,18 +27,23 @@ def parse_network(text: object) -> IPNetwork:
     return network
 
 
-def parse_address(text: object, shown: object = None) -> IPAddress:
-    """Return the address; ValueError shows `shown` (default: the text) and says what was expected."""
+def parse_address(text: object, shown: object = None, what: str = "an IPv4 or IPv6 address") -> IPAddress:
+    """Return the address; ValueError shows `shown` (default: the text) and says that `what` was expected."""
     shown = text if shown is None else shown
     try:
         ip = IPAddress(text, flags=INET_PTON) if isinstance(text, str) else None
     except (AddrFormatError, ValueError):
         ip = None
     if ip is None:
-        raise ValueError(f"got {shown!r}, expected an IPv4 or IPv6 address")
+        raise ValueError(f"got {shown!r}, expected {what}")
     if ip.is_ipv4_mapped():
         raise ValueError(f"got {shown!r}, expected the IPv4 address itself, '{ip.ipv4()}'")
     return ip
+
+
+def is_reachable(ip: IPAddress) -> bool:
+    """Tell whether another host can reach the address: no loopback, multicast or unspecified one."""
+    return not (ip.is_loopback() or ip.is_multicast() or ip.value == 0)
 
 
 def address_bits(ip: IPAddress) -> int:

@@ -24,6 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.checks import (
     mapping_of,
     networks_of,
     ports_of,
+    range_of,
     text_of,
     texts_of,
 )
@@ -40,7 +41,6 @@ SWITCHES = ("firewall_ssh_through_tunnel",)
 RANGES = {"srun": "firewall_srun_ports", "user_ports": "firewall_user_ports"}
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-_RANGE = re.compile(r"[0-9]+-[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Service:
     title: str = ""
     exposure: str = "platform"
     broad: bool = False
+    declared_by_site: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,11 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
         boolean_of(key, site[key])
     base = shipped if site["firewall_shipped"] else _always_there(shipped)
     merged = {key: merge(key, base.get(key, {}), site[key]) for key in SECTIONS}
+    _check_deletions(shipped, site)
     _narrow(merged["firewall_services"], site)
     known_groups = {*groups, *CANONICAL_GROUPS}
-    services = {name: _service(name, value) for name, value in _named("firewall_services", merged)}
+    services = {name: _service(name, value, name in site["firewall_services"])
+                for name, value in _named("firewall_services", merged)}
     endpoints = {name: _endpoint(name, value, name in site["firewall_endpoints"])
                  for name, value in _named("firewall_endpoints", merged)}
     flows = {name: _flow(name, value) for name, value in _named("firewall_flows", merged)}
@@ -153,8 +156,17 @@ def merge(key: str, base: Any, over: Any) -> Any:
         if value is None:
             result.pop(name, None)
         else:
-            result[name] = merge(f"{key}.{name}", base[name], value) if name in base else value
+            result[name] = merge(f"{key}.{name}", base.get(name), value)
     return result
+
+
+def _check_deletions(shipped: Mapping[str, Any], site: Mapping[str, Any]) -> None:
+    for section in SECTIONS:
+        known = shipped.get(section, {})
+        for name, value in site[section].items():
+            if value is None and name not in known:
+                raise invalid(f"{section}.{name}", value, "the name of a shipped one, because null deletes",
+                              nearest(str(name), known))
 
 
 def _always_there(shipped: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,17 +178,20 @@ def _always_there(shipped: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_management(flows: Mapping[str, Flow]) -> None:
     flow = flows.get(MANAGEMENT_FLOW)
+    key = f"firewall_flows.{MANAGEMENT_FLOW}"
+    advice = "Without it Ansible is locked out of every host; change its endpoint controllers instead."
     if flow is None or flow.enabled is False:
-        raise invalid(f"firewall_flows.{MANAGEMENT_FLOW}", flow and {"enabled": False}, "a flow that is on",
-                      "Without it Ansible is locked out of every host; change its endpoint controllers instead.")
+        raise invalid(key, flow and {"enabled": False}, "a flow that is on", advice)
+    for name, got, wanted in (("need", flow.need, "required"), ("unless", flow.unless, ""),
+                              ("within_cluster", flow.within_cluster, False)):
+        if got != wanted:
+            raise invalid(f"{key}.{name}", got, repr(wanted), advice)
 
 
 def _narrow(services: dict[str, Any], site: Mapping[str, Any]) -> None:
     for name, variable in RANGES.items():
         value = site[variable]
-        if not (isinstance(value, str) and _RANGE.fullmatch(value)):
-            raise invalid(variable, value, "a range FIRST-LAST, such as '60001-63000'")
-        ports_of(variable, f"{value}/tcp")
+        range_of(variable, value)
         service = services.get(name)
         if isinstance(service, Mapping) and value != SITE_DEFAULTS[variable]:
             services[name] = {**service, "ports": [f"{value}/tcp"]}
@@ -190,7 +205,7 @@ def _named(key: str, merged: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return sorted(section.items())
 
 
-def _service(name: str, value: Any) -> Service:
+def _service(name: str, value: Any, declared_by_site: bool) -> Service:
     key = f"firewall_services.{name}"
     check_keys(key, value, ("ports", "title", "exposure", "broad"), required=("ports",))
     return Service(
@@ -199,6 +214,7 @@ def _service(name: str, value: Any) -> Service:
         title=text_of(f"{key}.title", value.get("title", "")),
         exposure=choice_of(f"{key}.exposure", value.get("exposure", "platform"), EXPOSURES),
         broad=boolean_of(f"{key}.broad", value.get("broad", False)),
+        declared_by_site=declared_by_site,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from netaddr import IPNetwork
@@ -71,6 +71,8 @@ def choice_of(key: str, value: Any, choices: Collection[str]) -> str:
 
 def day_of(key: str, value: Any) -> date | None:
     """Return the day, from a date or its ISO form; none stays none."""
+    if isinstance(value, datetime):
+        return value.date()
     try:
         return value if value is None or isinstance(value, date) else date.fromisoformat(value)
     except (TypeError, ValueError) as exc:
@@ -93,6 +95,16 @@ def networks_of(key: str, value: Any) -> tuple[IPNetwork, ...]:
 def ports_of(key: str, value: Any) -> PortRange:
     """Return a range of ports."""
     return parsed(key, parse_ports, value)
+
+
+def range_of(key: str, value: Any) -> PortRange:
+    """Return the TCP ports of a range without a protocol, such as `60001-63000`."""
+    try:
+        if isinstance(value, str) and "-" in value:
+            return parse_ports(f"{value}/tcp")
+    except ValueError:
+        pass
+    raise invalid(key, value, "a range FIRST-LAST of ports from 1 to 65535, such as '60001-63000'")
 
 
 def parsed(key: str, parse: Callable[[Any], Any], value: Any) -> Any:

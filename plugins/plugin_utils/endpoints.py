@@ -9,15 +9,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from socket import AF_UNSPEC, SOCK_STREAM, gaierror, getaddrinfo
+from socket import AF_UNSPEC, SOCK_STREAM, getaddrinfo
 
 from netaddr import IPAddress, IPNetwork
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import address_bits, collapsed, parse_address
+from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import (
+    address_bits,
+    collapsed,
+    is_reachable,
+    parse_address,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Endpoint
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
 
+_ADVICE = "Mend the name, or name addresses: firewall_addresses of the host, or cidrs of the endpoint."
 # Takes a host name, returns its addresses as text; raises OSError when it has none.
 Lookup = Callable[[str], Iterable[str]]
 
@@ -29,36 +35,40 @@ def system_lookup(name: str) -> list[str]:
 
 @dataclass
 class Resolver:
-    """Names or addresses, as written, to addresses; each name is looked up once."""
+    """Names or addresses, as written, to prefixes of one address each; each is looked up once."""
 
     lookup: Lookup = system_lookup
-    _known: dict[str, tuple[IPAddress, ...]] = field(default_factory=dict)
+    _known: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
 
-    def addresses(self, key: str, text: str) -> tuple[IPAddress, ...]:
-        """Return what `text` stands for, never a loopback; PortFileError names `key` where there is nothing."""
+    def networks(self, key: str, text: str) -> tuple[IPNetwork, ...]:
+        """Return what `text` stands for, at least one; PortFileError names `key` where no other host can reach it."""
+        if text not in self._known:
+            self._known[text] = tuple(map(single, self._addresses(key, text)))
+        return self._known[text]
+
+    def _addresses(self, key: str, text: str) -> list[IPAddress]:
         try:
             address = parse_address(text)
         except ValueError:
-            return self._named(key, text)
-        if address.is_loopback():
-            raise invalid(key, text, "an address that other hosts can reach, not a loopback",
-                          "Set firewall_addresses.")
-        return (address,)
+            return self._looked_up(key, text)
+        if not is_reachable(address):
+            raise invalid(key, text, "an address that other hosts can reach", _ADVICE)
+        return [address]
 
-    def _named(self, key: str, name: str) -> tuple[IPAddress, ...]:
-        if name not in self._known:
-            self._known[name] = self._looked_up(key, name)
-        if not self._known[name]:
-            raise invalid(key, name, "a name with an address that is not a loopback",
-                          "Set firewall_addresses, or mend the name service of the controller.")
-        return self._known[name]
-
-    def _looked_up(self, key: str, name: str) -> tuple[IPAddress, ...]:
+    def _looked_up(self, key: str, name: str) -> list[IPAddress]:
+        expected = "an address, or a host name that resolves"
+        # The C library takes `10.1` and `1001` for addresses of its own; no host name ends so (RFC 3696, section 2).
+        if not name or name.rpartition(".")[2].isdigit():
+            raise invalid(key, name, expected, _ADVICE)
         try:
             found = [IPAddress(text) for text in self.lookup(name)]
-        except (gaierror, OSError, UnicodeError) as exc:
-            raise invalid(key, name, "a host name that resolves", f"The resolver said: {exc}.") from exc
-        return tuple(address for address in found if not address.is_loopback() and not address.is_link_local())
+        except (OSError, UnicodeError) as exc:
+            raise invalid(key, name, expected, f"The resolver of the controller said: {exc}. {_ADVICE}") from exc
+        reachable = [address for address in found if is_reachable(address) and not address.is_link_local()]
+        if not reachable:
+            raise invalid(key, name, "a name with an address that other hosts can reach",
+                          f"It resolves to {', '.join(map(str, found)) or 'nothing'}. {_ADVICE}")
+        return reachable
 
 
 @dataclass
@@ -84,8 +94,8 @@ class AddressBook:
         """Return what an endpoint names beside groups: its networks, and its host names as addresses."""
         names = self.endpoints[endpoint].hostnames if endpoint in self.looked_up else ()
         key = f"firewall_endpoints.{endpoint}.hostnames"
-        found = [address for name in names for address in self.resolver.addresses(key, name)]
-        return [*self.endpoints[endpoint].cidrs, *map(single, found)]
+        found = [network for name in names for network in self.resolver.networks(key, name)]
+        return [*self.endpoints[endpoint].cidrs, *found]
 
     def peers(self, endpoints: Iterable[str], clusters: frozenset[str] | None, source: bool) -> tuple[str, ...]:
         """Return all addresses of these endpoints as the fewest prefixes; with `clusters`, inside these only."""
@@ -124,10 +134,10 @@ class AddressBook:
         return dict(result)
 
     def _host_networks(self, host: Host, source: bool) -> list[IPNetwork]:
-        variable, texts = ("firewall_source_addresses", host.source_addresses) if source else (
-            "firewall_addresses", host.addresses)
+        texts = host.source_addresses if source else host.addresses
+        variable = "firewall_addresses" if texts == host.addresses else "firewall_source_addresses"
         key = f"{variable} of host {host.name}"
-        return [single(address) for text in texts for address in self.resolver.addresses(key, text)]
+        return [network for text in texts for network in self.resolver.networks(key, text)]
 
     def _by_cluster(self, endpoint: str) -> dict[str, list[str]]:
         if endpoint not in self._members:

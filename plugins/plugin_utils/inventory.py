@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
-from ansible_collections.hpc.ports.plugins.plugin_utils.checks import choice_of, ports_of, texts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.checks import choice_of, range_of, texts_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
 
@@ -76,7 +76,7 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
     def texts(variable: str) -> tuple[str, ...]:
         return texts_of(key(variable), values[variable], "addresses or names", may_be_empty=True)
 
-    addresses = texts("firewall_addresses") or (str(variables.get("ansible_host", name)),)
+    addresses = texts("firewall_addresses") or (str(variables.get("ansible_host") or name),)
     return Host(
         name=name,
         addresses=addresses,
@@ -86,7 +86,7 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
         mode=choice_of(key("firewall_mode"), values["firewall_mode"], ("enforce", "observe")),
         backend=choice_of(key("firewall_backend"), values["firewall_backend"], ("auto", "nftables", "firewalld")),
         trusted_interfaces=_interfaces(key("firewall_trusted_interfaces"), values["firewall_trusted_interfaces"]),
-        ephemeral_ports=ports_of(key("firewall_ephemeral_ports"), f"{values['firewall_ephemeral_ports']}/tcp"),
+        ephemeral_ports=range_of(key("firewall_ephemeral_ports"), values["firewall_ephemeral_ports"]),
     )
 
 

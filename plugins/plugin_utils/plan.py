@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from netaddr import IPNetwork
+
 from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, without
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Catalogue, Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import MANAGEMENT_FLOW, Catalogue, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils.endpoints import AddressBook, Resolver
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
@@ -46,8 +48,9 @@ def compile_plan(catalogue: Catalogue, inventory: Inventory, resolver: Resolver 
     flows_on = {name: flow for name, flow in catalogue.flows.items() if is_on(flow, catalogue, book)}
     _check_required(flows_on.values(), book)
     needed = frozenset(name for flow in flows_on.values() for name in (*flow.sources, *flow.targets))
-    compiler = _Compiler(catalogue, flows_on, replace(book, looked_up=needed, _members={}, _peers={}))
-    return compiler.plan()
+    book = replace(book, looked_up=needed, _members={}, _peers={})
+    _check_managed(catalogue.flows[MANAGEMENT_FLOW], book)
+    return _Compiler(catalogue, flows_on, book).plan()
 
 
 def is_on(flow: Flow, catalogue: Catalogue, book: AddressBook) -> bool:
@@ -70,11 +73,26 @@ def _both_sides(flow: Flow, book: AddressBook) -> bool:
 def _check_required(flows: Iterable[Flow], book: AddressBook) -> None:
     for flow in flows:
         managed = any(book.members(name) & book.inventory.managed for name in flow.targets)
-        if flow.need == "required" and managed and book.is_empty(flow.sources):
+        empty = not book.clusters_of(flow.sources) if flow.within_cluster else book.is_empty(flow.sources)
+        if flow.need == "required" and managed and empty:
+            where = "groups with hosts, or firewall_clusters networks" if flow.within_cluster else (
+                "cidrs, hostnames or groups with hosts")
+            off = "" if flow.name == MANAGEMENT_FLOW else f", or set firewall_flows.{flow.name}.enabled to false"
             raise PortFileError(
                 f"Invalid firewall_endpoints.{flow.sources[0]}: got no address, expected at least one, because the "
-                f"required flow {flow.name} comes from it. Give it cidrs, hostnames or groups with hosts."
+                f"required flow {flow.name} comes from it. Give it {where}{off}."
             )
+
+
+def _check_managed(flow: Flow, book: AddressBook) -> None:
+    reached = {host for name in flow.targets for host in book.members(name)}
+    for host in sorted(book.inventory.managed):
+        if host not in reached:
+            raise PortFileError(
+                f"Invalid firewall_flows.{flow.name}.to: got {list(flow.targets)!r}, expected endpoints with every "
+                f"managed host, but {host} is behind none of them. Without it Ansible is locked out of that host."
+            )
+        book.host_networks([host])  # Raises for a host without an address, also where no flow asks for it.
 
 
 @dataclass
@@ -91,8 +109,8 @@ class _Compiler:
 
     def plan(self) -> Plan:
         kinds = self._kinds()
-        for host, kind in kinds.items():
-            self.members[kind].append(host)
+        for name, kind in kinds.items():
+            self.members[kind].append(name)
         self.claims = {kind: self._claims(kind.endpoints) for kind in self.members}
         hosts, policies = {}, {}
         shared: dict[tuple[Any, ...], str] = {}
@@ -164,7 +182,7 @@ class _Compiler:
                  ) -> list[tuple[tuple[PortRange, ...], tuple[str, ...]]]:
         if not any(self.catalogue.services[name].broad for name in flow.services):
             return [(self._ports(flow, ()), self.book.peers(flow.targets, clusters, source=False))]
-        by_ports = defaultdict(list)
+        by_ports: dict[tuple[PortRange, ...], list[IPNetwork]] = defaultdict(list)
         for other, hosts in self.members.items():
             if other.endpoints & set(flow.targets) and (clusters is None or clusters & other.clusters):
                 by_ports[self._ports(flow, self.claims[other])] += self.book.host_networks(hosts)

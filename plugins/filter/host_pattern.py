@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: host_pattern
+short_description: The hosts of a play, by canonical group
+version_added: 0.1.0
+author:
+  - The hpc.ports authors (@hpc-ports)
+description:
+  - Returns the canonical groups that an inventory has, as a pattern for C(hosts) of a play.
+  - Groups that the inventory lacks are left out, so that nothing complains of them. Where none is left the pattern
+    selects no host.
+  - A host in no canonical group is never selected.
+positional: kinds
+options:
+  _input:
+    description: The variable C(groups).
+    type: dict
+    required: true
+  kinds:
+    description:
+      - Canonical groups, or patterns of them such as V(slurm_*). Without any, all canonical groups.
+      - Each is an argument of its own.
+      - With none given, an inventory that has hosts but none in a canonical group is an error.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Every managed host
+  hosts: "{{ groups | hpc.ports.host_pattern }}"
+  gather_facts: false
+  become: true
+  roles:
+    - hpc.ports.firewall
+
+- name: Slurm clusters
+  hosts: "{{ groups | hpc.ports.host_pattern('slurm_*') }}"
+  gather_facts: false
+  become: true
+  roles:
+    - hpc.ports.slurm
+"""
+
+RETURN = r"""
+_value:
+  description: Groups of the inventory, in the order of the canonical groups.
+  type: list
+  elements: str
+  sample: [slurm_controller, slurm_compute]
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import host_pattern
+
+
+def host_pattern_filter(groups: Any, *kinds: str) -> list[str]:
+    """Return `host_pattern`; raises AnsibleFilterError for bad arguments."""
+    if not isinstance(groups, Mapping):
+        raise AnsibleFilterError(f"Invalid input of hpc.ports.host_pattern: got {groups!r}, expected the variable groups.")
+    try:
+        return host_pattern(groups, kinds)
+    except ValueError as exc:
+        raise AnsibleFilterError(f"Invalid argument of hpc.ports.host_pattern: {exc}.") from exc
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return it by name."""
+        return {"host_pattern": host_pattern_filter}

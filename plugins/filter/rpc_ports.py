@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: rpc_ports
+short_description: The ports of the side services of NFS version 3
+version_added: 0.1.0
+author:
+  - The hpc.ports authors (@hpc-ports)
+description:
+  - Reads what C(rpcinfo -p) prints, and returns where mountd, statd, lockd and rquotad listen.
+  - Programs with a fixed port, NFS itself and rpcbind, are left out.
+options:
+  _input:
+    description: What C(rpcinfo -p) printed.
+    type: str
+    required: true
+seealso:
+  - plugin: hpc.ports.unopened_ports
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Where mountd listens
+  ansible.builtin.debug:
+    msg: "{{ '100005 3 tcp 20048 mountd' | hpc.ports.rpc_ports }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Each place where something listens.
+  type: list
+  elements: dict
+  contains:
+    what:
+      description: What says so.
+      type: str
+      sample: RPC program 100005 (mountd)
+    service:
+      description: The service of the port file that it belongs to.
+      type: str
+      sample: mountd
+    ports:
+      description: Where it listens.
+      type: str
+      sample: 20048/tcp
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import Listener, rpc_ports
+
+
+def rpc_ports_filter(text: Any) -> list[Listener]:
+    """Return `rpc_ports`; raises AnsibleFilterError for anything but a text."""
+    if not isinstance(text, str):
+        raise AnsibleFilterError(f"Invalid input of hpc.ports.rpc_ports: got {text!r}, expected a text.")
+    return rpc_ports(text)
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return it by name."""
+        return {"rpc_ports": rpc_ports_filter}

@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: unopened_ports
+short_description: Listeners that the port file does not cover
+version_added: 0.1.0
+author:
+  - The hpc.ports authors (@hpc-ports)
+description:
+  - Compares where services listen with the ports that the port file gives them, and returns a sentence for each
+    that listens elsewhere.
+  - A service that the port file lacks is not judged.
+positional: services
+options:
+  _input:
+    description: What P(hpc.ports.config_ports#filter) and P(hpc.ports.rpc_ports#filter) return.
+    type: list
+    elements: dict
+    required: true
+  services:
+    description: The services of the site, C(firewall_services). They are merged over the shipped ones.
+    type: dict
+    default: {}
+seealso:
+  - plugin: hpc.ports.config_ports
+    plugin_type: filter
+  - plugin: hpc.ports.rpc_ports
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Check that the port file covers what slurm.conf says
+  ansible.builtin.assert:
+    that: wrong | length == 0
+    fail_msg: "{{ wrong | join(' ') }}"
+  vars:
+    wrong: "{{ listeners | hpc.ports.unopened_ports(firewall_services | default({})) }}"
+    listeners:
+      - {what: SlurmctldPort, service: slurmctld, ports: 7817/tcp}
+"""
+
+RETURN = r"""
+_value:
+  description: A sentence for each listener outside the ports of its service.
+  type: list
+  elements: str
+  sample:
+    - SlurmctldPort is 7817/tcp, but service slurmctld of the port file is 6817/tcp.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import merge
+from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import unopened_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils.variables import PORT_FILE
+
+
+def unopened_ports_filter(listeners: Any, services: Any = None) -> list[str]:
+    """Return `unopened_ports`; raises AnsibleFilterError for bad arguments."""
+    if not isinstance(listeners, list):
+        raise AnsibleFilterError(f"Invalid input of hpc.ports.unopened_ports: got {listeners!r}, expected a list.")
+    try:
+        shipped = yaml.safe_load(PORT_FILE.read_text(encoding="utf-8"))["firewall_services"]
+        return unopened_ports(listeners, merge("firewall_services", shipped, {} if services is None else services))
+    except ValueError as exc:
+        raise AnsibleFilterError(f"Invalid argument of hpc.ports.unopened_ports: {exc}") from exc
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return it by name."""
+        return {"unopened_ports": unopened_ports_filter}

@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which ports of this host are taken by services, as the kernel tells in /proc/net."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+from typing import Dict, Iterable, Iterator, Set, Tuple
+
+# The addresses that services are bound to, by protocol and port.
+Holders = Dict[Tuple[str, int], Set[str]]
+
+ANY = {4: "0.0.0.0", 6: "::"}
+# linux/tcp_states.h: a listening TCP socket; a UDP socket that is not connected to one peer.
+_RECEIVES = {"tcp": "0A", "udp": "07"}
+_TABLES = (("tcp", "tcp"), ("tcp", "tcp6"), ("udp", "udp"), ("udp", "udp6"))
+
+
+def holders(folder: str = "/proc/net") -> Holders:
+    """Return who holds which port, of this process's network namespace; raises OSError."""
+    found: Holders = {}
+    for protocol, name in _TABLES:
+        for address, port in _entries(protocol, _lines(f"{folder}/{name}")):
+            found.setdefault((protocol, port), set()).add(address)
+    return found
+
+
+def is_held(found: Holders, protocol: str, port: int, address: str) -> bool:
+    """Tell whether a service is bound to exactly this address; one on `::` has 0.0.0.0 too."""
+    there = found.get((protocol, port), set())
+    return address in there or (address == ANY[4] and ANY[6] in there)
+
+
+def _lines(path: str) -> Iterable[str]:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().splitlines()[1:]
+    except FileNotFoundError:
+        return []  # a kernel without IPv6
+
+
+def _entries(protocol: str, lines: Iterable[str]) -> Iterator[Tuple[str, int]]:
+    for line in lines:
+        fields = line.split()
+        if fields[3] == _RECEIVES[protocol]:
+            address, port = fields[1].split(":")
+            yield _address(address), int(port, 16)
+
+
+def _address(digits: str) -> str:
+    """The kernel prints each 32-bit word in the order of the machine."""
+    words = [int(digits[start:start + 8], 16) for start in range(0, len(digits), 8)]
+    raw = struct.pack(f"={len(words)}I", *words)
+    if len(raw) == 4:
+        return socket.inet_ntoa(raw)
+    address = ipaddress.IPv6Address(raw)
+    return str(address.ipv4_mapped or address)

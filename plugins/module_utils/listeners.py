@@ -1,0 +1,287 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Temporary listeners: one detached process that holds ports where nobody listens, and ends by itself.
+
+The process is found by an abstract Unix socket, of which there is one a network namespace, as there is one set of
+ports. It is ended by a word on that socket: nothing is ever killed, so no other process can be hit, and nothing is
+left behind when it dies. What it said at its start it says again at its end, which proves that it was there all the time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, FrozenSet, List, Sequence, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.bound import ANY, Holders, holders, is_held
+from ansible_collections.hpc.ports.plugins.module_utils.datagrams import answer_to
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils.sockets import raise_file_limit, reset_on_close
+
+# Ports by the address that they are bound to, such as {"0.0.0.0": ["22/tcp"]}.
+ByAddress = Dict[str, List[str]]
+
+_CONTROL = "\0hpc-ports-listen"
+_PATIENCE = 10.0  # seconds; a listener answers within milliseconds
+_BACKLOG = 1024
+_SPARE_FILES = 64
+# linux/in.h; Python 3.9 has no name for it.
+_IP_PKTINFO = 8
+_PKTINFO = struct.Struct("=I4s4s")
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+
+
+class ListenError(RuntimeError):
+    """The listener could not be started or asked; the text says what to do."""
+
+
+@dataclass
+class Bound:
+    """What was bound: `listening` is ours, `in_use` a service's, `failed` nobody's, with the reason."""
+
+    sockets: List[socket.socket] = field(default_factory=list)
+    listening: ByAddress = field(default_factory=dict)
+    in_use: ByAddress = field(default_factory=dict)
+    failed: Dict[str, Dict[str, str]] = field(default_factory=dict)
+
+
+# ---- start and stop
+
+def start(ports: Sequence[PortRange], addresses: Sequence[str], lifetime: int) -> Dict[str, Any]:
+    """Start the listener, in place of one that may run, and return what it holds.
+
+    `addresses` are this host's own, tried one by one where a service has the port on some address only, such as
+    127.0.0.1. `lifetime` is in seconds. Keys: id, listening, in_use, failed. Raises ListenError and OSError.
+    """
+    _check_file_limit(len(ports) * (len(ANY) + len(addresses)))
+    _ended("")
+    with _control() as control:
+        found = bind(ports, addresses)
+        facts = {"id": uuid.uuid4().hex, "listening": found.listening, "in_use": found.in_use}
+        files = frozenset(sock.fileno() for sock in (*found.sockets, control))
+        _detach(files, lambda: serve(found.sockets, control, facts, lifetime))
+        _close(found.sockets)
+    return {**facts, "failed": found.failed}
+
+
+def stop(identity: str = "") -> Dict[str, Any]:
+    """End the listener that `identity` names (any when empty) and return what was there until now.
+
+    Keys: alive, listening, and of in_use what a service still holds. Raises ListenError and OSError.
+    """
+    facts = _ended(identity)
+    if not facts or identity not in ("", facts["id"]):
+        return {"alive": False, "listening": {}, "in_use": {}}
+    now = holders()
+    in_use = {address: [text for text in ports if is_held(now, *_key(text), address)]
+              for address, ports in facts["in_use"].items()}
+    return {"alive": True, "listening": facts["listening"], "in_use": in_use}
+
+
+def _key(text: str) -> Tuple[str, int]:
+    port = parse_ports(text)
+    return port.protocol, port.first
+
+
+def _check_file_limit(most: int) -> None:
+    limit = raise_file_limit(most + _SPARE_FILES)
+    if limit < most + _SPARE_FILES:
+        raise ListenError(f"Too many ports for the limit of open files: got {limit}, expected {most + _SPARE_FILES}. "
+                          "Raise the hard limit (ulimit -Hn), or name fewer ports.")
+
+
+# ---- binding
+
+def bind(ports: Sequence[PortRange], addresses: Sequence[str]) -> Bound:
+    """Bind each port on all addresses of both families, and around a service that has it on some address only."""
+    before = holders()
+    found = Bound()
+    for port in ports:
+        for version, wildcard in ANY.items():
+            reason = _bind_one(found, before, port, wildcard)
+            if reason:
+                own = [address for address in addresses if (":" in address) == (version == 6)]
+                reasons = {address: _bind_one(found, before, port, address) for address in own} or {wildcard: reason}
+                for address, text in reasons.items():
+                    if text:
+                        found.failed.setdefault(address, {})[str(port)] = text
+    return found
+
+
+def _bind_one(found: Bound, before: Holders, port: PortRange, address: str) -> str:
+    """Bind, and note it as listening or in use; return the reason where it is neither."""
+    try:
+        found.sockets.append(_opened(port, address))
+    except OSError as exc:
+        if exc.errno != errno.EADDRINUSE or not is_held(before, port.protocol, port.first, address):
+            return os.strerror(exc.errno or 0)
+        found.in_use.setdefault(address, []).append(str(port))
+    else:
+        found.listening.setdefault(address, []).append(str(port))
+    return ""
+
+
+def _opened(port: PortRange, address: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if port.protocol == "tcp":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past connections do not count
+        elif family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        sock.bind((address, port.first))
+        if port.protocol == "tcp":
+            sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+# ---- the process
+
+def _detach(files: FrozenSet[int], work: Callable[[], None]) -> None:
+    """Run `work` in a process of its own session that has no file of ours open but these."""
+    child = os.fork()
+    if child:
+        if os.waitpid(child, 0)[1]:
+            raise ListenError("Cannot start the listener: no process could be made for it.")
+        return
+    try:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+    except OSError:
+        os._exit(1)
+    try:
+        _let_go(files)
+        work()
+    finally:
+        os._exit(0)
+
+
+def _let_go(files: FrozenSet[int]) -> None:
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    for number in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if number > 2 and number not in files:
+            with contextlib.suppress(OSError):
+                os.close(number)
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as file:
+        file.write("hpc-ports")  # what `ss -p` shows
+
+
+def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: Dict[str, Any], lifetime: float) -> None:
+    """Take connections and answer datagrams until told to end, or for `lifetime` seconds."""
+    signal.alarm(int(lifetime) + 5)  # ends the process even where this loop hangs
+    deadline = time.monotonic() + lifetime
+    with selectors.DefaultSelector() as selector:
+        for sock in sockets:
+            selector.register(sock, selectors.EVENT_READ, _take if sock.type == socket.SOCK_STREAM else _answer)
+        selector.register(control, selectors.EVENT_READ)
+        while time.monotonic() < deadline:
+            for key, events in selector.select(max(0.0, deadline - time.monotonic())):
+                if key.data:
+                    key.data(key.fileobj)
+                elif _is_told_to_end(control, facts, sockets):
+                    return
+
+
+def _take(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        with sock.accept()[0] as connection:
+            reset_on_close(connection)
+
+
+def _answer(sock: socket.socket) -> None:
+    """Answer from the address that was asked, also where the host has several."""
+    with contextlib.suppress(OSError):
+        datagram, extra, flags, peer = sock.recvmsg(64, 128)
+        answer = answer_to(datagram)
+        if answer:
+            sock.sendmsg([answer], [_source(*item) for item in extra], 0, peer)
+
+
+def _source(level: int, kind: int, data: bytes) -> Tuple[int, int, bytes]:
+    if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+        interface, local, asked = _PKTINFO.unpack(data)
+        data = _PKTINFO.pack(0, local, asked)
+    return level, kind, data
+
+
+# ---- the word on the socket
+
+def _control() -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.bind(_CONTROL)
+        sock.listen()
+    except OSError as exc:
+        sock.close()
+        raise ListenError(f"Cannot start the listener: {exc.strerror}. Another one is being started on this host; "
+                          "run one verify at a time.") from exc
+    return sock
+
+
+def _is_told_to_end(control: socket.socket, facts: Dict[str, Any], sockets: Sequence[socket.socket]) -> bool:
+    with contextlib.suppress(OSError), control.accept()[0] as connection:
+        if _user_of(connection) != os.geteuid():
+            return False
+        connection.settimeout(1.0)
+        is_meant = connection.recv(64).decode("ascii", "replace") in ("", facts["id"])
+        if is_meant:
+            _close([*sockets, control])
+        connection.sendall(json.dumps(facts).encode())
+        return is_meant
+    return False
+
+
+def _ended(identity: str) -> Dict[str, Any]:
+    """Tell the listener to end and return what it says; nothing where there is none. Raises ListenError."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(_PATIENCE)
+        try:
+            sock.connect(_CONTROL)
+            _check_user(sock)
+            sock.sendall(identity.encode())
+            sock.shutdown(socket.SHUT_WR)
+            return dict(json.loads(b"".join(iter(lambda: sock.recv(65536), b""))))
+        except socket.timeout as exc:
+            raise ListenError(f"The listener on this host does not answer within {_PATIENCE:.0f} s. It ends by itself "
+                              "at the end of its lifetime; `ss -xlp` shows its process.") from exc
+        except (ConnectionError, ValueError):
+            return {}
+
+
+def _check_user(sock: socket.socket) -> None:
+    user = _user_of(sock)
+    if user != os.geteuid():
+        raise ListenError(f"The name of the listener is taken by a process of uid {user}, expected uid {os.geteuid()}. "
+                          "End that process; `ss -xlp` shows it.")
+
+
+def _user_of(sock: socket.socket) -> int:
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(raw)[1])
+
+
+def _close(sockets: Sequence[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()

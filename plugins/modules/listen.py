@@ -1,0 +1,147 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: listen
+short_description: Listen for a while on ports where nobody listens
+version_added: 0.1.0
+description:
+  - Starts one detached process that holds ports of this host, so that a probe which gets no answer is known to have
+    been blocked. It takes TCP connections and closes them, and answers the datagrams of M(hpc.ports.probe).
+  - A port that a service has is left to it, on the very addresses where it has it.
+  - The process ends when told to, or by itself after O(lifetime) seconds. There is one at a time on a host; a new one
+    takes the place of the one before, whose run is then told that its listener did not last.
+  - A service that is started meanwhile on a port held here fails to start, so keep O(lifetime) short.
+author:
+  - The hpc.ports authors (@hpc-ports)
+attributes:
+  check_mode:
+    support: partial
+    description: Nothing is started or ended, so nothing is said about the ports.
+  diff_mode:
+    support: none
+    description: Nothing that lasts is changed.
+  platform:
+    support: full
+    platforms: linux
+    description: Needs Python 3.9 or later on the host, and root for ports below 1024.
+options:
+  state:
+    description:
+      - V(started) starts the process; the module returns when it listens.
+      - V(stopped) ends it, and tells whether it was there until now.
+    type: str
+    choices: [started, stopped]
+    default: started
+  ports:
+    description: The ports, such as V(22/tcp) or V(53/udp).
+    type: list
+    elements: str
+    default: []
+  addresses:
+    description:
+      - This host's own addresses that will be probed. Where a service has a port on some other address only,
+        such as 127.0.0.1, the port is held on these.
+    type: list
+    elements: str
+    default: []
+  lifetime:
+    description: After how many seconds the process ends by itself.
+    type: int
+    default: 300
+  id:
+    description: With O(state=stopped), the process to end; none is given to end whichever there is.
+    type: str
+    default: ""
+seealso:
+  - module: hpc.ports.probe
+"""
+
+EXAMPLES = r"""
+- name: Listen where nobody listens
+  hpc.ports.listen:
+    ports: [6817/tcp, 24224/udp]
+    lifetime: 60
+  become: true
+  register: listener
+
+- name: End it
+  hpc.ports.listen:
+    state: stopped
+    id: "{{ listener.id }}"
+  become: true
+"""
+
+RETURN = r"""
+id:
+  description: What stands for the process, to end it by.
+  returned: when started
+  type: str
+  sample: 5b1f0c6a1c8b4b4d9a3c0a1f5f1f5c11
+alive:
+  description: Whether the process that O(id) names was there, and answered, until now.
+  returned: when stopped
+  type: bool
+listening:
+  description: The ports that the process holds, by the address that they are bound to.
+  returned: success
+  type: dict
+  sample: {"0.0.0.0": [6817/tcp, 24224/udp], "::": [6817/tcp, 24224/udp]}
+in_use:
+  description: The ports that a service has, by the address; when stopped, those that it still has.
+  returned: success
+  type: dict
+  sample: {"0.0.0.0": [22/tcp], "::": [22/tcp]}
+failed:
+  description: By address and port, why it could not be held.
+  returned: when started
+  type: dict
+  sample: {"::": {"6817/tcp": Address family not supported by protocol}}
+"""
+
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hpc.ports.plugins.module_utils.listeners import ListenError, start, stop
+from ansible_collections.hpc.ports.plugins.module_utils.sockets import single_port
+
+
+def main() -> None:
+    """Start or end the process; in check mode do neither."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
+            "ports": {"type": "list", "elements": "str", "default": []},
+            "addresses": {"type": "list", "elements": "str", "default": []},
+            "lifetime": {"type": "int", "default": 300},
+            "id": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        module.exit_json(skipped=True, msg="Check mode: no listener was started or ended.")
+    try:
+        result = _started(module.params) if module.params["state"] == "started" else _stopped(module.params)
+    except ValueError as exc:
+        module.fail_json(msg=f"Invalid ports: {exc}.")
+    except (ListenError, OSError) as exc:
+        module.fail_json(msg=str(exc))
+    module.exit_json(**result)
+
+
+def _started(params: Dict[str, Any]) -> Dict[str, Any]:
+    ports = [single_port(text) for text in params["ports"]]
+    return {"changed": True, **start(ports, params["addresses"], params["lifetime"])}
+
+
+def _stopped(params: Dict[str, Any]) -> Dict[str, Any]:
+    result = stop(params["id"])
+    return {"changed": result["alive"], **result}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: probe
+short_description: Try many connections from this host at once
+version_added: 0.1.0
+description:
+  - Opens real connections, TCP and UDP, IPv4 and IPv6, and tells what came of each.
+  - Sends an ICMP echo to each address before and after, so that silence can be told from a host that is not there.
+  - Leaves no socket behind; TCP connections are closed by a reset, without a word being said.
+author:
+  - The hpc.ports authors (@hpc-ports)
+attributes:
+  check_mode:
+    support: partial
+    description: Nothing is sent, so nothing is said about the probes.
+  diff_mode:
+    support: none
+    description: Nothing is changed.
+  platform:
+    support: full
+    platforms: linux
+    description: Needs Python 3.9 or later on the host, and root for the echo.
+options:
+  probes:
+    description: What to try.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      address:
+        description: An IPv4 or IPv6 address.
+        type: str
+        required: true
+      ports:
+        description: The ports there, such as V(22/tcp) or V(53/udp).
+        type: list
+        elements: str
+        required: true
+  timeout:
+    description: How many seconds an answer may take.
+    type: float
+    default: 1.0
+  attempts:
+    description: How many times a connection is tried before silence is believed, because a packet can be lost.
+    type: int
+    default: 2
+  concurrency:
+    description: How many connections are tried at a time; fewer where the host's limit of open files says so.
+    type: int
+    default: 1000
+notes:
+  - A UDP port that keeps silent may be blocked, or a service may not care to answer. M(hpc.ports.listen) answers.
+seealso:
+  - module: hpc.ports.listen
+"""
+
+EXAMPLES = r"""
+- name: May this host reach the Slurm controller?
+  hpc.ports.probe:
+    probes:
+      - address: 10.20.0.1
+        ports: [6817/tcp, 6819/tcp]
+  become: true
+"""
+
+RETURN = r"""
+results:
+  description: One result an address. Every port is in one of RV(results[].open), RV(results[].refused),
+    RV(results[].filtered) and RV(results[].error).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: The address.
+      type: str
+      sample: 10.20.0.1
+    reachable:
+      description: Whether it answered an echo before and after; null where no echo could be sent.
+      type: bool
+    open:
+      description: Something answered.
+      type: list
+      elements: str
+      sample: [6817/tcp]
+    refused:
+      description: The host was reached and says that nobody listens.
+      type: list
+      elements: str
+    filtered:
+      description: No answer, or an administrative reject.
+      type: list
+      elements: str
+      sample: [6819/tcp]
+    rejected:
+      description: Those of RV(results[].filtered) that are certain, because a reject came, or because
+        this host itself lets nothing out.
+      type: list
+      elements: str
+    error:
+      description: The probe itself failed; this says nothing about a firewall.
+      type: list
+      elements: str
+    details:
+      description: By port, or V(path) for the echo, what was said.
+      type: dict
+      sample: {6819/tcp: "Rejected by 10.20.0.254 (ICMP type 3, code 13)."}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hpc.ports.plugins.module_utils.probing import probe_all
+
+
+def main() -> None:
+    """Send the probes; in check mode none."""
+    groups = {"address": {"type": "str", "required": True},
+              "ports": {"type": "list", "elements": "str", "required": True}}
+    module = AnsibleModule(
+        argument_spec={
+            "probes": {"type": "list", "elements": "dict", "required": True, "options": groups},
+            "timeout": {"type": "float", "default": 1.0},
+            "attempts": {"type": "int", "default": 2},
+            "concurrency": {"type": "int", "default": 1000},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    if module.check_mode:
+        module.exit_json(skipped=True, msg="Check mode: nothing was sent.")
+    try:
+        results = probe_all(params["probes"], params["timeout"], params["attempts"], params["concurrency"])
+    except ValueError as exc:
+        module.fail_json(msg=f"Invalid probes: {exc}.")
+    module.exit_json(changed=False, results=results)
+
+
+if __name__ == "__main__":
+    main()

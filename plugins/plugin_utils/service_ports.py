@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where services of a host say that they listen, against what the port file says of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
+
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports, without
+
+__all__ = ["Listener", "config_ports", "rpc_ports", "unopened_ports"]
+
+# RPC programs of NFS whose ports are not fixed (RFC 5531 numbers), and the service that has them.
+RPC_PROGRAMS = {"100005": "mountd", "100021": "nfs_locks", "100024": "nfs_locks", "100011": "rquotad"}
+_RPC_LINE = re.compile(r"\s*(\d+)\s+\d+\s+(tcp|udp)\s+(\d+)", re.ASCII)
+_INCLUDE = re.compile(r"^\s*include\s", re.IGNORECASE | re.MULTILINE)
+
+
+class Listener(TypedDict):
+    """One place where something listens: `ports` as the port file writes them, for `service` of the port file."""
+
+    what: str
+    service: str
+    ports: str
+
+
+def config_ports(text: str, path: str, options: Mapping[str, Mapping[str, str]]) -> list[Listener]:
+    """Return where a service listens by its configuration, a file of `OPTION=VALUE`.
+
+    `options` maps the name of an option to its `service` and its `default`. Names match in any case, the last value
+    counts. An option that is absent has its default, except in a file that includes others, which are not seen.
+    """
+    plain = "\n".join(line.partition("#")[0] for line in text.splitlines())
+    result: list[Listener] = []
+    for option, about in options.items():
+        values = re.findall(rf"(?:^|\s){re.escape(option)}\s*=\s*[\"']?([0-9][0-9-]*)", plain, re.IGNORECASE)
+        if values or not _INCLUDE.search(plain):
+            what = f"{option} of {path}" if values else f"{option}, not set in {path},"
+            result.append({"what": what, "service": about["service"],
+                           "ports": f"{values[-1] if values else about['default']}/tcp"})
+    return result
+
+
+def rpc_ports(text: str) -> list[Listener]:
+    """Return where the side services of NFS version 3 listen, from what `rpcinfo -p` prints."""
+    found = {match.groups() for match in map(_RPC_LINE.match, text.splitlines()) if match}
+    return [{"what": f"RPC program {number} ({RPC_PROGRAMS[number]})", "service": RPC_PROGRAMS[number],
+             "ports": f"{port}/{protocol}"}
+            for number, protocol, port in sorted(found) if number in RPC_PROGRAMS]
+
+
+def unopened_ports(listeners: Iterable[Listener], services: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a sentence for each listener outside the ports of its service.
+
+    `services` are those of the port file, merged. A service that it lacks is not judged. Raises ValueError for ports
+    that cannot be parsed.
+    """
+    result = []
+    for item in listeners:
+        service = services.get(item["service"])
+        if service and without([parse_ports(item["ports"])], _ranges(service)):
+            result.append(f"{item['what']} is {item['ports']}, but service {item['service']} of the port file is "
+                          f"{', '.join(service['ports'])}.")
+    return result
+
+
+def _ranges(service: Mapping[str, Any]) -> list[PortRange]:
+    return [parse_ports(text) for text in service["ports"]]

@@ -1,0 +1,449 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Probes and listeners against a real kernel: a source, a router and a target, each a network namespace of our own.
+
+The namespaces are joined to each other and to nothing else. Needs root.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COLLECTIONS = Path(__file__).parents[2] / ".collections"
+SOURCE = {4: "10.77.1.2", 6: "fd77:1::2"}
+ROUTER = {4: "10.77.1.1", 6: "fd77:1::1"}
+TARGET = {4: "10.77.2.2", 6: "fd77:2::2"}
+SECOND = {4: "10.77.2.3", 6: "fd77:2::3"}
+PORT = {"tcp": "7001/tcp", "udp": "7001/udp"}
+VERSIONS = pytest.mark.parametrize("version", [4, 6])
+PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+
+class Namespace:
+    """One network namespace, and what is run in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = f"hpcp{os.getpid()}{name}"
+        subprocess.run(["ip", "netns", "add", self.name], check=True)
+
+    def run(self, *arguments: str, text: str = "") -> str:
+        command = ["ip", "netns", "exec", self.name, *arguments]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def call(self, program: str, *arguments: Any, user: int = 0) -> Any:
+        """Run Python that sets `result` from `arguments`, as module_utils run on a host: in a process of its own."""
+        text = (f"import json, os, sys\nfrom ansible_collections.hpc.ports.plugins.module_utils import listeners, "
+                f"probing, sockets\nos.setuid({user})\narguments = json.loads(sys.stdin.read())\n{program}\n"
+                "print(json.dumps(result))")
+        out = self.run("env", f"PYTHONPATH={COLLECTIONS}", sys.executable, "-c", text, text=json.dumps(arguments))
+        return json.loads(out)
+
+    def start(self, *ports: str, addresses: list[str] | None = None, lifetime: int = 60) -> dict[str, Any]:
+        return self.call("ports = [sockets.single_port(text) for text in arguments[0]]\n"
+                         "result = listeners.start(ports, *arguments[1:])", ports, addresses or [], lifetime)
+
+    def stop(self, identity: str = "") -> dict[str, Any]:
+        return self.call("result = listeners.stop(*arguments)", identity)
+
+    def probe(self, address: str, *ports: str, timeout: float = 0.5, attempts: int = 2, concurrency: int = 1000,
+              user: int = 0) -> dict[str, Any]:
+        return self.call("result = probing.probe_all(*arguments)", [{"address": address, "ports": ports}], timeout,
+                         attempts, concurrency, user=user)[0]
+
+    def serve(self, *binds: str) -> subprocess.Popen[str]:
+        """Run a real service: `tcp 127.0.0.1 7003`, …, with `::` for both families; ready when this returns."""
+        program = (
+            "import socket, sys, time\nkept = []\nfor text in sys.argv[1:]:\n"
+            "    kind, address, port = text.split()\n"
+            "    family = socket.AF_INET6 if ':' in address else socket.AF_INET\n"
+            "    sock = socket.socket(family, socket.SOCK_STREAM if kind == 'tcp' else socket.SOCK_DGRAM)\n"
+            "    sock.bind((address, int(port)))\n    kind == 'tcp' and sock.listen()\n    kept.append(sock)\n"
+            "print('ready', flush=True)\ntime.sleep(600)"
+        )
+        command = ["ip", "netns", "exec", self.name, sys.executable, "-c", program, *binds]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        return process
+
+    def rules(self, hook: str, *rules: str) -> None:
+        lines = [f"add chain inet t c {{ type filter hook {hook} priority 0; }}"]
+        lines += [f"add rule inet t c {rule}" for rule in rules]
+        self.run("nft", "-f", "-", text="\n".join(["add table inet t", *lines, ""]))
+
+    def pids(self) -> list[int]:
+        """The processes that are listeners."""
+        found = self.run("ip", "netns", "pids", self.name).split()
+        return [int(pid) for pid in found if Path(f"/proc/{pid}/comm").read_text(encoding="ascii") == "hpc-ports\n"]
+
+
+class Net:
+    """Three namespaces in a row."""
+
+    def __init__(self) -> None:
+        self.source, self.router, self.target = Namespace("s"), Namespace("r"), Namespace("t")
+        for name, end, first, second in (("a", self.source, SOURCE, ROUTER),
+                                         ("b", self.target, TARGET, {4: "10.77.2.1", 6: "fd77:2::1"})):
+            subprocess.run(["ip", "link", "add", name, "netns", end.name, "type", "veth",
+                            "peer", "name", name, "netns", self.router.name], check=True)
+            _address(end, name, first)
+            _address(self.router, name, second)
+        _address(self.target, "b", SECOND)
+        self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        for version, far in ((4, "10.77.2.0/24"), (6, "fd77:2::/64")):
+            self.source.run("ip", "route", "add", far, "via", ROUTER[version])
+        for version, far in ((4, "10.77.1.0/24"), (6, "fd77:1::/64")):
+            self.target.run("ip", "route", "add", far, "via", {4: "10.77.2.1", 6: "fd77:2::1"}[version])
+        self.ends = (self.source, self.router, self.target)
+
+
+def _address(where: Namespace, link: str, addresses: dict[int, str]) -> None:
+    where.run("ip", "link", "set", "lo", "up")
+    where.run("ip", "link", "set", link, "up")
+    where.run("ip", "address", "add", f"{addresses[4]}/24", "dev", link)
+    where.run("ip", "address", "add", f"{addresses[6]}/64", "dev", link, "nodad")
+
+
+@pytest.fixture(scope="module")
+def wires() -> Iterator[Net]:
+    net = Net()
+    yield net
+    for end in net.ends:
+        for pid in end.run("ip", "netns", "pids", end.name).split():
+            if pid != str(os.getpid()):
+                _kill(int(pid))
+        subprocess.run(["ip", "netns", "delete", end.name], check=True)
+
+
+@pytest.fixture
+def net(wires: Net) -> Iterator[Net]:
+    yield wires
+    wires.target.stop()
+    for end in wires.ends:
+        end.run("nft", "flush", "ruleset")
+
+
+@pytest.fixture
+def service(net: Net) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def serve(*binds: str) -> subprocess.Popen[str]:
+        started.append(net.target.serve(*binds))
+        return started[-1]
+
+    yield serve
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _outcome(result: dict[str, Any], port: str) -> str:
+    return next(name for name in ("open", "refused", "filtered", "error") if port in result[name])
+
+
+# ---- outcomes
+
+@VERSIONS
+def test_a_listener_is_open_and_a_port_without_one_refused(net: Net, version: int) -> None:
+    net.target.start(*PORT.values())
+    result = net.source.probe(TARGET[version], "7001/tcp", "7002/tcp", "7001/udp", "7002/udp")
+    assert result == {"address": TARGET[version], "reachable": True, "open": ["7001/tcp", "7001/udp"],
+                      "refused": ["7002/tcp", "7002/udp"], "filtered": [], "rejected": [], "error": [], "details": {}}
+
+
+@VERSIONS
+@PROTOCOLS
+def test_a_drop_on_the_target_is_filtered_in_silence(net: Net, version: int, protocol: str) -> None:
+    net.target.start(PORT[protocol])
+    net.target.rules("input", f"{protocol} dport 7001 drop")
+    result = net.source.probe(TARGET[version], PORT[protocol])
+    assert (result["filtered"], result["rejected"], result["reachable"]) == ([PORT[protocol]], [], True)
+
+
+@VERSIONS
+@PROTOCOLS
+@pytest.mark.parametrize("reject", ["admin-prohibited", "port-unreachable"])
+def test_a_reject_on_the_way_is_filtered_and_tells_who(net: Net, version: int, protocol: str, reject: str) -> None:
+    net.target.start(PORT[protocol])
+    net.router.rules("forward", f"{protocol} dport 7001 reject with icmpx type {reject}")
+    result = net.source.probe(TARGET[version], PORT[protocol])
+    codes = {("admin-prohibited", 4): (3, 13), ("admin-prohibited", 6): (1, 1),
+             ("port-unreachable", 4): (3, 3), ("port-unreachable", 6): (1, 4)}
+    kind, code = codes[reject, version]
+    assert result["rejected"] == result["filtered"] == [PORT[protocol]]
+    assert result["details"] == {PORT[protocol]: f"Rejected by {ROUTER[version]} (ICMP type {kind}, code {code})."}
+
+
+@VERSIONS
+@pytest.mark.parametrize("protocol,outcome", [("tcp", "filtered"), ("udp", "refused")])
+def test_port_unreachable_from_the_target_means_a_reject_only_for_tcp(
+        net: Net, version: int, protocol: str, outcome: str) -> None:
+    net.target.start(PORT[protocol])
+    net.target.rules("input", f"{protocol} dport 7001 reject with icmpx type port-unreachable")
+    assert _outcome(net.source.probe(TARGET[version], PORT[protocol]), PORT[protocol]) == outcome
+
+
+@VERSIONS
+def test_a_reset_on_the_way_is_refused(net: Net, version: int) -> None:
+    net.target.start("7001/tcp")
+    net.router.rules("forward", "tcp dport 7001 reject with tcp reset")
+    assert net.source.probe(TARGET[version], "7001/tcp")["refused"] == ["7001/tcp"]
+
+
+@VERSIONS
+def test_a_drop_on_the_source_is_filtered(net: Net, version: int) -> None:
+    net.target.start(*PORT.values())
+    net.source.rules("output", "meta l4proto { tcp, udp } th dport 7001 drop")
+    result = net.source.probe(TARGET[version], *PORT.values())
+    assert result["filtered"] == ["7001/tcp", "7001/udp"]
+    assert result["rejected"] == ["7001/udp"]  # the kernel tells of UDP at once, and of TCP never
+    assert result["details"] == {"7001/udp": "Not let out by this host itself: Operation not permitted."}
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+@PROTOCOLS
+def test_no_route_is_an_error(net: Net, address: str, protocol: str) -> None:
+    result = net.source.probe(address, PORT[protocol])
+    assert result["error"] == [PORT[protocol]]
+    assert result["details"] == {"path": "An echo could not be sent: Network is unreachable.",
+                                 PORT[protocol]: "Network is unreachable."}
+
+
+@pytest.mark.parametrize("kind,outcome", [("unreachable", "error"), ("prohibit", "filtered")])
+@pytest.mark.parametrize("far", ["198.51.100.1", "2001:db8:1::1"])
+def test_a_route_may_say_unreachable_or_prohibited(net: Net, kind: str, outcome: str, far: str) -> None:
+    net.source.run("ip", "route", "add", kind, far)
+    try:
+        result = net.source.probe(far, *PORT.values())
+    finally:
+        net.source.run("ip", "route", "delete", kind, far)
+    assert (result[outcome], result["reachable"]) == (["7001/tcp", "7001/udp"], False)
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("absent,me", [("10.77.1.99", SOURCE[4]), ("fd77:1::99", SOURCE[6])])
+def test_a_host_that_is_not_there_is_an_error(net: Net, protocol: str, absent: str, me: str) -> None:
+    """Once the kernel has given up asking for its address; before that it is silent, and the echo tells."""
+    result = net.source.probe(absent, PORT[protocol], timeout=4, attempts=1)
+    assert (result["error"], result["reachable"]) == ([PORT[protocol]], False)
+    assert result["details"][PORT[protocol]] == f"No route to host, says {me}."
+
+
+@PROTOCOLS
+def test_one_lost_packet_is_not_filtered(net: Net, protocol: str) -> None:
+    net.target.start(PORT[protocol])
+    net.target.rules("input", f"{protocol} dport 7001 ct state new numgen inc mod 2 == 0 drop")
+    assert net.source.probe(TARGET[4], PORT[protocol])["open"] == [PORT[protocol]]
+    assert net.source.probe(TARGET[4], PORT[protocol], attempts=1)["filtered"] == [PORT[protocol]]
+
+
+def test_without_an_answer_to_an_echo_the_path_is_not_proven(net: Net) -> None:
+    net.router.rules("forward", "meta l4proto { icmp, ipv6-icmp } drop")
+    for address in TARGET.values():
+        result = net.source.probe(address, "7001/tcp")
+        assert (result["reachable"], result["details"]) == (False, {"path": "No answer to an echo."})
+
+
+def test_without_the_right_to_send_an_echo_the_path_is_unknown(net: Net) -> None:
+    result = net.source.probe(TARGET[4], "7001/tcp", user=65534)
+    assert (result["reachable"], result["refused"]) == (None, ["7001/tcp"])
+    assert result["details"] == {"path": "Cannot send an echo: Operation not permitted."}
+
+
+@VERSIONS
+def test_thousands_at_once_keep_their_outcomes_and_leave_no_socket(net: Net, version: int) -> None:
+    """More than the concurrency; one time-out each would take 25 minutes."""
+    net.target.start(*(f"{port}/tcp" for port in range(7000, 7100)))
+    net.target.rules("input", "tcp dport 7100-9999 drop")
+    ports = [f"{port}/tcp" for port in range(7000, 10200)]
+    result = net.source.probe(TARGET[version], *ports)
+    assert (result["open"], result["filtered"], result["refused"]) == (ports[:100], ports[100:3000], ports[3000:])
+    assert net.source.run("ss", "-Htan") == ""
+
+
+# ---- listeners
+
+def test_a_listener_holds_both_families_and_lets_go_of_the_caller(net: Net) -> None:
+    """That the call returned at all shows that the process holds none of its pipes."""
+    started = net.target.start(*PORT.values())
+    ports = ["7001/tcp", "7001/udp"]
+    assert started["listening"] == {"0.0.0.0": ports, "::": ports}
+    assert (started["in_use"], started["failed"]) == ({}, {})
+    [pid] = net.target.pids()
+    files = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
+    assert files.count("/dev/null") == 3
+    assert [file for file in files if "socket:" not in file and file not in ("/dev/null", "anon_inode:[eventpoll]")] == []
+    assert sum("socket:" in file for file in files) == 5  # two ports, two families, and the word to end
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    assert stat[1] == "1" or stat[3] != str(os.getsid(0))  # of its own session
+    assert net.target.stop(started["id"]) == {"alive": True, "listening": started["listening"], "in_use": {}}
+    assert _eventually(lambda: net.target.pids() == [])
+
+
+def test_a_listener_ends_by_itself(net: Net) -> None:
+    started = net.target.start("7001/tcp", lifetime=1)
+    assert _eventually(lambda: net.target.pids() == [])
+    assert net.target.stop(started["id"])["alive"] is False
+    assert net.source.probe(TARGET[4], "7001/tcp")["refused"] == ["7001/tcp"]
+
+
+def test_a_killed_listener_was_not_alive_until_the_end(net: Net) -> None:
+    started = net.target.start("7001/tcp")
+    for pid in net.target.pids():
+        os.kill(pid, signal.SIGKILL)
+    assert _eventually(lambda: net.target.pids() == [])
+    assert net.target.stop(started["id"]) == {"alive": False, "listening": {}, "in_use": {}}
+    assert net.target.start("7001/tcp")["listening"] == {"0.0.0.0": ["7001/tcp"], "::": ["7001/tcp"]}
+
+
+def test_a_new_listener_takes_the_place_of_the_old_and_is_not_ended_for_it(net: Net) -> None:
+    old = net.target.start("7001/tcp")
+    new = net.target.start("7001/tcp", "7002/tcp")
+    assert new["listening"]["0.0.0.0"] == ["7001/tcp", "7002/tcp"]
+    assert net.target.stop(old["id"])["alive"] is False
+    assert net.source.probe(TARGET[4], "7001/tcp", "7002/tcp")["open"] == ["7001/tcp", "7002/tcp"]
+    assert net.target.stop(new["id"])["alive"] is True
+
+
+def test_services_keep_their_ports_and_are_listened_beside(
+        net: Net, service: Callable[..., subprocess.Popen[str]]) -> None:
+    service("tcp 127.0.0.1 7003", "udp 127.0.0.1 7003", "tcp 0.0.0.0 7004", "udp 0.0.0.0 7004", "tcp :: 7005",
+            f"tcp {TARGET[4]} 7006", f"tcp ::ffff:{TARGET[4]} 7007")
+    ports = ["7003/tcp", "7003/udp", "7004/tcp", "7004/udp", "7005/tcp", "7006/tcp", "7007/tcp"]
+    started = net.target.start(*ports, addresses=[TARGET[4], SECOND[4], TARGET[6]])
+    assert started["in_use"] == {
+        "0.0.0.0": ["7004/tcp", "7004/udp", "7005/tcp"], "::": ["7005/tcp"], TARGET[4]: ["7006/tcp", "7007/tcp"]}
+    assert started["listening"] == {
+        "::": ["7003/tcp", "7003/udp", "7004/tcp", "7004/udp", "7006/tcp", "7007/tcp"],
+        TARGET[4]: ["7003/tcp", "7003/udp"],
+        SECOND[4]: ["7003/tcp", "7003/udp", "7006/tcp", "7007/tcp"],
+    }
+    assert started["failed"] == {}
+    assert net.source.probe(TARGET[4], *ports)["open"] == [port for port in ports if port != "7004/udp"]
+    assert net.target.stop()["in_use"] == started["in_use"]
+
+
+def test_a_service_that_went_away_is_not_in_use_until_the_end(
+        net: Net, service: Callable[..., subprocess.Popen[str]]) -> None:
+    process = service("tcp 0.0.0.0 7004")
+    service("tcp 0.0.0.0 7005")
+    assert net.target.start("7004/tcp", "7005/tcp")["in_use"] == {"0.0.0.0": ["7004/tcp", "7005/tcp"]}
+    process.kill()
+    process.communicate()
+    assert net.target.stop()["in_use"] == {"0.0.0.0": ["7005/tcp"]}
+
+
+def test_a_port_that_an_outgoing_connection_uses_is_no_service(net: Net) -> None:
+    net.source.start("7001/tcp")
+    program = ("import socket, sys, time\nsock = socket.socket()\nsock.bind(('', 7008))\n"
+               f"sock.connect(('{SOURCE[4]}', 7001))\nprint('ready', flush=True)\ntime.sleep(600)")
+    command = ["ip", "netns", "exec", net.target.name, sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        # The listener's reset ends the connection, but the socket and its port stay taken.
+        started = net.target.start("7008/tcp")
+        process.kill()
+    net.source.stop()
+    assert started["in_use"] == {}
+    assert started["failed"] == {"0.0.0.0": {"7008/tcp": "Address already in use"}}
+    assert started["listening"] == {"::": ["7008/tcp"]}
+
+
+@VERSIONS
+def test_datagrams_are_answered_from_the_address_that_was_asked(net: Net, version: int) -> None:
+    net.target.start("7001/udp")
+    assert net.source.probe(SECOND[version], "7001/udp")["open"] == ["7001/udp"]
+
+
+def test_strangers_get_no_answer(net: Net) -> None:
+    net.target.start("7001/udp")
+    program = ("import socket\nsock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nsock.settimeout(0.5)\n"
+               "sock.connect((arguments[0], 7001))\nsock.send(arguments[1].encode())\n"
+               "try:\n    result = sock.recv(99).decode()\nexcept socket.timeout:\n    result = None")
+    assert net.source.call(program, TARGET[4], "hpc.ports probe") == "hpc.ports answer"
+    assert net.source.call(program, TARGET[4], "hpc.ports answer") is None
+
+
+def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
+    net.target.run("sysctl", "-qw", "net.ipv4.ip_unprivileged_port_start=1024")
+    result = net.target.call(
+        "result = listeners.start([sockets.single_port('80/tcp')], [], 60)\nlisteners.stop()", user=65534)
+    denied = {"80/tcp": "Permission denied"}
+    assert (result["listening"], result["failed"]) == ({}, {"0.0.0.0": denied, "::": denied})
+
+
+def test_another_users_process_is_not_obeyed_or_believed(net: Net) -> None:
+    program = ("import os, socket, sys\nos.setuid(65534)\nsock = socket.socket(socket.AF_UNIX)\n"
+               "sock.bind('\\0hpc-ports-listen')\nsock.listen()\nprint('ready', flush=True)\nsock.accept()\nsock.accept()")
+    command = ["ip", "netns", "exec", net.target.name, sys.executable, "-c", program]
+    attempt = ("try:\n    result = listeners.{0}\nexcept listeners.ListenError as exc:\n    result = str(exc)")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        for call in ("start([], [], 60)", "stop()"):
+            assert net.target.call(attempt.format(call)) == (
+                "The name of the listener is taken by a process of uid 65534, expected uid 0. End that process; "
+                "`ss -xlp` shows it.")
+
+
+def test_another_user_cannot_end_the_listener(net: Net) -> None:
+    started = net.target.start("7001/tcp")
+    program = "try:\n    result = listeners.stop()\nexcept listeners.ListenError as exc:\n    result = str(exc)"
+    assert "uid 0, expected uid 65534" in net.target.call(program, user=65534)
+    silent = ("import socket\nsock = socket.socket(socket.AF_UNIX)\nsock.connect('\\0hpc-ports-listen')\n"
+              "sock.shutdown(socket.SHUT_WR)\nresult = sock.recv(99).decode()")
+    assert net.target.call(silent, user=65534) == ""
+    assert net.target.stop(started["id"])["alive"] is True
+
+
+def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
+    net.target.start("7001/tcp")
+    [pid] = net.target.pids()
+    os.kill(pid, signal.SIGSTOP)
+    program = ("listeners._PATIENCE = 1.0\ntry:\n    result = listeners.start([], [], 60)\n"
+               "except listeners.ListenError as exc:\n    result = str(exc)")
+    try:
+        assert net.target.call(program) == (
+            "The listener on this host does not answer within 1 s. It ends by itself at the end of its lifetime; "
+            "`ss -xlp` shows its process.")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_the_limit_of_open_files_is_raised_or_said_to_be_too_low(net: Net) -> None:
+    program = ("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, tuple(arguments))\n"
+               "ports = [sockets.single_port(f'{port}/tcp') for port in range(7000, 7300)]\n"
+               "try:\n    result = len(listeners.start(ports, [], 60)['listening']['::'])\n"
+               "except listeners.ListenError as exc:\n    result = str(exc)")
+    assert net.target.call(program, 64, 2000) == 300
+    assert net.target.call(program, 64, 500) == (
+        "Too many ports for the limit of open files: got 500, expected 664. Raise the hard limit (ulimit -Hn), or name "
+        "fewer ports.")
+
+
+def _eventually(is_so: Callable[[], bool]) -> bool:
+    for attempt in range(100):
+        if is_so():
+            return True
+        time.sleep(0.1)
+    return False

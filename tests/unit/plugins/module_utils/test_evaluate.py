@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Judgement, Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule, segments
+from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
+
+
+def rule(direction: str, flow: str, ports: str, *peers: str) -> Rule:
+    return Rule(direction, flow, tuple(map(parse_ports, ports.split())), tuple(map(ip_network, peers)))
+
+
+POLICY = Policy(
+    mode="enforce",
+    egress="restricted",
+    trusted_interfaces=("ib0", "cni*"),
+    rules=(
+        rule("in", "web", "80/tcp 443/tcp", "10.0.0.0/8"),
+        rule("in", "range", "8000-9000/udp", "fd00::/64", "10.0.0.1/32"),
+        rule("in", "vrrp", "112/ip", "10.0.0.0/8"),
+        rule("out", "dns", "53/udp 53/tcp", "10.0.0.53/32"),
+    ),
+)
+OBSERVE = POLICY._replace(mode="observe")
+OPEN = POLICY._replace(egress="open")
+NONE = Judgement(False, "no flow")
+
+
+@pytest.mark.parametrize(
+    ("packet", "expected"),
+    [
+        (Packet("in", "tcp", "10.1.2.3", 80), Judgement(True, "flow web")),
+        (Packet("in", "tcp", "10.1.2.3", 443), Judgement(True, "flow web")),
+        (Packet("in", "tcp", "10.1.2.3", 81), NONE),
+        (Packet("in", "udp", "10.1.2.3", 80), NONE),
+        (Packet("in", "tcp", "11.0.0.1", 80), NONE),
+        (Packet("in", "tcp", "fd00::1", 80), NONE),
+        (Packet("in", "udp", "fd00::1", 8000), Judgement(True, "flow range")),
+        (Packet("in", "udp", "fd00::1", 9000), Judgement(True, "flow range")),
+        (Packet("in", "udp", "fd00::1", 7999), NONE),
+        (Packet("in", "udp", "fd00::1", 9001), NONE),
+        (Packet("in", "udp", "fd00:0:0:1::1", 8000), NONE),
+        (Packet("in", "udp", "10.0.0.2", 8000), NONE),
+        (Packet("in", "ip", "10.1.2.3", 112), Judgement(True, "flow vrrp")),
+        (Packet("in", "tcp", "10.1.2.3", 112), NONE),
+        (Packet("out", "udp", "10.0.0.53", 53), Judgement(True, "flow dns")),
+        (Packet("out", "tcp", "10.0.0.53", 80), NONE),
+        (Packet("in", "udp", "10.0.0.53", 53), NONE),
+        # Always accepted: loopback, trusted interfaces, ICMP and ICMPv6, the host's own DHCP client.
+        (Packet("in", "tcp", "11.0.0.1", 81, interface="lo"), Judgement(True, "loopback")),
+        (Packet("in", "tcp", "11.0.0.1", 81, interface="ib0"), Judgement(True, "trusted interface")),
+        (Packet("out", "tcp", "11.0.0.1", 81, interface="cni12"), Judgement(True, "trusted interface")),
+        (Packet("in", "tcp", "11.0.0.1", 81, interface="ib01"), NONE),
+        (Packet("in", "tcp", "11.0.0.1", 81, interface="lo0"), NONE),
+        (Packet("in", "ip", "11.0.0.1", 1), Judgement(True, "always accepted")),
+        (Packet("out", "ip", "2001:db8::1", 58), Judgement(True, "always accepted")),
+        (Packet("in", "ip", "11.0.0.1", 2), NONE),
+        (Packet("in", "udp", "11.0.0.1", 68, source_port=67), Judgement(True, "always accepted")),
+        (Packet("in", "udp", "11.0.0.1", 68, source_port=68), NONE),
+        (Packet("in", "tcp", "11.0.0.1", 68, source_port=67), NONE),
+        (Packet("out", "udp", "11.0.0.1", 67, source_port=68), Judgement(True, "always accepted")),
+        (Packet("out", "udp", "11.0.0.1", 67, source_port=69), NONE),
+        (Packet("in", "udp", "fe80::1", 546, source_port=50000), Judgement(True, "always accepted")),
+        (Packet("in", "udp", "2001:db8::1", 546, source_port=547), NONE),
+        (Packet("out", "udp", "ff02::1:2", 547, source_port=546), Judgement(True, "always accepted")),
+        (Packet("out", "udp", "ff02::1:2", 547, source_port=545), NONE),
+    ],
+)
+def test_evaluate(packet: Packet, expected: Judgement) -> None:
+    assert evaluate(POLICY, packet) == expected
+
+
+def test_open_egress_passes_everything_out_and_nothing_more_in() -> None:
+    assert evaluate(OPEN, Packet("out", "tcp", "192.0.2.1", 1)) == Judgement(True, "open egress")
+    assert evaluate(OPEN, Packet("in", "tcp", "192.0.2.1", 1)) == NONE
+
+
+@pytest.mark.parametrize("direction", ["in", "out"])
+def test_observe_passes_and_says_what_it_would_drop(direction: str) -> None:
+    assert evaluate(OBSERVE, Packet(direction, "tcp", "192.0.2.1", 1)) == Judgement(True, "no flow")
+
+
+def test_observe_names_the_flow_that_accepts() -> None:
+    assert evaluate(OBSERVE, Packet("in", "tcp", "10.0.0.1", 80)) == Judgement(True, "flow web")
+
+
+NETWORKS = st.one_of(
+    st.builds(lambda number, length: ip_network((number >> (32 - length) << (32 - length), length)),
+              st.integers(0x0A000000, 0x0A00000F), st.integers(28, 32)),
+    st.builds(lambda number, length: ip_network((number >> (128 - length) << (128 - length), length)),
+              st.integers(0xFD << 120, (0xFD << 120) + 15), st.integers(124, 128)),
+)
+RULES = st.lists(
+    st.builds(lambda number, first, length, peers: rule("in", f"f{number}", f"{first}-{first + length}/tcp")._replace(
+        peers=tuple(peers)), st.integers(0, 9), st.integers(1, 9), st.integers(0, 4), st.lists(NETWORKS, max_size=3)),
+    max_size=6)
+PEERS = st.one_of(st.integers(0, 15).map(lambda number: str(ip_address(0x0A000000 + number))),
+                  st.integers(0, 15).map(lambda number: str(ip_address((0xFD << 120) + number))))
+
+
+@given(RULES, PEERS, st.integers(1, 15))
+def test_evaluate_agrees_with_the_segments_that_rulesets_are_made_of(rules: list[Rule], peer: str, port: int) -> None:
+    address = ip_address(peer)
+    expected = any(segment.ports.first <= port <= segment.ports.last and any(address in net for net in item.peers)
+                   for segment in segments(rules) for item in segment.rules)
+    assert evaluate(Policy("enforce", "open", (), tuple(rules)), Packet("in", "tcp", peer, port)).passes == expected

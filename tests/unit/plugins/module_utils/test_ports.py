@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports, without
+
+FORM = "expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"
+PORTS = st.integers(1, 20)
+RANGES = st.one_of(
+    st.builds(lambda protocol, ends: PortRange(protocol, min(ends), max(ends)),
+              st.sampled_from(["tcp", "udp"]), st.tuples(PORTS, PORTS)),
+    st.builds(lambda number: PortRange("ip", number, number), PORTS),
+)
+LISTS = st.lists(RANGES, max_size=8)
+
+
+def numbers(ranges: list[PortRange]) -> set[tuple[str, int]]:
+    return {(item.protocol, port) for item in ranges for port in range(item.first, item.last + 1)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("22/tcp", PortRange("tcp", 22, 22)),
+        ("1/udp", PortRange("udp", 1, 1)),
+        ("65535/tcp", PortRange("tcp", 65535, 65535)),
+        ("8192-60000/tcp", PortRange("tcp", 8192, 60000)),
+        ("22-22/tcp", PortRange("tcp", 22, 22)),
+        ("112/ip", PortRange("ip", 112, 112)),
+        ("0/ip", PortRange("ip", 0, 0)),
+        ("255/ip", PortRange("ip", 255, 255)),
+    ],
+)
+def test_parse_ports(text: str, expected: PortRange) -> None:
+    assert parse_ports(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0/tcp", "got '0/tcp', expected ports from 1 to 65535"),
+        ("65536/tcp", "got '65536/tcp', expected ports from 1 to 65535"),
+        ("1-65536/udp", "got '1-65536/udp', expected ports from 1 to 65535"),
+        ("0-22/tcp", "got '0-22/tcp', expected ports from 1 to 65535"),
+        ("30-20/tcp", "got '30-20/tcp', expected the lower port first, such as '20-30/tcp'"),
+        ("22/sctp", "got '22/sctp', expected one of the protocols tcp, udp, ip"),
+        ("22-", f"got '22-', {FORM}"),
+        ("22-/tcp", f"got '22-/tcp', {FORM}"),
+        ("-22/tcp", f"got '-22/tcp', {FORM}"),
+        ("30-20", f"got '30-20', {FORM}"),
+        ("ssh", f"got 'ssh', {FORM}"),
+        ("22", f"got '22', {FORM}"),
+        (22, f"got 22, {FORM}"),
+        (None, f"got None, {FORM}"),
+        ("", f"got '', {FORM}"),
+        ("22/tcp ", f"got '22/tcp ', {FORM}"),
+        ("22/tcp\n", f"got '22/tcp\\n', {FORM}"),
+        ("22/TCP", f"got '22/TCP', {FORM}"),
+        ("٢٢/tcp", f"got '٢٢/tcp', {FORM}"),
+        ("1000000/tcp", f"got '1000000/tcp', {FORM}"),
+        ("256/ip", "got '256/ip', expected one IP protocol number from 0 to 255, such as '112/ip'"),
+        ("4-5/ip", "got '4-5/ip', expected one IP protocol number from 0 to 255, such as '112/ip'"),
+        ("1/ip", "got '1/ip', expected an IP protocol other than ICMP, TCP, UDP and ICMPv6"),
+        ("6/ip", "got '6/ip', expected an IP protocol other than ICMP, TCP, UDP and ICMPv6"),
+        ("17/ip", "got '17/ip', expected an IP protocol other than ICMP, TCP, UDP and ICMPv6"),
+        ("58/ip", "got '58/ip', expected an IP protocol other than ICMP, TCP, UDP and ICMPv6"),
+    ],
+)
+def test_parse_ports_says_what_was_expected(text: object, message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        parse_ports(text)
+    assert str(error.value) == message
+
+
+@given(RANGES.filter(lambda item: item.protocol != "ip" or item.first not in (1, 6, 17, 58)))
+def test_text_and_range_are_the_same(item: PortRange) -> None:
+    assert parse_ports(str(item)) == item
+
+
+@given(LISTS)
+def test_merged_has_the_same_ports(ranges: list[PortRange]) -> None:
+    assert numbers(merged(ranges)) == numbers(ranges)
+
+
+@given(LISTS)
+def test_merged_is_the_fewest_ranges(ranges: list[PortRange]) -> None:
+    result = merged(ranges)
+    assert result == sorted(result)
+    for item, after in zip(result, result[1:]):
+        gap = after.first - item.last
+        assert item.protocol != after.protocol or gap > (0 if item.protocol == "ip" else 1)
+
+
+@given(LISTS, LISTS)
+def test_without_is_the_difference(ranges: list[PortRange], taken: list[PortRange]) -> None:
+    result = without(ranges, taken)
+    assert numbers(result) == numbers(ranges) - numbers(taken)
+    assert result == merged(result)
