@@ -12,7 +12,10 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.libraries import check_libraries
+
 try:
+    check_libraries()
     from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
     from ansible_collections.hpc.ports.plugins.plugin_utils.lint import findings
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan, compile_plan
@@ -24,7 +27,7 @@ try:
         site_inventory,
     )
 
-    MISSING = None
+    MISSING: ImportError | None = None
 except ImportError as exc:
     MISSING = exc
 
@@ -39,10 +42,7 @@ class ActionModule(ActionBase):
         """Return the key of the plan, and what lint says of it."""
         super().run(tmp, task_vars)
         if MISSING:
-            raise AnsibleActionFail(
-                f"Missing Python library {MISSING.name!r} on the controller: hpc.ports needs netaddr and jmespath beside "
-                "ansible-core. Install them where ansible-playbook runs, such as with: pip install netaddr jmespath"
-            )
+            raise AnsibleActionFail(str(MISSING))
         self.validate_argument_spec({"lint": {"type": "bool", "default": False}})
         task_vars = task_vars or {}
         try:

@@ -22,7 +22,6 @@ _UNIT_TEXT = """\
 # Written by the Ansible collection hpc.ports; changes here are undone by its next run.
 [Unit]
 Description=Firewall of hpc.ports
-Documentation=https://github.com/hpc-ports/hpc.ports
 DefaultDependencies=no
 Wants=network-pre.target
 Before=network-pre.target shutdown.target

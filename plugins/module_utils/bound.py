@@ -36,7 +36,7 @@ def is_held(found: Holders, protocol: str, port: int, address: str) -> bool:
 
 def _lines(path: str) -> Iterable[str]:
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             return file.read().splitlines()[1:]
     except FileNotFoundError:
         return []  # a kernel without IPv6

@@ -184,7 +184,7 @@ def _let_go(files: FrozenSet[int]) -> None:
         if number > 2 and number not in files:
             with contextlib.suppress(OSError):
                 os.close(number)
-    with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as file:
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
         file.write("hpc-ports")  # what `ss -p` shows
 
 
@@ -245,7 +245,7 @@ def _is_told_to_end(control: socket.socket, facts: Dict[str, Any], sockets: Sequ
         if _user_of(connection) != os.geteuid():
             return False
         connection.settimeout(1.0)
-        is_meant = connection.recv(64).decode("ascii", "replace") in ("", facts["id"])
+        is_meant = connection.recv(64).decode(errors="replace") in ("", facts["id"])
         if is_meant:
             _close([*sockets, control])
         connection.sendall(json.dumps(facts).encode())

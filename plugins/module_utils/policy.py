@@ -67,13 +67,6 @@ def parse_policy(data: Mapping[str, Any]) -> Policy:
         return _policy(data)
     except KeyError as exc:
         raise PolicyError("Invalid policy: the key {0} is missing.".format(exc)) from exc
-
-
-def _policy(data: Mapping[str, Any]) -> Policy:
-    try:
-        return _policy(data)
-    except KeyError as exc:
-        raise PolicyError("Invalid policy: the key {0} is missing.".format(exc)) from exc
     except (TypeError, AttributeError) as exc:
         raise PolicyError("Invalid policy: {0}.".format(exc)) from exc
 

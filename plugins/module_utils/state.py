@@ -94,7 +94,7 @@ def _address_span(text: str) -> _Span:
 
 def _prefixes(span: _Span) -> List[str]:
     address = ipaddress.IPv4Address if span.kind == "ipv4" else ipaddress.IPv6Address
-    found = ipaddress.summarize_address_range(address(span.first), address(span.last))  # type: ignore[type-var]
+    found = ipaddress.summarize_address_range(address(span.first), address(span.last))
     return [str(item.network_address if item.num_addresses == 1 else item) for item in found]
 
 

@@ -88,31 +88,45 @@ class Namespace:
     def pids(self) -> list[int]:
         """The processes that are listeners."""
         found = self.run("ip", "netns", "pids", self.name).split()
-        return [int(pid) for pid in found if Path(f"/proc/{pid}/comm").read_text(encoding="ascii") == "hpc-ports\n"]
+        return [int(pid) for pid in found if _name_of(pid) == "hpc-ports"]
+
+
+def _name_of(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""  # it has just ended
 
 
 class Net:
     """Three namespaces in a row."""
 
     def __init__(self) -> None:
-        self.source, self.router, self.target = Namespace("s"), Namespace("r"), Namespace("t")
-        for name, end, first, second in (("a", self.source, SOURCE, ROUTER),
-                                         ("b", self.target, TARGET, {4: "10.77.2.1", 6: "fd77:2::1"})):
-            subprocess.run(["ip", "link", "add", name, "netns", end.name, "type", "veth",
-                            "peer", "name", name, "netns", self.router.name], check=True)
+        self.source, self.router, self.target = self.ends = Namespace("s"), Namespace("r"), Namespace("t")
+
+    def join(self) -> None:
+        for name, end, first, second in (("left", self.source, SOURCE, ROUTER),
+                                         ("right", self.target, TARGET, {4: "10.77.2.1", 6: "fd77:2::1"})):
+            end.run("ip", "link", "add", name, "type", "veth", "peer", "name", name, "netns", self.router.name)
             _address(end, name, first)
             _address(self.router, name, second)
-        _address(self.target, "b", SECOND)
+        _address(self.target, "right", SECOND)
         self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
         for version, far in ((4, "10.77.2.0/24"), (6, "fd77:2::/64")):
             self.source.run("ip", "route", "add", far, "via", ROUTER[version])
         for version, far in ((4, "10.77.1.0/24"), (6, "fd77:1::/64")):
             self.target.run("ip", "route", "add", far, "via", {4: "10.77.2.1", 6: "fd77:2::1"}[version])
-        self.ends = (self.source, self.router, self.target)
+
+    def remove(self) -> None:
+        for end in self.ends:
+            for pid in end.pids():
+                os.kill(pid, signal.SIGKILL)
+            subprocess.run(["ip", "netns", "delete", end.name], check=True)
 
 
 def _address(where: Namespace, link: str, addresses: dict[int, str]) -> None:
     where.run("ip", "link", "set", "lo", "up")
+    where.run("sysctl", "-qw", f"net.ipv6.conf.{link}.accept_dad=0")
     where.run("ip", "link", "set", link, "up")
     where.run("ip", "address", "add", f"{addresses[4]}/24", "dev", link)
     where.run("ip", "address", "add", f"{addresses[6]}/64", "dev", link, "nodad")
@@ -121,12 +135,11 @@ def _address(where: Namespace, link: str, addresses: dict[int, str]) -> None:
 @pytest.fixture(scope="module")
 def wires() -> Iterator[Net]:
     net = Net()
-    yield net
-    for end in net.ends:
-        for pid in end.run("ip", "netns", "pids", end.name).split():
-            if pid != str(os.getpid()):
-                _kill(int(pid))
-        subprocess.run(["ip", "netns", "delete", end.name], check=True)
+    try:
+        net.join()
+        yield net
+    finally:
+        net.remove()
 
 
 @pytest.fixture
@@ -148,14 +161,7 @@ def service(net: Net) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield serve
     for process in started:
         process.kill()
-        process.communicate()
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+        process.wait()
 
 
 def _outcome(result: dict[str, Any], port: str) -> str:
@@ -350,7 +356,7 @@ def test_a_service_that_went_away_is_not_in_use_until_the_end(
     service("tcp 0.0.0.0 7005")
     assert net.target.start("7004/tcp", "7005/tcp")["in_use"] == {"0.0.0.0": ["7004/tcp", "7005/tcp"]}
     process.kill()
-    process.communicate()
+    process.wait()
     assert net.target.stop()["in_use"] == {"0.0.0.0": ["7005/tcp"]}
 
 

@@ -1,0 +1,186 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host under test and its peer: namespaces of our own, joined to each other and to nothing else. Needs root.
+
+The host has a copy-on-write /etc and an empty /run. The peer owns whole ranges of addresses, so that a packet
+can come from, or go to, any address in them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+COLLECTIONS = ROOT / ".collections"
+HOST = {4: "192.0.2.1", 6: "2001:db8::1", "link": "fe80::1"}
+PEER = {4: "192.0.2.2", 6: "2001:db8::2", "link": "fe80::2"}
+INTERFACES = ("eth0", "fab0")
+_CLONE_NEWNET = 0x40000000
+
+# An upper layer of its own for /etc: what is written stays in the namespace, and goes with it.
+_MOUNTS = """
+mount -t tmpfs tmpfs /run
+mkdir /run/upper /run/work
+mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work /etc
+"""
+# No answer may be held back: neither for its rate, nor for the way it came.
+_SYSCTLS = """
+echo 0 > /proc/sys/net/ipv4/icmp_ratemask
+echo 2 > /proc/sys/net/ipv6/icmp/ratemask
+echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
+for name in all default; do echo 0 > /proc/sys/net/ipv4/conf/$name/rp_filter; done
+ip link set lo up
+"""
+_LINK = """
+ip link add eth0 address 02:00:00:00:00:01 type veth peer name eth0 address 02:00:00:00:00:02 netns {peer}
+ip link add fab0 address 02:00:00:00:01:01 type veth peer name fab0 address 02:00:00:00:01:02 netns {peer}
+"""
+_END = """
+ip link set eth0 up
+ip link set fab0 up
+ip address add 192.0.2.{me}/24 dev eth0
+ip address add 192.0.3.{me}/24 dev fab0
+ip address add 2001:db8::{me}/64 dev eth0 nodad
+ip address add 2001:db8:1::{me}/64 dev fab0 nodad
+ip address add fe80::{me}/64 dev eth0 nodad
+ip neighbour replace 192.0.2.{other} lladdr 02:00:00:00:00:0{other} dev eth0 nud permanent
+ip neighbour replace 192.0.3.{other} lladdr 02:00:00:00:01:0{other} dev fab0 nud permanent
+for address in 2001:db8::{other} fe80::{other}; do
+  ip neighbour replace $address lladdr 02:00:00:00:00:0{other} dev eth0 nud permanent
+done
+ip neighbour replace 2001:db8:1::{other} lladdr 02:00:00:00:01:0{other} dev fab0 nud permanent
+"""
+_HOST_ROUTES = """
+ip route add default via 192.0.2.2 dev eth0
+ip route add default via 192.0.3.2 dev fab0 metric 9999
+ip -6 route add default via 2001:db8::2 dev eth0 metric 1
+ip -6 route add default via 2001:db8:1::2 dev fab0 metric 9999
+"""
+_PEER_ROUTES = """
+for range in 0.0.0.0/1 128.0.0.0/2; do ip route add local $range dev lo; done
+for range in fc00::/7 2400::/8; do ip -6 route add local $range dev lo; done
+ip route add 192.0.2.0/24 via 192.0.3.1 dev fab0 metric 9999
+ip -6 route add 2001:db8::/64 via 2001:db8:1::1 dev fab0 metric 9999
+"""
+
+
+class Space:
+    """A network namespace and a mount namespace; they live as long as the process that holds them."""
+
+    def __init__(self, mounts: str = "") -> None:
+        program = f"set -e\n{mounts}\necho ready\nexec cat"
+        self.holder = subprocess.Popen(["unshare", "--net", "--mount", "sh", "-c", program],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.holder.stdout and self.holder.stdout.readline() == "ready\n"
+
+    @property
+    def prefix(self) -> list[str]:
+        """What to put before a command so that it runs in here."""
+        return ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--"]
+
+    def run(self, *command: str, text: str = "", check: bool = True, path: Path | None = None,
+            **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in here; programs in the folder `path` are found before those of the machine."""
+        if path:
+            environment["PATH"] = f"{path}:{os.environ['PATH']}"
+        done = subprocess.run([*self.prefix, *command], input=text, capture_output=True, text=True, check=False,
+                              env={**os.environ, **environment}, timeout=120)
+        assert not check or done.returncode == 0, f"{command}: {done.stderr}"
+        return done
+
+    def shell(self, program: str) -> str:
+        """Run a shell program in here and return its output; it ends at the first command that fails."""
+        return self.run("sh", "-ec", program).stdout
+
+    def nft(self, script: str) -> None:
+        """Load an nft script in here."""
+        self.run("nft", "-f", "-", text=script)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Have this thread in the network namespace: sockets made and programs started meanwhile are in it."""
+        with open("/proc/thread-self/ns/net", "rb") as before, open(f"/proc/{self.holder.pid}/ns/net", "rb") as here:
+            _setns(here.fileno())
+            try:
+                yield
+            finally:
+                _setns(before.fileno())
+
+    def close(self) -> None:
+        """Let the namespaces go."""
+        assert self.holder.stdin and self.holder.stdout
+        self.holder.stdin.close()
+        self.holder.wait(timeout=60)
+        self.holder.stdout.close()
+
+
+def _setns(descriptor: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(descriptor, _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Pair:
+    """The host under test and its peer."""
+
+    def __init__(self) -> None:
+        self.host, self.peer = Space(_MOUNTS), Space()
+        for space in (self.host, self.peer):
+            space.shell(_SYSCTLS)
+        self.host.shell(_LINK.format(peer=self.peer.holder.pid))
+        self.host.shell(_END.format(me=1, other=2) + _HOST_ROUTES)
+        self.peer.shell(_END.format(me=2, other=1) + _PEER_ROUTES)
+
+    def module(self, name: str = "firewall", prefix: tuple[str, ...] = (), path: Path | None = None, check: bool = False,
+               diff: bool = False, **options: Any) -> dict[str, Any]:
+        """Run a module on the host, as Ansible does: a process of its own, arguments and result as JSON."""
+        arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
+        done = self.host.run(*prefix, sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py"), check=False,
+                             text=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}), path=path,
+                             PYTHONPATH=str(COLLECTIONS))
+        assert done.stdout, done.stderr
+        result = json.loads(done.stdout.splitlines()[-1])
+        assert bool(result.get("failed")) == bool(done.returncode), done.stderr
+        return result
+
+    def close(self) -> None:
+        """Remove both."""
+        self.host.close()
+        self.peer.close()
+
+
+def forget_connections() -> None:
+    """Empty the connection tracking of the namespace that this thread is in (ctnetlink: delete all)."""
+    delete_all, request_with_ack = 1 << 8 | 2, 5
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as sock:
+        sock.send(struct.pack("=IHHIIBBH", 20, delete_all, request_with_ack, 1, 0, 0, 0, 0))
+        code = -struct.unpack_from("=i", sock.recv(4096), 16)[0]
+    if code:
+        raise OSError(code, "ctnetlink")
+
+
+def snapshot(space: Space, folder: str) -> Mapping[str, Any]:
+    """Return everything in a folder: by path its kind, mode, owner, content or target."""
+    program = (
+        "import json, os, sys\nfound = {}\n"
+        "for folder, folders, files in os.walk(sys.argv[1]):\n"
+        "    for name in folders + files:\n"
+        "        path = os.path.join(folder, name)\n"
+        "        stat = os.lstat(path)\n"
+        "        kind = stat.st_mode >> 12\n"
+        "        text = os.readlink(path) if kind == 10 else open(path, 'rb').read().hex() if kind == 8 else ''\n"
+        "        found[path] = [stat.st_mode, stat.st_uid, stat.st_gid, text]\n"
+        "print(json.dumps(found))"
+    )
+    return json.loads(space.run(sys.executable, "-c", program, folder).stdout)

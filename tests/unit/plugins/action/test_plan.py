@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan through Ansible itself: real inventories, real variables, no host."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+HOSTS = {
+    "control_plane": {"ctl1": {"ansible_host": "192.0.2.11"}},
+    "slurm_controller": {"head": {"ansible_host": "192.0.2.21", "firewall_addresses": ["{{ ansible_host }}"]}},
+    "slurm_compute": {"n1": {"ansible_host": "192.0.2.22"}, "n2": {"ansible_host": "192.0.2.23"}},
+}
+SITE = "firewall_endpoints: {controllers: {cidrs: [192.0.2.1/32]}}"
+PLAY = """
+- hosts: all
+  gather_facts: false
+  {keywords}
+  tasks:
+    - hpc.ports.plan:
+      register: plan
+      {task}
+    - ansible.builtin.debug: {{msg: "KEY={{{{ plan.key }}}}"}}
+"""
+
+
+def run(folder: Path, *options: str, site: str = SITE, hosts: str = "", keywords: str = "", task: str = "",
+        blocked: str = "") -> tuple[int, str]:
+    """Return how `ansible-playbook` with one plan ended and what it printed, on one line."""
+    (folder / "group_vars").mkdir(exist_ok=True)
+    (folder / "group_vars" / "all.yml").write_text(site, encoding="utf-8")
+    groups = "".join(f"{group}: {{hosts: {members}}}\n" for group, members in HOSTS.items())
+    (folder / "hosts.yml").write_text(groups + hosts, encoding="utf-8")
+    (folder / "play.yml").write_text(PLAY.format(keywords=keywords, task=task), encoding="utf-8")
+    if blocked:
+        (folder / f"{blocked}.py").write_text(f"raise ImportError('No module', name={blocked!r})", encoding="utf-8")
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder / "hosts.yml"),
+         str(folder / "play.yml"), *options],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+             "PYTHONPATH": str(folder), "ANSIBLE_LOCAL_TEMP": str(folder / "tmp")})
+    return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("keywords", ["", "strategy: free", "serial: 1"])
+def test_every_host_gets_a_key(tmp_path: Path, keywords: str) -> None:
+    code, output = run(tmp_path, keywords=keywords)
+    assert code == 0, output
+    keys = re.findall(r'"KEY=(\w+)"', output)
+    assert len(keys) == 4
+    # One plan a batch: with serial each host is a batch of its own.
+    assert len(set(keys)) == (4 if keywords == "serial: 1" else 1)
+
+
+def test_limit_leaves_the_plan_whole(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "--limit", "n1")
+    assert code == 0, output
+    assert len(re.findall(r'"KEY=(\w+)"', output)) == 1
+
+
+def test_hosts_that_see_different_port_files_are_named(tmp_path: Path) -> None:
+    code, output = run(tmp_path, hosts="odd: {hosts: {n2: {firewall_shipped: false}}}")
+    assert code != 0
+    assert ("Invalid firewall_shipped: hosts ctl1 and n2 see different values, expected one for the whole inventory. "
+            "Set it in group_vars/all.") in output
+
+
+def test_a_setting_of_the_play_is_refused(tmp_path: Path) -> None:
+    code, output = run(tmp_path, keywords="vars: {firewall_mode: observe}")
+    assert code != 0
+    assert ("Invalid firewall_mode of this play for host ctl1: got 'observe', expected what the inventory says, "
+            "'enforce'. A plan is for all hosts, whichever play runs: set it in group_vars or host_vars, or with -e."
+            ) in output
+
+
+def test_extra_variables_are_for_all_hosts(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "-e", "firewall_mode=observe", "--limit", "n1")
+    assert code == 0, output
+
+
+@pytest.mark.parametrize("library", ["netaddr", "jmespath"])
+def test_missing_library_is_named(tmp_path: Path, library: str) -> None:
+    code, output = run(tmp_path, blocked=library)
+    assert code != 0
+    assert (f"Missing Python library '{library}' on the controller: hpc.ports needs netaddr and jmespath beside "
+            "ansible-core. Install them where ansible-playbook runs, such as with: pip install netaddr jmespath"
+            ) in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(("site", "message"), [
+    ("firewall_endpoints: {}",
+     "Invalid firewall_endpoints.controllers: got no address, expected at least one, because the required flow "
+     "management_ssh comes from it."),
+    (SITE + "\nfirewall_flows: {x: {form: [anywhere], to: [control_plane], services: [ssh], need: optional}}",
+     "Invalid key in firewall_flows.x: got 'form', expected one of from, to, services, within_cluster, need, enabled, "
+     "title, reference, note, review_by, unless. Did you mean 'from'?"),
+])
+def test_bad_input_is_one_message(tmp_path: Path, site: str, message: str) -> None:
+    code, output = run(tmp_path, site=site, keywords="any_errors_fatal: true", task="run_once: true")
+    assert code != 0
+    assert message in output
+    assert "Traceback" not in output

@@ -1,0 +1,357 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from netaddr import IPNetwork
+
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import (
+    SITE_DEFAULTS,
+    Endpoint,
+    Flow,
+    Service,
+    load_catalogue,
+    merge,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import SHIPPED, make_catalogue
+
+FLOW = {"from": ["monitoring"], "to": ["workspace"], "services": ["ssh"], "need": "optional"}
+NAME = "expected a lower-case letter, then up to 63 of a-z, 0-9 and _"
+KEYS = "from, to, services, within_cluster, need, enabled, title, reference, note, review_by, unless"
+LOCKED_OUT = "Without it Ansible is locked out of every host; change its endpoint controllers instead."
+
+
+def error_of(site: dict[str, Any] | None = None, **settings: Any) -> str:
+    with pytest.raises(PortFileError) as error:
+        make_catalogue(site, ("desks",), **settings)
+    return str(error.value)
+
+
+def test_everything_that_can_be_written() -> None:
+    catalogue = make_catalogue(
+        {
+            "services": {"web": {"ports": ["443/tcp", "443/udp"], "title": "Web", "exposure": "public", "broad": True}},
+            "endpoints": {"users": {"groups": ["desks"], "cidrs": ["10.0.0.0/8"], "hostnames": ["a.example.org"],
+                                    "title": "Users"}},
+            "flows": {"users_web": {
+                "from": ["users"], "to": ["desks", "web_portal"], "services": ["web", "ssh"], "need": "conditional",
+                "within_cluster": False, "enabled": True, "title": "Users use the web", "reference": ["Page 1"],
+                "note": "Decided.", "review_by": "2027-06-30", "unless": "firewall_ssh_through_tunnel"}},
+        },
+        ("desks",),
+        firewall_clusters={"alpha": {"cidrs": ["10.20.0.0/16"]}},
+        firewall_ssh_through_tunnel=True,
+        firewall_broad_yields=False,
+    )
+    assert catalogue.services["web"] == Service(
+        "web", (PortRange("tcp", 443, 443), PortRange("udp", 443, 443)), "Web", "public", broad=True,
+        declared_by_site=True)
+    assert catalogue.endpoints["users"] == Endpoint(
+        "users", ("desks",), (IPNetwork("10.0.0.0/8"),), ("a.example.org",), "Users", declared_by_site=True)
+    assert catalogue.flows["users_web"] == Flow(
+        "users_web", ("users",), ("desks", "web_portal"), ("web", "ssh"), "conditional", within_cluster=False,
+        enabled=True, title="Users use the web", reference=("Page 1",), note="Decided.", review_by=date(2027, 6, 30),
+        unless="firewall_ssh_through_tunnel")
+    assert catalogue.clusters == {"alpha": (IPNetwork("10.20.0.0/16"),)}
+    assert (catalogue.switches, catalogue.broad_yields) == ({"firewall_ssh_through_tunnel"}, False)
+
+
+def test_what_a_site_does_not_write() -> None:
+    catalogue = make_catalogue({"services": {"x": {"ports": ["1/tcp"]}}, "endpoints": {"e": {}}, "flows": {"f": FLOW}})
+    assert catalogue.services["x"] == Service("x", (PortRange("tcp", 1, 1),), declared_by_site=True)
+    assert catalogue.endpoints["e"] == Endpoint("e", declared_by_site=True)
+    assert catalogue.flows["f"] == Flow("f", ("monitoring",), ("workspace",), ("ssh",), "optional")
+    assert (catalogue.clusters, catalogue.switches, catalogue.broad_yields) == ({}, frozenset(), True)
+
+
+def test_groups_of_the_inventory_and_canonical_ones_are_endpoints() -> None:
+    catalogue = make_catalogue({}, ("desks",))
+    for group in ("desks", *CANONICAL_GROUPS):
+        assert catalogue.endpoints[group] == Endpoint(group, groups=(group,))
+
+
+def test_a_declared_endpoint_goes_before_the_group_of_its_name() -> None:
+    catalogue = make_catalogue({"endpoints": {"monitoring": {"cidrs": ["10.0.0.5/32"]}}})
+    assert catalogue.endpoints["monitoring"].groups == ()
+
+
+def test_what_is_shipped_is_not_declared_by_the_site() -> None:
+    catalogue = make_catalogue({"endpoints": {"managed": {"title": "All"}}})
+    assert not catalogue.services["ssh"].declared_by_site
+    assert not catalogue.endpoints["controllers"].declared_by_site
+    assert catalogue.endpoints["managed"].declared_by_site
+
+
+def test_one_key_of_a_shipped_flow_changes_and_nothing_else() -> None:
+    shipped = deepcopy(SHIPPED)
+    shipped["firewall_flows"]["f"] = {**FLOW, "title": "F"}
+    plain = load_catalogue(shipped, {}, [])
+    changed = load_catalogue(shipped, {"firewall_flows": {"f": {"enabled": True}}}, [])
+    assert changed.flows["f"] == Flow("f", ("monitoring",), ("workspace",), ("ssh",), "optional", enabled=True, title="F")
+    assert {**changed.flows, "f": None} == {**plain.flows, "f": None}
+    assert changed.services == plain.services
+
+
+def test_null_deletes() -> None:
+    shipped = deepcopy(SHIPPED)
+    shipped["firewall_flows"]["f"] = {**FLOW, "title": "F", "enabled": True}
+    assert "f" not in load_catalogue(shipped, {"firewall_flows": {"f": None}}, []).flows
+    flow = load_catalogue(shipped, {"firewall_flows": {"f": {"title": None, "enabled": None}}}, []).flows["f"]
+    assert (flow.title, flow.enabled) == ("", None)
+
+
+def test_null_in_what_a_site_adds_is_as_if_not_written() -> None:
+    assert make_catalogue({"flows": {"f": {**FLOW, "title": None}}}).flows["f"].title == ""
+
+
+def test_null_deletes_only_what_is_shipped() -> None:
+    assert error_of({"flows": {"managment_ssh": None}}) == (
+        "Invalid firewall_flows.managment_ssh: got None, expected the name of a shipped one, because null deletes. "
+        "Did you mean 'management_ssh'?")
+    assert error_of({"services": {"xyz": None}}) == (
+        "Invalid firewall_services.xyz: got None, expected the name of a shipped one, because null deletes.")
+
+
+def test_without_the_shipped_file_management_ssh_stays() -> None:
+    shipped = deepcopy(SHIPPED)
+    shipped["firewall_services"]["web"] = {"ports": ["80/tcp"]}
+    shipped["firewall_endpoints"]["users"] = {"cidrs": ["10.0.0.0/8"]}
+    shipped["firewall_flows"]["f"] = {**FLOW, "services": ["web"], "from": ["users"]}
+    catalogue = load_catalogue(shipped, {"firewall_shipped": False, "firewall_flows": {"g": FLOW}}, [])
+    assert sorted(catalogue.flows) == ["g", "management_ssh"]
+    assert sorted(catalogue.services) == ["ssh"]
+    assert set(catalogue.endpoints) - {*CANONICAL_GROUPS} == {"controllers", "managed"}
+
+
+@pytest.mark.parametrize(
+    ("site", "message"),
+    [
+        ({"services": {"x": {"ports": [port]}}}, f"Invalid firewall_services.x.ports: got {port!r}, {expected}.")
+        for port, expected in [
+            ("0/tcp", "expected ports from 1 to 65535"),
+            ("65536/tcp", "expected ports from 1 to 65535"),
+            ("22-", "expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"),
+            ("30-20/tcp", "expected the lower port first, such as '20-30/tcp'"),
+            ("ssh", "expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"),
+            ("22", "expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"),
+            ("22/tpc", "expected one of the protocols tcp, udp, ip"),
+        ]
+    ] + [
+        ({"endpoints": {"x": {"cidrs": [cidr]}}}, f"Invalid firewall_endpoints.x.cidrs: got {cidr!r}, {expected}.")
+        for cidr, expected in [
+            ("10.0.0.1/8", "expected a network without host bits, such as '10.0.0.0/8'"),
+            ("10.0.0.0/33", "expected a prefix length from 0 to 32 after the slash"),
+            ("fd00:::/64", "expected an IPv4 or IPv6 network, such as '10.20.0.0/16' or 'fd00:20::/64'"),
+        ]
+    ] + [
+        # A name in the file.
+        ({section: {name: {}}}, f"Invalid name in firewall_{section}: got {name!r}, {NAME}.")
+        for section in ("services", "endpoints", "flows")
+        for name in ('a"b', "a}b", "a{b", "a\nb", "a" * 200, "A", "1a", "", "a-b", "a.b", "é", 5)
+    ],
+)
+def test_bad_names_ports_and_networks(site: dict[str, Any], message: str) -> None:
+    assert error_of(site) == message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"services": ["shh"]}, ".services: got 'shh', expected a service of firewall_services. Did you mean 'ssh'?"),
+        ({"services": ["a\nb"]}, ".services: got 'a\\nb', expected a service of firewall_services."),
+        ({"from": ["monitorin"]}, ".from: got 'monitorin', expected an endpoint of firewall_endpoints or a group of the "
+                                  "inventory. Did you mean 'monitoring'?"),
+        ({"to": ["desk"]}, ".to: got 'desk', expected an endpoint of firewall_endpoints or a group of the inventory. "
+                           "Did you mean 'desks'?"),
+        ({"to": ["10.0.0.0/8"]}, ".to: got '10.0.0.0/8', expected an endpoint of firewall_endpoints or a group of the "
+                                 "inventory."),
+        ({"to": []}, ".to: got [], expected a list of endpoints."),
+        ({"to": "desks"}, ".to: got 'desks', expected a list of endpoints."),
+        ({"to": ["desks", 5]}, ".to: got 5, expected a text."),
+        ({"need": "require"}, ".need: got 'require', expected one of required, recommended, optional, conditional. "
+                              "Did you mean 'required'?"),
+        ({"enabled": "yes"}, ".enabled: got 'yes', expected true or false."),
+        ({"within_cluster": "alpha"}, ".within_cluster: got 'alpha', expected true or false."),
+        ({"title": ["x"]}, ".title: got ['x'], expected a text."),
+        ({"note": 5}, ".note: got 5, expected a text."),
+        ({"reference": "Page 1"}, ".reference: got 'Page 1', expected a list of references."),
+        ({"review_by": "soon"}, ".review_by: got 'soon', expected a day, such as '2027-06-30'."),
+        ({"unless": "firewall_ssh_trough_tunnel"}, ".unless: got 'firewall_ssh_trough_tunnel', expected one of "
+                                                   "firewall_ssh_through_tunnel. "
+                                                   "Did you mean 'firewall_ssh_through_tunnel'?"),
+    ],
+)
+def test_bad_values_in_a_flow(change: dict[str, Any], message: str) -> None:
+    assert error_of({"flows": {"f": {**FLOW, **change}}}) == f"Invalid firewall_flows.f{message}"
+
+
+@pytest.mark.parametrize("key", ["from", "to", "services", "need"])
+def test_a_flow_without_a_key(key: str) -> None:
+    flow = {name: value for name, value in FLOW.items() if name != key}
+    assert error_of({"flows": {"f": flow}}) == f"Invalid firewall_flows.f: got {flow!r}, expected the key {key!r} too."
+
+
+def test_a_misspelt_key_has_a_suggestion() -> None:
+    assert error_of({"flows": {"f": {"form": ["desks"], **FLOW}}}) == (
+        f"Invalid key in firewall_flows.f: got 'form', expected one of {KEYS}. Did you mean 'from'?")
+
+
+@pytest.mark.parametrize(
+    ("site", "message"),
+    [
+        ({"services": {"x": {"port": ["22/tcp"]}}}, "Invalid key in firewall_services.x: got 'port', expected one of "
+                                                    "ports, title, exposure, broad. Did you mean 'ports'?"),
+        ({"services": {"x": {}}}, "Invalid firewall_services.x: got {}, expected the key 'ports' too."),
+        ({"services": {"x": {"ports": []}}}, "Invalid firewall_services.x.ports: got [], expected a list of ports."),
+        ({"services": {"x": {"ports": "22/tcp"}}},
+         "Invalid firewall_services.x.ports: got '22/tcp', expected a list of ports."),
+        ({"services": {"x": {"ports": ["1/tcp"], "exposure": "all"}}},
+         "Invalid firewall_services.x.exposure: got 'all', expected one of public, platform, cluster, host."),
+        ({"services": {"x": {"ports": ["1/tcp"], "broad": 1}}},
+         "Invalid firewall_services.x.broad: got 1, expected true or false."),
+        ({"endpoints": {"x": {"group": ["desks"]}}}, "Invalid key in firewall_endpoints.x: got 'group', expected one of "
+                                                     "groups, cidrs, hostnames, title. Did you mean 'groups'?"),
+        ({"endpoints": {"x": {"groups": "desks"}}},
+         "Invalid firewall_endpoints.x.groups: got 'desks', expected a list of group names."),
+        ({"endpoints": {"x": {"hostnames": ["a b"]}}},
+         "Invalid firewall_endpoints.x.hostnames: got 'a b', expected a host name."),
+        # A merge that gives a wrong type.
+        ({"services": None}, "Invalid firewall_services: got None, expected a dictionary to merge."),
+        ({"flows": [FLOW]}, f"Invalid firewall_flows: got {[FLOW]!r}, expected a dictionary to merge."),
+        ({"services": {"ssh": ["22/tcp"]}},
+         "Invalid firewall_services.ssh: got ['22/tcp'], expected a dictionary to merge."),
+        ({"services": {"ssh": {"ports": {"first": 22}}}},
+         "Invalid firewall_services.ssh.ports: got {'first': 22}, expected a list of ports."),
+        ({"flows": {"f": "on"}}, "Invalid firewall_flows.f: got 'on', expected a dictionary."),
+        ({"flows": {"f": {"enabled": True}}},
+         "Invalid firewall_flows.f: got {'enabled': True}, expected the key 'from' too."),
+    ],
+)
+def test_bad_services_endpoints_and_merges(site: dict[str, Any], message: str) -> None:
+    assert error_of(site) == message
+
+
+def test_flows_within_a_cluster_have_endpoints_of_groups_only() -> None:
+    for endpoint in ({"cidrs": ["10.0.0.0/8"]}, {"hostnames": ["a.example.org"]}):
+        site = {"endpoints": {"e": endpoint}, "flows": {"f": {**FLOW, "from": ["e"], "within_cluster": True}}}
+        assert error_of(site) == ("Invalid firewall_flows.f.from: got 'e', expected endpoints made of groups only, because "
+                                  "of within_cluster. Put the networks of a cluster into firewall_clusters.")
+
+
+@pytest.mark.parametrize(
+    ("flow", "message"),
+    [
+        (None, f": got None, expected a flow that is on. {LOCKED_OUT}"),
+        ({"enabled": False}, f": got {{'enabled': False}}, expected a flow that is on. {LOCKED_OUT}"),
+        ({"need": "conditional"}, f".need: got 'conditional', expected 'required'. {LOCKED_OUT}"),
+        ({"unless": "firewall_ssh_through_tunnel"},
+         f".unless: got 'firewall_ssh_through_tunnel', expected ''. {LOCKED_OUT}"),
+        ({"within_cluster": True, "from": ["monitoring"]},
+         f".within_cluster: got True, expected False. {LOCKED_OUT}"),
+    ],
+)
+def test_management_ssh_cannot_be_turned_off(flow: dict[str, Any] | None, message: str) -> None:
+    assert error_of({"flows": {"management_ssh": flow}}) == f"Invalid firewall_flows.management_ssh{message}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"firewall_shipped": "no"}, "Invalid firewall_shipped: got 'no', expected true or false."),
+        ({"firewall_broad_yields": 1}, "Invalid firewall_broad_yields: got 1, expected true or false."),
+        ({"firewall_ssh_through_tunnel": None}, "Invalid firewall_ssh_through_tunnel: got None, expected true or false."),
+        ({"firewall_srun_ports": "8192"}, "Invalid firewall_srun_ports: got '8192', expected a range FIRST-LAST of ports "
+                                          "from 1 to 65535, such as '60001-63000'."),
+        ({"firewall_user_ports": "9-8"}, "Invalid firewall_user_ports: got '9-8', expected a range FIRST-LAST of ports "
+                                         "from 1 to 65535, such as '60001-63000'."),
+        ({"firewall_clusters": ["alpha"]}, "Invalid firewall_clusters: got ['alpha'], expected a dictionary."),
+        ({"firewall_clusters": {"alpha": ["10.0.0.0/8"]}},
+         "Invalid firewall_clusters.alpha: got ['10.0.0.0/8'], expected a dictionary."),
+        ({"firewall_clusters": {"alpha": {"cidr": []}}},
+         "Invalid key in firewall_clusters.alpha: got 'cidr', expected one of cidrs. Did you mean 'cidrs'?"),
+        ({"firewall_clusters": {"alpha": {"cidrs": ["10.0.0.1/8"]}}},
+         "Invalid firewall_clusters.alpha.cidrs: got '10.0.0.1/8', expected a network without host bits, such as "
+         "'10.0.0.0/8'."),
+        ({"firewall_clusters": {5: {"cidrs": []}}}, "Invalid firewall_clusters: got 5, expected a text."),
+    ],
+)
+def test_bad_settings_of_the_site(settings: dict[str, Any], message: str) -> None:
+    assert error_of(**settings) == message
+
+
+@pytest.mark.parametrize(
+    ("settings", "srun", "user"),
+    [
+        ({}, ["8192-60000/tcp"], ["1024-65535/tcp", "1024-65535/udp"]),
+        ({"firewall_srun_ports": "60001-63000"}, ["60001-63000/tcp"], ["1024-65535/tcp", "1024-65535/udp"]),
+        ({"firewall_user_ports": "5000-5999"}, ["8192-60000/tcp"], ["5000-5999/tcp"]),
+    ],
+)
+def test_ranges_are_narrowed(settings: dict[str, str], srun: list[str], user: list[str]) -> None:
+    site = {"services": {"srun": {"ports": ["8192-60000/tcp"], "broad": True},
+                         "user_ports": {"ports": ["1024-65535/tcp", "1024-65535/udp"], "broad": True}}}
+    services = make_catalogue(site, **settings).services
+    assert [str(item) for item in services["srun"].ports] == srun
+    assert [str(item) for item in services["user_ports"].ports] == user
+    assert services["srun"].broad and services["user_ports"].broad
+
+
+def test_narrowing_a_service_that_is_not_there_changes_nothing() -> None:
+    assert make_catalogue({}, firewall_srun_ports="60001-63000") == make_catalogue({})
+
+
+def test_input_is_not_changed() -> None:
+    shipped, site = deepcopy(SHIPPED), {"firewall_services": {"ssh": {"ports": ["2222/tcp"]}},
+                                        "firewall_srun_ports": "1-2"}
+    before = deepcopy((shipped, site, SITE_DEFAULTS))
+    load_catalogue(shipped, site, [])
+    assert (shipped, site, SITE_DEFAULTS) == before
+
+
+LEAVES = st.one_of(st.integers(0, 3), st.lists(st.integers(0, 3), max_size=2))
+NAMES = st.sampled_from("abc")
+SHIPPED_TREES = st.dictionaries(NAMES, st.dictionaries(NAMES, LEAVES, max_size=3), max_size=3)
+SITE_TREES = st.dictionaries(
+    NAMES, st.one_of(st.none(), st.dictionaries(NAMES, st.one_of(st.none(), LEAVES), max_size=3)), max_size=3)
+
+
+def leaves(tree: dict[str, dict[str, Any]]) -> dict[tuple[str, str], Any]:
+    return {(name, key): value for name, entry in tree.items() for key, value in entry.items()}
+
+
+@given(SHIPPED_TREES, SITE_TREES)
+def test_merge_leaf_by_leaf(base: dict[str, Any], over: dict[str, Any]) -> None:
+    """What the site wrote stands, null is gone, and all else is as it was shipped."""
+    expected = leaves(base)
+    for name, entry in over.items():
+        for key in "abc":
+            if entry is None or entry.get(key, ...) is None:
+                expected.pop((name, key), None)
+            elif key in entry:
+                expected[name, key] = entry[key]
+    result = merge("key", base, over)
+    assert leaves(result) == expected
+    assert set(result) == (set(base) | set(over)) - {name for name, entry in over.items() if entry is None}
+
+
+@given(SHIPPED_TREES)
+def test_merging_nothing_changes_nothing(base: dict[str, Any]) -> None:
+    assert merge("key", base, {}) == base
+    assert merge("key", {}, base) == base
+    assert merge("key", base, base) == base
+
+
+@given(SHIPPED_TREES, SITE_TREES)
+def test_merging_twice_is_merging_once(base: dict[str, Any], over: dict[str, Any]) -> None:
+    once = merge("key", base, over)
+    assert merge("key", once, over) == once

@@ -1,0 +1,26 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest
+
+
+def test_invalid_names_the_key_shows_the_value_and_says_what_was_expected() -> None:
+    error = invalid("firewall_flows.x", 5, "a dictionary", "Write one.")
+    assert isinstance(error, PortFileError)
+    assert str(error) == "Invalid firewall_flows.x: got 5, expected a dictionary. Write one."
+
+
+def test_invalid_without_advice() -> None:
+    assert str(invalid("key", "a\nb", "a text")) == "Invalid key: got 'a\\nb', expected a text."
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("form", "Did you mean 'from'?"), ("slurmcltd", "Did you mean 'slurmctld'?"), ("xyz", ""), ("", "")],
+)
+def test_nearest(word: str, expected: str) -> None:
+    assert nearest(word, ["from", "to", "services", "slurmctld"]) == expected
