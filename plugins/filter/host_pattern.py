@@ -69,7 +69,7 @@ def host_pattern_filter(groups: Any, *kinds: str) -> list[str]:
     try:
         return host_pattern(groups, kinds)
     except ValueError as exc:
-        raise AnsibleFilterError(f"Invalid argument of hpc.ports.host_pattern: {exc}.") from exc
+        raise AnsibleFilterError(f"Invalid argument of hpc.ports.host_pattern: {exc}") from exc
 
 
 class FilterModule:

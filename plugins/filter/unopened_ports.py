@@ -53,22 +53,26 @@ _value:
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import merge
-from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import unopened_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils.variables import PORT_FILE
+from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import merged_services, unopened_ports
+
+PORT_FILE = Path(__file__).parents[2] / "roles" / "firewall" / "vars" / "port_file.yml"
 
 
 def unopened_ports_filter(listeners: Any, services: Any = None) -> list[str]:
     """Return `unopened_ports`; raises AnsibleFilterError for bad arguments."""
+    services = {} if services is None else services
     if not isinstance(listeners, list):
         raise AnsibleFilterError(f"Invalid input of hpc.ports.unopened_ports: got {listeners!r}, expected a list.")
+    if not isinstance(services, Mapping):
+        raise AnsibleFilterError(f"Invalid services of hpc.ports.unopened_ports: got {services!r}, expected a dictionary.")
+    shipped = yaml.safe_load(PORT_FILE.read_text(encoding="utf-8"))["firewall_services"]
     try:
-        shipped = yaml.safe_load(PORT_FILE.read_text(encoding="utf-8"))["firewall_services"]
-        return unopened_ports(listeners, merge("firewall_services", shipped, {} if services is None else services))
+        return unopened_ports(listeners, merged_services(shipped, services))
     except ValueError as exc:
         raise AnsibleFilterError(f"Invalid argument of hpc.ports.unopened_ports: {exc}") from exc
 

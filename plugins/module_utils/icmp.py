@@ -51,6 +51,9 @@ class Path(NamedTuple):
     detail: str = ""
 
 
+SILENT = Path(False, "No answer to an echo.")
+
+
 # ---- errors
 
 def ask_for_notices(sock: socket.socket) -> None:
@@ -104,15 +107,17 @@ def _echo(addresses: Sequence[str], version: int, timeout: float, attempts: int)
         sock = _raw_socket(version)
     except OSError as exc:
         return {address: Path(None, f"Cannot send an echo: {exc.strerror}.") for address in addresses}
-    found: Dict[str, Path] = {}
+    found = {address: SILENT for address in addresses}
     identity = int.from_bytes(os.urandom(2), "big")
     with sock:
         for attempt in range(attempts):
-            missing = [address for address in addresses if address not in found or not found[address].reachable]
-            if missing:
-                found.update(_send_echoes(sock, missing, version, identity))
-                found.update(_answers(sock, missing, version, identity, time.monotonic() + timeout))
+            found.update(_unsent(sock, _silent(found), version, identity))
+            found.update(_answers(sock, _silent(found), version, identity, time.monotonic() + timeout))
     return found
+
+
+def _silent(found: Dict[str, Path]) -> List[str]:
+    return [address for address, path in found.items() if path == SILENT]
 
 
 def _raw_socket(version: int) -> socket.socket:
@@ -121,16 +126,15 @@ def _raw_socket(version: int) -> socket.socket:
     return socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
 
 
-def _send_echoes(sock: socket.socket, addresses: Sequence[str], version: int, identity: int) -> Dict[str, Path]:
-    """Send one echo to each address, and return what holds until it answers."""
-    found = {}
+def _unsent(sock: socket.socket, addresses: Sequence[str], version: int, identity: int) -> Dict[str, Path]:
+    """Send one echo to each address, and return where that could not be done."""
+    failed = {}
     for number, address in enumerate(addresses):
         try:
             sock.sendto(_request(version, identity, number), (address, 0))
-            found[address] = Path(False, "No answer to an echo.")
         except OSError as exc:
-            found[address] = Path(False, f"An echo could not be sent: {exc.strerror}.")
-    return found
+            failed[address] = Path(False, f"An echo could not be sent: {exc.strerror}.")
+    return failed
 
 
 def _request(version: int, identity: int, number: int) -> bytes:

@@ -67,25 +67,25 @@ def start(ports: Sequence[PortRange], addresses: Sequence[str], lifetime: int) -
     _ended("")
     with _control() as control:
         found = bind(ports, addresses)
-        facts = {"id": uuid.uuid4().hex, "listening": found.listening, "in_use": found.in_use}
+        facts = {"id": uuid.uuid4().hex, "listening": found.listening, "in_use": found.in_use, "failed": found.failed}
         files = frozenset(sock.fileno() for sock in (*found.sockets, control))
         _detach(files, lambda: serve(found.sockets, control, facts, lifetime))
         _close(found.sockets)
-    return {**facts, "failed": found.failed}
+    return facts
 
 
 def stop(identity: str = "") -> Dict[str, Any]:
     """End the listener that `identity` names (any when empty) and return what was there until now.
 
-    Keys: alive, listening, and of in_use what a service still holds. Raises ListenError and OSError.
+    Keys: alive, listening, failed, and of in_use what a service still holds. Raises ListenError and OSError.
     """
     facts = _ended(identity)
     if not facts or identity not in ("", facts["id"]):
-        return {"alive": False, "listening": {}, "in_use": {}}
+        return {"alive": False, "listening": {}, "in_use": {}, "failed": {}}
     now = holders()
     in_use = {address: [text for text in ports if is_held(now, *_key(text), address)]
               for address, ports in facts["in_use"].items()}
-    return {"alive": True, "listening": facts["listening"], "in_use": in_use}
+    return {"alive": True, "listening": facts["listening"], "in_use": in_use, "failed": facts["failed"]}
 
 
 def _key(text: str) -> Tuple[str, int]:

@@ -202,9 +202,8 @@ def probe_all(groups: Sequence[Mapping[str, Any]], timeout: float, attempts: int
     limit = raise_file_limit(concurrency + _SPARE_FILES) - _SPARE_FILES
     before = echo(addresses, timeout, _ECHO_ATTEMPTS)
     outcomes = Prober(probes, timeout, attempts, max(1, min(concurrency, limit))).run()
-    after = echo(addresses, timeout, _ECHO_ATTEMPTS)
-    paths = {address: after[address] if path.reachable else path for address, path in before.items()}
-    return report(probes, outcomes, paths)
+    after = echo([address for address in addresses if before[address].reachable], timeout, _ECHO_ATTEMPTS)
+    return report(probes, outcomes, {**before, **after})
 
 
 def _probe(address: str, text: str) -> Probe:

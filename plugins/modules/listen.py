@@ -98,7 +98,7 @@ in_use:
   sample: {"0.0.0.0": [22/tcp], "::": [22/tcp]}
 failed:
   description: By address and port, why it could not be held.
-  returned: when started
+  returned: success
   type: dict
   sample: {"::": {"6817/tcp": Address family not supported by protocol}}
 """

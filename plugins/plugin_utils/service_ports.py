@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports, without
 
-__all__ = ["Listener", "config_ports", "rpc_ports", "unopened_ports"]
+__all__ = ["Listener", "config_ports", "merged_services", "rpc_ports", "unopened_ports"]
 
 # RPC programs of NFS whose ports are not fixed (RFC 5531 numbers), and the service that has them.
 RPC_PROGRAMS = {"100005": "mountd", "100021": "nfs_locks", "100024": "nfs_locks", "100011": "rquotad"}
@@ -50,6 +50,12 @@ def rpc_ports(text: str) -> list[Listener]:
     return [{"what": f"RPC program {number} ({RPC_PROGRAMS[number]})", "service": RPC_PROGRAMS[number],
              "ports": f"{port}/{protocol}"}
             for number, protocol, port in sorted(found) if number in RPC_PROGRAMS]
+
+
+def merged_services(shipped: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the services of a site merged over the shipped ones, as the plan merges them; none deletes a service."""
+    changed = {name: value and {**shipped.get(name, {}), **value} for name, value in site.items()}
+    return {name: value for name, value in {**shipped, **changed}.items() if value is not None}
 
 
 def unopened_ports(listeners: Iterable[Listener], services: Mapping[str, Mapping[str, Any]]) -> list[str]:

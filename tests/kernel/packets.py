@@ -29,8 +29,8 @@ _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ARRIVED = {1: {(3, 2), (3, 3)}, 58: {(1, 4), (4, 1)}}
 _ENDLESS = 30.0
 
-# Protocol number, address and port of the far end, port or echo number of the near end.
-Key = tuple[int, str, int, int]
+# Protocol number, target and its port, and the port or echo number of the source; without ports, the source itself.
+Key = tuple[int, str, int, object]
 
 
 class Opening(NamedTuple):
@@ -53,8 +53,8 @@ class Opening(NamedTuple):
         """What an answer tells of the packet it answers."""
         if self.number in _ECHO:
             return self.number, self.target, 0, self.source_port
-        return (self.number, self.target, self.port if self.protocol != "ip" else 0,
-                self.source_port if self.protocol != "ip" else 0)
+        return (self.number, self.target, 0, self.source) if self.protocol == "ip" else (
+            self.number, self.target, self.port, self.source_port)
 
 
 class Wire:
@@ -98,8 +98,7 @@ class Wire:
     def _send(self, packet: Opening) -> None:
         version = ip_address(packet.target).version
         sock = self._out[version, packet.interface]
-        scope = socket.if_nametoindex if packet.target.startswith("fe80") else None
-        place = (packet.target, 0) if version == 4 else (packet.target, 0, 0, _scope(sock) if scope else 0)
+        place = (packet.target, 0) if version == 4 else (packet.target, 0, 0, _index_of_interface(sock))
         try:
             sock.sendto(_bytes_of(packet, version), place)
         except PermissionError:
@@ -142,9 +141,8 @@ def _sender(version: int, interface: str) -> socket.socket:
     return sock
 
 
-def _scope(sock: socket.socket) -> int:
-    # SO_BINDTOIFINDEX: the number of the interface in the namespace of the socket.
-    return sock.getsockopt(socket.SOL_SOCKET, 62)
+def _index_of_interface(sock: socket.socket) -> int:
+    return sock.getsockopt(socket.SOL_SOCKET, 62)  # SO_BINDTOIFINDEX
 
 
 def _receiver(version: int, number: int) -> socket.socket:
@@ -210,6 +208,9 @@ def _icmp_key(data: bytes, address: str, number: int) -> Iterator[Key]:
 
 
 def _quoted_key(data: bytes, version: int) -> Key:
-    inner, target, rest = (data[9], data[16:20], data[20:]) if version == 4 else (data[6], data[24:40], data[40:])
-    near, far = struct.unpack_from("!HH", rest) if inner in (6, 17) else (0, 0)
-    return inner, str(ip_address(target)), far, near
+    number, source, target, rest = (data[9], data[12:16], data[16:20], data[20:]) if version == 4 else (
+        data[6], data[8:24], data[24:40], data[40:])
+    if number not in (6, 17):
+        return number, str(ip_address(target)), 0, str(ip_address(source))
+    near, far = struct.unpack_from("!HH", rest)
+    return number, str(ip_address(target)), far, near

@@ -112,6 +112,7 @@ class Net:
             _address(self.router, name, second)
         _address(self.target, "right", SECOND)
         self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        self.source.run("sysctl", "-qw", "net.ipv4.neigh.left.retrans_time_ms=50", "net.ipv6.neigh.left.retrans_time_ms=50")
         for version, far in ((4, "10.77.2.0/24"), (6, "fd77:2::/64")):
             self.source.run("ip", "route", "add", far, "via", ROUTER[version])
         for version, far in ((4, "10.77.1.0/24"), (6, "fd77:1::/64")):
@@ -250,8 +251,8 @@ def test_a_route_may_say_unreachable_or_prohibited(net: Net, kind: str, outcome:
 @PROTOCOLS
 @pytest.mark.parametrize("absent,me", [("10.77.1.99", SOURCE[4]), ("fd77:1::99", SOURCE[6])])
 def test_a_host_that_is_not_there_is_an_error(net: Net, protocol: str, absent: str, me: str) -> None:
-    """Once the kernel has given up asking for its address; before that it is silent, and the echo tells."""
-    result = net.source.probe(absent, PORT[protocol], timeout=4, attempts=1)
+    """Once the kernel has given up asking for its address, here soon; before that only the missing echo tells."""
+    result = net.source.probe(absent, PORT[protocol], timeout=1)
     assert (result["error"], result["reachable"]) == ([PORT[protocol]], False)
     assert result["details"][PORT[protocol]] == f"No route to host, says {me}."
 

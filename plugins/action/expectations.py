@@ -1,0 +1,54 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tell a host its part in proving a plan: what to listen on and what to probe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+try:
+    from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+    from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Limits, expected_of, tasks_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
+
+    MISSING: ImportError | None = None
+except ImportError as exc:
+    MISSING = exc
+
+
+class ActionModule(ActionBase):
+    """`hpc.ports.expectations`; documented in plugins/modules/expectations.py."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the part of this host."""
+        super().run(tmp, task_vars)
+        if MISSING:
+            raise AnsibleActionFail(str(MISSING))
+        task_vars = task_vars or {}
+        found, options = self.validate_argument_spec({
+            "plan": {"type": "str", "required": True},
+            "hosts": {"type": "list", "elements": "str", "required": True},
+            "query": {"type": "str", "default": ""},
+            "timeout": {"type": "float", "default": 1.0},
+            "attempts": {"type": "int", "default": 2},
+            "concurrency": {"type": "int", "default": 1000},
+        })
+        limits = Limits(options["timeout"], options["attempts"], options["concurrency"], task_vars["ansible_forks"])
+
+        def tasks(plan: Plan) -> dict[str, Any]:
+            return tasks_of(expected_of(plan, options["hosts"], options["query"]).expectations, options["hosts"], limits)
+
+        try:
+            kept = Store(C.DEFAULT_LOCAL_TMP, options["plan"]).kept(f"tasks-{self._task._uuid}", tasks)
+        except PortFileError as exc:
+            raise AnsibleActionFail(str(exc)) from exc
+        return {"changed": False, **kept[task_vars["inventory_hostname"]]}

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real packets, both ways, through random policies in a real kernel: every verdict equals `evaluate`."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.module_utils import nftables
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, Pair, forget_connections
+from ansible_collections.hpc.ports.tests.kernel.packets import Opening, Wires, open_wires
+from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, policies, special_packets
+
+
+@pytest.fixture
+def wires(pair: Pair) -> Iterator[Wires]:
+    found = open_wires(pair.host, pair.peer)
+    yield found
+    found.inward.close()
+    found.outward.close()
+
+
+def own_address(peer: str) -> str:
+    return HOST["link"] if peer.startswith("fe80") else HOST[6] if ":" in peer else HOST[4]
+
+
+def opening_of(packet: Packet) -> Opening:
+    here = own_address(packet.peer)
+    source, target = (packet.peer, here) if packet.direction == "in" else (here, packet.peer)
+    return Opening(packet.protocol, source, target, packet.port, packet.source_port, packet.interface)
+
+
+def passing(wires: Wires, packets: Sequence[Packet]) -> set[Packet]:
+    """Return those of the packets, all of one direction, that the kernel let through."""
+    by_opening = {opening_of(packet): packet for packet in packets}
+    wire = wires.inward if packets[0].direction == "in" else wires.outward
+    return {by_opening[opening] for opening in wire.answered(list(by_opening))}
+
+
+def apply(policy: Policy) -> None:
+    """Apply in place, as the module does, in the namespace of this thread; see that it runs as wanted."""
+    ruleset = nftables.ruleset_of(policy)
+    wanted = nftables.wanted_state(ruleset)
+    nftables.load(nftables.deletions(nftables.running_state(), wanted) + nftables.script_of(ruleset))
+    assert nftables.running_state() == wanted
+
+
+def check_verdicts(wires: Wires, policy: Policy, packets: Sequence[Packet]) -> None:
+    got = passing(wires, packets)
+    wrong = {packet: judged for packet in packets for judged in [evaluate(policy, packet)]
+             if judged.passes != (packet in got)}
+    assert not wrong
+
+
+def check_loopback() -> None:
+    """The host reaches itself, by any of its addresses, whatever the policy."""
+    for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6)):
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            sock.settimeout(30)
+            with pytest.raises(ConnectionRefusedError):
+                sock.connect((HOST[version], 9))
+
+
+@settings(max_examples=25, deadline=None, print_blob=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(platforms=st.lists(policies(), min_size=1, max_size=2), seed=st.integers(0, 2**32))
+def test_every_verdict_of_the_kernel_is_that_of_evaluate(pair: Pair, wires: Wires, platforms: list[list[Policy]],
+                                                        seed: int) -> None:
+    """Policies follow each other in one table, so every one is a transition from another."""
+    randomness = random.Random(seed)
+    with pair.host.entered():
+        nftables.load("add table inet hpc_ports\ndelete table inet hpc_ports\n")
+        for policy in [policy for platform in platforms for policy in platform]:
+            apply(policy)
+            for direction in ("in", "out"):
+                forget_connections()
+                check_verdicts(wires, policy, special_packets(direction))
+                check_verdicts(wires, policy, packets_at_edges(policy, direction, randomness, 150))
+            check_loopback()

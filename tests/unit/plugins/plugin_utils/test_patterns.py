@@ -1,0 +1,53 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import host_pattern
+
+GROUPS = {
+    "all": ["c1", "n1", "n2", "other"],
+    "ungrouped": ["other"],
+    "slurm_compute": ["n1", "n2"],
+    "slurm_controller": ["c1"],
+    "slurm_login": [],
+    "racks": ["c1"],
+}
+
+
+def test_all_managed_hosts_are_in_the_canonical_groups_that_have_hosts() -> None:
+    assert host_pattern(GROUPS) == ["slurm_controller", "slurm_compute"]
+
+
+def test_kinds_select_groups_in_the_order_of_the_canonical_ones() -> None:
+    assert host_pattern(GROUPS, ["slurm_compute", "slurm_controller"]) == ["slurm_controller", "slurm_compute"]
+    assert host_pattern(dict.fromkeys(CANONICAL_GROUPS, ["h"]), ["pbs_*", "workspace"]) == [
+        "pbs_server", "pbs_comm", "pbs_login", "pbs_execution", "workspace"]
+
+
+@pytest.mark.parametrize("kinds", [["pbs_*"], ["slurm_login"], ["web_portal"]])
+def test_nobody_is_selected_where_the_inventory_lacks_a_kind(kinds: list[str]) -> None:
+    assert host_pattern(GROUPS, kinds) == ["all", "!all"]
+
+
+def test_an_empty_inventory_selects_nobody() -> None:
+    assert host_pattern({"all": [], "ungrouped": []}) == ["all", "!all"]
+
+
+def test_an_inventory_without_managed_hosts_is_an_error() -> None:
+    with pytest.raises(ValueError) as caught:
+        host_pattern({"all": ["other"], "racks": ["other"]})
+    assert str(caught.value) == (
+        "got an inventory without managed hosts, expected hosts in at least one of the canonical groups: "
+        + ", ".join(CANONICAL_GROUPS)
+    )
+
+
+def test_a_kind_that_is_no_canonical_group_is_an_error() -> None:
+    with pytest.raises(ValueError) as caught:
+        host_pattern(GROUPS, ["racks"])
+    assert str(caught.value) == f"got 'racks', expected one of the canonical groups: {', '.join(CANONICAL_GROUPS)}"

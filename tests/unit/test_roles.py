@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every role says the same about its variables in its defaults and in its argument_specs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import SITE_DEFAULTS
+from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import HOST_DEFAULTS
+
+ROLES = Path(__file__).parents[2] / "roles"
+NAMES = sorted(path.name for path in ROLES.iterdir() if path.is_dir())
+
+
+def loaded(role: str, path: str) -> Any:
+    return yaml.safe_load((ROLES / role / path).read_text(encoding="utf-8"))
+
+
+def options(role: str) -> dict[str, Any]:
+    return loaded(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+
+
+def test_the_roles_are_those_of_the_design() -> None:
+    assert {"control_plane", "firewall", "monitoring", "nfs", "pbs", "slurm", "workspace"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_argument_specs_equal_defaults(role: str) -> None:
+    assert {name: option["default"] for name, option in options(role).items()} == loaded(role, "defaults/main.yml")
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_every_option_is_described_and_typed(role: str) -> None:
+    assert [name for name, option in options(role).items() if not (option["description"] and option["type"])] == []
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_variables_begin_with_the_name_of_the_role(role: str) -> None:
+    assert [name for name in options(role) if not name.startswith(f"{role}_")] == []
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_the_readme_names_every_variable(role: str) -> None:
+    readme = (ROLES / role / "README.md").read_text(encoding="utf-8")
+    assert [name for name in options(role) if f"`{name}`" not in readme] == []
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_a_role_is_described_for_galaxy(role: str) -> None:
+    about = loaded(role, "meta/main.yml")
+    assert about["galaxy_info"]["license"] == "GPL-3.0-or-later"
+    assert about["galaxy_info"]["min_ansible_version"] == "2.16"
+    assert about["dependencies"] == []
+
+
+def test_the_defaults_of_the_role_firewall_are_those_of_the_plan() -> None:
+    assert {**SITE_DEFAULTS, **HOST_DEFAULTS, "firewall_state": "present"} == loaded("firewall", "defaults/main.yml")
