@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 
 try:
     from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-    from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Limits, expected_of, tasks_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Limits, tasks_of
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
     from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
 
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
         limits = Limits(options["timeout"], options["attempts"], options["concurrency"], task_vars["ansible_forks"])
 
         def tasks(plan: Plan) -> dict[str, Any]:
-            return tasks_of(expected_of(plan, options["hosts"], options["query"]).expectations, options["hosts"], limits)
+            return tasks_of(plan, options["hosts"], options["query"], limits)
 
         try:
             kept = Store(C.DEFAULT_LOCAL_TMP, options["plan"]).kept(f"tasks-{self._task._uuid}", tasks)

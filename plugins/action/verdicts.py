@@ -16,8 +16,10 @@ from ansible.plugins.action import ActionBase
 
 try:
     from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-    from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expected, expected_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import expected_of
     from ansible_collections.hpc.ports.plugins.plugin_utils.report import (
+        Compared,
+        Found,
         as_data,
         failure,
         report,
@@ -25,7 +27,7 @@ try:
         warnings_of,
     )
     from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
-    from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Results, Verdict, verdicts_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Results, verdicts_of
 
     MISSING: ImportError | None = None
 except ImportError as exc:
@@ -49,6 +51,7 @@ class ActionModule(ActionBase):
             "query": {"type": "str", "default": ""},
             "probed": {"type": "str", "required": True},
             "stopped": {"type": "str", "required": True},
+            "compared": {"type": "str", "required": True},
             "report": {"type": "path", "default": ""},
             "require_outsider": {"type": "bool", "default": False},
         })
@@ -59,11 +62,13 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return {"changed": False, "skipped": True, "summary": {"connections": len(expected.expectations)},
                     "msg": f"Check mode: {len(expected.expectations)} connections would be tried; none was."}
-        verdicts = verdicts_of(expected.expectations, _results(options, (task_vars or {})["hostvars"]))
-        self._display.display("\n".join(report(verdicts, expected)))
+        registered = _registered(options, (task_vars or {})["hostvars"])
+        verdicts = verdicts_of(expected.expectations, _results(registered))
+        found = Found(expected, verdicts, _compared(registered))
+        self._display.display("\n".join(report(found)))
         if options["report"]:
-            self._write(options["report"], as_data(verdicts, expected))
-        return _result(verdicts, expected, options)
+            self._write(options["report"], as_data(found))
+        return _result(summary(found), options["require_outsider"])
 
     def _write(self, path: str, data: Mapping[str, Any]) -> None:
         try:
@@ -72,19 +77,35 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"Cannot write the report {path}: {exc.strerror}. Set verify_report.") from exc
 
 
-def _results(options: Mapping[str, Any], hostvars: Any) -> Results:
-    """Take the registered results of all hosts; those of a task that failed or was skipped are none."""
+# By host, what the tasks registered; nothing of a task that did not run.
+_Registered = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+def _registered(options: Mapping[str, Any], hostvars: Any) -> _Registered:
     raw = {host: hostvars.raw_get(host) for host in options["hosts"]}
+    return {host: {key: found.get(options[key], {}) for key in ("probed", "stopped", "compared")}
+            for host, found in raw.items()}
+
+
+def _results(registered: _Registered) -> Results:
     return Results(
-        probed={host: found[options["probed"]]["results"] for host, found in raw.items()
-                if "results" in found.get(options["probed"], {})},
-        stopped={host: found[options["stopped"]] for host, found in raw.items()
-                 if "alive" in found.get(options["stopped"], {})},
+        probed={host: found["probed"]["results"] for host, found in registered.items() if "results" in found["probed"]},
+        stopped={host: found["stopped"] for host, found in registered.items() if "alive" in found["stopped"]},
     )
 
 
-def _result(verdicts: list[Verdict], expected: Expected, options: Mapping[str, Any]) -> dict[str, Any]:
-    counts = summary(verdicts, expected)
-    said = failure(counts, options["require_outsider"])
+def _compared(registered: _Registered) -> dict[str, Compared]:
+    compared = {}
+    for host, found in registered.items():
+        result = found["compared"]
+        if "changes" in result:
+            compared[host] = Compared(not result["changes"]["objects"], result["changes"]["objects"])
+        elif result and not result.get("skipped"):
+            compared[host] = Compared(None, reason=str(result.get("msg", "")))
+    return compared
+
+
+def _result(counts: dict[str, Any], require_outsider: bool) -> dict[str, Any]:
+    said = failure(counts, require_outsider)
     result = {"changed": False, "summary": counts, "warnings": warnings_of(counts)}
     return {**result, "failed": True, "msg": said} if said else result

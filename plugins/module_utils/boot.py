@@ -127,9 +127,10 @@ def commit(items: Items) -> None:
 
 def discard(items: Items) -> None:
     """Remove what was staged; where that fails, the failure that led here says more."""
-    for path in items:
-        with suppress(OSError):
+    with suppress(OSError):
+        for path in items:
             _unlink(_staged(path))
+        _remove_empty_folders()
 
 
 def remove() -> None:
@@ -137,6 +138,10 @@ def remove() -> None:
     for path in (LINK, UNIT, RULESET):
         _unlink(path)
         _unlink(_staged(path))
+    _remove_empty_folders()
+
+
+def _remove_empty_folders() -> None:
     for folder in (os.path.dirname(LINK), os.path.dirname(RULESET)):
         if os.path.isdir(folder) and not os.listdir(folder):
             os.rmdir(folder)

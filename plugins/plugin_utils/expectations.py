@@ -217,8 +217,12 @@ class Limits(NamedTuple):
     forks: int
 
 
-def tasks_of(expectations: Iterable[Expectation], hosts: Collection[str], limits: Limits) -> dict[str, dict[str, Any]]:
-    """Return for each host its part: `listen` on ports at `addresses` for `lifetime` seconds, and `probes` to send."""
+def tasks_of(plan: Plan, hosts: Collection[str], query: str, limits: Limits) -> dict[str, dict[str, Any]]:
+    """Return for each host its part: `listen` on ports at `addresses` for `lifetime` seconds, and `probes` to send.
+
+    `managed` tells whether it has a policy. Raises PortFileError, as `expected_of` does.
+    """
+    expectations = expected_of(plan, hosts, query).expectations
     listen: Mapping[str, set[tuple[str, int]]] = defaultdict(set)
     addresses: Mapping[str, set[str]] = defaultdict(set)
     probes: Mapping[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -228,6 +232,7 @@ def tasks_of(expectations: Iterable[Expectation], hosts: Collection[str], limits
         probes[item.source][item.address].append(port_text(item))
     most = max((sum(map(len, groups.values())) for groups in probes.values()), default=0)
     return {host: {
+        "managed": host in plan.hosts,
         "listen": [f"{port}/{protocol}" for protocol, port in sorted(listen[host])],
         "addresses": sorted(addresses[host]),
         "lifetime": lifetime(most, len(hosts), limits),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import OPEN, Expected, Skipped
@@ -40,8 +40,25 @@ class Row(NamedTuple):
     cells: tuple[str, ...]
 
 
-def summary(verdicts: Sequence[Verdict], expected: Expected) -> dict[str, Any]:
+class Compared(NamedTuple):
+    """Whether a host runs its policy; None where that could not be read, with the reason; `objects` differ."""
+
+    is_equal: bool | None
+    objects: Sequence[str] = ()
+    reason: str = ""
+
+
+class Found(NamedTuple):
+    """All that the report is made of; `compared` says by host whether it runs its policy, see `Compared`."""
+
+    expected: Expected
+    verdicts: Sequence[Verdict]
+    compared: Mapping[str, Compared]
+
+
+def summary(found: Found) -> dict[str, Any]:
     """Return the counts as plain data."""
+    verdicts, expected = found.verdicts, found.expected
     count = Counter(item.verdict for item in verdicts)
     return {
         "connections": len(verdicts),
@@ -50,31 +67,35 @@ def summary(verdicts: Sequence[Verdict], expected: Expected) -> dict[str, Any]:
         **{name: count[name] for name in (RIGHT, WRONG, UNKNOWN)},
         "not_tried": sum(item.connections for item in expected.skipped),
         "outsiders": expected.unmanaged,
+        "not_running_policy": sorted(host for host, item in found.compared.items() if not item.is_equal),
     }
 
 
-def as_data(verdicts: Sequence[Verdict], expected: Expected) -> dict[str, Any]:
-    """Return everything as plain data: format, summary, not_tried and verdicts."""
+def as_data(found: Found) -> dict[str, Any]:
+    """Return everything as plain data: format, summary, hosts, not_tried and verdicts."""
     return {
         "format": FORMAT,
-        "summary": summary(verdicts, expected),
-        "not_tried": [item._asdict() for item in expected.skipped],
-        "verdicts": [item.as_data() for item in verdicts],
+        "summary": summary(found),
+        "hosts": {host: item._asdict() for host, item in found.compared.items()},
+        "not_tried": [item._asdict() for item in found.expected.skipped],
+        "verdicts": [item.as_data() for item in found.verdicts],
     }
 
 
-def report(verdicts: Sequence[Verdict], expected: Expected) -> list[str]:
+def report(found: Found) -> list[str]:
     """Return the lines to show."""
+    verdicts = found.verdicts
     lines = []
     by_target = defaultdict(list)
     for item in verdicts:
         by_target[item.expectation.target].append(item)
     for target, items in sorted(by_target.items()):
         lines += [*table(target, items), ""]
-    lines += [*wrong_lines(verdicts), *unknown_lines(verdicts), *map(_not_tried, expected.skipped)]
+    lines += [*compared_lines(found.compared), *wrong_lines(verdicts), *unknown_lines(verdicts),
+              *map(_not_tried, found.expected.skipped)]
     seen = {_cell([item]) for item in verdicts}
     lines += [line for cell, text in _ADVICE.items() if cell in seen for line in ("", *text.splitlines())]
-    return [*lines, "", summary_line(summary(verdicts, expected))]
+    return [*lines, "", summary_line(summary(found))]
 
 
 def summary_line(counts: dict[str, Any]) -> str:
@@ -160,6 +181,14 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 # ---- what is not right
 
+def compared_lines(compared: Mapping[str, Compared]) -> list[str]:
+    """Return one line for each host that does not run its policy, or whose ruleset could not be read."""
+    lines = [f"wrong: {host} does not run its policy; these differ: {', '.join(item.objects)}"
+             for host, item in sorted(compared.items()) if item.is_equal is False]
+    return lines + [f"unknown: whether {host} runs its policy: {item.reason}"
+                    for host, item in sorted(compared.items()) if item.is_equal is None]
+
+
 def wrong_lines(verdicts: Iterable[Verdict]) -> list[str]:
     """Return one line for each wrong connection."""
     lines = []
@@ -208,6 +237,9 @@ def failure(counts: dict[str, Any], require_outsider: bool) -> str:
     if counts[WRONG] or counts[UNKNOWN]:
         return (f"{counts[WRONG]} connections are wrong and {counts[UNKNOWN]} unknown of {counts['connections']}; "
                 "see the report above.")
+    if counts["not_running_policy"]:
+        return (f"All {counts['connections']} connections are right, but these hosts do not run their policy, or it "
+                f"could not be read: {', '.join(counts['not_running_policy'])}; see the report above.")
     if require_outsider and not counts["outsiders"]:
         return "No host outside the managed groups took part, and verify_require_outsider is true: add one to the play."
     return ""

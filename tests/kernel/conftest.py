@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from ansible_collections.hpc.ports.tests.kernel.machine import Machine
 from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair
 
 
@@ -20,3 +22,9 @@ def pair() -> Iterator[Pair]:
     found = Pair()
     yield found
     found.close()
+
+
+@pytest.fixture
+def machine(pair: Pair, tmp_path: Path) -> Machine:
+    """The host of the pair, with a systemd that only takes notes."""
+    return Machine(pair, tmp_path)

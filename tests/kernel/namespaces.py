@@ -40,6 +40,7 @@ echo 0 > /proc/sys/net/ipv4/icmp_ratemask
 echo 2 > /proc/sys/net/ipv6/icmp/ratemask
 echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
 for name in all default; do echo 0 > /proc/sys/net/ipv4/conf/$name/rp_filter; done
+echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind
 ip link set lo up
 """
 _LINK = """

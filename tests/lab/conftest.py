@@ -5,82 +5,15 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 
-LAB = os.environ["HPC_PORTS_LAB"]
-ROOT = Path(__file__).parents[2]
-_RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
-
-# Stands before Python on a host and notes which module each execution is for; pipelining sends modules as input.
-_COUNTING_PYTHON = """#!/bin/sh
-input=$(mktemp)
-cat > "$input"
-grep -o "ansible_collections.hpc.ports.plugins.modules.[a-z]*" "$input" | sort -u >> /run/module-executions
-exec python3 "$@" < "$input"
-"""
-
-
-@dataclass(frozen=True)
-class Play:
-    """How a playbook ended."""
-
-    code: int
-    output: str
-
-    @property
-    def changed(self) -> dict[str, int]:
-        """Changed tasks by host."""
-        return {match[1]: int(match[3]) for match in _RECAP.finditer(self.output)}
-
-
-def play(name: str, *options: str, **environment: str) -> Play:
-    """Run a playbook of the collection over the lab; never longer than ten minutes."""
-    done = subprocess.run(["ansible-playbook", f"playbooks/{name}.yml", *options], cwd=ROOT, capture_output=True,
-                          text=True, timeout=600, check=False, env={**os.environ, "ANSIBLE_NOCOLOR": "1", **environment})
-    return Play(done.returncode, done.stdout + done.stderr)
-
-
-def on(host: str, command: str) -> str:
-    """Return what a shell command on a host prints; the command must succeed."""
-    done = subprocess.run(["podman", "exec", "-i", f"{LAB}-{host}", "sh", "-ec", command], capture_output=True,
-                          text=True, timeout=120, check=False)
-    assert done.returncode == 0, f"{command!r} on {host}: {done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(name="restored")
-def _restored() -> Iterator[None]:
-    """Give every host its firewall again after the test."""
-    yield
-    assert play("site", "--skip-tags", "verify").code == 0
+from ansible_collections.hpc.ports.tests.lab.hosts import COUNTING_PYTHON, managed_hosts, on
 
 
 @pytest.fixture(name="counting", scope="session")
 def _counting() -> str:
     """Return the option that has hosts count their module executions, see `executions`."""
-    script = _COUNTING_PYTHON.replace("'", "'\\''")
+    script = COUNTING_PYTHON.replace("'", "'\\''")
     for host in managed_hosts():
         on(host, f"printf '%s' '{script}' > /usr/local/bin/counting-python && chmod 755 /usr/local/bin/counting-python")
     return "-eansible_python_interpreter=/usr/local/bin/counting-python"
-
-
-def executions(host: str) -> list[str]:
-    """Return the modules of hpc.ports that the host has executed since it was asked last."""
-    found = on(host, "cat /run/module-executions 2>/dev/null || true; rm -f /run/module-executions")
-    return [line.rsplit(".", 1)[1] for line in found.splitlines()]
-
-
-def managed_hosts() -> list[str]:
-    """Return the hosts of the lab that have a firewall."""
-    listed = subprocess.run(["ansible", "all:!laptop1:!outsider", "--list-hosts"], cwd=ROOT, capture_output=True,
-                            text=True, check=True).stdout
-    hosts = [line.strip() for line in listed.splitlines()[1:]]
-    assert len(hosts) >= 10
-    return hosts

@@ -6,11 +6,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
-from conftest import LAB, executions, managed_hosts, on, play
 
-FIREWALL_ONLY = ("--skip-tags", "verify")
+from ansible_collections.hpc.ports.tests.lab.hosts import (
+    FIREWALL_ONLY,
+    LAB,
+    executions,
+    managed_hosts,
+    on,
+    play,
+    restoring,
+)
+
 _OURS = "nft -a list table inet hpc_ports"
 
 
@@ -37,51 +46,52 @@ def test_free_strategy_changes_nothing() -> None:
     assert set(run.changed.values()) == {0}
 
 
-@pytest.mark.usefixtures("restored")
 def test_a_rule_deleted_by_hand_is_shown_exactly_and_put_back() -> None:
-    chain = "nft -a list chain inet hpc_ports in_tcp_2049"
-    handle = on("nfs1", f"{chain} | sed -n 's/.*ip6 saddr.*handle //p'").strip()
-    on("nfs1", f"nft delete rule inet hpc_ports in_tcp_2049 handle {handle}")
-    before = on("nfs1", _OURS)
+    rules = on("nfs1", "nft -a list chain inet hpc_ports in_tcp_2049").splitlines()
+    last, handle = next(line.strip().split(" # handle ") for line in reversed(rules) if "accept" in line)
+    with restoring("nfs1"):
+        on("nfs1", f"nft delete rule inet hpc_ports in_tcp_2049 handle {handle}")
+        before = on("nfs1", _OURS)
 
-    checked = play("site", "--check", "--diff", "--limit", "nfs1", *FIREWALL_ONLY)
-    assert checked.changed["nfs1"] == 1
-    assert _diff_lines(checked.output) == ['+    ip6 saddr @in_nfs_v6 counter name "in_nfs" accept']
-    assert on("nfs1", _OURS) == before
+        checked = play("site", "--check", "--diff", "--limit", "nfs1", *FIREWALL_ONLY)
+        assert checked.changed["nfs1"] == 1
+        assert _diff_lines(checked.output) == [f"+    {last}"]
+        assert on("nfs1", _OURS) == before
 
-    assert play("site", "--limit", "nfs1", *FIREWALL_ONLY).changed["nfs1"] == 1
-    assert play("site", "--limit", "nfs1", *FIREWALL_ONLY).changed["nfs1"] == 0
+        assert play("site", "--limit", "nfs1", *FIREWALL_ONLY).changed["nfs1"] == 1
+        assert play("site", "--limit", "nfs1", *FIREWALL_ONLY).changed["nfs1"] == 0
 
 
-@pytest.mark.usefixtures("restored")
 def test_verify_fails_for_one_port_too_many() -> None:
-    on("desk1", "nft insert rule inet hpc_ports input tcp dport 2375 accept")
-    run = play("verify", "--limit", "desk1,outsider")
-    assert run.code != 0
-    wrong = [line for line in run.output.splitlines() if "2375" in line and "desk1" in line and "outsider" in line]
-    assert wrong, run.output
+    with restoring("desk1"):
+        on("desk1", "nft insert rule inet hpc_ports input tcp dport 2375 accept")
+        run = play("verify", "--limit", "desk1,outsider")
+        assert run.code != 0
+        wrong = [line for line in run.output.splitlines()
+                 if "2375" in line and "desk1" in line and "outsider" in line]
+        assert wrong, run.output
 
 
-@pytest.mark.usefixtures("restored")
 def test_first_restricted_egress_does_not_hang_the_session() -> None:
-    assert play("remove", "--limit", "alpha-compute1").code == 0
-    assert "hpc_ports" not in on("alpha-compute1", "nft list tables")
-    run = play("site", "--limit", "alpha-compute1", *FIREWALL_ONLY)
-    assert (run.code, run.changed["alpha-compute1"]) == (0, 1), run.output
-    assert "chain output" in on("alpha-compute1", _OURS)
+    with restoring("alpha-compute1"):
+        assert play("remove", "--limit", "alpha-compute1").code == 0
+        assert "hpc_ports" not in on("alpha-compute1", "nft list tables")
+        run = play("site", "--limit", "alpha-compute1", *FIREWALL_ONLY)
+        assert (run.code, run.changed["alpha-compute1"]) == (0, 1), run.output
+        assert "chain output" in on("alpha-compute1", _OURS)
 
 
-@pytest.mark.usefixtures("restored")
 def test_remove_leaves_the_host_as_it_was() -> None:
-    files = "find /etc -not -path '*/.*' -newermt 2020-01-01 | sort"
-    assert play("remove", "--limit", "pbs-exec").code == 0
-    before = on("pbs-exec", f"nft list ruleset; {files}")
-    for _repeat in range(2):
-        assert play("site", "--limit", "pbs-exec", *FIREWALL_ONLY).changed["pbs-exec"] == 1
-        assert on("pbs-exec", f"nft list ruleset; {files}") != before
-        assert play("remove", "--limit", "pbs-exec").changed["pbs-exec"] == 1
-    assert on("pbs-exec", f"nft list ruleset; {files}") == before
-    assert "hpc-ports" not in on("pbs-exec", "systemctl list-unit-files --all")
+    everything = "nft list ruleset; find /etc | sort; systemctl list-unit-files --no-legend"
+    with restoring("pbs-exec"):
+        assert play("remove", "--limit", "pbs-exec").code == 0
+        before = on("pbs-exec", everything)
+        assert "hpc" not in before.replace("hpc-ports-", "")
+        for _repeat in range(2):
+            assert play("site", "--limit", "pbs-exec", *FIREWALL_ONLY).changed["pbs-exec"] == 1
+            assert on("pbs-exec", everything) != before
+            assert play("remove", "--limit", "pbs-exec").changed["pbs-exec"] == 1
+        assert on("pbs-exec", everything) == before
 
 
 @pytest.mark.parametrize("host", ["nfs1", "desk1", "ctl2"])
@@ -94,18 +104,18 @@ def test_the_ruleset_is_there_after_a_reboot(host: str) -> None:
     assert 0 < loaded <= network <= ssh
 
 
-@pytest.mark.usefixtures("restored")
 def test_a_host_with_firewalld_is_refused_and_left_alone() -> None:
-    on("workspace1", "systemctl start firewalld.service")
-    before = on("workspace1", "nft -s list ruleset")
-    try:
-        run = play("site", "--limit", "workspace1", "-efirewall_mode=observe", *FIREWALL_ONLY)
-        assert run.code != 0
-        assert ("Firewalld runs on this host, and the firewalld backend is still to come. Nothing was changed. To use "
-                "nftables, stop and mask firewalld.") in run.output
-        assert on("workspace1", "nft -s list ruleset") == before
-    finally:
-        on("workspace1", "systemctl stop firewalld.service")
+    with restoring("workspace1"):
+        on("workspace1", "systemctl start firewalld.service")
+        before = on("workspace1", "nft -s list ruleset")
+        try:
+            run = play("site", "--limit", "workspace1", "-efirewall_mode=observe", *FIREWALL_ONLY)
+            assert run.code != 0
+            assert ("Firewalld runs on this host, and the firewalld backend is still to come. Nothing was changed. To "
+                    "use nftables, stop and mask firewalld.") in run.output
+            assert on("workspace1", "nft -s list ruleset") == before
+        finally:
+            on("workspace1", "systemctl stop firewalld.service")
 
 
 @pytest.mark.parametrize(("variables", "message"), [
@@ -132,7 +142,6 @@ def _diff_lines(output: str) -> list[str]:
 
 
 def _restart(host: str) -> None:
-    import subprocess
     subprocess.run(["podman", "restart", "--time", "5", f"{LAB}-{host}"], check=True, capture_output=True)
     for _attempt in range(60):
         state = subprocess.run(["podman", "exec", f"{LAB}-{host}", "systemctl", "is-active", "ssh.service"],

@@ -1,0 +1,118 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host with a systemd that only takes notes, and what tests ask of it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
+from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair, snapshot
+
+RULESET = "/etc/hpc-ports/ruleset.nft"
+UNIT = "/etc/systemd/system/hpc-ports.service"
+LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports.service"
+ANYWHERE = ("0.0.0.0/0", "::/0")
+
+
+def policy(*rules: tuple[str, str, list[str], tuple[str, ...]], mode: str = "enforce", egress: str = "open",
+           interfaces: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return a policy as plain data; a rule is direction, flow, ports and peers."""
+    return {
+        "format": 1, "mode": mode, "egress": egress, "trusted_interfaces": list(interfaces),
+        "networks": {digest(peers): list(peers) for direction, flow, ports, peers in rules},
+        "rules": [{"direction": direction, "flow": flow, "ports": ports, "peers": digest(peers)}
+                  for direction, flow, ports, peers in rules],
+    }
+
+
+SSH = ("in", "management_ssh", ["22/tcp"], ("10.64.9.9/32", "fd64::9/128"))
+SLURM = ("in", "slurm_control", ["6817-6819/tcp"], ("10.64.0.0/24", "10.64.2.1/32"))
+WEB = ("in", "web", ["443/tcp"], ANYWHERE)
+SAMPLE = policy(SSH, SLURM, WEB, ("out", "dns", ["53/udp", "53/tcp"], ("10.64.0.53/32",)), egress="restricted")
+
+
+class Machine:
+    """The host under test."""
+
+    def __init__(self, pair: Pair, folder: Path) -> None:
+        self.pair, self.host = pair, pair.host
+        self.programs = folder
+        self.host.shell("mkdir -p /run/systemd/system")
+        self.program("systemctl", 'echo "$@" >> /run/systemctl.log\n[ "$1" != is-active ] || exit 3')
+
+    def program(self, name: str, text: str) -> None:
+        """Have a shell program of that name found before the machine's own."""
+        (self.programs / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        (self.programs / name).chmod(0o755)
+
+    def apply(self, wanted: Mapping[str, Any] = SAMPLE, **options: Any) -> dict[str, Any]:
+        """Run the module and return its result; it may fail."""
+        return self.pair.module(policy=wanted, path=self.programs, diff=True, **options)
+
+    def remove(self, **options: Any) -> dict[str, Any]:
+        """Run the module with `state: absent`."""
+        return self.pair.module(state="absent", path=self.programs, diff=True, **options)
+
+    def nft(self, script: str) -> None:
+        """Load an nft script by hand."""
+        self.host.nft(script)
+
+    def delete_rule(self, chain: str, text: str) -> None:
+        """Delete the one rule of a chain that reads so."""
+        listing = self.host.shell(f"nft -a list chain inet hpc_ports {chain}")
+        (handle,) = re.findall(rf"^\s*{re.escape(text)} # handle (\d+)$", listing, re.MULTILINE)
+        self.host.shell(f"nft delete rule inet hpc_ports {chain} handle {handle}")
+
+    def listing(self) -> str:
+        """All tables, with the handle of every rule."""
+        return self.host.shell("nft -a list ruleset")
+
+    def objects(self) -> list[str]:
+        """Our table, object by object, whatever order the kernel keeps them in."""
+        listing = self.host.shell("nft -s list table inet hpc_ports")
+        return sorted(listing.removeprefix("table inet hpc_ports {\n").removesuffix("}\n").rstrip("\n").split("\n\n"))
+
+    def counted(self, counter: str) -> int:
+        """The packets that a counter of ours has seen."""
+        listing = self.host.shell(f"nft list counter inet hpc_ports {counter}")
+        return int(listing.split("packets ")[1].split()[0])
+
+    def generation(self) -> int:
+        """How many transactions the kernel has made in this namespace."""
+        with self.host.entered():
+            return _generation()
+
+    def files(self) -> Mapping[str, Any]:
+        """Everything in /etc."""
+        return snapshot(self.host, "/etc")
+
+    def inodes(self) -> str:
+        """What changes when a file of ours is written, even with the same text."""
+        return self.host.shell(f"stat -c '%n %i %Y %Z' {RULESET} {UNIT} {LINK}")
+
+    def systemctl_calls(self) -> list[str]:
+        """What systemd was asked to do, but for how firewalld is."""
+        log = self.host.shell("cat /run/systemctl.log").splitlines()
+        return [line for line in log if not line.startswith("is-active")]
+
+
+def _generation() -> int:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as sock:
+        sock.send(struct.pack("=IHHIIBBH", 20, 10 << 8 | 16, 1, 1, 0, 0, 0, 0))
+        answer = sock.recv(4096)
+    # One message: header, nfgenmsg, then the attribute NFTA_GEN_ID in network order.
+    return int(struct.unpack_from("!I", answer, 24)[0])
+
+
+def without_invocation(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a module's result without its arguments."""
+    return {key: value for key, value in result.items() if key != "invocation"}
+
+

@@ -1,0 +1,195 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections that live, and new ones that come, while policies are applied."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.tests.kernel.machine import ANYWHERE, SSH, Machine, policy
+from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS, HOST, PEER, Space
+
+CLIENT = "10.64.9.9"  # Whom the flow of SSH lets in.
+SECONDS = 30  # Only a test that fails waits for so long.
+RATE = 500
+
+
+def listening(space: Space, version: int, port: int) -> socket.socket:
+    with space.entered():
+        return socket.create_server(("", port), family=socket.AF_INET if version == 4 else socket.AF_INET6, backlog=4096)
+
+
+def connected(space: Space, source: str, target: str, port: int) -> socket.socket:
+    with space.entered():
+        sock = socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_STREAM)
+        sock.settimeout(SECONDS)
+        sock.bind((source, 0))
+        sock.connect((target, port))
+    return sock
+
+
+@contextmanager
+def session(server_space: Space, client_space: Space, source: str, target: str,
+            port: int) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """An established connection: the server's and the client's end."""
+    with listening(server_space, 6 if ":" in target else 4, port) as listener:
+        with connected(client_space, source, target, port) as client:
+            server, _ = listener.accept()
+            with server:
+                server.settimeout(SECONDS)
+                for one, other in ((client, server), (server, client)):
+                    say(one, other)
+                yield server, client
+
+
+def say(one: socket.socket, other: socket.socket, size: int = 64) -> None:
+    """Send so many bytes, which the other end receives."""
+    one.sendall(b"x" * size)
+    got = 0
+    while got < size:
+        got += len(other.recv(size - got)) or pytest.fail("The connection was closed")
+
+
+# ---- the first apply, on a kernel that tracked no connection so far
+
+RESTRICTED = policy(SSH, egress="restricted")
+
+
+@pytest.mark.parametrize("source, target", [(CLIENT, HOST[4]), ("fd64::9", HOST[6])], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("first", ["server", "client"])
+def test_the_session_that_applies_the_first_restricted_egress_goes_on(machine: Machine, source: str, target: str,
+                                                                     first: str) -> None:
+    with session(machine.host, machine.pair.peer, source, target, 22) as (server, client):
+        assert machine.apply(RESTRICTED)["changed"]
+        ends = (server, client) if first == "server" else (client, server)
+        for _ in range(3):
+            say(*ends, 100_000)
+            say(*reversed(ends), 100_000)
+    assert machine.counted("denied_out") == 0
+
+
+def test_the_end_of_a_session_that_the_first_apply_found_passes_too(machine: Machine) -> None:
+    with session(machine.host, machine.pair.peer, CLIENT, HOST[4], 22) as (server, client):
+        machine.apply(RESTRICTED)
+        server.close()
+        assert client.recv(1) == b""
+
+
+def test_a_session_that_the_host_opened_goes_on_as_soon_as_the_host_speaks(machine: Machine) -> None:
+    """What the other end says before is not lost: it is sent again, and accepted then."""
+    with session(machine.pair.peer, machine.host, HOST[4], PEER[4], 5000) as (server, client):
+        machine.apply(RESTRICTED)
+        server.sendall(b"early")
+        say(client, server)
+        assert client.recv(5, socket.MSG_WAITALL) == b"early"
+        say(server, client)
+
+
+def test_a_new_connection_that_no_flow_allows_is_not_opened(machine: Machine) -> None:
+    machine.apply(RESTRICTED)
+    with listening(machine.pair.peer, 4, 5000), machine.host.entered(), socket.socket() as sock:
+        sock.setblocking(False)
+        sock.connect_ex((PEER[4], 5000))
+    assert machine.counted("denied_out") >= 1
+
+
+# ---- availability
+
+SERVER = """
+import socket, sys
+listener = socket.create_server(("", int(sys.argv[1])), backlog=4096)
+print("ready", flush=True)
+while True:
+    listener.accept()[0].close()
+"""
+APPLIES = """
+import json, sys
+from ansible_collections.hpc.ports.plugins.module_utils.apply import make_present, present_change
+from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+for data in json.load(sys.stdin):
+    change = present_change(parse_policy(data))
+    assert change.is_needed
+    make_present(change)
+"""
+CONCERNED = ("in", "served", ["6000/tcp"], ("10.64.0.0/16", "192.0.2.0/24"))
+NODES = tuple(f"10.65.{number}.0/25" for number in range(40))
+
+
+def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
+    """50 policies, each other than the one before, of which none touches the flows that are kept."""
+    found = []
+    for number in range(50):
+        rules = [SSH, *kept, ("in", "nfs", ["2049/tcp", "111/udp"][:1 + number % 2], NODES[:20 + number % 20])]
+        if number % 3:
+            rules.append(("in", "web", [f"{5998 + number % 5 % 2}/tcp", "6001-6010/tcp"], ANYWHERE))
+        if number % 4:
+            rules.append(("in", "data", [f"{1024 + number}-5900/tcp", f"7000-{60000 + number}/tcp"], NODES))
+        if number % 5:
+            rules.append(("out", "dns", ["53/udp"], NODES[number:]))
+        found.append(policy(*rules, egress="restricted" if number % 7 else "open", interfaces=("ib0",) * (number % 2)))
+    return found
+
+
+def lost_connections(space: Space, living: Sequence[socket.socket], process: subprocess.Popen[str]) -> tuple[int, int]:
+    """Connect at a steady rate until the process ends; return how many there were, and how many lost a packet.
+
+    Meanwhile a living connection talks. A connection that had to send its SYN again would have taken a second: the
+    kernel's own count needs no clock.
+    """
+    count = lost = 0
+    start = time.monotonic()
+    while process.poll() is None:
+        with connected(space, PEER[4], HOST[4], 6000) as sock:
+            lost += retransmissions(sock) > 0
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        say(*living)
+        count += 1
+        time.sleep(max(0.0, start + count / RATE - time.monotonic()))
+    return count, lost
+
+
+def retransmissions(sock: socket.socket) -> int:
+    return int(struct.unpack_from("I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 100)[0])
+
+
+@contextmanager
+def started(space: Space, program: str, *arguments: str, text: str = "") -> Iterator[subprocess.Popen[str]]:
+    """Have Python run a program in the space."""
+    process = subprocess.Popen([*space.prefix, sys.executable, "-c", program, *arguments], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(COLLECTIONS)})
+    assert process.stdin and process.stdout
+    try:
+        process.stdin.write(text)
+        process.stdin.close()
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("kept", [CONCERNED, ("in", "served", ["1024-65535/tcp"], CONCERNED[3])], ids=["port", "range"])
+def test_no_connection_is_lost_through_50_applies_that_do_not_concern_it(machine: Machine, kept: Any) -> None:
+    steps = unconcerned_policies(kept)
+    machine.apply(policy(SSH, kept))
+    host, peer = machine.host, machine.pair.peer
+    with started(host, SERVER, "6000") as server, session(host, peer, CLIENT, HOST[4], 22) as living:
+        assert server.stdout and server.stdout.readline() == "ready\n"
+        with started(host, APPLIES, text=json.dumps(steps)) as applies:
+            count, lost = lost_connections(peer, living, applies)
+            assert applies.returncode == 0
+        assert [lost, *map(retransmissions, living)] == [0, 0, 0]
+    assert count >= len(steps)
+    assert not machine.apply(steps[-1])["changed"]

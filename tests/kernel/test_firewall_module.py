@@ -1,0 +1,488 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module `firewall` on a host: a real kernel, a real nft, files in a copy of /etc."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.tests.kernel.machine import (
+    ANYWHERE,
+    LINK,
+    RULESET,
+    SAMPLE,
+    SLURM,
+    SSH,
+    UNIT,
+    WEB,
+    Machine,
+    policy,
+    without_invocation,
+)
+
+NO_FLOWS = {"flows_added": [], "flows_removed": [], "ports_changed": {}, "addresses_changed": {}}
+# What a host may carry beside us: tables as Docker, kube-proxy and fail2ban make them, one with our chain names.
+OTHER_TABLES = """
+table ip nat {
+    chain DOCKER { iifname "docker0" counter return; tcp dport 8080 counter dnat to 172.17.0.2:80; }
+    chain PREROUTING { type nat hook prerouting priority dstnat; policy accept; fib daddr type local counter jump DOCKER; }
+}
+table ip filter {
+    chain DOCKER-USER { counter return; }
+    chain FORWARD { type filter hook forward priority filter; policy drop; counter jump DOCKER-USER; }
+    chain INPUT { type filter hook input priority filter; policy accept; }
+}
+table ip kube-proxy {
+    map service-ips { type ipv4_addr . inet_proto . inet_service : verdict; elements = { 10.96.0.1 . tcp . 443 : drop }; }
+    chain services { type nat hook output priority -100; policy accept; ip daddr . meta l4proto . th dport vmap @service-ips; }
+}
+table inet f2b-table {
+    set addr-set-sshd { type ipv4_addr; elements = { 203.0.113.7 }; }
+    chain f2b-chain { type filter hook input priority -1; policy accept; tcp dport 22 ip saddr @addr-set-sshd reject; }
+}
+table inet filter {
+    chain input { type filter hook input priority filter; policy accept; }
+}
+"""
+
+
+# ---- first and second run
+
+def test_the_first_run_adds_every_flow_and_the_second_does_nothing(machine: Machine) -> None:
+    first = machine.apply()
+    assert first["changed"] and first["backend"] == "nftables"
+    assert first["changes"]["flows_added"] == ["in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
+    assert {"table", "chain input", "chain output", f"file {RULESET}", f"file {UNIT}", f"link {LINK}"} <= set(
+        first["changes"]["objects"])
+    before = machine.generation(), machine.listing(), machine.inodes()
+    second = machine.apply()
+    assert without_invocation(second) == {"backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
+                                          "diff": {"before": "", "after": ""}}
+    assert (machine.generation(), machine.listing(), machine.inodes()) == before
+    assert machine.systemctl_calls() == ["daemon-reload"]
+
+
+def test_the_file_loads_what_runs_into_an_empty_and_a_full_table(machine: Machine) -> None:
+    machine.apply()
+    running = machine.host.shell("nft -s list ruleset")
+    machine.host.shell("nft flush ruleset")
+    for _ in range(2):
+        machine.host.shell(f"nft -f {RULESET}")
+        assert machine.host.shell("nft -s list ruleset") == running
+
+
+def test_the_unit_loads_the_file_before_the_network(machine: Machine) -> None:
+    machine.apply()
+    lines = machine.host.shell(f"cat {UNIT}").splitlines()
+    program = machine.host.shell("command -v nft").strip()
+    assert f"ExecStart={program} -f {RULESET}" in lines
+    assert {"DefaultDependencies=no", "Before=network-pre.target shutdown.target", "WantedBy=sysinit.target"} <= set(lines)
+    assert machine.host.shell(f"readlink {LINK}").strip() == UNIT
+    assert machine.host.shell(f"stat -c %a {RULESET} {UNIT}").split() == ["600", "644"]
+
+
+def test_a_host_without_systemd_gets_the_file_only(machine: Machine) -> None:
+    machine.host.shell("rmdir /run/systemd/system")
+    machine.apply()
+    assert machine.host.shell(f"ls {RULESET}; ls -d {UNIT} {LINK} 2>/dev/null || true").split() == [RULESET]
+    assert not machine.apply()["changed"]
+
+
+# ---- check mode and diff
+
+STEPS: list[tuple[str, dict[str, Any] | None, dict[str, Any] | None]] = [
+    ("first", None, SAMPLE),
+    ("flow added and removed", SAMPLE, policy(SSH, SLURM, ("in", "nfs", ["2049/tcp"], ("10.64.0.0/24",)))),
+    ("other ports", SAMPLE, policy(SSH, ("in", "slurm_control", ["6817/tcp", "112/ip"], SLURM[3]), WEB)),
+    ("observe", SAMPLE, {**SAMPLE, "mode": "observe"}),
+    ("nothing left but SSH", SAMPLE, policy(SSH)),
+    ("absent", SAMPLE, None),
+    ("nothing to do", SAMPLE, SAMPLE),
+]
+
+
+@pytest.mark.parametrize("before, after", [step[1:] for step in STEPS], ids=[step[0] for step in STEPS])
+def test_check_mode_says_exactly_what_the_real_run_says(machine: Machine, before: Any, after: Any) -> None:
+    def run(**options: Any) -> dict[str, Any]:
+        return machine.apply(after, **options) if after else machine.remove(**options)
+
+    if before:
+        machine.apply(before)
+    found = machine.generation(), machine.listing(), machine.files()
+    checked = run(check=True)
+    assert (machine.generation(), machine.listing(), machine.files()) == found
+    real = run()
+    assert without_invocation(checked) == without_invocation(real)
+    assert machine.generation() == found[0] + (1 if real["changed"] else 0)
+    assert not run()["changed"]
+
+
+def test_changes_are_told_in_addresses_and_ports_not_in_how_they_are_collapsed(machine: Machine) -> None:
+    peers = ("10.64.0.1/32", "10.64.0.2/31", "fd64::/64")
+    machine.apply(policy(SSH, ("in", "nfs", ["2049/tcp"], peers), ("in", "srun", ["8192-60000/tcp"], ANYWHERE)))
+    more = ("10.64.0.0/30", "fd64::/65")
+    result = machine.apply(policy(SSH, ("in", "nfs", ["2049/tcp", "111/udp"], more),
+                                  ("in", "srun", ["8192-60000/tcp"], ANYWHERE), ("in", "web", ["9000/tcp"], ANYWHERE)))
+    assert {key: value for key, value in result["changes"].items() if key != "objects"} == {
+        "flows_added": ["in_web"], "flows_removed": [],
+        "ports_changed": {"in_nfs": {"added": ["111/udp"], "removed": []}},
+        "addresses_changed": {"in_nfs": {"added": ["10.64.0.0"], "removed": ["fd64::8000:0:0:0/65"]}},
+    }
+
+
+def test_counters_survive_an_apply(machine: Machine) -> None:
+    machine.apply()
+    machine.pair.peer.run("bash", "-c", "for i in 1 2 3; do echo x > /dev/udp/192.0.2.1/999; done")
+    assert machine.counted("denied_in") == 3
+    assert machine.apply(policy(SSH, WEB))["changed"]
+    assert machine.counted("denied_in") == 3
+
+
+# ---- drift
+
+MAP = "map in_tcp"
+SSH_RULE = 'ip saddr @in_management_ssh_v4 counter name "in_management_ssh" accept'
+KINDS = {
+    "quota": "add quota inet hpc_ports mine { over 100 mbytes; }",
+    "limit": "add limit inet hpc_ports mine { rate 10/second; }",
+    "ct helper": 'add ct helper inet hpc_ports mine { type "ftp" protocol tcp; }',
+    "ct timeout": "add ct timeout inet hpc_ports mine { protocol tcp; policy = { established : 10 }; }",
+    "counter": "add counter inet hpc_ports mine",
+    "set": "add set inet hpc_ports mine { type ipv4_addr; }",
+    "map": "add map inet hpc_ports mine { type ipv4_addr : counter; }",
+    "chain": "add chain inet hpc_ports mine",
+}
+# What is done by hand, and the objects that the module then names.
+BY_NFT: dict[str, tuple[str, set[str]]] = {
+    "a rule added": ("insert rule inet hpc_ports input tcp dport 23 accept", {"chain input"}),
+    "a rule added in a set": ("insert rule inet hpc_ports input tcp dport { 23, 24 } accept", {"chain input"}),
+    "a rule added to a flow": ("add rule inet hpc_ports in_tcp_22 accept", {"chain in_tcp_22"}),
+    "rules flushed": ("flush chain inet hpc_ports in_tcp_22", {"chain in_tcp_22"}),
+    "all rules flushed": ("flush table inet hpc_ports",
+                          {"chain input", "chain output", "chain in_tcp_22", "chain in_tcp_443",
+                           "chain in_tcp_6817_6819", "chain out_tcp_53", "chain out_udp_53"}),
+    "an address added": ("add element inet hpc_ports in_management_ssh_v4 { 10.9.0.0/16 }", {"set in_management_ssh_v4"}),
+    "an address removed": ("delete element inet hpc_ports in_slurm_control_v4 { 10.64.2.1 }", {"set in_slurm_control_v4"}),
+    "an address with a comment": ('add element inet hpc_ports in_slurm_control_v4 { 10.9.0.1 comment "a, b {" }',
+                                  {"set in_slurm_control_v4"}),
+    "all addresses removed": ("flush set inet hpc_ports in_slurm_control_v4", {"set in_slurm_control_v4"}),
+    "a port added": ("add element inet hpc_ports in_tcp { 23 : jump in_tcp_22 }", {MAP}),
+    "a port to another chain": ("delete element inet hpc_ports in_tcp { 22 }\n"
+                                "add element inet hpc_ports in_tcp { 22 : jump in_tcp_443 }", {MAP}),
+    "a port to accept": ("delete element inet hpc_ports in_tcp { 22 }\nadd element inet hpc_ports in_tcp { 22 : accept }",
+                         {MAP}),
+    "a policy changed": ("add chain inet hpc_ports input { policy accept; }", {"chain input"}),
+    "the table gone": ("delete table inet hpc_ports", set()),
+    "everything gone": ("flush ruleset", set()),
+    "the table empty": ("delete table inet hpc_ports\nadd table inet hpc_ports", set()),
+    "the table dormant": ("add table inet hpc_ports { flags dormant; }", {"table"}),
+    "the table dormant and a chain gone": (
+        "delete table inet hpc_ports\nadd table inet hpc_ports { flags dormant; }\nadd chain inet hpc_ports input", set()),
+    "the table with a comment": ('delete table inet hpc_ports\nadd table inet hpc_ports { comment "mine"; }', set()),
+    "a chain that accepts before ours": (
+        "add chain inet hpc_ports first { type filter hook input priority -10; policy accept; }\n"
+        "add rule inet hpc_ports first tcp dport 23 accept", {"chain first"}),
+    "a chain that ours jumps to": ("add chain inet hpc_ports mine { comment \"x\"; }\nadd rule inet hpc_ports mine accept\n"
+                                   "insert rule inet hpc_ports input jump mine\n"
+                                   "add element inet hpc_ports in_tcp { 23 : jump mine }",
+                                   {"chain mine", "chain input", MAP}),
+    "a chain in braces": ("insert rule inet hpc_ports input tcp dport 23 jump { accept; }", set()),
+    "a set of another type": ("flush chain inet hpc_ports in_tcp_22\ndelete set inet hpc_ports in_management_ssh_v6\n"
+                              "add set inet hpc_ports in_management_ssh_v6 { type ipv4_addr; flags interval; }",
+                              {"set in_management_ssh_v6", "chain in_tcp_22"}),
+    "a set with a time-out": ("flush chain inet hpc_ports in_tcp_22\ndelete set inet hpc_ports in_management_ssh_v4\n"
+                              "add set inet hpc_ports in_management_ssh_v4 { type ipv4_addr; flags timeout; timeout 1h; }",
+                              {"set in_management_ssh_v4", "chain in_tcp_22"}),
+    "a map of another type": ("flush chain inet hpc_ports input\ndelete map inet hpc_ports in_tcp\n"
+                              "add map inet hpc_ports in_tcp { type inet_service : verdict; }", {MAP, "chain input"}),
+    "a chain at another priority": (
+        "delete chain inet hpc_ports output\n"
+        "add chain inet hpc_ports output { type filter hook output priority 10; policy drop; }", {"chain output"}),
+    "a chain at no hook": ("delete chain inet hpc_ports output\nadd chain inet hpc_ports output", {"chain output"}),
+    **{f"another {kind}": (script, {f"{kind} mine"}) for kind, script in KINDS.items()},
+}
+
+
+@pytest.mark.parametrize("case", BY_NFT)
+def test_drift_in_the_kernel_is_named_and_mended_in_one_transaction(machine: Machine, case: str) -> None:
+    script, objects = BY_NFT[case]
+    machine.apply()
+    wanted = machine.objects()
+    machine.nft(script)
+    check_mending(machine, objects)
+    assert machine.objects() == wanted
+
+
+def check_mending(machine: Machine, objects: set[str]) -> None:
+    """Check mode names these objects (empty: any), the real run mends them at once, and then all is well."""
+    before = machine.generation()
+    checked = machine.apply(check=True)
+    assert checked["changed"]
+    assert set(checked["changes"]["objects"]) == objects if objects else checked["changes"]["objects"]
+    real = machine.apply()
+    assert without_invocation(real) == without_invocation(checked)
+    assert machine.generation() == before + 1
+    assert not machine.apply()["changed"]
+
+
+def test_a_rule_deleted_by_hand_is_exactly_what_the_diff_shows(machine: Machine) -> None:
+    machine.apply()
+    machine.delete_rule("in_tcp_22", SSH_RULE)
+    result = machine.apply(check=True)
+    other = '    ip6 saddr @in_management_ssh_v6 counter name "in_management_ssh" accept\n'
+    assert result["diff"] == {"before": f"chain in_tcp_22:\n{other}", "after": f"chain in_tcp_22:\n    {SSH_RULE}\n{other}"}
+    assert result["changes"] == {**NO_FLOWS, "objects": ["chain in_tcp_22"], "addresses_changed": {
+        "in_management_ssh": {"added": ["10.64.9.9"], "removed": []}}}
+    check_mending(machine, {"chain in_tcp_22"})
+
+
+def test_rules_in_another_order_are_drift(machine: Machine) -> None:
+    machine.apply()
+    machine.delete_rule("input", "meta l4proto icmp accept")
+    machine.nft("add rule inet hpc_ports input meta l4proto icmp accept\n")
+    check_mending(machine, {"chain input"})
+
+
+def test_an_open_port_by_hand_is_a_port_of_its_flow(machine: Machine) -> None:
+    machine.apply()
+    machine.nft("add element inet hpc_ports in_tcp { 3389 : jump in_tcp_443 }\n")
+    result = machine.apply()
+    assert result["changes"]["ports_changed"] == {"in_web": {"added": [], "removed": ["3389/tcp"]}}
+    assert result["diff"]["before"].replace("    element 3389 : jump in_tcp_443\n", "") == result["diff"]["after"]
+
+
+def test_counters_and_other_tables_are_no_drift(machine: Machine) -> None:
+    machine.apply()
+    machine.nft(OTHER_TABLES)
+    machine.pair.peer.run("bash", "-c", "echo x > /dev/udp/192.0.2.1/999")
+    machine.host.shell("nft reset counters table inet hpc_ports")
+    assert not machine.apply()["changed"]
+
+
+BY_SHELL: dict[str, tuple[str, set[str]]] = {
+    "the file edited": (f"echo '# mine' >> {RULESET}", {f"file {RULESET}"}),
+    "the file with other line ends": (f"sed -i 's/$/\\r/' {RULESET}", {f"file {RULESET}"}),
+    "the file without its last line end": (f"truncate -s -1 {RULESET}", {f"file {RULESET}"}),
+    "the file with bytes that are no text": (f"printf '\\377\\n' >> {RULESET}", {f"file {RULESET}"}),
+    "the file empty": (f": > {RULESET}", {f"file {RULESET}"}),
+    "the file gone": (f"rm {RULESET}", {f"file {RULESET}"}),
+    "the folder gone": (f"rm -r $(dirname {RULESET})", {f"file {RULESET}"}),
+    "the file a link": (f"mv {RULESET} /etc/elsewhere; ln -s /etc/elsewhere {RULESET}",
+                        {f"file {RULESET}", f"link {RULESET}"}),
+    "the mode changed": (f"chmod 666 {RULESET}", {f"file {RULESET}"}),
+    "the unit edited": (f"sed -i s/oneshot/simple/ {UNIT}", {f"file {UNIT}"}),
+    "the unit gone": (f"rm {UNIT}", {f"file {UNIT}"}),
+    "the unit masked": (f"ln -sf /dev/null {UNIT}", {f"file {UNIT}", f"link {UNIT}"}),
+    "the unit disabled": (f"rm {LINK}", {f"link {LINK}"}),
+    "the link to elsewhere": (f"ln -sf /dev/null {LINK}", {f"link {LINK}"}),
+}
+
+
+@pytest.mark.parametrize("case", BY_SHELL)
+def test_drift_on_disk_is_named_and_mended(machine: Machine, case: str) -> None:
+    program, objects = BY_SHELL[case]
+    machine.apply()
+    wanted = machine.files()
+    calls = machine.systemctl_calls()
+    machine.host.shell(program)
+    check_mending(machine, objects)
+    found = machine.files()
+    assert {path: found.get(path) for path in wanted} == wanted
+    about_unit = f"file {UNIT}" in objects
+    assert machine.systemctl_calls() == calls + ["daemon-reload"] * about_unit
+
+
+# ---- other people's rules, and absent
+
+def test_other_tables_stay_byte_for_byte_through_apply_and_absent(machine: Machine) -> None:
+    machine.nft(OTHER_TABLES)
+    machine.host.shell("iptables-nft -t mangle -A INPUT -p tcp --dport 81 -j ACCEPT")
+    tables, files = machine.listing(), machine.files()
+    machine.apply()
+    machine.apply(policy(SSH, WEB, mode="observe"))
+    machine.nft("add set inet hpc_ports mine { type ipv4_addr; }")
+    machine.apply()
+    assert machine.listing().startswith(tables)
+    assert machine.remove()["changed"]
+    assert (machine.listing(), machine.files()) == (tables, files)
+
+
+def test_absent_leaves_the_host_as_it_was_and_then_does_nothing(machine: Machine) -> None:
+    files = machine.files()
+    for wanted in (SAMPLE, policy(SSH), policy(SSH, WEB, mode="observe"), SAMPLE):
+        machine.apply(wanted)
+    assert machine.remove()["changes"]["flows_removed"] == ["in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
+    assert (machine.listing(), machine.files()) == ("", files)
+    assert machine.systemctl_calls() == ["daemon-reload", "daemon-reload"]
+    generation = machine.generation()
+    assert not machine.remove()["changed"]
+    assert machine.generation() == generation
+
+
+@pytest.mark.parametrize("left", ["nft add table inet hpc_ports", f"mkdir -p $(dirname {LINK}); ln -s {UNIT} {LINK}",
+                                  f"mkdir /etc/hpc-ports; echo x > {RULESET}"])
+def test_absent_removes_what_half_a_removal_left(machine: Machine, left: str) -> None:
+    files = machine.files()
+    machine.host.shell(left)
+    assert machine.remove()["changed"]
+    assert (machine.listing(), machine.files()) == ("", files)
+    assert not machine.remove()["changed"]
+
+
+# ---- failures
+
+def check_refusal(machine: Machine, wanted: Any = SAMPLE, **options: Any) -> dict[str, Any]:
+    """The run fails, and kernel and disk are as they were; return the result."""
+    found = machine.listing(), machine.files()
+    result = machine.apply(wanted, **options)
+    assert result["failed"]
+    assert (machine.listing(), machine.files()) == found
+    return result
+
+
+OTHER = policy(SSH, ("in", "nfs", ["2049/tcp"], ANYWHERE))
+KEPT = "Nothing was changed: the ruleset that ran before still runs."
+
+
+@pytest.fixture(params=["never had rules", "has rules"])
+def any_machine(request: pytest.FixtureRequest, machine: Machine) -> Machine:
+    """A host that never had rules, or one that has others than `OTHER`."""
+    if request.param == "has rules":
+        machine.apply()
+    return machine
+
+
+def test_nft_missing(any_machine: Machine) -> None:
+    any_machine.host.shell("cp $(command -v nft) /run/nft; : > /run/nothing; mount --bind /run/nothing $(command -v nft)")
+    result = any_machine.apply(OTHER)
+    assert (result["failed"], result["msg"], result["missing_packages"]) == (
+        True, "Missing program nft: install the package nftables.", ["nftables"])
+
+
+def test_nft_too_old(any_machine: Machine) -> None:
+    any_machine.program("nft", 'echo "nftables v0.9.6 (Capital Idea #2)"')
+    assert check_refusal(any_machine, OTHER)["msg"] == (
+        "nft is too old: got 'nftables v0.9.6 (Capital Idea #2)', expected 0.9.8 or later. Update the package nftables.")
+
+
+def test_a_user_who_is_not_root(any_machine: Machine) -> None:
+    any_machine.programs.chmod(0o755)
+    result = check_refusal(any_machine, OTHER, prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+    assert (result["msg"], result["missing_packages"]) == (
+        "Invalid user: got uid 65534, expected root. Set become: true.", [])
+
+
+def test_root_without_the_right_to_change_rules(any_machine: Machine) -> None:
+    result = check_refusal(any_machine, OTHER, prefix=without_capability("net_admin"))
+    assert "Operation not permitted" in result["msg"] and result["msg"].endswith(KEPT)
+
+
+def without_capability(name: str) -> tuple[str, ...]:
+    return ("setpriv", f"--bounding-set=-{name}", f"--inh-caps=-{name}", "--")
+
+
+def test_root_without_the_right_to_make_network_namespaces_makes_a_user_namespace(any_machine: Machine) -> None:
+    prefix = without_capability("sys_admin")
+    assert any_machine.apply(OTHER, prefix=prefix)["changed"]
+    assert not any_machine.apply(OTHER, prefix=prefix)["changed"]
+
+
+def test_no_right_to_any_namespace(any_machine: Machine) -> None:
+    any_machine.program("unshare", "echo 'unshare: unshare failed: Operation not permitted' >&2; exit 1")
+    assert check_refusal(any_machine, OTHER)["msg"] == (
+        "Cannot make a network namespace to try the ruleset in: unshare: unshare failed: Operation not permitted. Nothing "
+        "was changed. Give the container CAP_SYS_ADMIN, or allow user namespaces.")
+
+
+def test_etc_read_only(any_machine: Machine) -> None:
+    any_machine.host.shell("mount -o remount,ro /etc")
+    assert check_refusal(any_machine, OTHER)["msg"] == f"Cannot write {RULESET}: Read-only file system. {KEPT}"
+
+
+@pytest.mark.parametrize("room", ["none", "for a part"])
+def test_disk_full(any_machine: Machine, room: str) -> None:
+    any_machine.host.shell(
+        "mkdir /run/small; mount -t tmpfs -o size=64k tmpfs /run/small; mkdir -p /etc/hpc-ports\n"
+        "cp -a /etc/hpc-ports/. /run/small/; mount --bind /run/small /etc/hpc-ports; chmod 755 /etc/hpc-ports\n"
+        f"head -c {65536 if room == 'none' else 45000} /dev/zero > /run/small/filler || true")
+    addresses = tuple(f"10.{number // 200}.{number % 200}.0/25" for number in range(3000))
+    wanted = policy(SSH, ("in", "nfs", ["2049/tcp"], addresses))
+    assert check_refusal(any_machine, wanted)["msg"] == f"Cannot write {RULESET}: No space left on device. {KEPT}"
+
+
+def test_a_ruleset_that_does_not_load_where_it_is_tried(any_machine: Machine) -> None:
+    overlapping = policy(SSH, ("in", "nfs", ["2049/tcp"], ("10.64.0.0/24", "10.64.0.0/25")))
+    message = check_refusal(any_machine, overlapping)["msg"]
+    assert "conflicting intervals specified" in message or "interval overlaps" in message
+    assert message.endswith(KEPT)
+
+
+def test_a_ruleset_that_does_not_load_into_the_host(any_machine: Machine) -> None:
+    nft = any_machine.host.shell("command -v nft").strip()
+    any_machine.program("nft", f"""
+if [ "$1" = -f ] && [ "$(readlink /proc/self/ns/net)" = "$(readlink /proc/{any_machine.host.holder.pid}/ns/net)" ]; then
+    echo 'Error: Could not process rule: No buffer space available' >&2; exit 1
+fi
+exec {nft} "$@" """)
+    assert check_refusal(any_machine, OTHER)["msg"] == (
+        "'nft -f -' failed with exit code 1: Error: Could not process rule: No buffer space available. " + KEPT)
+
+
+def test_a_file_that_cannot_be_put_in_its_place(any_machine: Machine) -> None:
+    any_machine.host.shell(f"mkdir -p $(dirname {RULESET}); touch {RULESET}; touch /run/mine; mount --bind /run/mine {RULESET}")
+    result = any_machine.apply(OTHER)
+    assert result["failed"] and result["msg"].startswith(
+        "The new ruleset runs, but it is not the one that a reboot loads: cannot write ")
+    assert any_machine.host.shell("find /etc -name '*.new'") == ""
+
+
+FIREWALLD = "Nothing was changed. To use nftables, stop and mask firewalld."
+
+
+def test_firewalld_is_left_alone(any_machine: Machine) -> None:
+    any_machine.program("systemctl", "exit 0")
+    assert check_refusal(any_machine, OTHER)["msg"] == (
+        f"Firewalld runs on this host, and the firewalld backend is still to come. {FIREWALLD}")
+
+
+def test_firewalld_asked_for(any_machine: Machine) -> None:
+    assert check_refusal(any_machine, OTHER, backend="firewalld")["msg"] == (
+        f"Backend: firewalld was asked for, and the firewalld backend is still to come. {FIREWALLD}")
+
+
+# ---- a policy that nobody should have sent
+
+RULE = {"direction": "in", "flow": "x", "ports": ["22/tcp"], "peers": "k"}
+BAD = {
+    "format": ({"format": 2}, "Invalid policy format: got 2, expected 1."),
+    "mode": ({"mode": "enforce; policy accept"},
+             "Invalid mode: got 'enforce; policy accept', expected one of enforce, observe."),
+    "egress": ({"egress": "closed"}, "Invalid egress: got 'closed', expected one of open, restricted."),
+    "interface": ({"trusted_interfaces": ['eth0" accept #']}, "Invalid interface: got 'eth0\" accept #', expected a name"),
+    "interface, too long": ({"trusted_interfaces": ["a" * 16]}, "Invalid interface: got 'aaaaaaaaaaaaaaaa', expected"),
+    "any interface": ({"trusted_interfaces": ["*"]}, "Invalid interface: got '*', expected a name of the form"),
+    "flow": ({"rules": [{**RULE, "flow": 'x" accept; add rule inet hpc_ports input accept #'}]},
+             "Invalid flow: got 'x\" accept; add rule inet hpc_ports input accept #', expected a name of the form"),
+    "flow, new line": ({"rules": [{**RULE, "flow": "x\n"}]}, "Invalid flow: got 'x\\n', expected a name of the form"),
+    "flow, too long": ({"rules": [{**RULE, "flow": "x" * 65}]}, "Invalid flow: got 'x"),
+    "direction": ({"rules": [{**RULE, "direction": "in; flush ruleset"}]},
+                  "Invalid direction: got 'in; flush ruleset', expected one of in, out."),
+    "ports": ({"rules": [{**RULE, "ports": ["22/tcp, 23"]}]}, "Invalid ports of flow 'x': got '22/tcp, 23', expected"),
+    "ports, as a number": ({"rules": [{**RULE, "ports": [22]}]}, "Invalid ports of flow 'x': got 22, expected"),
+    "network": ({"networks": {"k": ["10.0.0.0/8 }; flush ruleset"]}}, "Invalid network: "),
+    "network with a scope": ({"networks": {"k": ["fe80::%} ; flush ruleset"]}},
+                             "Invalid network: got 'fe80::%} ; flush ruleset', expected a network such as"),
+    "network, as a number": ({"networks": {"k": [1]}}, "Invalid network: got 1, expected a network such as"),
+    "no such peers": ({"rules": [{**RULE, "peers": "other"}]}, "Invalid policy: the key 'other' is missing."),
+    "rules, as a number": ({"rules": 1}, "Invalid policy: "),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_policy_is_refused(machine: Machine, case: str) -> None:
+    change, message = BAD[case]
+    wanted = {**policy(SSH), "networks": {"k": ["10.0.0.0/8"]}, "rules": [RULE], **change}
+    assert check_refusal(machine, wanted)["msg"].startswith(message)

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Playbooks over the lab, and commands on its hosts."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+LAB = os.environ["HPC_PORTS_LAB"]
+ROOT = Path(__file__).parents[2]
+FIREWALL_ONLY = ("--skip-tags", "verify")
+_RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+# Stands before Python on a host and notes which module each execution is for; pipelining sends modules as input.
+COUNTING_PYTHON = """\
+#!/bin/sh
+input=$(mktemp)
+cat > "$input"
+grep -o "ansible_collections.hpc.ports.plugins.modules.[a-z]*" "$input" | sort -u >> /run/module-executions
+exec python3 "$@" < "$input"
+"""
+
+
+@dataclass(frozen=True)
+class Play:
+    """How a playbook ended."""
+
+    code: int
+    output: str
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Changed tasks by host."""
+        return {match[1]: int(match[3]) for match in _RECAP.finditer(self.output)}
+
+
+def play(name: str, *options: str, **environment: str) -> Play:
+    """Run a playbook of the collection over the lab; never longer than ten minutes."""
+    done = subprocess.run(["ansible-playbook", f"playbooks/{name}.yml", *options], cwd=ROOT, capture_output=True,
+                          text=True, timeout=600, check=False, env={**os.environ, "ANSIBLE_NOCOLOR": "1", **environment})
+    return Play(done.returncode, done.stdout + done.stderr)
+
+
+def on(host: str, command: str) -> str:
+    """Return what a shell command on a host prints; the command must succeed."""
+    done = subprocess.run(["podman", "exec", "-i", f"{LAB}-{host}", "sh", "-ec", command], capture_output=True,
+                          text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"{command!r} on {host}: {done.stderr}"
+    return done.stdout
+
+
+@contextmanager
+def restoring(host: str) -> Iterator[None]:
+    """Give the host its firewall again afterwards."""
+    try:
+        yield
+    finally:
+        assert play("site", "--limit", host, *FIREWALL_ONLY).code == 0
+
+
+def executions(host: str) -> list[str]:
+    """Return the modules of hpc.ports that the host has executed since it was asked last."""
+    found = on(host, "cat /run/module-executions 2>/dev/null || true; rm -f /run/module-executions")
+    return [line.rsplit(".", 1)[1] for line in found.splitlines()]
+
+
+def managed_hosts() -> list[str]:
+    """Return the hosts of the lab that have a firewall."""
+    listed = subprocess.run(["ansible", "all:!laptop1:!outsider", "--list-hosts"], cwd=ROOT, capture_output=True,
+                            text=True, check=True).stdout
+    hosts = [line.strip() for line in listed.splitlines()[1:]]
+    assert len(hosts) >= 10
+    return hosts
