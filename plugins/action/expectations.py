@@ -11,6 +11,8 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
+
 try:
     from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
     from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Limits, tasks_of
@@ -34,6 +36,7 @@ class ActionModule(ActionBase):
         if MISSING:
             raise AnsibleActionFail(str(MISSING))
         task_vars = task_vars or {}
+        self._check_strategy()
         found, options = self.validate_argument_spec({
             "plan": {"type": "str", "required": True},
             "hosts": {"type": "list", "elements": "str", "required": True},
@@ -47,8 +50,15 @@ class ActionModule(ActionBase):
         def tasks(plan: Plan) -> dict[str, Any]:
             return tasks_of(plan, options["hosts"], options["query"], limits)
 
+        name = f"tasks-{digest([options['hosts'], options['query'], limits])}"
         try:
-            kept = Store(C.DEFAULT_LOCAL_TMP, options["plan"]).kept(f"tasks-{self._task._uuid}", tasks)
+            kept = Store(C.DEFAULT_LOCAL_TMP, options["plan"]).kept(name, tasks)
         except PortFileError as exc:
             raise AnsibleActionFail(str(exc)) from exc
         return {"changed": False, **kept[task_vars["inventory_hostname"]]}
+
+    def _check_strategy(self) -> None:
+        strategy = self._task.get_play().strategy
+        if strategy.rpartition(".")[2] in ("free", "host_pinned"):
+            raise AnsibleActionFail(f"Invalid strategy of the play: got {strategy!r}, expected 'linear', because every "
+                                    "host has to listen before the first one probes.")

@@ -53,35 +53,42 @@ def ruleset_of(policy: Policy) -> Ruleset:
     directions = ("in", "out") if policy.egress == "restricted" else ("in",)
     cut = {direction: segments(rule for rule in policy.rules if rule.direction == direction)
            for direction in directions}
-    set_names = _set_names(policy.rules)
+    parted = _parted_flows(policy.rules)
+    lookups = {_set_name(rule, parted): _lookups(rule, _set_name(rule, parted)) for rule in policy.rules}
     chains = {_HOOKS[direction]: _base_chain(policy, direction, cut[direction]) for direction in directions}
     for direction, found in cut.items():
         for segment in found:
-            chains[_chain_name(direction, segment)] = _segment_chain(direction, segment, set_names)
+            chains[_chain_name(direction, segment)] = Chain(tuple(
+                text for rule in segment.rules for text in lookups[_set_name(rule, parted)]))
     counters = {rule.name for found in cut.values() for segment in found for rule in segment.rules}
     return Ruleset(
         counters=tuple(sorted(counters | {"denied_" + direction for direction in directions})),
-        sets=_sets(policy.rules, set_names),
+        sets=_sets(policy.rules, parted),
         maps={name: value for direction in directions for name, value in _maps(direction, cut[direction]).items()},
         chains=chains,
     )
 
 
-def _set_names(rules: Sequence[Rule]) -> Dict[Rule, str]:
-    """A flow has one rule a direction, but for broad egress: then the ports tell its rules apart."""
-    count = Counter(rule.name for rule in rules)
-    return {rule: rule.name if count[rule.name] == 1 else "{0}.{1:08x}".format(
-        rule.name, zlib.crc32(" ".join(map(str, rule.ports)).encode())) for rule in rules}
+def _parted_flows(rules: Iterable[Rule]) -> Set[str]:
+    """Return the names that more than one rule has: broad egress, where the ports differ by target."""
+    return {name for name, count in Counter(rule.name for rule in rules).items() if count > 1}
 
 
-def _sets(rules: Iterable[Rule], names: Dict[Rule, str]) -> Dict[str, Tuple[str, Tuple[str, ...]]]:
+def _set_name(rule: Rule, parted: Set[str]) -> str:
+    """Return the name of the rule's sets; the ports tell the rules of one flow apart."""
+    if rule.name not in parted:
+        return rule.name
+    return "{0}.{1:08x}".format(rule.name, zlib.crc32(" ".join(map(str, rule.ports)).encode()))
+
+
+def _sets(rules: Iterable[Rule], parted: Set[str]) -> Dict[str, Tuple[str, Tuple[str, ...]]]:
     result = {}
     for rule in rules:
         for version, word, kind in _FAMILIES:
             members = _family(rule.peers, version)
             if members and not _is_any(members):
                 definition = "type {0}; flags interval;".format(kind)
-                result["{0}_v{1}".format(names[rule], version)] = (definition, tuple(map(_element, members)))
+                result["{0}_v{1}".format(_set_name(rule, parted), version)] = (definition, tuple(map(_element, members)))
     return result
 
 
@@ -113,21 +120,18 @@ def _maps(direction: str, found: Sequence[Segment]) -> Dict[str, Tuple[str, Tupl
     return result
 
 
-def _segment_chain(direction: str, segment: Segment, set_names: Dict[Rule, str]) -> Chain:
-    return Chain(tuple(text for rule in segment.rules for text in _flow_rules(direction, rule, set_names[rule])))
-
-
-def _flow_rules(direction: str, rule: Rule, set_name: str) -> List[str]:
+def _lookups(rule: Rule, set_name: str) -> List[str]:
+    """Return the rules that accept the peers of a flow."""
     end = 'counter name "{0}" accept'.format(rule.name)
-    if all(_is_any(_family(rule.peers, version)) for version, word, kind in _FAMILIES):
+    members = {version: _family(rule.peers, version) for version, word, kind in _FAMILIES}
+    if all(map(_is_any, members.values())):
         return [end]
-    side = "saddr" if direction == "in" else "daddr"
+    side = "saddr" if rule.direction == "in" else "daddr"
     result = []
     for version, word, kind in _FAMILIES:
-        members = _family(rule.peers, version)
-        if _is_any(members):
+        if _is_any(members[version]):
             result.append("meta nfproto ipv{0} {1}".format(version, end))
-        elif members:
+        elif members[version]:
             result.append("{0} {1} @{2}_v{3} {4}".format(word, side, set_name, version, end))
     return result
 
@@ -309,15 +313,15 @@ _RULE_SET = re.compile(r"@(\S+)")
 def flow_views(state: State) -> FlowViews:
     """Return the flows that a state carries, with their ports and addresses."""
     ports: Dict[str, Set[str]] = {}
-    addresses: Dict[str, Set[str]] = {}
+    peers: Dict[str, Set[str]] = {}
     reached = _ports_by_chain(state)
     for name, lines in state.items():
         for line in lines if name.startswith("chain ") else ():
             counter = _RULE_COUNTER.search(line)
             if counter:
                 ports.setdefault(counter[1], set()).update(reached.get(name, ()))
-                addresses.setdefault(counter[1], set()).update(_addresses(state, line))
-    return {flow: FlowView(_as_written(ports[flow]), frozenset(addresses[flow])) for flow in ports}
+                peers.setdefault(counter[1], set()).add(_peers(line))
+    return {flow: FlowView(_as_written(ports[flow]), _addresses(state, peers[flow])) for flow in ports}
 
 
 def _ports_by_chain(state: State) -> Dict[str, List[str]]:
@@ -349,9 +353,14 @@ def _port_range(key: str, protocol: str) -> PortRange:
     return PortRange(protocol, int(first), int(last or first))
 
 
-def _addresses(state: State, line: str) -> FrozenSet[str]:
+def _peers(line: str) -> str:
+    """Return the set that a rule looks peers up in, as a State names it; or how it says `any`."""
     named = _RULE_SET.search(line)
-    if not named:
-        return frozenset({"any IPv4" if "ipv4" in line else "any IPv6" if "ipv6" in line else "any"})
-    members = state.get("set " + named[1], ())
-    return frozenset(member[len("element "):] for member in members if member.startswith("element "))
+    if named:
+        return "set " + named[1]
+    return "any IPv4" if "ipv4" in line else "any IPv6" if "ipv6" in line else "any"
+
+
+def _addresses(state: State, peers: Iterable[str]) -> FrozenSet[str]:
+    found = [state.get(name, ()) if name.startswith("set ") else ("element " + name,) for name in peers]
+    return frozenset(line[len("element "):] for lines in found for line in lines if line.startswith("element "))

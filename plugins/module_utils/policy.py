@@ -73,11 +73,14 @@ def parse_policy(data: Mapping[str, Any]) -> Policy:
 
 def _policy(data: Mapping[str, Any]) -> Policy:
     networks = {key: _networks(values) for key, values in data["networks"].items()}
+    rules = tuple(_rule(item, networks) for item in data["rules"])
+    if len({(rule.name, rule.ports) for rule in rules}) < len(rules):
+        raise PolicyError("Invalid policy: two rules of one flow, expected other ports in each.")
     return Policy(
         mode=_choice("mode", data["mode"], ("enforce", "observe")),
         egress=_choice("egress", data["egress"], ("open", "restricted")),
         trusted_interfaces=tuple(_matching("interface", _INTERFACE, name) for name in data["trusted_interfaces"]),
-        rules=tuple(_rule(item, networks) for item in data["rules"]),
+        rules=rules,
     )
 
 

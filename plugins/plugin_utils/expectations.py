@@ -80,10 +80,17 @@ def selected(expectations: list[Expectation], query: str) -> list[Expectation]:
         return expectations
     try:
         found = jmespath.search(query, [item._asdict() for item in expectations])
+    except JMESPathError as exc:
+        raise _invalid_query(query, str(exc)) from exc
+    try:
         return [Expectation(**item) for item in found]
-    except (JMESPathError, TypeError) as exc:
-        raise invalid("verify_query", query, "a JMESPath expression that selects expectations, such as "
-                      "[?target=='ctl1']", str(exc)) from exc
+    except TypeError as exc:
+        raise _invalid_query(query, "It selects something else.") from exc
+
+
+def _invalid_query(query: str, advice: str) -> PortFileError:
+    return invalid("verify_query", query, "a JMESPath expression that selects expectations, such as [?target=='ctl1']",
+                   advice)
 
 
 # ---- who is probed by whom, where

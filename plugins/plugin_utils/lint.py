@@ -221,11 +221,16 @@ def _shadowed_flows(plan: Plan, today: date) -> Iterator[Finding]:
     flows = [flow for flow in plan.flows_on.values() if not _uses_broad(plan, flow)]
     for flow in flows:
         covering = [other.name for other in flows if other is not flow and _covers(plan, other, flow)
-                    and not (other.name > flow.name and _covers(plan, flow, other))]
+                    and not (_rank(other) > _rank(flow) and _covers(plan, flow, other))]
         if covering and flow.name != MANAGEMENT_FLOW:
             yield Finding("shadowed-flow", "warning", _key(flow),
                           f"Flow {covering[0]} covers all of it, so turning it off would close nothing. Turn off or "
                           "narrow one of them.")
+
+
+def _rank(flow: Flow) -> tuple[bool, str]:
+    """Return what decides which of two flows that cover each other stays; the management flow always does."""
+    return flow.name != MANAGEMENT_FLOW, flow.name
 
 
 def _covers(plan: Plan, wide: Flow, narrow: Flow) -> bool:
@@ -239,15 +244,16 @@ def _covers(plan: Plan, wide: Flow, narrow: Flow) -> bool:
 
 
 def _side_covers(plan: Plan, wide: tuple[Flow, tuple[str, ...]], narrow: tuple[Flow, tuple[str, ...]]) -> bool:
-    groups, networks = _groups(plan, narrow[1]), _networks(plan, *narrow)
+    groups, networks = _groups(plan, narrow[1]), _outside(plan, *narrow)
     return (bool(groups or networks) and groups <= _groups(plan, wide[1])
-            and _are_inside(plan, networks, _networks(plan, *wide)))
+            and all(_is_inside(plan, network, wide) for network in networks))
 
 
-def _are_inside(plan: Plan, networks: Iterable[IPNetwork], others: Collection[IPNetwork]) -> bool:
+def _is_inside(plan: Plan, network: IPNetwork, side: tuple[Flow, tuple[str, ...]]) -> bool:
     # Only its very address puts a managed host on a side; a network around it does not.
-    return all(network in others if network in plan.addresses.hosts_by_address
-               else any(network in other for other in others) for network in networks)
+    if network in plan.addresses.hosts_by_address:
+        return network in _outside(plan, *side)
+    return any(network in other for other in _networks(plan, *side))
 
 
 def _unused_services(plan: Plan, today: date) -> Iterator[Finding]:
@@ -405,10 +411,14 @@ def _groups(plan: Plan, names: Iterable[str]) -> set[str]:
     return {group for name in names for group in plan.catalogue.endpoints[name].groups}
 
 
+def _outside(plan: Plan, flow: Flow, names: Iterable[str]) -> list[IPNetwork]:
+    """Return what a side of a flow names beside groups: networks, host names as addresses."""
+    return plan.addresses.outside(names, frozenset(plan.catalogue.clusters) if flow.within_cluster else None)
+
+
 def _networks(plan: Plan, flow: Flow, names: Iterable[str]) -> list[IPNetwork]:
-    """Return the networks on a side of a flow, host names as addresses, as the fewest prefixes."""
-    clusters = frozenset(plan.catalogue.clusters) if flow.within_cluster else None
-    return [IPNetwork(text) for text in collapsed(plan.addresses.outside(names, clusters))]
+    """Return the same as the fewest prefixes."""
+    return [IPNetwork(text) for text in collapsed(_outside(plan, flow, names))]
 
 
 def _source_networks(plan: Plan, flow: Flow) -> list[IPNetwork]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import struct
@@ -23,7 +24,7 @@ from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS, H
 
 CLIENT = "10.64.9.9"  # Whom the flow of SSH lets in.
 SECONDS = 30  # Only a test that fails waits for so long.
-RATE = 500
+RATE = 500.0  # New connections a second.
 
 
 def listening(space: Space, version: int, port: int) -> socket.socket:
@@ -142,8 +143,9 @@ def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
     return found
 
 
-def lost_connections(space: Space, living: Sequence[socket.socket], process: subprocess.Popen[str]) -> tuple[int, int]:
-    """Connect at a steady rate until the process ends; return how many there were, and how many lost a packet.
+def lost_connections(space: Space, living: Sequence[socket.socket], process: subprocess.Popen[str],
+                     rate: float) -> tuple[int, int]:
+    """Connect so many times a second until the process ends; return how many there were, and how many lost a packet.
 
     Meanwhile a living connection talks. A connection that had to send its SYN again would have taken a second: the
     kernel's own count needs no clock.
@@ -156,7 +158,7 @@ def lost_connections(space: Space, living: Sequence[socket.socket], process: sub
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         say(*living)
         count += 1
-        time.sleep(max(0.0, start + count / RATE - time.monotonic()))
+        time.sleep(max(0.0, start + count / rate - time.monotonic()))
     return count, lost
 
 
@@ -180,15 +182,19 @@ def started(space: Space, program: str, *arguments: str, text: str = "") -> Iter
         process.stdout.close()
 
 
-@pytest.mark.parametrize("kept", [CONCERNED, ("in", "served", ["1024-65535/tcp"], CONCERNED[3])], ids=["port", "range"])
-def test_no_connection_is_lost_through_50_applies_that_do_not_concern_it(machine: Machine, kept: Any) -> None:
+IN_A_RANGE = ("in", "served", ["1024-65535/tcp"], CONCERNED[3])  # A range that the other flows cut into segments.
+
+
+@pytest.mark.parametrize("kept, rate", [(CONCERNED, RATE), (IN_A_RANGE, RATE), (IN_A_RANGE, math.inf)],
+                         ids=["port", "range", "range, as fast as it goes"])
+def test_no_connection_is_lost_through_50_applies_that_do_not_concern_it(machine: Machine, kept: Any, rate: float) -> None:
     steps = unconcerned_policies(kept)
     machine.apply(policy(SSH, kept))
     host, peer = machine.host, machine.pair.peer
     with started(host, SERVER, "6000") as server, session(host, peer, CLIENT, HOST[4], 22) as living:
         assert server.stdout and server.stdout.readline() == "ready\n"
         with started(host, APPLIES, text=json.dumps(steps)) as applies:
-            count, lost = lost_connections(peer, living, applies)
+            count, lost = lost_connections(peer, living, applies, rate)
             assert applies.returncode == 0
         assert [lost, *map(retransmissions, living)] == [0, 0, 0]
     assert count >= len(steps)

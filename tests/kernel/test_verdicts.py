@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
 from collections.abc import Iterator, Sequence
 
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
+from ansible_collections.hpc.ports.plugins.module_utils.command import run
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
 from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, Pair, forget_connections
@@ -70,7 +72,7 @@ def check_loopback() -> None:
                 sock.connect((HOST[version], 9))
 
 
-@settings(max_examples=25, deadline=None, print_blob=True,
+@settings(max_examples=35, deadline=None, print_blob=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(platforms=st.lists(policies(), min_size=1, max_size=2), seed=st.integers(0, 2**32))
 def test_every_verdict_of_the_kernel_is_that_of_evaluate(pair: Pair, wires: Wires, platforms: list[list[Policy]],
@@ -86,3 +88,49 @@ def test_every_verdict_of_the_kernel_is_that_of_evaluate(pair: Pair, wires: Wire
                 check_verdicts(wires, policy, special_packets(direction))
                 check_verdicts(wires, policy, packets_at_edges(policy, direction, randomness, 150))
             check_loopback()
+
+
+# ---- what the property does not look at
+
+DATA = {
+    "format": 1, "mode": "enforce", "egress": "restricted", "trusted_interfaces": [],
+    "networks": {"a": ["10.64.0.0/30"], "b": ["10.64.0.2/32", "fd64::2/128"]},
+    "rules": [{"direction": "in", "flow": "first", "ports": ["80-90/tcp"], "peers": "a"},
+              {"direction": "in", "flow": "second", "ports": ["85/tcp", "53/udp"], "peers": "b"},
+              {"direction": "out", "flow": "third", "ports": ["80/tcp"], "peers": "b"}],
+}
+SENT = [Packet("in", "tcp", "10.64.0.1", 80), Packet("in", "tcp", "10.64.0.1", 85), Packet("in", "udp", "fd64::2", 53),
+        Packet("in", "tcp", "fd64::2", 84), Packet("in", "udp", "10.64.0.1", 53), Packet("in", "tcp", "10.64.0.4", 80),
+        Packet("out", "tcp", "10.64.0.2", 80), Packet("out", "tcp", "10.64.0.1", 80)]
+
+
+def counters() -> dict[str, int]:
+    """What the counters say, by name."""
+    found = run(["nft", "list", "counters", "table", "inet", "hpc_ports"])
+    return {name: int(packets) for name, packets in re.findall(r"counter (\w+) \{\s+packets (\d+) ", found)}
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+def test_each_flow_counts_its_packets_and_observe_counts_what_it_would_drop(pair: Pair, wires: Wires, mode: str) -> None:
+    policy = parse_policy({**DATA, "mode": mode})
+    with pair.host.entered():
+        apply(policy)
+        for direction, wire in (("in", wires.inward), ("out", wires.outward)):
+            sent = [opening_of(packet._replace(source_port=1000 + number)) for number, packet in enumerate(SENT)
+                    if packet.direction == direction]
+            passed = wire.answered(sent, tries=1)
+            assert (len(passed) == len(sent)) == (mode == "observe")
+        assert counters() == {"in_first": 2, "in_second": 1, "denied_in": 3, "out_third": 1, "denied_out": 1}
+
+
+def test_ten_thousand_addresses_and_a_thousand_segments_load_and_judge(pair: Pair, wires: Wires) -> None:
+    networks = [f"10.{number // 250}.{number % 250}.{side}/32" for number in range(5000) for side in (1, 3)]
+    rules = [{"direction": "in", "flow": "many", "ports": [f"{2000 + 2 * number}/tcp" for number in range(1000)],
+              "peers": "many"}]
+    policy = parse_policy({**DATA, "networks": {"many": networks}, "rules": rules})
+    packets = [Packet("in", "tcp", peer, port, 30000 + 10 * number + place)
+               for number, peer in enumerate(("10.0.0.1", "10.0.0.2", "10.19.249.3", "10.20.0.1"))
+               for place, port in enumerate((1999, 2000, 2001, 3000, 3998, 4000))]
+    with pair.host.entered():
+        apply(policy)
+        check_verdicts(wires, policy, packets)

@@ -97,7 +97,8 @@ def test_one_key_of_a_shipped_flow_changes_and_nothing_else() -> None:
     shipped["firewall_flows"]["f"] = {**FLOW, "title": "F"}
     plain = load_catalogue(shipped, {}, [])
     changed = load_catalogue(shipped, {"firewall_flows": {"f": {"enabled": True}}}, [])
-    assert changed.flows["f"] == Flow("f", ("monitoring",), ("workspace",), ("ssh",), "optional", enabled=True, title="F")
+    assert changed.flows["f"] == Flow("f", ("monitoring",), ("workspace",), ("ssh",), "optional", enabled=True,
+                                      title="F")
     assert {**changed.flows, "f": None} == {**plain.flows, "f": None}
     assert changed.services == plain.services
 
@@ -169,7 +170,8 @@ def test_bad_names_ports_and_networks(site: dict[str, Any], message: str) -> Non
     [
         ({"services": ["shh"]}, ".services: got 'shh', expected a service of firewall_services. Did you mean 'ssh'?"),
         ({"services": ["a\nb"]}, ".services: got 'a\\nb', expected a service of firewall_services."),
-        ({"from": ["monitorin"]}, ".from: got 'monitorin', expected an endpoint of firewall_endpoints or a group of the "
+        ({"from": ["monitorin"]}, ".from: got 'monitorin', expected an endpoint of firewall_endpoints or a group of "
+                                  "the "
                                   "inventory. Did you mean 'monitoring'?"),
         ({"to": ["desk"]}, ".to: got 'desk', expected an endpoint of firewall_endpoints or a group of the inventory. "
                            "Did you mean 'desks'?"),
@@ -219,7 +221,8 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
          "Invalid firewall_services.x.exposure: got 'all', expected one of public, platform, cluster, host."),
         ({"services": {"x": {"ports": ["1/tcp"], "broad": 1}}},
          "Invalid firewall_services.x.broad: got 1, expected true or false."),
-        ({"endpoints": {"x": {"group": ["desks"]}}}, "Invalid key in firewall_endpoints.x: got 'group', expected one of "
+        ({"endpoints": {"x": {"group": ["desks"]}}}, "Invalid key in firewall_endpoints.x: got 'group', expected one "
+                                                     "of "
                                                      "groups, cidrs, hostnames, title. Did you mean 'groups'?"),
         ({"endpoints": {"x": {"groups": "desks"}}},
          "Invalid firewall_endpoints.x.groups: got 'desks', expected a list of group names."),
@@ -244,7 +247,8 @@ def test_bad_services_endpoints_and_merges(site: dict[str, Any], message: str) -
 def test_flows_within_a_cluster_have_endpoints_of_groups_only() -> None:
     for endpoint in ({"cidrs": ["10.0.0.0/8"]}, {"hostnames": ["a.example.org"]}):
         site = {"endpoints": {"e": endpoint}, "flows": {"f": {**FLOW, "from": ["e"], "within_cluster": True}}}
-        assert error_of(site) == ("Invalid firewall_flows.f.from: got 'e', expected endpoints made of groups only, because "
+        assert error_of(site) == ("Invalid firewall_flows.f.from: got 'e', expected endpoints made of groups only, "
+                                  "because "
                                   "of within_cluster. Put the networks of a cluster into firewall_clusters.")
 
 
@@ -269,8 +273,10 @@ def test_management_ssh_cannot_be_turned_off(flow: dict[str, Any] | None, messag
     [
         ({"firewall_shipped": "no"}, "Invalid firewall_shipped: got 'no', expected true or false."),
         ({"firewall_broad_yields": 1}, "Invalid firewall_broad_yields: got 1, expected true or false."),
-        ({"firewall_ssh_through_tunnel": None}, "Invalid firewall_ssh_through_tunnel: got None, expected true or false."),
-        ({"firewall_srun_ports": "8192"}, "Invalid firewall_srun_ports: got '8192', expected a range FIRST-LAST of ports "
+        ({"firewall_ssh_through_tunnel": None}, "Invalid firewall_ssh_through_tunnel: got None, expected true or "
+                                                "false."),
+        ({"firewall_srun_ports": "8192"}, "Invalid firewall_srun_ports: got '8192', expected a range FIRST-LAST of "
+                                          "ports "
                                           "from 1 to 65535, such as '60001-63000'."),
         ({"firewall_user_ports": "9-8"}, "Invalid firewall_user_ports: got '9-8', expected a range FIRST-LAST of ports "
                                          "from 1 to 65535, such as '60001-63000'."),

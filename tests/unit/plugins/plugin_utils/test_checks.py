@@ -102,7 +102,8 @@ def test_choice_of() -> None:
     assert checks.choice_of("key", "open", ("open", "restricted")) == "open"
     with pytest.raises(PortFileError) as error:
         checks.choice_of("key", "restrict", ("", "open", "restricted"))
-    assert str(error.value) == "Invalid key: got 'restrict', expected one of open, restricted. Did you mean 'restricted'?"
+    assert str(error.value) == (
+        "Invalid key: got 'restrict', expected one of open, restricted. Did you mean 'restricted'?")
 
 
 def test_check_keys_suggests_the_nearest() -> None:

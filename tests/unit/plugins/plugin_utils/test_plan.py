@@ -377,14 +377,16 @@ def test_empty_controllers_without_managed_hosts_are_no_lock_out() -> None:
 def test_a_managed_host_that_management_ssh_does_not_reach() -> None:
     given = {"endpoints": {"managed": {"groups": ["slurm_controller"]}}}
     assert error_of(given, {"alpha": ALPHA, "ctl": CTL}) == (
-        "Invalid firewall_flows.management_ssh.to: got ['managed'], expected endpoints with every managed host, but ctl "
+        "Invalid firewall_flows.management_ssh.to: got ['managed'], expected endpoints with every managed host, but "
+        "ctl "
         "is behind none of them. Without it Ansible is locked out of that host.")
 
 
 def test_a_required_flow_without_sources_is_an_error_where_its_target_is_managed() -> None:
     flow = {"from": ["workspace"], "to": ["control_plane"], "services": ["web"]}
     assert error_of(site(f=flow), {"ctl": CTL}) == (
-        "Invalid firewall_endpoints.workspace: got no address, expected at least one, because the required flow f comes "
+        "Invalid firewall_endpoints.workspace: got no address, expected at least one, because the required flow f "
+        "comes "
         "from it. Give it cidrs, hostnames or groups with hosts, or set firewall_flows.f.enabled to false.")
     assert "f" in make_plan(site({"out": {"cidrs": ["10.9.0.0/16"]}}, f={**flow, "to": ["out"]}), {"ctl": CTL}).flows_on
     assert "f" in make_plan(site(f={**flow, "to": ["desks"]}), {
@@ -408,7 +410,8 @@ def test_a_required_flow_within_clusters_may_have_its_sources_in_networks() -> N
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({}, "got 'n1', expected an address, or a host name that resolves. The resolver of the controller said: Name or "
+        ({}, "got 'n1', expected an address, or a host name that resolves. The resolver of the controller said: Name "
+             "or "
              "service not known."),
         ({"n1": ["127.0.1.1"]}, "got 'n1', expected a name with an address that other hosts can reach. It resolves to "
                                 "127.0.1.1."),
@@ -430,9 +433,11 @@ def test_a_host_that_nothing_names_needs_no_address() -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({}, "got 'a.example.org', expected an address, or a host name that resolves. The resolver of the controller said: "
+        ({}, "got 'a.example.org', expected an address, or a host name that resolves. The resolver of the controller "
+             "said: "
              "Name or service not known."),
-        ({"a.example.org": ["::1"]}, "got 'a.example.org', expected a name with an address that other hosts can reach. It "
+        ({"a.example.org": ["::1"]}, "got 'a.example.org', expected a name with an address that other hosts can "
+                                     "reach. It "
                                      "resolves to ::1."),
     ],
 )

@@ -1,0 +1,120 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: expectations
+short_description: Tell each host its part in proving a plan by real connections
+version_added: 0.1.0
+description:
+  - Works out which connections the plan says pass and which must not, and returns the part of this host - where to
+    listen, for M(hpc.ports.listen), and what to try, for M(hpc.ports.probe).
+  - Every managed host of O(hosts) is a target. The sources are one host of each kind - of the same policy, behind the
+    same endpoints, in the same networks and clusters - of the managed hosts and of those that the plan knows nothing of.
+  - The ports are those of every service in the port file, both ends of a range, whether or not a flow opens it, the
+    edges of what broad services open on the target, and some that no service names. IP protocols without ports are
+    left out.
+  - Runs on the controller and touches no host.
+author:
+  - The hpc.ports authors (@hpc-ports)
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is changed.
+  diff_mode:
+    support: none
+    description: Nothing is changed.
+  platform:
+    support: full
+    platforms: posix
+    description: Needs the Python libraries netaddr and jmespath on the controller.
+options:
+  plan:
+    description: The key of the plan that M(hpc.ports.plan) returned.
+    type: str
+    required: true
+  hosts:
+    description: The hosts that take part.
+    type: list
+    elements: str
+    required: true
+  query:
+    description:
+      - A JMESPath expression that selects among the expectations, each with C(source), C(target), C(address),
+        C(protocol), C(port), C(expected) (V(open) or V(filtered)), C(flow) and C(denied_by) (V(source) or V(target)).
+      - Empty for all of them.
+    type: str
+    default: ""
+  timeout:
+    description: As for M(hpc.ports.probe); the time to listen depends on it.
+    type: float
+    default: 1.0
+  attempts:
+    description: As for M(hpc.ports.probe).
+    type: int
+    default: 2
+  concurrency:
+    description: As for M(hpc.ports.probe).
+    type: int
+    default: 1000
+notes:
+  - The play must have the strategy C(linear) and no C(serial), because every host has to listen before the first probes.
+seealso:
+  - module: hpc.ports.plan
+  - module: hpc.ports.listen
+  - module: hpc.ports.probe
+  - module: hpc.ports.verdicts
+"""
+
+EXAMPLES = r"""
+- name: Tell each host its part, for SSH only
+  hpc.ports.expectations:
+    plan: "{{ verify_plan.key }}"
+    hosts: "{{ ansible_play_hosts_all }}"
+    query: "[?port==`22`]"
+  register: verify_task
+"""
+
+RETURN = r"""
+managed:
+  description: Whether the plan has a policy for this host.
+  returned: success
+  type: bool
+listen:
+  description: The ports that others will try here.
+  returned: success
+  type: list
+  elements: str
+  sample: [22/tcp, 53/udp]
+addresses:
+  description: The addresses at which they will.
+  returned: success
+  type: list
+  elements: str
+  sample: [10.20.0.1, "fd00:20::1"]
+lifetime:
+  description: For how many seconds to listen at most, for all hosts to be done.
+  returned: success
+  type: int
+  sample: 124
+probes:
+  description: What to try from here.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: An address.
+      type: str
+      sample: 10.20.0.2
+    ports:
+      description: The ports there.
+      type: list
+      elements: str
+      sample: [22/tcp, 53/udp]
+"""
+
+# Implemented by the action plugin of the same name, on the controller.

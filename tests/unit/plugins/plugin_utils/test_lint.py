@@ -1,0 +1,632 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.vars.manager import VariableManager
+
+from ansible_collections.hpc.ports.plugins.plugin_utils import lint
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import load_catalogue
+from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import load_inventory
+from ansible_collections.hpc.ports.plugins.plugin_utils.lint import Finding, findings
+from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan, compile_plan
+from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import CONTROLLER, make_plan
+
+ROOT = Path(__file__).parents[4]
+TODAY = date(2026, 11, 21)
+KNOWN = "expected known sources, networks no wider than /16 (IPv4) or /48 (IPv6)."
+INTERNAL = "expected internal networks, or known ones no wider than /16 (IPv4) or /48 (IPv6)."
+IN_CLUSTER = "expected within_cluster: true, because the nodes of a cluster are all that use it."
+MONITORING = "expected the endpoint monitoring alone."
+HOSTS: dict[str, Any] = {
+    "ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1"]},
+    "login": {"groups": ["slurm_login"], "addresses": ["10.1.0.1"], "cluster": "alpha"},
+    "node": {"groups": ["slurm_compute"], "addresses": ["10.1.0.2"], "cluster": "alpha"},
+    "desk": {"groups": ["workbench"], "addresses": ["10.2.0.1"]},
+    "watch": {"groups": ["monitoring"], "addresses": ["10.3.0.1"]},
+    "files": {"groups": ["nfs_server"], "addresses": ["10.4.0.1"]},
+}
+
+
+def plan_of(flows: dict[str, Any], ports: str | list[str] = "443/tcp", endpoints: dict[str, Any] | None = None,
+            hosts: dict[str, Any] | None = None, service: dict[str, Any] | None = None, **settings: Any) -> Plan:
+    """Return the plan of flows that are on, whose service `web` has these ports and is public."""
+    web = {"ports": ports.split() if isinstance(ports, str) else ports, "exposure": "public", **(service or {})}
+    known = {"anywhere": {"cidrs": ["0.0.0.0/0", "::/0"]}, **(endpoints or {})}
+    full = {name: {"services": ["web"], "need": "recommended", **flow} for name, flow in flows.items()}
+    return make_plan({"services": {"web": web, **settings.pop("services", {})}, "endpoints": known, "flows": full},
+                     HOSTS if hosts is None else hosts, {"a.example.org": ["10.9.0.9"]}, **settings)
+
+
+def found(rule: str, plan: Plan) -> list[tuple[str, str, str]]:
+    return [(item.severity, item.subject, item.message) for item in findings(plan, TODAY) if item.rule == rule]
+
+
+def test_a_plan_with_nothing_wrong() -> None:
+    assert findings(plan_of({"f": {"from": ["anywhere"], "to": ["control_plane"]}}), TODAY) == []
+
+
+def test_a_finding_is_plain_data() -> None:
+    plan = plan_of({"f": {"from": ["anywhere"], "to": ["control_plane"], "services": ["ssh"]}})
+    assert findings(plan, TODAY)[0]._asdict() == {
+        "rule": "ssh-known-sources", "severity": "error", "subject": "firewall_flows.f",
+        "message": f"Opens 22/tcp to 0.0.0.0/0, {KNOWN}"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "port", "target", "expected"),
+    [
+        ("ssh-known-sources", "22/tcp", "node", KNOWN),
+        ("scheduler-in-cluster", "6817/tcp", "node", IN_CLUSTER),
+        ("scheduler-in-cluster", "6818/tcp", "node", IN_CLUSTER),
+        ("scheduler-in-cluster", "6819/tcp", "node", IN_CLUSTER),
+        ("scheduler-in-cluster", "15001/tcp", "node", IN_CLUSTER),
+        ("scheduler-in-cluster", "15003/tcp", "node", IN_CLUSTER),
+        ("scheduler-in-cluster", "17001/tcp", "node", IN_CLUSTER),
+        ("monitoring-from-servers", "9090/tcp", "node", MONITORING),
+        ("monitoring-from-servers", "24224/tcp", "node", MONITORING),
+        ("monitoring-internal", "9090/tcp", "watch", INTERNAL),
+        ("docker-internal", "2375/tcp", "node", INTERNAL),
+        ("docker-internal", "2376/tcp", "desk", INTERNAL),
+        ("control-plane-internal", "5432/tcp", "ctl", INTERNAL),
+        ("control-plane-internal", "27017/tcp", "ctl", INTERNAL),
+        ("control-plane-internal", "5672/tcp", "ctl", INTERNAL),
+        ("control-plane-internal", "15672/tcp", "ctl", INTERNAL),
+        ("control-plane-internal", "8200/tcp", "ctl", INTERNAL),
+        ("control-plane-internal", "3000/tcp", "ctl", INTERNAL),
+        ("control-plane-internal", "4006/tcp", "ctl", INTERNAL),
+        ("control-plane-internal", "8888/tcp", "ctl", INTERNAL),
+        ("nfs-internal", "111/udp", "files", INTERNAL),
+        ("nfs-internal", "2049/tcp", "files", INTERNAL),
+        ("nfs-internal", "20048/tcp", "files", INTERNAL),
+        ("workbench-known-sources", "3389/tcp", "desk", KNOWN),
+        ("workbench-known-sources", "3389/udp", "desk", KNOWN),
+        ("workbench-known-sources", "8888/tcp", "desk", KNOWN),
+        ("workbench-known-sources", "3000/tcp", "desk", KNOWN),
+    ],
+)
+def test_advice_holds_against_flows_from_anywhere(rule: str, port: str, target: str, expected: str) -> None:
+    group = HOSTS[target]["groups"][0]
+    source = {MONITORING: "anywhere", IN_CLUSTER: "hosts outside the cluster"}.get(expected, "0.0.0.0/0")
+    message = f"Opens {port} to {source}, {expected}"
+    # Within a service of more ports, too; not where the flow is off, nor on the neighbouring ports.
+    number, _, protocol = port.partition("/")
+    for ports in (port, f"1/tcp {port}"):
+        plan = plan_of({"f": {"from": ["anywhere"], "to": [group]}}, ports)
+        assert found(rule, plan) == [("error", "firewall_flows.f", message)]
+    assert found(rule, plan_of({"f": {"from": ["anywhere"], "to": [group], "enabled": False}}, port)) == []
+    assert found(rule, plan_of({"f": {"from": ["anywhere"], "to": [group]}}, f"{int(number) + 10}/{protocol}")) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "ports", "group"),
+    [("control-plane-internal", "5432/tcp 3000/tcp 8888/tcp", "workspace"),
+     ("monitoring-internal", "9090/tcp", "workbench"),
+     ("workbench-known-sources", "3000/tcp 8888/tcp", "workspace"), ("scheduler-in-cluster", "3306/tcp", "web_portal")],
+)
+def test_a_number_means_something_on_one_kind_of_host_only(rule: str, ports: str, group: str) -> None:
+    hosts = {**HOSTS, "other": {"groups": [group], "addresses": ["10.5.0.1"]}}
+    assert found(rule, plan_of({"f": {"from": ["anywhere"], "to": [group]}}, ports, hosts=hosts)) == []
+
+
+def test_the_sql_server_of_slurm_is_inside_its_cluster() -> None:
+    hosts = {**HOSTS, "db": {"groups": ["slurm_database"], "addresses": ["10.1.0.9"], "cluster": "alpha"}}
+    outside = plan_of({"f": {"from": ["control_plane"], "to": ["slurm_database"]}}, "3306/tcp", hosts=hosts)
+    assert found("scheduler-in-cluster", outside) == [
+        ("error", "firewall_flows.f", f"Opens 3306/tcp to hosts outside the cluster, {IN_CLUSTER}")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "ports", "group"),
+    [("ssh-known-sources", "22/tcp", "slurm_compute"), ("docker-internal", "2376/tcp", "workbench"),
+     ("nfs-internal", "2049/tcp", "nfs_server"), ("workbench-known-sources", "8888/tcp", "workbench"),
+     ("control-plane-internal", "5432/tcp", "control_plane"), ("monitoring-internal", "24224/tcp", "monitoring")],
+)
+@pytest.mark.parametrize(
+    ("networks", "source", "severity"),
+    [
+        (["198.51.0.0/16"], None, None),
+        (["2001:db8:1::/48"], None, None),
+        (["198.50.0.0/15"], "198.50.0.0/15", "warning"),
+        (["2001:db8:2::/47"], "2001:db8:2::/47", "warning"),
+        (["198.0.0.0/7"], "198.0.0.0/7", "error"),
+        (["2000::/15"], "2000::/15", "error"),
+        # What adds up to everything is everything.
+        (["0.0.0.0/1", "128.0.0.0/1"], "0.0.0.0/0", "error"),
+        (["198.51.100.1/32", "198.50.0.0/15"], "198.50.0.0/15", "warning"),
+    ],
+)
+def test_how_wide_known_networks_may_be(rule: str, ports: str, group: str, networks: list[str], source: str | None,
+                                        severity: str | None) -> None:
+    plan = plan_of({"f": {"from": ["users"], "to": [group]}}, ports, {"users": {"cidrs": networks}})
+    assert [(item[0], item[2].partition(",")[0]) for item in found(rule, plan)] == (
+        [(severity, f"Opens {ports} to {source}")] if source else [])
+
+
+@pytest.mark.parametrize(
+    "networks", [["10.0.0.0/8"], ["172.16.0.0/12"], ["100.64.0.0/10"], ["192.168.0.0/16", "fd00::/16"]])
+def test_internal_networks_are_internal_however_wide(networks: list[str]) -> None:
+    users = {"users": {"cidrs": networks}}
+    assert found("docker-internal", plan_of({"f": {"from": ["users"], "to": ["workbench"]}}, "2376/tcp", users)) == []
+
+
+def test_internal_networks_are_no_known_sources_of_ssh_when_wide() -> None:
+    plan = plan_of({"f": {"from": ["users"], "to": ["workbench"]}}, "22/tcp", {"users": {"cidrs": ["10.0.0.0/8"]}})
+    assert found("ssh-known-sources", plan) == [("warning", "firewall_flows.f", f"Opens 22/tcp to 10.0.0.0/8, {KNOWN}")]
+
+
+def test_management_ssh_comes_from_known_sources_too() -> None:
+    plan = plan_of({}, endpoints={"controllers": {"cidrs": ["0.0.0.0/0"]}})
+    assert found("ssh-known-sources", plan) == [
+        ("error", "firewall_flows.management_ssh", f"Opens 22/tcp to 0.0.0.0/0, {KNOWN}")]
+
+
+def test_scheduler_ports_inside_the_cluster_are_as_advised() -> None:
+    flow = {"from": ["slurm_compute"], "to": ["slurm_login"], "within_cluster": True}
+    assert found("scheduler-in-cluster", plan_of({"f": flow}, "6817/tcp 15001/tcp 17001/tcp")) == []
+
+
+def test_monitoring_ports_of_nodes_are_for_monitoring_servers() -> None:
+    def sources(flow: dict[str, Any], endpoints: dict[str, Any] | None = None) -> list[str]:
+        plan = plan_of({"f": {"to": ["slurm_compute"], **flow}}, "9090/tcp", endpoints)
+        return [message.partition(",")[0] for _, _, message in found("monitoring-from-servers", plan)]
+
+    one = {"cidrs": ["10.3.0.1/32"]}
+    assert sources({"from": ["monitoring"]}) == []
+    assert sources({"from": ["its_address"]}, {"its_address": one}) == []
+    assert sources({"from": ["monitoring", "control_plane"]}) == ["Opens 9090/tcp to control_plane"]
+    assert sources({"from": ["its_network"]}, {"its_network": {"cidrs": ["10.3.0.0/31"]}}) == [
+        "Opens 9090/tcp to its_network"]
+    # Servers outside the inventory are declared as the endpoint of that name.
+    assert sources({"from": ["outside"]}, {"outside": {"cidrs": ["10.8.0.1/32"]}, "monitoring": {
+        "cidrs": ["10.8.0.0/30"]}}) == []
+    # Nodes may send to the servers.
+    assert sources({"from": ["slurm_compute"], "to": ["monitoring"]}) == []
+
+
+def test_docker_without_encryption_is_warned_of_even_inside() -> None:
+    message = ("Opens 2375/tcp, where whoever connects is root on the host, without a password and in clear text. Use "
+               "Docker with TLS on 2376/tcp.")
+    assert found("docker-without-encryption", plan_of({"f": {"from": ["control_plane"], "to": ["workbench"]}},
+                                                      "2375-2376/tcp")) == [("warning", "firewall_flows.f", message)]
+    assert found("docker-without-encryption", plan_of({"f": {"from": ["control_plane"], "to": ["workbench"]}},
+                                                      "2376/tcp")) == []
+
+
+@pytest.mark.parametrize(
+    ("ports", "target", "review_by", "message"),
+    [
+        ("3389/tcp", "workbench", None,
+         "Opens 3389/tcp, expected review_by, the day by which somebody checks who needs it."),
+        ("3389/udp", "slurm_login", None,
+         "Opens 3389/udp, expected review_by, the day by which somebody checks who needs it."),
+        ("3000/tcp", "workbench", None,
+         "Opens 3000/tcp, expected review_by, the day by which somebody checks who needs it."),
+        ("3000/tcp", "slurm_login", None, None),
+        ("8888/tcp", "workbench", None, None),
+        ("3389/tcp", "workbench", "2026-11-21", None),
+        ("3389/tcp", "workbench", "2026-11-20",
+         "Was to be reviewed by 2026-11-20: check who still needs it, then move review_by."),
+        ("443/tcp", "control_plane", "2026-11-20",
+         "Was to be reviewed by 2026-11-20: check who still needs it, then move review_by."),
+    ],
+)
+def test_access_is_reviewed(ports: str, target: str, review_by: str | None, message: str | None) -> None:
+    flow = {"from": ["users"], "to": [target], **({"review_by": review_by} if review_by else {})}
+    plan = plan_of({"f": flow}, ports, {"users": {"cidrs": ["10.9.0.0/16"]}})
+    assert found("access-review", plan) == ([("warning", "firewall_flows.f", message)] if message else [])
+
+
+def test_smart_card_login_says_where_tls_ends() -> None:
+    flow = {"from": ["anywhere"], "to": ["control_plane"]}
+    assert found("mutual-tls-note", plan_of({"f": flow}, "8443/tcp")) == [
+        ("warning", "firewall_flows.f",
+         "Opens 8443/tcp, expected a note on where TLS ends: on the platform itself, never on a load balancer, "
+         "because the "
+         "platform checks the client's certificate.")]
+    assert found("mutual-tls-note", plan_of({"f": {**flow, "note": "On the platform."}}, "8443/tcp")) == []
+    assert found("mutual-tls-note", plan_of({"f": {**flow, "to": ["workbench"]}}, "8443/tcp")) == []
+
+
+# ---- Least privilege ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "network", "severity"),
+    [
+        ({"cidrs": ["198.50.0.0/15"]}, {"groups": ["workbench"]}, "198.50.0.0/15", "warning"),
+        ({"cidrs": ["0.0.0.0/0"]}, {"groups": ["workbench"]}, "0.0.0.0/0", "error"),
+        ({"groups": ["workbench"]}, {"cidrs": ["0.0.0.0/0"]}, "0.0.0.0/0", "error"),
+        ({"groups": ["workbench"]}, {"cidrs": ["198.50.0.0/15"]}, None, None),
+        ({"groups": ["slurm_login"]}, {"groups": ["workbench"]}, None, None),
+        ({"cidrs": ["198.51.0.0/16"]}, {"groups": ["workbench"]}, None, None),
+        ({"hostnames": ["a.example.org"]}, {"groups": ["workbench"]}, None, None),
+    ],
+)
+@pytest.mark.parametrize("service", [{"broad": True, "ports": ["8000-8001/tcp"]}, {"ports": ["1-9000/tcp"]}])
+def test_whole_ranges_are_for_named_networks(source: dict[str, Any], target: dict[str, Any], network: str | None,
+                                             severity: str | None, service: dict[str, Any]) -> None:
+    plan = plan_of({"f": {"from": ["a"], "to": ["b"]}}, endpoints={"a": source, "b": target}, service=service)
+    flows = [item for item in found("least-privilege", plan) if item[1] == "firewall_flows.f"]
+    assert flows == ([(severity, "firewall_flows.f",
+                       f"Opens the whole range of web between hosts and {network}, expected the ports that are "
+                       f"needed, or "
+                       "narrower networks.")] if network else [])
+
+
+def test_ports_by_the_thousand_yield_or_are_named() -> None:
+    flow = {"from": ["control_plane"], "to": ["workbench"]}
+    assert found("least-privilege", plan_of({"f": flow}, "1-4000/tcp 5000-5096/udp")) == [
+        ("warning", "firewall_services.web",
+         "Has 1-4000/tcp, 5000-5096/udp, more than 4096 ports, expected those that are needed, or broad: true, so "
+         "that it "
+         "yields to other services.")]
+    assert found("least-privilege", plan_of({"f": flow}, "1-4000/tcp 5000-5095/udp")) == []
+    assert found("least-privilege", plan_of({"f": flow}, "1-9000/tcp", service={"broad": True})) == []
+    assert found("least-privilege", plan_of({"f": {**flow, "enabled": False}}, "1-9000/tcp")) == []
+
+
+def test_a_whole_range_within_a_cluster_may_have_wide_networks() -> None:
+    flow = {"from": ["slurm_login"], "to": ["slurm_compute"], "within_cluster": True}
+    plan = plan_of({"f": flow}, service={"broad": True}, firewall_clusters={"alpha": {"cidrs": ["10.0.0.0/12"]}})
+    assert found("least-privilege", plan) == []
+
+
+def test_broad_services_that_do_not_yield() -> None:
+    flow = {"from": ["control_plane"], "to": ["workbench"]}
+    broad = {"broad": True}
+    assert found("least-privilege", plan_of({"f": flow}, service=broad, firewall_broad_yields=False)) == [
+        ("warning", "firewall_broad_yields",
+         "Is false, so broad services also open the ports of databases, monitoring and Docker on the same host, "
+         "expected "
+         "true.")]
+    assert found("least-privilege", plan_of({"f": flow}, firewall_broad_yields=False)) == []
+    assert found("least-privilege", plan_of({"f": flow}, service=broad)) == []
+
+
+# ---- Exposure -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("exposure", "flow", "clusters", "source"),
+    [
+        ("public", {"from": ["anywhere"]}, {}, None),
+        ("platform", {"from": ["anywhere"]}, {}, "0.0.0.0/0"),
+        ("platform", {"from": ["site"]}, {}, None),
+        ("platform", {"from": ["world"]}, {}, "2000::/15"),
+        ("platform", {"from": ["slurm_login"]}, {}, None),
+        ("cluster", {"from": ["slurm_login"]}, {}, "hosts outside the cluster"),
+        ("cluster", {"from": ["slurm_login"], "within_cluster": True}, {}, None),
+        ("cluster", {"from": ["slurm_login"], "within_cluster": True}, {"alpha": {"cidrs": ["10.0.0.0/8"]}}, None),
+        ("cluster", {"from": ["slurm_login"], "within_cluster": True}, {"alpha": {"cidrs": ["8.0.0.0/7"]}},
+         "8.0.0.0/7"),
+        ("host", {"from": ["slurm_login"]}, {}, "other hosts"),
+        ("host", {"from": ["slurm_login"], "within_cluster": True}, {}, "other hosts"),
+    ],
+)
+def test_flows_stay_within_the_exposure_of_their_services(exposure: str, flow: dict[str, Any], clusters: dict[str, Any],
+                                                          source: str | None) -> None:
+    networks = {"site": {"cidrs": ["198.0.0.0/8", "2001::/16"]}, "world": {"cidrs": ["2000::/15"]}}
+    plan = plan_of({"f": {"to": ["slurm_compute"], **flow}}, endpoints=networks, service={"exposure": exposure},
+                   firewall_clusters=clusters)
+    assert found("exposure", plan) == (
+        [("error", "firewall_flows.f", f"Opens service web to {source}, but its exposure is {exposure}.")]
+        if source else [])
+
+
+def test_a_flow_that_is_off_opens_nothing_too_far() -> None:
+    plan = plan_of({"f": {"from": ["anywhere"], "to": ["workbench"], "enabled": False}}, service={"exposure": "host"})
+    assert found("exposure", plan) == []
+
+
+# ---- Duplicate and shadowed flows -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("enabled", "state"), [(True, "on"), (False, "off")])
+def test_duplicate_flows(enabled: bool, state: str) -> None:
+    flow = {"from": ["control_plane", "monitoring"], "to": ["workbench"]}
+    plan = plan_of({"a": {**flow, "enabled": enabled}, "b": {**flow, "from": flow["from"][::-1]}})
+    assert found("duplicate-flow", plan) == [
+        ("warning", "firewall_flows.b", f"Says the same as a (which is {state}). Keep one.")]
+    assert found("shadowed-flow", plan) == []
+
+
+@pytest.mark.parametrize("change", [{"from": ["monitoring"]}, {"to": ["workspace"]}, {"services": ["ssh"]},
+                                    {"within_cluster": True}])
+def test_flows_that_differ_are_no_duplicates(change: dict[str, Any]) -> None:
+    flow = {"from": ["control_plane"], "to": ["workbench"]}
+    assert found("duplicate-flow", plan_of({"a": flow, "b": {**flow, **change}})) == []
+
+
+WIDE = {"from": ["all_nodes", "site"], "to": ["all_nodes"], "services": ["web", "ssh"]}
+NODES = {"all_nodes": {"groups": ["slurm_login", "slurm_compute", "workbench"]}, "site": {"cidrs": ["198.51.0.0/16"]},
+         "floor": {"cidrs": ["198.51.7.0/24"]}, "other": {"cidrs": ["198.52.0.0/24"]},
+         "node": {"cidrs": ["10.1.0.2/32"]}, "around": {"cidrs": ["10.1.0.0/24"]}, "none": {"cidrs": []}}
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "shadowed"),
+    [
+        ({"from": ["slurm_login"], "to": ["workbench"]}, WIDE, True),
+        ({"from": ["floor"], "to": ["workbench"]}, WIDE, True),
+        ({"from": ["floor", "slurm_login"], "to": ["all_nodes"], "services": ["ssh", "web"]}, WIDE, True),
+        ({"from": ["slurm_login"], "to": ["workbench"], "within_cluster": True}, WIDE, True),
+        ({"from": ["slurm_login"], "to": ["workbench"]},
+         {**WIDE, "from": ["all_nodes"], "within_cluster": True}, False),
+        ({"from": ["other"], "to": ["workbench"]}, WIDE, False),
+        ({"from": ["floor", "other"], "to": ["workbench"]}, WIDE, False),
+        ({"from": ["slurm_login"], "to": ["control_plane"]}, WIDE, False),
+        ({"from": ["slurm_login"], "to": ["workbench"], "services": ["web", "more"]}, WIDE, False),
+        # Its very address puts a host on a side, and opens the way out for it; the network around it does not.
+        ({"from": ["node"], "to": ["workbench"]}, {"from": ["around"], "to": ["workbench"]}, False),
+        ({"from": ["node"], "to": ["workbench"]}, {"from": ["around", "node"], "to": ["workbench"]}, True),
+        # A group is not covered by a network that holds its hosts today.
+        ({"from": ["slurm_compute"], "to": ["workbench"]}, {"from": ["around"], "to": ["workbench"]}, False),
+        ({"from": ["none"], "to": ["workbench"]}, WIDE, False),
+        ({"from": ["slurm_login"], "to": ["workbench"]}, {**WIDE, "enabled": False}, False),
+        ({"from": ["slurm_login"], "to": ["workbench"], "enabled": False}, WIDE, False),
+        # Broad services overlap by design.
+        ({"from": ["slurm_login"], "to": ["workbench"], "services": ["broad"]}, {**WIDE, "services": ["broad"]}, False),
+        ({"from": ["slurm_login"], "to": ["workbench"]}, {**WIDE, "services": ["broad"]}, False),
+    ],
+)
+def test_shadowed_flows(narrow: dict[str, Any], wide: dict[str, Any], shadowed: bool) -> None:
+    services = {"more": {"ports": ["8080/tcp"]}, "broad": {"ports": ["1-9000/tcp"], "broad": True}}
+    message = "Flow wide covers all of it, so turning it off would close nothing. Turn off or narrow one of them."
+    plan = plan_of({"narrow": narrow, "wide": wide}, endpoints=NODES, services=services)
+    assert found("shadowed-flow", plan) == ([("warning", "firewall_flows.narrow", message)] if shadowed else [])
+
+
+def test_of_two_flows_that_cover_each_other_the_later_is_shadowed() -> None:
+    flow = {"from": ["all_nodes"], "to": ["workbench"]}
+    plan = plan_of({"a": flow, "b": {**flow, "from": ["slurm_login", "slurm_compute", "workbench"]}}, endpoints=NODES)
+    assert [item[1] for item in found("shadowed-flow", plan)] == ["firewall_flows.b"]
+
+
+def test_management_ssh_is_never_shadowed() -> None:
+    flow = {"from": ["admins"], "to": ["managed"], "services": ["ssh"]}
+    assert found("shadowed-flow", plan_of({"f": flow}, endpoints={"admins": {"cidrs": ["192.0.2.0/24"]}})) == []
+    shadowed = plan_of({"f": flow}, endpoints={"admins": {"cidrs": [f"{CONTROLLER}/32"]}})
+    assert [item[1] for item in found("shadowed-flow", shadowed)] == ["firewall_flows.f"]
+
+
+# ---- Services and srun ----------------------------------------------------------------------------------------------
+
+
+def test_services_that_nothing_uses() -> None:
+    services = {"unused": {"ports": ["1/tcp"]}, "claim": {"ports": ["2/tcp"]}}
+    flow = {"from": ["anywhere"], "to": ["workbench"]}
+    plan = plan_of({"f": flow, "g": {**flow, "services": ["claim"], "enabled": False}}, services=services)
+    assert found("unused-service", plan) == [
+        ("warning", "firewall_services.unused",
+         "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, which may be "
+         "off, or "
+         "delete it.")]
+
+
+SRUN = {"services": {"srun": {"ports": ["8192-60000/tcp"], "broad": True}}}
+SRUN_FLOW = {"from": ["slurm_compute"], "to": ["slurm_login"], "services": ["srun"], "within_cluster": True}
+
+
+def lost_ports(flows: dict[str, Any], hosts: dict[str, Any] | None = None, **settings: Any) -> list[tuple[str, str]]:
+    plan = plan_of({"srun": SRUN_FLOW, **flows}, hosts={**HOSTS, **(hosts or {})}, **{**SRUN, **settings})
+    start = "An unpinned srun takes any port of firewall_ephemeral_ports, but "
+    end = " is not open to it, and it hangs "
+    texts = []
+    for severity, subject, message in found("srun-unpinned", plan):
+        assert severity == "warning" and message.startswith(start)
+        assert message.endswith(f"{end}when it takes one of these. Set SrunPortRange in slurm.conf and "
+                                "firewall_srun_ports to one narrow range, such as 60001-63000.")
+        texts.append((subject, message[len(start):].partition(end)[0]))
+    return texts
+
+
+def test_an_unpinned_srun_needs_all_of_the_ephemeral_ports() -> None:
+    assert lost_ports({}) == [("host login", "60001-60999/tcp")]
+
+
+def test_a_claimed_port_in_the_ephemeral_range_is_lost_to_srun() -> None:
+    claim = {"from": ["control_plane"], "to": ["slurm_login"], "services": ["locks"], "enabled": False}
+    services = {**SRUN["services"], "locks": {"ports": ["32765-32769/tcp", "40000/udp"]}}
+    narrow = {**HOSTS["login"], "ephemeral_ports": "32768-60000"}
+    assert lost_ports({"g": claim}, {"login": narrow}, services=services) == [("host login", "32768-32769/tcp")]
+    assert lost_ports({"g": claim}, {"login": narrow}, services=services, firewall_broad_yields=False) == []
+
+
+@pytest.mark.parametrize("ephemeral", ["32768-60000", "8192-60000"])
+def test_srun_fits_into_a_narrower_ephemeral_range(ephemeral: str) -> None:
+    assert lost_ports({}, {"login": {**HOSTS["login"], "ephemeral_ports": ephemeral}}) == []
+
+
+def test_other_broad_services_inside_the_cluster_take_srun_in() -> None:
+    services = {**SRUN["services"], "user_ports": {"ports": ["1024-65535/tcp"], "broad": True}}
+    user = {**SRUN_FLOW, "services": ["user_ports"]}
+    assert lost_ports({"user": user}, services=services) == []
+    assert lost_ports({"user": {**user, "within_cluster": False}}, services=services) == [
+        ("host login", "60001-60999/tcp")]
+
+
+def test_hosts_that_lose_the_same_ports_are_told_together() -> None:
+    more = {f"login{number}": {**HOSTS["login"], "addresses": [f"10.1.1.{number}"]} for number in (3, 1)}
+    other = {**HOSTS["login"], "ephemeral_ports": "1024-60000"}
+    assert lost_ports({}, {**more, "login2": other}) == [("host login2", "1024-8191/tcp"),
+                                                         ("host login and 2 more", "60001-60999/tcp")]
+
+
+def test_a_pinned_srun_loses_nothing() -> None:
+    assert lost_ports({}, firewall_srun_ports="60001-63000") == []
+    assert lost_ports({"srun": {**SRUN_FLOW, "enabled": False}}) == []
+
+
+# ---- Endpoints ------------------------------------------------------------------------------------------------------
+
+
+def empty(flows: dict[str, Any], endpoints: dict[str, Any] | None = None, **settings: Any) -> list[tuple[str, str]]:
+    start, end = "Has no address, so it adds nothing to the flow ", ". Give it hosts or networks, or turn the flow off."
+    texts = []
+    for severity, subject, message in found("empty-endpoint", plan_of(flows, endpoints=endpoints, **settings)):
+        assert severity == "warning" and message.startswith(start) and message.endswith(end)
+        texts.append((subject, message[len(start):-len(end)]))
+    return texts
+
+
+def test_an_endpoint_of_the_site_is_not_empty_in_a_flow_that_is_on() -> None:
+    flow = {"from": ["hollow", "monitoring"], "to": ["workbench"]}
+    for hollow in ({"cidrs": []}, {"groups": ["workspace"]}):
+        assert empty({"f": flow, "g": {**flow, "services": ["ssh"]}}, {"hollow": hollow}) == [
+            ("firewall_endpoints.hollow", "f and 1 more")]
+        assert empty({"f": {**flow, "enabled": False}}, {"hollow": hollow}) == []
+    assert empty({"f": flow}, {"hollow": {"hostnames": ["a.example.org"]}}) == []
+
+
+@pytest.mark.parametrize(
+    ("flow", "names"),
+    [
+        # To be filled in by the site.
+        ({"from": ["to_fill"], "to": ["workbench"]}, ["to_fill"]),
+        ({"from": ["workbench"], "to": ["to_fill"]}, ["to_fill"]),
+        ({"from": ["workbench"], "to": ["platform"]}, ["platform"]),
+        # Another endpoint has addresses.
+        ({"from": ["to_fill", "monitoring"], "to": ["workbench"]}, []),
+        # A part of the platform that this site does not have.
+        ({"from": ["workspaces"], "to": ["workbench"]}, []),
+        ({"from": ["workbench"], "to": ["workspace"]}, []),
+        ({"from": ["to_fill"], "to": ["workspace"]}, []),
+    ],
+)
+def test_a_shipped_endpoint_is_not_empty_where_it_is_all_of_a_side(flow: dict[str, Any], names: list[str]) -> None:
+    shipped = {
+        "firewall_services": {"ssh": {"ports": ["22/tcp"]}},
+        "firewall_endpoints": {"controllers": {"cidrs": ["192.0.2.1/32"]}, "to_fill": {"cidrs": []},
+                               "platform": {"groups": ["platform_storage"], "cidrs": []},
+                               "workspaces": {"groups": ["workspace"]}},
+        "firewall_flows": {
+            "management_ssh": {"from": ["controllers"], "to": ["workbench", "monitoring"], "services": ["ssh"],
+                               "need": "required"},
+            "f": {"services": ["ssh"], "need": "recommended", **flow}},
+    }
+    groups = {"workbench": ["desk"], "monitoring": ["watch"]}
+    addresses = {"desk": "10.0.0.1", "watch": "10.0.0.2"}
+    inventory = load_inventory(groups, lambda host: {"ansible_host": addresses[host]})
+    plan = compile_plan(load_catalogue(shipped, {}, groups), inventory)
+    assert [item[1] for item in found("empty-endpoint", plan)] == [f"firewall_endpoints.{name}" for name in names]
+
+
+def test_networks_of_clusters_fill_endpoints_within_them() -> None:
+    flow = {"from": ["hollow"], "to": ["slurm_compute"], "within_cluster": True}
+    hollow = {"hollow": {"groups": ["workspace"]}}
+    assert empty({"f": flow}, hollow) == [("firewall_endpoints.hollow", "f")]
+    assert empty({"f": flow}, hollow, firewall_clusters={"alpha": {"cidrs": ["10.1.0.0/30"]}}) == []
+
+
+def test_groups_that_the_inventory_lacks() -> None:
+    plan = plan_of({"f": {"from": ["e"], "to": ["workbench"]}},
+                   endpoints={"e": {"groups": ["desktops", "workspace", "monitoring"]}})
+    assert found("missing-group", plan) == [
+        ("warning", "firewall_endpoints.e.groups",
+         "Lists 'desktops', which the inventory lacks, so it counts as empty. Add the group to the inventory or mend "
+         "its "
+         "name.")]
+
+
+def in_networks(flow: dict[str, Any], hosts: dict[str, Any] | None = None, **endpoints: Any) -> list[tuple[str, str]]:
+    start = "the managed "
+    plan = plan_of({"f": flow}, endpoints=endpoints, hosts={**HOSTS, **(hosts or {})})
+    texts = []
+    for severity, subject, message in found("host-in-network", plan):
+        assert severity == "warning" and message.endswith(
+            "which the endpoint does not name: the host's own side of the flow f stays closed. Add a group of it, or "
+            "its "
+            "address as a network of its own, or narrow the network.")
+        texts.append((subject, message.partition(", which the endpoint")[0].replace(start, "")))
+    return texts
+
+
+def test_a_managed_host_in_a_network_stays_closed_as_a_target() -> None:
+    flow = {"from": ["monitoring"], "to": ["e"]}
+    assert in_networks(flow, e={"cidrs": ["10.1.0.0/24"]}) == [
+        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host login and 1 more")]
+    assert in_networks(flow, e={"cidrs": ["10.1.0.0/24"], "groups": ["slurm_login"]}) == [
+        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host node")]
+    assert in_networks({**flow, "to": ["e", "slurm_login", "slurm_compute"]}, e={"cidrs": ["10.1.0.0/24"]}) == []
+    assert in_networks(flow, e={"cidrs": ["10.1.0.0/24", "10.1.0.1/32", "10.1.0.2/32"]}) == []
+    assert in_networks(flow, e={"cidrs": ["10.7.0.0/24", "10.0.0.2/31", "fd00::/64"]}) == []
+    assert in_networks({**flow, "enabled": False}, e={"cidrs": ["10.1.0.0/24"]}) == []
+
+
+@pytest.mark.parametrize(("network", "holds"), [("10.1.0.2/31", True), ("10.1.0.0/31", False), ("10.1.0.4/30", False),
+                                                ("10.0.0.0/8", True), ("10.0.0.0/7", False)])
+def test_the_edges_of_a_network(network: str, holds: bool) -> None:
+    only = {"node": HOSTS["node"], "watch": {**HOSTS["watch"], "addresses": ["192.0.2.9"]}}
+    plan = plan_of({"f": {"from": ["monitoring"], "to": ["e"]}}, endpoints={"e": {"cidrs": [network]}}, hosts=only)
+    assert bool(found("host-in-network", plan)) is holds
+
+
+def test_a_managed_host_in_a_network_stays_closed_as_a_source_with_restricted_egress() -> None:
+    flow = {"from": ["e"], "to": ["monitoring"]}
+    network = {"cidrs": ["10.1.0.0/24"]}
+    assert in_networks(flow, e=network) == []
+    assert in_networks(flow, {"node": {**HOSTS["node"], "egress": "restricted"}}, e=network) == [
+        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host node")]
+
+
+def test_a_host_of_another_cluster_in_the_network_of_a_cluster() -> None:
+    plan = plan_of({}, firewall_clusters={"alpha": {"cidrs": ["10.1.0.0/24", "10.2.0.0/24"]},
+                                          "beta": {"cidrs": ["10.1.0.0/30"]}})
+    end = ("which is not in the cluster, and lets it in as if it were. Narrow the network, or add the cluster to its "
+           "firewall_cluster.")
+    assert found("host-in-cluster-network", plan) == [
+        ("warning", "firewall_clusters.alpha.cidrs", f"10.2.0.0/24 holds the managed host desk, {end}"),
+        ("warning", "firewall_clusters.beta.cidrs", f"10.1.0.0/30 holds the managed host login and 1 more, {end}"),
+    ]
+
+
+# ---- All rules ------------------------------------------------------------------------------------------------------
+
+
+def test_every_rule_is_documented() -> None:
+    documented = {line.split("`")[1] for line in (lint.__doc__ or "").splitlines() if line.startswith("- `")}
+    used = {item.rule for item in lint.ADVICE} | {
+        line.split('"')[1] for line in Path(lint.__file__).read_text(encoding="utf-8").splitlines()
+        if "yield Finding(\"" in line}
+    assert documented == used
+
+
+def test_the_example_has_no_findings() -> None:
+    """The shipped port file, and the inventory that is read as documentation, follow all advice."""
+    loader = DataLoader()
+    inventory = InventoryManager(loader=loader, sources=[str(ROOT / "inventories" / "example")])
+    manager = VariableManager(loader=loader, inventory=inventory)
+    hosts = {host.name: manager.get_vars(host=host) for host in inventory.get_hosts()}
+    groups = inventory.get_groups_dict()
+    shipped = yaml.safe_load((ROOT / "roles" / "firewall" / "vars" / "port_file.yml").read_text(encoding="utf-8"))
+    site = {key: value for key, value in next(iter(hosts.values())).items() if key.startswith("firewall_")}
+    plan = compile_plan(load_catalogue(shipped, site, groups), load_inventory(groups, hosts.__getitem__))
+    assert plan.hosts
+    assert findings(plan, TODAY) == []
+
+
+def test_findings_are_in_the_order_of_the_rules() -> None:
+    plan = plan_of({"f": {"from": ["anywhere"], "to": ["workbench"], "services": ["ssh"]}},
+                   endpoints={"e": {"groups": ["desktops"]}})
+    assert findings(plan, TODAY) == [
+        Finding("ssh-known-sources", "error", "firewall_flows.f", f"Opens 22/tcp to 0.0.0.0/0, {KNOWN}"),
+        Finding("exposure", "error", "firewall_flows.f", "Opens service ssh to 0.0.0.0/0, but its exposure is "
+                                                         "platform."),
+        Finding("unused-service", "warning", "firewall_services.web",
+                "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, which "
+                "may be "
+                "off, or delete it."),
+        Finding("missing-group", "warning", "firewall_endpoints.e.groups",
+                "Lists 'desktops', which the inventory lacks, so it counts as empty. Add the group to the inventory "
+                "or mend "
+                "its name."),
+    ]
