@@ -65,7 +65,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import host_pat
 def host_pattern_filter(groups: Any, *kinds: str) -> list[str]:
     """Return `host_pattern`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(groups, Mapping):
-        raise AnsibleFilterError(f"Invalid input of hpc.ports.host_pattern: got {groups!r}, expected the variable groups.")
+        raise AnsibleFilterError(
+            f"Invalid input of hpc.ports.host_pattern: got {groups!r}, expected the variable groups.")
     try:
         return host_pattern(groups, kinds)
     except ValueError as exc:

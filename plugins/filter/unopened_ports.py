@@ -69,7 +69,8 @@ def unopened_ports_filter(listeners: Any, services: Any = None) -> list[str]:
     if not isinstance(listeners, list):
         raise AnsibleFilterError(f"Invalid input of hpc.ports.unopened_ports: got {listeners!r}, expected a list.")
     if not isinstance(services, Mapping):
-        raise AnsibleFilterError(f"Invalid services of hpc.ports.unopened_ports: got {services!r}, expected a dictionary.")
+        raise AnsibleFilterError(
+            f"Invalid services of hpc.ports.unopened_ports: got {services!r}, expected a dictionary.")
     shipped = yaml.safe_load(PORT_FILE.read_text(encoding="utf-8"))["firewall_services"]
     try:
         return unopened_ports(listeners, merged_services(shipped, services))

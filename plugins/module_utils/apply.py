@@ -39,10 +39,11 @@ class Change(NamedTuple):
 
 
 def present_change(policy: Policy) -> Change:
-    """Return the change that makes a host have this policy. Raises CommandError, OSError."""
+    """Return the change that makes a host have this policy. Raises CommandError, OSError, RuntimeError."""
     ruleset = nftables.ruleset_of(policy)
     script = nftables.script_of(ruleset)
     running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
+    nftables.check_definitions(running, wanted)
     items = boot.wanted_items(script, boot.has_systemd())
     return Change(
         before={**running, **boot.present_state()},

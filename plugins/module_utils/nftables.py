@@ -23,6 +23,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, F
 
 TABLE = "inet hpc_ports"
 OLDEST = (0, 9, 8)
+# The oldest that is known to take a set that a transaction deletes and adds again for the new one.
+_REDEFINES = (1, 0, 6)
 _HOOKS = {"in": "input", "out": "output"}
 _MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
@@ -206,6 +208,22 @@ def deletions(running: State, wanted: State) -> str:
                   *("delete {0} {1} {2}".format(kind, TABLE, name) for kind, name in gone)])
 
 
+def check_definitions(running: State, wanted: State) -> None:
+    """Raise RuntimeError for a set or map that somebody made anew with another type, where nft cannot mend it.
+
+    An old nft takes the elements that follow in the transaction for those of the old type: 0.9.8 has made an interval
+    without an end of a single address.
+    """
+    changed = [name for name in sorted(wanted) if name.startswith(("set ", "map ")) and name in running
+               and _definition(name, running[name]) != _definition(name, wanted[name])]
+    if changed and _version() < _REDEFINES:
+        raise RuntimeError(
+            "Invalid {0} of table {1}: got {2!r}, expected {3!r}. Somebody made it anew, and an nft before {4} cannot "
+            "change its type in one transaction. Nothing was changed. Delete the table and run again.".format(
+                changed[0], TABLE, "; ".join(_definition(changed[0], running[changed[0]]) or ()),
+                "; ".join(_definition(changed[0], wanted[changed[0]]) or ()), ".".join(map(str, _REDEFINES))))
+
+
 def _definition(name: str, lines: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
     """Return those lines of an object that cannot be changed in place; the policy of a chain can."""
     if lines is None:
@@ -221,15 +239,16 @@ def _text(lines: Iterable[str]) -> str:
 
 # ---- the kernel
 
-def check_version() -> str:
-    """Return the version of nft; RuntimeError where it is too old. The caller has seen that nft exists."""
-    text = run(["nft", "--version"])
-    match = re.search(r"v([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", text)
-    version = tuple(int(part or 0) for part in match.groups()) if match else (0,)
-    if version < OLDEST:
+def check_version() -> None:
+    """Raise RuntimeError where nft is too old. The caller has seen that nft exists."""
+    if _version() < OLDEST:
         raise RuntimeError("nft is too old: got {0!r}, expected {1} or later. Update the package nftables.".format(
-            text.strip(), ".".join(map(str, OLDEST))))
-    return ".".join(map(str, version))
+            run(["nft", "--version"]).strip(), ".".join(map(str, OLDEST))))
+
+
+def _version() -> Tuple[int, ...]:
+    match = re.search(r"v([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", run(["nft", "--version"]))
+    return tuple(int(part or 0) for part in match.groups()) if match else (0,)
 
 
 def running_state() -> State:
@@ -285,7 +304,8 @@ def parse_listing(text: str) -> State:
     state: Dict[str, Tuple[str, ...]] = {"table": ()}
     body: List[str] = []
     name: Optional[str] = None
-    for line in map(str.strip, text.splitlines()[1:]):
+    # nft 0.9.8 ends a counter on its last line: `packets 0 bytes 0\t}`.
+    for line in map(str.strip, text.replace("\t}\n", "\n}\n").splitlines()[1:]):
         if name is None and line.endswith("{"):
             name, body = line[:-1].strip(), []
         elif name is not None and line == "}":

@@ -63,8 +63,8 @@ def flow_changes(before: FlowViews, after: FlowViews) -> Dict[str, Any]:
 
 def _members(pairs: Dict[str, Tuple[FrozenSet[str], FrozenSet[str]]],
              gained: Callable[[FrozenSet[str], FrozenSet[str]], List[str]]) -> Dict[str, Dict[str, List[str]]]:
-    return {name: {"added": gained(new, old), "removed": gained(old, new)}
-            for name, (old, new) in pairs.items() if old != new}
+    found = {name: {"added": gained(new, old), "removed": gained(old, new)} for name, (old, new) in pairs.items()}
+    return {name: members for name, members in found.items() if members["added"] or members["removed"]}
 
 
 def _gained_ports(new: FrozenSet[str], old: FrozenSet[str]) -> List[str]:

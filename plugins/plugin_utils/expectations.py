@@ -83,9 +83,12 @@ def selected(expectations: list[Expectation], query: str) -> list[Expectation]:
     except JMESPathError as exc:
         raise _invalid_query(query, str(exc)) from exc
     try:
-        return [Expectation(**item) for item in found]
-    except TypeError as exc:
-        raise _invalid_query(query, "It selects something else.") from exc
+        chosen = {Expectation(**item) for item in found}
+    except TypeError:
+        chosen = {None}
+    if not chosen <= set(expectations):
+        raise _invalid_query(query, "It selects something else.")
+    return [item for item in expectations if item in chosen]
 
 
 def _invalid_query(query: str, advice: str) -> PortFileError:
@@ -122,17 +125,16 @@ class _Work:
             return []
 
     def _alike(self) -> list[list[str]]:
-        """Hosts of one policy behind the same endpoints, in the same networks and clusters, with the same families."""
+        """Hosts of one policy, behind the same endpoints, in the same clusters, with addresses in the same networks."""
         plan = self.plan
         networks = {network for flow in plan.flows_on.values() for name in flow.sources
                     for network in plan.addresses.networks(name)}
         networks |= {network for cidrs in plan.catalogue.clusters.values() for network in cidrs}
         alike = defaultdict(list)
         for host in self.hosts:
-            comes_from = self._comes_from[host]
-            inside = frozenset(network for network in networks for address in comes_from if address in network)
-            families = frozenset(address.version for address in comes_from)
-            alike[plan.kinds.get(host), plan.hosts.get(host), inside, families].append(host)
+            comes_from = frozenset((address.version, frozenset(network for network in networks if address in network))
+                                   for address in self._comes_from[host])
+            alike[plan.kinds.get(host), plan.hosts.get(host), comes_from].append(host)
         return list(alike.values())
 
     def pair(self, source: str, target: str) -> None:

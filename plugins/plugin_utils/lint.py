@@ -30,7 +30,9 @@ Endpoints:
 
 - `empty-endpoint`: a flow that is on has an endpoint with nobody behind it.
 - `missing-group`: an endpoint of the site lists a group that the inventory lacks.
+- `hidden-group`: a group of the inventory has the name of an endpoint that does not list it.
 - `host-in-network`: a network holds a managed host that the endpoint does not name, so its own side stays closed.
+- `empty-cluster`: networks of a cluster that no managed host is in.
 - `host-in-cluster-network`: a network of a cluster holds a managed host that is not in the cluster.
 """
 
@@ -47,6 +49,7 @@ from netaddr import IPNetwork
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports, without
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import MANAGEMENT_FLOW, SITE_DEFAULTS, Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Kind, Plan
 
@@ -338,6 +341,14 @@ def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
                               "the inventory or mend its name.")
 
 
+def _hidden_groups(plan: Plan, today: date) -> Iterator[Finding]:
+    for endpoint in plan.catalogue.endpoints.values():
+        if plan.inventory.groups.get(endpoint.name) and endpoint.name not in endpoint.groups:
+            yield Finding("hidden-group", "warning", f"firewall_endpoints.{endpoint.name}.groups",
+                          "Lacks the group of the inventory that has the same name, so the hosts of that group are not "
+                          "in it. Add the group, or rename it.")
+
+
 def _hosts_in_networks(plan: Plan, today: date) -> Iterator[Finding]:
     found: dict[tuple[str, IPNetwork], tuple[str, list[str]]] = {}
     ordered = _by_address(plan)
@@ -365,6 +376,15 @@ def _named_networks(plan: Plan, names: Iterable[str]) -> list[tuple[str, IPNetwo
 def _strangers(plan: Plan, names: Iterable[str], hosts: Iterable[str]) -> list[str]:
     members = {host for name in names for host in plan.addresses.members(name)}
     return [host for host in hosts if host not in members]
+
+
+def _empty_clusters(plan: Plan, today: date) -> Iterator[Finding]:
+    known = {cluster for name in plan.hosts for cluster in plan.inventory.hosts[name].clusters}
+    for cluster, networks in sorted(plan.catalogue.clusters.items()):
+        if networks and cluster not in known:
+            yield Finding("empty-cluster", "warning", f"firewall_clusters.{cluster}",
+                          "No managed host has it in its firewall_cluster, so its networks reach nobody. "
+                          f"{nearest(cluster, sorted(known)) or 'Mend the name or delete it.'}")
 
 
 def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
@@ -513,6 +533,8 @@ RULES: tuple[Callable[[Plan, date], Iterable[Finding]], ...] = (
     _srun_unpinned,
     _empty_endpoints,
     _missing_groups,
+    _hidden_groups,
     _hosts_in_networks,
+    _empty_clusters,
     _hosts_in_cluster_networks,
 )

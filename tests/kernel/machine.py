@@ -12,30 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
 from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair, snapshot
+from ansible_collections.hpc.ports.tests.kernel.samples import SAMPLE
 
 RULESET = "/etc/hpc-ports/ruleset.nft"
 UNIT = "/etc/systemd/system/hpc-ports.service"
 LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports.service"
-ANYWHERE = ("0.0.0.0/0", "::/0")
-
-
-def policy(*rules: tuple[str, str, list[str], tuple[str, ...]], mode: str = "enforce", egress: str = "open",
-           interfaces: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return a policy as plain data; a rule is direction, flow, ports and peers."""
-    return {
-        "format": 1, "mode": mode, "egress": egress, "trusted_interfaces": list(interfaces),
-        "networks": {digest(peers): list(peers) for direction, flow, ports, peers in rules},
-        "rules": [{"direction": direction, "flow": flow, "ports": ports, "peers": digest(peers)}
-                  for direction, flow, ports, peers in rules],
-    }
-
-
-SSH = ("in", "management_ssh", ["22/tcp"], ("10.64.9.9/32", "fd64::9/128"))
-SLURM = ("in", "slurm_control", ["6817-6819/tcp"], ("10.64.0.0/24", "10.64.2.1/32"))
-WEB = ("in", "web", ["443/tcp"], ANYWHERE)
-SAMPLE = policy(SSH, SLURM, WEB, ("out", "dns", ["53/udp", "53/tcp"], ("10.64.0.53/32",)), egress="restricted")
 
 
 class Machine:

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.kernel.machine import ANYWHERE, SSH, Machine, policy
+from ansible_collections.hpc.ports.tests.kernel.machine import Machine
 from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS, HOST, PEER, Space
+from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
 
 CLIENT = "10.64.9.9"  # Whom the flow of SSH lets in.
 SECONDS = 30  # Only a test that fails waits for so long.

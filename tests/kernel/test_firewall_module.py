@@ -9,19 +9,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.kernel.machine import (
-    ANYWHERE,
-    LINK,
-    RULESET,
-    SAMPLE,
-    SLURM,
-    SSH,
-    UNIT,
-    WEB,
-    Machine,
-    policy,
-    without_invocation,
-)
+from ansible_collections.hpc.ports.tests.kernel.machine import LINK, RULESET, UNIT, Machine, without_invocation
+from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, BY_NFT, SAMPLE, SLURM, SSH, WEB, policy
 
 NO_FLOWS = {"flows_added": [], "flows_removed": [], "ports_changed": {}, "addresses_changed": {}}
 # What a host may carry beside us: tables as Docker, kube-proxy and fail2ban make them, one with our chain names.
@@ -143,69 +132,7 @@ def test_counters_survive_an_apply(machine: Machine) -> None:
 
 # ---- drift
 
-MAP = "map in_tcp"
 SSH_RULE = 'ip saddr @in_management_ssh_v4 counter name "in_management_ssh" accept'
-KINDS = {
-    "quota": "add quota inet hpc_ports mine { over 100 mbytes; }",
-    "limit": "add limit inet hpc_ports mine { rate 10/second; }",
-    "ct helper": 'add ct helper inet hpc_ports mine { type "ftp" protocol tcp; }',
-    "ct timeout": "add ct timeout inet hpc_ports mine { protocol tcp; policy = { established : 10 }; }",
-    "counter": "add counter inet hpc_ports mine",
-    "set": "add set inet hpc_ports mine { type ipv4_addr; }",
-    "map": "add map inet hpc_ports mine { type ipv4_addr : counter; }",
-    "chain": "add chain inet hpc_ports mine",
-}
-# What is done by hand, and the objects that the module then names.
-BY_NFT: dict[str, tuple[str, set[str]]] = {
-    "a rule added": ("insert rule inet hpc_ports input tcp dport 23 accept", {"chain input"}),
-    "a rule added in a set": ("insert rule inet hpc_ports input tcp dport { 23, 24 } accept", {"chain input"}),
-    "a rule added to a flow": ("add rule inet hpc_ports in_tcp_22 accept", {"chain in_tcp_22"}),
-    "rules flushed": ("flush chain inet hpc_ports in_tcp_22", {"chain in_tcp_22"}),
-    "all rules flushed": ("flush table inet hpc_ports",
-                          {"chain input", "chain output", "chain in_tcp_22", "chain in_tcp_443",
-                           "chain in_tcp_6817_6819", "chain out_tcp_53", "chain out_udp_53"}),
-    "an address added": ("add element inet hpc_ports in_management_ssh_v4 { 10.9.0.0/16 }", {"set in_management_ssh_v4"}),
-    "an address removed": ("delete element inet hpc_ports in_slurm_control_v4 { 10.64.2.1 }", {"set in_slurm_control_v4"}),
-    "an address with a comment": ('add element inet hpc_ports in_slurm_control_v4 { 10.9.0.1 comment "a, b {" }',
-                                  {"set in_slurm_control_v4"}),
-    "all addresses removed": ("flush set inet hpc_ports in_slurm_control_v4", {"set in_slurm_control_v4"}),
-    "a port added": ("add element inet hpc_ports in_tcp { 23 : jump in_tcp_22 }", {MAP}),
-    "a port to another chain": ("delete element inet hpc_ports in_tcp { 22 }\n"
-                                "add element inet hpc_ports in_tcp { 22 : jump in_tcp_443 }", {MAP}),
-    "a port to accept": ("delete element inet hpc_ports in_tcp { 22 }\nadd element inet hpc_ports in_tcp { 22 : accept }",
-                         {MAP}),
-    "a policy changed": ("add chain inet hpc_ports input { policy accept; }", {"chain input"}),
-    "the table gone": ("delete table inet hpc_ports", set()),
-    "everything gone": ("flush ruleset", set()),
-    "the table empty": ("delete table inet hpc_ports\nadd table inet hpc_ports", set()),
-    "the table dormant": ("add table inet hpc_ports { flags dormant; }", {"table"}),
-    "the table dormant and a chain gone": (
-        "delete table inet hpc_ports\nadd table inet hpc_ports { flags dormant; }\nadd chain inet hpc_ports input", set()),
-    "the table with a comment": ('delete table inet hpc_ports\nadd table inet hpc_ports { comment "mine"; }', set()),
-    "a chain that accepts before ours": (
-        "add chain inet hpc_ports first { type filter hook input priority -10; policy accept; }\n"
-        "add rule inet hpc_ports first tcp dport 23 accept", {"chain first"}),
-    "a chain that ours jumps to": ("add chain inet hpc_ports mine { comment \"x\"; }\nadd rule inet hpc_ports mine accept\n"
-                                   "insert rule inet hpc_ports input jump mine\n"
-                                   "add element inet hpc_ports in_tcp { 23 : jump mine }",
-                                   {"chain mine", "chain input", MAP}),
-    "a chain in braces": ("insert rule inet hpc_ports input tcp dport 23 jump { accept; }", set()),
-    "a set of another type": ("flush chain inet hpc_ports in_tcp_22\ndelete set inet hpc_ports in_management_ssh_v6\n"
-                              "add set inet hpc_ports in_management_ssh_v6 { type ipv4_addr; flags interval; }",
-                              {"set in_management_ssh_v6", "chain in_tcp_22"}),
-    "a set with a time-out": ("flush chain inet hpc_ports in_tcp_22\ndelete set inet hpc_ports in_management_ssh_v4\n"
-                              "add set inet hpc_ports in_management_ssh_v4 { type ipv4_addr; flags timeout; timeout 1h; }",
-                              {"set in_management_ssh_v4", "chain in_tcp_22"}),
-    "a map of another type": ("flush chain inet hpc_ports input\ndelete map inet hpc_ports in_tcp\n"
-                              "add map inet hpc_ports in_tcp { type inet_service : verdict; }", {MAP, "chain input"}),
-    "a chain at another priority": (
-        "delete chain inet hpc_ports output\n"
-        "add chain inet hpc_ports output { type filter hook output priority 10; policy drop; }", {"chain output"}),
-    "a chain at no hook": ("delete chain inet hpc_ports output\nadd chain inet hpc_ports output", {"chain output"}),
-    **{f"another {kind}": (script, {f"{kind} mine"}) for kind, script in KINDS.items()},
-}
-
-
 @pytest.mark.parametrize("case", BY_NFT)
 def test_drift_in_the_kernel_is_named_and_mended_in_one_transaction(machine: Machine, case: str) -> None:
     script, objects = BY_NFT[case]

@@ -15,12 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-COLLECTIONS = Path(__file__).parents[2] / ".collections"
+from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS, Space
+
 SOURCE = {4: "10.77.1.2", 6: "fd77:1::2"}
 ROUTER = {4: "10.77.1.1", 6: "fd77:1::1"}
 TARGET = {4: "10.77.2.2", 6: "fd77:2::2"}
@@ -29,29 +31,63 @@ PORT = {"tcp": "7001/tcp", "udp": "7001/udp"}
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "failed": {}}
+
+# An end of the row, its link, its address and the way to the other side. Absent neighbours are given up soon.
+_END = """
+echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
+ip link set lo up
+ip link add {link} type veth peer name {link} netns {router}
+echo 50 > /proc/sys/net/ipv4/neigh/{link}/retrans_time_ms
+echo 50 > /proc/sys/net/ipv6/neigh/{link}/retrans_time_ms
+ip link set {link} up
+ip address add 10.77.{net}.2/24 dev {link}
+ip address add 10.77.{net}.3/24 dev {link}
+ip address add fd77:{net}::3/64 dev {link} nodad
+ip address add fd77:{net}::2/64 dev {link} nodad
+ip route add 10.77.{other}.0/24 via 10.77.{net}.1
+ip route add fd77:{other}::/64 via fd77:{net}::1 src fd77:{net}::2
+"""
+_ROUTER = """
+echo 1 > /proc/sys/net/ipv4/ip_forward
+echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+for net in 1 2; do
+  echo 0 > /proc/sys/net/ipv6/conf/link$net/accept_dad
+  ip link set link$net up
+  ip address add 10.77.$net.1/24 dev link$net
+  ip address add fd77:$net::1/64 dev link$net nodad
+done
+"""
+# A real service, with a socket for each argument such as `tcp 127.0.0.1 7003`; `::` is both families.
+_SERVICE = """
+import socket, sys, time
+kept = []
+for text in sys.argv[1:]:
+    kind, address, port = text.split()
+    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM if kind == 'tcp' else socket.SOCK_DGRAM)
+    sock.bind((address, int(port)))
+    if kind == 'tcp':
+        sock.listen()
+    kept.append(sock)
+print('ready', flush=True)
+time.sleep(600)
+"""
 
 
-class Namespace:
-    """One network namespace, and what is run in it."""
+class Host:
+    """One namespace, and our modules' work in it."""
 
-    def __init__(self, name: str) -> None:
-        self.name = f"hpcp{os.getpid()}{name}"
-        subprocess.run(["ip", "netns", "add", self.name], check=True)
-
-    def run(self, *arguments: str, text: str = "") -> str:
-        command = ["ip", "netns", "exec", self.name, *arguments]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def __init__(self) -> None:
+        self.space = Space()
 
     def call(self, program: str, *arguments: Any, user: int = 0) -> Any:
-        """Run Python that sets `result` from `arguments`, as module_utils run on a host: in a process of its own."""
-        text = (f"import json, os, sys\nfrom ansible_collections.hpc.ports.plugins.module_utils import listeners, "
+        """Run Python that sets `result` from `arguments`, as a module runs on a host: in a process of its own."""
+        text = ("import json, os, sys\nfrom ansible_collections.hpc.ports.plugins.module_utils import listeners, "
                 f"probing, sockets\nos.setuid({user})\narguments = json.loads(sys.stdin.read())\n{program}\n"
                 "print(json.dumps(result))")
-        out = self.run("env", f"PYTHONPATH={COLLECTIONS}", sys.executable, "-c", text, text=json.dumps(arguments))
-        return json.loads(out)
+        done = self.space.run(sys.executable, "-c", text, text=json.dumps(arguments), PYTHONPATH=str(COLLECTIONS))
+        return json.loads(done.stdout)
 
     def start(self, *ports: str, addresses: list[str] | None = None, lifetime: int = 60) -> dict[str, Any]:
         return self.call("ports = [sockets.single_port(text) for text in arguments[0]]\n"
@@ -65,104 +101,69 @@ class Namespace:
         return self.call("result = probing.probe_all(*arguments)", [{"address": address, "ports": ports}], timeout,
                          attempts, concurrency, user=user)[0]
 
-    def serve(self, *binds: str) -> subprocess.Popen[str]:
-        """Run a real service: `tcp 127.0.0.1 7003`, …, with `::` for both families; ready when this returns."""
-        program = (
-            "import socket, sys, time\nkept = []\nfor text in sys.argv[1:]:\n"
-            "    kind, address, port = text.split()\n"
-            "    family = socket.AF_INET6 if ':' in address else socket.AF_INET\n"
-            "    sock = socket.socket(family, socket.SOCK_STREAM if kind == 'tcp' else socket.SOCK_DGRAM)\n"
-            "    sock.bind((address, int(port)))\n    kind == 'tcp' and sock.listen()\n    kept.append(sock)\n"
-            "print('ready', flush=True)\ntime.sleep(600)"
-        )
-        command = ["ip", "netns", "exec", self.name, sys.executable, "-c", program, *binds]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout and process.stdout.readline() == "ready\n"
-        return process
+    @contextmanager
+    def running(self, program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Have a Python program run here that says when it is ready."""
+        command = [*self.space.prefix, sys.executable, "-c", program, *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout and process.stdout.readline() == "ready\n"
+            yield process
+            process.kill()
 
     def rules(self, hook: str, *rules: str) -> None:
-        lines = [f"add chain inet t c {{ type filter hook {hook} priority 0; }}"]
-        lines += [f"add rule inet t c {rule}" for rule in rules]
-        self.run("nft", "-f", "-", text="\n".join(["add table inet t", *lines, ""]))
+        self.space.nft("".join(line + "\n" for line in (
+            "add table inet t", f"add chain inet t c {{ type filter hook {hook} priority 0; }}",
+            *(f"add rule inet t c {rule}" for rule in rules))))
 
-    def pids(self) -> list[int]:
-        """The processes that are listeners."""
-        found = self.run("ip", "netns", "pids", self.name).split()
-        return [int(pid) for pid in found if _name_of(pid) == "hpc-ports"]
+    def listeners(self) -> list[int]:
+        """The processes here that are listeners."""
+        here = os.stat(f"/proc/{self.space.holder.pid}/ns/net").st_ino
+        return [int(pid) for pid in filter(str.isdigit, os.listdir("/proc")) if _is_listener(pid, here)]
 
 
-def _name_of(pid: str) -> str:
+def _is_listener(pid: str, namespace: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8")
+        return name == "hpc-ports\n" and os.stat(f"/proc/{pid}/ns/net").st_ino == namespace
     except OSError:
-        return ""  # it has just ended
+        return False  # it has just ended
 
 
 class Net:
-    """Three namespaces in a row."""
+    """Three hosts in a row."""
 
     def __init__(self) -> None:
-        self.source, self.router, self.target = self.ends = Namespace("s"), Namespace("r"), Namespace("t")
+        self.source, self.router, self.target = self.hosts = Host(), Host(), Host()
+        for net, end in ((1, self.source), (2, self.target)):
+            end.space.shell(_END.format(link=f"link{net}", router=self.router.space.holder.pid, net=net, other=3 - net))
+        self.router.space.shell(_ROUTER)
 
-    def join(self) -> None:
-        for name, end, first, second in (("left", self.source, SOURCE, ROUTER),
-                                         ("right", self.target, TARGET, {4: "10.77.2.1", 6: "fd77:2::1"})):
-            end.run("ip", "link", "add", name, "type", "veth", "peer", "name", name, "netns", self.router.name)
-            _address(end, name, first)
-            _address(self.router, name, second)
-        _address(self.target, "right", SECOND)
-        self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
-        self.source.run("sysctl", "-qw", "net.ipv4.neigh.left.retrans_time_ms=50", "net.ipv6.neigh.left.retrans_time_ms=50")
-        for version, far in ((4, "10.77.2.0/24"), (6, "fd77:2::/64")):
-            self.source.run("ip", "route", "add", far, "via", ROUTER[version])
-        for version, far in ((4, "10.77.1.0/24"), (6, "fd77:1::/64")):
-            self.target.run("ip", "route", "add", far, "via", {4: "10.77.2.1", 6: "fd77:2::1"}[version])
-
-    def remove(self) -> None:
-        for end in self.ends:
-            for pid in end.pids():
+    def clean(self) -> None:
+        """End listeners and remove rules."""
+        for host in self.hosts:
+            for pid in host.listeners():
                 os.kill(pid, signal.SIGKILL)
-            subprocess.run(["ip", "netns", "delete", end.name], check=True)
+            host.space.nft("flush ruleset")
+        assert _eventually(lambda: not any(host.listeners() for host in self.hosts))
+
+    def close(self) -> None:
+        """Let all go."""
+        for host in self.hosts:
+            host.space.close()
 
 
-def _address(where: Namespace, link: str, addresses: dict[int, str]) -> None:
-    where.run("ip", "link", "set", "lo", "up")
-    where.run("sysctl", "-qw", f"net.ipv6.conf.{link}.accept_dad=0")
-    where.run("ip", "link", "set", link, "up")
-    where.run("ip", "address", "add", f"{addresses[4]}/24", "dev", link)
-    where.run("ip", "address", "add", f"{addresses[6]}/64", "dev", link, "nodad")
-
-
-@pytest.fixture(scope="module")
-def wires() -> Iterator[Net]:
+@pytest.fixture(name="wires", scope="module")
+def _wires() -> Iterator[Net]:
+    assert os.geteuid() == 0, "These tests make network namespaces: run them as root."
     net = Net()
-    try:
-        net.join()
-        yield net
-    finally:
-        net.remove()
+    yield net
+    net.close()
 
 
-@pytest.fixture
-def net(wires: Net) -> Iterator[Net]:
+@pytest.fixture(name="net")
+def _net(wires: Net) -> Iterator[Net]:
     yield wires
-    wires.target.stop()
-    for end in wires.ends:
-        end.run("nft", "flush", "ruleset")
-
-
-@pytest.fixture
-def service(net: Net) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    started: list[subprocess.Popen[str]] = []
-
-    def serve(*binds: str) -> subprocess.Popen[str]:
-        started.append(net.target.serve(*binds))
-        return started[-1]
-
-    yield serve
-    for process in started:
-        process.kill()
-        process.wait()
+    wires.clean()
 
 
 def _outcome(result: dict[str, Any], port: str) -> str:
@@ -240,11 +241,11 @@ def test_no_route_is_an_error(net: Net, address: str, protocol: str) -> None:
 @pytest.mark.parametrize("kind,outcome", [("unreachable", "error"), ("prohibit", "filtered")])
 @pytest.mark.parametrize("far", ["198.51.100.1", "2001:db8:1::1"])
 def test_a_route_may_say_unreachable_or_prohibited(net: Net, kind: str, outcome: str, far: str) -> None:
-    net.source.run("ip", "route", "add", kind, far)
+    net.source.space.run("ip", "route", "add", kind, far)
     try:
         result = net.source.probe(far, *PORT.values())
     finally:
-        net.source.run("ip", "route", "delete", kind, far)
+        net.source.space.run("ip", "route", "delete", kind, far)
     assert (result[outcome], result["reachable"]) == (["7001/tcp", "7001/udp"], False)
 
 
@@ -286,7 +287,7 @@ def test_thousands_at_once_keep_their_outcomes_and_leave_no_socket(net: Net, ver
     ports = [f"{port}/tcp" for port in range(7000, 10200)]
     result = net.source.probe(TARGET[version], *ports)
     assert (result["open"], result["filtered"], result["refused"]) == (ports[:100], ports[100:3000], ports[3000:])
-    assert net.source.run("ss", "-Htan") == ""
+    assert net.source.space.run("ss", "-Htan").stdout == ""
 
 
 # ---- listeners
@@ -297,30 +298,30 @@ def test_a_listener_holds_both_families_and_lets_go_of_the_caller(net: Net) -> N
     ports = ["7001/tcp", "7001/udp"]
     assert started["listening"] == {"0.0.0.0": ports, "::": ports}
     assert (started["in_use"], started["failed"]) == ({}, {})
-    [pid] = net.target.pids()
+    [pid] = net.target.listeners()
     files = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
     assert files.count("/dev/null") == 3
     assert [file for file in files if "socket:" not in file and file not in ("/dev/null", "anon_inode:[eventpoll]")] == []
     assert sum("socket:" in file for file in files) == 5  # two ports, two families, and the word to end
     stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     assert stat[1] == "1" or stat[3] != str(os.getsid(0))  # of its own session
-    assert net.target.stop(started["id"]) == {"alive": True, "listening": started["listening"], "in_use": {}}
-    assert _eventually(lambda: net.target.pids() == [])
+    assert net.target.stop(started["id"]) == {"alive": True, "listening": started["listening"], "in_use": {}, "failed": {}}
+    assert _eventually(lambda: net.target.listeners() == [])
 
 
 def test_a_listener_ends_by_itself(net: Net) -> None:
     started = net.target.start("7001/tcp", lifetime=1)
-    assert _eventually(lambda: net.target.pids() == [])
+    assert _eventually(lambda: net.target.listeners() == [])
     assert net.target.stop(started["id"])["alive"] is False
     assert net.source.probe(TARGET[4], "7001/tcp")["refused"] == ["7001/tcp"]
 
 
 def test_a_killed_listener_was_not_alive_until_the_end(net: Net) -> None:
     started = net.target.start("7001/tcp")
-    for pid in net.target.pids():
+    for pid in net.target.listeners():
         os.kill(pid, signal.SIGKILL)
-    assert _eventually(lambda: net.target.pids() == [])
-    assert net.target.stop(started["id"]) == {"alive": False, "listening": {}, "in_use": {}}
+    assert _eventually(lambda: net.target.listeners() == [])
+    assert net.target.stop(started["id"]) == NOT_ALIVE
     assert net.target.start("7001/tcp")["listening"] == {"0.0.0.0": ["7001/tcp"], "::": ["7001/tcp"]}
 
 
@@ -333,12 +334,14 @@ def test_a_new_listener_takes_the_place_of_the_old_and_is_not_ended_for_it(net: 
     assert net.target.stop(new["id"])["alive"] is True
 
 
-def test_services_keep_their_ports_and_are_listened_beside(
-        net: Net, service: Callable[..., subprocess.Popen[str]]) -> None:
-    service("tcp 127.0.0.1 7003", "udp 127.0.0.1 7003", "tcp 0.0.0.0 7004", "udp 0.0.0.0 7004", "tcp :: 7005",
-            f"tcp {TARGET[4]} 7006", f"tcp ::ffff:{TARGET[4]} 7007")
+def test_services_keep_their_ports_and_are_listened_beside(net: Net) -> None:
+    binds = ["tcp 127.0.0.1 7003", "udp 127.0.0.1 7003", "tcp 0.0.0.0 7004", "udp 0.0.0.0 7004", "tcp :: 7005",
+             f"tcp {TARGET[4]} 7006", f"tcp ::ffff:{TARGET[4]} 7007"]
     ports = ["7003/tcp", "7003/udp", "7004/tcp", "7004/udp", "7005/tcp", "7006/tcp", "7007/tcp"]
-    started = net.target.start(*ports, addresses=[TARGET[4], SECOND[4], TARGET[6]])
+    with net.target.running(_SERVICE, *binds):
+        started = net.target.start(*ports, addresses=[TARGET[4], SECOND[4], TARGET[6]])
+        result = net.source.probe(TARGET[4], *ports)
+        stopped = net.target.stop()
     assert started["in_use"] == {
         "0.0.0.0": ["7004/tcp", "7004/udp", "7005/tcp"], "::": ["7005/tcp"], TARGET[4]: ["7006/tcp", "7007/tcp"]}
     assert started["listening"] == {
@@ -347,31 +350,22 @@ def test_services_keep_their_ports_and_are_listened_beside(
         SECOND[4]: ["7003/tcp", "7003/udp", "7006/tcp", "7007/tcp"],
     }
     assert started["failed"] == {}
-    assert net.source.probe(TARGET[4], *ports)["open"] == [port for port in ports if port != "7004/udp"]
-    assert net.target.stop()["in_use"] == started["in_use"]
+    assert (result["open"], result["filtered"]) == ([port for port in ports if port != "7004/udp"], ["7004/udp"])
+    assert stopped == {"alive": True, **{name: started[name] for name in ("listening", "in_use", "failed")}}
 
 
-def test_a_service_that_went_away_is_not_in_use_until_the_end(
-        net: Net, service: Callable[..., subprocess.Popen[str]]) -> None:
-    process = service("tcp 0.0.0.0 7004")
-    service("tcp 0.0.0.0 7005")
-    assert net.target.start("7004/tcp", "7005/tcp")["in_use"] == {"0.0.0.0": ["7004/tcp", "7005/tcp"]}
-    process.kill()
-    process.wait()
-    assert net.target.stop()["in_use"] == {"0.0.0.0": ["7005/tcp"]}
+def test_a_service_that_went_away_is_not_in_use_until_the_end(net: Net) -> None:
+    with net.target.running(_SERVICE, "tcp 0.0.0.0 7005"):
+        with net.target.running(_SERVICE, "tcp 0.0.0.0 7004"):
+            assert net.target.start("7004/tcp", "7005/tcp")["in_use"] == {"0.0.0.0": ["7004/tcp", "7005/tcp"]}
+        assert net.target.stop()["in_use"] == {"0.0.0.0": ["7005/tcp"]}
 
 
 def test_a_port_that_an_outgoing_connection_uses_is_no_service(net: Net) -> None:
-    net.source.start("7001/tcp")
-    program = ("import socket, sys, time\nsock = socket.socket()\nsock.bind(('', 7008))\n"
+    program = ("import socket, time\nsock = socket.socket()\nsock.bind(('', 7008))\n"
                f"sock.connect(('{SOURCE[4]}', 7001))\nprint('ready', flush=True)\ntime.sleep(600)")
-    command = ["ip", "netns", "exec", net.target.name, sys.executable, "-c", program]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout and process.stdout.readline() == "ready\n"
-        # The listener's reset ends the connection, but the socket and its port stay taken.
+    with net.source.running(_SERVICE, "tcp 0.0.0.0 7001"), net.target.running(program):
         started = net.target.start("7008/tcp")
-        process.kill()
-    net.source.stop()
     assert started["in_use"] == {}
     assert started["failed"] == {"0.0.0.0": {"7008/tcp": "Address already in use"}}
     assert started["listening"] == {"::": ["7008/tcp"]}
@@ -393,7 +387,7 @@ def test_strangers_get_no_answer(net: Net) -> None:
 
 
 def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
-    net.target.run("sysctl", "-qw", "net.ipv4.ip_unprivileged_port_start=1024")
+    net.target.space.shell("echo 1024 > /proc/sys/net/ipv4/ip_unprivileged_port_start")
     result = net.target.call(
         "result = listeners.start([sockets.single_port('80/tcp')], [], 60)\nlisteners.stop()", user=65534)
     denied = {"80/tcp": "Permission denied"}
@@ -401,12 +395,11 @@ def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
 
 
 def test_another_users_process_is_not_obeyed_or_believed(net: Net) -> None:
-    program = ("import os, socket, sys\nos.setuid(65534)\nsock = socket.socket(socket.AF_UNIX)\n"
-               "sock.bind('\\0hpc-ports-listen')\nsock.listen()\nprint('ready', flush=True)\nsock.accept()\nsock.accept()")
-    command = ["ip", "netns", "exec", net.target.name, sys.executable, "-c", program]
-    attempt = ("try:\n    result = listeners.{0}\nexcept listeners.ListenError as exc:\n    result = str(exc)")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout and process.stdout.readline() == "ready\n"
+    program = ("import os, socket\nos.setuid(65534)\nsock = socket.socket(socket.AF_UNIX)\n"
+               "sock.bind('\\0hpc-ports-listen')\nsock.listen()\nprint('ready', flush=True)\n"
+               "while True:\n    sock.accept()[0].sendall(b'{}')")
+    attempt = "try:\n    result = listeners.{0}\nexcept listeners.ListenError as exc:\n    result = str(exc)"
+    with net.target.running(program):
         for call in ("start([], [], 60)", "stop()"):
             assert net.target.call(attempt.format(call)) == (
                 "The name of the listener is taken by a process of uid 65534, expected uid 0. End that process; "
@@ -425,7 +418,7 @@ def test_another_user_cannot_end_the_listener(net: Net) -> None:
 
 def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
     net.target.start("7001/tcp")
-    [pid] = net.target.pids()
+    [pid] = net.target.listeners()
     os.kill(pid, signal.SIGSTOP)
     program = ("listeners._PATIENCE = 1.0\ntry:\n    result = listeners.start([], [], 60)\n"
                "except listeners.ListenError as exc:\n    result = str(exc)")

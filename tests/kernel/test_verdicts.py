@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import socket
@@ -72,7 +73,11 @@ def check_loopback() -> None:
                 sock.connect((HOST[version], 9))
 
 
-@settings(max_examples=35, deadline=None, print_blob=True,
+# About a hundred policies; HYPOTHESIS_PROFILE=thorough takes minutes.
+EXAMPLES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 35
+
+
+@settings(max_examples=EXAMPLES, deadline=None, print_blob=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(platforms=st.lists(policies(), min_size=1, max_size=2), seed=st.integers(0, 2**32))
 def test_every_verdict_of_the_kernel_is_that_of_evaluate(pair: Pair, wires: Wires, platforms: list[list[Policy]],

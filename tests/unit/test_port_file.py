@@ -29,9 +29,9 @@ SERVICES, ENDPOINTS, FLOWS = (SHIPPED[f"firewall_{name}"] for name in ("services
 # The short forms of the table.
 SHORT = {
     "@cluster": "slurm_controller slurm_database slurm_login slurm_compute pbs_server pbs_comm pbs_login pbs_execution",
-    "@every": "control_plane platform_storage platform_database slurm_controller slurm_database slurm_login slurm_compute"
-              " pbs_server pbs_comm pbs_login pbs_execution nfs_server nfs_client workspace workbench web_portal"
-              " monitoring",
+    "@every": "control_plane platform_storage platform_database slurm_controller slurm_database slurm_login "
+              "slurm_compute pbs_server pbs_comm pbs_login pbs_execution nfs_server nfs_client workspace workbench "
+              "web_portal monitoring",
     "@platform": "control_plane platform",
     "@kubernetes": "control_plane",
 }

@@ -82,6 +82,45 @@ def test_text_and_range_are_the_same(item: PortRange) -> None:
     assert parse_ports(str(item)) == item
 
 
+def texts(ranges: list[PortRange]) -> str:
+    return " ".join(map(str, ranges))
+
+
+def parsed(text: str) -> list[PortRange]:
+    return [parse_ports(word) for word in text.split()]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "expected"),
+    [
+        ("", ""),
+        ("3-4/tcp 1-2/tcp", "1-4/tcp"),
+        ("1-2/tcp 4-5/tcp", "1-2/tcp 4-5/tcp"),
+        ("1-9/tcp 3-4/tcp 9-10/tcp", "1-10/tcp"),
+        ("1/tcp 2/udp", "1/tcp 2/udp"),
+        ("3/ip 2/ip 3/ip", "2/ip 3/ip"),
+    ],
+)
+def test_merged(ranges: str, expected: str) -> None:
+    assert texts(merged(parsed(ranges))) == expected
+
+
+@pytest.mark.parametrize(
+    ("ranges", "taken", "expected"),
+    [
+        ("1-9/tcp", "", "1-9/tcp"),
+        ("1-9/tcp", "3/tcp 5-6/tcp", "1-2/tcp 4/tcp 7-9/tcp"),
+        ("1-9/tcp", "1/tcp 9/tcp", "2-8/tcp"),
+        ("3-9/tcp", "1-3/tcp 9-12/tcp", "4-8/tcp"),
+        ("3-9/tcp", "1-12/tcp", ""),
+        ("3-9/tcp", "3-9/udp 1-2/tcp 10/tcp", "3-9/tcp"),
+        ("2/ip 3/ip", "2/ip", "3/ip"),
+    ],
+)
+def test_without(ranges: str, taken: str, expected: str) -> None:
+    assert texts(without(parsed(ranges), parsed(taken))) == expected
+
+
 @given(LISTS)
 def test_merged_has_the_same_ports(ranges: list[PortRange]) -> None:
     assert numbers(merged(ranges)) == numbers(ranges)

@@ -303,7 +303,7 @@ def test_bad_settings_of_the_site(settings: dict[str, Any], message: str) -> Non
         ({"firewall_user_ports": "5000-5999"}, ["8192-60000/tcp"], ["5000-5999/tcp"]),
     ],
 )
-def test_ranges_are_narrowed(settings: dict[str, str], srun: list[str], user: list[str]) -> None:
+def test_ranges_are_narrowed(settings: dict[str, Any], srun: list[str], user: list[str]) -> None:
     site = {"services": {"srun": {"ports": ["8192-60000/tcp"], "broad": True},
                          "user_ports": {"ports": ["1024-65535/tcp", "1024-65535/udp"], "broad": True}}}
     services = make_catalogue(site, **settings).services

@@ -22,7 +22,7 @@ NAMES = {
     "link.example.org": ["fe80::1"],
     "empty.example.org": [],
 }
-HOSTS = {
+HOSTS: dict[str, Any] = {
     "ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1", "fd00::1"]},
     "login": {"groups": ["slurm_login"], "addresses": ["10.1.0.1"], "cluster": "alpha"},
     "files": {"groups": ["nfs_server"], "addresses": ["10.3.0.1"], "cluster": ["alpha", "beta"],

@@ -480,6 +480,7 @@ def empty(flows: dict[str, Any], endpoints: dict[str, Any] | None = None, **sett
 
 def test_an_endpoint_of_the_site_is_not_empty_in_a_flow_that_is_on() -> None:
     flow = {"from": ["hollow", "monitoring"], "to": ["workbench"]}
+    hollow: dict[str, Any]
     for hollow in ({"cidrs": []}, {"groups": ["workspace"]}):
         assert empty({"f": flow, "g": {**flow, "services": ["ssh"]}}, {"hollow": hollow}) == [
             ("firewall_endpoints.hollow", "f and 1 more")]
@@ -537,6 +538,20 @@ def test_groups_that_the_inventory_lacks() -> None:
          "name.")]
 
 
+def test_an_endpoint_with_the_name_of_a_group_lists_the_group() -> None:
+    flow = {"from": ["desks"], "to": ["workbench"]}
+    hosts = {**HOSTS, "laptop": {"groups": ["desks"], "addresses": ["10.9.0.7"]}}
+    networks = {"cidrs": ["10.9.0.0/24"]}
+    assert found("hidden-group", plan_of({"f": flow}, endpoints={"desks": networks}, hosts=hosts)) == [
+        ("warning", "firewall_endpoints.desks.groups",
+         "Lacks the group of the inventory that has the same name, so the hosts of that group are not in it. Add the "
+         "group, or rename it.")]
+    listed = {"desks": {**networks, "groups": ["desks"]}}
+    assert found("hidden-group", plan_of({"f": flow}, endpoints=listed, hosts=hosts)) == []
+    assert found("hidden-group", plan_of({"f": flow}, endpoints={"desks": networks})) == []
+    assert found("hidden-group", plan_of({"f": flow}, hosts=hosts)) == []
+
+
 def in_networks(flow: dict[str, Any], hosts: dict[str, Any] | None = None, **endpoints: Any) -> list[tuple[str, str]]:
     start = "the managed "
     plan = plan_of({"f": flow}, endpoints=endpoints, hosts={**HOSTS, **(hosts or {})})
@@ -576,6 +591,18 @@ def test_a_managed_host_in_a_network_stays_closed_as_a_source_with_restricted_eg
     assert in_networks(flow, e=network) == []
     assert in_networks(flow, {"node": {**HOSTS["node"], "egress": "restricted"}}, e=network) == [
         ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host node")]
+
+
+def test_clusters_that_no_managed_host_is_in() -> None:
+    def clusters(**networks: list[str]) -> list[tuple[str, str]]:
+        plan = plan_of({}, firewall_clusters={name: {"cidrs": cidrs} for name, cidrs in networks.items()})
+        return [(subject, message) for _, subject, message in found("empty-cluster", plan)]
+
+    start = "No managed host has it in its firewall_cluster, so its networks reach nobody."
+    assert clusters(alpha=["10.1.9.0/24"], gamma=[]) == []
+    assert clusters(aplha=["10.1.9.0/24"], zzz=["10.1.8.0/24"]) == [
+        ("firewall_clusters.aplha", f"{start} Did you mean 'alpha'?"),
+        ("firewall_clusters.zzz", f"{start} Mend the name or delete it.")]
 
 
 def test_a_host_of_another_cluster_in_the_network_of_a_cluster() -> None:

@@ -101,9 +101,7 @@ def test_hosts_alike_share_one_policy() -> None:
 )
 def test_a_flow_is_on_by_need_unless_enabled_says_otherwise(need: str, enabled: bool | None, expected: bool) -> None:
     flow = {"from": ["control_plane"], "to": ["slurm_controller"], "services": ["web"], "need": need}
-    if enabled is not None:
-        flow["enabled"] = enabled
-    plan = make_plan(site(f=flow), {"ctl": CTL, "alpha": ALPHA})
+    plan = make_plan(site(f={**flow, "enabled": enabled}), {"ctl": CTL, "alpha": ALPHA})
     assert ("f" in plan.flows_on) is expected
     assert accepts(plan, "alpha", "10.0.0.1", 443) is expected
 

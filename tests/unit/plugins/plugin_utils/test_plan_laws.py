@@ -274,7 +274,7 @@ def peers_of(site: Site) -> list[str]:
     return [*found, "10.0.0.15", "fd00::f"]
 
 
-@settings(max_examples=3 * settings.default.max_examples)
+@settings(max_examples=3 * settings().max_examples)
 @given(SITES, st.lists(st.sampled_from(PORTS), min_size=1, max_size=3, unique=True), st.sampled_from(PROTOCOLS))
 def test_a_host_passes_what_some_flow_says(site: Site, ports: list[int], protocol: str) -> None:
     oracle, found = Oracle(site), policies(site.plan())

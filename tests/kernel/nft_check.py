@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does this nft, with this kernel and this Python, do what the backend relies on? Standard library only.
+
+Run it in a network namespace of its own: python3 nft_check.py FOLDER, the folder of the golden rulesets. Prints JSON:
+the version, how many transitions and mendings were done, what somebody may do by hand that this nft cannot, what the
+backend refused to mend, and what went wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Iterator
+
+from ansible_collections.hpc.ports.plugins.module_utils import nftables
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.ports import merged
+from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, flow_changes
+from ansible_collections.hpc.ports.tests.kernel.samples import BY_NFT, SAMPLE, random_policies
+
+RANDOM = 40
+_WORDS = {4: "any IPv4", 6: "any IPv6"}
+
+
+def main() -> None:
+    """Print the result."""
+    policies = {path.stem: parse_policy(json.loads(path.read_text(encoding="utf-8")))
+                for path in sorted(Path(sys.argv[1]).glob("*.json"))}
+    found = Check()
+    for first in policies:
+        for second in policies:
+            found.transition("{0} to {1}".format(first, second), policies[first], policies[second])
+    chosen = [parse_policy(data) for data in random_policies(RANDOM)]
+    for number in range(1, RANDOM):
+        found.transition("random {0}".format(number), chosen[number - 1], chosen[number])
+    for case, (script, objects) in BY_NFT.items():
+        found.mending(case, script)
+    print(json.dumps({"version": run(["nft", "--version"]).split()[1], **vars(found)}))
+
+
+class Check:
+    """What was done, and what went wrong."""
+
+    def __init__(self) -> None:
+        self.transitions = 0
+        self.mendings = 0
+        self.not_possible: list[str] = []
+        self.refusals: dict[str, str] = {}
+        self.failures: list[str] = []
+
+    def transition(self, name: str, first: Policy, second: Policy) -> None:
+        """Apply one policy after another in place, then the file of the first over it, as at boot, and again."""
+        self.transitions += 1
+        apply(first)
+        self.failures += ["{0}: {1}".format(name, text) for text in problems(second)]
+        nftables.load(nftables.script_of(nftables.ruleset_of(first)))
+        self.failures += ["{0} and back: {1}".format(name, text) for text in problems(first)]
+
+    def mending(self, case: str, script: str) -> None:
+        """Do something by hand, then apply."""
+        policy = parse_policy(SAMPLE)
+        nftables.load("add table {0}\ndelete table {0}\n".format(nftables.TABLE))
+        apply(policy)
+        try:
+            nftables.load(script + "\n")
+        except CommandError:
+            self.not_possible.append(case)
+            return
+        self.mendings += 1
+        if nftables.running_state() == nftables.wanted_state(nftables.ruleset_of(policy)):
+            self.failures.append("{0}: is not seen".format(case))
+        try:
+            self.failures += ["{0}: {1}".format(case, text) for text in problems(policy)]
+        except RuntimeError as exc:
+            self.refusals[case] = str(exc)
+
+
+def apply(policy: Policy) -> None:
+    """Apply in place, as the module does."""
+    ruleset = nftables.ruleset_of(policy)
+    running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
+    nftables.check_definitions(running, wanted)
+    nftables.load(nftables.deletions(running, wanted) + nftables.script_of(ruleset))
+
+
+def problems(policy: Policy) -> Iterator[str]:
+    """Apply; yield what is then not as it should be."""
+    try:
+        apply(policy)
+    except CommandError as exc:
+        yield str(exc)
+        return
+    wanted = nftables.wanted_state(nftables.ruleset_of(policy))
+    running = nftables.running_state()
+    if running != wanted:
+        yield "runs {0}, wanted {1}".format(running, wanted)
+    changes = flow_changes(nftables.flow_views(running), expected_views(policy))
+    if any(changes.values()):
+        yield "carries other flows than expected: {0}".format(changes)
+
+
+def expected_views(policy: Policy) -> FlowViews:
+    """Return the flows of a policy, with their ports and addresses."""
+    rules = [rule for rule in policy.rules if rule.direction == "in" or policy.egress == "restricted"]
+    return {name: FlowView(
+        ports=frozenset(map(str, merged(item for rule in rules if rule.name == name for item in rule.ports))),
+        addresses=frozenset(text for rule in rules if rule.name == name for text in _addresses(rule)),
+    ) for name in {rule.name for rule in rules}}
+
+
+def _addresses(rule: Rule) -> Iterator[str]:
+    whole = {network.version for network in rule.peers if network.prefixlen == 0}
+    if whole == {4, 6}:
+        yield "any"
+        return
+    yield from (_WORDS[version] for version in whole)
+    for network in rule.peers:
+        if network.version not in whole:
+            yield str(network.network_address if network.num_addresses == 1 else network)
+
+
+if __name__ == "__main__":
+    main()

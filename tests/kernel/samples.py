@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Policies, and what somebody may do by hand to the table of one. Runs on a host, too: standard library only."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from typing import Any, Iterator
+
+from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
+
+ANYWHERE = ("0.0.0.0/0", "::/0")
+
+
+def policy(*rules: tuple[str, str, list[str], tuple[str, ...]], mode: str = "enforce", egress: str = "open",
+           interfaces: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return a policy as plain data; a rule is direction, flow, ports and peers."""
+    return {
+        "format": 1, "mode": mode, "egress": egress, "trusted_interfaces": list(interfaces),
+        "networks": {digest(peers): list(peers) for direction, flow, ports, peers in rules},
+        "rules": [{"direction": direction, "flow": flow, "ports": ports, "peers": digest(peers)}
+                  for direction, flow, ports, peers in rules],
+    }
+
+
+SSH = ("in", "management_ssh", ["22/tcp"], ("10.64.9.9/32", "fd64::9/128"))
+SLURM = ("in", "slurm_control", ["6817-6819/tcp"], ("10.64.0.0/24", "10.64.2.1/32"))
+WEB = ("in", "web", ["443/tcp"], ANYWHERE)
+SAMPLE = policy(SSH, SLURM, WEB, ("out", "dns", ["53/udp", "53/tcp"], ("10.64.0.53/32",)), egress="restricted")
+
+
+def random_policies(count: int) -> Iterator[dict[str, Any]]:
+    """Yield policies whose flows keep their names and change everything else, so that old and new overlap."""
+    randomness = random.Random(0)
+    for _ in range(count):
+        rules = []
+        for direction, flow in [("in", "a"), ("in", "b"), ("in", "c"), ("out", "a")]:
+            ports = {"{0}-{1}/{2}".format(first, first + randomness.choice([0, 1, 7, 20]), randomness.choice(["tcp", "udp"]))
+                     for first in randomness.sample(range(1, 50), 3)}
+            if randomness.random() < 0.8:
+                rules.append((direction, flow, sorted(ports), _random_peers(randomness)))
+        yield policy(*rules, egress=randomness.choice(["open", "restricted"]), mode=randomness.choice(["enforce", "observe"]))
+
+
+def _random_peers(randomness: random.Random) -> tuple[str, ...]:
+    """Return prefixes in 64 addresses of either family, so that most of them overlap those of another policy."""
+    found = []
+    for network, base, bits in ((ipaddress.IPv4Network, 10 << 24, 32), (ipaddress.IPv6Network, 0xFD64 << 112, 128)):
+        free = [randomness.randrange(6) for _ in range(randomness.randrange(1, 6))]
+        found += ipaddress.collapse_addresses(
+            [network((base + (randomness.randrange(64) >> size << size), bits - size)) for size in free])
+    return tuple(map(str, found))
+
+
+MAP = "map in_tcp"
+KINDS = {
+    "quota": "add quota inet hpc_ports mine { over 100 mbytes; }",
+    "limit": "add limit inet hpc_ports mine { rate 10/second; }",
+    "ct helper": 'add ct helper inet hpc_ports mine { type "ftp" protocol tcp; }',
+    "ct timeout": "add ct timeout inet hpc_ports mine { protocol tcp; policy = { established : 10 }; }",
+    "counter": "add counter inet hpc_ports mine",
+    "set": "add set inet hpc_ports mine { type ipv4_addr; }",
+    "map": "add map inet hpc_ports mine { type ipv4_addr : counter; }",
+    "chain": "add chain inet hpc_ports mine",
+}
+# What is done by hand, and the objects that the module then names.
+BY_NFT: dict[str, tuple[str, set[str]]] = {
+    "a rule added": ("insert rule inet hpc_ports input tcp dport 23 accept", {"chain input"}),
+    "a rule added in a set": ("insert rule inet hpc_ports input tcp dport { 23, 24 } accept", {"chain input"}),
+    "a rule added to a flow": ("add rule inet hpc_ports in_tcp_22 accept", {"chain in_tcp_22"}),
+    "rules flushed": ("flush chain inet hpc_ports in_tcp_22", {"chain in_tcp_22"}),
+    "all rules flushed": ("flush table inet hpc_ports",
+                          {"chain input", "chain output", "chain in_tcp_22", "chain in_tcp_443",
+                           "chain in_tcp_6817_6819", "chain out_tcp_53", "chain out_udp_53"}),
+    "an address added": ("add element inet hpc_ports in_management_ssh_v4 { 10.9.0.0/16 }", {"set in_management_ssh_v4"}),
+    "an address removed": ("delete element inet hpc_ports in_slurm_control_v4 { 10.64.2.1 }", {"set in_slurm_control_v4"}),
+    "an address with a comment": ('add element inet hpc_ports in_slurm_control_v4 { 10.9.0.1 comment "a, b {" }',
+                                  {"set in_slurm_control_v4"}),
+    "all addresses removed": ("flush set inet hpc_ports in_slurm_control_v4", {"set in_slurm_control_v4"}),
+    "a port added": ("add element inet hpc_ports in_tcp { 23 : jump in_tcp_22 }", {MAP}),
+    "a port to another chain": ("delete element inet hpc_ports in_tcp { 22 }\n"
+                                "add element inet hpc_ports in_tcp { 22 : jump in_tcp_443 }", {MAP}),
+    "a port to accept": ("delete element inet hpc_ports in_tcp { 22 }\nadd element inet hpc_ports in_tcp { 22 : accept }",
+                         {MAP}),
+    "a policy changed": ("add chain inet hpc_ports input { policy accept; }", {"chain input"}),
+    "the table gone": ("delete table inet hpc_ports", set()),
+    "everything gone": ("flush ruleset", set()),
+    "the table empty": ("delete table inet hpc_ports\nadd table inet hpc_ports", set()),
+    "the table dormant": ("add table inet hpc_ports { flags dormant; }", {"table"}),
+    "the table dormant and a chain gone": (
+        "delete table inet hpc_ports\nadd table inet hpc_ports { flags dormant; }\nadd chain inet hpc_ports input", set()),
+    "the table with a comment": ('delete table inet hpc_ports\nadd table inet hpc_ports { comment "mine"; }', set()),
+    "a chain that accepts before ours": (
+        "add chain inet hpc_ports first { type filter hook input priority -10; policy accept; }\n"
+        "add rule inet hpc_ports first tcp dport 23 accept", {"chain first"}),
+    "a chain that ours jumps to": ("add chain inet hpc_ports mine { comment \"x\"; }\nadd rule inet hpc_ports mine accept\n"
+                                   "insert rule inet hpc_ports input jump mine\n"
+                                   "add element inet hpc_ports in_tcp { 23 : jump mine }",
+                                   {"chain mine", "chain input", MAP}),
+    "a chain in braces": ("insert rule inet hpc_ports input tcp dport 23 jump { accept; }", set()),
+    "a set of another type": ("flush chain inet hpc_ports in_tcp_22\ndelete set inet hpc_ports in_management_ssh_v6\n"
+                              "add set inet hpc_ports in_management_ssh_v6 { type ipv4_addr; flags interval; }",
+                              {"set in_management_ssh_v6", "chain in_tcp_22"}),
+    "a set with a time-out": ("flush chain inet hpc_ports in_tcp_22\ndelete set inet hpc_ports in_management_ssh_v4\n"
+                              "add set inet hpc_ports in_management_ssh_v4 { type ipv4_addr; flags timeout; timeout 1h; }",
+                              {"set in_management_ssh_v4", "chain in_tcp_22"}),
+    "a map of another type": ("flush chain inet hpc_ports input\ndelete map inet hpc_ports in_tcp\n"
+                              "add map inet hpc_ports in_tcp { type inet_service : verdict; }", {MAP, "chain input"}),
+    "a chain at another priority": (
+        "delete chain inet hpc_ports output\n"
+        "add chain inet hpc_ports output { type filter hook output priority 10; policy drop; }", {"chain output"}),
+    "a chain at no hook": ("delete chain inet hpc_ports output\nadd chain inet hpc_ports output", {"chain output"}),
+    **{f"another {kind}": (script, {f"{kind} mine"}) for kind, script in KINDS.items()},
+}

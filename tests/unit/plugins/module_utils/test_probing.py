@@ -1,0 +1,203 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils import probing
+from ansible_collections.hpc.ports.plugins.module_utils.icmp import SILENT, Notice, Path
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils.probing import (
+    SILENCE,
+    Outcome,
+    Probe,
+    Prober,
+    judged,
+    probe_all,
+    report,
+)
+
+TARGET, ROUTER = "10.0.0.1", "10.0.0.254"
+TCP, UDP = (Probe(TARGET, PortRange(protocol, 443, 443)) for protocol in ("tcp", "udp"))
+PORT_UNREACHABLE, HOST_UNREACHABLE, PROHIBITED = 3, 1, 13
+
+
+def by(sender: str, code: int) -> Notice:
+    return Notice(sender, 4, 3, code)
+
+
+def rejected(sender: str, code: int) -> Outcome:
+    return Outcome("filtered", f"Rejected by {sender} (ICMP type 3, code {code}).", True)
+
+
+# ---- what an error means
+
+@pytest.mark.parametrize("probe,number,notice,outcome", [
+    (TCP, 0, None, Outcome("open")),
+    (TCP, errno.ECONNRESET, None, Outcome("open")),
+    (TCP, errno.EPIPE, None, Outcome("open")),
+    (UDP, 0, None, Outcome("open")),
+    (TCP, errno.ECONNREFUSED, None, Outcome("refused")),
+    (UDP, errno.ECONNREFUSED, by(TARGET, PORT_UNREACHABLE), Outcome("refused")),
+    (UDP, errno.ECONNREFUSED, None, Outcome("refused")),
+    (UDP, errno.ECONNREFUSED, by(ROUTER, PORT_UNREACHABLE), rejected(ROUTER, PORT_UNREACHABLE)),
+    (TCP, errno.ECONNREFUSED, by(TARGET, PORT_UNREACHABLE), rejected(TARGET, PORT_UNREACHABLE)),
+    (TCP, errno.ETIMEDOUT, None, SILENCE),
+    (TCP, errno.EHOSTUNREACH, by(ROUTER, PROHIBITED), rejected(ROUTER, PROHIBITED)),
+    (UDP, errno.EHOSTUNREACH, by(TARGET, PROHIBITED), rejected(TARGET, PROHIBITED)),
+    (TCP, errno.EHOSTUNREACH, None,
+     Outcome("filtered", "No route to host, and the kernel does not tell who says so.")),
+    (TCP, errno.EHOSTUNREACH, by(ROUTER, HOST_UNREACHABLE), Outcome("error", f"No route to host, says {ROUTER}.")),
+    (TCP, errno.ENETUNREACH, by(ROUTER, 9), rejected(ROUTER, 9)),
+    (TCP, errno.ENETUNREACH, None, Outcome("error", "Network is unreachable.")),
+    (UDP, errno.EPERM, None, Outcome("filtered", "Not let out by this host itself: Operation not permitted.", True)),
+    (TCP, errno.EACCES, None, Outcome("filtered", "Not let out by this host itself: Permission denied.", True)),
+    (TCP, errno.EMFILE, None, Outcome("error", "Too many open files.")),
+    (TCP, errno.EADDRNOTAVAIL, None, Outcome("error", "Cannot assign requested address.")),
+    (TCP, errno.EAFNOSUPPORT, None, Outcome("error", "Address family not supported by protocol.")),
+])
+def test_what_an_error_means(probe: Probe, number: int, notice: Notice | None, outcome: Outcome) -> None:
+    assert judged(probe, number, notice) == outcome
+
+
+def test_what_is_said_before_anything_was_sent_comes_from_no_firewall() -> None:
+    assert judged(TCP, errno.EHOSTUNREACH, None, at_once=True) == Outcome("error", "No route to host.")
+
+
+# ---- the engine, on this host alone
+
+@pytest.fixture(name="ports")
+def _ports() -> Iterator[tuple[int, int]]:
+    """Return one port where somebody listens and one where nobody does."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1], free.getsockname()[1]
+
+
+def local(port: int, protocol: str = "tcp") -> Probe:
+    return Probe("127.0.0.1", PortRange(protocol, port, port))
+
+
+@pytest.mark.parametrize("concurrency", [1, 7, 1000])
+def test_outcomes_come_in_the_order_of_the_probes(ports: tuple[int, int], concurrency: int) -> None:
+    probes = [local(ports[number % 2]) for number in range(40)]
+    outcomes = Prober(probes, 5.0, 1, concurrency).run()
+    assert outcomes == [Outcome("open"), Outcome("refused")] * 20
+
+
+def test_no_more_than_the_concurrency_at_a_time(ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    alive, most = set(), []
+
+    class Counted(socket.socket):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            alive.add(id(self))
+            most.append(len(alive))
+
+        def close(self) -> None:
+            alive.discard(id(self))
+            super().close()
+
+    monkeypatch.setattr(probing.socket, "socket", Counted)
+    Prober([local(ports[1])] * 30, 5.0, 1, 4).run()
+    assert (max(most), alive) == (4, set())
+
+
+def test_a_socket_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(probing.socket, "socket", full)
+    assert Prober([local(9), local(10)], 1.0, 2, 10).run() == [Outcome("error", "Too many open files.")] * 2
+
+
+def test_silence_is_believed_after_the_last_attempt() -> None:
+    """A socket that is bound and never answers."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.setblocking(False)
+        assert Prober([local(silent.getsockname()[1], "udp")], 0.05, 3, 10).run() == [SILENCE]
+        received = []
+        while True:
+            try:
+                received.append(silent.recv(99))
+            except BlockingIOError:
+                break
+    assert received == [b"hpc.ports probe"] * 3
+
+
+def test_no_probes_no_outcomes() -> None:
+    assert Prober([], 1.0, 2, 10).run() == []
+
+
+# ---- a whole call
+
+def quiet(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Path]) -> list[list[str]]:
+    """Have echoes answered so, one call after the other; return the addresses asked."""
+    asked: list[list[str]] = []
+    found = iter(answers)
+
+    def echo(addresses: list[str], timeout: float, attempts: int) -> dict[str, Path]:
+        asked.append(addresses)
+        return next(found)
+
+    monkeypatch.setattr(probing, "echo", echo)
+    return asked
+
+
+def test_a_path_has_to_stand_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = quiet(monkeypatch, {"127.0.0.1": Path(True), "127.0.0.2": SILENT}, {"127.0.0.1": SILENT})
+    results = probe_all([{"address": "127.0.0.2", "ports": []}, {"address": "127.0.0.1", "ports": []}], 0.1, 1, 10)
+    assert asked == [["127.0.0.1", "127.0.0.2"], ["127.0.0.1"]]
+    assert [(item["address"], item["reachable"]) for item in results] == [("127.0.0.1", False), ("127.0.0.2", False)]
+
+
+def test_addresses_are_taken_in_any_form_and_joined(monkeypatch: pytest.MonkeyPatch, ports: tuple[int, int]) -> None:
+    quiet(monkeypatch, {"::1": Path(True), "127.0.0.1": Path(True)}, {"::1": Path(True), "127.0.0.1": Path(True)})
+    groups = [{"address": "0:0::1", "ports": []}, {"address": "127.0.0.1", "ports": [f"{ports[0]}/tcp"]},
+              {"address": "127.0.0.1", "ports": [f"{ports[1]}/tcp"]}]
+    found = {item["address"]: (item["open"], item["refused"]) for item in probe_all(groups, 1.0, 1, 10)}
+    assert found == {"::1": ([], []), "127.0.0.1": ([f"{ports[0]}/tcp"], [f"{ports[1]}/tcp"])}
+
+
+def test_hosts_are_probed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    order = []
+
+    class Recorder(Prober):
+        def __init__(self, probes: list[Probe], *limits: Any) -> None:
+            super().__init__([], 0, 0, 0)
+            order.extend(str(probe.port.first) + probe.address[-1] for probe in probes)
+
+    monkeypatch.setattr(probing, "Prober", Recorder)
+    quiet(monkeypatch, {"10.0.0.1": SILENT, "10.0.0.2": SILENT}, {})
+    probe_all([{"address": "10.0.0.1", "ports": ["1/tcp", "2/tcp", "3/tcp"]},
+               {"address": "10.0.0.2", "ports": ["1/tcp"]}], 1.0, 1, 10)
+    assert order == ["11", "12", "21", "31"]
+
+
+@pytest.mark.parametrize("group,text", [
+    ({"address": "ctl1", "ports": []}, "got 'ctl1', expected an IPv4 or IPv6 address"),
+    ({"address": "10.0.0.1", "ports": ["1-2/tcp"]}, "got '1-2/tcp', expected one port of tcp or udp, such as '22/tcp'"),
+])
+def test_bad_probes_are_refused(group: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError) as failed:
+        probe_all([group], 1.0, 1, 10)
+    assert str(failed.value) == text
+
+
+def test_results_are_by_address_and_outcome() -> None:
+    probes = [Probe(TARGET, PortRange("tcp", port, port)) for port in (1, 2, 3, 4, 5)]
+    outcomes = [Outcome("open"), Outcome("refused"), SILENCE, Outcome("filtered", "Rejected.", True),
+                Outcome("error", "Failed.")]
+    assert report(probes, outcomes, {TARGET: Path(True), ROUTER: Path(None, "No right.")}) == [
+        {"address": TARGET, "reachable": True, "open": ["1/tcp"], "refused": ["2/tcp"], "filtered": ["3/tcp", "4/tcp"],
+         "error": ["5/tcp"], "rejected": ["4/tcp"], "details": {"4/tcp": "Rejected.", "5/tcp": "Failed."}},
+        {"address": ROUTER, "reachable": None, "open": [], "refused": [], "filtered": [], "error": [], "rejected": [],
+         "details": {"path": "No right."}},
+    ]

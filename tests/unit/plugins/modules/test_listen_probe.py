@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The faces of `listen` and `probe`: arguments and check mode. What they do is in tests/kernel/test_probe_listen.py."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+
+
+def module(name: str, check: bool = False, **options: Any) -> dict[str, Any]:
+    """Run a module as Ansible does and return its result."""
+    arguments = {"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}}
+    done = subprocess.run([sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py")], text=True, check=False,
+                          input=json.dumps(arguments), capture_output=True, env={"PYTHONPATH": str(ROOT / ".collections")})
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("state", ["started", "stopped"])
+def test_in_check_mode_nobody_listens(state: str) -> None:
+    result = module("listen", check=True, state=state, ports=["22/tcp"])
+    assert (result["skipped"], result["changed"]) == (True, False) if "changed" in result else result["skipped"]
+    assert result["msg"] == "Check mode: no listener was started or ended."
+    assert "alive" not in result and "id" not in result
+
+
+def test_in_check_mode_nothing_is_sent() -> None:
+    result = module("probe", check=True, probes=[{"address": "10.0.0.1", "ports": ["22/tcp"]}])
+    assert (result["skipped"], result["msg"]) == (True, "Check mode: nothing was sent.")
+    assert "results" not in result
+
+
+@pytest.mark.parametrize("ports,text", [
+    (["22"], "got '22', expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"),
+    (["1-9/tcp"], "got '1-9/tcp', expected one port of tcp or udp, such as '22/tcp'"),
+])
+def test_bad_ports_are_refused(ports: list[str], text: str) -> None:
+    assert module("listen", ports=ports)["msg"] == f"Invalid ports: {text}."
+    assert module("probe", probes=[{"address": "10.0.0.1", "ports": ports}])["msg"] == f"Invalid probes: {text}."
+
+
+def test_a_name_is_no_address() -> None:
+    assert module("probe", probes=[{"address": "ctl1", "ports": []}])["msg"] == (
+        "Invalid probes: got 'ctl1', expected an IPv4 or IPv6 address.")
+
+
+def test_a_probe_without_ports_is_refused() -> None:
+    assert module("probe", probes=[{"address": "10.0.0.1"}])["msg"] == "missing required arguments: ports found in probes"

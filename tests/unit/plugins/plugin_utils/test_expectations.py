@@ -1,0 +1,302 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import (
+    Expectation,
+    Expected,
+    Limits,
+    Skipped,
+    expected_of,
+    lifetime,
+    probed_ports,
+    selected,
+    tasks_of,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import accepts, make_plan, opens
+
+SERVICES: dict[str, Any] = {
+    "web": {"ports": ["443/tcp"]},
+    "metrics": {"ports": ["9090/udp"]},
+    "agents": {"ports": ["15002-15005/tcp"]},
+    "vrrp": {"ports": ["112/ip"]},
+    "user_ports": {"ports": ["1024-65535/tcp"], "broad": True},
+}
+ENDPOINTS = {"users": {"cidrs": ["198.51.100.0/24", "2001:db8::/64"]}}
+FLOWS = {
+    "https": {"from": ["users"], "to": ["control_plane"], "services": ["web"], "need": "required"},
+    "work": {"from": ["slurm_compute"], "to": ["slurm_compute"], "services": ["user_ports"], "need": "required"},
+    "monitor": {"from": ["monitoring"], "to": ["slurm_compute"], "services": ["metrics"], "need": "required"},
+}
+HOSTS: dict[str, dict[str, Any]] = {
+    "ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1", "fd00::1"]},
+    "n1": {"groups": ["slurm_compute"], "addresses": ["10.1.0.1", "fd01::1"]},
+    "n2": {"groups": ["slurm_compute"], "addresses": ["10.1.0.2", "fd01::2"]},
+    "n3": {"groups": ["slurm_compute"], "addresses": ["10.1.0.3", "fd01::3"]},
+    "mon": {"groups": ["monitoring"], "addresses": ["10.2.0.1"]},
+    "laptop": {"groups": ["offices"], "addresses": ["198.51.100.7"]},
+    "stranger": {"groups": ["offices"], "addresses": ["203.0.113.7"]},
+}
+
+
+def plan_of(hosts: dict[str, dict[str, Any]] | None = None, flows: dict[str, Any] | None = None) -> Plan:
+    return make_plan({"services": SERVICES, "endpoints": ENDPOINTS, "flows": {**FLOWS, **(flows or {})}},
+                     hosts or HOSTS)
+
+
+def expected(hosts: dict[str, dict[str, Any]] | None = None, query: str = "", **flows: Any) -> Expected:
+    plan = plan_of(hosts, flows)
+    return expected_of(plan, list(plan.inventory.hosts), query)
+
+
+def changed(name: str, **values: Any) -> dict[str, dict[str, Any]]:
+    return {**HOSTS, name: {**HOSTS[name], **values}}
+
+
+def pairs(found: Expected) -> set[tuple[str, str]]:
+    return {(item.source, item.target) for item in found.expectations}
+
+
+def one(found: Expected, source: str, target: str, port: int, address: str = "") -> Expectation:
+    [item] = [item for item in found.expectations
+              if (item.source, item.target, item.port) == (source, target, port) and item.address.startswith(address)]
+    return item
+
+
+# ---- who
+
+def test_every_managed_host_is_a_target_and_one_of_each_kind_a_source() -> None:
+    assert pairs(expected()) == {
+        ("n1", "ctl"), ("mon", "ctl"), ("laptop", "ctl"), ("stranger", "ctl"),
+        ("ctl", "mon"), ("n2", "mon"), ("laptop", "mon"), ("stranger", "mon"),
+        ("ctl", "n1"), ("n2", "n1"), ("mon", "n1"), ("laptop", "n1"), ("stranger", "n1"),
+        ("ctl", "n2"), ("n3", "n2"), ("mon", "n2"), ("laptop", "n2"), ("stranger", "n2"),
+        ("ctl", "n3"), ("n1", "n3"), ("mon", "n3"), ("laptop", "n3"), ("stranger", "n3"),
+    }
+
+
+def test_the_members_of_a_kind_share_the_probes() -> None:
+    nodes = {f"n{number}": {"groups": ["slurm_compute"], "addresses": [f"10.1.0.{number}"]} for number in range(1, 11)}
+    found = pairs(expected({"mon": HOSTS["mon"], **nodes}))
+    sources = [source for source, target in found if target in nodes and source in nodes]
+    assert len(sources) == 10
+    assert max(map(sources.count, sources)) <= 2
+
+
+def test_no_host_probes_itself_and_the_only_one_of_a_kind_is_not_its_source() -> None:
+    assert not {pair for pair in pairs(expected()) if pair[0] == pair[1]}
+    assert ("mon", "mon") not in pairs(expected())
+
+
+@pytest.mark.parametrize("values", [
+    {"egress": "restricted"}, {"mode": "observe"}, {"cluster": "beta"}, {"addresses": ["198.51.100.9"]},
+    {"addresses": ["10.1.0.2"]}, {"groups": ["slurm_compute", "monitoring"]},
+])
+def test_a_host_that_differs_is_a_kind_of_its_own(values: dict[str, Any]) -> None:
+    """Another policy, cluster, network, family of addresses or group."""
+    found = pairs(expected(changed("n2", **values)))
+    assert {("n2", "ctl"), ("n2", "n1"), ("n2", "n3")} <= found
+    assert {("n1", "n3"), ("n3", "n1")} <= found
+
+
+def test_only_hosts_of_the_play_take_part() -> None:
+    plan = plan_of()
+    assert pairs(expected_of(plan, ["n3", "stranger"])) == {("stranger", "n3")}
+    assert expected_of(plan, ["n3"]).expectations == []
+    assert expected_of(plan, ["stranger"]).expectations == []
+
+
+def test_the_unmanaged_sources_are_told() -> None:
+    assert expected().unmanaged == ["laptop", "stranger"]
+    assert expected_of(plan_of(), ["n1", "n2"]).unmanaged == []
+    assert expected(query="[?source=='laptop']").unmanaged == ["laptop"]
+
+
+# ---- where
+
+def test_both_families_where_the_source_has_an_address_of_that_family() -> None:
+    found = {(item.source, item.address) for item in expected().expectations if item.target == "n1"}
+    assert found == {("ctl", "10.1.0.1"), ("ctl", "fd01::1"), ("n2", "10.1.0.1"), ("n2", "fd01::1"),
+                     ("mon", "10.1.0.1"), ("laptop", "10.1.0.1"), ("stranger", "10.1.0.1")}
+
+
+def test_ports_of_all_services_edges_of_broad_ones_and_some_nameless() -> None:
+    plan = plan_of()
+    ports = {host: probed_ports(plan, parse_policy(plan.policies[plan.hosts[host]])) for host in ("ctl", "n1")}
+    named = {("tcp", 22), ("tcp", 443), ("udp", 9090), ("tcp", 15002), ("tcp", 15005)}
+    nameless = {("tcp", 1), ("tcp", 444), ("tcp", 65535), ("udp", 1), ("udp", 9091), ("udp", 65535)}
+    assert set(ports["ctl"]) == named | nameless
+    # `user_ports` yields on a node to what is claimed there, which is 9090/udp and 22/tcp: one segment is left.
+    assert set(ports["n1"]) == named | nameless | {("tcp", 1023), ("tcp", 1024), ("tcp", 65535)}
+
+
+def test_edges_lie_around_what_a_broad_service_yields_to() -> None:
+    plan = plan_of(flows={"agents": {"from": ["control_plane"], "to": ["slurm_compute"], "services": ["agents"],
+                                     "need": "required"}})
+    edges = {1023, 1024, 15001, 15002, 15005, 15006, 65535}
+    assert {("tcp", port) for port in edges} <= set(probed_ports(plan, parse_policy(plan.policies[plan.hosts["n1"]])))
+    assert one(expected_of(plan, ["n1", "n2"]), "n2", "n1", 15001, "10").expected == "open"
+    assert one(expected_of(plan, ["n1", "n2"]), "n2", "n1", 15002, "10").expected == "filtered"
+    assert one(expected_of(plan, ["n1", "n2"]), "n2", "n1", 15006, "10").expected == "open"
+
+
+def test_ip_protocols_are_left_out_and_said() -> None:
+    found = expected()
+    assert found.skipped == [Skipped("", "", 1, "No ports to probe: vrrp (112/ip).")]
+    assert {item.protocol for item in found.expectations} == {"tcp", "udp"}
+
+
+# ---- what
+
+def test_a_flow_opens_and_is_named() -> None:
+    assert one(expected(), "laptop", "ctl", 443) == Expectation(
+        "laptop", "ctl", "10.0.0.1", "tcp", 443, "open", "https", "")
+    assert one(expected(), "stranger", "ctl", 443) == Expectation(
+        "stranger", "ctl", "10.0.0.1", "tcp", 443, "filtered", "", "target")
+
+
+def test_both_policies_have_their_say() -> None:
+    """The source has an egress flow to the target for agents, and none for web, nor does the target let it in there."""
+    flow = {"from": ["monitoring"], "to": ["control_plane"], "services": ["agents"], "need": "required"}
+    found = expected(changed("mon", egress="restricted"), agents=flow)
+    assert (one(found, "mon", "ctl", 15002).expected, one(found, "mon", "ctl", 15002).flow) == ("open", "agents")
+    assert (one(found, "mon", "ctl", 443).expected, one(found, "mon", "ctl", 443).denied_by) == ("filtered", "target")
+
+
+def test_the_source_denies_what_the_target_would_let_in() -> None:
+    hosts = changed("mon", egress="restricted", addresses=["198.51.100.9"])
+    assert one(expected(hosts), "mon", "ctl", 443) == Expectation(
+        "mon", "ctl", "10.0.0.1", "tcp", 443, "filtered", "", "source")
+
+
+def test_observe_mode_lets_everything_pass_and_names_no_flow() -> None:
+    found = expected(changed("ctl", mode="observe"))
+    assert one(found, "stranger", "ctl", 443) == Expectation("stranger", "ctl", "10.0.0.1", "tcp", 443, "open", "", "")
+    assert one(found, "laptop", "ctl", 443).flow == "https"
+    assert {item.expected for item in found.expectations if item.target == "ctl"} == {"open"}
+
+
+def test_a_trusted_interface_is_not_counted_on() -> None:
+    assert one(expected(changed("ctl", trusted_interfaces=["eth*"])), "stranger", "ctl", 443).expected == "filtered"
+
+
+def test_every_expectation_is_what_the_policies_say() -> None:
+    plan = plan_of(changed("n1", egress="restricted"))
+    found = expected_of(plan, list(plan.inventory.hosts)).expectations
+    assert {item.expected for item in found} == {"open", "filtered"}
+    for item in found:
+        peer = next(address for address in HOSTS[item.source]["addresses"] if (":" in address) == (":" in item.address))
+        passes = accepts(plan, item.target, peer, item.port, item.protocol) and (
+            item.source not in plan.hosts or opens(plan, item.source, item.address, item.port, item.protocol))
+        assert (item.expected == "open") == passes
+
+
+# ---- where nothing can be expected
+
+def test_source_addresses_that_are_judged_alike_do_not_matter() -> None:
+    found = expected(changed("stranger", addresses=["203.0.113.7", "203.0.113.8"]))
+    assert one(found, "stranger", "ctl", 443).expected == "filtered"
+
+
+def test_source_addresses_that_are_judged_differently_are_skipped_where_they_are() -> None:
+    found = expected(changed("stranger", addresses=["198.51.100.8", "203.0.113.7"]))
+    assert Skipped("stranger", "ctl", 1, (
+        "ctl would judge the addresses 198.51.100.8, 203.0.113.7 of stranger differently; set firewall_source_addresses "
+        "to the one that it comes from.")) in found.skipped
+    assert not [item for item in found.expectations if item[:2] == ("stranger", "ctl") and item.port == 443]
+    assert one(found, "stranger", "ctl", 22).expected == "filtered"
+
+
+def test_the_source_addresses_count_not_those_where_a_host_is_reached() -> None:
+    hosts = changed("stranger", source_addresses=["198.51.100.8"])
+    del hosts["laptop"]
+    found = expected(hosts)
+    assert one(found, "stranger", "ctl", 443).expected == "open"
+
+
+def test_an_unmanaged_host_whose_name_does_not_resolve_is_skipped() -> None:
+    found = expected(changed("stranger", addresses=["nowhere.example.org"]))
+    assert Skipped("stranger", "ctl", 1, "stranger has no address that resolves; set firewall_source_addresses."
+                   ) in found.skipped
+    assert "stranger" not in {item.source for item in found.expectations}
+
+
+def test_two_names_of_one_machine_are_skipped() -> None:
+    found = expected(changed("stranger", addresses=["10.0.0.1"]))
+    assert Skipped("stranger", "ctl", 1, "stranger and ctl have an address in common.") in found.skipped
+    assert ("stranger", "ctl") not in pairs(found)
+
+
+# ---- selecting
+
+@pytest.mark.parametrize("query,wanted", [
+    ("[?target=='ctl' && port==`443`]", {("ctl", 443)}),
+    ("[?flow=='https']", {("ctl", 443)}),
+    ("[?denied_by=='source']", set()),
+    ("[?target=='nobody']", set()),
+    ("[0]|[@]", {("ctl", 1)}),
+])
+def test_a_query_selects(query: str, wanted: set[tuple[str, int]]) -> None:
+    assert {(item.target, item.port) for item in expected(query=query).expectations} == wanted
+
+
+@pytest.mark.parametrize("query,advice", [
+    ("[].port", "It selects something else."),
+    ("length(@)", "It selects something else."),
+    ("foo", "It selects something else."),
+    ("[].{source: source}", "It selects something else."),
+    ("[].{source: 'x', target: target, address: address, protocol: protocol, port: port, expected: expected}",
+     "It selects something else."),
+    ("[?x", 'Invalid jmespath expression: Incomplete expression:\n"[?x"\n    ^'),
+])
+def test_a_query_that_selects_no_expectations_is_refused(query: str, advice: str) -> None:
+    with pytest.raises(PortFileError) as failed:
+        expected(query=query)
+    assert str(failed.value) == (f"Invalid verify_query: got {query!r}, expected a JMESPath expression that selects "
+                                 f"expectations, such as [?target=='ctl1']. {advice}")
+
+
+def test_an_empty_query_selects_all() -> None:
+    found = expected().expectations
+    assert selected(found, "") is found
+    assert selected(found, "[]") == found
+
+
+# ---- what each host is told
+
+LIMITS = Limits(timeout=1.0, attempts=2, concurrency=1000, forks=5)
+
+
+def test_each_host_is_told_its_part() -> None:
+    tasks = tasks_of(plan_of(), list(HOSTS), "[?port==`443` || port==`9090`]", LIMITS)
+    assert tasks["laptop"] == {
+        "managed": False, "listen": [], "addresses": [], "lifetime": tasks["ctl"]["lifetime"],
+        "probes": [{"address": address, "ports": ["443/tcp", "9090/udp"]}
+                   for address in ("10.0.0.1", "10.2.0.1", "10.1.0.1", "10.1.0.2", "10.1.0.3")],
+    }
+    assert (tasks["ctl"]["managed"], tasks["ctl"]["listen"], tasks["ctl"]["addresses"]) == (
+        True, ["443/tcp", "9090/udp"], ["10.0.0.1", "fd00::1"])
+
+
+def test_hosts_without_a_part_are_told_so() -> None:
+    assert tasks_of(plan_of(), ["n1"], "", LIMITS) == {
+        "n1": {"managed": True, "listen": [], "addresses": [], "lifetime": 60 + 52, "probes": []}}
+
+
+@pytest.mark.parametrize("most,hosts,limits,seconds", [
+    (0, 1, LIMITS, 60 + 2 * 26),
+    (1000, 5, LIMITS, 60 + 2 * 28),
+    (1001, 5, LIMITS, 60 + 2 * 30),
+    (1001, 6, LIMITS, 60 + 2 * 2 * 30),
+    (1001, 6, LIMITS._replace(timeout=0.5), 60 + 2 * 2 * 25),
+])
+def test_a_lifetime_covers_every_turn(most: int, hosts: int, limits: Limits, seconds: int) -> None:
+    assert lifetime(most, hosts, limits) == seconds

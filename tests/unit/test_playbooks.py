@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks as a user calls them, as far as that goes without a host to connect to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
+ONE_GROUP = "all: {hosts: {outsider: }, children: {pbs_execution: {hosts: {node1: , node2: }}}}"
+
+
+def play(*arguments: str, inventory: Path | str = "inventories/example") -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("ansible-playbook")
+    environment = {**os.environ, "ANSIBLE_HOST_PATTERN_MISMATCH": "error", "NO_COLOR": "1",
+                   "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    return subprocess.run([str(program), "-i", str(inventory), *arguments], cwd=ROOT, env=environment, text=True,
+                          capture_output=True, check=False)
+
+
+@pytest.fixture(name="one_group")
+def fixture_one_group(tmp_path: Path) -> Path:
+    path = tmp_path / "hosts.yml"
+    path.write_text(ONE_GROUP, encoding="utf-8")
+    return path
+
+
+def hosts_by_play(output: str) -> dict[str, set[str]]:
+    result: dict[str, set[str]] = {}
+    for line in output.splitlines():
+        if line.startswith("  play #"):
+            hosts = result.setdefault(line.partition(": ")[2].partition("\t")[0], set())
+        elif line.startswith("      "):
+            hosts.add(line.strip())
+    return result
+
+
+def test_groups_that_the_inventory_lacks_disturb_nobody(one_group: Path) -> None:
+    done = play("--list-hosts", *(f"playbooks/{name}" for name in PLAYBOOKS), inventory=one_group)
+    assert done.returncode == 0, done.stderr
+    plays = hosts_by_play(done.stdout)
+    nodes = {"node1", "node2"}
+    assert {name: hosts for name, hosts in plays.items() if hosts} == {
+        "Compile the plan": nodes,
+        "Give every managed host its firewall": nodes,
+        "Lint": nodes,
+        "PBS clusters": nodes,
+        "Prepare PBS clusters": nodes,
+        "Remove the firewall": nodes,
+        "Verify": {*nodes, "outsider"},
+    }
+
+
+def test_an_inventory_without_managed_hosts_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.yml"
+    path.write_text("all: {hosts: {outsider: }}", encoding="utf-8")
+    done = play("playbooks/site.yml", inventory=path)
+    assert done.returncode != 0
+    assert "got an inventory without managed hosts, expected hosts in at least one of the canonical" in done.stderr
+
+
+def test_lint_finds_nothing_in_the_example() -> None:
+    done = play("playbooks/lint.yml")
+    assert (done.returncode, "Nothing found." in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_lint_fails_where_it_finds_something() -> None:
+    flows = {"firewall_flows": {"workbench_docker_plain": {"enabled": True, "from": ["workspace"]}}}
+    done = play("playbooks/lint.yml", "-e", json.dumps(flows))
+    assert done.returncode != 0
+    assert "warning docker-without-encryption: firewall_flows.workbench_docker_plain." in done.stdout
+    assert "things to mend, listed above." in done.stderr + done.stdout
+
+
+def test_bad_input_ends_before_any_host_is_touched() -> None:
+    done = play("playbooks/site.yml", "-e", json.dumps({"firewall_egress": "closed"}))
+    assert done.returncode != 0
+    assert "PLAY [Prepare the control plane]" not in done.stdout
+    assert "Invalid firewall_egress of host alpha-controller: got 'closed', expected one of open, restricted." in (
+        done.stderr + done.stdout)
