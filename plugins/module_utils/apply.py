@@ -80,11 +80,15 @@ def make_present(change: Change) -> None:
 def make_absent(change: Change) -> None:
     """Remove the table and our files; the files first, so that a reboot half way does not bring the table back."""
     boot.remove()
-    nftables.load(change.script)
-    _tell_systemd(change)
+    if change.script:
+        nftables.load(change.script)
+    if _tell_systemd(change):
+        boot.forget_unit()
 
 
-def _tell_systemd(change: Change) -> None:
+def _tell_systemd(change: Change) -> bool:
     name = "file " + boot.UNIT
-    if boot.has_systemd() and change.before.get(name) != change.after.get(name):
+    needed = boot.has_systemd() and change.before.get(name) != change.after.get(name)
+    if needed:
         boot.reload_systemd()
+    return needed

@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from typing import Dict, List, NamedTuple, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import find_program, run
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program, run
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
 
 RULESET = "/etc/hpc-ports/ruleset.nft"
@@ -155,6 +155,12 @@ def has_systemd() -> bool:
 def reload_systemd() -> None:
     """Have systemd read its units again. Raises CommandError."""
     run(["systemctl", "daemon-reload"])
+
+
+def forget_unit() -> None:
+    """Have systemd forget the unit whose file is gone: it would show as active, though not found, until a reboot."""
+    with suppress(CommandError):
+        run(["systemctl", "stop", os.path.basename(UNIT)])
 
 
 def _staged(path: str) -> str:

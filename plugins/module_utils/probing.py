@@ -222,7 +222,6 @@ def _interleaved(groups: Sequence[Sequence[Probe]]) -> List[Probe]:
     return [probe for row in itertools.zip_longest(*groups) for probe in row if probe]
 
 
-
 def report(probes: Sequence[Probe], outcomes: Sequence[Outcome], paths: Dict[str, Path]) -> List[Dict[str, Any]]:
     """Return one dictionary an address: reachable, the ports by outcome, `rejected` among filtered, and details."""
     results: Dict[str, Dict[str, Any]] = {

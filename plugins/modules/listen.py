@@ -21,7 +21,8 @@ author:
 attributes:
   check_mode:
     support: partial
-    description: Nothing is started or ended, so nothing is said about the ports.
+    description: The task is skipped.
+    details: Nothing is started or ended, so nothing is said about the ports.
   diff_mode:
     support: none
     description: Nothing that lasts is changed.
@@ -122,6 +123,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    if module.params["lifetime"] <= 0:
+        module.fail_json(msg=f"Invalid lifetime: got {module.params['lifetime']}, expected more than 0.")
     if module.check_mode:
         module.exit_json(skipped=True, msg="Check mode: no listener was started or ended.")
     try:

@@ -18,7 +18,8 @@ author:
 attributes:
   check_mode:
     support: partial
-    description: Nothing is sent, so nothing is said about the probes.
+    description: The task is skipped.
+    details: Nothing is sent, so nothing is said about the probes.
   diff_mode:
     support: none
     description: Nothing is changed.
@@ -131,6 +132,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    for name in ("timeout", "attempts", "concurrency"):
+        if params[name] <= 0:
+            module.fail_json(msg=f"Invalid {name}: got {params[name]}, expected more than 0.")
     if module.check_mode:
         module.exit_json(skipped=True, msg="Check mode: nothing was sent.")
     try:

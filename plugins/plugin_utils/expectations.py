@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-import jmespath
-from jmespath.exceptions import JMESPathError
-from netaddr import IPNetwork
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Judgement, Packet, covers_port, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy, segments
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, without
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+
+if TYPE_CHECKING:
+    from netaddr import IPNetwork
+
+    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
 
 OPEN, FILTERED = "open", "filtered"
 _FLOW = "flow "
@@ -78,15 +78,19 @@ def selected(expectations: list[Expectation], query: str) -> list[Expectation]:
     """Return the expectations that a JMESPath expression selects; all of them without one. Raises PortFileError."""
     if not query:
         return expectations
+    import jmespath  # the controller has it, a sanity test has not
+    from jmespath.exceptions import JMESPathError
+
     try:
         found = jmespath.search(query, [item._asdict() for item in expectations])
     except JMESPathError as exc:
         raise _invalid_query(query, str(exc)) from exc
+    known = set(expectations)
     try:
         chosen = {Expectation(**item) for item in found}
-    except TypeError:
-        chosen = {None}
-    if not chosen <= set(expectations):
+    except TypeError as exc:
+        raise _invalid_query(query, "It selects something else.") from exc
+    if not chosen <= known:
         raise _invalid_query(query, "It selects something else.")
     return [item for item in expectations if item in chosen]
 
@@ -229,8 +233,11 @@ class Limits(NamedTuple):
 def tasks_of(plan: Plan, hosts: Collection[str], query: str, limits: Limits) -> dict[str, dict[str, Any]]:
     """Return for each host its part: `listen` on ports at `addresses` for `lifetime` seconds, and `probes` to send.
 
-    `managed` tells whether it has a policy. Raises PortFileError, as `expected_of` does.
+    `managed` tells whether it has a policy. Raises PortFileError for a bad query or limit.
     """
+    for name, value in limits._asdict().items():
+        if value <= 0:
+            raise invalid(f"verify_{name}", value, "more than 0")
     expectations = expected_of(plan, hosts, query).expectations
     listen: Mapping[str, set[tuple[str, int]]] = defaultdict(set)
     addresses: Mapping[str, set[str]] = defaultdict(set)

@@ -38,12 +38,12 @@ class Host:
     name: str
     addresses: tuple[str, ...]
     source_addresses: tuple[str, ...]
-    clusters: frozenset[str] = frozenset({"default"})
-    egress: str = "open"
-    mode: str = "enforce"
-    backend: str = "auto"
-    trusted_interfaces: tuple[str, ...] = ()
-    ephemeral_ports: PortRange = PortRange("tcp", 32768, 60999)
+    clusters: frozenset[str]
+    egress: str
+    mode: str
+    backend: str
+    trusted_interfaces: tuple[str, ...]
+    ephemeral_ports: PortRange
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from ansible_collections.hpc.ports.plugins.module_utils.ports import merged
 from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, flow_changes
 from ansible_collections.hpc.ports.tests.kernel.samples import BY_NFT, SAMPLE, random_policies
 
-RANDOM = 40
 _WORDS = {4: "any IPv4", 6: "any IPv6"}
 
 
@@ -30,13 +29,10 @@ def main() -> None:
     """Print the result."""
     policies = {path.stem: parse_policy(json.loads(path.read_text(encoding="utf-8")))
                 for path in sorted(Path(sys.argv[1]).glob("*.json"))}
+    policies.update(("random {0}".format(number), parse_policy(data)) for number, data in enumerate(random_policies(20)))
     found = Check()
-    for first in policies:
-        for second in policies:
-            found.transition("{0} to {1}".format(first, second), policies[first], policies[second])
-    chosen = [parse_policy(data) for data in random_policies(RANDOM)]
-    for number in range(1, RANDOM):
-        found.transition("random {0}".format(number), chosen[number - 1], chosen[number])
+    for first, second in zip(policies, [*policies][1:]):
+        found.transition("{0} to {1}".format(first, second), policies[first], policies[second])
     for case, (script, objects) in BY_NFT.items():
         found.mending(case, script)
     print(json.dumps({"version": run(["nft", "--version"]).split()[1], **vars(found)}))

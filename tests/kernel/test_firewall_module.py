@@ -144,7 +144,7 @@ def test_drift_in_the_kernel_is_named_and_mended_in_one_transaction(machine: Mac
 
 
 def check_mending(machine: Machine, objects: set[str]) -> None:
-    """Check mode names these objects (empty: any), the real run mends them at once, and then all is well."""
+    """Check mode names these objects (empty: any), and the real run mends them at once."""
     before = machine.generation()
     checked = machine.apply(check=True)
     assert checked["changed"]
@@ -152,7 +152,6 @@ def check_mending(machine: Machine, objects: set[str]) -> None:
     real = machine.apply()
     assert without_invocation(real) == without_invocation(checked)
     assert machine.generation() == before + 1
-    assert not machine.apply()["changed"]
 
 
 def test_a_rule_deleted_by_hand_is_exactly_what_the_diff_shows(machine: Machine) -> None:
@@ -164,13 +163,16 @@ def test_a_rule_deleted_by_hand_is_exactly_what_the_diff_shows(machine: Machine)
     assert result["changes"] == {**NO_FLOWS, "objects": ["chain in_tcp_22"], "addresses_changed": {
         "in_management_ssh": {"added": ["10.64.9.9"], "removed": []}}}
     check_mending(machine, {"chain in_tcp_22"})
+    assert not machine.apply()["changed"]
 
 
 def test_rules_in_another_order_are_drift(machine: Machine) -> None:
     machine.apply()
+    wanted = machine.objects()
     machine.delete_rule("input", "meta l4proto icmp accept")
     machine.nft("add rule inet hpc_ports input meta l4proto icmp accept\n")
     check_mending(machine, {"chain input"})
+    assert machine.objects() == wanted
 
 
 def test_an_open_port_by_hand_is_a_port_of_its_flow(machine: Machine) -> None:
@@ -243,7 +245,7 @@ def test_absent_leaves_the_host_as_it_was_and_then_does_nothing(machine: Machine
         machine.apply(wanted)
     assert machine.remove()["changes"]["flows_removed"] == ["in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
     assert (machine.listing(), machine.files()) == ("", files)
-    assert machine.systemctl_calls() == ["daemon-reload", "daemon-reload"]
+    assert machine.systemctl_calls() == ["daemon-reload", "daemon-reload", "stop hpc-ports.service"]
     generation = machine.generation()
     assert not machine.remove()["changed"]
     assert machine.generation() == generation
@@ -271,6 +273,7 @@ def check_refusal(machine: Machine, wanted: Any = SAMPLE, **options: Any) -> dic
 
 
 OTHER = policy(SSH, ("in", "nfs", ["2049/tcp"], ANYWHERE))
+WITHOUT_NFT = ": > /run/nothing; mount --bind /run/nothing $(command -v nft)"
 KEPT = "Nothing was changed: the ruleset that ran before still runs."
 
 
@@ -283,7 +286,7 @@ def any_machine(request: pytest.FixtureRequest, machine: Machine) -> Machine:
 
 
 def test_nft_missing(any_machine: Machine) -> None:
-    any_machine.host.shell("cp $(command -v nft) /run/nft; : > /run/nothing; mount --bind /run/nothing $(command -v nft)")
+    any_machine.host.shell(WITHOUT_NFT)
     result = any_machine.apply(OTHER)
     assert (result["failed"], result["msg"], result["missing_packages"]) == (
         True, "Missing program nft: install the package nftables.", ["nftables"])
@@ -327,6 +330,23 @@ def test_no_right_to_any_namespace(any_machine: Machine) -> None:
 def test_etc_read_only(any_machine: Machine) -> None:
     any_machine.host.shell("mount -o remount,ro /etc")
     assert check_refusal(any_machine, OTHER)["msg"] == f"Cannot write {RULESET}: Read-only file system. {KEPT}"
+
+
+def test_absent_with_etc_read_only_leaves_all_as_it_was(machine: Machine) -> None:
+    machine.apply()
+    machine.host.shell("mount -o remount,ro /etc")
+    found = machine.listing(), machine.files()
+    assert machine.remove()["msg"] == f"Cannot write {LINK}: Read-only file system. {KEPT}"
+    assert (machine.listing(), machine.files()) == found
+
+
+def test_absent_where_nft_is_gone_removes_the_files(machine: Machine) -> None:
+    files = machine.files()
+    machine.apply()
+    machine.nft("flush ruleset")
+    machine.host.shell(WITHOUT_NFT)
+    assert machine.remove()["changed"]
+    assert machine.files() == files
 
 
 @pytest.mark.parametrize("room", ["none", "for a part"])

@@ -70,6 +70,7 @@ NONE = Judgement(False, "no flow")
         (Packet("out", "udp", "11.0.0.1", 67, source_port=69), NONE),
         (Packet("in", "udp", "fe80::1", 546, source_port=50000), Judgement(True, "always accepted")),
         (Packet("in", "udp", "2001:db8::1", 546, source_port=547), NONE),
+        (Packet("in", "udp", "fe80::1", 545, source_port=547), NONE),
         (Packet("out", "udp", "ff02::1:2", 547, source_port=546), Judgement(True, "always accepted")),
         (Packet("out", "udp", "ff02::1:2", 547, source_port=545), NONE),
     ],

@@ -27,8 +27,7 @@ def module(name: str, check: bool = False, **options: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("state", ["started", "stopped"])
 def test_in_check_mode_nobody_listens(state: str) -> None:
     result = module("listen", check=True, state=state, ports=["22/tcp"])
-    assert (result["skipped"], result["changed"]) == (True, False) if "changed" in result else result["skipped"]
-    assert result["msg"] == "Check mode: no listener was started or ended."
+    assert (result["skipped"], result["msg"]) == (True, "Check mode: no listener was started or ended.")
     assert "alive" not in result and "id" not in result
 
 
@@ -50,6 +49,16 @@ def test_bad_ports_are_refused(ports: list[str], text: str) -> None:
 def test_a_name_is_no_address() -> None:
     assert module("probe", probes=[{"address": "ctl1", "ports": []}])["msg"] == (
         "Invalid probes: got 'ctl1', expected an IPv4 or IPv6 address.")
+
+
+@pytest.mark.parametrize("name,value", [("timeout", 0), ("timeout", -1.5), ("attempts", 0), ("concurrency", 0)])
+def test_limits_have_to_be_more_than_nothing(name: str, value: float) -> None:
+    assert module("probe", probes=[], **{name: value})["msg"] == (
+        f"Invalid {name}: got {float(value) if name == 'timeout' else value}, expected more than 0.")
+
+
+def test_a_lifetime_has_to_be_more_than_nothing() -> None:
+    assert module("listen", lifetime=0)["msg"] == "Invalid lifetime: got 0, expected more than 0."
 
 
 def test_a_probe_without_ports_is_refused() -> None:

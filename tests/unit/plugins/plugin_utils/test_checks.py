@@ -93,9 +93,17 @@ def test_list_of() -> None:
 
 def test_texts_of() -> None:
     assert checks.texts_of("key", ["a", "b"], "names") == ("a", "b")
+    assert checks.texts_of("key", [], "names", may_be_empty=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(["a", 5], "Invalid key: got 5, expected a text."), ([], "Invalid key: got [], expected a list of names.")],
+)
+def test_texts_of_says_what_was_expected(value: list[Any], message: str) -> None:
     with pytest.raises(PortFileError) as error:
-        checks.texts_of("key", ["a", 5], "names")
-    assert str(error.value) == "Invalid key: got 5, expected a text."
+        checks.texts_of("key", value, "names")
+    assert str(error.value) == message
 
 
 def test_choice_of() -> None:

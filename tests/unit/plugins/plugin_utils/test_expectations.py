@@ -291,6 +291,13 @@ def test_hosts_without_a_part_are_told_so() -> None:
         "n1": {"managed": True, "listen": [], "addresses": [], "lifetime": 60 + 52, "probes": []}}
 
 
+@pytest.mark.parametrize("name", ["timeout", "attempts", "concurrency"])
+def test_limits_have_to_be_more_than_nothing(name: str) -> None:
+    with pytest.raises(PortFileError) as failed:
+        tasks_of(plan_of(), list(HOSTS), "", LIMITS._replace(**{name: 0}))
+    assert str(failed.value) == f"Invalid verify_{name}: got 0, expected more than 0."
+
+
 @pytest.mark.parametrize("most,hosts,limits,seconds", [
     (0, 1, LIMITS, 60 + 2 * 26),
     (1000, 5, LIMITS, 60 + 2 * 28),
