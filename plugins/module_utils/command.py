@@ -31,8 +31,11 @@ def find_program(name: str) -> Optional[str]:
 def run(arguments: Sequence[str], text: str = "") -> str:
     """Return what the program wrote to standard output; `text` is its input. Raises CommandError."""
     environment = dict(os.environ, LC_ALL="C", PATH=_PATH)
-    done = subprocess.run(arguments, input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
-                          encoding="utf-8", errors="replace", check=False)
+    try:
+        done = subprocess.run(arguments, input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+                              encoding="utf-8", errors="replace", check=False)
+    except FileNotFoundError as exc:
+        raise CommandError(arguments, 127, "{0}: not found".format(arguments[0])) from exc
     if done.returncode:
         raise CommandError(arguments, done.returncode, done.stderr.strip())
     return done.stdout

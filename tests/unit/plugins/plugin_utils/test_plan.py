@@ -374,7 +374,8 @@ def test_empty_controllers_without_managed_hosts_are_no_lock_out() -> None:
 
 def test_a_managed_host_that_management_ssh_does_not_reach() -> None:
     given = {"endpoints": {"managed": {"groups": ["slurm_controller"]}}}
-    assert error_of(given, {"alpha": ALPHA, "ctl": CTL}) == (
+    others = {f"ctl{number}": CTL for number in range(2, 9)}
+    assert error_of(given, {"alpha": ALPHA, **others, "ctl": CTL}) == (
         "Invalid firewall_flows.management_ssh.to: got ['managed'], expected endpoints with every managed host, but "
         "ctl "
         "is behind none of them. Without it Ansible is locked out of that host.")

@@ -1,0 +1,120 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files that make a ruleset survive a reboot, in a folder that stands for /etc."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils import boot
+from ansible_collections.hpc.ports.plugins.module_utils.boot import Item
+
+SCRIPT = "add table inet hpc_ports\n"
+
+
+@pytest.fixture(name="etc", autouse=True)
+def _etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("RULESET", "UNIT", "LINK"):
+        monkeypatch.setattr(boot, name, str(tmp_path) + getattr(boot, name).removeprefix("/etc"))
+    monkeypatch.setattr(boot, "find_program", lambda name: f"/sbin/{name}")
+    (tmp_path / "systemd" / "system").mkdir(parents=True)
+    return tmp_path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def make() -> boot.Items:
+    items = boot.wanted_items(SCRIPT, has_systemd=True)
+    boot.stage(items)
+    boot.commit(items)
+    return items
+
+
+def test_what_is_staged_and_committed_is_what_is_wanted(etc: Path) -> None:
+    items = make()
+    assert boot.present_state() == boot.items_state(items)
+    assert (etc / "hpc-ports" / "ruleset.nft").read_text(encoding="utf-8").splitlines()[1:] == SCRIPT.splitlines()
+    assert os.readlink(boot.LINK) == boot.UNIT
+    assert f"ExecStart=/sbin/nft -f {boot.RULESET}\n" in Path(boot.UNIT).read_text(encoding="utf-8")
+    assert not [name for name in names(etc) if name.endswith(".new")]
+
+
+def test_modes_do_not_depend_on_the_umask() -> None:
+    before = os.umask(0)
+    try:
+        make()
+    finally:
+        os.umask(before)
+    assert [os.stat(path).st_mode & 0o777 for path in (os.path.dirname(boot.RULESET), boot.RULESET, boot.UNIT)] == [
+        0o755, 0o600, 0o644]
+
+
+def test_without_systemd_there_is_only_the_ruleset() -> None:
+    assert list(boot.wanted_items(SCRIPT, has_systemd=False)) == [boot.RULESET]
+
+
+@pytest.mark.parametrize("text", ["add table inet hpc_ports", "add table inet hpc_ports\r\n", "add table inet hpc_ports\n\n",
+                                  "add table inet\u2028hpc_ports\n", ""])
+def test_texts_that_look_alike_differ(text: str) -> None:
+    items = make()
+    Path(boot.RULESET).write_text(text, encoding="utf-8", newline="")
+    os.chmod(boot.RULESET, 0o600)
+    assert boot.present_state() != boot.items_state({**items, boot.RULESET: Item(SCRIPT, mode=0o600)})
+
+
+def test_bytes_that_are_no_text_are_read_as_text() -> None:
+    make()
+    Path(boot.RULESET).write_bytes(b"\xff\n")
+    assert boot.present_state()[f"file {boot.RULESET}"][1] == "\\xff"
+
+
+def test_staging_changes_nothing_that_counts(etc: Path) -> None:
+    make()
+    before = boot.present_state()
+    items = boot.wanted_items("other\n", has_systemd=True)
+    boot.stage(items)
+    assert boot.present_state() == before
+    boot.discard(items)
+    assert not [name for name in names(etc) if name.endswith(".new")]
+
+
+def test_what_an_interrupted_run_staged_is_no_hindrance() -> None:
+    items = boot.wanted_items(SCRIPT, has_systemd=True)
+    boot.stage(items)
+    make()
+    assert boot.present_state() == boot.items_state(items)
+
+
+def test_discarding_leaves_no_folder_behind(etc: Path) -> None:
+    before = names(etc)
+    items = boot.wanted_items(SCRIPT, has_systemd=True)
+    boot.stage(items)
+    boot.discard(items)
+    assert names(etc) == before
+
+
+def test_removing_leaves_what_was_there_before(etc: Path) -> None:
+    (etc / "hpc-ports").mkdir()
+    (etc / "hpc-ports" / "mine").touch()
+    before = names(etc)
+    make()
+    boot.remove()
+    assert names(etc) == before
+    boot.remove()
+
+
+def test_a_write_that_fails_names_the_file_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(boot.os, "fsync", fsync)
+    with pytest.raises(OSError) as caught:
+        boot.stage(boot.wanted_items(SCRIPT, has_systemd=False))
+    assert (caught.value.filename, caught.value.strerror) == (boot.RULESET, "No space left on device")

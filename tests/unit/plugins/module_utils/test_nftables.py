@@ -1,0 +1,382 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rulesets against golden files, listings of three versions of nft, and what has to be deleted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils import nftables
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.nftables import (
+    check_definitions,
+    deletions,
+    flow_views,
+    parse_listing,
+    ruleset_of,
+    script_of,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+VERSIONS = ("0.9.8", "1.0.6", "1.1.3")
+
+
+def golden_policy(name: str) -> dict[str, Any]:
+    return json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def script_of_policy(data: dict[str, Any]) -> str:
+    return script_of(ruleset_of(parse_policy(data)))
+
+
+# ---- policy to script
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(GOLDEN.glob("*.json"))])
+def test_golden_rulesets(name: str) -> None:
+    """Written by tests/unit/golden/regenerate.py; a change of one has to be wanted."""
+    assert script_of_policy(golden_policy(name)) == (GOLDEN / f"{name}.nft").read_text(encoding="utf-8")
+
+
+def test_there_is_a_golden_ruleset_for_every_policy() -> None:
+    assert [path.stem for path in sorted(GOLDEN.glob("*.json"))] == [path.stem for path in sorted(GOLDEN.glob("*.nft"))]
+
+
+def test_open_egress_has_no_output_chain_whatever_the_rules() -> None:
+    data = {**golden_policy("restricted"), "egress": "open"}
+    assert {name for name in ruleset_of(parse_policy(data)).chains if name.startswith("out")} == set()
+
+
+def test_observe_changes_only_what_is_dropped() -> None:
+    data = golden_policy("restricted")
+    observed = script_of_policy({**data, "mode": "observe"})
+    assert observed == script_of_policy(data).replace("policy drop", "policy accept").replace(
+        'counter name "denied_in" drop', 'counter name "denied_in" accept').replace(
+        'counter name "denied_out" drop', 'counter name "denied_out" accept')
+
+
+def test_names_do_not_depend_on_addresses_or_on_other_flows() -> None:
+    data = golden_policy("restricted")
+    other = {**data, "networks": {**data["networks"], "nodes": ["10.99.0.0/16", "fd99::/64"]}}
+    fewer = {**data, "rules": [rule for rule in data["rules"] if rule["flow"] != "management_ssh"]}
+    sets, maps, chains = (lambda ruleset: (ruleset.sets, ruleset.maps, ruleset.chains))(ruleset_of(parse_policy(data)))
+    for changed in map(ruleset_of, map(parse_policy, (other, fewer))):
+        assert set(changed.sets) <= set(sets) and set(changed.maps) <= set(maps) and set(changed.chains) <= set(chains)
+
+
+def test_no_rule_of_a_base_chain_has_a_set_or_map_of_its_own() -> None:
+    for path in GOLDEN.glob("*.json"):
+        chains = ruleset_of(parse_policy(golden_policy(path.stem))).chains
+        assert not [rule for name in ("input", "output") if name in chains for rule in chains[name].rules if "{" in rule]
+
+
+# ---- listing to state
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_listing_of_any_version_has_the_objects_of_the_ruleset(version: str) -> None:
+    ruleset = ruleset_of(parse_policy(golden_policy("restricted")))
+    state = parse_listing((GOLDEN / f"restricted-{version}.txt").read_text(encoding="utf-8"))
+    assert set(state) == {"table", *(f"counter {name}" for name in ruleset.counters),
+                          *(f"set {name}" for name in ruleset.sets), *(f"map {name}" for name in ruleset.maps),
+                          *(f"chain {name}" for name in ruleset.chains)}
+    for kind, tables in (("set", ruleset.sets), ("map", ruleset.maps)):
+        for name, (definition, elements) in tables.items():
+            assert state[f"{kind} {name}"] == (*(part.strip() for part in definition.rstrip(";").split(";")),
+                                               *sorted(f"element {element}" for element in elements))
+    for name, chain in ruleset.chains.items():
+        listed = [line for line in state[f"chain {name}"] if "tcp flags" not in line]
+        assert listed == [line for line in (chain.base, *chain.rules) if line and "tcp flags" not in line]
+
+
+LISTING = """\
+table inet hpc_ports {
+	flags dormant
+
+	quota q {
+		over 100 mbytes
+	}
+
+	ct helper h {
+		type "ftp" protocol tcp
+		l3proto inet
+	}
+
+	set in_a_v4 {
+		type ipv4_addr
+		flags interval
+		elements = { 10.0.0.9, 10.0.0.1 comment "a {",
+			     10.0.0.4/31 }
+	}
+
+	set in_b_v4 {
+		type ipv4_addr
+	}
+
+	map in_tcp {
+		type inet_service : verdict
+		flags interval
+		elements = { 22 : jump in_tcp_22, 8192-60000 : jump in_tcp_8192_60000 }
+	}
+
+	chain input {
+		type filter hook input priority filter; policy drop;
+		tcp dport { 22, 23 } accept
+		iifname "lo" accept
+	}
+
+	chain empty {
+	}
+}
+"""
+
+
+def test_parse_listing() -> None:
+    assert parse_listing(LISTING) == {
+        "table": ("flags dormant",),
+        "quota q": ("over 100 mbytes",),
+        "ct helper h": ('type "ftp" protocol tcp', "l3proto inet"),
+        "set in_a_v4": ("type ipv4_addr", "flags interval", 'element 10.0.0.1 comment "a {"', "element 10.0.0.4/31",
+                        "element 10.0.0.9"),
+        "set in_b_v4": ("type ipv4_addr",),
+        "map in_tcp": ("type inet_service : verdict", "flags interval", "element 22 : jump in_tcp_22",
+                       "element 8192-60000 : jump in_tcp_8192_60000"),
+        "chain input": ("type filter hook input priority filter; policy drop;", "tcp dport { 22, 23 } accept",
+                        'iifname "lo" accept'),
+        "chain empty": (),
+    }
+
+
+def test_an_empty_table_is_not_no_table() -> None:
+    assert parse_listing("table inet hpc_ports {\n}\n") == {"table": ()}
+
+
+def test_rules_keep_their_order_and_elements_have_none() -> None:
+    lines = LISTING.splitlines(keepends=True)
+    place = lines.index("\t\ttcp dport { 22, 23 } accept\n")
+    swapped = "".join([*lines[:place], lines[place + 1], lines[place], *lines[place + 2:]])
+    assert parse_listing(swapped) != parse_listing(LISTING)
+    assert parse_listing(LISTING.replace("22 : jump in_tcp_22, 8192-60000 : jump in_tcp_8192_60000",
+                                         "8192-60000 : jump in_tcp_8192_60000, 22 : jump in_tcp_22")) == parse_listing(LISTING)
+
+
+# ---- what has to be deleted
+
+RUNNING = {
+    "table": (),
+    "counter in_a": (),
+    "set in_a_v4": ("type ipv4_addr", "flags interval", "element 10.0.0.1"),
+    "map in_tcp": ("type inet_service : verdict", "flags interval", "element 22 : jump in_tcp_22"),
+    "chain in_tcp_22": ("accept",),
+    "chain input": ("type filter hook input priority filter; policy drop;", "accept"),
+}
+EMPTYING = "flush table inet hpc_ports\nflush map inet hpc_ports in_tcp\nflush set inet hpc_ports in_a_v4\n"
+
+
+@pytest.mark.parametrize("name, lines", [
+    ("set in_a_v4", ("type ipv4_addr", "flags interval", "element 10.9.9.9")),
+    ("chain in_tcp_22", ("drop",)),
+    ("chain input", ("type filter hook input priority filter; policy accept;",)),
+    ("chain new", ("accept",)),
+    ("set new", ("type ipv4_addr",)),
+])
+def test_elements_rules_policies_and_new_objects_need_no_deletion(name: str, lines: tuple[str, ...]) -> None:
+    assert deletions(RUNNING, {**RUNNING, name: lines}) == ""
+
+
+def test_nothing_is_deleted_where_nothing_runs() -> None:
+    assert deletions({}, RUNNING) == ""
+
+
+@pytest.mark.parametrize("name, text", [
+    ("set in_a_v4", "delete set inet hpc_ports in_a_v4\n"),
+    ("map in_tcp", "delete map inet hpc_ports in_tcp\n"),
+    ("chain in_tcp_22", "delete chain inet hpc_ports in_tcp_22\n"),
+    ("counter in_a", "delete counter inet hpc_ports in_a\n"),
+])
+def test_what_is_not_wanted_is_deleted_when_nothing_refers_to_it_any_more(name: str, text: str) -> None:
+    wanted = {key: lines for key, lines in RUNNING.items() if key != name}
+    assert deletions(RUNNING, wanted) == EMPTYING + text
+
+
+def test_a_map_is_deleted_before_the_chain_that_it_jumps_to() -> None:
+    found = deletions(RUNNING, {"table": (), "chain input": RUNNING["chain input"]})
+    assert found == EMPTYING + "".join(f"delete {name} inet hpc_ports {key}\n" for name, key in (
+        ("map", "in_tcp"), ("chain", "in_tcp_22"), ("counter", "in_a"), ("set", "in_a_v4")))
+
+
+@pytest.mark.parametrize("name, lines", [
+    ("set in_a_v4", ("type ipv6_addr", "flags interval", "element 10.0.0.1")),
+    ("set in_a_v4", ("type ipv4_addr", "flags interval", 'comment "x"')),
+    ("chain input", ("type filter hook input priority filter - 1; policy drop;", "accept")),
+    ("chain input", ("accept",)),
+    ("chain in_tcp_22", ("type filter hook input priority filter; policy drop;", "accept")),
+    ("chain in_tcp_22", ('comment "x"', "accept")),
+])
+def test_what_is_defined_otherwise_is_deleted(name: str, lines: tuple[str, ...]) -> None:
+    kind, own_name = name.split()
+    assert f"delete {kind} inet hpc_ports {own_name}\n" in deletions({**RUNNING, name: lines}, RUNNING)
+
+
+def test_objects_of_kinds_that_we_never_make_are_deleted() -> None:
+    found = deletions({**RUNNING, "ct helper mine": ("l3proto inet",), "quota q": ()}, RUNNING)
+    assert "delete ct helper inet hpc_ports mine\ndelete quota inet hpc_ports q\n" in found
+
+
+def test_of_a_table_with_flags_nothing_stays() -> None:
+    assert deletions({**RUNNING, "table": ("flags dormant",)}, RUNNING) == "delete table inet hpc_ports\n"
+
+
+# ---- versions, and a kernel that says no
+
+def answer(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[list[str]]:
+    """Have programs answer one after another, by text or by an error; return the commands that were run."""
+    commands, left = [], list(answers)
+
+    def run(arguments: list[str], text: str = "") -> str:
+        commands.append(arguments)
+        found = left.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(nftables, "run", run)
+    return commands
+
+
+@pytest.mark.parametrize("text", ["nftables v0.9.8 (E.D.S.)", "nftables v1.0.6 (Lester Gooch #5)", "nftables v1.1",
+                                  "nftables v10.0.0 (x)"])
+def test_a_new_enough_nft(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    answer(monkeypatch, text)
+    nftables.check_version()
+
+
+@pytest.mark.parametrize("text", ["nftables v0.9.7 (x)", "nftables v0.9", "what?"])
+def test_an_old_or_unknown_nft(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    answer(monkeypatch, text, text + "\n")
+    with pytest.raises(RuntimeError) as caught:
+        nftables.check_version()
+    assert str(caught.value) == (
+        f"nft is too old: got {text!r}, expected 0.9.8 or later. Update the package nftables.")
+
+
+OTHER_SET = {**RUNNING, "set in_a_v4": ("type ipv4_addr", "flags timeout", "element 10.0.0.1")}
+
+
+def test_an_old_nft_cannot_mend_a_set_that_was_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "nftables v0.9.8 (E.D.S.)")
+    with pytest.raises(RuntimeError) as caught:
+        check_definitions(OTHER_SET, RUNNING)
+    assert str(caught.value) == (
+        "Invalid set in_a_v4 of table inet hpc_ports: got 'type ipv4_addr; flags timeout', expected 'type ipv4_addr; "
+        "flags interval'. Somebody made it anew, and an nft before 1.0.6 cannot change its type in one transaction. "
+        "Nothing was changed. Delete the table and run again.")
+
+
+def test_a_newer_nft_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "nftables v1.0.6 (Lester Gooch #5)")
+    check_definitions(OTHER_SET, RUNNING)
+
+
+def test_no_program_is_run_to_see_that_no_set_was_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch)
+    check_definitions({**RUNNING, "set in_a_v4": RUNNING["set in_a_v4"][:2], "chain input": ()}, RUNNING)
+    check_definitions({}, RUNNING)
+
+
+def test_no_table_is_an_empty_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, CommandError(["nft"], 1, "Error: No such file or directory\nlist table inet hpc_ports"))
+    assert nftables.running_state() == {}
+
+
+def test_a_listing_that_fails_is_not_an_empty_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, CommandError(["nft"], 1, "Error: cache initialization failed: Operation not permitted"))
+    with pytest.raises(CommandError):
+        nftables.running_state()
+
+
+REFUSED = CommandError(["unshare"], 1, "unshare: unshare failed: Operation not permitted")
+RULESET = ruleset_of(parse_policy(golden_policy("empty")))
+
+
+def test_the_ruleset_is_tried_in_a_network_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = answer(monkeypatch, LISTING)
+    assert nftables.wanted_state(RULESET) == parse_listing(LISTING)
+    assert [command[:2] for command in commands] == [["unshare", "-n"]]
+
+
+def test_or_in_a_user_namespace_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = answer(monkeypatch, REFUSED, LISTING)
+    assert nftables.wanted_state(RULESET) == parse_listing(LISTING)
+    assert commands[1][:3] == ["unshare", "-r", "-n"]
+
+
+def test_or_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, REFUSED, REFUSED)
+    with pytest.raises(RuntimeError, match="^Cannot make a network namespace to try the ruleset in: unshare: "):
+        nftables.wanted_state(RULESET)
+
+
+@pytest.mark.parametrize("before", [(), (REFUSED,)])
+def test_a_ruleset_that_does_not_load_is_not_tried_elsewhere(monkeypatch: pytest.MonkeyPatch,
+                                                             before: tuple[Exception, ...]) -> None:
+    answer(monkeypatch, *before, CommandError(["unshare"], 1, "/dev/stdin:7:1-9: Error: syntax error"))
+    with pytest.raises(CommandError, match="syntax error"):
+        nftables.wanted_state(RULESET)
+
+
+# ---- state to flows
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_flows_of_a_listing(version: str) -> None:
+    nodes = frozenset({"10.20.0.0/24", "10.20.1.0/31", "fd00:20::/64"})
+    assert flow_views(parse_listing((GOLDEN / f"restricted-{version}.txt").read_text(encoding="utf-8"))) == {
+        "in_management_ssh": FlowView(frozenset({"22/tcp"}), frozenset({"10.1.0.5", "fd00:1::5"})),
+        "in_slurm_control": FlowView(frozenset({"6817/tcp"}), nodes),
+        "out_slurm_control": FlowView(frozenset({"6817/tcp"}), nodes),
+        "out_dns": FlowView(frozenset({"53/tcp", "53/udp"}), frozenset({"10.1.0.53"})),
+        "out_ntp": FlowView(frozenset({"123/udp"}), frozenset({"any"})),
+    }
+
+
+def views_of(*map_elements: str, rules: tuple[str, ...], name: str = "map in_tcp") -> dict[str, FlowView]:
+    return flow_views({name: tuple(f"element {element}" for element in map_elements),
+                       **{f"chain c{number}": (rule,) for number, rule in enumerate(rules)}})
+
+
+def test_segments_of_a_flow_are_one_range() -> None:
+    accept = 'counter name "in_a" accept'
+    found = views_of("8192-8999 : jump c0", "9000 : jump c1", "9001-60000 : jump c2", rules=(accept,) * 3)
+    assert found["in_a"].ports == {"8192-60000/tcp"}
+
+
+def test_protocols_are_numbers_even_where_nft_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nftables.socket, "getprotobyname", {"vrrp": 112}.__getitem__)
+    found = views_of("vrrp : jump c0", "253 : jump c0", rules=('counter name "in_a" accept',), name="map in_ip")
+    assert found["in_a"].ports == {"112/ip", "253/ip"}
+
+
+def test_ports_that_somebody_added_in_a_form_of_their_own_stay_as_they_are() -> None:
+    found = views_of('22 comment "x" : jump c0', "23 : jump c0", rules=('counter name "in_a" accept',))
+    assert found["in_a"].ports == {"23/tcp", '22 comment "x"/tcp'}
+
+
+@pytest.mark.parametrize("rule, addresses", [
+    ('counter name "in_a" accept', {"any"}),
+    ('meta nfproto ipv4 counter name "in_a" accept', {"any IPv4"}),
+    ('meta nfproto ipv6 counter name "in_a" accept', {"any IPv6"}),
+    ('ip saddr @in_a_v4 counter name "in_a" accept', {"10.0.0.1"}),
+    ('ip saddr @gone counter name "in_a" accept', set()),
+])
+def test_addresses_of_a_rule(rule: str, addresses: set[str]) -> None:
+    found = flow_views({"chain c": (rule,), "set in_a_v4": ("type ipv4_addr", "element 10.0.0.1")})
+    assert found == {"in_a": FlowView(frozenset(), frozenset(addresses))}
+
+
+def test_other_rules_are_no_flows() -> None:
+    assert views_of(rules=("tcp dport 22 accept", 'counter name "denied_in" drop', 'counter name "mine" accept')) == {}
