@@ -90,7 +90,7 @@ def _registered(options: Mapping[str, Any], hostvars: Any) -> _Registered:
 def _results(registered: _Registered) -> Results:
     return Results(
         probed={host: found["probed"]["results"] for host, found in registered.items() if "results" in found["probed"]},
-        stopped={host: found["stopped"] for host, found in registered.items() if "alive" in found["stopped"]},
+        stopped={host: found["stopped"] for host, found in registered.items()},
     )
 
 

@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
 class Results:
     """What hosts reported, by host: of the module `probe` its `results`, of `listen` what it said when stopped.
 
-    A host that is missing reported nothing: `unreachable`, for example, or its module failed.
+    A host that is missing, or says nothing of the kind, was not reached, for example, or its module failed.
     """
 
     probed: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
