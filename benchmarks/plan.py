@@ -103,11 +103,11 @@ def compile_seconds(count: int) -> tuple[float, int]:
 
 def measured(count: int, repeat: int) -> dict[str, float]:
     """Return the columns of one row; each time is the best of some runs."""
-    compiled, policies = min(compile_seconds(count) for _ in range(repeat))
+    compiled, policies = min(compile_seconds(count) for turn in range(repeat))
     with tempfile.TemporaryDirectory() as name:
         write_site(Path(name), count)
-        listed = min(command_seconds(Path(name), "ansible-inventory", "--list") for _ in range(repeat))
-        planned = min(command_seconds(Path(name), "ansible-playbook", "plan.yml") for _ in range(repeat))
+        listed = min(command_seconds(Path(name), "ansible-inventory", "--list") for turn in range(repeat))
+        planned = min(command_seconds(Path(name), "ansible-playbook", "plan.yml") for turn in range(repeat))
     values = (count, policies, listed, compiled, planned, planned / listed, 1000 * planned / count)
     return dict(zip(HEADER, values))
 

@@ -56,7 +56,8 @@ class ActionModule(ActionBase):
             "require_outsider": {"type": "bool", "default": False},
         })
         try:
-            expected = expected_of(Store(C.DEFAULT_LOCAL_TMP, options["plan"]).plan(), options["hosts"], options["query"])
+            plan = Store(C.DEFAULT_LOCAL_TMP, options["plan"]).plan()
+            expected = expected_of(plan, options["hosts"], options["query"])
         except PortFileError as exc:
             raise AnsibleActionFail(str(exc)) from exc
         if self._task.check_mode:

@@ -72,8 +72,8 @@ def make_present(change: Change) -> None:
         boot.commit(change.items)
     except OSError as exc:
         boot.discard(change.items)
-        raise RuntimeError("The new ruleset runs, but it is not the one that a reboot loads: cannot write {0}: {1}. Mend "
-                           "this and run again.".format(exc.filename, exc.strerror)) from exc
+        raise RuntimeError("The new ruleset runs, but it is not the one that a reboot loads: cannot write {0}: {1}. "
+                           "Mend this and run again.".format(exc.filename, exc.strerror)) from exc
     _tell_systemd(change)
 
 

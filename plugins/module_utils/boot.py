@@ -91,7 +91,7 @@ def _lines(item: Item) -> Tuple[str, ...]:
 
 
 def stage(items: Items) -> None:
-    """Write every file under a name of its own beside its place; what can fail for want of room or rights fails here."""
+    """Write every file beside its place, under another name; what can fail for want of room or rights fails here."""
     for path, item in items.items():
         try:
             _stage(path, item)

@@ -5,7 +5,8 @@
 
 The process is found by an abstract Unix socket, of which there is one a network namespace, as there is one set of
 ports. It is ended by a word on that socket: nothing is ever killed, so no other process can be hit, and nothing is
-left behind when it dies. What it said at its start it says again at its end, which proves that it was there all the time.
+left behind when it dies. What it said at its start it says again at its end, which proves that it was there all the
+time.
 """
 
 from __future__ import annotations

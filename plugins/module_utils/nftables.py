@@ -18,7 +18,7 @@ from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequen
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program, run
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Network, Policy, Rule, Segment, segments
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, State
 
 TABLE = "inet hpc_ports"
@@ -89,8 +89,8 @@ def _sets(rules: Iterable[Rule], parted: Set[str]) -> Dict[str, Tuple[str, Tuple
         for version, word, kind in _FAMILIES:
             members = _family(rule.peers, version)
             if members and not _is_any(members):
-                definition = "type {0}; flags interval;".format(kind)
-                result["{0}_v{1}".format(_set_name(rule, parted), version)] = (definition, tuple(map(_element, members)))
+                name = "{0}_v{1}".format(_set_name(rule, parted), version)
+                result[name] = ("type {0}; flags interval;".format(kind), tuple(map(_element, members)))
     return result
 
 
@@ -330,7 +330,7 @@ _RULE_SET = re.compile(r"@(\S+)")
 
 
 def flow_views(state: State) -> FlowViews:
-    """Return the flows that a state carries, with their ports and addresses."""
+    """Return the flows that a state carries, with their ports, segment by segment, and addresses."""
     ports: Dict[str, Set[str]] = {}
     peers: Dict[str, Set[str]] = {}
     reached = _ports_by_chain(state)
@@ -340,7 +340,7 @@ def flow_views(state: State) -> FlowViews:
             if counter:
                 ports.setdefault(counter[1], set()).update(reached.get(name, ()))
                 peers.setdefault(counter[1], set()).add(_peers(line))
-    return {flow: FlowView(_as_written(ports[flow]), _addresses(state, peers[flow])) for flow in ports}
+    return {flow: FlowView(frozenset(ports[flow]), _addresses(state, peers[flow])) for flow in ports}
 
 
 def _ports_by_chain(state: State) -> Dict[str, List[str]]:
@@ -349,19 +349,16 @@ def _ports_by_chain(state: State) -> Dict[str, List[str]]:
         for line in lines if name.startswith("map ") else ():
             if line.startswith("element "):
                 key, found, target = line[len("element "):].partition(" : jump ")
-                result.setdefault("chain " + target, []).append("{0}/{1}".format(key, name.rsplit("_", 1)[1]))
+                result.setdefault("chain " + target, []).append(_as_written(key, name.rsplit("_", 1)[1]))
     return result
 
 
-def _as_written(segment_texts: Iterable[str]) -> FrozenSet[str]:
-    """Return ports as the port file writes them: whole ranges, protocols by number. What is neither stays as it is."""
-    ranges, others = [], []
-    for text in segment_texts:
-        try:
-            ranges.append(_port_range(*text.rsplit("/", 1)))
-        except (ValueError, OSError):
-            others.append(text)
-    return frozenset([*map(str, merged(ranges)), *others])
+def _as_written(key: str, protocol: str) -> str:
+    """Return ports as the port file writes them, protocols by number; what somebody wrote otherwise stays as it is."""
+    try:
+        return str(_port_range(key, protocol))
+    except (ValueError, OSError):
+        return "{0}/{1}".format(key, protocol)
 
 
 def _port_range(key: str, protocol: str) -> PortRange:

@@ -70,7 +70,8 @@ def _members(pairs: Dict[str, Tuple[FrozenSet[str], FrozenSet[str]]],
 def _gained_ports(new: FrozenSet[str], old: FrozenSet[str]) -> List[str]:
     """Return the ports that are in `new` and not in `old`, whatever ranges each is written in."""
     try:
-        found = _minus([_Span(*parse_ports(text)) for text in new - old], [_Span(*parse_ports(text)) for text in old - new])
+        found = _minus([_Span(*parse_ports(text)) for text in new - old],
+                       [_Span(*parse_ports(text)) for text in old - new])
     except ValueError:
         return sorted(new - old)
     return [str(PortRange(*span)) for span in found]

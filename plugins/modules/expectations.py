@@ -13,7 +13,7 @@ description:
   - Works out which connections the plan says pass and which must not, and returns the part of this host - where to
     listen, for M(hpc.ports.listen), and what to try, for M(hpc.ports.probe).
   - Every managed host of O(hosts) is a target. The sources are one host of each kind - of the same policy, behind the
-    same endpoints, in the same networks and clusters - of the managed hosts and of those that the plan knows nothing of.
+    same endpoints, in the same networks and clusters - of the managed hosts and of the others.
   - The ports are those of every service in the port file, both ends of a range, whether or not a flow opens it, the
     edges of what broad services open on the target, and some that no service names. IP protocols without ports are
     left out.
@@ -61,7 +61,7 @@ options:
     type: int
     default: 1000
 notes:
-  - The play must have the strategy C(linear) and no C(serial), because every host has to listen before the first probes.
+  - The play must have the strategy C(linear) and no C(serial), because every host listens before the first one probes.
 seealso:
   - module: hpc.ports.plan
   - module: hpc.ports.listen

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
-from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, cidr_merge
-
-ANYWHERE = (IPNetwork("0.0.0.0/0"), IPNetwork("::/0"))
+with suppress(ImportError):  # `check_libraries` says so to people
+    from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, cidr_merge
 
 
 def parse_network(text: object) -> IPNetwork:
@@ -54,3 +54,8 @@ def address_bits(ip: IPAddress) -> int:
 def collapsed(networks: Iterable[IPNetwork]) -> tuple[str, ...]:
     """Return the fewest prefixes that cover exactly these networks, IPv4 first, each in order, as text."""
     return tuple(str(network) for network in cidr_merge(list(networks)))
+
+
+def single(address: IPAddress) -> IPNetwork:
+    """Return the prefix that names one address."""
+    return IPNetwork((address.value, address_bits(address)), version=address.version)

@@ -9,9 +9,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
-
-from netaddr import IPNetwork
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils.checks import (
@@ -30,6 +28,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.checks import (
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+
+if TYPE_CHECKING:
+    from netaddr import IPNetwork
 
 EXPOSURES = ("public", "platform", "cluster", "host")
 NEEDS = ("required", "recommended", "optional", "conditional")

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
-from typing import Any
-
-from netaddr import IPNetwork
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import parse_network
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest
+
+if TYPE_CHECKING:
+    from netaddr import IPNetwork
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?", re.ASCII)
 

@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from socket import AF_UNSPEC, SOCK_STREAM, getaddrinfo
-
-from netaddr import IPAddress, IPNetwork
+from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import (
-    address_bits,
     collapsed,
     is_reachable,
     parse_address,
+    single,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Endpoint
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
+
+if TYPE_CHECKING:
+    from netaddr import IPAddress, IPNetwork
 
 _ADVICE = "Mend the name, or name addresses: firewall_addresses of the host, or cidrs of the endpoint."
 # Takes a host name, returns its addresses as text; raises OSError when it has none.
@@ -61,8 +63,8 @@ class Resolver:
         if not name or name.rpartition(".")[2].isdigit():
             raise invalid(key, name, expected, _ADVICE)
         try:
-            found = [IPAddress(text) for text in self.lookup(name)]
-        except (OSError, UnicodeError) as exc:
+            found = [parse_address(text) for text in self.lookup(name)]
+        except (OSError, ValueError) as exc:
             raise invalid(key, name, expected, f"The resolver of the controller said: {exc}. {_ADVICE}") from exc
         reachable = [address for address in found if is_reachable(address) and not address.is_link_local()]
         if not reachable:
@@ -149,8 +151,3 @@ class AddressBook:
                     by_cluster[cluster].append(host)
             self._members[endpoint] = dict(by_cluster)
         return self._members[endpoint]
-
-
-def single(address: IPAddress) -> IPNetwork:
-    """Return the prefix that names one address."""
-    return IPNetwork((address.value, address_bits(address)), version=address.version)

@@ -42,22 +42,24 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date
-from typing import NamedTuple
-
-from netaddr import IPNetwork
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports, without
-from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed
+from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed, parse_network
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import MANAGEMENT_FLOW, SITE_DEFAULTS, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Kind, Plan
 
+if TYPE_CHECKING:
+    from netaddr import IPNetwork
+
 # The shortest prefixes that are still a named network, and still known sources, by IP version.
 PLATFORM_PREFIX = {4: 8, 6: 16}
 KNOWN_PREFIX = {4: 16, 6: 48}
 # RFC 1918, RFC 6598 and RFC 4193.
-INTERNAL = tuple(map(IPNetwork, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
+INTERNAL = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 # More than the largest set of ports that a service needs by itself: the 2,768 NodePorts of Kubernetes.
 WHOLE_RANGE = 4096
 
@@ -113,7 +115,7 @@ def _from_unknown(plan: Plan, flow: Flow) -> Breach | None:
 
 def _from_outside(plan: Plan, flow: Flow) -> Breach | None:
     external = [network for network in _source_networks(plan, flow)
-                if not any(network in internal for internal in INTERNAL)]
+                if not any(network in internal for internal in _internal_networks())]
     return _widest(external, KNOWN_PREFIX)
 
 
@@ -273,11 +275,11 @@ def _srun_unpinned(plan: Plan, today: date) -> Iterator[Finding]:
     if not service or [str(item) for item in service.ports] != [f"{SITE_DEFAULTS['firewall_srun_ports']}/tcp"]:
         return
     alike: dict[tuple[Kind, PortRange], list[str]] = defaultdict(list)
-    for name in sorted(_srun_hosts(plan)):
+    for name in _srun_hosts(plan):
         alike[plan.kinds[name], plan.inventory.hosts[name].ephemeral_ports].append(name)
     lost: dict[tuple[PortRange, ...], list[str]] = defaultdict(list)
     for (kind, ephemeral), hosts in alike.items():
-        lost[tuple(without([ephemeral], _broad_ports(plan, kind)))] += hosts
+        lost[tuple(without([ephemeral], _unclaimed(plan, kind)))] += hosts
     for ports, hosts in sorted(lost.items()):
         if ports:
             yield Finding("srun-unpinned", "warning", _hosts_text(sorted(hosts)),
@@ -291,12 +293,10 @@ def _srun_hosts(plan: Plan) -> set[str]:
     return {host for name in targets for host in plan.addresses.members(name) if host in plan.hosts}
 
 
-def _broad_ports(plan: Plan, kind: Kind) -> list[PortRange]:
-    """Return what the broad services inside the cluster open on hosts of a kind."""
-    names = {name for flow in plan.flows_on.values() if flow.within_cluster and kind.endpoints & set(flow.targets)
-             for name in flow.services}
-    ports = [item for name in names if plan.catalogue.services[name].broad
-             for item in plan.catalogue.services[name].ports]
+def _unclaimed(plan: Plan, kind: Kind) -> list[PortRange]:
+    """Return what is open inside the cluster on hosts of a kind and is no other service's."""
+    ports = [item for flow in plan.flows_on.values() if flow.within_cluster and kind.endpoints & set(flow.targets)
+             for name in flow.services for item in plan.catalogue.services[name].ports]
     return without(ports, plan.claims[kind] if plan.catalogue.broad_yields else ())
 
 
@@ -405,7 +405,7 @@ def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
 def _named_ports(plan: Plan, flow: Flow) -> list[PortRange]:
     """Return the ports of a flow without its broad services, which yield to the named ones."""
     services = [plan.catalogue.services[name] for name in flow.services]
-    return merged(item for service in services if not service.broad for item in service.ports)
+    return [item for service in services if not service.broad for item in service.ports]
 
 
 def _uses_broad(plan: Plan, flow: Flow) -> bool:
@@ -431,6 +431,11 @@ def _groups(plan: Plan, names: Iterable[str]) -> set[str]:
     return {group for name in names for group in plan.catalogue.endpoints[name].groups}
 
 
+@cache
+def _internal_networks() -> list[IPNetwork]:
+    return [parse_network(text) for text in INTERNAL]
+
+
 def _outside(plan: Plan, flow: Flow, names: Iterable[str]) -> list[IPNetwork]:
     """Return what a side of a flow names beside groups: networks, host names as addresses."""
     return plan.addresses.outside(names, frozenset(plan.catalogue.clusters) if flow.within_cluster else None)
@@ -438,7 +443,7 @@ def _outside(plan: Plan, flow: Flow, names: Iterable[str]) -> list[IPNetwork]:
 
 def _networks(plan: Plan, flow: Flow, names: Iterable[str]) -> list[IPNetwork]:
     """Return the same as the fewest prefixes."""
-    return [IPNetwork(text) for text in collapsed(_outside(plan, flow, names))]
+    return [parse_network(text) for text in collapsed(_outside(plan, flow, names))]
 
 
 def _source_networks(plan: Plan, flow: Flow) -> list[IPNetwork]:
@@ -456,8 +461,8 @@ def _widest(networks: Iterable[IPNetwork], shortest: Mapping[int, int]) -> Breac
 
 def _without_networks(texts: Iterable[str], others: Iterable[str]) -> list[str]:
     """Return those of `texts` that no network of `others` holds; both are collapsed prefixes."""
-    outer = [IPNetwork(text) for text in others]
-    return [text for text in texts if not any(IPNetwork(text) in network for network in outer)]
+    outer = [parse_network(text) for text in others]
+    return [text for text in texts if not any(parse_network(text) in network for network in outer)]
 
 
 def _by_address(plan: Plan) -> list[tuple[int, int, list[str]]]:

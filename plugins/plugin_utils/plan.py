@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
-
-from netaddr import IPNetwork
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, without
@@ -19,6 +17,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import MANAGEM
 from ansible_collections.hpc.ports.plugins.plugin_utils.endpoints import AddressBook, Resolver
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
+
+if TYPE_CHECKING:
+    from netaddr import IPNetwork
 
 
 class Kind(NamedTuple):

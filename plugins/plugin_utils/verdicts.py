@@ -78,8 +78,8 @@ _Held = dict[tuple[str, str], tuple[str, str]]
 def _held_on(said: Mapping[str, Any]) -> _Held | None:
     if not said.get("alive"):
         return None
-    nobody = {(address, port): (NOBODY, f"no listener could be put there ({reason})") for address, reasons in said["failed"].items()
-              for port, reason in reasons.items()}
+    nobody = {(address, port): (NOBODY, f"no listener could be put there ({reason})")
+              for address, reasons in said["failed"].items() for port, reason in reasons.items()}
     ours = {(address, port): (LISTENER, "") for address, ports in said["listening"].items() for port in ports}
     services = {(address, port): (SERVICE, "") for address, ports in said["in_use"].items() for port in ports}
     return {**nobody, **ours, **services}

@@ -34,9 +34,9 @@ class Machine:
         (self.programs / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
         (self.programs / name).chmod(0o755)
 
-    def apply(self, wanted: Mapping[str, Any] = SAMPLE, **options: Any) -> dict[str, Any]:
-        """Run the module and return its result; it may fail."""
-        return self.pair.module(policy=wanted, path=self.programs, diff=True, **options)
+    def apply(self, wanted: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """Run the module, with a sample where no policy is given, and return its result; it may fail."""
+        return self.pair.module(policy=wanted or SAMPLE, path=self.programs, diff=True, **options)
 
     def remove(self, **options: Any) -> dict[str, Any]:
         """Run the module with `state: absent`."""
@@ -96,5 +96,3 @@ def _generation() -> int:
 def without_invocation(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return a module's result without its arguments."""
     return {key: value for key, value in result.items() if key != "invocation"}
-
-

@@ -143,8 +143,8 @@ class Pair:
         self.host.shell(_END.format(me=1, other=2) + _HOST_ROUTES)
         self.peer.shell(_END.format(me=2, other=1) + _PEER_ROUTES)
 
-    def module(self, name: str = "firewall", prefix: tuple[str, ...] = (), path: Path | None = None, check: bool = False,
-               diff: bool = False, **options: Any) -> dict[str, Any]:
+    def module(self, name: str = "firewall", prefix: tuple[str, ...] = (), path: Path | None = None,
+               check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
         """Run a module on the host, as Ansible does: a process of its own, arguments and result as JSON."""
         arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
         done = self.host.run(*prefix, sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py"), check=False,

@@ -29,7 +29,8 @@ def main() -> None:
     """Print the result."""
     policies = {path.stem: parse_policy(json.loads(path.read_text(encoding="utf-8")))
                 for path in sorted(Path(sys.argv[1]).glob("*.json"))}
-    policies.update(("random {0}".format(number), parse_policy(data)) for number, data in enumerate(random_policies(20)))
+    policies.update(("random {0}".format(number), parse_policy(data))
+                    for number, data in enumerate(random_policies(20)))
     found = Check()
     for first, second in zip(policies, [*policies][1:]):
         found.transition("{0} to {1}".format(first, second), policies[first], policies[second])

@@ -4,8 +4,8 @@
 """Opening packets in bulk, and which of them were answered.
 
 A packet that reaches the other kernel is answered at once: a SYN by RST or SYN-ACK, anything else that nobody waits
-for by an ICMP error. Both ends are on one CPU, whose queue keeps the order, so when the answer to a last echo request is
-there, every other answer that will ever come is there too: nothing waits for a time to pass.
+for by an ICMP error. Both ends are on one CPU, whose queue keeps the order, so when the answer to a last echo request
+is there, every other answer that will ever come is there too: nothing waits for a time to pass.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ECHO = {1: (8, 0), 58: (128, 129)}
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 # Port or protocol unreachable (RFC 792, 4443) and unknown next header: the packet arrived, and nobody wanted it.
 _ARRIVED = {1: {(3, 2), (3, 3)}, 58: {(1, 4), (4, 1)}}
-_ENDLESS = 30.0
+_ENDLESS = 10.0
 
 # Protocol number, target and its port, and the port or echo number of the source; without ports, the source itself.
 Key = tuple[int, str, int, object]
@@ -78,7 +78,7 @@ class Wire:
         """Send the packets; those without an answer again, as a client would. Return those with an answer."""
         found: set[Opening] = set()
         with _one_cpu():
-            for _ in range(tries):
+            for attempt in range(tries):
                 keys = self._exchange([packet for packet in packets if packet not in found])
                 found |= {packet for packet in packets if packet.key in keys}
         return found
@@ -106,7 +106,7 @@ class Wire:
 
     def _heard(self) -> Iterator[Key]:
         while True:
-            ready, _, _ = select.select(list(self._in), [], [], _ENDLESS)
+            ready = select.select(list(self._in), [], [], _ENDLESS)[0]
             if not ready:
                 return
             for sock in ready:
@@ -194,13 +194,13 @@ def _keys(sock: socket.socket, version: int, number: int) -> Iterator[Key]:
 
 
 def _tcp_key(data: bytes, address: str) -> Iterator[Key]:
-    far, near, _, _, _, flags = struct.unpack_from("!HHIIBB", data)
+    far, near, flags = struct.unpack_from("!HH9xB", data)
     if flags & 0x04 or flags & 0x12 == 0x12:  # RST, or SYN and ACK
         yield 6, address, far, near
 
 
 def _icmp_key(data: bytes, address: str, number: int) -> Iterator[Key]:
-    kind, code, _, echo = struct.unpack_from("!BBHH", data)
+    kind, code, echo = struct.unpack_from("!BB2xH", data)
     if kind == _ECHO[number][1]:
         yield number, address, 0, echo
     elif (kind, code) in _ARRIVED[number]:

@@ -74,7 +74,8 @@ def policies(draw: st.DrawFn) -> list[Policy]:
     management = {"from": ["controllers"], "to": list(GROUPS), "services": ["ssh"], "need": "required"}
     shipped = {
         "firewall_services": {"ssh": {"ports": ["22/tcp"]}, **services},
-        "firewall_endpoints": {"controllers": {"cidrs": ["10.64.9.9"]}, **{name: draw(_DECLARED) for name in ENDPOINTS}},
+        "firewall_endpoints": {"controllers": {"cidrs": ["10.64.9.9"]},
+                               **{name: draw(_DECLARED) for name in ENDPOINTS}},
         "firewall_flows": {"management_ssh": management, **flows},
     }
     site = {"firewall_broad_yields": draw(st.booleans()),
@@ -91,7 +92,8 @@ def policies(draw: st.DrawFn) -> list[Policy]:
 def packets_at_edges(policy: Policy, direction: str, randomness: random.Random, size: int) -> list[Packet]:
     """Return up to `size` packets for ports and peers at, and just beyond, the ends of what the rules name."""
     rules = [rule for rule in policy.rules if rule.direction == direction]
-    ports = sorted({port for rule in rules for item in rule.ports for port in _around(item.protocol, item.first, item.last)}
+    ranges = {item for rule in rules for item in rule.ports}
+    ports = sorted({port for item in ranges for port in _around(item.protocol, item.first, item.last)}
                    | {("tcp", 22), ("udp", 53), ("ip", 200)})
     peers = sorted({peer for rule in rules for network in rule.peers for peer in _peers_around(network)}
                    | {"10.64.0.3", "10.64.9.9", "120.1.2.3", "fd64::3", "2400::1"})
@@ -117,12 +119,12 @@ def special_packets(direction: str) -> list[Packet]:
 def _around(protocol: str, first: int, last: int) -> Iterator[tuple[str, int]]:
     if protocol == "ip":
         return iter([(protocol, first)])
-    return ((protocol, port) for port in {first - 1, first, last, last + 1} if 1 <= port <= 65535)
+    return ((protocol, port) for port in sorted({first - 1, first, last, last + 1}) if 1 <= port <= 65535)
 
 
 def _peers_around(network: Network) -> Iterator[str]:
     first, last = int(network.network_address), int(network.broadcast_address)
-    for number in {first - 1, first, last, last + 1}:
+    for number in sorted({first - 1, first, last, last + 1}):
         if 0 <= number < 1 << network.max_prefixlen:
             peer = type(network.network_address)(number)
             if _is_routed(peer):

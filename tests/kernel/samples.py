@@ -34,24 +34,27 @@ SAMPLE = policy(SSH, SLURM, WEB, ("out", "dns", ["53/udp", "53/tcp"], ("10.64.0.
 def random_policies(count: int) -> Iterator[dict[str, Any]]:
     """Yield policies whose flows keep their names and change everything else, so that old and new overlap."""
     randomness = random.Random(0)
-    for _ in range(count):
+    for number in range(count):
         rules = []
         for direction, flow in [("in", "a"), ("in", "b"), ("in", "c"), ("out", "a")]:
-            ports = {"{0}-{1}/{2}".format(first, first + randomness.choice([0, 1, 7, 20]), randomness.choice(["tcp", "udp"]))
-                     for first in randomness.sample(range(1, 50), 3)}
+            firsts = randomness.sample(range(1, 50), 3)
+            ports = {"{0}-{1}/{2}".format(first, first + randomness.choice([0, 1, 7, 20]),
+                                          randomness.choice(["tcp", "udp"])) for first in firsts}
             if randomness.random() < 0.8:
                 rules.append((direction, flow, sorted(ports), _random_peers(randomness)))
-        yield policy(*rules, egress=randomness.choice(["open", "restricted"]), mode=randomness.choice(["enforce", "observe"]))
+        yield policy(*rules, egress=randomness.choice(["open", "restricted"]),
+                     mode=randomness.choice(["enforce", "observe"]))
 
 
 def _random_peers(randomness: random.Random) -> tuple[str, ...]:
     """Return prefixes in 64 addresses of either family, so that most of them overlap those of another policy."""
-    found = []
-    for network, base, bits in ((ipaddress.IPv4Network, 10 << 24, 32), (ipaddress.IPv6Network, 0xFD64 << 112, 128)):
-        free = [randomness.randrange(6) for _ in range(randomness.randrange(1, 6))]
-        found += ipaddress.collapse_addresses(
-            [network((base + (randomness.randrange(64) >> size << size), bits - size)) for size in free])
-    return tuple(map(str, found))
+    def chosen(base: int, bits: int) -> list[tuple[int, int]]:
+        sizes = [randomness.randrange(6) for choice in range(randomness.randrange(1, 6))]
+        return [(base + (randomness.randrange(64) >> size << size), bits - size) for size in sizes]
+
+    ipv4 = ipaddress.collapse_addresses(map(ipaddress.IPv4Network, chosen(10 << 24, 32)))
+    ipv6 = ipaddress.collapse_addresses(map(ipaddress.IPv6Network, chosen(0xFD64 << 112, 128)))
+    return (*map(str, ipv4), *map(str, ipv6))
 
 
 MAP = "map in_tcp"
@@ -74,28 +77,32 @@ BY_NFT: dict[str, tuple[str, set[str]]] = {
     "all rules flushed": ("flush table inet hpc_ports",
                           {"chain input", "chain output", "chain in_tcp_22", "chain in_tcp_443",
                            "chain in_tcp_6817_6819", "chain out_tcp_53", "chain out_udp_53"}),
-    "an address added": ("add element inet hpc_ports in_management_ssh_v4 { 10.9.0.0/16 }", {"set in_management_ssh_v4"}),
-    "an address removed": ("delete element inet hpc_ports in_slurm_control_v4 { 10.64.2.1 }", {"set in_slurm_control_v4"}),
+    "an address added": ("add element inet hpc_ports in_management_ssh_v4 { 10.9.0.0/16 }",
+                         {"set in_management_ssh_v4"}),
+    "an address removed": ("delete element inet hpc_ports in_slurm_control_v4 { 10.64.2.1 }",
+                           {"set in_slurm_control_v4"}),
     "an address with a comment": ('add element inet hpc_ports in_slurm_control_v4 { 10.9.0.1 comment "a, b {" }',
                                   {"set in_slurm_control_v4"}),
     "all addresses removed": ("flush set inet hpc_ports in_slurm_control_v4", {"set in_slurm_control_v4"}),
     "a port added": ("add element inet hpc_ports in_tcp { 23 : jump in_tcp_22 }", {MAP}),
     "a port to another chain": ("delete element inet hpc_ports in_tcp { 22 }\n"
                                 "add element inet hpc_ports in_tcp { 22 : jump in_tcp_443 }", {MAP}),
-    "a port to accept": ("delete element inet hpc_ports in_tcp { 22 }\nadd element inet hpc_ports in_tcp { 22 : accept }",
-                         {MAP}),
+    "a port to accept": ("delete element inet hpc_ports in_tcp { 22 }\n"
+                         "add element inet hpc_ports in_tcp { 22 : accept }", {MAP}),
     "a policy changed": ("add chain inet hpc_ports input { policy accept; }", {"chain input"}),
     "the table gone": ("delete table inet hpc_ports", set()),
     "everything gone": ("flush ruleset", set()),
     "the table empty": ("delete table inet hpc_ports\nadd table inet hpc_ports", set()),
     "the table dormant": ("add table inet hpc_ports { flags dormant; }", {"table"}),
     "the table dormant and a chain gone": (
-        "delete table inet hpc_ports\nadd table inet hpc_ports { flags dormant; }\nadd chain inet hpc_ports input", set()),
+        "delete table inet hpc_ports\nadd table inet hpc_ports { flags dormant; }\n"
+        "add chain inet hpc_ports input", set()),
     "the table with a comment": ('delete table inet hpc_ports\nadd table inet hpc_ports { comment "mine"; }', set()),
     "a chain that accepts before ours": (
         "add chain inet hpc_ports first { type filter hook input priority -10; policy accept; }\n"
         "add rule inet hpc_ports first tcp dport 23 accept", {"chain first"}),
-    "a chain that ours jumps to": ("add chain inet hpc_ports mine { comment \"x\"; }\nadd rule inet hpc_ports mine accept\n"
+    "a chain that ours jumps to": ("add chain inet hpc_ports mine { comment \"x\"; }\n"
+                                   "add rule inet hpc_ports mine accept\n"
                                    "insert rule inet hpc_ports input jump mine\n"
                                    "add element inet hpc_ports in_tcp { 23 : jump mine }",
                                    {"chain mine", "chain input", MAP}),
@@ -104,7 +111,8 @@ BY_NFT: dict[str, tuple[str, set[str]]] = {
                               "add set inet hpc_ports in_management_ssh_v6 { type ipv4_addr; flags interval; }",
                               {"set in_management_ssh_v6", "chain in_tcp_22"}),
     "a set with a time-out": ("flush chain inet hpc_ports in_tcp_22\ndelete set inet hpc_ports in_management_ssh_v4\n"
-                              "add set inet hpc_ports in_management_ssh_v4 { type ipv4_addr; flags timeout; timeout 1h; }",
+                              "add set inet hpc_ports in_management_ssh_v4 "
+                              "{ type ipv4_addr; flags timeout; timeout 1h; }",
                               {"set in_management_ssh_v4", "chain in_tcp_22"}),
     "a map of another type": ("flush chain inet hpc_ports input\ndelete map inet hpc_ports in_tcp\n"
                               "add map inet hpc_ports in_tcp { type inet_service : verdict; }", {MAP, "chain input"}),

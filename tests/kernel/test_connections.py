@@ -13,7 +13,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +30,8 @@ RATE = 500.0  # New connections a second.
 
 def listening(space: Space, version: int, port: int) -> socket.socket:
     with space.entered():
-        return socket.create_server(("", port), family=socket.AF_INET if version == 4 else socket.AF_INET6, backlog=4096)
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        return socket.create_server(("", port), family=family, backlog=4096)
 
 
 def connected(space: Space, source: str, target: str, port: int) -> socket.socket:
@@ -48,7 +49,7 @@ def session(server_space: Space, client_space: Space, source: str, target: str,
     """An established connection: the server's and the client's end."""
     with listening(server_space, 6 if ":" in target else 4, port) as listener:
         with connected(client_space, source, target, port) as client:
-            server, _ = listener.accept()
+            server = listener.accept()[0]
             with server:
                 server.settimeout(SECONDS)
                 for one, other in ((client, server), (server, client)):
@@ -71,14 +72,14 @@ RESTRICTED = policy(SSH, egress="restricted")
 
 @pytest.mark.parametrize("source, target", [(CLIENT, HOST[4]), ("fd64::9", HOST[6])], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("first", ["server", "client"])
-def test_the_session_that_applies_the_first_restricted_egress_goes_on(machine: Machine, source: str, target: str,
-                                                                     first: str) -> None:
+def test_the_session_that_applies_the_first_restricted_egress_goes_on(
+        machine: Machine, source: str, target: str, first: str) -> None:
     with session(machine.host, machine.pair.peer, source, target, 22) as (server, client):
         assert machine.apply(RESTRICTED)["changed"]
         ends = (server, client) if first == "server" else (client, server)
-        for _ in range(3):
-            say(*ends, 100_000)
-            say(*reversed(ends), 100_000)
+        for turn in range(3):
+            say(ends[0], ends[1], 100_000)
+            say(ends[1], ends[0], 100_000)
     assert machine.counted("denied_out") == 0
 
 
@@ -144,7 +145,7 @@ def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
     return found
 
 
-def lost_connections(space: Space, living: Sequence[socket.socket], process: subprocess.Popen[str],
+def lost_connections(space: Space, living: tuple[socket.socket, socket.socket], process: subprocess.Popen[str],
                      rate: float) -> tuple[int, int]:
     """Connect so many times a second until the process ends; return how many there were, and how many lost a packet.
 
@@ -188,7 +189,8 @@ IN_A_RANGE = ("in", "served", ["1024-65535/tcp"], CONCERNED[3])  # A range that 
 
 @pytest.mark.parametrize("kept, rate", [(CONCERNED, RATE), (IN_A_RANGE, RATE), (IN_A_RANGE, math.inf)],
                          ids=["port", "range", "range, as fast as it goes"])
-def test_no_connection_is_lost_through_50_applies_that_do_not_concern_it(machine: Machine, kept: Any, rate: float) -> None:
+def test_no_connection_is_lost_through_50_applies_that_do_not_concern_it(machine: Machine, kept: Any,
+                                                                         rate: float) -> None:
     steps = unconcerned_policies(kept)
     machine.apply(policy(SSH, kept))
     host, peer = machine.host, machine.pair.peer

@@ -12,12 +12,14 @@ import pytest
 from ansible_collections.hpc.ports.tests.kernel.machine import LINK, RULESET, UNIT, Machine, without_invocation
 from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, BY_NFT, SAMPLE, SLURM, SSH, WEB, policy
 
-NO_FLOWS = {"flows_added": [], "flows_removed": [], "ports_changed": {}, "addresses_changed": {}}
+NO_FLOWS: dict[str, Any] = {"flows_added": [], "flows_removed": [], "ports_changed": {}, "addresses_changed": {}}
 # What a host may carry beside us: tables as Docker, kube-proxy and fail2ban make them, one with our chain names.
 OTHER_TABLES = """
 table ip nat {
     chain DOCKER { iifname "docker0" counter return; tcp dport 8080 counter dnat to 172.17.0.2:80; }
-    chain PREROUTING { type nat hook prerouting priority dstnat; policy accept; fib daddr type local counter jump DOCKER; }
+    chain PREROUTING {
+        type nat hook prerouting priority dstnat; policy accept; fib daddr type local counter jump DOCKER;
+    }
 }
 table ip filter {
     chain DOCKER-USER { counter return; }
@@ -25,8 +27,12 @@ table ip filter {
     chain INPUT { type filter hook input priority filter; policy accept; }
 }
 table ip kube-proxy {
-    map service-ips { type ipv4_addr . inet_proto . inet_service : verdict; elements = { 10.96.0.1 . tcp . 443 : drop }; }
-    chain services { type nat hook output priority -100; policy accept; ip daddr . meta l4proto . th dport vmap @service-ips; }
+    map service-ips {
+        type ipv4_addr . inet_proto . inet_service : verdict; elements = { 10.96.0.1 . tcp . 443 : drop };
+    }
+    chain services {
+        type nat hook output priority -100; policy accept; ip daddr . meta l4proto . th dport vmap @service-ips;
+    }
 }
 table inet f2b-table {
     set addr-set-sshd { type ipv4_addr; elements = { 203.0.113.7 }; }
@@ -48,8 +54,8 @@ def test_the_first_run_adds_every_flow_and_the_second_does_nothing(machine: Mach
         first["changes"]["objects"])
     before = machine.generation(), machine.listing(), machine.inodes()
     second = machine.apply()
-    assert without_invocation(second) == {"backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
-                                          "diff": {"before": "", "after": ""}}
+    assert without_invocation(second) == {
+        "backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []}, "diff": {"before": "", "after": ""}}
     assert (machine.generation(), machine.listing(), machine.inodes()) == before
     assert machine.systemctl_calls() == ["daemon-reload"]
 
@@ -58,7 +64,7 @@ def test_the_file_loads_what_runs_into_an_empty_and_a_full_table(machine: Machin
     machine.apply()
     running = machine.host.shell("nft -s list ruleset")
     machine.host.shell("nft flush ruleset")
-    for _ in range(2):
+    for repeat in range(2):
         machine.host.shell(f"nft -f {RULESET}")
         assert machine.host.shell("nft -s list ruleset") == running
 
@@ -68,7 +74,8 @@ def test_the_unit_loads_the_file_before_the_network(machine: Machine) -> None:
     lines = machine.host.shell(f"cat {UNIT}").splitlines()
     program = machine.host.shell("command -v nft").strip()
     assert f"ExecStart={program} -f {RULESET}" in lines
-    assert {"DefaultDependencies=no", "Before=network-pre.target shutdown.target", "WantedBy=sysinit.target"} <= set(lines)
+    assert {"DefaultDependencies=no", "Before=network-pre.target shutdown.target",
+            "WantedBy=sysinit.target"} <= set(lines)
     assert machine.host.shell(f"readlink {LINK}").strip() == UNIT
     assert machine.host.shell(f"stat -c %a {RULESET} {UNIT}").split() == ["600", "644"]
 
@@ -133,6 +140,10 @@ def test_counters_survive_an_apply(machine: Machine) -> None:
 # ---- drift
 
 SSH_RULE = 'ip saddr @in_management_ssh_v4 counter name "in_management_ssh" accept'
+
+
+
+
 @pytest.mark.parametrize("case", BY_NFT)
 def test_drift_in_the_kernel_is_named_and_mended_in_one_transaction(machine: Machine, case: str) -> None:
     script, objects = BY_NFT[case]
@@ -159,7 +170,8 @@ def test_a_rule_deleted_by_hand_is_exactly_what_the_diff_shows(machine: Machine)
     machine.delete_rule("in_tcp_22", SSH_RULE)
     result = machine.apply(check=True)
     other = '    ip6 saddr @in_management_ssh_v6 counter name "in_management_ssh" accept\n'
-    assert result["diff"] == {"before": f"chain in_tcp_22:\n{other}", "after": f"chain in_tcp_22:\n    {SSH_RULE}\n{other}"}
+    assert result["diff"] == {"before": f"chain in_tcp_22:\n{other}",
+                              "after": f"chain in_tcp_22:\n    {SSH_RULE}\n{other}"}
     assert result["changes"] == {**NO_FLOWS, "objects": ["chain in_tcp_22"], "addresses_changed": {
         "in_management_ssh": {"added": ["10.64.9.9"], "removed": []}}}
     check_mending(machine, {"chain in_tcp_22"})
@@ -243,7 +255,8 @@ def test_absent_leaves_the_host_as_it_was_and_then_does_nothing(machine: Machine
     files = machine.files()
     for wanted in (SAMPLE, policy(SSH), policy(SSH, WEB, mode="observe"), SAMPLE):
         machine.apply(wanted)
-    assert machine.remove()["changes"]["flows_removed"] == ["in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
+    assert machine.remove()["changes"]["flows_removed"] == [
+        "in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
     assert (machine.listing(), machine.files()) == ("", files)
     assert machine.systemctl_calls() == ["daemon-reload", "daemon-reload", "stop hpc-ports.service"]
     generation = machine.generation()
@@ -263,7 +276,7 @@ def test_absent_removes_what_half_a_removal_left(machine: Machine, left: str) ->
 
 # ---- failures
 
-def check_refusal(machine: Machine, wanted: Any = SAMPLE, **options: Any) -> dict[str, Any]:
+def check_refusal(machine: Machine, wanted: Any = None, **options: Any) -> dict[str, Any]:
     """The run fails, and kernel and disk are as they were; return the result."""
     found = machine.listing(), machine.files()
     result = machine.apply(wanted, **options)
@@ -295,12 +308,13 @@ def test_nft_missing(any_machine: Machine) -> None:
 def test_nft_too_old(any_machine: Machine) -> None:
     any_machine.program("nft", 'echo "nftables v0.9.6 (Capital Idea #2)"')
     assert check_refusal(any_machine, OTHER)["msg"] == (
-        "nft is too old: got 'nftables v0.9.6 (Capital Idea #2)', expected 0.9.8 or later. Update the package nftables.")
+        "nft is too old: got 'nftables v0.9.6 (Capital Idea #2)', expected 0.9.8 or later. Update the package "
+        "nftables.")
 
 
 def test_a_user_who_is_not_root(any_machine: Machine) -> None:
-    any_machine.programs.chmod(0o755)
-    result = check_refusal(any_machine, OTHER, prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+    # In a user namespace without a mapping a process is nobody, and can still read what root can.
+    result = check_refusal(any_machine, OTHER, prefix=("unshare", "--user"))
     assert (result["msg"], result["missing_packages"]) == (
         "Invalid user: got uid 65534, expected root. Set become: true.", [])
 
@@ -323,8 +337,8 @@ def test_root_without_the_right_to_make_network_namespaces_makes_a_user_namespac
 def test_no_right_to_any_namespace(any_machine: Machine) -> None:
     any_machine.program("unshare", "echo 'unshare: unshare failed: Operation not permitted' >&2; exit 1")
     assert check_refusal(any_machine, OTHER)["msg"] == (
-        "Cannot make a network namespace to try the ruleset in: unshare: unshare failed: Operation not permitted. Nothing "
-        "was changed. Give the container CAP_SYS_ADMIN, or allow user namespaces.")
+        "Cannot make a network namespace to try the ruleset in: unshare: unshare failed: Operation not permitted. "
+        "Nothing was changed. Give the container CAP_SYS_ADMIN, or allow user namespaces.")
 
 
 def test_etc_read_only(any_machine: Machine) -> None:
@@ -379,7 +393,7 @@ exec {nft} "$@" """)
 
 
 def test_a_file_that_cannot_be_put_in_its_place(any_machine: Machine) -> None:
-    any_machine.host.shell(f"mkdir -p $(dirname {RULESET}); touch {RULESET}; touch /run/mine; mount --bind /run/mine {RULESET}")
+    any_machine.host.shell(f"mkdir -p $(dirname {RULESET}); touch {RULESET} /run/mine; mount --bind /run/mine {RULESET}")
     result = any_machine.apply(OTHER)
     assert result["failed"] and result["msg"].startswith(
         "The new ruleset runs, but it is not the one that a reboot loads: cannot write ")
@@ -402,13 +416,14 @@ def test_firewalld_asked_for(any_machine: Machine) -> None:
 
 # ---- a policy that nobody should have sent
 
-RULE = {"direction": "in", "flow": "x", "ports": ["22/tcp"], "peers": "k"}
-BAD = {
+RULE: dict[str, Any] = {"direction": "in", "flow": "x", "ports": ["22/tcp"], "peers": "k"}
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "format": ({"format": 2}, "Invalid policy format: got 2, expected 1."),
     "mode": ({"mode": "enforce; policy accept"},
              "Invalid mode: got 'enforce; policy accept', expected one of enforce, observe."),
     "egress": ({"egress": "closed"}, "Invalid egress: got 'closed', expected one of open, restricted."),
-    "interface": ({"trusted_interfaces": ['eth0" accept #']}, "Invalid interface: got 'eth0\" accept #', expected a name"),
+    "interface": ({"trusted_interfaces": ['eth0" accept #']},
+                  "Invalid interface: got 'eth0\" accept #', expected a name of the form"),
     "interface, too long": ({"trusted_interfaces": ["a" * 16]}, "Invalid interface: got 'aaaaaaaaaaaaaaaa', expected"),
     "any interface": ({"trusted_interfaces": ["*"]}, "Invalid interface: got '*', expected a name of the form"),
     "flow": ({"rules": [{**RULE, "flow": 'x" accept; add rule inet hpc_ports input accept #'}]},

@@ -310,11 +310,11 @@ def test_a_listener_holds_both_families_and_lets_go_of_the_caller(net: Net) -> N
     [pid] = net.target.listeners()
     files = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
     assert files.count("/dev/null") == 3
-    assert [file for file in files if "socket:" not in file and file not in ("/dev/null", "anon_inode:[eventpoll]")] == []
+    assert {file for file in files if "socket:" not in file} == {"/dev/null", "anon_inode:[eventpoll]"}
     assert sum("socket:" in file for file in files) == 5  # two ports, two families, and the word to end
     state, parent, group, session = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:4]
     assert session != str(os.getsid(0))
-    assert net.target.stop(started["id"]) == {"alive": True, "listening": started["listening"], "in_use": {}, "failed": {}}
+    assert net.target.stop(started["id"]) == {**NOT_ALIVE, "alive": True, "listening": started["listening"]}
     assert _eventually(lambda: net.target.listeners() == [])
 
 
@@ -406,7 +406,7 @@ def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
 def test_another_users_process_is_not_obeyed_or_believed(net: Net) -> None:
     program = ("import os, socket\nos.setuid(65534)\nsock = socket.socket(socket.AF_UNIX)\n"
                "sock.bind('\\0hpc-ports-listen')\nsock.listen()\nprint('ready', flush=True)\n"
-               "while True:\n    sock.accept()[0].sendall(b'{}')")
+               "while True:\n    try:\n        sock.accept()[0].sendall(b'{}')\n    except OSError:\n        pass")
     attempt = "try:\n    result = listeners.{0}\nexcept listeners.ListenError as exc:\n    result = str(exc)"
     with net.target.running(program):
         for call in ("start([], [], 60)", "stop()"):

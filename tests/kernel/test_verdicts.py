@@ -81,8 +81,8 @@ PHASES = tuple(phase for phase in Phase if THOROUGH or phase is not Phase.shrink
 @settings(max_examples=1000 if THOROUGH else 35, phases=PHASES, deadline=None, print_blob=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(platforms=st.lists(policies(), min_size=1, max_size=2), seed=st.integers(0, 2**32))
-def test_every_verdict_of_the_kernel_is_that_of_evaluate(pair: Pair, wires: Wires, platforms: list[list[Policy]],
-                                                        seed: int) -> None:
+def test_every_verdict_of_the_kernel_is_that_of_evaluate(
+        pair: Pair, wires: Wires, platforms: list[list[Policy]], seed: int) -> None:
     """Policies follow each other in one table, so every one is a transition from another."""
     randomness = random.Random(seed)
     with pair.host.entered():
@@ -117,7 +117,8 @@ def counters() -> dict[str, int]:
 
 
 @pytest.mark.parametrize("mode", ["enforce", "observe"])
-def test_each_flow_counts_its_packets_and_observe_counts_what_it_would_drop(pair: Pair, wires: Wires, mode: str) -> None:
+def test_each_flow_counts_its_packets_and_observe_counts_what_it_would_drop(pair: Pair, wires: Wires,
+                                                                            mode: str) -> None:
     policy = parse_policy({**DATA, "mode": mode})
     with pair.host.entered():
         apply(policy)

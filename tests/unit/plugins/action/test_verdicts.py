@@ -53,8 +53,8 @@ PLAY = """
 QUERY = "[?port==`443` || port==`5432`]"
 
 
-def run(folder: Path, *options: str, results: dict[str, Any] | None = None, strategy: str = "linear", query: str = QUERY,
-        outsider: bool = False) -> tuple[int, str]:
+def run(folder: Path, *options: str, results: dict[str, Any] | None = None, strategy: str = "linear",
+        query: str = QUERY, outsider: bool = False) -> tuple[int, str]:
     """Return how the play ended and what it printed, on one line; `results` are facts by host."""
     (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(SITE, encoding="utf-8")
@@ -115,7 +115,8 @@ def test_when_all_is_right_the_play_passes(tmp_path: Path) -> None:
     ("ctl1", {"held": HELD, "same": {"changed": False, "failed": False, "msg": "Missing program nft."}},
      "unknown: whether ctl1 runs its policy: Missing program nft."),
 ])
-def test_when_something_is_not_right_the_play_fails(tmp_path: Path, host: str, facts: dict[str, Any], text: str) -> None:
+def test_when_something_is_not_right_the_play_fails(
+        tmp_path: Path, host: str, facts: dict[str, Any], text: str) -> None:
     code, output = run(tmp_path, results={**RIGHT, host: facts})
     assert code != 0
     assert text in output

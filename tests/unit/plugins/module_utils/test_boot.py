@@ -46,22 +46,23 @@ def test_what_is_staged_and_committed_is_what_is_wanted(etc: Path) -> None:
     assert not [name for name in names(etc) if name.endswith(".new")]
 
 
-def test_modes_do_not_depend_on_the_umask() -> None:
-    before = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_modes_do_not_depend_on_the_umask(umask: int) -> None:
+    before = os.umask(umask)
     try:
         make()
     finally:
         os.umask(before)
-    assert [os.stat(path).st_mode & 0o777 for path in (os.path.dirname(boot.RULESET), boot.RULESET, boot.UNIT)] == [
-        0o755, 0o600, 0o644]
+    assert [os.stat(path).st_mode & 0o777 for path in (boot.RULESET, boot.UNIT)] == [0o600, 0o644]
+    assert os.stat(os.path.dirname(boot.RULESET)).st_mode & 0o022 == 0
 
 
 def test_without_systemd_there_is_only_the_ruleset() -> None:
     assert list(boot.wanted_items(SCRIPT, has_systemd=False)) == [boot.RULESET]
 
 
-@pytest.mark.parametrize("text", ["add table inet hpc_ports", "add table inet hpc_ports\r\n", "add table inet hpc_ports\n\n",
-                                  "add table inet\u2028hpc_ports\n", ""])
+@pytest.mark.parametrize("text", ["add table inet hpc_ports", "add table inet hpc_ports\r\n",
+                                  "add table inet hpc_ports\n\n", "add table inet\u2028hpc_ports\n", ""])
 def test_texts_that_look_alike_differ(text: str) -> None:
     items = make()
     Path(boot.RULESET).write_text(text, encoding="utf-8", newline="")

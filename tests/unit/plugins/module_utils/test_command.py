@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils import command
@@ -41,6 +44,13 @@ def test_output_that_is_no_text_is_no_error() -> None:
     assert run(["printf", "\\377"]) == "\ufffd"
 
 
-def test_sbin_is_searched_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {"/usr/sbin", "/sbin"} <= set(command._PATH.split(":"))
-    assert find_program("sh") and find_program("no-such-program-anywhere") is None
+def test_sbin_is_searched_too() -> None:
+    program = f"from {command.__name__} import _PATH; print(_PATH)"
+    done = subprocess.run([sys.executable, "-c", program], env={"PATH": "/nowhere", "PYTHONPATH": ":".join(sys.path)},
+                          capture_output=True, text=True, check=True)
+    assert done.stdout == "/nowhere:/usr/sbin:/sbin:/usr/bin:/bin\n"
+
+
+def test_find_program() -> None:
+    assert find_program("sh") in ("/bin/sh", "/usr/bin/sh")
+    assert find_program("no-such-program-anywhere") is None

@@ -58,8 +58,8 @@ def systemd_says(monkeypatch: pytest.MonkeyPatch, active: bool) -> None:
 def test_firewalld_runs(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
     systemd_says(monkeypatch, active=True)
     assert refusal(backend) == (
-        "Firewalld runs on this host, and the firewalld backend is still to come. Nothing was changed. To use nftables, "
-        "stop and mask firewalld.", [])
+        "Firewalld runs on this host, and the firewalld backend is still to come. Nothing was changed. To use "
+        "nftables, stop and mask firewalld.", [])
     check_host(backend, present=False)
 
 

@@ -75,7 +75,8 @@ def test_addresses_changed(before: set[str], after: set[str], added: list[str], 
     assert changes(before, after, "addresses_changed") == {"added": added, "removed": removed}
 
 
-_PREFIXES = st.builds(lambda start, size: ip_network((int(ip_address("10.0.0.0")) + (start >> size << size), 32 - size)),
+_BASE = int(ip_address("10.0.0.0"))
+_PREFIXES = st.builds(lambda start, size: ip_network((_BASE + (start >> size << size), 32 - size)),
                       st.integers(0, 255), st.integers(0, 4))
 _SETS = st.lists(_PREFIXES, max_size=8).map(lambda found: list(collapse_addresses(found)))
 

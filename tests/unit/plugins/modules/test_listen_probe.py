@@ -20,7 +20,8 @@ def module(name: str, check: bool = False, **options: Any) -> dict[str, Any]:
     """Run a module as Ansible does and return its result."""
     arguments = {"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}}
     done = subprocess.run([sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py")], text=True, check=False,
-                          input=json.dumps(arguments), capture_output=True, env={"PYTHONPATH": str(ROOT / ".collections")})
+                          input=json.dumps(arguments), capture_output=True,
+                          env={"PYTHONPATH": str(ROOT / ".collections")})
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -62,4 +63,5 @@ def test_a_lifetime_has_to_be_more_than_nothing() -> None:
 
 
 def test_a_probe_without_ports_is_refused() -> None:
-    assert module("probe", probes=[{"address": "10.0.0.1"}])["msg"] == "missing required arguments: ports found in probes"
+    assert module("probe", probes=[{"address": "10.0.0.1"}])["msg"] == (
+        "missing required arguments: ports found in probes")

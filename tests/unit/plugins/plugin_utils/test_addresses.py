@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import (
-    ANYWHERE,
     address_bits,
     collapsed,
     is_reachable,
@@ -136,4 +135,4 @@ def test_collapsed_does_not_depend_on_order_or_repetition(networks: list[IPNetwo
 
 def test_halves_of_everything_are_anywhere() -> None:
     halves = ["::/1", "128.0.0.0/1", "8000::/1", "0.0.0.0/1"]
-    assert collapsed(map(IPNetwork, halves)) == tuple(map(str, ANYWHERE)) == ("0.0.0.0/0", "::/0")
+    assert collapsed(map(IPNetwork, halves)) == ("0.0.0.0/0", "::/0")

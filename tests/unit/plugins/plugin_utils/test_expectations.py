@@ -209,8 +209,8 @@ def test_source_addresses_that_are_judged_alike_do_not_matter() -> None:
 def test_source_addresses_that_are_judged_differently_are_skipped_where_they_are() -> None:
     found = expected(changed("stranger", addresses=["198.51.100.8", "203.0.113.7"]))
     assert Skipped("stranger", "ctl", 1, (
-        "ctl would judge the addresses 198.51.100.8, 203.0.113.7 of stranger differently; set firewall_source_addresses "
-        "to the one that it comes from.")) in found.skipped
+        "ctl would judge the addresses 198.51.100.8, 203.0.113.7 of stranger differently; set "
+        "firewall_source_addresses to the one that it comes from.")) in found.skipped
     assert not [item for item in found.expectations if item[:2] == ("stranger", "ctl") and item.port == 443]
     assert one(found, "stranger", "ctl", 22).expected == "filtered"
 

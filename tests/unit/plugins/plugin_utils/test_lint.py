@@ -18,7 +18,12 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import load_ca
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import load_inventory
 from ansible_collections.hpc.ports.plugins.plugin_utils.lint import Finding, findings
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan, compile_plan
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import CONTROLLER, make_plan
+from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import (
+    CONTROLLER,
+    SHIPPED,
+    make_inventory,
+    make_plan,
+)
 
 ROOT = Path(__file__).parents[4]
 TODAY = date(2026, 11, 21)
@@ -98,7 +103,7 @@ def test_advice_holds_against_flows_from_anywhere(rule: str, port: str, target: 
     source = {MONITORING: "anywhere", IN_CLUSTER: "hosts outside the cluster"}.get(expected, "0.0.0.0/0")
     message = f"Opens {port} to {source}, {expected}"
     # Within a service of more ports, too; not where the flow is off, nor on the neighbouring ports.
-    number, _, protocol = port.partition("/")
+    number, slash, protocol = port.partition("/")
     for ports in (port, f"1/tcp {port}"):
         plan = plan_of({"f": {"from": ["anywhere"], "to": [group]}}, ports)
         assert found(rule, plan) == [("error", "firewall_flows.f", message)]
@@ -177,7 +182,7 @@ def test_scheduler_ports_inside_the_cluster_are_as_advised() -> None:
 def test_monitoring_ports_of_nodes_are_for_monitoring_servers() -> None:
     def sources(flow: dict[str, Any], endpoints: dict[str, Any] | None = None) -> list[str]:
         plan = plan_of({"f": {"to": ["slurm_compute"], **flow}}, "9090/tcp", endpoints)
-        return [message.partition(",")[0] for _, _, message in found("monitoring-from-servers", plan)]
+        return [item[2].partition(",")[0] for item in found("monitoring-from-servers", plan)]
 
     one = {"cidrs": ["10.3.0.1/32"]}
     assert sources({"from": ["monitoring"]}) == []
@@ -270,6 +275,10 @@ def test_ports_by_the_thousand_yield_or_are_named() -> None:
          "that it "
          "yields to other services.")]
     assert found("least-privilege", plan_of({"f": flow}, "1-4000/tcp 5000-5095/udp")) == []
+    assert found("least-privilege", plan_of({"f": flow}, "1-3000/tcp 2000-4000/tcp")) == []
+    more = {name: {"ports": ["1-9000/tcp"]} for name in "cabed"}
+    assert [item[1] for item in found("least-privilege", plan_of({"f": {**flow, "services": [*more]}}, services=more))
+            ] == [f"firewall_services.{name}" for name in "abcde"]
     assert found("least-privilege", plan_of({"f": flow}, "1-9000/tcp", service={"broad": True})) == []
     assert found("least-privilege", plan_of({"f": {**flow, "enabled": False}}, "1-9000/tcp")) == []
 
@@ -361,6 +370,8 @@ NODES = {"all_nodes": {"groups": ["slurm_login", "slurm_compute", "workbench"]},
         ({"from": ["slurm_login"], "to": ["workbench"], "within_cluster": True}, WIDE, True),
         ({"from": ["slurm_login"], "to": ["workbench"]},
          {**WIDE, "from": ["all_nodes"], "within_cluster": True}, False),
+        ({"from": ["slurm_login"], "to": ["workbench"], "within_cluster": True},
+         {**WIDE, "from": ["all_nodes"], "within_cluster": True}, True),
         ({"from": ["other"], "to": ["workbench"]}, WIDE, False),
         ({"from": ["floor", "other"], "to": ["workbench"]}, WIDE, False),
         ({"from": ["slurm_login"], "to": ["control_plane"]}, WIDE, False),
@@ -412,6 +423,12 @@ def test_services_that_nothing_uses() -> None:
          "delete it.")]
 
 
+def test_a_shipped_service_may_be_unused() -> None:
+    shipped = {**SHIPPED, "firewall_services": {**SHIPPED["firewall_services"], "spare": {"ports": ["1/tcp"]}}}
+    plan = compile_plan(load_catalogue(shipped, {}, []), make_inventory({}))
+    assert found("unused-service", plan) == []
+
+
 SRUN = {"services": {"srun": {"ports": ["8192-60000/tcp"], "broad": True}}}
 SRUN_FLOW = {"from": ["slurm_compute"], "to": ["slurm_login"], "services": ["srun"], "within_cluster": True}
 
@@ -457,7 +474,9 @@ def test_other_broad_services_inside_the_cluster_take_srun_in() -> None:
 def test_hosts_that_lose_the_same_ports_are_told_together() -> None:
     more = {f"login{number}": {**HOSTS["login"], "addresses": [f"10.1.1.{number}"]} for number in (3, 1)}
     other = {**HOSTS["login"], "ephemeral_ports": "1024-60000"}
-    assert lost_ports({}, {**more, "login2": other}) == [("host login2", "1024-8191/tcp"),
+    laptop = {"groups": ["desks"], "addresses": ["10.9.0.7"]}
+    assert lost_ports({"srun": {**SRUN_FLOW, "to": ["slurm_login", "desks"]}},
+                      {**more, "login2": other, "laptop": laptop}) == [("host login2", "1024-8191/tcp"),
                                                          ("host login and 2 more", "60001-60999/tcp")]
 
 
@@ -486,6 +505,9 @@ def test_an_endpoint_of_the_site_is_not_empty_in_a_flow_that_is_on() -> None:
             ("firewall_endpoints.hollow", "f and 1 more")]
         assert empty({"f": {**flow, "enabled": False}}, {"hollow": hollow}) == []
     assert empty({"f": flow}, {"hollow": {"hostnames": ["a.example.org"]}}) == []
+    several = {name: {"cidrs": []} for name in ("two", "one", "six")}
+    assert [subject for subject, _ in empty({"f": {**flow, "from": [*several, "monitoring"]}}, several)] == [
+        "firewall_endpoints.one", "firewall_endpoints.six", "firewall_endpoints.two"]
 
 
 @pytest.mark.parametrize(
@@ -525,7 +547,10 @@ def test_networks_of_clusters_fill_endpoints_within_them() -> None:
     flow = {"from": ["hollow"], "to": ["slurm_compute"], "within_cluster": True}
     hollow = {"hollow": {"groups": ["workspace"]}}
     assert empty({"f": flow}, hollow) == [("firewall_endpoints.hollow", "f")]
-    assert empty({"f": flow}, hollow, firewall_clusters={"alpha": {"cidrs": ["10.1.0.0/30"]}}) == []
+    alpha = {"alpha": {"cidrs": ["10.1.0.0/30"]}}
+    assert empty({"f": flow}, hollow, firewall_clusters=alpha) == []
+    assert empty({"f": {**flow, "within_cluster": False}}, hollow, firewall_clusters=alpha) == [
+        ("firewall_endpoints.hollow", "f")]
 
 
 def test_groups_that_the_inventory_lacks() -> None:
@@ -575,6 +600,8 @@ def test_a_managed_host_in_a_network_stays_closed_as_a_target() -> None:
     assert in_networks(flow, e={"cidrs": ["10.1.0.0/24", "10.1.0.1/32", "10.1.0.2/32"]}) == []
     assert in_networks(flow, e={"cidrs": ["10.7.0.0/24", "10.0.0.2/31", "fd00::/64"]}) == []
     assert in_networks({**flow, "enabled": False}, e={"cidrs": ["10.1.0.0/24"]}) == []
+    both = in_networks({**flow, "to": ["e", "d"]}, e={"cidrs": ["10.1.0.0/24"]}, d={"cidrs": ["10.2.0.0/24"]})
+    assert [subject for subject, _ in both] == ["firewall_endpoints.d.cidrs", "firewall_endpoints.e.cidrs"]
 
 
 @pytest.mark.parametrize(("network", "holds"), [("10.1.0.2/31", True), ("10.1.0.0/31", False), ("10.1.0.4/30", False),
@@ -596,18 +623,18 @@ def test_a_managed_host_in_a_network_stays_closed_as_a_source_with_restricted_eg
 def test_clusters_that_no_managed_host_is_in() -> None:
     def clusters(**networks: list[str]) -> list[tuple[str, str]]:
         plan = plan_of({}, firewall_clusters={name: {"cidrs": cidrs} for name, cidrs in networks.items()})
-        return [(subject, message) for _, subject, message in found("empty-cluster", plan)]
+        return [(subject, message) for severity, subject, message in found("empty-cluster", plan)]
 
     start = "No managed host has it in its firewall_cluster, so its networks reach nobody."
     assert clusters(alpha=["10.1.9.0/24"], gamma=[]) == []
-    assert clusters(aplha=["10.1.9.0/24"], zzz=["10.1.8.0/24"]) == [
+    assert clusters(zzz=["10.1.8.0/24"], aplha=["10.1.9.0/24"]) == [
         ("firewall_clusters.aplha", f"{start} Did you mean 'alpha'?"),
         ("firewall_clusters.zzz", f"{start} Mend the name or delete it.")]
 
 
 def test_a_host_of_another_cluster_in_the_network_of_a_cluster() -> None:
-    plan = plan_of({}, firewall_clusters={"alpha": {"cidrs": ["10.1.0.0/24", "10.2.0.0/24"]},
-                                          "beta": {"cidrs": ["10.1.0.0/30"]}})
+    plan = plan_of({}, firewall_clusters={"beta": {"cidrs": ["10.1.0.0/30"]},
+                                          "alpha": {"cidrs": ["10.1.0.0/24", "10.2.0.0/24"]}})
     end = ("which is not in the cluster, and lets it in as if it were. Narrow the network, or add the cluster to its "
            "firewall_cluster.")
     assert found("host-in-cluster-network", plan) == [

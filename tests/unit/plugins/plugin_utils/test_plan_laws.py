@@ -248,8 +248,8 @@ class Oracle:
 
     def covers(self, service: str, protocol: str, port: int) -> bool:
         for text in self.services[service]["ports"]:
-            ports, _, wanted = text.partition("/")
-            first, _, last = ports.partition("-")
+            ports, slash, wanted = text.partition("/")
+            first, dash, last = ports.partition("-")
             if wanted == protocol and int(first) <= port <= int(last or first):
                 return True
         return False

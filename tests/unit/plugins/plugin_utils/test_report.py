@@ -92,7 +92,8 @@ def test_a_cell_shows_the_worst_of_its_addresses(first: str, second: str, cell: 
 
 
 def test_a_source_that_did_not_try_a_port_has_an_empty_cell() -> None:
-    items = [verdict("a", 22, "ssh"), verdict("b", 22, "ssh"), verdict("a", 80, "web"), verdict("b", 81), verdict("a", 81)]
+    items = [verdict("a", 22, "ssh"), verdict("b", 22, "ssh"), verdict("a", 80, "web"), verdict("b", 81),
+             verdict("a", 81)]
     assert table("t", items)[-2:] == ["  80/tcp         web   open", "  1 other ports        –     –"]
 
 
