@@ -55,7 +55,8 @@ def test_the_first_run_adds_every_flow_and_the_second_does_nothing(machine: Mach
     before = machine.generation(), machine.listing(), machine.inodes()
     second = machine.apply()
     assert without_invocation(second) == {
-        "backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []}, "diff": {"before": "", "after": ""}}
+        "backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
+        "diff": {"before": "", "after": ""}}
     assert (machine.generation(), machine.listing(), machine.inodes()) == before
     assert machine.systemctl_calls() == ["daemon-reload"]
 
@@ -140,8 +141,6 @@ def test_counters_survive_an_apply(machine: Machine) -> None:
 # ---- drift
 
 SSH_RULE = 'ip saddr @in_management_ssh_v4 counter name "in_management_ssh" accept'
-
-
 
 
 @pytest.mark.parametrize("case", BY_NFT)
@@ -393,7 +392,8 @@ exec {nft} "$@" """)
 
 
 def test_a_file_that_cannot_be_put_in_its_place(any_machine: Machine) -> None:
-    any_machine.host.shell(f"mkdir -p $(dirname {RULESET}); touch {RULESET} /run/mine; mount --bind /run/mine {RULESET}")
+    any_machine.host.shell(f"mkdir -p $(dirname {RULESET}); touch {RULESET} /run/mine\n"
+                           f"mount --bind /run/mine {RULESET}")
     result = any_machine.apply(OTHER)
     assert result["failed"] and result["msg"].startswith(
         "The new ruleset runs, but it is not the one that a reboot loads: cannot write ")

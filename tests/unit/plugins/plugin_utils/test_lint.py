@@ -476,8 +476,8 @@ def test_hosts_that_lose_the_same_ports_are_told_together() -> None:
     other = {**HOSTS["login"], "ephemeral_ports": "1024-60000"}
     laptop = {"groups": ["desks"], "addresses": ["10.9.0.7"]}
     assert lost_ports({"srun": {**SRUN_FLOW, "to": ["slurm_login", "desks"]}},
-                      {**more, "login2": other, "laptop": laptop}) == [("host login2", "1024-8191/tcp"),
-                                                         ("host login and 2 more", "60001-60999/tcp")]
+                      {**more, "login2": other, "laptop": laptop}) == [
+                          ("host login2", "1024-8191/tcp"), ("host login and 2 more", "60001-60999/tcp")]
 
 
 def test_a_pinned_srun_loses_nothing() -> None:
@@ -506,7 +506,7 @@ def test_an_endpoint_of_the_site_is_not_empty_in_a_flow_that_is_on() -> None:
         assert empty({"f": {**flow, "enabled": False}}, {"hollow": hollow}) == []
     assert empty({"f": flow}, {"hollow": {"hostnames": ["a.example.org"]}}) == []
     several = {name: {"cidrs": []} for name in ("two", "one", "six")}
-    assert [subject for subject, _ in empty({"f": {**flow, "from": [*several, "monitoring"]}}, several)] == [
+    assert [subject for subject, message in empty({"f": {**flow, "from": [*several, "monitoring"]}}, several)] == [
         "firewall_endpoints.one", "firewall_endpoints.six", "firewall_endpoints.two"]
 
 
@@ -601,7 +601,7 @@ def test_a_managed_host_in_a_network_stays_closed_as_a_target() -> None:
     assert in_networks(flow, e={"cidrs": ["10.7.0.0/24", "10.0.0.2/31", "fd00::/64"]}) == []
     assert in_networks({**flow, "enabled": False}, e={"cidrs": ["10.1.0.0/24"]}) == []
     both = in_networks({**flow, "to": ["e", "d"]}, e={"cidrs": ["10.1.0.0/24"]}, d={"cidrs": ["10.2.0.0/24"]})
-    assert [subject for subject, _ in both] == ["firewall_endpoints.d.cidrs", "firewall_endpoints.e.cidrs"]
+    assert [subject for subject, message in both] == ["firewall_endpoints.d.cidrs", "firewall_endpoints.e.cidrs"]
 
 
 @pytest.mark.parametrize(("network", "holds"), [("10.1.0.2/31", True), ("10.1.0.0/31", False), ("10.1.0.4/30", False),
