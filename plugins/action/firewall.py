@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Send a host its policy and nothing else: one module execution."""
+"""Send a host its policy and nothing else: one module execution; and a second one to confirm what has changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.plugins.connection import ConnectionBase
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import final_answer, undone
 from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
 
 
@@ -20,12 +22,30 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return what the module says."""
+        """Return what the module says, and how a change was confirmed."""
         super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
+        arguments = dict(self._task.args, transport=self._connection.transport)
         if arguments.get("state", "present") == "present":
             arguments["policy"] = self._policy(arguments.pop("plan", None), (task_vars or {})["inventory_hostname"])
-        return self._execute_module(module_args=arguments, task_vars=task_vars)
+        result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        pending = result.pop("pending", None)
+        return self._confirmed(result, pending, task_vars) if pending else result
+
+    def _confirmed(self, result: dict[str, Any], pending: dict[str, Any], task_vars: dict[str, Any] | None
+                   ) -> dict[str, Any]:
+        def ask() -> dict[str, Any]:
+            if type(self._connection).reset is not ConnectionBase.reset:
+                self._connection.reset()
+            return self._execute_module(module_name="hpc.ports.confirm", module_args={"token": pending["token"]},
+                                        task_vars=task_vars)
+
+        answer = final_answer(ask, pending["seconds"])
+        if answer.result["status"] != "confirmed":
+            return {**result, "changed": False, "failed": True,
+                    "msg": undone(answer, pending, result["other_rules"]["dropping"])}
+        said = {key: answer.result[key] for key in ("confirmed_from", "connections_cut", "failed", "msg")
+                if key in answer.result}
+        return {**result, **said, "warnings": [*result.get("warnings", []), *answer.result.get("warnings", [])]}
 
     def _policy(self, key: str | None, host: str) -> dict[str, Any]:
         if not key:

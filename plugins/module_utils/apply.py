@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, NamedTuple, Optional
 
-from ansible_collections.hpc.ports.plugins.module_utils import boot, nftables
+from ansible_collections.hpc.ports.plugins.module_utils import boot, nftables, transaction
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils.snapshot import restoring_script
 from ansible_collections.hpc.ports.plugins.module_utils.state import (
     State,
     changed_objects,
@@ -16,23 +19,43 @@ from ansible_collections.hpc.ports.plugins.module_utils.state import (
     state_diff,
 )
 
+_NOT_ON_DISK = ("The new ruleset runs, but it is not the one that a reboot loads: cannot write {0}: {1}. Mend this and "
+                "run again.")
+
 
 class Change(NamedTuple):
-    """The way from what a host has to what it should have; `script` and `items` make it so."""
+    """The way from what a host has to what it should have: of its kernel by `script`, of its disk by `items`."""
 
-    before: State
-    after: State
+    running: State
+    wanted: State
     script: str
+    found: State
     items: boot.Items
+
+    @property
+    def before(self) -> State:
+        """Return all that the host has."""
+        return {**self.running, **self.found}
+
+    @property
+    def after(self) -> State:
+        """Return all that the host should have."""
+        return {**self.wanted, **boot.items_state(self.items)}
 
     @property
     def is_needed(self) -> bool:
         """Tell whether anything differs."""
         return self.before != self.after
 
+    @property
+    def concerns_unit(self) -> bool:
+        """Tell whether systemd has to read our unit again."""
+        name = "file " + boot.UNIT
+        return boot.has_systemd() and self.before.get(name) != self.after.get(name)
+
     def described(self) -> Dict[str, Any]:
         """Return what a module returns about the change."""
-        flows = flow_changes(nftables.flow_views(self.before), nftables.flow_views(self.after))
+        flows = flow_changes(nftables.flow_views(self.running), nftables.flow_views(self.wanted))
         objects = changed_objects(self.before, self.after)
         return {"changed": self.is_needed, "changes": dict(flows, objects=objects),
                 "diff": state_diff(self.before, self.after)}
@@ -44,37 +67,61 @@ def present_change(policy: Policy) -> Change:
     script = nftables.script_of(ruleset)
     running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
     nftables.check_definitions(running, wanted)
-    items = boot.wanted_items(script, boot.has_systemd())
-    return Change(
-        before={**running, **boot.present_state()},
-        after={**wanted, **boot.items_state(items)},
-        script=nftables.deletions(running, wanted) + script,
-        items=items,
-    )
+    return Change(running, wanted, nftables.deletions(running, wanted) + script,
+                  found=boot.present_state(), items=boot.wanted_items(script, boot.has_systemd()))
 
 
 def absent_change() -> Change:
     """Return the change that leaves a host as it was before us. Raises CommandError, OSError."""
     running = nftables.running_state() if nftables.is_installed() else {}
     script = "delete table {0}\n".format(nftables.TABLE) if running else ""
-    return Change(before={**running, **boot.present_state()}, after={}, script=script, items={})
+    return Change(running, {}, script, found=boot.present_state(), items={})
 
 
-def make_present(change: Change) -> None:
-    """Apply the change: the disk is written before the kernel is touched, and renamed into place after it."""
+def make_present(change: Change, seconds: int, connection: Optional[Connection], extra: Dict[str, Any]
+                 ) -> Optional[transaction.Pending]:
+    """Apply the change; return it when it awaits confirmation, as a change of the running ruleset does.
+
+    To be called in one's turn. The disk is written beside its places before the kernel is touched, and renamed into
+    place once the change is for good. Raises CommandError, OSError, RuntimeError: then the old ruleset runs.
+    """
     try:
         boot.stage(change.items)
-        nftables.load(change.script)
+        if change.running == change.wanted:
+            settle(change.concerns_unit)
+            return None
+        return _load(change, seconds, connection, dict(extra, concerns_unit=change.concerns_unit))
     except BaseException:
-        boot.discard(change.items)
+        boot.discard()
         raise
+
+
+def _load(change: Change, seconds: int, connection: Optional[Connection], extra: Dict[str, Any]) -> transaction.Pending:
+    undo = transaction.Undo("nft -f restore.nft", {"restore.nft": restoring_script(change.running)})
+    client = (connection.client, connection.client_port) if connection else ("", 0)
+    pending = transaction.arm(undo, seconds, *client, extra)
     try:
-        boot.commit(change.items)
+        with transaction.no_longer_than(pending):
+            nftables.load(change.script)
+    except CommandError:
+        # All or nothing: there is nothing to undo.
+        transaction.disarm(pending)
+        raise
+    except BaseException:
+        transaction.revert(pending)
+        raise
+    return pending
+
+
+def settle(concerns_unit: bool) -> None:
+    """Make the staged files those that a reboot loads. Raises RuntimeError: then the next run mends it."""
+    try:
+        boot.commit()
     except OSError as exc:
-        boot.discard(change.items)
-        raise RuntimeError("The new ruleset runs, but it is not the one that a reboot loads: cannot write {0}: {1}. "
-                           "Mend this and run again.".format(exc.filename, exc.strerror)) from exc
-    _tell_systemd(change)
+        boot.discard()
+        raise RuntimeError(_NOT_ON_DISK.format(exc.filename, exc.strerror)) from exc
+    if concerns_unit:
+        boot.reload_systemd()
 
 
 def make_absent(change: Change) -> None:
@@ -82,13 +129,6 @@ def make_absent(change: Change) -> None:
     boot.remove()
     if change.script:
         nftables.load(change.script)
-    if _tell_systemd(change):
-        boot.forget_unit()
-
-
-def _tell_systemd(change: Change) -> bool:
-    name = "file " + boot.UNIT
-    needed = boot.has_systemd() and change.before.get(name) != change.after.get(name)
-    if needed:
+    if change.concerns_unit:
         boot.reload_systemd()
-    return needed
+        boot.forget_unit()

@@ -49,6 +49,21 @@ class Item(NamedTuple):
 Items = Dict[str, Item]
 
 
+def staged_paths() -> Tuple[str, ...]:
+    """Return where files wait for their places."""
+    return tuple(map(_staged, (RULESET, UNIT, LINK)))
+
+
+def folders() -> Tuple[str, ...]:
+    """Return the folders that we make, and remove when nothing is left in them."""
+    return (os.path.dirname(LINK), os.path.dirname(RULESET))
+
+
+def _staged(path: str) -> str:
+    # A name that systemd does not look at.
+    return "{0}/.{1}.new".format(*os.path.split(path))
+
+
 def wanted_items(script: str, has_systemd: bool) -> Items:
     """Return the files of a ruleset, given as an nft script that loads into an empty or a full table."""
     note = "# Written by the Ansible collection hpc.ports; changes here are undone by its next run.\n"
@@ -65,8 +80,8 @@ def items_state(items: Items) -> State:
 
 
 def present_state() -> State:
-    """Return those of our files that the host has; raises OSError for one that can't be read."""
-    found = {path: item for path in (RULESET, UNIT, LINK) for item in _present(path)}
+    """Return those of our files that the host has, and what a crash left of others; OSError: one can't be read."""
+    found = {path: item for path in (RULESET, UNIT, LINK, *staged_paths()) for item in _present(path)}
     return items_state(found)
 
 
@@ -92,6 +107,8 @@ def _lines(item: Item) -> Tuple[str, ...]:
 
 def stage(items: Items) -> None:
     """Write every file beside its place, under another name; what can fail for want of room or rights fails here."""
+    for path in staged_paths():
+        _unlink(path)
     for path, item in items.items():
         try:
             _stage(path, item)
@@ -101,7 +118,6 @@ def stage(items: Items) -> None:
 
 def _stage(path: str, item: Item) -> None:
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    _unlink(_staged(path))
     if item.target:
         os.symlink(item.target, _staged(path))
     else:
@@ -117,32 +133,32 @@ def _write(path: str, item: Item) -> None:
         os.fsync(handle)
 
 
-def commit(items: Items) -> None:
-    """Put the staged files in their places, each at once, and make that last."""
-    for path in items:
-        os.replace(_staged(path), path)
-    for folder in sorted({os.path.dirname(path) for path in items}):
+def commit() -> None:
+    """Put the staged files in their places, each at once, and make that last. Raises OSError."""
+    for path in (RULESET, UNIT, LINK):
+        with suppress(FileNotFoundError):
+            os.replace(_staged(path), path)
+    for folder in filter(os.path.isdir, (*folders(), os.path.dirname(UNIT))):
         _sync(folder)
 
 
-def discard(items: Items) -> None:
+def discard() -> None:
     """Remove what was staged; where that fails, the failure that led here says more."""
     with suppress(OSError):
-        for path in items:
-            _unlink(_staged(path))
+        for path in staged_paths():
+            _unlink(path)
         _remove_empty_folders()
 
 
 def remove() -> None:
     """Remove our files, the enabling link first, and the folders that hold nothing else."""
-    for path in (LINK, UNIT, RULESET):
+    for path in (*staged_paths(), LINK, UNIT, RULESET):
         _unlink(path)
-        _unlink(_staged(path))
     _remove_empty_folders()
 
 
 def _remove_empty_folders() -> None:
-    for folder in (os.path.dirname(LINK), os.path.dirname(RULESET)):
+    for folder in folders():
         if os.path.isdir(folder) and not os.listdir(folder):
             os.rmdir(folder)
 
@@ -161,10 +177,6 @@ def forget_unit() -> None:
     """Have systemd forget the unit whose file is gone: it would show as active, though not found, until a reboot."""
     with suppress(CommandError):
         run(["systemctl", "stop", os.path.basename(UNIT)])
-
-
-def _staged(path: str) -> str:
-    return path + ".new"
 
 
 def _unlink(path: str) -> None:

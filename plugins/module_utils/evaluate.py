@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What would a policy do with an opening packet? Pure: the guard, the verify role and the tests all ask here."""
+"""What would a policy do with a packet? Pure: the guard, the verify role and the tests all ask here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import Network, P
 
 
 class Packet(NamedTuple):
-    """The first packet of a connection, as the host sees it; `peer` is the other side's address, text.
+    """A packet as the host sees it, by default the first of a connection; `peer` is the other side's address, text.
 
     `port` is the destination port (protocol `ip`: the IP protocol number).
     """
@@ -24,6 +24,7 @@ class Packet(NamedTuple):
     port: int
     source_port: int = 49152
     interface: str = "eth0"
+    opens: bool = True
 
 
 class Judgement(NamedTuple):
@@ -39,6 +40,8 @@ def evaluate(policy: Policy, packet: Packet) -> Judgement:
         return Judgement(True, "loopback")
     if any(fnmatchcase(packet.interface, name) for name in policy.trusted_interfaces):
         return Judgement(True, "trusted interface")
+    if not packet.opens:
+        return Judgement(True, "reply")
     if packet.direction == "out" and policy.egress == "open":
         return Judgement(True, "open egress")
     if _is_always_accepted(packet):

@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The nftables backend: a policy to a ruleset in the one table `inet hpc_ports`, and back (DESIGN section 6).
 
-Ports are cut into disjoint segments; one named verdict map a protocol and direction jumps to a short chain of
-address-set lookups a segment. Names are stable, so that a packet which is half way through the old rules finds
-the new contents of the same sets and maps.
+Ports are cut into disjoint segments; one named verdict map a protocol and direction jumps from each of them to a short
+chain of address-set lookups. Names are stable, so that a packet which is half way through the old rules finds the new
+contents of the same sets and maps. So are those of chains: they say which flows a chain holds, not for which ports, as
+other flows cut these anew.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from collections import Counter
 from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program, run
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Network, Policy, Rule, Segment, segments
+from ansible_collections.hpc.ports.plugins.module_utils.policy import (
+    Network,
+    Policy,
+    Rule,
+    Segment,
+    digest,
+    segments,
+)
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, State
 
@@ -30,6 +38,8 @@ _MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 _ELEMENTS = "elements = {"
 _POLICY = re.compile(" policy [a-z]+;")
+# Of a chain; the longest name of a set is 80. The kernel takes 255, and a reader of a listing less.
+_LONGEST_NAME = 100
 
 
 class Chain(NamedTuple):
@@ -59,14 +69,14 @@ def ruleset_of(policy: Policy) -> Ruleset:
     lookups = {_set_name(rule, parted): _lookups(rule, _set_name(rule, parted)) for rule in policy.rules}
     chains = {_HOOKS[direction]: _base_chain(policy, direction, cut[direction]) for direction in directions}
     for direction, found in cut.items():
-        for segment in found:
-            chains[_chain_name(direction, segment)] = Chain(tuple(
-                text for rule in segment.rules for text in lookups[_set_name(rule, parted)]))
+        for names in (_set_names(segment, parted) for segment in found):
+            chains[_chain_name(direction, names)] = Chain(tuple(text for name in names for text in lookups[name]))
     counters = {rule.name for found in cut.values() for segment in found for rule in segment.rules}
     return Ruleset(
         counters=tuple(sorted(counters | {"denied_" + direction for direction in directions})),
         sets=_sets(policy.rules, parted),
-        maps={name: value for direction in directions for name, value in _maps(direction, cut[direction]).items()},
+        maps={name: value for direction, found in cut.items()
+              for name, value in _maps(direction, found, parted).items()},
         chains=chains,
     )
 
@@ -81,6 +91,11 @@ def _set_name(rule: Rule, parted: Set[str]) -> str:
     if rule.name not in parted:
         return rule.name
     return "{0}.{1:08x}".format(rule.name, zlib.crc32(" ".join(map(str, rule.ports)).encode()))
+
+
+def _set_names(segment: Segment, parted: Set[str]) -> List[str]:
+    """Return what the sets of a segment's rules are called, in an order that does not depend on ports."""
+    return sorted(_set_name(rule, parted) for rule in segment.rules)
 
 
 def _sets(rules: Iterable[Rule], parted: Set[str]) -> Dict[str, Tuple[str, Tuple[str, ...]]]:
@@ -106,17 +121,21 @@ def _is_any(networks: Sequence[Network]) -> bool:
     return any(network.prefixlen == 0 for network in networks)
 
 
-def _chain_name(direction: str, segment: Segment) -> str:
-    ports = segment.ports
-    name = "{0}_{1}_{2}".format(direction, ports.protocol, ports.first)
-    return name if ports.first == ports.last else "{0}_{1}".format(name, ports.last)
+def _chain_name(direction: str, names: Sequence[str]) -> str:
+    """Return the name of the chain that looks up the sets of these names: `in_web`, `in_data-web` or `in_9_flows.HASH`.
+
+    No name of a flow holds a dash or begins with a digit, so that no two of the three are ever the same.
+    """
+    whole = "{0}_{1}".format(direction, "-".join(name[len(direction) + 1:] for name in names))
+    return whole if len(whole) <= _LONGEST_NAME else "{0}_{1}_flows.{2}".format(direction, len(names), digest(names))
 
 
-def _maps(direction: str, found: Sequence[Segment]) -> Dict[str, Tuple[str, Tuple[str, ...]]]:
+def _maps(direction: str, found: Sequence[Segment], parted: Set[str]) -> Dict[str, Tuple[str, Tuple[str, ...]]]:
     result: Dict[str, Tuple[str, Tuple[str, ...]]] = {}
     for protocol in sorted({segment.ports.protocol for segment in found}):
         kind = "type inet_proto : verdict;" if protocol == "ip" else "type inet_service : verdict; flags interval;"
-        elements = ["{0} : jump {1}".format(str(segment.ports).split("/", 1)[0], _chain_name(direction, segment))
+        elements = ["{0} : jump {1}".format(str(segment.ports).split("/", 1)[0],
+                                            _chain_name(direction, _set_names(segment, parted)))
                     for segment in found if segment.ports.protocol == protocol]
         result["{0}_{1}".format(direction, protocol)] = (kind, tuple(elements))
     return result
@@ -261,18 +280,23 @@ def running_state() -> State:
 
 
 def wanted_state(ruleset: Ruleset) -> State:
-    """Return what the ruleset becomes: loaded and listed in a network namespace that lives as long.
+    """Return what the ruleset becomes, see `script_state`."""
+    return script_state(script_of(ruleset))
 
-    Raises CommandError for a ruleset that does not load, RuntimeError where no namespace can be made.
+
+def script_state(script: str) -> State:
+    """Return what our table becomes by a script: loaded and listed in a network namespace that lives as long.
+
+    Raises CommandError for a script that does not load, RuntimeError where no namespace can be made.
     """
     try:
-        return _tried(["-n"], ruleset)
+        return _tried(["-n"], script)
     except CommandError as exc:
         if not exc.output.startswith("unshare: "):
             raise
     try:
         # A container with CAP_NET_ADMIN only: a user namespace of its own may be allowed.
-        return _tried(["-r", "-n"], ruleset)
+        return _tried(["-r", "-n"], script)
     except CommandError as exc:
         if not exc.output.startswith("unshare: "):
             raise
@@ -280,9 +304,9 @@ def wanted_state(ruleset: Ruleset) -> State:
                            "container CAP_SYS_ADMIN, or allow user namespaces.".format(exc.output)) from exc
 
 
-def _tried(namespaces: Sequence[str], ruleset: Ruleset) -> State:
+def _tried(namespaces: Sequence[str], script: str) -> State:
     program = "nft -f - && exec nft -s list table " + TABLE
-    return parse_listing(run(["unshare", *namespaces, "sh", "-c", program], script_of(ruleset)))
+    return parse_listing(run(["unshare", *namespaces, "sh", "-c", program], script))
 
 
 def load(script: str) -> None:

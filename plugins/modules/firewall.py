@@ -13,6 +13,10 @@ description:
   - Makes one host accept and open exactly what the plan says, with nftables, in one transaction.
   - Touches the table C(inet hpc_ports), C(/etc/hpc-ports) and a systemd unit of its own, and nothing else.
   - Compares what the kernel runs, not only files; where nothing differs, nothing is reloaded.
+  - Refuses a policy that would lock out the ssh connection that it comes over.
+  - Has the host undo a changed ruleset by itself unless a new connection confirms it. The action plugin makes that
+    connection in the same task, by M(hpc.ports.confirm); until then a reboot brings the last confirmed ruleset.
+  - One run at a time changes a host; another waits until the first is confirmed or undone.
 author:
   - The hpc.ports authors (@hpc-ports)
 attributes:
@@ -50,8 +54,29 @@ options:
     type: str
     choices: [auto, nftables, firewalld]
     default: auto
+  confirm_within:
+    description: The host undoes a change that no new connection has confirmed after so many seconds.
+    type: int
+    default: 30
+  lockout_guard:
+    description:
+      - Refuse a policy that would not let in a new ssh connection like the one that this task runs over.
+      - Without the guard the host still undoes a change that nobody confirms.
+    type: bool
+    default: true
+  cut_established:
+    description:
+      - Once a change is confirmed, cut the connections which live and which the new policy would not let be opened.
+      - Without it they live until they end.
+    type: bool
+    default: false
+  transport:
+    description: The connection plugin that the task uses. Set by the action plugin.
+    type: str
+    default: ''
 seealso:
   - module: hpc.ports.plan
+  - module: hpc.ports.confirm
 """
 
 EXAMPLES = r"""
@@ -63,6 +88,13 @@ EXAMPLES = r"""
 - name: Give the host its firewall
   hpc.ports.firewall:
     plan: "{{ firewall_plan.key }}"
+  become: true
+
+- name: The same, on hosts whose ssh takes long to come back, and cut what is not allowed any more
+  hpc.ports.firewall:
+    plan: "{{ firewall_plan.key }}"
+    confirm_within: 120
+    cut_established: true
   become: true
 
 - name: Take it away again
@@ -105,6 +137,30 @@ changes:
       type: list
       elements: str
       sample: [chain input, file /etc/hpc-ports/ruleset.nft]
+confirmed_from:
+  description: The new connection that confirmed the change, as the host saw it. Empty where it was no ssh connection.
+  returned: when the running ruleset changed
+  type: str
+  sample: 10.0.0.9 port 51234
+connections_cut:
+  description: The connections that were cut.
+  returned: when the running ruleset changed and O(cut_established) is set
+  type: list
+  elements: str
+  sample: ["tcp 10.64.9.9:51000 -> 10.20.0.2:6817"]
+other_rules:
+  description: What other rules of the host mean for the flows, by the names of their tables and chains.
+  returned: success
+  type: dict
+  contains:
+    dropping:
+      description: Chains that may drop what a flow allows.
+      type: list
+      elements: str
+    bypassing:
+      description: Traffic that no flow judges, such as published ports of containers.
+      type: list
+      elements: str
 missing_packages:
   description: Packages that the backend needs and the host lacks; nothing was done.
   returned: when a package is missing
@@ -113,44 +169,70 @@ missing_packages:
   sample: [nftables]
 """
 
+from typing import Any, Dict
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils.apply import (
-    absent_change,
-    make_absent,
-    make_present,
-    present_change,
+from ansible_collections.hpc.ports.plugins.module_utils.firewall import (
+    Options,
+    Outcome,
+    ensure_absent,
+    ensure_present,
 )
 from ansible_collections.hpc.ports.plugins.module_utils.host import (
     HostError,
     check_host,
     worded,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.others import other_rules, warnings_of
+from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError
+
+ARGUMENTS = {
+    "plan": {"type": "str"},
+    "policy": {"type": "dict"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "backend": {"type": "str", "choices": ["auto", "nftables", "firewalld"], "default": "auto"},
+    "confirm_within": {"type": "int", "default": 30},
+    "lockout_guard": {"type": "bool", "default": True},
+    "cut_established": {"type": "bool", "default": False},
+    "transport": {"type": "str", "default": ""},
+}
 
 
 def main() -> None:
     """Compare, and apply unless in check mode."""
-    module = AnsibleModule(
-        argument_spec={
-            "plan": {"type": "str"},
-            "policy": {"type": "dict"},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "backend": {"type": "str", "choices": ["auto", "nftables", "firewalld"], "default": "auto"},
-        },
-        required_if=[("state", "present", ("policy",))],
-        supports_check_mode=True,
-    )
-    present = module.params["state"] == "present"
+    module = AnsibleModule(argument_spec=ARGUMENTS, required_if=[("state", "present", ("policy",))],
+                           supports_check_mode=True)
+    if not 1 <= module.params["confirm_within"] <= 3600:
+        module.fail_json(msg="Invalid confirm_within: got {0}, expected seconds from 1 to 3600.".format(
+            module.params["confirm_within"]))
     try:
-        check_host(module.params["backend"], present)
-        change = present_change(parse_policy(module.params["policy"])) if present else absent_change()
-        if change.is_needed and not module.check_mode:
-            (make_present if present else make_absent)(change)
+        check_host(module.params["backend"], module.params["state"] == "present")
+        module.exit_json(**_result(module, _outcome(module)))
     except HostError as exc:
         module.fail_json(msg=str(exc), missing_packages=exc.missing_packages)
     except (PolicyError, OSError, RuntimeError) as exc:
         module.fail_json(msg=worded(exc))
-    module.exit_json(backend="nftables", **change.described())
+
+
+def _outcome(module: AnsibleModule) -> Outcome:
+    if module.params["state"] == "absent":
+        return ensure_absent(module.check_mode)
+    options = Options(**{name: module.params[name] for name in Options._fields})
+    return ensure_present(module.params["policy"], options, module.check_mode)
+
+
+def _result(module: AnsibleModule, outcome: Outcome) -> Dict[str, Any]:
+    result = {"backend": "nftables", **outcome.change.described()}
+    if module.params["state"] == "present":
+        others = other_rules()
+        result["other_rules"] = {name: list(found) for name, found in others._asdict().items()}
+        for text in (*outcome.warnings, *warnings_of(others)):
+            module.warn(text)
+    if outcome.pending:
+        # For the action plugin, which confirms.
+        result["pending"] = {"token": outcome.pending.token, "seconds": outcome.pending.seconds,
+                             "client": outcome.pending.client, "advice": outcome.pending.extra["advice"]}
+    return result
 
 
 if __name__ == "__main__":

@@ -20,14 +20,36 @@ UNIT = "/etc/systemd/system/hpc-ports.service"
 LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports.service"
 
 
+# What a systemd does that matters here: it notes what it is asked, starts a program after a time, and stops waiting.
+SYSTEMCTL = """
+case "$1 $2" in
+  is-active*) exit 3 ;;
+  stop*.timer) kill "$(cat "/run/$2")" 2> /dev/null && rm "/run/$2"; exit ;;
+esac
+echo "$@" >> /run/systemctl.log
+"""
+SYSTEMD_RUN = """
+while case $1 in -*) true ;; *) false ;; esac; do
+  case $1 in
+    --on-active=*) seconds=${1#*=} ;;
+    --unit=*) unit=${1#*=} ;;
+  esac
+  shift
+done
+(trap 'kill $!' TERM; sleep "$seconds" & wait $! && exec "$@") < /dev/null > /dev/null 2>&1 &
+echo $! > "/run/$unit.timer"
+"""
+
+
 class Machine:
     """The host under test."""
 
     def __init__(self, pair: Pair, folder: Path) -> None:
         self.pair, self.host = pair, pair.host
         self.programs = folder
-        self.host.shell("mkdir -p /run/systemd/system")
-        self.program("systemctl", 'echo "$@" >> /run/systemctl.log\n[ "$1" != is-active ] || exit 3')
+        self.host.shell("mkdir -p /run/systemd/system; touch /run/systemctl.log")
+        self.program("systemctl", SYSTEMCTL)
+        self.program("systemd-run", SYSTEMD_RUN)
 
     def program(self, name: str, text: str) -> None:
         """Have a shell program of that name found before the machine's own."""
@@ -35,8 +57,23 @@ class Machine:
         (self.programs / name).chmod(0o755)
 
     def apply(self, wanted: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
-        """Run the module, with a sample where no policy is given, and return its result; it may fail."""
+        """Give the host a policy, or a sample, and confirm it; return the module's result. It may fail."""
+        result = self.begin(wanted, **options)
+        pending = result.pop("pending", None)
+        if pending:
+            answer = self.confirm(pending["token"])
+            assert answer.get("status") == "confirmed", answer
+            if answer.get("failed"):
+                return answer
+        return result
+
+    def begin(self, wanted: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """Give the host a policy, or a sample, and return the module's result; the change is not confirmed."""
         return self.pair.module(policy=wanted or SAMPLE, path=self.programs, diff=True, **options)
+
+    def confirm(self, token: str) -> dict[str, Any]:
+        """Run the module that confirms a change."""
+        return self.pair.module("confirm", path=self.programs, token=token)
 
     def remove(self, **options: Any) -> dict[str, Any]:
         """Run the module with `state: absent`."""
@@ -80,9 +117,8 @@ class Machine:
         return self.host.shell(f"stat -c '%n %i %Y %Z' {RULESET} {UNIT} {LINK}")
 
     def systemctl_calls(self) -> list[str]:
-        """What systemd was asked to do, but for how firewalld is."""
-        log = self.host.shell("cat /run/systemctl.log").splitlines()
-        return [line for line in log if not line.startswith("is-active")]
+        """What systemd was asked to do, but for how firewalld is and for timers."""
+        return self.host.shell("cat /run/systemctl.log").splitlines()
 
 
 def _generation() -> int:

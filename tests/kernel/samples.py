@@ -72,11 +72,11 @@ KINDS = {
 BY_NFT: dict[str, tuple[str, set[str]]] = {
     "a rule added": ("insert rule inet hpc_ports input tcp dport 23 accept", {"chain input"}),
     "a rule added in a set": ("insert rule inet hpc_ports input tcp dport { 23, 24 } accept", {"chain input"}),
-    "a rule added to a flow": ("add rule inet hpc_ports in_tcp_22 accept", {"chain in_tcp_22"}),
-    "rules flushed": ("flush chain inet hpc_ports in_tcp_22", {"chain in_tcp_22"}),
+    "a rule added to a flow": ("add rule inet hpc_ports in_management_ssh accept", {"chain in_management_ssh"}),
+    "rules flushed": ("flush chain inet hpc_ports in_management_ssh", {"chain in_management_ssh"}),
     "all rules flushed": ("flush table inet hpc_ports",
-                          {"chain input", "chain output", "chain in_tcp_22", "chain in_tcp_443",
-                           "chain in_tcp_6817_6819", "chain out_tcp_53", "chain out_udp_53"}),
+                          {"chain input", "chain output", "chain in_management_ssh", "chain in_web",
+                           "chain in_slurm_control", "chain out_dns"}),
     "an address added": ("add element inet hpc_ports in_management_ssh_v4 { 10.9.0.0/16 }",
                          {"set in_management_ssh_v4"}),
     "an address removed": ("delete element inet hpc_ports in_slurm_control_v4 { 10.64.2.1 }",
@@ -84,9 +84,9 @@ BY_NFT: dict[str, tuple[str, set[str]]] = {
     "an address with a comment": ('add element inet hpc_ports in_slurm_control_v4 { 10.9.0.1 comment "a, b {" }',
                                   {"set in_slurm_control_v4"}),
     "all addresses removed": ("flush set inet hpc_ports in_slurm_control_v4", {"set in_slurm_control_v4"}),
-    "a port added": ("add element inet hpc_ports in_tcp { 23 : jump in_tcp_22 }", {MAP}),
+    "a port added": ("add element inet hpc_ports in_tcp { 23 : jump in_management_ssh }", {MAP}),
     "a port to another chain": ("delete element inet hpc_ports in_tcp { 22 }\n"
-                                "add element inet hpc_ports in_tcp { 22 : jump in_tcp_443 }", {MAP}),
+                                "add element inet hpc_ports in_tcp { 22 : jump in_web }", {MAP}),
     "a port to accept": ("delete element inet hpc_ports in_tcp { 22 }\n"
                          "add element inet hpc_ports in_tcp { 22 : accept }", {MAP}),
     "a policy changed": ("add chain inet hpc_ports input { policy accept; }", {"chain input"}),
@@ -107,13 +107,15 @@ BY_NFT: dict[str, tuple[str, set[str]]] = {
                                    "add element inet hpc_ports in_tcp { 23 : jump mine }",
                                    {"chain mine", "chain input", MAP}),
     "a chain in braces": ("insert rule inet hpc_ports input tcp dport 23 jump { accept; }", set()),
-    "a set of another type": ("flush chain inet hpc_ports in_tcp_22\ndelete set inet hpc_ports in_management_ssh_v6\n"
+    "a set of another type": ("flush chain inet hpc_ports in_management_ssh\n"
+                              "delete set inet hpc_ports in_management_ssh_v6\n"
                               "add set inet hpc_ports in_management_ssh_v6 { type ipv4_addr; flags interval; }",
-                              {"set in_management_ssh_v6", "chain in_tcp_22"}),
-    "a set with a time-out": ("flush chain inet hpc_ports in_tcp_22\ndelete set inet hpc_ports in_management_ssh_v4\n"
+                              {"set in_management_ssh_v6", "chain in_management_ssh"}),
+    "a set with a time-out": ("flush chain inet hpc_ports in_management_ssh\n"
+                              "delete set inet hpc_ports in_management_ssh_v4\n"
                               "add set inet hpc_ports in_management_ssh_v4 "
                               "{ type ipv4_addr; flags timeout; timeout 1h; }",
-                              {"set in_management_ssh_v4", "chain in_tcp_22"}),
+                              {"set in_management_ssh_v4", "chain in_management_ssh"}),
     "a map of another type": ("flush chain inet hpc_ports input\ndelete map inet hpc_ports in_tcp\n"
                               "add map inet hpc_ports in_tcp { type inet_service : verdict; }", {MAP, "chain input"}),
     "a chain at another priority": (

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -18,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.hpc.ports.plugins.module_utils import nftables
+from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
 from ansible_collections.hpc.ports.tests.kernel.machine import Machine
 from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS, HOST, PEER, Space
 from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
@@ -125,12 +129,15 @@ for data in json.load(sys.stdin):
     assert change.is_needed
     make_present(change)
 """
-CONCERNED = ("in", "served", ["6000/tcp"], ("10.64.0.0/16", "192.0.2.0/24"))
+PORT, RANGE = (("in", "served", [ports], ("10.64.0.0/16", "192.0.2.0/24")) for ports in ("6000/tcp", "5990-6020/tcp"))
 NODES = tuple(f"10.65.{number}.0/25" for number in range(40))
 
 
 def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
-    """50 policies, each other than the one before, of which none touches the flows that are kept."""
+    """50 policies, each other than the one before, of which none touches the flows that are kept.
+
+    They cut the ports around 6000 anew, and cover some of them, but never 6000 itself.
+    """
     found = []
     for number in range(50):
         rules = [SSH, *kept, ("in", "nfs", ["2049/tcp", "111/udp"][:1 + number % 2], NODES[:20 + number % 20])]
@@ -144,8 +151,8 @@ def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
     return found
 
 
-def lost_connections(space: Space, living: tuple[socket.socket, socket.socket], process: subprocess.Popen[str]
-                     ) -> tuple[int, int]:
+def lost_connections(space: Space, living: tuple[socket.socket, socket.socket], process: subprocess.Popen[str],
+                     rate: float) -> tuple[int, int]:
     """Connect so many times a second until the process ends; return how many there were, and how many lost a packet.
 
     Meanwhile a living connection talks. A connection that had to send its SYN again would have taken a second: the
@@ -159,7 +166,7 @@ def lost_connections(space: Space, living: tuple[socket.socket, socket.socket], 
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         say(*living)
         count += 1
-        time.sleep(max(0.0, start + count / RATE - time.monotonic()))
+        time.sleep(max(0.0, start + count / rate - time.monotonic()))
     return count, lost
 
 
@@ -183,17 +190,48 @@ def started(space: Space, program: str, *arguments: str, text: str = "") -> Iter
         process.stdout.close()
 
 
-# Not promised yet: a flow whose range others cut anew has new chains, and a packet that is half way through the old
-# rules can meet one and be dropped. One connection was once seen to send its first packet again for it.
-def test_no_connection_is_lost_through_50_applies_that_do_not_concern_it(machine: Machine) -> None:
-    steps = unconcerned_policies(CONCERNED)
-    machine.apply(policy(SSH, CONCERNED))
+@pytest.mark.parametrize("concerned, rate", [(PORT, RATE), (RANGE, RATE), (RANGE, math.inf)],
+                         ids=["port", "range", "range, as fast as it goes"])
+def test_no_connection_is_lost_through_50_applies_that_do_not_concern_it(machine: Machine, concerned: Any,
+                                                                         rate: float) -> None:
+    steps = unconcerned_policies(concerned)
+    machine.apply(policy(SSH, concerned))
     host, peer = machine.host, machine.pair.peer
     with started(host, SERVER, "6000") as server, session(host, peer, CLIENT, HOST[4], 22) as living:
         assert server.stdout and server.stdout.readline() == "ready\n"
         with started(host, APPLIES, text=json.dumps(steps)) as applies:
-            count, lost = lost_connections(peer, living, applies)
+            count, lost = lost_connections(peer, living, applies, rate)
             assert applies.returncode == 0
         assert [lost, *map(retransmissions, living)] == [0, 0, 0]
     assert count >= len(steps)
     assert not machine.apply(steps[-1])["changed"]
+
+
+def load(space: Space, data: dict[str, Any]) -> None:
+    """Load a policy in place, as the module does."""
+    ruleset = nftables.ruleset_of(parse_policy(data))
+    with space.entered():
+        nftables.load(nftables.deletions(nftables.running_state(), nftables.wanted_state(ruleset))
+                      + nftables.script_of(ruleset))
+
+
+def chain_of(space: Space, port: int) -> tuple[str, str]:
+    """Return the chain that a port's element jumps to: its name, and the handle that only this very object has."""
+    element = space.shell(f"nft get element inet hpc_ports in_tcp '{{ {port} }}'")
+    (name,) = re.findall(r" : jump (\S+)", element)
+    (handle,) = re.findall(r"^\tchain .* # handle (\d+)$",
+                           space.shell(f"nft -a list chain inet hpc_ports {name}"), re.MULTILINE)
+    return name, handle
+
+
+# Why nothing is lost, where losing is so rare that connections seldom show it. A packet that is half way through the
+# old rules when the transaction ends finds the new element of its port, and jumps to the chain that it names, but runs
+# the old rules of that chain. A chain that was there has such rules; a new one has none, and the packet is dropped:
+# in a table by hand, where 1,500 rules came before the map, two of three such swaps lost one.
+@pytest.mark.parametrize("concerned", [PORT, RANGE], ids=["port", "range"])
+def test_a_port_keeps_its_chain_while_others_cut_the_range_anew(machine: Machine, concerned: Any) -> None:
+    load(machine.host, policy(SSH, concerned))
+    first = chain_of(machine.host, 6000)
+    for data in unconcerned_policies(concerned)[:12]:
+        load(machine.host, data)
+        assert chain_of(machine.host, 6000) == first

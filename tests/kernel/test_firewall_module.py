@@ -166,14 +166,14 @@ def check_mending(machine: Machine, objects: set[str]) -> None:
 
 def test_a_rule_deleted_by_hand_is_exactly_what_the_diff_shows(machine: Machine) -> None:
     machine.apply()
-    machine.delete_rule("in_tcp_22", SSH_RULE)
+    machine.delete_rule("in_management_ssh", SSH_RULE)
     result = machine.apply(check=True)
     other = '    ip6 saddr @in_management_ssh_v6 counter name "in_management_ssh" accept\n'
-    assert result["diff"] == {"before": f"chain in_tcp_22:\n{other}",
-                              "after": f"chain in_tcp_22:\n    {SSH_RULE}\n{other}"}
-    assert result["changes"] == {**NO_FLOWS, "objects": ["chain in_tcp_22"], "addresses_changed": {
+    assert result["diff"] == {"before": f"chain in_management_ssh:\n{other}",
+                              "after": f"chain in_management_ssh:\n    {SSH_RULE}\n{other}"}
+    assert result["changes"] == {**NO_FLOWS, "objects": ["chain in_management_ssh"], "addresses_changed": {
         "in_management_ssh": {"added": ["10.64.9.9"], "removed": []}}}
-    check_mending(machine, {"chain in_tcp_22"})
+    check_mending(machine, {"chain in_management_ssh"})
     assert not machine.apply()["changed"]
 
 
@@ -188,10 +188,10 @@ def test_rules_in_another_order_are_drift(machine: Machine) -> None:
 
 def test_an_open_port_by_hand_is_a_port_of_its_flow(machine: Machine) -> None:
     machine.apply()
-    machine.nft("add element inet hpc_ports in_tcp { 3389 : jump in_tcp_443 }\n")
+    machine.nft("add element inet hpc_ports in_tcp { 3389 : jump in_web }\n")
     result = machine.apply()
     assert result["changes"]["ports_changed"] == {"in_web": {"added": [], "removed": ["3389/tcp"]}}
-    assert result["diff"]["before"].replace("    element 3389 : jump in_tcp_443\n", "") == result["diff"]["after"]
+    assert result["diff"]["before"].replace("    element 3389 : jump in_web\n", "") == result["diff"]["after"]
 
 
 def test_counters_and_other_tables_are_no_drift(machine: Machine) -> None:

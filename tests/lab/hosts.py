@@ -9,12 +9,13 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 LAB = os.environ["HPC_PORTS_LAB"]
 ROOT = Path(__file__).parents[2]
+FIREWALL = "tests/lab/firewall.yml"
 FIREWALL_ONLY = ("--skip-tags", "verify")
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
@@ -36,16 +37,49 @@ class Play:
     output: str
 
     @property
+    def text(self) -> str:
+        """The output with its lines joined: Ansible breaks long ones."""
+        return " ".join(self.output.split())
+
+    @property
     def changed(self) -> dict[str, int]:
         """Changed tasks by host."""
         return {match[1]: int(match[3]) for match in _RECAP.finditer(self.output)}
 
+    @property
+    def failed(self) -> dict[str, int]:
+        """Failed tasks by host."""
+        return {match[1]: int(match[5]) for match in _RECAP.finditer(self.output)}
+
 
 def play(name: str, *options: str, **environment: str) -> Play:
     """Run a playbook of the collection over the lab; never longer than ten minutes."""
-    done = subprocess.run(["ansible-playbook", f"playbooks/{name}.yml", *options], cwd=ROOT, capture_output=True,
-                          text=True, timeout=600, check=False, env={**os.environ, "ANSIBLE_NOCOLOR": "1", **environment})
-    return Play(done.returncode, done.stdout + done.stderr)
+    return _ended(play_started(f"playbooks/{name}.yml", *options, **environment))
+
+
+def firewall(*options: str, root: Path = ROOT) -> Play:
+    """Give the hosts their firewalls and do nothing else, with the collection or the copy of it in `root`."""
+    return _ended(play_started(FIREWALL, *options, root=root))
+
+
+def _ended(started: AbstractContextManager[subprocess.Popen[str]]) -> Play:
+    with started as process:
+        output = process.communicate(timeout=600)[0]
+    return Play(process.returncode, output)
+
+
+@contextmanager
+def play_started(path: str, *options: str, root: Path = ROOT, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Have a playbook run meanwhile; both its outputs are one."""
+    process = subprocess.Popen(
+        ["ansible-playbook", path, *options], cwd=root, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(root / "ansible.cfg"), **environment})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def on(host: str, command: str) -> str:
@@ -57,12 +91,23 @@ def on(host: str, command: str) -> str:
 
 
 @contextmanager
-def restoring(host: str) -> Iterator[None]:
-    """Give the host its firewall again afterwards."""
+def restoring(*hosts: str) -> Iterator[None]:
+    """Give the hosts their firewalls again afterwards."""
     try:
         yield
     finally:
-        assert play("site", "--limit", host, *FIREWALL_ONLY).code == 0
+        assert firewall("--limit", ",".join(hosts)).code == 0
+
+
+def restart(host: str) -> None:
+    """Stop the host, start it, and wait until it accepts logins again."""
+    subprocess.run(["podman", "restart", "--time", "5", f"{LAB}-{host}"], check=True, capture_output=True)
+    for _attempt in range(60):
+        state = subprocess.run(["podman", "exec", f"{LAB}-{host}", "systemctl", "is-active", "ssh.service"],
+                               check=False, capture_output=True, text=True).stdout.strip()
+        if state == "active":
+            return
+    raise AssertionError(f"{host} did not come back")
 
 
 def executions(host: str) -> list[str]:

@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
 
 import pytest
 
 from ansible_collections.hpc.ports.tests.lab.hosts import (
     FIREWALL_ONLY,
-    LAB,
     executions,
     managed_hosts,
     on,
     play,
+    restart,
     restoring,
 )
 
@@ -47,10 +46,10 @@ def test_free_strategy_changes_nothing() -> None:
 
 
 def test_a_rule_deleted_by_hand_is_shown_exactly_and_put_back() -> None:
-    rules = on("nfs1", "nft -a list chain inet hpc_ports in_tcp_2049").splitlines()
+    rules = on("nfs1", "nft -a list chain inet hpc_ports in_nfs-nfs_external").splitlines()
     last, handle = next(line.strip().split(" # handle ") for line in reversed(rules) if "accept" in line)
     with restoring("nfs1"):
-        on("nfs1", f"nft delete rule inet hpc_ports in_tcp_2049 handle {handle}")
+        on("nfs1", f"nft delete rule inet hpc_ports in_nfs-nfs_external handle {handle}")
         before = on("nfs1", _OURS)
 
         checked = play("site", "--check", "--diff", "--limit", "nfs1", *FIREWALL_ONLY)
@@ -97,7 +96,7 @@ def test_remove_leaves_the_host_as_it_was() -> None:
 @pytest.mark.parametrize("host", ["nfs1", "desk1", "ctl2"])
 def test_the_ruleset_is_there_after_a_reboot(host: str) -> None:
     before = on(host, "nft -s list table inet hpc_ports")
-    _restart(host)
+    restart(host)
     assert on(host, "nft -s list table inet hpc_ports") == before
     order = on(host, "systemctl show -P ActiveEnterTimestampMonotonic hpc-ports.service network-pre.target ssh.service")
     loaded, network, ssh = map(int, order.split())
@@ -139,13 +138,3 @@ def test_bad_input_ends_before_any_host_is_touched(counting: str, variables: str
 
 def _diff_lines(output: str) -> list[str]:
     return [line for line in output.splitlines() if re.match(r"[+-](?!\+\+|--)", line)]
-
-
-def _restart(host: str) -> None:
-    subprocess.run(["podman", "restart", "--time", "5", f"{LAB}-{host}"], check=True, capture_output=True)
-    for _attempt in range(60):
-        state = subprocess.run(["podman", "exec", f"{LAB}-{host}", "systemctl", "is-active", "ssh.service"],
-                               check=False, capture_output=True, text=True).stdout.strip()
-        if state == "active":
-            return
-    raise AssertionError(f"{host} did not come back")

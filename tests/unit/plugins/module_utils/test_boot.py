@@ -33,7 +33,7 @@ def names(folder: Path) -> list[str]:
 def make() -> boot.Items:
     items = boot.wanted_items(SCRIPT, has_systemd=True)
     boot.stage(items)
-    boot.commit(items)
+    boot.commit()
     return items
 
 
@@ -76,13 +76,18 @@ def test_bytes_that_are_no_text_are_read_as_text() -> None:
     assert boot.present_state()[f"file {boot.RULESET}"][1] == "\\xff"
 
 
-def test_staging_changes_nothing_that_counts(etc: Path) -> None:
+def test_staging_changes_nothing_that_is_there(etc: Path) -> None:
     make()
     before = boot.present_state()
     items = boot.wanted_items("other\n", has_systemd=True)
     boot.stage(items)
+    found = boot.present_state()
+    assert {name: found.pop(name) for name in before} == before
+    # What a crash leaves staged is seen, and so mended.
+    assert sorted(found) == sorted(
+        f"{kind} {path}" for kind, path in zip(("file", "file", "link"), boot.staged_paths()))
+    boot.discard()
     assert boot.present_state() == before
-    boot.discard(items)
     assert not [name for name in names(etc) if name.endswith(".new")]
 
 
@@ -97,7 +102,7 @@ def test_discarding_leaves_no_folder_behind(etc: Path) -> None:
     before = names(etc)
     items = boot.wanted_items(SCRIPT, has_systemd=True)
     boot.stage(items)
-    boot.discard(items)
+    boot.discard()
     assert names(etc) == before
 
 

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import (
+    Ruleset,
     check_definitions,
     deletions,
     flow_views,
@@ -71,6 +72,90 @@ def test_names_do_not_depend_on_addresses_or_on_other_flows() -> None:
         assert set(changed.chains) <= set(whole.chains)
 
 
+# A flow whose range others begin or end in; it covers all the ports of some of them.
+SERVED = {"direction": "in", "flow": "served", "ports": ["5990-6020/tcp"], "peers": "nodes"}
+
+
+def flow(name: str, *ports: str, peers: str = "controllers", direction: str = "in") -> dict[str, Any]:
+    return {"direction": direction, "flow": name, "ports": list(ports), "peers": peers}
+
+
+def ruleset_of_rules(*rules: dict[str, Any]) -> Ruleset:
+    return ruleset_of(parse_policy({**golden_policy("overlapping"), "egress": "restricted", "rules": list(rules)}))
+
+
+def targets(ruleset: Ruleset, name: str = "in_tcp") -> dict[str, str]:
+    """Return where the elements of a map jump to, by port."""
+    return dict(element.split(" : jump ") for element in ruleset.maps[name][1])
+
+
+@pytest.mark.parametrize("others, key", [
+    ((), "5990-6020"),
+    ((flow("web", "5995/tcp", "6005/tcp"),), "5996-6004"),
+    ((flow("web", "5980-5999/tcp"), flow("a", "6001-65535/tcp")), "6000"),
+    ((flow("web", "5990-5999/tcp", "7000/tcp"), flow("z", "6020/tcp", "6000/udp")), "6000-6019"),
+])
+def test_others_that_cut_a_range_leave_its_chain_as_it_was(others: tuple[dict[str, Any], ...], key: str) -> None:
+    """A packet for port 6000 that is half way through the old rules finds the chain that it would have found before."""
+    alone, ruleset = ruleset_of_rules(SERVED), ruleset_of_rules(SERVED, *others)
+    assert targets(ruleset)[key] == "in_served"
+    assert ruleset.chains["in_served"] == alone.chains["in_served"]
+
+
+def test_segments_of_the_same_flows_share_a_chain() -> None:
+    found = ruleset_of_rules(flow("a", "10-20/tcp", "10/udp", "112/ip"), flow("b", "15/tcp", "18/tcp", "9/tcp"))
+    assert targets(found) == {"9": "in_b", "10-14": "in_a", "15": "in_a-b", "16-17": "in_a", "18": "in_a-b",
+                              "19-20": "in_a"}
+    assert (targets(found, "in_udp"), targets(found, "in_ip")) == ({"10": "in_a"}, {"112": "in_a"})
+    assert set(found.chains) == {"input", "output", "in_a", "in_b", "in_a-b"}
+    assert found.chains["in_a-b"].rules == found.chains["in_a"].rules + found.chains["in_b"].rules
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_flows_come_in_the_same_order_wherever_their_ports_begin(turn: int) -> None:
+    rules = [flow("b", "5-15/tcp", "35-50/tcp"), flow("a", "10-20/tcp", "30-40/tcp")][::turn]
+    assert targets(ruleset_of_rules(*rules)) == {
+        "5-9": "in_b", "10-15": "in_a-b", "16-20": "in_a", "30-34": "in_a", "35-40": "in_a-b", "41-50": "in_b"}
+
+
+def test_rules_of_one_flow_with_other_ports_have_chains_of_their_own() -> None:
+    found = ruleset_of_rules(flow("a", "10-20/tcp", direction="out"), flow("a", "15/tcp", direction="out", peers="nodes"))
+    whole, part, end = targets(found, "out_tcp").values()
+    first, second = sorted({name.rpartition("_v")[0] for name in found.sets})
+    assert whole == end and whole in (first, second)
+    assert part == f"{first}-{second[len('out_'):]}"
+    assert len(found.chains[part].rules) == 2 * len(found.chains[whole].rules)
+
+
+LONG = [f"{letter}{'x' * 39}" for letter in "abcd"]
+
+
+def test_of_many_flows_the_name_is_their_number_and_a_hash() -> None:
+    """The name has to stay as it is: another one is another chain, on every host at the next run."""
+    names = {tuple(flows): targets(ruleset_of_rules(*(flow(name, "80/tcp") for name in flows)))["80"]
+             for flows in (LONG[:2], LONG[:3], LONG[1:], [*LONG[:3], "e"], LONG)}
+    assert names[tuple(LONG[:2])] == f"in_{LONG[0]}-{LONG[1]}"
+    assert names[tuple(LONG[:3])] == "in_3_flows.af11e6fc9e6ffa3f"
+    assert len(set(names.values())) == len(names)
+    assert {name.partition(".")[0] for name in names.values()} >= {"in_3_flows", "in_4_flows"}
+
+
+@pytest.mark.parametrize("length, is_whole", [(100, True), (101, False)])
+def test_a_name_is_whole_up_to_100_characters(length: int, is_whole: bool) -> None:
+    first, second = "a" * 60, "b" * (length - len("in_-") - 60)
+    (name,) = targets(ruleset_of_rules(flow(first, "80/tcp"), flow(second, "80/tcp"))).values()
+    assert (name == f"in_{first}-{second}") == is_whole
+
+
+def test_no_chain_is_a_base_chain_or_that_of_other_flows() -> None:
+    """Names of flows that look like what the names of chains are made of."""
+    flows = ["put", "a", "b", "a_b", "flows", "tcp", "in_a"]
+    ports = {name: [f"{number}/tcp", "500/tcp"] for number, name in enumerate(flows, 1)}
+    found = ruleset_of_rules(*(flow(name, *ports[name]) for name in flows), flow("put", "80/tcp", direction="out"))
+    assert len(found.chains) == 2 + len(flows) + 2
+    assert [found.chains[name].base[:18] for name in ("input", "output")] == ["type filter hook i", "type filter hook o"]
+
+
 def test_no_rule_of_a_base_chain_has_a_set_or_map_of_its_own() -> None:
     for path in GOLDEN.glob("*.json"):
         chains = ruleset_of(parse_policy(golden_policy(path.stem))).chains
@@ -107,8 +192,8 @@ def test_parse_listing() -> None:
         "set in_a_v4": ("type ipv4_addr", "flags interval", 'element 10.0.0.1 comment "a {"', "element 10.0.0.4/31",
                         "element 10.0.0.9"),
         "set in_b_v4": ("type ipv4_addr",),
-        "map in_tcp": ("type inet_service : verdict", "flags interval", "element 22 : jump in_tcp_22",
-                       "element 8192-60000 : jump in_tcp_8192_60000"),
+        "map in_tcp": ("type inet_service : verdict", "flags interval", "element 22 : jump in_a",
+                       "element 8192-60000 : jump in_a-b"),
         "chain input": ("type filter hook input priority filter; policy drop;", "tcp dport { 22, 23 } accept",
                         'iifname "lo" accept'),
         "chain empty": (),
@@ -124,8 +209,8 @@ def test_rules_keep_their_order_and_elements_have_none() -> None:
     place = lines.index("\t\ttcp dport { 22, 23 } accept\n")
     swapped = "".join([*lines[:place], lines[place + 1], lines[place], *lines[place + 2:]])
     assert parse_listing(swapped) != parse_listing(LISTING)
-    turned = LISTING.replace("22 : jump in_tcp_22, 8192-60000 : jump in_tcp_8192_60000",
-                             "8192-60000 : jump in_tcp_8192_60000, 22 : jump in_tcp_22")
+    turned = LISTING.replace("22 : jump in_a, 8192-60000 : jump in_a-b",
+                             "8192-60000 : jump in_a-b, 22 : jump in_a")
     assert turned != LISTING
     assert parse_listing(turned) == parse_listing(LISTING)
 
@@ -136,8 +221,8 @@ RUNNING = {
     "table": (),
     "counter in_a": (),
     "set in_a_v4": ("type ipv4_addr", "flags interval", "element 10.0.0.1"),
-    "map in_tcp": ("type inet_service : verdict", "flags interval", "element 22 : jump in_tcp_22"),
-    "chain in_tcp_22": ("accept",),
+    "map in_tcp": ("type inet_service : verdict", "flags interval", "element 22 : jump in_a"),
+    "chain in_a": ("accept",),
     "chain input": ("type filter hook input priority filter; policy drop;", "accept"),
 }
 EMPTYING = "flush table inet hpc_ports\nflush map inet hpc_ports in_tcp\nflush set inet hpc_ports in_a_v4\n"
@@ -145,7 +230,7 @@ EMPTYING = "flush table inet hpc_ports\nflush map inet hpc_ports in_tcp\nflush s
 
 @pytest.mark.parametrize("name, lines", [
     ("set in_a_v4", ("type ipv4_addr", "flags interval", "element 10.9.9.9")),
-    ("chain in_tcp_22", ("drop",)),
+    ("chain in_a", ("drop",)),
     ("chain input", ("type filter hook input priority filter; policy accept;",)),
     ("chain new", ("accept",)),
     ("set new", ("type ipv4_addr",)),
@@ -161,7 +246,7 @@ def test_nothing_is_deleted_where_nothing_runs() -> None:
 @pytest.mark.parametrize("name, text", [
     ("set in_a_v4", "delete set inet hpc_ports in_a_v4\n"),
     ("map in_tcp", "delete map inet hpc_ports in_tcp\n"),
-    ("chain in_tcp_22", "delete chain inet hpc_ports in_tcp_22\n"),
+    ("chain in_a", "delete chain inet hpc_ports in_a\n"),
     ("counter in_a", "delete counter inet hpc_ports in_a\n"),
 ])
 def test_what_is_not_wanted_is_deleted_when_nothing_refers_to_it_any_more(name: str, text: str) -> None:
@@ -172,7 +257,7 @@ def test_what_is_not_wanted_is_deleted_when_nothing_refers_to_it_any_more(name: 
 def test_several_are_deleted_in_one_go() -> None:
     found = deletions(RUNNING, {"table": (), "chain input": RUNNING["chain input"]})
     assert found == EMPTYING + "".join(f"delete {name} inet hpc_ports {key}\n" for name, key in (
-        ("chain", "in_tcp_22"), ("counter", "in_a"), ("map", "in_tcp"), ("set", "in_a_v4")))
+        ("chain", "in_a"), ("counter", "in_a"), ("map", "in_tcp"), ("set", "in_a_v4")))
 
 
 @pytest.mark.parametrize("name, lines", [
@@ -180,8 +265,8 @@ def test_several_are_deleted_in_one_go() -> None:
     ("set in_a_v4", ("type ipv4_addr", "flags interval", 'comment "x"')),
     ("chain input", ("type filter hook input priority filter - 1; policy drop;", "accept")),
     ("chain input", ("accept",)),
-    ("chain in_tcp_22", ("type filter hook input priority filter; policy drop;", "accept")),
-    ("chain in_tcp_22", ('comment "x"', "accept")),
+    ("chain in_a", ("type filter hook input priority filter; policy drop;", "accept")),
+    ("chain in_a", ('comment "x"', "accept")),
 ])
 def test_what_is_defined_otherwise_is_deleted(name: str, lines: tuple[str, ...]) -> None:
     kind, own_name = name.split()
@@ -318,6 +403,17 @@ def test_the_ports_of_a_flow_come_from_every_segment() -> None:
     accept = 'counter name "in_a" accept'
     found = views_of("8192-8999 : jump c0", "9000 : jump c1", "9001-60000 : jump c2", rules=(accept, "drop", accept))
     assert found["in_a"].ports == {"8192-8999/tcp", "9001-60000/tcp"}
+
+
+def test_a_chain_may_serve_several_maps_and_a_flow_be_in_several_chains() -> None:
+    found = flow_views({
+        "map in_tcp": ("element 80 : jump in_a", "element 90-99 : jump in_a-b", "element 200 : jump in_a"),
+        "map in_udp": ("element 80 : jump in_a-b",),
+        "chain in_a": ('counter name "in_a" accept',),
+        "chain in_a-b": ('counter name "in_a" accept', 'counter name "in_b" accept'),
+    })
+    assert {name: view.ports for name, view in found.items()} == {
+        "in_a": {"80/tcp", "90-99/tcp", "200/tcp", "80/udp"}, "in_b": {"90-99/tcp", "80/udp"}}
 
 
 def test_protocols_are_numbers_even_where_nft_names_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ssh connection that this process was started over, as the host sees it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from typing import Iterator, NamedTuple, Optional
+
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+
+_VARIABLE = b"SSH_CONNECTION="
+# Of no interface: what cannot be told is not trusted.
+_UNKNOWN = "?"
+
+
+class Connection(NamedTuple):
+    """Both ends of a TCP connection; addresses are text without a scope, `interface` is the host's own."""
+
+    client: str
+    client_port: int
+    server: str
+    server_port: int
+    interface: str = _UNKNOWN
+
+    def __str__(self) -> str:
+        """Return the client's end, for messages."""
+        return "{0} port {1}".format(self.client, self.client_port)
+
+
+def ssh_connection() -> Optional[Connection]:
+    """Return the connection of the nearest ancestor that knows one, or None.
+
+    sudo and su take SSH_CONNECTION out of the environment; that of the process which started them keeps it.
+    """
+    for pid in _ancestors(os.getpid()):
+        for item in _content("/proc/{0}/environ".format(pid)).split(b"\0"):
+            if item.startswith(_VARIABLE):
+                return parsed_connection(item[len(_VARIABLE):].decode("ascii", "replace"))
+    return None
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while pid > 0:
+        yield pid
+        # proc(5): the name, in parentheses, may hold anything; the state and the parent follow it.
+        fields = _content("/proc/{0}/stat".format(pid)).rpartition(b")")[2].split()
+        pid = int(fields[1]) if len(fields) > 1 else 0
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def parsed_connection(text: str) -> Optional[Connection]:
+    """Return what `10.0.0.9 51234 10.0.0.1 22` says (sshd: client and port, server and port); None if it is not so."""
+    parts = text.split()
+    if len(parts) != 4:
+        return None
+    try:
+        client, server = _address(parts[0]), _address(parts[2])
+        return Connection(client, int(parts[1]), server, int(parts[3]), _interface(parts[0]))
+    except ValueError:
+        return None
+
+
+def _address(text: str) -> str:
+    """Return an address without scope; IPv4 within IPv6 (RFC 4291, 2.5.5.2) is what nftables sees: IPv4."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def _interface(client: str) -> str:
+    scope = client.partition("%")[2]
+    return scope or _interface_towards(_address(client))
+
+
+def _interface_towards(peer: str) -> str:
+    """Return the interface that packets to the peer leave by."""
+    try:
+        words = run(["ip", "-o", "route", "get", peer]).split()
+    except CommandError:
+        return _UNKNOWN
+    return words[words.index("dev") + 1] if "dev" in words[:-1] else _UNKNOWN

@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How full the connection tracking table of the kernel is."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+_NEARLY_FULL = 90  # percent
+
+
+def fill_warning(folder: str = "/proc/sys/net/netfilter") -> Optional[str]:
+    """Return a warning where the table is nearly full; None where it is not, or where nothing is tracked."""
+    count, limit = _number(folder + "/nf_conntrack_count"), _number(folder + "/nf_conntrack_max")
+    if not count or not limit or count * 100 < limit * _NEARLY_FULL:
+        return None
+    return ("The connection tracking table of this host is nearly full: nf_conntrack_count is {0}, nf_conntrack_max is "
+            "{1} ({2} %). Once it is full, the kernel drops what would open a new connection, whatever the flows allow "
+            "(\"nf_conntrack: table full, dropping packet\"). Raise the sysctl net.netfilter.nf_conntrack_max.".format(
+                count, limit, count * 100 // limit))
+
+
+def _number(path: str) -> Optional[int]:
+    """Return the number that a file holds; None where there is no such file or number."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None

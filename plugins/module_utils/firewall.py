@@ -1,0 +1,143 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the options of the modules `firewall` and `confirm` to what they did on the host."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils import transaction
+from ansible_collections.hpc.ports.plugins.module_utils.apply import (
+    Change,
+    absent_change,
+    make_absent,
+    make_present,
+    present_change,
+    settle,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, ssh_connection
+from ansible_collections.hpc.ports.plugins.module_utils.conntrack import fill_warning
+from ansible_collections.hpc.ports.plugins.module_utils.established import cut_connections
+from ansible_collections.hpc.ports.plugins.module_utils.guard import check_lockout, missing_flow
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
+
+# Connection plugins that log in through a port of the host; others, such as `local` or `podman`, need no flow.
+_THROUGH_A_PORT = ("ssh", "paramiko", "paramiko_ssh", "libssh")
+_UNSEEN = ("Cannot tell from where Ansible connects to this host: no process above the module has SSH_CONNECTION. The "
+           "policy was not checked against that connection; the host still undoes the change unless it is confirmed.")
+
+
+class Options(NamedTuple):
+    """How to apply a policy; see the module `firewall`."""
+
+    confirm_within: int
+    lockout_guard: bool
+    cut_established: bool
+    transport: str
+
+
+class Outcome(NamedTuple):
+    """What differed, what was done about it, and what the user should know."""
+
+    change: Change
+    pending: Optional[transaction.Pending] = None
+    warnings: Tuple[str, ...] = ()
+
+
+# ---- the module `firewall`
+
+def ensure_present(data: Mapping[str, Any], options: Options, check: bool) -> Outcome:
+    """Give the host its policy, or with `check` stop just before. Raises OSError, PolicyError, RuntimeError."""
+    policy = parse_policy(data)
+    change = present_change(policy)
+    if not change.is_needed:
+        return Outcome(change)
+    client = _Client.of(options.transport)
+    if client.connection and options.lockout_guard:
+        check_lockout(policy, client.connection)
+    if check:
+        return Outcome(change, warnings=client.warnings)
+    with transaction.turn() as waited_for:
+        # What another run has done meanwhile counts.
+        change = present_change(policy)
+        pending = _applied(change, policy, data, options, client.connection) if change.is_needed else None
+    return Outcome(change, pending, (*client.warnings, *_told(waited_for), *filter(None, [fill_warning()])))
+
+
+def ensure_absent(check: bool) -> Outcome:
+    """Leave the host as it was before us, or with `check` stop just before. Raises OSError, RuntimeError."""
+    change = absent_change()
+    if check or not change.is_needed:
+        return Outcome(change)
+    with transaction.turn() as waited_for:
+        change = absent_change()
+        make_absent(change)
+    return Outcome(change, warnings=_told(waited_for))
+
+
+class _Client(NamedTuple):
+    """Who applies: their ssh connection, if that is how they come."""
+
+    connection: Optional[Connection]
+    warnings: Tuple[str, ...]
+
+    @classmethod
+    def of(cls, transport: str) -> _Client:
+        """Return what can be told where the task uses that connection plugin."""
+        if transport.rpartition(".")[2] not in _THROUGH_A_PORT:
+            return cls(None, ())
+        connection = ssh_connection()
+        return cls(connection, () if connection else (_UNSEEN,))
+
+
+def _applied(change: Change, policy: Policy, data: Mapping[str, Any], options: Options,
+             connection: Optional[Connection]) -> Optional[transaction.Pending]:
+    extra = {"advice": missing_flow(policy, connection) if connection else "",
+             "cut": data if options.cut_established else None}
+    return make_present(change, options.confirm_within, connection, extra)
+
+
+def _told(waited_for: Optional[transaction.Pending]) -> Tuple[str, ...]:
+    if waited_for is None:
+        return ()
+    return ("Another run changed this host{0} and awaited its confirmation: this one waited for it.".format(
+        " from " + waited_for.client if waited_for.client else ""),)
+
+
+# ---- the module `confirm`
+
+def confirm(token: str) -> Dict[str, Any]:
+    """Keep the change of that token if this is a new connection; return what became of it, as `status`.
+
+    `msg` is there when the change is kept, but is not what a reboot loads. Raises OSError: nothing is confirmed.
+    """
+    with transaction.confirmation(token) as pending:
+        if pending is None:
+            return {"status": "reverted" if transaction.was_reverted(token) else "unknown"}
+        connection = ssh_connection() if pending.client else None
+        if pending.client and not _is_new(connection, pending):
+            return {"status": "not new", "confirmed_from": str(connection or "")}
+        transaction.disarm(pending)
+        result = {"status": "confirmed", "confirmed_from": str(connection or ""), **_settled(pending)}
+    return {**result, **_cut(pending.extra["cut"])}
+
+
+def _settled(pending: transaction.Pending) -> Dict[str, str]:
+    try:
+        settle(pending.extra["concerns_unit"])
+    except RuntimeError as exc:
+        return {"msg": str(exc)}
+    return {}
+
+
+def _is_new(connection: Optional[Connection], pending: transaction.Pending) -> bool:
+    return connection is not None and (connection.client, connection.client_port) != (
+        pending.client, pending.client_port)
+
+
+def _cut(data: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
+    if data is None:
+        return {}
+    cut = cut_connections(parse_policy(data))
+    return {"connections_cut": list(cut.connections), "warnings": list(filter(None, [cut.not_done]))}

@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The TCP and UDP sockets of this host, and how to close one that is another process's (linux/inet_diag.h)."""
+
+from __future__ import annotations
+
+import struct
+from typing import Iterator, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+    ALL,
+    FAMILIES,
+    ONE,
+    NetlinkError,
+    address_text,
+    ask,
+    number,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.tracking import TCP
+
+_SOCK_DIAG = 4
+_BY_FAMILY, _DESTROY = 20, 21
+_HEAD = struct.Struct("=BBBBI")  # family, protocol, extensions, -, states
+_ESTABLISHED, _OPENING, _TIME_WAIT, _CLOSE, _LISTENS = 1, 2, 6, 7, 10
+_TCP_STATES = ~(1 << _TIME_WAIT | 1 << _CLOSE) & 0xFFFFFFFF
+_UDP_STATES = 1 << _ESTABLISHED  # connected to one peer
+# In the answer: family, state, timer, retransmissions; then what names the socket, the cookie at its end included.
+_NAME = slice(4, 52)
+_ADDRESSES = {4: (slice(8, 12), slice(24, 28)), 6: (slice(8, 24), slice(24, 40))}
+
+
+class Socket(NamedTuple):
+    """A socket: both its ends; `listens` and `opens` tell that there is no connection, or not yet."""
+
+    protocol: int
+    local: str
+    local_port: int
+    peer: str
+    peer_port: int
+    listens: bool
+    opens: bool
+    family: int
+    name: bytes
+
+
+def sockets(protocol: int) -> Iterator[Socket]:
+    """Yield the sockets of a protocol: of TCP those that live or listen, of UDP the connected. Raises NetlinkError."""
+    states = _TCP_STATES if protocol == TCP else _UDP_STATES
+    for family in FAMILIES.values():
+        for body in ask(_SOCK_DIAG, _BY_FAMILY, ALL, _HEAD.pack(family, protocol, 0, 0, states) + bytes(48)):
+            yield parse_socket(protocol, body)
+
+
+def destroy(sock: Socket) -> None:
+    """Close a socket as if its connection had been reset, and tell the peer so. Raises NetlinkError.
+
+    The kernel looks up a connection that has just ended as the one that listens; the cookie in the name forbids that.
+    """
+    for answer in ask(_SOCK_DIAG, _DESTROY, ONE, _HEAD.pack(sock.family, sock.protocol, 0, 0, 0) + sock.name):
+        raise NetlinkError("Got an answer of {0} bytes to a deletion, expected none.".format(len(answer)))
+
+
+def parse_socket(protocol: int, body: bytes) -> Socket:
+    """Return the socket of an answer. Raises NetlinkError."""
+    family, state = number("=B", body), number("=B", body, 1)
+    local, peer = _ADDRESSES[4 if family == FAMILIES[4] else 6]
+    if len(body) < _NAME.stop:
+        raise NetlinkError("An answer of the kernel is cut short: {0} bytes.".format(len(body)))
+    return Socket(protocol, address_text(body[local]), number("!H", body, 4), address_text(body[peer]),
+                  number("!H", body, 6), state == _LISTENS, state == _OPENING, family, body[_NAME])

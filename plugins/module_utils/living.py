@@ -1,0 +1,148 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The living connections of this host with others, and which of them a policy denies."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.bound import ANY
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils.inet_sockets import Socket
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils.routes import Addresses, interface_towards
+from ansible_collections.hpc.ports.plugins.module_utils.tracking import TCP, UDP, Entry, Way
+
+_PROTOCOLS = {TCP: "tcp", UDP: "udp"}
+
+
+class Connection(NamedTuple):
+    """A connection of this host, its ends as the firewall sees them: between the translations of NAT.
+
+    `directions` are two where nobody knows who opened it. `key` is what the socket of this host has as its ends.
+    """
+
+    protocol: int
+    local: str
+    local_port: int
+    peer: str
+    peer_port: int
+    directions: Tuple[str, ...]
+    key: Way
+    entry: Optional[Entry] = None
+
+    def __str__(self) -> str:
+        """Return both ends, who opened it first."""
+        ends = [_end(self.local, self.local_port), _end(self.peer, self.peer_port)]
+        ends = ends if self.directions[0] == "out" else ends[::-1]
+        return "{0} {1} -> {2}".format(_PROTOCOLS.get(self.protocol, "ip/{0}".format(self.protocol)), *ends)
+
+    def opening(self, direction: str, interface: str = "") -> Packet:
+        """Return the packet that would open it in this direction."""
+        name = _PROTOCOLS.get(self.protocol, "ip")
+        ports = (self.local_port, self.peer_port) if direction == "in" else (self.peer_port, self.local_port)
+        return Packet(direction, name, self.peer, self.protocol if name == "ip" else ports[0], ports[1], interface)
+
+
+class Host(NamedTuple):
+    """What is known of this host; `problems` say what is not."""
+
+    addresses: Addresses
+    sockets: Tuple[Socket, ...]
+    entries: Tuple[Entry, ...]
+    problems: Tuple[str, ...] = ()
+
+
+def connections(host: Host) -> Iterator[Connection]:
+    """Yield the connections of this host with others: all that are tracked, and TCP sockets that are not.
+
+    What is forwarded, and what stays within the host, is not among them.
+    """
+    listening = {(sock.local, sock.local_port) for sock in host.sockets if sock.listens}
+    tracked = set()
+    for entry in host.entries:
+        found = connection_of(host.addresses, entry, listening)
+        if found:
+            tracked.add(found.key)
+            if not entry.is_over:
+                yield found
+    for sock in host.sockets:
+        if sock.protocol == TCP and not sock.opens and key_of(sock) not in tracked and _is_remote(host.addresses, sock):
+            yield Connection(*key_of(sock), directions=_directions(listening, key_of(sock)), key=key_of(sock))
+
+
+def connection_of(addresses: Addresses, entry: Entry, listening: Set[Tuple[str, int]]) -> Optional[Connection]:
+    """The chains of a host see the source before it is translated, and the target after."""
+    there, back = entry.there, entry.back
+    is_in, is_out = addresses.is_local(back.source), addresses.is_local(there.source)
+    if is_in == is_out:
+        return None
+    direction, key = ("in", back) if is_in else ("out", there)
+    known = there.protocol != TCP or not entry.picked_up
+    ends = [(there.source, there.source_port), (back.source, back.source_port)]
+    local, peer = ends if is_out else ends[::-1]
+    return Connection(there.protocol, *local, *peer, entry=entry, key=key,
+                      directions=(direction,) if known else _directions(listening, key))
+
+
+def _directions(listening: Set[Tuple[str, int]], key: Way) -> Tuple[str, ...]:
+    """Return the directions in which a TCP connection may have been opened, the likely one first."""
+    served = any((address, key.source_port) in listening for address in (key.source, *ANY.values()))
+    return ("in",) if served else ("out", "in")
+
+
+def key_of(sock: Socket) -> Way:
+    return Way(sock.protocol, sock.local, sock.local_port, sock.peer, sock.peer_port)
+
+
+def _is_remote(addresses: Addresses, sock: Socket) -> bool:
+    return not sock.listens and addresses.is_local(sock.local) and not addresses.is_local(sock.peer)
+
+
+# ---- which of them the policy denies
+
+def denied_connections(policy: Policy, host: Host) -> List[Connection]:
+    """Return the connections that the policy does not allow; one that another has announced goes with that one."""
+    related: List[Connection] = []
+    denied: List[Connection] = []
+    for connection in connections(host):
+        if connection.entry and connection.entry.is_related:
+            related.append(connection)
+        elif _is_denied(policy, host.addresses, connection):
+            denied.append(connection)
+    while True:
+        masters = {connection.entry.there for connection in denied if connection.entry}
+        more = [connection for connection in related
+                if connection.entry and connection.entry.master in masters and connection not in denied]
+        if not more:
+            return denied
+        denied += more
+
+
+def _is_denied(policy: Policy, addresses: Addresses, connection: Connection) -> bool:
+    if any(evaluate(policy, connection.opening(direction)).passes for direction in connection.directions):
+        return False
+    return not (policy.trusted_interfaces and _may_be_trusted(policy, addresses, connection))
+
+
+def _may_be_trusted(policy: Policy, addresses: Addresses, connection: Connection) -> bool:
+    """Tell whether the connection runs over a trusted interface, or may do so."""
+    # An address on `lo` is one of the whole host: what came to it did not come over `lo`.
+    names = addresses.interfaces.get(connection.local, set()) - {"lo"}
+    if not ipaddress.ip_address(connection.peer).is_link_local:
+        try:
+            names = names | {interface_towards(connection.peer, connection.local)}
+        except NetlinkError:
+            return True
+    elif not ipaddress.ip_address(connection.local).is_link_local:
+        return True
+    direction = connection.directions[0]
+    return any(evaluate(policy, connection.opening(direction, name)).passes for name in names)
+
+
+def _end(address: str, port: int) -> str:
+    text = "[{0}]".format(address) if ":" in address and port else address
+    return "{0}:{1}".format(text, port) if port else text

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask the kernel over netlink: requests, answers and their attributes, as linux/netlink.h lays them out."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from typing import Dict, Iterator, NamedTuple
+
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+# What to ask for: one answer, with the end of it; or all that there are.
+ONE, ALL = 0x4, 0x300
+
+_REQUEST = 0x1
+_ERROR, _DONE = 2, 3
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_KIND = 0x3FFF  # the two highest bits say how the content is laid out
+_AT_ONCE = 1 << 17  # bytes; the kernel sends at most 32 KiB
+_PATIENCE = 10.0  # seconds; an answer takes milliseconds
+_MAPPED = bytes(10) + b"\xff\xff"
+
+
+class NetlinkError(RuntimeError):
+    """The kernel refused a request, or its answer cannot be read; `code` is the errno, or 0."""
+
+    def __init__(self, text: str, code: int = 0) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Message(NamedTuple):
+    """One message of the kernel; the body starts with a structure that depends on the kind."""
+
+    kind: int
+    body: bytes
+
+
+def ask(protocol: int, kind: int, amount: int, body: bytes) -> Iterator[bytes]:
+    """Yield the body of each answer to a request, of this thread's network namespace. Raises NetlinkError."""
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as sock:
+            sock.settimeout(_PATIENCE)
+            sock.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | amount, 0, 0) + body)
+            while True:
+                for message in messages(sock.recv(_AT_ONCE)):
+                    if message.kind in (_ERROR, _DONE):
+                        _check(message)
+                        return
+                    yield message.body
+    except OSError as exc:
+        raise NetlinkError(str(exc), exc.errno or 0) from exc
+
+
+def _check(message: Message) -> None:
+    """Raise NetlinkError where a request failed; old kernels end without a code."""
+    code = -int(struct.unpack_from("=i", message.body)[0]) if len(message.body) >= 4 else 0
+    if code:
+        raise NetlinkError(os.strerror(code), code)
+
+
+def messages(data: bytes) -> Iterator[Message]:
+    """Yield the messages that were received at once. Raises NetlinkError."""
+    start = 0
+    while start < len(data):
+        size = _size(_HEADER, data, start)
+        yield Message(_HEADER.unpack_from(data, start)[1], data[start + _HEADER.size:start + size])
+        start += _aligned(size)
+
+
+def attributes(data: bytes) -> Dict[int, bytes]:
+    """Return the content of each attribute by its kind. Raises NetlinkError."""
+    found = {}
+    start = 0
+    while start < len(data):
+        size = _size(_ATTRIBUTE, data, start)
+        kind = _ATTRIBUTE.unpack_from(data, start)[1]
+        found[kind & _KIND] = data[start + _ATTRIBUTE.size:start + size]
+        start += _aligned(size)
+    return found
+
+
+def attribute(kind: int, content: bytes) -> bytes:
+    """Return an attribute as bytes."""
+    size = _ATTRIBUTE.size + len(content)
+    return _ATTRIBUTE.pack(size, kind) + content + bytes(_aligned(size) - size)
+
+
+def address_text(raw: bytes) -> str:
+    """Return an address of 4 or 16 bytes as text, one of IPv4 that is mapped into IPv6 as IPv4. Raises NetlinkError."""
+    if raw.startswith(_MAPPED) and len(raw) == 16:
+        raw = raw[12:]
+    try:
+        return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
+    except ValueError as exc:
+        raise NetlinkError("An answer of the kernel has an address of {0} bytes.".format(len(raw))) from exc
+
+
+def address_bytes(text: str) -> bytes:
+    """Return an address as bytes."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+
+
+def number(form: str, data: bytes, start: int = 0) -> int:
+    """Return the number of this struct format. Raises NetlinkError."""
+    try:
+        return int(struct.unpack_from(form, data, start)[0])
+    except struct.error as exc:
+        raise _cut_short(data) from exc
+
+
+def part(found: Dict[int, bytes], kind: int) -> bytes:
+    """Return the content of an attribute that has to be there. Raises NetlinkError."""
+    if kind not in found:
+        raise NetlinkError("An answer of the kernel lacks the attribute {0}.".format(kind))
+    return found[kind]
+
+
+def _size(header: struct.Struct, data: bytes, start: int) -> int:
+    if len(data) - start < header.size:
+        raise _cut_short(data)
+    size = int(header.unpack_from(data, start)[0])
+    if not header.size <= size <= len(data) - start:
+        raise _cut_short(data)
+    return size
+
+
+def _cut_short(data: bytes) -> NetlinkError:
+    return NetlinkError("An answer of the kernel is cut short: {0} bytes.".format(len(data)))
+
+
+def _aligned(size: int) -> int:
+    return (size + 3) & ~3

@@ -1,0 +1,295 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Other people's rules: what beside our table may drop what flows allow, or lead traffic around the flows, by name.
+
+A packet passes only where the base chains of every table accept it, so a drop of another table counts whatever ours
+says. What is translated before our table sees it, and what is only forwarded, our table does not judge as it came.
+Which packets other rules mean is not worked out: a finding says what they can do.
+
+A listing is read line by line, as nft indents it. Rules that cannot be read are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE
+
+
+class OtherRules(NamedTuple):
+    """What other rules do to what ours judge, one text a place."""
+
+    dropping: Tuple[str, ...] = ()
+    bypassing: Tuple[str, ...] = ()
+
+
+class Kernel(NamedTuple):
+    """What the kernel tells: the listing, or why there is none; families that forward; legacy tables by family."""
+
+    listing: str = ""
+    failure: str = ""
+    forwarding: Tuple[str, ...] = ()
+    legacy: Mapping[str, Tuple[str, ...]] = {}
+
+
+_MOST = 5  # What a warning or a list in a finding names, before "and N more".
+_MAY_DROP = ("Other rules of this host may drop what flows allow, as a packet passes only where every table accepts "
+             "it: {0}. They are left as they are.")
+_MAY_GO_AROUND = ("Traffic may go around the flows of this host: {0}. What comes to the host itself after its "
+                  "translation is judged at its new port; what is forwarded is outside of the policy.")
+# Before and behind our chains, and beside them. What is dropped at `forward` was never ours to judge.
+_HOOKS = {"ingress", "prerouting", "input", "output", "postrouting", "egress"}
+_FAMILIES = {"ip", "ip6", "inet", "bridge", "netdev"}
+_SYSCTLS = {"IPv4": ("net.ipv4.ip_forward", "ipv4/ip_forward", {"ip", "inet"}),
+            "IPv6": ("net.ipv6.conf.all.forwarding", "ipv6/conf/all/forwarding", {"ip6", "inet"})}
+_LEGACY = {"IPv4": ("iptables-legacy", "ip_tables_names"), "IPv6": ("ip6tables-legacy", "ip6_tables_names")}
+
+# ---- what to look for in a listing
+
+_DORMANT = re.compile(r"^\tflags [a-z, ]*dormant", re.MULTILINE)
+_TABLE = re.compile(r"^table (\S+) (.+) \{$", re.MULTILINE)
+_BASE = re.compile(r"type (\S+) hook (\S+) .*?(?:policy (\w+);)?$")
+_XT = re.compile(r'xt target "([^"\n]*)"')
+_STRING = re.compile(r'"[^"\n]*"?')
+# nft 0.9.8 writes what it has no words for as a comment; of a target whose extension is missing, the name only.
+_COMMENT = re.compile(r"# (?!xt_)[^\n]*")
+_DATA = re.compile(r"(?<!vmap )(?<!elements = )\{[^{}\n]*\}")
+_VERDICT = re.compile(
+    r"[ \t](?:(?:jump|goto) (?P<chain>[^\s,{}]+)|vmap @(?P<map>[^\s,{}]+)"
+    r"|(?:xt target |# xt_)(?P<target>\w+)|(?P<verdict>drop|reject|queue)(?![\w-])"
+    r"|(?P<nat>dnat(?= (?:ip6? )?(?:addr \. port |prefix |interval )?to )|(?<!type )(?<!= )redirect(?![\w-])))")
+_KINDS = {"drop": "drops", "reject": "rejects", "queue": "queues", "REJECT": "rejects", "NFQUEUE": "queues",
+          "QUEUE": "queues", "TARPIT": "drops", "DELUDE": "drops", "CHAOS": "drops", "STEAL": "drops"}
+_NAT_TARGETS = {"DNAT", "REDIRECT", "NETMAP"}
+_HIDDEN = ("counter", "counter ")  # Where iptables-nft has a target that nft does not know, nothing follows.
+_IPTABLES_CHAINS = {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
+_PORT = re.compile(r"(?<![\w.-])(tcp|udp|sctp|dccp) dport (\{[^{}]*\}|(?!map |!= )[^\s{}]+)")
+_TARGET = re.compile(r" to (\[?[0-9a-f]*[.:0-9]\S*)")
+_LOCAL = re.compile(r"127\.|\[?::1(?![0-9a-f:])")
+
+
+@dataclass
+class _Node:
+    """A chain, or a map of verdicts: what its own rules do, in their order, and which nodes they lead to."""
+
+    kind: str = ""
+    hook: str = ""
+    policy: str = ""
+    leads_to: List[str] = field(default_factory=list)
+    drops: List[Tuple[str, str]] = field(default_factory=list)
+    published: List[str] = field(default_factory=list)
+    hidden: List[str] = field(default_factory=list)
+    is_over: bool = False
+
+
+class _Table(NamedTuple):
+    family: str
+    name: str
+    nodes: Dict[str, _Node]
+
+    def where(self, chain: str) -> str:
+        """Return how a finding names a chain of this table."""
+        text = "table {0} {1}, chain {2}".format(self.family, self.name, chain)
+        return "".join(char if char.isprintable() else "?" for char in text)
+
+    def bases(self, hooks: Iterable[str]) -> List[Tuple[str, _Node]]:
+        """Return the base chains at these hooks."""
+        return [(name, node) for name, node in self.nodes.items() if node.hook in hooks]
+
+    def reached(self, name: str) -> List[_Node]:
+        """Return the nodes that a packet can come to from this one, itself first."""
+        names = [name]
+        seen = {name}
+        for current in names:
+            for other in self.nodes[current].leads_to:
+                if other in self.nodes and other not in seen:
+                    seen.add(other)
+                    names.append(other)
+        return [self.nodes[current] for current in names]
+
+
+# ---- reading a listing
+
+def _tables(listing: str) -> List[_Table]:
+    """Return the tables of a listing but ours, and but those that are dormant."""
+    return [_Table(match[1], match[2], _nodes(block[match.end():]))
+            for block in listing.split("\n}\n") for match in [_TABLE.search(block)]
+            if match and "{0} {1}".format(match[1], match[2]) != TABLE and not _DORMANT.search(block)]
+
+
+def _nodes(text: str) -> Dict[str, _Node]:
+    """Return the chains of a table by name, and the maps by name with an @ before it."""
+    nodes: Dict[str, _Node] = {}
+    node = None
+    plain = _DATA.sub("{}", _COMMENT.sub("", _STRING.sub('""', _XT.sub(r"xt target \1", text))))
+    for line, read in zip(text.split("\n"), plain.split("\n")):
+        if line.startswith(("\tchain ", "\tmap ")) and line.endswith(" {"):
+            what, name = line[1:-2].split(" ", 1)
+            node = nodes[name if what == "chain" else "@" + name] = _Node(kind=what)
+        elif line == "\t}":
+            node = None
+        elif node and node.kind == "chain" and read.startswith("\t\ttype "):
+            _note_base(node, line)
+        elif node and not node.is_over:
+            _note_rule(node, line, read)
+    _forget_counting(nodes)
+    return nodes
+
+
+def _note_base(node: _Node, line: str) -> None:
+    match = _BASE.search(line)
+    if match:
+        node.kind, node.hook, node.policy = match[1], match[2], match[3] or "accept"
+
+
+def _note_rule(node: _Node, line: str, read: str) -> None:
+    """Note what a rule can do; a line of elements of a map counts as a rule, too."""
+    node.is_over = read in ("\t\taccept", '\t\taccept comment ""')
+    if line.endswith(_HIDDEN):
+        node.hidden.append(line)
+    found = list(_VERDICT.finditer(read))
+    if not found:
+        return
+    node.leads_to += [match["chain"] or "@" + match["map"] for match in found if match["chain"] or match["map"]]
+    kinds = [_KINDS[word] for match in found for word in [match["verdict"] or match["target"]] if word in _KINDS]
+    if kinds and not (node.kind == "map" and node.drops):
+        node.drops.append((kinds[0], line))
+    if any(match["nat"] or match["target"] in _NAT_TARGETS for match in found):
+        node.published.append(line)
+
+
+def _forget_counting(nodes: Mapping[str, _Node]) -> None:
+    """Forget the rules that only count, but those of iptables-nft: some nft show nothing in the place of a target."""
+    bases = {name for name, node in nodes.items() if node.hook}
+    if not bases or not bases <= _IPTABLES_CHAINS:
+        for node in nodes.values():
+            node.hidden = [line for line in node.hidden if line.endswith(" ")]
+
+
+# ---- what may drop
+
+def _dropping(tables: Iterable[_Table]) -> Iterator[str]:
+    for table in tables:
+        for name, node in table.bases(_HOOKS if table.family in _FAMILIES else ()):
+            ways = _ways_to_drop(node, table.reached(name))
+            if ways:
+                yield "{0} (hook {1}): {2}".format(table.where(name), node.hook, ", and ".join(ways))
+
+
+def _ways_to_drop(node: _Node, reached: Sequence[_Node]) -> List[str]:
+    ways = ["drops by policy"] if node.policy == "drop" and not node.is_over else []
+    drops = [drop for other in reached for drop in other.drops]
+    if drops:
+        kinds = " or ".join(sorted({kind for kind, line in drops}))
+        ways.append("{0} by {1}".format(kinds, _rules([line for kind, line in drops])))
+    hidden = [line for other in reached for line in other.hidden]
+    if hidden and node.kind != "nat":
+        ways.append("has " + _hidden(hidden))
+    return ways
+
+
+def _rules(lines: Sequence[str]) -> str:
+    """Return how many rules there are, and the first."""
+    return ("1 rule ({1})" if len(lines) == 1 else "{0} rules (first {1})").format(len(lines), _quoted(lines[0]))
+
+
+def _hidden(lines: Sequence[str]) -> str:
+    return _rules(lines) + " of which nft shows no verdict"
+
+
+def _quoted(text: str, longest: int = 100) -> str:
+    text = " ".join(text[:longest * 4].split())
+    return repr(text if len(text) <= longest else text[:longest] + "...")
+
+
+# ---- what may go around
+
+def _bypassing(tables: Sequence[_Table]) -> Iterator[str]:
+    for table in tables:
+        for name, node in table.bases({"prerouting"} if table.family in _FAMILIES else ()):
+            ways = _ways_around(table.reached(name)) if node.kind == "nat" else []
+            if ways:
+                yield "{0} {1}".format(table.where(name), ", and ".join(ways))
+
+
+def _ways_around(reached: Sequence[_Node]) -> List[str]:
+    rules = [line for other in reached for line in other.published]
+    ways = ["translates " + _listed([_publication(line) for line in rules[:_MOST]], len(rules))] if rules else []
+    hidden = [line for other in reached for line in other.hidden]
+    return ways + (["has " + _hidden(hidden)] if hidden else [])
+
+
+def _publication(rule: str) -> str:
+    """Return what a rule translates, as far as the rule itself says it: port, protocol and target."""
+    text = _STRING.sub('""', rule)
+    port, target = _PORT.search(text), _TARGET.search(text)
+    words = ["{0}/{1}".format(port[2].strip("{} ").replace(", ", ","), port[1])] if port else []
+    if "redirect" in text or "REDIRECT" in rule:
+        words.append("to {0}this host".format("port {0} of ".format(target[1].lstrip(":")) if target else ""))
+    elif target:
+        words.append("to {0}{1}".format(target[1], " of this host" if _LOCAL.match(target[1]) else ""))
+    return " ".join(words) or _quoted(rule)
+
+
+def _forwarding(tables: Sequence[_Table], kernel: Kernel) -> Iterator[str]:
+    for family in kernel.forwarding:
+        sysctl, path, families = _SYSCTLS[family]
+        chains = [table.where(name) + (" (drops by policy)" if node.policy == "drop" else "")
+                  for table in tables if table.family in families for name, node in table.bases({"forward"})]
+        judge = _listed(chains[:_MOST], len(chains)) if chains else "no chain that nft lists"
+        yield "forwarded {0} ({1} is 1), judged by {2}".format(family, sysctl, judge)
+
+
+# ---- all of it
+
+def found_in(kernel: Kernel) -> OtherRules:
+    """Return what the rules of a kernel do, our own table aside, in a time linear in the listing."""
+    tables = _tables(kernel.listing)
+    failed = ["what nft cannot list ({0})".format(_quoted(kernel.failure, 300))] if kernel.failure else []
+    legacy = {family: "{0} (tables {1}), which nft does not list".format(_LEGACY[family][0], ", ".join(names))
+              for family, names in kernel.legacy.items() if names}
+    translating = [text for family, text in legacy.items() if "nat" in kernel.legacy[family]]
+    return OtherRules(
+        dropping=(*failed, *legacy.values(), *_dropping(tables)),
+        bypassing=(*failed, *translating, *_bypassing(tables), *_forwarding(tables, kernel)),
+    )
+
+
+def other_rules(proc: str = "/proc") -> OtherRules:
+    """Return what the rules of this host do, our own table aside; that nft fails is a finding, too."""
+    listing = failure = ""
+    try:
+        listing = run(["nft", "-s", "list", "ruleset"])
+    except (CommandError, OSError) as exc:
+        failure = str(exc)
+    return found_in(Kernel(
+        listing=listing,
+        failure=failure,
+        forwarding=tuple(family for family, (sysctl, path, families) in _SYSCTLS.items()
+                         if _words("{0}/sys/net/{1}".format(proc, path)) not in ((), ("0",))),
+        legacy={family: _words("{0}/net/{1}".format(proc, name)) for family, (program, name) in _LEGACY.items()},
+    ))
+
+
+def _words(path: str) -> Tuple[str, ...]:
+    """Return the words of a file of the kernel; none where it has no such file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return tuple(file.read().split())
+    except OSError:
+        return ()
+
+
+def warnings_of(found: OtherRules) -> List[str]:
+    """Return at most one warning about what may drop, and one about what may go around."""
+    return [text.format(_listed(findings[:_MOST], len(findings), "; "))
+            for text, findings in ((_MAY_DROP, found.dropping), (_MAY_GO_AROUND, found.bypassing)) if findings]
+
+
+def _listed(names: Sequence[str], count: int, comma: str = ", ") -> str:
+    """Return the first names of so many."""
+    return comma.join([*names, *(["and {0} more".format(count - len(names))] if count > len(names) else [])])

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which addresses are this host's own, and which interface leads to another, as its routes tell (rtnetlink)."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+from typing import Dict, List, NamedTuple, Set, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+    ALL,
+    FAMILIES,
+    ONE,
+    NetlinkError,
+    address_bytes,
+    address_text,
+    ask,
+    attribute,
+    attributes,
+    number,
+    part,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Network
+
+_ROUTE = 0
+_GET_ROUTE = 26
+_HEAD = struct.Struct("=BBBBBBBBI")  # rtmsg: family, lengths of target and source, …, scope, type, flags
+_TYPE_AT, _LOCAL = 7, 2
+_TARGET, _SOURCE, _INTERFACE = 1, 2, 4
+
+
+class Addresses(NamedTuple):
+    """The addresses of a host, with the interfaces that have them, and whole networks that are local to it."""
+
+    interfaces: Dict[str, Set[str]]
+    networks: Tuple[Network, ...]
+
+    def is_local(self, address: str) -> bool:
+        """Tell whether this host receives what is sent to the address."""
+        return address in self.interfaces or any(
+            ipaddress.ip_address(address) in network for network in self.networks)
+
+
+def local_addresses() -> Addresses:
+    """Return the addresses of this host. Raises NetlinkError."""
+    interfaces: Dict[str, Set[str]] = {}
+    networks: List[Network] = []
+    for body in ask(_ROUTE, _GET_ROUTE, ALL, _HEAD.pack(*[0] * 9)):
+        family = number("=B", body)
+        if family in FAMILIES.values() and number("=B", body, _TYPE_AT) == _LOCAL:
+            _add(body, interfaces, networks)
+    return Addresses(interfaces, tuple(networks))
+
+
+def _add(body: bytes, interfaces: Dict[str, Set[str]], networks: List[Network]) -> None:
+    found = attributes(body[_HEAD.size:])
+    size = number("=B", body, 1)
+    width = 32 if number("=B", body) == FAMILIES[4] else 128
+    address = address_text(found.get(_TARGET, bytes(width // 8)))
+    if size == width:
+        interfaces.setdefault(address, set()).add(_interface(found))
+    else:
+        networks.append(ipaddress.ip_network("{0}/{1}".format(address, size)))
+
+
+def interface_towards(peer: str, local: str) -> str:
+    """Return the interface over which packets from the local address go to the peer. Raises NetlinkError."""
+    target, source = address_bytes(peer), address_bytes(local)
+    version = 4 if len(target) == 4 else 6
+    body = _HEAD.pack(FAMILIES[version], 8 * len(target), 8 * len(source), 0, 0, 0, 0, 0, 0)
+    answers = list(ask(_ROUTE, _GET_ROUTE, ONE, body + attribute(_TARGET, target) + attribute(_SOURCE, source)))
+    return _interface(attributes(b"".join(answers)[_HEAD.size:]))
+
+
+def _interface(found: Dict[int, bytes]) -> str:
+    try:
+        return socket.if_indextoname(number("=I", part(found, _INTERFACE)))
+    except OSError as exc:
+        raise NetlinkError("A route leads over an interface that is gone: {0}.".format(exc), exc.errno or 0) from exc

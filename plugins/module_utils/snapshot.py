@@ -1,0 +1,37 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way back: what our table is now, as an nft script that was tried."""
+
+from __future__ import annotations
+
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE, script_state
+from ansible_collections.hpc.ports.plugins.module_utils.state import State
+
+
+def restoring_script(running: State) -> str:
+    """Return the transaction that makes our table what `running` says, counters included; none at all if it is empty.
+
+    Raises CommandError, or RuntimeError for a table that nft lists and cannot load.
+    """
+    script = "add table {0}\ndelete table {0}\n".format(TABLE)
+    if not running:
+        return script
+    # As a block, not command by command: each nft loads the objects of a block in the order that they need.
+    script += run(["nft", "list", "table", *TABLE.split()])
+    _try(script, running)
+    return script
+
+
+def _try(script: str, running: State) -> None:
+    try:
+        if script_state(script) == running:
+            return
+        reason = "it comes out otherwise"
+    except CommandError as exc:
+        reason = exc.output
+    raise RuntimeError(
+        "Cannot make the way back: table {0} has something that nft lists and cannot load ({1}), so this change could "
+        "not be undone. Nothing was changed. Delete what is not ours from that table, or all of it, and run "
+        "again.".format(TABLE, reason))

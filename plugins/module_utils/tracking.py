@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connections that the kernel tracks, over ctnetlink (linux/netfilter/nfnetlink_conntrack.h)."""
+
+from __future__ import annotations
+
+import struct
+from typing import Dict, Iterator, NamedTuple, Optional
+
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+    ALL,
+    ONE,
+    NetlinkError,
+    address_text,
+    ask,
+    attribute,
+    attributes,
+    number,
+    part,
+)
+
+TCP, UDP = 6, 17
+
+_NETFILTER = 12
+_GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
+_HEAD = struct.Struct("!BBH")  # nfgenmsg: family, version, -
+_THERE, _BACK, _STATUS, _PROTOCOL_INFO, _ID, _MASTER, _ZONE = 1, 2, 3, 4, 12, 14, 18
+_NAMING = (_THERE, _ZONE, _ID)
+_NESTED = 0x8000
+# Within a tuple, its addresses and its protocol.
+_ADDRESSES, _PROTOCOL = 1, 2
+_SOURCES, _TARGETS = (1, 3), (2, 4)
+_NUMBER, _SOURCE_PORT, _TARGET_PORT = 1, 2, 3
+_TCP_INFO, _TCP_STATE, _TCP_FLAGS_THERE = 1, 1, 4
+_EXPECTED = 1  # a status: the connection was announced by another, its master
+_TIME_WAIT, _CLOSE = 7, 8
+# Set where tracking began in the middle of a connection: who opened it is not known.
+_LIBERAL = 0x08
+
+
+class Way(NamedTuple):
+    """One direction of a connection; protocols without ports have 0."""
+
+    protocol: int
+    source: str
+    source_port: int
+    target: str
+    target_port: int
+
+
+class Entry(NamedTuple):
+    """A tracked connection: the way `there` as its first packet was sent, `back` as its answers are, before NAT.
+
+    `picked_up` tells that tracking began in its middle, `is_over` that it is only remembered. `is_related`: it was
+    announced by another, its `master`, where that is known.
+    """
+
+    there: Way
+    back: Way
+    picked_up: bool
+    is_over: bool
+    is_related: bool
+    master: Optional[Way]
+    family: int
+    name: bytes
+
+
+def entries() -> Iterator[Entry]:
+    """Yield all tracked connections. Raises NetlinkError."""
+    return map(parse_entry, ask(_NETFILTER, _GET, ALL, _HEAD.pack(0, 0, 0)))
+
+
+def delete(entry: Entry) -> None:
+    """Have the kernel forget a connection, unless it has done so already. Raises NetlinkError."""
+    for answer in ask(_NETFILTER, _DELETE, ONE, _HEAD.pack(entry.family, 0, 0) + entry.name):
+        raise NetlinkError("Got an answer of {0} bytes to a deletion, expected none.".format(len(answer)))
+
+
+def parse_entry(body: bytes) -> Entry:
+    """Return the entry of an answer. Raises NetlinkError."""
+    found = attributes(body[_HEAD.size:])
+    there = _way(part(found, _THERE))
+    info = _tcp_info(found) if there.protocol == TCP else {}
+    return Entry(
+        there=there,
+        back=_way(part(found, _BACK)),
+        picked_up=_TCP_FLAGS_THERE in info and bool(number("=B", info[_TCP_FLAGS_THERE]) & _LIBERAL),
+        is_over=_TCP_STATE in info and number("=B", info[_TCP_STATE]) in (_TIME_WAIT, _CLOSE),
+        is_related=_STATUS in found and bool(number("!I", found[_STATUS]) & _EXPECTED),
+        master=_way(found[_MASTER]) if _MASTER in found else None,
+        family=number("=B", body),
+        name=b"".join(attribute(kind | (_NESTED if kind == _THERE else 0), found[kind])
+                      for kind in _NAMING if kind in found),
+    )
+
+
+def _tcp_info(found: Dict[int, bytes]) -> Dict[int, bytes]:
+    info = attributes(found.get(_PROTOCOL_INFO, b""))
+    return attributes(info.get(_TCP_INFO, b""))
+
+
+def _way(data: bytes) -> Way:
+    found = attributes(data)
+    addresses, protocol = attributes(part(found, _ADDRESSES)), attributes(part(found, _PROTOCOL))
+    source, target = (part(addresses, kinds[0] if kinds[0] in addresses else kinds[1])
+                      for kinds in (_SOURCES, _TARGETS))
+    return Way(number("=B", part(protocol, _NUMBER)), address_text(source), _port(protocol, _SOURCE_PORT),
+               address_text(target), _port(protocol, _TARGET_PORT))
+
+
+def _port(protocol: Dict[int, bytes], kind: int) -> int:
+    return number("!H", protocol[kind]) if kind in protocol else 0

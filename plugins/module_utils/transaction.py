@@ -1,0 +1,273 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One change at a time, and the host itself undoes it unless a new connection confirms it (DESIGN section 6).
+
+What undoes a change lies in a folder named by the change's token; while it awaits its confirmation, the link `armed`
+points there. Whoever arms, confirms or undoes holds the lock. All of it is under /run: a reboot forgets the change, and
+the host comes up with what was confirmed last. The files of an unconfirmed change lie staged beside their places: see
+module `boot`.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, Dict, Iterable, Iterator, NamedTuple, NoReturn, Optional
+
+from ansible_collections.hpc.ports.plugins.module_utils import boot
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+
+FOLDER = "/run/hpc-ports"
+_LOCK = FOLDER + "/lock"
+_ARMED = FOLDER + "/armed"
+_REVERTED = FOLDER + "/reverted"
+_ABOUT = "about.json"
+# A revert that is this many seconds late will not come: its timer was lost.
+_GRACE = 15.0
+# Longer than any change holds the lock, seconds.
+_PATIENCE = 60.0
+_POLL = 0.1
+
+# What the host runs; needs no Python and nothing of the collection, which may be gone by then.
+# $1 is how to begin: `now`, `at` that many seconds of uptime ($2), or `locked` for who holds the lock.
+_REVERT = """\
+#!/bin/sh
+# Undo a change of the firewall that nobody confirmed. Written by the Ansible collection hpc.ports.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+token={token}
+cd {folder} || exit
+if [ "$1" = at ]; then
+  while [ -d "$token" ] && read -r up idle < /proc/uptime && [ "${{up%%.*}}" -lt "$2" ]; do sleep 0.5; done
+fi
+if [ "$1" != locked ]; then
+  exec 9> lock
+  flock -w {patience:.0f} 9
+fi
+[ "$(readlink armed)" = "$token" ] || exit 0
+tries=0
+until (cd "$token" && {command}); do
+  tries=$((tries + 1))
+  [ "$tries" -lt 60 ] || exit 1
+  sleep 1
+done
+rm -f {staged}
+rmdir {folders} 2> /dev/null
+mv -T armed reverted
+echo "Nobody confirmed the change of the firewall: undone."
+"""
+
+
+class Undo(NamedTuple):
+    """How to undo a change: a shell command, and the files that it finds in its working directory."""
+
+    command: str
+    files: Dict[str, str]
+
+
+class Pending(NamedTuple):
+    """A change that awaits confirmation.
+
+    `seconds` long since it was armed, until `deadline` of CLOCK_BOOTTIME. `client` and `client_port` are the connection
+    that it came over, empty and 0 where there was none; `extra` is what whoever confirms has to know.
+    """
+
+    token: str
+    seconds: int
+    deadline: float
+    client: str
+    client_port: int
+    extra: Dict[str, Any]
+
+    @property
+    def seconds_left(self) -> float:
+        """Return how long until the host undoes it; negative when it should have."""
+        return self.deadline - _now()
+
+
+class BusyError(RuntimeError):
+    """Another run changes this host, and does not come to an end."""
+
+
+class ExpiredError(RuntimeError):
+    """The change took longer than the time in which it had to be confirmed."""
+
+
+# ---- one at a time
+
+@contextmanager
+def turn() -> Iterator[Optional[Pending]]:
+    """Have this process alone change the host, when no change awaits confirmation any more.
+
+    Yields the change that it waited for, or None. Raises BusyError, OSError.
+    """
+    waited_for = None
+    with _locked() as handle:
+        pending = current()
+        while pending is not None and not _undone_if_overdue(pending):
+            waited_for = pending
+            fcntl.flock(handle, fcntl.LOCK_UN)
+            time.sleep(_POLL)
+            _lock(handle)
+            pending = current()
+        yield waited_for
+
+
+@contextmanager
+def _locked() -> Iterator[int]:
+    os.makedirs(FOLDER, mode=0o700, exist_ok=True)
+    handle = os.open(_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(handle)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            if exc.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+        if time.monotonic() > end:
+            raise BusyError("Another process has held {0} for {1:.0f} s: a run that changes this host, or the host "
+                            "that undoes a change. Nothing was changed. See what holds it (fuser {0}), and run "
+                            "again.".format(_LOCK, _PATIENCE))
+        time.sleep(_POLL)
+
+
+def current() -> Optional[Pending]:
+    """Return the change that awaits confirmation, or None."""
+    try:
+        with open(os.path.join(_ARMED, _ABOUT), encoding="utf-8") as file:
+            return Pending(**json.load(file))
+    except FileNotFoundError:
+        return None
+
+
+def _undone_if_overdue(pending: Pending) -> bool:
+    if pending.seconds_left > -_GRACE:
+        return False
+    revert(pending)
+    return True
+
+
+def _now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+# ---- arm, and what may follow; all of it in one's turn
+
+def arm(undo: Undo, seconds: int, client: str, client_port: int, extra: Dict[str, Any]) -> Pending:
+    """Have the host undo, in `seconds`, the change that follows. Raises CommandError, OSError: then nothing is armed."""
+    _forget_decided()
+    pending = Pending(uuid.uuid4().hex, seconds, _now() + seconds, client, client_port, extra)
+    script = _REVERT.format(token=pending.token, folder=FOLDER, patience=_PATIENCE, command=undo.command,
+                            staged=_quoted(boot.staged_paths()), folders=_quoted(boot.folders()))
+    os.mkdir(_folder(pending), 0o700)
+    for name, text in {**undo.files, "revert": script, _ABOUT: json.dumps(pending._asdict())}.items():
+        with open(os.path.join(_folder(pending), name), "w", encoding="utf-8") as file:
+            file.write(text)
+    # The clock first: killed in between, this process leaves a clock with nothing to undo.
+    _start_clock(pending)
+    os.symlink(pending.token, _ARMED)
+    return pending
+
+
+def _folder(pending: Pending) -> str:
+    return os.path.join(FOLDER, pending.token)
+
+
+def _forget_decided() -> None:
+    """Remove what is left of earlier changes."""
+    with suppress(FileNotFoundError):
+        os.unlink(_REVERTED)
+    for name in os.listdir(FOLDER):
+        if os.path.isdir(os.path.join(FOLDER, name)):
+            shutil.rmtree(os.path.join(FOLDER, name))
+
+
+def _quoted(paths: Iterable[str]) -> str:
+    return " ".join(map(shlex.quote, paths))
+
+
+def _start_clock(pending: Pending) -> None:
+    program = ["/bin/sh", _folder(pending) + "/revert"]
+    if boot.has_systemd():
+        # The default accuracy is a minute.
+        run(["systemd-run", "--quiet", "--collect", "--unit=" + _unit(pending), "--timer-property=AccuracySec=100ms",
+             "--description=Undo the change of the firewall unless it is confirmed",
+             "--on-active={0}".format(pending.seconds), *program, "now"])
+        return
+    with open(os.devnull, "r+b") as null:
+        # A session of its own: the end of the connection does not end it. It ends by itself once the change is decided.
+        subprocess.Popen([*program, "at", str(int(pending.deadline) + 1)], cwd="/", start_new_session=True,
+                         stdin=null, stdout=null, stderr=null)
+
+
+def _stop_clock(pending: Pending) -> None:
+    """Stop the timer; the script that it would start finds nothing to undo anyway."""
+    if boot.has_systemd():
+        with suppress(CommandError):
+            run(["systemctl", "stop", _unit(pending) + ".timer"])
+
+
+def _unit(pending: Pending) -> str:
+    return "hpc-ports-revert-" + pending.token
+
+
+@contextmanager
+def no_longer_than(pending: Pending) -> Iterator[None]:
+    """Raise ExpiredError in the block once the change is overdue: what comes later would never be undone."""
+    def expire(number: int, frame: Optional[FrameType]) -> NoReturn:
+        raise ExpiredError("This host took longer than the {0} s of firewall_confirm_within to load the ruleset, and "
+                           "went back to what ran before. Give it more.".format(pending.seconds))
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, pending.seconds_left))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def revert(pending: Pending) -> None:
+    """Have the host undo the change now. Raises CommandError."""
+    run(["/bin/sh", _folder(pending) + "/revert", "locked"])
+    _stop_clock(pending)
+
+
+def disarm(pending: Pending) -> None:
+    """Keep the change, as far as it was made: from here on the host does not undo it. Raises OSError."""
+    os.unlink(_ARMED)
+    shutil.rmtree(_folder(pending), ignore_errors=True)
+    _stop_clock(pending)
+
+
+# ---- confirm
+
+@contextmanager
+def confirmation(token: str) -> Iterator[Optional[Pending]]:
+    """Yield the change of that token while nobody else decides on it; None when it is not pending any more."""
+    with _locked():
+        pending = current()
+        yield pending if pending and pending.token == token else None
+
+
+def was_reverted(token: str) -> bool:
+    """Tell whether the host has undone this change; it remembers the last one that it undid."""
+    return os.path.islink(_REVERTED) and os.readlink(_REVERTED) == token

@@ -1,0 +1,247 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is told of other people's rules, and that packets really fare so."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils import nftables
+from ansible_collections.hpc.ports.plugins.module_utils.others import OtherRules, other_rules, warnings_of
+from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+from ansible_collections.hpc.ports.tests.kernel.machine import Machine
+from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, Space
+from ansible_collections.hpc.ports.tests.kernel.samples import SSH, WEB, policy
+
+CLIENT = "10.64.9.9"
+NOTHING = OtherRules((), ())
+ALLOWED = policy(SSH, WEB)  # Anybody may open 443/tcp.
+
+
+@pytest.fixture(name="host")
+def _host(machine: Machine) -> Machine:
+    """The host with a ruleset of ours, and nothing else."""
+    machine.nft(nftables.script_of(nftables.ruleset_of(parse_policy(ALLOWED))))
+    assert found_on(machine) == NOTHING
+    assert [answer(machine, port) for port in (443, 80)] == ["refused", "filtered"]
+    return machine
+
+
+def found_on(machine: Machine) -> OtherRules:
+    """What is told of the host, which is left as it is."""
+    before = machine.listing(), machine.generation()
+    with machine.host.entered():
+        found = other_rules()
+    assert (machine.listing(), machine.generation()) == before
+    return found
+
+
+def answer(machine: Machine, port: int, source: str = CLIENT) -> str:
+    """What becomes of a connection from the peer: refused (nobody listens, but the packet came there) or filtered."""
+    return answer_at(machine.pair.peer, source, HOST[4], port)
+
+
+def answer_at(space: Space, source: str, target: str, port: int) -> str:
+    with space.entered(), socket.socket() as sock:
+        sock.settimeout(0.5)
+        sock.bind((source, 0))
+        try:
+            return errno.errorcode[sock.connect_ex((target, port))].replace("ECONNREFUSED", "refused")
+        except TimeoutError:
+            return "filtered"
+
+
+# ---- what drops
+
+FAIL2BAN = """
+table inet f2b-table {
+  set addr-set-sshd { type ipv4_addr; elements = { 10.64.9.8 }; }
+  chain f2b-chain {
+    type filter hook input priority filter - 1; policy accept
+    tcp dport { 22, 443 } ip saddr @addr-set-sshd drop
+  }
+}
+"""
+
+
+def test_fail2ban_drops_whom_ours_allows(host: Machine) -> None:
+    host.nft(FAIL2BAN)
+    assert found_on(host) == OtherRules(
+        ("table inet f2b-table, chain f2b-chain (hook input): drops by 1 rule ('tcp dport { 22, 443 } ip saddr "
+         "@addr-set-sshd drop')",), ())
+    assert [answer(host, 443, source) for source in ("10.64.9.8", CLIENT)] == ["filtered", "refused"]
+
+
+UFW = """
+iptables-nft -N ufw-before-input
+iptables-nft -N ufw-user-input
+iptables-nft -A INPUT -j ufw-before-input
+iptables-nft -A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+iptables-nft -A ufw-before-input -p icmp -j ACCEPT
+iptables-nft -A ufw-before-input -g ufw-user-input
+iptables-nft -A ufw-user-input -p tcp --dport 22 -m comment --comment "'dapp_OpenSSH' { drop }" -j ACCEPT
+iptables-nft -A ufw-user-input -p tcp -m multiport --dports 80,8443 -j REJECT --reject-with tcp-reset
+iptables-nft -A ufw-user-input -m limit --limit 3/min -j LOG --log-prefix "[UFW BLOCK] drop "
+iptables-nft -P INPUT DROP
+"""
+
+
+def test_ufw_drops_what_it_was_not_told_of(host: Machine) -> None:
+    host.host.shell(UFW)
+    (text,), bypassing = found_on(host)
+    assert bypassing == ()
+    assert text.startswith("table ip filter, chain INPUT (hook input): drops by policy, and rejects by 1 rule ('")
+    assert [answer(host, 443), answer(host, 22)] == ["filtered", "refused"]
+    host.host.shell("iptables-nft -I INPUT -p tcp --dport 443 -j ACCEPT")
+    assert answer(host, 443) == "refused"
+
+
+@pytest.mark.parametrize("head, hook, rule", [
+    ("inet x", "prerouting", "tcp dport 443 drop"),
+    ("netdev x", 'ingress device "eth0"', "tcp dport 443 drop"),
+    ("inet x", 'ingress device "eth0"', "tcp dport 443 drop"),
+    ("inet x", "input", "tcp dport vmap { 443 : drop, 444 : accept }"),
+    ("ip x", "output", "tcp sport 443 drop"),
+    ("ip x", "postrouting", "tcp sport 443 drop"),
+])
+def test_a_drop_at_any_hook_counts(host: Machine, head: str, hook: str, rule: str) -> None:
+    host.nft(f"table {head} {{\n chain c {{\n type filter hook {hook} priority 50\n {rule}\n }}\n}}\n")
+    assert found_on(host).dropping == (
+        f"table {head}, chain c (hook {hook.split()[0]}): drops by 1 rule ({rule!r})",)
+    assert answer(host, 443) == "filtered"
+
+
+def test_a_dormant_table_drops_nothing(host: Machine) -> None:
+    host.nft("table ip x {\n flags dormant\n chain c {\n type filter hook input priority 0; policy drop\n }\n}\n")
+    assert found_on(host) == NOTHING
+    assert answer(host, 443) == "refused"
+
+
+def test_nothing_comes_behind_an_accept_of_all(host: Machine) -> None:
+    host.nft("table ip x {\n chain c {\n type filter hook input priority 0; policy drop\n accept\n drop\n }\n}\n")
+    assert found_on(host) == NOTHING
+    assert answer(host, 443) == "refused"
+
+
+# ---- what goes around
+
+# 10.200.0.1 is an address of the peer; here it stands for a container.
+DOCKER = """
+table ip nat {
+  chain DOCKER {
+    iifname "docker0" counter return
+    iifname != "docker0" tcp dport 8080 counter dnat to 10.200.0.1:80
+  }
+  chain PREROUTING {
+    type nat hook prerouting priority dstnat; policy accept
+    fib daddr type local counter jump DOCKER
+  }
+  chain POSTROUTING {
+    type nat hook postrouting priority srcnat; policy accept
+    counter masquerade
+  }
+}
+table ip filter {
+  chain FORWARD {
+    type filter hook forward priority filter; policy accept
+  }
+}
+"""
+DOCKER_IPTABLES = """
+iptables-nft -t nat -N DOCKER
+iptables-nft -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+iptables-nft -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.200.0.1:80
+iptables-nft -t nat -A POSTROUTING -j MASQUERADE
+iptables-nft -P FORWARD ACCEPT
+"""
+FORWARDED = ("forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table ip filter, chain FORWARD",)
+
+
+def forward(machine: Machine) -> None:
+    machine.host.shell("echo 1 > /proc/sys/net/ipv4/ip_forward")
+
+
+def test_a_published_port_goes_around_ours(host: Machine) -> None:
+    forward(host)
+    assert answer(host, 8080) == "filtered"
+    host.nft(DOCKER)
+    assert found_on(host) == OtherRules(
+        (), ("table ip nat, chain PREROUTING translates 8080/tcp to 10.200.0.1:80", *FORWARDED))
+    assert answer(host, 8080) == "refused"
+
+
+def test_a_published_port_of_iptables_goes_around_ours(host: Machine) -> None:
+    forward(host)
+    host.host.shell(DOCKER_IPTABLES)
+    found = found_on(host)
+    assert found.dropping == ()
+    assert found.bypassing[0].startswith("table ip nat, chain PREROUTING translates 8080/tcp")
+    assert found.bypassing[1:] == FORWARDED
+    assert answer(host, 8080) == "refused"
+
+
+@pytest.mark.parametrize("target, text, expected", [
+    ("redirect to :443", "443 of this host", "refused"), ("redirect to :25", "25 of this host", "filtered")])
+def test_what_is_translated_to_the_host_itself_is_judged_at_its_new_port(
+        host: Machine, target: str, text: str, expected: str) -> None:
+    host.nft("table ip x {\n chain c {\n type nat hook prerouting priority dstnat; policy accept\n"
+             f" tcp dport 81 {target}\n }}\n}}\n")
+    assert found_on(host) == OtherRules((), (f"table ip x, chain c translates 81/tcp to port {text}",))
+    assert answer(host, 81) == expected
+
+
+KUBE_PROXY = """
+table ip kube-proxy {
+  chain endpoint-A { meta l4proto tcp dnat to 10.200.0.1:6443; }
+  chain service-A { ip daddr 10.96.0.1 tcp dport 443 numgen random mod 1 vmap { 0 : goto endpoint-A }; }
+  map service-ips {
+    type ipv4_addr . inet_proto . inet_service : verdict
+    elements = { 10.96.0.1 . tcp . 443 comment "default/kubernetes:https" : goto service-A }
+  }
+  map no-endpoint-services {
+    type ipv4_addr . inet_proto . inet_service : verdict
+    elements = { 192.0.2.1 . tcp . 443 comment "a, {b}" : drop }
+  }
+  chain services { ip daddr . meta l4proto . tcp dport vmap @service-ips; }
+  chain nat-prerouting { type nat hook prerouting priority dstnat; jump services; }
+  chain nat-postrouting { type nat hook postrouting priority srcnat; masquerade; }
+  chain filter-input {
+    type filter hook input priority -110
+    ct state new ip daddr . meta l4proto . tcp dport vmap @no-endpoint-services
+  }
+}
+"""
+
+
+def test_kube_proxy_is_followed_through_its_maps(host: Machine) -> None:
+    forward(host)
+    host.nft(KUBE_PROXY)
+    (dropping,), bypassing = found_on(host)
+    assert dropping.startswith("table ip kube-proxy, chain filter-input (hook input): drops by 1 rule ('elements = { "
+                               "192.0.2.1 . tcp . 443 ")
+    assert bypassing == ("table ip kube-proxy, chain nat-prerouting translates to 10.200.0.1:6443",
+                         "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by no chain that nft lists")
+    assert answer(host, 443) == "filtered"
+    host.pair.peer.shell("ip route add 10.96.0.1 via 192.0.2.1")
+    assert answer_at(host.pair.peer, CLIENT, "10.96.0.1", 443) == "refused"
+    assert warnings_of(found_on(host))[1].startswith("Traffic may go around the flows of this host: table ip kube-proxy,")
+
+
+def test_forwarding_of_ipv6_is_told(host: Machine) -> None:
+    host.host.shell("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
+    assert found_on(host) == OtherRules(
+        (), ("forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), judged by no chain that nft lists",))
+
+
+def test_rules_of_iptables_legacy_are_seen_though_nft_does_not_list_them(host: Machine) -> None:
+    host.host.shell("iptables-legacy -A INPUT -p tcp --dport 443 -j DROP\n"
+                    "iptables-legacy -t nat -A PREROUTING -p tcp --dport 8080 -j REDIRECT --to-port 22")
+    dropping, bypassing = found_on(host)
+    assert sorted(dropping[0].replace(",", " ").replace(")", " ").split()) == sorted(
+        "iptables-legacy (tables filter nat which nft does not list".split())
+    assert (len(dropping), bypassing) == (1, dropping)
+    assert [answer(host, 443), answer(host, 8080)] == ["filtered", "refused"]

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connection as sshd tells of it, found in real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.module_utils import connection
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, parsed_connection
+
+SAY = ("from ansible_collections.hpc.ports.plugins.module_utils.connection import ssh_connection\n"
+       "found = ssh_connection()\nprint(found and tuple(found)[:4])")
+GIVEN = "192.0.2.9 51234 192.0.2.1 22"
+# A shell that waits for the program it starts.
+OUTER = ("sh", "-c", '"$@"; exit $?', "sh")
+COLLECTIONS = str(Path(__file__).parents[4] / ".collections")
+FOUND = "('192.0.2.9', 51234, '192.0.2.1', 22)"
+
+
+@pytest.fixture(name="routes")
+def _routes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The peers that the way was asked for; all are found by eth7."""
+    asked: list[str] = []
+
+    def run(arguments: list[str]) -> str:
+        asked.append(arguments[-1])
+        return f"{arguments[-1]} via 10.0.0.254 dev eth7 src 10.0.0.1 uid 0 \\    cache \n"
+
+    monkeypatch.setattr(connection, "run", run)
+    return asked
+
+
+@pytest.mark.parametrize(("text", "expected", "asked"), [
+    (GIVEN, Connection("192.0.2.9", 51234, "192.0.2.1", 22, "eth7"), ["192.0.2.9"]),
+    ("2001:db8::9 40000 2001:db8::1 2222", Connection("2001:db8::9", 40000, "2001:db8::1", 2222, "eth7"),
+     ["2001:db8::9"]),
+    ("::ffff:192.0.2.9 1 ::ffff:192.0.2.1 22", Connection("192.0.2.9", 1, "192.0.2.1", 22, "eth7"), ["192.0.2.9"]),
+    ("fe80::9%ib0 1 fe80::1%ib0 22", Connection("fe80::9", 1, "fe80::1", 22, "ib0"), []),
+    ("", None, []),
+    ("192.0.2.9 51234 192.0.2.1", None, []),
+    ("UNKNOWN 65535 UNKNOWN 65535", None, []),
+    ("192.0.2.9 x 192.0.2.1 22", None, []),
+])
+def test_what_sshd_says(routes: list[str], text: str, expected: Connection | None, asked: list[str]) -> None:
+    assert (parsed_connection(text), routes) == (expected, asked)
+
+
+@given(st.text())
+def test_no_text_is_an_error(text: str) -> None:
+    assert parsed_connection(text) is None
+
+
+def test_an_interface_that_cannot_be_told_is_of_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(arguments: list[str]) -> str:
+        raise CommandError(arguments, 2, "RTNETLINK answers: Network is unreachable")
+
+    monkeypatch.setattr(connection, "run", run)
+    found = parsed_connection(GIVEN)
+    assert found and found.interface == "?"
+
+
+def said(*prefix: str, **environment: str) -> str:
+    """What a process finds that was started by these programs."""
+    clean = {key: value for key, value in os.environ.items() if key != "SSH_CONNECTION"}
+    return subprocess.run([*prefix, sys.executable, "-c", SAY], check=True, capture_output=True, text=True,
+                          env={**clean, "PYTHONPATH": COLLECTIONS, **environment}).stdout.strip()
+
+
+@pytest.mark.parametrize("prefix", [
+    (), (*OUTER, "env", "-u", "SSH_CONNECTION"),
+    (*OUTER, "env", "-i", f"PYTHONPATH={COLLECTIONS}", *OUTER)], ids=["its own", "stripped", "stripped twice"])
+def test_the_nearest_process_that_knows(prefix: tuple[str, ...]) -> None:
+    assert said(*prefix, SSH_CONNECTION=GIVEN) == FOUND
+
+
+def test_a_process_whose_name_looks_like_the_end_of_its_name(tmp_path: Path) -> None:
+    odd = tmp_path / ") S 1 ("
+    odd.symlink_to("/bin/sh")
+    assert said(*OUTER, str(odd), *OUTER[1:], "env", "-u", "SSH_CONNECTION", SSH_CONNECTION=GIVEN) == FOUND
+
+
+def test_the_nearer_one_counts() -> None:
+    assert said(*OUTER, "env", f"SSH_CONNECTION={GIVEN}",
+                SSH_CONNECTION="198.51.100.1 1 198.51.100.2 22") == FOUND

@@ -1,0 +1,46 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When the connection tracking table is warned of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.conntrack import fill_warning
+
+
+def warning(folder: Path, count: str, limit: str) -> str | None:
+    (folder / "nf_conntrack_count").write_text(count, encoding="utf-8")
+    (folder / "nf_conntrack_max").write_text(limit, encoding="utf-8")
+    return fill_warning(str(folder))
+
+
+def test_a_table_that_is_nearly_full(tmp_path: Path) -> None:
+    assert warning(tmp_path, "247999\n", "262144\n") == (
+        "The connection tracking table of this host is nearly full: nf_conntrack_count is 247999, nf_conntrack_max is "
+        "262144 (94 %). Once it is full, the kernel drops what would open a new connection, whatever the flows allow "
+        '("nf_conntrack: table full, dropping packet"). Raise the sysctl net.netfilter.nf_conntrack_max.')
+
+
+@pytest.mark.parametrize("count, warned", [(0, False), (899, False), (900, True), (1000, True), (1001, True)])
+def test_nearly_full_is_90_percent(tmp_path: Path, count: int, warned: bool) -> None:
+    assert (warning(tmp_path, f"{count}\n", "1000\n") is not None) is warned
+
+
+@pytest.mark.parametrize("count, limit", [("5\n", "0\n"), ("0\n", "0\n"), ("\n", "10\n"), ("9\n", "odd\n")])
+def test_a_kernel_without_a_limit_or_numbers_is_not_warned_of(tmp_path: Path, count: str, limit: str) -> None:
+    assert warning(tmp_path, count, limit) is None
+
+
+@pytest.mark.parametrize("left", ["nf_conntrack_count", "nf_conntrack_max"])
+def test_a_kernel_that_tracks_nothing_has_no_such_files(tmp_path: Path, left: str) -> None:
+    assert fill_warning(str(tmp_path)) is None
+    (tmp_path / left).write_text("10\n", encoding="utf-8")
+    assert fill_warning(str(tmp_path)) is None
+
+
+def test_this_machine_tells_its_numbers_or_has_none() -> None:
+    assert fill_warning() is None or "nearly full" in str(fill_warning())

@@ -1,0 +1,335 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel says about connections, sockets and routes, and which connections a policy denies."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.module_utils import established, living, netlink
+from ansible_collections.hpc.ports.plugins.module_utils.established import Cut, cut_connections
+from ansible_collections.hpc.ports.plugins.module_utils.inet_sockets import Socket, parse_socket
+from ansible_collections.hpc.ports.plugins.module_utils.living import Host, connections, denied_connections
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule
+from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils.routes import Addresses
+from ansible_collections.hpc.ports.plugins.module_utils.tracking import TCP, UDP, Entry, Way, parse_entry
+
+# ---- the wire, as the kernel's headers lay it out
+
+
+def encoded(kind: int, content: bytes) -> bytes:
+    size = 4 + len(content)
+    return struct.pack("=HH", size, kind) + content + bytes(-size % 4)
+
+
+def encoded_way(way: Way) -> bytes:
+    version = 6 if ":" in way.source else 4
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    kinds = (3, 4) if version == 6 else (1, 2)
+    addresses = b"".join(encoded(kind, socket.inet_pton(family, address))
+                         for kind, address in zip(kinds, (way.source, way.target)))
+    protocol = encoded(1, bytes([way.protocol]))
+    if way.protocol in (TCP, UDP):
+        protocol += encoded(2, struct.pack("!H", way.source_port)) + encoded(3, struct.pack("!H", way.target_port))
+    return encoded(0x8001, addresses) + encoded(0x8002, protocol)
+
+
+def encoded_entry(entry: Entry, state: int, flags: int) -> bytes:
+    status = (1 if entry.is_related else 0) | 0x18E
+    body = struct.pack("!BBH", entry.family, 0, 0) + encoded(0x8001, encoded_way(entry.there))
+    body += encoded(0x8002, encoded_way(entry.back)) + encoded(3, struct.pack("!I", status))
+    if entry.there.protocol == TCP:
+        info = encoded(1, bytes([state])) + encoded(4, bytes([flags, 0])) + encoded(5, bytes([flags, 0]))
+        body += encoded(0x8004, encoded(0x8001, info))
+    if entry.master:
+        body += encoded(0x800E, encoded_way(entry.master))
+    return body + encoded(12, b"\x00\x00\x00\x07") + encoded(18, b"\x00\x05")
+
+
+PORTS = st.integers(0, 65535)
+
+
+@st.composite
+def ways(draw: st.DrawFn) -> Way:
+    address = st.ip_addresses(v=draw(st.sampled_from([4, 6]))).filter(lambda ip: not getattr(ip, "ipv4_mapped", None))
+    protocol = draw(st.sampled_from([TCP, UDP, 112]))
+    ports = draw(st.tuples(PORTS, PORTS)) if protocol != 112 else (0, 0)
+    return Way(protocol, str(draw(address)), ports[0], str(draw(address)), ports[1])
+
+
+@st.composite
+def tracked(draw: st.DrawFn) -> tuple[Entry, bytes]:
+    there, state, flags = draw(ways()), draw(st.integers(0, 9)), draw(st.integers(0, 255))
+    tcp, related = there.protocol == TCP, draw(st.booleans())
+    entry = Entry(there, draw(ways()), tcp and bool(flags & 8), tcp and state in (7, 8), related,
+                  draw(st.none() | ways()) if related else None, 10 if ":" in there.source else 2, b"")
+    name = encoded(0x8001, encoded_way(there)) + encoded(18, b"\x00\x05") + encoded(12, b"\x00\x00\x00\x07")
+    return entry._replace(name=name), encoded_entry(entry, state, flags)
+
+
+@given(tracked())
+def test_an_entry_is_read_as_the_kernel_writes_it(sample: tuple[Entry, bytes]) -> None:
+    entry, body = sample
+    assert parse_entry(body) == entry
+
+
+@given(tracked(), st.data())
+def test_an_entry_cut_short_is_one_clear_error(sample: tuple[Entry, bytes], data: st.DataObject) -> None:
+    body = sample[1][:data.draw(st.integers(0, len(sample[1]) - 1))]
+    try:
+        parse_entry(body)
+    except NetlinkError as exc:
+        assert str(exc).startswith("An answer of the kernel ")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_one_clear_error(body: bytes) -> None:
+    for read in (parse_entry, lambda data: parse_socket(TCP, data), lambda data: list(netlink.messages(data))):
+        try:
+            read(body)
+        except NetlinkError as exc:
+            assert str(exc).startswith("An answer of the kernel ")
+
+
+@given(ways(), st.integers(1, 12), st.binary(min_size=12, max_size=12), st.booleans())
+def test_a_socket_is_read_as_the_kernel_writes_it(way: Way, state: int, rest: bytes, mapped: bool) -> None:
+    raw = [ipaddress.ip_address(address).packed for address in (way.source, way.target)]
+    family = 2 if len(raw[0]) == 4 else 10
+    if mapped and family == 2:
+        family, raw = 10, [bytes(10) + b"\xff\xff" + address for address in raw]
+    name = struct.pack("!HH", way.source_port, way.target_port) + b"".join(item.ljust(16, b"\0") for item in raw) + rest
+    body = struct.pack("BBBB", family, state, 0, 0) + name + bytes(20) + encoded(8, b"\0")
+    assert parse_socket(way.protocol, body) == Socket(*way, state == 10, state == 2, family, name)
+    for size in range(52):
+        with pytest.raises(NetlinkError, match="^An answer of the kernel "):
+            parse_socket(way.protocol, body[:size])
+
+
+@given(st.lists(st.tuples(PORTS, st.binary(max_size=20))))
+def test_messages_and_attributes_come_back(items: list[tuple[int, bytes]]) -> None:
+    data = b"".join(struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body + bytes(-len(body) % 4)
+                    for kind, body in items)
+    assert list(netlink.messages(data)) == items
+    kinds = [(kind & 0x3FFF, body) for kind, body in items]
+    assert netlink.attributes(b"".join(netlink.attribute(kind, body) for kind, body in kinds)) == dict(kinds)
+
+
+# ---- the exchange
+
+
+class Kernel:
+    """A netlink socket that gives these answers."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+
+    def __call__(self, *arguments: object) -> Kernel:
+        return self
+
+    __enter__ = __call__
+
+    def __exit__(self, *arguments: object) -> None:
+        pass
+
+    def settimeout(self, seconds: float) -> None:
+        pass
+
+    def send(self, data: bytes) -> None:
+        assert struct.unpack_from("=I", data)[0] == len(data)
+
+    def recv(self, size: int) -> bytes:
+        if not self.answers:
+            raise TimeoutError("timed out")
+        return self.answers.pop(0)
+
+
+def message(kind: int, body: bytes) -> bytes:
+    return struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body
+
+
+END = message(3, bytes(4))
+
+
+@pytest.mark.parametrize("answers, bodies", [
+    ([message(20, b"body"), message(20, b"more") + END], [b"body", b"more"]),
+    ([END], []), ([message(3, b"")], []), ([message(2, bytes(20))], []),
+])
+def test_all_answers_are_read(answers: list[bytes], bodies: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netlink.socket, "socket", Kernel(*answers))
+    assert list(netlink.ask(12, 1, netlink.ALL, b"")) == bodies
+
+
+@pytest.mark.parametrize("answers, code, text", [
+    ([message(2, struct.pack("=i", -errno.EPERM))], errno.EPERM, "Operation not permitted"),
+    ([message(20, b"body") + message(3, struct.pack("=i", -errno.EINVAL))], errno.EINVAL, "Invalid argument"),
+    ([message(20, b"body")], 0, "timed out"),
+    ([message(20, b"body")[:-1]], 0, "An answer of the kernel is cut short: 19 bytes."),
+])
+def test_a_request_that_fails(answers: list[bytes], code: int, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netlink.socket, "socket", Kernel(*answers))
+    with pytest.raises(NetlinkError) as caught:
+        list(netlink.ask(12, 1, netlink.ALL, b""))
+    assert (caught.value.code, str(caught.value)) == (code, text)
+
+
+# ---- the judgement; what is real about it is in tests/kernel
+
+HERE, PEER = "192.0.2.1", "10.0.0.1"
+ADDRESSES = Addresses({HERE: {"eth0"}, "fe80::1": {"eth0"}}, (ipaddress.ip_network("127.0.0.0/8"),))
+IN_22 = Rule("in", "ssh", (parse_ports("22/tcp"),), (ipaddress.ip_network("10.0.0.0/8"),))
+
+
+def entry(protocol: int, source: str, source_port: int, target: str, target_port: int, **more: Any) -> Entry:
+    found = Entry(Way(protocol, source, source_port, target, target_port),
+                  Way(protocol, target, target_port, source, source_port), False, False, False, None, 2, b"")
+    return found._replace(**more)
+
+
+def held(port: int, peer: str = "0.0.0.0", peer_port: int = 0, local: str = HERE, **more: Any) -> Socket:
+    return Socket(TCP, local, port, peer, peer_port, peer_port == 0, False, 2, b"")._replace(**more)
+
+
+def denied(*items: Entry | Socket, egress: str = "restricted", interfaces: tuple[str, ...] = ()) -> list[str]:
+    host = Host(ADDRESSES, tuple(item for item in items if isinstance(item, Socket)),
+                tuple(item for item in items if isinstance(item, Entry)))
+    return list(map(str, denied_connections(Policy("enforce", egress, interfaces, (IN_22,)), host)))
+
+
+def test_how_connections_read() -> None:
+    host = Host(ADDRESSES, (), (entry(UDP, PEER, 5, HERE, 6), entry(TCP, HERE, 5, PEER, 6), entry(47, PEER, 0, HERE, 0),
+                                entry(TCP, "fe80::2", 5, "fe80::1", 6), entry(50, "fe80::2", 0, "fe80::1", 0)))
+    assert list(map(str, connections(host))) == [
+        "udp 10.0.0.1:5 -> 192.0.2.1:6", "tcp 192.0.2.1:5 -> 10.0.0.1:6", "ip/47 10.0.0.1 -> 192.0.2.1",
+        "tcp [fe80::2]:5 -> [fe80::1]:6", "ip/50 fe80::2 -> fe80::1"]
+
+
+def test_the_ends_count_in_their_order() -> None:
+    assert denied(entry(TCP, PEER, 999, HERE, 22)) == []
+    assert denied(entry(TCP, PEER, 22, HERE, 999)) == ["tcp 10.0.0.1:22 -> 192.0.2.1:999"]
+    assert denied(entry(TCP, HERE, 22, PEER, 999)) == ["tcp 192.0.2.1:22 -> 10.0.0.1:999"]
+    assert denied(entry(TCP, HERE, 22, PEER, 999), egress="open") == []
+
+
+@pytest.mark.parametrize("listener", [HERE, "0.0.0.0", "::"])
+def test_who_listens_was_not_the_one_to_open(listener: str) -> None:
+    """Tracking began in the middle, with a packet of the host."""
+    found = entry(TCP, HERE, 23, PEER, 999, picked_up=True)
+    assert denied(found, egress="open") == []
+    assert denied(found, held(23, local=listener), egress="open") == ["tcp 10.0.0.1:999 -> 192.0.2.1:23"]
+    assert denied(held(23, PEER, 999), held(23, local=listener)) == ["tcp 10.0.0.1:999 -> 192.0.2.1:23"]
+    assert denied(found._replace(picked_up=False), held(23, local=listener), egress="open") == []
+
+
+def test_a_session_of_a_service_that_is_gone_is_left_if_either_direction_is_allowed() -> None:
+    assert denied(held(22, PEER, 999)) == denied(entry(TCP, HERE, 22, PEER, 999, picked_up=True)) == []
+    assert denied(held(23, PEER, 999), held(23, local="127.0.0.1"), egress="open") == []
+    assert denied(held(23, PEER, 999)) == ["tcp 192.0.2.1:23 -> 10.0.0.1:999"]
+
+
+@pytest.mark.parametrize("item", [
+    entry(TCP, PEER, 9, "10.0.0.2", 9),  # forwarded
+    entry(TCP, PEER, 9, HERE, 9, back=Way(TCP, "10.0.0.2", 9, PEER, 9)),  # sent on to another host
+    entry(TCP, "127.0.0.1", 9, "127.0.0.2", 9), entry(TCP, HERE, 9, "127.0.0.2", 9), entry(1, PEER, 0, HERE, 0),
+    entry(TCP, PEER, 9, HERE, 9, is_over=True), entry(TCP, PEER, 9, HERE, 9, is_related=True),
+    entry(TCP, PEER, 9, HERE, 9, is_related=True, master=Way(TCP, PEER, 9, HERE, 10)),
+    held(9, PEER, 9, opens=True), held(9, PEER, 9, local="10.0.0.2"), held(9, "127.0.0.1", 9), held(9),
+    held(9, PEER, 9, protocol=UDP),
+], ids=str)
+def test_what_is_left(item: Entry | Socket) -> None:
+    assert denied(item) == []
+
+
+def test_a_socket_of_a_tracked_connection_is_not_judged_by_itself() -> None:
+    """It knows neither who opened it nor what NAT has made of it."""
+    ended = entry(TCP, HERE, 999, PEER, 9, is_over=True)
+    translated = entry(TCP, PEER, 999, HERE, 8022, back=Way(TCP, HERE, 22, "10.1.1.1", 998))
+    assert denied(ended, held(999, PEER, 9), translated, held(22, "10.1.1.1", 998), held(22)) == []
+
+
+def test_what_others_announced_goes_with_them() -> None:
+    first, second, third = (entry(TCP, PEER, port, HERE, port) for port in (9, 10, 22))
+    second = second._replace(is_related=True, master=first.there)
+    third = third._replace(is_related=True, master=second.there)
+    assert len(denied(third, second, first)) == 3
+
+
+@pytest.mark.parametrize("towards, left", [("ib0", True), ("lo", True), ("eth0", False), ("", True)])
+def test_what_may_have_come_over_a_trusted_interface_is_left(
+        towards: str, left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interface_towards(peer: str, local: str) -> str:
+        assert (peer, local) == (PEER, HERE)
+        if not towards:
+            raise NetlinkError("Network is unreachable")
+        return towards
+
+    monkeypatch.setattr(living, "interface_towards", interface_towards)
+    assert (denied(entry(TCP, PEER, 9, HERE, 9), interfaces=("ib*",)) == []) == left
+
+
+def test_a_link_local_peer_is_judged_by_the_interface_of_the_host_address() -> None:
+    found, other = entry(TCP, "fe80::2", 9, "fe80::1", 9), entry(TCP, "fe80::2", 9, HERE, 9)
+    assert (denied(found, interfaces=("eth0",)), len(denied(found, interfaces=("ib0",)))) == ([], 1)
+    assert denied(other, interfaces=("ib0",)) == []
+
+
+# ---- what is said when it fails
+
+POLICY = Policy("enforce", "restricted", (), (IN_22,))
+
+
+def refusing(*arguments: object) -> Any:
+    raise NetlinkError("Protocol not supported", errno.EPROTONOSUPPORT)
+
+
+def test_nothing_is_asked_in_observe_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(established, "entries", None)
+    assert cut_connections(POLICY._replace(mode="observe")) == Cut((), "")
+
+
+def test_a_kernel_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("entries", "sockets"):
+        monkeypatch.setattr(established, name, refusing)
+    monkeypatch.setattr(established, "local_addresses", lambda: ADDRESSES)
+    found = cut_connections(POLICY)
+    assert found.connections == ()
+    for text in ("nf_conntrack_netlink", "tcp_diag", "udp_diag", "The kernel says: Protocol not supported."):
+        assert text in found.not_done
+    monkeypatch.setattr(established, "local_addresses", refusing)
+    assert cut_connections(POLICY).not_done.startswith("Nothing was cut: the kernel does not tell the addresses")
+
+
+def test_many_that_fail_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(established, "entries", lambda: [entry(TCP, PEER, port, HERE, 9) for port in range(10, 17)])
+    monkeypatch.setattr(established, "sockets", lambda protocol: [])
+    monkeypatch.setattr(established, "local_addresses", lambda: ADDRESSES)
+    monkeypatch.setattr(established, "delete", refusing)
+    monkeypatch.setattr(established, "_PAUSE", 0)
+    text = "Not cut, as the kernel does not forget them: Protocol not supported: "
+    assert cut_connections(POLICY) == Cut((), text + ", ".join(
+        f"tcp 10.0.0.1:{port} -> 192.0.2.1:9" for port in range(10, 15)) + ", … (7 in all).")
+
+
+@pytest.mark.parametrize("port, closed", [(9, True), (40000, False)])
+def test_the_socket_of_a_client_of_udp_is_not_closed(port: int, closed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server spoke first after a long silence; the policy allows what it opened itself."""
+    ended: list[object] = []
+    monkeypatch.setattr(established, "entries", lambda: [entry(UDP, PEER, 10, HERE, port)] if not ended else [])
+    monkeypatch.setattr(established, "sockets",
+                        lambda protocol: [held(port, PEER, 10, protocol=UDP)] if protocol == UDP else [])
+    monkeypatch.setattr(established, "local_addresses", lambda: ADDRESSES)
+    monkeypatch.setattr(established, "destroy", ended.append)
+    monkeypatch.setattr(established, "delete", ended.append)
+    monkeypatch.setattr(established, "_PAUSE", 0)
+    assert cut_connections(POLICY._replace(egress="open")).connections == (f"udp 10.0.0.1:10 -> 192.0.2.1:{port}",)
+    assert [type(item) for item in ended] == ([Socket, Entry] if closed else [Entry])

@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils.guard import LockoutError, check_lockout, missing_flow
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule
+from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
+
+CLIENT = Connection("10.0.0.9", 51234, "10.0.1.1", 22, "eth0")
+
+
+def rule(flow: str, ports: str, peer: str, direction: str = "in") -> Rule:
+    return Rule(direction, flow, (parse_ports(ports),), (ip_network(peer),))
+
+
+def policy(*rules: Rule, mode: str = "enforce", egress: str = "restricted", trusted: tuple[str, ...] = ()) -> Policy:
+    return Policy(mode, egress, trusted, rules)
+
+
+@pytest.mark.parametrize("wanted", [
+    policy(rule("management_ssh", "22/tcp", "10.0.0.9/32")),
+    policy(rule("admin_ssh", "20-30/tcp", "10.0.0.0/8")),
+    policy(mode="observe"),
+    policy(trusted=("eth*",)),
+    policy(rule("management_ssh", "22/tcp", "0.0.0.0/0"), egress="open"),
+])
+def test_a_policy_that_lets_the_connection_in(wanted: Policy) -> None:
+    check_lockout(wanted, CLIENT)
+    assert missing_flow(wanted, CLIENT) == ""
+
+
+FROM = "Ansible comes from 10.0.0.9 to 22/tcp of this host, and no flow lets it in."
+
+
+@pytest.mark.parametrize(("rules", "message"), [
+    ([rule("management_ssh", "22/tcp", "10.0.0.8/32"), rule("admin_ssh", "22/tcp", "10.7.0.0/16")],
+     f"{FROM} Add 10.0.0.9 to firewall_endpoints.controllers, where the flow management_ssh comes from."),
+    ([rule("cluster_ssh", "22/tcp", "10.0.0.8/32"), rule("admin_ssh", "22/tcp", "fd00::/8")],
+     f"{FROM} Add 10.0.0.9 to an endpoint that a flow to this port comes from: admin_ssh, cluster_ssh."),
+    ([rule("management_ssh", "2222/tcp", "10.0.0.9/32"), rule("out_ssh", "22/tcp", "10.0.0.9/32", "out")],
+     f"{FROM} Add 22/tcp to firewall_services.ssh.ports, and 10.0.0.9 to firewall_endpoints.controllers unless it is "
+     "there."),
+])
+def test_a_policy_that_would_lock_out_names_what_to_add(rules: list[Rule], message: str) -> None:
+    assert missing_flow(policy(*rules), CLIENT) == message
+    with pytest.raises(LockoutError) as caught:
+        check_lockout(policy(*rules), CLIENT)
+    assert str(caught.value) == (
+        f"This policy would lock you out. {message} Nothing was changed. With firewall_lockout_guard: false it is "
+        "applied all the same, and the host undoes it unless a new connection confirms it.")

@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host that answers, or does not, by a clock of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
+    RETURN_WITHIN,
+    Answer,
+    final_answer,
+    undone,
+)
+
+CONFIRMED = {"status": "confirmed", "confirmed_from": "10.0.0.9 port 51235"}
+NOT_NEW = {"status": "not new", "confirmed_from": "10.0.0.9 port 51234"}
+REVERTED = {"status": "reverted"}
+UNREACHABLE = AnsibleConnectionFailure("ssh: connect to host n1 port 22: Connection timed out")
+CRASHED = {"failed": True, "msg": "MODULE FAILURE"}
+
+
+class Host:
+    """Gives its answers in turn, the last one for ever; each takes ten seconds."""
+
+    def __init__(self, *answers: Mapping[str, Any] | AnsibleError) -> None:
+        self.answers, self.time, self.asked = list(answers), 0.0, 0
+
+    def ask(self) -> Mapping[str, Any]:
+        self.asked += 1
+        self.time += 10
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, AnsibleError):
+            raise answer
+        return answer
+
+    def now(self) -> float:
+        return self.time
+
+    def pause(self, seconds: float) -> None:
+        self.time += seconds
+
+    def final_answer(self, seconds: int = 30) -> Answer:
+        return final_answer(self.ask, seconds, self.now, self.pause)
+
+
+def test_a_host_that_confirms_is_asked_once() -> None:
+    host = Host(CONFIRMED)
+    assert host.final_answer() == (CONFIRMED, "")
+    assert host.asked == 1
+
+
+@pytest.mark.parametrize("trouble", [UNREACHABLE, AnsibleError("Timeout waiting for privilege escalation prompt"),
+                                     NOT_NEW, CRASHED])
+@pytest.mark.parametrize("final", [CONFIRMED, REVERTED, {"status": "unknown"},
+                                   {"status": "confirmed", "failed": True, "msg": "not on disk"}])
+def test_trouble_is_no_answer(trouble: Any, final: Mapping[str, Any]) -> None:
+    host = Host(trouble, trouble, final)
+    assert host.final_answer().result == final
+    assert host.asked == 3
+
+
+@pytest.mark.parametrize(("trouble", "text"), [
+    (UNREACHABLE, "ssh: connect to host n1 port 22: Connection timed out"),
+    (CRASHED, "MODULE FAILURE"),
+    (NOT_NEW, "Ansible could not make a new connection: it came from 10.0.0.9 port 51234 again. See that nothing but "
+              "Ansible keeps connections to the host open (ControlPath in ~/.ssh/config)"),
+])
+def test_a_host_that_never_answers_is_unreachable(trouble: Any, text: str) -> None:
+    host = Host(trouble)
+    with pytest.raises(AnsibleConnectionFailure) as caught:
+        host.final_answer(seconds=30)
+    assert str(caught.value) == (
+        "The host has not answered for 90 s. It should have undone the change by itself after 30 s. The last attempt: "
+        + text)
+
+
+@given(st.lists(st.sampled_from([UNREACHABLE, NOT_NEW, CRASHED, REVERTED, CONFIRMED]), min_size=1, max_size=20),
+       st.integers(1, 100))
+def test_the_first_final_answer_in_time_counts(answers: list[Any], seconds: int) -> None:
+    host = Host(*answers)
+    finals = [number for number, answer in enumerate(answers) if answer in (REVERTED, CONFIRMED)]
+    # Ten seconds an answer, and half a second between them.
+    if finals and finals[0] * 10.5 <= seconds + RETURN_WITHIN:
+        assert host.final_answer(seconds).result == answers[finals[0]]
+        assert host.asked == finals[0] + 1
+    elif not finals or finals[0] * 10.5 > seconds + RETURN_WITHIN + 10:
+        with pytest.raises(AnsibleConnectionFailure):
+            host.final_answer(seconds)
+
+
+PENDING = {"seconds": 30, "client": "10.0.0.9", "advice": ""}
+UNDONE = ("The host undid the change after 30 s, because no new connection confirmed it. It has the ruleset from before "
+          "again.")
+
+
+@pytest.mark.parametrize(("answer", "changes", "dropping", "text"), [
+    (Answer(REVERTED, "timed out"), {"advice": "Add 10.0.0.9 to x."}, ["table ip filter, chain INPUT"],
+     f"{UNDONE} Likely missing: Add 10.0.0.9 to x."),
+    (Answer(REVERTED, "timed out."), {}, [], f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: timed out."),
+    (Answer(REVERTED, ""), {"client": ""}, ["a", "b"], f"{UNDONE} Other rules of the host that may be why: a; b."),
+    (Answer({"status": "unknown"}, "timed out"), {}, [],
+     "The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and has the "
+     "ruleset that was confirmed last. Run again."),
+])
+def test_what_is_said_of_a_change_that_was_not_confirmed(answer: Answer, changes: dict[str, Any], dropping: list[str],
+                                                         text: str) -> None:
+    assert undone(answer, {**PENDING, **changes}, dropping) == text
