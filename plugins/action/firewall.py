@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from ansible import constants as C
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import final_answer, undone
+from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
+    UNSEEN,
+    final_answer,
+    may_have_begun,
+    with_answer,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
 
 
@@ -24,28 +30,32 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what the module says, and how a change was confirmed."""
         super().run(tmp, task_vars)
-        arguments = dict(self._task.args, transport=self._connection.transport)
-        if arguments.get("state", "present") == "present":
-            arguments["policy"] = self._policy(arguments.pop("plan", None), (task_vars or {})["inventory_hostname"])
-        result = self._execute_module(module_args=arguments, task_vars=task_vars)
-        pending = result.pop("pending", None)
-        return self._confirmed(result, pending, task_vars) if pending else result
+        arguments = dict(self._task.args)
+        if arguments.get("state", "present") == "absent":
+            return self._execute_module(module_args=arguments, task_vars=task_vars)
+        policy = self._policy(arguments.pop("plan", None), (task_vars or {})["inventory_hostname"])
+        arguments.update(policy=policy, transport=self._connection.transport, token=uuid.uuid4().hex)
+        try:
+            result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        except AnsibleConnectionFailure as exc:
+            if not may_have_begun(exc):
+                raise
+            return self._confirmed({"warnings": [UNSEEN]}, arguments, task_vars, exc)
+        return self._confirmed(result, arguments, task_vars) if result.pop("pending", None) else result
 
-    def _confirmed(self, result: dict[str, Any], pending: dict[str, Any], task_vars: dict[str, Any] | None
-                   ) -> dict[str, Any]:
+    def _confirmed(self, result: dict[str, Any], arguments: dict[str, Any], task_vars: dict[str, Any] | None,
+                   loss: AnsibleConnectionFailure | None = None) -> dict[str, Any]:
+        """Return the result with what became of the change: `loss` is how the connection ended meanwhile, if it did."""
         def ask() -> dict[str, Any]:
             if type(self._connection).reset is not ConnectionBase.reset:
                 self._connection.reset()
-            return self._execute_module(module_name="hpc.ports.confirm", module_args={"token": pending["token"]},
+            return self._execute_module(module_name="hpc.ports.confirm", module_args={"token": arguments["token"]},
                                         task_vars=task_vars)
 
-        answer = final_answer(ask, pending["seconds"])
-        if answer.result["status"] != "confirmed":
-            return {**result, "changed": False, "failed": True,
-                    "msg": undone(answer, pending, result["other_rules"]["dropping"])}
-        said = {key: answer.result[key] for key in ("confirmed_from", "connections_cut", "failed", "msg")
-                if key in answer.result}
-        return {**result, **said, "warnings": [*result.get("warnings", []), *answer.result.get("warnings", [])]}
+        answer = final_answer(ask, int(arguments.get("confirm_within", 30)), str(loss or ""))
+        if loss and answer.result["status"] == "unknown":
+            raise loss
+        return with_answer(result, answer)
 
     def _policy(self, key: str | None, host: str) -> dict[str, Any]:
         if not key:

@@ -18,19 +18,24 @@ from ansible_collections.hpc.ports.plugins.module_utils.state import (
     flow_changes,
     state_diff,
 )
+from ansible_collections.hpc.ports.plugins.module_utils.takeover import preparation
 
 _NOT_ON_DISK = ("The new ruleset runs, but it is not the one that a reboot loads: cannot write {0}: {1}. Mend this and "
                 "run again.")
 
 
 class Change(NamedTuple):
-    """The way from what a host has to what it should have: of its kernel by `script`, of its disk by `items`."""
+    """The way from what a host has to what it should have: of its kernel by `script`, of its disk by `items`.
+
+    `preparation` is a script to load before, which changes no verdict; empty where there is no need.
+    """
 
     running: State
     wanted: State
     script: str
     found: State
     items: boot.Items
+    preparation: str = ""
 
     @property
     def before(self) -> State:
@@ -68,7 +73,8 @@ def present_change(policy: Policy) -> Change:
     running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
     nftables.check_definitions(running, wanted)
     return Change(running, wanted, nftables.deletions(running, wanted) + script,
-                  found=boot.present_state(), items=boot.wanted_items(script, boot.has_systemd()))
+                  found=boot.present_state(), items=boot.wanted_items(script, boot.has_systemd()),
+                  preparation=preparation(ruleset, running, wanted))
 
 
 def absent_change() -> Change:
@@ -78,8 +84,16 @@ def absent_change() -> Change:
     return Change(running, {}, script, found=boot.present_state(), items={})
 
 
-def make_present(change: Change, seconds: int, connection: Optional[Connection], extra: Dict[str, Any]
-                 ) -> Optional[transaction.Pending]:
+class Terms(NamedTuple):
+    """On what terms a change is made; see `transaction.arm`."""
+
+    token: str
+    seconds: int
+    connection: Optional[Connection]
+    extra: Dict[str, Any]
+
+
+def make_present(change: Change, terms: Terms) -> Optional[transaction.Pending]:
     """Apply the change; return it when it awaits confirmation, as a change of the running ruleset does.
 
     To be called in one's turn. The disk is written beside its places before the kernel is touched, and renamed into
@@ -90,22 +104,26 @@ def make_present(change: Change, seconds: int, connection: Optional[Connection],
         if change.running == change.wanted:
             settle(change.concerns_unit)
             return None
-        return _load(change, seconds, connection, dict(extra, concerns_unit=change.concerns_unit))
+        return _load(change, terms)
     except BaseException:
         boot.discard()
         raise
 
 
-def _load(change: Change, seconds: int, connection: Optional[Connection], extra: Dict[str, Any]) -> transaction.Pending:
+def _load(change: Change, terms: Terms) -> transaction.Pending:
     undo = transaction.Undo("nft -f restore.nft", {"restore.nft": restoring_script(change.running)})
-    client = (connection.client, connection.client_port) if connection else ("", 0)
-    pending = transaction.arm(undo, seconds, *client, extra)
+    client = (terms.connection.client, terms.connection.client_port) if terms.connection else ("", 0)
+    pending = transaction.arm(terms.token, undo, terms.seconds, *client,
+                              dict(terms.extra, concerns_unit=change.concerns_unit))
     try:
         with transaction.no_longer_than(pending):
+            if change.preparation:
+                nftables.load(change.preparation)
             nftables.load(change.script)
+            transaction.note_made(pending)
     except CommandError:
-        # All or nothing: there is nothing to undo.
-        transaction.disarm(pending)
+        # All or nothing: without a preparation there is nothing to undo.
+        (transaction.revert if change.preparation else transaction.disarm)(pending)
         raise
     except BaseException:
         transaction.revert(pending)

@@ -107,11 +107,11 @@ def _lines(item: Item) -> Tuple[str, ...]:
 
 def stage(items: Items) -> None:
     """Write every file beside its place, under another name; what can fail for want of room or rights fails here."""
-    for path in staged_paths():
-        _unlink(path)
-    for path, item in items.items():
+    for path in (RULESET, UNIT, LINK):
         try:
-            _stage(path, item)
+            _unlink(_staged(path))
+            if path in items:
+                _stage(path, items[path])
         except OSError as exc:
             raise OSError(exc.errno, exc.strerror, path) from exc
 
@@ -152,7 +152,7 @@ def discard() -> None:
 
 def remove() -> None:
     """Remove our files, the enabling link first, and the folders that hold nothing else."""
-    for path in (*staged_paths(), LINK, UNIT, RULESET):
+    for path in (LINK, UNIT, RULESET, *staged_paths()):
         _unlink(path)
     _remove_empty_folders()
 

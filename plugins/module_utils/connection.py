@@ -9,7 +9,8 @@ import ipaddress
 import os
 from typing import Iterator, NamedTuple, Optional
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils.routes import interface_towards
 
 _VARIABLE = b"SSH_CONNECTION="
 # Of no interface: what cannot be told is not trusted.
@@ -65,7 +66,7 @@ def parsed_connection(text: str) -> Optional[Connection]:
         return None
     try:
         client, server = _address(parts[0]), _address(parts[2])
-        return Connection(client, int(parts[1]), server, int(parts[3]), _interface(parts[0]))
+        return Connection(client, int(parts[1]), server, int(parts[3]), _interface(parts[0], parts[2]))
     except ValueError:
         return None
 
@@ -76,15 +77,11 @@ def _address(text: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-def _interface(client: str) -> str:
+def _interface(client: str, server: str) -> str:
     scope = client.partition("%")[2]
-    return scope or _interface_towards(_address(client))
-
-
-def _interface_towards(peer: str) -> str:
-    """Return the interface that packets to the peer leave by."""
+    if scope:
+        return scope
     try:
-        words = run(["ip", "-o", "route", "get", peer]).split()
-    except CommandError:
+        return interface_towards(_address(client), _address(server))
+    except NetlinkError:
         return _UNKNOWN
-    return words[words.index("dev") + 1] if "dev" in words[:-1] else _UNKNOWN

@@ -57,7 +57,7 @@ def cut_connections(policy: Policy) -> Cut:
     failed = _end_all(policy, host, chosen)
     if chosen:
         time.sleep(_PAUSE)
-        failed.update(dict.fromkeys(_returned(host.addresses, chosen), _RETURNED))
+        failed = {**dict.fromkeys(_returned(host.addresses, chosen), _RETURNED), **failed}
     done = {str(connection) for connection in chosen} - set(failed)
     return Cut(tuple(sorted(done)), " ".join([*host.problems, *_worded(failed)]))
 
@@ -107,9 +107,10 @@ def _unless_gone(end: Callable[[Any], None], item: object) -> None:
 
 
 def _is_closed_by_us(policy: Policy, connection: Connection) -> bool:
-    """Tell whether the socket goes, too. For UDP the chains judge each packet of what is not tracked; but out are all.
+    """Tell whether the socket goes, too. For UDP the chains judge each packet of what is not tracked.
 
-    A client's port that a server spoke to first after a long silence may be in use as the policy allows.
+    So a socket of UDP has to go only where the host may send by itself. It stays where it may be a client's, which its
+    server spoke to first after a long silence: what a client opens the policy allows.
     """
     if connection.protocol == TCP:
         return True

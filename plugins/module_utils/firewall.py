@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from ansible_collections.hpc.ports.plugins.module_utils import transaction
 from ansible_collections.hpc.ports.plugins.module_utils.apply import (
     Change,
+    Terms,
     absent_change,
     make_absent,
     make_present,
@@ -35,6 +36,7 @@ class Options(NamedTuple):
     lockout_guard: bool
     cut_established: bool
     transport: str
+    token: str
 
 
 class Outcome(NamedTuple):
@@ -56,13 +58,14 @@ def ensure_present(data: Mapping[str, Any], options: Options, check: bool) -> Ou
     client = _Client.of(options.transport)
     if client.connection and options.lockout_guard:
         check_lockout(policy, client.connection)
+    warnings = (*client.warnings, *filter(None, [fill_warning()]))
     if check:
-        return Outcome(change, warnings=client.warnings)
+        return Outcome(change, warnings=warnings)
     with transaction.turn() as waited_for:
         # What another run has done meanwhile counts.
         change = present_change(policy)
         pending = _applied(change, policy, data, options, client.connection) if change.is_needed else None
-    return Outcome(change, pending, (*client.warnings, *_told(waited_for), *filter(None, [fill_warning()])))
+    return Outcome(change, pending, (*warnings, *_told(waited_for)))
 
 
 def ensure_absent(check: bool) -> Outcome:
@@ -95,7 +98,7 @@ def _applied(change: Change, policy: Policy, data: Mapping[str, Any], options: O
              connection: Optional[Connection]) -> Optional[transaction.Pending]:
     extra = {"advice": missing_flow(policy, connection) if connection else "",
              "cut": data if options.cut_established else None}
-    return make_present(change, options.confirm_within, connection, extra)
+    return make_present(change, Terms(options.token, options.confirm_within, connection, extra))
 
 
 def _told(waited_for: Optional[transaction.Pending]) -> Tuple[str, ...]:
@@ -114,13 +117,23 @@ def confirm(token: str) -> Dict[str, Any]:
     """
     with transaction.confirmation(token) as pending:
         if pending is None:
-            return {"status": "reverted" if transaction.was_reverted(token) else "unknown"}
+            return _undone(token)
         connection = ssh_connection() if pending.client else None
         if pending.client and not _is_new(connection, pending):
             return {"status": "not new", "confirmed_from": str(connection or "")}
+        if not transaction.was_made(pending):
+            return {"status": "not made"}
         transaction.disarm(pending)
         result = {"status": "confirmed", "confirmed_from": str(connection or ""), **_settled(pending)}
     return {**result, **_cut(pending.extra["cut"])}
+
+
+def _undone(token: str) -> Dict[str, Any]:
+    pending = transaction.reverted(token)
+    if pending is None:
+        return {"status": "unknown"}
+    return {"status": "reverted", "seconds": pending.seconds, "client": pending.client,
+            "advice": pending.extra["advice"]}
 
 
 def _settled(pending: transaction.Pending) -> Dict[str, str]:

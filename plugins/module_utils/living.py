@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.bound import ANY
@@ -17,6 +18,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.routes import Addresses,
 from ansible_collections.hpc.ports.plugins.module_utils.tracking import TCP, UDP, Entry, Way
 
 _PROTOCOLS = {TCP: "tcp", UDP: "udp"}
+_FIRST_PORT_OF_USERS = 1024
 
 
 class Connection(NamedTuple):
@@ -75,7 +77,10 @@ def connections(host: Host) -> Iterator[Connection]:
 
 
 def connection_of(addresses: Addresses, entry: Entry, listening: Set[Tuple[str, int]]) -> Optional[Connection]:
-    """The chains of a host see the source before it is translated, and the target after."""
+    """Return the connection of an entry, or None where it is not one of this host with another.
+
+    The chains of a host see the source before it is translated, and the target after.
+    """
     there, back = entry.there, entry.back
     is_in, is_out = addresses.is_local(back.source), addresses.is_local(there.source)
     if is_in == is_out:
@@ -95,6 +100,7 @@ def _directions(listening: Set[Tuple[str, int]], key: Way) -> Tuple[str, ...]:
 
 
 def key_of(sock: Socket) -> Way:
+    """Return both ends of a socket, its own first."""
     return Way(sock.protocol, sock.local, sock.local_port, sock.peer, sock.peer_port)
 
 
@@ -106,26 +112,34 @@ def _is_remote(addresses: Addresses, sock: Socket) -> bool:
 
 def denied_connections(policy: Policy, host: Host) -> List[Connection]:
     """Return the connections that the policy does not allow; one that another has announced goes with that one."""
+    # A busy host has a hundred thousand, most of them like another.
+    passes = lru_cache(maxsize=None)(lambda packet: evaluate(policy, packet).passes)
     related: List[Connection] = []
     denied: List[Connection] = []
     for connection in connections(host):
         if connection.entry and connection.entry.is_related:
             related.append(connection)
-        elif _is_denied(policy, host.addresses, connection):
+        elif not any(passes(_likened(connection.opening(direction))) for direction in connection.directions):
             denied.append(connection)
+    if policy.trusted_interfaces:
+        denied = [connection for connection in denied if not _may_be_trusted(policy, host.addresses, connection)]
+    return _with_related(denied, related)
+
+
+def _likened(packet: Packet) -> Packet:
+    """Return the same packet from another source port: only well-known ones make a difference (DHCP)."""
+    return packet._replace(source_port=min(packet.source_port, _FIRST_PORT_OF_USERS))
+
+
+def _with_related(denied: List[Connection], related: List[Connection]) -> List[Connection]:
     while True:
         masters = {connection.entry.there for connection in denied if connection.entry}
         more = [connection for connection in related
-                if connection.entry and connection.entry.master in masters and connection not in denied]
+                if connection.entry and connection.entry.master in masters]
         if not more:
             return denied
-        denied += more
-
-
-def _is_denied(policy: Policy, addresses: Addresses, connection: Connection) -> bool:
-    if any(evaluate(policy, connection.opening(direction)).passes for direction in connection.directions):
-        return False
-    return not (policy.trusted_interfaces and _may_be_trusted(policy, addresses, connection))
+        denied = denied + more
+        related = [connection for connection in related if connection not in more]
 
 
 def _may_be_trusted(policy: Policy, addresses: Addresses, connection: Connection) -> bool:

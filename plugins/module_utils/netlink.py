@@ -18,6 +18,7 @@ _REQUEST = 0x1
 _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
+_read_attribute = _ATTRIBUTE.unpack_from
 _KIND = 0x3FFF  # the two highest bits say how the content is laid out
 _AT_ONCE = 1 << 17  # bytes; the kernel sends at most 32 KiB
 _PATIENCE = 10.0  # seconds; an answer takes milliseconds
@@ -66,20 +67,28 @@ def messages(data: bytes) -> Iterator[Message]:
     """Yield the messages that were received at once. Raises NetlinkError."""
     start = 0
     while start < len(data):
-        size = _size(_HEADER, data, start)
-        yield Message(_HEADER.unpack_from(data, start)[1], data[start + _HEADER.size:start + size])
+        if len(data) - start < _HEADER.size:
+            raise _cut_short(data)
+        size, kind = _HEADER.unpack_from(data, start)[:2]
+        if not _HEADER.size <= size <= len(data) - start:
+            raise _cut_short(data)
+        yield Message(kind, data[start + _HEADER.size:start + size])
         start += _aligned(size)
 
 
 def attributes(data: bytes) -> Dict[int, bytes]:
     """Return the content of each attribute by its kind. Raises NetlinkError."""
     found = {}
-    start = 0
-    while start < len(data):
-        size = _size(_ATTRIBUTE, data, start)
-        kind = _ATTRIBUTE.unpack_from(data, start)[1]
-        found[kind & _KIND] = data[start + _ATTRIBUTE.size:start + size]
-        start += _aligned(size)
+    start, end = 0, len(data)
+    # One loop without calls: a busy host has millions of attributes.
+    while start < end:
+        if end - start < 4:
+            raise _cut_short(data)
+        size, kind = _read_attribute(data, start)
+        if not 4 <= size <= end - start:
+            raise _cut_short(data)
+        found[kind & _KIND] = data[start + 4:start + size]
+        start += (size + 3) & ~3
     return found
 
 
@@ -117,15 +126,6 @@ def part(found: Dict[int, bytes], kind: int) -> bytes:
     if kind not in found:
         raise NetlinkError("An answer of the kernel lacks the attribute {0}.".format(kind))
     return found[kind]
-
-
-def _size(header: struct.Struct, data: bytes, start: int) -> int:
-    if len(data) - start < header.size:
-        raise _cut_short(data)
-    size = int(header.unpack_from(data, start)[0])
-    if not header.size <= size <= len(data) - start:
-        raise _cut_short(data)
-    return size
 
 
 def _cut_short(data: bytes) -> NetlinkError:

@@ -380,12 +380,12 @@ def _ports_by_chain(state: State) -> Dict[str, List[str]]:
 def _as_written(key: str, protocol: str) -> str:
     """Return ports as the port file writes them, protocols by number; what somebody wrote otherwise stays as it is."""
     try:
-        return str(_port_range(key, protocol))
+        return str(port_range(key, protocol))
     except (ValueError, OSError):
         return "{0}/{1}".format(key, protocol)
 
 
-def _port_range(key: str, protocol: str) -> PortRange:
+def port_range(key: str, protocol: str) -> PortRange:
     """Return what a key of a map covers; nft names the IP protocols that /etc/protocols names."""
     if protocol == "ip" and not key.isdigit():
         key = str(socket.getprotobyname(key))

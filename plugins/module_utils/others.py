@@ -132,7 +132,7 @@ def _nodes(text: str) -> Dict[str, _Node]:
             node = nodes[name if what == "chain" else "@" + name] = _Node(kind=what)
         elif line == "\t}":
             node = None
-        elif node and node.kind == "chain" and read.startswith("\t\ttype "):
+        elif node and read.startswith("\t\ttype "):
             _note_base(node, line)
         elif node and not node.is_over:
             _note_rule(node, line, read)
@@ -165,7 +165,7 @@ def _note_rule(node: _Node, line: str, read: str) -> None:
 def _forget_counting(nodes: Mapping[str, _Node]) -> None:
     """Forget the rules that only count, but those of iptables-nft: some nft show nothing in the place of a target."""
     bases = {name for name, node in nodes.items() if node.hook}
-    if not bases or not bases <= _IPTABLES_CHAINS:
+    if not bases <= _IPTABLES_CHAINS:
         for node in nodes.values():
             node.hidden = [line for line in node.hidden if line.endswith(" ")]
 
@@ -202,7 +202,7 @@ def _hidden(lines: Sequence[str]) -> str:
 
 
 def _quoted(text: str, longest: int = 100) -> str:
-    text = " ".join(text[:longest * 4].split())
+    text = " ".join(text.split())
     return repr(text if len(text) <= longest else text[:longest] + "...")
 
 
@@ -247,7 +247,7 @@ def _forwarding(tables: Sequence[_Table], kernel: Kernel) -> Iterator[str]:
 # ---- all of it
 
 def found_in(kernel: Kernel) -> OtherRules:
-    """Return what the rules of a kernel do, our own table aside, in a time linear in the listing."""
+    """Return what the rules of a kernel do, our own table aside. The time is linear in the listing a base chain."""
     tables = _tables(kernel.listing)
     failed = ["what nft cannot list ({0})".format(_quoted(kernel.failure, 300))] if kernel.failure else []
     legacy = {family: "{0} (tables {1}), which nft does not list".format(_LEGACY[family][0], ", ".join(names))
@@ -270,7 +270,7 @@ def other_rules(proc: str = "/proc") -> OtherRules:
         listing=listing,
         failure=failure,
         forwarding=tuple(family for family, (sysctl, path, families) in _SYSCTLS.items()
-                         if _words("{0}/sys/net/{1}".format(proc, path)) not in ((), ("0",))),
+                         if _words("{0}/sys/net/{1}".format(proc, path)) == ("1",)),
         legacy={family: _words("{0}/net/{1}".format(proc, name)) for family, (program, name) in _LEGACY.items()},
     ))
 

@@ -20,7 +20,6 @@ import shutil
 import signal
 import subprocess
 import time
-import uuid
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Dict, Iterable, Iterator, NamedTuple, NoReturn, Optional
@@ -33,6 +32,7 @@ _LOCK = FOLDER + "/lock"
 _ARMED = FOLDER + "/armed"
 _REVERTED = FOLDER + "/reverted"
 _ABOUT = "about.json"
+_MADE = "made"
 # A revert that is this many seconds late will not come: its timer was lost.
 _GRACE = 15.0
 # Longer than any change holds the lock, seconds.
@@ -151,8 +151,12 @@ def _lock(handle: int) -> None:
 
 def current() -> Optional[Pending]:
     """Return the change that awaits confirmation, or None."""
+    return _about(_ARMED)
+
+
+def _about(folder: str) -> Optional[Pending]:
     try:
-        with open(os.path.join(_ARMED, _ABOUT), encoding="utf-8") as file:
+        with open(os.path.join(folder, _ABOUT), encoding="utf-8") as file:
             return Pending(**json.load(file))
     except FileNotFoundError:
         return None
@@ -171,10 +175,13 @@ def _now() -> float:
 
 # ---- arm, and what may follow; all of it in one's turn
 
-def arm(undo: Undo, seconds: int, client: str, client_port: int, extra: Dict[str, Any]) -> Pending:
-    """Have the host undo, in `seconds`, the change that follows. Raises CommandError, OSError: then nothing is armed."""
+def arm(token: str, undo: Undo, seconds: int, client: str, client_port: int, extra: Dict[str, Any]) -> Pending:
+    """Have the host undo, in `seconds`, the change that follows. `token` is a name that no other change has.
+
+    Raises CommandError, OSError: then nothing is armed.
+    """
     _forget_decided()
-    pending = Pending(uuid.uuid4().hex, seconds, _now() + seconds, client, client_port, extra)
+    pending = Pending(token, seconds, _now() + seconds, client, client_port, extra)
     script = _REVERT.format(token=pending.token, folder=FOLDER, patience=_PATIENCE, command=undo.command,
                             staged=_quoted(boot.staged_paths()), folders=_quoted(boot.folders()))
     os.mkdir(_folder(pending), 0o700)
@@ -245,6 +252,17 @@ def no_longer_than(pending: Pending) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def note_made(pending: Pending) -> None:
+    """Note that the change was made, and may be confirmed. Raises OSError."""
+    with open(os.path.join(_folder(pending), _MADE), "w", encoding="utf-8"):
+        pass
+
+
+def was_made(pending: Pending) -> bool:
+    """Tell whether the change was made; whoever armed it may have died before."""
+    return os.path.exists(os.path.join(_folder(pending), _MADE))
+
+
 def revert(pending: Pending) -> None:
     """Have the host undo the change now. Raises CommandError."""
     run(["/bin/sh", _folder(pending) + "/revert", "locked"])
@@ -268,6 +286,7 @@ def confirmation(token: str) -> Iterator[Optional[Pending]]:
         yield pending if pending and pending.token == token else None
 
 
-def was_reverted(token: str) -> bool:
-    """Tell whether the host has undone this change; it remembers the last one that it undid."""
-    return os.path.islink(_REVERTED) and os.readlink(_REVERTED) == token
+def reverted(token: str) -> Optional[Pending]:
+    """Return the change of that token if the host has undone it, and no other since; else None."""
+    pending = _about(_REVERTED)
+    return pending if pending and pending.token == token else None

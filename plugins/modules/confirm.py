@@ -48,6 +48,7 @@ status:
     - V(confirmed), the host keeps the change.
     - V(not new), this is the ssh connection that the change was made over, or none that can be told apart from it, so
       it proves nothing.
+    - V(not made), whoever began the change has not come to its end, so there is nothing to keep.
     - V(reverted), the host has undone the change.
     - V(unknown), the host does not know of such a change. It may have been restarted since.
   returned: success
@@ -58,6 +59,18 @@ confirmed_from:
   returned: when a change awaited confirmation
   type: str
   sample: 10.0.0.9 port 51234
+seconds:
+  description: How long the change could be confirmed.
+  returned: when the host has undone the change
+  type: int
+client:
+  description: The address that the change came from, as the host saw it. Empty where it was no ssh connection.
+  returned: when the host has undone the change
+  type: str
+advice:
+  description: What the policy lacked for that address. Empty where it lacked nothing.
+  returned: when the host has undone the change
+  type: str
 connections_cut:
   description: The connections that were cut, as the change asked for.
   returned: when the change is confirmed and asked for it

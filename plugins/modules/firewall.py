@@ -74,6 +74,9 @@ options:
     description: The connection plugin that the task uses. Set by the action plugin.
     type: str
     default: ''
+  token:
+    description: A name for the change, 32 hexadecimal digits. Set by the action plugin.
+    type: str
 seealso:
   - module: hpc.ports.plan
   - module: hpc.ports.confirm
@@ -169,7 +172,9 @@ missing_packages:
   sample: [nftables]
 """
 
-from typing import Any, Dict
+import re
+import uuid
+from typing import Any, Dict, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils.firewall import (
@@ -183,7 +188,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.host import (
     check_host,
     worded,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.others import other_rules, warnings_of
+from ansible_collections.hpc.ports.plugins.module_utils.others import OtherRules, other_rules, warnings_of
 from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError
 
 ARGUMENTS = {
@@ -195,23 +200,33 @@ ARGUMENTS = {
     "lockout_guard": {"type": "bool", "default": True},
     "cut_established": {"type": "bool", "default": False},
     "transport": {"type": "str", "default": ""},
+    "token": {"type": "str", "no_log": False},
 }
+_TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 def main() -> None:
     """Compare, and apply unless in check mode."""
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=[("state", "present", ("policy",))],
                            supports_check_mode=True)
-    if not 1 <= module.params["confirm_within"] <= 3600:
-        module.fail_json(msg="Invalid confirm_within: got {0}, expected seconds from 1 to 3600.".format(
-            module.params["confirm_within"]))
+    _check(module, 1 <= module.params["confirm_within"] <= 3600, "confirm_within", "seconds from 1 to 3600")
+    module.params["token"] = module.params["token"] or uuid.uuid4().hex
+    _check(module, _TOKEN.fullmatch(module.params["token"]), "token", "32 hexadecimal digits")
+    present = module.params["state"] == "present"
     try:
-        check_host(module.params["backend"], module.params["state"] == "present")
-        module.exit_json(**_result(module, _outcome(module)))
+        check_host(module.params["backend"], present)
+        # Before the apply: where there are many rules it takes seconds, and then a change awaits its confirmation.
+        others = other_rules() if present else None
+        module.exit_json(**_result(module, _outcome(module), others))
     except HostError as exc:
         module.fail_json(msg=str(exc), missing_packages=exc.missing_packages)
     except (PolicyError, OSError, RuntimeError) as exc:
         module.fail_json(msg=worded(exc))
+
+
+def _check(module: AnsibleModule, is_valid: object, name: str, expected: str) -> None:
+    if not is_valid:
+        module.fail_json(msg="Invalid {0}: got {1!r}, expected {2}.".format(name, module.params[name], expected))
 
 
 def _outcome(module: AnsibleModule) -> Outcome:
@@ -221,17 +236,15 @@ def _outcome(module: AnsibleModule) -> Outcome:
     return ensure_present(module.params["policy"], options, module.check_mode)
 
 
-def _result(module: AnsibleModule, outcome: Outcome) -> Dict[str, Any]:
+def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules]) -> Dict[str, Any]:
     result = {"backend": "nftables", **outcome.change.described()}
-    if module.params["state"] == "present":
-        others = other_rules()
+    if others:
         result["other_rules"] = {name: list(found) for name, found in others._asdict().items()}
-        for text in (*outcome.warnings, *warnings_of(others)):
-            module.warn(text)
+    for text in (*outcome.warnings, *(warnings_of(others) if others else [])):
+        module.warn(text)
     if outcome.pending:
         # For the action plugin, which confirms.
-        result["pending"] = {"token": outcome.pending.token, "seconds": outcome.pending.seconds,
-                             "client": outcome.pending.client, "advice": outcome.pending.extra["advice"]}
+        result["pending"] = {"token": outcome.pending.token}
     return result
 
 

@@ -14,6 +14,19 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 # After the time in which a change is confirmed: how long a host may take to undo it and to answer again, seconds.
 RETURN_WITHIN = 60.0
 _PAUSE = 0.5
+UNSEEN = "The connection ended while the host changed its firewall, so what changed is not known."
+_FORGOTTEN = ("The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and has "
+              "the ruleset that was confirmed last. Run again.")
+_UNDONE = ("The host undid the change after {0} s, because no new connection confirmed it. It has the ruleset from before "
+           "again.")
+_NOT_FINAL = {
+    "not new": "Ansible could not make a new connection: it came from {0} again. See that nothing but Ansible keeps "
+               "connections to the host open (ControlPath in ~/.ssh/config)",
+    "not made": "The run that began the change has not come to its end",
+}
+# What ssh says when it never got through.
+_NEVER_MADE = ("connect to host", "Could not resolve hostname", "Permission denied", "Host key verification failed")
+_SAID = ("confirmed_from", "connections_cut", "failed", "msg")
 
 
 class Answer(NamedTuple):
@@ -23,20 +36,25 @@ class Answer(NamedTuple):
     trouble: str
 
 
-def final_answer(ask: Callable[[], Mapping[str, Any]], seconds: int,
+def may_have_begun(loss: AnsibleConnectionFailure) -> bool:
+    """Tell whether a connection ended, rather than was never made: then the host may have begun to change its rules."""
+    return not any(text in str(loss) for text in _NEVER_MADE)
+
+
+def final_answer(ask: Callable[[], Mapping[str, Any]], seconds: int, trouble: str = "",
                  now: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep) -> Answer:
     """Ask the host over new connections until it has confirmed the change, or undone it, and return what it says.
 
-    `ask` makes a new connection and runs the module `confirm`. Raises AnsibleConnectionFailure for a host that does not
-    answer any more, long after it should have undone the change.
+    `ask` makes a new connection and runs the module `confirm`; `trouble` is what went wrong before. Raises
+    AnsibleConnectionFailure for a host that does not answer any more, long after it should have undone the change.
     """
-    end, trouble = now() + seconds + RETURN_WITHIN, ""
+    end = now() + seconds + RETURN_WITHIN
     while True:
         try:
             result = ask()
             if result.get("status") in ("confirmed", "reverted", "unknown"):
                 return Answer(result, trouble)
-            trouble = str(result.get("msg") or _not_new(result))
+            trouble = str(result.get("msg") or _NOT_FINAL[result["status"]].format(result.get("confirmed_from")))
         except AnsibleError as exc:
             trouble = str(exc)
         if now() > end:
@@ -46,21 +64,25 @@ def final_answer(ask: Callable[[], Mapping[str, Any]], seconds: int,
         pause(_PAUSE)
 
 
-def _not_new(result: Mapping[str, Any]) -> str:
-    return (f"Ansible could not make a new connection: it came from {result.get('confirmed_from') or 'the same'} again. "
-            "See that nothing but Ansible keeps connections to the host open (ControlPath in ~/.ssh/config)")
+def with_answer(result: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+    """Return the result of the module `firewall` with what became of the change."""
+    said = {key: answer.result[key] for key in _SAID if key in answer.result}
+    if answer.result["status"] == "confirmed":
+        return {"changed": True, **result, **said,
+                "warnings": [*result.get("warnings", []), *answer.result.get("warnings", [])]}
+    dropping = result.get("other_rules", {}).get("dropping", [])
+    return {**result, "changed": False, "failed": True, "msg": _undone(answer, dropping)}
 
 
-def undone(answer: Answer, pending: Mapping[str, Any], dropping: list[str]) -> str:
+def _undone(answer: Answer, dropping: list[str]) -> str:
     """Return the message for a change that was not confirmed: what happened, and what was likely missing."""
-    if answer.result["status"] == "unknown":
-        return ("The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and "
-                "has the ruleset that was confirmed last. Run again.")
-    text = (f"The host undid the change after {pending['seconds']} s, because no new connection confirmed it. It has the "
-            "ruleset from before again.")
-    if pending["advice"]:
-        return f"{text} Likely missing: {pending['advice']}"
+    said = answer.result
+    if said["status"] == "unknown":
+        return _FORGOTTEN
+    text = _UNDONE.format(said["seconds"])
+    if said["advice"]:
+        return f"{text} Likely missing: {said['advice']}"
+    allows = f" The policy itself lets {said['client']} in." if said["client"] else ""
     reason = f" The last attempt: {answer.trouble.rstrip('.')}." if answer.trouble else ""
     others = f" Other rules of the host that may be why: {'; '.join(dropping)}." if dropping else ""
-    allows = f" The policy itself lets {pending['client']} in." if pending["client"] else ""
     return text + allows + reason + others

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 
 import pytest
@@ -27,7 +26,7 @@ def _host(machine: Machine) -> Machine:
     """The host with a ruleset of ours, and nothing else."""
     machine.nft(nftables.script_of(nftables.ruleset_of(parse_policy(ALLOWED))))
     assert found_on(machine) == NOTHING
-    assert [answer(machine, port) for port in (443, 80)] == ["refused", "filtered"]
+    assert answer(machine, 443) == "refused"
     return machine
 
 
@@ -49,10 +48,9 @@ def answer_at(space: Space, source: str, target: str, port: int) -> str:
     with space.entered(), socket.socket() as sock:
         sock.settimeout(0.5)
         sock.bind((source, 0))
-        try:
-            return errno.errorcode[sock.connect_ex((target, port))].replace("ECONNREFUSED", "refused")
-        except TimeoutError:
-            return "filtered"
+        with pytest.raises((ConnectionRefusedError, TimeoutError)) as caught:
+            sock.connect((target, port))
+    return "filtered" if caught.type is TimeoutError else "refused"
 
 
 # ---- what drops
@@ -228,7 +226,7 @@ def test_kube_proxy_is_followed_through_its_maps(host: Machine) -> None:
     assert answer(host, 443) == "filtered"
     host.pair.peer.shell("ip route add 10.96.0.1 via 192.0.2.1")
     assert answer_at(host.pair.peer, CLIENT, "10.96.0.1", 443) == "refused"
-    assert warnings_of(found_on(host))[1].startswith("Traffic may go around the flows of this host: table ip kube-proxy,")
+    assert "flows of this host: table ip kube-proxy, chain nat-prerouting" in warnings_of(found_on(host))[1]
 
 
 def test_forwarding_of_ipv6_is_told(host: Machine) -> None:

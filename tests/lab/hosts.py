@@ -57,9 +57,9 @@ def play(name: str, *options: str, **environment: str) -> Play:
     return _ended(play_started(f"playbooks/{name}.yml", *options, **environment))
 
 
-def firewall(*options: str, root: Path = ROOT) -> Play:
+def firewall(*options: str, root: Path = ROOT, **environment: str) -> Play:
     """Give the hosts their firewalls and do nothing else, with the collection or the copy of it in `root`."""
-    return _ended(play_started(FIREWALL, *options, root=root))
+    return _ended(play_started(FIREWALL, *options, root=root, **environment))
 
 
 def _ended(started: AbstractContextManager[subprocess.Popen[str]]) -> Play:

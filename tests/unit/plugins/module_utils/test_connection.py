@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.hpc.ports.plugins.module_utils import connection
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, parsed_connection
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
 
 SAY = ("from ansible_collections.hpc.ports.plugins.module_utils.connection import ssh_connection\n"
        "found = ssh_connection()\nprint(found and tuple(found)[:4])")
@@ -32,11 +32,11 @@ def _routes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The peers that the way was asked for; all are found by eth7."""
     asked: list[str] = []
 
-    def run(arguments: list[str]) -> str:
-        asked.append(arguments[-1])
-        return f"{arguments[-1]} via 10.0.0.254 dev eth7 src 10.0.0.1 uid 0 \\    cache \n"
+    def interface_towards(peer: str, local: str) -> str:
+        asked.append(peer)
+        return "eth7"
 
-    monkeypatch.setattr(connection, "run", run)
+    monkeypatch.setattr(connection, "interface_towards", interface_towards)
     return asked
 
 
@@ -61,10 +61,10 @@ def test_no_text_is_an_error(text: str) -> None:
 
 
 def test_an_interface_that_cannot_be_told_is_of_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(arguments: list[str]) -> str:
-        raise CommandError(arguments, 2, "RTNETLINK answers: Network is unreachable")
+    def interface_towards(peer: str, local: str) -> str:
+        raise NetlinkError("Network is unreachable", 101)
 
-    monkeypatch.setattr(connection, "run", run)
+    monkeypatch.setattr(connection, "interface_towards", interface_towards)
     found = parsed_connection(GIVEN)
     assert found and found.interface == "?"
 

@@ -221,6 +221,11 @@ def test_the_ends_count_in_their_order() -> None:
     assert denied(entry(TCP, HERE, 22, PEER, 999), egress="open") == []
 
 
+def test_the_client_of_dhcp_is_left() -> None:
+    assert denied(entry(UDP, PEER, 67, HERE, 68), entry(UDP, HERE, 68, PEER, 67)) == []
+    assert len(denied(entry(UDP, PEER, 1067, HERE, 68), entry(UDP, HERE, 1068, PEER, 67))) == 2
+
+
 @pytest.mark.parametrize("listener", [HERE, "0.0.0.0", "::"])
 def test_who_listens_was_not_the_one_to_open(listener: str) -> None:
     """Tracking began in the middle, with a packet of the host."""
@@ -307,6 +312,21 @@ def test_a_kernel_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert text in found.not_done
     monkeypatch.setattr(established, "local_addresses", refusing)
     assert cut_connections(POLICY).not_done.startswith("Nothing was cut: the kernel does not tell the addresses")
+
+
+def test_what_ends_by_itself_meanwhile_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [[entry(TCP, PEER, 10, HERE, 9)], []]
+
+    def gone(item: object) -> None:
+        raise NetlinkError("No such file or directory", errno.ENOENT)
+
+    monkeypatch.setattr(established, "entries", lambda: left.pop(0))
+    monkeypatch.setattr(established, "sockets", lambda protocol: [held(9, PEER, 10)] if protocol == TCP else [])
+    monkeypatch.setattr(established, "local_addresses", lambda: ADDRESSES)
+    monkeypatch.setattr(established, "destroy", gone)
+    monkeypatch.setattr(established, "delete", gone)
+    monkeypatch.setattr(established, "_PAUSE", 0)
+    assert cut_connections(POLICY) == Cut(("tcp 10.0.0.1:10 -> 192.0.2.1:9",), "")
 
 
 def test_many_that_fail_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

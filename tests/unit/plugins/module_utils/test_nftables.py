@@ -119,7 +119,8 @@ def test_flows_come_in_the_same_order_wherever_their_ports_begin(turn: int) -> N
 
 
 def test_rules_of_one_flow_with_other_ports_have_chains_of_their_own() -> None:
-    found = ruleset_of_rules(flow("a", "10-20/tcp", direction="out"), flow("a", "15/tcp", direction="out", peers="nodes"))
+    found = ruleset_of_rules(flow("a", "10-20/tcp", direction="out"),
+                             flow("a", "15/tcp", peers="nodes", direction="out"))
     whole, part, end = targets(found, "out_tcp").values()
     first, second = sorted({name.rpartition("_v")[0] for name in found.sets})
     assert whole == end and whole in (first, second)
@@ -149,11 +150,12 @@ def test_a_name_is_whole_up_to_100_characters(length: int, is_whole: bool) -> No
 
 def test_no_chain_is_a_base_chain_or_that_of_other_flows() -> None:
     """Names of flows that look like what the names of chains are made of."""
-    flows = ["put", "a", "b", "a_b", "flows", "tcp", "in_a"]
-    ports = {name: [f"{number}/tcp", "500/tcp"] for number, name in enumerate(flows, 1)}
-    found = ruleset_of_rules(*(flow(name, *ports[name]) for name in flows), flow("put", "80/tcp", direction="out"))
-    assert len(found.chains) == 2 + len(flows) + 2
-    assert [found.chains[name].base[:18] for name in ("input", "output")] == ["type filter hook i", "type filter hook o"]
+    names = ["put", "a", "b", "a_b", "flows", "tcp", "in_a"]
+    rules = [flow(name, f"{number}/tcp", "500/tcp", *(["600/tcp"] if name in ("a", "b") else []))
+             for number, name in enumerate(names, 1)]
+    found = ruleset_of_rules(flow("put", "80/tcp", direction="out"), *rules)
+    assert len(found.chains) == len({"input", "output"}) + len(names) + len({"500", "600", "out"})
+    assert [name for name, chain in found.chains.items() if chain.base] == ["input", "output"]
 
 
 def test_no_rule_of_a_base_chain_has_a_set_or_map_of_its_own() -> None:

@@ -388,6 +388,12 @@ def test_what_an_accept_ends() -> None:
     assert dropping(base("c", "input", "counter accept", policy="drop")) != ()
 
 
+def test_a_map_of_one_line_is_followed() -> None:
+    elements = "\tmap m {\n\t\ttype inet_service : verdict\n\t\telements = { 1 : goto a }\n\t}\n"
+    assert dropping(elements, chain("a", "reject"), base("c", "input", "tcp dport vmap @m")) == (
+        "table ip x, chain c (hook input): rejects by 1 rule ('reject')",)
+
+
 # ---- which rules
 
 @pytest.mark.parametrize("rule, kind", [
@@ -444,6 +450,7 @@ def test_a_rule_that_only_counts_is_told_from_one_that_nft_cannot_show() -> None
     assert by_rule("tcp dport 1 counter") == []
     assert by_rule("tcp dport 1 counter ") == ["has 1 rule ('tcp dport 1 counter') of which nft shows no verdict"]
     assert dropping(base("POSTROUTING", "postrouting", "counter", kind="nat")) == ()
+    assert found_in(Kernel(table(base("PREROUTING", "prerouting", "counter")))).bypassing == ()
 
 
 # ---- what is translated

@@ -15,14 +15,17 @@ from hypothesis import strategies as st
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
     RETURN_WITHIN,
+    UNSEEN,
     Answer,
     final_answer,
-    undone,
+    may_have_begun,
+    with_answer,
 )
 
 CONFIRMED = {"status": "confirmed", "confirmed_from": "10.0.0.9 port 51235"}
 NOT_NEW = {"status": "not new", "confirmed_from": "10.0.0.9 port 51234"}
-REVERTED = {"status": "reverted"}
+NOT_MADE = {"status": "not made"}
+REVERTED = {"status": "reverted", "seconds": 30, "client": "10.0.0.9", "advice": ""}
 UNREACHABLE = AnsibleConnectionFailure("ssh: connect to host n1 port 22: Connection timed out")
 CRASHED = {"failed": True, "msg": "MODULE FAILURE"}
 
@@ -48,7 +51,7 @@ class Host:
         self.time += seconds
 
     def final_answer(self, seconds: int = 30) -> Answer:
-        return final_answer(self.ask, seconds, self.now, self.pause)
+        return final_answer(self.ask, seconds, now=self.now, pause=self.pause)
 
 
 def test_a_host_that_confirms_is_asked_once() -> None:
@@ -58,7 +61,7 @@ def test_a_host_that_confirms_is_asked_once() -> None:
 
 
 @pytest.mark.parametrize("trouble", [UNREACHABLE, AnsibleError("Timeout waiting for privilege escalation prompt"),
-                                     NOT_NEW, CRASHED])
+                                     NOT_NEW, NOT_MADE, CRASHED])
 @pytest.mark.parametrize("final", [CONFIRMED, REVERTED, {"status": "unknown"},
                                    {"status": "confirmed", "failed": True, "msg": "not on disk"}])
 def test_trouble_is_no_answer(trouble: Any, final: Mapping[str, Any]) -> None:
@@ -70,6 +73,7 @@ def test_trouble_is_no_answer(trouble: Any, final: Mapping[str, Any]) -> None:
 @pytest.mark.parametrize(("trouble", "text"), [
     (UNREACHABLE, "ssh: connect to host n1 port 22: Connection timed out"),
     (CRASHED, "MODULE FAILURE"),
+    (NOT_MADE, "The run that began the change has not come to its end"),
     (NOT_NEW, "Ansible could not make a new connection: it came from 10.0.0.9 port 51234 again. See that nothing but "
               "Ansible keeps connections to the host open (ControlPath in ~/.ssh/config)"),
 ])
@@ -96,20 +100,55 @@ def test_the_first_final_answer_in_time_counts(answers: list[Any], seconds: int)
             host.final_answer(seconds)
 
 
-PENDING = {"seconds": 30, "client": "10.0.0.9", "advice": ""}
 UNDONE = ("The host undid the change after 30 s, because no new connection confirmed it. It has the ruleset from before "
           "again.")
 
 
-@pytest.mark.parametrize(("answer", "changes", "dropping", "text"), [
-    (Answer(REVERTED, "timed out"), {"advice": "Add 10.0.0.9 to x."}, ["table ip filter, chain INPUT"],
+@pytest.mark.parametrize(("changes", "trouble", "dropping", "text"), [
+    ({"advice": "Add 10.0.0.9 to x."}, "timed out", ["table ip filter, chain INPUT"],
      f"{UNDONE} Likely missing: Add 10.0.0.9 to x."),
-    (Answer(REVERTED, "timed out."), {}, [], f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: timed out."),
-    (Answer(REVERTED, ""), {"client": ""}, ["a", "b"], f"{UNDONE} Other rules of the host that may be why: a; b."),
-    (Answer({"status": "unknown"}, "timed out"), {}, [],
+    ({}, "timed out.", [], f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: timed out."),
+    ({"client": ""}, "", ["a", "b"], f"{UNDONE} Other rules of the host that may be why: a; b."),
+    ({"status": "unknown"}, "timed out", [],
      "The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and has the "
      "ruleset that was confirmed last. Run again."),
 ])
-def test_what_is_said_of_a_change_that_was_not_confirmed(answer: Answer, changes: dict[str, Any], dropping: list[str],
+def test_what_is_said_of_a_change_that_was_not_confirmed(changes: dict[str, Any], trouble: str, dropping: list[str],
                                                          text: str) -> None:
-    assert undone(answer, {**PENDING, **changes}, dropping) == text
+    result = {"changed": True, "other_rules": {"dropping": dropping}}
+    assert with_answer(result, Answer({**REVERTED, **changes}, trouble)) == {
+        "changed": False, "failed": True, "msg": text, "other_rules": {"dropping": dropping}}
+
+
+def test_what_is_said_of_a_change_that_was_confirmed() -> None:
+    answer = Answer({**CONFIRMED, "connections_cut": ["x"], "warnings": ["b"], "invocation": {}}, "timed out")
+    assert with_answer({"changed": True, "changes": {}, "warnings": ["a"]}, answer) == {
+        "changed": True, "changes": {}, "warnings": ["a", "b"], "confirmed_from": "10.0.0.9 port 51235",
+        "connections_cut": ["x"]}
+
+
+def test_a_change_that_a_reboot_would_not_load_has_failed() -> None:
+    answer = Answer({**CONFIRMED, "failed": True, "msg": "not on disk"}, "")
+    found = with_answer({"changed": True}, answer)
+    assert (found["failed"], found["msg"], found["changed"]) == (True, "not on disk", True)
+
+
+# ---- a connection that ends while the host works
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("Failed to connect to the host via ssh: ssh: connect to host n1 port 22: Connection timed out", False),
+    ("Failed to connect to the host via ssh: ssh: Could not resolve hostname n1: Name or service not known", False),
+    ("Failed to connect to the host via ssh: admin@n1: Permission denied (publickey).", False),
+    ('Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: ', True),
+    ("Failed to connect to the host via ssh: Timeout, server n1 not responding.", True),
+    ("Failed to connect to the host via ssh: Shared connection to n1 closed.", True),
+])
+def test_only_a_connection_that_was_made_may_have_begun_a_change(text: str, expected: bool) -> None:
+    assert may_have_begun(AnsibleConnectionFailure(text)) == expected
+
+
+def test_what_was_lost_with_the_connection_is_not_made_up() -> None:
+    found = with_answer({"warnings": [UNSEEN]}, Host(CONFIRMED).final_answer())
+    assert found == {"changed": True, "warnings": [UNSEEN], "confirmed_from": "10.0.0.9 port 51235"}
+    assert with_answer({"warnings": [UNSEEN]}, Answer(REVERTED, "the first loss"))["msg"] == (
+        f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: the first loss.")

@@ -1,0 +1,410 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs of a module that are killed, or that something fails in, at a chosen moment: several a second.
+
+A server in the host's namespaces has all imported, and forks for each run: a process like any other, killed for real.
+This file is both the server, as a program, and what tests use of it.
+
+What a run does to the host is counted: files made, written, renamed, removed; programs started. One of these may be
+the last: the run kills itself before it, or half way (a write is cut at the end of a line, a program is left running).
+Or it fails, as a full disk, a read-only one or a broken one has it fail.
+"""
+
+from __future__ import annotations
+
+import builtins
+import ctypes
+import errno
+import importlib
+import io
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.tests.kernel.machine import Machine
+
+# The upper layer of /etc: what was written there.
+_WRITTEN = "/run/upper"
+_CHANGES = "/run/hpc-ports"
+_ARMED = _CHANGES + "/armed"
+_TRANSACTION = "ansible_collections.hpc.ports.plugins.module_utils.transaction"
+
+
+# ---- for tests
+
+class Fault(NamedTuple):
+    """What befalls a run at its operation number `at`, from 1: `how` is `before`, `half way` or the name of an errno.
+
+    Where it is an errno, only those operations are counted that write to /etc or /run.
+    """
+
+    at: int
+    how: str
+
+
+class Run(NamedTuple):
+    """A run of a module: its result, None where it was killed, and its operations, each a kind and a path.
+
+    `hit` is the one at which the fault befell it; empty when it got through before that.
+    """
+
+    result: dict[str, Any] | None
+    operations: list[str]
+    hit: str
+    seconds: float
+
+
+class State(NamedTuple):
+    """What a host has: our table, object by object; our files, kind and content by path; the change that is armed.
+
+    `left` are the names in the folder that changes are noted in.
+    """
+
+    table: tuple[str, ...]
+    files: dict[str, str]
+    armed: str
+    left: list[str]
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Our files that are in their places."""
+        return {path: text for path, text in self.files.items() if not path.endswith(".new")}
+
+
+class Runs:
+    """The server of a host."""
+
+    def __init__(self, machine: Machine, collections: str) -> None:
+        self.machine = machine
+        # What the module `transaction` has otherwise than usual, such as its patience.
+        self.settings: dict[str, float] = {}
+        environment = {**os.environ, "PATH": f"{machine.programs}:{os.environ['PATH']}", "PYTHONPATH": collections}
+        self.server = subprocess.Popen([*machine.host.prefix, sys.executable, __file__], env=environment, text=True,
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def firewall(self, policy: Mapping[str, Any] | None, fault: Fault | None = None, kill_after: float | None = None,
+                 **options: Any) -> Run:
+        """Run the module `firewall`: give the host this policy, or none; do not confirm it."""
+        wanted = {"policy": policy} if policy else {"state": "absent"}
+        return self._run("firewall", fault, kill_after, **wanted, **options)
+
+    def confirm(self, token: str, fault: Fault | None = None, kill_after: float | None = None) -> Run:
+        """Run the module `confirm`."""
+        return self._run("confirm", fault, kill_after, token=token)
+
+    def apply(self, policy: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Give the host this policy, or none, and confirm it; return the result of the module `firewall`."""
+        result = self.firewall(policy).result
+        assert result and not result.get("failed"), result
+        if "pending" in result:
+            answer = self.confirm(result["pending"]["token"]).result
+            assert answer and answer.get("status") == "confirmed" and not answer.get("failed"), answer
+        return result
+
+    def _run(self, module: str, fault: Fault | None, kill_after: float | None, **options: Any) -> Run:
+        answer = self._ask(module=module, options=options, fault=fault, kill_after=kill_after,
+                           settings=self.settings)
+        return Run(answer["result"], answer["operations"], answer["hit"], answer["seconds"])
+
+    def state(self) -> State:
+        """Return what the host has."""
+        answer = self._ask(module="")
+        body = answer["table"].removeprefix("table inet hpc_ports {\n").removesuffix("}\n").rstrip("\n")
+        return State(tuple(sorted(body.split("\n\n"))) if answer["table"] else (), answer["files"],
+                     answer["armed"], answer["left"])
+
+    def undo_now(self) -> None:
+        """Have the host undo the change that is armed, as its clock will."""
+        self._ask(module="", revert=True)
+
+    def close(self) -> None:
+        """Let the server go, and the clocks that it has started."""
+        assert self.server.stdin and self.server.stdout
+        self.server.stdin.close()
+        self.server.wait(timeout=60)
+        self.server.stdout.close()
+
+    def _ask(self, **request: Any) -> dict[str, Any]:
+        assert self.server.stdin and self.server.stdout
+        print(json.dumps(request), file=self.server.stdin, flush=True)
+        answer = self.server.stdout.readline()
+        assert answer, "The server of the runs has ended."
+        return json.loads(answer)
+
+
+# ---- the server
+
+def _serve() -> None:
+    # PR_SET_CHILD_SUBREAPER: what a run leaves behind becomes a child of this process, and can be waited for.
+    ctypes.CDLL(None).prctl(36, 1)
+    modules = {name: importlib.import_module(f"ansible_collections.hpc.ports.plugins.modules.{name}")
+               for name in ("firewall", "confirm")}
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["module"]:
+            answer = _forked(modules[request["module"]].main, request)
+        else:
+            answer = _state(request.get("revert", False))
+        print(json.dumps(answer), flush=True)
+    for pid in _children():
+        with suppress(OSError):
+            os.kill(pid, signal.SIGTERM)
+
+
+def _state(revert: bool) -> dict[str, Any]:
+    if revert:
+        subprocess.run(["/bin/sh", f"{_ARMED}/revert", "now"], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(["nft", "-s", "list", "table", "inet", "hpc_ports"], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, check=False, text=True)
+    left = sorted(os.listdir(_CHANGES)) if os.path.isdir(_CHANGES) else []
+    armed = os.readlink(_ARMED) if os.path.islink(_ARMED) else ""
+    return {"table": done.stdout, "files": _written_files(), "armed": armed, "left": left}
+
+
+def _written_files() -> dict[str, str]:
+    found = {}
+    for folder, folders, files in os.walk(_WRITTEN):
+        for name in folders + files:
+            path = os.path.join(folder, name)
+            mode = os.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
+                found["/etc" + path[len(_WRITTEN):]] = "-> " + os.readlink(path)
+            elif stat.S_ISREG(mode):
+                with open(path, encoding="utf-8") as file:
+                    found["/etc" + path[len(_WRITTEN):]] = f"{mode:o}\n{file.read()}"
+    return found
+
+
+def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]:
+    arguments, said, log = (os.memfd_create(name) for name in ("arguments", "said", "log"))
+    options = {**request["options"], "_ansible_check_mode": False}
+    os.write(arguments, json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode())
+    began = time.monotonic()
+    pid = os.fork()
+    if not pid:
+        vars(importlib.import_module(_TRANSACTION)).update(request["settings"])
+        _be_the_module(main, request["fault"], arguments, said, log)
+    if request["kill_after"] is not None:
+        time.sleep(request["kill_after"])
+        os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    seconds = time.monotonic() - began
+    _wait_for_programs()
+    texts = [_content(handle) for handle in (arguments, said, log)]
+    killed = os.WIFSIGNALED(status)
+    lines = texts[2].splitlines()
+    said = texts[1] or '{"failed": true, "msg": "The module said nothing; see what it wrote to standard error."}'
+    return {"result": None if killed else json.loads(said.splitlines()[-1]), "seconds": seconds,
+            "operations": [line for line in lines if not line.startswith(_HIT)],
+            "hit": "".join(line[len(_HIT):] for line in lines if line.startswith(_HIT))}
+
+
+def _content(handle: int) -> str:
+    with open(handle, "rb") as file:
+        file.seek(0)
+        return file.read().decode()
+
+
+def _be_the_module(main: Callable[[], None], fault: list[Any] | None, arguments: int, said: int, log: int) -> None:
+    """Run the module in this process, and end with it."""
+    os.lseek(arguments, 0, os.SEEK_SET)
+    os.dup2(arguments, 0)
+    os.dup2(said, 1)
+    sys.stdin, sys.stdout = (io.TextIOWrapper(open(number, mode, closefd=False)) for number, mode in ((0, "rb"), (1, "wb")))
+    write = os.write
+    _Operations(lambda line: write(log, f"{line}\n".encode()), Fault(*fault) if fault else None).watch()
+    code = 1
+    try:
+        main()
+    except SystemExit as exc:
+        code = int(exc.code or 0)
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _children() -> list[int]:
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        return list(map(int, file.read().split()))
+
+
+def _wait_for_programs() -> None:
+    """Wait until what a killed run started has ended, but for the clocks."""
+    while any(_is_awaited(pid) for pid in _children()):
+        time.sleep(0.002)
+
+
+def _is_awaited(pid: int) -> bool:
+    if os.waitpid(pid, os.WNOHANG)[0]:
+        return False
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        words = file.read()
+    return b"revert" not in words and not words.startswith(b"sleep")
+
+
+# ---- the operations of a run
+
+_HIT = "hit: "
+
+_NAMING_TWO = ("symlink", "replace", "rename", "link")
+_NAMING_ONE = ("mkdir", "unlink", "rmdir")
+_BY_HANDLE = ("fsync", "fchmod", "write")
+# These need no room on a disk.
+_NO_ROOM_NEEDED = ("unlink", "rmdir", "fchmod", "replace", "rename")
+
+
+class _Operations:
+    """The operations of this process, counted and noted; the fault befalls it at one of them."""
+
+    def __init__(self, note: Callable[[str], Any], fault: Fault | None) -> None:
+        self.note, self.fault = note, fault
+        self.count = 0
+        self.broken = ""
+
+    def watch(self) -> None:
+        """Count from here on."""
+        for name in (*_NAMING_ONE, *_NAMING_TWO):
+            setattr(os, name, self._of_path(name, getattr(os, name)))
+        for name in ("fsync", "fchmod"):
+            setattr(os, name, self._of_handle(name, getattr(os, name)))
+        os.write = self._write(os.write)  # type: ignore[assignment]
+        os.open = self._os_open(os.open)  # type: ignore[assignment]
+        builtins.open = self._open(builtins.open)  # type: ignore[assignment]
+        subprocess.Popen.__init__ = self._started(subprocess.Popen.__init__)  # type: ignore[method-assign]
+
+    def happens(self, kind: str, path: str, half: Callable[[], Any] = lambda: None, target: str = "") -> None:
+        """Count an operation that is about to be done; `half` does a part of it, `target` is what a link points to."""
+        self.note(f"{kind} {path}")
+        fault = self.fault
+        if fault is None:
+            return
+        fails = fault.how.startswith("E")
+        if fails and (kind == "start" or not path.startswith(("/etc/", "/run/"))):
+            return
+        self.count += 1
+        if self.count == fault.at:
+            self.note(f"{_HIT}{kind} {path}")
+        if fails:
+            self._fail(kind, path, target, fault)
+        elif self.count == fault.at:
+            if fault.how == "half way":
+                half()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _fail(self, kind: str, path: str, target: str, fault: Fault) -> None:
+        """Raise OSError: an I/O error once; no room and no right to write from here on, on the same file system."""
+        system = path.split("/")[1]
+        if self.count == fault.at:
+            self.broken = system
+        lasting = fault.how == "EROFS" or fault.how == "ENOSPC" and kind not in _NO_ROOM_NEEDED
+        if system == self.broken and (self.count == fault.at or lasting):
+            code = getattr(errno, fault.how)
+            names = () if kind in _BY_HANDLE else (target, None, path) if target else (path,)
+            raise OSError(code, os.strerror(code), *names)
+
+    def _of_path(self, kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            at = os.readlink(f"/proc/self/fd/{options['dir_fd']}") if options.get("dir_fd") is not None else ""
+            *target, path = arguments if kind in _NAMING_TWO else arguments[:1]
+            self.happens(kind, os.path.join(at, str(path)), target="".join(target))
+            return function(*arguments, **options)
+        return wrapped
+
+    def _of_handle(self, kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(handle: int, *arguments: Any) -> Any:
+            self.happens(kind, os.readlink(f"/proc/self/fd/{handle}"))
+            return function(handle, *arguments)
+        return wrapped
+
+    def _write(self, function: Callable[..., int]) -> Callable[..., int]:
+        def wrapped(handle: int, data: bytes) -> int:
+            whole = bytes(data)
+            self.happens("write", os.readlink(f"/proc/self/fd/{handle}"),
+                         lambda: function(handle, _first_half(whole)))
+            return function(handle, data)
+        return wrapped
+
+    def _os_open(self, function: Callable[..., int]) -> Callable[..., int]:
+        def wrapped(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+            if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                self.happens("open", str(path))
+            return function(path, flags, *arguments, **options)
+        return wrapped
+
+    def _open(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(path: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+            if mode[0] not in "wxa" or path == os.devnull:
+                return function(path, mode, *arguments, **options)
+            name = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else str(path)
+            if not isinstance(path, int):
+                self.happens("open", name)
+            return _File(function(path, mode, *arguments, **options), name, self)
+        return wrapped
+
+    def _started(self, function: Callable[..., None]) -> Callable[..., None]:
+        def wrapped(process: Any, arguments: Any, *others: Any, **options: Any) -> None:
+            self.happens("start", " ".join(map(str, arguments)),
+                         lambda: function(process, arguments, *others, **options))
+            function(process, arguments, *others, **options)
+        return wrapped
+
+
+class _File:
+    """A file that is written: what goes through its buffer is counted as it reaches the disk."""
+
+    def __init__(self, file: Any, name: str, operations: _Operations) -> None:
+        self.file, self.name, self.operations = file, name, operations
+        self.waiting = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def write(self, text: Any) -> int:
+        """Keep it, as a buffer does."""
+        self.waiting = self.waiting + text if self.waiting else text
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what was kept."""
+        if self.waiting:
+            text, self.waiting = self.waiting, ""
+            self.operations.happens("write", self.name, lambda: (self.file.write(_first_half(text)), self.file.flush()))
+            self.file.write(text)
+        self.file.flush()
+
+    def seek(self, position: int) -> int:
+        """Write what was kept, and go there."""
+        self.flush()
+        return int(self.file.seek(position))
+
+    def close(self) -> None:
+        """Write what was kept, and close, even where that fails."""
+        try:
+            self.flush()
+        finally:
+            self.file.close()
+
+
+def _first_half(data: Any) -> Any:
+    """Return text or bytes up to the end of a line about half way."""
+    line_end = b"\n" if isinstance(data, bytes) else "\n"
+    return data[:data.rfind(line_end, 0, len(data) // 2) + 1]
+
+
+if __name__ == "__main__":
+    _serve()
