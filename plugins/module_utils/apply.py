@@ -22,6 +22,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.takeover import preparat
 
 _NOT_ON_DISK = ("The new ruleset runs, but it is not the one that a reboot loads: cannot write {0}: {1}. Mend this and "
                 "run again.")
+_HALF_REMOVED = ("{0}. The ruleset that ran before still runs, but a reboot may not load it any more. Mend this and "
+                 "run again.")
 
 
 class Change(NamedTuple):
@@ -143,10 +145,18 @@ def settle(concerns_unit: bool) -> None:
 
 
 def make_absent(change: Change) -> None:
-    """Remove the table and our files; the files first, so that a reboot half way does not bring the table back."""
-    boot.remove()
-    if change.script:
-        nftables.load(change.script)
+    """Remove the table and our files; the files first, so that a reboot half way does not bring the table back.
+
+    Raises CommandError, OSError, RuntimeError: then the table is still there.
+    """
+    try:
+        boot.remove()
+        if change.script:
+            nftables.load(change.script)
+    except OSError as exc:
+        raise RuntimeError(_HALF_REMOVED.format("Cannot remove {0}: {1}".format(exc.filename, exc.strerror))) from exc
+    except CommandError as exc:
+        raise RuntimeError(_HALF_REMOVED.format(exc)) from exc
     if change.concerns_unit:
         boot.reload_systemd()
         boot.forget_unit()

@@ -9,8 +9,8 @@ nftables.service is left alone: enabling it stops firewalld, and would activate 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from typing import Dict, List, NamedTuple, Tuple
+from contextlib import contextmanager, suppress
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program, run
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
@@ -108,12 +108,19 @@ def _lines(item: Item) -> Tuple[str, ...]:
 def stage(items: Items) -> None:
     """Write every file beside its place, under another name; what can fail for want of room or rights fails here."""
     for path in (RULESET, UNIT, LINK):
-        try:
+        with naming(path):
             _unlink(_staged(path))
             if path in items:
                 _stage(path, items[path])
-        except OSError as exc:
-            raise OSError(exc.errno, exc.strerror, path) from exc
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Have an OSError in the block name this path: one of a write has none, one of a link names what it points to."""
+    try:
+        yield
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, path) from exc
 
 
 def _stage(path: str, item: Item) -> None:
@@ -136,7 +143,7 @@ def _write(path: str, item: Item) -> None:
 def commit() -> None:
     """Put the staged files in their places, each at once, and make that last. Raises OSError."""
     for path in (RULESET, UNIT, LINK):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), naming(path):
             os.replace(_staged(path), path)
     for folder in filter(os.path.isdir, (*folders(), os.path.dirname(UNIT))):
         _sync(folder)
@@ -189,6 +196,7 @@ def _unlink(path: str) -> None:
 def _sync(folder: str) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with naming(folder):
+            os.fsync(handle)
     finally:
         os.close(handle)

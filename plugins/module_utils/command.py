@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import Optional, Sequence
+from typing import IO, Optional, Sequence
 
 # cron, sudo and ssh often leave the sbin folders out of PATH.
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
@@ -32,10 +32,22 @@ def run(arguments: Sequence[str], text: str = "") -> str:
     """Return what the program wrote to standard output; `text` is its input. Raises CommandError."""
     environment = dict(os.environ, LC_ALL="C", PATH=_PATH)
     try:
-        done = subprocess.run(arguments, input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
-                              encoding="utf-8", errors="replace", check=False)
+        with _whole(text) as given:
+            done = subprocess.run(arguments, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  env=environment, encoding="utf-8", errors="replace", check=False)
     except FileNotFoundError as exc:
         raise CommandError(arguments, 127, "{0}: not found".format(arguments[0])) from exc
     if done.returncode:
         raise CommandError(arguments, done.returncode, done.stderr.strip())
     return done.stdout
+
+
+def _whole(text: str) -> IO[bytes]:
+    """Return a file in memory, to be read from its start.
+
+    Of a pipe, nft would take what has come for the whole script when this process is killed while it writes.
+    """
+    file = open(os.memfd_create("input"), "w+b")
+    file.write(text.encode("utf-8"))
+    file.seek(0)
+    return file

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import transaction
 from ansible_collections.hpc.ports.plugins.module_utils.apply import (

@@ -43,5 +43,6 @@ def _advice(policy: Policy, opening: Packet) -> str:
         return ("Add {0}/tcp to firewall_services.ssh.ports, and {1} to firewall_endpoints.controllers unless it is "
                 "there.".format(opening.port, opening.peer))
     if "management_ssh" in flows:
-        return "Add {0} to firewall_endpoints.controllers, where the flow management_ssh comes from.".format(opening.peer)
+        return "Add {0} to firewall_endpoints.controllers, where the flow management_ssh comes from.".format(
+            opening.peer)
     return "Add {0} to an endpoint that a flow to this port comes from: {1}.".format(opening.peer, ", ".join(flows))

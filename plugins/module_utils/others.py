@@ -102,14 +102,14 @@ class _Table(NamedTuple):
 
     def reached(self, name: str) -> List[_Node]:
         """Return the nodes that a packet can come to from this one, itself first."""
-        names = [name]
-        seen = {name}
-        for current in names:
-            for other in self.nodes[current].leads_to:
-                if other in self.nodes and other not in seen:
-                    seen.add(other)
-                    names.append(other)
-        return [self.nodes[current] for current in names]
+        found = {name: self.nodes[name]}
+        waiting = [name]
+        while waiting:
+            new = [other for other in self.nodes[waiting.pop(0)].leads_to
+                   if other in self.nodes and other not in found]
+            found.update((other, self.nodes[other]) for other in new)
+            waiting += dict.fromkeys(new)
+        return list(found.values())
 
 
 # ---- reading a listing

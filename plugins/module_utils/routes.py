@@ -71,8 +71,8 @@ def interface_towards(peer: str, local: str) -> str:
     target, source = address_bytes(peer), address_bytes(local)
     version = 4 if len(target) == 4 else 6
     body = _HEAD.pack(FAMILIES[version], 8 * len(target), 8 * len(source), 0, 0, 0, 0, 0, 0)
-    answers = list(ask(_ROUTE, _GET_ROUTE, ONE, body + attribute(_TARGET, target) + attribute(_SOURCE, source)))
-    return _interface(attributes(b"".join(answers)[_HEAD.size:]))
+    answer = b"".join(ask(_ROUTE, _GET_ROUTE, ONE, body + attribute(_TARGET, target) + attribute(_SOURCE, source)))
+    return _interface(attributes(answer[_HEAD.size:]))
 
 
 def _interface(found: Dict[int, bytes]) -> str:

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """New chains that take over ports from others are filled before anything jumps to them.
 
-A map shows its new elements at once, but a packet that is half way through the old rules runs the old rules of the chain
-that it jumps to. A chain of the same transaction has none, and the packet would be lost: 288 of 322 swaps did so under
-load on Linux 6.18, and none with the chain filled before.
+A map shows its new elements at once, but a packet that is half way through the old rules runs the old rules of the
+chain that it jumps to. A chain of the same transaction has none, and the packet would be lost: 288 of 322 swaps did so
+under load on Linux 6.18, and none with the chain filled before.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def preparation(ruleset: Ruleset, running: State, wanted: State) -> str:
     lines += ["add counter {0} {1}".format(TABLE, name) for name in counters]
     lines += ["add set {0} {1} {{ {2} }}".format(TABLE, name, ruleset.sets[name][0]) for name in sets]
     lines += ["add element {0} {1} {{ {2} }}".format(TABLE, name, ", ".join(ruleset.sets[name][1])) for name in sets]
-    lines += ["add rule {0} {1} {2}".format(TABLE, name, rule) for name in chains for rule in ruleset.chains[name].rules]
+    lines += ["add rule {0} {1} {2}".format(TABLE, name, rule)
+              for name in chains for rule in ruleset.chains[name].rules]
     return "".join(line + "\n" for line in lines)
 
 

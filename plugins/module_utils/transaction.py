@@ -186,11 +186,13 @@ def arm(token: str, undo: Undo, seconds: int, client: str, client_port: int, ext
                             staged=_quoted(boot.staged_paths()), folders=_quoted(boot.folders()))
     os.mkdir(_folder(pending), 0o700)
     for name, text in {**undo.files, "revert": script, _ABOUT: json.dumps(pending._asdict())}.items():
-        with open(os.path.join(_folder(pending), name), "w", encoding="utf-8") as file:
+        path = os.path.join(_folder(pending), name)
+        with boot.naming(path), open(path, "w", encoding="utf-8") as file:
             file.write(text)
     # The clock first: killed in between, this process leaves a clock with nothing to undo.
     _start_clock(pending)
-    os.symlink(pending.token, _ARMED)
+    with boot.naming(_ARMED):
+        os.symlink(pending.token, _ARMED)
     return pending
 
 

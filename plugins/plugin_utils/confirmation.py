@@ -15,17 +15,18 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 RETURN_WITHIN = 60.0
 _PAUSE = 0.5
 UNSEEN = "The connection ended while the host changed its firewall, so what changed is not known."
-_FORGOTTEN = ("The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and has "
-              "the ruleset that was confirmed last. Run again.")
-_UNDONE = ("The host undid the change after {0} s, because no new connection confirmed it. It has the ruleset from before "
-           "again.")
+_FORGOTTEN = ("The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and "
+              "has the ruleset that was confirmed last. Run again.")
+_UNDONE = ("The host undid the change after {0} s, because no new connection confirmed it. It has the ruleset from "
+           "before again.")
 _NOT_FINAL = {
     "not new": "Ansible could not make a new connection: it came from {0} again. See that nothing but Ansible keeps "
                "connections to the host open (ControlPath in ~/.ssh/config)",
     "not made": "The run that began the change has not come to its end",
 }
 # What ssh says when it never got through.
-_NEVER_MADE = ("connect to host", "Could not resolve hostname", "Permission denied", "Host key verification failed")
+_NEVER_MADE = ("connect to host", "Could not resolve hostname", "banner exchange", "kex_exchange_identification",
+               "Permission denied", "Host key verification failed")
 _SAID = ("confirmed_from", "connections_cut", "failed", "msg")
 
 

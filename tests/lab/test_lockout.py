@@ -41,8 +41,8 @@ NO_WAY_IN = {"firewall_endpoints": {"controllers": {"cidrs": ["10.9.9.9/32"]}, "
              "firewall_flows": {"cluster_ssh": {"enabled": False}}}
 SSH_CLOSED = {"firewall_services": {"ssh": {"ports": ["2222/tcp"]}}}
 MISSING = f"Ansible comes from {CONTROLLER} to 22/tcp of this host, and no flow lets it in. Add"
-UNDONE = (f"The host undid the change after {WINDOW} s, because no new connection confirmed it. It has the ruleset from "
-          "before again.")
+UNDONE = (f"The host undid the change after {WINDOW} s, because no new connection confirmed it. It has the ruleset "
+          "from before again.")
 ROOT_LOGIN = ()
 SUDO = ("-eansible_user=admin",)
 # A change that concerns each of the hosts and locks nobody out, and time enough to confirm it on a busy machine.
@@ -139,9 +139,9 @@ def with_first_rule(copy: Path, rule: str) -> Path:
 @pytest.mark.parametrize("login", [ROOT_LOGIN, SUDO], ids=["root", "sudo"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_ruleset_that_cuts_the_answers_is_undone(found: dict[str, Any], copy: Path, fault: str,
-                                                  login: tuple[str, ...]) -> None:
-    faulty = with_first_rule(copy, FAULTS[fault])
-    run = firewall(*LIMIT, *login, variables({"firewall_egress": "restricted"}, firewall_confirm_within=WINDOW), root=faulty)
+                                                   login: tuple[str, ...]) -> None:
+    wanted = variables({"firewall_egress": "restricted"}, firewall_confirm_within=WINDOW)
+    run = firewall(*LIMIT, *login, wanted, root=with_first_rule(copy, FAULTS[fault]))
     check_undone(run, f"{UNDONE} The policy itself lets {CONTROLLER} in.")
     assert states() == found
 
@@ -170,7 +170,7 @@ def test_a_harmless_change_is_confirmed_by_a_second_module_execution(counting: s
         assert timers == ["", "", ""]
 
 
-def test_through_a_jump_host_its_address_counts(found: dict[str, Any], tmp_path: Path) -> None:
+def test_through_a_jump_host_its_address_counts(tmp_path: Path) -> None:
     address = "10.203.0.11"
     assert address in on("ctl1", "hostname -I").split()
     jump = ("--limit", "nfs1", "-e", json.dumps({"ansible_ssh_extra_args": (
@@ -178,12 +178,14 @@ def test_through_a_jump_host_its_address_counts(found: dict[str, Any], tmp_path:
         f" -o UserKnownHostsFile=/dev/null -W %h:%p root@{address}'")}))
     # Not the connections without the jump host that Ansible keeps open.
     environment = {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(tmp_path)}
-    run = firewall(*jump, variables(NO_WAY_IN), **environment)
-    assert f"Ansible comes from {address} to 22/tcp of this host, and no flow lets it in." in run.text, run.output
-    assert state("nfs1") == found["nfs1"]
+    both = {"firewall_endpoints": {"controllers": {"cidrs": [f"{address}/32", f"{CONTROLLER}/32"]}}}
     with restoring("nfs1"):
-        controllers = {"firewall_endpoints": {"controllers": {"cidrs": [f"{address}/32", f"{CONTROLLER}/32"]}}}
-        run = firewall("-v", *jump, variables(controllers), **environment)
+        assert firewall("--limit", "nfs1", variables(both)).code == 0
+        before = state("nfs1")
+        run = firewall(*jump, variables(NO_WAY_IN), **environment)
+        assert f"Ansible comes from {address} to 22/tcp of this host, and no flow lets it in." in run.text, run.output
+        assert state("nfs1") == before
+        run = firewall("-v", *jump, variables({**both, "firewall_mode": "observe"}), **environment)
         assert (run.code, run.changed["nfs1"]) == (0, 1), run.output
         assert f'"confirmed_from": "{address} port ' in run.text
 

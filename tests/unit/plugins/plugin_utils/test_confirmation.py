@@ -100,8 +100,8 @@ def test_the_first_final_answer_in_time_counts(answers: list[Any], seconds: int)
             host.final_answer(seconds)
 
 
-UNDONE = ("The host undid the change after 30 s, because no new connection confirmed it. It has the ruleset from before "
-          "again.")
+UNDONE = ("The host undid the change after 30 s, because no new connection confirmed it. It has the ruleset from "
+          "before again.")
 
 
 @pytest.mark.parametrize(("changes", "trouble", "dropping", "text"), [
@@ -139,6 +139,8 @@ def test_a_change_that_a_reboot_would_not_load_has_failed() -> None:
     ("Failed to connect to the host via ssh: ssh: connect to host n1 port 22: Connection timed out", False),
     ("Failed to connect to the host via ssh: ssh: Could not resolve hostname n1: Name or service not known", False),
     ("Failed to connect to the host via ssh: admin@n1: Permission denied (publickey).", False),
+    ('Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: Connection timed out '
+     "during banner exchange", False),
     ('Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: ', True),
     ("Failed to connect to the host via ssh: Timeout, server n1 not responding.", True),
     ("Failed to connect to the host via ssh: Shared connection to n1 closed.", True),
