@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the options of the modules `firewall` and `confirm` to what they did on the host."""
+"""From the options of the module `firewall` to what it did on the host."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import transaction
 from ansible_collections.hpc.ports.plugins.module_utils.apply import (
@@ -15,11 +15,9 @@ from ansible_collections.hpc.ports.plugins.module_utils.apply import (
     make_absent,
     make_present,
     present_change,
-    settle,
 )
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, ssh_connection
 from ansible_collections.hpc.ports.plugins.module_utils.conntrack import fill_warning
-from ansible_collections.hpc.ports.plugins.module_utils.established import cut_connections
 from ansible_collections.hpc.ports.plugins.module_utils.guard import check_lockout, missing_flow
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
 
@@ -46,8 +44,6 @@ class Outcome(NamedTuple):
     pending: Optional[transaction.Pending] = None
     warnings: Tuple[str, ...] = ()
 
-
-# ---- the module `firewall`
 
 def ensure_present(data: Mapping[str, Any], options: Options, check: bool) -> Outcome:
     """Give the host its policy, or with `check` stop just before. Raises OSError, PolicyError, RuntimeError."""
@@ -106,51 +102,3 @@ def _told(waited_for: Optional[transaction.Pending]) -> Tuple[str, ...]:
         return ()
     return ("Another run changed this host{0} and awaited its confirmation: this one waited for it.".format(
         " from " + waited_for.client if waited_for.client else ""),)
-
-
-# ---- the module `confirm`
-
-def confirm(token: str) -> Dict[str, Any]:
-    """Keep the change of that token if this is a new connection; return what became of it, as `status`.
-
-    `msg` is there when the change is kept, but is not what a reboot loads. Raises OSError: nothing is confirmed.
-    """
-    with transaction.confirmation(token) as pending:
-        if pending is None:
-            return _undone(token)
-        connection = ssh_connection() if pending.client else None
-        if pending.client and not _is_new(connection, pending):
-            return {"status": "not new", "confirmed_from": str(connection or "")}
-        if not transaction.was_made(pending):
-            return {"status": "not made"}
-        transaction.disarm(pending)
-        result = {"status": "confirmed", "confirmed_from": str(connection or ""), **_settled(pending)}
-    return {**result, **_cut(pending.extra["cut"])}
-
-
-def _undone(token: str) -> Dict[str, Any]:
-    pending = transaction.reverted(token)
-    if pending is None:
-        return {"status": "unknown"}
-    return {"status": "reverted", "seconds": pending.seconds, "client": pending.client,
-            "advice": pending.extra["advice"]}
-
-
-def _settled(pending: transaction.Pending) -> Dict[str, str]:
-    try:
-        settle(pending.extra["concerns_unit"])
-    except RuntimeError as exc:
-        return {"msg": str(exc)}
-    return {}
-
-
-def _is_new(connection: Optional[Connection], pending: transaction.Pending) -> bool:
-    return connection is not None and (connection.client, connection.client_port) != (
-        pending.client, pending.client_port)
-
-
-def _cut(data: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-    if data is None:
-        return {}
-    cut = cut_connections(parse_policy(data))
-    return {"connections_cut": list(cut.connections), "warnings": list(filter(None, [cut.not_done]))}

@@ -48,7 +48,7 @@ def _named(form: re.Pattern[str], rules: Iterable[str]) -> Set[str]:
 
 def _taking_over(running: State, wanted: State) -> List[str]:
     """Return the chains that are not there yet and get ports that another has."""
-    found = set()
+    found: Set[str] = set()
     for name in wanted:
         if name.startswith("map ") and name in running:
             held = [ports for ports, chain in _jumps(name, running[name])]

@@ -78,7 +78,7 @@ class Undo(NamedTuple):
 class Pending(NamedTuple):
     """A change that awaits confirmation.
 
-    `seconds` long since it was armed, until `deadline` of CLOCK_BOOTTIME. `client` and `client_port` are the connection
+    `seconds` long since it was armed, until `deadline` of /proc/uptime. `client` and `client_port` are the connection
     that it came over, empty and 0 where there was none; `extra` is what whoever confirms has to know.
     """
 
@@ -170,7 +170,9 @@ def _undone_if_overdue(pending: Pending) -> bool:
 
 
 def _now() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    # As `_REVERT` reads it: in a container whose /proc/uptime is its own (lxcfs), CLOCK_BOOTTIME is still the host's.
+    with open("/proc/uptime", encoding="ascii") as file:
+        return float(file.read().split()[0])
 
 
 # ---- arm, and what may follow; all of it in one's turn
@@ -201,9 +203,10 @@ def _folder(pending: Pending) -> str:
 
 
 def _forget_decided() -> None:
-    """Remove what is left of earlier changes."""
-    with suppress(FileNotFoundError):
-        os.unlink(_REVERTED)
+    """Remove what is left of earlier changes, also a link `armed` that leads nowhere."""
+    for link in (_REVERTED, _ARMED):
+        with suppress(FileNotFoundError):
+            os.unlink(link)
     for name in os.listdir(FOLDER):
         if os.path.isdir(os.path.join(FOLDER, name)):
             shutil.rmtree(os.path.join(FOLDER, name))

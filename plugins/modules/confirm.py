@@ -79,7 +79,7 @@ connections_cut:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils.firewall import confirm
+from ansible_collections.hpc.ports.plugins.module_utils.confirming import confirm
 
 
 def main() -> None:

@@ -202,8 +202,8 @@ def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]
     texts = [_content(handle) for handle in (arguments, said, log)]
     killed = os.WIFSIGNALED(status)
     lines = texts[2].splitlines()
-    said = texts[1] or '{"failed": true, "msg": "The module said nothing; see what it wrote to standard error."}'
-    return {"result": None if killed else json.loads(said.splitlines()[-1]), "seconds": seconds,
+    answer = texts[1] or '{"failed": true, "msg": "The module said nothing; see what it wrote to standard error."}'
+    return {"result": None if killed else json.loads(answer.splitlines()[-1]), "seconds": seconds,
             "operations": [line for line in lines if not line.startswith(_HIT)],
             "hit": "".join(line[len(_HIT):] for line in lines if line.startswith(_HIT))}
 
@@ -219,7 +219,8 @@ def _be_the_module(main: Callable[[], None], fault: list[Any] | None, arguments:
     os.lseek(arguments, 0, os.SEEK_SET)
     os.dup2(arguments, 0)
     os.dup2(said, 1)
-    sys.stdin, sys.stdout = (io.TextIOWrapper(open(number, mode, closefd=False)) for number, mode in ((0, "rb"), (1, "wb")))
+    sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False))
+    sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False))
     write = os.write
     _Operations(lambda line: write(log, f"{line}\n".encode()), Fault(*fault) if fault else None).watch()
     code = 1
@@ -276,9 +277,9 @@ class _Operations:
             setattr(os, name, self._of_path(name, getattr(os, name)))
         for name in ("fsync", "fchmod"):
             setattr(os, name, self._of_handle(name, getattr(os, name)))
-        os.write = self._write(os.write)  # type: ignore[assignment]
-        os.open = self._os_open(os.open)  # type: ignore[assignment]
-        builtins.open = self._open(builtins.open)  # type: ignore[assignment]
+        os.write = self._write(os.write)
+        os.open = self._os_open(os.open)
+        builtins.open = self._open(builtins.open)
         subprocess.Popen.__init__ = self._started(subprocess.Popen.__init__)  # type: ignore[method-assign]
 
     def happens(self, kind: str, path: str, half: Callable[[], Any] = lambda: None, target: str = "") -> None:
@@ -373,6 +374,10 @@ class _File:
 
     def __exit__(self, *error: Any) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if not self.file.closed:
+            self.close()
 
     def write(self, text: Any) -> int:
         """Keep it, as a buffer does."""

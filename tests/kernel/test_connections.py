@@ -124,7 +124,8 @@ while True:
 """
 APPLIES = """
 import json, sys
-from ansible_collections.hpc.ports.plugins.module_utils.firewall import Options, confirm, ensure_present
+from ansible_collections.hpc.ports.plugins.module_utils.confirming import confirm
+from ansible_collections.hpc.ports.plugins.module_utils.firewall import Options, ensure_present
 for number, data in enumerate(json.load(sys.stdin)):
     options = Options(confirm_within=30, lockout_guard=True, cut_established=False, transport="", token=f"{number:032x}")
     assert ensure_present(data, options, check=False).pending

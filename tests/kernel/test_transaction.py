@@ -321,8 +321,8 @@ def test_a_lock_that_is_held_for_ever(host: Served, wanted: Any) -> None:
         wait_until(lambda: host.host.run("flock", "-n", "/run/hpc-ports/lock", "true", check=False).returncode != 0)
         run = runs.firewall(wanted)
         assert run.result and run.result["msg"] == (
-            "Another process has held /run/hpc-ports/lock for 1 s: a run that changes this host, or the host that undoes "
-            "a change. Nothing was changed. See what holds it (fuser /run/hpc-ports/lock), and run again.")
+            "Another process has held /run/hpc-ports/lock for 1 s: a run that changes this host, or the host that "
+            "undoes a change. Nothing was changed. See what holds it (fuser /run/hpc-ports/lock), and run again.")
     assert everything(host) == found
     assert runs.apply(wanted)["changed"]
 

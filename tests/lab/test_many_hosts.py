@@ -21,7 +21,7 @@ FORKS = 5
 # Seconds; far fewer than all the hosts take together.
 WINDOW = 20
 # What the host has of ours in the kernel and on disk, and what of a change that awaits something.
-STATE = "nft list tables; find /etc/hpc-ports /run/hpc-ports ! -type d"
+STATE = "nft list tables; find /etc/hpc-ports /run/hpc-ports ! -type d 2> /dev/null || true"
 APPLIED = "table inet hpc_ports\n/etc/hpc-ports/ruleset.nft\n/run/hpc-ports/lock\n"
 _CONFIRMED = re.compile(r'^changed: \[(\w+)\] => .*"confirmed_from": "([0-9.]+) port [0-9]+"', re.MULTILINE)
 
