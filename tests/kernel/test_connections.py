@@ -165,7 +165,8 @@ def lost_connections(space: Space, living: tuple[socket.socket, socket.socket], 
     count = lost = 0
     start = time.monotonic()
     while process.poll() is None:
-        with connected(space, PEER[4], HOST[4], 6000) as sock:
+        # From many addresses: no pair of ports comes again while either end or conntrack remembers it.
+        with connected(space, f"10.64.1.{count % 250 + 1}", HOST[4], 6000) as sock:
             lost += retransmissions(sock) > 0
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         say(*living)
