@@ -56,7 +56,7 @@ def local_addresses() -> Addresses:
 
 
 def _add(body: bytes, interfaces: Dict[str, Set[str]], networks: List[Network]) -> None:
-    found = attributes(body[_HEAD.size:])
+    found = _said(body)
     size = number("=B", body, 1)
     width = 32 if number("=B", body) == FAMILIES[4] else 128
     address = address_text(found.get(_TARGET, bytes(width // 8)))
@@ -71,8 +71,12 @@ def interface_towards(peer: str, local: str) -> str:
     target, source = address_bytes(peer), address_bytes(local)
     version = 4 if len(target) == 4 else 6
     body = _HEAD.pack(FAMILIES[version], 8 * len(target), 8 * len(source), 0, 0, 0, 0, 0, 0)
-    answer = b"".join(ask(_ROUTE, _GET_ROUTE, ONE, body + attribute(_TARGET, target) + attribute(_SOURCE, source)))
-    return _interface(attributes(answer[_HEAD.size:]))
+    wanted = body + attribute(_TARGET, target) + attribute(_SOURCE, source)
+    return _interface(_said(b"".join(ask(_ROUTE, _GET_ROUTE, ONE, wanted))))
+
+
+def _said(body: bytes) -> Dict[int, bytes]:
+    return attributes(body[_HEAD.size:])
 
 
 def _interface(found: Dict[int, bytes]) -> str:
