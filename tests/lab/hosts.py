@@ -90,6 +90,12 @@ def on(host: str, command: str) -> str:
     return done.stdout
 
 
+def table(host: str) -> list[str]:
+    """Return the objects of our table on a host, whatever order its kernel keeps them in."""
+    listing = on(host, "nft -s list table inet hpc_ports")
+    return sorted(listing.removeprefix("table inet hpc_ports {\n\t").removesuffix("\n}\n").split("\n\n\t"))
+
+
 @contextmanager
 def restoring(*hosts: str) -> Iterator[None]:
     """Give the hosts their firewalls again afterwards."""

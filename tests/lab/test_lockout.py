@@ -29,6 +29,7 @@ from ansible_collections.hpc.ports.tests.lab.hosts import (
     play_started,
     restart,
     restoring,
+    table,
 )
 
 # One host of each Debian: nft 0.9.8, 1.0.6 and 1.1.3; systemd 247, 252 and 257.
@@ -52,12 +53,6 @@ ENOUGH = 15
 
 def variables(wanted: dict[str, Any], **more: Any) -> str:
     return "-e" + json.dumps({**wanted, "firewall_confirm_within": ENOUGH, **more})
-
-
-def table(host: str) -> list[str]:
-    """The objects of our table, whatever order the kernel keeps them in."""
-    listing = on(host, "nft -s list table inet hpc_ports")
-    return sorted(listing.removeprefix("table inet hpc_ports {\n\t").removesuffix("\n}\n").split("\n\n\t"))
 
 
 def state(host: str) -> tuple[list[str], str]:

@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.tests.lab.hosts import (
     play,
     restart,
     restoring,
+    table,
 )
 
 _OURS = "nft -a list table inet hpc_ports"
@@ -81,7 +82,7 @@ def test_first_restricted_egress_does_not_hang_the_session() -> None:
 
 
 def test_remove_leaves_the_host_as_it_was() -> None:
-    everything = "nft list ruleset; find /etc | sort; systemctl list-unit-files --no-legend"
+    everything = "nft list ruleset; find /etc | sort; systemctl list-unit-files --no-legend --type=service,timer,target"
     with restoring("pbs-exec"):
         assert play("remove", "--limit", "pbs-exec").code == 0
         before = on("pbs-exec", everything)
@@ -95,9 +96,9 @@ def test_remove_leaves_the_host_as_it_was() -> None:
 
 @pytest.mark.parametrize("host", ["nfs1", "desk1", "ctl2"])
 def test_the_ruleset_is_there_after_a_reboot(host: str) -> None:
-    before = on(host, "nft -s list table inet hpc_ports")
+    before = table(host)
     restart(host)
-    assert on(host, "nft -s list table inet hpc_ports") == before
+    assert table(host) == before
     order = on(host, "systemctl show -P ActiveEnterTimestampMonotonic hpc-ports.service network-pre.target ssh.service")
     loaded, network, ssh = map(int, order.split())
     assert 0 < loaded <= network <= ssh
