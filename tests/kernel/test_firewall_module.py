@@ -275,6 +275,27 @@ def test_absent_removes_what_half_a_removal_left(machine: Machine, left: str) ->
     assert not machine.remove()["changed"]
 
 
+# ---- warnings
+
+def test_a_connection_tracking_that_is_nearly_full_is_warned_of_before_a_change(machine: Machine) -> None:
+    machine.host.shell("mkdir /run/full; cd /run/full; echo 950 > nf_conntrack_count; echo 1000 > nf_conntrack_max\n"
+                       "mount --bind /run/full /proc/sys/net/netfilter")
+    for check in (True, False):
+        warnings = str(machine.apply(check=check)["warnings"])
+        assert "nf_conntrack_count is 950, nf_conntrack_max is 1000" in warnings
+    assert "warnings" not in machine.apply()
+
+
+def test_other_rules_are_told_by_name_on_every_run(machine: Machine) -> None:
+    machine.nft(OTHER_TABLES)
+    for check in (True, False, False):
+        result = machine.apply(check=check)
+        warnings = str(result["warnings"])
+        for effect, names in (("dropping", ("inet f2b-table", "f2b-chain")), ("bypassing", ("ip nat", "172.17.0.2:80"))):
+            found = [text for text in result["other_rules"][effect] if all(name in text for name in names)]
+            assert len(found) == 1 and all(name in warnings for name in names), result
+
+
 # ---- failures
 
 def check_refusal(machine: Machine, wanted: Any = None, **options: Any) -> dict[str, Any]:
