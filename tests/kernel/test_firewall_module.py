@@ -291,7 +291,8 @@ def test_other_rules_are_told_by_name_on_every_run(machine: Machine) -> None:
     for check in (True, False, False):
         result = machine.apply(check=check)
         warnings = str(result["warnings"])
-        for effect, names in (("dropping", ("inet f2b-table", "f2b-chain")), ("bypassing", ("ip nat", "172.17.0.2:80"))):
+        for effect, names in (("dropping", ("inet f2b-table", "f2b-chain")),
+                              ("bypassing", ("ip nat", "172.17.0.2:80"))):
             found = [text for text in result["other_rules"][effect] if all(name in text for name in names)]
             assert len(found) == 1 and all(name in warnings for name in names), result
 
