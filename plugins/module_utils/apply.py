@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import boot, nftables, transaction
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
@@ -18,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.state import (
     flow_changes,
     state_diff,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.takeover import preparation
+from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
 
 _NOT_ON_DISK = ("The new ruleset runs, but it is not the one that a reboot loads: cannot write {0}: {1}. Mend this and "
                 "run again.")
@@ -27,17 +27,16 @@ _HALF_REMOVED = ("{0}. The ruleset that ran before still runs, but a reboot may 
 
 
 class Change(NamedTuple):
-    """The way from what a host has to what it should have: of its kernel by `script`, of its disk by `items`.
+    """The way from what a host has to what it should have: of its kernel by `scripts`, of its disk by `items`.
 
-    `preparation` is a script to load before, which changes no verdict; empty where there is no need.
+    Each script is one transaction. They are loaded in their order, and one of them alone changes verdicts.
     """
 
     running: State
     wanted: State
-    script: str
+    scripts: Tuple[str, ...]
     found: State
     items: boot.Items
-    preparation: str = ""
 
     @property
     def before(self) -> State:
@@ -71,19 +70,17 @@ class Change(NamedTuple):
 def present_change(policy: Policy) -> Change:
     """Return the change that makes a host have this policy. Raises CommandError, OSError, RuntimeError."""
     ruleset = nftables.ruleset_of(policy)
-    script = nftables.script_of(ruleset)
     running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
     nftables.check_definitions(running, wanted)
-    return Change(running, wanted, nftables.deletions(running, wanted) + script,
-                  found=boot.present_state(), items=boot.wanted_items(script, boot.has_systemd()),
-                  preparation=preparation(ruleset, running, wanted))
+    return Change(running, wanted, transactions(ruleset, running, wanted), found=boot.present_state(),
+                  items=boot.wanted_items(nftables.script_of(ruleset), boot.has_systemd()))
 
 
 def absent_change() -> Change:
     """Return the change that leaves a host as it was before us. Raises CommandError, OSError."""
     running = nftables.running_state() if nftables.is_installed() else {}
-    script = "delete table {0}\n".format(nftables.TABLE) if running else ""
-    return Change(running, {}, script, found=boot.present_state(), items={})
+    scripts = ("delete table {0}\n".format(nftables.TABLE),) if running else ()
+    return Change(running, {}, scripts, found=boot.present_state(), items={})
 
 
 class Terms(NamedTuple):
@@ -117,15 +114,16 @@ def _load(change: Change, terms: Terms) -> transaction.Pending:
     client = (terms.connection.client, terms.connection.client_port) if terms.connection else ("", 0)
     pending = transaction.arm(terms.token, undo, terms.seconds, *client,
                               dict(terms.extra, concerns_unit=change.concerns_unit))
+    loaded = 0
     try:
         with transaction.no_longer_than(pending):
-            if change.preparation:
-                nftables.load(change.preparation)
-            nftables.load(change.script)
+            for script in change.scripts:
+                nftables.load(script)
+                loaded += 1
             transaction.note_made(pending)
     except CommandError:
-        # All or nothing: without a preparation there is nothing to undo.
-        (transaction.revert if change.preparation else transaction.disarm)(pending)
+        # Each is all or nothing: where the first fails there is nothing to undo.
+        (transaction.revert if loaded else transaction.disarm)(pending)
         raise
     except BaseException:
         transaction.revert(pending)
@@ -151,8 +149,8 @@ def make_absent(change: Change) -> None:
     """
     try:
         boot.remove()
-        if change.script:
-            nftables.load(change.script)
+        for script in change.scripts:
+            nftables.load(script)
     except OSError as exc:
         raise RuntimeError(_HALF_REMOVED.format("Cannot remove {0}: {1}".format(exc.filename, exc.strerror))) from exc
     except CommandError as exc:

@@ -188,7 +188,7 @@ def _always(policy: Policy, direction: str) -> List[str]:
 def script_of(ruleset: Ruleset) -> str:
     """Return one nft transaction that fills our table with the ruleset, in place, whether it is there or not.
 
-    What runs and the ruleset lacks, or defines otherwise, has to be deleted before: see `deletions`.
+    What runs and the ruleset lacks stays as it is, and what it defines otherwise is in the way: see module `takeover`.
     """
     lines = ["add table " + TABLE]
     lines += ["add chain {0} {1}{2}".format(TABLE, name, " {{ {0} }}".format(chain.base) if chain.base else "")
@@ -197,33 +197,14 @@ def script_of(ruleset: Ruleset) -> str:
     tables = [("set", ruleset.sets), ("map", ruleset.maps)]
     lines += ["add {0} {1} {2} {{ {3} }}".format(kind, TABLE, name, definition)
               for kind, found in tables for name, (definition, elements) in found.items()]
-    lines.append("flush table " + TABLE)
+    # Not the table: a packet that is half way through the old rules still comes to chains that the ruleset lacks.
+    lines += ["flush chain {0} {1}".format(TABLE, name) for name in ruleset.chains]
     lines += ["flush {0} {1} {2}".format(kind, TABLE, name) for kind, found in tables for name in found]
     lines += ["add element {0} {1} {{ {2} }}".format(TABLE, name, ", ".join(elements))
               for kind, found in tables for name, (definition, elements) in found.items()]
     lines += ["add rule {0} {1} {2}".format(TABLE, name, rule)
               for name, chain in ruleset.chains.items() for rule in chain.rules]
-    return _text(lines)
-
-
-def deletions(running: State, wanted: State) -> str:
-    """Return the lines that go before `script_of` in the same transaction: they delete what cannot stay in place.
-
-    Rules and elements are replaced in place. An object that is not wanted, or is defined otherwise (a set of another
-    type, a chain at another hook), is not. A table with flags or a comment of its own is not ours any more: nothing of
-    it stays, as a dormant table cannot wake and get new base chains at once.
-    """
-    if running.get("table"):
-        return "delete table {0}\n".format(TABLE)
-    gone = [name.rsplit(" ", 1) for name, lines in sorted(running.items())
-            if _definition(name, lines) != _definition(name, wanted.get(name))]
-    if not gone:
-        return ""
-    filled = [name.split(" ") for name in sorted(running) if name.startswith(("set ", "map "))]
-    # Only rules and elements refer to other objects: without them, all can be deleted in any order.
-    return _text(["flush table " + TABLE,
-                  *("flush {0} {1} {2}".format(kind, TABLE, name) for kind, name in filled),
-                  *("delete {0} {1} {2}".format(kind, TABLE, name) for kind, name in gone)])
+    return as_script(lines)
 
 
 def check_definitions(running: State, wanted: State) -> None:
@@ -233,16 +214,16 @@ def check_definitions(running: State, wanted: State) -> None:
     without an end of a single address.
     """
     changed = [name for name in sorted(wanted) if name.startswith(("set ", "map ")) and name in running
-               and _definition(name, running[name]) != _definition(name, wanted[name])]
+               and fixed_lines(name, running[name]) != fixed_lines(name, wanted[name])]
     if changed and _version() < _REDEFINES:
         raise RuntimeError(
             "Invalid {0} of table {1}: got {2!r}, expected {3!r}. Somebody made it anew, and an nft before {4} cannot "
             "change its type in one transaction. Nothing was changed. Delete the table and run again.".format(
-                changed[0], TABLE, "; ".join(_definition(changed[0], running[changed[0]]) or ()),
-                "; ".join(_definition(changed[0], wanted[changed[0]]) or ()), ".".join(map(str, _REDEFINES))))
+                changed[0], TABLE, "; ".join(fixed_lines(changed[0], running[changed[0]]) or ()),
+                "; ".join(fixed_lines(changed[0], wanted[changed[0]]) or ()), ".".join(map(str, _REDEFINES))))
 
 
-def _definition(name: str, lines: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
+def fixed_lines(name: str, lines: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
     """Return those lines of an object that cannot be changed in place; the policy of a chain can."""
     if lines is None:
         return None
@@ -251,7 +232,8 @@ def _definition(name: str, lines: Optional[Sequence[str]]) -> Optional[Tuple[str
     return tuple(line for line in lines if not line.startswith("element "))
 
 
-def _text(lines: Iterable[str]) -> str:
+def as_script(lines: Iterable[str]) -> str:
+    """Return commands as a script, which nft loads in one transaction."""
     return "".join(line + "\n" for line in lines)
 
 

@@ -4,9 +4,9 @@
 """One change at a time, and the host itself undoes it unless a new connection confirms it (DESIGN section 6).
 
 What undoes a change lies in a folder named by the change's token; while it awaits its confirmation, the link `armed`
-points there. Whoever arms, confirms or undoes holds the lock. All of it is under /run: a reboot forgets the change, and
-the host comes up with what was confirmed last. The files of an unconfirmed change lie staged beside their places: see
-module `boot`.
+points there. Who undoes it moves that link into the folder, for those who ask later what became of it. Whoever arms,
+confirms or undoes holds the lock. All of it is under /run: a reboot forgets the change, and the host comes up with what
+was confirmed last. The files of an unconfirmed change lie staged beside their places: see module `boot`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ from ansible_collections.hpc.ports.plugins.module_utils.command import CommandEr
 FOLDER = "/run/hpc-ports"
 _LOCK = FOLDER + "/lock"
 _ARMED = FOLDER + "/armed"
-_REVERTED = FOLDER + "/reverted"
 _ABOUT = "about.json"
 _MADE = "made"
+_UNDONE = "undone"
+# How many of the changes that were undone are remembered: several controllers may ask, each for its own.
+_REMEMBERED = 8
 # A revert that is this many seconds late will not come: its timer was lost.
 _GRACE = 15.0
 # Longer than any change holds the lock, seconds.
@@ -63,7 +65,7 @@ until (cd "$token" && {command}); do
 done
 rm -f {staged}
 rmdir {folders} 2> /dev/null
-mv -T armed reverted
+mv -T armed "$token/{undone}"
 echo "Nobody confirmed the change of the firewall: undone."
 """
 
@@ -185,7 +187,7 @@ def arm(token: str, undo: Undo, seconds: int, client: str, client_port: int, ext
     _forget_decided()
     pending = Pending(token, seconds, _now() + seconds, client, client_port, extra)
     script = _REVERT.format(token=pending.token, folder=FOLDER, patience=_PATIENCE, command=undo.command,
-                            staged=_quoted(boot.staged_paths()), folders=_quoted(boot.folders()))
+                            undone=_UNDONE, staged=_quoted(boot.staged_paths()), folders=_quoted(boot.folders()))
     os.mkdir(_folder(pending), 0o700)
     for name, text in {**undo.files, "revert": script, _ABOUT: json.dumps(pending._asdict())}.items():
         path = os.path.join(_folder(pending), name)
@@ -203,13 +205,24 @@ def _folder(pending: Pending) -> str:
 
 
 def _forget_decided() -> None:
-    """Remove what is left of earlier changes, also a link `armed` that leads nowhere."""
-    for link in (_REVERTED, _ARMED):
-        with suppress(FileNotFoundError):
-            os.unlink(link)
-    for name in os.listdir(FOLDER):
-        if os.path.isdir(os.path.join(FOLDER, name)):
-            shutil.rmtree(os.path.join(FOLDER, name))
+    """Remove what is left of earlier changes, and a link `armed` that leads nowhere; of the last undone keep a note."""
+    with suppress(FileNotFoundError):
+        os.unlink(_ARMED)
+    folders = {entry.path for entry in os.scandir(FOLDER) if entry.is_dir(follow_symlinks=False)}
+    kept = sorted(filter(_was_undone, folders), key=_armed_at)[-_REMEMBERED:]
+    for folder in folders.difference(kept):
+        shutil.rmtree(folder)
+    for folder in kept:
+        for name in set(os.listdir(folder)) - {_ABOUT, _UNDONE}:
+            os.unlink(os.path.join(folder, name))
+
+
+def _was_undone(folder: str) -> bool:
+    return os.path.islink(os.path.join(folder, _UNDONE))
+
+
+def _armed_at(folder: str) -> int:
+    return os.lstat(os.path.join(folder, _UNDONE)).st_mtime_ns
 
 
 def _quoted(paths: Iterable[str]) -> str:
@@ -292,6 +305,6 @@ def confirmation(token: str) -> Iterator[Optional[Pending]]:
 
 
 def reverted(token: str) -> Optional[Pending]:
-    """Return the change of that token if the host has undone it, and no other since; else None."""
-    pending = _about(_REVERTED)
-    return pending if pending and pending.token == token else None
+    """Return the change of that token if the host has undone it, and not too many others since; else None."""
+    folder = os.path.join(FOLDER, os.path.basename(token))
+    return _about(folder) if _was_undone(folder) else None

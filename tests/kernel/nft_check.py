@@ -20,6 +20,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.command import CommandEr
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.ports import merged
 from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, flow_changes
+from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
 from ansible_collections.hpc.ports.tests.kernel.samples import BY_NFT, SAMPLE, random_policies
 
 _WORDS = {4: "any IPv4", 6: "any IPv6"}
@@ -81,7 +82,8 @@ def apply(policy: Policy) -> None:
     ruleset = nftables.ruleset_of(policy)
     running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
     nftables.check_definitions(running, wanted)
-    nftables.load(nftables.deletions(running, wanted) + nftables.script_of(ruleset))
+    for script in transactions(ruleset, running, wanted):
+        nftables.load(script)
 
 
 def problems(policy: Policy) -> Iterator[str]:

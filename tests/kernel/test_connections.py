@@ -23,7 +23,7 @@ import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.takeover import preparation
+from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
 from ansible_collections.hpc.ports.tests.kernel.machine import Machine
 from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS, HOST, PEER, Space
 from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
@@ -254,19 +254,75 @@ COVERED = {
 @pytest.mark.parametrize("case", COVERED)
 def test_no_packet_is_lost_whose_port_another_flow_comes_to_cover(machine: Machine, case: str) -> None:
     """120 applies. Many rules make the way to the map long: where chains were new and empty, several lost a packet."""
-    interfaces = tuple(f"x{number}" for number in range(200))
-    rulesets = [nftables.ruleset_of(parse_policy(policy(*rules, interfaces=interfaces))) for rules in COVERED[case]]
-    states = [nftables.wanted_state(ruleset) for ruleset in rulesets]
-    ways = list(zip(states[::-1], states, rulesets, strict=True))
-    machine.nft(nftables.script_of(rulesets[0]))
+    ends = [policy(*rules, interfaces=MANY) for rules in COVERED[case]]
+    ways = ways_between(machine, *ends)
     with machine.host.entered():
         sink = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
     with sink, started(machine.pair.peer, FLOOD):
-        for turn in range(120):
-            before, after, ruleset = ways[1 - turn % 2]
-            for script in (preparation(ruleset, before, after),
-                           nftables.deletions(before, after) + nftables.script_of(ruleset)):
-                if script:
-                    machine.nft(script)
+        switch(machine, ways, 120)
     assert machine.counted("in_served") >= 10_000
     assert machine.counted("denied_in") == 0
+
+
+MANY = tuple(f"x{number}" for number in range(200))
+
+
+def ways_between(machine: Machine, one: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Give the host the one policy; return the transactions to the other, and those back."""
+    rulesets = [nftables.ruleset_of(parse_policy(data)) for data in (one, other)]
+    states = [nftables.wanted_state(ruleset) for ruleset in rulesets]
+    machine.nft(nftables.script_of(rulesets[0]))
+    return [transactions(rulesets[1], *states), transactions(rulesets[0], *states[::-1])]
+
+
+def switch(machine: Machine, ways: list[tuple[str, ...]], times: int) -> None:
+    for turn in range(times):
+        for script in ways[turn % 2]:
+            machine.nft(script)
+
+
+# Sends to the peer until it is told to end; then it prints how many packets left the host, and how many did not.
+OUTWARD = f"""
+import signal, socket
+ends = []
+signal.signal(signal.SIGTERM, lambda *arguments: ends.append(True))
+sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
+print("ready", flush=True)
+sent = lost = 0
+while not ends:
+    try:
+        sock.sendto(b"x", ("{PEER[4]}", 0))
+        sent += 1
+    except PermissionError:
+        lost += 1
+print(sent, lost)
+"""
+ALLOWED = ("out", "served", ["253/ip"], (f"{PEER[4]}/32",))
+
+
+@contextmanager
+def none_lost(machine: Machine) -> Iterator[None]:
+    """Many packets leave the host meanwhile, and every one that it sends."""
+    with started(machine.host, OUTWARD) as flood:
+        assert flood.stdout and flood.stdout.readline() == "ready\n"
+        yield
+        flood.terminate()
+        sent, lost = map(int, flood.stdout.read().split())
+    assert sent >= 10_000 and lost == 0
+
+
+def test_no_outgoing_packet_is_lost_as_egress_is_restricted_and_opened(machine: Machine) -> None:
+    """120 applies. Where the map went in the transaction that ended its rules, most of 60 lost a packet."""
+    ends = [policy(SSH, ALLOWED, egress=egress, interfaces=MANY) for egress in ("restricted", "open")]
+    ways = ways_between(machine, *ends)
+    with none_lost(machine):
+        switch(machine, ways, 120)
+
+
+def test_no_outgoing_packet_is_lost_as_the_first_ruleset_comes(machine: Machine) -> None:
+    """60 times. Where sets came in the transaction of the rules that name them, 20 lost a packet."""
+    ruleset = nftables.ruleset_of(parse_policy(policy(SSH, ALLOWED, egress="restricted", interfaces=MANY)))
+    first = transactions(ruleset, {}, nftables.wanted_state(ruleset))
+    unhooked = "".join(f"{verb} chain inet hpc_ports output\n" for verb in ("flush", "delete"))
+    with none_lost(machine):
+        switch(machine, [first, (unhooked, "delete table inet hpc_ports\n")], 120)

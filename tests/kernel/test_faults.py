@@ -69,7 +69,7 @@ class Known:
     def check_whole(self, before: Policy | None, after: Policy | None, run: Run) -> State:
         """The table and each file are what one of two policies gives, or nothing where one gives none; return all."""
         found, one, other = self.runs.state(), self.of(before), self.of(after)
-        assert found.table in (one.table, other.table) or _is_prepared(found, one, other), run
+        assert found.table in (one.table, other.table) or _is_between(found, one, other), run
         for path in {**one.places, **other.places, **found.places}:
             assert found.files.get(path) in (one.files.get(path), other.files.get(path)), (path, run)
         return found
@@ -85,9 +85,23 @@ class Known:
         assert (found.table, found.files, found.armed) == (expected.table, expected.files, ""), run
 
 
-def _is_prepared(found: State, before: State, after: State) -> bool:
-    """The table is all that it was; what it has more is of the new one, complete, and nothing leads there yet."""
-    return bool(before.table) and set(before.table) < set(found.table) < {*before.table, *after.table}
+def _is_between(found: State, before: State, after: State) -> bool:
+    """The table is all of one policy's; what it has more is of the other's, and nothing leads there.
+
+    All that is new was filled; or the new ruleset runs, and what goes is still there.
+    """
+    old, new, there = set(before.table), set(after.table), set(found.table)
+    return bool(new) and there in (old | _idle(new, old), new | _idle(old, new))
+
+
+def _idle(objects: set[str], others: set[str]) -> set[str]:
+    """Return the objects that the others have none of the name of, but for base chains."""
+    named = set(map(_name, others))
+    return {text for text in objects if _name(text) not in named and " hook " not in text}
+
+
+def _name(text: str) -> str:
+    return text.strip().split(" {")[0]
 
 
 def _check_undone(known: Known, before: Policy | None, found: State, run: Run) -> None:

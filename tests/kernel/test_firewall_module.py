@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.tests.kernel.machine import LINK, RULESET, UNIT, Machine, without_invocation
-from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, BY_NFT, SAMPLE, SLURM, SSH, WEB, policy
+from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, BY_NFT, KINDS, SAMPLE, SLURM, SSH, WEB, policy
 
 NO_FLOWS: dict[str, Any] = {"flows_added": [], "flows_removed": [], "ports_changed": {}, "addresses_changed": {}}
 # What a host may carry beside us: tables as Docker, kube-proxy and fail2ban make them, one with our chain names.
@@ -63,11 +63,11 @@ def test_the_first_run_adds_every_flow_and_the_second_does_nothing(machine: Mach
 
 def test_the_file_loads_what_runs_into_an_empty_and_a_full_table(machine: Machine) -> None:
     machine.apply()
-    running = machine.host.shell("nft -s list ruleset")
+    running = machine.objects()
     machine.host.shell("nft flush ruleset")
     for repeat in range(2):
         machine.host.shell(f"nft -f {RULESET}")
-        assert machine.host.shell("nft -s list ruleset") == running
+        assert machine.objects() == running
 
 
 def test_the_unit_loads_the_file_before_the_network(machine: Machine) -> None:
@@ -113,9 +113,9 @@ def test_check_mode_says_exactly_what_the_real_run_says(machine: Machine, before
     assert (machine.generation(), machine.listing(), machine.files()) == found
     real = run()
     assert without_invocation(checked) == without_invocation(real)
-    # One transaction, or one more before it for new chains that take ports over.
+    # One transaction, one more before it for what is new, and one more after it for what goes.
     made = machine.generation() - found[0]
-    assert made in ((1, 2) if real["changed"] else (0,))
+    assert made in ((1, 2, 3) if real["changed"] else (0,))
     assert not run()["changed"]
 
 
@@ -145,13 +145,18 @@ def test_counters_survive_an_apply(machine: Machine) -> None:
 SSH_RULE = 'ip saddr @in_management_ssh_v4 counter name "in_management_ssh" accept'
 
 
+# What is new comes before any rule leads to it, and what somebody added goes when none does any more.
+IN_TWO = {"a chain that ours jumps to", *(f"another {kind}" for kind in KINDS),
+          "the table gone", "everything gone", "the table empty"}
+
+
 @pytest.mark.parametrize("case", BY_NFT)
-def test_drift_in_the_kernel_is_named_and_mended_in_one_transaction(machine: Machine, case: str) -> None:
+def test_drift_in_the_kernel_is_named_and_mended(machine: Machine, case: str) -> None:
     script, objects = BY_NFT[case]
     machine.apply()
     wanted = machine.objects()
     machine.nft(script)
-    check_mending(machine, objects)
+    check_mending(machine, objects, transactions=2 if case in IN_TWO else 1)
     assert machine.objects() == wanted
 
 
@@ -415,6 +420,25 @@ fi
 exec {nft} "$@" """)
     assert check_refusal(any_machine, OTHER)["msg"] == (
         "'nft -f -' failed with exit code 1: Error: Could not process rule: No buffer space available. " + KEPT)
+    # There was nothing to undo.
+    assert "undone" not in any_machine.host.shell("ls -R /run/hpc-ports")
+
+
+@pytest.mark.parametrize("at", [2, 3])
+def test_a_change_of_which_a_later_part_does_not_load_is_undone(machine: Machine, at: int) -> None:
+    """What is new is filled before, and what goes is deleted after."""
+    wanted = policy(SSH, ("in", "https", ["443/tcp"], ANYWHERE))
+    machine.apply()
+    found, files = machine.objects(), machine.files()
+    nft = machine.host.shell("command -v nft").strip()
+    machine.program("nft", f"""
+if [ "$*" = "-f -" ] && [ "$(readlink /proc/self/ns/net)" = "$(readlink /proc/{machine.host.holder.pid}/ns/net)" ]; then
+    echo x >> /run/loads; [ "$(wc -l < /run/loads)" -ne {at} ] || {{ echo 'Error: No buffer space' >&2; exit 1; }}
+fi
+exec {nft} "$@" """)
+    assert machine.apply(wanted)["msg"] == f"'nft -f -' failed with exit code 1: Error: No buffer space. {KEPT}"
+    assert (machine.objects(), machine.files()) == (found, files)
+    assert machine.apply(policy(SSH))["changed"]
 
 
 def test_a_file_that_cannot_be_put_in_its_place(any_machine: Machine) -> None:

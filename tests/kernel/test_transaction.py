@@ -142,6 +142,20 @@ def test_what_nobody_confirms_is_undone(any_host: Served, before: Any) -> None:
     assert any_host.apply(OTHER)["changed"] and not any_host.apply(OTHER)["changed"]
 
 
+def test_the_last_eight_that_were_undone_are_remembered(host: Served) -> None:
+    host.apply()
+    tokens = []
+    for number in range(10):
+        tokens.append(token_of(host.begin(OTHER, confirm_within=LONG)))
+        host.runs.undo_now()
+    # One is forgotten when the next one is armed, and of the others no more is kept than what they were.
+    assert host.apply(OTHER)["changed"]
+    assert [host.confirm(token)["status"] for token in tokens] == ["unknown"] * 2 + ["reverted"] * 8
+    left = host.host.shell("cd /run/hpc-ports; find . -mindepth 1").split()
+    assert set(left) == {"./lock", *(f"./{token}{name}" for token in tokens[2:]
+                                     for name in ("", "/about.json", "/undone"))}
+
+
 def test_what_is_confirmed_stays(any_host: Served) -> None:
     any_host.apply()
     began = time.monotonic()
@@ -252,7 +266,8 @@ def test_a_run_waits_until_another_is_undone(any_host: Served) -> None:
     result = any_host.begin(THIRD, confirm_within=2)
     assert warnings_of(result) == [WAITED.format(" from 10.64.9.9")]
     assert result["changes"]["flows_removed"] == ["in_slurm_control", "out_dns"]
-    assert any_host.confirm(token)["status"] == "unknown"
+    # Who made the first change may still ask.
+    assert any_host.confirm(token)["status"] == "reverted"
     wait_until_undone(any_host)
     assert everything(any_host) == found
 

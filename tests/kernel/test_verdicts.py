@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.command import run
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
 from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, Pair, forget_connections
 from ansible_collections.hpc.ports.tests.kernel.packets import Opening, Wires, open_wires
 from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, policies, special_packets
@@ -53,7 +54,8 @@ def apply(policy: Policy) -> None:
     """Apply in place, as the module does, in the namespace of this thread; see that it runs as wanted."""
     ruleset = nftables.ruleset_of(policy)
     wanted = nftables.wanted_state(ruleset)
-    nftables.load(nftables.deletions(nftables.running_state(), wanted) + nftables.script_of(ruleset))
+    for script in transactions(ruleset, nftables.running_state(), wanted):
+        nftables.load(script)
     assert nftables.running_state() == wanted
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rulesets against golden files, listings of three versions of nft, and what has to be deleted."""
+"""Rulesets against golden files, and listings of three versions of nft."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from ansible_collections.hpc.ports.plugins.module_utils.command import CommandEr
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import (
     Ruleset,
     check_definitions,
-    deletions,
     flow_views,
     parse_listing,
     ruleset_of,
@@ -217,73 +216,6 @@ def test_rules_keep_their_order_and_elements_have_none() -> None:
     assert parse_listing(turned) == parse_listing(LISTING)
 
 
-# ---- what has to be deleted
-
-RUNNING = {
-    "table": (),
-    "counter in_a": (),
-    "set in_a_v4": ("type ipv4_addr", "flags interval", "element 10.0.0.1"),
-    "map in_tcp": ("type inet_service : verdict", "flags interval", "element 22 : jump in_a"),
-    "chain in_a": ("accept",),
-    "chain input": ("type filter hook input priority filter; policy drop;", "accept"),
-}
-EMPTYING = "flush table inet hpc_ports\nflush map inet hpc_ports in_tcp\nflush set inet hpc_ports in_a_v4\n"
-
-
-@pytest.mark.parametrize("name, lines", [
-    ("set in_a_v4", ("type ipv4_addr", "flags interval", "element 10.9.9.9")),
-    ("chain in_a", ("drop",)),
-    ("chain input", ("type filter hook input priority filter; policy accept;",)),
-    ("chain new", ("accept",)),
-    ("set new", ("type ipv4_addr",)),
-])
-def test_elements_rules_policies_and_new_objects_need_no_deletion(name: str, lines: tuple[str, ...]) -> None:
-    assert deletions(RUNNING, {**RUNNING, name: lines}) == ""
-
-
-def test_nothing_is_deleted_where_nothing_runs() -> None:
-    assert deletions({}, RUNNING) == ""
-
-
-@pytest.mark.parametrize("name, text", [
-    ("set in_a_v4", "delete set inet hpc_ports in_a_v4\n"),
-    ("map in_tcp", "delete map inet hpc_ports in_tcp\n"),
-    ("chain in_a", "delete chain inet hpc_ports in_a\n"),
-    ("counter in_a", "delete counter inet hpc_ports in_a\n"),
-])
-def test_what_is_not_wanted_is_deleted_when_nothing_refers_to_it_any_more(name: str, text: str) -> None:
-    wanted = {key: lines for key, lines in RUNNING.items() if key != name}
-    assert deletions(RUNNING, wanted) == EMPTYING + text
-
-
-def test_several_are_deleted_in_one_go() -> None:
-    found = deletions(RUNNING, {"table": (), "chain input": RUNNING["chain input"]})
-    assert found == EMPTYING + "".join(f"delete {name} inet hpc_ports {key}\n" for name, key in (
-        ("chain", "in_a"), ("counter", "in_a"), ("map", "in_tcp"), ("set", "in_a_v4")))
-
-
-@pytest.mark.parametrize("name, lines", [
-    ("set in_a_v4", ("type ipv6_addr", "flags interval", "element 10.0.0.1")),
-    ("set in_a_v4", ("type ipv4_addr", "flags interval", 'comment "x"')),
-    ("chain input", ("type filter hook input priority filter - 1; policy drop;", "accept")),
-    ("chain input", ("accept",)),
-    ("chain in_a", ("type filter hook input priority filter; policy drop;", "accept")),
-    ("chain in_a", ('comment "x"', "accept")),
-])
-def test_what_is_defined_otherwise_is_deleted(name: str, lines: tuple[str, ...]) -> None:
-    kind, own_name = name.split()
-    assert f"delete {kind} inet hpc_ports {own_name}\n" in deletions({**RUNNING, name: lines}, RUNNING)
-
-
-def test_objects_of_kinds_that_we_never_make_are_deleted() -> None:
-    found = deletions({**RUNNING, "ct helper mine": ("l3proto inet",), "quota q": ()}, RUNNING)
-    assert "delete ct helper inet hpc_ports mine\ndelete quota inet hpc_ports q\n" in found
-
-
-def test_of_a_table_with_flags_nothing_stays() -> None:
-    assert deletions({**RUNNING, "table": ("flags dormant",)}, RUNNING) == "delete table inet hpc_ports\n"
-
-
 # ---- versions, and a kernel that says no
 
 def answer(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[list[str]]:
@@ -317,6 +249,10 @@ def test_an_old_or_unknown_nft(monkeypatch: pytest.MonkeyPatch, text: str) -> No
         f"nft is too old: got {text!r}, expected 0.9.8 or later. Update the package nftables.")
 
 
+RUNNING = {
+    "set in_a_v4": ("type ipv4_addr", "flags interval", "element 10.0.0.1"),
+    "chain input": ("type filter hook input priority filter; policy drop;", "accept"),
+}
 OTHER_SET = {**RUNNING, "set in_a_v4": ("type ipv4_addr", "flags timeout", "element 10.0.0.1")}
 
 

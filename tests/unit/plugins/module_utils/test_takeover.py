@@ -1,35 +1,48 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""What comes is there before the new rules, and what goes stays until they are."""
+
 from __future__ import annotations
 
 from ipaddress import ip_network
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.nftables import Ruleset, ruleset_of
+from ansible_collections.hpc.ports.plugins.module_utils.nftables import Ruleset, ruleset_of, script_of
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule
 from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
-from ansible_collections.hpc.ports.plugins.module_utils.takeover import preparation
+from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
 
 
-def ruleset(**flows: str) -> Ruleset:
-    rules = tuple(Rule("in", flow, (parse_ports(ports),), (ip_network("10.0.0.0/8"),)) for flow, ports in flows.items())
-    return ruleset_of(Policy("enforce", "open", (), rules))
+def ruleset(egress: str = "open", **flows: str) -> Ruleset:
+    """Of incoming flows, and one outgoing where that matters."""
+    rules = [Rule("in", flow, (parse_ports(ports),), (ip_network("10.0.0.0/8"),)) for flow, ports in flows.items()]
+    dns = [Rule("out", "dns", (parse_ports("53/udp"),), (ip_network("10.0.0.53/32"),))] if egress != "open" else []
+    return ruleset_of(Policy("enforce", egress, (), (*rules, *dns)))
+
+
+def transactions_of(before: Ruleset, after: Ruleset) -> tuple[str, ...]:
+    return transactions(after, listed(before), listed(after))
 
 
 def listed(wanted: Ruleset) -> State:
     """What matters here of how nft lists a ruleset."""
     state: State = {"table": (), **{f"counter {name}": () for name in wanted.counters}}
-    state.update({f"set {name}": () for name in wanted.sets})
-    state.update({f"chain {name}": chain.rules for name, chain in wanted.chains.items()})
-    state.update({f"map {name}": (kind, *(f"element {element}" for element in elements))
-                  for name, (kind, elements) in wanted.maps.items()})
+    state.update({f"chain {name}": tuple(filter(None, (chain.base, *chain.rules)))
+                  for name, chain in wanted.chains.items()})
+    for kind, tables in (("set", wanted.sets), ("map", wanted.maps)):
+        for name, (definition, elements) in tables.items():
+            state[f"{kind} {name}"] = (*definition.rstrip(";").split("; "),
+                                       *sorted(f"element {element}" for element in elements))
     return state
 
 
+# ---- what comes
+
 BOTH = """\
+add table inet hpc_ports
 add chain inet hpc_ports in_data-web
 add counter inet hpc_ports in_data
 add set inet hpc_ports in_data_v4 { type ipv4_addr; flags interval; }
@@ -38,6 +51,7 @@ add rule inet hpc_ports in_data-web ip saddr @in_data_v4 counter name "in_data" 
 add rule inet hpc_ports in_data-web ip saddr @in_web_v4 counter name "in_web" accept
 """
 ONE = """\
+add table inet hpc_ports
 add chain inet hpc_ports in_data
 add rule inet hpc_ports in_data ip saddr @in_data_v4 counter name "in_data" accept
 """
@@ -47,28 +61,154 @@ add rule inet hpc_ports in_data ip saddr @in_data_v4 counter name "in_data" acce
     # Another flow comes to cover ports that a flow has.
     ({"web": "80/tcp"}, {"web": "80/tcp", "data": "80/tcp"}, BOTH),
     ({"web": "80-90/tcp"}, {"web": "80-90/tcp", "data": "85/tcp"}, BOTH),
-    ({"web": "85/tcp"}, {"web": "80-90/tcp", "data": "70-85/tcp"}, BOTH),
     # It leaves them, or they are all its own.
     ({"web": "80/tcp", "data": "80/tcp"}, {"data": "80/tcp"}, ONE),
-    # Nobody had the ports before.
-    ({"web": "80/tcp"}, {"web": "80/tcp", "data": "81/tcp"}, ""),
-    ({"web": "80/tcp"}, {"web": "80/tcp", "data": "80/udp"}, ""),
-    # The chain is there.
+    # All chains are there.
     ({"web": "80/tcp", "data": "81/tcp"}, {"data": "80/tcp", "web": "81/tcp"}, ""),
     ({"web": "80-90/tcp"}, {"web": "85/tcp"}, ""),
 ])
 def test_chains_that_take_over_are_filled_before(before: dict[str, str], after: dict[str, str], script: str) -> None:
-    assert preparation(ruleset(**after), listed(ruleset(**before)), listed(ruleset(**after))) == script
+    found = transactions_of(ruleset(**before), ruleset(**after))
+    assert "".join(found[:found.index(script_of(ruleset(**after)))]) == script
 
 
-def test_there_is_nothing_to_prepare_for_a_first_ruleset_nor_for_a_dormant_table() -> None:
+def test_of_a_first_ruleset_all_comes_before_but_its_base_chains() -> None:
+    wanted = ruleset("restricted", web="80/tcp")
+    for running in ({}, {"table": ()}):
+        first, second = transactions(wanted, running, listed(wanted))
+        added = [line.split() for line in first.splitlines()]
+        assert second == script_of(wanted) and {words[0] for words in added} == {"add"}
+        assert {f"{words[1]} {words[4]}" for words in added if words[1] in ("chain", "set", "map", "counter")} == (
+            set(listed(wanted)) - {"table", "chain input", "chain output"})
+        assert {words[4] for words in added if words[1] in ("rule", "element")} == {
+            "in_web", "out_dns", "in_tcp", "out_udp", "in_web_v4", "out_dns_v4"}
+
+
+# ---- what goes
+
+def test_there_is_nothing_but_the_ruleset_where_nothing_comes_or_goes() -> None:
     wanted = ruleset(web="80/tcp", data="80/tcp")
-    assert preparation(wanted, {}, listed(wanted)) == ""
-    dormant = {**listed(ruleset(web="80/tcp")), "table": ("flags dormant",)}
-    assert preparation(wanted, dormant, listed(wanted)) == ""
+    other = ruleset(web="80-90/tcp", data="80-90/tcp")
+    assert transactions_of(wanted, wanted) == (script_of(wanted),)
+    assert transactions_of(wanted, other) == (script_of(other),)
 
 
-def test_elements_that_somebody_wrote_are_passed_over() -> None:
-    wanted = ruleset(web="80/tcp", data="80/tcp")
-    running = {**listed(ruleset(web="80/tcp")), "map in_tcp": ("element * : drop", "element odd : jump in_web")}
-    assert preparation(wanted, running, listed(wanted)) == ""
+NO_DNS = """\
+flush chain inet hpc_ports out_dns
+flush map inet hpc_ports out_udp
+delete chain inet hpc_ports out_dns
+delete counter inet hpc_ports denied_out
+delete counter inet hpc_ports out_dns
+delete map inet hpc_ports out_udp
+delete set inet hpc_ports out_dns_v4
+"""
+
+
+def test_what_the_old_rules_lead_to_goes_after_them() -> None:
+    """An outgoing packet that is half way through them finds all that they name."""
+    before, after = ruleset("restricted", web="80/tcp"), ruleset("open", web="80/tcp")
+    unhooked = "flush chain inet hpc_ports output\ndelete chain inet hpc_ports output\n"
+    assert transactions_of(before, after) == (unhooked + script_of(after), NO_DNS)
+
+
+def test_one_change_may_be_three_transactions() -> None:
+    before, after = ruleset(web="80/tcp"), ruleset(data="80/tcp")
+    first, second, third = transactions_of(before, after)
+    assert first.startswith("add table inet hpc_ports\nadd chain inet hpc_ports in_data\n") and second == script_of(after)
+    assert third == """\
+flush chain inet hpc_ports in_web
+delete chain inet hpc_ports in_web
+delete counter inet hpc_ports in_web
+delete set inet hpc_ports in_web_v4
+"""
+
+
+def test_no_script_but_that_of_the_ruleset_touches_what_is_wanted() -> None:
+    before, after = ruleset("restricted", web="80-90/tcp", data="85/tcp"), ruleset(web="85-99/tcp", more="70-88/tcp")
+    first, second, third = transactions_of(before, after)
+    there = [name for name in listed(before) if name in listed(after)]
+    assert "chain input" in there and "map in_tcp" in there and "set in_web_v4" in there
+    touched = {line.split()[4] for line in (first + third).splitlines() if line != "add table inet hpc_ports"}
+    assert "in_more" in touched and not touched & {name.split(" ")[-1] for name in there}
+
+
+def test_objects_of_kinds_that_we_never_make_go_too() -> None:
+    wanted = ruleset(web="80/tcp")
+    running = {**listed(wanted), "ct helper mine": ("l3proto inet",), "quota q": (), "chain mine": ('quota name "q"',),
+               "map mine": ("type ipv4_addr : quota",)}
+    assert transactions(wanted, running, listed(wanted))[1] == """\
+flush chain inet hpc_ports mine
+flush map inet hpc_ports mine
+delete chain inet hpc_ports mine
+delete ct helper inet hpc_ports mine
+delete map inet hpc_ports mine
+delete quota inet hpc_ports q
+"""
+
+
+def test_a_base_chain_of_somebody_goes_with_the_new_rules() -> None:
+    """What it does to packets ends at once; it may have a comment, and a chain that only reads like one is none."""
+    wanted = ruleset(web="80/tcp")
+    base = ('comment "mine"', "type filter hook input priority -10; policy drop;", "accept")
+    running = {**listed(wanted), "chain mine": base, "chain other": ('comment "type filter hook input"',)}
+    first, second = transactions(wanted, running, listed(wanted))
+    assert first == "flush chain inet hpc_ports mine\ndelete chain inet hpc_ports mine\n" + script_of(wanted)
+    assert second == "flush chain inet hpc_ports other\ndelete chain inet hpc_ports other\n"
+
+
+# ---- what is in the way
+
+WANTED = ruleset(web="80/tcp")
+EMPTYING = "flush table inet hpc_ports\nflush map inet hpc_ports in_tcp\nflush set inet hpc_ports in_web_v4\n"
+SET = ("type ipv4_addr", "flags interval")
+HOOK = "type filter hook input priority filter; policy drop;"
+
+
+def transactions_from(**objects: tuple[str, ...]) -> tuple[str, ...]:
+    """From a table that is as wanted but for objects, each by its kind and name joined by two underscores."""
+    wanted = listed(WANTED)
+    return transactions(WANTED, {**wanted, **{key.replace("__", " "): lines for key, lines in objects.items()}}, wanted)
+
+
+@pytest.mark.parametrize("name, lines", [
+    ("set__in_web_v4", (*SET, "element 10.9.9.9")),
+    ("chain__in_web", ("drop",)),
+    ("chain__input", ("type filter hook input priority filter; policy accept;",)),
+])
+def test_elements_rules_and_policies_are_changed_in_place(name: str, lines: tuple[str, ...]) -> None:
+    assert transactions_from(**{name: lines}) == (script_of(WANTED),)
+
+
+@pytest.mark.parametrize("name, lines", [
+    ("set__in_web_v4", ("type ipv6_addr", "flags interval", "element fd00::1")),
+    ("set__in_web_v4", (*SET, 'comment "x"')),
+    ("map__in_tcp", ("type inet_service : verdict",)),
+    ("chain__input", ("type filter hook input priority filter - 1; policy drop;", "accept")),
+    ("chain__input", ("accept",)),
+    ("chain__in_web", (HOOK, "accept")),
+    ("chain__in_web", ('comment "x"', "accept")),
+])
+def test_what_is_defined_otherwise_goes_in_the_same_transaction(name: str, lines: tuple[str, ...]) -> None:
+    kind, own_name = name.split("__")
+    assert transactions_from(**{name: lines}) == (
+        f"{EMPTYING}delete {kind} inet hpc_ports {own_name}\n{script_of(WANTED)}",)
+
+
+def test_and_all_else_with_it() -> None:
+    found = transactions_from(chain__in_web=(HOOK,), chain__mine=("accept",), quota__q=())
+    assert found == (EMPTYING + "delete chain inet hpc_ports in_web\ndelete chain inet hpc_ports mine\n"
+                     "delete quota inet hpc_ports q\n" + script_of(WANTED),)
+
+
+def test_a_map_is_in_the_way_of_a_set_of_its_name() -> None:
+    wanted = listed(WANTED)
+    running = {name: lines for name, lines in wanted.items() if name != "set in_web_v4"}
+    running["map in_web_v4"] = ("type ipv4_addr : verdict", "flags interval")
+    assert transactions(WANTED, running, wanted) == (
+        "flush table inet hpc_ports\nflush map inet hpc_ports in_tcp\nflush map inet hpc_ports in_web_v4\n"
+        "delete map inet hpc_ports in_web_v4\n" + script_of(WANTED),)
+
+
+def test_of_a_table_with_flags_nothing_stays() -> None:
+    assert transactions_from(table=("flags dormant",), chain__mine=()) == (
+        "delete table inet hpc_ports\n" + script_of(WANTED),)
