@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping, Optional
 
 from ansible_collections.hpc.ports.plugins.module_utils import transaction
-from ansible_collections.hpc.ports.plugins.module_utils.apply import settle
+from ansible_collections.hpc.ports.plugins.module_utils.apply import settle, still_runs
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, ssh_connection
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
 
@@ -16,7 +16,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_poli
 def confirm(token: str) -> Dict[str, Any]:
     """Keep the change of that token if this is a new connection; return what became of it, as `status`.
 
-    `msg` is there when the change is kept, but is not what a reboot loads. Raises OSError: nothing is confirmed.
+    `msg` is there when the change is kept, but is not what a reboot loads. Raises CommandError, OSError: nothing is
+    confirmed.
     """
     with transaction.confirmation(token) as pending:
         if pending is None:
@@ -26,6 +27,8 @@ def confirm(token: str) -> Dict[str, Any]:
             return {"status": "not new", "confirmed_from": str(connection or "")}
         if not transaction.was_made(pending):
             return {"status": "not made"}
+        if not still_runs(pending.extra):
+            return {"status": "altered"}
         transaction.disarm(pending)
         result = {"status": "confirmed", "confirmed_from": str(connection or ""), **_settled(pending)}
     return {**result, **_cut(pending.extra["cut"])}
@@ -41,7 +44,7 @@ def _undone(token: str) -> Dict[str, Any]:
 
 def _settled(pending: transaction.Pending) -> Dict[str, str]:
     try:
-        settle(pending.extra["concerns_unit"])
+        settle(pending.extra)
     except RuntimeError as exc:
         return {"msg": str(exc)}
     return {}

@@ -8,14 +8,9 @@ from __future__ import annotations
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import transaction
-from ansible_collections.hpc.ports.plugins.module_utils.apply import (
-    Change,
-    Terms,
-    absent_change,
-    make_absent,
-    make_present,
-    present_change,
-)
+from ansible_collections.hpc.ports.plugins.module_utils.apply import Terms, make_absent, make_present
+from ansible_collections.hpc.ports.plugins.module_utils.backends import backend, leaving
+from ansible_collections.hpc.ports.plugins.module_utils.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, ssh_connection
 from ansible_collections.hpc.ports.plugins.module_utils.conntrack import fill_warning
 from ansible_collections.hpc.ports.plugins.module_utils.guard import check_lockout, missing_flow
@@ -45,10 +40,13 @@ class Outcome(NamedTuple):
     warnings: Tuple[str, ...] = ()
 
 
-def ensure_present(data: Mapping[str, Any], options: Options, check: bool) -> Outcome:
-    """Give the host its policy, or with `check` stop just before. Raises OSError, PolicyError, RuntimeError."""
+def ensure_present(name: str, data: Mapping[str, Any], options: Options, check: bool) -> Outcome:
+    """Give the host its policy by that backend, or with `check` stop just before.
+
+    Raises OSError, PolicyError, RuntimeError.
+    """
     policy = parse_policy(data)
-    change = present_change(policy)
+    change = _present_change(name, policy)
     if not change.is_needed:
         return Outcome(change)
     client = _Client.of(options.transport)
@@ -58,21 +56,32 @@ def ensure_present(data: Mapping[str, Any], options: Options, check: bool) -> Ou
     if check:
         return Outcome(change, warnings=warnings)
     with transaction.turn() as waited_for:
+        backend(name).recover()
         # What another run has done meanwhile counts.
-        change = present_change(policy)
+        change = _present_change(name, policy)
         pending = _applied(change, policy, data, options, client.connection) if change.is_needed else None
     return Outcome(change, pending, (*warnings, *_told(waited_for)))
 
 
 def ensure_absent(check: bool) -> Outcome:
     """Leave the host as it was before us, or with `check` stop just before. Raises OSError, RuntimeError."""
-    change = absent_change()
+    change = _absent_change()
     if check or not change.is_needed:
         return Outcome(change)
     with transaction.turn() as waited_for:
-        change = absent_change()
+        change = _absent_change()
         make_absent(change)
     return Outcome(change, warnings=_told(waited_for))
+
+
+def _present_change(name: str, policy: Policy) -> Change:
+    return backend(name).present_change(policy)._replace(leaving=leaving(name))
+
+
+def _absent_change() -> Change:
+    """Return the change that removes what either backend has of ours."""
+    change, other = backend("nftables").absent_change(), leaving("nftables")
+    return other if other and not change.is_needed else change._replace(leaving=other)
 
 
 class _Client(NamedTuple):

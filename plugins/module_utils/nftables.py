@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import re
 import socket
-import zlib
-from collections import Counter
 from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program, run
@@ -24,6 +22,9 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import (
     Rule,
     Segment,
     digest,
+    label,
+    network_text,
+    parted_flows,
     segments,
 )
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
@@ -65,8 +66,8 @@ def ruleset_of(policy: Policy) -> Ruleset:
     directions = ("in", "out") if policy.egress == "restricted" else ("in",)
     cut = {direction: segments(rule for rule in policy.rules if rule.direction == direction)
            for direction in directions}
-    parted = _parted_flows(policy.rules)
-    lookups = {_set_name(rule, parted): _lookups(rule, _set_name(rule, parted)) for rule in policy.rules}
+    parted = parted_flows(policy.rules)
+    lookups = {label(rule, parted): _lookups(rule, label(rule, parted)) for rule in policy.rules}
     chains = {_HOOKS[direction]: _base_chain(policy, direction, cut[direction]) for direction in directions}
     for direction, found in cut.items():
         for names in (_set_names(segment, parted) for segment in found):
@@ -81,21 +82,9 @@ def ruleset_of(policy: Policy) -> Ruleset:
     )
 
 
-def _parted_flows(rules: Iterable[Rule]) -> Set[str]:
-    """Return the names that more than one rule has: broad egress, where the ports differ by target."""
-    return {name for name, count in Counter(rule.name for rule in rules).items() if count > 1}
-
-
-def _set_name(rule: Rule, parted: Set[str]) -> str:
-    """Return the name of the rule's sets; the ports tell the rules of one flow apart."""
-    if rule.name not in parted:
-        return rule.name
-    return "{0}.{1:08x}".format(rule.name, zlib.crc32(" ".join(map(str, rule.ports)).encode()))
-
-
 def _set_names(segment: Segment, parted: Set[str]) -> List[str]:
     """Return what the sets of a segment's rules are called, in an order that does not depend on ports."""
-    return sorted(_set_name(rule, parted) for rule in segment.rules)
+    return sorted(label(rule, parted) for rule in segment.rules)
 
 
 def _sets(rules: Iterable[Rule], parted: Set[str]) -> Dict[str, Tuple[str, Tuple[str, ...]]]:
@@ -104,13 +93,9 @@ def _sets(rules: Iterable[Rule], parted: Set[str]) -> Dict[str, Tuple[str, Tuple
         for version, word, kind in _FAMILIES:
             members = _family(rule.peers, version)
             if members and not _is_any(members):
-                name = "{0}_v{1}".format(_set_name(rule, parted), version)
-                result[name] = ("type {0}; flags interval;".format(kind), tuple(map(_element, members)))
+                name = "{0}_v{1}".format(label(rule, parted), version)
+                result[name] = ("type {0}; flags interval;".format(kind), tuple(map(network_text, members)))
     return result
-
-
-def _element(network: Network) -> str:
-    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def _family(networks: Iterable[Network], version: int) -> List[Network]:

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils.command import run
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE
 
 
@@ -246,25 +246,29 @@ def _forwarding(tables: Sequence[_Table], kernel: Kernel) -> Iterator[str]:
 
 # ---- all of it
 
-def found_in(kernel: Kernel) -> OtherRules:
-    """Return what the rules of a kernel do, our own table aside. The time is linear in the listing a base chain."""
+def found_in(kernel: Kernel, backend: str = "nftables") -> OtherRules:
+    """Return what the rules of a kernel do, our own table aside. The time is linear in the listing a base chain.
+
+    What firewalld drops is the policy's own doing where firewalld carries it.
+    """
     tables = _tables(kernel.listing)
     failed = ["what nft cannot list ({0})".format(_quoted(kernel.failure, 300))] if kernel.failure else []
     legacy = {family: "{0} (tables {1}), which nft does not list".format(_LEGACY[family][0], ", ".join(names))
               for family, names in kernel.legacy.items() if names}
     translating = [text for family, text in legacy.items() if "nat" in kernel.legacy[family]]
     return OtherRules(
-        dropping=(*failed, *legacy.values(), *_dropping(tables)),
+        dropping=(*failed, *legacy.values(),
+                  *_dropping([table for table in tables if (backend, table.name) != ("firewalld", "firewalld")])),
         bypassing=(*failed, *translating, *_bypassing(tables), *_forwarding(tables, kernel)),
     )
 
 
-def other_rules(proc: str = "/proc") -> OtherRules:
-    """Return what the rules of this host do, our own table aside; that nft fails is a finding, too."""
+def other_rules(backend: str = "nftables", proc: str = "/proc") -> OtherRules:
+    """Return what the rules of this host do, those of its backend aside; that nft fails is a finding, too."""
     listing = failure = ""
     try:
-        listing = run(["nft", "-s", "list", "ruleset"])
-    except (CommandError, OSError) as exc:
+        listing = _ruleset(backend)
+    except (OSError, RuntimeError) as exc:
         failure = str(exc)
     return found_in(Kernel(
         listing=listing,
@@ -272,7 +276,16 @@ def other_rules(proc: str = "/proc") -> OtherRules:
         forwarding=tuple(family for family, (sysctl, path, families) in _SYSCTLS.items()
                          if _words("{0}/sys/net/{1}".format(proc, path)) == ("1",)),
         legacy={family: _words("{0}/net/{1}".format(proc, name)) for family, (program, name) in _LEGACY.items()},
-    ))
+    ), backend)
+
+
+def _ruleset(backend: str) -> str:
+    if backend == "nftables":
+        return run(["nft", "-s", "list", "ruleset"])
+    # A host with firewalld may have no nft.
+    from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
+
+    return listing("ruleset")
 
 
 def _words(path: str) -> Tuple[str, ...]:

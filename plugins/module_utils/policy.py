@@ -9,7 +9,9 @@ import hashlib
 import ipaddress
 import json
 import re
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple, Union
+import zlib
+from collections import Counter
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Set, Tuple, Union
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports
 
@@ -121,6 +123,23 @@ def _matching(key: str, form: re.Pattern[str], value: str) -> str:
     if not form.fullmatch(value):
         raise PolicyError("Invalid {0}: got {1!r}, expected a name of the form {2}.".format(key, value, form.pattern))
     return value
+
+
+def parted_flows(rules: Iterable[Rule]) -> Set[str]:
+    """Return the names that more than one rule has: broad egress, where the ports differ by target."""
+    return {name for name, count in Counter(rule.name for rule in rules).items() if count > 1}
+
+
+def label(rule: Rule, parted: Set[str]) -> str:
+    """Return a name for the rule that no other one has, given `parted_flows`; its ports tell those of a flow apart."""
+    if rule.name not in parted:
+        return rule.name
+    return "{0}.{1:08x}".format(rule.name, zlib.crc32(" ".join(map(str, rule.ports)).encode()))
+
+
+def network_text(network: Network) -> str:
+    """Return a network as both backends write it: a single address without a prefix length."""
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def segments(rules: Iterable[Rule]) -> List[Segment]:

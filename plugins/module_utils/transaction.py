@@ -6,7 +6,7 @@
 What undoes a change lies in a folder named by the change's token; while it awaits its confirmation, the link `armed`
 points there. Who undoes it moves that link into the folder, for those who ask later what became of it. Whoever arms,
 confirms or undoes holds the lock. All of it is under /run: a reboot forgets the change, and the host comes up with what
-was confirmed last. The files of an unconfirmed change lie staged beside their places: see module `boot`.
+was confirmed last. The files of an unconfirmed change lie staged beside their places: see module `files`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Dict, Iterable, Iterator, NamedTuple, NoReturn, Optional
 
-from ansible_collections.hpc.ports.plugins.module_utils import boot
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils.files import Places, naming
+from ansible_collections.hpc.ports.plugins.module_utils.systemd import has_systemd
 
 FOLDER = "/run/hpc-ports"
 _LOCK = FOLDER + "/lock"
@@ -179,28 +180,32 @@ def _now() -> float:
 
 # ---- arm, and what may follow; all of it in one's turn
 
-def arm(token: str, undo: Undo, seconds: int, client: str, client_port: int, extra: Dict[str, Any]) -> Pending:
+def arm(token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int,
+        extra: Dict[str, Any]) -> Pending:
     """Have the host undo, in `seconds`, the change that follows. `token` is a name that no other change has.
+
+    Of the files that are staged at `places` the host then keeps nothing.
 
     Raises CommandError, OSError: then nothing is armed.
     """
     _forget_decided()
     pending = Pending(token, seconds, _now() + seconds, client, client_port, extra)
     script = _REVERT.format(token=pending.token, folder=FOLDER, patience=_PATIENCE, command=undo.command,
-                            undone=_UNDONE, staged=_quoted(boot.staged_paths()), folders=_quoted(boot.folders()))
-    os.mkdir(_folder(pending), 0o700)
+                            undone=_UNDONE, staged=_quoted(places.staged), folders=_quoted(places.folders))
+    os.mkdir(folder_of(pending), 0o700)
     for name, text in {**undo.files, "revert": script, _ABOUT: json.dumps(pending._asdict())}.items():
-        path = os.path.join(_folder(pending), name)
-        with boot.naming(path), open(path, "w", encoding="utf-8") as file:
+        path = os.path.join(folder_of(pending), name)
+        with naming(path), open(path, "w", encoding="utf-8") as file:
             file.write(text)
     # The clock first: killed in between, this process leaves a clock with nothing to undo.
     _start_clock(pending)
-    with boot.naming(_ARMED):
+    with naming(_ARMED):
         os.symlink(pending.token, _ARMED)
     return pending
 
 
-def _folder(pending: Pending) -> str:
+def folder_of(pending: Pending) -> str:
+    """Return where the files of an armed change lie."""
     return os.path.join(FOLDER, pending.token)
 
 
@@ -230,8 +235,8 @@ def _quoted(paths: Iterable[str]) -> str:
 
 
 def _start_clock(pending: Pending) -> None:
-    program = ["/bin/sh", _folder(pending) + "/revert"]
-    if boot.has_systemd():
+    program = ["/bin/sh", folder_of(pending) + "/revert"]
+    if has_systemd():
         # The default accuracy is a minute.
         run(["systemd-run", "--quiet", "--collect", "--unit=" + _unit(pending), "--timer-property=AccuracySec=100ms",
              "--description=Undo the change of the firewall unless it is confirmed",
@@ -245,7 +250,7 @@ def _start_clock(pending: Pending) -> None:
 
 def _stop_clock(pending: Pending) -> None:
     """Stop the timer; the script that it would start finds nothing to undo anyway."""
-    if boot.has_systemd():
+    if has_systemd():
         with suppress(CommandError):
             run(["systemctl", "stop", _unit(pending) + ".timer"])
 
@@ -272,25 +277,25 @@ def no_longer_than(pending: Pending) -> Iterator[None]:
 
 def note_made(pending: Pending) -> None:
     """Note that the change was made, and may be confirmed. Raises OSError."""
-    with open(os.path.join(_folder(pending), _MADE), "w", encoding="utf-8"):
+    with open(os.path.join(folder_of(pending), _MADE), "w", encoding="utf-8"):
         pass
 
 
 def was_made(pending: Pending) -> bool:
     """Tell whether the change was made; whoever armed it may have died before."""
-    return os.path.exists(os.path.join(_folder(pending), _MADE))
+    return os.path.exists(os.path.join(folder_of(pending), _MADE))
 
 
 def revert(pending: Pending) -> None:
     """Have the host undo the change now. Raises CommandError."""
-    run(["/bin/sh", _folder(pending) + "/revert", "locked"])
+    run(["/bin/sh", folder_of(pending) + "/revert", "locked"])
     _stop_clock(pending)
 
 
 def disarm(pending: Pending) -> None:
     """Keep the change, as far as it was made: from here on the host does not undo it. Raises OSError."""
     os.unlink(_ARMED)
-    shutil.rmtree(_folder(pending), ignore_errors=True)
+    shutil.rmtree(folder_of(pending), ignore_errors=True)
     _stop_clock(pending)
 
 

@@ -177,17 +177,14 @@ import uuid
 from typing import Any, Dict, Optional
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils.firewall import (
     Options,
     Outcome,
     ensure_absent,
     ensure_present,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.host import (
-    HostError,
-    check_host,
-    worded,
-)
+from ansible_collections.hpc.ports.plugins.module_utils.host import check_user, chosen_backend, worded
 from ansible_collections.hpc.ports.plugins.module_utils.others import OtherRules, other_rules, warnings_of
 from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError
 
@@ -214,10 +211,11 @@ def main() -> None:
     _check(module, _TOKEN.fullmatch(module.params["token"]), "token", "32 hexadecimal digits")
     present = module.params["state"] == "present"
     try:
-        check_host(module.params["backend"], present)
+        check_user()
         # Before the apply: where there are many rules it takes seconds, and then a change awaits its confirmation.
-        others = other_rules() if present else None
-        module.exit_json(**_result(module, _outcome(module), others))
+        backend = chosen_backend(module.params["backend"]) if present else ""
+        others = other_rules(backend) if present else None
+        module.exit_json(**_result(module, _outcome(module, backend), others))
     except HostError as exc:
         module.fail_json(msg=str(exc), missing_packages=exc.missing_packages)
     except (PolicyError, OSError, RuntimeError) as exc:
@@ -229,15 +227,15 @@ def _check(module: AnsibleModule, is_valid: object, name: str, expected: str) ->
         module.fail_json(msg="Invalid {0}: got {1!r}, expected {2}.".format(name, module.params[name], expected))
 
 
-def _outcome(module: AnsibleModule) -> Outcome:
+def _outcome(module: AnsibleModule, backend: str) -> Outcome:
     if module.params["state"] == "absent":
         return ensure_absent(module.check_mode)
     options = Options(**{name: module.params[name] for name in Options._fields})
-    return ensure_present(module.params["policy"], options, module.check_mode)
+    return ensure_present(backend, module.params["policy"], options, module.check_mode)
 
 
 def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules]) -> Dict[str, Any]:
-    result = {"backend": "nftables", **outcome.change.described()}
+    result = {"backend": outcome.change.backend, **outcome.change.described()}
     if others:
         result["other_rules"] = {name: list(found) for name, found in others._asdict().items()}
     for text in (*outcome.warnings, *(warnings_of(others) if others else [])):

@@ -23,7 +23,7 @@ LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports.service"
 # What a systemd does that matters here: it notes what it is asked, starts a program after a time, and stops waiting.
 SYSTEMCTL = """
 case "$1 $2" in
-  is-active*) exit 3 ;;
+  is-active* | is-enabled*) exit 3 ;;
   stop*.timer) kill "$(cat "/run/$2")" 2> /dev/null && rm "/run/$2"; exit ;;
 esac
 echo "$@" >> /run/systemctl.log

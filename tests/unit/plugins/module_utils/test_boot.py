@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import boot
-from ansible_collections.hpc.ports.plugins.module_utils.boot import Item
+from ansible_collections.hpc.ports.plugins.module_utils import boot, files
+from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items, Places
 
 SCRIPT = "add table inet hpc_ports\n"
 
@@ -21,6 +21,8 @@ SCRIPT = "add table inet hpc_ports\n"
 def _etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("RULESET", "UNIT", "LINK"):
         monkeypatch.setattr(boot, name, str(tmp_path) + getattr(boot, name).removeprefix("/etc"))
+    monkeypatch.setattr(boot, "PLACES", Places((boot.RULESET, boot.UNIT, boot.LINK), folders=(
+        os.path.dirname(boot.LINK), os.path.dirname(boot.RULESET))))
     monkeypatch.setattr(boot, "find_program", lambda name: f"/sbin/{name}")
     (tmp_path / "systemd" / "system").mkdir(parents=True)
     return tmp_path
@@ -30,16 +32,16 @@ def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def make() -> boot.Items:
+def make() -> Items:
     items = boot.wanted_items(SCRIPT, has_systemd=True)
-    boot.stage(items)
-    boot.commit()
+    files.stage(boot.PLACES, items)
+    files.commit(boot.PLACES)
     return items
 
 
 def test_what_is_staged_and_committed_is_what_is_wanted(etc: Path) -> None:
     items = make()
-    assert boot.present_state() == boot.items_state(items)
+    assert boot.present_state() == files.items_state(items)
     assert (etc / "hpc-ports" / "ruleset.nft").read_text(encoding="utf-8").splitlines()[1:] == SCRIPT.splitlines()
     assert os.readlink(boot.LINK) == boot.UNIT
     assert f"ExecStart=/sbin/nft -f {boot.RULESET}\n" in Path(boot.UNIT).read_text(encoding="utf-8")
@@ -67,7 +69,7 @@ def test_texts_that_look_alike_differ(text: str) -> None:
     items = make()
     Path(boot.RULESET).write_text(text, encoding="utf-8", newline="")
     os.chmod(boot.RULESET, 0o600)
-    assert boot.present_state() != boot.items_state({**items, boot.RULESET: Item(SCRIPT, mode=0o600)})
+    assert boot.present_state() != files.items_state({**items, boot.RULESET: Item(SCRIPT, mode=0o600)})
 
 
 def test_bytes_that_are_no_text_are_read_as_text() -> None:
@@ -80,29 +82,29 @@ def test_staging_changes_nothing_that_is_there(etc: Path) -> None:
     make()
     before = boot.present_state()
     items = boot.wanted_items("other\n", has_systemd=True)
-    boot.stage(items)
+    files.stage(boot.PLACES, items)
     found = boot.present_state()
     assert {name: found.pop(name) for name in before} == before
     # What a crash leaves staged is seen, and so mended.
     assert sorted(found) == sorted(
-        f"{kind} {path}" for kind, path in zip(("file", "file", "link"), boot.staged_paths()))
-    boot.discard()
+        f"{kind} {path}" for kind, path in zip(("file", "file", "link"), boot.PLACES.staged))
+    files.discard(boot.PLACES)
     assert boot.present_state() == before
     assert not [name for name in names(etc) if name.endswith(".new")]
 
 
 def test_what_an_interrupted_run_staged_is_no_hindrance() -> None:
     items = boot.wanted_items(SCRIPT, has_systemd=True)
-    boot.stage(items)
+    files.stage(boot.PLACES, items)
     make()
-    assert boot.present_state() == boot.items_state(items)
+    assert boot.present_state() == files.items_state(items)
 
 
 def test_discarding_leaves_no_folder_behind(etc: Path) -> None:
     before = names(etc)
     items = boot.wanted_items(SCRIPT, has_systemd=True)
-    boot.stage(items)
-    boot.discard()
+    files.stage(boot.PLACES, items)
+    files.discard(boot.PLACES)
     assert names(etc) == before
 
 
@@ -111,16 +113,26 @@ def test_removing_leaves_what_was_there_before(etc: Path) -> None:
     (etc / "hpc-ports" / "mine").touch()
     before = names(etc)
     make()
-    boot.remove()
+    files.remove(boot.PLACES)
     assert names(etc) == before
-    boot.remove()
+    files.remove(boot.PLACES)
 
 
 def test_a_write_that_fails_names_the_file_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     def fsync(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(boot.os, "fsync", fsync)
+    monkeypatch.setattr(files.os, "fsync", fsync)
     with pytest.raises(OSError) as caught:
-        boot.stage(boot.wanted_items(SCRIPT, has_systemd=False))
+        files.stage(boot.PLACES, boot.wanted_items(SCRIPT, has_systemd=False))
     assert (caught.value.filename, caught.value.strerror) == (boot.RULESET, "No space left on device")
+
+
+def test_what_goes_is_removed_after_all_else_has_come(etc: Path) -> None:
+    old, new = str(etc / "old"), str(etc / "new")
+    places = Places((new,), gone=(old, str(etc / "was never there")))
+    Path(old).touch()
+    files.stage(places, {new: Item("text")})
+    assert names(etc) == [".new.new", "old", "systemd", "systemd/system"]
+    files.commit(places)
+    assert names(etc) == ["new", "systemd", "systemd/system"]

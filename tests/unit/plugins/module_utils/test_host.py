@@ -7,65 +7,89 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import boot, host, nftables
+from ansible_collections.hpc.ports.plugins.module_utils import host, nftables, systemd
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils.host import HostError, check_host, worded
+from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
+from ansible_collections.hpc.ports.plugins.module_utils.host import check_user, chosen_backend, worded
 
 
 @pytest.fixture(autouse=True)
 def _good_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(boot, "has_systemd", lambda: False)
+    monkeypatch.setattr(systemd, "has_systemd", lambda: False)
     monkeypatch.setattr(nftables, "is_installed", lambda: True)
     monkeypatch.setattr(nftables, "check_version", lambda: None)
 
 
-def refusal(backend: str = "auto", present: bool = True) -> tuple[str, list[str]]:
+def refusal(asked: str = "auto") -> tuple[str, list[str]]:
     with pytest.raises(HostError) as caught:
-        check_host(backend, present)
+        chosen_backend(asked)
     return str(caught.value), caught.value.missing_packages
 
 
-@pytest.mark.parametrize("backend", ["auto", "nftables"])
-def test_a_good_host(backend: str) -> None:
-    check_host(backend, present=True)
+def firewalld_is(monkeypatch: pytest.MonkeyPatch, state: str, enabled: bool) -> None:
+    answers = {"is-active": state == "active", "is-enabled": enabled}
+
+    def run(arguments: list[str]) -> str:
+        assert arguments[-1] == "firewalld.service"
+        if not answers.get(arguments[1], True):
+            raise CommandError(arguments, 3, "")
+        return state + "\n"
+
+    monkeypatch.setattr(systemd, "has_systemd", lambda: True)
+    monkeypatch.setattr(systemd, "run", run)
 
 
-@pytest.mark.parametrize("present", [True, False])
-def test_not_root(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
+@pytest.mark.parametrize("asked", ["auto", "nftables"])
+def test_no_systemd(asked: str) -> None:
+    assert chosen_backend(asked) == "nftables"
+
+
+def test_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host.os, "geteuid", lambda: 1000)
-    assert refusal(present=present) == ("Invalid user: got uid 1000, expected root. Set become: true.", [])
+    assert refusal() == ("Invalid user: got uid 1000, expected root. Set become: true.", [])
 
 
 def test_nft_missing_is_a_package_to_install_and_no_hindrance_to_removal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nftables, "is_installed", lambda: False)
     assert refusal() == ("Missing program nft: install the package nftables.", ["nftables"])
-    check_host("auto", present=False)
+    check_user()
 
 
-def systemd_says(monkeypatch: pytest.MonkeyPatch, active: bool) -> None:
-    def run(arguments: list[str]) -> str:
-        assert arguments == ["systemctl", "is-active", "--quiet", "firewalld.service"]
-        if not active:
-            raise CommandError(arguments, 3, "")
-        return ""
-
-    monkeypatch.setattr(boot, "has_systemd", lambda: True)
-    monkeypatch.setattr(host, "run", run)
-
-
-@pytest.mark.parametrize("backend", ["auto", "nftables"])
-def test_firewalld_runs(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
-    systemd_says(monkeypatch, active=True)
-    assert refusal(backend) == (
-        "Firewalld runs on this host, and the firewalld backend is still to come. Nothing was changed. To use "
-        "nftables, stop and mask firewalld.", [])
-    check_host(backend, present=False)
+@pytest.mark.parametrize(("asked", "state", "enabled", "backend"), [
+    ("auto", "active", True, "firewalld"),
+    ("auto", "active", False, "firewalld"),
+    ("firewalld", "active", True, "firewalld"),
+    ("auto", "inactive", False, "nftables"),
+    ("nftables", "inactive", False, "nftables"),
+])
+def test_what_runs_carries_the_rules(monkeypatch: pytest.MonkeyPatch, asked: str, state: str, enabled: bool,
+                                     backend: str) -> None:
+    firewalld_is(monkeypatch, state, enabled)
+    assert chosen_backend(asked) == backend
 
 
-def test_firewalld_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    systemd_says(monkeypatch, active=False)
-    check_host("auto", present=True)
+def test_nftables_beside_a_firewalld_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    firewalld_is(monkeypatch, "active", enabled=True)
+    assert refusal("nftables") == (
+        "firewall_backend is 'nftables', and firewalld runs on this host: both at once would each drop what the other "
+        "allows. Nothing was changed. Stop and mask firewalld (systemctl mask --now firewalld), or set "
+        "firewall_backend: auto.", [])
+
+
+def test_a_firewalld_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    firewalld_is(monkeypatch, "inactive", enabled=False)
+    assert refusal("firewalld") == (
+        "firewall_backend is 'firewalld', and firewalld does not run on this host (its state is 'inactive'). Nothing "
+        "was changed. Install it if need be, and start it: systemctl enable --now firewalld", [])
+
+
+@pytest.mark.parametrize("asked", ["auto", "nftables"])
+def test_a_firewalld_that_would_come_back_with_the_next_boot(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    firewalld_is(monkeypatch, "failed", enabled=True)
+    assert refusal(asked) == (
+        "firewalld is enabled on this host, but does not run (its state is 'failed'). Nothing was changed. Mend and "
+        "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask firewalld", [])
 
 
 KEPT = "Nothing was changed: the ruleset that ran before still runs."

@@ -543,7 +543,7 @@ def test_a_host_is_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def test_a_kernel_without_any_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(others, "run", lambda arguments: "")
-    assert other_rules(str(tmp_path)) == OtherRules()
+    assert other_rules(proc=str(tmp_path)) == OtherRules()
 
 
 @pytest.mark.parametrize("error, text", [

@@ -1,0 +1,212 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The firewalld backend: from what firewalld has of ours to what a policy wants, by D-Bus calls or by one reload."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import NamedTuple, Optional, Sequence, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils import files, firewalld_bus as bus, firewalld_files, systemd
+from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils.files import Items
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import Config, config_of, parse_rich_rule
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_host import check_reload, daemon, running_table
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import (
+    elements,
+    flow_names,
+    flow_views,
+    policy_lines,
+    state_of,
+    wanted_state,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_steps import Runtime, backward, forward
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils.state import FlowViews, State, changed_objects
+from ansible_collections.hpc.ports.plugins.module_utils.transaction import Undo
+
+NAME = "firewalld"
+# What one command can have as arguments, bytes, with room for the environment; Linux takes 2 MiB.
+_LONGEST_COMMAND = 1_500_000
+_PHASE = "phase"
+# firewalld 0.9 stays as it failed until it is started anew.
+_UNDO_RELOAD = """\
+[ ! -e {undo} ] || /bin/sh {undo} || exit 1
+systemctl is-active --quiet firewalld.service || exit 0
+{reload} && [ "$({state})" = 's "RUNNING"' ] || systemctl restart firewalld.service
+"""
+_UNDO_CALLS = """\
+set -e
+systemctl is-active --quiet firewalld.service || exit 0
+case "$(cat phase)" in
+0)
+{0}
+;;
+1)
+{1}
+;;
+2)
+{2}
+;;
+esac
+"""
+
+
+class ByReload(NamedTuple):
+    """The way by new files and a reload."""
+
+    items: Items
+    wanted: State
+
+    def undo(self) -> Undo:
+        """Return how the host undoes it: the files in place are the old ones, or are put back."""
+        state = shlex.join(["busctl", "--system", "--auto-start=no", "get-property", bus.SERVICE, bus.PATH, bus.SERVICE, "state"])
+        text = _UNDO_RELOAD.format(undo=firewalld_files.UNDO, reload=shlex.join(bus.command("reload")), state=state)
+        return Undo("/bin/sh ./restore", {"restore": text})
+
+    def make(self, folder: str) -> None:
+        """Load the files; they are not there any more when this returns. Raises CommandError, OSError, RuntimeError."""
+        with firewalld_files.in_place(self.items):
+            bus.call("reload")
+        _check_running(self.wanted)
+
+
+class ByCalls(NamedTuple):
+    """The way without a reload."""
+
+    old: Runtime
+    new: Runtime
+    wanted: State
+
+    def undo(self) -> Undo:
+        """Return how the host undoes it, from whichever phase it is in."""
+        phases = ["\n".join(map(shlex.join, commands)) or ":" for commands in backward(self.old, self.new)]
+        return Undo("/bin/sh ./restore", {"restore": _UNDO_CALLS.format(*phases), _PHASE: "0"})
+
+    def make(self, folder: str) -> None:
+        """Do the calls, phase by phase. Raises CommandError, OSError, RuntimeError."""
+        for number, commands in enumerate(forward(self.old, self.new)):
+            _note_phase(folder, number)
+            for command in commands:
+                _run(command, is_first=number == 0)
+        _check_running(self.wanted)
+
+    def is_possible(self) -> bool:
+        """Tell whether no call is too long for a command."""
+        ways = [*forward(self.old, self.new), *backward(self.old, self.new)]
+        return all(sum(len(word) + 9 for word in command) < _LONGEST_COMMAND for phase in ways for command in phase)
+
+
+def _run(command: Sequence[str], is_first: bool) -> None:
+    try:
+        run(command)
+    except CommandError as exc:
+        if "ACCESS_DENIED" in exc.output:
+            raise NothingMade("firewalld is locked down, and root is not on its list: {0}. Nothing was changed. Add "
+                              "root (firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown.".format(
+                                  exc.output)) from exc
+        raise
+
+
+def _note_phase(folder: str, number: int) -> None:
+    path = os.path.join(folder, _PHASE)
+    with open(path + ".new", "w", encoding="ascii") as file:
+        file.write(str(number))
+    os.replace(path + ".new", path)
+
+
+def _check_running(wanted: State) -> None:
+    found = running_state()
+    if found != wanted:
+        names = changed_objects(found, wanted)
+        raise RuntimeError("firewalld took the change, but the kernel has it otherwise: {0}. It was undone. See: "
+                           "journalctl -u firewalld".format(", ".join(names[:5])))
+
+
+# ---- the backend
+
+def running_state() -> State:
+    """Return what the kernel runs of ours. Raises RuntimeError."""
+    return state_of(running_table())
+
+
+def present_change(policy: Policy) -> Change:
+    """Return the change that makes a host have this policy. Raises HostError, CommandError, OSError, RuntimeError."""
+    found = daemon()
+    config = config_of(policy, found.abilities)
+    running, wanted = state_of(found.table), wanted_state(config)
+    items, files_now = firewalld_files.items_of(config), firewalld_files.present_state()
+    names = {**firewalld_files.flow_names(files_now), **flow_names(config)}
+    way = _way(running, wanted, config, items) if running != wanted else None
+    return Change(NAME, running, wanted, files_now, items, firewalld_files.places(items),
+                  (flow_views(running, names), flow_views(wanted, names)), way)
+
+
+def _way(running: State, wanted: State, config: Config, items: Items) -> ByReload | ByCalls:
+    calls = _calls(running, wanted, config)
+    if calls:
+        return calls
+    check_reload()
+    return ByReload(items, wanted)
+
+
+def _calls(running: State, wanted: State, config: Config) -> Optional[ByCalls]:
+    """Return the way without a reload if there is one: nothing comes or goes, and firewalld knows what runs."""
+    if set(running) != set(wanted):
+        return None
+    changed = [name.split(" ")[1] for name in changed_objects(running, wanted)]
+    ipsets = [name for name in changed if name in config.ipsets]
+    if not all(name.endswith(("a", "b")) for name in ipsets):
+        return None
+    names = sorted({name[:-1] + copy for name in ipsets for copy in "ab"})
+    old = Runtime({name: bus.rich_rules(name) for name in config.policies},
+                  {name: bus.call("ipset.getEntries", "s", name)[0] for name in names})
+    new = Runtime({name: [rule.text() for rule in policy.rules] for name, policy in config.policies.items()},
+                  {name: config.ipsets[name].entries for name in names})
+    way = ByCalls(old, new, wanted)
+    return way if _runs(old, running, config) and way.is_possible() else None
+
+
+def _runs(runtime: Runtime, running: State, config: Config) -> bool:
+    """Tell whether the kernel has what firewalld believes that it has."""
+    return all(running["ipset " + name] == elements(name, entries) for name, entries in runtime.entries.items()) and all(
+        _runs_policy(rules, running["policy " + name], config, name) for name, rules in runtime.rules.items())
+
+
+def _runs_policy(rules: Sequence[str], lines: Sequence[str], config: Config, name: str) -> bool:
+    known = list(filter(None, map(parse_rich_rule, rules)))
+    if len(known) < len(rules):
+        # Somebody's own rule in our policy: it will be removed, however nft has it.
+        return True
+    return policy_lines(config.policies[name]._replace(rules=tuple(known))) == lines
+
+
+class Removal(NamedTuple):
+    """The way by a reload, once our files are gone."""
+
+    def undo(self) -> Undo:
+        """Return nothing: a removal awaits no confirmation."""
+        return Undo(":", {})
+
+    def make(self, folder: str) -> None:
+        """Have firewalld forget what was in our files. Raises CommandError, RuntimeError."""
+        bus.call("reload")
+        _check_running({})
+
+
+def absent_change() -> Change:
+    """Return the change that leaves a host as it was before us. Raises CommandError, OSError, RuntimeError."""
+    running = running_state() if systemd.is_active("firewalld.service") else {}
+    found = firewalld_files.present_state()
+    views: Tuple[FlowViews, FlowViews] = (flow_views(running, firewalld_files.flow_names(found)), {})
+    if running:
+        check_reload()
+    return Change(NAME, running, {}, found, {}, firewalld_files.places({}), views, Removal() if running else None)
+
+
+def recover() -> None:
+    """Put back what a crash left of an unconfirmed change. Raises CommandError, OSError."""
+    firewalld_files.put_back()

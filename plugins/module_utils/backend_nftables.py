@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The nftables backend: from what our table is to what a policy wants, by transactions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils import boot, nftables, systemd
+from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.files import Items, items_state
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils.snapshot import restoring_script
+from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
+from ansible_collections.hpc.ports.plugins.module_utils.transaction import Undo
+
+NAME = "nftables"
+
+
+class ByTransactions(NamedTuple):
+    """The way from what runs, by scripts that are loaded in their order; one of them alone changes verdicts."""
+
+    running: State
+    scripts: Tuple[str, ...]
+
+    def undo(self) -> Undo:
+        """Return how the host goes back to what runs now. Raises CommandError, RuntimeError."""
+        return Undo("nft -f restore.nft", {"restore.nft": restoring_script(self.running)})
+
+    def make(self, folder: str) -> None:
+        """Load the scripts. Raises CommandError, or NothingMade with its text."""
+        for number, script in enumerate(self.scripts):
+            try:
+                nftables.load(script)
+            except CommandError as exc:
+                # Each is all or nothing: where the first fails there is nothing to undo.
+                raise exc if number else NothingMade(str(exc)) from exc
+
+
+def running_state() -> State:
+    """Return what the kernel runs of ours. Raises CommandError."""
+    return nftables.running_state() if nftables.is_installed() else {}
+
+
+def present_change(policy: Policy) -> Change:
+    """Return the change that makes a host have this policy. Raises CommandError, OSError, RuntimeError."""
+    ruleset = nftables.ruleset_of(policy)
+    running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
+    nftables.check_definitions(running, wanted)
+    items = boot.wanted_items(nftables.script_of(ruleset), systemd.has_systemd())
+    return _change(running, wanted, items, transactions(ruleset, running, wanted))
+
+
+def absent_change() -> Change:
+    """Return the change that leaves a host as it was before us. Raises CommandError, OSError."""
+    running = running_state()
+    return _change(running, {}, {}, ("delete table {0}\n".format(nftables.TABLE),))
+
+
+def _change(running: State, wanted: State, items: Items, scripts: Tuple[str, ...]) -> Change:
+    found, unit = boot.present_state(), "file " + boot.UNIT
+    views = (nftables.flow_views(running), nftables.flow_views(wanted))
+    return Change(NAME, running, wanted, found, items, boot.PLACES, views,
+                  ByTransactions(running, scripts) if running != wanted else None,
+                  concerns_unit=systemd.has_systemd() and found.get(unit) != items_state(items).get(unit))
+
+
+def recover() -> None:
+    """Do nothing: a crash leaves nothing to be put back, as files are only renamed into their places."""

@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The two backends by name, and what is left of one where the other carries the rules."""
+
+from __future__ import annotations
+
+import glob
+from typing import Optional, Protocol
+
+from ansible_collections.hpc.ports.plugins.module_utils import backend_nftables
+from ansible_collections.hpc.ports.plugins.module_utils.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.plugins.module_utils.systemd import is_active
+
+
+class Backend(Protocol):
+    """What a backend can do; both raise CommandError, OSError and RuntimeError."""
+
+    def running_state(self) -> State:
+        """Return what the kernel runs of ours."""
+
+    def present_change(self, policy: Policy) -> Change:
+        """Return the change that makes a host have this policy."""
+
+    def absent_change(self) -> Change:
+        """Return the change that leaves a host as it was before us."""
+
+    def recover(self) -> None:
+        """Put back what a crash left of an unconfirmed change."""
+
+
+def backend(name: str) -> Backend:
+    """Return the backend of that name. What the other one needs is not even read: that takes time on each run."""
+    if name == "firewalld":
+        from ansible_collections.hpc.ports.plugins.module_utils import backend_firewalld
+
+        return backend_firewalld
+    return backend_nftables
+
+
+def leaving(name: str) -> Optional[Change]:
+    """Return the change that removes what the other backend has of ours, if it has anything."""
+    if name == "nftables" and not _may_be_in_firewalld():
+        return None
+    change = backend("nftables" if name == "firewalld" else "firewalld").absent_change()
+    return change if change.is_needed else None
+
+
+def _may_be_in_firewalld() -> bool:
+    return bool(glob.glob("/etc/firewalld/*/hpc_ports_*")) or is_active("firewalld.service")

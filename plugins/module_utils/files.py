@@ -1,0 +1,160 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that are for good only once a change is confirmed: staged beside their places, then renamed into them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.state import State
+
+
+class Item(NamedTuple):
+    """What a path should be: a regular file with this text, or with `target` a symbolic link."""
+
+    text: str = ""
+    target: str = ""
+    mode: int = 0o644
+
+
+Items = Dict[str, Item]
+
+
+class Places(NamedTuple):
+    """Where the files of a change lie, in the order in which they come; `gone` are removed after, in that order.
+
+    `folders` are those that we make, and remove when nothing is left in them.
+    """
+
+    paths: Tuple[str, ...]
+    gone: Tuple[str, ...] = ()
+    folders: Tuple[str, ...] = ()
+
+    @property
+    def staged(self) -> Tuple[str, ...]:
+        """Return where files wait for their places."""
+        return tuple(map(staged_path, self.paths))
+
+
+def staged_path(path: str) -> str:
+    """Return where a file waits for its place: under a name that neither systemd nor firewalld looks at."""
+    return "{0}/.{1}.new".format(*os.path.split(path))
+
+
+def items_state(items: Items) -> State:
+    """Return the files as objects of a State."""
+    return {_name(path, item): _lines(item) for path, item in items.items()}
+
+
+def present_state(paths: Iterable[str]) -> State:
+    """Return those of the files that the host has. Raises OSError: one can't be read."""
+    return items_state({path: item for path in paths for item in _present(path)})
+
+
+def _present(path: str) -> List[Item]:
+    try:
+        if os.path.islink(path):
+            return [Item(target=os.readlink(path))]
+        with open(path, encoding="utf-8", errors="backslashreplace", newline="") as file:
+            return [Item(file.read(), mode=os.fstat(file.fileno()).st_mode & 0o7777)]
+    except FileNotFoundError:
+        return []
+
+
+def _name(path: str, item: Item) -> str:
+    return "{0} {1}".format("link" if item.target else "file", path)
+
+
+def _lines(item: Item) -> Tuple[str, ...]:
+    if item.target:
+        return ("-> " + item.target,)
+    return ("mode {0:04o}".format(item.mode), *item.text.split("\n"))
+
+
+def stage(places: Places, items: Items) -> None:
+    """Write every file beside its place, under another name; what can fail for want of room or rights fails here."""
+    for path in places.paths:
+        with naming(path):
+            unlink(staged_path(path))
+            if path in items:
+                write(staged_path(path), items[path])
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Have an OSError in the block name this path: one of a write has none, one of a link names what it points to."""
+    try:
+        yield
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, path) from exc
+
+
+def write(path: str, item: Item) -> None:
+    """Write a file or link that is not there yet, and its folder where there is none. Raises OSError."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    if item.target:
+        os.symlink(item.target, path)
+        return
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, item.mode)
+    with open(handle, "w", encoding="utf-8") as file:
+        os.fchmod(handle, item.mode)
+        file.write(item.text)
+        file.flush()
+        os.fsync(handle)
+
+
+def commit(places: Places) -> None:
+    """Put the staged files in their places, each at once, remove what goes, and make that last. Raises OSError."""
+    for path in places.paths:
+        with suppress(FileNotFoundError), naming(path):
+            os.replace(staged_path(path), path)
+    for path in places.gone:
+        with naming(path):
+            unlink(path)
+    sync((*places.paths, *places.gone, *places.folders))
+
+
+def sync(paths: Iterable[str]) -> None:
+    """Make what was renamed or removed last, whatever happens to the power. Raises OSError."""
+    for folder in sorted({path if os.path.isdir(path) else os.path.dirname(path) for path in paths}):
+        if os.path.isdir(folder):
+            _sync(folder)
+
+
+def _sync(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with naming(folder):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def discard(places: Places) -> None:
+    """Remove what was staged; where that fails, the failure that led here says more."""
+    with suppress(OSError):
+        for path in places.staged:
+            unlink(path)
+        _remove_empty(places.folders)
+
+
+def remove(places: Places) -> None:
+    """Remove the files, the last that came first, and the folders that hold nothing else. Raises OSError."""
+    for path in (*places.gone, *reversed(places.paths), *places.staged):
+        unlink(path)
+    _remove_empty(places.folders)
+
+
+def _remove_empty(folders: Iterable[str]) -> None:
+    for folder in folders:
+        if os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)
+
+
+def unlink(path: str) -> None:
+    """Remove a file that may not be there. Raises OSError."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)

@@ -1,0 +1,267 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The firewalld backend: a policy to firewalld policies and ipsets of our own (DESIGN section 6).
+
+Each flow looks its peers up in two ipsets an address family, `a` and `b`, which hold the same: firewalld empties an
+ipset before it fills it anew, and meanwhile the other one holds. The ipsets are there whether they hold anything or
+not, and `any` is two halves, as no ipset takes 0.0.0.0/0: so no change of peers needs another ipset, which would need a
+reload. What firewalld before 1.0 cannot look up in an ipset, the peers of egress, are rules of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from xml.sax.saxutils import quoteattr
+
+from ansible_collections.hpc.ports.plugins.module_utils.policy import (
+    Policy,
+    Rule,
+    digest,
+    label,
+    network_text,
+    parted_flows,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+
+OLDEST = (0, 9, 0)
+PREFIX = "hpc_ports_"
+# Before every policy that firewalld ships or a site is likely to have.
+PRIORITY = -32000
+# After the accepts, which have none.
+_LAST = 32000
+_POLICY_NAMES = {"in": PREFIX + "in", "out": PREFIX + "out"}
+_ZONES = {"in": ("ANY", "HOST"), "out": ("HOST", "ANY")}
+# An ipset's name has at most 31 characters.
+_LONGEST_NAME = 31
+_VERSIONS = (4, 6)
+# Kinds of ipsets.
+NETWORKS, PORTS, INTERFACES = "hash:net", "hash:net,port", "hash:net,iface"
+# As the label of a flow, but none has it: theirs begin with a direction.
+_TRUSTED = "trusted"
+_HALVES = {4: ("0.0.0.0/1", "128.0.0.0/1"), 6: ("::/1", "8000::/1")}
+_COPIES = "ab"
+# Transport protocols by number, where what is not allowed cannot be told from replies otherwise: TCP, UDP, DCCP, SCTP
+# and UDP-Lite (RFC 9293, 768, 4340, 9260, 3828).
+_TRANSPORTS = (6, 17, 33, 132, 136)
+# Of a DHCP client: direction, family, from and to which port (RFC 2131, RFC 8415).
+_DHCP = (("in", 4, 67, 68), ("out", 4, 68, 67), ("out", 6, 546, 547))
+
+
+class Abilities(NamedTuple):
+    """What the firewalld of a host can do, see `abilities_of`."""
+
+    destination_ipsets: bool
+    interface_ipsets: bool
+    accepts_replies_out: bool
+
+
+class IPSet(NamedTuple):
+    """An ipset of ours; `flow` is the name of the rule that it belongs to, such as `in_web`."""
+
+    kind: str
+    version: int
+    flow: str
+    entries: Tuple[str, ...]
+
+
+class RichRule(NamedTuple):
+    """A rich rule: `source` and `destination` are `ipset` or `address` and its value, or empty.
+
+    `element` is `port`, ports and protocol, or `protocol` and a number, or empty. `flow` is as in IPSet, or empty.
+    """
+
+    verdict: str = "accept"
+    family: str = ""
+    source: Tuple[str, ...] = ()
+    destination: Tuple[str, ...] = ()
+    element: Tuple[str, ...] = ()
+    priority: int = 0
+    flow: str = ""
+
+    def text(self) -> str:
+        """Return the rule as firewalld writes it at run time."""
+        words = ["rule", _pairs(priority=self.priority or "", family=self.family)]
+        words += [kind + _pairs(**{found[0]: found[1]})
+                  for kind, found in (("source ", self.source), ("destination ", self.destination)) if found]
+        words += [_element(self.element), self.verdict]
+        return " ".join(filter(None, (word.strip() for word in words)))
+
+    def xml(self) -> str:
+        """Return the rule as a policy's file has it."""
+        inner = ["{0} {1}".format(kind, _pairs(**{found[0]: found[1]}))
+                 for kind, found in (("source", self.source), ("destination", self.destination)) if found]
+        inner += filter(None, [_element(self.element)])
+        attributes = _pairs(priority=self.priority or "", family=self.family)
+        return "".join(["  <rule{0}>\n".format(" " + attributes if attributes else ""),
+                        *("    <{0}/>\n".format(item) for item in inner),
+                        "    <{0}/>\n  </rule>\n".format(self.verdict)])
+
+
+class FirewalldPolicy(NamedTuple):
+    """A policy in firewalld's sense, of ours."""
+
+    ingress_zone: str
+    egress_zone: str
+    target: str
+    rules: Tuple[RichRule, ...]
+
+
+class Config(NamedTuple):
+    """All that is ours in firewalld, by name."""
+
+    policies: Dict[str, FirewalldPolicy]
+    ipsets: Dict[str, IPSet]
+
+
+_RICH_RULE = re.compile(
+    r'rule(?: priority="(-?\d+)")?(?: family="(ipv[46])")?(?: source (\w+)="([^"]*)")?(?: destination (\w+)="([^"]*)")?'
+    r'(?: (?:(port) port="([^"]*)" protocol="([^"]*)"|(protocol) value="([^"]*)"))? (accept|drop)')
+
+
+def parse_rich_rule(text: str) -> Optional[RichRule]:
+    """Return the rule that RichRule.text() writes so, without its flow; None for others."""
+    match = _RICH_RULE.fullmatch(text)
+    if not match:
+        return None
+    pairs = [tuple(part for part in match.groups()[start:end] if part is not None) for start, end in ((2, 4), (4, 6))]
+    element = tuple(part for part in match.groups()[6:11] if part is not None)
+    return RichRule(match[12], match[2] or "", pairs[0], pairs[1], element, int(match[1] or 0))
+
+
+def kind_of(ipset: str) -> str:
+    """Return the kind of an ipset of ours, by its name."""
+    own = ipset[len(PREFIX):]
+    return PORTS if own.startswith("dhcp_") else INTERFACES if own.startswith(_TRUSTED + "_") else NETWORKS
+
+
+def _pairs(**attributes: object) -> str:
+    return " ".join("{0}={1}".format(name, quoteattr(str(value))) for name, value in attributes.items() if value != "")
+
+
+def _element(element: Tuple[str, ...]) -> str:
+    if not element:
+        return ""
+    if element[0] == "port":
+        return "port " + _pairs(port=element[1], protocol=element[2])
+    return "protocol " + _pairs(value=element[1])
+
+
+# ---- policy to config
+
+def config_of(policy: Policy, abilities: Abilities) -> Config:
+    """Return what firewalld should have of a policy. Raises RuntimeError for what firewalld cannot do."""
+    _check(policy, abilities)
+    directions = ("in", "out") if policy.egress == "restricted" else ("in",)
+    parted = parted_flows(policy.rules)
+    ipsets = dict(_always_ipsets(policy, directions))
+    policies = {}
+    for direction in directions:
+        rules = [*_always(policy, direction)]
+        for rule in (rule for rule in policy.rules if rule.direction == direction):
+            by_ipset = direction == "in" or abilities.destination_ipsets
+            ipsets.update(_ipsets(rule, label(rule, parted)) if by_ipset else {})
+            rules += _lookups(rule, label(rule, parted)) if by_ipset else _literals(rule)
+        policies[_POLICY_NAMES[direction]] = FirewalldPolicy(
+            *_ZONES[direction], "DROP" if direction == "in" else "CONTINUE",
+            (*rules, *(_denials(abilities) if direction == "out" else ())))
+    return Config(policies, ipsets)
+
+
+def _check(policy: Policy, abilities: Abilities) -> None:
+    if policy.mode == "observe":
+        raise RuntimeError("firewall_mode is 'observe': firewalld has no counters for what it would drop. Nothing was "
+                           "changed. Set firewall_mode: enforce for this host, or use the nftables backend.")
+    if policy.trusted_interfaces and not abilities.interface_ipsets:
+        raise RuntimeError("firewall_trusted_interfaces: got {0}: firewalld before 1.0 cannot tell interfaces apart in "
+                           "a policy. Nothing was changed. Allow what they need by flows, update firewalld, or use the "
+                           "nftables backend.".format(", ".join(policy.trusted_interfaces)))
+    patterns = [name for name in policy.trusted_interfaces if name.endswith("*")]
+    if patterns:
+        raise RuntimeError("firewall_trusted_interfaces: got {0!r}: firewalld knows no patterns of interfaces. Nothing "
+                           "was changed. Name each interface.".format(patterns[0]))
+
+
+def ipset_name(name: str, version: int, copy: str) -> str:
+    """Return what an ipset of a rule with this label is called: readable where that is short enough."""
+    # A flow that is in several parts has a dot in its label, which no name of a flow has; nor has it a dash.
+    whole = "{0}{1}_{2}{3}".format(PREFIX, name.replace(".", "-"), version, copy)
+    if len(whole) <= _LONGEST_NAME:
+        return whole
+    return "{0}{1}_{2}_{3}{4}".format(PREFIX, name.split("_")[0], digest(name)[:12], version, copy)
+
+
+def _entries(rule: Rule, version: int) -> Tuple[str, ...]:
+    """Return the peers of one family; all of them as two halves."""
+    members = [network for network in rule.peers if network.version == version]
+    if any(network.prefixlen == 0 for network in members):
+        return _HALVES[version]
+    return tuple(map(network_text, members))
+
+
+def _ipsets(rule: Rule, name: str) -> Dict[str, IPSet]:
+    found = [(version, _entries(rule, version)) for version in _VERSIONS]
+    return {ipset_name(name, version, copy): IPSet(NETWORKS, version, rule.name, entries)
+            for version, entries in found for copy in _COPIES}
+
+
+def _lookups(rule: Rule, name: str) -> List[RichRule]:
+    side = "source" if rule.direction == "in" else "destination"
+    return [RichRule(family="ipv{0}".format(version), element=_ports(ports), flow=rule.name,
+                     **{side: ("ipset", ipset_name(name, version, copy))})  # type: ignore[arg-type]
+            for version, copy, ports in product(_VERSIONS, _COPIES, rule.ports)]
+
+
+def _literals(rule: Rule) -> List[RichRule]:
+    return [RichRule(family="ipv{0}".format(version), destination=("address", entry), element=_ports(ports),
+                     flow=rule.name)
+            for version in _VERSIONS for entry in _entries(rule, version) for ports in rule.ports]
+
+
+def _ports(ports: PortRange) -> Tuple[str, ...]:
+    found = str(ports).split("/", 1)[0]
+    return ("protocol", found) if ports.protocol == "ip" else ("port", found, ports.protocol)
+
+
+def _always(policy: Policy, direction: str) -> Iterator[RichRule]:
+    """ICMP, the DHCP client and trusted interfaces; firewalld itself accepts loopback and replies."""
+    for number in (1, 58):
+        yield RichRule(element=("protocol", str(number)))
+    if direction == "in":
+        yield RichRule(family="ipv6", source=("address", "fe80::/10"), element=("port", "546", "udp"))
+    for way, version, from_port, to_port in _DHCP:
+        if way == direction:
+            yield RichRule(family="ipv{0}".format(version), source=("ipset", _dhcp_name(way, version)),
+                           element=("port", str(to_port), "udp"))
+    if policy.trusted_interfaces:
+        # Which of the two firewalld takes for the interface that the packet uses here depends on its version.
+        for side, version, copy in product(("source", "destination"), _VERSIONS, _COPIES):
+            yield RichRule(family="ipv{0}".format(version),
+                           **{side: ("ipset", ipset_name(_TRUSTED, version, copy))})  # type: ignore[arg-type]
+
+
+def _dhcp_name(direction: str, version: int) -> str:
+    return "{0}dhcp_{1}_{2}".format(PREFIX, direction, version)
+
+
+def _always_ipsets(policy: Policy, directions: Sequence[str]) -> Iterator[Tuple[str, IPSet]]:
+    for way, version, from_port, to_port in _DHCP:
+        if way in directions:
+            yield _dhcp_name(way, version), IPSet(
+                PORTS, version, "", tuple("{0},udp:{1}".format(half, from_port) for half in _HALVES[version]))
+    for version, copy in product(_VERSIONS, _COPIES) if policy.trusted_interfaces else ():
+        yield ipset_name(_TRUSTED, version, copy), IPSet(INTERFACES, version, "", tuple(
+            "{0},{1}".format(half, name) for name in policy.trusted_interfaces for half in _HALVES[version]))
+
+
+def _denials(abilities: Abilities) -> Iterable[RichRule]:
+    """Return what ends restricted egress: the target DROP would drop replies on firewalld 0.9.
+
+    There, only rules for a protocol leave replies alone.
+    """
+    if not abilities.accepts_replies_out:
+        return [RichRule("drop", element=("protocol", str(number)), priority=_LAST) for number in _TRANSPORTS]
+    return [RichRule("drop", family, destination=("address", network), priority=_LAST)
+            for family, network in (("ipv4", "0.0.0.0/0"), ("ipv6", "::/0"))]

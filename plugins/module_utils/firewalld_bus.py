@@ -1,0 +1,125 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Talk to firewalld over D-Bus with busctl, which every host with systemd has (firewalld.dbus(5))."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+
+SERVICE = "org.fedoraproject.FirewallD1"
+PATH = "/org/fedoraproject/FirewallD1"
+CONFIG_PATH = PATH + "/config"
+# Longer than firewalld takes for anything, seconds: 5,000 addresses take 5.
+_PATIENCE = 300
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
+_ESCAPE = re.compile(r"\\([0-7]{3}|.)")
+_CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_NUMBERS = "ynqiuxth"
+
+
+def call(method: str, *arguments: str, path: str = PATH) -> List[Any]:
+    """Return what a method such as `ipset.getEntries` returns; a signature and values are the arguments, as for busctl.
+
+    Raises CommandError; `output` is what firewalld said.
+    """
+    return parsed(run(command(method, *arguments, path=path)))
+
+
+def command(method: str, *arguments: str, path: str = PATH) -> List[str]:
+    """Return the command that calls a method."""
+    interface, dot, name = method.rpartition(".")
+    # Never starts a firewalld that somebody stopped.
+    return ["busctl", "--system", "--auto-start=no", "--timeout={0}".format(_PATIENCE), "call", SERVICE, path,
+            "{0}{1}{2}".format(SERVICE, dot, interface), name, *arguments]
+
+
+def properties(*names: str, path: str = PATH, interface: str = "") -> List[Any]:
+    """Return properties such as `version`. Raises CommandError, as when firewalld is not there."""
+    text = run(["busctl", "--system", "--auto-start=no", "get-property", SERVICE, path, SERVICE + interface, *names])
+    return [value for line in text.splitlines() for value in parsed(line)]
+
+
+def strings(values: Sequence[str]) -> List[str]:
+    """Return an array of strings as busctl takes it, without its signature."""
+    return [str(len(values)), *values]
+
+
+# ---- what busctl prints
+
+def parsed(text: str) -> List[Any]:
+    """Return the values of a message as busctl prints it: `as 2 "one" "two"`. Dictionaries are dicts, structs tuples."""
+    words = iter(_TOKEN.findall(text))
+    signature = next(words, "")
+    result = []
+    while signature:
+        kind, signature = _first_type(signature)
+        result.append(_value(kind, words))
+    return result
+
+
+def _first_type(signature: str) -> Tuple[str, str]:
+    """Return the first complete type of a D-Bus signature, and the rest."""
+    if signature[0] == "a":
+        kind, rest = _first_type(signature[1:])
+        return "a" + kind, rest
+    if signature[0] in "({":
+        depth = 0
+        for end, character in enumerate(signature):
+            depth += (character in "({") - (character in ")}")
+            if depth == 0:
+                return signature[:end + 1], signature[end + 1:]
+    return signature[0], signature[1:]
+
+
+def _value(kind: str, words: Iterator[str]) -> Any:
+    if kind.startswith("a{"):
+        key, value = _members(kind[2:-1])
+        return {_value(key, words): _value(value, words) for _unused in range(int(next(words)))}
+    if kind.startswith("a"):
+        return [_value(kind[1:], words) for _unused in range(int(next(words)))]
+    if kind.startswith("("):
+        return tuple(_value(member, words) for member in _members(kind[1:-1]))
+    if kind == "v":
+        return _value(next(words), words)
+    word = next(words)
+    if kind in _NUMBERS:
+        return int(word)
+    return word == "true" if kind == "b" else _unquoted(word)
+
+
+def _members(signature: str) -> List[str]:
+    result = []
+    while signature:
+        kind, signature = _first_type(signature)
+        result.append(kind)
+    return result
+
+
+def _unquoted(word: str) -> str:
+    """Return a string without busctl's quotes; it writes bytes that are not ASCII in octal."""
+    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 8)) if match[1].isdigit() else _CONTROL.get(match[1], match[1]),
+                        word[1:-1])
+    return plain.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+# ---- the words of firewalld
+
+def rich_rules(policy: str) -> List[str]:
+    """Return the rich rules of a policy at run time. Raises CommandError where there is no such policy."""
+    found: Dict[str, Any] = call("policy.getPolicySettings", "s", policy)[0]
+    return list(found.get("rich_rules", []))
+
+
+def rich_rules_command(policy: str, rules: Sequence[str]) -> List[str]:
+    """Return the command that gives a policy these rich rules at run time; firewalld first removes, then adds."""
+    return command("policy.setPolicySettings", "sa{sv}", policy, "1", "rich_rules", "as", *strings(rules))
+
+
+def entries_command(ipset: str, entries: Sequence[str]) -> List[str]:
+    """Return the command that gives an ipset these entries at run time; firewalld first empties it."""
+    return command("ipset.setEntries", "sas", ipset, *strings(entries))
+

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Can the firewalld of this host carry a policy, and would it survive a reload? Read before anything is touched."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import OLDEST, Abilities
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_settings import missing_ipsets, unsaved_settings
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import TABLE, accepts_replies_out
+from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
+from ansible_collections.hpc.ports.plugins.module_utils.nftables import parse_listing
+from ansible_collections.hpc.ports.plugins.module_utils.state import State
+
+# The first that looks destinations up in ipsets.
+_WHOLE = (1, 0, 0)
+
+
+class Daemon(NamedTuple):
+    """What firewalld can do, and the table that it made."""
+
+    abilities: Abilities
+    table: State
+
+
+def running_table() -> State:
+    """Return firewalld's table in the kernel; empty where there is none. Raises RuntimeError."""
+    text = listing("table " + TABLE)
+    return parse_listing(text) if text else {}
+
+
+def daemon() -> Daemon:
+    """Return what the running firewalld can do. Raises HostError, RuntimeError: it can't carry a policy now."""
+    try:
+        version, state, kinds = bus.properties("version", "state", "IPSetTypes")
+    except CommandError as exc:
+        raise RuntimeError("firewalld runs, but does not answer on D-Bus: {0}. Nothing was changed. See: systemctl "
+                           "status firewalld dbus".format(exc.output)) from exc
+    number = tuple(map(int, re.findall("[0-9]+", version)[:3]))
+    _check(number, version, state)
+    if "hash:net" not in kinds:
+        raise HostError("firewalld {0} has no ipsets: install the package ipset, and restart firewalld if it was "
+                        "running before. Nothing was changed.".format(version), ["ipset"])
+    table = running_table()
+    return Daemon(Abilities(number >= _WHOLE, number >= _WHOLE, accepts_replies_out(table)), table)
+
+
+def _check(number: Tuple[int, ...], version: str, state: str) -> None:
+    if number < OLDEST:
+        raise RuntimeError("firewalld is too old: got {0!r}, expected {1} or later. Nothing was changed.".format(
+            version, ".".join(map(str, OLDEST))))
+    if state != "RUNNING":
+        raise RuntimeError("firewalld is in state {0!r}, expected 'RUNNING': its configuration did not load, and the "
+                           "host may be open. Nothing was changed. See: journalctl -u firewalld. Mend the cause, and "
+                           "restart it.".format(state))
+    backend = bus.properties("FirewallBackend", path=bus.CONFIG_PATH, interface=".config")[0]
+    if backend != "nftables":
+        raise RuntimeError("FirewallBackend is {0!r} in /etc/firewalld/firewalld.conf, expected 'nftables'. Nothing "
+                           "was changed.".format(backend))
+    if bus.call("queryPanicMode")[0]:
+        raise RuntimeError("firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was "
+                           "changed. End it (firewall-cmd --panic-off), and run again.")
+
+
+def check_reload() -> None:
+    """Raise RuntimeError where a reload of firewalld would lose or break something that is not ours."""
+    if not os.path.exists("/etc/protocols"):
+        raise RuntimeError("/etc/protocols is missing: firewalld would load no rules without it. Nothing was changed. "
+                           "Install the package that has it (Debian: netbase, RHEL: setup).")
+    missing = missing_ipsets()
+    if missing:
+        raise RuntimeError("firewalld would load no rules at all: no such ipset: {0}. Nothing was changed. Add or "
+                           "take out what is missing.".format("; ".join(missing)))
+    try:
+        bus.call("checkPermanentConfig")
+    except CommandError as exc:
+        raise RuntimeError("firewalld could not load its saved configuration: {0}. Nothing was changed. Mend it: "
+                           "firewall-cmd --check-config".format(exc.output)) from exc
+    unsaved = unsaved_settings()
+    if unsaved:
+        raise RuntimeError(
+            "This change needs a reload of firewalld, which would change what is not ours, as it is not saved as it "
+            "runs: {0}. Nothing was changed. Save what runs (firewall-cmd --runtime-to-permanent) or load what is "
+            "saved (firewall-cmd --reload), and run again.".format("; ".join(unsaved)))

@@ -1,0 +1,100 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a reload of firewalld would change that is not ours: settings of the user that are only run, or only saved."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from typing import Any, Callable, Dict, Iterator, List, Mapping
+
+from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import PREFIX
+
+Settings = Dict[str, Dict[str, Any]]
+# A name for people; and what NetworkManager and firewalld keep over a reload.
+_NOT_LOST = ("version", "short", "description", "interfaces")
+_FOLDERS = ("/etc/firewalld", "/usr/lib/firewalld")
+_NAMED_IPSET = re.compile(r'\bipset="([^"]+)"')
+_DIRECT = ("chains", "rules", "passthroughs")
+
+
+def unsaved_settings() -> List[str]:
+    """Return what differs between what firewalld runs and what it would load, such as `zone public: services`.
+
+    What is ours is left out. Raises CommandError.
+    """
+    running, saved = _running(), _saved()
+    return [text for name in sorted({**running, **saved})
+            for text in _differences(name, running.get(name, {}), saved.get(name, {}))]
+
+
+def _differences(name: str, running: Mapping[str, Any], saved: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted({**running, **saved}):
+        if key not in _NOT_LOST and _plain(running.get(key)) != _plain(saved.get(key)):
+            yield "{0}: {1}".format(name, key)
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting so that it can be compared: what is empty is as good as not there, and no order counts."""
+    if isinstance(value, list):
+        return sorted(map(str, value)) or None
+    return value or None
+
+
+def _running() -> Settings:
+    found = _named("zone", bus.call("zone.getZones")[0], lambda name: bus.call("zone.getZoneSettings2", "s", name)[0])
+    found.update(_named("policy", bus.call("policy.getPolicies")[0],
+                        lambda name: bus.call("policy.getPolicySettings", "s", name)[0]))
+    found.update(_named("ipset", bus.call("ipset.getIPSets")[0],
+                        lambda name: _ipset(bus.call("ipset.getIPSetSettings", "s", name)[0])))
+    direct = [bus.call("direct.getAll" + kind.capitalize())[0] for kind in _DIRECT]
+    return {**found, "direct": dict(zip(_DIRECT, direct))}
+
+
+def _saved() -> Settings:
+    def settings(kind: str, method: str) -> Callable[[str], Any]:
+        return lambda name: bus.call("config.{0}.{1}".format(kind.lower(), method), path=_path(kind, name))[0]
+
+    found = _named("zone", _names("Zone"), settings("Zone", "getSettings2"))
+    found.update(_named("policy", _names("Policy"), settings("Policy", "getSettings")))
+    found.update(_named("ipset", _names("IPSet"), lambda name: _ipset(settings("IPSet", "getSettings")(name))))
+    direct = bus.call("config.direct.getSettings", path=bus.CONFIG_PATH)[0]
+    return {**found, "direct": dict(zip(_DIRECT, direct))}
+
+
+def _names(kind: str) -> List[str]:
+    names: List[str] = bus.call("config.get{0}Names".format(kind), path=bus.CONFIG_PATH)[0]
+    return names
+
+
+def _path(kind: str, name: str) -> str:
+    path: str = bus.call("config.get{0}ByName".format(kind), "s", name, path=bus.CONFIG_PATH)[0]
+    return path
+
+
+def _named(kind: str, names: List[str], settings: Callable[[str], Any]) -> Settings:
+    return {"{0} {1}".format(kind, name): settings(name) for name in names if not name.startswith(PREFIX)}
+
+
+def _ipset(settings: List[Any]) -> Dict[str, Any]:
+    return dict(zip(("version", "short", "description", "type", "options", "entries"), settings))
+
+
+def missing_ipsets() -> List[str]:
+    """Return what saved zones and policies of others name and no ipset is: firewalld then loads no rules at all."""
+    known = {os.path.basename(path)[:-len(".xml")] for folder in _FOLDERS for path in glob.glob(folder + "/ipsets/*.xml")}
+    return sorted({"{0} of {1}".format(name, path) for path in _saved_files() for name in _named_ipsets(path)
+                   if name not in known})
+
+
+def _saved_files() -> List[str]:
+    return [path for folder in _FOLDERS for kind in ("zones", "policies")
+            for path in glob.glob("{0}/{1}/*.xml".format(folder, kind)) if not os.path.basename(path).startswith(PREFIX)]
+
+
+def _named_ipsets(path: str) -> List[str]:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return _NAMED_IPSET.findall(file.read())

@@ -1,0 +1,193 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel runs of our policies and ipsets in firewalld, and what it should: in the same words, to be compared.
+
+firewalld makes a set of each ipset and a few chains of each policy, in the table `inet firewalld`. How it words a rule
+differs a little by version; what is no matter of verdicts is left out here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, Set, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import (
+    INTERFACES,
+    NETWORKS,
+    PORTS,
+    PREFIX,
+    Config,
+    FirewalldPolicy,
+    RichRule,
+    kind_of,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, State
+
+TABLE = "inet firewalld"
+_CHAIN = re.compile(r"chain filter_(IN|OUT)_policy_({0}\w+?)(?:_(pre|log|deny|allow|post))?".format(PREFIX))
+_PARTS = ("pre", "log", "deny", "allow", "post")
+_HOOKS = {"IN": "input", "OUT": "output"}
+# firewalld before 1.0 says in each rule what it has judged before: replies.
+_NEW_ONLY = re.compile(r" ct state (?:\{ )?new, ?untracked(?: \})?")
+# Which of the two it is differs by version.
+_INTERFACE = re.compile(r"\. [io]ifname @")
+_JUMP = re.compile(r"\b(?:jump|goto) (\S+)")
+_NUMBERS = {"udp": "17"}
+_SIDES = (("destination", "daddr", "dport"), ("source", "saddr", "sport"))
+
+
+# ---- what should be
+
+def wanted_state(config: Config) -> State:
+    """Return what the kernel should have of a config."""
+    state = {"ipset " + name: elements(name, ipset.entries) for name, ipset in config.ipsets.items()}
+    state.update({"policy " + name: policy_lines(policy) for name, policy in config.policies.items()})
+    return state
+
+
+def elements(name: str, entries: Iterable[str]) -> Tuple[str, ...]:
+    """Return what the kernel has of these entries of an ipset of ours."""
+    return tuple(sorted("element " + _element(kind_of(name), entry) for entry in entries))
+
+
+def _element(kind: str, entry: str) -> str:
+    network, comma, rest = entry.partition(",")
+    if kind == NETWORKS:
+        return network
+    # nft 0.9.8 lists a short IPv6 prefix with others as /64, though the kernel has it right.
+    address = network.partition("/")[0]
+    protocol, colon, port = rest.partition(":")
+    return "{0} . {1}".format(address, "{0} . {1}".format(_NUMBERS[protocol], port) if colon else '"{0}"'.format(rest))
+
+
+def policy_lines(policy: FirewalldPolicy) -> Tuple[str, ...]:
+    """Return what the kernel has of a policy of ours."""
+    lines = sorted(rule_line(rule) for rule in policy.rules if not rule.priority)
+    lines += sorted("post: " + rule_line(rule) for rule in policy.rules if rule.priority)
+    return (*lines, *(["drop"] if policy.target == "DROP" else []))
+
+
+def rule_line(rule: RichRule) -> str:
+    """Return the nft rule that firewalld makes of a rich rule of ours."""
+    word = {"ipv4": "ip", "ipv6": "ip6"}.get(rule.family, "")
+    words = [_match(word, getattr(rule, side), address, port)
+             for side, address, port in _SIDES if getattr(rule, side)]
+    if rule.element:
+        words.append("{2} dport {1}".format(*rule.element) if rule.element[0] == "port" else
+                     "meta l4proto " + rule.element[1])
+    return " ".join([*words, rule.verdict])
+
+
+def _match(word: str, found: Tuple[str, ...], address: str, port: str) -> str:
+    if found[0] == "address":
+        return "{0} {1} {2}".format(word, address, found[1])
+    more = {NETWORKS: "", PORTS: " . meta l4proto . th " + port, INTERFACES: " . ifname"}
+    return "{0} {1}{2} @{3}".format(word, address, more[kind_of(found[1])], found[1])
+
+
+# ---- what is
+
+def state_of(listing: State) -> State:
+    """Return what is ours of a listing of firewalld's table."""
+    state = {"ipset " + name[len("set "):]: tuple(sorted(_listed(line) for line in lines if line.startswith("element ")))
+             for name, lines in listing.items() if name.startswith("set " + PREFIX)}
+    found = {match[2]: match[1] for match in map(_CHAIN.fullmatch, listing) if match}
+    state.update({"policy " + name: tuple(_chain_lines(listing, name, way)) for name, way in found.items()})
+    return state
+
+
+def _listed(line: str) -> str:
+    """Return an element without the prefix before others, see `_element`; nft 0.9.8 lists the last prefix as a range."""
+    network, dot, rest = line[len("element "):].partition(" . ")
+    if dot:
+        return "element {0} . {1}".format(network.partition("/")[0], rest)
+    first, dash, last = network.partition("-")
+    if not dash:
+        return line
+    found = list(ipaddress.summarize_address_range(*map(ipaddress.ip_address, (first, last))))
+    return "element {0}".format(found[0]) if len(found) == 1 else line
+
+
+def _chain_lines(listing: State, name: str, way: str) -> Iterator[str]:
+    chain = "filter_{0}_policy_{1}".format(way, name)
+    inner = ["{0}_{1}".format(chain, part) for part in _PARTS]
+    allow = listing.get("chain {0}_allow".format(chain), ())
+    yield from sorted(map(_plain, allow))
+    for part, other in zip(_PARTS, inner):
+        if part != "allow":
+            yield from sorted("{0}: {1}".format(part, _plain(line)) for line in listing.get("chain " + other, ()))
+    base = listing.get("chain " + chain, ())
+    yield from (line for line in base if line not in ["jump " + other for other in inner])
+    yield from ("no jump to " + other for other in inner if "jump " + other not in base)
+    if chain not in _reached(listing, _HOOKS[way]):
+        yield "never reached"
+
+
+def _plain(line: str) -> str:
+    return _INTERFACE.sub(". ifname @", _NEW_ONLY.sub("", line))
+
+
+def _reached(listing: State, hook: str) -> Set[str]:
+    """Return the chains that packets come to from a hook."""
+    new = [name[len("chain "):] for name, lines in listing.items() if any("hook {0} ".format(hook) in line for line in lines)]
+    reached: Set[str] = set()
+    while new:
+        reached.update(new)
+        jumps = {match for name in new for line in listing.get("chain " + name, ()) for match in _JUMP.findall(line)}
+        new = sorted(jumps - reached)
+    return reached
+
+
+def accepts_replies_out(listing: State) -> bool:
+    """Tell whether firewalld's own output chain accepts replies before it asks any policy."""
+    lines = [line for name, found in listing.items() if any("hook output" in line for line in found) for line in found]
+    return any("established" in line and line.endswith("accept") for line in lines)
+
+
+# ---- state to flows
+
+_SET = re.compile(r"@(\S+)")
+_PORTS = re.compile(r"\b(?:(tcp|udp) dport (\S+)|meta l4proto (\d+))")
+_ADDRESS = re.compile(r"\b[sd]addr (\S+)")
+
+
+def flow_names(config: Config) -> Dict[str, str]:
+    """Return which flow an ipset, or a line of a policy, belongs to."""
+    lines = {rule_line(rule): rule.flow for policy in config.policies.values() for rule in policy.rules}
+    return {**lines, **{name: ipset.flow for name, ipset in config.ipsets.items()}}
+
+
+def flow_views(state: State, names: Mapping[str, str]) -> FlowViews:
+    """Return the flows that a state carries; a rule that `names` does not know stands for itself."""
+    ports: Dict[str, Set[str]] = {}
+    peers: Dict[str, Set[str]] = {}
+    for line in (line for name, lines in sorted(state.items()) if name.startswith("policy ") for line in lines):
+        looked_up = _SET.search(line)
+        flow = names.get(line, names.get(looked_up[1], looked_up[1]) if looked_up else line)
+        if flow and line.endswith(" accept"):
+            ports.setdefault(flow, set()).update(_line_ports(line))
+            peers.setdefault(flow, set()).update(_line_peers(line, state))
+    return {flow: FlowView(frozenset(ports[flow]), _with_any(peers[flow])) for flow in ports}
+
+
+def _line_ports(line: str) -> Iterator[str]:
+    for protocol, ports, number in _PORTS.findall(line):
+        yield "{0}/{1}".format(ports or number, protocol or "ip")
+
+
+def _line_peers(line: str, state: State) -> List[str]:
+    looked_up = _SET.search(line)
+    if looked_up:
+        return [element[len("element "):] for element in state.get("ipset " + looked_up[1], ())]
+    return _ADDRESS.findall(line)
+
+
+def _with_any(addresses: Set[str]) -> FrozenSet[str]:
+    """Return addresses, with two halves as the whole."""
+    for half, other, whole in (("0.0.0.0/1", "128.0.0.0/1", "any IPv4"), ("::/1", "8000::/1", "any IPv6")):
+        if {half, other} <= addresses:
+            addresses = addresses - {half, other} | {whole}
+    return frozenset({"any"} | (addresses - {"any IPv4", "any IPv6"}) if {"any IPv4", "any IPv6"} <= addresses
+                     else addresses)

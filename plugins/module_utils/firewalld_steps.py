@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what firewalld runs to what it should run without a reload, by D-Bus calls that lose no connection.
+
+firewalld has no transaction: it removes and adds rules one by one, and empties an ipset before it fills it. So nothing
+is changed where packets are judged by it: rules come before others go, and of the two copies of an ipset one holds while
+the other is filled. Where rules and ipsets change at once, the rules first let go of the copy that is filled, so that
+new ports never meet old peers. At every instant whatever both allow passes, and nothing that neither allows.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Iterable, List, NamedTuple, Sequence
+
+from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
+
+_IPSET = re.compile(r'\bipset="([^"]+)"')
+_OTHER = {"a": "b", "b": "a"}
+Command = List[str]
+
+
+class Runtime(NamedTuple):
+    """What firewalld runs of ours: the rich rules of each policy, and the entries of ipsets."""
+
+    rules: Dict[str, Sequence[str]]
+    entries: Dict[str, Sequence[str]]
+
+
+def forward(old: Runtime, new: Runtime, lead: str = "a") -> List[List[Command]]:
+    """Return the commands from one to the other, which have the same policies and ipsets, in three phases.
+
+    `lead` is the copy that is filled first where a flow changes wholly. The first phase fills it, the second changes
+    over to it and to the new rules, the third fills the other copy and all ipsets of flows that only get other peers.
+    """
+    ipsets, other = _changed_over(old, new), _OTHER[lead]
+    let_go, changed_over = _without(old, ipsets, lead), _without(new, ipsets, other)
+    both = _united(let_go, changed_over)
+    # Where rules stay as they are, each copy holds while the other is filled.
+    rest = sorted({name[:-1] for name in _changed(old, new)} - set(ipsets))
+    return [
+        [*_rules_commands(old.rules, let_go), *_fill(new, ipsets, lead)],
+        [*_rules_commands(let_go, both), *_rules_commands(both, changed_over)],
+        [*_fill(new, ipsets, other), *_rules_commands(changed_over, new.rules),
+         *_fill(new, rest, other), *_fill(new, rest, lead)],
+    ]
+
+
+def backward(old: Runtime, new: Runtime) -> List[List[Command]]:
+    """Return for each phase of `forward(old, new)` the commands that undo it, however far it came, and those before."""
+    ipsets = _changed_over(old, new)
+    let_go, changed_over = _without(old, ipsets, "a"), _without(new, ipsets, "b")
+    to_old = [*_all_rules(let_go), *_fill(old, ipsets, "a"), *_all_rules(old.rules)]
+    return [
+        to_old,
+        [*_all_rules(_united(let_go, changed_over)), *to_old],
+        [command for phase in forward(new, old, lead="b") for command in phase],
+    ]
+
+
+def _changed(old: Runtime, new: Runtime) -> List[str]:
+    return sorted(name for name in new.entries if sorted(old.entries[name]) != sorted(new.entries[name]))
+
+
+def _changed_over(old: Runtime, new: Runtime) -> List[str]:
+    """Return the ipsets that change while rules change as well, without the letter of the copy.
+
+    Also those that no changed rule names: one flow may come to allow by its peers what another allowed by its ports.
+    """
+    rules_change = any(set(rules) != set(new.rules[name]) for name, rules in old.rules.items())
+    return sorted({name[:-1] for name in _changed(old, new)}) if rules_change else []
+
+
+def _without(runtime: Runtime, bases: Iterable[str], copy: str) -> Dict[str, Sequence[str]]:
+    """Return the rules but those that look up one copy of these ipsets."""
+    gone = {base + copy for base in bases}
+    return {name: [rule for rule in rules if not gone & set(_IPSET.findall(rule))] for name, rules in runtime.rules.items()}
+
+
+def _united(one: Dict[str, Sequence[str]], other: Dict[str, Sequence[str]]) -> Dict[str, Sequence[str]]:
+    return {name: list(dict.fromkeys([*rules, *other[name]])) for name, rules in one.items()}
+
+
+def _rules_commands(before: Dict[str, Sequence[str]], after: Dict[str, Sequence[str]]) -> List[Command]:
+    return _all_rules({name: rules for name, rules in after.items() if set(rules) != set(before[name])})
+
+
+def _all_rules(rules: Dict[str, Sequence[str]]) -> List[Command]:
+    return [bus.rich_rules_command(name, found) for name, found in rules.items()]
+
+
+def _fill(runtime: Runtime, bases: Iterable[str], copy: str) -> List[Command]:
+    return [bus.entries_command(base + copy, runtime.entries[base + copy]) for base in bases]

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask and tell systemd, where it runs the host."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+
+
+def has_systemd() -> bool:
+    """Tell whether systemd runs the host, as sd_booted(3) does."""
+    return os.path.isdir("/run/systemd/system")
+
+
+def is_active(unit: str) -> bool:
+    """Tell whether systemd has the unit running."""
+    return has_systemd() and _agrees("is-active", unit)
+
+
+def is_enabled(unit: str) -> bool:
+    """Tell whether systemd starts the unit when the host boots."""
+    return has_systemd() and _agrees("is-enabled", unit)
+
+
+def _agrees(verb: str, unit: str) -> bool:
+    try:
+        run(["systemctl", verb, "--quiet", unit])
+    except CommandError:
+        return False
+    return True
+
+
+def state(unit: str) -> str:
+    """Return how systemd calls the state of a unit, such as `failed`. Raises CommandError."""
+    return run(["systemctl", "show", "--property=ActiveState", "--value", unit]).strip()
+
+
+def read_units_again() -> None:
+    """Have systemd read its units again. Raises CommandError."""
+    run(["systemctl", "daemon-reload"])
+
+
+def forget(unit: str) -> None:
+    """Have systemd forget a unit whose file is gone: it would show as active, though not found, until a reboot."""
+    with suppress(CommandError):
+        run(["systemctl", "stop", unit])
