@@ -86,9 +86,14 @@ class Space:
         assert self.holder.stdout and self.holder.stdout.readline() == "ready\n"
 
     @property
+    def pid(self) -> int:
+        """A process that is in here."""
+        return self.holder.pid
+
+    @property
     def prefix(self) -> list[str]:
         """What to put before a command so that it runs in here."""
-        return ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--"]
+        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--"]
 
     def run(self, *command: str, text: str = "", check: bool = True, path: Path | None = None,
             **environment: str) -> subprocess.CompletedProcess[str]:
@@ -104,6 +109,10 @@ class Space:
         """Run a shell program in here and return its output; it ends at the first command that fails."""
         return self.run("sh", "-ec", program).stdout
 
+    def arrange(self, program: str) -> None:
+        """Run a shell program of the machine in the network namespace alone: what sets up the network."""
+        subprocess.run(["nsenter", f"--net=/proc/{self.pid}/ns/net", "sh", "-ec", program], check=True)
+
     def nft(self, script: str) -> None:
         """Load an nft script in here."""
         self.run("nft", "-f", "-", text=script)
@@ -111,7 +120,7 @@ class Space:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Have this thread in the network namespace: sockets made and programs started meanwhile are in it."""
-        with open("/proc/thread-self/ns/net", "rb") as before, open(f"/proc/{self.holder.pid}/ns/net", "rb") as here:
+        with open("/proc/thread-self/ns/net", "rb") as before, open(f"/proc/{self.pid}/ns/net", "rb") as here:
             _setns(here.fileno())
             try:
                 yield
@@ -133,23 +142,26 @@ def _setns(descriptor: int) -> None:
 
 
 class Pair:
-    """The host under test and its peer."""
+    """The host under test and its peer; `python` and `python_path` run modules on the host."""
 
-    def __init__(self) -> None:
-        self.host, self.peer = Space(_MOUNTS), Space()
+    python = sys.executable
+    python_path = str(COLLECTIONS)
+
+    def __init__(self, host: Space | None = None) -> None:
+        self.host, self.peer = host or Space(_MOUNTS), Space()
         for space in (self.host, self.peer):
-            space.shell(_SYSCTLS)
-        self.host.shell(_LINK.format(peer=self.peer.holder.pid))
-        self.host.shell(_END.format(me=1, other=2) + _HOST_ROUTES)
-        self.peer.shell(_END.format(me=2, other=1) + _PEER_ROUTES)
+            space.arrange(_SYSCTLS)
+        self.host.arrange(_LINK.format(peer=self.peer.pid))
+        self.host.arrange(_END.format(me=1, other=2) + _HOST_ROUTES)
+        self.peer.arrange(_END.format(me=2, other=1) + _PEER_ROUTES)
 
     def module(self, name: str = "firewall", prefix: tuple[str, ...] = (), path: Path | None = None,
                check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
         """Run a module on the host, as Ansible does: a process of its own, arguments and result as JSON."""
         arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
-        done = self.host.run(*prefix, sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py"), check=False,
+        done = self.host.run(*prefix, self.python, str(ROOT / "plugins" / "modules" / f"{name}.py"), check=False,
                              text=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}), path=path,
-                             PYTHONPATH=str(COLLECTIONS))
+                             PYTHONPATH=self.python_path)
         assert done.stdout, done.stderr
         result = json.loads(done.stdout.splitlines()[-1])
         assert bool(result.get("failed")) == bool(done.returncode), done.stderr

@@ -534,7 +534,7 @@ def test_a_host_is_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     calls = []
     monkeypatch.setattr(others, "run", lambda arguments: calls.append(arguments) or table(base("c", "input", "drop")))
     folder = proc(tmp_path, ip_forward="1\n", forwarding="0\n", ip_tables_names="", ip6_tables_names="filter\n")
-    assert other_rules(folder) == OtherRules(
+    assert other_rules(proc=folder) == OtherRules(
         ("ip6tables-legacy (tables filter), which nft does not list",
          "table ip x, chain c (hook input): drops by 1 rule ('drop')"),
         ("forwarded IPv4 (net.ipv4.ip_forward is 1), judged by no chain that nft lists",))
@@ -557,7 +557,7 @@ def test_a_listing_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_
 
     monkeypatch.setattr(others, "run", run)
     finding = f"what nft cannot list ({text.strip()!r})"
-    assert other_rules(proc(tmp_path, ip_forward="0\n")) == OtherRules((finding,), (finding,))
+    assert other_rules(proc=proc(tmp_path, ip_forward="0\n")) == OtherRules((finding,), (finding,))
 
 
 # ---- the warnings

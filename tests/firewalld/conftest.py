@@ -1,0 +1,27 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests with firewalld share: one host a version. Run where containers run: `dev/lab run pytest tests/firewalld`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
+
+
+@pytest.fixture(name="container", scope="session", params=VERSIONS, ids=VERSIONS.values())
+def _container(request: pytest.FixtureRequest) -> Iterator[Daemon]:
+    found = Daemon(request.param, f"{os.environ['HPC_PORTS_LAB']}-firewalld-{request.param}")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def daemon(container: Daemon) -> Daemon:
+    """A host that runs firewalld and never had rules of ours."""
+    container.clean()
+    return container

@@ -1,0 +1,19 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module `firewall` on a host with firewalld."""
+
+from __future__ import annotations
+
+from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon, table_objects
+from ansible_collections.hpc.ports.tests.kernel.samples import SAMPLE
+
+
+def test_smoke(daemon: Daemon) -> None:
+    result = daemon.module(policy=SAMPLE, diff=True)
+    assert not result.get("failed"), result
+    assert result["backend"] == "firewalld"
+    assert daemon.says("--version") == VERSIONS[daemon.release]
+    assert daemon.module("confirm", token=result["pending"]["token"])["status"] == "confirmed"
+    assert "policy hpc_ports_in" in table_objects(daemon)
+    assert not daemon.module(policy=SAMPLE)["changed"]
