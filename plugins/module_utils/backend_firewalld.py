@@ -9,7 +9,8 @@ import os
 import shlex
 from typing import NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils import files, firewalld_bus as bus, firewalld_files, systemd
+from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
+from ansible_collections.hpc.ports.plugins.module_utils import firewalld_files, systemd
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
 from ansible_collections.hpc.ports.plugins.module_utils.files import Items

@@ -11,6 +11,7 @@ from ansible_collections.hpc.ports.plugins.module_utils import boot, nftables, s
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils.files import Items, items_state
+from ansible_collections.hpc.ports.plugins.module_utils.host import worded
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils.snapshot import restoring_script
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
@@ -37,7 +38,7 @@ class ByTransactions(NamedTuple):
                 nftables.load(script)
             except CommandError as exc:
                 # Each is all or nothing: where the first fails there is nothing to undo.
-                raise exc if number else NothingMade(str(exc)) from exc
+                raise exc if number else NothingMade(worded(exc)) from exc
 
 
 def running_state() -> State:

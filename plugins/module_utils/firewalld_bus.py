@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils.command import run
 
 SERVICE = "org.fedoraproject.FirewallD1"
 PATH = "/org/fedoraproject/FirewallD1"
@@ -122,4 +122,3 @@ def rich_rules_command(policy: str, rules: Sequence[str]) -> List[str]:
 def entries_command(ipset: str, entries: Sequence[str]) -> List[str]:
     """Return the command that gives an ipset these entries at run time; firewalld first empties it."""
     return command("ipset.setEntries", "sas", ipset, *strings(entries))
-

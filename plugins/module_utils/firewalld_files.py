@@ -16,7 +16,7 @@ import re
 import shlex
 import shutil
 from contextlib import contextmanager
-from typing import Dict, Iterator, List
+from typing import Dict, Iterable, Iterator, List
 from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils import files
@@ -105,10 +105,11 @@ def in_place(items: Items) -> Iterator[None]:
 def keep(items: Items) -> None:
     """Keep what is in the places of these files, and have it put back should the host go down. Raises OSError."""
     put_back()
-    old = {path: text for path in present_paths() for text in [_text(path)]}
+    old = {path: _text(path) for path in present_paths() if not os.path.basename(path).startswith(".")}
     for path, text in old.items():
         files.write(_kept_path(path), Item(text))
-    files.write(UNDO, Item(_undo_script(old, items), mode=0o700))
+    files.write(_passing(UNDO), Item(_undo_script(old, items), mode=0o700))
+    os.replace(_passing(UNDO), UNDO)
     if os.path.isdir("/run/systemd/system"):
         files.write(_UNIT, Item(_UNIT_TEXT.format(home=_HOME, undo=UNDO)))
         files.write(_LINK, Item(target=_UNIT))
@@ -144,16 +145,15 @@ def _passing(path: str) -> str:
     return "{0}/.{1}.now".format(*os.path.split(path))
 
 
-def _undo_script(old: Dict[str, str], items: Items) -> str:
-    """Return a shell script that can run more than once; ipsets come before the policies that name them."""
-    come = sorted(old, key=lambda path: os.path.dirname(path) == POLICIES)
+def _undo_script(old: Iterable[str], items: Items) -> str:
+    """Return a shell script that can run more than once; what it needs goes last, when all else is on the disk."""
+    come = {folder: [_kept_path(path) for path in old if os.path.dirname(path) == folder] for folder in (IPSETS, POLICIES)}
     go = [path for path in reversed(list(items)) if path not in old]
     lines = ["#!/bin/sh", "# Put back the files of firewalld that were confirmed last.", "set -e"]
-    for path in come:
-        kept, passing, place = map(shlex.quote, (_kept_path(path), _passing(path), path))
-        lines += ["cp {0} {1}".format(kept, passing), "mv -f {0} {1}".format(passing, place)]
-    lines += ["rm -f {0} {1}".format(shlex.quote(path), shlex.quote(_passing(path))) for path in go]
-    lines += ["rm -f {0} {1}".format(_LINK, _UNIT), "rm -rf {0}".format(_KEPT), "rmdir {0} 2> /dev/null || :".format(_HOME)]
+    lines += ["cp -f {0} {1}/".format(shlex.join(paths), folder) for folder, paths in come.items() if paths]
+    lines.append("rm -f {0}".format(shlex.join([*go, *map(_passing, items)])))
+    lines += ["sync -f {0} || sync".format(POLICIES), "rm -f {0} {1}".format(_LINK, _UNIT), "rm -rf {0}".format(_KEPT),
+              "rmdir {0} 2> /dev/null || :".format(_HOME)]
     return "".join(line + "\n" for line in lines)
 
 

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program
 from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import OLDEST, Abilities
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_settings import missing_ipsets, unsaved_settings
@@ -45,9 +45,10 @@ def daemon() -> Daemon:
                            "status firewalld dbus".format(exc.output)) from exc
     number = tuple(map(int, re.findall("[0-9]+", version)[:3]))
     _check(number, version, state)
-    if "hash:net" not in kinds:
-        raise HostError("firewalld {0} has no ipsets: install the package ipset, and restart firewalld if it was "
-                        "running before. Nothing was changed.".format(version), ["ipset"])
+    # Once the program is there, the reload that brings our first ipsets finds it.
+    if "hash:net" not in kinds and not find_program("ipset"):
+        raise HostError("firewalld {0} has no ipsets: install the package ipset. Nothing was changed.".format(version),
+                        ["ipset"])
     table = running_table()
     return Daemon(Abilities(number >= _WHOLE, number >= _WHOLE, accepts_replies_out(table)), table)
 

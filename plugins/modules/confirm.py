@@ -49,6 +49,7 @@ status:
     - V(not new), this is the ssh connection that the change was made over, or none that can be told apart from it, so
       it proves nothing.
     - V(not made), whoever began the change has not come to its end, so there is nothing to keep.
+    - V(altered), what runs is not what was applied any more, such as after a restart of firewalld.
     - V(reverted), the host has undone the change.
     - V(unknown), the host does not know of such a change. It may have been restarted since.
   returned: success

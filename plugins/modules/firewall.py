@@ -10,8 +10,13 @@ module: firewall
 short_description: Give a host the firewall of its policy
 version_added: 0.1.0
 description:
-  - Makes one host accept and open exactly what the plan says, with nftables, in one transaction.
-  - Touches the table C(inet hpc_ports), C(/etc/hpc-ports) and a systemd unit of its own, and nothing else.
+  - Makes one host accept and open exactly what the plan says, with nftables or, where it runs, with firewalld.
+  - With nftables it touches the table C(inet hpc_ports), C(/etc/hpc-ports) and a systemd unit of its own, and nothing
+    else. A change is one transaction, with what comes loaded before it and what goes deleted after it.
+  - With firewalld it touches policies and ipsets of its own, whose names begin with C(hpc_ports_), and nothing else, no
+    zone and nothing of the user's. Other peers and ports of a flow are changed while firewalld runs on. Only when flows
+    come or go, or egress changes, is it reloaded, once; that is refused where the user has settings that a reload
+    would change, because they are not saved.
   - Compares what the kernel runs, not only files; where nothing differs, nothing is reloaded.
   - Refuses a policy that would lock out the ssh connection that it comes over.
   - Has the host undo a changed ruleset by itself unless a new connection confirms it. The action plugin makes that
@@ -29,7 +34,8 @@ attributes:
   platform:
     support: full
     platforms: linux
-    description: Needs nft 0.9.8 or later and Python 3.9 or later on the host.
+    description: Needs nft 0.9.8 or firewalld 0.9 (with the program ipset, before 1.0) or later, and Python 3.9 or later
+      on the host.
 options:
   plan:
     description:
@@ -49,8 +55,11 @@ options:
   backend:
     description:
       - What carries the rules.
-      - V(auto) takes firewalld where it runs, else nftables. The firewalld backend is still to come, so for now
-        such a host is refused and left as it is.
+      - V(auto) takes firewalld where it runs, else nftables. A host where firewalld is enabled and does not run is
+        refused, as it would have both after a reboot.
+      - What the other backend has of ours goes once the change is confirmed, so that a host never keeps both.
+      - With firewalld there is no observe mode, and no pattern of trusted interfaces; before 1.0 no trusted interfaces
+        at all, and restricted egress judges TCP, UDP, DCCP, SCTP and UDP-Lite alone.
     type: str
     choices: [auto, nftables, firewalld]
     default: auto
@@ -114,7 +123,7 @@ backend:
   sample: nftables
 changes:
   description:
-    - What differs, in words. A flow is named with its direction, as its counter is.
+    - What differs, in words. A flow is named with its direction, as its counter is in nftables.
   returned: success
   type: dict
   contains:
@@ -136,7 +145,7 @@ changes:
       type: dict
       sample: {in_slurm_control: {added: [10.20.0.7], removed: []}}
     objects:
-      description: Every chain, set, map, counter and file that differs.
+      description: Every chain, set, map, counter, policy, ipset and file that differs.
       type: list
       elements: str
       sample: [chain input, file /etc/hpc-ports/ruleset.nft]

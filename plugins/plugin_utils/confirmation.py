@@ -23,6 +23,7 @@ _NOT_FINAL = {
     "not new": "Ansible could not make a new connection: it came from {0} again. See that nothing but Ansible keeps "
                "connections to the host open (ControlPath in ~/.ssh/config)",
     "not made": "The run that began the change has not come to its end",
+    "altered": "What runs on the host is not what was applied any more: something else changed the firewall meanwhile",
 }
 # What ssh says when it never got through.
 _NEVER_MADE = ("connect to host", "Could not resolve hostname", "banner exchange", "kex_exchange_identification",

@@ -15,7 +15,8 @@ from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daem
 
 @pytest.fixture(name="container", scope="session", params=VERSIONS, ids=VERSIONS.values())
 def _container(request: pytest.FixtureRequest) -> Iterator[Daemon]:
-    found = Daemon(request.param, f"{os.environ['HPC_PORTS_LAB']}-firewalld-{request.param}")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    found = Daemon(request.param, f"{os.environ['HPC_PORTS_LAB']}-firewalld-{request.param}-{worker}")
     yield found
     found.close()
 
