@@ -43,16 +43,7 @@ _UNDO_CALLS = """\
 set -e
 systemctl is-active --quiet firewalld.service || exit 0
 case "$(cat phase)" in
-0)
-{0}
-;;
-1)
-{1}
-;;
-2)
-{2}
-;;
-esac
+{phases}esac
 """
 
 
@@ -64,8 +55,8 @@ class ByReload(NamedTuple):
 
     def undo(self) -> Undo:
         """Return how the host undoes it: the files in place are the old ones, or are put back."""
-        state = shlex.join(["busctl", "--system", "--auto-start=no", "get-property", bus.SERVICE, bus.PATH, bus.SERVICE, "state"])
-        text = _UNDO_RELOAD.format(undo=firewalld_files.UNDO, reload=shlex.join(bus.command("reload")), state=state)
+        text = _UNDO_RELOAD.format(undo=firewalld_files.UNDO, reload=shlex.join(bus.command("reload")),
+                                   state=shlex.join(bus.property_command("state")))
         return Undo("/bin/sh ./restore", {"restore": text})
 
     def make(self, folder: str) -> None:
@@ -84,15 +75,17 @@ class ByCalls(NamedTuple):
 
     def undo(self) -> Undo:
         """Return how the host undoes it, from whichever phase it is in."""
-        phases = ["\n".join(map(shlex.join, commands)) or ":" for commands in backward(self.old, self.new)]
-        return Undo("/bin/sh ./restore", {"restore": _UNDO_CALLS.format(*phases), _PHASE: "0"})
+        phases = ["{0})\n{1}\n;;\n".format(number, "\n".join(map(shlex.join, commands)))
+                  for number, commands in enumerate(backward(self.old, self.new))]
+        return Undo("/bin/sh ./restore", {"restore": _UNDO_CALLS.format(phases="".join(phases)), _PHASE: "0"})
 
     def make(self, folder: str) -> None:
         """Do the calls, phase by phase. Raises CommandError, OSError, RuntimeError."""
-        for number, commands in enumerate(forward(self.old, self.new)):
+        phases = forward(self.old, self.new)
+        for number, commands in enumerate(phases):
             _note_phase(folder, number)
-            for command in commands:
-                _run(command, is_first=number == 0)
+            for place, command in enumerate(commands):
+                _run(command, is_first=not place and not any(phases[:number]))
         _check_running(self.wanted)
 
     def is_possible(self) -> bool:
@@ -105,7 +98,7 @@ def _run(command: Sequence[str], is_first: bool) -> None:
     try:
         run(command)
     except CommandError as exc:
-        if "ACCESS_DENIED" in exc.output:
+        if is_first and "ACCESS_DENIED" in exc.output:
             raise NothingMade("firewalld is locked down, and root is not on its list: {0}. Nothing was changed. Add "
                               "root (firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown.".format(
                                   exc.output)) from exc

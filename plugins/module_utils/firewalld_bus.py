@@ -15,6 +15,8 @@ PATH = "/org/fedoraproject/FirewallD1"
 CONFIG_PATH = PATH + "/config"
 # Longer than firewalld takes for anything, seconds: 5,000 addresses take 5.
 _PATIENCE = 300
+# Never starts a firewalld that somebody stopped.
+_BUSCTL = ("busctl", "--system", "--auto-start=no")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
 _ESCAPE = re.compile(r"\\([0-7]{3}|.)")
 _CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -32,15 +34,19 @@ def call(method: str, *arguments: str, path: str = PATH) -> List[Any]:
 def command(method: str, *arguments: str, path: str = PATH) -> List[str]:
     """Return the command that calls a method."""
     interface, dot, name = method.rpartition(".")
-    # Never starts a firewalld that somebody stopped.
-    return ["busctl", "--system", "--auto-start=no", "--timeout={0}".format(_PATIENCE), "call", SERVICE, path,
+    return [*_BUSCTL, "--timeout={0}".format(_PATIENCE), "call", SERVICE, path,
             "{0}{1}{2}".format(SERVICE, dot, interface), name, *arguments]
 
 
 def properties(*names: str, path: str = PATH, interface: str = "") -> List[Any]:
     """Return properties such as `version`. Raises CommandError, as when firewalld is not there."""
-    text = run(["busctl", "--system", "--auto-start=no", "get-property", SERVICE, path, SERVICE + interface, *names])
+    text = run(property_command(*names, path=path, interface=interface))
     return [value for line in text.splitlines() for value in parsed(line)]
+
+
+def property_command(*names: str, path: str = PATH, interface: str = "") -> List[str]:
+    """Return the command that prints properties, one a line."""
+    return [*_BUSCTL, "get-property", SERVICE, path, SERVICE + interface, *names]
 
 
 def strings(values: Sequence[str]) -> List[str]:

@@ -28,48 +28,55 @@ class Runtime(NamedTuple):
     entries: Dict[str, Sequence[str]]
 
 
-def forward(old: Runtime, new: Runtime, lead: str = "a") -> List[List[Command]]:
-    """Return the commands from one to the other, which have the same policies and ipsets, in three phases.
+def forward(old: Runtime, new: Runtime) -> List[List[Command]]:
+    """Return the commands from one to the other, which have the same policies and ipsets, in phases.
 
-    `lead` is the copy that is filled first where a flow changes wholly. The first phase fills it, the second changes
-    over to it and to the new rules, the third fills the other copy and all ipsets of flows that only get other peers.
+    Where no rule changes, one copy of the ipsets is filled, then the other. Else the first phase fills one copy that no
+    rule looks up, the second changes over to it and to the new rules, the third fills the other copy.
     """
-    ipsets, other = _changed_over(old, new), _OTHER[lead]
-    let_go, changed_over = _without(old, ipsets, lead), _without(new, ipsets, other)
-    both = _united(let_go, changed_over)
-    # Where rules stay as they are, each copy holds while the other is filled.
-    rest = sorted({name[:-1] for name in _changed(old, new)} - set(ipsets))
-    return [
-        [*_rules_commands(old.rules, let_go), *_fill(new, ipsets, lead)],
-        [*_rules_commands(let_go, both), *_rules_commands(both, changed_over)],
-        [*_fill(new, ipsets, other), *_rules_commands(changed_over, new.rules),
-         *_fill(new, rest, other), *_fill(new, rest, lead)],
-    ]
+    ipsets = _changed(old, new)
+    if not _rules_change(old, new):
+        return [_fill(new, ipsets, "b"), _fill(new, ipsets, "a")]
+    return _by_rules(old, new, "a")
 
 
 def backward(old: Runtime, new: Runtime) -> List[List[Command]]:
     """Return for each phase of `forward(old, new)` the commands that undo it, however far it came, and those before."""
-    ipsets = _changed_over(old, new)
+    ipsets = _changed(old, new)
+    if not _rules_change(old, new):
+        return [_fill(old, ipsets, "b"), [*_fill(old, ipsets, "a"), *_fill(old, ipsets, "b")]]
     let_go, changed_over = _without(old, ipsets, "a"), _without(new, ipsets, "b")
     to_old = [*_all_rules(let_go), *_fill(old, ipsets, "a"), *_all_rules(old.rules)]
     return [
         to_old,
         [*_all_rules(_united(let_go, changed_over)), *to_old],
-        [command for phase in forward(new, old, lead="b") for command in phase],
+        [command for phase in _by_rules(new, old, "b") for command in phase],
+    ]
+
+
+def _by_rules(old: Runtime, new: Runtime, lead: str) -> List[List[Command]]:
+    """Return the three phases; `lead` is the copy that is filled first.
+
+    All ipsets that change are changed over so, also those that no changed rule names: one flow may come to allow by its
+    peers what another allowed by its ports.
+    """
+    ipsets, other = _changed(old, new), _OTHER[lead]
+    let_go, changed_over = _without(old, ipsets, lead), _without(new, ipsets, other)
+    both = _united(let_go, changed_over)
+    return [
+        [*_rules_commands(old.rules, let_go), *_fill(new, ipsets, lead)],
+        [*_rules_commands(let_go, both), *_rules_commands(both, changed_over)],
+        [*_fill(new, ipsets, other), *_rules_commands(changed_over, new.rules)],
     ]
 
 
 def _changed(old: Runtime, new: Runtime) -> List[str]:
-    return sorted(name for name in new.entries if sorted(old.entries[name]) != sorted(new.entries[name]))
+    """Return the ipsets that change, without the letter of the copy."""
+    return sorted({name[:-1] for name in new.entries if sorted(old.entries[name]) != sorted(new.entries[name])})
 
 
-def _changed_over(old: Runtime, new: Runtime) -> List[str]:
-    """Return the ipsets that change while rules change as well, without the letter of the copy.
-
-    Also those that no changed rule names: one flow may come to allow by its peers what another allowed by its ports.
-    """
-    rules_change = any(set(rules) != set(new.rules[name]) for name, rules in old.rules.items())
-    return sorted({name[:-1] for name in _changed(old, new)}) if rules_change else []
+def _rules_change(old: Runtime, new: Runtime) -> bool:
+    return any(set(rules) != set(new.rules[name]) for name, rules in old.rules.items())
 
 
 def _without(runtime: Runtime, bases: Iterable[str], copy: str) -> Dict[str, Sequence[str]]:
