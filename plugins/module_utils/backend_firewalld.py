@@ -33,15 +33,24 @@ NAME = "firewalld"
 # What one command can have as arguments, bytes, with room for the environment; Linux takes 2 MiB.
 _LONGEST_COMMAND = 1_500_000
 _PHASE = "phase"
+# Where firewalld was killed, the kernel still runs what it made. It comes up with the old files, which are in place, but
+# beside what the killed one left: that goes with a reload.
+_NO_DAEMON = """\
+if ! systemctl is-active --quiet firewalld.service; then
+  systemctl is-failed --quiet firewalld.service || exit 0
+  systemctl restart firewalld.service && {reload}
+  exit
+fi""".format(reload=shlex.join(bus.command("reload")))
 # firewalld 0.9 stays as it failed until it is started anew.
 _UNDO_RELOAD = """\
 [ ! -e {undo} ] || /bin/sh {undo} || exit 1
-systemctl is-active --quiet firewalld.service || exit 0
+{discard}
+{no_daemon}
 {reload} && [ "$({state})" = 's "RUNNING"' ] || systemctl restart firewalld.service
 """
 _UNDO_CALLS = """\
 set -e
-systemctl is-active --quiet firewalld.service || exit 0
+{no_daemon}
 case "$(cat phase)" in
 {phases}esac
 """
@@ -55,15 +64,26 @@ class ByReload(NamedTuple):
 
     def undo(self) -> Undo:
         """Return how the host undoes it: the files in place are the old ones, or are put back."""
-        text = _UNDO_RELOAD.format(undo=firewalld_files.UNDO, reload=shlex.join(bus.command("reload")),
+        text = _UNDO_RELOAD.format(undo=firewalld_files.UNDO, discard=firewalld_files.DISCARD, no_daemon=_NO_DAEMON,
+                                   reload=shlex.join(bus.command("reload")),
                                    state=shlex.join(bus.property_command("state")))
         return Undo("/bin/sh ./restore", {"restore": text})
 
     def make(self, folder: str) -> None:
         """Load the files; they are not there any more when this returns. Raises CommandError, OSError, RuntimeError."""
         with firewalld_files.in_place(self.items):
-            bus.call("reload")
+            _load()
         _check_running(self.wanted)
+
+
+def _load() -> None:
+    """Have firewalld read its files. A reload fails where somebody has deleted its table."""
+    if running_table():
+        bus.call("reload")
+        return
+    run(["systemctl", "restart", "firewalld.service"])
+    # It answers once it has loaded them.
+    bus.properties("state")
 
 
 class ByCalls(NamedTuple):
@@ -77,7 +97,8 @@ class ByCalls(NamedTuple):
         """Return how the host undoes it, from whichever phase it is in."""
         phases = ["{0})\n{1}\n;;\n".format(number, "\n".join(map(shlex.join, commands)))
                   for number, commands in enumerate(backward(self.old, self.new))]
-        return Undo("/bin/sh ./restore", {"restore": _UNDO_CALLS.format(phases="".join(phases)), _PHASE: "0"})
+        text = _UNDO_CALLS.format(no_daemon=_NO_DAEMON, phases="".join(phases))
+        return Undo("/bin/sh ./restore", {"restore": text, _PHASE: "0"})
 
     def make(self, folder: str) -> None:
         """Do the calls, phase by phase. Raises CommandError, OSError, RuntimeError."""

@@ -13,14 +13,22 @@ from typing import IO, Optional, Sequence
 # cron, sudo and ssh often leave the sbin folders out of PATH.
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
 
+_SHOWN = 300
+
 
 class CommandError(RuntimeError):
     """A program failed; `code` is its exit code, `output` what it wrote to standard error."""
 
     def __init__(self, arguments: Sequence[str], code: int, output: str) -> None:
-        super().__init__("{0!r} failed with exit code {1}: {2}".format(" ".join(arguments), code, output))
+        super().__init__("{0!r} failed with exit code {1}: {2}".format(_shown(arguments), code, output))
         self.code = code
         self.output = output
+
+
+def _shown(arguments: Sequence[str]) -> str:
+    """Return a command, of a long one the beginning: it can have thousands of addresses."""
+    text = " ".join(arguments)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
 
 
 def find_program(name: str) -> Optional[str]:
@@ -30,7 +38,8 @@ def find_program(name: str) -> Optional[str]:
 
 def run(arguments: Sequence[str], text: str = "") -> str:
     """Return what the program wrote to standard output; `text` is its input. Raises CommandError."""
-    environment = dict(os.environ, LC_ALL="C", PATH=_PATH)
+    # The busctl of systemd 247 colours its errors even where nobody looks at them.
+    environment = dict(os.environ, LC_ALL="C", PATH=_PATH, SYSTEMD_LOG_COLOR="0")
     try:
         with _whole(text) as given:
             done = subprocess.run(arguments, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

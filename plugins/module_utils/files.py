@@ -94,10 +94,15 @@ def naming(path: str) -> Iterator[None]:
 
 def write(path: str, item: Item) -> None:
     """Write a file or link that is not there yet, and its folder where there is none. Raises OSError."""
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    if item.target:
-        os.symlink(item.target, path)
-        return
+    with naming(path):
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        if item.target:
+            os.symlink(item.target, path)
+        else:
+            _write_text(path, item)
+
+
+def _write_text(path: str, item: Item) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, item.mode)
     with open(handle, "w", encoding="utf-8") as file:
         os.fchmod(handle, item.mode)

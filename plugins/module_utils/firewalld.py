@@ -166,8 +166,16 @@ def config_of(policy: Policy, abilities: Abilities) -> Config:
             rules += _lookups(rule, label(rule, parted)) if by_ipset else _literals(rule)
         policies[_POLICY_NAMES[direction]] = FirewalldPolicy(
             *_ZONES[direction], "DROP" if direction == "in" else "CONTINUE",
-            (*rules, *(_denials(abilities) if direction == "out" else ())))
+            _once((*rules, *(_denials(abilities) if direction == "out" else ()))))
     return Config(policies, ipsets)
+
+
+def _once(rules: Iterable[RichRule]) -> Tuple[RichRule, ...]:
+    """Return the rules without those that two flows have in common, for the first: firewalld keeps no rule twice."""
+    found: Dict[RichRule, RichRule] = {}
+    for rule in rules:
+        found.setdefault(rule._replace(flow=""), rule)
+    return tuple(found.values())
 
 
 def _check(policy: Policy, abilities: Abilities) -> None:

@@ -15,12 +15,12 @@ import os
 import re
 import shlex
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Dict, Iterable, Iterator, List
 from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils import files
-from ansible_collections.hpc.ports.plugins.module_utils.command import run
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
 from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items, Places
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import (
     PREFIX,
@@ -41,6 +41,8 @@ _KEPT = _HOME + "/undo"
 UNDO = _KEPT + "/run"
 _UNIT = "/etc/systemd/system/hpc-ports-undo.service"
 _LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
+# Removes what is kept; the script goes first: without it, what else is left is nothing to be put back.
+DISCARD = "rm -f {0} {1} {2}; rm -rf {3}; rmdir {4} 2> /dev/null || :".format(UNDO, _LINK, _UNIT, _KEPT, _HOME)
 _HEAD = ('<?xml version="1.0" encoding="utf-8"?>\n'
          "<!-- Written by the Ansible collection hpc.ports; changes here are undone by its next run. -->\n")
 _SHORT = re.compile("  <short>(.*)</short>")
@@ -54,6 +56,7 @@ Wants=network-pre.target
 Before=firewalld.service network-pre.target shutdown.target
 Conflicts=shutdown.target
 RequiresMountsFor={home}
+ConditionPathExists={undo}
 
 [Service]
 Type=oneshot
@@ -98,8 +101,12 @@ def in_place(items: Items) -> Iterator[None]:
         for path in places(items).gone:
             files.unlink(path)
         yield
-    finally:
-        put_back()
+    except BaseException:
+        # The failure that led here says more than another one would; whoever undoes the change tries again.
+        with suppress(CommandError, OSError):
+            put_back()
+        raise
+    put_back()
 
 
 def keep(items: Items) -> None:
@@ -125,7 +132,7 @@ def put_back() -> None:
 
 def discard_kept() -> None:
     """Remove what is kept; what has a script should be put back before. Raises OSError."""
-    for path in (_LINK, _UNIT):
+    for path in (UNDO, _LINK, _UNIT):
         files.unlink(path)
     shutil.rmtree(_KEPT, ignore_errors=True)
     if os.path.isdir(_HOME) and not os.listdir(_HOME):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import NamedTuple, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
@@ -19,6 +20,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listi
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
 
+_SETTINGS = "/etc/firewalld/firewalld.conf"
+_BACKEND = re.compile(r"^\s*FirewallBackend\s*=\s*(\S+)", re.MULTILINE)
 # The first that looks destinations up in ipsets.
 _WHOLE = (1, 0, 0)
 
@@ -50,7 +53,9 @@ def daemon() -> Daemon:
         raise HostError("firewalld {0} has no ipsets: install the package ipset. Nothing was changed.".format(version),
                         ["ipset"])
     table = running_table()
-    return Daemon(Abilities(number >= _WHOLE, number >= _WHOLE, accepts_replies_out(table)), table)
+    # Where somebody has deleted the table, it will be made anew.
+    accepts = accepts_replies_out(table) if table else number >= _WHOLE
+    return Daemon(Abilities(number >= _WHOLE, number >= _WHOLE, accepts), table)
 
 
 def _check(number: Tuple[int, ...], version: str, state: str) -> None:
@@ -62,12 +67,24 @@ def _check(number: Tuple[int, ...], version: str, state: str) -> None:
                            "host may be open. Nothing was changed. See: journalctl -u firewalld. Mend the cause, and "
                            "restart it.".format(state))
     backend = bus.properties("FirewallBackend", path=bus.CONFIG_PATH, interface=".config")[0]
-    if backend != "nftables":
-        raise RuntimeError("FirewallBackend is {0!r} in /etc/firewalld/firewalld.conf, expected 'nftables'. Nothing "
-                           "was changed.".format(backend))
+    _check_backend(backend)
     if bus.call("queryPanicMode")[0]:
         raise RuntimeError("firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was "
                            "changed. End it (firewall-cmd --panic-off), and run again.")
+
+
+def _check_backend(backend: str) -> None:
+    if backend != "nftables":
+        raise RuntimeError("FirewallBackend is {0!r} in {1}, expected 'nftables'. Nothing was changed.".format(
+            backend, _SETTINGS))
+
+
+def _saved_backend() -> str:
+    """Return what a reload would take; firewalld itself tells what it runs."""
+    with suppress(FileNotFoundError), open(_SETTINGS, encoding="utf-8", errors="replace") as file:
+        found = _BACKEND.findall(file.read())
+        return found[-1] if found else "nftables"
+    return "nftables"
 
 
 def check_reload() -> None:
@@ -75,6 +92,7 @@ def check_reload() -> None:
     if not os.path.exists("/etc/protocols"):
         raise RuntimeError("/etc/protocols is missing: firewalld would load no rules without it. Nothing was changed. "
                            "Install the package that has it (Debian: netbase, RHEL: setup).")
+    _check_backend(_saved_backend())
     missing = missing_ipsets()
     if missing:
         raise RuntimeError("firewalld would load no rules at all: no such ipset: {0}. Nothing was changed. Add or "

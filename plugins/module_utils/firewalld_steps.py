@@ -32,7 +32,8 @@ def forward(old: Runtime, new: Runtime) -> List[List[Command]]:
     """Return the commands from one to the other, which have the same policies and ipsets, in phases.
 
     Where no rule changes, one copy of the ipsets is filled, then the other. Else the first phase fills one copy that no
-    rule looks up, the second changes over to it and to the new rules, the third fills the other copy.
+    rule looks up, the second adds the new rules, which look up that copy, the third takes the old ones out, the fourth
+    fills the other copy.
     """
     ipsets = _changed(old, new)
     if not _rules_change(old, new):
@@ -49,13 +50,15 @@ def backward(old: Runtime, new: Runtime) -> List[List[Command]]:
     to_old = [*_all_rules(let_go), *_fill(old, ipsets, "a"), *_all_rules(old.rules)]
     return [
         to_old,
+        # Not by what firewalld was to take in this phase: it may have refused it, and would again.
+        to_old,
         [*_all_rules(_united(let_go, changed_over)), *to_old],
         [command for phase in _by_rules(new, old, "b") for command in phase],
     ]
 
 
 def _by_rules(old: Runtime, new: Runtime, lead: str) -> List[List[Command]]:
-    """Return the three phases; `lead` is the copy that is filled first.
+    """Return the four phases; `lead` is the copy that is filled first.
 
     All ipsets that change are changed over so, also those that no changed rule names: one flow may come to allow by its
     peers what another allowed by its ports.
@@ -65,7 +68,8 @@ def _by_rules(old: Runtime, new: Runtime, lead: str) -> List[List[Command]]:
     both = _united(let_go, changed_over)
     return [
         [*_rules_commands(old.rules, let_go), *_fill(new, ipsets, lead)],
-        [*_rules_commands(let_go, both), *_rules_commands(both, changed_over)],
+        _rules_commands(let_go, both),
+        _rules_commands(both, changed_over),
         [*_fill(new, ipsets, other), *_rules_commands(changed_over, new.rules)],
     ]
 

@@ -26,3 +26,13 @@ def daemon(container: Daemon) -> Daemon:
     """A host that runs firewalld and never had rules of ours."""
     container.clean()
     return container
+
+
+@pytest.fixture
+def restored(daemon: Daemon) -> Iterator[Daemon]:
+    """The same; what a test does to its files is undone."""
+    kept = "/root/kept"
+    daemon.host.shell(f"rm -rf {kept}; mkdir {kept}; cp -a /etc/firewalld /etc/protocols {kept}; "
+                      "systemctl reset-failed firewalld")
+    yield daemon
+    daemon.host.shell(f"rm -rf /etc/firewalld; cp -a {kept}/firewalld {kept}/protocols /etc; systemctl reset-failed")

@@ -10,17 +10,26 @@ with, where they are on the machine: modules run from there, with the Python of 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import ansible
 
+from ansible_collections.hpc.ports.tests.kernel.machine import Machine
 from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS, ROOT, Pair, Space
 
+# `dev/lab down` removes what has this label.
+LAB = os.environ["HPC_PORTS_LAB"]
 # Debian releases, and the firewalld that each has.
 VERSIONS = {"11": "0.9.3", "12": "1.3.3", "13": "2.3.1"}
 _ANSIBLE = Path(ansible.__file__).parents[1]
+# What systemd does as it boots where the unit is enabled.
+_UNIT = "/etc/systemd/system/hpc-ports-undo.service"
+_WANTED = "/etc/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
+PUT_BACK = f"[ ! -e {_UNIT} ] || [ ! -L {_WANTED} ] || sh /etc/hpc-ports/undo/run"
 _OURS = "rm -f /etc/firewalld/policies/.?hpc_ports_* /etc/firewalld/ipsets/.?hpc_ports_*"
 
 
@@ -30,7 +39,7 @@ class Container(Space):
     def __init__(self, release: str, name: str) -> None:
         self.name = name
         volumes = [f"--volume={path}:{path}:ro" for path in (ROOT, _ANSIBLE)]
-        _podman("run", "--detach", "--replace", f"--name={name}", "--network=none", "--systemd=always",
+        _podman("run", "--detach", "--replace", f"--name={name}", f"--label=hpc-ports-lab={LAB}", "--network=none", "--systemd=always",
                 "--cap-add=NET_ADMIN,NET_RAW,SYS_ADMIN", "--security-opt=apparmor=unconfined", *volumes,
                 f"localhost/hpc-ports-lab:debian{release}", "/sbin/init")
         self._pid = int(_podman("inspect", "--format={{.State.Pid}}", name))
@@ -55,6 +64,12 @@ class Container(Space):
             time.sleep(0.1)
         raise AssertionError(f"Never came true: {program}")
 
+    def restart(self) -> None:
+        """Boot anew; the network is another then, with nothing in it."""
+        _podman("restart", "--time=0", self.name)
+        self._pid = int(_podman("inspect", "--format={{.State.Pid}}", self.name))
+        self.wait("systemctl is-system-running | grep -E 'running|degraded'")
+
     def close(self) -> None:
         """Remove the container."""
         _podman("rm", "--force", "--time=0", self.name)
@@ -73,7 +88,8 @@ class Daemon(Pair):
 
     def start(self) -> None:
         """Have firewalld run with the configuration of its package."""
-        self.host.shell("systemctl unmask --quiet firewalld; systemctl enable --quiet firewalld; systemctl restart firewalld")
+        self.host.shell("systemctl unmask --quiet firewalld; systemctl enable --quiet firewalld; systemctl restart firewalld; "
+                        "firewall-cmd --quiet --state")
 
     def clean(self) -> None:
         """Bring back the host that never had rules of ours; the container stays."""
@@ -100,3 +116,33 @@ def table_objects(daemon: Daemon) -> dict[str, list[str]]:
                "print(json.dumps(running_state()))")
     return json.loads(daemon.host.run(daemon.python, "-c", program, PYTHONPATH=daemon.python_path).stdout)
 
+
+class FirewalldMachine(Machine):
+    """The same host, as the tests of tests/kernel speak of it."""
+
+    backend = "firewalld"
+    pair: Daemon
+    host: Container
+    folders = {folder: folder for folder in ("/etc/firewalld", "/etc/hpc-ports", "/etc/systemd/system")}
+
+    def __init__(self, daemon: Daemon) -> None:  # pylint: disable=super-init-not-called
+        assert isinstance(daemon.host, Container)
+        self.pair, self.host, self.programs = daemon, daemon.host, Path("/run/programs")
+        # Its port is for the servers of tests.
+        self.host.shell("systemctl stop ssh.socket ssh.service 2> /dev/null || systemctl stop ssh.service")
+
+    def program(self, name: str, text: str) -> None:
+        """Have a shell program of that name found before the machine's own."""
+        self.host.shell(f"mkdir -p {self.programs}")
+        self.host.run("sh", "-ec", 'cat > "$0"; chmod +x "$0"', f"{self.programs}/{name}", text=f"#!/bin/sh\n{text}\n")
+
+    def reload_from_disk(self) -> None:
+        """Have the host run what it would after a reboot, and nothing else."""
+        self.host.shell(f"systemctl stop firewalld; rm -rf /run/hpc-ports; {PUT_BACK}; systemctl start firewalld; "
+                        "firewall-cmd --state")
+
+    def boot_elsewhere(self) -> Mapping[str, str]:
+        """Do with a copy of /etc what a boot would do now; return the folders there, and what they stand for."""
+        self.host.shell("rm -rf /run/boot; cp -a /etc /run/boot; unshare --mount sh -ec "
+                        f"'mount --bind /run/boot /etc; {PUT_BACK}'")
+        return {folder.replace("/etc", "/run/boot"): folder for folder in self.folders}

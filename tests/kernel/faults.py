@@ -32,11 +32,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.tests.kernel.machine import Machine
 
-# The upper layer of /etc: what was written there.
-_WRITTEN = "/run/upper"
 _CHANGES = "/run/hpc-ports"
 _ARMED = _CHANGES + "/armed"
-_TRANSACTION = "ansible_collections.hpc.ports.plugins.module_utils.transaction"
+_UTILS = "ansible_collections.hpc.ports.plugins.module_utils"
 
 
 # ---- for tests
@@ -66,10 +64,12 @@ class Run(NamedTuple):
 class State(NamedTuple):
     """What a host has: our table, object by object; our files, kind and content by path; the change that is armed.
 
-    `left` are the names in the folder that changes are noted in.
+    `said` is what firewalld has of ours, as it says itself. `left` are the names in the folder that changes are noted
+    in.
     """
 
     table: tuple[str, ...]
+    said: tuple[str, ...]
     files: dict[str, str]
     armed: str
     left: list[str]
@@ -83,13 +83,14 @@ class State(NamedTuple):
 class Runs:
     """The server of a host."""
 
-    def __init__(self, machine: Machine, collections: str) -> None:
+    def __init__(self, machine: Machine) -> None:
         self.machine = machine
         # What the module `transaction` has otherwise than usual, such as its patience.
         self.settings: dict[str, float] = {}
-        environment = {**os.environ, "PATH": f"{machine.programs}:{os.environ['PATH']}", "PYTHONPATH": collections}
-        self.server = subprocess.Popen([*machine.host.prefix, sys.executable, __file__], env=environment, text=True,
-                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        path = os.pathsep.join([*([str(machine.programs)] if machine.programs else []), os.environ["PATH"]])
+        environment = {**os.environ, "PATH": path, "PYTHONPATH": machine.pair.python_path}
+        self.server = subprocess.Popen([*machine.host.prefix, machine.pair.python, __file__],
+                                       env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def firewall(self, policy: Mapping[str, Any] | None, fault: Fault | None = None, kill_after: float | None = None,
                  **options: Any) -> Run:
@@ -115,16 +116,14 @@ class Runs:
                            settings=self.settings)
         return Run(answer["result"], answer["operations"], answer["hit"], answer["seconds"])
 
-    def state(self) -> State:
-        """Return what the host has."""
-        answer = self._ask(module="")
-        body = answer["table"].removeprefix("table inet hpc_ports {\n").removesuffix("}\n").rstrip("\n")
-        return State(tuple(sorted(body.split("\n\n"))) if answer["table"] else (), answer["files"],
-                     answer["armed"], answer["left"])
+    def state(self, folders: Mapping[str, str] | None = None) -> State:
+        """Return what the host has; `folders` are where its files lie, and what each is called, if not as usual."""
+        answer = self._ask(module="", folders=folders or self.machine.folders)
+        return State(tuple(answer["table"]), tuple(answer["said"]), answer["files"], answer["armed"], answer["left"])
 
     def undo_now(self) -> None:
         """Have the host undo the change that is armed, as its clock will."""
-        self._ask(module="", revert=True)
+        self._ask(module="", folders={}, revert=True)
 
     def close(self) -> None:
         """Let the server go, and the clocks that it has started."""
@@ -135,7 +134,7 @@ class Runs:
 
     def _ask(self, **request: Any) -> dict[str, Any]:
         assert self.server.stdin and self.server.stdout
-        print(json.dumps(request), file=self.server.stdin, flush=True)
+        print(json.dumps({"backend": self.machine.backend, **request}), file=self.server.stdin, flush=True)
         answer = self.server.stdout.readline()
         assert answer, "The server of the runs has ended."
         return json.loads(answer)
@@ -153,35 +152,69 @@ def _serve() -> None:
         if request["module"]:
             answer = _forked(modules[request["module"]].main, request)
         else:
-            answer = _state(request.get("revert", False))
+            answer = _state(request["backend"], request["folders"], request.get("revert", False))
         print(json.dumps(answer), flush=True)
     for pid in _children():
         with suppress(OSError):
             os.kill(pid, signal.SIGTERM)
 
 
-def _state(revert: bool) -> dict[str, Any]:
+def _state(backend: str, folders: dict[str, str], revert: bool) -> dict[str, Any]:
     if revert:
         subprocess.run(["/bin/sh", f"{_ARMED}/revert", "now"], check=True, stdout=subprocess.DEVNULL)
-    done = subprocess.run(["nft", "-s", "list", "table", "inet", "hpc_ports"], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, check=False, text=True)
+    table, said = (_nft_table(), []) if backend == "nftables" else (_firewalld_table(), _said_by_firewalld())
     left = sorted(os.listdir(_CHANGES)) if os.path.isdir(_CHANGES) else []
     armed = os.readlink(_ARMED) if os.path.islink(_ARMED) else ""
-    return {"table": done.stdout, "files": _written_files(), "armed": armed, "left": left}
+    return {"table": table, "said": said, "files": _written_files(folders), "armed": armed, "left": left}
 
 
-def _written_files() -> dict[str, str]:
+def _nft_table() -> list[str]:
+    done = subprocess.run(["nft", "-s", "list", "table", "inet", "hpc_ports"], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, check=False, text=True)
+    body = done.stdout.removeprefix("table inet hpc_ports {\n").removesuffix("}\n").rstrip("\n")
+    return sorted(body.split("\n\n")) if body else []
+
+
+def _firewalld_table() -> list[str]:
+    running = importlib.import_module(f"{_UTILS}.backend_firewalld").running_state()
+    return sorted("\n".join([name, *lines]) for name, lines in running.items())
+
+
+def _said_by_firewalld() -> list[str]:
+    """Return what it has of ours at run time; in which order it has rules or entries matters to nobody."""
+    bus = importlib.import_module(f"{_UTILS}.firewalld_bus")
+    ipsets = {name: bus.call("ipset.getEntries", "s", name)[0] for name in _ours(bus.call("ipset.getIPSets")[0])}
+    policies = {name: bus.call("policy.getPolicySettings", "s", name)[0]
+                for name in _ours(bus.call("policy.getPolicies")[0])}
+    return [f"{name} {json.dumps(sorted(found))}" for name, found in ipsets.items()] + [
+        f"{name} {key} {sorted(value) if isinstance(value, list) else value}"
+        for name, settings in policies.items() for key, value in sorted(settings.items())]
+
+
+def _ours(names: list[str]) -> list[str]:
+    return sorted(name for name in names if name.startswith("hpc_ports_"))
+
+
+def _written_files(folders: dict[str, str]) -> dict[str, str]:
     found = {}
-    for folder, folders, files in os.walk(_WRITTEN):
-        for name in folders + files:
-            path = os.path.join(folder, name)
-            mode = os.lstat(path).st_mode
-            if stat.S_ISLNK(mode):
-                found["/etc" + path[len(_WRITTEN):]] = "-> " + os.readlink(path)
-            elif stat.S_ISREG(mode):
-                with open(path, encoding="utf-8") as file:
-                    found["/etc" + path[len(_WRITTEN):]] = f"{mode:o}\n{file.read()}"
+    for top, called in folders.items():
+        for folder, names, files in os.walk(top):
+            for path in (os.path.join(folder, name) for name in names + files):
+                text = _file_text(path)
+                if text:
+                    found[called + path[len(top):]] = text
     return found
+
+
+def _file_text(path: str) -> str:
+    """Return what a link points to, or the mode and text of a file; nothing of a folder."""
+    mode = os.lstat(path).st_mode
+    if stat.S_ISLNK(mode):
+        return "-> " + os.readlink(path)
+    if not stat.S_ISREG(mode):
+        return ""
+    with open(path, encoding="utf-8") as file:
+        return f"{mode:o}\n{file.read()}"
 
 
 def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]:
@@ -191,7 +224,7 @@ def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]
     began = time.monotonic()
     pid = os.fork()
     if not pid:
-        vars(importlib.import_module(_TRANSACTION)).update(request["settings"])
+        vars(importlib.import_module(f"{_UTILS}.transaction")).update(request["settings"])
         _be_the_module(main, request["fault"], arguments, said, log)
     if request["kill_after"] is not None:
         time.sleep(request["kill_after"])

@@ -44,6 +44,11 @@ echo $! > "/run/$unit.timer"
 class Machine:
     """The host under test."""
 
+    backend = "nftables"
+    # Where the files lie that a change may touch, and what the folder is called: the upper layer of /etc.
+    folders = {"/run/upper": "/etc"}
+    programs: Path | None
+
     def __init__(self, pair: Pair, folder: Path) -> None:
         self.pair, self.host = pair, pair.host
         self.programs = folder
@@ -53,8 +58,13 @@ class Machine:
 
     def program(self, name: str, text: str) -> None:
         """Have a shell program of that name found before the machine's own."""
+        assert self.programs
         (self.programs / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
         (self.programs / name).chmod(0o755)
+
+    def reload_from_disk(self) -> None:
+        """Have the kernel run what it would after a reboot, and nothing else."""
+        self.host.shell(f"nft flush ruleset; nft -f {RULESET}")
 
     def apply(self, wanted: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
         """Give the host a policy, or a sample, and confirm it; return the module's result. It may fail."""

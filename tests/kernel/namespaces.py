@@ -183,7 +183,7 @@ def forget_connections() -> None:
         raise OSError(code, "ctnetlink")
 
 
-def snapshot(space: Space, folder: str) -> Mapping[str, Any]:
+def snapshot(space: Space, folder: str, python: str = sys.executable) -> Mapping[str, Any]:
     """Return everything in a folder: by path its kind, mode, owner, content or target."""
     program = (
         "import json, os, sys\nfound = {}\n"
@@ -196,4 +196,4 @@ def snapshot(space: Space, folder: str) -> Mapping[str, Any]:
         "        found[path] = [stat.st_mode, stat.st_uid, stat.st_gid, text]\n"
         "print(json.dumps(found))"
     )
-    return json.loads(space.run(sys.executable, "-c", program, folder).stdout)
+    return json.loads(space.run(python, "-c", program, folder).stdout)

@@ -16,8 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -25,7 +24,7 @@ from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
 from ansible_collections.hpc.ports.tests.kernel.machine import Machine
-from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS, HOST, PEER, Space
+from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, PEER, Space
 from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
 
 CLIENT = "10.64.9.9"  # Whom the flow of SSH lets in.
@@ -128,7 +127,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.confirming import confir
 from ansible_collections.hpc.ports.plugins.module_utils.firewall import Options, ensure_present
 for number, data in enumerate(json.load(sys.stdin)):
     options = Options(confirm_within=30, lockout_guard=True, cut_established=False, transport="", token=f"{number:032x}")
-    assert ensure_present(data, options, check=False).pending
+    assert ensure_present(sys.argv[1], data, options, check=False).pending
     assert confirm(options.token)["status"] == "confirmed"
 """
 PORT, RANGE = (("in", "served", [ports], ("10.64.0.0/16", "192.0.2.0/24")) for ports in ("6000/tcp", "5990-6020/tcp"))
@@ -156,23 +155,27 @@ def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
 
 
 def lost_connections(space: Space, living: tuple[socket.socket, socket.socket], process: subprocess.Popen[str],
-                     rate: float) -> tuple[int, int]:
-    """Connect so many times a second until the process ends; return how many there were, and how many lost a packet.
+                     rate: float) -> tuple[int, int, float]:
+    """Connect so many times a second until the process ends.
+
+    Return how many connections there were, how many lost a packet, and how many seconds the slowest took.
 
     Meanwhile a living connection talks. A connection that had to send its SYN again would have taken a second: the
-    kernel's own count needs no clock.
+    kernel's own count needs no clock. One that is refused raises OSError.
     """
-    count = lost = 0
+    count, lost, slowest = 0, 0, 0.0
     start = time.monotonic()
     while process.poll() is None:
         # From many addresses: no pair of ports comes again while either end or conntrack remembers it.
+        began = time.monotonic()
         with connected(space, f"10.64.1.{count % 250 + 1}", HOST[4], 6000) as sock:
+            slowest = max(slowest, time.monotonic() - began)
             lost += retransmissions(sock) > 0
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         say(*living)
         count += 1
         time.sleep(max(0.0, start + count / rate - time.monotonic()))
-    return count, lost
+    return count, lost, slowest
 
 
 def retransmissions(sock: socket.socket) -> int:
@@ -180,13 +183,17 @@ def retransmissions(sock: socket.socket) -> int:
 
 
 @contextmanager
-def started(space: Space, program: str, *arguments: str, text: str = "", programs: Path | None = None
+def started(space: Space, program: str, *arguments: str, text: str = "", machine: Machine | None = None
             ) -> Iterator[subprocess.Popen[str]]:
-    """Have Python run a program in the space; it finds those in the folder `programs` first."""
-    path = f"{programs}:{os.environ['PATH']}" if programs else os.environ["PATH"]
-    process = subprocess.Popen([*space.prefix, sys.executable, "-c", program, *arguments], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True,
-                               env={**os.environ, "PYTHONPATH": str(COLLECTIONS), "PATH": path})
+    """Have Python run a program in the network of the space; with a machine, on that host, with its programs."""
+    options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    if machine:
+        path = os.pathsep.join([*([str(machine.programs)] if machine.programs else []), os.environ["PATH"]])
+        process = subprocess.Popen([*space.prefix, machine.pair.python, "-c", program, *arguments], **options,
+                                   env={**os.environ, "PYTHONPATH": machine.pair.python_path, "PATH": path})
+    else:
+        with space.entered():
+            process = subprocess.Popen([sys.executable, "-c", program, *arguments], **options)
     assert process.stdin and process.stdout
     try:
         process.stdin.write(text)
@@ -198,20 +205,38 @@ def started(space: Space, program: str, *arguments: str, text: str = "", program
         process.stdout.close()
 
 
+class Availability(NamedTuple):
+    """How many connections came meanwhile, how many lost a packet, and how many seconds the slowest took.
+
+    `of_living` is how many packets each end of a living connection lost.
+    """
+
+    connections: int
+    lost: int
+    slowest: float
+    of_living: list[int]
+
+
+def applied_meanwhile(machine: Machine, steps: list[dict[str, Any]], rate: float) -> Availability:
+    """Give the host these policies, one after the other, while connections to port 6000 come at this rate."""
+    host, peer = machine.host, machine.pair.peer
+    with started(host, SERVER, "6000") as server, session(host, peer, CLIENT, HOST[4], 22) as living:
+        assert server.stdout and server.stdout.readline() == "ready\n"
+        with started(host, APPLIES, machine.backend, text=json.dumps(steps), machine=machine) as applies:
+            found = lost_connections(peer, living, applies, rate)
+            assert applies.returncode == 0
+        return Availability(*found, [retransmissions(end) for end in living])
+
+
 @pytest.mark.parametrize("concerned, rate", [(PORT, RATE), (RANGE, RATE), (RANGE, math.inf)],
                          ids=["port", "range", "range, as fast as it goes"])
 def test_no_connection_is_lost_through_50_applies_that_do_not_concern_it(machine: Machine, concerned: Any,
                                                                          rate: float) -> None:
     steps = unconcerned_policies(concerned)
     machine.apply(policy(SSH, concerned))
-    host, peer = machine.host, machine.pair.peer
-    with started(host, SERVER, "6000") as server, session(host, peer, CLIENT, HOST[4], 22) as living:
-        assert server.stdout and server.stdout.readline() == "ready\n"
-        with started(host, APPLIES, text=json.dumps(steps), programs=machine.programs) as applies:
-            count, lost = lost_connections(peer, living, applies, rate)
-            assert applies.returncode == 0
-        assert [lost, *map(retransmissions, living)] == [0, 0, 0]
-    assert count >= len(steps)
+    found = applied_meanwhile(machine, steps, rate)
+    assert (found.lost, found.of_living) == (0, [0, 0])
+    assert found.connections >= len(steps)
     assert not machine.apply(steps[-1])["changed"]
 
 
@@ -243,7 +268,7 @@ while True:
     sock.sendto(b"x", ("{HOST[4]}", 0))
 """
 SERVED = ("in", "served", ["253/ip", "254/ip"], PORT[3])
-COVERED = {
+COVERED: dict[str, list[Any]] = {
     # Another flow goes from one IP protocol of a flow to the other, and back: both chains are always there.
     "by a chain that is there": [[SERVED, ("in", "web", [ports], NODES)] for ports in ("253/ip", "254/ip")],
     "by a chain that is new": [[("in", "served", ["253/ip"], PORT[3])],

@@ -450,18 +450,26 @@ def test_a_file_that_cannot_be_put_in_its_place(any_machine: Machine) -> None:
     assert any_machine.host.shell("find /etc -name '*.new'") == ""
 
 
-FIREWALLD = "Nothing was changed. To use nftables, stop and mask firewalld."
-
-
-def test_firewalld_is_left_alone(any_machine: Machine) -> None:
+def test_firewalld_that_runs_and_does_not_answer(any_machine: Machine) -> None:
     any_machine.program("systemctl", "exit 0")
     assert check_refusal(any_machine, OTHER)["msg"] == (
-        f"Firewalld runs on this host, and the firewalld backend is still to come. {FIREWALLD}")
+        "firewalld runs, but does not answer on D-Bus: Failed to connect to bus: No such file or directory. Nothing "
+        "was changed. See: systemctl status firewalld dbus")
 
 
-def test_firewalld_asked_for(any_machine: Machine) -> None:
+def test_nftables_asked_for_beside_firewalld(any_machine: Machine) -> None:
+    any_machine.program("systemctl", "exit 0")
+    assert check_refusal(any_machine, OTHER, backend="nftables")["msg"] == (
+        "firewall_backend is 'nftables', and firewalld runs on this host: both at once would each drop what the other "
+        "allows. Nothing was changed. Stop and mask firewalld (systemctl mask --now firewalld), or set "
+        "firewall_backend: auto.")
+
+
+def test_firewalld_asked_for_where_it_does_not_run(any_machine: Machine) -> None:
+    any_machine.program("systemctl", 'case $1 in show) echo inactive ;; *) exit 3 ;; esac')
     assert check_refusal(any_machine, OTHER, backend="firewalld")["msg"] == (
-        f"Backend: firewalld was asked for, and the firewalld backend is still to come. {FIREWALLD}")
+        "firewall_backend is 'firewalld', and firewalld does not run on this host (its state is 'inactive'). Nothing "
+        "was changed. Install it if need be, and start it: systemctl enable --now firewalld")
 
 
 # ---- a policy that nobody should have sent

@@ -20,7 +20,6 @@ import pytest
 
 from ansible_collections.hpc.ports.tests.kernel.faults import Runs
 from ansible_collections.hpc.ports.tests.kernel.machine import LINK, RULESET, UNIT, Machine
-from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS
 from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SAMPLE, SLURM, SSH, WEB, policy
 
 Found = tuple[list[str], Any]
@@ -35,7 +34,7 @@ SERVER = "192.0.2.1 22"
 @pytest.fixture
 def host(machine: Machine) -> Iterator[Served]:
     """A host whose modules run in a server."""
-    with closing(Runs(machine, str(COLLECTIONS))) as runs:
+    with closing(Runs(machine)) as runs:
         yield Served(runs)
 
 
@@ -51,6 +50,7 @@ class Served(Machine):
     """A machine whose modules run in a server, several a second, but for those that need processes above them."""
 
     def __init__(self, runs: Runs) -> None:
+        assert runs.machine.programs
         super().__init__(runs.machine.pair, runs.machine.programs)
         self.runs = runs
 
@@ -301,7 +301,7 @@ def test_check_mode_waits_for_nobody(host: Served) -> None:
 @pytest.fixture
 def pair_of_runs(machine: Machine) -> Iterator[tuple[Runs, Runs]]:
     """Two who change the same host."""
-    with closing(Runs(machine, str(COLLECTIONS))) as one, closing(Runs(machine, str(COLLECTIONS))) as other:
+    with closing(Runs(machine)) as one, closing(Runs(machine)) as other:
         yield one, other
 
 

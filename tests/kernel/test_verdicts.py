@@ -5,81 +5,39 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.command import run
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
-from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, Pair, forget_connections
-from ansible_collections.hpc.ports.tests.kernel.packets import Opening, Wires, open_wires
+from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair, forget_connections
+from ansible_collections.hpc.ports.tests.kernel.packets import Wires
 from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, policies, special_packets
+from ansible_collections.hpc.ports.tests.kernel.verdicts import (
+    PHASES,
+    THOROUGH,
+    check_loopback,
+    check_verdicts,
+    joined,
+    load_nftables,
+    opening_of,
+)
 
 
 @pytest.fixture
 def wires(pair: Pair) -> Iterator[Wires]:
-    found = open_wires(pair.host, pair.peer)
-    yield found
-    found.inward.close()
-    found.outward.close()
+    with joined(pair) as found:
+        yield found
 
 
-def own_address(peer: str) -> str:
-    return HOST["link"] if peer.startswith("fe80") else HOST[6] if ":" in peer else HOST[4]
-
-
-def opening_of(packet: Packet) -> Opening:
-    here = own_address(packet.peer)
-    source, target = (packet.peer, here) if packet.direction == "in" else (here, packet.peer)
-    return Opening(packet.protocol, source, target, packet.port, packet.source_port, packet.interface)
-
-
-def passing(wires: Wires, packets: Sequence[Packet]) -> set[Packet]:
-    """Return those of the packets, all of one direction, that the kernel let through."""
-    by_opening = {opening_of(packet): packet for packet in packets}
-    wire = wires.inward if packets[0].direction == "in" else wires.outward
-    return {by_opening[opening] for opening in wire.answered(list(by_opening))}
-
-
-def apply(policy: Policy) -> None:
-    """Apply in place, as the module does, in the namespace of this thread; see that it runs as wanted."""
-    ruleset = nftables.ruleset_of(policy)
-    wanted = nftables.wanted_state(ruleset)
-    for script in transactions(ruleset, nftables.running_state(), wanted):
-        nftables.load(script)
-    assert nftables.running_state() == wanted
-
-
-def check_verdicts(wires: Wires, policy: Policy, packets: Sequence[Packet]) -> None:
-    got = passing(wires, packets)
-    wrong = {packet: judged for packet in packets for judged in [evaluate(policy, packet)]
-             if judged.passes != (packet in got)}
-    assert not wrong, policy
-
-
-def check_loopback() -> None:
-    """The host reaches itself, by any of its addresses, whatever the policy."""
-    for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6)):
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
-            sock.settimeout(30)
-            with pytest.raises(ConnectionRefusedError):
-                sock.connect((HOST[version], 9))
-
-
-# About a hundred policies. To find the smallest that fails takes minutes, and so does HYPOTHESIS_PROFILE=thorough.
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-PHASES = tuple(phase for phase in Phase if THOROUGH or phase is not Phase.shrink)
-
-
+# About a hundred policies.
 @settings(max_examples=1000 if THOROUGH else 35, phases=PHASES, deadline=None, print_blob=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(platforms=st.lists(policies(), min_size=1, max_size=2), seed=st.integers(0, 2**32))
@@ -90,7 +48,7 @@ def test_every_verdict_of_the_kernel_is_that_of_evaluate(
     with pair.host.entered():
         nftables.load("add table inet hpc_ports\ndelete table inet hpc_ports\n")
         for policy in [policy for platform in platforms for policy in platform]:
-            apply(policy)
+            load_nftables(policy)
             for direction in ("in", "out"):
                 forget_connections()
                 check_verdicts(wires, policy, special_packets(direction))
@@ -123,7 +81,7 @@ def test_each_flow_counts_its_packets_and_observe_counts_what_it_would_drop(pair
                                                                             mode: str) -> None:
     policy = parse_policy({**DATA, "mode": mode})
     with pair.host.entered():
-        apply(policy)
+        load_nftables(policy)
         for direction, wire in (("in", wires.inward), ("out", wires.outward)):
             sent = [opening_of(packet._replace(source_port=1000 + number)) for number, packet in enumerate(SENT)
                     if packet.direction == direction]
@@ -141,5 +99,5 @@ def test_ten_thousand_addresses_and_a_thousand_segments_load_and_judge(pair: Pai
                for number, peer in enumerate(("10.0.0.1", "10.0.0.2", "10.19.249.3", "10.20.0.1"))
                for place, port in enumerate((1999, 2000, 2001, 3000, 3998, 4000))]
     with pair.host.entered():
-        apply(policy)
+        load_nftables(policy)
         check_verdicts(wires, policy, packets)

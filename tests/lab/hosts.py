@@ -17,7 +17,26 @@ LAB = os.environ["HPC_PORTS_LAB"]
 ROOT = Path(__file__).parents[2]
 FIREWALL = "tests/lab/firewall.yml"
 FIREWALL_ONLY = ("--skip-tags", "verify")
+# One host of each Debian, 11, 12 and 13, by what carries its rules: nft 0.9.8, 1.0.6 and 1.1.3; firewalld 0.9.3, 1.3.3
+# and 2.3.1. Each Debian has its systemd: 247, 252 and 257.
+NFTABLES = ("nfs1", "ctl1", "alpha-controller")
+FIREWALLD = ("nfs2", "beta-controller", "ctl2")
+# What a host has on its disk that is ours or firewalld's.
+FILES = ("find /etc '(' -path '*hpc[-_]ports*' -o -path '/etc/firewalld/*' ')' -exec stat -c '%n %A %U' {} + "
+         "-a -type f -exec cat {} +")
+# The names of all files, and of what systemd knows.
+EVERYTHING = "find /etc | sort; systemctl list-unit-files --no-legend --type=service,timer,target"
+# The rules with their handles, which nobody sees again who loads them anew.
+HANDLES = "nft -s -a list ruleset"
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+_LISTING = "nft -s list ruleset"
+_THEN = "-- files --"
+# firewalld before 1.0 is active to systemd before it has loaded a rule.
+_HAS_STARTED = """\
+systemctl is-active --quiet ssh.service && test -z "$(systemctl list-jobs --no-legend)" || exit
+! systemctl is-active --quiet firewalld.service || firewall-cmd --quiet --state
+"""
+_TABLE = re.compile(r"^(table [^{\n]+) \{\n(.*?)\n\}$", re.MULTILINE | re.DOTALL)
 
 # Stands before Python on a host and notes which module each execution is for; pipelining sends modules as input.
 COUNTING_PYTHON = """\
@@ -91,9 +110,24 @@ def on(host: str, command: str) -> str:
 
 
 def table(host: str) -> list[str]:
-    """Return the objects of our table on a host, whatever order its kernel keeps them in."""
-    listing = on(host, "nft -s list table inet hpc_ports")
-    return sorted(listing.removeprefix("table inet hpc_ports {\n\t").removesuffix("\n}\n").split("\n\n\t"))
+    """Return all rules of a host, whatever order the kernel keeps objects in, and firewalld rules of our policies."""
+    return _rules(on(host, _LISTING))
+
+
+def state(host: str) -> tuple[list[str], str]:
+    """Return all rules of a host, and what is on its disk of ours or of firewalld."""
+    listing, files = on(host, f"{_LISTING}; echo {_THEN}; {FILES}").split(_THEN)
+    return _rules(listing), files
+
+
+def _rules(listing: str) -> list[str]:
+    return sorted(f"{name} {_in_order(item)}" for name, body in _TABLE.findall(listing) for item in body.split("\n\n"))
+
+
+def _in_order(item: str) -> str:
+    if item.startswith("\tset "):
+        return " ".join(sorted(item.replace(",", " ").split()))
+    return "\n".join(sorted(item.splitlines())) if "_policy_hpc_ports_" in item.split("{")[0] else item
 
 
 @contextmanager
@@ -105,13 +139,18 @@ def restoring(*hosts: str) -> Iterator[None]:
         assert firewall("--limit", ",".join(hosts)).code == 0
 
 
-def restart(host: str) -> None:
-    """Stop the host, start it, and wait until it accepts logins again."""
-    subprocess.run(["podman", "restart", "--time", "5", f"{LAB}-{host}"], check=True, capture_output=True)
-    for _attempt in range(60):
-        state = subprocess.run(["podman", "exec", f"{LAB}-{host}", "systemctl", "is-active", "ssh.service"],
-                               check=False, capture_output=True, text=True).stdout.strip()
-        if state == "active":
+def restart(*hosts: str) -> None:
+    """Stop the hosts, start them, and wait until each has started all that it starts, and accepts logins again."""
+    subprocess.run(["podman", "restart", "--time", "5", *(f"{LAB}-{host}" for host in hosts)], check=True,
+                   capture_output=True)
+    for host in hosts:
+        _await_start(host)
+
+
+def _await_start(host: str) -> None:
+    for _attempt in range(200):
+        if subprocess.run(["podman", "exec", f"{LAB}-{host}", "sh", "-c", _HAS_STARTED], check=False,
+                          capture_output=True).returncode == 0:
             return
     raise AssertionError(f"{host} did not come back")
 

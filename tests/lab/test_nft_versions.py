@@ -31,7 +31,7 @@ def sources() -> bytes:
 
 
 @pytest.mark.parametrize("host, version, refused", [("nfs1", "v0.9.8", REFUSED), ("ctl1", "v1.0.6", set()),
-                                                    ("ctl2", "v1.1.3", set())])
+                                                    ("alpha-controller", "v1.1.3", set())])
 def test_the_backend_works_with_this_nft(host: str, version: str, refused: set[str]) -> None:
     program = (f"folder=$(mktemp -d); trap 'rm -r $folder' EXIT; cd $folder; tar --extract; PYTHONPATH=. "
                f"unshare --net python3 -B {COLLECTION}/tests/kernel/nft_check.py {COLLECTION}/tests/unit/golden")

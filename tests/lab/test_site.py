@@ -10,17 +10,22 @@ import re
 import pytest
 
 from ansible_collections.hpc.ports.tests.lab.hosts import (
+    EVERYTHING,
     FIREWALL_ONLY,
+    FIREWALLD,
+    HANDLES,
+    NFTABLES,
     executions,
     managed_hosts,
     on,
     play,
     restart,
     restoring,
+    state,
     table,
 )
 
-_OURS = "nft -a list table inet hpc_ports"
+_IN_FIREWALLD = "inet firewalld filter_IN_policy_hpc_ports_in_allow"
 
 
 def test_nothing_to_change_costs_one_module_execution_a_host(counting: str) -> None:
@@ -47,19 +52,29 @@ def test_free_strategy_changes_nothing() -> None:
 
 
 def test_a_rule_deleted_by_hand_is_shown_exactly_and_put_back() -> None:
-    rules = on("nfs1", "nft -a list chain inet hpc_ports in_nfs-nfs_external").splitlines()
-    last, handle = next(line.strip().split(" # handle ") for line in reversed(rules) if "accept" in line)
-    with restoring("nfs1"):
-        on("nfs1", f"nft delete rule inet hpc_ports in_nfs-nfs_external handle {handle}")
-        before = on("nfs1", _OURS)
+    limit = ("--limit", "nfs1,nfs2", *FIREWALL_ONLY)
+    with restoring("nfs1", "nfs2"):
+        gone = [_without_last_accept("nfs1", "inet hpc_ports in_nfs-nfs_external"),
+                # firewalld before 1.0 judges new connections alone, and says so in each rule.
+                _without_last_accept("nfs2", _IN_FIREWALLD).replace(" ct state { new, untracked }", "")]
+        before = [on(host, HANDLES) for host in ("nfs1", "nfs2")]
 
-        checked = play("site", "--check", "--diff", "--limit", "nfs1", *FIREWALL_ONLY)
-        assert checked.changed["nfs1"] == 1
-        assert _diff_lines(checked.output) == [f"+    {last}"]
-        assert on("nfs1", _OURS) == before
+        checked = play("site", "--check", "--diff", *limit)
+        assert (checked.changed["nfs1"], checked.changed["nfs2"]) == (1, 1)
+        assert sorted(_diff_lines(checked.output)) == sorted(f"+    {rule}" for rule in gone)
+        assert [on(host, HANDLES) for host in ("nfs1", "nfs2")] == before
 
-        assert play("site", "--limit", "nfs1", *FIREWALL_ONLY).changed["nfs1"] == 1
-        assert play("site", "--limit", "nfs1", *FIREWALL_ONLY).changed["nfs1"] == 0
+        for changed in (1, 0):
+            run = play("site", *limit)
+            assert (run.changed["nfs1"], run.changed["nfs2"]) == (changed, changed)
+
+
+def _without_last_accept(host: str, chain: str) -> str:
+    """Delete the last rule of a chain that accepts, and return it."""
+    rules = on(host, f"nft -a list chain {chain}").splitlines()
+    rule, handle = next(line.strip().split(" # handle ") for line in reversed(rules) if "accept" in line)
+    on(host, f"nft delete rule {chain} handle {handle}")
+    return rule
 
 
 def test_verify_fails_for_one_port_too_many() -> None:
@@ -73,49 +88,66 @@ def test_verify_fails_for_one_port_too_many() -> None:
 
 
 def test_first_restricted_egress_does_not_hang_the_session() -> None:
-    with restoring("alpha-compute1"):
-        assert play("remove", "--limit", "alpha-compute1").code == 0
-        assert "hpc_ports" not in on("alpha-compute1", "nft list tables")
-        run = play("site", "--limit", "alpha-compute1", *FIREWALL_ONLY)
-        assert (run.code, run.changed["alpha-compute1"]) == (0, 1), run.output
-        assert "chain output" in on("alpha-compute1", _OURS)
+    chains = {"alpha-compute1": "chain output", "nfs2": "chain filter_OUT_policy_hpc_ports_out"}
+    with restoring(*chains):
+        assert play("remove", "--limit", ",".join(chains)).code == 0
+        assert not any("hpc_ports" in on(host, HANDLES) for host in chains)
+        run = play("site", "--limit", ",".join(chains), *FIREWALL_ONLY)
+        assert (run.code, [run.changed[host] for host in chains]) == (0, [1, 1]), run.output
+        for host, chain in chains.items():
+            assert chain in on(host, HANDLES)
 
 
-def test_remove_leaves_the_host_as_it_was() -> None:
-    everything = "nft list ruleset; find /etc | sort; systemctl list-unit-files --no-legend --type=service,timer,target"
-    with restoring("pbs-exec"):
-        assert play("remove", "--limit", "pbs-exec").code == 0
-        before = on("pbs-exec", everything)
-        assert "hpc" not in before.replace("hpc-ports-", "")
-        for _repeat in range(2):
-            assert play("site", "--limit", "pbs-exec", *FIREWALL_ONLY).changed["pbs-exec"] == 1
-            assert on("pbs-exec", everything) != before
-            assert play("remove", "--limit", "pbs-exec").changed["pbs-exec"] == 1
-        assert on("pbs-exec", everything) == before
+def test_remove_leaves_the_hosts_as_they_were() -> None:
+    hosts = ("pbs-exec", "alpha-compute2")
+    limit = ("--limit", ",".join(hosts))
+    with restoring(*hosts):
+        assert play("remove", *limit).code == 0
+        before = _everything(hosts)
+        assert "hpc" not in str(before).replace("hpc-ports-", "")
+        assert play("site", *limit, *FIREWALL_ONLY).changed == dict.fromkeys(hosts, 1)
+        for found, old in zip(_everything(hosts), before):
+            assert found != old
+        assert play("remove", *limit).changed == dict.fromkeys(hosts, 1)
+        assert _everything(hosts) == before
+        assert play("remove", *limit).changed == dict.fromkeys(hosts, 0)
 
 
-@pytest.mark.parametrize("host", ["nfs1", "desk1", "ctl2"])
-def test_the_ruleset_is_there_after_a_reboot(host: str) -> None:
-    before = table(host)
-    restart(host)
-    assert table(host) == before
-    order = on(host, "systemctl show -P ActiveEnterTimestampMonotonic hpc-ports.service network-pre.target ssh.service")
+def _everything(hosts: tuple[str, ...]) -> list[tuple[list[str], str]]:
+    more = "firewall-cmd --list-all-policies 2> /dev/null || true"
+    return [(table(host), on(host, f"{EVERYTHING}; {more}")) for host in hosts]
+
+
+@pytest.mark.parametrize("hosts", list(zip(NFTABLES, FIREWALLD)), ids=["Debian 11", "Debian 12", "Debian 13"])
+def test_the_rules_are_there_after_a_reboot(hosts: tuple[str, str]) -> None:
+    before = list(map(table, hosts))
+    restart(*hosts)
+    assert list(map(table, hosts)) == before
+    # When firewalld comes is not ours to say.
+    units = "hpc-ports.service network-pre.target ssh.service"
+    order = on(hosts[0], f"systemctl show -P ActiveEnterTimestampMonotonic {units}")
     loaded, network, ssh = map(int, order.split())
     assert 0 < loaded <= network <= ssh
 
 
-def test_a_host_with_firewalld_is_refused_and_left_alone() -> None:
+def test_a_host_moves_to_firewalld_when_that_runs_and_back() -> None:
+    limit = ("--limit", "workspace1", *FIREWALL_ONLY)
+    tables = "nft list tables"
     with restoring("workspace1"):
-        on("workspace1", "systemctl start firewalld.service")
-        before = on("workspace1", "nft -s list ruleset")
+        before = state("workspace1")
         try:
-            run = play("site", "--limit", "workspace1", "-efirewall_mode=observe", *FIREWALL_ONLY)
-            assert run.code != 0
-            assert ("Firewalld runs on this host, and the firewalld backend is still to come. Nothing was changed. To "
-                    "use nftables, stop and mask firewalld.") in run.output
-            assert on("workspace1", "nft -s list ruleset") == before
+            on("workspace1", "systemctl start firewalld.service")
+            assert on("workspace1", tables) == "table inet hpc_ports\ntable inet firewalld\n"
+            run = play("site", *limit)
+            assert (run.code, run.changed["workspace1"]) == (0, 1), run.output
+            assert on("workspace1", tables) == "table inet firewalld\n"
+            assert "hpc_ports" in on("workspace1", "firewall-cmd --get-policies; ls /etc/firewalld/policies")
+            assert on("workspace1", "find /etc -name '*hpc-ports*'") == ""
+            assert play("site", *limit).changed["workspace1"] == 0
         finally:
             on("workspace1", "systemctl stop firewalld.service")
+        assert play("site", *limit).changed["workspace1"] == 1
+        assert state("workspace1") == before
 
 
 @pytest.mark.parametrize(("variables", "message"), [

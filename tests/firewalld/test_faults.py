@@ -1,0 +1,282 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tests/kernel/test_faults.py asks of nftables, asked of firewalld.
+
+Killed or failing at any moment, a run leaves the old or the new policies, or what is between them where firewalld is
+changed by calls: there whatever both allow passes, and nothing that neither allows.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from itertools import product
+
+import pytest
+
+from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, FirewalldMachine
+from ansible_collections.hpc.ports.tests.kernel.faults import Fault, Run, Runs, State
+from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST
+from ansible_collections.hpc.ports.tests.kernel.packets import Opening, open_wires
+from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
+from ansible_collections.hpc.ports.tests.kernel.test_faults import (
+    ERRORS,
+    LONG,
+    Known,
+    Moments,
+    Policy,
+    check_failed_changes,
+    check_killed_changes,
+    check_killed_confirmations,
+    check_killed_first_changes,
+    check_killed_removals,
+    check_message,
+)
+
+# From one to the other by calls: ports and peers of both flows change; RENAMED needs a reload.
+OLD_RULES = (("in", "nfs", ["2049/tcp"], ("10.64.0.0/24", "10.64.2.1/32")),
+             ("in", "web", ["443/tcp", "8443/tcp"], ("10.64.0.0/24",)))
+OLD = policy(SSH, *OLD_RULES)
+NEW = policy(SSH, ("in", "nfs", ["2049/tcp", "111/udp"], ("10.64.0.0/24", "10.64.3.0/24")),
+             ("in", "web", ["8443/tcp"], ("10.64.2.0/24",)))
+RENAMED = policy(SSH, ("in", "other", ["2049/tcp", "443/tcp"], ("10.64.0.0/24",)), egress="restricted")
+# A packet from each network, to each port.
+PACKETS = [Opening(protocol, source, HOST[4], port, 40_000 + number)
+           for number, (source, (port, protocol)) in enumerate(product(
+               ("10.64.9.9", "10.64.0.7", "10.64.2.1", "10.64.2.9", "10.64.3.9", "10.65.0.1"),
+               ((22, "tcp"), (2049, "tcp"), (111, "udp"), (443, "tcp"), (8443, "tcp"), (9, "tcp"))))]
+UNIT = "/etc/systemd/system/hpc-ports-undo.service"
+LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
+KEPT = "Nothing was changed: the ruleset that ran before still runs."
+# HPC_PORTS_FAULTS=100 is long enough for every operation: an hour.
+MORE = int(os.environ.get("HPC_PORTS_FAULTS", "1"))
+# What only reads: killed there, a run has done nothing more than at the operation before.
+_READS = re.compile(r"start (systemctl is-|nft -s list|busctl .*( get-property | get\w+| query\w+| check\w+))")
+
+
+class KnownByFirewalld(Known):
+    """The states of a host with firewalld; what passes is seen by packets, too."""
+
+    def __init__(self, machine: FirewalldMachine, runs: Runs, *policies: Policy | None, by_calls: bool = False) -> None:
+        self.machine, self.by_calls = machine, by_calls
+        self.wires = open_wires(machine.host, machine.pair.peer)
+        self.passing: list[tuple[Policy | None, set[Opening]]] = []
+        self.booted: dict[str, str] = {}
+        self.turns = 0
+        super().__init__(runs, *policies)
+
+    def add(self, wanted: Policy | None) -> None:
+        """Give the host this policy, and see its state, and what passes."""
+        super().add(wanted)
+        self.passing.append((wanted, self.wires.inward.answered(PACKETS)))
+
+    def passes(self, wanted: Policy | None) -> set[Opening]:
+        """Return what passes where this policy runs."""
+        (found,) = [packets for one, packets in self.passing if one is wanted]
+        return found
+
+    def check_whole(self, before: Policy | None, after: Policy | None, run: Run) -> State:
+        """The kernel has what one of the two gives, or what is between; a boot finds each file as one of them has."""
+        found, one, other = self.runs.state(), self.of(before), self.of(after)
+        assert found.table in (one.table, other.table) or self.by_calls, run
+        passing, ends = self.wires.inward.answered(PACKETS), (self.passes(before), self.passes(after))
+        assert ends[0] & ends[1] <= passing <= ends[0] | ends[1], run
+        self.booted = _confirmed(self.runs.state(self.machine.boot_elsewhere()))
+        for path in {**one.files, **other.files, **self.booted}:
+            assert self.booted.get(path) in (one.files.get(path), other.files.get(path)), (path, run)
+        return found
+
+    def check_disk(self, before: Policy | None, found: State, run: Run) -> None:
+        """A boot finds the files as they were confirmed last."""
+        assert self.booted == self.of(before).files, run
+
+    def is_to_be_mended(self, before: Policy | None, found: State) -> bool:
+        """Tell whether a normal run comes next: now and then, as it takes seconds."""
+        self.turns += 1
+        return super().is_to_be_mended(before, found) and self.turns % 4 == 0
+
+
+def _confirmed(state: State) -> dict[str, str]:
+    """Return the files without those that wait, and without what an undo has not begun to use or is done with."""
+    if UNIT in state.files and LINK in state.files:
+        raise AssertionError("The boot has put nothing back.")
+    return {path: text for path, text in state.places.items()
+            if path != UNIT and not path.startswith("/etc/hpc-ports/undo/")}
+
+
+def moments_of(count: int) -> Moments:
+    """Return moments: one run that gets through, then so many with faults at operations all along it."""
+    def moments(attempt: Callable[[Fault], Run]) -> Iterator[Run]:
+        run = attempt(Fault(1_000_000, "before"))
+        assert run.result and not run.result.get("failed"), run
+        yield run
+        faults = list(_faults(run.operations))
+        chosen = random.Random(len(faults)).sample(faults, min(count, len(faults)))
+        hits = 0
+        for fault in sorted(chosen):
+            run = attempt(fault)
+            hits += bool(run.hit)
+            yield run
+        assert hits > 0.7 * len(chosen)
+    return moments
+
+
+def failures_of(how: str, count: int) -> Moments:
+    """Return moments: one run that gets through, then so many that fail at a write."""
+    def moments(attempt: Callable[[Fault], Run]) -> Iterator[Run]:
+        run = attempt(Fault(1_000_000, how))
+        assert run.result and not run.result.get("failed"), run
+        yield run
+        writes = sum(" /etc/" in text or " /run/" in text for text in run.operations if not text.startswith("start "))
+        for at in sorted(random.Random(how).sample(range(1, writes + 1), min(writes, count * MORE))):
+            run = attempt(Fault(at, how))
+            check_message(run, how)
+            yield run
+    return moments
+
+
+def _faults(operations: Iterable[str]) -> Iterator[Fault]:
+    """Yield faults at all operations that do something; of the files of one folder that are staged, at those of one."""
+    staged: dict[str, str] = {}
+    for number, operation in enumerate(operations, 1):
+        path = operation.split(" ")[1]
+        folder, slash, name = path.rpartition("/")
+        is_like_another = name.endswith((".new", ".now")) and staged.setdefault(folder + name[-4:], name) != name
+        if _READS.match(operation) or is_like_another:
+            continue
+        yield Fault(number, "before")
+        if operation.startswith(("write", "start")):
+            yield Fault(number, "half way")
+
+
+@pytest.fixture
+def machine(daemon: Daemon) -> FirewalldMachine:
+    """A host that never had rules."""
+    return FirewalldMachine(daemon)
+
+
+@pytest.fixture
+def runs(machine: FirewalldMachine) -> Iterator[Runs]:
+    """Runs on it."""
+    with closing(Runs(machine)) as found:
+        yield found
+
+
+def some(machine: FirewalldMachine, many: int, few: int) -> Moments:
+    """Return many moments on one version, few on the others; more of them all where that is asked for."""
+    return moments_of((many if machine.pair.release == "12" else few) * MORE)
+
+
+def test_a_change_by_calls_killed(machine: FirewalldMachine, runs: Runs) -> None:
+    known = KnownByFirewalld(machine, runs, OLD, NEW, by_calls=True)
+    check_killed_changes(known, NEW, OLD, some(machine, 12, 3))
+
+
+def test_a_change_by_a_reload_killed(machine: FirewalldMachine, runs: Runs) -> None:
+    check_killed_changes(KnownByFirewalld(machine, runs, OLD, RENAMED), RENAMED, OLD, some(machine, 6, 2))
+
+
+def test_the_first_change_killed(machine: FirewalldMachine, runs: Runs) -> None:
+    check_killed_first_changes(KnownByFirewalld(machine, runs, NEW, None), NEW, some(machine, 2, 1))
+
+
+def test_a_removal_killed(machine: FirewalldMachine, runs: Runs) -> None:
+    check_killed_removals(KnownByFirewalld(machine, runs, None, NEW), NEW, some(machine, 2, 1))
+
+
+def test_a_confirmation_killed(machine: FirewalldMachine, runs: Runs) -> None:
+    known = KnownByFirewalld(machine, runs, OLD, NEW, by_calls=True)
+    check_killed_confirmations(known, NEW, OLD, some(machine, 4, 1))
+
+
+@pytest.mark.parametrize("after", [NEW, RENAMED], ids=["by calls", "by a reload"])
+@pytest.mark.parametrize("how", ERRORS)
+def test_a_change_that_fails_at_a_write(machine: FirewalldMachine, runs: Runs, how: str, after: Policy) -> None:
+    if machine.pair.release != "12":
+        pytest.skip("What fails here is the same with each version.")
+    known = KnownByFirewalld(machine, runs, after, OLD, by_calls=after is NEW)
+    check_failed_changes(known, OLD, after, failures_of(how, 3))
+
+
+BUSCTL = r"""
+case "$*" in *setEntries* | *setPolicySettings* | *" reload")
+  echo x >> /run/programs/calls
+  if [ "$(wc -l < /run/programs/calls)" -eq AT ]; then echo "Call failed: Connection reset by peer" >&2; exit 1; fi ;;
+esac
+exec /usr/bin/busctl "$@"
+"""
+
+
+@pytest.mark.parametrize("after, calls", [(NEW, 6), (RENAMED, 1)], ids=["by calls", "by a reload"])
+def test_a_change_of_which_a_call_fails_is_undone(machine: FirewalldMachine, runs: Runs, after: Policy,
+                                                  calls: int) -> None:
+    known = KnownByFirewalld(machine, runs, OLD)
+    for at in range(1, calls + 1) if machine.pair.release == "12" else [calls]:
+        machine.host.shell("rm -rf /run/programs")
+        machine.program("busctl", BUSCTL.replace("AT", str(at)))
+        run = runs.firewall(after, confirm_within=LONG)
+        assert run.result and run.result.get("failed"), (at, run)
+        assert run.result["msg"].startswith("'busctl ") and run.result["msg"].endswith(
+            "failed with exit code 1: Call failed: Connection reset by peer. " + KEPT), run.result["msg"]
+        known.check_is(OLD, run)
+    machine.host.shell("rm -r /run/programs")
+
+
+# ---- policies that lock out, and hosts that go down
+
+LETHAL = {"by calls": policy(("in", "management_ssh", ["22/tcp"], ("10.99.0.0/16",)), *OLD_RULES),
+          "by a reload": policy(("in", "web", ["443/tcp"], ANYWHERE), egress="restricted")}
+
+
+@pytest.mark.parametrize("way", LETHAL)
+def test_a_policy_that_locks_out_is_undone_by_the_clock(machine: FirewalldMachine, runs: Runs, way: str) -> None:
+    known = KnownByFirewalld(machine, runs, OLD)
+    run = runs.firewall(LETHAL[way], confirm_within=5, lockout_guard=False)
+    assert run.result and "pending" in run.result, run
+    ssh = next(packet for packet in PACKETS if (packet.source, packet.port) == ("10.64.9.9", 22))
+    assert ssh in known.passes(OLD) and ssh not in known.wires.inward.answered([ssh])
+    machine.host.wait("[ ! -L /run/hpc-ports/armed ]")
+    known.check_is(OLD, run)
+    assert known.wires.inward.answered(PACKETS) == known.passes(OLD)
+    assert runs.confirm(run.result["pending"]["token"]).result["status"] == "reverted"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("way", LETHAL)
+def test_firewalld_killed_before_a_change_is_confirmed(machine: FirewalldMachine, runs: Runs, way: str) -> None:
+    """It leaves its rules in the kernel; the undo starts it with what was confirmed last."""
+    known = KnownByFirewalld(machine, runs, OLD)
+    run = runs.firewall(LETHAL[way], confirm_within=LONG, lockout_guard=False)
+    assert run.result and "pending" in run.result, run
+    machine.host.shell("systemctl kill --signal=KILL firewalld")
+    machine.host.wait("systemctl is-failed --quiet firewalld")
+    assert not any(packet.port == 9 for packet in known.wires.inward.answered(PACKETS))
+    runs.undo_now()
+    machine.host.shell("firewall-cmd --state")
+    known.check_is(OLD, run)
+    assert known.wires.inward.answered(PACKETS) == known.passes(OLD)
+
+
+def test_a_boot_within_a_reload_brings_what_was_confirmed_last(container: Daemon) -> None:
+    """Another container of that version: one that was booted again is in no network any more."""
+    with closing(Daemon(container.release, f"{FirewalldMachine(container).host.name}-boot")) as daemon:
+        machine = FirewalldMachine(daemon)
+        with closing(Runs(machine)) as runs:
+            runs.apply(OLD)
+            before = runs.state()
+            whole = runs.firewall(RENAMED, confirm_within=LONG)
+            runs.undo_now()
+            # So that the next run has nothing more to do.
+            machine.host.shell("rm -r /run/hpc-ports")
+            (at,) = [number for number, text in enumerate(whole.operations, 1) if text.endswith(" reload")]
+            assert runs.firewall(RENAMED, Fault(at, "half way"), confirm_within=LONG).result is None
+            assert UNIT in runs.state().files and runs.state().table != before.table
+        machine.host.restart()
+        machine.host.shell("firewall-cmd --state")
+        with closing(Runs(machine)) as runs:
+            found = runs.state()
+            assert (found.table, found.said, found.places) == (before.table, before.said, before.places)
+            assert runs.apply(RENAMED)["changed"] and not runs.apply(RENAMED)["changed"]

@@ -1,0 +1,359 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""firewalld stopped, broken, locked, half way, or with settings of the user: a clear error, or the right thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon, table_objects
+from ansible_collections.hpc.ports.tests.kernel.namespaces import snapshot
+from ansible_collections.hpc.ports.tests.kernel.samples import SAMPLE, SLURM, SSH, WEB, policy
+
+DNS = ("out", "dns", ["53/udp", "53/tcp"], ("10.64.0.53/32",))
+# Other peers of the same flows: no reload.
+OTHER_PEERS = policy(SSH, (*SLURM[:3], ("10.64.0.0/24", "10.64.2.2/32")), WEB, DNS, egress="restricted")
+OTHER_PORTS = policy(SSH, SLURM, (*WEB[:2], ["443/tcp", "80/tcp"], WEB[3]), DNS, egress="restricted")
+# Another flow: a reload.
+OTHER_FLOWS = policy(SSH, WEB, ("in", "nfs", ["2049/tcp"], ("10.64.0.0/24",)), DNS, egress="restricted")
+IPSET = "hpc_ports_in_slurm_control_4a"
+NEEDS_RELOAD = ("This change needs a reload of firewalld, which would change what is not ours, as it is not saved as it "
+                "runs: {0}. Nothing was changed. Save what runs (firewall-cmd --runtime-to-permanent) or load what is "
+                "saved (firewall-cmd --reload), and run again.")
+
+
+@pytest.fixture(name="host")
+def _host(restored: Daemon) -> Daemon:
+    return restored
+
+
+def apply(host: Daemon, wanted: Mapping[str, Any] = SAMPLE, **options: Any) -> dict[str, Any]:
+    """Give the host a policy and confirm it; return the module's result."""
+    result = host.module(policy=wanted, diff=True, **options)
+    assert not result.get("failed"), result
+    pending = result.pop("pending", None)
+    if pending:
+        assert host.module("confirm", token=pending["token"])["status"] == "confirmed"
+    return result
+
+
+def everything(host: Daemon) -> Any:
+    """What a run that changes nothing leaves as it is: rules, files, and that nothing is armed."""
+    armed = host.host.shell("ls /run/hpc-ports 2> /dev/null | grep -v lock || true")
+    units = host.host.shell("ls /etc/systemd/system /etc/systemd/system/sysinit.target.wants; ls -a /etc | grep hpc || true")
+    return snapshot_of(host), host.host.shell("nft -s list ruleset"), units, armed
+
+
+def snapshot_of(host: Daemon) -> Mapping[str, Any]:
+    return snapshot(host.host, "/etc/firewalld", host.python)
+
+
+def refusal(host: Daemon, wanted: Mapping[str, Any] = SAMPLE, **options: Any) -> str:
+    """Return the error of a run, which leaves everything as it is, as does one in check mode."""
+    before = everything(host)
+    result = host.module(policy=wanted, **options)
+    assert result.get("failed"), result
+    assert everything(host) == before
+    assert host.module(policy=wanted, check=True, **options).get("msg") == result["msg"]
+    return str(result["msg"])
+
+
+def generation(host: Daemon) -> str:
+    """What another reload of firewalld makes another: the handle of its table."""
+    return host.host.shell("nft -a list table inet firewalld | head -n 1")
+
+
+def undo_now(host: Daemon) -> None:
+    """Have the host undo the change that is armed, as its clock will."""
+    host.host.shell("sh /run/hpc-ports/armed/revert now")
+
+
+# ---- whether it runs
+
+def test_stopped_and_enabled(host: Daemon) -> None:
+    host.host.shell("systemctl stop firewalld")
+    assert refusal(host) == (
+        "firewalld is enabled on this host, but does not run (its state is 'inactive'). Nothing was changed. Mend and "
+        "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask firewalld")
+    assert refusal(host, backend="firewalld") == (
+        "firewall_backend is 'firewalld', and firewalld does not run on this host (its state is 'inactive'). Nothing was "
+        "changed. Install it if need be, and start it: systemctl enable --now firewalld")
+
+
+def test_nftables_was_asked_for_and_firewalld_runs(host: Daemon) -> None:
+    assert refusal(host, backend="nftables") == (
+        "firewall_backend is 'nftables', and firewalld runs on this host: both at once would each drop what the other "
+        "allows. Nothing was changed. Stop and mask firewalld (systemctl mask --now firewalld), or set "
+        "firewall_backend: auto.")
+
+
+def tables(host: Daemon) -> list[str]:
+    return sorted(host.host.shell("nft list tables").split("\n"))[1:]
+
+
+def ours_in_firewalld(host: Daemon) -> str:
+    return host.host.shell("ls -A /etc/firewalld/policies /etc/firewalld/ipsets 2> /dev/null | grep hpc_ports || true")
+
+
+def test_from_one_backend_to_the_other_and_back(host: Daemon) -> None:
+    host.host.shell("systemctl mask --quiet --now firewalld")
+    assert apply(host)["backend"] == "nftables"
+    assert tables(host) == ["table inet hpc_ports"]
+    host.host.shell("systemctl unmask --quiet firewalld; systemctl start firewalld")
+    host.says("--state")
+    assert apply(host)["backend"] == "firewalld"
+    assert tables(host) == ["table inet firewalld"]
+    assert host.host.shell("ls -A /etc/hpc-ports /etc/systemd/system | grep hpc || true") == ""
+    assert not apply(host)["changed"]
+    host.host.shell("systemctl mask --quiet --now firewalld")
+    result = apply(host)
+    assert (result["backend"], result["changed"]) == ("nftables", True)
+    assert (tables(host), ours_in_firewalld(host)) == (["table inet hpc_ports"], "")
+    assert not apply(host)["changed"]
+    assert host.module(state="absent")["changed"]
+    assert tables(host) == []
+
+
+NO_PROTOCOLS = ("/etc/protocols is missing: firewalld would load no rules without it. Nothing was changed. Install the "
+                "package that has it (Debian: netbase, RHEL: setup).")
+
+
+def test_a_start_without_protocols(host: Daemon) -> None:
+    """The oldest comes up by it, before any rule of ours."""
+    host.host.shell("rm /etc/protocols; systemctl restart firewalld || true")
+    host.host.run("firewall-cmd", "--state", check=False)
+    assert refusal(host) == (NO_PROTOCOLS if VERSIONS[host.release] == "0.9.3" else (
+        "firewalld is enabled on this host, but does not run (its state is 'failed'). Nothing was changed. Mend and "
+        "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask firewalld"))
+
+
+def test_no_protocols_while_it_runs(host: Daemon) -> None:
+    host.host.shell("rm /etc/protocols")
+    assert refusal(host) == NO_PROTOCOLS
+
+
+def test_panic(host: Daemon) -> None:
+    host.host.shell("firewall-cmd --panic-on")
+    assert refusal(host) == (
+        "firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was changed. End it "
+        "(firewall-cmd --panic-off), and run again.")
+
+
+def lock_down(host: Daemon) -> None:
+    """Have nobody change firewalld over D-Bus, root neither."""
+    if host.release == "13":
+        pytest.skip("firewalld 2 has no lockdown")
+    host.host.shell("printf '<whitelist>\\n</whitelist>\\n' > /etc/firewalld/lockdown-whitelist.xml; "
+                    "sed -i 's/^Lockdown=.*/Lockdown=yes/' /etc/firewalld/firewalld.conf; systemctl restart firewalld; "
+                    "firewall-cmd --query-lockdown")
+
+
+def test_lockdown_stops_a_change_of_rules_by_calls(host: Daemon) -> None:
+    apply(host)
+    lock_down(host)
+    before = everything(host)
+    result = host.module(policy=OTHER_PORTS)
+    assert result["msg"] == (
+        "firewalld is locked down, and root is not on its list: Call failed: ACCESS_DENIED: lockdown is enabled. Nothing "
+        "was changed. Add root (firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown.")
+    assert everything(host) == before
+
+
+def test_lockdown_does_not_stop_a_reload(host: Daemon) -> None:
+    """firewalld lets anybody with the right to speak to it reload."""
+    lock_down(host)
+    assert apply(host)["changed"]
+    assert not apply(host)["changed"]
+
+
+def test_the_program_ipset_is_missing(host: Daemon) -> None:
+    if VERSIONS[host.release] != "0.9.3":
+        pytest.skip("firewalld 1 and later need no ipset")
+    host.host.shell("mv /usr/sbin/ipset /usr/sbin/ipset.away; systemctl restart firewalld; sleep 1")
+    try:
+        result = host.module(policy=SAMPLE)
+        assert refusal(host) == ("firewalld 0.9.3 has no ipsets: install the package ipset. Nothing was changed.")
+    finally:
+        host.host.shell("mv /usr/sbin/ipset.away /usr/sbin/ipset")
+    assert result["missing_packages"] == ["ipset"]
+
+
+def test_the_other_firewall_backend(host: Daemon) -> None:
+    """Where it is only saved, the next reload would have it run."""
+    host.host.shell("sed -i 's/^FirewallBackend=.*/FirewallBackend=iptables/' /etc/firewalld/firewalld.conf; sleep 1")
+    assert refusal(host) == ("FirewallBackend is 'iptables' in /etc/firewalld/firewalld.conf, expected 'nftables'. "
+                             "Nothing was changed.")
+
+
+# ---- what a policy cannot have
+
+def test_observe(host: Daemon) -> None:
+    assert refusal(host, policy(SSH, mode="observe")) == (
+        "firewall_mode is 'observe': firewalld has no counters for what it would drop. Nothing was changed. Set "
+        "firewall_mode: enforce for this host, or use the nftables backend.")
+
+
+def test_trusted_interfaces(host: Daemon) -> None:
+    if VERSIONS[host.release] == "0.9.3":
+        assert refusal(host, policy(SSH, interfaces=("fab0", "eth9"))) == (
+            "firewall_trusted_interfaces: got fab0, eth9: firewalld before 1.0 cannot tell interfaces apart in a policy. "
+            "Nothing was changed. Allow what they need by flows, update firewalld, or use the nftables backend.")
+    else:
+        assert refusal(host, policy(SSH, interfaces=("eth9", "fab*"))) == (
+            "firewall_trusted_interfaces: got 'fab*': firewalld knows no patterns of interfaces. Nothing was changed. "
+            "Name each interface.")
+
+
+# ---- settings of the user
+
+USERS_IPSET = "firewall-cmd --permanent --new-ipset=users --type=hash:ip; firewall-cmd --reload"
+ONLY_RUN = {
+    "a service": ("firewall-cmd --add-service=http", "zone public: services", "--list-services"),
+    "a rich rule": ("firewall-cmd --add-rich-rule='rule family=\"ipv4\" source address=\"10.9.9.9\" accept'",
+                    "zone public: rules_str", "--list-rich-rules"),
+    "an entry of an ipset": ("firewall-cmd --ipset=users --add-entry=10.9.9.9", "ipset users: entries",
+                             "--ipset=users --get-entries"),
+    "a direct rule": ("firewall-cmd --direct --add-rule ipv4 filter INPUT 0 -p tcp --dport 9 -j ACCEPT", "direct: rules",
+                      "--direct --get-all-rules"),
+}
+
+
+@pytest.mark.parametrize("kind", ONLY_RUN)
+def test_what_only_runs_survives_calls_and_stops_a_reload(host: Daemon, kind: str) -> None:
+    command, name, listing = ONLY_RUN[kind]
+    if kind == "a direct rule" and host.host.run("sh", "-c", "command -v iptables", check=False).returncode:
+        pytest.skip("no iptables on this host")
+    host.host.shell(USERS_IPSET)
+    apply(host)
+    host.host.shell(command)
+    found = host.says(*listing.split())
+    before = generation(host)
+    assert apply(host, OTHER_PEERS)["changed"]
+    assert (host.says(*listing.split()), generation(host)) == (found, before)
+    assert refusal(host, OTHER_FLOWS) == NEEDS_RELOAD.format(name)
+    assert host.module(state="absent")["msg"] == NEEDS_RELOAD.format(name)
+
+
+def test_what_is_only_saved_stops_a_reload(host: Daemon) -> None:
+    host.host.shell(f"{USERS_IPSET}; firewall-cmd --permanent --add-service=http; "
+                    "firewall-cmd --permanent --ipset=users --add-entry=10.9.9.9; firewall-cmd --permanent --new-zone=mine; "
+                    "firewall-cmd --permanent --new-policy=users")
+    refused = refusal(host)
+    assert refused.startswith(NEEDS_RELOAD.partition("{0}")[0] + "ipset users: entries; policy users: "), refused
+    assert "; zone mine: " in refused and "; zone public: services. Nothing" in refused
+
+
+def test_a_saved_zone_names_an_ipset_that_is_not_there(host: Daemon) -> None:
+    host.host.shell("printf '<zone>\\n<source ipset=\"gone\"/>\\n</zone>\\n' > /etc/firewalld/zones/mine.xml")
+    assert refusal(host) == (
+        "firewalld would load no rules at all: no such ipset: gone of /etc/firewalld/zones/mine.xml. Nothing was changed. "
+        "Add or take out what is missing.")
+
+
+def test_a_saved_zone_that_is_broken(host: Daemon) -> None:
+    host.host.shell("printf '<zone><service/></zone>' > /etc/firewalld/zones/mine.xml")
+    refused = refusal(host)
+    assert refused.startswith("firewalld could not load its saved configuration: "), refused
+    assert refused.endswith(". Nothing was changed. Mend it: firewall-cmd --check-config"), refused
+
+
+# ---- between apply and confirm
+
+@pytest.mark.parametrize("command", ["systemctl restart firewalld; firewall-cmd --state", "firewall-cmd --reload"])
+@pytest.mark.parametrize("wanted", [OTHER_PEERS, OTHER_FLOWS], ids=["by calls", "by a reload"])
+def test_what_does_not_run_any_more_is_not_confirmed(host: Daemon, wanted: Mapping[str, Any], command: str) -> None:
+    apply(host)
+    before, files = table_objects(host), snapshot_of(host)
+    result = host.module(policy=wanted)
+    assert table_objects(host) != before
+    host.host.shell(command)
+    assert host.module("confirm", token=result["pending"]["token"])["status"] == "altered"
+    undo_now(host)
+    assert (table_objects(host), snapshot_of(host)) == (before, files)
+    assert not apply(host)["changed"]
+
+
+# ---- drift
+
+DRIFT = {
+    "a rich rule": ("firewall-cmd --policy=hpc_ports_in --add-rich-rule='rule family=\"ipv4\" "
+                    "source address=\"10.9.9.9\" accept'", ["policy hpc_ports_in"], False),
+    "a port": ("firewall-cmd --policy=hpc_ports_in --add-port=9/tcp", ["policy hpc_ports_in"], True),
+    "an entry added": (f"firewall-cmd --ipset={IPSET} --add-entry=10.9.9.0/24", [f"ipset {IPSET}"], False),
+    "an entry removed": (f"firewall-cmd --ipset={IPSET} --remove-entry=10.64.2.1", [f"ipset {IPSET}"], False),
+    "an element behind its back": (f"nft add element inet firewalld {IPSET} '{{ 10.9.9.0/24 }}'", [f"ipset {IPSET}"], True),
+    "a chain flushed": ("nft flush chain inet firewalld filter_IN_policy_hpc_ports_in_allow", ["policy hpc_ports_in"], True),
+}
+
+
+@pytest.mark.parametrize("kind", DRIFT)
+def test_drift_is_seen_and_mended(host: Daemon, kind: str) -> None:
+    command, names, reloads = DRIFT[kind]
+    if command.startswith("nft "):
+        _skip_where_owned(host)
+    apply(host)
+    before, files = table_objects(host), snapshot_of(host)
+    host.host.shell(command)
+    assert table_objects(host) != before
+    handle = generation(host)
+    result = apply(host)
+    assert result["changes"]["objects"] == names
+    assert (table_objects(host), snapshot_of(host)) == (before, files)
+    assert (generation(host) != handle) == reloads
+    assert not apply(host)["changed"]
+
+
+def _skip_where_owned(host: Daemon) -> None:
+    if host.release == "13":
+        pytest.skip("firewalld 2.3 owns its table: nobody else can change it")
+
+
+def test_all_rules_flushed(host: Daemon) -> None:
+    _skip_where_owned(host)
+    apply(host)
+    before = table_objects(host)
+    host.host.shell("nft flush ruleset")
+    assert table_objects(host) == {}
+    assert apply(host)["changed"]
+    assert table_objects(host) == before
+    assert not apply(host)["changed"]
+
+
+# ---- check mode, diff, removal
+
+@pytest.mark.parametrize("wanted", [OTHER_PEERS, OTHER_FLOWS], ids=["by calls", "by a reload"])
+def test_check_mode_says_the_same_and_touches_nothing(host: Daemon, wanted: Mapping[str, Any]) -> None:
+    apply(host)
+    before, handle = everything(host), generation(host)
+    told = host.module(policy=wanted, check=True, diff=True)
+    assert (everything(host), generation(host)) == (before, handle)
+    done = apply(host, wanted)
+    assert [told[name] for name in ("changed", "changes", "diff")] == [done[name] for name in ("changed", "changes", "diff")]
+
+
+def test_the_diff_of_other_peers(host: Daemon) -> None:
+    apply(host)
+    result = apply(host, OTHER_PEERS)
+    names = [f"hpc_ports_in_slurm_control_4{copy}" for copy in "ab"]
+    assert result["changes"] == {
+        "flows_added": [], "flows_removed": [], "ports_changed": {},
+        "addresses_changed": {"in_slurm_control": {"added": ["10.64.2.2"], "removed": ["10.64.2.1"]}},
+        "objects": [*(f"file /etc/firewalld/ipsets/{name}.xml" for name in names), *(f"ipset {name}" for name in names)]}
+    assert result["diff"]["before"].replace("10.64.2.1", "10.64.2.2") == result["diff"]["after"]
+    assert result["diff"]["after"].endswith("".join(
+        f"ipset {name}:\n    element 10.64.0.0/24\n    element 10.64.2.2\n" for name in names))
+
+
+def test_removal_leaves_the_host_as_it_was(host: Daemon) -> None:
+    host.host.shell("firewall-cmd --permanent --add-service=http; firewall-cmd --reload")
+    before = everything(host)
+    apply(host)
+    told = host.module(state="absent", check=True, diff=True)
+    done = host.module(state="absent", diff=True)
+    assert done["changed"] and [told[name] for name in ("changes", "diff")] == [done[name] for name in ("changes", "diff")]
+    assert everything(host) == before
+    assert not host.module(state="absent")["changed"]

@@ -1,0 +1,233 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real packets, both ways, through random policies carried by firewalld, and by nftables: equal verdicts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
+from ansible_collections.hpc.ports.tests.firewalld.driver import Driver
+from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair, forget_connections
+from ansible_collections.hpc.ports.tests.kernel.packets import Wires
+from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, policies, special_packets
+from ansible_collections.hpc.ports.tests.kernel.samples import SSH, policy
+from ansible_collections.hpc.ports.tests.kernel.verdicts import (
+    PHASES,
+    THOROUGH,
+    check_loopback,
+    joined,
+    load_nftables,
+    passing,
+)
+
+OLDEST = VERSIONS["11"]
+# The peer's address in the network of the second interface.
+FABRIC = "2001:db8:1::2"
+
+
+@pytest.fixture(name="driver")
+def _driver(daemon: Daemon) -> Iterator[Driver]:
+    found = Driver(daemon)
+    yield found
+    found.close()
+
+
+@pytest.fixture(name="wires")
+def _wires(daemon: Daemon) -> Iterator[Wires]:
+    with joined(daemon) as found:
+        yield found
+
+
+@pytest.fixture(name="pair", scope="module")
+def _pair() -> Iterator[Pair]:
+    """A host without firewalld, for the nftables backend, and its peer."""
+    found = Pair()
+    yield found
+    found.close()
+
+
+@pytest.fixture(name="wires_of_nftables", scope="module")
+def _wires_of_nftables(pair: Pair) -> Iterator[Wires]:
+    with joined(pair) as found:
+        yield found
+
+
+# ---- what the verdicts are
+
+def past_guards(packets: Sequence[Packet]) -> list[Packet]:
+    """Return the packets that firewalld's guard IPv6_rpfilter lets by, with all that is needed to see them arrive.
+
+    It drops what comes from where the host would not answer through the same interface. To the host, such a packet
+    comes from the fabric itself instead. From the host, it is left out where the answer, an ICMP error, comes that way.
+    """
+    found = []
+    for packet in packets:
+        is_caught = packet.interface == "fab0" and ":" in packet.peer and not packet.peer.startswith("fe80")
+        if is_caught and packet.direction == "in":
+            found.append(packet._replace(peer=FABRIC))
+        elif not is_caught or packet.protocol == "tcp":
+            found.append(packet)
+    return found
+
+
+def differs(version: str, wanted: Policy, packet: Packet) -> bool:
+    """Tell whether firewalld lets a packet through that the policy drops, as is documented.
+
+    On the oldest, restricted egress judges the transport protocols alone: see `_denials` of the backend.
+    """
+    return version == OLDEST and wanted.egress == "restricted" and packet.direction == "out" and packet.protocol == "ip"
+
+
+def passes(version: str, wanted: Policy, packet: Packet) -> bool:
+    """Tell whether firewalld lets an opening packet through."""
+    return differs(version, wanted, packet) or evaluate(wanted, packet).passes
+
+
+def check_verdicts(daemon: Daemon, wires: Wires, wanted: Policy, packets: Sequence[Packet]) -> set[Packet]:
+    """See that the packets fare as they should, all of one direction; return those that pass."""
+    version = VERSIONS[daemon.release]
+    with daemon.host.entered():
+        forget_connections()
+    got = passing(wires, packets)
+    wrong = {packet: packet in got for packet in packets if passes(version, wanted, packet) != (packet in got)}
+    assert not wrong, (version, wanted)
+    return got
+
+
+# ---- policies that follow each other
+
+def as_data(wanted: Policy) -> dict[str, Any]:
+    """Return the policy as plain data."""
+    rules = [(rule.direction, rule.flow, list(map(str, rule.ports)), tuple(map(str, rule.peers))) for rule in wanted.rules]
+    return policy(*rules, mode=wanted.mode, egress=wanted.egress, interfaces=wanted.trusted_interfaces)
+
+
+def carried(version: str, wanted: Policy, egress: str, trusts: bool) -> Policy:
+    """Return a policy that this firewalld can carry. Whether interfaces are trusted costs a reload, and so does egress."""
+    named = tuple(name for name in wanted.trusted_interfaces if not name.endswith("*"))
+    return wanted._replace(mode="enforce", egress=egress,
+                           trusted_interfaces=(named or ("eth9",)) if trusts and version != OLDEST else ())
+
+
+def related(found: Sequence[Policy]) -> list[Policy]:
+    """Return the policies, cut to a few rules, with flows of the same names: from one to another it takes no reload."""
+    sizes = {way: max(len(_rules(wanted, way)) for wanted in found) for way in ("in", "out")}
+    return [wanted._replace(rules=tuple(
+        rule._replace(flow=f"f{number}") for way, size in sizes.items()
+        for number, rule in enumerate((*_rules(wanted, way), *[_nobodys(way)] * size)[:size]))) for wanted in found]
+
+
+def _rules(wanted: Policy, way: str) -> list[Rule]:
+    """Return a few rules of one direction: firewalld takes long for each range of ports."""
+    return [rule._replace(ports=rule.ports[:2]) for rule in wanted.rules if rule.direction == way][:4]
+
+
+def _nobodys(way: str) -> Rule:
+    return Rule(way, "f", (PortRange("tcp", 1, 1),), ())
+
+
+@settings(max_examples=200 if THOROUGH else 6, phases=PHASES, deadline=None, print_blob=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(platforms=st.lists(policies(), min_size=3, max_size=5), egress=st.sampled_from(["restricted", "open"]),
+       trusts=st.booleans(), seed=st.integers(0, 2**32))
+def test_every_verdict_is_that_of_evaluate_and_of_the_other_backend(
+        daemon: Daemon, driver: Driver, wires: Wires, pair: Pair, wires_of_nftables: Wires,
+        platforms: list[list[Policy]], egress: str, trusts: bool, seed: int) -> None:
+    """Policies follow each other, so every one is a transition from another: most of them without a reload."""
+    found = [carried(VERSIONS[daemon.release], wanted, egress, trusts)
+             for platform in platforms for wanted in platform][:7]
+    randomness = random.Random(seed)
+    for number, wanted in enumerate((found[0], *related(found))):
+        applied = driver.apply(as_data(wanted))
+        assert number < 2 or applied.way != "ByReload"
+        with pair.host.entered():
+            load_nftables(wanted)
+        for direction in ("in", "out"):
+            packets = past_guards([*special_packets(direction), *packets_at_edges(wanted, direction, randomness, 150)])
+            got = check_verdicts(daemon, wires, wanted, packets)
+            with pair.host.entered():
+                forget_connections()
+            others = passing(wires_of_nftables, packets)
+            assert {packet for packet in got ^ others if not differs(VERSIONS[daemon.release], wanted, packet)} == set()
+        with daemon.host.entered():
+            check_loopback()
+
+
+# ---- what the property does not look at
+
+def test_five_thousand_addresses_load_and_judge(daemon: Daemon, driver: Driver, wires: Wires) -> None:
+    """New to firewalld, and again with another one."""
+    for last in ("10.19.249.1/32", "10.19.249.2/32"):
+        peers = (*(f"10.{number // 250}.{number % 250}.1/32" for number in range(4999)), last)
+        wanted = policy(("in", "many", ["2000-2001/tcp"], peers))
+        assert driver.apply(wanted).seconds < 60
+        check_verdicts(daemon, wires, parse_policy(wanted), [
+            Packet("in", "tcp", peer, port, 30000 + 10 * number + port)
+            for number, peer in enumerate(("10.0.0.1", "10.0.0.2", "10.0.1.1", "10.19.248.1", "10.19.249.1",
+                                           "10.19.249.2", "10.19.250.1", "fd64::1"))
+            for port in (1999, 2000, 2001, 2002)])
+
+
+# ---- beside what is the user's
+
+ALLOWED = policy(SSH, ("in", "web", ["80/tcp", "53/udp"], ("10.64.0.0/30", "fd64::/126")),
+                 ("out", "web", ["80/tcp", "53/udp"], ("10.64.0.0/30", "fd64::/126")), egress="restricted")
+CHANGED = policy(SSH, ("in", "web", ["81/tcp", "53/udp"], ("10.64.0.2/31", "fd64::/126")),
+                 ("out", "web", ["80/tcp", "53/udp"], ("10.64.0.2/31", "fd64::/126")), egress="restricted")
+# All that a user may have of his own: it allows what we deny, and drops what we allow.
+USERS = """
+save() { firewall-cmd --quiet --permanent "$@"; }
+save --new-zone=mine
+save --new-service=mine
+save --service=mine --add-port=82/tcp
+save --new-ipset=users --type=hash:ip
+save --ipset=users --add-entry=10.64.0.1
+save --zone=ZONE --add-interface=eth0 --add-interface=fab0
+save --zone=ZONE --add-service=mine
+save --zone=ZONE --add-port=1-79/tcp
+save --zone=ZONE --add-rich-rule='rule family="ipv4" source ipset="users" drop' \
+  --add-rich-rule='rule family="ipv6" source address="fd64::5" accept'
+save --new-policy=users
+save --policy=users --add-ingress-zone=ANY
+save --policy=users --add-egress-zone=HOST
+save --policy=users --add-service=mine
+firewall-cmd --quiet --reload
+"""
+LISTINGS = """
+for option in '' --permanent; do
+  firewall-cmd $option --list-all-zones
+  firewall-cmd $option --info-service=mine
+  firewall-cmd $option --info-ipset=users
+  firewall-cmd $option --info-policy=users
+done
+firewall-cmd --get-active-zones
+firewall-cmd --get-default-zone
+find /etc/firewalld -type f ! -name '*hpc_ports_*' -exec md5sum {} + | sort
+"""
+
+
+@pytest.mark.parametrize("zone", ["trusted", "drop", "block", "mine"])
+def test_what_is_the_users_changes_no_verdict_and_stays(restored: Daemon, driver: Driver, wires: Wires, zone: str) -> None:
+    restored.host.shell(USERS.replace("ZONE", zone))
+    before = restored.host.shell(LISTINGS)
+    for wanted in (ALLOWED, CHANGED):
+        driver.apply(wanted)
+        for direction in ("in", "out"):
+            packets = packets_at_edges(parse_policy(wanted), direction, random.Random(0), 150)
+            check_verdicts(restored, wires, parse_policy(wanted), past_guards(
+                [*special_packets(direction), *packets, Packet(direction, "tcp", "fd64::5", 82, 902)]))
+        assert restored.host.shell(LISTINGS) == before
+    result = restored.module(state="absent")
+    assert result.get("changed"), result
+    assert restored.host.shell(LISTINGS) == before

@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel runs, as each version of firewalld makes it of one policy, against what it should run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import Abilities, Config, config_of
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import (
+    accepts_replies_out,
+    flow_names,
+    flow_views,
+    state_of,
+    wanted_state,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.nftables import parse_listing
+from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, changed_objects
+from ansible_collections.hpc.ports.tests.kernel.samples import policy
+
+# As they came from Debian 11, 12 and 13, without what is not ours.
+LISTINGS = Path(__file__).parent / "firewalld_listings"
+VERSIONS = ("0.9.3", "1.3.3", "2.3.1")
+RULES = (("in", "web", ["443/tcp", "1-9/udp"], ("10.64.0.0/24", "10.64.2.1/32", "::/0")),
+         ("out", "dns", ["53/udp"], ("10.64.0.53/32",)))
+
+pytestmark = pytest.mark.parametrize("version", VERSIONS)
+
+
+def listing(version: str) -> str:
+    return (LISTINGS / f"{version}.nft").read_text(encoding="utf-8")
+
+
+def config(version: str) -> Config:
+    is_new = version != "0.9.3"
+    interfaces = ("fab0",) if is_new else ()
+    return config_of(parse_policy(policy(*RULES, egress="restricted", interfaces=interfaces)), Abilities(
+        is_new, is_new, accepts_replies_out(parse_listing(listing(version)))))
+
+
+def test_what_runs_is_what_is_wanted(version: str) -> None:
+    assert state_of(parse_listing(listing(version))) == wanted_state(config(version))
+
+
+def test_who_accepts_replies_out(version: str) -> None:
+    assert accepts_replies_out(parse_listing(listing(version))) == (version != "0.9.3")
+
+
+@pytest.mark.parametrize("old,new,name", [
+    ("10.64.2.1 }", "10.64.2.2 }", "ipset hpc_ports_in_web_4a"),
+    ("tcp dport 443 ", "tcp dport 444 ", "policy hpc_ports_in"),
+    ("\t\tdrop\n", "", "policy hpc_ports_in"),
+    ("\t\tjump filter_OUT_policy_hpc_ports_out_allow\n", "", "policy hpc_ports_out"),
+    ("\t\tjump filter_IN_policy_hpc_ports_in\n", "", "policy hpc_ports_in"),
+    ("chain filter_IN_policy_hpc_ports_in_pre {\n", "chain filter_IN_policy_hpc_ports_in_pre {\n\t\taccept\n",
+     "policy hpc_ports_in"),
+])
+def test_each_difference_is_seen(version: str, old: str, new: str, name: str) -> None:
+    text = listing(version)
+    assert old in text
+    found = state_of(parse_listing(text.replace(old, new, 1)))
+    assert changed_objects(found, wanted_state(config(version))) == [name]
+
+
+def test_flows_are_told_by_name(version: str) -> None:
+    state, wanted = state_of(parse_listing(listing(version))), config(version)
+    assert flow_views(state, flow_names(wanted)) == {
+        "in_web": FlowView(frozenset({"443/tcp", "1-9/udp"}), frozenset({"10.64.0.0/24", "10.64.2.1", "any IPv6"})),
+        "out_dns": FlowView(frozenset({"53/udp"}), frozenset({"10.64.0.53"}))}
