@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from contextlib import suppress
-from typing import NamedTuple, Tuple
+from typing import Any, List, NamedTuple, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program
@@ -22,6 +23,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.state import State
 
 _SETTINGS = "/etc/firewalld/firewalld.conf"
 _BACKEND = re.compile(r"^\s*FirewallBackend\s*=\s*(\S+)", re.MULTILINE)
+# Seconds, far more than it takes.
+_STARTS_WITHIN = 15.0
 # The first that looks destinations up in ipsets.
 _WHOLE = (1, 0, 0)
 
@@ -42,7 +45,7 @@ def running_table() -> State:
 def daemon() -> Daemon:
     """Return what the running firewalld can do. Raises HostError, RuntimeError: it can't carry a policy now."""
     try:
-        version, state, kinds = bus.properties("version", "state", "IPSetTypes")
+        version, state, kinds = _once_started()
     except CommandError as exc:
         raise RuntimeError("firewalld runs, but does not answer on D-Bus: {0}. Nothing was changed. See: systemctl "
                            "status firewalld dbus".format(exc.output)) from exc
@@ -56,6 +59,16 @@ def daemon() -> Daemon:
     # Where somebody has deleted the table, it will be made anew.
     accepts = accepts_replies_out(table) if table else number >= _WHOLE
     return Daemon(Abilities(number >= _WHOLE, number >= _WHOLE, accepts), table)
+
+
+def _once_started() -> List[Any]:
+    """Return version, state and kinds of ipsets; firewalld 0.9 is active a second or two before it has any rules."""
+    end = time.monotonic() + _STARTS_WITHIN
+    while True:
+        found = bus.properties("version", "state", "IPSetTypes")
+        if found[1] != "INIT" or time.monotonic() > end:
+            return found
+        time.sleep(0.1)
 
 
 def _check(number: Tuple[int, ...], version: str, state: str) -> None:
