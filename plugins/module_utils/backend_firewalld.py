@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.module_utils import firewalld_files, 
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
 from ansible_collections.hpc.ports.plugins.module_utils.files import Items
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld import Config, config_of, parse_rich_rule
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import PREFIX, Config, config_of, parse_rich_rule
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_host import check_reload, daemon, running_table
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import (
     elements,
@@ -208,18 +208,25 @@ class Removal(NamedTuple):
 
     def make(self, folder: str) -> None:
         """Have firewalld forget what was in our files. Raises CommandError, RuntimeError."""
-        bus.call("reload")
+        _load()
         _check_running({})
 
 
 def absent_change() -> Change:
     """Return the change that leaves a host as it was before us. Raises CommandError, OSError, RuntimeError."""
-    running = running_state() if systemd.is_active("firewalld.service") else {}
+    runs = systemd.is_active("firewalld.service")
+    running = running_state() if runs else {}
     found = firewalld_files.present_state()
     views: Tuple[FlowViews, FlowViews] = (flow_views(running, firewalld_files.flow_names(found)), {})
-    if running:
+    # Where somebody has flushed the kernel's rules, firewalld still knows ours.
+    way = Removal() if running or runs and found and _is_known() else None
+    if way is not None:
         check_reload()
-    return Change(NAME, running, {}, found, {}, firewalld_files.places({}), views, Removal() if running else None)
+    return Change(NAME, running, {}, found, {}, firewalld_files.places({}), views, way)
+
+
+def _is_known() -> bool:
+    return any(name.startswith(PREFIX) for name in bus.call("policy.getPolicies")[0])
 
 
 def recover() -> None:

@@ -100,4 +100,4 @@ def test_what_two_flows_have_in_common_is_one_rule() -> None:
     both = [("out", name, ["53/udp"], peers) for name, peers in (("a", ("10.0.0.1/32",)), ("b", ("10.0.0.1/32", "10.0.0.2/32")))]
     config = config_of(parse_policy(policy(*both, egress="restricted")), OLD)
     assert [(rule.flow, rule.destination[1]) for rule in config.policies["hpc_ports_out"].rules if rule.flow] == [
-        ("a", "10.0.0.1"), ("b", "10.0.0.2")]
+        ("out_a", "10.0.0.1"), ("out_b", "10.0.0.2")]
