@@ -33,8 +33,8 @@ NAME = "firewalld"
 # What one command can have as arguments, bytes, with room for the environment; Linux takes 2 MiB.
 _LONGEST_COMMAND = 1_500_000
 _PHASE = "phase"
-# Where firewalld was killed, the kernel still runs what it made. It comes up with the old files, which are in place, but
-# beside what the killed one left: that goes with a reload.
+# Where firewalld was killed, the kernel still runs what it made. It comes up with the old files, which are in place,
+# but beside what the killed one left: that goes with a reload.
 _NO_DAEMON = """\
 if ! systemctl is-active --quiet firewalld.service; then
   systemctl is-failed --quiet firewalld.service || exit 0
@@ -187,8 +187,9 @@ def _calls(running: State, wanted: State, config: Config) -> Optional[ByCalls]:
 
 def _runs(runtime: Runtime, running: State, config: Config) -> bool:
     """Tell whether the kernel has what firewalld believes that it has."""
-    return all(running["ipset " + name] == elements(name, entries) for name, entries in runtime.entries.items()) and all(
-        _runs_policy(rules, running["policy " + name], config, name) for name, rules in runtime.rules.items())
+    return (all(running["ipset " + name] == elements(name, entries) for name, entries in runtime.entries.items())
+            and all(_runs_policy(rules, running["policy " + name], config, name)
+                    for name, rules in runtime.rules.items()))
 
 
 def _runs_policy(rules: Sequence[str], lines: Sequence[str], config: Config, name: str) -> bool:

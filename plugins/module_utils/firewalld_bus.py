@@ -57,7 +57,7 @@ def strings(values: Sequence[str]) -> List[str]:
 # ---- what busctl prints
 
 def parsed(text: str) -> List[Any]:
-    """Return the values of a message as busctl prints it: `as 2 "one" "two"`. Dictionaries are dicts, structs tuples."""
+    """Return the values of a message as busctl prints it: `as 2 "one" "two"`. Structs are tuples."""
     words = iter(_TOKEN.findall(text))
     signature = next(words, "")
     result = []

@@ -81,7 +81,8 @@ def present_paths() -> List[str]:
 def places(items: Items) -> Places:
     """Return where these files come, and what of ours goes."""
     staged = Places(tuple(items)).staged
-    return Places(tuple(items), gone=tuple(path for path in present_paths() if path not in items and path not in staged))
+    gone = tuple(path for path in present_paths() if path not in items and path not in staged)
+    return Places(tuple(items), gone=gone)
 
 
 def present_state() -> State:
@@ -154,7 +155,8 @@ def _passing(path: str) -> str:
 
 def _undo_script(old: Iterable[str], items: Items) -> str:
     """Return a shell script that can run more than once; what it needs goes last, when all else is on the disk."""
-    come = {folder: [_kept_path(path) for path in old if os.path.dirname(path) == folder] for folder in (IPSETS, POLICIES)}
+    come = {folder: [_kept_path(path) for path in old if os.path.dirname(path) == folder]
+            for folder in (IPSETS, POLICIES)}
     go = [path for path in reversed(list(items)) if path not in old]
     lines = ["#!/bin/sh", "# Put back the files of firewalld that were confirmed last.", "set -e"]
     lines += ["cp -f {0} {1}/".format(shlex.join(paths), folder) for folder, paths in come.items() if paths]

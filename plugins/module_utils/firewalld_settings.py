@@ -85,14 +85,16 @@ def _ipset(settings: List[Any]) -> Dict[str, Any]:
 
 def missing_ipsets() -> List[str]:
     """Return what saved zones and policies of others name and no ipset is: firewalld then loads no rules at all."""
-    known = {os.path.basename(path)[:-len(".xml")] for folder in _FOLDERS for path in glob.glob(folder + "/ipsets/*.xml")}
+    known = {os.path.basename(path)[:-len(".xml")] for folder in _FOLDERS
+             for path in glob.glob(folder + "/ipsets/*.xml")}
     return sorted({"{0} of {1}".format(name, path) for path in _saved_files() for name in _named_ipsets(path)
                    if name not in known})
 
 
 def _saved_files() -> List[str]:
     return [path for folder in _FOLDERS for kind in ("zones", "policies")
-            for path in glob.glob("{0}/{1}/*.xml".format(folder, kind)) if not os.path.basename(path).startswith(PREFIX)]
+            for path in glob.glob("{0}/{1}/*.xml".format(folder, kind))
+            if not os.path.basename(path).startswith(PREFIX)]
 
 
 def _named_ipsets(path: str) -> List[str]:

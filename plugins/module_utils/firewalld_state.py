@@ -91,15 +91,19 @@ def _match(word: str, found: Tuple[str, ...], address: str, port: str) -> str:
 
 def state_of(listing: State) -> State:
     """Return what is ours of a listing of firewalld's table."""
-    state = {"ipset " + name[len("set "):]: tuple(sorted(_listed(line) for line in lines if line.startswith("element ")))
+    state = {"ipset " + name[len("set "):]: tuple(sorted(map(_listed, filter(_is_element, lines))))
              for name, lines in listing.items() if name.startswith("set " + PREFIX)}
     found = {match[2]: match[1] for match in map(_CHAIN.fullmatch, listing) if match}
     state.update({"policy " + name: tuple(_chain_lines(listing, name, way)) for name, way in found.items()})
     return state
 
 
+def _is_element(line: str) -> bool:
+    return line.startswith("element ")
+
+
 def _listed(line: str) -> str:
-    """Return an element without the prefix before others, see `_element`; nft 0.9.8 lists the last prefix as a range."""
+    """Return an element as `_element` does; nft 0.9.8 lists the last prefix as a range."""
     network, dot, rest = line[len("element "):].partition(" . ")
     if dot:
         return "element {0} . {1}".format(network.partition("/")[0], rest)
@@ -131,7 +135,8 @@ def _plain(line: str) -> str:
 
 def _reached(listing: State, hook: str) -> Set[str]:
     """Return the chains that packets come to from a hook."""
-    new = [name[len("chain "):] for name, lines in listing.items() if any("hook {0} ".format(hook) in line for line in lines)]
+    new = [name[len("chain "):] for name, lines in listing.items()
+           if any("hook {0} ".format(hook) in line for line in lines)]
     reached: Set[str] = set()
     while new:
         reached.update(new)

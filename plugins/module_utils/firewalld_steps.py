@@ -4,9 +4,9 @@
 """From what firewalld runs to what it should run without a reload, by D-Bus calls that lose no connection.
 
 firewalld has no transaction: it removes and adds rules one by one, and empties an ipset before it fills it. So nothing
-is changed where packets are judged by it: rules come before others go, and of the two copies of an ipset one holds while
-the other is filled. Where rules and ipsets change at once, the rules first let go of the copy that is filled, so that
-new ports never meet old peers. At every instant whatever both allow passes, and nothing that neither allows.
+is changed where packets are judged by it: rules come before others go, and of the two copies of an ipset one holds
+while the other is filled. Where rules and ipsets change at once, the rules first let go of the copy that is filled, so
+that new ports never meet old peers. At every instant whatever both allow passes, and nothing that neither allows.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def _rules_change(old: Runtime, new: Runtime) -> bool:
 def _without(runtime: Runtime, bases: Iterable[str], copy: str) -> Dict[str, Sequence[str]]:
     """Return the rules but those that look up one copy of these ipsets."""
     gone = {base + copy for base in bases}
-    return {name: [rule for rule in rules if not gone & set(_IPSET.findall(rule))] for name, rules in runtime.rules.items()}
+    return {name: [rule for rule in rules if not gone & set(_IPSET.findall(rule))]
+            for name, rules in runtime.rules.items()}
 
 
 def _united(one: Dict[str, Sequence[str]], other: Dict[str, Sequence[str]]) -> Dict[str, Sequence[str]]:

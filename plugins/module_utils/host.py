@@ -43,8 +43,8 @@ def check_user() -> None:
 def _check_no_firewalld_to_come() -> None:
     """Raise HostError where firewalld would come beside our rules with the next boot, as where it has failed."""
     if systemd.is_enabled(_FIREWALLD):
-        raise HostError("firewalld is enabled on this host, but does not run ({0}). Nothing was changed. Mend and start "
-                        "it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask "
+        raise HostError("firewalld is enabled on this host, but does not run ({0}). Nothing was changed. Mend and "
+                        "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask "
                         "firewalld".format(_how_it_is()), [])
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What nft would list, through the library that nft and firewalld use: a host with firewalld need not have nft itself."""
+"""What nft would list, through the library that nft and firewalld use: a host with firewalld may have no nft."""
 
 from __future__ import annotations
 

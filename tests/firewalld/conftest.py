@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests with firewalld share: one host a version. Run where containers run: `dev/lab run pytest tests/firewalld`."""
+"""What the tests with firewalld share: one host a version. Run them by `dev/lab run pytest tests/firewalld`."""
 
 from __future__ import annotations
 
