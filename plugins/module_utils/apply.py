@@ -16,8 +16,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.connection import Connec
 from ansible_collections.hpc.ports.plugins.module_utils.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
 
-_NOT_ON_DISK = ("The new ruleset runs, but it is not the one that a reboot loads: cannot write {0}: {1}. Mend this and "
-                "run again.")
+_NOT_ON_DISK = "The new ruleset runs, but it is not the one that a reboot loads: {0}. Mend this and run again."
 _NOT_LEFT = ("The new ruleset runs, but the one of the backend {0} is still there beside it: {1}. Mend this and run "
              "again.")
 _HALF_REMOVED = ("{0}. The ruleset that ran before still runs, but a reboot may not load it any more. Mend this and "
@@ -83,10 +82,12 @@ def settle(last_things: Mapping[str, Any]) -> None:
     """Make the staged files those that a reboot loads. Raises RuntimeError: then the next run mends it."""
     places = Places(**{name: tuple(paths) for name, paths in last_things["places"].items()})
     try:
-        files.commit(places)
-    except OSError as exc:
+        with backend(last_things["backend"]).all_or_nothing(places):
+            files.commit(places)
+    except (CommandError, OSError) as exc:
         files.discard(places)
-        raise RuntimeError(_NOT_ON_DISK.format(exc.filename, exc.strerror)) from exc
+        reason = "cannot write {0}: {1}".format(exc.filename, exc.strerror) if isinstance(exc, OSError) else str(exc)
+        raise RuntimeError(_NOT_ON_DISK.format(reason)) from exc
     if last_things["concerns_unit"]:
         systemd.read_units_again()
     if last_things["leaves"]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
 from ansible_collections.hpc.ports.plugins.module_utils import firewalld_files, systemd
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
-from ansible_collections.hpc.ports.plugins.module_utils.files import Items
+from ansible_collections.hpc.ports.plugins.module_utils.files import Items, Places
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import PREFIX, Config, config_of, parse_rich_rule
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_host import check_reload, daemon, running_table
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import (
@@ -228,6 +229,11 @@ def absent_change() -> Change:
 
 def _is_known() -> bool:
     return any(name.startswith(PREFIX) for name in bus.call("policy.getPolicies")[0])
+
+
+def all_or_nothing(places: Places) -> AbstractContextManager[None]:
+    """Have a boot find either all files as before the block or all as after it. Raises CommandError, OSError."""
+    return firewalld_files.all_or_nothing(places)
 
 
 def recover() -> None:

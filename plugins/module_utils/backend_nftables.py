@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import boot, nftables, systemd
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils.files import Items, items_state
+from ansible_collections.hpc.ports.plugins.module_utils.files import Items, Places, items_state
 from ansible_collections.hpc.ports.plugins.module_utils.host import worded
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils.snapshot import restoring_script
@@ -67,6 +68,11 @@ def _change(running: State, wanted: State, items: Items, scripts: Tuple[str, ...
     return Change(NAME, running, wanted, found, items, boot.PLACES, views,
                   ByTransactions(running, scripts) if running != wanted else None,
                   concerns_unit=systemd.has_systemd() and found.get(unit) != items_state(items).get(unit))
+
+
+def all_or_nothing(places: Places) -> AbstractContextManager[None]:
+    """Do nothing: the ruleset is one file, and the others hardly ever change."""
+    return nullcontext()
 
 
 def recover() -> None:

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import glob
+from contextlib import AbstractContextManager
 from typing import Optional, Protocol
 
 from ansible_collections.hpc.ports.plugins.module_utils import backend_nftables
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
 from ansible_collections.hpc.ports.plugins.module_utils.systemd import is_active
 
 
 class Backend(Protocol):
-    """What a backend can do; both raise CommandError, OSError and RuntimeError."""
+    """What a backend can do; all of it raises CommandError, OSError and RuntimeError."""
 
     def running_state(self) -> State:
         """Return what the kernel runs of ours."""
@@ -26,6 +28,9 @@ class Backend(Protocol):
 
     def absent_change(self) -> Change:
         """Return the change that leaves a host as it was before us."""
+
+    def all_or_nothing(self, places: Places) -> AbstractContextManager[None]:
+        """Have a boot find either all files as before the block or all as after it."""
 
     def recover(self) -> None:
         """Put back what a crash left of an unconfirmed change."""

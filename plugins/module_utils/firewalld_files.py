@@ -4,8 +4,8 @@
 """The files of our policies and ipsets, which firewalld loads when it starts and when it reloads.
 
 A reload is the only way to a new ipset or policy, and it needs the files in their places, long before the change is
-confirmed. So they are there only while firewalld reads them. Should the power go just then, a unit puts the old files
-back before firewalld starts.
+confirmed. So they are there only while firewalld reads them. Should the power go just then, or while files that were
+confirmed come one by one, a unit puts all old files back before firewalld starts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import shlex
 import shutil
 from contextlib import contextmanager, suppress
-from typing import Dict, Iterable, Iterator, List
+from typing import Dict, Iterable, Iterator, List, Sequence
 from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils import files
@@ -93,7 +93,7 @@ def present_state() -> State:
 @contextmanager
 def in_place(items: Items) -> Iterator[None]:
     """Have these files in their places while the block runs, and the old ones again after it. Raises OSError."""
-    keep(items)
+    _keep(items)
     try:
         for path in items:
             files.unlink(_passing(path))
@@ -110,13 +110,26 @@ def in_place(items: Items) -> Iterator[None]:
     put_back()
 
 
-def keep(items: Items) -> None:
-    """Keep what is in the places of these files, and have it put back should the host go down. Raises OSError."""
+@contextmanager
+def all_or_nothing(places: Places) -> Iterator[None]:
+    """Have a boot find either all files as before the block or all as after it, whenever the host goes down."""
+    _keep(places.paths)
+    try:
+        yield
+    except BaseException:
+        with suppress(CommandError, OSError):
+            put_back()
+        raise
+    _discard_kept()
+
+
+def _keep(paths: Iterable[str]) -> None:
+    """Keep what is there, and have it put back should the host go down; `paths` are what comes. Raises OSError."""
     put_back()
     old = {path: _text(path) for path in present_paths() if not os.path.basename(path).startswith(".")}
     for path, text in old.items():
         files.write(_kept_path(path), Item(text))
-    files.write(_passing(UNDO), Item(_undo_script(old, items), mode=0o700))
+    files.write(_passing(UNDO), Item(_undo_script(old, list(paths)), mode=0o700))
     os.replace(_passing(UNDO), UNDO)
     if os.path.isdir("/run/systemd/system"):
         files.write(_UNIT, Item(_UNIT_TEXT.format(home=_HOME, undo=UNDO)))
@@ -128,10 +141,10 @@ def put_back() -> None:
     """Put back what was kept, if anything was. Raises CommandError."""
     if os.path.exists(UNDO):
         run(["/bin/sh", UNDO])
-    discard_kept()
+    _discard_kept()
 
 
-def discard_kept() -> None:
+def _discard_kept() -> None:
     """Remove what is kept; what has a script should be put back before. Raises OSError."""
     for path in (UNDO, _LINK, _UNIT):
         files.unlink(path)
@@ -153,14 +166,14 @@ def _passing(path: str) -> str:
     return "{0}/.{1}.now".format(*os.path.split(path))
 
 
-def _undo_script(old: Iterable[str], items: Items) -> str:
+def _undo_script(old: Iterable[str], new: Sequence[str]) -> str:
     """Return a shell script that can run more than once; what it needs goes last, when all else is on the disk."""
     come = {folder: [_kept_path(path) for path in old if os.path.dirname(path) == folder]
             for folder in (IPSETS, POLICIES)}
-    go = [path for path in reversed(list(items)) if path not in old]
+    go = [path for path in reversed(new) if path not in old]
     lines = ["#!/bin/sh", "# Put back the files of firewalld that were confirmed last.", "set -e"]
     lines += ["cp -f {0} {1}/".format(shlex.join(paths), folder) for folder, paths in come.items() if paths]
-    lines.append("rm -f {0}".format(shlex.join([*go, *map(_passing, items)])))
+    lines.append("rm -f {0}".format(shlex.join([*go, *map(_passing, new)])))
     lines += ["sync -f {0} || sync".format(POLICIES), "rm -f {0} {1}".format(_LINK, _UNIT), "rm -rf {0}".format(_KEPT),
               "rmdir {0} 2> /dev/null || :".format(_HOME)]
     return "".join(line + "\n" for line in lines)

@@ -13,6 +13,23 @@ import pytest
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what the mark is for."""
+    config.addinivalue_line("markers", "versions(version, ...): of firewalld, where others would make no difference")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests out on versions that they do not ask for."""
+    left_out = [item for item in items if not _is_asked_for(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_asked_for(item: pytest.Item) -> bool:
+    versions = [version for mark in item.iter_markers("versions") for version in mark.args]
+    return not versions or VERSIONS[item.callspec.params["container"]] in versions  # type: ignore[attr-defined]
+
+
 @pytest.fixture(name="container", scope="session", params=VERSIONS, ids=VERSIONS.values())
 def _container(request: pytest.FixtureRequest) -> Iterator[Daemon]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")

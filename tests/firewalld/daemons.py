@@ -30,7 +30,7 @@ _ANSIBLE = Path(ansible.__file__).parents[1]
 _UNIT = "/etc/systemd/system/hpc-ports-undo.service"
 _WANTED = "/etc/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
 PUT_BACK = f"[ ! -e {_UNIT} ] || [ ! -L {_WANTED} ] || sh /etc/hpc-ports/undo/run"
-_OURS = "rm -f /etc/firewalld/policies/.?hpc_ports_* /etc/firewalld/ipsets/.?hpc_ports_*"
+_OURS = "rm -f /etc/firewalld/policies/hpc_ports_* /etc/firewalld/ipsets/hpc_ports_* /etc/firewalld/*/.hpc_ports_*"
 
 
 class Container(Space):

@@ -74,6 +74,7 @@ def undo_now(host: Daemon) -> None:
 
 # ---- whether it runs
 
+@pytest.mark.versions("1.3.3")
 def test_stopped_and_enabled(host: Daemon) -> None:
     host.host.shell("systemctl stop firewalld")
     assert refusal(host) == (
@@ -84,6 +85,7 @@ def test_stopped_and_enabled(host: Daemon) -> None:
         "changed. Install it if need be, and start it: systemctl enable --now firewalld")
 
 
+@pytest.mark.versions("1.3.3")
 def test_nftables_was_asked_for_and_firewalld_runs(host: Daemon) -> None:
     assert refusal(host, backend="nftables") == (
         "firewall_backend is 'nftables', and firewalld runs on this host: both at once would each drop what the other "
@@ -133,6 +135,7 @@ def test_a_start_without_protocols(host: Daemon) -> None:
         "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask firewalld"))
 
 
+@pytest.mark.versions("1.3.3")
 def test_no_protocols_while_it_runs(host: Daemon) -> None:
     host.host.shell("rm /etc/protocols")
     assert refusal(host) == NO_PROTOCOLS
@@ -184,6 +187,7 @@ def test_the_program_ipset_is_missing(host: Daemon) -> None:
     assert result["missing_packages"] == ["ipset"]
 
 
+@pytest.mark.versions("1.3.3")
 def test_the_other_firewall_backend(host: Daemon) -> None:
     """Where it is only saved, the next reload would have it run."""
     host.host.shell("sed -i 's/^FirewallBackend=.*/FirewallBackend=iptables/' /etc/firewalld/firewalld.conf; sleep 1")
@@ -193,6 +197,7 @@ def test_the_other_firewall_backend(host: Daemon) -> None:
 
 # ---- what a policy cannot have
 
+@pytest.mark.versions("1.3.3")
 def test_observe(host: Daemon) -> None:
     assert refusal(host, policy(SSH, mode="observe")) == (
         "firewall_mode is 'observe': firewalld has no counters for what it would drop. Nothing was changed. Set "
@@ -224,6 +229,7 @@ ONLY_RUN = {
 }
 
 
+@pytest.mark.versions("1.3.3")
 @pytest.mark.parametrize("kind", ONLY_RUN)
 def test_what_only_runs_survives_calls_and_stops_a_reload(host: Daemon, kind: str) -> None:
     command, name, listing = ONLY_RUN[kind]
@@ -240,6 +246,7 @@ def test_what_only_runs_survives_calls_and_stops_a_reload(host: Daemon, kind: st
     assert host.module(state="absent")["msg"] == NEEDS_RELOAD.format(name)
 
 
+@pytest.mark.versions("1.3.3")
 def test_what_is_only_saved_stops_a_reload(host: Daemon) -> None:
     host.host.shell(f"{USERS_IPSET}; firewall-cmd --permanent --add-service=http; "
                     "firewall-cmd --permanent --ipset=users --add-entry=10.9.9.9; firewall-cmd --permanent --new-zone=mine; "
@@ -249,6 +256,7 @@ def test_what_is_only_saved_stops_a_reload(host: Daemon) -> None:
     assert "; zone mine: " in refused and "; zone public: services. Nothing" in refused
 
 
+@pytest.mark.versions("0.9.3")
 def test_a_saved_zone_names_an_ipset_that_is_not_there(host: Daemon) -> None:
     host.host.shell("printf '<zone>\\n<source ipset=\"gone\"/>\\n</zone>\\n' > /etc/firewalld/zones/mine.xml")
     assert refusal(host) == (
@@ -256,6 +264,7 @@ def test_a_saved_zone_names_an_ipset_that_is_not_there(host: Daemon) -> None:
         "Add or take out what is missing.")
 
 
+@pytest.mark.versions("1.3.3")
 def test_a_saved_zone_that_is_broken(host: Daemon) -> None:
     host.host.shell("printf '<zone><service/></zone>' > /etc/firewalld/zones/mine.xml")
     refused = refusal(host)
@@ -265,6 +274,7 @@ def test_a_saved_zone_that_is_broken(host: Daemon) -> None:
 
 # ---- between apply and confirm
 
+@pytest.mark.versions("1.3.3")
 @pytest.mark.parametrize("command", ["systemctl restart firewalld; firewall-cmd --state", "firewall-cmd --reload"])
 @pytest.mark.parametrize("wanted", [OTHER_PEERS, OTHER_FLOWS], ids=["by calls", "by a reload"])
 def test_what_does_not_run_any_more_is_not_confirmed(host: Daemon, wanted: Mapping[str, Any], command: str) -> None:
@@ -292,6 +302,7 @@ DRIFT = {
 }
 
 
+@pytest.mark.versions("0.9.3", "1.3.3")
 @pytest.mark.parametrize("kind", DRIFT)
 def test_drift_is_seen_and_mended(host: Daemon, kind: str) -> None:
     command, names, reloads = DRIFT[kind]
@@ -327,6 +338,7 @@ def test_all_rules_flushed(host: Daemon) -> None:
 
 # ---- check mode, diff, removal
 
+@pytest.mark.versions("1.3.3")
 @pytest.mark.parametrize("wanted", [OTHER_PEERS, OTHER_FLOWS], ids=["by calls", "by a reload"])
 def test_check_mode_says_the_same_and_touches_nothing(host: Daemon, wanted: Mapping[str, Any]) -> None:
     apply(host)
@@ -337,6 +349,7 @@ def test_check_mode_says_the_same_and_touches_nothing(host: Daemon, wanted: Mapp
     assert [told[name] for name in ("changed", "changes", "diff")] == [done[name] for name in ("changed", "changes", "diff")]
 
 
+@pytest.mark.versions("1.3.3")
 def test_the_diff_of_other_peers(host: Daemon) -> None:
     apply(host)
     result = apply(host, OTHER_PEERS)

@@ -213,7 +213,8 @@ find /etc/firewalld -type f ! -name '*hpc_ports_*' -exec md5sum {} + | sort
 """
 
 
-@pytest.mark.parametrize("zone", ["trusted", "drop", "mine"])
+@pytest.mark.parametrize("zone", [pytest.param("trusted", marks=pytest.mark.versions("1.3.3")),
+                                  pytest.param("drop", marks=pytest.mark.versions("2.3.1")), "mine"])
 def test_what_is_the_users_changes_no_verdict_and_stays(restored: Daemon, driver: Driver, wires: Wires, zone: str) -> None:
     restored.host.shell(USERS.replace("ZONE", zone))
     before = restored.host.shell(LISTINGS)

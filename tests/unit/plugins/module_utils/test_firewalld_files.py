@@ -55,7 +55,7 @@ def test_new_files_are_there_only_while_the_block_runs(folder: Path) -> None:
 @pytest.mark.parametrize("done", ["nothing", "one file", "all"])
 def test_the_script_puts_back_what_was_there_and_can_run_twice(folder: Path, done: str) -> None:
     new = items(folder)
-    firewalld_files.keep(new)
+    firewalld_files._keep(new)
     script = (folder / PLACES["UNDO"]).read_text(encoding="utf-8")
     for path, item in list(new.items())[:{"nothing": 0, "one file": 1, "all": 2}[done]]:
         Path(path).write_text(item.text, encoding="utf-8")
@@ -67,7 +67,7 @@ def test_the_script_puts_back_what_was_there_and_can_run_twice(folder: Path, don
 
 
 def test_what_a_crash_left_is_put_back_before_anything_is_kept(folder: Path) -> None:
-    firewalld_files.keep(items(folder))
+    firewalld_files._keep(items(folder))
     for path, item in items(folder).items():
         Path(path).write_text(item.text, encoding="utf-8")
     with firewalld_files.in_place({}):
