@@ -31,9 +31,9 @@ def _host(restored: Daemon) -> Daemon:
     return restored
 
 
-def apply(host: Daemon, wanted: Mapping[str, Any] = SAMPLE, **options: Any) -> dict[str, Any]:
-    """Give the host a policy and confirm it; return the module's result."""
-    result = host.module(policy=wanted, diff=True, **options)
+def apply(host: Daemon, wanted: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    """Give the host a policy, or the sample, and confirm it; return the module's result."""
+    result = host.module(policy=wanted or SAMPLE, diff=True, **options)
     assert not result.get("failed"), result
     pending = result.pop("pending", None)
     if pending:
@@ -52,13 +52,13 @@ def snapshot_of(host: Daemon) -> Mapping[str, Any]:
     return snapshot(host.host, "/etc/firewalld", host.python)
 
 
-def refusal(host: Daemon, wanted: Mapping[str, Any] = SAMPLE, **options: Any) -> str:
+def refusal(host: Daemon, wanted: Mapping[str, Any] | None = None, **options: Any) -> str:
     """Return the error of a run, which leaves everything as it is, as does one in check mode."""
     before = everything(host)
-    result = host.module(policy=wanted, **options)
+    result = host.module(policy=wanted or SAMPLE, **options)
     assert result.get("failed"), result
     assert everything(host) == before
-    assert host.module(policy=wanted, check=True, **options).get("msg") == result["msg"]
+    assert host.module(policy=wanted or SAMPLE, check=True, **options).get("msg") == result["msg"]
     return str(result["msg"])
 
 
