@@ -193,11 +193,10 @@ def test_a_confirmation_killed(machine: FirewalldMachine, runs: Runs) -> None:
     check_killed_confirmations(known, NEW, OLD, some(machine, 4, 1))
 
 
+@pytest.mark.versions("1.3.3")
 @pytest.mark.parametrize("after", [NEW, RENAMED], ids=["by calls", "by a reload"])
 @pytest.mark.parametrize("how", ERRORS)
 def test_a_change_that_fails_at_a_write(machine: FirewalldMachine, runs: Runs, how: str, after: Policy) -> None:
-    if machine.pair.release != "12":
-        pytest.skip("What fails here is the same with each version.")
     known = KnownByFirewalld(machine, runs, after, OLD, by_calls=after is NEW)
     check_failed_changes(known, OLD, after, failures_of(how, 3))
 

@@ -9,7 +9,7 @@ from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daem
 from ansible_collections.hpc.ports.tests.kernel.samples import SAMPLE
 
 
-def test_smoke(daemon: Daemon) -> None:
+def test_a_policy_is_carried_and_confirmed_and_then_nothing_changes(daemon: Daemon) -> None:
     result = daemon.module(policy=SAMPLE, diff=True)
     assert not result.get("failed"), result
     assert result["backend"] == "firewalld"

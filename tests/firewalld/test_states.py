@@ -148,15 +148,18 @@ def test_panic(host: Daemon) -> None:
         "(firewall-cmd --panic-off), and run again.")
 
 
+# firewalld 2 has none.
+WITH_LOCKDOWN = pytest.mark.versions("0.9.3", "1.3.3")
+
+
 def lock_down(host: Daemon) -> None:
     """Have nobody change firewalld over D-Bus, root neither."""
-    if host.release == "13":
-        pytest.skip("firewalld 2 has no lockdown")
     host.host.shell("printf '<whitelist>\\n</whitelist>\\n' > /etc/firewalld/lockdown-whitelist.xml; "
                     "sed -i 's/^Lockdown=.*/Lockdown=yes/' /etc/firewalld/firewalld.conf; systemctl restart firewalld; "
                     "firewall-cmd --query-lockdown")
 
 
+@WITH_LOCKDOWN
 def test_lockdown_stops_a_change_of_rules_by_calls(host: Daemon) -> None:
     apply(host)
     lock_down(host)
@@ -168,6 +171,7 @@ def test_lockdown_stops_a_change_of_rules_by_calls(host: Daemon) -> None:
     assert everything(host) == before
 
 
+@WITH_LOCKDOWN
 def test_lockdown_does_not_stop_a_reload(host: Daemon) -> None:
     """firewalld lets anybody with the right to speak to it reload."""
     lock_down(host)
@@ -175,9 +179,8 @@ def test_lockdown_does_not_stop_a_reload(host: Daemon) -> None:
     assert not apply(host)["changed"]
 
 
+@pytest.mark.versions("0.9.3")
 def test_the_program_ipset_is_missing(host: Daemon) -> None:
-    if VERSIONS[host.release] != "0.9.3":
-        pytest.skip("firewalld 1 and later need no ipset")
     host.host.shell("mv /usr/sbin/ipset /usr/sbin/ipset.away; systemctl restart firewalld; sleep 1")
     try:
         result = host.module(policy=SAMPLE)
@@ -229,12 +232,11 @@ ONLY_RUN = {
 }
 
 
-@pytest.mark.versions("1.3.3")
-@pytest.mark.parametrize("kind", ONLY_RUN)
+# Direct rules need iptables, which comes with the package of 0.9.3 only.
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.versions(
+    "0.9.3" if kind == "a direct rule" else "1.3.3")) for kind in ONLY_RUN])
 def test_what_only_runs_survives_calls_and_stops_a_reload(host: Daemon, kind: str) -> None:
     command, name, listing = ONLY_RUN[kind]
-    if kind == "a direct rule" and host.host.run("sh", "-c", "command -v iptables", check=False).returncode:
-        pytest.skip("no iptables on this host")
     host.host.shell(USERS_IPSET)
     apply(host)
     host.host.shell(command)
@@ -302,12 +304,14 @@ DRIFT = {
 }
 
 
-@pytest.mark.versions("0.9.3", "1.3.3")
+# firewalld 2.3 owns its table: nobody else can change it.
+NOT_OWNED = pytest.mark.versions("0.9.3", "1.3.3")
+
+
+@NOT_OWNED
 @pytest.mark.parametrize("kind", DRIFT)
 def test_drift_is_seen_and_mended(host: Daemon, kind: str) -> None:
     command, names, reloads = DRIFT[kind]
-    if command.startswith("nft "):
-        _skip_where_owned(host)
     apply(host)
     before, files = table_objects(host), snapshot_of(host)
     host.host.shell(command)
@@ -320,13 +324,8 @@ def test_drift_is_seen_and_mended(host: Daemon, kind: str) -> None:
     assert not apply(host)["changed"]
 
 
-def _skip_where_owned(host: Daemon) -> None:
-    if host.release == "13":
-        pytest.skip("firewalld 2.3 owns its table: nobody else can change it")
-
-
+@NOT_OWNED
 def test_all_rules_flushed(host: Daemon) -> None:
-    _skip_where_owned(host)
     apply(host)
     before = table_objects(host)
     host.host.shell("nft flush ruleset")
