@@ -96,6 +96,7 @@ def settle(last_things: Mapping[str, Any]) -> None:
 
 def _leave(name: str) -> None:
     try:
+        backend(name).recover()
         make_absent(backend(name).absent_change())
     except (CommandError, OSError, RuntimeError) as exc:
         raise RuntimeError(_NOT_LEFT.format(name, exc)) from exc

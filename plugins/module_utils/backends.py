@@ -54,4 +54,4 @@ def leaving(name: str) -> Optional[Change]:
 
 
 def _may_be_in_firewalld() -> bool:
-    return bool(glob.glob("/etc/firewalld/*/hpc_ports_*")) or is_active("firewalld.service")
+    return bool(glob.glob("/etc/firewalld/*/hpc_ports_*") or glob.glob("/etc/hpc-ports/undo")) or is_active("firewalld.service")

@@ -69,6 +69,8 @@ def ensure_absent(check: bool) -> Outcome:
     if check or not change.is_needed:
         return Outcome(change)
     with transaction.turn() as waited_for:
+        # Else the next boot would put back what a crash has left to be put back.
+        backend("firewalld").recover()
         change = _absent_change()
         make_absent(change)
     return Outcome(change, warnings=_told(waited_for))

@@ -138,7 +138,9 @@ def _keep(paths: Iterable[str]) -> None:
 
 
 def put_back() -> None:
-    """Put back what was kept, if anything was. Raises CommandError."""
+    """Put back what was kept, if anything was. Raises CommandError, OSError."""
+    if not any(map(os.path.lexists, (_KEPT, _UNIT, _LINK))):
+        return
     if os.path.exists(UNDO):
         run(["/bin/sh", UNDO])
     _discard_kept()

@@ -48,7 +48,7 @@ def daemon(container: Daemon) -> Daemon:
 @pytest.fixture
 def restored(daemon: Daemon) -> Iterator[Daemon]:
     """The same; what a test does to its files is undone."""
-    kept = "/root/kept"
+    kept = "/run/kept"
     daemon.host.shell(f"rm -rf {kept}; mkdir {kept}; cp -a /etc/firewalld /etc/protocols {kept}; "
                       "systemctl reset-failed firewalld")
     yield daemon
