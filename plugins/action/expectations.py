@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
 
 try:
     from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-    from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Limits, tasks_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Limits, tasks_of
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
     from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
 
