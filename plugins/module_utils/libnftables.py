@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Tuple
 
 # libnftables(3). Protocols by number: their names depend on /etc/protocols.
 _STATELESS = 1 << 2
+_JSON = 1 << 4
 _NUMERIC_PROTOCOLS = 1 << 7
+_ABSENT = "No such file or directory"
 
 
 class ListingError(RuntimeError):
-    """The library is not there, or could not list; the text says why."""
+    """The library is not there, or could not do it; the text says why."""
 
 
 def listing(what: str) -> str:
@@ -21,20 +24,34 @@ def listing(what: str) -> str:
 
     Raises ListingError.
     """
+    text, error = _done("list {0}".format(what), _STATELESS | _NUMERIC_PROTOCOLS)
+    if error and _ABSENT not in error:
+        raise ListingError("Cannot list {0}: {1}".format(what, error))
+    return "" if error else text
+
+
+def run(commands: str, as_json: bool = False) -> str:
+    """Return what nft prints when it runs these commands in one transaction. Raises ListingError."""
+    text, error = _done(commands, _NUMERIC_PROTOCOLS | (_JSON if as_json else 0))
+    if error:
+        raise ListingError("{0!r} failed: {1}".format(commands.strip().partition("\n")[0], error))
+    return text
+
+
+def _done(commands: str, flags: int) -> Tuple[str, str]:
+    """What was printed, and why it failed or nothing."""
     library = _library()
     context = library.nft_ctx_new(0)
     try:
         library.nft_ctx_buffer_output(context)
         library.nft_ctx_buffer_error(context)
-        library.nft_ctx_output_set_flags(context, _STATELESS | _NUMERIC_PROTOCOLS)
-        failed = library.nft_run_cmd_from_buffer(context, "list {0}".format(what).encode())
+        library.nft_ctx_output_set_flags(context, flags)
+        failed = library.nft_run_cmd_from_buffer(context, commands.encode())
         text: str = library.nft_ctx_get_output_buffer(context).decode("utf-8", "replace")
-        error: str = library.nft_ctx_get_error_buffer(context).decode("utf-8", "replace")
+        error: str = library.nft_ctx_get_error_buffer(context).decode("utf-8", "replace").strip()
     finally:
         library.nft_ctx_free(context)
-    if failed and "No such file or directory" not in error:
-        raise ListingError("Cannot list {0}: {1}".format(what, error.strip()))
-    return "" if failed else text
+    return text, (error or "no reason given") if failed else ""
 
 
 def _library() -> ctypes.CDLL:

@@ -6,7 +6,7 @@
 The process is found by an abstract Unix socket, of which there is one a network namespace, as there is one set of
 ports. It is ended by a word on that socket: nothing is ever killed, so no other process can be hit, and nothing is
 left behind when it dies. What it said at its start it says again at its end, which proves that it was there all the
-time.
+time. Where systemd runs the host it is a transient unit, so that the end of a session does not end it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,21 @@ import struct
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, FrozenSet, List, Sequence, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Sequence, Tuple
 
+from ansible_collections.hpc.ports.plugins.module_utils import counting
 from ansible_collections.hpc.ports.plugins.module_utils.bound import ANY, Holders, holders, is_held
-from ansible_collections.hpc.ports.plugins.module_utils.datagrams import answer_to
+from ansible_collections.hpc.ports.plugins.module_utils.datagrams import greeting, question
+from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ListingError
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
-from ansible_collections.hpc.ports.plugins.module_utils.sockets import raise_file_limit, reset_on_close
+from ansible_collections.hpc.ports.plugins.module_utils.sockets import raise_file_limit
+from ansible_collections.hpc.ports.plugins.module_utils.systemd import own_scope
 
 # Ports by the address that they are bound to, such as {"0.0.0.0": ["22/tcp"]}.
 ByAddress = Dict[str, List[str]]
 
 _CONTROL = "\0hpc-ports-listen"
+_UNIT = "hpc-ports-verify-{0}.scope"
 _PATIENCE = 10.0  # seconds; a listener answers within milliseconds
 _BACKLOG = 1024
 _SPARE_FILES = 64
@@ -56,37 +60,79 @@ class Bound:
     failed: Dict[str, Dict[str, str]] = field(default_factory=dict)
 
 
+class Orders(NamedTuple):
+    """What a listener is to do.
+
+    ports      what to hold, or in passive mode only to look at, and to count at
+    addresses  this host's own, tried one by one where a service has a port on some address only, such as 127.0.0.1
+    lifetime   seconds after which it ends by itself
+    key        who asks over UDP has to know it
+    nonce      what it answers
+    counted    more ports to count at: those that this host probes elsewhere
+    passive    hold nothing, see only which services there are
+    """
+
+    ports: Sequence[PortRange]
+    addresses: Sequence[str] = ()
+    lifetime: int = 300
+    key: str = ""
+    nonce: str = ""
+    counted: Sequence[PortRange] = ()
+    passive: bool = False
+
+
 # ---- start and stop
 
-def start(ports: Sequence[PortRange], addresses: Sequence[str], lifetime: int) -> Dict[str, Any]:
+def start(orders: Orders) -> Dict[str, Any]:
     """Start the listener, in place of one that may run, and return what it holds.
 
-    `addresses` are this host's own, tried one by one where a service has the port on some address only, such as
-    127.0.0.1. `lifetime` is in seconds. Keys: id, listening, in_use, failed. Raises ListenError and OSError.
+    Keys: id, listening, in_use, failed, and not_counted: why nothing is counted, or nothing. Raises ListenError and
+    OSError.
     """
-    _check_file_limit(len(ports) * (len(ANY) + len(addresses)))
+    _check_file_limit(len(orders.ports) * (len(ANY) + len(orders.addresses)))
     _ended("")
     with _control() as control:
-        found = bind(ports, addresses)
-        facts = {"id": uuid.uuid4().hex, "listening": found.listening, "in_use": found.in_use, "failed": found.failed}
+        found = seen(orders.ports) if orders.passive else bind(orders.ports, orders.addresses)
+        facts = {"id": uuid.uuid4().hex, "listening": found.listening, "in_use": found.in_use, "failed": found.failed,
+                 "not_counted": _counting(orders)}
         files = frozenset(sock.fileno() for sock in (*found.sockets, control))
-        _detach(files, lambda: serve(found.sockets, control, facts, lifetime))
+        _detach(files, lambda: _listen(found.sockets, control, facts, orders))
         _close(found.sockets)
     return facts
+
+
+def _counting(orders: Orders) -> str:
+    """Begin to count; return why that could not be."""
+    try:
+        counting.load([*orders.ports, *orders.counted], orders.key)
+    except ListingError as exc:
+        return str(exc)
+    return ""
 
 
 def stop(identity: str = "") -> Dict[str, Any]:
     """End the listener that `identity` names (any when empty) and return what was there until now.
 
-    Keys: alive, listening, failed, and of in_use what a service still holds. Raises ListenError and OSError.
+    Keys: alive, listening, failed, of in_use what a service still holds, not_counted, and counts, see `counting`.
+    Raises ListenError and OSError.
     """
+    counts, not_counted = _counted()
     facts = _ended(identity)
     if not facts or identity not in ("", facts["id"]):
-        return {"alive": False, "listening": {}, "in_use": {}, "failed": {}}
+        return {"alive": False, "listening": {}, "in_use": {}, "failed": {}, "not_counted": "", "counts": {}}
     now = holders()
     in_use = {address: [text for text in ports if is_held(now, *_key(text), address)]
               for address, ports in facts["in_use"].items()}
-    return {"alive": True, "listening": facts["listening"], "in_use": in_use, "failed": facts["failed"]}
+    return {"alive": True, "listening": facts["listening"], "in_use": in_use, "failed": facts["failed"],
+            "not_counted": facts["not_counted"] or not_counted, "counts": counts}
+
+
+def _counted() -> Tuple[counting.Counts, str]:
+    """What was counted, or nothing and why."""
+    try:
+        return counting.counts(), ""
+    except ListingError as exc:
+        return {}, str(exc)
 
 
 def _key(text: str) -> Tuple[str, int]:
@@ -102,6 +148,15 @@ def _check_file_limit(most: int) -> None:
 
 
 # ---- binding
+
+def seen(ports: Sequence[PortRange]) -> Bound:
+    """Hold nothing; return which of the ports a service holds, on which addresses."""
+    found, now = Bound(), holders()
+    for port in ports:
+        for address in sorted(now.get((port.protocol, port.first), ())):
+            found.in_use.setdefault(address, []).append(str(port))
+    return found
+
 
 def bind(ports: Sequence[PortRange], addresses: Sequence[str]) -> Bound:
     """Bind each port on all addresses of both families, and around a service that has it on some address only."""
@@ -189,35 +244,65 @@ def _let_go(files: FrozenSet[int]) -> None:
         file.write("hpc-ports")  # what `ss -p` shows
 
 
-def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: Dict[str, Any], lifetime: float) -> None:
-    """Take connections and answer datagrams until told to end, or for `lifetime` seconds."""
-    signal.alarm(int(lifetime) + 5)  # ends the process even where this loop hangs
-    deadline = time.monotonic() + lifetime
+def _listen(sockets: Sequence[socket.socket], control: socket.socket, facts: Dict[str, Any], orders: Orders) -> None:
+    """What the process does, to its end; then nothing of the run is left on this host."""
+    for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGHUP):
+        signal.signal(number, _end)
+    signal.alarm(orders.lifetime + 5)  # ends the process even where the loop hangs
+    try:
+        own_scope(_UNIT.format(facts["id"]), "temporary listeners of hpc.ports", orders.lifetime + 10)
+        is_told = serve(sockets, control, facts, orders)
+    except SystemExit:
+        is_told = False
+    if not is_told:
+        _stop_counting()
+
+
+def _stop_counting() -> None:
+    with contextlib.suppress(ListingError):
+        counting.unload()
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit
+
+
+def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: Dict[str, Any], orders: Orders) -> bool:
+    """Take connections and answer datagrams; return True when told to end, False when the lifetime is over."""
+    said, asked = greeting(orders.nonce), question(orders.key)
+    deadline = time.monotonic() + orders.lifetime
     with selectors.DefaultSelector() as selector:
         for sock in sockets:
-            selector.register(sock, selectors.EVENT_READ, _take if sock.type == socket.SOCK_STREAM else _answer)
+            is_tcp = sock.type == socket.SOCK_STREAM
+            selector.register(sock, selectors.EVENT_READ, _take(said) if is_tcp else _answer(asked, said))
         selector.register(control, selectors.EVENT_READ)
         while time.monotonic() < deadline:
             for key, events in selector.select(max(0.0, deadline - time.monotonic())):
                 if key.data:
                     key.data(key.fileobj)
                 elif _is_told_to_end(control, facts, sockets):
-                    return
+                    return True
+    return False
 
 
-def _take(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        with sock.accept()[0] as connection:
-            reset_on_close(connection)
+def _take(said: bytes) -> Callable[[socket.socket], None]:
+    """Return what takes one connection, and says the nonce. The probe closes it by a reset."""
+    def take(sock: socket.socket) -> None:
+        with contextlib.suppress(OSError), sock.accept()[0] as connection:
+            connection.send(said)
+
+    return take
 
 
-def _answer(sock: socket.socket) -> None:
-    """Answer from the address that was asked, also where the host has several."""
-    with contextlib.suppress(OSError):
-        datagram, extra, flags, peer = sock.recvmsg(64, 128)
-        answer = answer_to(datagram)
-        if answer:
-            sock.sendmsg([answer], [_source(*item) for item in extra], 0, peer)
+def _answer(asked: bytes, said: bytes) -> Callable[[socket.socket], None]:
+    """Return what answers one datagram, from the address that was asked, also where the host has several."""
+    def answer(sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            datagram, extra, flags, peer = sock.recvmsg(len(asked) + 1, 128)
+            if datagram == asked:
+                sock.sendmsg([said], [_source(*item) for item in extra], 0, peer)
+
+    return answer
 
 
 def _source(level: int, kind: int, data: bytes) -> Tuple[int, int, bytes]:
@@ -248,6 +333,7 @@ def _is_told_to_end(control: socket.socket, facts: Dict[str, Any], sockets: Sequ
         connection.settimeout(1.0)
         is_meant = connection.recv(64).decode(errors="replace") in ("", facts["id"])
         if is_meant:
+            _stop_counting()
             _close([*sockets, control])
         connection.sendall(json.dumps(facts).encode())
         return is_meant

@@ -4,11 +4,13 @@
 """Probes: many real connection attempts at once, each with an outcome that a firewall can be judged by.
 
 open: something answered. refused: the host answered that nobody listens. filtered: no answer, or an administrative
-reject. error: the probe itself failed, which says nothing about a firewall.
+reject. error: the probe itself failed, which says nothing about a firewall. A nonce that was said proves which host
+answered.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import itertools
@@ -17,10 +19,10 @@ import selectors
 import socket
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.datagrams import questions_for
+from ansible_collections.hpc.ports.plugins.module_utils.datagrams import nonce_in, questions_for
 from ansible_collections.hpc.ports.plugins.module_utils.icmp import Notice, Path, ask_for_notices, echo, notice_of
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils.sockets import raise_file_limit, reset_on_close, single_port
@@ -28,6 +30,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.sockets import raise_fil
 OPEN, REFUSED, FILTERED, ERROR = "open", "refused", "filtered", "error"
 _SPARE_FILES = 64
 _ECHO_ATTEMPTS = 3
+_CATCH_UP = 0.1  # seconds that the pace may have fallen behind
 OUTCOMES = (OPEN, REFUSED, FILTERED, ERROR)
 
 
@@ -44,6 +47,26 @@ class Outcome(NamedTuple):
     outcome: str
     detail: str = ""
     rejected: bool = False
+    nonce: str = ""
+    seconds: float = 0.0
+    attempts: int = 1
+
+
+class Pace(NamedTuple):
+    """How probes are sent.
+
+    timeout      seconds that an answer may take
+    attempts     how many times a connection is tried before silence is believed
+    concurrency  connections at a time
+    rate         connections begun a second, so that nobody takes it for an attack
+    key          what a listener wants to hear, and whether there may be one whose nonce is worth waiting for
+    """
+
+    timeout: float = 1.0
+    attempts: int = 2
+    concurrency: int = 1000
+    rate: float = 1000.0
+    key: str = ""
 
 
 SILENCE = Outcome(FILTERED)
@@ -54,23 +77,24 @@ class _Attempt:
     index: int
     number: int
     sock: socket.socket
+    started: float
     deadline: float
+    is_connected: bool = False
     is_over: bool = False
 
 
 class Prober:
-    """Runs probes, at most `concurrency` at a time; silence is believed after `attempts` of `timeout` seconds each."""
+    """Runs probes at a pace."""
 
-    def __init__(self, probes: Sequence[Probe], timeout: float, attempts: int, concurrency: int) -> None:
+    def __init__(self, probes: Sequence[Probe], pace: Pace) -> None:
         self._probes = probes
-        self._timeout = timeout
-        self._attempts = attempts
-        self._concurrency = concurrency
+        self._pace = pace
         self._selector = selectors.DefaultSelector()
         self._waiting: Deque[Tuple[int, int]] = deque((index, 1) for index in range(len(probes)))
         # In the order of their deadlines, because the time-out is the same for all.
         self._running: Deque[_Attempt] = deque()
         self._active = 0
+        self._next_start = 0.0
         self._outcomes: Dict[int, Outcome] = {}
 
     def run(self) -> List[Outcome]:
@@ -84,14 +108,18 @@ class Prober:
         return [self._outcomes[index] for index in range(len(self._probes))]
 
     def _fill(self) -> None:
-        while self._waiting and self._active < self._concurrency:
+        now = time.monotonic()
+        self._next_start = max(self._next_start, now - _CATCH_UP)
+        while self._waiting and self._active < self._pace.concurrency and self._next_start <= now:
+            self._next_start += 1 / self._pace.rate
             index, number = self._waiting.popleft()
             try:
                 sock = _new_socket(self._probes[index])
             except OSError as exc:
                 self._outcomes[index] = judged(self._probes[index], exc.errno or 0, None, at_once=True)
             else:
-                self._start(_Attempt(index, number, sock, time.monotonic() + self._timeout))
+                started = time.monotonic()
+                self._start(_Attempt(index, number, sock, started, started + self._pace.timeout))
 
     def _start(self, attempt: _Attempt) -> None:
         probe = self._probes[attempt.index]
@@ -100,7 +128,7 @@ class Prober:
         self._running.append(attempt)
         self._active += 1
         try:
-            _send(attempt.sock, probe)
+            _send(attempt.sock, probe, self._pace.key)
         except BlockingIOError:
             pass
         except OSError as exc:
@@ -108,15 +136,30 @@ class Prober:
 
     def _hear(self, attempt: _Attempt) -> None:
         probe, sock = self._probes[attempt.index], attempt.sock
+        if attempt.is_connected:
+            self._finish(attempt, Outcome(OPEN, nonce=_said(sock)))
+            return
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        nonce = ""
         if not number and probe.port.protocol == "udp":
             try:
-                sock.recv(512)
+                nonce = nonce_in(sock.recv(512))
             except BlockingIOError:
                 return  # woken for nothing
             except OSError as exc:
                 number = exc.errno or 0
-        self._finish(attempt, judged(probe, number, notice_of(sock)))
+        outcome = judged(probe, number, notice_of(sock))
+        if outcome.outcome == OPEN and not number and probe.port.protocol == "tcp" and self._pace.key:
+            self._listen(attempt)
+        else:
+            self._finish(attempt, outcome._replace(nonce=nonce))
+
+    def _listen(self, attempt: _Attempt) -> None:
+        """Wait for what a listener of ours says at once, and a service need not."""
+        attempt.is_over = True
+        again = replace(attempt, deadline=time.monotonic() + self._pace.timeout, is_connected=True, is_over=False)
+        self._selector.modify(attempt.sock, selectors.EVENT_READ, again)
+        self._running.append(again)
 
     def _finish(self, attempt: _Attempt, outcome: Outcome) -> None:
         if attempt.is_over:
@@ -125,20 +168,32 @@ class Prober:
         self._active -= 1
         self._selector.unregister(attempt.sock)
         attempt.sock.close()
-        if outcome == SILENCE and attempt.number < self._attempts:
+        if outcome == SILENCE and attempt.number < self._pace.attempts:
             self._waiting.append((attempt.index, attempt.number + 1))
         else:
-            self._outcomes[attempt.index] = outcome
+            seconds = round(time.monotonic() - attempt.started, 4)
+            self._outcomes[attempt.index] = outcome._replace(seconds=seconds, attempts=attempt.number)
 
     def _expire(self) -> None:
         now = time.monotonic()
         while self._running and (self._running[0].is_over or self._running[0].deadline <= now):
-            self._finish(self._running.popleft(), SILENCE)
+            attempt = self._running.popleft()
+            self._finish(attempt, Outcome(OPEN) if attempt.is_connected else SILENCE)
 
     def _time_left(self) -> float:
         while self._running and self._running[0].is_over:
             self._running.popleft()
-        return max(0.0, self._running[0].deadline - time.monotonic()) if self._running else 0.0
+        times = [self._running[0].deadline] if self._running else []
+        if self._waiting and self._active < self._pace.concurrency:
+            times.append(self._next_start)
+        return max(0.0, min(times, default=0.0) - time.monotonic())
+
+
+def _said(sock: socket.socket) -> str:
+    try:
+        return nonce_in(sock.recv(512))
+    except OSError:
+        return ""
 
 
 def _new_socket(probe: Probe) -> socket.socket:
@@ -151,10 +206,10 @@ def _new_socket(probe: Probe) -> socket.socket:
     return sock
 
 
-def _send(sock: socket.socket, probe: Probe) -> None:
+def _send(sock: socket.socket, probe: Probe, key: str) -> None:
     sock.connect((probe.address, probe.port.first))
     if probe.port.protocol == "udp":
-        for question in questions_for(probe.port.first):
+        for question in questions_for(probe.port.first, key):
             sock.send(question)
 
 
@@ -191,19 +246,44 @@ def _is_reject(probe: Probe, notice: Notice) -> bool:
 
 # ---- a whole call
 
-def probe_all(groups: Sequence[Mapping[str, Any]], timeout: float, attempts: int, concurrency: int
-              ) -> List[Dict[str, Any]]:
+def probe_all(groups: Sequence[Mapping[str, Any]], pace: Pace) -> List[Dict[str, Any]]:
     """Probe `ports` of each `address` (groups of both) and return one result an address, as `report` has them.
 
-    Each path is tried before and after: it has to stand all the time. Raises ValueError for a bad address or port.
+    Each path is tried before and after: it has to stand all the time. With `names` in a group, what this host makes of
+    them is said where it is not the address. Raises ValueError for a bad address or port.
     """
     probes = _interleaved([[_probe(group["address"], text) for text in group["ports"]] for group in groups])
     addresses = sorted({_normal(group["address"]) for group in groups})
-    limit = raise_file_limit(concurrency + _SPARE_FILES) - _SPARE_FILES
-    before = echo(addresses, timeout, _ECHO_ATTEMPTS)
-    outcomes = Prober(probes, timeout, attempts, max(1, min(concurrency, limit))).run()
-    after = echo([address for address in addresses if before[address].reachable], timeout, _ECHO_ATTEMPTS)
-    return report(probes, outcomes, {**before, **after})
+    limit = raise_file_limit(pace.concurrency + _SPARE_FILES) - _SPARE_FILES
+    before = echo(addresses, pace.timeout, _ECHO_ATTEMPTS)
+    outcomes = Prober(probes, pace._replace(concurrency=max(1, min(pace.concurrency, limit)))).run()
+    after = echo([address for address in addresses if before[address].reachable], pace.timeout, _ECHO_ATTEMPTS)
+    named = {_normal(group["address"]): elsewhere(group.get("names") or (), _normal(group["address"]))
+             for group in groups}
+    return [{**result, "source": source_to(result["address"]), "elsewhere": named[result["address"]]}
+            for result in report(probes, outcomes, {**before, **after})]
+
+
+def source_to(address: str) -> str:
+    """Return the address of this host that connections there come from, or nothing where there is no route."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((address, 9))  # of a datagram socket: nothing is sent
+        except OSError:
+            return ""
+        return str(sock.getsockname()[0])
+
+
+def elsewhere(names: Sequence[str], address: str) -> Dict[str, List[str]]:
+    """Return the addresses of each name of a host that this host resolves, but not to this address of it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    found = {}
+    for name in names:
+        with contextlib.suppress(OSError, UnicodeError):
+            addresses = sorted({str(item[4][0]) for item in socket.getaddrinfo(name, None, family)})
+            if addresses and address not in addresses:
+                found[name] = addresses
+    return found
 
 
 def _probe(address: str, text: str) -> Probe:
@@ -223,16 +303,27 @@ def _interleaved(groups: Sequence[Sequence[Probe]]) -> List[Probe]:
 
 
 def report(probes: Sequence[Probe], outcomes: Sequence[Outcome], paths: Dict[str, Path]) -> List[Dict[str, Any]]:
-    """Return one dictionary an address: reachable, the ports by outcome, `rejected` among filtered, and details."""
+    """Return one dictionary an address: reachable, the ports by outcome, `rejected` among filtered, and details.
+
+    Also the ports by the `nonces` that were said, `seconds` until each outcome, and `attempts` where more than one.
+    """
     results: Dict[str, Dict[str, Any]] = {
         address: {"address": address, "reachable": path.reachable, **{name: [] for name in OUTCOMES}, "rejected": [],
-                  "details": {"path": path.detail} if path.detail else {}}
+                  "details": {"path": path.detail} if path.detail else {}, "nonces": {}, "seconds": {}, "attempts": {}}
         for address, path in paths.items()}
     for probe, outcome in zip(probes, outcomes):
-        result = results[probe.address]
-        result[outcome.outcome].append(str(probe.port))
-        if outcome.rejected:
-            result["rejected"].append(str(probe.port))
-        if outcome.detail:
-            result["details"][str(probe.port)] = outcome.detail
+        _note(results[probe.address], str(probe.port), outcome)
     return list(results.values())
+
+
+def _note(result: Dict[str, Any], port: str, outcome: Outcome) -> None:
+    result[outcome.outcome].append(port)
+    result["seconds"][port] = outcome.seconds
+    if outcome.rejected:
+        result["rejected"].append(port)
+    if outcome.detail:
+        result["details"][port] = outcome.detail
+    if outcome.nonce:
+        result["nonces"].setdefault(outcome.nonce, []).append(port)
+    if outcome.attempts > 1:
+        result["attempts"][port] = outcome.attempts

@@ -48,3 +48,17 @@ def forget(unit: str) -> None:
     """Have systemd forget a unit whose file is gone: it would show as active, though not found, until a reboot."""
     with suppress(CommandError):
         run(["systemctl", "stop", unit])
+
+
+def own_scope(unit: str, description: str, lifetime: int) -> None:
+    """Put this process into a transient unit of its own, which systemd ends after `lifetime` seconds.
+
+    Then the end of the session that started it does not end it. Nothing happens where systemd does not run the host,
+    or refuses.
+    """
+    if has_systemd():
+        with suppress(CommandError):
+            run(["busctl", "--system", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                 "org.freedesktop.systemd1.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "replace",
+                 "3", "PIDs", "au", "1", str(os.getpid()), "Description", "s", description,
+                 "RuntimeMaxUSec", "t", str(lifetime * 1_000_000), "0"])

@@ -11,8 +11,11 @@ short_description: Listen for a while on ports where nobody listens
 version_added: 0.1.0
 description:
   - Starts one detached process that holds ports of this host, so that a probe which gets no answer is known to have
-    been blocked. It takes TCP connections and closes them, and answers the datagrams of M(hpc.ports.probe).
+    been blocked. It says O(nonce) to who connects, and to the datagrams of M(hpc.ports.probe) that know O(key), and
+    closes.
+  - Where nftables is there, a temporary table C(inet hpc_ports_verify) counts how far packets come. It drops nothing.
   - A port that a service has is left to it, on the very addresses where it has it.
+  - Where systemd runs the host the process is a transient unit, C(hpc-ports-verify-ID.scope).
   - The process ends when told to, or by itself after O(lifetime) seconds. There is one at a time on a host; a new one
     takes the place of the one before, whose run is then told that its listener did not last.
   - A service that is started meanwhile on a port held here fails to start, so keep O(lifetime) short.
@@ -54,6 +57,23 @@ options:
     description: After how many seconds the process ends by itself.
     type: int
     default: 300
+  counted:
+    description: More ports to count at, those that this host probes elsewhere.
+    type: list
+    elements: str
+    default: []
+  key:
+    description: What a datagram has to say to be answered.
+    type: str
+    default: ""
+  nonce:
+    description: What is answered, so that a probe knows which host it was.
+    type: str
+    default: ""
+  passive:
+    description: Hold nothing; tell which of O(ports) services have, and count.
+    type: bool
+    default: false
   id:
     description: With O(state=stopped), the process to end; none is given to end whichever there is.
     type: str
@@ -102,12 +122,24 @@ failed:
   returned: success
   type: dict
   sample: {"::": {"6817/tcp": Address family not supported by protocol}}
+not_counted:
+  description: Why packets are not counted; empty where they are.
+  returned: success
+  type: str
+counts:
+  description:
+    - How far packets came, by peer and number of packets, the ports. Opening packets that C(left) this host for a peer,
+      C(arrived) from one before any rule and C(passed) all rules; answers C(answered) that left this host, and
+      C(returned) that came back to it before any rule.
+  returned: when stopped
+  type: dict
+  sample: {arrived: {10.20.0.7: {"1": [6817/tcp]}}}
 """
 
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils.listeners import ListenError, start, stop
+from ansible_collections.hpc.ports.plugins.module_utils.listeners import ListenError, Orders, start, stop
 from ansible_collections.hpc.ports.plugins.module_utils.sockets import single_port
 
 
@@ -119,6 +151,10 @@ def main() -> None:
             "ports": {"type": "list", "elements": "str", "default": []},
             "addresses": {"type": "list", "elements": "str", "default": []},
             "lifetime": {"type": "int", "default": 300},
+            "counted": {"type": "list", "elements": "str", "default": []},
+            "key": {"type": "str", "default": "", "no_log": False},
+            "nonce": {"type": "str", "default": ""},
+            "passive": {"type": "bool", "default": False},
             "id": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
@@ -137,8 +173,8 @@ def main() -> None:
 
 
 def _started(params: Dict[str, Any]) -> Dict[str, Any]:
-    ports = [single_port(text) for text in params["ports"]]
-    return {"changed": True, **start(ports, params["addresses"], params["lifetime"])}
+    ports = {name: [single_port(text) for text in params[name]] for name in ("ports", "counted")}
+    return {"changed": True, **start(Orders(**{**{name: params[name] for name in Orders._fields}, **ports}))}
 
 
 def _stopped(params: Dict[str, Any]) -> Dict[str, Any]:

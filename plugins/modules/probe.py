@@ -43,6 +43,11 @@ options:
         type: list
         elements: str
         required: true
+      names:
+        description: Names that are said to mean this address. What this host makes of them is compared.
+        type: list
+        elements: str
+        default: []
   timeout:
     description: How many seconds an answer may take.
     type: float
@@ -55,6 +60,15 @@ options:
     description: How many connections are tried at a time; fewer where the host's limit of open files says so.
     type: int
     default: 1000
+  rate:
+    description: How many connections are begun a second, so that nobody takes it for an attack.
+    type: float
+    default: 1000
+  key:
+    description: The O(key) of M(hpc.ports.listen) on the other hosts. With it, what answers is waited for
+      and its nonce returned, which proves which host it is. Without it a connection ends as soon as it is open.
+    type: str
+    default: ""
 notes:
   - A UDP port that keeps silent may be blocked, or a service may not care to answer. M(hpc.ports.listen) answers.
 seealso:
@@ -108,6 +122,25 @@ results:
       description: The probe itself failed; this says nothing about a firewall.
       type: list
       elements: str
+    nonces:
+      description: The ports by the nonce that a listener said there.
+      type: dict
+      sample: {6c1f3a0b9d2e4f58: [6817/tcp]}
+    seconds:
+      description: By port, how many seconds it took until the outcome was known.
+      type: dict
+      sample: {6817/tcp: 0.0004}
+    attempts:
+      description: By port, how many times it was tried, where more than once.
+      type: dict
+    source:
+      description: The address of this host that connections there come from; empty without a route.
+      type: str
+      sample: 10.20.0.7
+    elsewhere:
+      description: Those of O(probes[].names) that this host resolves, but not to the address, with what it makes of them.
+      type: dict
+      sample: {ctl.example.org: [192.0.2.9]}
     details:
       description: By port, or V(path) for the echo, what was said.
       type: dict
@@ -115,30 +148,33 @@ results:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils.probing import probe_all
+from ansible_collections.hpc.ports.plugins.module_utils.probing import Pace, probe_all
 
 
 def main() -> None:
     """Send the probes; in check mode none."""
     groups = {"address": {"type": "str", "required": True},
-              "ports": {"type": "list", "elements": "str", "required": True}}
+              "ports": {"type": "list", "elements": "str", "required": True},
+              "names": {"type": "list", "elements": "str", "default": []}}
     module = AnsibleModule(
         argument_spec={
             "probes": {"type": "list", "elements": "dict", "required": True, "options": groups},
             "timeout": {"type": "float", "default": 1.0},
             "attempts": {"type": "int", "default": 2},
             "concurrency": {"type": "int", "default": 1000},
+            "rate": {"type": "float", "default": 1000.0},
+            "key": {"type": "str", "default": "", "no_log": False},
         },
         supports_check_mode=True,
     )
     params = module.params
-    for name in ("timeout", "attempts", "concurrency"):
+    for name in ("timeout", "attempts", "concurrency", "rate"):
         if params[name] <= 0:
             module.fail_json(msg=f"Invalid {name}: got {params[name]}, expected more than 0.")
     if module.check_mode:
         module.exit_json(skipped=True, msg="Check mode: nothing was sent.")
     try:
-        results = probe_all(params["probes"], params["timeout"], params["attempts"], params["concurrency"])
+        results = probe_all(params["probes"], Pace(**{name: params[name] for name in Pace._fields}))
     except ValueError as exc:
         module.fail_json(msg=f"Invalid probes: {exc}.")
     module.exit_json(changed=False, results=results)

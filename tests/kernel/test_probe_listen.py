@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ PORT = {"tcp": "7001/tcp", "udp": "7001/udp"}
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
-NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "failed": {}}
+NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "failed": {}, "not_counted": "", "counts": {}}
+KEY, NONCE = "0011223344556677", "8899aabbccddeeff"
 
 # An end of the row, its link, its address and the way to the other side. Absent neighbours are given up soon.
 _END = """
@@ -81,25 +82,27 @@ class Host:
     def __init__(self) -> None:
         self.space = Space()
 
-    def call(self, program: str, *arguments: Any, user: int = 0) -> Any:
+    def call(self, program: str, *arguments: Any, user: int = 0, **named: Any) -> Any:
         """Run Python that sets `result` from `arguments`, as a module runs on a host: in a process of its own."""
         text = ("import json, os, sys\nfrom ansible_collections.hpc.ports.plugins.module_utils import listeners, "
                 f"probing, sockets\nos.setuid({user})\narguments = json.loads(sys.stdin.read())\n{program}\n"
                 "print(json.dumps(result))")
-        done = self.space.run(sys.executable, "-c", text, text=json.dumps(arguments), PYTHONPATH=str(COLLECTIONS))
+        done = self.space.run(sys.executable, "-c", text, text=json.dumps(named or arguments), PYTHONPATH=str(COLLECTIONS))
         return json.loads(done.stdout)
 
-    def start(self, *ports: str, addresses: list[str] | None = None, lifetime: int = 60) -> dict[str, Any]:
-        return self.call("ports = [sockets.single_port(text) for text in arguments[0]]\n"
-                         "result = listeners.start(ports, *arguments[1:])", ports, addresses or [], lifetime)
+    def start(self, *ports: str, **orders: Any) -> dict[str, Any]:
+        return self.call("ports = {name: [sockets.single_port(text) for text in arguments.pop(name)]"
+                         " for name in ('ports', 'counted')}\n"
+                         "result = listeners.start(listeners.Orders(**ports, **arguments))", ports=ports,
+                         **{"lifetime": 60, "key": KEY, "nonce": NONCE, "counted": [], **orders})
 
     def stop(self, identity: str = "") -> dict[str, Any]:
         return self.call("result = listeners.stop(*arguments)", identity)
 
-    def probe(self, address: str, *ports: str, timeout: float = 0.5, attempts: int = 2, concurrency: int = 1000,
-              user: int = 0) -> dict[str, Any]:
-        return self.call("result = probing.probe_all(*arguments)", [{"address": address, "ports": ports}], timeout,
-                         attempts, concurrency, user=user)[0]
+    def probe(self, address: str, *ports: str, user: int = 0, names: Sequence[str] = (), **pace: Any) -> dict[str, Any]:
+        return self.call("result = probing.probe_all(arguments[0], probing.Pace(**arguments[1]))",
+                         [{"address": address, "ports": ports, "names": names}],
+                         {"timeout": 0.5, "key": KEY, **pace}, user=user)[0]
 
     @contextmanager
     def running(self, program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
@@ -178,8 +181,11 @@ def _outcome(result: dict[str, Any], port: str) -> str:
 def test_a_listener_is_open_and_a_port_without_one_refused(net: Net, version: int) -> None:
     net.target.start(*PORT.values())
     result = net.source.probe(TARGET[version], "7001/tcp", "7002/tcp", "7001/udp", "7002/udp")
+    assert set(result.pop("seconds")) == {"7001/tcp", "7002/tcp", "7001/udp", "7002/udp"}
     assert result == {"address": TARGET[version], "reachable": True, "open": ["7001/tcp", "7001/udp"],
-                      "refused": ["7002/tcp", "7002/udp"], "filtered": [], "rejected": [], "error": [], "details": {}}
+                      "refused": ["7002/tcp", "7002/udp"], "filtered": [], "rejected": [], "error": [], "details": {},
+                      "nonces": {NONCE: ["7001/tcp", "7001/udp"]}, "attempts": {}, "source": SOURCE[version],
+                      "elsewhere": {}}
 
 
 @VERSIONS
@@ -306,7 +312,7 @@ def test_a_listener_holds_both_families_and_lets_go_of_the_caller(net: Net) -> N
     started = net.target.start(*PORT.values())
     ports = ["7001/tcp", "7001/udp"]
     assert started["listening"] == {"0.0.0.0": ports, "::": ports}
-    assert (started["in_use"], started["failed"]) == ({}, {})
+    assert (started["in_use"], started["failed"], started["not_counted"]) == ({}, {}, "")
     [pid] = net.target.listeners()
     files = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
     assert files.count("/dev/null") == 3
@@ -314,7 +320,8 @@ def test_a_listener_holds_both_families_and_lets_go_of_the_caller(net: Net) -> N
     assert sum("socket:" in file for file in files) == 5  # two ports, two families, and the word to end
     state, parent, group, session = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:4]
     assert session != str(os.getsid(0))
-    assert net.target.stop(started["id"]) == {**NOT_ALIVE, "alive": True, "listening": started["listening"]}
+    assert net.target.stop(started["id"]) == {**NOT_ALIVE, "alive": True, "listening": started["listening"],
+                                              "counts": dict.fromkeys(COUNTED, {})}
     assert _eventually(lambda: net.target.listeners() == [])
 
 
@@ -360,7 +367,8 @@ def test_services_keep_their_ports_and_are_listened_beside(net: Net) -> None:
     }
     assert started["failed"] == {}
     assert (result["open"], result["filtered"]) == ([port for port in ports if port != "7004/udp"], ["7004/udp"])
-    assert stopped == {"alive": True, **{name: started[name] for name in ("listening", "in_use", "failed")}}
+    assert {name: stopped[name] for name in ("listening", "in_use", "failed")} == {
+        name: started[name] for name in ("listening", "in_use", "failed")}
 
 
 def test_a_service_that_went_away_is_not_in_use_until_the_end(net: Net) -> None:
@@ -391,14 +399,94 @@ def test_strangers_get_no_answer(net: Net) -> None:
     program = ("import socket\nsock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nsock.settimeout(0.5)\n"
                "sock.connect((arguments[0], 7001))\nsock.send(arguments[1].encode())\n"
                "try:\n    result = sock.recv(99).decode()\nexcept socket.timeout:\n    result = None")
-    assert net.source.call(program, TARGET[4], "hpc.ports probe") == "hpc.ports answer"
-    assert net.source.call(program, TARGET[4], "hpc.ports answer") is None
+    assert net.source.call(program, TARGET[4], f"hpc.ports probe {KEY}") == f"hpc.ports {NONCE}"
+    for other in ("", "hpc.ports probe 0000000000000000", f"hpc.ports probe {KEY}0", f"hpc.ports {NONCE}"):
+        assert net.source.call(program, TARGET[4], other) is None
+
+
+@VERSIONS
+def test_a_service_that_says_nothing_has_no_nonce(net: Net, version: int) -> None:
+    with net.target.running(_SERVICE, "tcp :: 7004"):
+        result = net.source.probe(TARGET[version], "7004/tcp")
+    assert (result["open"], result["nonces"]) == (["7004/tcp"], {})
+
+
+def test_in_passive_mode_nothing_is_held(net: Net) -> None:
+    with net.target.running(_SERVICE, "tcp 0.0.0.0 7004", f"udp {TARGET[4]} 7001"):
+        started = net.target.start(*PORT.values(), "7004/tcp", passive=True)
+        result = net.source.probe(TARGET[4], *PORT.values(), "7004/tcp", key="")
+        stopped = net.target.stop()
+    assert started["listening"] == stopped["listening"] == {}
+    assert started["in_use"] == stopped["in_use"] == {"0.0.0.0": ["7004/tcp"], TARGET[4]: ["7001/udp"]}
+    assert (result["open"], result["refused"], result["filtered"]) == (["7004/tcp"], ["7001/tcp"], ["7001/udp"])
+
+
+def test_a_name_that_means_something_else_here_is_said(net: Net) -> None:
+    result = net.source.probe(TARGET[4], names=["localhost", "does-not-exist.invalid", TARGET[4]])
+    assert result["elsewhere"] == {"localhost": ["127.0.0.1"]}
+
+
+# ---- counting
+
+COUNTED = ("arrived", "returned", "passed", "left", "answered")
+
+
+@VERSIONS
+def test_it_is_counted_how_far_packets_come(net: Net, version: int) -> None:
+    net.target.start(*PORT.values())
+    net.source.start(counted=["7001/tcp", "7001/udp"])
+    assert net.source.probe(TARGET[version], *PORT.values())["open"] == list(PORT.values())
+    ports = {"1": ["7001/tcp", "7001/udp"]}
+    here, there = net.source.stop()["counts"], net.target.stop()["counts"]
+    assert _in_order(here) == {**dict.fromkeys(COUNTED, {}), "left": {TARGET[version]: ports}, "returned": {TARGET[version]: ports}}
+    assert _in_order(there) == {**dict.fromkeys(COUNTED, {}), **{
+        name: {SOURCE[version]: ports} for name in ("arrived", "passed", "answered")}}
+
+
+def _in_order(counts: dict[str, Any]) -> dict[str, Any]:
+    return {name: {peer: {number: sorted(ports) for number, ports in found.items()} for peer, found in peers.items()}
+            for name, peers in counts.items()}
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("host,hook,side,last", [
+    ("source", "output", "dport", ""), ("router", "forward", "dport", "left"), ("target", "input", "dport", "arrived"),
+    ("target", "output", "sport", "passed"), ("router", "forward", "sport", "answered"),
+    ("source", "input", "sport", "returned")])
+def test_where_a_packet_was_lost_can_be_told(net: Net, protocol: str, host: str, hook: str, side: str, last: str) -> None:
+    port = PORT[protocol]
+    net.target.start(port)
+    net.source.start(counted=[port])
+    getattr(net, host).rules(hook, f"{protocol} {side} 7001 drop")
+    assert net.source.probe(TARGET[4], port)["filtered"] == [port]
+    counts = [net.source.stop()["counts"], net.target.stop()["counts"]]
+    way = {"left": (0, TARGET), "arrived": (1, SOURCE), "passed": (1, SOURCE), "answered": (1, SOURCE), "returned": (0, TARGET)}
+    reached = [name for name, (side_of, peer) in way.items() if counts[side_of][name].get(peer[4])]
+    assert reached == list(way)[:list(way).index(last) + 1 if last else 0]
+
+
+def test_the_table_that_counts_goes_with_the_listener(net: Net) -> None:
+    for end in (lambda: net.target.stop(), lambda: [os.kill(pid, signal.SIGTERM) for pid in net.target.listeners()]):
+        net.target.start("7001/tcp")
+        assert "table inet hpc_ports_verify" in net.target.space.run("nft", "list", "tables").stdout
+        end()
+        assert _eventually(lambda: net.target.space.run("nft", "list", "tables").stdout == "")
+    net.target.start("7001/tcp", lifetime=1)
+    assert _eventually(lambda: net.target.space.run("nft", "list", "tables").stdout == "")
+
+
+def test_production_traffic_is_not_counted(net: Net) -> None:
+    net.target.start("7001/udp")
+    program = ("import socket\nsock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+               "result = sock.sendto(b'a reading of some sensor', (arguments[0], 7001))")
+    net.source.call(program, TARGET[4])
+    assert net.target.stop()["counts"]["arrived"] == {}
 
 
 def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
     net.target.space.shell("echo 1024 > /proc/sys/net/ipv4/ip_unprivileged_port_start")
     result = net.target.call(
-        "result = listeners.start([sockets.single_port('80/tcp')], [], 60)\nlisteners.stop()", user=65534)
+        "result = listeners.start(listeners.Orders([sockets.single_port('80/tcp')]))\nlisteners.stop()", user=65534)
     denied = {"80/tcp": "Permission denied"}
     assert (result["listening"], result["failed"]) == ({}, {"0.0.0.0": denied, "::": denied})
 
@@ -409,7 +497,7 @@ def test_another_users_process_is_not_obeyed_or_believed(net: Net) -> None:
                "while True:\n    try:\n        sock.accept()[0].sendall(b'{}')\n    except OSError:\n        pass")
     attempt = "try:\n    result = listeners.{0}\nexcept listeners.ListenError as exc:\n    result = str(exc)"
     with net.target.running(program):
-        for call in ("start([], [], 60)", "stop()"):
+        for call in ("start(listeners.Orders([]))", "stop()"):
             assert net.target.call(attempt.format(call)) == (
                 "The name of the listener is taken by a process of uid 65534, expected uid 0. End that process; "
                 "`ss -xlp` shows it.")
@@ -429,7 +517,7 @@ def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
     net.target.start("7001/tcp")
     [pid] = net.target.listeners()
     os.kill(pid, signal.SIGSTOP)
-    program = ("listeners._PATIENCE = 1.0\ntry:\n    result = listeners.start([], [], 60)\n"
+    program = ("listeners._PATIENCE = 1.0\ntry:\n    result = listeners.start(listeners.Orders([]))\n"
                "except listeners.ListenError as exc:\n    result = str(exc)")
     try:
         assert net.target.call(program) == (
@@ -442,7 +530,7 @@ def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
 def test_the_limit_of_open_files_is_raised_or_said_to_be_too_low(net: Net) -> None:
     program = ("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, tuple(arguments))\n"
                "ports = [sockets.single_port(f'{port}/tcp') for port in range(7000, 7300)]\n"
-               "try:\n    result = len(listeners.start(ports, [], 60)['listening']['::'])\n"
+               "try:\n    result = len(listeners.start(listeners.Orders(ports))['listening']['::'])\n"
                "except listeners.ListenError as exc:\n    result = str(exc)")
     assert net.target.call(program, 64, 2000) == 300
     assert net.target.call(program, 64, 500) == (

@@ -5,20 +5,22 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.datagrams import ANSWER, QUESTION, answer_to, questions_for
+from ansible_collections.hpc.ports.plugins.module_utils.datagrams import greeting, nonce_in, question, questions_for
 
 
-def test_a_listener_answers_its_question_and_nothing_else() -> None:
-    """Not its own answer either, or two listeners would talk for ever."""
-    assert answer_to(QUESTION) == ANSWER
-    for datagram in (ANSWER, b"", b"hello", QUESTION + b"!", QUESTION[:-1]):
-        assert answer_to(datagram) == b""
-    assert len(ANSWER) <= len(QUESTION) + 1  # nobody can have it send much more than was sent
+KEY, NONCE = "0123456789abcdef", "fedcba9876543210"
+
+
+def test_a_nonce_is_found_in_what_a_listener_says() -> None:
+    assert nonce_in(greeting(NONCE)) == NONCE
+    for other in (b"", b"SSH-2.0-OpenSSH_9.2", question(KEY), greeting(NONCE)[1:]):
+        assert NONCE not in nonce_in(other)
+    assert len(greeting(NONCE)) < len(question(KEY))  # nobody can have it send more than was sent
 
 
 @pytest.mark.parametrize("port", [1, 514, 24224, 65535])
 def test_most_ports_are_asked_the_one_question(port: int) -> None:
-    assert questions_for(port) == (QUESTION,)
+    assert questions_for(port, KEY) == (question(KEY),)
 
 
 @pytest.mark.parametrize("port,start,length", [
@@ -27,10 +29,10 @@ def test_most_ports_are_asked_the_one_question(port: int) -> None:
     (111, b"hpcp\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86\xa0", 40),  # call, RPC version 2, program 100000
 ])
 def test_usual_services_are_asked_what_they_answer(port: int, start: bytes, length: int) -> None:
-    ours, theirs = questions_for(port)
-    assert ours == QUESTION
+    ours, theirs = questions_for(port, KEY)
+    assert ours == question(KEY)
     assert theirs.startswith(start) and len(theirs) == length
 
 
 def test_every_rpc_service_of_nfs_is_asked_alike() -> None:
-    assert {questions_for(port) for port in (111, 875, 2049, 20048, 32765, 32766, 32767, 32768)} == {questions_for(111)}
+    assert {questions_for(port, KEY) for port in (111, 875, 2049, 20048, 32765, 32766, 32767, 32768)} == {questions_for(111, KEY)}

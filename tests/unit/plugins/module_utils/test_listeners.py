@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils import listeners
 from ansible_collections.hpc.ports.plugins.module_utils.bound import Holders
-from ansible_collections.hpc.ports.plugins.module_utils.listeners import Bound, bind, serve, stop
+from ansible_collections.hpc.ports.plugins.module_utils.listeners import Bound, Orders, bind, serve, stop
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
 
 OWN = ["10.0.0.1", "10.0.0.2", "fd00::1"]
@@ -75,22 +75,25 @@ def test_why_nothing_could_be_held_is_said_for_each_address(monkeypatch: pytest.
 
 FACTS: dict[str, Any] = {
     "id": "abc", "listening": {"::": ["80/tcp"]}, "in_use": {"0.0.0.0": ["80/tcp", "53/udp"]},
-    "failed": {"::": {"81/tcp": "Permission denied"}}}
-NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "failed": {}}
+    "failed": {"::": {"81/tcp": "Permission denied"}}, "not_counted": ""}
+COUNTS = {"left": {"10.0.0.2": {"1": ["80/tcp"]}}}
+NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "failed": {}, "not_counted": "", "counts": {}}
 
 
 @pytest.mark.parametrize("identity", ["", "abc"])
 def test_what_was_there_until_the_end(monkeypatch: pytest.MonkeyPatch, identity: str) -> None:
     monkeypatch.setattr(listeners, "_ended", lambda identity: FACTS)
     monkeypatch.setattr(listeners, "holders", lambda: {("tcp", 80): {"0.0.0.0"}})
+    monkeypatch.setattr(listeners, "_counted", lambda: (COUNTS, "why"))
     assert stop(identity) == {"alive": True, "listening": FACTS["listening"], "in_use": {"0.0.0.0": ["80/tcp"]},
-                              "failed": FACTS["failed"]}
+                              "failed": FACTS["failed"], "not_counted": "why", "counts": COUNTS}
 
 
 @pytest.mark.parametrize("facts,identity", [({}, ""), ({}, "abc"), (FACTS, "abd")])
 def test_another_listener_or_none_is_not_alive(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any],
                                                identity: str) -> None:
     monkeypatch.setattr(listeners, "_ended", lambda identity: facts)
+    monkeypatch.setattr(listeners, "_counted", lambda: (COUNTS, ""))
     assert stop(identity) == NOT_ALIVE
 
 
@@ -101,10 +104,7 @@ def test_an_answer_goes_out_from_the_address_that_was_asked() -> None:
     assert listeners._source(socket.IPPROTO_IPV6, 50, b"data") == (socket.IPPROTO_IPV6, 50, b"data")
 
 
-def test_a_lifetime_that_is_over_ends_the_process_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    alarms: list[int] = []
-    monkeypatch.setattr(listeners.signal, "alarm", alarms.append)
+def test_a_lifetime_that_is_over_ends_the_process_at_once() -> None:
     near, far = socket.socketpair()
     with near, far:
-        serve([], near, FACTS, 0)
-    assert alarms == [5]
+        assert serve([], near, FACTS, Orders([], lifetime=0)) is False
