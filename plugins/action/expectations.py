@@ -15,9 +15,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
 
 try:
     from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-    from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Limits, tasks_of
-    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
     from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
+    from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Limits, Order, begun
 
     MISSING: ImportError | None = None
 except ImportError as exc:
@@ -41,21 +40,23 @@ class ActionModule(ActionBase):
             "plan": {"type": "str", "required": True},
             "hosts": {"type": "list", "elements": "str", "required": True},
             "query": {"type": "str", "default": ""},
+            "mode": {"type": "str", "choices": ["active", "passive"], "default": "active"},
             "timeout": {"type": "float", "default": 1.0},
             "attempts": {"type": "int", "default": 2},
             "concurrency": {"type": "int", "default": 1000},
+            "rate": {"type": "float", "default": 1000.0},
+            "most": {"type": "int", "default": 50000},
         })
-        limits = Limits(options["timeout"], options["attempts"], options["concurrency"], task_vars["ansible_forks"])
-
-        def tasks(plan: Plan) -> dict[str, Any]:
-            return tasks_of(plan, options["hosts"], options["query"], limits)
-
-        name = f"tasks-{digest([options['hosts'], options['query'], limits])}"
+        order = Order(tuple(options["hosts"]), options["query"], options["mode"] == "passive",
+                      Limits(**{name: options[name] for name in Limits._fields if name in options},
+                             forks=task_vars["ansible_forks"]))
+        name = f"verify-{digest(order)}"
+        store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])
         try:
-            kept = Store(C.DEFAULT_LOCAL_TMP, options["plan"]).kept(name, tasks)
+            part = store.part(name, task_vars["inventory_hostname"], lambda plan: begun(plan, order))
         except PortFileError as exc:
             raise AnsibleActionFail(str(exc)) from exc
-        return {"changed": False, **kept[task_vars["inventory_hostname"]]}
+        return {"changed": False, "run": name, **part}
 
     def _check_strategy(self) -> None:
         strategy = self._task.get_play().strategy

@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
         try:
             result = self._execute_module(module_args=arguments, task_vars=task_vars)
         except AnsibleConnectionFailure as exc:
-            if not may_have_begun(exc):
+            if self._task.check_mode or not may_have_begun(exc):
                 raise
             return self._confirmed({"warnings": [UNSEEN]}, arguments, task_vars, exc)
         return self._confirmed(result, arguments, task_vars) if result.pop("pending", None) else result

@@ -15,23 +15,18 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 try:
-    from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-    from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import expected_of
-    from ansible_collections.hpc.ports.plugins.plugin_utils.report import (
-        Compared,
-        Found,
-        as_data,
-        failure,
-        report,
-        summary,
-        warnings_of,
-    )
+    from ansible_collections.hpc.ports.plugins.plugin_utils.junit import junit
+    from ansible_collections.hpc.ports.plugins.plugin_utils.page import page
+    from ansible_collections.hpc.ports.plugins.plugin_utils.registered import registered, run_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils.report import Found, failure, report, warnings_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils.report_data import as_data, as_fact
     from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
-    from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Results, verdicts_of
 
     MISSING: ImportError | None = None
 except ImportError as exc:
     MISSING = exc
+
+_PHASES = ("probed", "stopped", "compared", "judged")
 
 
 class ActionModule(ActionBase):
@@ -41,72 +36,59 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the counts, and failed unless every verdict is right."""
+        """Return the counts and the fact, and failed unless every verdict is right."""
         super().run(tmp, task_vars)
         if MISSING:
             raise AnsibleActionFail(str(MISSING))
         found, options = self.validate_argument_spec({
-            "plan": {"type": "str", "required": True},
-            "hosts": {"type": "list", "elements": "str", "required": True},
-            "query": {"type": "str", "default": ""},
-            "probed": {"type": "str", "required": True},
-            "stopped": {"type": "str", "required": True},
-            "compared": {"type": "str", "required": True},
+            **{name: {"type": "str", "required": True} for name in ("plan", "run", *_PHASES)},
             "report": {"type": "path", "default": ""},
+            "junit": {"type": "path", "default": ""},
+            "page": {"type": "path", "default": ""},
             "require_outsider": {"type": "bool", "default": False},
+            "fail": {"type": "bool", "default": True},
         })
-        try:
-            plan = Store(C.DEFAULT_LOCAL_TMP, options["plan"]).plan()
-            expected = expected_of(plan, options["hosts"], options["query"])
-        except PortFileError as exc:
-            raise AnsibleActionFail(str(exc)) from exc
+        store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])
+        begun = store.whole(options["run"])
         if self._task.check_mode:
-            return {"changed": False, "skipped": True, "summary": {"connections": len(expected.expectations)},
-                    "msg": f"Check mode: {len(expected.expectations)} connections would be tried; none was."}
-        registered = _registered(options, (task_vars or {})["hostvars"])
-        verdicts = verdicts_of(expected.expectations, _results(registered))
-        found = Found(expected, verdicts, _compared(registered))
-        self._display.display("\n".join(report(found)))
-        if options["report"]:
-            self._write(options["report"], as_data(found))
-        return _result(summary(found), options["require_outsider"])
-
-    def _write(self, path: str, data: Mapping[str, Any]) -> None:
-        try:
-            Path(path).write_text(json.dumps(data) + "\n", encoding="utf-8")
-        except OSError as exc:
-            raise AnsibleActionFail(f"Cannot write the report {path}: {exc.strerror}. Set verify_report.") from exc
+            return _planned(begun)
+        names = {name: options[name] for name in _PHASES}
+        said = registered(names, begun.order.hosts, (task_vars or {})["hostvars"].raw_get)
+        run, verdicts = run_of(store.plan(), begun, said)
+        expected = begun.expected
+        shown = Found(verdicts, expected.skipped, expected.unmanaged, expected.classes, run.compared, {
+            item.expectation: diagnosis for item in verdicts for diagnosis in [run.diagnosis(item)] if diagnosis})
+        data = as_data(shown, run)
+        self._display.display("\n".join(report(shown)))
+        for name, text_of in (("report", _json), ("junit", junit), ("page", page)):
+            if options[name]:
+                _write(name, options[name], text_of(data))
+        return _result(data, failure(data["summary"], options["require_outsider"]), options["fail"])
 
 
-# By host, what the tasks registered; nothing of a task that did not run.
-_Registered = Mapping[str, Mapping[str, Mapping[str, Any]]]
+def _planned(begun: Any) -> dict[str, Any]:
+    """What a run would do."""
+    expected = begun.expected
+    count = len(expected.expectations)
+    skipped = [f"Not covered, {item.connections}: {item.reason}" for item in expected.skipped]
+    text = " ".join([f"Check mode: {count} connections would be tried; none was.", *skipped])
+    return {"changed": False, "skipped": True, "msg": text, "summary": {
+        "connections": count, "not_tested": sum(item.connections for item in expected.skipped)}}
 
 
-def _registered(options: Mapping[str, Any], hostvars: Any) -> _Registered:
-    raw = {host: hostvars.raw_get(host) for host in options["hosts"]}
-    return {host: {key: found.get(options[key], {}) for key in ("probed", "stopped", "compared")}
-            for host, found in raw.items()}
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data) + "\n"
 
 
-def _results(registered: _Registered) -> Results:
-    return Results(
-        probed={host: found["probed"]["results"] for host, found in registered.items() if "results" in found["probed"]},
-        stopped={host: found["stopped"] for host, found in registered.items()},
-    )
+def _write(name: str, path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise AnsibleActionFail(f"Cannot write the report {path}: {exc.strerror}. Set verify_{name}.") from exc
 
 
-def _compared(registered: _Registered) -> dict[str, Compared]:
-    compared = {}
-    for host, found in registered.items():
-        result = found["compared"]
-        if "changes" in result:
-            compared[host] = Compared(not result["changes"]["objects"], result["changes"]["objects"])
-        elif result and not result.get("skipped"):
-            compared[host] = Compared(None, reason=str(result.get("msg", "")))
-    return compared
-
-
-def _result(counts: dict[str, Any], require_outsider: bool) -> dict[str, Any]:
-    said = failure(counts, require_outsider)
-    result = {"changed": False, "summary": counts, "warnings": warnings_of(counts)}
-    return {**result, "failed": True, "msg": said} if said else result
+def _result(data: Mapping[str, Any], failure_text: str, fails: bool) -> dict[str, Any]:
+    """Ansible forgets the facts of a task that fails."""
+    result = {"changed": False, "summary": data["summary"], "warnings": warnings_of(data["summary"]),
+              "failure": failure_text, "ansible_facts": {"hpc_ports_verify": as_fact(data)}}
+    return {**result, "failed": True, "msg": failure_text} if failure_text and fails else result

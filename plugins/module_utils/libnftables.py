@@ -10,8 +10,10 @@ from typing import Tuple
 
 # libnftables(3). Protocols by number: their names depend on /etc/protocols.
 _STATELESS = 1 << 2
+_HANDLES = 1 << 3
 _JSON = 1 << 4
 _NUMERIC_PROTOCOLS = 1 << 7
+_TERSE = 1 << 11
 _ABSENT = "No such file or directory"
 
 
@@ -28,6 +30,20 @@ def listing(what: str) -> str:
     if error and _ABSENT not in error:
         raise ListingError("Cannot list {0}: {1}".format(what, error))
     return "" if error else text
+
+
+def ruleset() -> Tuple[str, str]:
+    """Return all rules twice: what `nft -j -p list ruleset` prints, and what `nft -a -s -t -p list ruleset` does.
+
+    The second has the handles of rules, and no elements of sets. Raises ListingError.
+    """
+    found = []
+    for flags in (_JSON, _HANDLES | _STATELESS | _TERSE):
+        text, error = _done("list ruleset", _NUMERIC_PROTOCOLS | flags)
+        if error:
+            raise ListingError("Cannot list the ruleset: {0}".format(error))
+        found.append(text)
+    return found[0], found[1]
 
 
 def run(commands: str, as_json: bool = False) -> str:

@@ -12,8 +12,12 @@ version_added: 0.1.0
 description:
   - Works out which connections the plan says pass and which must not, and returns the part of this host - where to
     listen, for M(hpc.ports.listen), and what to try, for M(hpc.ports.probe).
-  - Every managed host of O(hosts) is a target. The sources are one host of each kind - of the same policy, behind the
-    same endpoints, in the same networks and clusters - of the managed hosts and of the others.
+  - Where that takes no more than O(most) connections, every managed host of O(hosts) is a target of one host of each
+    class - of the same policy, behind the same endpoints, in the same networks and clusters - of the managed hosts and
+    of the others.
+  - Else hosts of a class share the work. Every flow is exercised between every two classes that it lets through. On
+    every managed host the ports are tried that the documents warn of, from a host that must not reach them. Other
+    closed ports are tried once for every two kinds of host. What is not covered is counted.
   - The ports are those of every service in the port file, both ends of a range, whether or not a flow opens it, the
     edges of what broad services open on the target, and some that no service names. IP protocols without ports are
     left out.
@@ -48,6 +52,15 @@ options:
       - Empty for all of them.
     type: str
     default: ""
+  mode:
+    description: V(passive) is without temporary listeners.
+    type: str
+    choices: [active, passive]
+    default: active
+  most:
+    description: How many connections there may be, unless the flows and what the documents warn of need more.
+    type: int
+    default: 50000
   timeout:
     description: As for M(hpc.ports.probe); the time to listen depends on it.
     type: float
@@ -59,6 +72,10 @@ options:
   concurrency:
     description: As for M(hpc.ports.probe).
     type: int
+    default: 1000
+  rate:
+    description: As for M(hpc.ports.probe).
+    type: float
     default: 1000
 notes:
   - The play must have the strategy C(linear) and no C(serial), because every host listens before the first one probes.
@@ -79,6 +96,31 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+run:
+  description: The name of this run, for M(hpc.ports.suspects) and M(hpc.ports.verdicts).
+  returned: success
+  type: str
+  sample: verify-0f3c2a91d5b7e684
+passive:
+  description: Whether there are no listeners.
+  returned: success
+  type: bool
+key:
+  description: What probes say to listeners, another one in each run. Empty where there are no listeners.
+  returned: success
+  type: str
+  sample: 0123456789abcdef
+nonce:
+  description: What the listener of this host answers, so that a probe knows which host it was.
+  returned: success
+  type: str
+  sample: fedcba9876543210
+counted:
+  description: The ports that this host tries elsewhere.
+  returned: success
+  type: list
+  elements: str
+  sample: [22/tcp]
 managed:
   description: Whether the plan has a policy for this host.
   returned: success
@@ -115,6 +157,10 @@ probes:
       type: list
       elements: str
       sample: [22/tcp, 53/udp]
+    names:
+      description: The names by which the inventory says that the host is reached.
+      type: list
+      elements: str
 """
 
 # Implemented by the action plugin of the same name, on the controller.

@@ -11,12 +11,16 @@ short_description: Hold what hosts saw against what a plan expects, and report
 version_added: 0.1.0
 description:
   - Gives each expectation of M(hpc.ports.expectations) a verdict, from what the hosts registered.
-  - V(right) only if it was seen - an open connection was answered; a filtered one was met by silence or by a reject,
-    the source has a path to the address, and somebody listened there until the end.
+  - V(right) only if it was seen - an open connection was answered, by the listener of the very host or by a service; a
+    filtered one was met by silence or by a reject, the source has a path to the address, and somebody listened there
+    until the end.
   - V(wrong) if the opposite was seen.
   - V(unknown) if neither was - a host was not reached, a probe failed, a listener died, or a UDP service kept silent.
-  - Shows a table for each target, every connection that is not right, and what to look at. Fails unless all is right,
-    and unless every host that was compared runs its policy.
+  - Follows the packets of each connection that is not right to where they end, and says which link is broken and what
+    to do.
+  - Shows a table for each kind of target, every connection that is not right, and writes all of it to files. Sets the
+    fact C(hpc_ports_verify).
+  - Fails unless all is right, and unless every host that was compared runs its policy.
   - Runs on the controller, once for all hosts.
 author:
   - The hpc.ports authors (@hpc-ports)
@@ -36,15 +40,10 @@ options:
     description: The key of the plan that M(hpc.ports.plan) returned.
     type: str
     required: true
-  hosts:
-    description: The hosts that take part, as for M(hpc.ports.expectations).
-    type: list
-    elements: str
-    required: true
-  query:
-    description: The selection, as for M(hpc.ports.expectations).
+  run:
+    description: The name of the run that M(hpc.ports.expectations) returned.
     type: str
-    default: ""
+    required: true
   probed:
     description: The name under which M(hpc.ports.probe) was registered on the hosts.
     type: str
@@ -57,10 +56,26 @@ options:
     description: The name under which M(hpc.ports.firewall) in check mode was registered, on hosts where it was.
     type: str
     required: true
+  judged:
+    description: The name under which M(hpc.ports.judge) was registered, on hosts where it was.
+    type: str
+    required: true
   report:
     description: The file on the controller for every verdict, as JSON. Empty for none.
     type: path
     default: ""
+  junit:
+    description: The file on the controller for CI, as JUnit XML. Empty for none.
+    type: path
+    default: ""
+  page:
+    description: The file on the controller to look at, one HTML page that needs nothing else. Empty for none.
+    type: path
+    default: ""
+  fail:
+    description: Fail unless all is right. A task that fails sets no fact, so a role may rather look at RV(failure).
+    type: bool
+    default: true
   require_outsider:
     description: Fail when no unmanaged host took part; otherwise that is a warning.
     type: bool
@@ -73,10 +88,11 @@ EXAMPLES = r"""
 - name: Hold what was seen against the plan
   hpc.ports.verdicts:
     plan: "{{ verify_plan.key }}"
-    hosts: "{{ ansible_play_hosts_all }}"
+    run: "{{ verify_task.run }}"
     probed: verify_probed
     stopped: verify_stopped
     compared: verify_compared
+    judged: verify_judged
     report: verify.json
   run_once: true
 """
@@ -109,8 +125,8 @@ summary:
     unknown:
       description: How many are neither.
       type: int
-    not_tried:
-      description: How many connections nothing could be expected of; the report says why.
+    not_tested:
+      description: How many connections were not tried, or proved nothing; the report says why.
       type: int
     outsiders:
       description: The sources that the plan has no policy for.
@@ -121,6 +137,33 @@ summary:
       description: Hosts whose ruleset is not that of their policy, or could not be read.
       type: list
       elements: str
+failure:
+  description: Why not all is right. Empty where it is.
+  returned: always
+  type: str
+ansible_facts:
+  description: Facts for later tasks.
+  returned: always
+  type: dict
+  contains:
+    hpc_ports_verify:
+      description: What was found. The keys of its parts are those of the report; see the README of the role.
+      type: dict
+      contains:
+        summary:
+          description: As RV(summary).
+          type: dict
+        hosts:
+          description: What is known of each host that took part.
+          type: dict
+        open:
+          description: The connections that were answered, and whether they came C(from_outside).
+          type: list
+          elements: dict
+        not_right:
+          description: The connections that were wrong or unknown, each with its diagnosis.
+          type: list
+          elements: dict
 """
 
 # Implemented by the action plugin of the same name, on the controller.

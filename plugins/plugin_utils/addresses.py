@@ -41,6 +41,15 @@ def parse_address(text: object, shown: object = None, what: str = "an IPv4 or IP
     return ip
 
 
+def is_address(text: str) -> bool:
+    """Tell whether this is an address, not a name."""
+    try:
+        parse_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_reachable(ip: IPAddress) -> bool:
     """Tell whether another host can reach the address: no loopback, multicast or unspecified one."""
     return not (ip.is_loopback() or ip.is_multicast() or ip.value == 0)

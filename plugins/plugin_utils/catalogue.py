@@ -46,13 +46,14 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 @dataclass(frozen=True)
 class Service:
-    """A named set of ports."""
+    """A named set of ports; `unit` of systemd usually listens there."""
 
     name: str
     ports: tuple[PortRange, ...]
     title: str = ""
     exposure: str = "platform"
     broad: bool = False
+    unit: str = ""
     declared_by_site: bool = False
 
 
@@ -208,13 +209,14 @@ def _named(key: str, merged: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _service(name: str, value: Any, declared_by_site: bool) -> Service:
     key = f"firewall_services.{name}"
-    check_keys(key, value, ("ports", "title", "exposure", "broad"), required=("ports",))
+    check_keys(key, value, ("ports", "title", "exposure", "broad", "unit"), required=("ports",))
     return Service(
         name=name,
         ports=tuple(ports_of(f"{key}.ports", item) for item in list_of(f"{key}.ports", value["ports"], "ports")),
         title=text_of(f"{key}.title", value.get("title", "")),
         exposure=choice_of(f"{key}.exposure", value.get("exposure", "platform"), EXPOSURES),
         broad=boolean_of(f"{key}.broad", value.get("broad", False)),
+        unit=text_of(f"{key}.unit", value.get("unit", "")),
         declared_by_site=declared_by_site,
     )
 

@@ -1,129 +1,125 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report of verify: a table a target, each wrong or unknown connection with what to look at, and the counts."""
+"""What verify shows: a table a kind of target, each connection that is not right with what to do, and the counts."""
 
 from __future__ import annotations
 
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import OPEN, Expected, Skipped
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, UNKNOWN, WRONG, Verdict
+from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared
+from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Diagnosis
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import REFUSED
+from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import OPEN, Expectation, Skipped
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, UNKNOWN, UNPROVEN, WRONG, Verdict
 
-FORMAT = 1
 _WIDTH = 110
 _MOST_LINES = 100
+_MOST_TABLES = 40
+_MOST_NAMES = 3
 _BLANK = ""
-
-_ADVICE = {
-    "!BLOCKED": """\
-!BLOCKED: a flow lets this in, and it did not get through. Look, in this order, at
-  the rule: `--check --diff` of the playbook hpc.ports.site shows whether both hosts run their policy
-  the source: does it come from one of its firewall_source_addresses? `ip route get ADDRESS` on the source tells
-  what lies between: other tables on both hosts (`nft list ruleset`), security groups, firewalls, routes""",
-    "!OPEN": """\
-!OPEN: no flow lets this in, and it got through. Look, in this order, at
-  the rule: `--check --diff` of the playbook hpc.ports.site shows a policy that is not loaded, or was changed by hand
-  the source: does the target see another address than you think (NAT), or one of its firewall_trusted_interfaces?
-  what lies between: is the address the target's own, or does something else answer there?""",
-}
 
 
 class Row(NamedTuple):
-    """Ports of one target that are alike: the flows that open them, and a cell a source."""
+    """Ports of one kind of target that are alike: the flows that open them, and a cell a source."""
 
     ports: str
     flows: str
     cells: tuple[str, ...]
 
 
-class Compared(NamedTuple):
-    """Whether a host runs its policy; None where that could not be read, with the reason; `objects` differ."""
-
-    is_equal: bool | None
-    objects: Sequence[str] = ()
-    reason: str = ""
-
-
 class Found(NamedTuple):
-    """All that the report is made of; `compared` says by host whether it runs its policy, see `Compared`."""
+    """All that is shown. `compared` says by host whether it runs its policy; `diagnoses` by what is not right."""
 
-    expected: Expected
     verdicts: Sequence[Verdict]
+    skipped: Sequence[Skipped]
+    outsiders: Sequence[str]
+    classes: Mapping[str, Sequence[str]]
     compared: Mapping[str, Compared]
+    diagnoses: Mapping[Expectation, Diagnosis]
 
 
 def summary(found: Found) -> dict[str, Any]:
-    """Return the counts as plain data."""
-    verdicts, expected = found.verdicts, found.expected
-    count = Counter(item.verdict for item in verdicts)
+    """Return the counts as plain data. What is unproven counts as not tested."""
+    tried = [item for item in found.verdicts if item.verdict != UNPROVEN]
+    count = Counter(item.verdict for item in tried)
     return {
-        "connections": len(verdicts),
-        "sources": len({item.expectation.source for item in verdicts}),
-        "targets": len({item.expectation.target for item in verdicts}),
+        "connections": len(tried),
+        "sources": len({item.expectation.source for item in tried}),
+        "targets": len({item.expectation.target for item in tried}),
         **{name: count[name] for name in (RIGHT, WRONG, UNKNOWN)},
-        "not_tried": sum(item.connections for item in expected.skipped),
-        "outsiders": expected.unmanaged,
+        "not_tested": sum(item.connections for item in not_tested(found)),
+        "outsiders": list(found.outsiders),
         "not_running_policy": sorted(host for host, item in found.compared.items() if not item.is_equal),
     }
 
 
-def as_data(found: Found) -> dict[str, Any]:
-    """Return everything as plain data: format, summary, hosts, not_tried and verdicts."""
-    return {
-        "format": FORMAT,
-        "summary": summary(found),
-        "hosts": {host: item._asdict() for host, item in found.compared.items()},
-        "not_tried": [item._asdict() for item in found.expected.skipped],
-        "verdicts": [item.as_data() for item in found.verdicts],
-    }
+def not_tested(found: Found) -> list[Skipped]:
+    """Return what was not tried, and what was and proves nothing, with the reasons."""
+    unproven = Counter((item.expectation.source, item.expectation.target, item.why)
+                       for item in found.verdicts if item.verdict == UNPROVEN)
+    return [*found.skipped, *(Skipped(source, target, count, why) for (source, target, why), count in unproven.items())]
 
 
 def report(found: Found) -> list[str]:
     """Return the lines to show."""
-    verdicts = found.verdicts
-    lines = []
-    by_target = defaultdict(list)
-    for item in verdicts:
-        by_target[item.expectation.target].append(item)
-    for target, items in sorted(by_target.items()):
-        lines += [*table(target, items), ""]
-    lines += [*compared_lines(found.compared), *wrong_lines(verdicts), *unknown_lines(verdicts),
-              *map(_not_tried, found.expected.skipped)]
-    seen = {_cell([item]) for item in verdicts}
-    lines += [line for cell, text in _ADVICE.items() if cell in seen for line in ("", *text.splitlines())]
+    lines = [*_tables(found), *compared_lines(found.compared), *wrong_lines(found.verdicts, found.diagnoses),
+             *unknown_lines(found.verdicts), *not_tested_lines(not_tested(found)), *advice_lines(found.diagnoses.values())]
     return [*lines, "", summary_line(summary(found))]
 
 
 def summary_line(counts: dict[str, Any]) -> str:
     """Return the counts in words."""
-    outsiders = ", ".join(counts["outsiders"]) or "NO HOST outside the managed groups"
+    outsiders = ", ".join(counts["outsiders"][:_MOST_NAMES]) or "NO HOST outside the managed groups"
+    more = len(counts["outsiders"]) - _MOST_NAMES
     return (f"{counts['connections']} connections from {counts['sources']} hosts to {counts['targets']}: "
             f"{counts[RIGHT]} right, {counts[WRONG]} wrong, {counts[UNKNOWN]} unknown. "
-            f"From outside: {outsiders}.")
+            f"From outside: {outsiders}{f' and {more} more' if more > 0 else ''}.")
 
 
-# ---- the table of a target
+# ---- the tables
 
-def table(target: str, items: Sequence[Verdict]) -> list[str]:
+def _tables(found: Found) -> list[str]:
+    """Where there are many kinds of target, only those where something is not right have a table."""
+    class_of = {host: name for name, hosts in found.classes.items() for host in hosts}
+    by_target: dict[str, list[Verdict]] = defaultdict(list)
+    for item in found.verdicts:
+        by_target[class_of.get(item.expectation.target, item.expectation.target)].append(item)
+    shown = {name: items for name, items in by_target.items()
+             if len(by_target) <= _MOST_TABLES or any(item.verdict in (WRONG, UNKNOWN) for item in items)}
+    lines = [line for name, items in sorted(shown.items())[:_MOST_TABLES]
+             for line in (*table(_name(name, {item.expectation.target for item in items}), items, class_of), "")]
+    if len(shown) < len(by_target):
+        lines += [f"{len(by_target) - len(shown)} kinds of host where all is right are in the files of the report.", ""]
+    return lines
+
+
+def _name(class_name: str, hosts: Collection[str]) -> str:
+    return ", ".join(sorted(hosts)) if len(hosts) <= _MOST_NAMES else f"{class_name} ({len(hosts)} hosts)"
+
+
+def table(target: str, items: Sequence[Verdict], class_of: Mapping[str, str]) -> list[str]:
     """Return a row for all ports alike that are open for someone or not right, and one for the rest.
 
-    Sources whose columns are equal share one; its letter is explained above the table.
+    Hosts of one class share a column, and so do columns that are equal; a letter is explained above the table.
     """
-    sources = sorted({item.expectation.source for item in items})
-    rows = _rows(items, sources)
+    members = defaultdict(set)
+    for item in items:
+        members[class_of.get(item.expectation.source, item.expectation.source)].add(item.expectation.source)
+    sources = sorted(members)
+    rows = _rows(items, sources, class_of)
     columns: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for number in range(len(sources)):
         columns[tuple(row.cells[number] for row in rows)].append(number)
     shown = list(columns.values())
     letters = [_letter(number) for number in range(len(shown))]
-    addresses = ", ".join(sorted({item.expectation.address for item in items}, key=lambda text: (":" in text, text)))
-    lines = [f"{target}  {addresses}"]
+    addresses = sorted({item.expectation.address for item in items}, key=lambda text: (":" in text, text))
+    lines = [f"{target}  {', '.join(addresses) if len(addresses) <= 2 * _MOST_NAMES else ''}".rstrip()]
     for letter, numbers in zip(letters, shown):
-        names = ", ".join(sources[number] for number in numbers)
+        names = ", ".join(_name(sources[number], members[sources[number]]) for number in numbers)
         lines += textwrap.wrap(names, _WIDTH, initial_indent=f"  {letter:<3}", subsequent_indent="     ",
                                break_on_hyphens=False)
     cells = [["port", "flow", *letters]]
@@ -135,16 +131,17 @@ def _letter(number: int) -> str:
     return (_letter(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
 
 
-def _rows(items: Sequence[Verdict], sources: Sequence[str]) -> list[Row]:
+def _rows(items: Sequence[Verdict], sources: Sequence[str], class_of: Mapping[str, str]) -> list[Row]:
     by_port: dict[tuple[str, int], dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
-        by_port[item.expectation.protocol, item.expectation.port][item.expectation.source].append(item)
+        source = class_of.get(item.expectation.source, item.expectation.source)
+        by_port[item.expectation.protocol, item.expectation.port][source].append(item)
     alike: dict[tuple[str, str, tuple[str, ...]], list[int]] = defaultdict(list)
     others = []
     for (protocol, port), found in sorted(by_port.items()):
         cells = tuple(_cell(found[source]) for source in sources)
         flows = ", ".join(sorted({item.expectation.flow for group in found.values() for item in group} - {""}))
-        if flows or set(cells) - {"–", "?", _BLANK}:
+        if flows or set(cells) - {"–", "?", "not tested", _BLANK}:
             alike[protocol, flows, cells].append(port)
         else:
             others.append(cells)
@@ -158,14 +155,16 @@ def _rows(items: Sequence[Verdict], sources: Sequence[str]) -> list[Row]:
 def _cell(items: Iterable[Verdict]) -> str:
     """What stands for the same port on all addresses: the worst of them."""
     texts = {_text(item) for item in items}
-    return next((text for text in ("!OPEN", "!BLOCKED", "?", "open", "–") if text in texts), _BLANK)
+    return next((text for text in ("!OPEN", "!BLOCKED", "!REFUSED", "?", "open", "–", "not tested") if text in texts), _BLANK)
 
 
 def _text(item: Verdict) -> str:
     is_open = item.expectation.expected == OPEN
     if item.verdict == RIGHT:
         return "open" if is_open else "–"
-    return "?" if item.verdict == UNKNOWN else "!BLOCKED" if is_open else "!OPEN"
+    if item.verdict in (UNKNOWN, UNPROVEN):
+        return "?" if item.verdict == UNKNOWN else "not tested"
+    return "!OPEN" if not is_open else "!REFUSED" if item.seen.outcome == REFUSED else "!BLOCKED"
 
 
 def _ports_text(ports: Sequence[int], protocol: str) -> str:
@@ -189,16 +188,25 @@ def compared_lines(compared: Mapping[str, Compared]) -> list[str]:
                     for host, item in sorted(compared.items()) if item.is_equal is None]
 
 
-def wrong_lines(verdicts: Iterable[Verdict]) -> list[str]:
-    """Return one line for each wrong connection."""
-    lines = []
+def wrong_lines(verdicts: Iterable[Verdict], diagnoses: Mapping[Expectation, Diagnosis]) -> list[str]:
+    """Return one line for all wrong connections of a source and a target that have one diagnosis but for the port."""
+    alike: dict[tuple[str, ...], list[Verdict]] = defaultdict(list)
     for item in verdicts:
         if item.verdict == WRONG:
-            what = item.expectation
-            flow = f"flow {what.flow} lets it in" if what.flow else "no flow lets it in"
-            lines.append(f"wrong: {what.source} -> {what.target} {what.address} {what.port}/{what.protocol}: expected "
-                         f"{what.expected} ({flow}), was {item.seen.outcome}. {item.why}")
-    return _shortened(lines)
+            what, found = item.expectation, diagnoses.get(item.expectation)
+            key = found.text.replace(f"{what.port}/{what.protocol}", "").replace(what.address, "") if found else item.why
+            alike[what.source, what.target, what.expected, what.flow, item.seen.outcome, key].append(item)
+    return _shortened([_wrong_line(items, diagnoses.get(items[0].expectation)) for items in alike.values()])
+
+
+def _wrong_line(items: Sequence[Verdict], found: Diagnosis | None) -> str:
+    first = items[0]
+    what = first.expectation
+    flow = f"flow {what.flow} lets it in" if what.flow else "no flow lets it in"
+    which = _some([f"{item.expectation.address} {item.expectation.port}/{item.expectation.protocol}" for item in items])
+    said = f"[{found.code}] {found.text}" if found else first.why
+    return (f"wrong: {what.source} -> {what.target} {which}: expected {what.expected} ({flow}), was "
+            f"{first.seen.outcome}. {said}")
 
 
 def unknown_lines(verdicts: Iterable[Verdict]) -> list[str]:
@@ -216,9 +224,24 @@ def _some(which: Sequence[str]) -> str:
     return which[0] if len(which) == 1 else f"{which[0]} and {len(which) - 1} more"
 
 
-def _not_tried(item: Skipped) -> str:
-    pair = f" {item.source} -> {item.target}" if item.source else ""
-    return f"not tried:{pair} {item.connections}: {item.reason}"
+def not_tested_lines(skipped: Sequence[Skipped]) -> list[str]:
+    """Return one line for each reason, with the pair where there is one."""
+    alike: dict[str, list[Skipped]] = defaultdict(list)
+    for item in skipped:
+        alike[item.reason].append(item)
+    return _shortened([_not_tested_line(reason, items) for reason, items in alike.items()])
+
+
+def _not_tested_line(reason: str, items: Sequence[Skipped]) -> str:
+    pairs = [f"{item.source} -> {item.target}" for item in items if item.source]
+    where = f" {_some(pairs)}" if pairs else ""
+    return f"not tested:{where} {sum(item.connections for item in items)}: {reason}"
+
+
+def advice_lines(diagnoses: Iterable[Diagnosis]) -> list[str]:
+    """Return what to do, once for each advice."""
+    advice = dict.fromkeys(f"{found.code}: {found.advice}" for found in diagnoses)
+    return _shortened(["", "What to do:", *(f"  {text}" for text in advice)]) if advice else []
 
 
 def _shortened(lines: list[str]) -> list[str]:

@@ -58,12 +58,31 @@ class Store:
             yield
 
     def kept(self, name: str, make: Callable[[Any], Any]) -> Any:
-        """Return plain data that `make` makes of the plan, made once a run."""
-        path = self._folder / f"{name}.json"
+        """Return what `make` makes of the plan, made once a run."""
+        path = self._folder / name
         with self.lock():
             if not path.exists():
-                path.write_text(json.dumps(make(self.plan())), encoding="utf-8")
-        return json.loads(path.read_text(encoding="utf-8"))
+                path.write_bytes(pickle.dumps(make(self.plan())))
+        return pickle.loads(path.read_bytes())
+
+    def part(self, name: str, host: str, make: Callable[[Any], Any]) -> dict[str, Any]:
+        """Return the part of a host in what `make` makes of the plan, made once a run: `parts` are plain data by host.
+
+        Reading it takes no longer where there are many hosts. `whole` returns all of it.
+        """
+        folder = self._folder / f"{name}-parts"
+        with self.lock():
+            if not folder.exists():
+                whole = make(self.plan())
+                (self._folder / name).write_bytes(pickle.dumps(whole))
+                folder.mkdir()
+                for other, part in whole.parts.items():
+                    (folder / _file_name(other)).write_text(json.dumps(part), encoding="utf-8")
+        return json.loads((folder / _file_name(host)).read_text(encoding="utf-8"))
+
+    def whole(self, name: str) -> Any:
+        """Return what was made of the plan under this name."""
+        return pickle.loads((self._folder / name).read_bytes())
 
     def plan(self) -> Any:
         """Return the whole plan, for what needs every host; one policy is read faster by `policy`."""
@@ -78,7 +97,11 @@ class Store:
         return json.loads((self._folder / digest).read_text(encoding="utf-8"))
 
     def _host_file(self, host: str) -> Path:
-        return self._folder / f"host-{sha256(host.encode()).hexdigest()[:32]}"
+        return self._folder / f"host-{_file_name(host)}"
+
+
+def _file_name(host: str) -> str:
+    return sha256(host.encode()).hexdigest()[:32]
 
 
 def store_key(task: str, task_vars: Mapping[str, Any]) -> str:

@@ -7,49 +7,106 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import is_address
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import expected_of, port_text
+from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import (
+    Expectation,
+    Expected,
+    expected_of,
+    port_text,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
 
 
 class Limits(NamedTuple):
-    """How hosts probe: seconds an answer may take, attempts, connections at a time, and hosts at a time."""
+    """How hosts probe.
+
+    timeout      seconds that an answer may take
+    attempts     how many times a connection is tried before silence is believed
+    concurrency  connections at a time of each host
+    rate         connections that each host begins a second
+    forks        hosts at a time
+    most         connections of the whole run
+    """
 
     timeout: float
     attempts: int
     concurrency: int
+    rate: float
     forks: int
+    most: int
 
 
-def tasks_of(plan: Plan, hosts: Collection[str], query: str, limits: Limits) -> dict[str, dict[str, Any]]:
-    """Return for each host its part: `listen` on ports at `addresses` for `lifetime` seconds, and `probes` to send.
+class Order(NamedTuple):
+    """What a run of verify is asked: which hosts, which connections, with or without listeners."""
 
-    `managed` tells whether it has a policy. Raises PortFileError for a bad query or limit.
-    """
-    for name, value in limits._asdict().items():
+    hosts: Sequence[str]
+    query: str
+    passive: bool
+    limits: Limits
+
+
+class Begun(NamedTuple):
+    """A run: what it was asked, what is expected, and the part of each host."""
+
+    order: Order
+    expected: Expected
+    parts: dict[str, dict[str, Any]]
+
+
+def begun(plan: Plan, order: Order) -> Begun:
+    """Return a run of verify; its key and its nonces are its own. Raises PortFileError for a bad query or limit."""
+    for name, value in order.limits._asdict().items():
         if value <= 0:
             raise invalid(f"verify_{name}", value, "more than 0")
-    expectations = expected_of(plan, hosts, query).expectations
-    listen: Mapping[str, set[tuple[str, int]]] = defaultdict(set)
+    expected = expected_of(plan, order.hosts, order.query, order.limits.most)
+    return Begun(order, expected, tasks_of(plan, order, expected.expectations))
+
+
+def tasks_of(plan: Plan, order: Order, expectations: Sequence[Expectation]) -> dict[str, dict[str, Any]]:
+    """Return for each host its part, and what identifies it.
+
+    `listen` on ports at `addresses` for `lifetime` seconds, say `nonce` to who knows `key`, and count at the ports
+    `counted` as well; send `probes`. `managed` tells whether the host has a policy. The key and the nonces are
+    different in each run.
+    """
+    listen: Mapping[str, set[str]] = defaultdict(set)
     addresses: Mapping[str, set[str]] = defaultdict(set)
-    probes: Mapping[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    probes: Mapping[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
     for item in expectations:
-        listen[item.target].add((item.protocol, item.port))
+        listen[item.target].add(port_text(item))
         addresses[item.target].add(item.address)
-        probes[item.source][item.address].append(port_text(item))
+        probes[item.source][item.target, item.address].append(port_text(item))
     most = max((sum(map(len, groups.values())) for groups in probes.values()), default=0)
+    key = "" if order.passive else token_hex(8)
     return {host: {
         "managed": host in plan.hosts,
-        "listen": [f"{port}/{protocol}" for protocol, port in sorted(listen[host])],
+        "passive": order.passive,
+        "key": key,
+        "nonce": token_hex(8),
+        "listen": sorted(listen[host], key=_in_order),
         "addresses": sorted(addresses[host]),
-        "lifetime": lifetime(most, len(hosts), limits),
-        "probes": [{"address": address, "ports": ports} for address, ports in probes[host].items()],
-    } for host in hosts}
+        "lifetime": lifetime(most, len(order.hosts), order.limits),
+        "probes": [{"address": address, "ports": ports, "names": names_of(plan, target)}
+                   for (target, address), ports in probes[host].items()],
+        "counted": sorted({port for ports in probes[host].values() for port in ports}, key=_in_order),
+    } for host in order.hosts}
+
+
+def _in_order(port: str) -> tuple[str, int]:
+    number, slash, protocol = port.partition("/")
+    return protocol, int(number)
+
+
+def names_of(plan: Plan, host: str) -> list[str]:
+    """Return the names by which the inventory says that a host is reached; its addresses are none."""
+    return [text for text in plan.inventory.hosts[host].addresses if not is_address(text)]
 
 
 def lifetime(most: int, hosts: int, limits: Limits) -> int:
@@ -58,6 +115,7 @@ def lifetime(most: int, hosts: int, limits: Limits) -> int:
     Hosts take turns, as many at a time as Ansible has forks, first to listen, then to probe.
     """
     turns = math.ceil(hosts / limits.forks)
-    silence = limits.timeout * limits.attempts * math.ceil(most / limits.concurrency)
+    silence = limits.timeout * (limits.attempts + 1) * math.ceil(most / limits.concurrency)
+    pace = most * limits.attempts / limits.rate
     echoes = 6 * limits.timeout
-    return 60 + math.ceil(turns * 2 * (20 + silence + echoes))
+    return 60 + math.ceil(turns * 2 * (20 + silence + pace + echoes))

@@ -5,31 +5,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN, Expectation, port_text
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import (
+    ERROR,
+    LISTENER,
+    MISSING,
+    NOBODY,
+    REFUSED,
+    SERVICE,
+    Results,
+    Seen,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import OPEN, Expectation
 
-RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
-REFUSED, ERROR, MISSING = "refused", "error", "missing"
-LISTENER, SERVICE, NOBODY = "listener", "service", "nobody"
-_OUTCOMES = (OPEN, REFUSED, FILTERED, ERROR)
-_ANY = {4: "0.0.0.0", 6: "::"}
-
-
-class Seen(NamedTuple):
-    """What came of one probe, or that nothing is known of it; `rejected` when somebody said that it is not allowed."""
-
-    outcome: str
-    detail: str = ""
-    rejected: bool = False
-    reachable: bool | None = None
-    path: str = ""
+RIGHT, WRONG, UNKNOWN, UNPROVEN = "right", "wrong", "unknown", "unproven"
+NOBODY_LISTENS = "It was let in, and refused because nobody listens."
 
 
 class Verdict(NamedTuple):
-    """An expectation, what was seen, what listened there until the end, and what that means."""
+    """An expectation, what was seen, who listened there until the end, and what that means.
+
+    Without listeners some silence is `unproven`: nothing speaks against it, and nothing proves it.
+    """
 
     expectation: Expectation
     seen: Seen
@@ -37,108 +36,95 @@ class Verdict(NamedTuple):
     verdict: str
     why: str
 
-    def as_data(self) -> dict[str, Any]:
-        """Return plain data, flat."""
-        return {"verdict": self.verdict, **self.expectation._asdict(), "outcome": self.seen.outcome,
-                "detail": self.seen.detail, "reachable": self.seen.reachable, "held_by": self.held_by, "why": self.why}
+
+class _Case(NamedTuple):
+    item: Expectation
+    seen: Seen
+    held_by: str
+    why_nobody: str
+    answered_by: str  # the host whose nonce it was
+    answers: bool     # whether the service there has answered anybody
+    passive: bool
+    is_broad: bool    # users may listen there, and need not
 
 
-@dataclass(frozen=True)
-class Results:
-    """What hosts reported, by host: of the module `probe` its `results`, of `listen` what it said when stopped.
-
-    A host that is missing, or says nothing of the kind, was not reached, for example, or its module failed.
-    """
-
-    probed: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
-    stopped: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-def verdicts_of(expectations: Iterable[Expectation], results: Results) -> list[Verdict]:
-    """Return a verdict for each expectation, in order."""
-    seen = {source: _seen_by(found) for source, found in results.probed.items()}
-    held = {target: _held_on(said) for target, said in results.stopped.items()}
-    nothing = Seen(MISSING)
-    items = [(item, seen.get(item.source, {}).get((item.address, port_text(item)), nothing)) for item in expectations]
-    answering = {(item.address, item.protocol, item.port) for item, what in items if what.outcome == OPEN}
-    return [_verdict(item, what, _holder(held.get(item.target), item),
-                     (item.address, item.protocol, item.port) in answering) for item, what in items]
+def verdicts_of(expectations: Iterable[Expectation], results: Results, broad: Collection[str] = ()) -> list[Verdict]:
+    """Return a verdict for each expectation, in order. `broad` are the flows whose ports nobody need listen on."""
+    items = [(item, results.seen(item)) for item in expectations]
+    answering = {(item.address, item.protocol, item.port) for item, seen in items if seen.outcome == OPEN}
+    return [_verdict(_Case(
+        item, seen, *results.holder(item), results.host_of(seen.nonce),
+        (item.address, item.protocol, item.port) in answering, results.passive, item.flow in broad,
+    )) for item, seen in items]
 
 
-def _seen_by(found: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Seen]:
-    return {(result["address"], port): Seen(
-        outcome, result["details"].get(port, ""), port in result["rejected"], result["reachable"],
-        result["details"].get("path", "")) for result in found for outcome in _OUTCOMES for port in result[outcome]}
+def _verdict(case: _Case) -> Verdict:
+    verdict, why = _named_elsewhere(case) or _meaning(case)
+    return Verdict(case.item, case.seen, case.held_by, verdict, why)
 
 
-# By the address bound and the port: who had it until the end, or why nobody had it; None where the listener died.
-_Held = dict[tuple[str, str], tuple[str, str]]
-
-
-def _held_on(said: Mapping[str, Any]) -> _Held | None:
-    if not said.get("alive"):
+def _named_elsewhere(case: _Case) -> tuple[str, str] | None:
+    if not case.seen.elsewhere:
         return None
-    nobody = {(address, port): (NOBODY, f"no listener could be put there ({reason})")
-              for address, reasons in said["failed"].items() for port, reason in reasons.items()}
-    ours = {(address, port): (LISTENER, "") for address, ports in said["listening"].items() for port in ports}
-    services = {(address, port): (SERVICE, "") for address, ports in said["in_use"].items() for port in ports}
-    return {**nobody, **ours, **services}
+    name, addresses = next(iter(case.seen.elsewhere.items()))
+    return WRONG, f"{name} is {', '.join(addresses)} to {case.item.source}, not {case.item.address}."
 
 
-def _holder(held: _Held | None, item: Expectation) -> tuple[str, str]:
-    """Who held the port of the address until the end, or nobody with the reason."""
-    if held is None:
-        return NOBODY, f"the listener on {item.target} was not there until the end"
-    wildcard = _ANY[6 if ":" in item.address else 4]
-    return held.get((item.address, port_text(item))) or held.get((wildcard, port_text(item))) or (
-        NOBODY, f"the service on {item.target} was not there until the end")
+def _meaning(case: _Case) -> tuple[str, str]:
+    if case.seen.outcome == MISSING:
+        return UNKNOWN, f"{case.item.source} reported nothing: it was not reached, or its module failed."
+    if case.seen.outcome == ERROR:
+        return UNKNOWN, f"The probe failed: {case.seen.detail}"
+    if case.seen.outcome == OPEN:
+        return _answered(case)
+    if case.seen.outcome == REFUSED:
+        return _refused(case)
+    return _blocked(case) if case.item.expected == OPEN else _kept_out(case)
 
 
-# ---- the rules
-
-def _verdict(item: Expectation, seen: Seen, holder: tuple[str, str], answers: bool) -> Verdict:
-    held_by, why_nobody = holder
-    if seen.outcome == MISSING:
-        verdict, why = UNKNOWN, f"{item.source} reported nothing: it was not reached, or its module failed."
-    elif seen.outcome == ERROR:
-        verdict, why = UNKNOWN, f"The probe failed: {seen.detail}"
-    elif seen.outcome == OPEN:
-        verdict, why = (RIGHT, "") if item.expected == OPEN else (WRONG, "It was answered.")
-    elif seen.outcome == REFUSED:
-        verdict, why = _refused(item, held_by, why_nobody)
-    elif item.expected == OPEN:
-        verdict, why = _blocked(item, seen, held_by, why_nobody)
-    else:
-        verdict, why = _kept_out(item, seen, held_by, why_nobody, answers)
-    return Verdict(item, seen, held_by, verdict, why)
+def _answered(case: _Case) -> tuple[str, str]:
+    """An answer is believed when it is the listener's own; a service has nothing to prove itself by."""
+    if case.answered_by not in ("", case.item.target):
+        return WRONG, f"It was answered by {case.answered_by}."
+    if case.item.expected != OPEN:
+        return WRONG, "It was answered."
+    if case.held_by == LISTENER and not case.answered_by:
+        return WRONG, f"It was answered, but not by the listener on {case.item.target}."
+    if case.held_by == NOBODY and not case.answered_by and not case.passive:
+        return UNKNOWN, f"It was answered, and {case.why_nobody}."
+    return RIGHT, ""
 
 
-def _refused(item: Expectation, held_by: str, why_nobody: str) -> tuple[str, str]:
+def _refused(case: _Case) -> tuple[str, str]:
     """A refusal comes from a host that was reached, or from a firewall that rejects as a host does."""
-    if held_by == NOBODY and item.expected == OPEN:
-        return UNKNOWN, f"It was refused, and {why_nobody}."
-    if held_by == NOBODY:
-        return WRONG, "It was let in, and refused because nobody listened."
-    return WRONG, f"It was refused, though a {held_by} was there: something else rejects, not our rules."
+    if case.held_by != NOBODY:
+        return WRONG, f"It was refused, though a {case.held_by} was there: something else rejects, not our rules."
+    if case.item.expected != OPEN:
+        return WRONG, NOBODY_LISTENS
+    if case.passive:
+        return (RIGHT, "") if case.is_broad else (WRONG, NOBODY_LISTENS)
+    return UNKNOWN, f"It was refused, and {case.why_nobody}."
 
 
-def _blocked(item: Expectation, seen: Seen, held_by: str, why_nobody: str) -> tuple[str, str]:
-    if seen.rejected:
-        return WRONG, seen.detail
-    if not seen.reachable:
-        return UNKNOWN, f"No answer, and none to an echo either: {seen.path or 'the path is unknown.'}"
-    if item.protocol == "udp" and held_by != LISTENER:
-        return UNKNOWN, ("No answer, but the service there may keep silent." if held_by == SERVICE
-                         else f"No answer, and {why_nobody}.")
+def _blocked(case: _Case) -> tuple[str, str]:
+    if case.seen.rejected:
+        return WRONG, case.seen.detail
+    if not case.seen.reachable:
+        return UNKNOWN, f"No answer, and none to an echo either: {case.seen.path or 'the path is unknown.'}"
+    if case.item.protocol == "udp" and case.held_by != LISTENER:
+        return UNPROVEN if case.passive else UNKNOWN, (
+            "No answer, but the service there may keep silent." if case.held_by == SERVICE
+            else f"No answer, and {case.why_nobody}.")
     return WRONG, "No answer, though the host answers echoes."
 
 
-def _kept_out(item: Expectation, seen: Seen, held_by: str, why_nobody: str, answers: bool) -> tuple[str, str]:
-    """Silence is believed where the path is proven and somebody would have answered."""
-    if not seen.reachable:
-        return UNKNOWN, f"Silence proves nothing without a path: {seen.path or 'the path is unknown.'}"
-    if held_by == NOBODY:
-        return UNKNOWN, f"Silence proves nothing: {why_nobody}."
-    if item.protocol == "udp" and held_by == SERVICE and not (answers or seen.rejected):
-        return UNKNOWN, "The service there answered nobody, so its silence proves nothing."
+def _kept_out(case: _Case) -> tuple[str, str]:
+    """Silence is believed where the path is proven and somebody would have answered; of TCP the host itself would."""
+    if not case.seen.reachable:
+        return UNKNOWN, f"Silence proves nothing without a path: {case.seen.path or 'the path is unknown.'}"
+    if case.held_by == NOBODY and not (case.passive and case.item.protocol == "tcp"):
+        return UNPROVEN if case.passive else UNKNOWN, f"Silence proves nothing: {case.why_nobody}."
+    if case.item.protocol == "udp" and case.held_by == SERVICE and not (case.answers or case.seen.rejected):
+        return UNPROVEN if case.passive else UNKNOWN, (
+            "The service there answered nobody, so its silence proves nothing.")
     return RIGHT, ""

@@ -1,0 +1,293 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this host would do with packets: its rules, its routes and who holds its ports, read once."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils import libnftables
+from ansible_collections.hpc.ports.plugins.module_utils.bound import Holders, holders
+from ansible_collections.hpc.ports.plugins.module_utils.command import find_program, run
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+    FAMILIES,
+    ONE,
+    NetlinkError,
+    address_bytes,
+    address_text,
+    ask,
+    attribute,
+    attributes,
+    number,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.nft_expressions import ACK, SYN, TCP, UDP
+from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
+from ansible_collections.hpc.ports.plugins.module_utils.routes import Addresses, local_addresses
+from ansible_collections.hpc.ports.plugins.module_utils.walk import Judgement, Packet, Walker
+
+PROTOCOLS = {"tcp": TCP, "udp": UDP}
+_LEGACY = {4: ("iptables-legacy", "ip_tables_names"), 6: ("ip6tables-legacy", "ip6_tables_names")}
+# rtnetlink(7)
+_GET_ROUTE = 26
+_HEAD = struct.Struct("=BBBBBBBBI")
+_TYPE_AT = 7
+_TARGET, _SOURCE, _INTERFACE, _GATEWAY, _PREFERRED = 1, 2, 4, 5, 7
+_LOCAL = 2
+_TYPES = {1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole", 7: "unreachable",
+          8: "prohibit"}
+_LOOSE = 2
+
+
+class Asked(NamedTuple):
+    """What is asked about one packet; `protocol` is a number, a source may be empty for what this host sends."""
+
+    direction: str
+    protocol: int
+    source: str
+    destination: str
+    port: int
+    source_port: int
+    interface: str
+    reply: bool
+
+
+class Route(NamedTuple):
+    """Where the kernel would send a packet: all empty but `error` where it would not."""
+
+    interface: str = ""
+    source: str = ""
+    gateway: str = ""
+    kind: str = ""
+    error: str = ""
+
+
+# ---- what is asked
+
+def parse_asked(data: Mapping[str, Any]) -> Asked:
+    """Return what one entry of the option asks. Raises ValueError."""
+    source = _address("source", data["source"]) if data["source"] or data["direction"] == "in" else ""
+    destination = _address("destination", data["destination"])
+    protocol = _protocol(data["protocol"])
+    for key in ("port", "source_port"):
+        first = 1 if protocol in PROTOCOLS.values() else 0
+        if not first <= data[key] <= 65535:
+            raise ValueError("got {0} {1}, expected {2} to 65535".format(key, data[key], first))
+    if source and (":" in source) != (":" in destination):
+        raise ValueError("got {0!r} and {1!r}, expected addresses of one family".format(source, destination))
+    return Asked(data["direction"], protocol, source, destination, data["port"], data["source_port"],
+                 data["interface"], data["reply"])
+
+
+def _address(key: str, text: str) -> str:
+    try:
+        if "%" in text:
+            raise ValueError
+        return str(ipaddress.ip_address(text))
+    except ValueError as exc:
+        raise ValueError("got {0} {1!r}, expected an IPv4 or IPv6 address without a scope".format(key, text)) from exc
+
+
+def _protocol(text: str) -> int:
+    if text in PROTOCOLS:
+        return PROTOCOLS[text]
+    if text.isdigit() and int(text) < 256:
+        return int(text)
+    raise ValueError("got protocol {0!r}, expected tcp, udp or a number from 0 to 255".format(text))
+
+
+# ---- the host
+
+class Host:
+    """The rules, addresses and listeners of this host as they were when this was made.
+
+    Raises RuntimeError where the rules cannot be read, NetlinkError and OSError.
+    """
+
+    def __init__(self, proc: str = "/proc", sysfs: str = "/sys") -> None:
+        self._proc, self._sysfs = proc, sysfs
+        self._addresses: Addresses = local_addresses()
+        self._holders: Holders = holders(proc + "/net")
+        self._walker = Walker(parse_ruleset(*rules_of_kernel()), _legacy(proc), self._addresses.interfaces)
+
+    def judged(self, asked: Asked) -> Dict[str, Any]:
+        """Return what becomes of a packet, as plain data."""
+        return self._arriving(asked) if asked.direction == "in" else self._leaving(asked)
+
+    def _leaving(self, asked: Asked) -> Dict[str, Any]:
+        route = route_to(asked.destination, asked.source, asked.interface)
+        source = asked.source or route.source
+        if route.error or not source:
+            text = route.error or "the route to it has no source address"
+            found = Judgement("unknown", unknown="No packet is sent to {0}: {1}.".format(asked.destination, text))
+            return {**_plain(found), "route": _plain_route(route)}
+        packet = Packet("out", asked.protocol, source, asked.destination, asked.port, asked.source_port,
+                        route.interface, devices=self._under(route.interface),
+                        is_bridged=self._is_bridged(route.interface))
+        result = {**_plain(self._walker.judge(packet)), "route": _plain_route(route)}
+        if asked.reply:
+            back = _returns(route_to(asked.destination, source), asked.destination, route.interface)
+            result["reply"] = _plain(self._walker.judge(_reply_to(packet, "in", route.interface, back)))
+        return result
+
+    def _arriving(self, asked: Asked) -> Dict[str, Any]:
+        # The answer goes from the address that was asked, and so does the route.
+        is_here = self._addresses.is_local(asked.destination)
+        back = route_to(asked.source, asked.destination if is_here else "")
+        interface = asked.interface or self._interface_of(asked, back)
+        packet = Packet("in", asked.protocol, asked.source, asked.destination, asked.port, asked.source_port, interface,
+                        source_kind=back.kind, returns=_returns(back, asked.source, interface),
+                        devices=self._under(interface), is_bridged=self._is_bridged(interface))
+        found = self._walker.judge(packet) if is_here else Judgement(
+            "unknown", unknown="{0} is no address of this host.".format(asked.destination))
+        result = {**_plain(found), "interface": interface, "route": _plain_route(back),
+                  "reverse_path": self._reverse_path(asked.source, interface, back),
+                  "listening": self._listening(asked)}
+        if asked.reply and is_here:
+            result["reply"] = self._answer(packet, back)
+        return result
+
+    def _answer(self, packet: Packet, back: Route) -> Dict[str, Any]:
+        """Return what becomes of the answer, which leaves over the route to the source."""
+        if back.error:
+            return _plain(Judgement("unknown", unknown="No answer is sent to {0}: {1}.".format(packet.source, back.error)))
+        return _plain(self._walker.judge(_reply_to(packet, "out", back.interface, None)._replace(
+            devices=self._under(back.interface), is_bridged=self._is_bridged(back.interface))))
+
+    def _interface_of(self, asked: Asked, back: Route) -> str:
+        """Return over which interface a packet comes, as far as that can be told.
+
+        By the route to its source; where there is none, the one that has the address.
+        """
+        if back.interface:
+            return back.interface
+        return min(self._addresses.interfaces.get(asked.destination, {""}))
+
+    def _reverse_path(self, source: str, interface: str, back: Route) -> Dict[str, Any]:
+        """Return whether the filter of the kernel for spoofed sources lets it by (IPv4; nobody has it for IPv6)."""
+        mode = 0 if ":" in source or interface in ("", "lo") else max(
+            self._number("all", "rp_filter"), self._number(interface, "rp_filter"))
+        is_stopped = mode > 0 and (bool(back.error) or mode != _LOOSE and back.interface != interface)
+        return {"mode": mode, "is_dropped": is_stopped}
+
+    def _number(self, interface: str, name: str) -> int:
+        text = _words("{0}/sys/net/ipv4/conf/{1}/{2}".format(self._proc, interface, name))
+        return int(text[0]) if text else 0
+
+    def _listening(self, asked: Asked) -> List[str]:
+        """Return the addresses that take the packet, of those that somebody listens at on its port."""
+        name = next((name for name, known in PROTOCOLS.items() if known == asked.protocol), "")
+        here = self._holders.get((name, asked.port), set())
+        wildcards = {"::"} if ":" in asked.destination else {"0.0.0.0", "::"}
+        return sorted(here & ({asked.destination} | wildcards))
+
+    # ---- what is under an interface
+
+    def _under(self, interface: str) -> FrozenSet[str]:
+        """Return the devices that frames for an interface come over: of a VLAN, a bond or a bridge."""
+        found: List[str] = []
+        waiting = [interface]
+        while waiting:
+            lower = [name[len("lower_"):] for name in self._files(waiting.pop()) if name.startswith("lower_")]
+            waiting += [name for name in lower if name not in found]
+            found += lower
+        return frozenset(found)
+
+    def _is_bridged(self, interface: str) -> bool:
+        return any("bridge" in self._files(name) for name in (interface, *self._under(interface)))
+
+    def _files(self, interface: str) -> Tuple[str, ...]:
+        try:
+            return tuple(os.listdir("{0}/class/net/{1}".format(self._sysfs, interface))) if interface else ()
+        except OSError:
+            return ()
+
+
+def _reply_to(packet: Packet, direction: str, interface: str, returns: Optional[bool]) -> Packet:
+    """Return what answers a packet: to connection tracking, of a connection that it knows."""
+    return Packet(direction, packet.protocol, packet.destination, packet.source, packet.source_port, packet.port,
+                  interface, state="established", flags=SYN | ACK, returns=returns)
+
+
+def _returns(back: Route, peer: str, interface: str) -> Optional[bool]:
+    """Tell whether the route to a peer is over the interface; of an address of one link, it is that link's."""
+    if interface == "lo":
+        return None
+    if ipaddress.ip_address(peer).is_link_local and ":" in peer:
+        return True
+    return not back.error and back.interface == interface
+
+
+def _plain(found: Judgement) -> Dict[str, Any]:
+    return {**found._asdict(), "notes": list(found.notes)}
+
+
+def _plain_route(route: Route) -> Dict[str, str]:
+    return dict(route._asdict())
+
+
+def _legacy(proc: str) -> Dict[int, str]:
+    """Return by IP version the rules that nft does not list."""
+    found = {version: (name, _words("{0}/net/{1}".format(proc, file))) for version, (name, file) in _LEGACY.items()}
+    return {version: "nft does not list the rules of {0} (tables {1})".format(name, ", ".join(tables))
+            for version, (name, tables) in found.items() if tables}
+
+
+def _words(path: str) -> Tuple[str, ...]:
+    """Return the words of a file of the kernel; none where it has no such file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return tuple(file.read().split())
+    except OSError:
+        return ()
+
+
+# ---- rules
+
+def rules_of_kernel() -> Tuple[str, str]:
+    """Return all rules as JSON and as text with handles, see `libnftables.ruleset`. Raises RuntimeError."""
+    try:
+        return libnftables.ruleset()
+    except libnftables.ListingError as exc:
+        if find_program("nft") is None:
+            raise RuntimeError("{0} Or install the package nftables.".format(exc)) from exc
+    return run(["nft", "-j", "-p", "list", "ruleset"]), run(["nft", "-a", "-s", "-t", "-p", "list", "ruleset"])
+
+
+# ---- routes
+
+def route_to(address: str, source: str = "", interface: str = "") -> Route:
+    """Return where the kernel would send a packet for the address."""
+    target = address_bytes(address)
+    version = 4 if len(target) == 4 else 6
+    sent = address_bytes(source) if source else b""
+    body = _HEAD.pack(FAMILIES[version], 8 * len(target), 8 * len(sent), 0, 0, 0, 0, 0, 0) + attribute(_TARGET, target)
+    try:
+        if source:
+            body += attribute(_SOURCE, sent)
+        if interface:
+            body += attribute(_INTERFACE, struct.pack("=I", socket.if_nametoindex(interface)))
+        answer = b"".join(ask(socket.NETLINK_ROUTE, _GET_ROUTE, ONE, body))
+        return _route_in(answer)
+    except NetlinkError as exc:
+        return Route(error="no route ({0})".format(exc))
+    except OSError as exc:
+        return Route(error="no interface {0} ({1})".format(interface, exc.strerror))
+
+
+def _route_in(answer: bytes) -> Route:
+    found = attributes(answer[_HEAD.size:])
+    kind = _TYPES.get(number("=B", answer, _TYPE_AT), "")
+    if kind in ("blackhole", "unreachable", "prohibit"):
+        return Route(error="no route ({0})".format(kind))
+    interface = socket.if_indextoname(number("=I", found[_INTERFACE])) if _INTERFACE in found else ""
+    return Route("lo" if kind == "local" else interface, _text(found.get(_PREFERRED, b"")),
+                 _text(found.get(_GATEWAY, b"")), kind)
+
+
+def _text(raw: bytes) -> str:
+    return address_text(raw) if raw else ""

@@ -1,0 +1,118 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules of a host as plain data, of the two listings that `libnftables.ruleset` returns."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
+
+# The table of module `listen`, which only counts.
+COUNTING_TABLE = "inet hpc_ports_verify"
+
+
+class Rule(NamedTuple):
+    """Statements as JSON, and the text of the whole."""
+
+    statements: Tuple[Any, ...]
+    text: str
+
+
+class Chain(NamedTuple):
+    """A chain; `hook` is empty unless it is a base chain. `devices` are None where they are not known."""
+
+    name: str
+    rules: List[Rule]
+    kind: str
+    hook: str
+    priority: int
+    policy: str
+    devices: Optional[FrozenSet[str]]
+
+
+class Table(NamedTuple):
+    """A table that judges packets; `sets` are the elements of sets and maps."""
+
+    family: str
+    name: str
+    chains: Dict[str, Chain]
+    sets: Dict[str, List[Any]]
+
+    def __str__(self) -> str:
+        """Return family and name."""
+        return "{0} {1}".format(self.family, self.name)
+
+
+class _Texts(NamedTuple):
+    rules: Dict[Tuple[str, str], str]
+    devices: Dict[Tuple[str, str], FrozenSet[str]]
+    dormant: FrozenSet[str]
+
+
+def parse_ruleset(listing: str, text: str = "") -> List[Table]:
+    """Return the tables of a listing in JSON, but those that are dormant, and but the one that only counts.
+
+    `text` is the listing with handles: rules are called as they are there, and older nft tell only there which tables
+    are dormant. Raises ValueError.
+    """
+    try:
+        items = [pair for item in json.loads(listing)["nftables"] for pair in item.items()]
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise ValueError("Invalid listing: expected what nft -j prints, got {0!r}.".format(listing[:80])) from exc
+    texts = _texts(text)
+    tables: Dict[str, Table] = {}
+    for kind, item in items:
+        name = "{0} {1}".format(item.get("family"), item.get("name" if kind == "table" else "table"))
+        if kind == "table" and name not in texts.dormant and name != COUNTING_TABLE and item.get("flags") != "dormant":
+            tables[name] = Table(item["family"], item["name"], {}, {})
+    for kind, item in items:
+        name = "{0} {1}".format(item.get("family"), item.get("table"))
+        if name in tables:
+            _add(kind, item, tables[name], texts)
+    return list(tables.values())
+
+
+def _add(kind: str, item: Mapping[str, Any], table: Table, texts: _Texts) -> None:
+    name = str(table)
+    if kind in ("set", "map"):
+        table.sets[item["name"]] = item.get("elem", [])
+    elif kind == "chain":
+        table.chains[item["name"]] = _chain(item, texts.devices.get((name, item["name"])))
+    elif kind == "rule":
+        handle = str(item.get("handle"))
+        text = texts.rules.get((name, handle), "the rule with handle " + handle)
+        table.chains[item["chain"]].rules.append(Rule(tuple(item.get("expr", ())), text))
+
+
+def _chain(item: Mapping[str, Any], devices: Optional[FrozenSet[str]]) -> Chain:
+    said = item.get("dev")
+    if said:
+        devices = frozenset([said] if isinstance(said, str) else said)
+    return Chain(item["name"], [], item.get("type", ""), item.get("hook", ""), item.get("prio", 0),
+                 item.get("policy", "accept"), devices)
+
+
+_HANDLE = re.compile(r"^\t\t(\S.*?) # handle ([0-9]+)$")
+_DEVICES = re.compile(r"^\t\ttype \S+ hook (?:ingress|egress) (?:device (\S+)|devices = \{([^}]*)\}) priority")
+
+
+def _texts(text: str) -> _Texts:
+    texts, dormant = _Texts({}, {}, frozenset()), set()
+    table = chain = ""
+    for line in text.splitlines():
+        words = line.split()
+        if line.startswith("table "):
+            table = " ".join(words[1:3])
+        elif line.startswith("\tchain "):
+            chain = words[1]
+        elif line.startswith("\tflags ") and "dormant" in line:
+            dormant.add(table)
+        rule, devices = _HANDLE.match(line), _DEVICES.match(line)
+        if rule:
+            texts.rules[table, rule[2]] = rule[1]
+        if devices:
+            texts.devices[table, chain] = frozenset(
+                name.strip('" ') for name in (devices[1] or devices[2]).split(","))
+    return texts._replace(dormant=frozenset(dormant))

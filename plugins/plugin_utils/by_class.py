@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections chosen by class, where every port of every host would be too many.
+
+In this order, each connection once:
+
+1. every flow between every two classes between which it lets something pass, and every host as source and as target of
+   an open connection where its class has one;
+2. on every managed host the ports that the documents warn of, from a host that must not reach them;
+3. every other closed port once for each role of source, role of target, and whether they share a cluster, while there
+   is room. A role is a class regardless of its clusters and networks.
+
+Members of a class take turns. What is left out is counted, never listed, so it takes no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.choice import Choice, Ports
+from ansible_collections.hpc.ports.plugins.plugin_utils.classes import HostClass
+from ansible_collections.hpc.ports.plugins.plugin_utils.closed_by_role import ClosedByRole
+from ansible_collections.hpc.ports.plugins.plugin_utils.connections import Connections, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils.flows_by_class import FlowsByClass
+from ansible_collections.hpc.ports.plugins.plugin_utils.warned_by_class import WarnedByClass
+
+
+def chosen_by_class(connections: Connections, classes: Sequence[HostClass], ports: Ports, most: int
+                    ) -> list[Expectation]:
+    """Return what to try: at most `most`, unless flows and warned ports are more. Notes what closed ports are left."""
+    choice = Choice(connections, classes)
+    FlowsByClass(choice).choose()
+    WarnedByClass(choice).choose()
+    choice.complete(ports)
+    first = len(choice.found)
+    closed = ClosedByRole(choice, ports)
+    closed.choose(most)
+    if closed.left:
+        beyond = f", and {first} connections for flows and warned ports are tried all the same" if first > most else ""
+        connections.skip("", "", f"Closed ports between two roles of host: verify_most is {most}{beyond}. With "
+                                 f"verify_most at {len(choice.found) + closed.left} each is tried once.", closed.left)
+    return list(choice.found)

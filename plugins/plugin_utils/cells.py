@@ -1,0 +1,179 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cells: everything that is known of each connection as plain data, in the form of roles/verify/files/report.schema.json.
+
+Three layers: intended (the port file), compiled (the rulesets that the hosts run) and observed (the probe).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet as Opening
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import covers_port
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, network_text, parse_policy
+from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import ACCEPT, Clues, Diagnosis, diagnosis_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import ERROR, MISSING, Results
+from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Judgements, ends
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, UNPROVEN, Verdict
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+
+_NETWORKS_SHOWN = 4
+
+
+class Compared(NamedTuple):
+    """Whether a host runs its policy; None where that could not be read, with the reason; `objects` differ."""
+
+    is_equal: bool | None
+    objects: tuple[str, ...] = ()
+    reason: str = ""
+    backend: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of verify knows: the plan, what hosts reported, whether they run their policy, what rules do."""
+
+    plan: Plan
+    results: Results
+    compared: Mapping[str, Compared]
+    judgements: Judgements
+
+    @cached_property
+    def owners(self) -> dict[str, str]:
+        """Return whose each address of the inventory is, as far as it can be told."""
+        return {address: host for host in self.plan.inventory.hosts for source in (False, True)
+                for address in self.addresses(host, source)}
+
+    def addresses(self, host: str, source: bool) -> list[str]:
+        """Return where a host is reached, or comes from; nothing where a name does not resolve."""
+        try:
+            return [str(network.ip) for network in self.plan.addresses.host_networks([host], source)]
+        except ValueError:
+            return []
+
+    @cached_property
+    def _policies(self) -> dict[str, Policy]:
+        return {key: parse_policy(policy) for key, policy in self.plan.policies.items()}
+
+    @cached_property
+    def _rules(self) -> dict[tuple[str, str, str, int], str]:
+        return {}
+
+    @cached_property
+    def _named(self) -> dict[tuple[str, int], list[str]]:
+        return {}
+
+    # ---- one cell
+
+    def cell(self, verdict: Verdict) -> dict[str, Any]:
+        """Return all that is known of one connection."""
+        item, seen = verdict.expectation, verdict.seen
+        counters = self.results.counters(item)
+        found = self.diagnosis(verdict)
+        return {
+            "source": item.source, "target": item.target, "address": item.address, "protocol": item.protocol,
+            "port": item.port, "services": self.services(item), "intended": item.expected,
+            "compiled": self.compiled(verdict), "outcome": ERROR if seen.outcome == MISSING else seen.outcome,
+            "verdict": verdict.verdict, "flow": item.flow, "denied_by": item.denied_by, "rule": self.rule(item),
+            "held_by": verdict.held_by, "seconds": seen.seconds, "attempts": seen.attempts,
+            "counters": counters if any(count is not None for count in counters.values()) else None,
+            "detail": seen.detail, "why": verdict.why, "diagnosis": found._asdict() if found else None,
+        }
+
+    def services(self, item: Expectation) -> list[str]:
+        """Return the services of the port file that have the port, broad ones only where no other has it."""
+        key = (item.protocol, item.port)
+        if key not in self._named:
+            having = [service for service in self.plan.catalogue.services.values() if any(
+                ports.protocol == item.protocol and ports.first <= item.port <= ports.last for ports in service.ports)]
+            named = [service.name for service in having if not service.broad]
+            self._named[key] = named or [service.name for service in having]
+        return self._named[key]
+
+    def rule(self, item: Expectation) -> str:
+        """Return the rule of the policy that decides, in words."""
+        if item.denied_by:
+            host = item.source if item.denied_by == "source" else item.target
+            return f"no rule of {host}: drop"
+        key = (self.plan.hosts[item.target], item.flow, item.protocol, item.port)
+        if key not in self._rules:
+            self._rules[key] = self._rule_text(*key)
+        return self._rules[key]
+
+    def _rule_text(self, policy: str, flow: str, protocol: str, port: int) -> str:
+        packet = Opening("in", protocol, "", port)
+        for rule in self._policies[policy].rules:
+            if rule.direction == "in" and rule.flow == flow and covers_port(rule, packet):
+                peers = [network_text(network) for network in rule.peers[:_NETWORKS_SHOWN]]
+                more = f" and {len(rule.peers) - len(peers)} more" if len(rule.peers) > len(peers) else ""
+                return f"in {port}/{protocol} from {', '.join(peers)}{more}: accept"
+        return ""
+
+    # ---- what the rulesets say
+
+    def compiled(self, verdict: Verdict) -> str:
+        """Return what the rulesets that source and target run make of the connection, or `unknown`."""
+        said = [self._passes(host, judgement, verdict.expectation) for host, judgement in self._judged(verdict)]
+        if False in said:
+            return FILTERED
+        return "unknown" if None in said else OPEN
+
+    def _judged(self, verdict: Verdict) -> list[tuple[str, Judgement | None]]:
+        return [(host, self.judgements.get((host, packet))) for host, packet in ends(verdict)]
+
+    def _passes(self, host: str, judgement: Judgement | None, item: Expectation) -> bool | None:
+        """Whether the packet passes a host; what was read is believed first, then that the host runs its policy."""
+        if judgement:
+            return None if judgement.packet.verdict == "unknown" else judgement.packet.verdict == ACCEPT
+        if host not in self.plan.hosts:
+            return True
+        compared = self.compared.get(host, Compared(True))
+        is_denied = host == (item.source if item.denied_by == "source" else item.target) and bool(item.denied_by)
+        return not is_denied if compared.is_equal else None
+
+    # ---- what is wrong
+
+    def diagnosis(self, verdict: Verdict) -> Diagnosis | None:
+        """Return what is wrong with a connection, or nothing."""
+        if verdict.verdict in (RIGHT, UNPROVEN):
+            return None
+        item = verdict.expectation
+        (source, out), (target, inward) = self._judged(verdict)
+        services = self.plan.catalogue.services
+        return diagnosis_of(Clues(
+            verdict=verdict,
+            counters=self.results.counters(item),
+            arrivals=frozenset(self.results.arrivals(item)),
+            out=out.packet if out else None,
+            inward=inward.packet if inward else None,
+            reply=inward.reply if inward else None,
+            back=out.reply if out else None,
+            sources=frozenset(self.addresses(item.source, source=True)),
+            owners=self.owners,
+            unit=next((services[name].unit for name in self.services(item) if services[name].unit), ""),
+        ))
+
+    # ---- hosts
+
+    def host(self, name: str, class_name: str) -> dict[str, Any]:
+        """Return what is known of a host."""
+        inventory = self.plan.inventory
+        compared = self.compared.get(name, Compared(True if name in self.plan.hosts else None))
+        return {
+            "managed": name in self.plan.hosts,
+            "roles": sorted(group for group in CANONICAL_GROUPS if name in inventory.groups.get(group, ())),
+            "clusters": sorted(inventory.hosts[name].clusters) if name in self.plan.hosts else [],
+            "addresses": self.addresses(name, source=False), "source_addresses": self.addresses(name, source=True),
+            "class": class_name,
+            "backend": compared.backend, "is_equal": compared.is_equal, "objects": list(compared.objects),
+            "reason": compared.reason,
+        }

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Classes: hosts alike to every rule. What is proven of one member's connections is proven of the rules of all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils.connections import Connections
+    from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Inventory
+
+
+class HostClass(NamedTuple):
+    """Hosts of one policy, behind the same endpoints, in the same clusters, with addresses of the same kinds.
+
+    Classes of one `role` are equal but for their clusters and networks; one that is not managed has no `policy`.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    policy: str
+    role: tuple[Any, ...]
+    clusters: frozenset[str]
+
+
+def classes_of(connections: Connections) -> list[HostClass]:
+    """Return the classes of the hosts, in the order of their first members."""
+    alike = defaultdict(list)
+    for host in connections.hosts:
+        alike[_alike(connections, host)].append(host)
+    plan = connections.plan
+    names = _unique(_name(plan.inventory, members) for members in alike.values())
+    return [HostClass(name, tuple(members), plan.hosts.get(members[0], ""), _role(connections, members[0]),
+                      frozenset.intersection(*(plan.inventory.hosts[host].clusters for host in members)))
+            for name, members in zip(names, alike.values())]
+
+
+def _alike(connections: Connections, host: str) -> tuple[Any, ...]:
+    """No `kind` of the plan has hosts of two clusters, but those that no flow names have none."""
+    plan = connections.plan
+    return (plan.kinds.get(host), plan.hosts.get(host),
+            *(frozenset(item.kind for item in found[host]) for found in (connections.comes_from, connections.reached)))
+
+
+def _role(connections: Connections, host: str) -> tuple[Any, ...]:
+    """An outsider is known by its networks alone."""
+    plan, values = connections.plan, connections.plan.inventory.hosts[host]
+    endpoints = plan.kinds[host].endpoints if host in plan.kinds else frozenset()
+    if host not in plan.hosts:
+        return (endpoints, frozenset(item.kind for item in connections.comes_from[host]))
+    return (endpoints, values.egress, values.mode, values.trusted_interfaces)
+
+
+def _name(inventory: Inventory, members: Sequence[str]) -> str:
+    """The groups and clusters that all members have in common, such as `slurm_compute alpha`, and what is unusual."""
+    clusters = frozenset.intersection(*(inventory.hosts[host].clusters for host in members)) - {"default"}
+    common = [group for group in CANONICAL_GROUPS if _are_in(inventory, group, members)]
+    others = [group for group in sorted(inventory.groups)
+              if group not in ("all", "ungrouped") and _are_in(inventory, group, members)]
+    if members[0] not in inventory.managed:
+        return " ".join(["outsider", *others])
+    host = inventory.hosts[members[0]]
+    unusual = [word for word in (host.egress, host.mode) if word in ("restricted", "observe")]
+    return " ".join(filter(None, ["+".join(common) or "managed", "+".join(sorted(clusters)), *unusual]))
+
+
+def _are_in(inventory: Inventory, group: str, members: Iterable[str]) -> bool:
+    return set(members) <= set(inventory.groups.get(group, ()))
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Number those that another one before has."""
+    result: dict[str, None] = {}
+    for name in names:
+        number, free = 1, name
+        while free in result:
+            number += 1
+            free = f"{name} {number}"
+        result[free] = None
+    return list(result)

@@ -1,0 +1,125 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of verify as JUnit XML, which CI servers show: a test suite a target, a test case a connection."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+SEVERAL = "(several hosts)"
+_POLICY = "runs its policy"
+# What XML 1.0 has no way to write.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+
+
+class Case(NamedTuple):
+    """One test case; `result` is empty where it passed, else failure, error or skipped, with what is said of it."""
+
+    name: str
+    seconds: float = 0.0
+    result: str = ""
+    message: str = ""
+    text: str = ""
+
+
+def junit(data: Mapping[str, Any]) -> str:
+    """Return the file's text for a report (format 2). Raises KeyError for a report that lacks something.
+
+    Cells with one source, target and intent that are right share a test case; every other cell has its own.
+    """
+    suites: dict[str, list[Case]] = defaultdict(list)
+    for name, host in sorted(data["hosts"].items()):
+        if host["managed"]:
+            suites[name].append(_policy_case(name, host))
+    for target, case in _cell_cases(data["cells"]):
+        suites[target].append(case)
+    for skipped in data["not_tested"]:
+        suites[skipped["target"] or SEVERAL].append(_skipped_case(skipped))
+    root = ElementTree.Element("testsuites", _clean({"name": "hpc.ports.verify", **_counts(chain(*suites.values()))}))
+    for target, cases in sorted(suites.items()):
+        root.append(_suite(target, cases, data["made"]))
+    ElementTree.indent(root)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
+
+
+# ---- the test cases
+
+def _policy_case(name: str, host: Mapping[str, Any]) -> Case:
+    """A host that runs another policy, or may, fails; one that nobody asked is skipped, never passed."""
+    if host["is_equal"]:
+        return Case(_POLICY)
+    if host["is_equal"] is False:
+        differ = f"These differ: {', '.join(host['objects'])}"
+        return Case(_POLICY, 0.0, "failure", f"{name} does not run its policy.", differ)
+    if host["reason"]:
+        return Case(_POLICY, 0.0, "failure", f"It is not known whether {name} runs its policy: {host['reason']}")
+    return Case(_POLICY, 0.0, "skipped", f"The ruleset of {name} was not read back.")
+
+
+def _cell_cases(cells: Iterable[Mapping[str, Any]]) -> list[tuple[str, Case]]:
+    right = defaultdict(list)
+    cases = []
+    for cell in cells:
+        if cell["verdict"] == "right":
+            right[cell["target"], cell["source"], cell["intended"]].append(cell)
+        else:
+            cases.append((cell["target"], _bad_case(cell)))
+    return cases + [(target, _right_case(source, target, intended, found))
+                    for (target, source, intended), found in sorted(right.items())]
+
+
+def _bad_case(cell: Mapping[str, Any]) -> Case:
+    result = "failure" if cell["verdict"] == "wrong" else "error"
+    message = f"intended {cell['intended']}, compiled {cell['compiled']}, observed {cell['outcome']}"
+    flow = f"Flow: {cell['flow']}" if cell["flow"] else "No flow lets this in."
+    said = cell["diagnosis"] or {"text": "", "advice": ""}
+    lines = [cell["why"], said["text"], said["advice"], flow, f"Rule: {cell['rule']}" if cell["rule"] else "",
+             cell["detail"]]
+    address = "" if cell["address"] == cell["target"] else f" ({cell['address']})"
+    return Case(f"{cell['source']} -> {cell['target']}:{cell['port']}/{cell['protocol']}{address}",
+                cell["seconds"] or 0.0, result, f"{cell['verdict']}: {message}", "\n".join(filter(None, lines)))
+
+
+def _right_case(source: str, target: str, intended: str, cells: list[Mapping[str, Any]]) -> Case:
+    ports = sorted({(cell["protocol"], cell["port"]) for cell in cells})
+    shown = ", ".join(f"{port}/{protocol}" for protocol, port in ports[:5])
+    rest = f" and {len(ports) - 5} more" if len(ports) > 5 else ""
+    return Case(f"{source} -> {target}: {intended} {shown}{rest}", max(cell["seconds"] or 0.0 for cell in cells))
+
+
+def _skipped_case(item: Mapping[str, Any]) -> Case:
+    ends = f"{item['source'] or 'several'} -> {item['target'] or 'several'}"
+    return Case(f"{ends}: {item['connections']} not tested", 0.0, "skipped", item["reason"])
+
+
+# ---- the XML
+
+def _suite(target: str, cases: list[Case], made: str) -> ElementTree.Element:
+    suite = ElementTree.Element("testsuite", _clean({
+        "name": target, "timestamp": made.removesuffix("Z"), **_counts(cases)}))
+    for case in cases:
+        element = ElementTree.SubElement(suite, "testcase", _clean(
+            {"classname": target, "name": case.name, "time": f"{case.seconds:.3f}"}))
+        if case.result:
+            said = ElementTree.SubElement(element, case.result, _clean({"message": case.message}))
+            said.text = _FORBIDDEN.sub("", case.text) or None
+    return suite
+
+
+def _counts(cases: Iterable[Case]) -> dict[str, str]:
+    """Return the attributes; the time is the longest, as the cases of a host are tried side by side."""
+    cases = list(cases)
+    count = Counter(case.result for case in cases)
+    return {"tests": str(len(cases)), **{attribute: str(count[result]) for result, attribute in _COUNTED.items()},
+            "time": f"{max((case.seconds for case in cases), default=0.0):.3f}"}
+
+
+def _clean(attributes: Mapping[str, str]) -> dict[str, str]:
+    return {name: _FORBIDDEN.sub("", text) for name, text in attributes.items()}

@@ -1,0 +1,55 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports to try on a host: those of services, and those around and between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, segments
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, without
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+
+
+def probed_ports(plan: Plan, policy: Policy) -> list[tuple[str, int]]:
+    """Return the ports to try on hosts of a policy: those of all named services, edges of broad ones, some nameless."""
+    named = [ports for service in plan.catalogue.services.values() if not service.broad for ports in service.ports]
+    found = set(_ends(named)) | _edges(plan, policy)
+    for protocol in ("tcp", "udp"):
+        rest = without([PortRange(protocol, 1, 65535)], named)
+        found |= {(protocol, port) for port in (rest[0].first, rest[len(rest) // 2].first, rest[-1].last)}
+    return sorted(item for item in found if item[0] != "ip" and 1 <= item[1] <= 65535)
+
+
+def flow_ports(plan: Plan, flow: str, opened: Iterable[PortRange]) -> list[tuple[str, int]]:
+    """Return the first and last port of each range of a flow's services that is `opened`."""
+    opened = list(opened)
+    ranges = [ports for name in plan.flows_on[flow].services for ports in plan.catalogue.services[name].ports]
+    pieces = [piece for ports in ranges for piece in without([ports], without([ports], opened))]
+    return sorted(item for item in set(_ends(pieces)) if item[0] != "ip")
+
+
+def portless(plan: Plan) -> list[str]:
+    """Return the services that are IP protocols, which have no ports, as text."""
+    return sorted({f"{service.name} ({ports})" for service in plan.catalogue.services.values()
+                   for ports in service.ports if ports.protocol == "ip"})
+
+
+def _ends(ranges: Iterable[PortRange]) -> Iterable[tuple[str, int]]:
+    return ((ports.protocol, port) for ports in ranges for port in (ports.first, ports.last))
+
+
+def _edges(plan: Plan, policy: Policy) -> set[tuple[str, int]]:
+    """The first and last port of each segment that a flow with a broad service opens, and their neighbours."""
+    services = plan.catalogue.services
+    broad = {flow.name for flow in plan.flows_on.values() if any(services[name].broad for name in flow.services)}
+    found = set()
+    for segment in segments(rule for rule in policy.rules if rule.direction == "in"):
+        if any(rule.flow in broad for rule in segment.rules):
+            first, last = segment.ports.first, segment.ports.last
+            found |= {(segment.ports.protocol, port) for port in (first - 1, first, last, last + 1)}
+    return found

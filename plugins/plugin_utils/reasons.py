@@ -1,0 +1,298 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reasons: can a host open a connection to a port of another by the plan, and why, or why not? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Judgement, Packet
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils.connections import Address, Connections
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Flow, Service
+    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+
+# Why a flow does not let the connection pass, or that it does.
+APPLIES, OFF, NOT_A_SOURCE, OTHER_CLUSTER, YIELDS, EGRESS, ADDRESS = (
+    "applies", "off", "not_a_source", "other_cluster", "yields", "egress", "address")
+
+
+class AddressPair(NamedTuple):
+    """What the plan says of two addresses: what the source may send, and what the target takes in, with the flow.
+
+    `passes` is none where the source may send it to a host that is not managed, of which the plan says nothing.
+    """
+
+    source_address: str
+    target_address: str
+    passes: bool | None
+    egress: Judgement
+    ingress: Judgement
+
+
+class FlowReason(NamedTuple):
+    """What one flow with this port to this target does for the source; `reason` is one of the words above."""
+
+    flow: str
+    services: tuple[str, ...]
+    reason: str
+    text: str
+
+
+class Reasons(NamedTuple):
+    """The answer. `passes` is none where the plan does not say: it depends on the addresses, or on a host not managed.
+
+    `flows` are those with this port to this target, on or off. `sentences` say it all, `advice` what would open it.
+    """
+
+    source: str
+    target: str
+    port: str
+    passes: bool | None
+    pairs: tuple[AddressPair, ...]
+    flows: tuple[FlowReason, ...]
+    sentences: tuple[str, ...]
+    advice: tuple[str, ...]
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data."""
+        pairs = [{**item._asdict(), "egress": item.egress._asdict(), "ingress": item.ingress._asdict()}
+                 for item in self.pairs]
+        return {**self._asdict(), "pairs": pairs, "flows": [item._asdict() for item in self.flows],
+                "sentences": list(self.sentences), "advice": list(self.advice)}
+
+
+def explained(plan: Plan, source: str, target: str, port: str) -> Reasons:
+    """Return the reasons for names as people type them. Raises PortFileError for a host or a port that is not one."""
+    for key, host in (("from", source), ("to", target)):
+        if host not in plan.inventory.hosts:
+            raise invalid(key, host, "a host of the inventory", nearest(host, plan.inventory.hosts))
+    try:
+        ports = parse_ports(port)
+    except ValueError as exc:
+        raise PortFileError(f"Invalid port: {exc}.") from exc
+    if ports.first != ports.last:
+        raise invalid("port", port, "one port, such as '6817/tcp'")
+    return reasons_of(Connections(plan, sorted({source, target})), source, target, ports)
+
+
+def reasons_of(connections: Connections, source: str, target: str, port: PortRange) -> Reasons:
+    """Return whether and why hosts of these connections may connect; `port` is one port."""
+    if source == target:
+        return Reasons(source, target, str(port), True, (), (), (f"{source} reaches itself by loopback, which always "
+                                                                 "passes.",), ())
+    question = _Question(connections, source, target, port)
+    pairs = tuple(question.pairs())
+    outcomes = {item.passes for item in pairs} or {False}
+    passes = outcomes.pop() if len(outcomes) == 1 else None
+    flows = tuple(question.flows())
+    by_flows = all(item.passes and item.ingress.reason != "no flow" for item in pairs) and bool(pairs)
+    return Reasons(source, target, str(port), passes, pairs, flows, tuple(question.sentences(pairs, flows, passes)),
+                   () if by_flows or passes is None and not question.is_managed else tuple(question.advice(flows)))
+
+
+@dataclass
+class _Question:
+    connections: Connections
+    source: str
+    target: str
+    port: PortRange
+
+    def __post_init__(self) -> None:
+        self.plan = self.connections.plan
+        self.clusters, self.target_clusters = (
+            self.plan.inventory.hosts[host].clusters for host in (self.source, self.target))
+
+    # ---- what the policies say
+
+    def pairs(self) -> Iterator[AddressPair]:
+        """Yield the addresses of one family that the two have."""
+        for address in self.connections.reached[self.target]:
+            for peer in self.connections.froms(self.source, address.version):
+                egress, ingress = self._judged(self.source, "out", address), self._judged(self.target, "in", peer)
+                passes = None if egress.passes and not self.is_managed else egress.passes and ingress.passes
+                yield AddressPair(peer.text, address.text, passes, egress, ingress)
+
+    def _judged(self, host: str, direction: str, peer: Address) -> Judgement:
+        return self.connections.judgement(host, direction, self.port.protocol, self.port.first, peer)
+
+    # ---- what the flows do
+
+    def flows(self) -> Iterator[FlowReason]:
+        """Yield each flow that has this port and this target."""
+        for flow in self.plan.catalogue.flows.values():
+            services = [name for name in flow.services if self._covers(self.plan.catalogue.services[name])]
+            if services and self._is_target(flow):
+                reason, text = self._reason(flow, services)
+                yield FlowReason(flow.name, tuple(services), reason, text)
+
+    def _covers(self, service: Service) -> bool:
+        return any(ports.protocol == self.port.protocol and ports.first <= self.port.first <= ports.last
+                   for ports in service.ports)
+
+    def _is_target(self, flow: Flow) -> bool:
+        return any(self.target in self.plan.addresses.members(name) or self._in_network(self.target, name, source=False)
+                   for name in flow.targets)
+
+    def _in_network(self, host: str, endpoint: str, source: bool) -> bool:
+        networks = self.plan.addresses.networks(endpoint)
+        return any(address in network for address in self._networks_of(host, source) for network in networks)
+
+    def _networks_of(self, host: str, source: bool) -> list[Any]:
+        try:
+            return self.plan.addresses.host_networks([host], source)
+        except PortFileError:  # an unmanaged host that does not resolve
+            return []
+
+    def _reason(self, flow: Flow, services: list[str]) -> tuple[str, str]:
+        """The first thing in the way; a flow that is off is said to be off, whatever else there is."""
+        claimed = self._claimed_by(flow, services)
+        if flow.name not in self.plan.flows_on:
+            return OFF, f"It is off: {self._why_off(flow)}."
+        if not self._is_source(flow):
+            return NOT_A_SOURCE, f"{self.source} is not in {' or '.join(flow.sources)}, from where it comes."
+        if flow.within_cluster and not self._shares_cluster():
+            return OTHER_CLUSTER, (f"It is within a cluster only: {self.source} is in {_list(self.clusters)}, "
+                                   f"{self.target} in {_list(self.target_clusters)}.")
+        if claimed:
+            return YIELDS, (f"{' and '.join(services)} is broad and yields on {self.target} to {_list(claimed)}, which "
+                            f"has {self.port} there.")
+        return self._by_rules(flow)
+
+    def _why_off(self, flow: Flow) -> str:
+        if flow.enabled is False:
+            return "enabled is false"
+        if flow.unless in self.plan.catalogue.switches:
+            return f"{flow.unless} is true"
+        if flow.need == "conditional":
+            empty = [name for side in (flow.sources, flow.targets) if self.plan.addresses.is_empty(side) for name in side]
+            return f"it is conditional, and nobody is in {_list(empty) if empty else 'both its sides in one cluster'}"
+        return "it is optional, and enabled is not set"
+
+    def _is_source(self, flow: Flow) -> bool:
+        named = any(self.source in self.plan.addresses.members(name) or self._in_network(self.source, name, source=True)
+                    for name in flow.sources)
+        return named or flow.within_cluster and self._in_cluster_network()
+
+    def _shares_cluster(self) -> bool:
+        return bool(self.clusters & self.target_clusters) or self._in_cluster_network()
+
+    def _in_cluster_network(self) -> bool:
+        networks = [item for name in self.target_clusters for item in self.plan.catalogue.clusters.get(name, ())]
+        return any(address in network for address in self._networks_of(self.source, source=True)
+                   for network in networks)
+
+    def _claimed_by(self, flow: Flow, services: list[str]) -> list[str]:
+        """The services that a flow yields to: those that any other flow, on or off, has on the target."""
+        known = self.plan.catalogue.services
+        if not self.plan.catalogue.broad_yields or not all(known[name].broad for name in services):
+            return []
+        return sorted({name for item in self.plan.catalogue.flows.values() if self._is_target(item)
+                       for name in item.services if not known[name].broad and self._covers(known[name])})
+
+    def _by_rules(self, flow: Flow) -> tuple[str, str]:
+        """What is left is a matter of addresses, and of what the source may send."""
+        enters = [item for item in self._pairs if self._enters(flow.name, item.source_address)]
+        if not enters:
+            return ADDRESS, (f"No address that {self.source} comes from is one of it, in a family that {self.target} "
+                             "has, too.")
+        leaves = [item for item in enters if item.egress.passes]
+        if not leaves:
+            where = _list({item.target_address for item in enters})
+            return EGRESS, (f"{self.target} takes it in, but {self.source} has restricted egress and no flow to {where}. "
+                            f"Where {self.source} is in networks of a flow only, that is none for its egress.")
+        if len(leaves) < len(self._pairs):
+            shown = _list({f"{item.source_address} to {item.target_address}" for item in leaves})
+            return APPLIES, f"It lets this pass from {shown} only."
+        return APPLIES, "It lets this pass."
+
+    @cached_property
+    def _pairs(self) -> list[AddressPair]:
+        return list(self.pairs())
+
+    @property
+    def is_managed(self) -> bool:
+        """Tell whether the target has a policy."""
+        return self.target in self.plan.hosts
+
+    def _enters(self, flow: str, peer: str) -> bool:
+        packet = Packet("in", self.port.protocol, peer, self.port.first, interface="")
+        return not self.is_managed or self.connections.has_rule(self.target, flow, packet)
+
+    # ---- in words
+
+    def sentences(self, pairs: tuple[AddressPair, ...], flows: tuple[FlowReason, ...], passes: bool | None
+                  ) -> Iterator[str]:
+        """Yield the answer, what each pair of addresses gets, and what the flows do."""
+        can = "may" if passes else "may not" if passes is False else "may, or may not,"
+        yield f"By the plan {self.source} {can} connect to {self.port} of {self.target}."
+        if not pairs:
+            yield f"{self.source} comes from no address of a family in which {self.target} is reached."
+        for item in pairs:
+            yield (f"{item.source_address} to {item.target_address}: "
+                   f"{self.source} {_says(item.egress, ('sends it', 'does not send it', 'sends'))}; "
+                   f"{self.target} {_says(item.ingress, ('takes it in', 'drops it', 'takes in'))}.")
+        for flow in flows:
+            yield f"Flow {flow.flow} ({', '.join(flow.services)}): {flow.text}"
+        if not flows:
+            yield self._no_flow()
+        interfaces = self.plan.inventory.hosts[self.target].trusted_interfaces
+        if interfaces and self.is_managed:
+            yield f"What comes in on {_list(interfaces)} of {self.target} passes whatever flows say: it trusts them."
+
+    def _no_flow(self) -> str:
+        services = [name for name, item in self.plan.catalogue.services.items() if self._covers(item)]
+        others = {name: flow for name, flow in self.plan.catalogue.flows.items() if set(services) & set(flow.services)}
+        if not others:
+            return f"No flow has {self.port}."
+        targets = _list({target for flow in others.values() for target in flow.targets})
+        return f"No flow with {self.port} goes to {self.target}: {_list(others)} go to {targets}."
+
+    def advice(self, flows: tuple[FlowReason, ...]) -> Iterator[str]:
+        """Yield what would open it, one change each: what is nearest first; else the flow that is missing."""
+        for item in flows:
+            flow = self.plan.catalogue.flows[item.flow]
+            key = f"firewall_flows.{item.flow}"
+            if item.reason == OFF and self._would_apply(flow, list(item.services)):
+                yield f"Set {key}.enabled to true."
+            elif item.reason == EGRESS:
+                yield f"Put a group of {self.source} into an endpoint of {key}.from, instead of its network alone."
+        yield self._missing()
+
+    def _would_apply(self, flow: Flow, services: list[str]) -> bool:
+        shares = not flow.within_cluster or self._shares_cluster()
+        return self._is_source(flow) and shares and not self._claimed_by(flow, services)
+
+    def _missing(self) -> str:
+        known = self.plan.catalogue.services
+        services = [name for name, item in known.items() if not item.broad and self._covers(item)]
+        what = " or ".join(services) if services else f"a new service with {self.port}"
+        return (f"The flow that is missing goes from {self._endpoint(self.source)} to {self._endpoint(self.target)} on "
+                f"{what}.")
+
+    def _endpoint(self, host: str) -> str:
+        groups = [name for name, members in self.plan.inventory.groups.items()
+                  if host in members and name not in ("all", "ungrouped")]
+        return f"{host} (in {_list(groups)})" if groups else host
+
+
+def _says(judgement: Judgement, words: tuple[str, str, str]) -> str:
+    """What a side does and why, such as `takes it in (flow slurm_control)`; words for yes, no, and what is not known."""
+    yes, no, what = words
+    if judgement.reason == "not managed":
+        return f"is not managed, so the plan does not say what it {what}"
+    if judgement.reason == "no flow":
+        return f"{yes} (no flow does, but it only observes)" if judgement.passes else f"{no} (no flow does)"
+    return f"{yes} ({judgement.reason})"
+
+
+def _list(names: Any) -> str:
+    """Names in order, with commas."""
+    return ", ".join(sorted(names))

@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tasks of a run of verify registered on the hosts, made the run that cells are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared, Run
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Results
+from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import judgements_of, packets_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict, verdicts_of
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+
+# By host and phase, what the module of the phase returned; nothing of a task that did not run.
+Registered = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+def registered(names: Mapping[str, str], hosts: Any, variables_of: Any) -> Registered:
+    """Return what was registered; `names` has the variable of each phase, `variables_of` gives those of a host."""
+    raw = {host: variables_of(host) for host in hosts}
+    return {host: {phase: found.get(name) or {} for phase, name in names.items()} for host, found in raw.items()}
+
+
+def results_of(begun: Begun, found: Registered) -> Results:
+    """Return what the hosts reported of their probes and listeners."""
+    return Results(
+        probed={host: phases["probed"]["results"] for host, phases in found.items() if "results" in phases["probed"]},
+        stopped={host: phases["stopped"] for host, phases in found.items()},
+        nonces={host: part["nonce"] for host, part in begun.parts.items()},
+        passive=begun.order.passive,
+    )
+
+
+def compared_of(found: Registered) -> dict[str, Compared]:
+    """Return whether the hosts run their policy, of those that were asked."""
+    compared = {}
+    for host, phases in found.items():
+        said = phases["compared"]
+        if "changes" in said:
+            objects = tuple(said["changes"]["objects"])
+            compared[host] = Compared(not objects, objects, backend=said.get("backend", ""))
+        elif said and not said.get("skipped"):
+            compared[host] = Compared(None, reason=str(said.get("msg", "")))
+    return compared
+
+
+def judged_verdicts(plan: Plan, begun: Begun, results: Results) -> list[Verdict]:
+    """Return the verdicts of a run."""
+    services = plan.catalogue.services
+    broad = {flow.name for flow in plan.flows_on.values() if all(services[name].broad for name in flow.services)}
+    return verdicts_of(begun.expected.expectations, results, broad)
+
+
+def suspects(plan: Plan, begun: Begun, found: Registered) -> dict[str, Any]:
+    """Return by host the packets to judge."""
+    verdicts = judged_verdicts(plan, begun, results_of(begun, found))
+    drifted = {host for host, item in compared_of(found).items() if item.is_equal is False}
+    return packets_of(verdicts, drifted)
+
+
+def run_of(plan: Plan, begun: Begun, found: Registered) -> tuple[Run, list[Verdict]]:
+    """Return all that is known of a run, and its verdicts."""
+    results = results_of(begun, found)
+    judged = {host: phases["judged"]["judgements"] for host, phases in found.items()
+              if "judgements" in phases.get("judged", {})}
+    judgements = judgements_of(suspects(plan, begun, found), judged)
+    return Run(plan, results, compared_of(found), judgements), judged_verdicts(plan, begun, results)

@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as plain data, in the form of roles/verify/files/report.schema.json, and the fact that the role sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Run
+from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import OPEN
+from ansible_collections.hpc.ports.plugins.plugin_utils.report import Found, not_tested, summary
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, UNPROVEN
+
+FORMAT = 2
+
+
+def as_data(found: Found, run: Run) -> dict[str, Any]:
+    """Return everything: see the schema."""
+    catalogue = run.plan.catalogue
+    class_of = {host: name for name, hosts in found.classes.items() for host in hosts}
+    return {
+        "format": FORMAT,
+        "made": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "mode": "passive" if run.results.passive else "active",
+        "summary": summary(found),
+        "hosts": {host: run.host(host, name) for host, name in sorted(class_of.items())},
+        "classes": {name: list(hosts) for name, hosts in found.classes.items()},
+        "services": {name: {"title": service.title, "ports": list(map(str, service.ports))}
+                     for name, service in catalogue.services.items()},
+        "flows": {name: {"title": flow.title, "from": list(flow.sources), "to": list(flow.targets),
+                         "services": list(flow.services), "need": flow.need, "within_cluster": flow.within_cluster,
+                         "reference": list(flow.reference), "note": flow.note}
+                  for name, flow in catalogue.flows.items()},
+        "cells": [run.cell(item) for item in found.verdicts if item.verdict != UNPROVEN],
+        "not_tested": [item._asdict() for item in not_tested(found)],
+    }
+
+
+def as_fact(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what later tasks ask for: the summary, hosts, what was open to whom, and what is not right."""
+    outsiders = set(data["summary"]["outsiders"])
+    keys = ("source", "target", "address", "protocol", "port", "services", "flow")
+    return {
+        "summary": data["summary"],
+        "hosts": data["hosts"],
+        "open": [{**{key: cell[key] for key in keys}, "from_outside": cell["source"] in outsiders}
+                 for cell in data["cells"] if cell["outcome"] == OPEN],
+        "not_right": [cell for cell in data["cells"] if cell["verdict"] != RIGHT],
+    }

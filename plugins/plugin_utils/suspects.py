@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Suspects: the packets whose way through the rulesets of their hosts is worth a look, because a verdict is not right."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Judged
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import UNKNOWN, WRONG, Verdict
+
+_MOST = 3000  # packets a host: a host that drops everything has as many wrong verdicts as probes
+
+
+class Packet(NamedTuple):
+    """An opening packet as one host sees it: `in` or `out`."""
+
+    direction: str
+    protocol: str
+    source: str
+    destination: str
+    port: int
+
+
+# What the rulesets of hosts do, by host and packet; `reply` is what becomes of the answer.
+Judgements = Mapping[tuple[str, Packet], "Judgement"]
+
+
+class Judgement(NamedTuple):
+    """What a host's ruleset does with a packet, and with the answer to it."""
+
+    packet: Judged
+    reply: Judged | None = None
+
+
+def packets_of(verdicts: Iterable[Verdict], drifted: Collection[str]) -> dict[str, list[Packet]]:
+    """Return by host the packets to judge: of connections that are not right, and all of hosts that have drifted."""
+    found: dict[str, dict[Packet, None]] = defaultdict(dict)
+    for verdict in sorted(verdicts, key=lambda item: item.verdict not in (WRONG, UNKNOWN)):
+        for host, packet in ends(verdict):
+            is_wanted = verdict.verdict in (WRONG, UNKNOWN) or host in drifted
+            if is_wanted and packet.source and len(found[host]) < _MOST:
+                found[host][packet] = None
+    return {host: list(packets) for host, packets in found.items() if packets}
+
+
+def ends(verdict: Verdict) -> list[tuple[str, Packet]]:
+    """Return the packet of a connection as the source and as the target see it."""
+    item = verdict.expectation
+    source = verdict.seen.source
+    return [(item.source, Packet("out", item.protocol, source, item.address, item.port)),
+            (item.target, Packet("in", item.protocol, source, item.address, item.port))]
+
+
+def as_options(packets: Iterable[Packet]) -> list[dict[str, Any]]:
+    """Return what the module `judge` takes."""
+    return [{**packet._asdict(), "reply": True} for packet in packets]
+
+
+def judgements_of(packets: Mapping[str, Sequence[Packet]], judged: Mapping[str, Sequence[Mapping[str, Any]]]) -> Judgements:
+    """Return what the hosts said of their packets, which is in the same order; nothing of a host that said nothing."""
+    return {(host, packet): Judgement(_judged(said), _judged(said["reply"]) if said.get("reply") else None)
+            for host, wanted in packets.items() for packet, said in zip(wanted, judged.get(host, ()))}
+
+
+def _judged(said: Mapping[str, Any]) -> Judged:
+    found = Judged(**{name: said[name] for name in Judged._fields if name in said})
+    return found._replace(is_backwards=said.get("reverse_path", {}).get("is_dropped", False))

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports that the documents warn of: on every host they are tried from somewhere that must not reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Service
+
+
+class Warned(NamedTuple):
+    """A service that is warned of; `cluster` where the warning is about hosts outside the cluster."""
+
+    service: str
+    documented: str
+    reason: str
+    cluster: bool = False
+
+
+class WarnedPort(NamedTuple):
+    """One port of it, with the words for it."""
+
+    protocol: str
+    port: int
+    title: str
+    reason: str
+    cluster: bool
+
+
+_DOCKER = "who reaches it is root on the host"
+_DATABASE = "a database is never public"
+_QUEUE = "the message queue is the platform's own"
+_SCHEDULER = "the scheduler is its cluster's own"
+WARNED = (
+    Warned("ssh", "22/tcp", "SSH is for known sources"),
+    Warned("docker_plain", "2375/tcp", _DOCKER),
+    Warned("docker_tls", "2376/tcp", _DOCKER),
+    Warned("postgresql", "5432/tcp", _DATABASE),
+    Warned("mongodb", "27017/tcp", _DATABASE),
+    Warned("slurm_sql", "3306/tcp", _DATABASE),
+    Warned("rabbitmq_management", "15672/tcp", _QUEUE),
+    Warned("amqp", "5672/tcp", _QUEUE),
+    Warned("prometheus", "9090/tcp", "metrics are for the monitoring hosts"),
+    Warned("slurmctld", "6817/tcp", _SCHEDULER, cluster=True),
+    Warned("slurmd", "6818/tcp", _SCHEDULER, cluster=True),
+    Warned("slurmdbd", "6819/tcp", _SCHEDULER, cluster=True),
+    Warned("pbs_server", "15001/tcp", _SCHEDULER, cluster=True),
+    Warned("pbs_mom", "15002-15003/tcp", _SCHEDULER, cluster=True),
+    Warned("pbs_comm", "17001/tcp", _SCHEDULER, cluster=True),
+)
+
+
+def warned_ports(services: Mapping[str, Service]) -> list[WarnedPort]:
+    """Return the ports, the documented ones and those that a site has given the service, each once."""
+    found: dict[tuple[str, int], WarnedPort] = {}
+    for item in WARNED:
+        service = services.get(item.service)
+        ranges = [parse_ports(item.documented), *(service.ports if service else ())]
+        for ports in ranges:
+            for port in (ports.first, ports.last) if ports.protocol != "ip" else ():
+                title = service.title if service and service.title else item.service
+                found.setdefault((ports.protocol, port), WarnedPort(
+                    ports.protocol, port, title, item.reason, item.cluster))
+    return list(found.values())

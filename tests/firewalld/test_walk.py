@@ -1,0 +1,126 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Walks through the rules that firewalld makes of our policies, and of the user's own, as each libnftables lists them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
+from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
+from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.walk import Judgement, Walker
+from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
+from ansible_collections.hpc.ports.tests.firewalld.driver import Driver
+from ansible_collections.hpc.ports.tests.firewalld.test_verdicts import ALLOWED, past_guards, passes
+from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, forget_connections
+from ansible_collections.hpc.ports.tests.kernel.packets import Wires
+from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, special_packets
+from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
+from ansible_collections.hpc.ports.tests.kernel.test_walk import whole
+from ansible_collections.hpc.ports.tests.kernel.verdicts import joined, passing
+
+POLICIES = [ALLOWED, policy(SSH, ("in", "web", ["80/tcp", "53-99/udp", "112/ip"], ANYWHERE),
+                            ("in", "nodes", ["1024-65535/tcp"], ("10.64.0.0/28", "fd64::/64")))]
+
+
+@pytest.fixture(name="driver")
+def _driver(daemon: Daemon) -> Iterator[Driver]:
+    found = Driver(daemon)
+    yield found
+    found.close()
+
+
+@pytest.fixture(name="wires")
+def _wires(daemon: Daemon) -> Iterator[Wires]:
+    with joined(daemon) as found:
+        yield found
+
+
+def walker(daemon: Daemon) -> Walker:
+    """Return the ruleset as the libnftables of the host lists it."""
+    program = ("import json\n"
+               "from ansible_collections.hpc.ports.plugins.module_utils.judging import rules_of_kernel\n"
+               "print(json.dumps(rules_of_kernel()))")
+    listings = json.loads(daemon.host.run(daemon.python, "-c", program, PYTHONPATH=daemon.python_path).stdout)
+    return Walker(parse_ruleset(*listings))
+
+
+def check(daemon: Daemon, wires: Wires, judged: Walker, packets: list[Packet]) -> set[Packet]:
+    """See that the walk says of every packet whether it really passes; return those that do."""
+    with daemon.host.entered():
+        forget_connections()
+    got = passing(wires, packets)
+    found = {packet: judged.judge(whole(packet)) for packet in packets}
+    wrong = {packet: (one, packet in got) for packet, one in found.items()
+             if one.verdict == "unknown" or (one.verdict == "accept") != (packet in got)}
+    assert not wrong
+    return got
+
+
+def test_the_walk_says_what_firewalld_does(daemon: Daemon, driver: Driver, wires: Wires) -> None:
+    version = VERSIONS[daemon.release]
+    for data in POLICIES:
+        driver.apply(data)
+        wanted, judged = parse_policy(data), walker(daemon)
+        for direction in ("in", "out"):
+            # What comes from where the host would not answer is dropped by firewalld itself, and the walk sees that, too.
+            packets = [*special_packets(direction), *packets_at_edges(wanted, direction, random.Random(0), 150)]
+            packets = packets if direction == "in" else past_guards(packets)
+            got = check(daemon, wires, judged, packets)
+            guarded = past_guards(packets)
+            assert {packet for packet in guarded if packet in packets and passes(version, wanted, packet)} == (
+                got & set(guarded))
+
+
+USERS = """
+save() { firewall-cmd --quiet --permanent "$@"; }
+save --new-policy=users
+save --policy=users --set-priority=-20000
+save --policy=users --add-ingress-zone=ANY
+save --policy=users --add-egress-zone=HOST
+save --policy=users --add-rich-rule='rule family="ipv4" source address="10.64.0.1" drop'
+save --policy=users --add-rich-rule='rule family="ipv4" source address="10.64.0.2" port port="80" protocol="tcp" reject'
+save --new-zone=mine
+save --zone=mine --set-target=DROP
+save --zone=mine --add-interface=eth0
+firewall-cmd --quiet --reload
+"""
+
+
+def test_the_rule_of_the_user_that_decides_is_named(restored: Daemon, driver: Driver, wires: Wires) -> None:
+    restored.host.shell(USERS)
+    driver.apply(ALLOWED)
+    judged = walker(restored)
+    packets = packets_at_edges(parse_policy(ALLOWED), "in", random.Random(1), 100)
+    check(restored, wires, judged, packets)
+    assert _said(judged, "10.64.0.1", 80) == ("drop", "filter_IN_policy_users_deny", False)
+    assert _said(judged, "10.64.0.2", 80) == ("reject", "filter_IN_policy_users_deny", False)
+    assert _said(judged, "10.64.0.3", 80) == ("accept", "filter_IN_policy_hpc_ports_in_allow", True)
+    assert _said(judged, "10.64.0.3", 81) == ("drop", "filter_IN_policy_hpc_ports_in", True)
+
+
+def test_without_our_policies_the_zone_decides(restored: Daemon) -> None:
+    restored.host.shell(USERS)
+    found = walker(restored).judge(whole(Packet("in", "tcp", "10.64.0.3", 80)))
+    assert (found.verdict, found.table, found.chain, found.is_ours) == ("drop", "inet firewalld", "filter_IN_mine", False)
+    assert found.rule.endswith("drop")
+
+
+def test_the_module_runs_with_the_python_and_the_library_of_the_host(daemon: Daemon, driver: Driver) -> None:
+    driver.apply(ALLOWED)
+    packet: dict[str, Any] = {"direction": "in", "source": "10.64.0.1", "destination": HOST[4], "port": 80, "reply": True}
+    found, = daemon.module("judge", packets=[packet])["judgements"]
+    assert (found["verdict"], found["is_ours"], found["interface"], found["reply"]["verdict"]) == (
+        "accept", True, "eth0", "accept")
+
+
+def _said(judged: Walker, peer: str, port: int) -> tuple[str, str, bool]:
+    found: Judgement = judged.judge(whole(Packet("in", "tcp", peer, port)))
+    return found.verdict, found.chain, found.is_ours

@@ -1,0 +1,232 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real packets through random policies and random tables beside them: `walk` says what becomes of each."""
+
+from __future__ import annotations
+
+import random
+import re
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.module_utils import nftables, walk
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ruleset
+from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.tests.kernel import samples
+from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, Pair, forget_connections
+from ansible_collections.hpc.ports.tests.kernel.packets import Wires, open_wires
+from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, policies, special_packets
+from ansible_collections.hpc.ports.tests.kernel.rulesets import random_tables
+from ansible_collections.hpc.ports.tests.kernel.verdicts import (
+    PHASES,
+    THOROUGH,
+    load_nftables,
+    opening_of,
+    passing,
+)
+
+
+@pytest.fixture(name="shared", scope="module")
+def _shared() -> Iterator[Pair]:
+    found = Pair()
+    yield found
+    found.close()
+
+
+@pytest.fixture(name="wires", scope="module")
+def _wires(shared: Pair) -> Iterator[Wires]:
+    found = open_wires(shared.host, shared.peer)
+    yield found
+    found.inward.close()
+    found.outward.close()
+
+
+def whole(packet: Packet) -> walk.Packet:
+    """Return the packet with both its ends."""
+    opening = opening_of(packet)
+    # The best route to every peer is that of the first interface.
+    return walk.Packet(packet.direction, opening.number, opening.source, opening.target, packet.port, packet.source_port,
+                       packet.interface, source_kind="unicast" if packet.direction == "in" else "local",
+                       returns=packet.interface == "eth0")
+
+
+def walker() -> walk.Walker:
+    """Return the ruleset of the namespace that this thread is in."""
+    return walk.Walker(parse_ruleset(*ruleset()), own=(str(address) for address in HOST.values()))
+
+
+def check(wires: Wires, packets: Sequence[Packet], is_knowable: bool = True) -> None:
+    """See that the walk says of every packet whether it passes."""
+    forget_connections()
+    judged = walker()
+    got = passing(wires, packets)
+    wrong = []
+    for packet in packets:
+        found = judged.judge(whole(packet))
+        if found.verdict == "unknown" and not is_knowable:
+            continue
+        if (found.verdict == "accept") != (packet in got) or found.verdict == "unknown":
+            wrong.append((packet, found, packet in got))
+    assert not wrong[:1], nftables.run(["nft", "list", "ruleset"])
+
+
+@settings(max_examples=300 if THOROUGH else 12, phases=PHASES, deadline=None, print_blob=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(platform=policies(), seed=st.integers(0, 2**32))
+def test_the_walk_says_what_the_kernel_does(shared: Pair, wires: Wires, platform: list[Policy], seed: int) -> None:
+    randomness = random.Random(seed)
+    with shared.host.entered():
+        nftables.load("flush ruleset\n")
+        for policy in platform:
+            load_nftables(policy)
+            for direction in ("in", "out"):
+                packets = [*special_packets(direction), *packets_at_edges(policy, direction, randomness, 100)]
+                agrees_with_evaluate(policy, packets)
+                others = random_tables(randomness, direction, sorted({packet.port for packet in packets if packet.port > 0}),
+                                       sorted({packet.peer for packet in packets}))
+                load_possible(others.script)
+                check(wires, packets, others.is_knowable)
+                nftables.load(others.removal)
+
+
+def load_possible(script: str) -> None:
+    """Load a script without the lines that nft refuses, such as those that ask for two protocols at once."""
+    lines = script.split("\n")
+    for attempt in range(50):
+        try:
+            nftables.load("\n".join(lines))
+            return
+        except CommandError as exc:
+            refused = {int(number) for number in re.findall(r"^/dev/stdin:(\d+):", exc.output, re.MULTILINE)}
+            assert refused and not any("elements" in lines[number - 1] for number in refused), exc.output
+            lines = ["" if number in refused else line for number, line in enumerate(lines, 1)]
+    raise AssertionError(script)
+
+
+def agrees_with_evaluate(policy: Policy, packets: Sequence[Packet]) -> None:
+    """See that the walk through our table alone is what the policy says, and that it is ours."""
+    judged = walker()
+    for packet in packets:
+        found = judged.judge(whole(packet))
+        assert (found.verdict == "accept") == evaluate(policy, packet).passes, (packet, found)
+        assert found.is_ours or packet.direction == "out" and policy.egress == "open", (packet, found)
+
+
+# ---- which rule it is, by the module
+
+SITE = """
+table inet site {
+  flags FLAGS
+  set blocked { type ipv4_addr; flags interval; elements = { 10.64.1.0/24 } }
+  chain early { type filter hook prerouting priority -300; policy accept;
+    ip saddr @blocked counter drop comment "blocked: # handle 5"
+  }
+  chain last { reject with icmpx type admin-prohibited; }
+  chain tcp_ports {
+    tcp dport vmap { 23 : drop, 24 : goto last }
+  }
+  chain late { type filter hook input priority 10; policy accept;
+    meta l4proto tcp jump tcp_ports
+    tcp dport 25 meta skuid 4711 drop
+  }
+}
+table ip raw {
+  chain OUTPUT { type filter hook output priority 0; policy accept; tcp dport 25 drop; }
+}
+"""
+OURS = samples.policy(("in", "all", ["22-30/tcp", "53/udp"], ("10.64.0.0/16", "fd64::/64")))
+
+
+def judged_by_module(pair: Pair, *packets: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the module says on the host, in check mode as well."""
+    found = pair.module("judge", packets=list(packets))
+    assert found == {**pair.module("judge", packets=list(packets), check=True), "invocation": found["invocation"]}
+    assert found["changed"] is False
+    return found["judgements"]
+
+
+def incoming(source: str, port: int, **options: Any) -> dict[str, Any]:
+    return {"direction": "in", "source": source, "destination": HOST[6 if ":" in source else 4], "port": port, **options}
+
+
+def test_the_module_names_the_rule_that_decides(pair: Pair) -> None:
+    pair.host.nft(SITE.replace("  flags FLAGS\n", ""))
+    with pair.host.entered():
+        load_nftables(parse_policy(OURS))
+    found = judged_by_module(pair, *[incoming("10.64.0.1", port) for port in (22, 23, 24, 25, 31)],
+                             incoming("10.64.1.1", 22), incoming("fd64::1", 53, protocol="udp"))
+    assert [(item["verdict"], item["table"], item["chain"], item["rule"], item["is_ours"]) for item in found] == [
+        ("accept", "inet hpc_ports", "in_all", 'ip saddr @in_all_v4 counter name "in_all" accept', True),
+        ("drop", "inet site", "tcp_ports", "tcp dport vmap { 23 : drop, 24 : goto last }", False),
+        ("reject", "inet site", "last", "reject with icmpx admin-prohibited", False),
+        ("unknown", "inet site", "late", "tcp dport 25 meta skuid 4711 drop", False),
+        ("drop", "inet hpc_ports", "input", 'counter name "denied_in" drop', True),
+        ("drop", "inet site", "early", 'ip saddr @blocked counter drop comment "blocked: # handle 5"', False),
+        ("accept", "inet hpc_ports", "in_all", 'ip6 saddr @in_all_v6 counter name "in_all" accept', True),
+    ]
+    assert found[3]["unknown"] == ("it cannot be told whether this applies: table inet site, chain late: "
+                                   "tcp dport 25 meta skuid 4711 drop")
+
+
+def test_dormant_tables_and_the_one_that_counts_do_nothing(pair: Pair) -> None:
+    """Of nft before 1.1, only the text tells that a table is dormant."""
+    pair.host.nft(SITE.replace("FLAGS", "dormant"))
+    pair.host.nft("table inet hpc_ports_verify {\nchain c { type filter hook input priority 0; policy drop; }\n}\n")
+    found, = judged_by_module(pair, incoming("10.64.0.1", 23))
+    assert (found["verdict"], found["table"], found["chain"], found["rule"]) == ("accept", "", "", "no rule")
+
+
+def test_the_module_tells_routes_listeners_and_what_becomes_of_the_answer(pair: Pair) -> None:
+    pair.host.nft(SITE.replace("  flags FLAGS\n", "").replace("tcp dport 25 drop", "tcp sport 26 drop"))
+    pair.host.arrange("echo 1 > /proc/sys/net/ipv4/conf/fab0/rp_filter; ip route add blackhole 10.99.0.0/16; "
+                      "ip route add 10.98.0.0/16 via 192.0.3.2 dev fab0")
+    with pair.host.entered(), socket.create_server(("", 26)):
+        found = judged_by_module(
+            pair, incoming("10.64.0.1", 26, reply=True), incoming("10.64.0.1", 22, reply=True, interface="fab0"),
+            incoming("10.99.0.1", 22, reply=True), {"direction": "out", "destination": "10.98.0.1", "port": 80, "reply": True},
+            {"direction": "out", "destination": "10.99.0.1", "port": 80}, {**incoming("10.64.0.1", 22), "destination": "10.64.0.2"},
+            {"direction": "out", "destination": HOST[4], "port": 23})
+    first, spoofed, lost, out, nowhere, elsewhere, itself = found
+    assert (first["verdict"], first["interface"], first["listening"]) == ("accept", "eth0", ["0.0.0.0"])
+    assert (first["reply"]["verdict"], first["reply"]["table"], first["reply"]["rule"]) == ("drop", "ip raw", "tcp sport 26 drop")
+    assert first["route"] == {"interface": "eth0", "source": HOST[4], "gateway": "192.0.2.2", "kind": "unicast", "error": ""}
+    assert (spoofed["reverse_path"], spoofed["listening"]) == ({"mode": 1, "is_dropped": True}, [])
+    assert first["reverse_path"] == {"mode": 0, "is_dropped": False}
+    assert lost["reply"]["unknown"].startswith("No answer is sent to 10.99.0.1: no route (")
+    assert (out["verdict"], out["route"]["interface"], out["route"]["source"]) == ("accept", "fab0", "192.0.3.1")
+    assert out["reply"]["verdict"] == "accept" and "listening" not in out
+    assert (nowhere["verdict"], nowhere["route"]["interface"]) == ("unknown", "") and nowhere["route"]["error"]
+    assert elsewhere["unknown"] == "10.64.0.2 is no address of this host."
+    assert (itself["route"]["interface"], itself["verdict"], itself["chain"]) == ("lo", "drop", "tcp_ports")
+
+
+def test_rules_of_iptables_legacy_are_named(pair: Pair) -> None:
+    if pair.host.run("iptables-legacy", "-t", "filter", "-L", "-n", check=False).returncode:
+        pytest.skip("no iptables-legacy here")
+    found, six = judged_by_module(pair, incoming("10.64.0.1", 22), incoming("fd64::1", 22))
+    assert (found["verdict"], found["unknown"]) == ("unknown", "nft does not list the rules of iptables-legacy (tables filter)")
+    assert six["verdict"] == "accept"
+
+
+def test_without_a_library_nft_tells(pair: Pair) -> None:
+    """A library that cannot be loaded, and nft that can be run."""
+    program = ("from ansible_collections.hpc.ports.plugins.module_utils import judging, libnftables\n"
+               "def missing(): raise libnftables.ListingError('There is no library.')\n"
+               "both = judging.rules_of_kernel()\n"
+               "libnftables.ruleset = missing\n"
+               "assert judging.rules_of_kernel() == both and both[1]\n"
+               "judging.find_program = lambda name: None\n"
+               "try: judging.rules_of_kernel()\n"
+               "except RuntimeError as exc: print(exc)\n")
+    pair.host.nft(SITE.replace("  flags FLAGS\n", "").replace("counter ", ""))
+    done = pair.host.run(pair.python, "-c", program, PYTHONPATH=pair.python_path)
+    assert done.stdout == "There is no library. Or install the package nftables.\n"

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shows pages in a real headless Chromium that has no network, and notes whatever goes wrong in it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.page import page
+from ansible_collections.hpc.ports.tests.page.reports import large, small
+
+
+class Shown:
+    """A report's page in a browser, and what its tests ask of it."""
+
+    def __init__(self, page: Page, file: Path) -> None:
+        self.page, self.file = page, file
+        self.problems: list[str] = []
+        page.on("console", lambda said: self.problems.append(said.text))
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.route("**/*", self._only_files)
+
+    def _only_files(self, route: Route) -> None:
+        if route.request.url.startswith("file://"):
+            route.continue_()
+        else:
+            self.problems.append(f"It asked for {route.request.url}")
+            route.abort()
+
+    def go(self, state: str = "") -> Shown:
+        """Load the page anew with a state behind the # of its address."""
+        self.page.goto("about:blank")
+        self.page.goto(f"{self.file.as_uri()}{state and '#'}{state}")
+        return self
+
+    @property
+    def state(self) -> str:
+        """What is behind the # of the address."""
+        return self.page.url.partition("#")[2]
+
+    @property
+    def status(self) -> str:
+        """What the live region says."""
+        return self.page.get_by_role("status").inner_text()
+
+    def cell(self, source: str, target: str) -> Locator:
+        """The cell of two lines of the matrix, by what a screen reader says of it."""
+        return self.page.locator(f'#grid td[aria-label^="{source} to {target}: "]')
+
+    def said(self) -> dict[str, str]:
+        """What a screen reader says of each drawn cell: `{"a to b": "not tested"}`."""
+        labels = self.page.locator("#grid tbody td").evaluate_all("cells => cells.map(one => one.ariaLabel)")
+        return dict(label.split(": ", 1) for label in labels)
+
+    def heads(self, scope: str) -> list[str]:
+        """The names of the drawn rows or columns."""
+        return self.page.locator(f'#grid th[scope="{scope}"]').evaluate_all("heads => heads.map(one => one.ariaLabel)")
+
+    def focused(self) -> str | None:
+        """What a screen reader says of the element that has the focus."""
+        return self.page.evaluate("document.activeElement.ariaLabel || document.activeElement.textContent")
+
+    def violations(self) -> list[str]:
+        """What axe finds that keeps people out."""
+        found = Axe().run(self.page).response["violations"]
+        return [f"{item['id']}: {node['html']}" for item in found for node in item["nodes"]]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. Its sandbox cannot be had as root, and it sees nothing but these pages."""
+    program = shutil.which("chromium")
+    assert program, "There is no chromium: run dev/setup."
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+Show = Callable[..., Shown]
+
+
+@pytest.fixture
+def show(browser: Browser, tmp_path: Path) -> Iterator[Show]:
+    """Shows the page of a report, or of a file that has one; what the browser complained of fails the test."""
+    shown = []
+
+    def open_page(report: dict[str, Any] | Path, state: str = "", **context: Any) -> Shown:
+        file = report if isinstance(report, Path) else tmp_path / "report.html"
+        if not isinstance(report, Path):
+            file.write_text(page(report), encoding="utf-8")
+        context = browser.new_context(**{"viewport": {"width": 1300, "height": 900}, **context})
+        context.set_default_timeout(20_000)
+        context.set_offline(True)
+        shown.append(Shown(context.new_page(), file))
+        return shown[-1].go(state)
+
+    yield open_page
+    for one in shown:
+        one.page.context.close()
+    assert [problem for one in shown for problem in one.problems] == []
+
+
+def _written(report: dict[str, Any], folder: Path) -> Path:
+    file = folder / "report.html"
+    file.write_text(page(report), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def ten(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of ten hosts."""
+    return _written(small(), tmp_path_factory.mktemp("ten"))
+
+
+@pytest.fixture(scope="session")
+def thousands() -> dict[str, Any]:
+    """The report of 2,000 hosts."""
+    return large()
+
+
+@pytest.fixture(scope="session")
+def two_thousand(thousands: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of 2,000 hosts."""
+    return _written(thousands, tmp_path_factory.mktemp("thousands"))

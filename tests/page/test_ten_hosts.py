@@ -1,0 +1,447 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The page of ten hosts: what it shows, filters, opens and says to a keyboard and a screen reader."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from ansible_collections.hpc.ports.tests.page.conftest import Show, Shown
+from ansible_collections.hpc.ports.tests.page.reports import cell, host, small, whole
+
+REPORT = small()
+
+
+def counted(keep: Callable[[dict[str, Any]], bool]) -> dict[str, str]:
+    """What the matrix has to say of each pair of hosts, counted here from the report."""
+    pairs: dict[str, list[dict[str, Any]]] = {}
+    for item in REPORT["cells"]:
+        if keep(item):
+            pairs.setdefault(f"{item['source']} to {item['target']}", []).append(item)
+    return {pair: _said(items) for pair, items in pairs.items()}
+
+
+def _said(items: list[dict[str, Any]]) -> str:
+    count = Counter(item["verdict"] for item in items)
+    for verdict in ("wrong", "unknown"):
+        if count[verdict]:
+            return f"{count[verdict]} of {len(items)} {verdict}"
+    return f"all {len(items)} right, {sum(item['outcome'] == 'open' for item in items)} open"
+
+
+def tried(shown: Shown) -> dict[str, str]:
+    """What the matrix says of each pair that has connections which the filters keep."""
+    return {pair: said for pair, said in shown.said().items()
+            if said not in ("not tested", "the same host", "none that the filters keep")}
+
+
+# ---- what is on it
+
+def test_the_summary_and_what_is_wrong_come_first(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    buttons = shown.page.locator("#totals button").all_inner_texts()
+    assert [text.replace("\n", " ") for text in buttons] == [
+        "✖ 4 wrong", "? 1 unknown", "✔ 635 right", "– 10 not tested"]
+    assert shown.page.locator("#found .where").all_inner_texts() == [
+        "ctl1", "node2, node3 → ctl1", "login1 → ctl1", "outsider → login1", "nfs1", "node1 → node4"]
+    assert shown.page.locator("#found li").all_inner_texts()[:3] == [
+        "✖ wrong ctl1 does not run its policy\nThese differ from its policy: chain input, set ssh_sources",
+        "✖ wrong node2, node3 → ctl1 2049/tcp, should pass by flow nfs_v4\n"
+        "2 connections. The ruleset of ctl1 drops it: it is not that of the policy.",
+        "✖ wrong login1 → ctl1 6817/tcp, should pass by flow slurm_control\n"
+        "The table inet docker on ctl1 drops it after our ruleset let it in."]
+
+
+def test_the_matrix_says_of_each_pair_what_was_found(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    assert shown.heads("row") == sorted(REPORT["hosts"])
+    assert shown.heads("col") == sorted(set(REPORT["hosts"]) - {"outsider"})
+    assert tried(shown) == counted(lambda item: True)
+    assert {pair for pair, said in shown.said().items() if said == "not tested"} == {"monitor1 to nfs1"}
+    assert shown.status == "Showing 640 of 640 connections. 10 rows, 9 columns."
+
+
+def test_verdicts_are_not_told_by_colour_alone(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    assert shown.cell("login1", "ctl1").inner_text() == "✖ 1/8"
+    assert shown.cell("node1", "node4").inner_text() == "? 1/8"
+    assert shown.cell("node1", "ctl1").inner_text() == "✔ 2/8"
+    assert shown.cell("monitor1", "nfs1").inner_text() == "not tested"
+
+
+def test_a_report_without_a_fault_says_so(show: Show) -> None:
+    hosts = {name: host(name, ["workspace"], "x", number) for number, name in enumerate("ab")}
+    shown = show(whole(hosts, [cell("a", "b", "10.0.0.2", 22)], mode="passive"))
+    assert shown.page.locator("#found").inner_text() == (
+        "✔ Nothing: every connection that was tried is right, and every host runs its policy.")
+    assert shown.page.locator("#facts li").all_inner_texts() == [
+        "1 connection from 1 source to 1 target.",
+        "No host outside the managed groups took part: nothing shows that strangers are kept out.",
+        "Passive mode, without listeners: where nobody listens, silence and refusal do not show what a firewall does."]
+
+
+@pytest.mark.parametrize(("changes", "title", "said"), [
+    ({"is_equal": None}, "What is not known",
+     "? unknown b: whether it runs its policy is not known\nNothing was read back from it."),
+    ({"is_equal": False, "objects": ["chain input"]}, "What is wrong",
+     "✖ wrong b does not run its policy\nThese differ from its policy: chain input")])
+def test_right_connections_do_not_hide_a_host_that_may_run_something_else(
+        show: Show, changes: dict[str, Any], title: str, said: str) -> None:
+    hosts = {"a": host("a", [], "x", 1), "b": host("b", [], "x", 2, **changes)}
+    shown = show(whole(hosts, [cell("a", "b", "10.0.0.2", 22)]))
+    assert shown.page.locator("#found-title").inner_text() == title
+    assert shown.page.locator("#found").inner_text() == said
+
+
+def test_a_report_of_nothing_is_not_called_right(show: Show) -> None:
+    shown = show(whole({}, []))
+    assert shown.page.locator("#found").inner_text() == "? Nothing was tried, so nothing is known."
+    assert shown.status == "Showing 0 of 0 connections. 0 rows, 0 columns."
+    assert shown.violations() == []
+
+
+# ---- filters
+
+ROLES = {name: about["roles"] for name, about in REPORT["hosts"].items()}
+FILTERS: list[tuple[dict[str, str], Callable[[dict[str, Any]], bool]]] = [
+    ({"from": "NODE"}, lambda item: "node" in item["source"]),
+    ({"to": "ctl1"}, lambda item: item["target"] == "ctl1"),
+    ({"role": "slurm_login"}, lambda item: "slurm_login" in ROLES[item["source"]] + ROLES[item["target"]]),
+    ({"service": "docker"}, lambda item: item["services"] == ["docker"]),
+    ({"outcome": "open"}, lambda item: item["outcome"] == "open"),
+    ({"outcome": "filtered"}, lambda item: item["outcome"] == "filtered"),
+    ({"outcome": "error"}, lambda item: item["outcome"] == "error"),
+    ({"outcome": "refused"}, lambda item: item["outcome"] == "refused"),
+    ({"verdict": "right"}, lambda item: item["verdict"] == "right"),
+    ({"verdict": "wrong"}, lambda item: item["verdict"] == "wrong"),
+    ({"verdict": "unknown"}, lambda item: item["verdict"] == "unknown"),
+    ({"from": "node", "service": "slurmctld", "verdict": "right"},
+     lambda item: "node" in item["source"] and item["port"] == 6817 and item["verdict"] == "right"),
+]
+
+
+def test_filters_change_the_matrix_and_the_address_keeps_them(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    for values, keep in FILTERS:
+        shown.page.get_by_role("button", name="Clear filters").click()
+        for name, value in values.items():
+            field = shown.page.locator(f"#{name}")
+            field.fill(value) if name in ("from", "to") else field.select_option(value)
+        assert tried(shown) == counted(keep), values
+        assert shown.status.startswith(f"Showing {sum(map(keep, REPORT['cells']))} of 640 connections. "), values
+        assert shown.state == "&".join(f"{name}={value}" for name, value in values.items())
+
+
+@pytest.mark.parametrize(("values", "keep"), FILTERS[1::5])
+def test_an_address_brings_its_filters_back(show: Show, ten: Path, values: dict[str, str],
+                                            keep: Callable[[dict[str, Any]], bool]) -> None:
+    shown = show(ten, "&".join(f"{name}={value}" for name, value in values.items()))
+    assert tried(shown) == counted(keep)
+    assert {name: shown.page.locator(f"#{name}").input_value() for name in values} == values
+
+
+def test_pairs_that_were_not_tried_can_be_asked_for(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    shown.page.get_by_label("Observed").select_option("not tested")
+    assert shown.status == "Showing 1 pair without a connection that was tried. 10 rows, 9 columns."
+    assert tried(shown) == {}
+    assert shown.said()["monitor1 to nfs1"] == "not tested"
+    assert shown.said()["nfs1 to monitor1"] == "none that the filters keep"
+
+
+def test_filters_are_cleared(show: Show, ten: Path) -> None:
+    shown = show(ten, "from=node&verdict=wrong&service=nfs")
+    assert list(tried(shown)) == ["node2 to ctl1", "node3 to ctl1"]
+    shown.page.get_by_role("button", name="Clear filters").click()
+    assert tried(shown) == counted(lambda item: True)
+    assert shown.state == ""
+
+
+def test_a_count_of_the_summary_is_a_filter(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    shown.page.get_by_role("button", name="4 wrong").click()
+    assert tried(shown) == counted(lambda item: item["verdict"] == "wrong")
+    assert shown.state == "verdict=wrong"
+
+
+def test_hosts_alike_can_share_a_line(show: Show, ten: Path) -> None:
+    shown = show(ten, "by=class")
+    assert shown.heads("row") == ["ctl1", "login1", "monitor1", "nfs1", "alpha slurm_compute (5)", "outsider"]
+    assert shown.said()["alpha slurm_compute (5) to ctl1"] == "2 of 40 wrong"
+    shown.page.get_by_role("rowheader", name="alpha slurm_compute").click()
+    assert shown.heads("row")[4:10] == ["alpha slurm_compute (5)", *(f"node{number}" for number in range(1, 6))]
+    assert shown.said()["node2 to ctl1"] == "1 of 8 wrong"
+    assert shown.said()["node2 to alpha slurm_compute (5)"] == "all 32 right, 0 open"
+    again = shown.go(shown.state)
+    assert len(again.heads("row")) == 11
+    again.page.get_by_role("rowheader", name="alpha slurm_compute").click()
+    assert len(again.heads("row")) == 6
+
+
+def test_an_address_that_names_nothing_that_is_here_does_no_harm(show: Show, ten: Path) -> None:
+    shown = show(ten, "role=nobody&service=none&found=99&source=x&target=__proto__&row=y&by=z&theme=blue&%%%")
+    assert shown.status == "Showing 0 of 640 connections. 0 rows, 0 columns."
+    shown.page.get_by_role("button", name="Clear filters").click()
+    assert shown.status.startswith("Showing 640 of 640 connections.")
+
+
+# ---- a cell, opened
+
+def test_a_cell_opens_to_flow_rule_layers_counters_times_and_advice(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    shown.cell("login1", "ctl1").click()
+    dialog = shown.page.get_by_role("dialog", name="login1 → ctl1")
+    entry = dialog.locator("details").first
+    assert entry.locator("summary").inner_text() == (
+        "✖ wrong 6817/tcp by flow slurm_control: observed filtered, intended open (1 connection)")
+    assert entry.locator(".says").inner_text().split("\n") == [
+        "Another table decides. The table inet docker on ctl1 drops it after our ruleset let it in.", "",
+        "What to do: Remove the rule `drop` of chain forward in table inet docker, or put our port before it."]
+    assert [text.split("\n") for text in entry.locator(".layers div").all_inner_texts()] == [
+        ["Intended", "open", "the port file"], ["Compiled", "open", "the rulesets read back"],
+        ["Observed", "≠ filtered", "the probe"]]
+    pairs = zip(entry.locator(".pairs dt").all_inner_texts(), entry.locator(".pairs dd").all_inner_texts())
+    assert dict(pairs) == {
+        "Flow": "slurm_control: Nodes talk to their controller", "From": "slurm_nodes", "To": "slurm_controller",
+        "Services": "slurmctld (6817/tcp)", "Need": "conditional, within a cluster only",
+        "Reference": "ACTIVATE: Slurm Scheduler; E-HPC: Slurm", "Rule": "accept tcp 6817 of flow slurm_control",
+        "Port held by": "a listener of verify"}
+    titles = entry.get_by_role("columnheader").all_inner_texts()
+    assert dict(zip(titles, entry.get_by_role("cell").all_inner_texts())) == {
+        "Address": "10.0.0.2", "Port": "6817/tcp", "Service": "slurmctld", "Time": "1.00 s", "Tries": "1", "Left": "2",
+        "Arrived": "2", "Passed": "2", "Answered": "0", "Returned": "0"}
+    assert "does not run its policy" in dialog.locator(".ends").inner_text()
+
+
+def test_right_connections_are_there_when_asked_for(show: Show, ten: Path) -> None:
+    shown = show(ten, "source=login1&target=ctl1")
+    entries = shown.page.get_by_role("dialog").locator("details")
+    assert entries.count() == 3
+    assert entries.nth(2).locator("summary").inner_text() == (
+        "✔ right 22/tcp, 2375/tcp, 2376/tcp, 5432/tcp, 6818/tcp and 1 more no flow: observed filtered, "
+        "intended filtered (6 connections)")
+    entries.nth(2).locator("summary").click()
+    assert entries.nth(2).locator("tbody tr").count() == 6
+    assert entries.nth(2).locator(".pairs dd").first.inner_text() == "none: the policy of the target does not let it in"
+
+
+def test_what_is_unknown_shows_no_counters_that_were_not_there(show: Show, ten: Path) -> None:
+    shown = show(ten, "source=node1&target=node4&verdict=unknown")
+    row = shown.page.get_by_role("dialog").locator("tbody td").all_inner_texts()
+    assert row == ["10.0.0.15", "6818/tcp", "slurmd", "–", "2", *"–––––", "EHOSTUNREACH"]
+
+
+def test_a_pair_that_was_not_tried_says_why(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    shown.cell("monitor1", "nfs1").click()
+    inside = shown.page.locator("#inside").inner_text()
+    assert "– Not tested. No connection of this pair, or of hosts like them, was tried." in inside
+    assert "monitor1 has no address that resolves; set firewall_source_addresses." in inside
+
+
+def test_what_is_wrong_opens_to_its_connections(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    button = shown.page.get_by_role("button", name="node2, node3 → ctl1")
+    button.click()
+    dialog = shown.page.get_by_role("dialog", name="node2, node3 → ctl1")
+    assert dialog.locator("tbody tr td:first-child").all_inner_texts() == ["node2", "node3"]
+    shown.page.keyboard.press("Escape")
+    expect(button).to_be_focused()
+    assert shown.state == ""
+
+
+def test_a_dialog_closes_by_its_button_and_by_a_click_beside_it(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    for close in (lambda: shown.page.get_by_role("button", name="Close").click(),
+                  lambda: shown.page.mouse.click(20, 400)):
+        shown.cell("login1", "ctl1").click()
+        expect(shown.page.get_by_role("dialog")).to_be_visible()
+        assert shown.state == "source=login1&target=ctl1"
+        close()
+        expect(shown.page.get_by_role("dialog")).to_be_hidden()
+        expect(shown.cell("login1", "ctl1")).to_be_focused()
+
+
+# ---- by keyboard, to a screen reader
+
+def test_the_keyboard_reaches_a_cell_opens_it_and_comes_back(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    keys = shown.page.keyboard
+    shown.page.get_by_role("button", name="Clear filters").focus()
+    keys.press("Tab")
+    assert shown.focused() == "ctl1 to ctl1: the same host"
+    keys.press("ArrowDown")
+    assert shown.focused() == "login1 to ctl1: 1 of 8 wrong"
+    keys.press("Enter")
+    expect(shown.page.get_by_role("dialog", name="login1 → ctl1")).to_be_visible()
+    keys.press("Tab")
+    assert shown.focused() == "Close"
+    keys.press("Escape")
+    expect(shown.page.get_by_role("dialog")).to_be_hidden()
+    expect(shown.cell("login1", "ctl1")).to_be_focused()
+    keys.press("ArrowRight")
+    assert shown.focused() == "login1 to login1: the same host"
+
+
+def test_keys_move_within_the_matrix_and_one_tab_leaves_it(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    shown.cell("ctl1", "ctl1").focus()
+    moves = {"ArrowLeft": "ctl1", "ArrowUp": "ctl1", "Control+End": "outsider to node5: all 8 right, 0 open",
+             "ArrowRight": "outsider to node5: all 8 right, 0 open", "Home": "outsider",
+             "End": "outsider to node5: all 8 right, 0 open", "Control+Home": "ctl1"}
+    for key, said in moves.items():
+        shown.page.keyboard.press(key)
+        assert shown.focused() == said, key
+    shown.page.keyboard.press("Tab")
+    assert not shown.page.evaluate("document.activeElement.closest('#grid')")
+    assert shown.page.locator('#grid [tabindex="0"]').count() == 1
+
+
+def test_a_class_unfolds_by_keyboard(show: Show, ten: Path) -> None:
+    shown = show(ten, "by=class")
+    head = shown.page.get_by_role("rowheader", name="alpha slurm_compute")
+    expect(head).to_have_attribute("aria-expanded", "false")
+    shown.cell("ctl1", "ctl1").focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowLeft", "Enter"):
+        shown.page.keyboard.press(key)
+    expect(head).to_have_attribute("aria-expanded", "true")
+    expect(head).to_be_focused()
+    shown.page.keyboard.press("ArrowDown")
+    assert shown.focused() == "node1"
+
+
+def test_what_has_the_focus_is_seen(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    for place in ("#from", "#theme", '#grid [tabindex="0"]', "[data-found]"):
+        shown.page.locator(place).first.focus()
+        shown.page.keyboard.press("Shift+Tab")
+        shown.page.keyboard.press("Tab")
+        style = "getComputedStyle(document.activeElement)"
+        assert shown.page.evaluate(f"[{style}.outlineStyle, {style}.outlineWidth]") == ["solid", "3px"], place
+
+
+def test_a_screen_reader_finds_its_way(show: Show, ten: Path) -> None:
+    shown = show(ten, "from=login1&to=c")
+    snapshot = shown.page.locator("body").aria_snapshot()
+    for line in ('- banner:', '- heading "Verification of ports" [level=1]', '- main:', '- region "What is wrong":',
+                 '- search "Filter the connections":', '- searchbox "From host"', '- combobox "Verdict"', '- status:',
+                 '- grid "Sources in rows, targets in columns":', '- columnheader "ctl1"', '- rowheader "login1"',
+                 '- \'gridcell "login1 to ctl1: 1 of 8 wrong"\'', '- region "Not tested":', '- contentinfo:'):
+        assert line in snapshot, snapshot
+
+
+def test_the_way_to_the_matrix_is_short(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    shown.page.keyboard.press("Tab")
+    assert shown.focused() == "Go to the matrix"
+    shown.page.keyboard.press("Enter")
+    assert shown.focused() == "Who reaches whom"
+    assert shown.state == ""
+
+
+@pytest.mark.parametrize(("scheme", "width", "state"), [
+    ("light", 1300, ""), ("dark", 360, ""), ("dark", 1300, "by=class&row=class:alpha+slurm_compute"),
+    ("light", 360, "source=login1&target=ctl1"), ("dark", 1300, "source=login1&target=ctl1")])
+def test_nothing_keeps_people_out(show: Show, ten: Path, scheme: str, width: int, state: str) -> None:
+    shown = show(ten, state, color_scheme=scheme, viewport={"width": width, "height": 800})
+    assert shown.violations() == []
+
+
+# ---- light and dark, on a phone
+
+def brightness(shown: Shown) -> float:
+    """How bright the background is, from 0 to 255."""
+    colour = shown.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(", "))) / 3
+
+
+def test_it_is_as_dark_as_the_system_until_told_otherwise(show: Show, ten: Path) -> None:
+    dark = show(ten, color_scheme="dark")
+    assert brightness(dark) < 40
+    dark.page.get_by_role("button", name="Light colours").click()
+    assert brightness(dark) > 220
+    assert dark.state == "theme=light"
+    light = show(ten, color_scheme="light")
+    assert brightness(light) > 220
+    light.page.get_by_role("button", name="Dark colours").click()
+    assert brightness(light) < 40
+    assert brightness(light.go(light.state)) < 40
+
+
+@pytest.mark.parametrize("state", ["", "by=class", "source=login1&target=ctl1", "found=0"])
+def test_on_a_phone_only_the_matrix_scrolls_sideways(show: Show, ten: Path, state: str) -> None:
+    shown = show(ten, state, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    assert shown.page.evaluate("document.documentElement.scrollWidth") == 360
+    assert shown.page.evaluate("document.querySelector('#dialog').scrollWidth") <= 360
+    if not state:
+        assert shown.page.evaluate("scroll.scrollWidth > scroll.clientWidth")
+        assert len(shown.heads("col")) < 9
+        shown.page.evaluate("scroll.scrollLeft = scroll.scrollWidth")
+        shown.page.get_by_role("status").scroll_into_view_if_needed()
+        shown.page.mouse.wheel(0, 400)
+        expect(shown.page.get_by_role("columnheader", name="node5")).to_be_in_viewport(ratio=0.9)
+
+
+def test_a_cell_opens_by_touch(show: Show, ten: Path) -> None:
+    shown = show(ten, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    shown.cell("login1", "ctl1").tap()
+    expect(shown.page.get_by_role("dialog", name="login1 → ctl1")).to_be_visible()
+
+
+# ---- what must not happen
+
+BAD = ["</script><script>window.hacked = 1</script>", "<img src=x onerror=\"window.hacked = 1\">",
+       "--><svg onload=alert(1)>", "__proto__", "constructor", "a\u2028b\u2029", "'\"&amp;", "\u202egnp", "x" * 400, "\ud800"]
+
+
+def hostile() -> dict[str, Any]:
+    """A report all of whose texts are of the bad kind."""
+    hosts = {name: host(name, [name], name, number, BAD[number // 2], is_equal=False, objects=[name], reason=name)
+             for number, name in enumerate(BAD)}
+    cells = [cell(source, target, target, 22, target, verdict="wrong", services=[source], rule=target, detail=source,
+                  why=target, diagnosis={"code": "unknown", "text": source, "advice": target})
+             for source in BAD for target in BAD if source != target]
+    skipped = [{"source": name, "target": name, "connections": 1, "reason": name} for name in BAD]
+    flow = {"title": BAD[0], "from": BAD, "to": BAD, "services": BAD, "need": BAD[1], "within_cluster": True,
+            "reference": BAD, "note": BAD[1]}
+    return {**whole(hosts, cells, skipped), "flows": {name: flow for name in BAD}, "made": BAD[0], "mode": BAD[1],
+            "services": {name: {"title": name, "ports": BAD} for name in BAD}}
+
+
+@pytest.mark.parametrize("state", ["by=host", "by=class"])
+def test_hostile_names_are_text(show: Show, state: str) -> None:
+    shown = show(hostile(), f"{state}&from={BAD[1]}", viewport={"width": 360, "height": 740})
+    assert shown.page.evaluate("document.documentElement.scrollWidth") == 360
+    shown.page.locator("[data-found]").first.click()
+    for summary in shown.page.locator("summary").all():
+        summary.click()
+    shown.page.keyboard.press("Escape")
+    shown.page.locator("#from").fill("")
+    shown.page.locator("#grid td.wrong").first.click()
+    assert shown.page.evaluate("window.hacked") is None
+    assert shown.page.locator("img, svg, iframe, object").count() == 0
+    assert shown.page.locator("script").count() == 2
+    assert BAD[0] in shown.page.locator("#made").text_content()
+
+
+def test_nothing_else_may_run_or_be_loaded(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    shown.page.evaluate("""() => {
+      const script = document.createElement("script");
+      script.textContent = "window.hacked = 1";
+      const image = document.createElement("img");
+      image.src = "http://192.0.2.1/x.png";
+      document.body.append(script, image);
+    }""")
+    assert shown.page.evaluate("fetch('http://192.0.2.1/').then(() => 'got it', () => 'blocked')") == "blocked"
+    assert shown.page.evaluate("window.hacked") is None
+    assert len(shown.problems) >= 3
+    assert all("Content Security Policy" in problem for problem in shown.problems), shown.problems
+    shown.problems.clear()

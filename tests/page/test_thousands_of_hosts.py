@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The page of 2,000 hosts and 60,000 connections: it shows the same, and draws only what is seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from playwright.sync_api import expect
+
+from ansible_collections.hpc.ports.tests.page.conftest import Show
+from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.test_report_schema import SCHEMA
+
+COMPUTE = "cluster01 slurm_compute (48)"
+
+
+def test_the_report_is_as_large_as_it_says_and_keeps_to_the_schema(thousands: dict[str, Any]) -> None:
+    assert len(thousands["hosts"]) == 2000
+    assert len(thousands["cells"]) == 60000
+    assert {cell["target"] for cell in thousands["cells"]} == set(thousands["hosts"]) - {"outsider"}
+    jsonschema.validate({**thousands, "cells": thousands["cells"][::100]}, SCHEMA)
+
+
+def test_classes_stand_for_their_hosts(show: Show, two_thousand: Path, thousands: dict[str, Any]) -> None:
+    shown = show(two_thousand)
+    assert shown.status == "Showing 60,000 of 60,000 connections. 122 rows, 121 columns."
+    assert shown.heads("row")[0] == COMPUTE
+    class_of = {name: about["class"] for name, about in thousands["hosts"].items()}
+    count = Counter((class_of[item["source"]], class_of[item["target"]]) for item in thousands["cells"])
+    first = [said for pair, said in shown.said().items() if pair == f"{COMPUTE} to cluster01-controller"]
+    assert first == [f"all {count['cluster01 slurm_compute', 'cluster01-controller']} right, 2 open"]
+    assert shown.page.locator("#found [data-found]").count() == 12
+    shown.page.locator("#found .more").click()
+    assert shown.page.locator("#found [data-found]").count() == 24
+
+
+@pytest.mark.parametrize("state", ["", "by=host&outcome=untested"])
+def test_only_what_is_seen_is_drawn(show: Show, two_thousand: Path, state: str) -> None:
+    shown = show(two_thousand, state)
+    assert 100 < shown.page.locator("#grid td").count() < 1500
+    assert shown.page.evaluate("document.querySelectorAll('*').length") < 4000
+    rows = "2001" if state else "123"
+    expect(shown.page.get_by_role("grid")).to_have_attribute("aria-rowcount", rows)
+
+
+def test_a_class_unfolds_to_its_hosts(show: Show, two_thousand: Path) -> None:
+    shown = show(two_thousand)
+    shown.page.get_by_role("rowheader", name=COMPUTE).click()
+    assert shown.heads("row")[:3] == [COMPUTE, "cluster01-compute1", "cluster01-compute2"]
+    assert shown.status.endswith("170 rows, 121 columns.")
+    shown.page.get_by_role("columnheader", name=COMPUTE).click()
+    assert shown.heads("col")[:3] == [COMPUTE, "cluster01-compute1", "cluster01-compute2"]
+    assert shown.status.endswith("170 rows, 169 columns.")
+
+
+def test_keys_reach_the_far_corner_and_a_cell_there_opens(show: Show, two_thousand: Path) -> None:
+    shown = show(two_thousand, "by=host")
+    shown.page.locator('#grid [tabindex="0"]').focus()
+    shown.page.keyboard.press("Control+End")
+    assert shown.focused() == "outsider to monitor1: all 8 right, 0 open"
+    expect(shown.cell("outsider", "monitor1")).to_be_in_viewport(ratio=1)
+    expect(shown.page.get_by_role("rowheader", name="outsider")).to_be_in_viewport(ratio=1)
+    expect(shown.page.get_by_role("columnheader", name="monitor1")).to_be_in_viewport(ratio=1)
+    shown.page.keyboard.press("Enter")
+    expect(shown.page.get_by_role("dialog", name="outsider → monitor1")).to_be_visible()
+    shown.page.keyboard.press("Escape")
+    expect(shown.cell("outsider", "monitor1")).to_be_focused()
+    shown.page.keyboard.press("Control+Home")
+    assert shown.focused() == "cluster01-compute1"
+
+
+def test_scrolling_draws_what_comes_into_sight(show: Show, two_thousand: Path) -> None:
+    shown = show(two_thousand, "by=host")
+    shown.page.locator(".key").last.scroll_into_view_if_needed()
+    shown.page.locator("#scroll").evaluate("scroll => scroll.scrollTo(scroll.scrollWidth, scroll.scrollHeight)")
+    expect(shown.page.get_by_role("rowheader", name="outsider")).to_be_visible()
+    expect(shown.page.get_by_role("columnheader", name="monitor1")).to_be_visible()
+    expect(shown.page.get_by_role("rowheader", name="outsider")).to_be_in_viewport(ratio=0.9)
+
+
+def test_filters_find_what_is_wrong_among_many(show: Show, two_thousand: Path, thousands: dict[str, Any]) -> None:
+    shown = show(two_thousand, "by=host&verdict=wrong")
+    wrong = [item for item in thousands["cells"] if item["verdict"] == "wrong"]
+    rows, columns = ({item[end] for item in wrong} for end in ("source", "target"))
+    assert shown.status == f"Showing {len(wrong)} of 60,000 connections. {len(rows)} rows, {len(columns)} columns."
+    assert set(shown.heads("row")) <= rows
+    item = wrong[0]
+    shown.page.locator("#from").fill(item["source"])
+    shown.page.locator("#to").fill(item["target"])
+    shown.cell(item["source"], item["target"]).first.click()
+    assert item["diagnosis"]["text"] in shown.page.locator("#inside").inner_text()
+
+
+def test_a_pair_for_which_others_stand_says_so(show: Show, two_thousand: Path) -> None:
+    shown = show(two_thousand, "by=host&from=cluster01-compute1&to=cluster01-controller")
+    untried = [pair for pair, said in shown.said().items() if said == "not tested"]
+    shown.cell(*untried[-1].split(" to ")).click()
+    assert ("– Not tested. Other hosts of the same classes stand for it: 8 connections from cluster01 slurm_compute "
+            "to cluster01-controller.") in shown.page.locator("#inside").inner_text()
+
+
+def test_it_fits_a_phone(show: Show, two_thousand: Path) -> None:
+    shown = show(two_thousand, viewport={"width": 360, "height": 740}, color_scheme="dark", is_mobile=True)
+    assert shown.page.evaluate("document.documentElement.scrollWidth") == 360
+    assert shown.violations() == []

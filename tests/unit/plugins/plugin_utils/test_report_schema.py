@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The schema of the report: it says what each property is, takes whole reports and refuses broken ones."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.plugin_utils import page
+from ansible_collections.hpc.ports.tests.page.reports import large, small, whole
+
+SCHEMA = json.loads(Path("roles/verify/files/report.schema.json").read_text(encoding="utf-8"))
+CHECK = jsonschema.Draft202012Validator(SCHEMA)
+SMALL = {**small(), "cells": small()["cells"][:3] + [item for item in small()["cells"] if item["diagnosis"]][:1]}
+
+
+def parts(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every property of a schema, and what it is an array or a dictionary of, with its path."""
+    for name, part in schema.get("properties", {}).items():
+        yield f"{path}/{name}", part
+    for name, part in (*schema.get("properties", {}).items(), ("items", schema.get("items")),
+                       ("*", schema.get("additionalProperties")), *enumerate(schema.get("anyOf", ()))):
+        if isinstance(part, dict):
+            yield from parts(part, f"{path}/{name}")
+
+
+def test_it_is_a_schema_and_describes_every_property() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert [path for path, part in parts(SCHEMA) if not part.get("description", "").endswith(".")] == []
+    assert len(list(parts(SCHEMA))) > 60
+
+
+def test_every_object_has_exactly_the_properties_that_are_described() -> None:
+    for path, part in [("", SCHEMA), *parts(SCHEMA)]:
+        for option in (part, part.get("items", {}), *part.get("anyOf", ())):
+            if "properties" in option:
+                assert option["required"] == list(option["properties"]), path
+                assert option["additionalProperties"] is False, path
+
+
+def test_the_page_packs_what_the_schema_has() -> None:
+    assert list(page._CELL) == SCHEMA["properties"]["cells"]["items"]["required"]
+    assert {"format", "cells", *page._WHOLE} == set(SCHEMA["required"])
+
+
+@pytest.mark.parametrize("data", [small(), large(60, 400, 3), whole({}, [], mode="passive")],
+                         ids=["small", "large", "empty"])
+def test_it_takes_whole_reports(data: dict[str, Any]) -> None:
+    assert [error.message for error in CHECK.iter_errors(data)] == []
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of each property of each object."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        if isinstance(value, dict) and (not path or path[-1] not in ("hosts", "classes", "services", "flows")):
+            yield (*path, key)
+        yield from places(part, (*path, key))
+
+
+@given(st.sampled_from(list(places(SMALL))), st.sampled_from(["lack", "alien", "other type"]))
+def test_it_refuses_a_report_that_lacks_or_has_something_else(path: tuple[Any, ...], change: str) -> None:
+    data = copy.deepcopy(SMALL)
+    owner: Any = data
+    for key in path[:-1]:
+        owner = owner[key]
+    if change == "lack":
+        del owner[path[-1]]
+    elif change == "alien":
+        owner["alien"] = 1
+    else:
+        owner[path[-1]] = {"no": "such type"}
+    assert not CHECK.is_valid(data), (path, change)
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("port", 0), ("port", 65536), ("protocol", "sctp"), ("intended", "refused"), ("compiled", "error"),
+    ("outcome", "missing"), ("verdict", "good"), ("denied_by", "both"), ("held_by", "me"), ("seconds", -1),
+    ("attempts", -1), ("diagnosis", {"code": "magic", "text": "", "advice": ""}), ("counters", {"left": 1})])
+def test_it_refuses_values_that_mean_nothing(key: str, value: object) -> None:
+    assert CHECK.is_valid(SMALL)
+    assert not CHECK.is_valid({**SMALL, "cells": [{**SMALL["cells"][0], key: value}]})
+
+
+@pytest.mark.parametrize(("key", "value"), [("format", 1), ("mode", "loud"), ("made", "yesterday"),
+                                            ("services", {"x": {"title": "", "ports": ["6817"]}})])
+def test_it_refuses_a_wrong_frame(key: str, value: object) -> None:
+    assert not CHECK.is_valid({**SMALL, key: value})
