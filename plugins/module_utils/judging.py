@@ -154,7 +154,8 @@ class Host:
     def _answer(self, packet: Packet, back: Route) -> Dict[str, Any]:
         """Return what becomes of the answer, which leaves over the route to the source."""
         if back.error:
-            return _plain(Judgement("unknown", unknown="No answer is sent to {0}: {1}.".format(packet.source, back.error)))
+            text = "No answer is sent to {0}: {1}.".format(packet.source, back.error)
+            return _plain(Judgement("unknown", unknown=text))
         return _plain(self._walker.judge(_reply_to(packet, "out", back.interface, None)._replace(
             devices=self._under(back.interface), is_bridged=self._is_bridged(back.interface))))
 
@@ -272,7 +273,8 @@ def route_to(address: str, source: str = "", interface: str = "") -> Route:
         if interface:
             body += attribute(_INTERFACE, struct.pack("=I", socket.if_nametoindex(interface)))
         answer = b"".join(ask(socket.NETLINK_ROUTE, _GET_ROUTE, ONE, body))
-        return _route_in(answer)
+        found = _route_in(answer)
+        return found if found.source else found._replace(source=source)
     except NetlinkError as exc:
         return Route(error="no route ({0})".format(exc))
     except OSError as exc:

@@ -305,7 +305,9 @@ def _is_one(value: Value, data: Any) -> Optional[bool]:
     try:
         if isinstance(value.number, str):
             return _is_named(value.number, data)
-        return _is_between(value.number, value.known, *range_of(value.kind, data))
+        result = _is_between(value.number, value.known, *range_of(value.kind, data))
+        may_be_more = isinstance(data, dict) and "may_be_shorter" in data.get("prefix", ())
+        return None if may_be_more and not result else result
     except (Unknown, KeyError, TypeError, ValueError):
         return None
 

@@ -61,6 +61,8 @@ def parse_ruleset(listing: str, text: str = "") -> List[Table]:
         items = [pair for item in json.loads(listing)["nftables"] for pair in item.items()]
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError("Invalid listing: expected what nft -j prints, got {0!r}.".format(listing[:80])) from exc
+    if any(kind == "metainfo" and str(item.get("version")).startswith("0.") for kind, item in items):
+        _mark_cut_prefixes(items)
     texts = _texts(text)
     tables: Dict[str, Table] = {}
     for kind, item in items:
@@ -72,6 +74,16 @@ def parse_ruleset(listing: str, text: str = "") -> List[Table]:
         if name in tables:
             _add(kind, item, tables[name], texts)
     return list(tables.values())
+
+
+def _mark_cut_prefixes(data: Any) -> None:
+    """Mark prefixes that may be shorter: in concatenations, nft 0.9 lists an IPv6 one below 64 bits as of 64."""
+    for item in data.values() if isinstance(data, dict) else data if isinstance(data, (list, tuple)) else ():
+        _mark_cut_prefixes(item)
+    for part in data["concat"] if isinstance(data, dict) and "concat" in data else ():
+        prefix = part.get("prefix") if isinstance(part, dict) else None
+        if prefix and prefix["len"] == 64 and ":" in prefix["addr"]:
+            prefix["may_be_shorter"] = True
 
 
 def _add(kind: str, item: Mapping[str, Any], table: Table, texts: _Texts) -> None:

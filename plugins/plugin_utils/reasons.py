@@ -172,7 +172,8 @@ class _Question:
         if flow.unless in self.plan.catalogue.switches:
             return f"{flow.unless} is true"
         if flow.need == "conditional":
-            empty = [name for side in (flow.sources, flow.targets) if self.plan.addresses.is_empty(side) for name in side]
+            sides = (flow.sources, flow.targets)
+            empty = [name for side in sides if self.plan.addresses.is_empty(side) for name in side]
             return f"it is conditional, and nobody is in {_list(empty) if empty else 'both its sides in one cluster'}"
         return "it is optional, and enabled is not set"
 
@@ -206,8 +207,8 @@ class _Question:
         leaves = [item for item in enters if item.egress.passes]
         if not leaves:
             where = _list({item.target_address for item in enters})
-            return EGRESS, (f"{self.target} takes it in, but {self.source} has restricted egress and no flow to {where}. "
-                            f"Where {self.source} is in networks of a flow only, that is none for its egress.")
+            return EGRESS, (f"{self.target} takes it in, but {self.source} has restricted egress and no flow to "
+                            f"{where}. Where {self.source} is in networks of a flow only, that is none for its egress.")
         if len(leaves) < len(self._pairs):
             shown = _list({f"{item.source_address} to {item.target_address}" for item in leaves})
             return APPLIES, f"It lets this pass from {shown} only."
@@ -284,12 +285,12 @@ class _Question:
 
 
 def _says(judgement: Judgement, words: tuple[str, str, str]) -> str:
-    """What a side does and why, such as `takes it in (flow slurm_control)`; words for yes, no, and what is not known."""
+    """What a side does and why, such as `takes it in (flow x)`; the words are for yes, no, and what is not known."""
     yes, no, what = words
     if judgement.reason == "not managed":
         return f"is not managed, so the plan does not say what it {what}"
     if judgement.reason == "no flow":
-        return f"{yes} (no flow does, but it only observes)" if judgement.passes else f"{no} (no flow does)"
+        return f"{yes} (no flow lets it, but it only observes)" if judgement.passes else f"{no} (no flow lets it)"
     return f"{yes} ({judgement.reason})"
 
 

@@ -52,7 +52,8 @@ class _Writer:
 
     def _sets(self) -> list[str]:
         found = [f"set ports {{ type inet_service; flags interval; elements = {{ {self._port_elements()} }} }}",
-                 f"map verdicts {{ type inet_service : verdict; flags interval; elements = {{ {self._verdict_elements()} }} }}"]
+                 f"map verdicts {{ type inet_service : verdict; flags interval; "
+                 f"elements = {{ {self._verdict_elements()} }} }}"]
         for version in self._versions:
             kind = f"ipv{version}_addr"
             networks = ", ".join(sorted({self._network(version) for number in range(3)}))
@@ -72,8 +73,8 @@ class _Writer:
 
     def _verdict_elements(self) -> str:
         cuts = sorted({self._port() for number in range(4)})
-        return ", ".join(f"{port} : {self._random.choice(['drop', 'accept', 'jump c1', 'goto c0', 'return', 'continue'])}"
-                         for port in cuts)
+        verdicts = ["drop", "accept", "jump c1", "goto c0", "return", "continue"]
+        return ", ".join(f"{port} : {self._random.choice(verdicts)}" for port in cuts)
 
     def _port(self) -> int:
         return self._random.choice(self._ports)
@@ -89,7 +90,8 @@ class _Writer:
     def _network(self, version: int) -> str:
         peer = self._peer(version)
         if version == 4:
-            return f"{peer.rsplit('.', 1)[0]}.0/{self._random.choice([24, 26, 28])}" if self._random.random() < 0.6 else peer
+            network = f"{peer.rsplit('.', 1)[0]}.0/{self._random.choice([24, 26, 28])}"
+            return network if self._random.random() < 0.6 else peer
         return f"{peer}/128" if self._random.random() < 0.5 else "fd64::/" + self._random.choice(["125", "126", "64"])
 
     # ---- chains
@@ -104,7 +106,8 @@ class _Writer:
         rules = [_BEGIN[self.family]]
         if is_early:
             # Replies come by here, too, and nobody knows yet that they are.
-            rules += [f"tcp flags & (syn | ack) == syn {self._port_match()} {self._random.choice(['drop', 'accept', 'jump c0'])}"]
+            verdict = self._random.choice(["drop", "accept", "jump c0"])
+            rules += [f"tcp flags & (syn | ack) == syn {self._port_match()} {verdict}"]
             rules += ["ct state != invalid drop", "ct mark 0 drop"]
             policy = "accept"
         else:
@@ -137,7 +140,9 @@ class _Writer:
         if does == "limit rate over 1000000/second drop":
             return " ".join([*matches, does])
         end = self._verdict(hook, number)
-        return " ".join([*matches, does if does != "comment" else "", end]) + (' comment "a { b } # 1"' if does == "comment" else "")
+        if does == "comment":
+            return " ".join([*matches, end, 'comment "a { b } # 1"'])
+        return " ".join([*matches, does, end])
 
     def _verdict(self, hook: str, number: int) -> str:
         choices = ["drop", "accept", "return" if number >= 0 else "drop", "continue"]
@@ -159,7 +164,8 @@ class _Writer:
     def _port_match(self) -> str:
         return self._random.choice([
             f"tcp dport {self._range()}", f"udp dport {self._range()}", f"tcp dport != {self._range()}",
-            f"meta l4proto {{ tcp, udp }} th dport {{ {self._port()}, {self._port()} }}", "tcp dport @ports", "udp dport != @ports",
+            f"meta l4proto {{ tcp, udp }} th dport {{ {self._port()}, {self._port()} }}", "tcp dport @ports",
+            "udp dport != @ports",
             f"tcp dport > {self._port()}", f"tcp dport {self._port()}", f"udp dport <= {self._port()}",
             f"tcp dport & 3 == {self._random.randrange(4)}"])
 
@@ -169,17 +175,21 @@ class _Writer:
         kinds += [self._ipv6_match] * 2 if 6 in self._versions else []
         if hook in ("input", "prerouting") and self._random.random() < 0.1:
             # Of an address of one link, the route is that link's: not told here.
-            return "ip6 saddr != fe80::/10 fib saddr . iif oif missing" if 6 in self._versions else "fib saddr . iif oif missing"
+            guard = "ip6 saddr != fe80::/10 " if 6 in self._versions else ""
+            return guard + "fib saddr . iif oif missing"
         return self._random.choice(kinds)()
 
     def _state_match(self) -> str:
         return self._random.choice([
-            "ct state new", "ct state invalid", "ct state { new, untracked }", "ct state != new", "ct direction original",
-            "ct direction reply", "ct mark 7", "ct mark != 7", "ct status dnat", "ct status & (snat | dnat) == 0", "meta mark 5",
+            "ct state new", "ct state invalid", "ct state { new, untracked }", "ct state != new",
+            "ct direction original",
+            "ct direction reply", "ct mark 7", "ct mark != 7", "ct status dnat", "ct status & (snat | dnat) == 0",
+            "meta mark 5",
             "meta mark != 5", "meta mark & 0x4 == 4", "tcp flags syn", "tcp flags & (fin | syn | rst | ack) == syn",
             "tcp flags != syn", "tcp flags & (fin | syn | rst | ack) != syn", "tcp flags ack", "meta l4proto tcp",
             "meta l4proto { tcp, udp }", "meta l4proto != udp", "tcp sport > 20040", "udp sport 20000-20030",
-            "meta pkttype host", "meta pkttype multicast", "fib daddr type local", "fib daddr type != local", "ct zone 0",
+            "meta pkttype host", "meta pkttype multicast", "fib daddr type local", "fib daddr type != local",
+            "ct zone 0",
             "limit rate 1000000/second burst 100000 packets"])
 
     def _interface_match(self) -> str:
@@ -203,7 +213,8 @@ class _Writer:
     def _ipv6_match(self) -> str:
         return self._random.choice([
             f"ip6 {self._side} {self._network(6)}", f"ip6 {self._side} @peers6", f"ip6 {self._side} != @peers6",
-            f"ip6 {self._side} @hosts6", f"ip6 {self._side} . tcp dport @both6", "ip6 nexthdr udp", "exthdr frag exists",
+            f"ip6 {self._side} @hosts6", f"ip6 {self._side} . tcp dport @both6", "ip6 nexthdr udp",
+            "exthdr frag exists",
             "exthdr frag missing", "ip6 daddr fe80::/10", f"ip6 {self._side} {{ fd64::1-fd64::7, 2400::/16 }}",
             "meta nfproto ipv6" if self.family == "inet" else "ip6 version 6", "meta protocol ip6"])
 

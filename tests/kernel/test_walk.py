@@ -54,7 +54,8 @@ def whole(packet: Packet) -> walk.Packet:
     """Return the packet with both its ends."""
     opening = opening_of(packet)
     # The best route to every peer is that of the first interface.
-    return walk.Packet(packet.direction, opening.number, opening.source, opening.target, packet.port, packet.source_port,
+    return walk.Packet(packet.direction, opening.number, opening.source, opening.target, packet.port,
+                       packet.source_port,
                        packet.interface, source_kind="unicast" if packet.direction == "in" else "local",
                        returns=packet.interface == "eth0")
 
@@ -79,7 +80,7 @@ def check(wires: Wires, packets: Sequence[Packet], is_knowable: bool = True) -> 
     assert not wrong[:1], nftables.run(["nft", "list", "ruleset"])
 
 
-@settings(max_examples=300 if THOROUGH else 12, phases=PHASES, deadline=None, print_blob=True,
+@settings(max_examples=300 if THOROUGH else 8, phases=PHASES, deadline=None, print_blob=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(platform=policies(), seed=st.integers(0, 2**32))
 def test_the_walk_says_what_the_kernel_does(shared: Pair, wires: Wires, platform: list[Policy], seed: int) -> None:
@@ -91,8 +92,8 @@ def test_the_walk_says_what_the_kernel_does(shared: Pair, wires: Wires, platform
             for direction in ("in", "out"):
                 packets = [*special_packets(direction), *packets_at_edges(policy, direction, randomness, 100)]
                 agrees_with_evaluate(policy, packets)
-                others = random_tables(randomness, direction, sorted({packet.port for packet in packets if packet.port > 0}),
-                                       sorted({packet.peer for packet in packets}))
+                ports = sorted({packet.port for packet in packets if packet.port > 0})
+                others = random_tables(randomness, direction, ports, sorted({packet.peer for packet in packets}))
                 load_possible(others.script)
                 check(wires, packets, others.is_knowable)
                 nftables.load(others.removal)
@@ -155,7 +156,9 @@ def judged_by_module(pair: Pair, *packets: dict[str, Any]) -> list[dict[str, Any
 
 
 def incoming(source: str, port: int, **options: Any) -> dict[str, Any]:
-    return {"direction": "in", "source": source, "destination": HOST[6 if ":" in source else 4], "port": port, **options}
+    """What the option `packets` takes."""
+    return {"direction": "in", "source": source, "destination": HOST[6 if ":" in source else 4], "port": port,
+            **options}
 
 
 def test_the_module_names_the_rule_that_decides(pair: Pair) -> None:
@@ -192,13 +195,17 @@ def test_the_module_tells_routes_listeners_and_what_becomes_of_the_answer(pair: 
     with pair.host.entered(), socket.create_server(("", 26)):
         found = judged_by_module(
             pair, incoming("10.64.0.1", 26, reply=True), incoming("10.64.0.1", 22, reply=True, interface="fab0"),
-            incoming("10.99.0.1", 22, reply=True), {"direction": "out", "destination": "10.98.0.1", "port": 80, "reply": True},
-            {"direction": "out", "destination": "10.99.0.1", "port": 80}, {**incoming("10.64.0.1", 22), "destination": "10.64.0.2"},
+            incoming("10.99.0.1", 22, reply=True), {"direction": "out", "destination": "10.98.0.1", "port": 80,
+                                                    "reply": True},
+            {"direction": "out", "destination": "10.99.0.1", "port": 80}, {**incoming("10.64.0.1", 22),
+                                                                           "destination": "10.64.0.2"},
             {"direction": "out", "destination": HOST[4], "port": 23})
     first, spoofed, lost, out, nowhere, elsewhere, itself = found
     assert (first["verdict"], first["interface"], first["listening"]) == ("accept", "eth0", ["0.0.0.0"])
-    assert (first["reply"]["verdict"], first["reply"]["table"], first["reply"]["rule"]) == ("drop", "ip raw", "tcp sport 26 drop")
-    assert first["route"] == {"interface": "eth0", "source": HOST[4], "gateway": "192.0.2.2", "kind": "unicast", "error": ""}
+    assert (first["reply"]["verdict"], first["reply"]["table"], first["reply"]["rule"]) == (
+        "drop", "ip raw", "tcp sport 26 drop")
+    assert first["route"] == {"interface": "eth0", "source": HOST[4], "gateway": "192.0.2.2", "kind": "unicast",
+                              "error": ""}
     assert (spoofed["reverse_path"], spoofed["listening"]) == ({"mode": 1, "is_dropped": True}, [])
     assert first["reverse_path"] == {"mode": 0, "is_dropped": False}
     assert lost["reply"]["unknown"].startswith("No answer is sent to 10.99.0.1: no route (")
@@ -213,7 +220,8 @@ def test_rules_of_iptables_legacy_are_named(pair: Pair) -> None:
     if pair.host.run("iptables-legacy", "-t", "filter", "-L", "-n", check=False).returncode:
         pytest.skip("no iptables-legacy here")
     found, six = judged_by_module(pair, incoming("10.64.0.1", 22), incoming("fd64::1", 22))
-    assert (found["verdict"], found["unknown"]) == ("unknown", "nft does not list the rules of iptables-legacy (tables filter)")
+    assert (found["verdict"], found["unknown"]) == (
+        "unknown", "nft does not list the rules of iptables-legacy (tables filter)")
     assert six["verdict"] == "accept"
 
 

@@ -71,9 +71,9 @@ class Play:
         return {match[1]: int(match[5]) for match in _RECAP.finditer(self.output)}
 
 
-def play(name: str, *options: str, **environment: str) -> Play:
-    """Run a playbook of the collection over the lab; never longer than ten minutes."""
-    return _ended(play_started(f"playbooks/{name}.yml", *options, **environment))
+def play(name: str, *options: str, before: tuple[str, ...] = (), **environment: str) -> Play:
+    """Run a playbook of the collection over the lab, `before` being how; never longer than ten minutes."""
+    return _ended(play_started(f"playbooks/{name}.yml", *options, before=before, **environment))
 
 
 def firewall(*options: str, root: Path = ROOT, **environment: str) -> Play:
@@ -88,10 +88,11 @@ def _ended(started: AbstractContextManager[subprocess.Popen[str]]) -> Play:
 
 
 @contextmanager
-def play_started(path: str, *options: str, root: Path = ROOT, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def play_started(path: str, *options: str, root: Path = ROOT, before: tuple[str, ...] = (),
+                 **environment: str) -> Iterator[subprocess.Popen[str]]:
     """Have a playbook run meanwhile; both its outputs are one."""
     process = subprocess.Popen(
-        ["ansible-playbook", path, *options], cwd=root, text=True, stdin=subprocess.DEVNULL,
+        [*before, "ansible-playbook", path, *options], cwd=root, text=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(root / "ansible.cfg"), **environment})
     try:

@@ -290,6 +290,21 @@ def test_the_keyboard_reaches_a_cell_opens_it_and_comes_back(show: Show, ten: Pa
     assert shown.focused() == "login1 to login1: the same host"
 
 
+def test_a_cell_that_an_address_opened_gets_the_focus_also_after_the_window_changed(show: Show, ten: Path) -> None:
+    shown = show(ten, "source=login1&target=ctl1")
+    shown.page.set_viewport_size({"width": 500, "height": 700})
+    shown.page.keyboard.press("Escape")
+    expect(shown.cell("login1", "ctl1")).to_be_focused()
+
+
+def test_keys_go_on_from_where_the_focus_was_put(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    shown.cell("nfs1", "login1").focus()
+    shown.page.keyboard.press("ArrowDown")
+    assert shown.focused() == "node1 to login1: all 8 right, 0 open"
+    assert shown.page.locator('#grid [tabindex="0"]').count() == 1
+
+
 def test_keys_move_within_the_matrix_and_one_tab_leaves_it(show: Show, ten: Path) -> None:
     shown = show(ten)
     shown.cell("ctl1", "ctl1").focus()

@@ -74,6 +74,17 @@ def test_keys_reach_the_far_corner_and_a_cell_there_opens(show: Show, two_thousa
     assert shown.focused() == "cluster01-compute1"
 
 
+def test_a_window_that_changes_stays_where_it_was(show: Show, two_thousand: Path) -> None:
+    shown = show(two_thousand, "by=host")
+    shown.page.locator('#grid [tabindex="0"]').focus()
+    for key in ("PageDown", "PageDown", "PageDown"):
+        shown.page.keyboard.press(key)
+    said, first = shown.focused(), shown.heads("row")[0]
+    shown.page.set_viewport_size({"width": 1100, "height": 880})
+    expect(shown.page.locator("#view")).to_have_css("width", f"{shown.page.evaluate('scroll.clientWidth')}px")
+    assert (shown.focused(), shown.heads("row")[0]) == (said, first)
+
+
 def test_scrolling_draws_what_comes_into_sight(show: Show, two_thousand: Path) -> None:
     shown = show(two_thousand, "by=host")
     shown.page.locator(".key").last.scroll_into_view_if_needed()

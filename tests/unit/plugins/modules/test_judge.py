@@ -23,7 +23,8 @@ def asked(**options: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("options,text", [
     ({"source": "login1"}, "got source 'login1', expected an IPv4 or IPv6 address without a scope"),
     ({"source": ""}, "got source '', expected an IPv4 or IPv6 address without a scope"),
-    ({"destination": "fe80::1%eth0"}, "got destination 'fe80::1%eth0', expected an IPv4 or IPv6 address without a scope"),
+    ({"destination": "fe80::1%eth0"},
+     "got destination 'fe80::1%eth0', expected an IPv4 or IPv6 address without a scope"),
     ({"destination": "fd00::1"}, "got '10.0.0.7' and 'fd00::1', expected addresses of one family"),
     ({"protocol": "icmp"}, "got protocol 'icmp', expected tcp, udp or a number from 0 to 255"),
     ({"protocol": "256"}, "got protocol '256', expected tcp, udp or a number from 0 to 255"),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections chosen by class: laws for random sites, held against every connection judged one by one; and large sites."""
+"""Connections chosen by class: laws for random sites, held against all of them judged one by one; large sites."""
 
 from __future__ import annotations
 
@@ -327,8 +327,8 @@ def test_the_reasons_say_what_is_left_and_which_variable_raises_it() -> None:
     plan = small({**nodes("ab"), **outsiders(1)})
     least, full = len(chosen(plan, 0).expectations), len(chosen(plan, 10**9).expectations)
     assert chosen(plan, 10).skipped == [
-        ("", "", 19, f"Closed ports between two roles of host: verify_most is 10, and {least} connections for flows and "
-         f"warned ports are tried all the same. With verify_most at {least + 19} each is tried once."),
+        ("", "", 19, f"Closed ports between two roles of host: verify_most is 10, and {least} connections for flows "
+         f"and warned ports are tried all the same. With verify_most at {least + 19} each is tried once."),
         ("", "", full - least - 19,
          "Hosts that are alike to every rule share the work: each flow is tried between every two classes, what the "
          "documents warn of on every host, other closed ports once for every two kinds of host. With verify_most at "
@@ -381,9 +381,9 @@ def test_2000_hosts_take_tens_of_thousands_of_connections(large: tuple[Plan, Exp
 
 def test_each_of_2000_hosts_is_source_and_target(large: tuple[Plan, Expected]) -> None:
     plan, found = large
-    for outcome in ("open", "filtered"):
-        items = [item for item in found.expectations if item.expected == outcome]
-        assert {item.target for item in items} >= plan.hosts.keys() - ({"h0003", "h0004"} if outcome == "open" else set())
+    for outcome, without in (("open", {"h0003", "h0004"}), ("filtered", set())):
+        targets = {item.target for item in found.expectations if item.expected == outcome}
+        assert targets >= plan.hosts.keys() - without
     assert {item.source for item in found.expectations} == plan.inventory.hosts.keys()
 
 
@@ -396,7 +396,8 @@ def test_each_of_2000_hosts_keeps_somebody_out_of_each_port_that_is_warned_of(la
 
 def test_no_member_of_a_class_does_all_the_work(large: tuple[Plan, Expected]) -> None:
     plan, found = large
-    for count in (Counter(item.source for item in found.expectations), Counter(item.target for item in found.expectations)):
+    for side in ("source", "target"):
+        count = Counter(getattr(item, side) for item in found.expectations)
         for members in found.classes.values():
             shares = [count[host] for host in members]
             assert max(shares) <= 3 * min(shares) + 12, members

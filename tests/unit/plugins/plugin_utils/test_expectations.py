@@ -70,7 +70,7 @@ def one(found: Expected, source: str, target: str, port: int, address: str = "")
 
 # ---- who
 
-def test_every_managed_host_is_a_target_and_one_of_each_kind_a_source() -> None:
+def test_every_managed_host_is_a_target_and_one_of_each_class_a_source() -> None:
     assert pairs(expected()) == {
         ("n1", "ctl"), ("mon", "ctl"), ("laptop", "ctl"), ("stranger", "ctl"),
         ("ctl", "mon"), ("n2", "mon"), ("laptop", "mon"), ("stranger", "mon"),
@@ -80,7 +80,7 @@ def test_every_managed_host_is_a_target_and_one_of_each_kind_a_source() -> None:
     }
 
 
-def test_the_members_of_a_kind_share_the_probes() -> None:
+def test_the_members_of_a_class_share_the_probes() -> None:
     nodes = {f"n{number}": {"groups": ["slurm_compute"], "addresses": [f"10.1.0.{number}"]} for number in range(1, 11)}
     found = pairs(expected({"mon": HOSTS["mon"], **nodes}))
     sources = [source for source, target in found if target in nodes and source in nodes]
@@ -88,7 +88,7 @@ def test_the_members_of_a_kind_share_the_probes() -> None:
     assert max(map(sources.count, sources)) <= 2
 
 
-def test_no_host_probes_itself_and_the_only_one_of_a_kind_is_not_its_source() -> None:
+def test_no_host_probes_itself_and_the_only_one_of_a_class_is_not_its_source() -> None:
     assert not {pair for pair in pairs(expected()) if pair[0] == pair[1]}
     assert ("mon", "mon") not in pairs(expected())
 
@@ -97,7 +97,7 @@ def test_no_host_probes_itself_and_the_only_one_of_a_kind_is_not_its_source() ->
     {"egress": "restricted"}, {"mode": "observe"}, {"cluster": "beta"}, {"addresses": ["198.51.100.9"]},
     {"addresses": ["10.1.0.2"]}, {"groups": ["slurm_compute", "monitoring"]},
 ])
-def test_a_host_that_differs_is_a_kind_of_its_own(values: dict[str, Any]) -> None:
+def test_a_host_that_differs_is_a_class_of_its_own(values: dict[str, Any]) -> None:
     """Another policy, cluster, network, family of addresses or group."""
     found = pairs(expected(changed("n2", **values)))
     assert {("n2", "ctl"), ("n2", "n1"), ("n2", "n3")} <= found

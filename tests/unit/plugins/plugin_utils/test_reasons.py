@@ -92,9 +92,9 @@ def test_another_cluster_is_named_with_both() -> None:
     assert found.passes is False
     assert flow(found, "control") == (
         "other_cluster", "It is within a cluster only: other is in beta, head in alpha.")
-    assert found.sentences[1] == "10.2.0.2 to 10.1.0.1: other sends it (open egress); head drops it (no flow does)."
-    assert found.advice == ("The flow that is missing goes from other (in slurm_login) to head (in slurm_controller) on "
-                            "slurmctld.",)
+    assert found.sentences[1] == "10.2.0.2 to 10.1.0.1: other sends it (open egress); head drops it (no flow lets it)."
+    assert found.advice == ("The flow that is missing goes from other (in slurm_login) to head (in slurm_controller) "
+                            "on slurmctld.",)
 
 
 def test_a_host_behind_no_source_is_told_which_they_are() -> None:
@@ -102,7 +102,7 @@ def test_a_host_behind_no_source_is_told_which_they_are() -> None:
     assert flow(found, "control") == (
         "not_a_source", "laptop is not in slurm_login or slurm_compute, from where it comes.")
     assert found.sentences[1] == ("198.51.100.7 to 10.1.0.1: laptop is not managed, so the plan does not say what it "
-                                  "sends; head drops it (no flow does).")
+                                  "sends; head drops it (no flow lets it).")
 
 
 def test_a_port_that_no_flow_has() -> None:
@@ -123,9 +123,10 @@ def test_restricted_egress_without_a_flow() -> None:
     found = why("login", "ctl", "443/tcp", login={"egress": "restricted"})
     assert found.passes is False
     assert flow(found, "web") == (
-        "egress", "ctl takes it in, but login has restricted egress and no flow to 10.0.0.1. Where login is in networks "
-        "of a flow only, that is none for its egress.")
-    assert "10.1.0.2 to 10.0.0.1: login does not send it (no flow does); ctl takes it in (flow web)." in found.sentences
+        "egress", "ctl takes it in, but login has restricted egress and no flow to 10.0.0.1. Where login is in "
+        "networks of a flow only, that is none for its egress.")
+    assert ("10.1.0.2 to 10.0.0.1: login does not send it (no flow lets it); ctl takes it in (flow web)."
+            in found.sentences)
     assert found.advice[0] == (
         "Put a group of login into an endpoint of firewall_flows.web.from, instead of its network alone.")
 
@@ -156,7 +157,7 @@ def test_a_target_that_is_not_managed() -> None:
 def test_a_host_that_only_observes() -> None:
     found = why("other", "head", "6817/tcp", head={"mode": "observe"})
     assert found.passes is True
-    assert found.sentences[1].endswith("head takes it in (no flow does, but it only observes).")
+    assert found.sentences[1].endswith("head takes it in (no flow lets it, but it only observes).")
     assert found.advice
 
 
@@ -178,8 +179,8 @@ def test_a_flow_that_is_off_is_advised_where_it_would_help() -> None:
 @pytest.mark.parametrize("source,target,port,message", [
     ("logn", "head", "6817/tcp", "Invalid from: got 'logn', expected a host of the inventory. Did you mean 'login'?"),
     ("login", "nobody", "6817/tcp", "Invalid to: got 'nobody', expected a host of the inventory."),
-    ("login", "head", "6817", "Invalid port: got '6817', expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' "
-     "or '8192-60000/tcp'."),
+    ("login", "head", "6817", "Invalid port: got '6817', expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as "
+     "'22/tcp' or '8192-60000/tcp'."),
     ("login", "head", "1-9/tcp", "Invalid port: got '1-9/tcp', expected one port, such as '6817/tcp'."),
 ])
 def test_what_is_not_a_host_or_a_port(source: str, target: str, port: str, message: str) -> None:

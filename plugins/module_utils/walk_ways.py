@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ways that a packet may go through rules of which some cannot be told, and where they end."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping, NamedTuple, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.nft_expressions import View
+from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE
+
+
+class Place(NamedTuple):
+    """A rule, or the policy of a base chain, as text."""
+
+    table: str
+    chain: str
+    rule: str
+
+    @property
+    def is_ours(self) -> bool:
+        """Tell whether it is of our table, or of our policies in firewalld's."""
+        names = ("hpc_ports_in", "hpc_ports_out")
+        return self.table == TABLE or self.table.endswith(" firewalld") and any(name in self.chain for name in names)
+
+    def __str__(self) -> str:
+        """Return how a text names it."""
+        return "table {0}, chain {1}: {2}".format(*self)
+
+
+class Trail(NamedTuple):
+    """How a packet came to where it is: what was guessed, what was noted, and who accepted it."""
+
+    guesses: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
+    accepted: Tuple[Place, ...] = ()
+
+    def guessing(self, reason: str) -> "Trail":
+        """Return the trail with one more guess."""
+        return self if reason in self.guesses else self._replace(guesses=(*self.guesses, reason))
+
+    def noting(self, note: str) -> "Trail":
+        """Return the trail with one more note."""
+        return self if note in self.notes else self._replace(notes=(*self.notes, note))
+
+
+Ways = Dict[View, Trail]
+
+
+class End(NamedTuple):
+    place: Place
+    trail: Trail
+
+
+class Flow(NamedTuple):
+    """Where a packet may go on from a rule or a chain: to the next rule, back to the caller, out of the base chain."""
+
+    on: Ways
+    back: Ways
+    accepted: Ways
+    ended: Dict[str, End]
+
+    def end(self, verdict: str, end: End) -> None:
+        """Note a way that ends; of those with one verdict, the one with the fewest guesses counts."""
+        known = self.ended.get(verdict)
+        if known is None or len(end.trail.guesses) < len(known.trail.guesses):
+            self.ended[verdict] = end
+
+    def add_ends(self, other: "Flow") -> None:
+        """Note the ways out that another flow has."""
+        for verdict, end in other.ended.items():
+            self.end(verdict, end)
+        join(self.accepted, other.accepted)
+
+
+def new_flow() -> Flow:
+    """Return a flow without ways."""
+    return Flow({}, {}, {}, {})
+
+
+def join(ways: Ways, others: Mapping[View, Trail]) -> None:
+    """Add ways; of two that come to the same, the one with fewer guesses stays."""
+    for view, trail in others.items():
+        known = ways.get(view)
+        if known is None or len(trail.guesses) < len(known.guesses):
+            ways[view] = trail
