@@ -47,15 +47,20 @@ class ActionModule(ActionBase):
             "rate": {"type": "float", "default": 1000.0},
             "most": {"type": "int", "default": 50000},
         })
+        host = task_vars["inventory_hostname"]
+        if host not in options["hosts"]:
+            raise AnsibleActionFail(f"Invalid hosts: got {len(options['hosts'])} without {host}, expected {host} among "
+                                    "them, because its part is asked for.")
         order = Order(tuple(options["hosts"]), options["query"], options["mode"] == "passive",
                       Limits(**{name: options[name] for name in Limits._fields if name in options},
                              forks=task_vars["ansible_forks"]))
         name = f"verify-{digest(order)}"
         store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])
         try:
-            part = store.part(name, task_vars["inventory_hostname"], lambda plan: begun(plan, order))
+            part = store.part(name, host, lambda plan: begun(plan, order))
         except PortFileError as exc:
             raise AnsibleActionFail(str(exc)) from exc
+        part["progress"].update(plan=options["plan"], run=name)
         return {"changed": False, "run": name, **part}
 
     def _check_strategy(self) -> None:

@@ -90,5 +90,8 @@ def _write(name: str, path: str, text: str) -> None:
 def _result(data: Mapping[str, Any], failure_text: str, fails: bool) -> dict[str, Any]:
     """Ansible forgets the facts of a task that fails."""
     result = {"changed": False, "summary": data["summary"], "warnings": warnings_of(data["summary"]),
-              "failure": failure_text, "ansible_facts": {"hpc_ports_verify": as_fact(data)}}
+              "failure": failure_text, "ansible_facts": {"hpc_ports_verify": as_fact(data)},
+              # For AWX, which keeps it with the job and gives it to the next one of a workflow.
+              "ansible_stats": {"data": {"hpc_ports_verify_summary": data["summary"]}, "per_host": False,
+                                "aggregate": False}}
     return {**result, "failed": True, "msg": failure_text} if failure_text and fails else result

@@ -115,6 +115,10 @@ nonce:
   returned: success
   type: str
   sample: fedcba9876543210
+progress:
+  description: What M(hpc.ports.probe) needs to say how far the run is.
+  returned: success
+  type: dict
 counted:
   description: The ports that this host tries elsewhere.
   returned: success

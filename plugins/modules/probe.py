@@ -69,6 +69,9 @@ options:
       and its nonce returned, which proves which host it is. Without it a connection ends as soon as it is open.
     type: str
     default: ""
+  progress:
+    description: As M(hpc.ports.expectations) returns it. With it, the action plugin says how far the whole run is.
+    type: dict
 notes:
   - A UDP port that keeps silent may be blocked, or a service may not care to answer. M(hpc.ports.listen) answers.
 seealso:
@@ -164,6 +167,7 @@ def main() -> None:
             "concurrency": {"type": "int", "default": 1000},
             "rate": {"type": "float", "default": 1000.0},
             "key": {"type": "str", "default": "", "no_log": False},
+            "progress": {"type": "dict"},
         },
         supports_check_mode=True,
     )

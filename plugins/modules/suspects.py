@@ -10,8 +10,8 @@ module: suspects
 short_description: Tell which packets to judge on which hosts, because a connection was not as expected
 version_added: 0.1.0
 description:
-  - Returns, by host, the packets of connections that are wrong or unknown, and all packets of hosts that do not run their
-    policy, for M(hpc.ports.judge).
+  - Returns, by host, the packets of connections that are wrong or unknown, and all packets of hosts that do not run
+    their policy, for M(hpc.ports.judge).
   - Runs on the controller, once for all hosts.
 author:
   - The hpc.ports authors (@hpc-ports)

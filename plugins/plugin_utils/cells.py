@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cells: everything that is known of each connection as plain data, in the form of roles/verify/files/report.schema.json.
+"""Cells: all that is known of each connection as plain data, in the form of roles/verify/files/report.schema.json.
 
 Three layers: intended (the port file), compiled (the rulesets that the hosts run) and observed (the probe).
 """
@@ -17,11 +17,11 @@ from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet a
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import covers_port
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, network_text, parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import ACCEPT, Clues, Diagnosis, diagnosis_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import ERROR, MISSING, Results
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import ERROR, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Judgements, ends
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, UNPROVEN, Verdict
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, UNKNOWN, UNPROVEN, Verdict
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
@@ -82,7 +82,7 @@ class Run:
         return {
             "source": item.source, "target": item.target, "address": item.address, "protocol": item.protocol,
             "port": item.port, "services": self.services(item), "intended": item.expected,
-            "compiled": self.compiled(verdict), "outcome": ERROR if seen.outcome == MISSING else seen.outcome,
+            "compiled": self.compiled(verdict), "outcome": ERROR if verdict.verdict == UNKNOWN else seen.outcome,
             "verdict": verdict.verdict, "flow": item.flow, "denied_by": item.denied_by, "rule": self.rule(item),
             "held_by": verdict.held_by, "seconds": seen.seconds, "attempts": seen.attempts,
             "counters": counters if any(count is not None for count in counters.values()) else None,

@@ -1,21 +1,26 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Diagnosis: which link of a wrong connection is broken, and what to do. The way of a packet is followed to where it ends.
+"""Diagnosis: which link of a wrong connection is broken, and what to do.
 
-The names follow the packet: it leaves the source, arrives at the target, passes its rules, somebody listens and answers,
-and the answer comes back.
+The way of a packet is followed to where it ends: it leaves the source, arrives at the target, passes its rules,
+somebody listens and answers, and the answer comes back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import MISSING, NOBODY, REFUSED
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import UNKNOWN, Verdict
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import MISSING, NOBODY, REFUSED, SERVICE
+from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
+    ANSWERED_BUT_NOT_BY,
+    ANSWERED_BY,
+    UNKNOWN,
+    Verdict,
+)
 
 ACCEPT, DROP, REJECT = "accept", "drop", "reject"
 
@@ -73,8 +78,8 @@ class Clues:
     """All that is known of one connection.
 
     `counters` as `Results.counters`, `arrivals` the addresses from which packets came to that port of the target.
-    `out` is what the source's rules do with the packet, `inward` the target's, `reply` the target's with the answer, and
-    `back` the source's with the answer.
+    `out` is what the source's rules do with the packet, `inward` the target's, `reply` the target's with the answer,
+    and `back` the source's with the answer.
     `sources` are the addresses that the plan knows for the source; `owners` says whose each address of the plan is.
     `unit` should listen there.
     """
@@ -87,7 +92,7 @@ class Clues:
     reply: Judged | None = None
     back: Judged | None = None
     sources: frozenset[str] = frozenset()
-    owners: Mapping[str, str] | None = None
+    owners: Mapping[str, str] = field(default_factory=dict)
     unit: str = ""
 
     @property
@@ -110,17 +115,28 @@ def _links(clues: Clues) -> Iterator[Diagnosis | None]:
     if clues.verdict.verdict == UNKNOWN:
         yield _not_asked(clues)
         yield _no_route(clues)
+        if clues.item.expected == OPEN and clues.verdict.seen.outcome == FILTERED:
+            yield from _lost_on_the_way(clues)
         yield _unproven(clues)
-    if clues.item.expected == FILTERED:
-        yield _allowed(clues)
     yield _wrong_source(clues)
+    if clues.item.expected == FILTERED:
+        yield _refused(clues)
+        yield _allowed(clues)
     yield _nobody(clues)
+    yield from _lost_on_the_way(clues)
+    yield _not_answered(clues)
+    yield _not_returned(clues)
+    yield _not_taken_back(clues)
+    yield _by_rules(clues)
+    yield Diagnosis("unknown", clues.verdict.why,
+                    "Look at both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`.")
+
+
+def _lost_on_the_way(clues: Clues) -> Iterator[Diagnosis | None]:
+    """What was counted proves these, even where no echo was answered."""
     yield _not_left(clues)
     yield _not_arrived(clues)
     yield _not_passed(clues)
-    yield _not_answered(clues)
-    yield _by_rules(clues)
-    yield Diagnosis("unknown", clues.verdict.why, "Look at both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`.")
 
 
 # ---- the links, in the order of the packet's way
@@ -128,24 +144,17 @@ def _links(clues: Clues) -> Iterator[Diagnosis | None]:
 def _elsewhere(clues: Clues) -> Diagnosis | None:
     item, seen = clues.item, clues.verdict.seen
     for name, addresses in seen.elsewhere.items():
-        owners = sorted({f"{address} is {(clues.owners or {}).get(address, 'no host of the plan')}" for address in addresses})
-        return Diagnosis("elsewhere", f"{name} is {', '.join(addresses)} to {item.source}, not {item.address} ({', '.join(owners)}).",
-                         f"Mend the name on {item.source}: /etc/hosts, DNS, or search domains in /etc/resolv.conf.")
-    if "answered by" in clues.verdict.why or "not by the listener" in clues.verdict.why:
-        return Diagnosis("elsewhere", f"{item.address} does not lead {item.source} to {item.target}. {clues.verdict.why}",
-                         f"See whether {item.address} is used twice (`arping`), or translated on {item.source}, on the way or on "
-                         f"{item.target} (dnat, redirect, load balancer).")
+        owners = sorted({f"{address} is {clues.owners.get(address, 'no host of the plan')}" for address in addresses})
+        return Diagnosis(
+            "elsewhere",
+            f"{name} is {', '.join(addresses)} to {item.source}, not {item.address} ({', '.join(owners)}).",
+            f"Mend the name on {item.source}: /etc/hosts, DNS, or search domains in /etc/resolv.conf.")
+    if clues.verdict.why.startswith(ANSWERED_BY) or clues.verdict.why.startswith(ANSWERED_BUT_NOT_BY):
+        return Diagnosis(
+            "elsewhere", f"{item.address} does not lead {item.source} to {item.target}. {clues.verdict.why}",
+            f"See whether {item.address} is used twice (`arping`), or translated on {item.source}, on the way or on "
+            f"{item.target} (dnat, redirect, load balancer).")
     return None
-
-
-def _allowed(clues: Clues) -> Diagnosis:
-    item = clues.item
-    host, judged = (item.source, clues.out) if item.denied_by == "source" else (item.target, clues.inward)
-    by = f": {judged.where} accepts" if judged and judged.verdict == ACCEPT else ""
-    return Diagnosis("ruleset_allows", f"No flow lets {item.source} connect to {item.port}/{item.protocol} of {item.target}, and {host} "
-                     f"lets it through{by}.",
-                     f"Run the playbook site on {host}: its rules are not loaded, or were changed by hand. If the connection is meant, "
-                     "write a flow.")
 
 
 def _not_asked(clues: Clues) -> Diagnosis | None:
@@ -159,36 +168,73 @@ def _no_route(clues: Clues) -> Diagnosis | None:
     item, seen = clues.item, clues.verdict.seen
     if seen.source:
         return None
-    return Diagnosis("not_sent", f"{item.source} has no route to {item.address}: {seen.detail or seen.path or 'nothing was sent.'}",
+    why = seen.detail or seen.path or "Nothing was sent."
+    return Diagnosis("not_sent", f"{item.source} has no route to {item.address}: {why}",
                      f"Look at `ip route get {item.address}` on {item.source}.")
 
 
 def _unproven(clues: Clues) -> Diagnosis:
-    item = clues.item
+    """Silence needs a path that is proven, and somebody who would have answered."""
+    item, seen = clues.item, clues.verdict.seen
+    if seen.outcome == FILTERED and seen.reachable and clues.verdict.held_by == SERVICE:
+        return Diagnosis(
+            "unknown", clues.verdict.why,
+            f"Stop what holds {item.port}/{item.protocol} of {item.target} for the time of a run: a listener then "
+            "answers in its place.")
     return Diagnosis("unreachable", clues.verdict.why,
-                     f"See that {item.target} runs, that Ansible reaches it, and that `ping` does from the sources named above; "
-                     "ICMP is always accepted by hpc.ports.")
+                     f"See that {item.target} runs, that Ansible reaches it until the end, and that `ping "
+                     f"{item.address}` on {item.source} is answered; hpc.ports always accepts ICMP.")
 
 
 def _wrong_source(clues: Clues) -> Diagnosis | None:
     """Where the target counts, what it saw; else the address that the source takes."""
     item, used = clues.item, clues.verdict.seen.source
-    strange = sorted(clues.arrivals - (clues.owners or {}).keys())
-    if used not in clues.sources:
+    strange = sorted(address for address in clues.arrivals - clues.sources
+                     if clues.owners.get(address, item.source) == item.source)
+    if used and clues.sources and used not in clues.sources:
         seen_as = used
-    elif clues.counters["arrived"] == 0 and strange:
+    elif strange and clues.counters["left"] != 0 and clues.counters["arrived"] == 0:
         seen_as = ", ".join(strange)
     else:
         return None
-    return Diagnosis("wrong_source", f"{item.target} sees {seen_as} where the plan expects {item.source} as "
-                     f"{', '.join(sorted(clues.sources))}.",
-                     f"Add the address to firewall_source_addresses of {item.source}, or have it come from the right one "
-                     f"(`ip route get {item.address}` on {item.source}; NAT between the two).")
+    return Diagnosis(
+        "wrong_source",
+        f"{item.target} sees {seen_as} where the plan expects {item.source} as {', '.join(sorted(clues.sources))}.",
+        f"Add the address to firewall_source_addresses of {item.source}, or have it come from the right one "
+        f"(`ip route get {item.address}` on {item.source}; NAT between the two).")
+
+
+def _refused(clues: Clues) -> Diagnosis | None:
+    """A refusal in the name of a port that somebody holds, of a packet that nobody saw pass."""
+    item, seen = clues.item, clues.verdict.seen
+    if seen.outcome != REFUSED or clues.verdict.held_by == NOBODY or clues.counters["passed"]:
+        return None
+    by = next((f" ({judged.where})" for judged in (clues.out, clues.inward) if judged and judged.is_stopped), "")
+    return Diagnosis(
+        "other_table",
+        f"Somebody refuses what goes from {item.source} to {item.port}/{item.protocol} of {item.target}, where it "
+        f"should meet silence{by}.",
+        f"Look on {item.source}, on {item.target} and between them for rules that reject with a TCP reset or with port "
+        "unreachable. Nobody was let in.")
+
+
+def _allowed(clues: Clues) -> Diagnosis:
+    item = clues.item
+    host, judged = (item.source, clues.out) if item.denied_by == "source" else (item.target, clues.inward)
+    by = f": {judged.where} accepts" if judged and judged.verdict == ACCEPT else ""
+    return Diagnosis(
+        "ruleset_allows",
+        f"No flow lets {item.source} connect to {item.port}/{item.protocol} of {item.target}, and {host} lets it "
+        f"through{by}.",
+        f"Run the playbook site on {host}: its rules are not loaded, or were changed by hand. If the connection is "
+        "meant, write a flow.")
 
 
 def _nobody(clues: Clues) -> Diagnosis | None:
-    item = clues.item
-    if clues.verdict.held_by != NOBODY or clues.verdict.seen.outcome != REFUSED and not clues.counters["passed"]:
+    """Who refuses was reached; of silence only packets that passed, and were not answered, prove it."""
+    item, counters = clues.item, clues.counters
+    is_silent = bool(counters["passed"]) and not counters["answered"]
+    if clues.verdict.held_by != NOBODY or not (clues.verdict.seen.outcome == REFUSED or is_silent):
         return None
     should = f"; {clues.unit} should" if clues.unit else ""
     status = f"`systemctl status {clues.unit}` and " if clues.unit else ""
@@ -199,74 +245,98 @@ def _nobody(clues: Clues) -> Diagnosis | None:
 def _not_left(clues: Clues) -> Diagnosis | None:
     if clues.counters["left"] != 0:
         return None
-    item = clues.item
+    item, seen = clues.item, clues.verdict.seen
     if clues.out and clues.out.is_stopped:
-        return _dropped(item.source, clues.out, f"to {item.address} {item.port}/{item.protocol}", item)
-    return Diagnosis("not_sent", f"{item.source} sends nothing to {item.address}: {clues.verdict.seen.detail or clues.verdict.seen.path or 'no reason is known.'}",
+        return _dropped(item.source, clues.out, _outward(clues), item)
+    why = seen.detail or seen.path or "no reason is known."
+    return Diagnosis("not_sent", f"{item.source} sends nothing to {item.address}: {why}",
                      f"Look at `ip route get {item.address}` on {item.source}.")
 
 
 def _not_arrived(clues: Clues) -> Diagnosis | None:
-    if not clues.is_lost("left", "arrived") or clues.counters["left"] is None and clues.verdict.seen.rejected:
+    left, detail = clues.counters["left"], clues.verdict.seen.detail
+    if not clues.is_lost("left", "arrived") or left is None and clues.verdict.seen.rejected:
         return None
     item = clues.item
-    said = f" {clues.verdict.seen.detail}" if clues.verdict.seen.detail else ""
-    return Diagnosis("not_arrived", f"Packets of {item.source} to {item.address} {item.port}/{item.protocol} did not arrive at {item.target}: "
-                     f"{_number(clues.counters['left'])} left, none came.{said}",
-                     "Look at what lies between: security groups, another firewall, routes, a VLAN or an MTU.")
-
-
-def _number(count: int | None) -> str:
-    return "an unknown number" if count is None else str(count)
+    number = "an unknown number" if left is None else left
+    return Diagnosis(
+        "not_arrived",
+        f"Packets of {item.source} to {item.address} {item.port}/{item.protocol} did not arrive at {item.target}: "
+        f"{number} left, none came.{f' {detail}' if detail else ''}",
+        "Look at what lies between: security groups, another firewall, routes, a VLAN or an MTU.")
 
 
 def _not_passed(clues: Clues) -> Diagnosis | None:
     if not clues.is_lost("arrived", "passed"):
         return None
-    item = clues.item
-    if clues.inward and clues.inward.is_stopped:
-        return _dropped(item.target, clues.inward, f"from {clues.verdict.seen.source} to {item.port}/{item.protocol}", item)
-    if clues.inward and clues.inward.is_backwards:
-        return Diagnosis("wrong_source", f"{item.target} drops what comes from {clues.verdict.seen.source} over this interface: its way back "
-                         "is another, and the reverse path filter is strict.",
-                         f"Mend the route: `ip route get {clues.verdict.seen.source}` on {item.target}; or set rp_filter to 2.")
-    said = clues.inward.unknown if clues.inward else "Its rules could not be read."
+    item, inward = clues.item, clues.inward
+    if inward and inward.is_stopped:
+        return _dropped(item.target, inward, _inward(clues), item)
+    if inward and inward.is_backwards:
+        return _backwards(clues)
+    said = (inward.unknown or "Its rules accept it.") if inward else "Its rules could not be read."
     return Diagnosis("unknown", f"{item.target} received the packet and did not take it. {said}",
-                     f"Look on {item.target} at `nft list ruleset`, iptables-legacy, and the reverse path filter (rp_filter).")
+                     f"Look on {item.target} at `nft list ruleset`, iptables-legacy, and the reverse path filter "
+                     "(rp_filter).")
+
+
+def _backwards(clues: Clues) -> Diagnosis:
+    target, source = clues.item.target, clues.verdict.seen.source
+    return Diagnosis("wrong_source", f"{target} drops what comes from {source} over this interface: its way back is "
+                     "another, and the reverse path filter is strict.",
+                     f"Mend the route: `ip route get {source}` on {target}; or set rp_filter to 2.")
 
 
 def _not_answered(clues: Clues) -> Diagnosis | None:
-    item = clues.item
-    if clues.is_lost("passed", "answered") and clues.counters["passed"]:
-        judged = clues.reply
-        by = f": {judged.where} drops it" if judged and judged.is_stopped else ""
-        return Diagnosis("reply_lost", f"{item.target} took the packet, and its answer did not leave it{by}.",
-                         f"Look on {item.target} at rules for what goes out, and at `ip route get {clues.verdict.seen.source}`.")
-    if clues.is_lost("answered", "returned") and clues.counters["answered"]:
-        return Diagnosis("reply_lost", f"{item.target} answered, and the answer did not come back to {item.source}.",
-                         f"Look at the way back: `ip route get {clues.verdict.seen.source}` on {item.target}, firewalls between that see "
-                         "one direction only.")
-    if clues.counters["returned"] and clues.verdict.seen.outcome != REFUSED:
-        by = f": {clues.back.where}" if clues.back and clues.back.is_stopped else ""
-        return Diagnosis("reply_lost", f"The answer of {item.target} came back to {item.source}, whose own rules drop it{by}.",
-                         f"Look on {item.source} at rules for what comes in, other than those of hpc.ports: `nft list ruleset`.")
-    return None
+    if not clues.counters["passed"] or not clues.is_lost("passed", "answered"):
+        return None
+    target = clues.item.target
+    by = f": {clues.reply.where} drops it" if clues.reply and clues.reply.is_stopped else ""
+    return Diagnosis("reply_lost", f"{target} took the packet, and its answer did not leave it{by}.",
+                     f"Look on {target} at rules for what goes out, and at `ip route get {clues.verdict.seen.source}`.")
+
+
+def _not_returned(clues: Clues) -> Diagnosis | None:
+    if not clues.counters["answered"] or not clues.is_lost("answered", "returned"):
+        return None
+    source, target = clues.item.source, clues.item.target
+    return Diagnosis("reply_lost", f"{target} answered, and the answer did not come back to {source}.",
+                     f"Look at the way back: `ip route get {clues.verdict.seen.source}` on {target}, and firewalls "
+                     "between that see one direction only.")
+
+
+def _not_taken_back(clues: Clues) -> Diagnosis | None:
+    source, target, back = clues.item.source, clues.item.target, clues.back
+    if not clues.counters["returned"] or clues.verdict.seen.outcome == REFUSED:
+        return None
+    by = f"whose own rules drop it: {back.where}" if back and back.is_stopped else "which did not take it"
+    return Diagnosis("reply_lost", f"The answer of {target} came back to {source}, {by}.",
+                     f"Look on {source} with `nft list ruleset` at rules of others for what comes in.")
 
 
 def _by_rules(clues: Clues) -> Diagnosis | None:
     """Where nobody counted, what the rules say is the best that is known."""
-    item = clues.item
-    for host, judged, what in ((item.source, clues.out, f"to {item.address} {item.port}/{item.protocol}"),
-                               (item.target, clues.inward, f"from {clues.verdict.seen.source} to {item.port}/{item.protocol}")):
+    for host, judged, what in ((clues.item.source, clues.out, _outward(clues)),
+                               (clues.item.target, clues.inward, _inward(clues))):
         if judged and judged.is_stopped:
-            return _dropped(host, judged, what, item)
+            return _dropped(host, judged, what, clues.item)
     return None
+
+
+def _outward(clues: Clues) -> str:
+    return f"to {clues.item.address} {clues.item.port}/{clues.item.protocol}"
+
+
+def _inward(clues: Clues) -> str:
+    return f"from {clues.verdict.seen.source} to {clues.item.port}/{clues.item.protocol}"
 
 
 def _dropped(host: str, judged: Judged, what: str, item: Expectation) -> Diagnosis:
     allowed = f"flow {item.flow} allows it" if item.flow else "the plan allows it"
     if judged.is_ours:
-        return Diagnosis("ruleset_drops", f"The rules of hpc.ports on {host} drop what goes {what} ({judged.where}), though {allowed}.",
-                         f"Run the playbook site on {host}: its rules are older than the plan, or were changed by hand.")
+        return Diagnosis(
+            "ruleset_drops",
+            f"The rules of hpc.ports on {host} drop what goes {what} ({judged.where}), though {allowed}.",
+            f"Run the playbook site on {host}: its rules are older than the plan, or were changed by hand.")
     return Diagnosis("other_table", f"Rules of others on {host} drop what goes {what}: {judged.where}; {allowed}.",
                      f"Change that rule on {host}: an accept of hpc.ports does not override a drop of another table.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN, Expectation, port_text
@@ -35,7 +36,7 @@ class Seen(NamedTuple):
     seconds: float | None = None
     attempts: int = 1
     source: str = ""
-    elsewhere: Mapping[str, list[str]] = {}
+    elsewhere: Mapping[str, list[str]] = MappingProxyType({})
 
 
 # By the address bound and the port: who had it until the end, or why nobody had it; None where the listener died.

@@ -37,8 +37,8 @@ def results_of(begun: Begun, found: Registered) -> Results:
     )
 
 
-def compared_of(found: Registered) -> dict[str, Compared]:
-    """Return whether the hosts run their policy, of those that were asked."""
+def compared_of(begun: Begun, found: Registered) -> dict[str, Compared]:
+    """Return whether the hosts run their policy, of those that were asked, or of which nothing is known."""
     compared = {}
     for host, phases in found.items():
         said = phases["compared"]
@@ -47,6 +47,8 @@ def compared_of(found: Registered) -> dict[str, Compared]:
             compared[host] = Compared(not objects, objects, backend=said.get("backend", ""))
         elif said and not said.get("skipped"):
             compared[host] = Compared(None, reason=str(said.get("msg", "")))
+        elif begun.parts[host]["managed"] and not any(phases.values()):
+            compared[host] = Compared(None, reason="It reported nothing: it was not reached, or a task failed.")
     return compared
 
 
@@ -60,7 +62,7 @@ def judged_verdicts(plan: Plan, begun: Begun, results: Results) -> list[Verdict]
 def suspects(plan: Plan, begun: Begun, found: Registered) -> dict[str, Any]:
     """Return by host the packets to judge."""
     verdicts = judged_verdicts(plan, begun, results_of(begun, found))
-    drifted = {host for host, item in compared_of(found).items() if item.is_equal is False}
+    drifted = {host for host, item in compared_of(begun, found).items() if item.is_equal is False}
     return packets_of(verdicts, drifted)
 
 
@@ -70,4 +72,4 @@ def run_of(plan: Plan, begun: Begun, found: Registered) -> tuple[Run, list[Verdi
     judged = {host: phases["judged"]["judgements"] for host, phases in found.items()
               if "judgements" in phases.get("judged", {})}
     judgements = judgements_of(suspects(plan, begun, found), judged)
-    return Run(plan, results, compared_of(found), judgements), judged_verdicts(plan, begun, results)
+    return Run(plan, results, compared_of(begun, found), judgements), judged_verdicts(plan, begun, results)

@@ -21,6 +21,8 @@ _MOST_LINES = 100
 _MOST_TABLES = 40
 _MOST_NAMES = 3
 _BLANK = ""
+# The worst first.
+_CELLS = ("!OPEN", "!BLOCKED", "!REFUSED", "?", "not tested", "open", "–")
 
 
 class Row(NamedTuple):
@@ -67,7 +69,8 @@ def not_tested(found: Found) -> list[Skipped]:
 def report(found: Found) -> list[str]:
     """Return the lines to show."""
     lines = [*_tables(found), *compared_lines(found.compared), *wrong_lines(found.verdicts, found.diagnoses),
-             *unknown_lines(found.verdicts), *not_tested_lines(not_tested(found)), *advice_lines(found.diagnoses.values())]
+             *unknown_lines(found.verdicts), *not_tested_lines(not_tested(found)),
+             *advice_lines(found.diagnoses.values())]
     return [*lines, "", summary_line(summary(found))]
 
 
@@ -92,6 +95,8 @@ def _tables(found: Found) -> list[str]:
              if len(by_target) <= _MOST_TABLES or any(item.verdict in (WRONG, UNKNOWN) for item in items)}
     lines = [line for name, items in sorted(shown.items())[:_MOST_TABLES]
              for line in (*table(_name(name, {item.expectation.target for item in items}), items, class_of), "")]
+    if len(shown) > _MOST_TABLES:
+        lines += [f"{len(shown) - _MOST_TABLES} more kinds of host are in the files of the report.", ""]
     if len(shown) < len(by_target):
         lines += [f"{len(by_target) - len(shown)} kinds of host where all is right are in the files of the report.", ""]
     return lines
@@ -137,25 +142,27 @@ def _rows(items: Sequence[Verdict], sources: Sequence[str], class_of: Mapping[st
         source = class_of.get(item.expectation.source, item.expectation.source)
         by_port[item.expectation.protocol, item.expectation.port][source].append(item)
     alike: dict[tuple[str, str, tuple[str, ...]], list[int]] = defaultdict(list)
-    others = []
+    others: dict[bool, list[tuple[str, ...]]] = defaultdict(list)
     for (protocol, port), found in sorted(by_port.items()):
         cells = tuple(_cell(found[source]) for source in sources)
         flows = ", ".join(sorted({item.expectation.flow for group in found.values() for item in group} - {""}))
         if flows or set(cells) - {"–", "?", "not tested", _BLANK}:
             alike[protocol, flows, cells].append(port)
         else:
-            others.append(cells)
+            others["not tested" in cells].append(cells)
     rows = [Row(_ports_text(ports, protocol), flows, cells) for (protocol, flows, cells), ports in alike.items()]
-    if others:
-        merged = tuple("?" if "?" in column else max(column) for column in zip(*others))
-        rows.append(Row(f"{len(others)} other ports", "", merged))
-    return rows
+    return rows + [_others(cells) for is_left_out, cells in sorted(others.items())]
+
+
+def _others(cells: Sequence[tuple[str, ...]]) -> Row:
+    merged = tuple(next(text for text in ("?", "not tested", "–", _BLANK) if text in column) for column in zip(*cells))
+    return Row(f"{len(cells)} other ports", "", merged)
 
 
 def _cell(items: Iterable[Verdict]) -> str:
     """What stands for the same port on all addresses: the worst of them."""
     texts = {_text(item) for item in items}
-    return next((text for text in ("!OPEN", "!BLOCKED", "!REFUSED", "?", "open", "–", "not tested") if text in texts), _BLANK)
+    return next((text for text in _CELLS if text in texts), _BLANK)
 
 
 def _text(item: Verdict) -> str:

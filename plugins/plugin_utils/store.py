@@ -84,6 +84,15 @@ class Store:
         """Return what was made of the plan under this name."""
         return pickle.loads((self._folder / name).read_bytes())
 
+    def added(self, name: str, amount: int) -> tuple[int, int]:
+        """Note an amount; return how many were noted under this name by now, and their sum."""
+        path = self._folder / f"{name}-amounts"
+        with self.lock():
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(f"{amount}\n")
+            amounts = list(map(int, path.read_text(encoding="utf-8").split()))
+        return len(amounts), sum(amounts)
+
     def plan(self) -> Any:
         """Return the whole plan, for what needs every host; one policy is read faster by `policy`."""
         return pickle.loads((self._folder / "plan").read_bytes())

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Suspects: the packets whose way through the rulesets of their hosts is worth a look, because a verdict is not right."""
+"""Suspects: the packets whose way through the rulesets of hosts is worth a look, because a verdict is not right."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def as_options(packets: Iterable[Packet]) -> list[dict[str, Any]]:
     return [{**packet._asdict(), "reply": True} for packet in packets]
 
 
-def judgements_of(packets: Mapping[str, Sequence[Packet]], judged: Mapping[str, Sequence[Mapping[str, Any]]]) -> Judgements:
+def judgements_of(packets: Mapping[str, Sequence[Packet]],
+                  judged: Mapping[str, Sequence[Mapping[str, Any]]]) -> Judgements:
     """Return what the hosts said of their packets, which is in the same order; nothing of a host that said nothing."""
     return {(host, packet): Judgement(_judged(said), _judged(said["reply"]) if said.get("reply") else None)
             for host, wanted in packets.items() for packet, said in zip(wanted, judged.get(host, ()))}

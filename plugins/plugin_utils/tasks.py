@@ -85,6 +85,7 @@ def tasks_of(plan: Plan, order: Order, expectations: Sequence[Expectation]) -> d
         probes[item.source][item.target, item.address].append(port_text(item))
     most = max((sum(map(len, groups.values())) for groups in probes.values()), default=0)
     key = "" if order.passive else token_hex(8)
+    progress = {"hosts": len(probes), "connections": len(expectations)}
     return {host: {
         "managed": host in plan.hosts,
         "passive": order.passive,
@@ -95,6 +96,7 @@ def tasks_of(plan: Plan, order: Order, expectations: Sequence[Expectation]) -> d
         "lifetime": lifetime(most, len(order.hosts), order.limits),
         "probes": [{"address": address, "ports": ports, "names": names_of(plan, target)}
                    for (target, address), ports in probes[host].items()],
+        "progress": dict(progress),
         "counted": sorted({port for ports in probes[host].values() for port in ports}, key=_in_order),
     } for host in order.hosts}
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import (
@@ -21,7 +21,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import (
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import OPEN, Expectation
 
 RIGHT, WRONG, UNKNOWN, UNPROVEN = "right", "wrong", "unknown", "unproven"
-NOBODY_LISTENS = "It was let in, and refused because nobody listens."
+ANSWERED_BY = "It was answered by "
+ANSWERED_BUT_NOT_BY = "It was answered, but not by "
+_NOBODY_LISTENS = "It was let in, and refused because nobody listens."
 
 
 class Verdict(NamedTuple):
@@ -46,6 +48,12 @@ class _Case(NamedTuple):
     answers: bool     # whether the service there has answered anybody
     passive: bool
     is_broad: bool    # users may listen there, and need not
+    counters: Mapping[str, int | None]
+
+    def counted(self, name: str) -> bool | None:
+        """Whether packets came that far; None where nobody counted."""
+        count = self.counters[name]
+        return None if count is None else count > 0
 
 
 def verdicts_of(expectations: Iterable[Expectation], results: Results, broad: Collection[str] = ()) -> list[Verdict]:
@@ -55,6 +63,7 @@ def verdicts_of(expectations: Iterable[Expectation], results: Results, broad: Co
     return [_verdict(_Case(
         item, seen, *results.holder(item), results.host_of(seen.nonce),
         (item.address, item.protocol, item.port) in answering, results.passive, item.flow in broad,
+        results.counters(item),
     )) for item, seen in items]
 
 
@@ -83,13 +92,13 @@ def _meaning(case: _Case) -> tuple[str, str]:
 
 
 def _answered(case: _Case) -> tuple[str, str]:
-    """An answer is believed when it is the listener's own; a service has nothing to prove itself by."""
+    """An answer is believed when it is the listener's own, by its nonce or because the target counted that it left."""
     if case.answered_by not in ("", case.item.target):
-        return WRONG, f"It was answered by {case.answered_by}."
+        return WRONG, f"{ANSWERED_BY}{case.answered_by}."
     if case.item.expected != OPEN:
         return WRONG, "It was answered."
-    if case.held_by == LISTENER and not case.answered_by:
-        return WRONG, f"It was answered, but not by the listener on {case.item.target}."
+    if case.held_by == LISTENER and not case.answered_by and not case.counted("answered"):
+        return WRONG, f"{ANSWERED_BUT_NOT_BY}the listener on {case.item.target}."
     if case.held_by == NOBODY and not case.answered_by and not case.passive:
         return UNKNOWN, f"It was answered, and {case.why_nobody}."
     return RIGHT, ""
@@ -97,12 +106,14 @@ def _answered(case: _Case) -> tuple[str, str]:
 
 def _refused(case: _Case) -> tuple[str, str]:
     """A refusal comes from a host that was reached, or from a firewall that rejects as a host does."""
+    if case.item.expected != OPEN and case.counted("arrived") and not case.counted("passed"):
+        return RIGHT, ""
     if case.held_by != NOBODY:
         return WRONG, f"It was refused, though a {case.held_by} was there: something else rejects, not our rules."
     if case.item.expected != OPEN:
-        return WRONG, NOBODY_LISTENS
+        return WRONG, _NOBODY_LISTENS
     if case.passive:
-        return (RIGHT, "") if case.is_broad else (WRONG, NOBODY_LISTENS)
+        return (RIGHT, "") if case.is_broad else (WRONG, _NOBODY_LISTENS)
     return UNKNOWN, f"It was refused, and {case.why_nobody}."
 
 
@@ -112,14 +123,30 @@ def _blocked(case: _Case) -> tuple[str, str]:
     if not case.seen.reachable:
         return UNKNOWN, f"No answer, and none to an echo either: {case.seen.path or 'the path is unknown.'}"
     if case.item.protocol == "udp" and case.held_by != LISTENER:
-        return UNPROVEN if case.passive else UNKNOWN, (
-            "No answer, but the service there may keep silent." if case.held_by == SERVICE
-            else f"No answer, and {case.why_nobody}.")
+        return _silent(case)
     return WRONG, "No answer, though the host answers echoes."
 
 
+def _silent(case: _Case) -> tuple[str, str]:
+    """A UDP service need not answer; that the question was let in can be counted."""
+    if case.held_by == SERVICE and case.counted("passed"):
+        return RIGHT, ""
+    if case.counted("passed") is False:
+        return WRONG, "No answer, and the question was not let in."
+    return UNPROVEN if case.passive else UNKNOWN, (
+        "No answer, but the service there may keep silent." if case.held_by == SERVICE
+        else f"No answer, and {case.why_nobody}.")
+
+
 def _kept_out(case: _Case) -> tuple[str, str]:
-    """Silence is believed where the path is proven and somebody would have answered; of TCP the host itself would."""
+    """Silence is believed where the path is proven and somebody would have answered; of TCP the host itself would.
+
+    What the target counts is better: a packet that came and did not pass, or one that passed though nobody answered.
+    """
+    if case.counted("passed"):
+        return WRONG, "It was let in, though nobody answered in time."
+    if case.counted("arrived"):
+        return RIGHT, ""
     if not case.seen.reachable:
         return UNKNOWN, f"Silence proves nothing without a path: {case.seen.path or 'the path is unknown.'}"
     if case.held_by == NOBODY and not (case.passive and case.item.protocol == "tcp"):

@@ -5,25 +5,32 @@ from __future__ import annotations
 
 import errno
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils import probing
+from ansible_collections.hpc.ports.plugins.module_utils.datagrams import greeting, question
 from ansible_collections.hpc.ports.plugins.module_utils.icmp import SILENT, Notice, Path
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils.probing import (
     SILENCE,
     Outcome,
+    Pace,
     Probe,
     Prober,
+    elsewhere,
     judged,
     probe_all,
     report,
+    source_to,
 )
 
 TARGET, ROUTER = "10.0.0.1", "10.0.0.254"
+KEY, NONCE = "0123456789abcdef", "fedcba9876543210"
 TCP, UDP = (Probe(TARGET, PortRange(protocol, 443, 443)) for protocol in ("tcp", "udp"))
 PORT_UNREACHABLE, HOST_UNREACHABLE, PROHIBITED = 3, 1, 13
 
@@ -87,8 +94,9 @@ def local(port: int, protocol: str = "tcp") -> Probe:
 @pytest.mark.parametrize("concurrency", [1, 7, 1000])
 def test_outcomes_come_in_the_order_of_the_probes(ports: tuple[int, int], concurrency: int) -> None:
     probes = [local(ports[number % 2]) for number in range(40)]
-    outcomes = Prober(probes, 5.0, 1, concurrency).run()
-    assert outcomes == [Outcome("open"), Outcome("refused")] * 20
+    outcomes = Prober(probes, Pace(5.0, 1, concurrency)).run()
+    assert [outcome._replace(seconds=0.0) for outcome in outcomes] == [Outcome("open"), Outcome("refused")] * 20
+    assert all(0 <= outcome.seconds < 5 for outcome in outcomes)
 
 
 def test_no_more_than_the_concurrency_at_a_time(ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +113,7 @@ def test_no_more_than_the_concurrency_at_a_time(ports: tuple[int, int], monkeypa
             super().close()
 
     monkeypatch.setattr(probing.socket, "socket", Counted)
-    Prober([local(ports[1])] * 30, 5.0, 1, 4).run()
+    Prober([local(ports[1])] * 30, Pace(5.0, 1, 4)).run()
     assert (max(most), alive) == (4, set())
 
 
@@ -114,7 +122,7 @@ def test_a_socket_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatc
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(probing.socket, "socket", full)
-    assert Prober([local(9), local(10)], 1.0, 2, 10).run() == [Outcome("error", "Too many open files.")] * 2
+    assert Prober([local(9), local(10)], Pace(1.0, 2, 10)).run() == [Outcome("error", "Too many open files.")] * 2
 
 
 def test_silence_is_believed_after_the_last_attempt() -> None:
@@ -122,18 +130,20 @@ def test_silence_is_believed_after_the_last_attempt() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         silent.setblocking(False)
-        assert Prober([local(silent.getsockname()[1], "udp")], 0.05, 3, 10).run() == [SILENCE]
+        [outcome] = Prober([local(silent.getsockname()[1], "udp")], Pace(0.05, 3, 10, key=KEY)).run()
         received = []
         while True:
             try:
                 received.append(silent.recv(99))
             except BlockingIOError:
                 break
-    assert received == [b"hpc.ports probe"] * 3
+    assert received == [question(KEY)] * 3
+    assert outcome._replace(seconds=0.0) == SILENCE._replace(attempts=3)
+    assert 0.05 <= outcome.seconds < 1
 
 
 def test_no_probes_no_outcomes() -> None:
-    assert Prober([], 1.0, 2, 10).run() == []
+    assert Prober([], Pace()).run() == []
 
 
 # ---- a whole call
@@ -153,7 +163,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Path]) -> list[li
 
 def test_a_path_has_to_stand_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = quiet(monkeypatch, {"127.0.0.1": Path(True), "127.0.0.2": SILENT}, {"127.0.0.1": SILENT})
-    results = probe_all([{"address": "127.0.0.2", "ports": []}, {"address": "127.0.0.1", "ports": []}], 0.1, 1, 10)
+    results = probe_all([{"address": "127.0.0.2", "ports": []}, {"address": "127.0.0.1", "ports": []}], Pace(0.1, 1, 10))
     assert asked == [["127.0.0.1", "127.0.0.2"], ["127.0.0.1"]]
     assert [(item["address"], item["reachable"]) for item in results] == [("127.0.0.1", False), ("127.0.0.2", False)]
 
@@ -162,7 +172,7 @@ def test_addresses_are_taken_in_any_form_and_joined(monkeypatch: pytest.MonkeyPa
     quiet(monkeypatch, {"::1": Path(True), "127.0.0.1": Path(True)}, {"::1": Path(True), "127.0.0.1": Path(True)})
     groups = [{"address": "0:0::1", "ports": []}, {"address": "127.0.0.1", "ports": [f"{ports[0]}/tcp"]},
               {"address": "127.0.0.1", "ports": [f"{ports[1]}/tcp"]}]
-    found = {item["address"]: (item["open"], item["refused"]) for item in probe_all(groups, 1.0, 1, 10)}
+    found = {item["address"]: (item["open"], item["refused"]) for item in probe_all(groups, Pace(1.0, 1, 10))}
     assert found == {"::1": ([], []), "127.0.0.1": ([f"{ports[0]}/tcp"], [f"{ports[1]}/tcp"])}
 
 
@@ -170,14 +180,14 @@ def test_hosts_are_probed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     order = []
 
     class Recorder(Prober):
-        def __init__(self, probes: list[Probe], *limits: Any) -> None:
-            super().__init__([], 0, 0, 0)
+        def __init__(self, probes: list[Probe], pace: Pace) -> None:
+            super().__init__([], pace)
             order.extend(str(probe.port.first) + probe.address[-1] for probe in probes)
 
     monkeypatch.setattr(probing, "Prober", Recorder)
     quiet(monkeypatch, {"10.0.0.1": SILENT, "10.0.0.2": SILENT}, {})
     probe_all([{"address": "10.0.0.1", "ports": ["1/tcp", "2/tcp", "3/tcp"]},
-               {"address": "10.0.0.2", "ports": ["1/tcp"]}], 1.0, 1, 10)
+               {"address": "10.0.0.2", "ports": ["1/tcp"]}], Pace(1.0, 1, 10))
     assert order == ["11", "12", "21", "31"]
 
 
@@ -187,17 +197,83 @@ def test_hosts_are_probed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 ])
 def test_bad_probes_are_refused(group: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError) as failed:
-        probe_all([group], 1.0, 1, 10)
+        probe_all([group], Pace(1.0, 1, 10))
     assert str(failed.value) == text
 
 
 def test_results_are_by_address_and_outcome() -> None:
     probes = [Probe(TARGET, PortRange("tcp", port, port)) for port in (1, 2, 3, 4, 5)]
-    outcomes = [Outcome("open"), Outcome("refused"), SILENCE, Outcome("filtered", "Rejected.", True),
-                Outcome("error", "Failed.")]
+    outcomes = [Outcome("open", nonce=NONCE, seconds=0.1), Outcome("refused"), SILENCE._replace(attempts=2),
+                Outcome("filtered", "Rejected.", True), Outcome("error", "Failed.")]
+    nothing = {"rejected": [], "nonces": {}, "seconds": {}, "attempts": {}}
     assert report(probes, outcomes, {TARGET: Path(True), ROUTER: Path(None, "No right.")}) == [
         {"address": TARGET, "reachable": True, "open": ["1/tcp"], "refused": ["2/tcp"], "filtered": ["3/tcp", "4/tcp"],
-         "error": ["5/tcp"], "rejected": ["4/tcp"], "details": {"4/tcp": "Rejected.", "5/tcp": "Failed."}},
-        {"address": ROUTER, "reachable": None, "open": [], "refused": [], "filtered": [], "error": [], "rejected": [],
+         "error": ["5/tcp"], "rejected": ["4/tcp"], "details": {"4/tcp": "Rejected.", "5/tcp": "Failed."},
+         "nonces": {NONCE: ["1/tcp"]}, "attempts": {"3/tcp": 2},
+         "seconds": {"1/tcp": 0.1, "2/tcp": 0.0, "3/tcp": 0.0, "4/tcp": 0.0, "5/tcp": 0.0}},
+        {"address": ROUTER, "reachable": None, "open": [], "refused": [], "filtered": [], "error": [], **nothing,
          "details": {"path": "No right."}},
     ]
+
+
+# ---- who answered
+
+def test_a_listener_is_waited_for_and_its_nonce_kept() -> None:
+    def speak(server: socket.socket) -> None:
+        with server.accept()[0] as connection:
+            time.sleep(0.05)
+            connection.sendall(greeting(NONCE))
+            connection.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=speak, args=(server,))
+        thread.start()
+        [outcome] = Prober([local(server.getsockname()[1])], Pace(2.0, 1, 10, key=KEY)).run()
+        thread.join()
+    assert (outcome.outcome, outcome.nonce, outcome.seconds < 2) == ("open", NONCE, True)
+
+
+def test_who_connects_and_says_nothing_is_a_service() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        probes = [local(server.getsockname()[1])]
+        [waited] = Prober(probes, Pace(0.1, 1, 10, key=KEY)).run()
+        [at_once] = Prober(probes, Pace(5.0, 1, 10)).run()
+    assert (waited.outcome, waited.nonce, at_once.outcome, at_once.nonce) == ("open", "", "open", "")
+    assert waited.seconds >= 0.1 and at_once.seconds < 2
+
+
+def test_probes_begin_at_a_pace(ports: tuple[int, int]) -> None:
+    started = time.monotonic()
+    Prober([local(ports[1])] * 40, Pace(5.0, 1, 1000, rate=100.0)).run()
+    # It may catch up with what the pace has fallen behind at first.
+    assert 0.25 < time.monotonic() - started < 5
+
+
+# ---- what this host makes of its way there
+
+def test_the_address_that_connections_come_from() -> None:
+    assert source_to("127.0.0.1") == "127.0.0.1"
+
+
+def test_there_is_none_without_a_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*arguments: Any) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    class Stuck(socket.socket):
+        connect = unreachable
+
+    monkeypatch.setattr(probing.socket, "socket", Stuck)
+    assert source_to("10.0.0.1") == ""
+
+
+def test_names_that_mean_another_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"same": ["10.0.0.1", "10.0.0.9"], "other": ["10.0.0.3", "10.0.0.2"]}
+
+    def lookup(name: str, port: None, family: int) -> list[Any]:
+        if name not in known or family == socket.AF_INET6:
+            raise socket.gaierror("Name or service not known")
+        return [(family, 0, 0, "", (address, 0)) for address in known[name] * 2]
+
+    monkeypatch.setattr(probing.socket, "getaddrinfo", lookup)
+    assert elsewhere(["same", "other", "unknown"], "10.0.0.1") == {"other": ["10.0.0.2", "10.0.0.3"]}
+    assert elsewhere(["other"], "fd00::1") == {} == elsewhere([], "10.0.0.1")

@@ -40,7 +40,8 @@ def error_of(site: dict[str, Any] | None = None, **settings: Any) -> str:
 def test_everything_that_can_be_written() -> None:
     catalogue = make_catalogue(
         {
-            "services": {"web": {"ports": ["443/tcp", "443/udp"], "title": "Web", "exposure": "public", "broad": True}},
+            "services": {"web": {"ports": ["443/tcp", "443/udp"], "title": "Web", "exposure": "public", "broad": True,
+                                 "unit": "nginx.service"}},
             "endpoints": {"users": {"groups": ["desks"], "cidrs": ["10.0.0.0/8"], "hostnames": ["a.example.org"],
                                     "title": "Users"}},
             "flows": {"users_web": {
@@ -55,7 +56,7 @@ def test_everything_that_can_be_written() -> None:
     )
     assert catalogue.services["web"] == Service(
         "web", (PortRange("tcp", 443, 443), PortRange("udp", 443, 443)), "Web", "public", broad=True,
-        declared_by_site=True)
+        unit="nginx.service", declared_by_site=True)
     assert catalogue.endpoints["users"] == Endpoint(
         "users", ("desks",), (IPNetwork("10.0.0.0/8"),), ("a.example.org",), "Users", declared_by_site=True)
     assert catalogue.flows["users_web"] == Flow(
@@ -212,13 +213,15 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
     ("site", "message"),
     [
         ({"services": {"x": {"port": ["22/tcp"]}}}, "Invalid key in firewall_services.x: got 'port', expected one of "
-                                                    "ports, title, exposure, broad. Did you mean 'ports'?"),
+                                                    "ports, title, exposure, broad, unit. Did you mean 'ports'?"),
         ({"services": {"x": {}}}, "Invalid firewall_services.x: got {}, expected the key 'ports' too."),
         ({"services": {"x": {"ports": []}}}, "Invalid firewall_services.x.ports: got [], expected a list of ports."),
         ({"services": {"x": {"ports": "22/tcp"}}},
          "Invalid firewall_services.x.ports: got '22/tcp', expected a list of ports."),
         ({"services": {"x": {"ports": ["1/tcp"], "exposure": "all"}}},
          "Invalid firewall_services.x.exposure: got 'all', expected one of public, platform, cluster, host."),
+        ({"services": {"x": {"ports": ["1/tcp"], "unit": ["x.service"]}}},
+         "Invalid firewall_services.x.unit: got ['x.service'], expected text."),
         ({"services": {"x": {"ports": ["1/tcp"], "broad": 1}}},
          "Invalid firewall_services.x.broad: got 1, expected true or false."),
         ({"endpoints": {"x": {"group": ["desks"]}}}, "Invalid key in firewall_endpoints.x: got 'group', expected one "

@@ -3,17 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation, Expected, Skipped
+from ansible_collections.hpc.ports.plugins.plugin_utils import report as module
+from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared
+from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Diagnosis
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation, Skipped
 from ansible_collections.hpc.ports.plugins.plugin_utils.report import (
-    Compared,
     Found,
-    as_data,
+    advice_lines,
     compared_lines,
     failure,
+    not_tested,
+    not_tested_lines,
     report,
     summary,
     table,
@@ -21,20 +26,21 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.report import (
     warnings_of,
     wrong_lines,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Seen, Verdict
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict
 
 
 def verdict(source: str, port: int, flow: str = "", verdict: str = "right", outcome: str = "", why: str = "",
-            address: str = "10.0.0.1", protocol: str = "tcp") -> Verdict:
+            address: str = "10.0.0.1", protocol: str = "tcp", target: str = "t") -> Verdict:
     """Return a verdict on target `t`; a flow makes it expected open."""
     expected = "open" if flow else "filtered"
-    item = Expectation(source, "t", address, protocol, port, expected, flow, "" if flow else "target")
+    item = Expectation(source, target, address, protocol, port, expected, flow, "" if flow else "target")
     return Verdict(item, Seen(outcome or expected), "listener", verdict, why)
 
 
-def found(*verdicts: Verdict, skipped: tuple[Skipped, ...] = (), unmanaged: tuple[str, ...] = ("outsider",),
+def found(*verdicts: Verdict, skipped: tuple[Skipped, ...] = (), outsiders: tuple[str, ...] = ("outsider",),
+          classes: Mapping[str, list[str]] | None = None, diagnoses: Mapping[Expectation, Diagnosis] | None = None,
           **compared: Compared) -> Found:
-    return Found(Expected([item.expectation for item in verdicts], list(skipped), list(unmanaged)), verdicts, compared)
+    return Found(verdicts, list(skipped), list(outsiders), classes or {}, compared, diagnoses or {})
 
 
 # ---- the table
@@ -45,7 +51,7 @@ def test_a_table_of_all_that_is_right() -> None:
              verdict("a1", 80, "web"), verdict("a2", 80, "web"), verdict("b", 80),
              *(verdict(source, port) for source in sources for port in (81, 82)),
              *(verdict(source, 22, "ssh", address="fd00::1") for source in sources)]
-    assert table("t", items) == [
+    assert table("t", items, {}) == [
         "t  10.0.0.1, fd00::1",
         "  A  a1, a2",
         "  B  b",
@@ -59,7 +65,7 @@ def test_a_table_of_all_that_is_right() -> None:
 def test_ports_alike_share_a_row_and_protocols_do_not() -> None:
     items = [verdict("a", port, "work", protocol=protocol) for port in (1024, 2000, 3000, 65535)
              for protocol in ("tcp", "udp") if (port, protocol) != (3000, "udp")]
-    assert table("t", items)[2:] == [
+    assert table("t", items, {})[2:] == [
         "  port                   flow  A",
         "  1024 … 65535/tcp (4)   work  open",
         "  1024, 2000, 65535/udp  work  open",
@@ -68,46 +74,48 @@ def test_ports_alike_share_a_row_and_protocols_do_not() -> None:
 
 def test_several_flows_are_all_named_and_different_ones_are_rows_of_their_own() -> None:
     items = [verdict("a", 22, "ssh"), verdict("b", 22, "admin"), verdict("a", 80, "web"), verdict("b", 80, "web")]
-    assert [line.split("  ")[1:3] for line in table("t", items)[3:]] == [["22/tcp", "admin, ssh"], ["80/tcp", "web"]]
+    assert [line.split("  ")[1:3] for line in table("t", items, {})[3:]] == [["22/tcp", "admin, ssh"], ["80/tcp", "web"]]
 
 
 def test_what_is_not_right_is_never_among_the_others() -> None:
     items = [verdict("a", 80, verdict="wrong", outcome="open"), verdict("a", 81), verdict("a", 82, verdict="unknown"),
              verdict("a", 83, "web", verdict="wrong", outcome="filtered"),
+             verdict("a", 85, "web", verdict="wrong", outcome="refused"),
              verdict("a", 84, "web", verdict="unknown", outcome="error")]
-    assert table("t", items)[2:] == [
+    assert table("t", items, {})[2:] == [
         "  port           flow  A",
         "  80/tcp               !OPEN",
         "  83/tcp         web   !BLOCKED",
         "  84/tcp         web   ?",
+        "  85/tcp         web   !REFUSED",
         "  2 other ports        ?",
     ]
 
 
 @pytest.mark.parametrize("first,second,cell", [
-    ("wrong", "right", "!OPEN"), ("right", "wrong", "!OPEN"), ("wrong", "unknown", "!OPEN"), ("unknown", "right", "?")])
+    ("unproven", "right", "tested"), ("unknown", "unproven", "?"), ("wrong", "right", "!OPEN"), ("right", "wrong", "!OPEN"), ("wrong", "unknown", "!OPEN"), ("unknown", "right", "?")])
 def test_a_cell_shows_the_worst_of_its_addresses(first: str, second: str, cell: str) -> None:
     items = [verdict("a", 80, verdict=first), verdict("a", 80, verdict=second, address="fd00::1")]
-    assert table("t", items)[-1].split()[-1] == cell
+    assert table("t", items, {})[-1].split()[-1] == cell
 
 
 def test_a_source_that_did_not_try_a_port_has_an_empty_cell() -> None:
     items = [verdict("a", 22, "ssh"), verdict("b", 22, "ssh"), verdict("a", 80, "web"), verdict("b", 81),
              verdict("a", 81)]
-    assert table("t", items)[-2:] == ["  80/tcp         web   open", "  1 other ports        –     –"]
+    assert table("t", items, {})[-2:] == ["  80/tcp         web   open", "  1 other ports        –     –"]
 
 
 def test_many_columns_get_two_letters() -> None:
     """Source number n may open port n alone, so no two columns are equal."""
     items = [verdict(f"s{source:02}", port, "f" if source == port else "")
              for source in range(28) for port in range(28)]
-    lines = table("t", items)
+    lines = table("t", items, {})
     assert [line.split() for line in lines[26:29]] == [["Z", "s25"], ["AA", "s26"], ["AB", "s27"]]
 
 
 def test_many_alike_sources_are_wrapped() -> None:
     items = [verdict(f"a-long-host-name-{number}", 22, "ssh") for number in range(10)]
-    lines = table("t", items)[1:-2]
+    lines = table("t", items, {})[1:-2]
     assert len(lines) > 1 and all(len(line) <= 110 for line in lines)
     assert lines[1].startswith("     a-long-host-name-")
 
@@ -115,15 +123,33 @@ def test_many_alike_sources_are_wrapped() -> None:
 # ---- what is not right
 
 def test_a_wrong_connection_is_told_in_full() -> None:
-    assert wrong_lines([
+    items = [
         verdict("a", 80, verdict="wrong", outcome="open", why="It was answered."),
         verdict("b", 22, "ssh", verdict="wrong", outcome="filtered", why="No answer, though the host answers echoes."),
-        verdict("a", 81), verdict("a", 82, verdict="unknown"),
-    ]) == [
+        verdict("a", 81), verdict("a", 82, verdict="unknown"), verdict("a", 83, verdict="unproven"),
+    ]
+    assert wrong_lines(items, {}) == [
         "wrong: a -> t 10.0.0.1 80/tcp: expected filtered (no flow lets it in), was open. It was answered.",
         "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh lets it in), was filtered. No answer, though the host "
         "answers echoes.",
     ]
+    diagnoses = {items[1].expectation: Diagnosis("not_arrived", "Packets did not arrive.", "Look between.")}
+    assert wrong_lines(items, diagnoses)[1] == (
+        "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh lets it in), was filtered. [not_arrived] Packets did not "
+        "arrive.")
+
+
+def test_what_is_wrong_for_one_reason_is_one_line() -> None:
+    items = [verdict("a", port, flow, verdict="wrong", outcome="open", address=address)
+             for port, flow, address in ((80, "", "10.0.0.1"), (81, "", "10.0.0.1"), (80, "", "fd00::1"),
+                                         (82, "", "10.0.0.1"), (83, "web", "10.0.0.1"))]
+    text = "Nobody listens on {0}/tcp of t at {1}."
+    diagnoses = {item.expectation: Diagnosis("no_listener", text.format(item.expectation.port, item.expectation.address),
+                                             "Look.") for item in items[:3]}
+    assert [line.split(":")[1].split("t ")[-1] + "|" + line.rpartition("was open.")[2]
+            for line in wrong_lines(items, diagnoses)] == [
+        "10.0.0.1 80/tcp and 2 more| [no_listener] Nobody listens on 80/tcp of t at 10.0.0.1.",
+        "10.0.0.1 82/tcp| ", "10.0.0.1 83/tcp| "]
 
 
 def test_what_is_unknown_for_one_reason_is_one_line() -> None:
@@ -138,60 +164,122 @@ def test_what_is_unknown_for_one_reason_is_one_line() -> None:
 
 
 def test_more_than_a_hundred_lines_are_cut() -> None:
-    lines = wrong_lines([verdict("a", port, verdict="wrong", outcome="open") for port in range(1, 131)])
+    lines = wrong_lines([verdict(f"a{number}", 80, verdict="wrong", outcome="open") for number in range(130)], {})
     assert len(lines) == 101
     assert lines[-1] == "… and 30 more, all in the file of the report"
 
 
 def test_hosts_that_do_not_run_their_policy_are_told() -> None:
-    assert compared_lines({"a": Compared(True), "b": Compared(False, ["chain input", "set in_ssh_v4"]),
+    assert compared_lines({"a": Compared(True), "b": Compared(False, ("chain input", "set in_ssh_v4")),
                            "c": Compared(None, reason="No nft.")}) == [
         "wrong: b does not run its policy; these differ: chain input, set in_ssh_v4",
         "unknown: whether c runs its policy: No nft.",
     ]
 
 
-def test_advice_is_given_for_what_was_seen_only() -> None:
-    def advice(*verdicts: Verdict) -> list[str]:
-        return [line.split(":")[0] for line in report(found(*verdicts)) if line.startswith("!")]
+def test_the_same_advice_is_given_once() -> None:
+    assert advice_lines([]) == []
+    one, other = Diagnosis("not_arrived", "A.", "Look between."), Diagnosis("not_sent", "B.", "Look at the route.")
+    assert advice_lines([one, other, one._replace(text="C.")]) == [
+        "", "What to do:", "  not_arrived: Look between.", "  not_sent: Look at the route."]
 
-    assert advice(verdict("a", 80)) == []
-    assert advice(verdict("a", 80, verdict="unknown")) == []
-    assert advice(verdict("a", 80, verdict="wrong", outcome="open")) == ["!OPEN"]
-    assert advice(verdict("a", 80, "web", verdict="wrong", outcome="filtered"),
-                  verdict("a", 81, verdict="wrong", outcome="open")) == ["!BLOCKED", "!OPEN"]
+
+def test_what_was_not_tested_is_told_by_reason() -> None:
+    assert not_tested_lines([Skipped("", "", 2, "No ports."), Skipped("a", "t", 3, "Two addresses."),
+                             Skipped("b", "t", 4, "Two addresses."), Skipped("c", "t", 1, "Off.")]) == [
+        "not tested: 2: No ports.", "not tested: a -> t and 1 more 7: Two addresses.", "not tested: c -> t 1: Off."]
+
+
+def test_what_proves_nothing_is_not_tested() -> None:
+    what = found(verdict("a", 80), *(verdict("a", port, verdict="unproven", why="Silent.") for port in (81, 82)),
+                 verdict("b", 81, verdict="unproven", why="Silent."), skipped=(Skipped("", "", 5, "No ports."),))
+    assert not_tested(what) == [Skipped("", "", 5, "No ports."), Skipped("a", "t", 2, "Silent."),
+                                Skipped("b", "t", 1, "Silent.")]
+    counts = summary(what)
+    assert (counts["connections"], counts["sources"], counts["right"], counts["not_tested"]) == (1, 1, 1, 8)
 
 
 # ---- all of it
 
 def test_a_report_has_a_table_a_target_then_the_rest() -> None:
-    other = verdict("a", 80)
-    other = other._replace(expectation=other.expectation._replace(target="s"))
-    lines = report(found(verdict("a", 22, "ssh"), other, verdict("a", 80, verdict="unknown", why="Died."),
-                         skipped=(Skipped("", "", 2, "No ports."), Skipped("a", "t", 1, "Two addresses.")),
-                         t=Compared(False, ["chain input"])))
+    wrong = verdict("a", 443, "web", verdict="wrong", outcome="filtered")
+    lines = report(found(
+        verdict("a", 22, "ssh"), verdict("a", 80, target="s"), verdict("a", 80, verdict="unknown", why="Died."), wrong,
+        skipped=(Skipped("", "", 2, "No ports."), Skipped("a", "t", 1, "Two addresses.")),
+        diagnoses={wrong.expectation: Diagnosis("not_sent", "Nothing is sent.", "Look at the route.")},
+        t=Compared(False, ("chain input",))))
     assert [line for line in lines if line and not line.startswith(" ")] == [
         "s  10.0.0.1",
         "t  10.0.0.1",
         "wrong: t does not run its policy; these differ: chain input",
+        "wrong: a -> t 10.0.0.1 443/tcp: expected open (flow web lets it in), was filtered. [not_sent] Nothing is sent.",
         "unknown: a -> t 10.0.0.1 80/tcp: Died.",
-        "not tried: 2: No ports.",
-        "not tried: a -> t 1: Two addresses.",
-        "3 connections from 1 hosts to 2: 2 right, 0 wrong, 1 unknown. From outside: outsider.",
+        "not tested: 2: No ports.",
+        "not tested: a -> t 1: Two addresses.",
+        "What to do:",
+        "4 connections from 1 hosts to 2: 2 right, 1 wrong, 1 unknown. From outside: outsider.",
+    ]
+    assert all(len(line) <= 150 for line in lines)
+
+
+CLASSES = {"slurm_compute": ["n1", "n2", "n3", "n4"], "login": ["l1", "l2"]}
+
+
+def test_hosts_of_a_class_share_a_table_and_a_column() -> None:
+    """Any of them may have been tried."""
+    items = [verdict("n1", 22, "ssh", target="l1", address="10.0.0.1"),
+             verdict("n2", 22, "ssh", target="l2", address="10.0.0.2"),
+             *(verdict(f"n{number}", 80, target="l2", address="10.0.0.2") for number in (2, 3, 4)),
+             verdict("l1", 80, target="l2", address="10.0.0.2"), verdict("l1", 22, target="n1", address="10.0.1.1")]
+    lines = report(found(*items, classes=CLASSES))
+    assert lines[:6] == [
+        "l1, l2  10.0.0.1, 10.0.0.2",
+        "  A  l1",
+        "  B  slurm_compute (4 hosts)",
+        "  port           flow  A  B",
+        "  22/tcp         ssh      open",
+        "  1 other ports        –  –",
+    ]
+    assert "n1  10.0.1.1" in lines
+
+
+def test_many_addresses_are_not_shown() -> None:
+    items = [verdict("a", 22, "ssh", target=f"n{number % 4 + 1}", address=f"10.0.0.{number}") for number in range(7)]
+    assert report(found(*items, classes=CLASSES))[0] == "slurm_compute (4 hosts)"
+    assert report(found(*items[:6], classes=CLASSES))[0].startswith("slurm_compute (4 hosts)  10.0.0.0, 10.0.0.1")
+
+
+def test_of_many_kinds_of_target_only_those_with_something_wrong_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_TABLES", 2)
+
+    def shown(*words: str) -> list[str]:
+        lines = report(found(*(verdict("a", 80, verdict=word, target=f"t{number}") for number, word in enumerate(words))))
+        return [line for line in lines if line.startswith("t") or " kinds of host" in line]
+
+    rest = "kinds of host where all is right are in the files of the report."
+    assert shown("right", "right") == ["t0  10.0.0.1", "t1  10.0.0.1"]
+    assert shown("right", "wrong", "unproven", "unknown") == ["t1  10.0.0.1", "t3  10.0.0.1", f"2 {rest}"]
+    assert shown("wrong", "wrong", "right", "unknown") == [
+        "t0  10.0.0.1", "t1  10.0.0.1", "1 more kinds of host are in the files of the report.", f"1 {rest}"]
+
+
+def test_what_was_not_tested_is_not_among_what_is_right() -> None:
+    items = [verdict("a", 80), verdict("a", 81), verdict("a", 80, verdict="unproven", protocol="udp"),
+             verdict("a", 443, "web", verdict="unproven", protocol="udp")]
+    assert table("t", items, {})[2:] == [
+        "  port           flow  A",
+        "  443/udp        web   not tested",
+        "  2 other ports        –",
+        "  1 other ports        not tested",
     ]
 
 
-def test_data_is_plain_and_complete() -> None:
-    data = json.loads(json.dumps(as_data(found(
-        verdict("a", 22, "ssh"), verdict("a", 80, verdict="wrong"), skipped=(Skipped("a", "t", 3, "Two."),),
-        t=Compared(True)))))
-    assert data["format"] == 1
-    assert data["summary"] == {
-        "connections": 2, "sources": 1, "targets": 1, "right": 1, "wrong": 1, "unknown": 0, "not_tried": 3,
-        "outsiders": ["outsider"], "not_running_policy": []}
-    assert data["hosts"] == {"t": {"is_equal": True, "objects": [], "reason": ""}}
-    assert data["not_tried"] == [{"source": "a", "target": "t", "connections": 3, "reason": "Two."}]
-    assert [item["verdict"] for item in data["verdicts"]] == ["right", "wrong"]
+def test_counts_are_plain() -> None:
+    assert summary(found(
+        verdict("a", 22, "ssh"), verdict("a", 80, verdict="wrong"), verdict("b", 80, verdict="unknown", target="s"),
+        skipped=(Skipped("a", "t", 3, "Two."),), t=Compared(True), u=Compared(None), s=Compared(False))) == {
+        "connections": 3, "sources": 2, "targets": 2, "right": 1, "wrong": 1, "unknown": 1, "not_tested": 3,
+        "outsiders": ["outsider"], "not_running_policy": ["s", "u"]}
 
 
 # ---- the end
@@ -201,9 +289,9 @@ RIGHT = verdict("a", 22, "ssh")
 
 @pytest.mark.parametrize("what,require,text", [
     (found(RIGHT), True, ""),
-    (found(RIGHT, unmanaged=()), False, ""),
+    (found(RIGHT, outsiders=()), False, ""),
     (found(RIGHT, t=Compared(True)), False, ""),
-    (found(RIGHT, unmanaged=()), True, "No host outside the managed groups took part, and verify_require_outsider is "
+    (found(RIGHT, outsiders=()), True, "No host outside the managed groups took part, and verify_require_outsider is "
                                        "true: add one to the play."),
     (found(), False, "Nothing was tried: expected at least one managed host and another host in the play that "
                      "verify_query selects. With --limit, name hosts on both sides."),
@@ -221,7 +309,11 @@ def test_when_the_play_fails(what: Found, require: bool, text: str) -> None:
 
 def test_without_an_outsider_it_warns() -> None:
     assert warnings_of(summary(found(RIGHT))) == []
-    assert warnings_of(summary(found(RIGHT, unmanaged=()))) == [
+    assert warnings_of(summary(found(RIGHT, outsiders=()))) == [
         "No host outside the managed groups took part, so nothing shows that strangers are kept out. Add one to the "
         "inventory, in no group of the collection."]
-    assert "From outside: NO HOST outside the managed groups." in report(found(RIGHT, unmanaged=()))[-1]
+    assert "From outside: NO HOST outside the managed groups." in report(found(RIGHT, outsiders=()))[-1]
+
+
+def test_of_many_outsiders_some_are_named() -> None:
+    assert "From outside: a, b, c and 2 more." in report(found(RIGHT, outsiders=tuple("abcde")))[-1]

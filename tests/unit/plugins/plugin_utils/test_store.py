@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
@@ -63,6 +63,67 @@ def test_kept_is_made_once(tmp_path: Path) -> None:
     store = Store(str(tmp_path), "key").made(SmallPlan)
     assert store.kept("hosts", lambda plan: sorted(plan.hosts)) == ["n/2", "n1"]
     assert store.kept("hosts", lambda plan: []) == ["n/2", "n1"]
+
+
+class Parts(NamedTuple):
+    """As much of a run as a store looks at."""
+
+    parts: dict[str, dict[str, Any]]
+
+
+def parts_of(plan: SmallPlan) -> Parts:
+    return Parts({host: {"name": host, "policy": digest} for host, digest in plan.hosts.items()})
+
+
+def test_each_host_reads_its_part_of_what_is_made_once(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "key").made(SmallPlan)
+    assert store.part("verify-1", "n/2", parts_of) == {"name": "n/2", "policy": "abc"}
+    # Another worker makes nothing.
+    other = Store(str(tmp_path), "key")
+    assert other.part("verify-1", "n1", lambda plan: Parts({})) == {"name": "n1", "policy": "abc"}
+    assert other.whole("verify-1") == parts_of(SmallPlan())
+    # Another run does not mix with it.
+    assert other.part("verify-2", "n1", lambda plan: Parts({"n1": {"name": "other"}})) == {"name": "other"}
+    assert other.part("verify-1", "n1", lambda plan: Parts({})) == {"name": "n1", "policy": "abc"}
+
+
+def test_a_part_that_cannot_be_made_is_the_error_of_each_worker(tmp_path: Path) -> None:
+    def bad(plan: SmallPlan) -> Parts:
+        raise PortFileError("Invalid verify_query: got '[', expected a JMESPath expression.")
+
+    store = Store(str(tmp_path), "key").made(SmallPlan)
+    for host in ("n1", "n/2"):
+        with pytest.raises(PortFileError, match="^Invalid verify_query"):
+            store.part("verify-1", host, bad)
+    assert store.part("verify-1", "n1", parts_of) == {"name": "n1", "policy": "abc"}
+
+
+def test_amounts_add_up_by_name(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), "key")
+    assert [store.added("verify-1", amount) for amount in (5, 0, 7)] == [(1, 5), (2, 5), (3, 12)]
+    assert store.added("verify-2", 1) == (1, 1)
+
+
+def _part_in_worker(folder: str, host: str) -> None:
+    def make(plan: SmallPlan) -> Parts:
+        with open(f"{folder}/made", "a", encoding="utf-8") as file:
+            file.write("x")
+        return parts_of(plan)
+
+    assert Store(folder, "key").part("verify-1", host, make)["name"] == host
+
+
+def test_many_workers_make_the_parts_once(tmp_path: Path) -> None:
+    Store(str(tmp_path), "key").made(SmallPlan)
+    context = get_context("fork")
+    workers = [context.Process(target=_part_in_worker, args=(str(tmp_path), ("n1", "n/2")[number % 2]))
+               for number in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert {worker.exitcode for worker in workers} == {0}
+    assert (tmp_path / "made").read_text(encoding="utf-8") == "x"
 
 
 @pytest.mark.parametrize("other", [

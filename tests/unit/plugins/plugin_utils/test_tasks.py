@@ -3,44 +3,110 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
+import pickle
+import re
+from typing import Any
+
 import pytest
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Limits, lifetime, tasks_of
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.test_expectations import HOSTS, plan_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun, Limits, Order, begun, lifetime, names_of
+from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import make_plan
+from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.test_expectations import (
+    ENDPOINTS,
+    FLOWS,
+    HOSTS,
+    SERVICES,
+    plan_of,
+)
 
-LIMITS = Limits(timeout=1.0, attempts=2, concurrency=1000, forks=5)
+LIMITS = Limits(timeout=1.0, attempts=2, concurrency=1000, rate=1000.0, forks=5, most=50_000)
+QUERY = "[?port==`443` || port==`9090`]"
+
+
+def begin(query: str = QUERY, hosts: tuple[str, ...] = tuple(HOSTS), passive: bool = False, **limits: Any) -> Begun:
+    return begun(plan_of(), Order(hosts, query, passive, LIMITS._replace(**limits)))
 
 
 def test_each_host_is_told_its_part() -> None:
-    tasks = tasks_of(plan_of(), list(HOSTS), "[?port==`443` || port==`9090`]", LIMITS)
-    assert tasks["laptop"] == {
-        "managed": False, "listen": [], "addresses": [], "lifetime": tasks["ctl"]["lifetime"],
-        "probes": [{"address": address, "ports": ["443/tcp", "9090/udp"]}
+    parts = begin().parts
+    assert list(parts) == list(HOSTS)
+    same = {"passive": False, "key": parts["ctl"]["key"], "lifetime": parts["ctl"]["lifetime"],
+            "progress": {"hosts": sum(bool(part["probes"]) for part in parts.values()), "connections": 60}}
+    assert parts["laptop"] == {
+        **same, "managed": False, "nonce": parts["laptop"]["nonce"], "listen": [], "addresses": [],
+        "counted": ["443/tcp", "9090/udp"],
+        "probes": [{"address": address, "ports": ["443/tcp", "9090/udp"], "names": []}
                    for address in ("10.0.0.1", "10.2.0.1", "10.1.0.1", "10.1.0.2", "10.1.0.3")],
     }
-    assert (tasks["ctl"]["managed"], tasks["ctl"]["listen"], tasks["ctl"]["addresses"]) == (
-        True, ["443/tcp", "9090/udp"], ["10.0.0.1", "fd00::1"])
+    assert {name: parts["ctl"][name] for name in ("managed", "listen", "addresses")} == {
+        "managed": True, "listen": ["443/tcp", "9090/udp"], "addresses": ["10.0.0.1", "fd00::1"]}
+    assert json.loads(json.dumps(parts)) == parts
+
+
+def test_ports_are_in_order() -> None:
+    ports = begin("").parts["ctl"]["listen"]
+    numbers = [(port.partition("/")[2], int(port.partition("/")[0])) for port in ports]
+    assert numbers == sorted(numbers) and len(numbers) > 5
+
+
+def test_a_run_can_be_kept_and_read_again() -> None:
+    run = begin()
+    again = pickle.loads(pickle.dumps(run))
+    assert (again.order, again.expected, again.parts) == tuple(run)
+
+
+def test_the_key_is_the_runs_and_each_nonce_a_hosts() -> None:
+    first, second = begin().parts, begin().parts
+    assert len({part["key"] for part in first.values()}) == 1
+    words = [parts["ctl"]["key"] for parts in (first, second)]
+    words += [part["nonce"] for parts in (first, second) for part in parts.values()]
+    assert len(set(words)) == len(words) == 2 + 2 * len(HOSTS)
+    assert all(re.fullmatch(r"[0-9a-f]{16}", word) for word in words)
+
+
+def test_without_listeners_there_is_no_key() -> None:
+    parts = begin(passive=True).parts
+    assert {(part["key"], part["passive"]) for part in parts.values()} == {("", True)}
+    # They are told the ports all the same, to say who holds them and to count.
+    assert parts["ctl"]["listen"] == ["443/tcp", "9090/udp"]
 
 
 def test_hosts_without_a_part_are_told_so() -> None:
-    assert tasks_of(plan_of(), ["n1"], "", LIMITS) == {
-        "n1": {"managed": True, "listen": [], "addresses": [], "lifetime": 60 + 52, "probes": []}}
+    [(host, part)] = begin("", hosts=("n1",)).parts.items()
+    assert (host, {**part, "key": "", "nonce": ""}) == ("n1", {
+        "managed": True, "passive": False, "key": "", "nonce": "", "listen": [], "addresses": [],
+        "lifetime": 60 + 2 * 26, "probes": [], "counted": [], "progress": {"hosts": 0, "connections": 0}})
 
 
-@pytest.mark.parametrize("name", ["timeout", "attempts", "concurrency"])
-def test_limits_have_to_be_more_than_nothing(name: str) -> None:
+def test_names_are_what_is_no_address() -> None:
+    hosts = {**HOSTS, "n1": {"groups": ["slurm_compute"], "addresses": ["n1.example.org", "fd01::1", "n1-ib"]}}
+    plan = make_plan({"services": SERVICES, "endpoints": ENDPOINTS, "flows": FLOWS}, hosts,
+                     {"n1.example.org": ["10.1.0.1"], "n1-ib": ["10.1.1.1"]})
+    assert [names_of(plan, host) for host in ("n1", "n2", "stranger")] == [["n1.example.org", "n1-ib"], [], []]
+    probes = begun(plan, Order(tuple(hosts), QUERY, False, LIMITS)).parts["laptop"]["probes"]
+    assert [item["names"] for item in probes if item["address"] in ("10.1.0.1", "10.1.1.1", "fd01::1")] == [
+        ["n1.example.org", "n1-ib"]] * sum(item["address"] in ("10.1.0.1", "10.1.1.1", "fd01::1") for item in probes)
+    assert any(item["names"] for item in probes)
+
+
+@pytest.mark.parametrize("name", Limits._fields)
+@pytest.mark.parametrize("value", [0, -1])
+def test_limits_have_to_be_more_than_nothing(name: str, value: int) -> None:
     with pytest.raises(PortFileError) as failed:
-        tasks_of(plan_of(), list(HOSTS), "", LIMITS._replace(**{name: 0}))
-    assert str(failed.value) == f"Invalid verify_{name}: got 0, expected more than 0."
+        begin(**{name: value})
+    assert str(failed.value) == f"Invalid verify_{name}: got {value}, expected more than 0."
 
 
+# Most probes of a host, hosts, limits: two seconds of silence a thousand, 1 ms a try, six echoes, 20 s to start a module.
 @pytest.mark.parametrize("most,hosts,limits,seconds", [
     (0, 1, LIMITS, 60 + 2 * 26),
-    (1000, 5, LIMITS, 60 + 2 * 28),
-    (1001, 5, LIMITS, 60 + 2 * 30),
-    (1001, 6, LIMITS, 60 + 2 * 2 * 30),
-    (1001, 6, LIMITS._replace(timeout=0.5), 60 + 2 * 2 * 25),
+    (1000, 5, LIMITS, 60 + 2 * 31),
+    (1000, 5, LIMITS._replace(rate=100.0), 60 + 2 * 49),
+    (1001, 5, LIMITS, 60 + 2 * 34 + 1),
+    (1001, 6, LIMITS, 60 + 2 * 2 * 34 + 1),
+    (1000, 6, LIMITS._replace(timeout=0.5, attempts=1), 60 + 2 * 2 * 25),
 ])
 def test_a_lifetime_covers_every_turn(most: int, hosts: int, limits: Limits, seconds: int) -> None:
     assert lifetime(most, hosts, limits) == seconds

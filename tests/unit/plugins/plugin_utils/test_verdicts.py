@@ -6,86 +6,118 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Results, Verdict, verdicts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Results
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import verdicts_of
+from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.reported import (
+    DEAD,
+    DIED,
+    LEFT,
+    NOBODY,
+    NONCES,
+    OTHER,
+    SOURCE,
+    TARGET,
+    expectation,
+    held,
+    result,
+)
 
-NOBODY = {"alive": True, "listening": {}, "in_use": {}, "failed": {}}
-DEAD = {"alive": False, "listening": {}, "in_use": {}, "failed": {}}
-DIED = "the listener on target was not there until the end"
-LEFT = "the service on target was not there until the end"
-
-
-def expectation(expected: str, protocol: str = "tcp", address: str = "10.0.0.1", source: str = "source") -> Expectation:
-    flow, denied_by = ("web", "") if expected == "open" else ("", "target")
-    return Expectation(source, "target", address, protocol, 443, expected, flow, denied_by)
-
-
-def result(outcome: str, protocol: str = "tcp", address: str = "10.0.0.1", reachable: bool | None = True,
-           detail: str = "", rejected: bool = False, path: str = "") -> dict[str, Any]:
-    port = f"443/{protocol}"
-    details = {**({port: detail} if detail else {}), **({"path": path} if path else {})}
-    lists = {name: [port] if name == outcome else [] for name in ("open", "refused", "filtered", "error")}
-    return {"address": address, "reachable": reachable, **lists, "rejected": [port] if rejected else [],
-            "details": details}
+PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
+EXPECTED = pytest.mark.parametrize("expected", ["open", "filtered"])
+NO_LISTENER = "It was let in, and refused because nobody listens."
 
 
-def held(by: str, protocol: str = "tcp", address: str = "0.0.0.0") -> dict[str, Any]:
-    key = {"listener": "listening", "service": "in_use"}[by]
-    return {**NOBODY, key: {address: [f"443/{protocol}"]}}
-
-
-def judged(expected: str, outcome: str, said: dict[str, Any] | None, protocol: str = "tcp",
-           **values: Any) -> tuple[str, str]:
-    [verdict] = verdicts_of([expectation(expected, protocol)], Results(
-        {"source": [result(outcome, protocol, **values)]}, {} if said is None else {"target": said}))
+def judged(expected: str, outcome: str, said: dict[str, Any] | None, protocol: str = "tcp", *, passive: bool = False,
+           flow: str = "web", **values: Any) -> tuple[str, str]:
+    [verdict] = verdicts_of([expectation(expected, protocol, flow=flow)], Results(
+        {"source": [result(outcome, protocol, **values)]}, {} if said is None else {"target": said}, NONCES, passive),
+        ["user_ports"])
     return verdict.verdict, verdict.why
 
 
 # ---- the table: what was expected, what came of it, who had the port until the end
 
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
-@pytest.mark.parametrize("said", [held("listener"), held("service"), NOBODY, DEAD, None])
-def test_an_answer_is_proof_whoever_gave_it(protocol: str, said: dict[str, Any] | None) -> None:
-    assert judged("open", "open", said, protocol) == ("right", "")
+@PROTOCOLS
+@pytest.mark.parametrize("said", [held("listener"), held("listener", "udp"), held("service"), NOBODY, DEAD, None])
+def test_the_targets_own_nonce_is_proof_whoever_held_the_port(protocol: str, said: dict[str, Any] | None) -> None:
+    assert judged("open", "open", said, protocol, nonce=NONCES["target"]) == ("right", "")
+    assert judged("filtered", "open", said, protocol, nonce=NONCES["target"]) == ("wrong", "It was answered.")
+
+
+@PROTOCOLS
+@EXPECTED
+@pytest.mark.parametrize("by", ["listener", "service", "nobody"])
+@pytest.mark.parametrize("host", ["other", "source"])
+def test_an_answer_of_another_host_is_wrong(protocol: str, expected: str, by: str, host: str) -> None:
+    said = held(by, protocol, answered=1, passed=1, arrived=1)
+    assert judged(expected, "open", said, protocol, nonce=NONCES[host]) == ("wrong", f"It was answered by {host}.")
+
+
+@PROTOCOLS
+def test_where_a_listener_is_its_answer_is_wanted(protocol: str) -> None:
+    wrong = ("wrong", "It was answered, but not by the listener on target.")
+    assert judged("open", "open", held("listener", protocol), protocol) == wrong
+    assert judged("open", "open", held("listener", protocol), protocol, nonce="of nobody") == wrong
+    assert judged("open", "open", held("listener", protocol, arrived=1, passed=1), protocol) == wrong
+    # The nonce may be lost; that the answer left is counted.
+    assert judged("open", "open", held("listener", protocol, answered=1), protocol) == ("right", "")
+
+
+@PROTOCOLS
+def test_a_service_says_no_nonce(protocol: str) -> None:
+    assert judged("open", "open", held("service", protocol), protocol) == ("right", "")
+    assert judged("filtered", "open", held("service", protocol), protocol) == ("wrong", "It was answered.")
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("said,reason", [(DEAD, DIED), (None, DIED), (NOBODY, LEFT)])
+def test_an_answer_where_nobody_was_proves_nothing(protocol: str, said: dict[str, Any] | None, reason: str) -> None:
+    assert judged("open", "open", said, protocol) == ("unknown", f"It was answered, and {reason}.")
     assert judged("filtered", "open", said, protocol) == ("wrong", "It was answered.")
 
 
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@PROTOCOLS
 @pytest.mark.parametrize("said,reason", [(DEAD, DIED), (None, DIED), (NOBODY, LEFT)])
 def test_a_refusal_where_nobody_listened(protocol: str, said: dict[str, Any] | None, reason: str) -> None:
     assert judged("open", "refused", said, protocol) == ("unknown", f"It was refused, and {reason}.")
-    assert judged("filtered", "refused", said, protocol) == (
-        "wrong", "It was let in, and refused because nobody listened.")
+    assert judged("filtered", "refused", said, protocol) == ("wrong", NO_LISTENER)
 
 
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@PROTOCOLS
 @pytest.mark.parametrize("by", ["listener", "service"])
-@pytest.mark.parametrize("expected", ["open", "filtered"])
+@EXPECTED
 def test_a_refusal_where_somebody_listened_is_not_ours(protocol: str, by: str, expected: str) -> None:
     assert judged(expected, "refused", held(by, protocol), protocol) == (
         "wrong", f"It was refused, though a {by} was there: something else rejects, not our rules.")
 
 
-@pytest.mark.parametrize("expected", ["open", "filtered"])
+@PROTOCOLS
+@pytest.mark.parametrize("by", ["listener", "service", "nobody"])
+def test_a_refusal_that_the_target_made_before_it_let_in_is_as_good_as_silence(protocol: str, by: str) -> None:
+    assert judged("filtered", "refused", held(by, protocol, arrived=1), protocol) == ("right", "")
+    assert judged("filtered", "refused", held(by, protocol, arrived=1, passed=1), protocol)[0] == "wrong"
+    # Under this address nothing came: something on the way refuses, or translates.
+    assert judged("filtered", "refused", held(by, protocol, arrived=0), protocol)[0] == "wrong"
+    assert judged("open", "refused", held(by, protocol, arrived=1), protocol)[0] != "right"
+
+
+@EXPECTED
 def test_a_probe_that_failed_says_nothing(expected: str) -> None:
     assert judged(expected, "error", held("listener"), detail="Network is unreachable.") == (
         "unknown", "The probe failed: Network is unreachable.")
 
 
-@pytest.mark.parametrize("expected", ["open", "filtered"])
+@EXPECTED
 def test_a_source_that_reported_nothing(expected: str) -> None:
     [verdict] = verdicts_of([expectation(expected)], Results({}, {"target": held("listener")}))
     assert (verdict.verdict, verdict.why, verdict.seen.outcome) == (
         "unknown", "source reported nothing: it was not reached, or its module failed.", "missing")
 
 
-def test_a_port_that_the_source_did_not_report() -> None:
-    [verdict] = verdicts_of([expectation("open")], Results({"source": [result("open", address="10.0.0.2")]}, {}))
-    assert verdict.verdict == "unknown"
-
+# ---- silence
 
 @pytest.mark.parametrize("protocol,by", [("tcp", "listener"), ("udp", "listener"), ("tcp", "service")])
 def test_silence_where_somebody_would_have_answered(protocol: str, by: str) -> None:
@@ -94,18 +126,29 @@ def test_silence_where_somebody_would_have_answered(protocol: str, by: str) -> N
         "wrong", "No answer, though the host answers echoes.")
 
 
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@PROTOCOLS
 @pytest.mark.parametrize("reachable", [False, None])
 def test_silence_without_a_path(protocol: str, reachable: bool | None) -> None:
-    said = held("listener", protocol)
-    for path, shown in (("No answer to an echo.", "No answer to an echo."), ("", "the path is unknown.")):
-        assert judged("filtered", "filtered", said, protocol, reachable=reachable, path=path) == (
-            "unknown", f"Silence proves nothing without a path: {shown}")
-        assert judged("open", "filtered", said, protocol, reachable=reachable, path=path) == (
-            "unknown", f"No answer, and none to an echo either: {shown}")
+    for said in (held("listener", protocol), held("listener", protocol, arrived=0)):
+        for path, shown in (("No answer to an echo.", "No answer to an echo."), ("", "the path is unknown.")):
+            assert judged("filtered", "filtered", said, protocol, reachable=reachable, path=path) == (
+                "unknown", f"Silence proves nothing without a path: {shown}")
+            assert judged("open", "filtered", said, protocol, reachable=reachable, path=path) == (
+                "unknown", f"No answer, and none to an echo either: {shown}")
 
 
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@PROTOCOLS
+@pytest.mark.parametrize("by", ["listener", "service", "nobody"])
+@pytest.mark.parametrize("reachable", [True, False, None])
+def test_what_the_target_counted_is_better_than_silence(protocol: str, by: str, reachable: bool | None) -> None:
+    kept_out = held(by, protocol, arrived=2)
+    assert judged("filtered", "filtered", kept_out, protocol, reachable=reachable) == ("right", "")
+    let_in = held(by, protocol, arrived=2, passed=2)
+    assert judged("filtered", "filtered", let_in, protocol, reachable=reachable) == (
+        "wrong", "It was let in, though nobody answered in time.")
+
+
+@PROTOCOLS
 @pytest.mark.parametrize("said,reason", [(DEAD, DIED), (None, DIED), (NOBODY, LEFT)])
 def test_silence_where_nobody_listened(protocol: str, said: dict[str, Any] | None, reason: str) -> None:
     assert judged("filtered", "filtered", said, protocol) == ("unknown", f"Silence proves nothing: {reason}.")
@@ -126,77 +169,148 @@ def test_a_udp_service_may_keep_silent() -> None:
     assert judged("filtered", "filtered", said, "udp", rejected=True, detail="Rejected by 10.0.0.1.") == ("right", "")
 
 
+def test_a_question_to_a_silent_udp_service_that_was_let_in_is_counted() -> None:
+    assert judged("open", "filtered", held("service", "udp", arrived=1, passed=1), "udp") == ("right", "")
+    for by in ("service", "nobody"):
+        assert judged("open", "filtered", held(by, "udp", arrived=1), "udp") == (
+            "wrong", "No answer, and the question was not let in.")
+    assert judged("open", "filtered", held("nobody", "udp", arrived=1, passed=1), "udp") == (
+        "unknown", f"No answer, and {LEFT}.")
+
+
 def test_a_udp_service_that_answers_others_is_silent_for_a_reason() -> None:
     allowed, denied = expectation("open", "udp", source="friend"), expectation("filtered", "udp")
     probed = {"friend": [result("open", "udp")], "source": [result("filtered", "udp")]}
     assert [item.verdict for item in verdicts_of(
         [denied, allowed], Results(probed, {"target": held("service", "udp")}))] == ["right", "right"]
     # It answers on its other address, which says nothing about this one.
-    elsewhere = {"friend": [result("open", "udp", address="10.0.0.2")], "source": [result("filtered", "udp")]}
+    elsewhere = {"friend": [result("open", "udp", address=OTHER)], "source": [result("filtered", "udp")]}
     assert [item.verdict for item in verdicts_of(
-        [denied, allowed._replace(address="10.0.0.2")],
+        [denied, allowed._replace(address=OTHER)],
         Results(elsewhere, {"target": held("service", "udp")}))] == ["unknown", "right"]
 
 
-def test_a_reject_is_proof_that_something_is_blocked() -> None:
-    assert judged("open", "filtered", NOBODY, rejected=True, detail="Rejected by 10.9.9.9 (ICMP type 3, code 13).") == (
-        "wrong", "Rejected by 10.9.9.9 (ICMP type 3, code 13).")
+@pytest.mark.parametrize("passive", [False, True])
+def test_a_reject_is_proof_that_something_is_blocked(passive: bool) -> None:
+    why = "Rejected by 10.9.9.9 (ICMP type 3, code 13)."
+    assert judged("open", "filtered", NOBODY, rejected=True, detail=why, passive=passive) == ("wrong", why)
 
 
-# ---- who holds a port
+# ---- without listeners
 
-@pytest.mark.parametrize("address,bound,verdict", [
-    ("10.0.0.1", "0.0.0.0", "right"), ("10.0.0.1", "10.0.0.1", "right"), ("fd00::1", "::", "right"),
-    ("fd00::1", "fd00::1", "right"), ("10.0.0.1", "::", "unknown"), ("fd00::1", "0.0.0.0", "unknown"),
-    ("10.0.0.1", "10.0.0.2", "unknown"), ("10.0.0.1", "127.0.0.1", "unknown"),
-])
-@pytest.mark.parametrize("by", ["listener", "service"])
-def test_a_port_is_held_on_its_address_or_on_all(address: str, bound: str, verdict: str, by: str) -> None:
-    [found] = verdicts_of([expectation("filtered", address=address)], Results(
-        {"source": [result("filtered", address=address)]}, {"target": held(by, address=bound)}))
-    assert (found.verdict, found.held_by) == (verdict, by if verdict == "right" else "nobody")
+@PROTOCOLS
+@pytest.mark.parametrize("said", [held("service"), NOBODY, None])
+def test_passive_an_answer_is_believed(protocol: str, said: dict[str, Any] | None) -> None:
+    assert judged("open", "open", said, protocol, passive=True) == ("right", "")
+    assert judged("filtered", "open", said, protocol, passive=True) == ("wrong", "It was answered.")
 
 
-def test_the_protocols_are_told_apart() -> None:
-    assert judged("filtered", "filtered", held("listener", "udp"), "tcp")[0] == "unknown"
+@PROTOCOLS
+def test_passive_a_refusal_is_right_where_nobody_need_listen(protocol: str) -> None:
+    """Broad ports are for users, who may listen there or not; of a named one somebody should."""
+    assert judged("open", "refused", NOBODY, protocol, passive=True, flow="user_ports") == ("right", "")
+    assert judged("open", "refused", NOBODY, protocol, passive=True) == ("wrong", NO_LISTENER)
+    assert judged("filtered", "refused", NOBODY, protocol, passive=True) == ("wrong", NO_LISTENER)
+    assert judged("open", "refused", held("service", protocol), protocol, passive=True, flow="user_ports")[0] == "wrong"
 
 
-def test_where_no_listener_could_be_put_is_said() -> None:
-    said = {**NOBODY, "failed": {"0.0.0.0": {"443/tcp": "Permission denied"}}}
-    assert judged("filtered", "filtered", said) == (
-        "unknown", "Silence proves nothing: no listener could be put there (Permission denied).")
+def test_passive_silence_of_tcp_is_believed_because_the_host_itself_would_refuse() -> None:
+    for said in (NOBODY, held("service")):
+        assert judged("filtered", "filtered", said, passive=True) == ("right", "")
+        assert judged("filtered", "filtered", said, passive=True, reachable=False)[0] == "unknown"
+        assert judged("open", "filtered", said, passive=True) == ("wrong", "No answer, though the host answers echoes.")
+
+
+def test_passive_silence_of_udp_is_unproven() -> None:
+    assert judged("filtered", "filtered", NOBODY, "udp", passive=True) == (
+        "unproven", "Silence proves nothing: nobody listens there.")
+    assert judged("open", "filtered", NOBODY, "udp", passive=True) == (
+        "unproven", "No answer, and nobody listens there.")
+    assert judged("open", "filtered", held("service", "udp"), "udp", passive=True) == (
+        "unproven", "No answer, but the service there may keep silent.")
+    assert judged("filtered", "filtered", held("service", "udp"), "udp", passive=True) == (
+        "unproven", "The service there answered nobody, so its silence proves nothing.")
+    assert judged("open", "filtered", held("nobody", "udp", arrived=1), "udp", passive=True)[0] == "wrong"
+    assert judged("filtered", "filtered", held("nobody", "udp", arrived=1), "udp", passive=True) == ("right", "")
+
+
+# ---- names
+
+@EXPECTED
+@pytest.mark.parametrize("outcome", ["open", "refused", "filtered", "error"])
+def test_a_name_that_leads_elsewhere_is_wrong_whatever_the_address_does(expected: str, outcome: str) -> None:
+    assert judged(expected, outcome, held("listener"), nonce=NONCES["target"] if outcome == "open" else "",
+                  elsewhere={"t.example.org": [OTHER, "10.0.0.4"]}) == (
+        "wrong", f"t.example.org is {OTHER}, 10.0.0.4 to source, not {TARGET}.")
 
 
 # ---- all of it
 
-EXPECTED = st.sampled_from(["open", "filtered"])
-OUTCOMES = st.sampled_from(["open", "refused", "filtered", "error"])
-SAID = st.sampled_from([held("listener"), held("service"), held("listener", "udp"), held("service", "udp"), NOBODY,
-                        DEAD, None])
+BY = st.sampled_from(["listener", "service", "nobody"])
+COUNTS = st.one_of(st.just({}), st.fixed_dictionaries({
+    name: st.integers(0, 2) for name in ("arrived", "passed", "answered")}))
 
 
-@given(EXPECTED, OUTCOMES, SAID, st.sampled_from(["tcp", "udp"]), st.sampled_from([True, False, None]), st.booleans())
-def test_right_needs_all_of_the_proof(expected: str, outcome: str, said: dict[str, Any] | None, protocol: str,
-                                      reachable: bool | None, rejected: bool) -> None:
-    rejected = rejected and outcome == "filtered"
-    verdict, why = judged(expected, outcome, said, protocol, reachable=reachable, rejected=rejected,
-                          detail="Rejected." if rejected else "")
+def is_proven(case: dict[str, Any], target: dict[str, Any] | None) -> bool:
+    """Tell whether what was expected is proven, as DESIGN has it, by other words than the code."""
+    counts = case["counts"] if target and case["by"] != "dead" else {}
+    answered = case["outcome"] == "open"
+    if case["nonce"] and case["nonce"] != NONCES["target"] and answered:
+        return False
+    if case["expected"] == "open":
+        is_ours = case["nonce"] or case["by"] == "service" or case["passive"] or counts.get("answered")
+        may_be_closed = case["passive"] and case["flow"] == "user_ports" and case["outcome"] == "refused"
+        let_in = counts.get("passed") and case["by"] == "service" and case["protocol"] == "udp"
+        return bool(answered and is_ours or may_be_closed or case["outcome"] == "filtered" and let_in)
+    stopped = bool(counts.get("arrived")) and not counts.get("passed")
+    would_answer = case["by"] in ("listener", "service") and case["protocol"] == "tcp" or case["by"] == "listener" or (
+        case["rejected"] and case["by"] == "service") or case["passive"] and case["protocol"] == "tcp"
+    silent = case["outcome"] == "filtered" and case["reachable"] and would_answer and not counts.get("passed")
+    return bool(case["outcome"] in ("filtered", "refused") and stopped or silent)
+
+
+@given(case=st.fixed_dictionaries({
+    "expected": st.sampled_from(["open", "filtered"]),
+    "outcome": st.sampled_from(["open", "refused", "filtered", "error"]),
+    "by": st.sampled_from(["listener", "service", "nobody", "dead", "unasked"]),
+    "protocol": st.sampled_from(["tcp", "udp"]),
+    "reachable": st.sampled_from([True, False, None]),
+    "rejected": st.booleans(),
+    "passive": st.booleans(),
+    "flow": st.sampled_from(["web", "user_ports"]),
+    "nonce": st.sampled_from(["", "", *NONCES.values()]),
+    "counts": COUNTS,
+    "source": st.sampled_from([SOURCE, OTHER, ""]),
+}))
+def test_right_needs_proof_and_wrong_the_opposite(case: dict[str, Any]) -> None:
+    case["rejected"] = case["rejected"] and case["outcome"] == "filtered"
+    case["nonce"] = case["nonce"] if case["outcome"] == "open" and not case["passive"] else ""
+    if case["passive"] and case["by"] == "listener":
+        case["by"] = "service"
+    target = {"dead": DEAD, "unasked": None}.get(case["by"], held(
+        case["by"] if case["by"] in ("listener", "service") else "nobody", case["protocol"], **case["counts"]))
+    # Counts are those of another peer where the source has another address.
+    case["counts"] = case["counts"] if case["source"] == SOURCE else dict.fromkeys(case["counts"], 0)
+    verdict, why = judged(case["expected"], case["outcome"], target, **{
+        name: case[name] for name in ("protocol", "reachable", "rejected", "passive", "flow", "nonce", "source")},
+        detail="Rejected." if case["rejected"] else "")
+    event(verdict)
     assert (verdict == "right") == (why == "")
     if verdict == "right":
-        assert outcome == expected
-        assert outcome == "open" or (reachable and said and said["alive"] and (said["listening"] or said["in_use"]))
+        assert is_proven(case, target)
     if verdict == "wrong":
-        assert outcome in ("open", "refused", "filtered") and outcome != expected
-    if outcome == "error":
+        assert case["outcome"] in ("open", "refused", "filtered")
+        assert not is_proven(case, target)
+    if verdict == "unproven":
+        assert case["passive"] and case["protocol"] == "udp" and case["outcome"] == "filtered"
+    if case["outcome"] == "error":
         assert verdict == "unknown"
 
 
-def test_verdicts_keep_their_order_and_become_plain_data() -> None:
+def test_verdicts_keep_their_order() -> None:
     items = [expectation("open", address="fd00::1"), expectation("filtered")]
-    found = verdicts_of(items, Results({"source": [result("open", address="fd00::1"), result("filtered")]},
-                                       {"target": held("listener")}))
+    found = verdicts_of(items, Results(
+        {"source": [result("open", address="fd00::1", nonce=NONCES["target"]), result("filtered")]},
+        {"target": held("listener")}, NONCES))
     assert [verdict.expectation for verdict in found] == items
-    assert isinstance(found[0], Verdict) and found[1].as_data() == {
-        "verdict": "right", "source": "source", "target": "target", "address": "10.0.0.1", "protocol": "tcp",
-        "port": 443, "expected": "filtered", "flow": "", "denied_by": "target", "outcome": "filtered", "detail": "",
-        "reachable": True, "held_by": "listener", "why": ""}
+    assert [(verdict.verdict, verdict.held_by) for verdict in found] == [("right", "nobody"), ("right", "listener")]

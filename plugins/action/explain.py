@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Say whether one host can connect to a port of another, and why, or why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
+
+try:
+    from ansible_collections.hpc.ports.plugins.plugin_utils.ends import host_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+    from ansible_collections.hpc.ports.plugins.plugin_utils.explain import Inquiry, answer_of, inquiry_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils.explain_text import answer_line, lines
+    from ansible_collections.hpc.ports.plugins.plugin_utils.registered import Registered, registered
+    from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
+    from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import as_options
+
+    MISSING: ImportError | None = None
+except ImportError as exc:
+    MISSING = exc
+
+_PHASES = ("judged", "probed", "stopped")
+
+
+class ActionModule(ActionBase):
+    """`hpc.ports.explain`; documented in plugins/modules/explain.py."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return what to ask the hosts or, when they were asked, the answer."""
+        super().run(tmp, task_vars)
+        if MISSING:
+            raise AnsibleActionFail(str(MISSING))
+        task_vars = task_vars or {}
+        found, options = self.validate_argument_spec({
+            **{name: {"type": "str", "required": True} for name in ("plan", "from", "to", "port")},
+            **{name: {"type": "str", "default": ""} for name in _PHASES},
+            "probe": {"type": "bool", "default": False},
+        })
+        try:
+            ends = {key: host_of(key, options[key], task_vars["groups"]) for key in ("from", "to")}
+            store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])
+            hosts = [host for host, note in ends.values()]
+            name = f"explain-{digest((*hosts, options['port']))}"
+            inquiry = store.kept(name, lambda plan: inquiry_of(plan, hosts[0], hosts[1], options["port"]))
+        except PortFileError as exc:
+            raise AnsibleActionFail(str(exc)) from None
+        if not options["judged"]:
+            return _asked(inquiry)
+        names = {phase: options[phase] for phase in _PHASES}
+        said = registered(names, dict.fromkeys(hosts), task_vars["hostvars"].raw_get)
+        return self._answer(inquiry, store, said, [note for host, note in ends.values() if note], options["probe"],
+                            task_vars["ansible_play_hosts_all"])
+
+    def _answer(self, inquiry: Inquiry, store: Store, said: Registered, notes: Sequence[str], probe: bool,
+                play_hosts: Sequence[str]) -> dict[str, Any]:
+        silent = {host: _why_silent(phases["judged"], host in play_hosts) for host, phases in said.items()
+                  if "judgements" not in phases["judged"] and inquiry.packets}
+        answer = answer_of(store.plan(), inquiry, said, silent)
+        why = _why_no_probe(inquiry, said, silent, probe, self._task.check_mode)
+        shown = lines(answer, notes, why)
+        self._display.display("\n".join(["", *shown, ""]))
+        return {"changed": False, "answer": answer_line(answer), "code": answer.code, "from": answer.reasons.source,
+                "to": answer.reasons.target, "port": answer.reasons.port, "notes": list(notes),
+                "plan": answer.reasons.as_data(), "ways": [way.as_data() for way in answer.ways], "silent": silent,
+                "advice": answer.advice, "lines": shown}
+
+
+def _asked(inquiry: Inquiry) -> dict[str, Any]:
+    return {"changed": False, "packets": {host: as_options(packets) for host, packets in inquiry.packets.items()},
+            "parts": inquiry.parts}
+
+
+def _why_silent(judged: Mapping[str, Any], is_in_play: bool) -> str:
+    if not is_in_play:
+        return "it is not in this play (--limit)."
+    text = str(judged.get("msg") or judged.get("skip_reason") or "it said nothing.")
+    return f"Ansible does not reach it: {text}" if judged.get("unreachable") else text
+
+
+def _why_no_probe(inquiry: Inquiry, said: Registered, silent: Mapping[str, str], probe: bool,
+                  check_mode: bool) -> str:
+    if not probe:
+        return "None was asked for; -e probe=true sends one."
+    if check_mode:
+        return "Check mode: none was sent."
+    if not inquiry.parts:
+        return "None was sent: there is nothing to try."
+    source = inquiry.reasons.source
+    if source in silent:
+        return f"None could be sent from {source}: {silent[source]}"
+    return f"None could be sent from {source}: {_why_silent(said[source]['probed'], is_in_play=True)}"

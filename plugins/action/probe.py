@@ -1,0 +1,32 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Try the connections of a host, and say how far the run is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible import constants as C
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
+
+
+class ActionModule(ActionBase):
+    """`hpc.ports.probe`; documented in plugins/modules/probe.py."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return what the module says."""
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        progress = arguments.pop("progress", None)
+        result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        if progress and "results" in result:
+            tried = sum(len(group["ports"]) for group in arguments["probes"])
+            done, connections = Store(C.DEFAULT_LOCAL_TMP, progress["plan"]).added(progress["run"], tried)
+            self._display.display(f"verify: {done} of {progress['hosts']} hosts are done, {connections} of "
+                                  f"{progress['connections']} connections tried")
+        return result

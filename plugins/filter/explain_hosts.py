@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: explain_hosts
+short_description: The two hosts that M(hpc.ports.explain) asks
+version_added: 0.1.0
+author:
+  - The hpc.ports authors (@hpc-ports)
+description:
+  - Returns the hosts that two names mean, as a pattern for C(hosts) of a play.
+  - A name that is neither a host nor a group is an error.
+positional: source, target
+options:
+  _input:
+    description: The variable C(groups).
+    type: dict
+    required: true
+  source:
+    description: A host of the inventory or a group, which stands for its first host.
+    type: str
+    required: true
+  target:
+    description: The same.
+    type: str
+    required: true
+seealso:
+  - plugin: hpc.ports.host_pattern
+    plugin_type: filter
+    description: The hosts of a play, by canonical group.
+"""
+
+EXAMPLES = r"""
+- name: Two hosts
+  hosts: "{{ groups | hpc.ports.explain_hosts('login1', 'slurm_controller') }}"
+  gather_facts: false
+  tasks: []
+"""
+
+RETURN = r"""
+_value:
+  description: The hosts, once each.
+  type: list
+  elements: str
+  sample: [login1, ctl]
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.ends import host_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+
+
+def explain_hosts(groups: Any, source: str, target: str) -> list[str]:
+    """Return the two hosts; raises AnsibleFilterError for what is none."""
+    if not isinstance(groups, Mapping):
+        raise AnsibleFilterError(
+            f"Invalid input of hpc.ports.explain_hosts: got {groups!r}, expected the variable groups.")
+    try:
+        return list(dict.fromkeys(host_of(key, name, groups)[0] for key, name in (("from", source), ("to", target))))
+    except PortFileError as exc:
+        raise AnsibleFilterError(str(exc)) from exc
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return it by name."""
+        return {"explain_hosts": explain_hosts}

@@ -1,0 +1,119 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook explain, and its action with answers made up: no host is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+# Where nobody listens, so that Ansible reaches nobody and knows it at once.
+HOSTS = """
+all: {vars: {ansible_host: 127.0.0.1, ansible_port: 1}}
+slurm_controller: {hosts: {head: {firewall_addresses: [192.0.2.21]}}}
+slurm_login: {hosts: {login1: {firewall_addresses: [192.0.2.22]}, login2: {firewall_addresses: [192.0.2.23]}}}
+ungrouped: {hosts: {stranger: {firewall_addresses: [192.0.2.99]}}}
+"""
+SITE = "firewall_endpoints: {controllers: {cidrs: [192.0.2.1/32]}}"
+PLAY = """
+- hosts: login1, head
+  gather_facts: false
+  tasks:
+    - hpc.ports.plan: {lint: true}
+      register: plan
+      run_once: true
+    - hpc.ports.explain: {plan: "{{ plan.key }}", from: login1, to: head, port: 6817/tcp}
+      register: asked
+      run_once: true
+    - ansible.builtin.set_fact:
+        judged: "{{ said[inventory_hostname] }}"
+    - hpc.ports.explain: {plan: "{{ plan.key }}", from: login1, to: head, port: 6817/tcp, judged: judged}
+      register: answer
+      run_once: true
+    - ansible.builtin.debug: {msg: "CODE={{ answer.code }} ASKED={{ asked.packets.head | length }}"}
+      run_once: true
+"""
+ACCEPT = {"verdict": "accept", "reply": {"verdict": "accept"}, "route": {"source": "192.0.2.22", "error": ""}}
+DROP = {**ACCEPT, "verdict": "drop", "table": "inet site", "chain": "c", "rule": "tcp dport 6817 drop"}
+
+
+def run(folder: Path, *options: str, play: Path = ROOT / "playbooks" / "explain.yml") -> tuple[int, str]:
+    """Return how the play ended and what it printed, on one line."""
+    (folder / "group_vars").mkdir(exist_ok=True)
+    (folder / "group_vars" / "all.yml").write_text(SITE, encoding="utf-8")
+    (folder / "hosts.yml").write_text(HOSTS, encoding="utf-8")
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder / "hosts.yml"), str(play), *options],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+             "ANSIBLE_LOCAL_TEMP": str(folder / "tmp")})
+    return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+
+
+def asked(source: str, target: str, port: str, *more: str) -> list[str]:
+    return [f"-efrom={source}", f"-eto={target}", f"-eport={port}", *more]
+
+
+@pytest.mark.parametrize("said,code,text", [
+    ({"login1": [ACCEPT], "head": [ACCEPT]}, "yes", "Yes: login1 can connect to 6817/tcp of head by flow slurm_control."),
+    ({"login1": [ACCEPT], "head": [DROP]}, "should_but_does_not",
+     "It should, but does not: Rules of others on head drop what goes from 192.0.2.22 to 6817/tcp: table inet site"),
+])
+def test_what_the_hosts_said_is_answered(tmp_path: Path, said: dict[str, Any], code: str, text: str) -> None:
+    (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
+    facts = {"said": {host: {"judgements": found} for host, found in said.items()}}
+    result, output = run(tmp_path, "-e", json.dumps(facts), play=tmp_path / "play.yml")
+    assert result == 0, output
+    assert f"CODE={code} ASKED=1" in output
+    assert text in output
+
+
+def test_the_plan_answers_for_hosts_that_are_away(tmp_path: Path) -> None:
+    code, output = run(tmp_path, *asked("slurm_login", "head", "6817/tcp", "-eprobe=true"))
+    assert code == 0, output
+    assert ("It should: login1 may connect to 6817/tcp of head by flow slurm_control. What the rules of login1 and head "
+            "let through is not known. slurm_login is a group: login1 is its first host, and 1 more are not looked at. "
+            "Plan: By the plan login1 may connect to 6817/tcp of head.") in output
+    assert "Not known of head: Ansible does not reach it: " in output
+    assert "Probe: None could be sent from login1: Ansible does not reach it: " in output
+    assert output.count("changed=0") == 2 and "login2" not in output and "stranger" not in output
+
+
+def test_check_mode_and_limit(tmp_path: Path) -> None:
+    code, output = run(tmp_path, *asked("stranger", "head", "6817/tcp", "-eprobe=true"), "--check", "--limit=stranger")
+    assert code == 0, output
+    assert "It should not: stranger may not connect to 6817/tcp of head: no flow lets it in at head." in output
+    assert "Not known of head: it is not in this play (--limit)." in output
+    assert "Probe: Check mode: none was sent." in output
+    assert "To change it: The flow that is missing goes from stranger to head (in slurm_controller)" in output
+
+
+def test_a_host_and_itself(tmp_path: Path) -> None:
+    code, output = run(tmp_path, *asked("head", "head", "6817/tcp"))
+    assert code == 0, output
+    assert "Yes: head reaches itself by loopback, which always passes." in output
+
+
+@pytest.mark.parametrize("options,text", [
+    (asked("logn1", "head", "6817/tcp"), "Invalid from: got 'logn1', expected a host of the inventory, or a group with "
+                                         "hosts. Did you mean 'login1'?"),
+    (asked("login1", "heads", "6817/tcp"), "Invalid to: got 'heads', expected a host of the inventory, or a group with "
+                                           "hosts. Did you mean 'head'?"),
+    (["-eto=head"], "Invalid from: got '', expected a host of the inventory, or a group with hosts."),
+    (["-efrom=login1", "-eto=head"], "Invalid port: got '', expected PORT/PROTOCOL"),
+    (asked("login1", "head", "6817"), "Invalid port: got '6817', expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as"),
+    (asked("login1", "head", "1-9/tcp"), "Invalid port: got '1-9/tcp', expected one port, such as '6817/tcp'."),
+])
+def test_bad_questions(tmp_path: Path, options: list[str], text: str) -> None:
+    code, output = run(tmp_path, *options)
+    assert code != 0
+    assert text in output

@@ -1,0 +1,32 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.hpc.ports.plugins.filter.explain_hosts import FilterModule
+
+GROUPS = {"all": ["login1", "ctl"], "logins": ["login1"]}
+explain_hosts = FilterModule().filters()["explain_hosts"]
+
+
+@pytest.mark.parametrize("source,target,hosts", [
+    ("login1", "ctl", ["login1", "ctl"]), ("logins", "ctl", ["login1", "ctl"]), ("logins", "login1", ["login1"])])
+def test_the_two_hosts_once_each(source: str, target: str, hosts: list[str]) -> None:
+    assert explain_hosts(GROUPS, source, target) == hosts
+
+
+@pytest.mark.parametrize("groups,source,target,text", [
+    (["all"], "a", "b", "Invalid input of hpc.ports.explain_hosts: got ['all'], expected the variable groups."),
+    (GROUPS, "login", "ctl", "Invalid from: got 'login', expected a host of the inventory, or a group with hosts. "
+                             "Did you mean 'logins'?"),
+    (GROUPS, "login1", "x", "Invalid to: got 'x', expected a host of the inventory, or a group with hosts."),
+])
+def test_others_are_refused(groups: Any, source: str, target: str, text: str) -> None:
+    with pytest.raises(AnsibleFilterError) as caught:
+        explain_hosts(groups, source, target)
+    assert caught.value.message == text

@@ -1,0 +1,79 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.judging import parse_asked
+from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
+from ansible_collections.hpc.ports.plugins.plugin_utils import suspects
+from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Judged
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import (
+    Judgement,
+    Packet,
+    as_options,
+    judgements_of,
+    packets_of,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict
+
+OUT, IN = (Packet(direction, "tcp", "10.0.0.2", "10.0.0.1", 443) for direction in ("out", "in"))
+DROP: dict[str, Any] = {"verdict": "drop", "table": "inet site", "chain": "c", "rule": "drop", "is_ours": False,
+                        "unknown": "", "notes": [], "route": {}}
+ACCEPT: dict[str, Any] = {**DROP, "verdict": "accept", "rule": "accept"}
+
+
+def verdict(word: str, port: int = 443, source: str = "10.0.0.2", hosts: tuple[str, str] = ("a", "b")) -> Verdict:
+    return Verdict(Expectation(*hosts, "10.0.0.1", "tcp", port, "open", "web"), Seen("filtered", source=source),
+                   "listener", word, "")
+
+
+@pytest.mark.parametrize("word,is_suspect", [("right", False), ("unproven", False), ("wrong", True), ("unknown", True)])
+def test_both_ends_judge_what_is_not_right(word: str, is_suspect: bool) -> None:
+    assert packets_of([verdict(word)], []) == ({"a": [OUT], "b": [IN]} if is_suspect else {})
+
+
+def test_a_host_that_has_drifted_judges_all() -> None:
+    """So the page can show where its rules and the plan differ although nothing came of it."""
+    found = packets_of([verdict("right"), verdict("unproven", 22), verdict("right", 80, hosts=("c", "d"))], ["b"])
+    assert found == {"b": [IN, IN._replace(port=22)]}
+
+
+def test_a_packet_without_a_source_is_not_asked_about() -> None:
+    assert packets_of([verdict("unknown", source="")], ["a", "b"]) == {}
+
+
+def test_each_packet_is_asked_about_once() -> None:
+    assert packets_of([verdict("wrong"), verdict("wrong")], ["a"]) == {"a": [OUT], "b": [IN]}
+
+
+def test_what_is_not_right_comes_first_where_there_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspects, "_MOST", 2)
+    found = packets_of([verdict("right", 1), verdict("wrong", 2), verdict("right", 3), verdict("unknown", 4)], ["a"])
+    assert {host: [packet.port for packet in packets] for host, packets in found.items()} == {"a": [2, 4], "b": [2, 4]}
+
+
+def test_the_module_takes_them() -> None:
+    [options] = as_options([OUT])
+    assert options == {"direction": "out", "protocol": "tcp", "source": "10.0.0.2", "destination": "10.0.0.1",
+                       "port": 443, "reply": True}
+    defaults = {name: about.get("default") for name, about in PACKET.items()}
+    assert parse_asked({**defaults, **options})[:5] == ("out", 6, "10.0.0.2", "10.0.0.1", 443)
+
+
+def test_what_hosts_said_is_found_by_packet() -> None:
+    back = {**DROP, "is_ours": True}
+    judged = {"b": [{**DROP, "reverse_path": {"mode": 1, "is_dropped": True}, "reply": back}, {**ACCEPT, "reply": None}],
+              "c": [DROP]}
+    other = IN._replace(port=22)
+    assert judgements_of({"a": [OUT], "b": [IN, other]}, judged) == {
+        ("b", IN): Judgement(Judged("drop", "inet site", "c", "drop", is_backwards=True),
+                             Judged("drop", "inet site", "c", "drop", is_ours=True)),
+        ("b", other): Judgement(Judged("accept", "inet site", "c", "accept"), None),
+    }
+    assert judgements_of({"b": [IN, other]}, {"b": [DROP]}).keys() == {("b", IN)}
