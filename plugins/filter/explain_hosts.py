@@ -13,6 +13,8 @@ author:
 description:
   - Returns the hosts that two names mean, as a pattern for C(hosts) of a play.
   - A name that is neither a host nor a group is an error.
+  - Where a name is empty, the first host of the inventory stands for both, so that M(hpc.ports.explain) can say what is
+    missing.
 positional: source, target
 options:
   _input:
@@ -54,6 +56,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.hpc.ports.plugins.plugin_utils.ends import host_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import NOBODY
 
 
 def explain_hosts(groups: Any, source: str, target: str) -> list[str]:
@@ -61,6 +64,8 @@ def explain_hosts(groups: Any, source: str, target: str) -> list[str]:
     if not isinstance(groups, Mapping):
         raise AnsibleFilterError(
             f"Invalid input of hpc.ports.explain_hosts: got {groups!r}, expected the variable groups.")
+    if not (source and target):
+        return list(groups.get("all", ()))[:1] or list(NOBODY)
     try:
         return list(dict.fromkeys(host_of(key, name, groups)[0] for key, name in (("from", source), ("to", target))))
     except PortFileError as exc:

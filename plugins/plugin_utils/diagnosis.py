@@ -100,6 +100,11 @@ class Clues:
         """Return the expectation."""
         return self.verdict.expectation
 
+    @property
+    def peer(self) -> str:
+        """Return the address that the target hears from, or whom, where no address is known."""
+        return self.verdict.seen.source or self.item.source
+
     def is_lost(self, before: str, here: str) -> bool:
         """Tell whether packets came as far as `before`, or were not counted there, and for certain not `here`."""
         return self.counters[before] != 0 and self.counters[here] == 0
@@ -281,7 +286,7 @@ def _not_passed(clues: Clues) -> Diagnosis | None:
 
 
 def _backwards(clues: Clues) -> Diagnosis:
-    target, source = clues.item.target, clues.verdict.seen.source
+    target, source = clues.item.target, clues.peer
     return Diagnosis("wrong_source", f"{target} drops what comes from {source} over this interface: its way back is "
                      "another, and the reverse path filter is strict.",
                      f"Mend the route: `ip route get {source}` on {target}; or set rp_filter to 2.")
@@ -293,7 +298,7 @@ def _not_answered(clues: Clues) -> Diagnosis | None:
     target = clues.item.target
     by = f": {clues.reply.where} drops it" if clues.reply and clues.reply.is_stopped else ""
     return Diagnosis("reply_lost", f"{target} took the packet, and its answer did not leave it{by}.",
-                     f"Look on {target} at rules for what goes out, and at `ip route get {clues.verdict.seen.source}`.")
+                     f"Look on {target} at rules for what goes out, and at `ip route get {clues.peer}`.")
 
 
 def _not_returned(clues: Clues) -> Diagnosis | None:
@@ -301,7 +306,7 @@ def _not_returned(clues: Clues) -> Diagnosis | None:
         return None
     source, target = clues.item.source, clues.item.target
     return Diagnosis("reply_lost", f"{target} answered, and the answer did not come back to {source}.",
-                     f"Look at the way back: `ip route get {clues.verdict.seen.source}` on {target}, and firewalls "
+                     f"Look at the way back: `ip route get {clues.peer}` on {target}, and firewalls "
                      "between that see one direction only.")
 
 
@@ -328,7 +333,7 @@ def _outward(clues: Clues) -> str:
 
 
 def _inward(clues: Clues) -> str:
-    return f"from {clues.verdict.seen.source} to {clues.item.port}/{clues.item.protocol}"
+    return f"from {clues.peer} to {clues.item.port}/{clues.item.protocol}"
 
 
 def _dropped(host: str, judged: Judged, what: str, item: Expectation) -> Diagnosis:

@@ -18,7 +18,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.explain import (
     UNKNOWN,
     YES,
     Answer,
-    Way,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT
 

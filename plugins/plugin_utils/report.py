@@ -201,7 +201,9 @@ def wrong_lines(verdicts: Iterable[Verdict], diagnoses: Mapping[Expectation, Dia
     for item in verdicts:
         if item.verdict == WRONG:
             what, found = item.expectation, diagnoses.get(item.expectation)
-            key = found.text.replace(f"{what.port}/{what.protocol}", "").replace(what.address, "") if found else item.why
+            key = item.why
+            if found:
+                key = found.text.replace(f"{what.port}/{what.protocol}", "").replace(what.address, "")
             alike[what.source, what.target, what.expected, what.flow, item.seen.outcome, key].append(item)
     return _shortened([_wrong_line(items, diagnoses.get(items[0].expectation)) for items in alike.values()])
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ways to break the lab: what is done to which host, which connections must turn, and what the diagnosis must be.
 
-No two touch the same connection, so all of them are there in one run of verify. Each is there on hosts with nftables and
-with firewalld, where the backend matters.
+No two touch the same connection, so all of them are there in one run of verify. Each is there on hosts with nftables
+and with firewalld, where the backend matters.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def without(cells: Callable[[Mapping[str, Any]], bool], source: str) -> Callable
     return lambda cell: cells(cell) and (cell["source"] != source or ":" in cell["address"])
 
 
-def table(name: str, hook: str, rule: str, kind: str = "filter", priority: int = 5, family: str = "inet") -> tuple[str, str]:
+def table(name: str, hook: str, rule: str, kind: str = "filter", priority: int = 5,
+          family: str = "inet") -> tuple[str, str]:
     """Return how to add and to remove a table of somebody else with one rule."""
     chain = f"chain c {{\ntype {kind} hook {hook} priority {priority}\n{rule}\n}}"
     return f"nft 'table {family} {name} {{\n{chain}\n}}'", f"nft delete table {family} {name}"
@@ -76,7 +77,8 @@ def _foreign(name: str, host: str, rule: tuple[str, str], cells: Callable[[Mappi
 
 
 _OURS = "nft insert rule inet hpc_ports {0}"
-_POLICY = "firewall-cmd -q --policy hpc_ports_in --add-rich-rule='rule priority=\"-50\" port port=\"{0}\" protocol=\"tcp\" {1}'"
+_POLICY = ("firewall-cmd -q --policy hpc_ports_in "
+           "--add-rich-rule='rule priority=\"-50\" port port=\"{0}\" protocol=\"tcp\" {1}'")
 _FLUSH = ("for set in $(nft list table inet firewalld | sed -n 's/.*ip saddr @\\(\\S*\\) tcp dport 9090 .*/\\1/p'); "
           "do nft flush set inet firewalld $set; done")
 
@@ -93,7 +95,8 @@ OURS = [
           without(opened("desk1", "2375/tcp"), "laptop1"),
           "ruleset_allows", "table inet hpc_ports, chain input, `tcp dport 2375 accept`"),
     Fault("one port too many, firewalld", "beta-controller", _POLICY.format(2375, "accept"),
-          without(opened("beta-controller", "2375/tcp"), "monitor1"), "ruleset_allows", "chain filter_IN_policy_hpc_ports_in_"),
+          without(opened("beta-controller", "2375/tcp"), "monitor1"), "ruleset_allows",
+          "chain filter_IN_policy_hpc_ports_in_"),
     Fault("no rules at all, nftables", "beta-compute1", "nft delete table inet hpc_ports", opened("beta-compute1"),
           "ruleset_allows", "beta-compute1 lets it through"),
     Fault("no rules at all, firewalld", "alpha-compute2", "systemctl stop firewalld.service", opened("alpha-compute2"),
@@ -109,7 +112,8 @@ OTHERS = [
     _foreign("another table drops, nftables", "ctl1", table("site_web", "input", "tcp dport 8443 drop"),
              to("ctl1", "8443/tcp"), "other_table", "table inet site_web, chain c, `tcp dport 8443 drop`"),
     _foreign("another table drops, firewalld", "ctl2", table("site_web", "input", "tcp dport 8443 drop"),
-             without(to("ctl2", "8443/tcp"), "outsider"), "other_table", "table inet site_web, chain c, `tcp dport 8443 drop`"),
+             without(to("ctl2", "8443/tcp"), "outsider"), "other_table",
+             "table inet site_web, chain c, `tcp dport 8443 drop`"),
     _foreign("another table drops before ours, nftables", "alpha-controller",
              table("site_raw", "prerouting", "tcp dport 6817 drop", priority=-300, family="ip"),
              to("alpha-controller", "6817/tcp", version=4), "other_table", "table ip site_raw"),
@@ -137,10 +141,12 @@ OTHERS = [
 
 BETWEEN = [
     _foreign("dropped on the way, to nftables", BRIDGE,
-             table("there_a", "forward", "ip saddr 10.203.0.22 ip daddr 10.203.0.21 tcp dport 6819 drop", family="bridge"),
+             table("there_a", "forward", "ip saddr 10.203.0.22 ip daddr 10.203.0.21 tcp dport 6819 drop",
+                   family="bridge"),
              to("alpha-controller", "6819/tcp", version=4, source="alpha-login"), "not_arrived", "did not arrive"),
     _foreign("dropped on the way, to firewalld", BRIDGE,
-             table("there_b", "forward", "ip saddr 10.203.0.97 ip daddr 10.203.0.52 tcp dport 2049 drop", family="bridge"),
+             table("there_b", "forward", "ip saddr 10.203.0.97 ip daddr 10.203.0.52 tcp dport 2049 drop",
+                   family="bridge"),
              to("nfs2", "2049/tcp", version=4, source="laptop1"), "not_arrived", "did not arrive"),
     _foreign("the answer is lost on the way, from nftables", BRIDGE,
              table("back_a", "forward", "ip saddr 10.203.0.61 tcp sport 3001 drop", family="bridge"),
@@ -171,7 +177,8 @@ ADDRESSES = [
     Fault("another source address, to firewalld", "monitor1",
           "ip address add 10.203.0.196/24 dev eth0; ip route replace 10.203.0.31/32 dev eth0 src 10.203.0.196",
           either(to("beta-controller", version=4, source="monitor1"),
-                 opened("beta-controller", "2375/tcp", version=4, source="monitor1")), "wrong_source", "beta-controller sees 10.203.0.196",
+                 opened("beta-controller", "2375/tcp", version=4, source="monitor1")), "wrong_source",
+          "beta-controller sees 10.203.0.196",
           undo="ip route delete 10.203.0.31/32; ip address delete 10.203.0.196/24 dev eth0"),
     _foreign("translated on the way, to nftables", "ctl1",
              table("site_snat", "postrouting", "ip daddr 10.203.0.61 tcp dport 3003 snat to 10.203.0.198", kind="nat",
@@ -190,7 +197,8 @@ ADDRESSES = [
                    priority=-100, family="ip"),
              to("nfs2", "2049/tcp", version=4, source="alpha-compute2"), "elsewhere", "answered by alpha-controller"),
     Fault("a name means another host", "pbs-server", "echo 10.203.0.99 exec.example.org >> /etc/hosts",
-          to("pbs-exec", version=4, source="pbs-server", intended=""), "elsewhere", "exec.example.org is 10.203.0.99 to pbs-server",
+          to("pbs-exec", version=4, source="pbs-server", intended=""), "elsewhere",
+          "exec.example.org is 10.203.0.99 to pbs-server",
           undo="grep -v exec.example.org /etc/hosts > /root/hosts; cat /root/hosts > /etc/hosts"),
     Fault("no route, to nftables", "outsider", "ip route add unreachable 10.203.0.71/32",
           to("monitor1", version=4, source="outsider", intended=""), "not_sent", "no route to 10.203.0.71",

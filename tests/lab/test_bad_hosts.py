@@ -73,7 +73,8 @@ def _touching(data: dict[str, Any], *hosts: str) -> list[dict[str, Any]]:
 
 
 def test_passive_mode_tells_who_should_listen_and_what_stays_unproven(tmp_path: Path) -> None:
-    done, data = _verified(tmp_path, "-everify_mode=passive", "--limit", "alpha-controller,alpha-login,beta-controller,laptop1")
+    done, data = _verified(tmp_path, "-everify_mode=passive", "--limit",
+                           "alpha-controller,alpha-login,beta-controller,laptop1")
     assert data["mode"] == "passive"
     cells = {(cell["source"], cell["target"], cell["port"], cell["protocol"]): cell for cell in data["cells"]
              if ":" not in cell["address"]}
@@ -88,8 +89,8 @@ def test_passive_mode_tells_who_should_listen_and_what_stays_unproven(tmp_path: 
 
 
 def test_passive_mode_is_green_where_services_are(tmp_path: Path) -> None:
-    done, data = _verified(tmp_path, "-everify_mode=passive", "-e", '{"verify_query": "[?port==`22` || expected==\'filtered\']"}',
-                           "--limit", "alpha-controller,beta-controller,laptop1")
+    query = json.dumps({"verify_query": "[?port==`22` || expected=='filtered']"})
+    done, data = _verified(tmp_path, "-everify_mode=passive", "-e", query, "--limit", "alpha-controller,beta-controller,laptop1")
     assert (done.code, data["summary"]["wrong"], data["summary"]["unknown"]) == (0, 0, 0), done.output
     assert data["summary"]["connections"] > 100
 

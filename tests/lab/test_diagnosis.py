@@ -32,8 +32,8 @@ class Verified:
         (folder / "named.yml").write_text(f"all: {{hosts: {{{_NAMED}}}}}", encoding="utf-8")
         report = folder / "report.json"
         self.play: Play = play(
-            "verify", "-i", "extensions/molecule/inventory", "-i", str(folder / "named.yml"), f"-everify_report={report}",
-            f"-everify_page={folder}/page.html", f"-everify_junit={folder}/junit.xml", *options,
+            "verify", "-i", "extensions/molecule/inventory", "-i", str(folder / "named.yml"),
+            f"-everify_report={report}", f"-everify_page={folder}/page.html", f"-everify_junit={folder}/junit.xml", *options,
             before=("unshare", "--mount", "sh", "-c", f'mount --bind {folder}/hosts /etc/hosts && exec "$@"', "sh"))
         assert report.exists(), self.play.output
         self.data: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))

@@ -50,6 +50,7 @@ def test_groups_that_the_inventory_lacks_disturb_nobody(one_group: Path) -> None
     nodes = {"node1", "node2"}
     assert {name: hosts for name, hosts in plays.items() if hosts} == {
         "Compile the plan": nodes,
+        "Explain": {"outsider"},
         "Give every managed host its firewall": nodes,
         "Lint": nodes,
         "PBS clusters": nodes,

@@ -17,15 +17,25 @@ from ansible_collections.hpc.ports.plugins.action import firewall
 from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
 
 LOST = AnsibleConnectionFailure("Data could not be sent to remote host: Connection reset by peer")
-REFUSED = AnsibleConnectionFailure("Failed to connect to the host via ssh: connect to host n1 port 22: Connection refused")
+REFUSED = AnsibleConnectionFailure(
+    "Failed to connect to the host via ssh: connect to host n1 port 22: Connection refused")
 POLICY = {"mode": "enforce"}
 
 
 @pytest.fixture(name="sent")
 def _sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     monkeypatch.setattr(C, "DEFAULT_LOCAL_TMP", str(tmp_path))
-    Store(str(tmp_path), "key").made(lambda: SimplePlan())
+    Store(str(tmp_path), "key").made(SimplePlan)
     return []
+
+
+class Connection:
+    """One that can be made anew."""
+
+    transport = "ssh"
+
+    def reset(self) -> None:
+        """Nothing is kept."""
 
 
 class SimplePlan:
@@ -49,7 +59,7 @@ def ran(sent: list[tuple[str, dict[str, Any]]], *answers: Any, check_mode: bool 
 
     task = SimpleNamespace(args=arguments or {"plan": "key"}, check_mode=check_mode, async_val=0, diff=False)
     action = Action.__new__(Action)
-    action._task, action._connection = task, SimpleNamespace(transport="ssh", reset=lambda: None)
+    action._task, action._connection = task, Connection()
     action._supports_check_mode = action._supports_async = True
     return action.run(task_vars={"inventory_hostname": host})
 
@@ -101,8 +111,8 @@ def test_to_take_it_away_needs_no_plan(sent: list[tuple[str, dict[str, Any]]]) -
 
 @pytest.mark.parametrize("arguments,host,text", [
     ({"state": "present"}, "n1", "Missing option plan: give the key that hpc.ports.plan returned."),
-    ({"plan": "key"}, "desk", "Host desk has no policy in this plan: it is in none of the canonical groups. Put it in one, "
-                              "or leave it out of the play."),
+    ({"plan": "key"}, "desk", "Host desk has no policy in this plan: it is in none of the canonical groups. Put it in "
+                              "one, or leave it out of the play."),
 ])
 def test_what_cannot_be_sent_is_refused(sent: list[tuple[str, dict[str, Any]]], arguments: dict[str, Any], host: str,
                                         text: str) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Expectations and verdicts through Ansible itself, with results made up: no host is touched."""
+"""Expectations, suspects and verdicts through Ansible itself, with results made up: no host is touched."""
 
 from __future__ import annotations
 
@@ -31,37 +31,59 @@ PLAY = """
       run_once: true
     - hpc.ports.expectations:
         plan: "{{{{ plan.key }}}}"
-        hosts: "{{{{ ansible_play_hosts_all }}}}"
+        hosts: "{{{{ {hosts} }}}}"
         query: "{query}"
+        mode: {mode}
       register: part
     - ansible.builtin.debug: {{msg: "PART={{{{ part | to_json }}}}"}}
     - ansible.builtin.set_fact:
-        seen: "{{{{ (results[inventory_hostname] | default({{}})).seen | default({{}}) }}}}"
-        held: "{{{{ (results[inventory_hostname] | default({{}})).held | default({{}}) }}}}"
-        same: "{{{{ (results[inventory_hostname] | default({{}})).same | default({{}}) }}}}"
+        part_{{{{ item }}}}: "{{{{ results[inventory_hostname][item] | default({{}}) | to_json
+          | replace('NONCE', hostvars.ctl1.part.nonce) | from_json }}}}"
+      loop: [seen, held, same, judged]
+    - hpc.ports.suspects:
+        plan: "{{{{ plan.key }}}}"
+        run: "{{{{ part.run }}}}"
+        probed: part_seen
+        stopped: part_held
+        compared: part_same
+      register: found
+      run_once: true
+    - ansible.builtin.debug: {{msg: "SUSPECTS={{{{ found.packets | to_json }}}}"}}
+      run_once: true
     - hpc.ports.verdicts:
         plan: "{{{{ plan.key }}}}"
-        hosts: "{{{{ ansible_play_hosts_all }}}}"
-        query: "{query}"
-        probed: seen
-        stopped: held
-        compared: same
+        run: "{{{{ part.run }}}}"
+        probed: part_seen
+        stopped: part_held
+        compared: part_same
+        judged: part_judged
         report: "{folder}/report.json"
+        junit: "{folder}/junit.xml"
+        page: "{folder}/page.html"
         require_outsider: {outsider}
+        fail: {fail}
+      register: end
       run_once: true
+    - ansible.builtin.debug: {{msg: "FACT={{{{ hpc_ports_verify | to_json }}}} FAILURE={{{{ end.failure }}}}"}}
+      run_once: true
+      when: not ansible_check_mode
 """
 QUERY = "[?port==`443` || port==`5432`]"
+PHASES = ("seen", "held", "same", "judged")
 
 
 def run(folder: Path, *options: str, results: dict[str, Any] | None = None, strategy: str = "linear",
-        query: str = QUERY, outsider: bool = False) -> tuple[int, str]:
-    """Return how the play ended and what it printed, on one line; `results` are facts by host."""
+        query: str = QUERY, outsider: bool = False, fail: bool = True, mode: str = "active",
+        hosts: str = "ansible_play_hosts_all") -> tuple[int, str]:
+    """Return how the play ended and what it printed, on one line; `results` are what tasks registered, by host."""
     (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(SITE, encoding="utf-8")
     (folder / "hosts.yml").write_text(HOSTS, encoding="utf-8")
-    (folder / "play.yml").write_text(PLAY.format(folder=folder, strategy=strategy, query=query, outsider=outsider),
-                                     encoding="utf-8")
-    (folder / "results.json").write_text(json.dumps({"results": results or {}}), encoding="utf-8")
+    (folder / "play.yml").write_text(PLAY.format(folder=folder, strategy=strategy, query=query, outsider=outsider,
+                                                 fail=fail, mode=mode, hosts=hosts), encoding="utf-8")
+    whole = {host: {phase: (results or {}).get(host, {}).get(phase, {}) for phase in PHASES}
+             for host in ("ctl1", "stranger")}
+    (folder / "results.json").write_text(json.dumps({"results": whole}), encoding="utf-8")
     done = subprocess.run(
         [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder / "hosts.yml"),
          str(folder / "play.yml"), "-e", f"@{folder}/results.json", *options],
@@ -71,56 +93,142 @@ def run(folder: Path, *options: str, results: dict[str, Any] | None = None, stra
     return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
 
 
-def seen(**outcomes: list[str]) -> dict[str, Any]:
+def seen(nonce: str = "NONCE", **outcomes: list[str]) -> dict[str, Any]:
     lists: dict[str, list[str]] = {name: [] for name in ("open", "refused", "filtered", "error", "rejected")}
-    return {"results": [{"address": "192.0.2.11", "reachable": True, **lists, **outcomes, "details": {}}]}
+    return {"results": [{"address": "192.0.2.11", "reachable": True, **lists, **outcomes, "details": {}, "seconds": {},
+                         "attempts": {}, "nonces": {nonce: outcomes.get("open", [])} if nonce else {},
+                         "source": "192.0.2.99", "elsewhere": {}}]}
 
 
-HELD = {"alive": True, "listening": {"0.0.0.0": ["443/tcp", "5432/tcp"]}, "in_use": {}, "failed": {}}
+HELD = {"alive": True, "listening": {"0.0.0.0": ["443/tcp", "5432/tcp"]}, "in_use": {}, "failed": {}, "not_counted": "",
+        "counts": {}}
 RIGHT = {"stranger": {"seen": seen(open=["443/tcp"], filtered=["5432/tcp"])}, "ctl1": {"held": HELD}}
+WRONG = {**RIGHT, "stranger": {"seen": seen(open=["443/tcp", "5432/tcp"])}}
 
 
 def report(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
+def said(output: str, word: str) -> Any:
+    """Return what a debug task said after a word, which is JSON."""
+    [text] = re.findall(rf'"msg": "{word}=(.*?)( FAILURE=.*?)?" }}', output)
+    return json.loads(text[0].replace('\\"', '"'))
+
+
+# ---- the part of each host
+
 def test_each_host_gets_its_part(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=RIGHT)
     assert code == 0, output
     found = re.findall(r'"msg": "PART=(.*?)" }', output)
     parts = {part["managed"]: part for part in (json.loads(text.replace('\\"', '"')) for text in found)}
-    assert {**parts[True], "lifetime": 0} == {
-        "changed": False, "failed": False, "managed": True, "listen": ["443/tcp", "5432/tcp"],
-        "addresses": ["192.0.2.11"], "lifetime": 0, "probes": []}
-    assert {**parts[False], "lifetime": 0} == {
-        "changed": False, "failed": False, "managed": False, "listen": [], "addresses": [], "lifetime": 0,
-        "probes": [{"address": "192.0.2.11", "ports": ["443/tcp", "5432/tcp"]}]}
+    own = ("nonce", "lifetime")
+    assert {name: value for name, value in parts[True].items() if name not in own} == {
+        "changed": False, "failed": False, "managed": True, "passive": False, "key": parts[False]["key"],
+        "run": parts[False]["run"], "listen": ["443/tcp", "5432/tcp"], "addresses": ["192.0.2.11"], "probes": [],
+        "counted": [], "progress": parts[False]["progress"]}
+    assert {name: value for name, value in parts[False].items() if name not in own} == {
+        "changed": False, "failed": False, "managed": False, "passive": False, "key": parts[True]["key"],
+        "run": parts[True]["run"], "listen": [], "addresses": [], "counted": ["443/tcp", "5432/tcp"],
+        "probes": [{"address": "192.0.2.11", "ports": ["443/tcp", "5432/tcp"], "names": []}],
+        "progress": parts[True]["progress"]}
     assert parts[True]["lifetime"] == parts[False]["lifetime"] > 60
+    assert parts[True]["nonce"] != parts[False]["nonce"]
+    assert (parts[True]["progress"]["hosts"], parts[True]["progress"]["connections"]) == (1, 2)
 
+
+def test_a_host_that_takes_no_part_is_told(tmp_path: Path) -> None:
+    code, output = run(tmp_path, hosts="['ctl1']")
+    assert code != 0
+    assert ("Invalid hosts: got 1 without stranger, expected stranger among them, because its part is asked for."
+            in output)
+
+
+# ---- suspects
+
+def test_nothing_is_suspect_where_all_is_right(tmp_path: Path) -> None:
+    code, output = run(tmp_path, results=RIGHT)
+    assert (code, said(output, "SUSPECTS")) == (0, {}), output
+
+
+def test_both_ends_are_asked_about_what_is_wrong(tmp_path: Path) -> None:
+    code, output = run(tmp_path, results=WRONG)
+    packet = {"protocol": "tcp", "source": "192.0.2.99", "destination": "192.0.2.11", "port": 5432, "reply": True}
+    assert said(output, "SUSPECTS") == {"stranger": [{"direction": "out", **packet}],
+                                        "ctl1": [{"direction": "in", **packet}]}, output
+
+
+def test_a_host_that_has_drifted_is_asked_about_all(tmp_path: Path) -> None:
+    drifted = {"held": HELD, "same": {"changes": {"objects": ["chain input"]}}}
+    code, output = run(tmp_path, results={**RIGHT, "ctl1": drifted})
+    assert {host: sorted(packet["port"] for packet in packets)
+            for host, packets in said(output, "SUSPECTS").items()} == {"ctl1": [443, 5432]}, output
+
+
+# ---- verdicts
 
 def test_when_all_is_right_the_play_passes(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=RIGHT, outsider=True)
     assert code == 0, output
     assert "2 connections from 1 hosts to 1: 2 right, 0 wrong, 0 unknown. From outside: stranger." in output
     assert report(tmp_path)["summary"]["right"] == 2
-    assert report(tmp_path)["hosts"] == {}
+    assert [(cell["port"], cell["verdict"]) for cell in report(tmp_path)["cells"]] == [(443, "right"), (5432, "right")]
+    assert "<failure" not in (tmp_path / "junit.xml").read_text(encoding="utf-8")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").lower().startswith("<!doctype html>")
 
 
 @pytest.mark.parametrize("host,facts,text", [
-    ("stranger", {"seen": seen(open=["443/tcp", "5432/tcp"])}, "1 connections are wrong and 0 unknown of 2"),
+    ("stranger", WRONG["stranger"], "1 connections are wrong and 0 unknown of 2"),
+    ("stranger", {"seen": seen("", open=["443/tcp"], filtered=["5432/tcp"])},
+     "192.0.2.11 does not lead stranger to ctl1. It was answered, but not by the listener on ctl1."),
     ("stranger", {"seen": {"failed": True, "msg": "No Python."}}, "0 connections are wrong and 2 unknown of 2"),
     ("ctl1", {"held": {"skipped": True}}, "0 connections are wrong and 1 unknown of 2"),
     ("ctl1", {"held": HELD, "same": {"changed": False, "changes": {"objects": ["chain input"]}}},
      "All 2 connections are right, but these hosts do not run their policy, or it could not be read: ctl1"),
     ("ctl1", {"held": HELD, "same": {"changed": False, "failed": False, "msg": "Missing program nft."}},
      "unknown: whether ctl1 runs its policy: Missing program nft."),
+    ("ctl1", {}, "unknown: whether ctl1 runs its policy: It reported nothing: it was not reached, or a task failed."),
 ])
 def test_when_something_is_not_right_the_play_fails(
         tmp_path: Path, host: str, facts: dict[str, Any], text: str) -> None:
     code, output = run(tmp_path, results={**RIGHT, host: facts})
     assert code != 0
     assert text in output
-    assert report(tmp_path)["format"] == 1
+    assert report(tmp_path)["format"] == 2
+
+
+def test_the_ruleset_that_was_asked_is_in_the_diagnosis(tmp_path: Path) -> None:
+    accept = {"verdict": "accept", "table": "inet hpc_ports", "chain": "input", "rule": "tcp dport 5432 accept",
+              "is_ours": True, "unknown": ""}
+    code, output = run(tmp_path, results={**WRONG, "ctl1": {"held": HELD, "judged": {"judgements": [accept]}}})
+    assert code != 0
+    [cell] = [cell for cell in report(tmp_path)["cells"] if cell["verdict"] == "wrong"]
+    assert (cell["compiled"], cell["diagnosis"]["code"]) == ("open", "ruleset_allows")
+    text = "ctl1 lets it through: table inet hpc_ports, chain input, `tcp dport 5432 accept` accepts."
+    assert text in cell["diagnosis"]["text"] and text in output
+    assert "What to do: ruleset_allows: Run the playbook site on ctl1" in output
+
+
+def test_the_fact_is_there_where_a_role_fails_later(tmp_path: Path) -> None:
+    code, output = run(tmp_path, results=WRONG, fail=False)
+    assert code == 0, output
+    assert "FAILURE=1 connections are wrong and 0 unknown of 2; see the report above." in output
+    fact = said(output, "FACT")
+    assert [(item["target"], item["port"], item["from_outside"]) for item in fact["open"]] == [
+        ("ctl1", 443, True), ("ctl1", 5432, True)]
+    assert [item["port"] for item in fact["not_right"]] == [5432]
+    assert (fact["summary"]["wrong"], sorted(fact["hosts"])) == (1, ["ctl1", "stranger"])
+
+
+def test_without_listeners_it_says_so(tmp_path: Path) -> None:
+    results = {"stranger": {"seen": seen("", refused=["443/tcp"], filtered=["5432/tcp"])},
+               "ctl1": {"held": {**HELD, "listening": {}}}}
+    code, output = run(tmp_path, results=results, mode="passive")
+    assert code != 0
+    assert (report(tmp_path)["mode"], [(cell["verdict"], (cell["diagnosis"] or {}).get("code"))
+                                       for cell in report(tmp_path)["cells"]]) == (
+        "passive", [("wrong", "no_listener"), ("right", None)])
 
 
 @pytest.mark.parametrize("same", [{"skipped": True}, {"changed": False, "changes": {"objects": []}}])
@@ -136,10 +244,10 @@ def test_nothing_tried_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_check_mode_plans_and_passes(tmp_path: Path) -> None:
-    code, output = run(tmp_path, "--check")
+    code, output = run(tmp_path, "--check", "-v")
     assert code == 0, output
     assert not (tmp_path / "report.json").exists()
-    code, output = run(tmp_path, "--check", "-v")
+    assert said(output, "SUSPECTS") == {}
     assert "Check mode: 2 connections would be tried; none was." in output
 
 

@@ -20,6 +20,13 @@ def test_the_two_hosts_once_each(source: str, target: str, hosts: list[str]) -> 
     assert explain_hosts(GROUPS, source, target) == hosts
 
 
+@pytest.mark.parametrize("groups,source,target,hosts", [
+    (GROUPS, "", "ctl", ["login1"]), (GROUPS, "ctl", "", ["login1"]), ({"all": []}, "", "", ["all", "!all"])])
+def test_without_a_name_the_action_says_what_is_missing(
+        groups: Any, source: str, target: str, hosts: list[str]) -> None:
+    assert explain_hosts(groups, source, target) == hosts
+
+
 @pytest.mark.parametrize("groups,source,target,text", [
     (["all"], "a", "b", "Invalid input of hpc.ports.explain_hosts: got ['all'], expected the variable groups."),
     (GROUPS, "login", "ctl", "Invalid from: got 'login', expected a host of the inventory, or a group with hosts. "

@@ -40,7 +40,8 @@ def test_each_port_is_there_once() -> None:
 def test_there_is_a_set_for_each_count_and_family() -> None:
     found = dict(re.findall(r"^set (\w+) \{ type (\w+) \. inet_proto \. inet_service; flags dynamic; size 65535; \}$",
                             script(PORTS, KEY), re.M))
-    assert found == {f"{name}_{number}": kind for name in NAMES for number, kind in (("4", "ipv4_addr"), ("6", "ipv6_addr"))}
+    kinds = {"4": "ipv4_addr", "6": "ipv6_addr"}
+    assert found == {f"{name}_{number}": kind for name in NAMES for number, kind in kinds.items()}
 
 
 def chains() -> dict[str, tuple[int, list[str]]]:
@@ -87,7 +88,7 @@ def element(peer: str, protocol: object, port: int, packets: int) -> dict[str, A
 
 
 def listed(**sets: list[dict[str, Any]]) -> dict[str, Any]:
-    found = [{"set": {"family": "inet", "name": name, "table": "hpc_ports_verify", "type": ["ipv4_addr"], "elem": items}}
+    found = [{"set": {"family": "inet", "name": name, "table": "hpc_ports_verify", "elem": items}}
              for name, items in sets.items()]
     return {"nftables": [{"metainfo": {"version": "1.1.3"}}, {"table": {"family": "inet", "name": "hpc_ports_verify"}},
                          *found, {"chain": {"name": "input"}}, {"rule": {"chain": "input", "expr": []}}]}
@@ -101,7 +102,8 @@ def test_versions_of_nft_name_protocols_or_number_them(tcp: object, udp: object)
 
 def test_counts_are_by_peer_and_number_of_both_families() -> None:
     found = counts_in(listed(
-        left_4=[element("10.0.0.1", "tcp", 22, 2), element("10.0.0.1", "tcp", 443, 2), element("10.0.0.2", "tcp", 22, 1)],
+        left_4=[element("10.0.0.1", "tcp", 22, 2), element("10.0.0.1", "tcp", 443, 2),
+                element("10.0.0.2", "tcp", 22, 1)],
         left_6=[element("fd00::1", "tcp", 22, 2)], returned_6=[element("fd00::1", "tcp", 22, 1)]))
     assert found["left"] == {"10.0.0.1": {"2": ["22/tcp", "443/tcp"]}, "10.0.0.2": {"1": ["22/tcp"]},
                              "fd00::1": {"2": ["22/tcp"]}}

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -163,7 +164,8 @@ def quiet(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Path]) -> list[li
 
 def test_a_path_has_to_stand_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = quiet(monkeypatch, {"127.0.0.1": Path(True), "127.0.0.2": SILENT}, {"127.0.0.1": SILENT})
-    results = probe_all([{"address": "127.0.0.2", "ports": []}, {"address": "127.0.0.1", "ports": []}], Pace(0.1, 1, 10))
+    groups = [{"address": "127.0.0.2", "ports": []}, {"address": "127.0.0.1", "ports": []}]
+    results = probe_all(groups, Pace(0.1, 1, 10))
     assert asked == [["127.0.0.1", "127.0.0.2"], ["127.0.0.1"]]
     assert [(item["address"], item["reachable"]) for item in results] == [("127.0.0.1", False), ("127.0.0.2", False)]
 
@@ -223,7 +225,8 @@ def test_a_listener_is_waited_for_and_its_nonce_kept() -> None:
         with server.accept()[0] as connection:
             time.sleep(0.05)
             connection.sendall(greeting(NONCE))
-            connection.recv(1)
+            with suppress(ConnectionResetError):
+                connection.recv(1)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=speak, args=(server,))

@@ -34,7 +34,8 @@ def result(outcome: str, protocol: str = "tcp", address: str = TARGET, reachable
     lists = {name: [port] if name == outcome else [] for name in ("open", "refused", "filtered", "error")}
     return {"address": address, "reachable": reachable, **lists, "rejected": [port] if rejected else [],
             "details": details, "nonces": {nonce: [port]} if nonce else {}, "seconds": {port: 0.25},
-            "attempts": {port: 2} if outcome == "filtered" else {}, "source": source, "elsewhere": dict(elsewhere or {})}
+            "attempts": {port: 2} if outcome == "filtered" else {}, "source": source,
+            "elsewhere": dict(elsewhere or {})}
 
 
 def held(by: str, protocol: str = "tcp", address: str = "0.0.0.0", **counts: int) -> dict[str, Any]:

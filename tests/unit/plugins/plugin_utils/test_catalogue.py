@@ -221,7 +221,7 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
         ({"services": {"x": {"ports": ["1/tcp"], "exposure": "all"}}},
          "Invalid firewall_services.x.exposure: got 'all', expected one of public, platform, cluster, host."),
         ({"services": {"x": {"ports": ["1/tcp"], "unit": ["x.service"]}}},
-         "Invalid firewall_services.x.unit: got ['x.service'], expected text."),
+         "Invalid firewall_services.x.unit: got ['x.service'], expected a text."),
         ({"services": {"x": {"ports": ["1/tcp"], "broad": 1}}},
          "Invalid firewall_services.x.broad: got 1, expected true or false."),
         ({"endpoints": {"x": {"group": ["desks"]}}}, "Invalid key in firewall_endpoints.x: got 'group', expected one "

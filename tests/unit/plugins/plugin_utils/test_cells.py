@@ -150,7 +150,8 @@ def test_a_diagnosis_knows_the_unit_the_owners_and_the_rules() -> None:
 
 @pytest.mark.parametrize("judgements,code", [
     (ends(ACCEPT, DROP), "other_table"), (ends(DROP, ACCEPT), "other_table"),
-    (ends(ACCEPT, ACCEPT._replace(verdict="drop")), "ruleset_drops"), (ends(ACCEPT, ACCEPT), "unknown"), ({}, "unknown")])
+    (ends(ACCEPT, ACCEPT._replace(verdict="drop")), "ruleset_drops"), (ends(ACCEPT, ACCEPT), "unknown"),
+    ({}, "unknown")])
 def test_a_diagnosis_knows_what_the_rules_of_both_hosts_do(judgements: Any, code: str) -> None:
     found = run(judgements=judgements).diagnosis(verdict("wrong", outcome="filtered", why="No answer."))
     assert found and found.code == code

@@ -50,8 +50,8 @@ NOT_COUNTED = counts(*[None] * 5)
 
 def verdict(expected: str = "open", outcome: str = "filtered", by: str = "listener", word: str = "wrong",
             why: str = SILENCE, denied_by: str = "target", flow: str = "web", **values: Any) -> Verdict:
-    return Verdict(expectation(expected, denied_by=denied_by, flow=flow), Seen(outcome, **{"source": SOURCE, **values}), by,
-                   word, why)
+    return Verdict(expectation(expected, denied_by=denied_by, flow=flow), Seen(outcome, **{"source": SOURCE, **values}),
+                   by, word, why)
 
 
 def told(about: Verdict, counters: dict[str, int | None] | None = None, **clues: Any) -> Diagnosis:
@@ -159,8 +159,8 @@ def test_without_known_addresses_none_is_wrong() -> None:
 def test_what_the_rules_let_through_against_the_plan(denied_by: str, host: str, clues: dict[str, Judged], outcome: str,
                                                      by: str) -> None:
     about = verdict("filtered", outcome, by, why="It was let in.", denied_by=denied_by)
-    advice = (f"Run the playbook site on {host}: its rules are not loaded, or were changed by hand. If the connection is "
-              "meant, write a flow.")
+    advice = (f"Run the playbook site on {host}: its rules are not loaded, or were changed by hand. If the connection "
+              "is meant, write a flow.")
     assert told(about, **clues) == Diagnosis(
         "ruleset_allows", f"No flow lets source connect to 443/tcp of target, and {host} lets it through: table inet "
                           "hpc_ports, chain input, `tcp dport 443 accept` accepts.", advice)
@@ -285,7 +285,8 @@ def test_what_nothing_explains() -> None:
 # ---- the words
 
 @pytest.mark.parametrize("judged,where", [
-    (THEIRS, "table inet site, chain c, `tcp dport 443 drop`"), (UNREAD, UNREAD.unknown), (Judged("accept"), "its rules")])
+    (THEIRS, "table inet site, chain c, `tcp dport 443 drop`"), (UNREAD, UNREAD.unknown),
+    (Judged("accept"), "its rules")])
 def test_where_it_is_decided(judged: Judged, where: str) -> None:
     assert judged.where == where
 
@@ -304,7 +305,8 @@ CLUES = st.builds(
         verdict, expected=st.sampled_from(["open", "filtered"]), denied_by=st.sampled_from(["source", "target"]),
         outcome=st.sampled_from(["open", "refused", "filtered", "error", "missing"]),
         by=st.sampled_from(["listener", "service", "nobody"]), word=st.sampled_from(["wrong", "unknown"]),
-        reachable=st.sampled_from([True, False, None]), rejected=st.booleans(), detail=st.sampled_from(["", "Rejected."]),
+        reachable=st.sampled_from([True, False, None]), rejected=st.booleans(),
+        detail=st.sampled_from(["", "Rejected."]),
         source=st.sampled_from([SOURCE, STRANGE, ""]), elsewhere=st.sampled_from([{}, {}, {"name": [OTHER]}])),
     counters=st.fixed_dictionaries({name: st.sampled_from([None, 0, 1]) for name in COUNTERS}),
     arrivals=st.frozensets(ADDRESSES), out=JUDGED, inward=JUDGED, reply=JUDGED, back=JUDGED,

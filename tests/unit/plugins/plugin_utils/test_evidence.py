@@ -106,12 +106,13 @@ def test_packets_are_counted_at_both_ends() -> None:
 ])
 def test_what_nobody_counted_is_not_known(source: Any, target: Any, counters: tuple[int | None, ...]) -> None:
     stopped = {host: said for host, said in (("source", source), ("target", target)) if said}
-    assert tuple(Results({"source": [result("filtered")]}, stopped).counters(ITEM)[name] for name in COUNTERS) == counters
+    found = Results({"source": [result("filtered")]}, stopped).counters(ITEM)
+    assert tuple(found[name] for name in COUNTERS) == counters
 
 
 def test_who_came_to_a_port() -> None:
-    arrived = {"arrived": {SOURCE: {"1": ["443/tcp", "22/tcp"]}, OTHER: {"3": ["443/tcp"]}, "fd00::9": {"1": ["443/tcp"]},
-                           "10.0.0.9": {"1": ["443/udp"]}}}
+    arrived = {"arrived": {SOURCE: {"1": ["443/tcp", "22/tcp"]}, OTHER: {"3": ["443/tcp"]},
+                           "fd00::9": {"1": ["443/tcp"]}, "10.0.0.9": {"1": ["443/udp"]}}}
     results = Results({}, {"target": {**NOBODY, "counts": arrived}})
     assert results.arrivals(ITEM) == {SOURCE, OTHER}
     assert results.arrivals(expectation("open", address="fd00::1")) == {"fd00::9"}

@@ -74,7 +74,8 @@ def test_ports_alike_share_a_row_and_protocols_do_not() -> None:
 
 def test_several_flows_are_all_named_and_different_ones_are_rows_of_their_own() -> None:
     items = [verdict("a", 22, "ssh"), verdict("b", 22, "admin"), verdict("a", 80, "web"), verdict("b", 80, "web")]
-    assert [line.split("  ")[1:3] for line in table("t", items, {})[3:]] == [["22/tcp", "admin, ssh"], ["80/tcp", "web"]]
+    assert [line.split("  ")[1:3] for line in table("t", items, {})[3:]] == [
+        ["22/tcp", "admin, ssh"], ["80/tcp", "web"]]
 
 
 def test_what_is_not_right_is_never_among_the_others() -> None:
@@ -93,7 +94,8 @@ def test_what_is_not_right_is_never_among_the_others() -> None:
 
 
 @pytest.mark.parametrize("first,second,cell", [
-    ("unproven", "right", "tested"), ("unknown", "unproven", "?"), ("wrong", "right", "!OPEN"), ("right", "wrong", "!OPEN"), ("wrong", "unknown", "!OPEN"), ("unknown", "right", "?")])
+    ("unproven", "right", "tested"), ("unknown", "unproven", "?"), ("wrong", "right", "!OPEN"),
+    ("right", "wrong", "!OPEN"), ("wrong", "unknown", "!OPEN"), ("unknown", "right", "?")])
 def test_a_cell_shows_the_worst_of_its_addresses(first: str, second: str, cell: str) -> None:
     items = [verdict("a", 80, verdict=first), verdict("a", 80, verdict=second, address="fd00::1")]
     assert table("t", items, {})[-1].split()[-1] == cell
@@ -135,8 +137,8 @@ def test_a_wrong_connection_is_told_in_full() -> None:
     ]
     diagnoses = {items[1].expectation: Diagnosis("not_arrived", "Packets did not arrive.", "Look between.")}
     assert wrong_lines(items, diagnoses)[1] == (
-        "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh lets it in), was filtered. [not_arrived] Packets did not "
-        "arrive.")
+        "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh lets it in), was filtered. [not_arrived] Packets did "
+        "not arrive.")
 
 
 def test_what_is_wrong_for_one_reason_is_one_line() -> None:
@@ -144,8 +146,8 @@ def test_what_is_wrong_for_one_reason_is_one_line() -> None:
              for port, flow, address in ((80, "", "10.0.0.1"), (81, "", "10.0.0.1"), (80, "", "fd00::1"),
                                          (82, "", "10.0.0.1"), (83, "web", "10.0.0.1"))]
     text = "Nobody listens on {0}/tcp of t at {1}."
-    diagnoses = {item.expectation: Diagnosis("no_listener", text.format(item.expectation.port, item.expectation.address),
-                                             "Look.") for item in items[:3]}
+    diagnoses = {what: Diagnosis("no_listener", text.format(what.port, what.address), "Look.")
+                 for what in (item.expectation for item in items[:3])}
     assert [line.split(":")[1].split("t ")[-1] + "|" + line.rpartition("was open.")[2]
             for line in wrong_lines(items, diagnoses)] == [
         "10.0.0.1 80/tcp and 2 more| [no_listener] Nobody listens on 80/tcp of t at 10.0.0.1.",
@@ -212,7 +214,8 @@ def test_a_report_has_a_table_a_target_then_the_rest() -> None:
         "s  10.0.0.1",
         "t  10.0.0.1",
         "wrong: t does not run its policy; these differ: chain input",
-        "wrong: a -> t 10.0.0.1 443/tcp: expected open (flow web lets it in), was filtered. [not_sent] Nothing is sent.",
+        "wrong: a -> t 10.0.0.1 443/tcp: expected open (flow web lets it in), was filtered. [not_sent] Nothing is "
+        "sent.",
         "unknown: a -> t 10.0.0.1 80/tcp: Died.",
         "not tested: 2: No ports.",
         "not tested: a -> t 1: Two addresses.",
@@ -253,7 +256,8 @@ def test_of_many_kinds_of_target_only_those_with_something_wrong_are_shown(monke
     monkeypatch.setattr(module, "_MOST_TABLES", 2)
 
     def shown(*words: str) -> list[str]:
-        lines = report(found(*(verdict("a", 80, verdict=word, target=f"t{number}") for number, word in enumerate(words))))
+        items = [verdict("a", 80, verdict=word, target=f"t{number}") for number, word in enumerate(words)]
+        lines = report(found(*items))
         return [line for line in lines if line.startswith("t") or " kinds of host" in line]
 
     rest = "kinds of host where all is right are in the files of the report."

@@ -76,7 +76,8 @@ def data_of(run: Begun, said: dict[str, dict[str, Any]]) -> dict[str, Any]:
     about, verdicts = run_of(PLAN, run, said)
     expected = run.expected
     diagnoses = {item.expectation: found for item in verdicts for found in [about.diagnosis(item)] if found}
-    return as_data(Found(verdicts, expected.skipped, expected.unmanaged, expected.classes, about.compared, diagnoses), about)
+    found = Found(verdicts, expected.skipped, expected.unmanaged, expected.classes, about.compared, diagnoses)
+    return as_data(found, about)
 
 
 def check(data: dict[str, Any]) -> None:
@@ -149,8 +150,8 @@ def test_without_listeners_what_is_unproven_is_no_cell() -> None:
     reasons = Counter({item["reason"]: item["connections"] for item in data["not_tested"]})
     assert "Silence proves nothing: nobody listens there." in reasons
     assert data["summary"]["not_tested"] == sum(item["connections"] for item in data["not_tested"])
-    assert len(data["cells"]) + sum(item["connections"] for item in data["not_tested"] if "Silence" in item["reason"]) == (
-        len(run.expected.expectations))
+    unproven = sum(item["connections"] for item in data["not_tested"] if "Silence" in item["reason"])
+    assert len(data["cells"]) + unproven == len(run.expected.expectations)
 
 
 def test_a_run_of_nothing() -> None:
@@ -203,8 +204,15 @@ def test_questions_to_the_fact(question: str, answer: Any) -> None:
     assert found == answer
 
 
+def test_what_is_open_to_managed_hosts_is_not_exposed_to_outside() -> None:
+    run = begin()
+    fact = as_fact(data_of(run, reported(run, {("n1", "ctl", "22/tcp"): "open"})))
+    assert jmespath.search("open[?port==`22`].[source, target, from_outside]", fact) == [["n1", "ctl", False]]
+
+
 def test_the_fact_of_a_run_where_all_is_right_has_nothing_that_is_not() -> None:
     run = begin()
     fact = as_fact(data_of(run, reported(run)))
     assert (fact["not_right"], jmespath.search("open[?port==`22` && from_outside].target", fact)) == ([], [])
-    assert set(fact["open"][0]) == {"source", "target", "address", "protocol", "port", "services", "flow", "from_outside"}
+    assert set(fact["open"][0]) == {"source", "target", "address", "protocol", "port", "services", "flow",
+                                    "from_outside"}

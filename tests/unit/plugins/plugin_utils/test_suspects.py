@@ -68,7 +68,8 @@ def test_the_module_takes_them() -> None:
 
 def test_what_hosts_said_is_found_by_packet() -> None:
     back = {**DROP, "is_ours": True}
-    judged = {"b": [{**DROP, "reverse_path": {"mode": 1, "is_dropped": True}, "reply": back}, {**ACCEPT, "reply": None}],
+    judged = {"b": [{**DROP, "reverse_path": {"mode": 1, "is_dropped": True}, "reply": back},
+                    {**ACCEPT, "reply": None}],
               "c": [DROP]}
     other = IN._replace(port=22)
     assert judgements_of({"a": [OUT], "b": [IN, other]}, judged) == {

@@ -99,7 +99,7 @@ def test_limits_have_to_be_more_than_nothing(name: str, value: int) -> None:
     assert str(failed.value) == f"Invalid verify_{name}: got {value}, expected more than 0."
 
 
-# Most probes of a host, hosts, limits: two seconds of silence a thousand, 1 ms a try, six echoes, 20 s to start a module.
+# Most probes of a host, hosts, limits: three seconds of silence a thousand, 1 ms a try, six echoes, 20 s for a module.
 @pytest.mark.parametrize("most,hosts,limits,seconds", [
     (0, 1, LIMITS, 60 + 2 * 26),
     (1000, 5, LIMITS, 60 + 2 * 31),

@@ -259,8 +259,9 @@ def is_proven(case: dict[str, Any], target: dict[str, Any] | None) -> bool:
         return False
     if case["expected"] == "open":
         is_ours = case["nonce"] or case["by"] == "service" or case["passive"] or counts.get("answered")
-        may_be_closed = case["passive"] and case["flow"] == "user_ports" and case["outcome"] == "refused"
-        let_in = counts.get("passed") and case["by"] == "service" and case["protocol"] == "udp"
+        may_be_closed = case["passive"] and case["flow"] == "user_ports" and case["outcome"] == "refused" and (
+            case["by"] != "service")
+        let_in = counts.get("passed") and case["by"] == "service" and case["protocol"] == "udp" and not case["rejected"]
         return bool(answered and is_ours or may_be_closed or case["outcome"] == "filtered" and let_in)
     stopped = bool(counts.get("arrived")) and not counts.get("passed")
     would_answer = case["by"] in ("listener", "service") and case["protocol"] == "tcp" or case["by"] == "listener" or (
