@@ -52,12 +52,12 @@ class ListenError(RuntimeError):
 
 @dataclass
 class Bound:
-    """What was bound: `listening` is ours, `in_use` a service's, `failed` nobody's, with the reason."""
+    """What was bound: `listening` is ours, `in_use` a service's, `not_held` nobody's, with the reason."""
 
     sockets: List[socket.socket] = field(default_factory=list)
     listening: ByAddress = field(default_factory=dict)
     in_use: ByAddress = field(default_factory=dict)
-    failed: Dict[str, Dict[str, str]] = field(default_factory=dict)
+    not_held: Dict[str, Dict[str, str]] = field(default_factory=dict)
 
 
 class Orders(NamedTuple):
@@ -86,14 +86,14 @@ class Orders(NamedTuple):
 def start(orders: Orders) -> Dict[str, Any]:
     """Start the listener, in place of one that may run, and return what it holds.
 
-    Keys: id, listening, in_use, failed, and not_counted: why nothing is counted, or nothing. Raises ListenError and
+    Keys: id, listening, in_use, not_held, and not_counted: why nothing is counted, or nothing. Raises ListenError and
     OSError.
     """
     _check_file_limit(len(orders.ports) * (len(ANY) + len(orders.addresses)))
     _ended("")
     with _control() as control:
         found = seen(orders.ports) if orders.passive else bind(orders.ports, orders.addresses)
-        facts = {"id": uuid.uuid4().hex, "listening": found.listening, "in_use": found.in_use, "failed": found.failed,
+        facts = {"id": uuid.uuid4().hex, "listening": found.listening, "in_use": found.in_use, "not_held": found.not_held,
                  "not_counted": _counting(orders)}
         files = frozenset(sock.fileno() for sock in (*found.sockets, control))
         _detach(files, lambda: _listen(found.sockets, control, facts, orders))
@@ -113,17 +113,17 @@ def _counting(orders: Orders) -> str:
 def stop(identity: str = "") -> Dict[str, Any]:
     """End the listener that `identity` names (any when empty) and return what was there until now.
 
-    Keys: alive, listening, failed, of in_use what a service still holds, not_counted, and counts, see `counting`.
+    Keys: alive, listening, not_held, of in_use what a service still holds, not_counted, and counts, see `counting`.
     Raises ListenError and OSError.
     """
     counts, not_counted = _counted()
     facts = _ended(identity)
     if not facts or identity not in ("", facts["id"]):
-        return {"alive": False, "listening": {}, "in_use": {}, "failed": {}, "not_counted": "", "counts": {}}
+        return {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {}}
     now = holders()
     in_use = {address: [text for text in ports if is_held(now, *_key(text), address)]
               for address, ports in facts["in_use"].items()}
-    return {"alive": True, "listening": facts["listening"], "in_use": in_use, "failed": facts["failed"],
+    return {"alive": True, "listening": facts["listening"], "in_use": in_use, "not_held": facts["not_held"],
             "not_counted": facts["not_counted"] or not_counted, "counts": counts}
 
 
@@ -170,7 +170,7 @@ def bind(ports: Sequence[PortRange], addresses: Sequence[str]) -> Bound:
                 reasons = {address: _bind_one(found, before, port, address) for address in own} or {wildcard: reason}
                 for address, text in reasons.items():
                     if text:
-                        found.failed.setdefault(address, {})[str(port)] = text
+                        found.not_held.setdefault(address, {})[str(port)] = text
     return found
 
 

@@ -117,7 +117,7 @@ in_use:
   returned: success
   type: dict
   sample: {"0.0.0.0": [22/tcp], "::": [22/tcp]}
-failed:
+not_held:
   description: By address and port, why it could not be held.
   returned: success
   type: dict

@@ -139,7 +139,7 @@ def _held_on(said: Mapping[str, Any]) -> _Held | None:
     if not said.get("alive"):
         return None
     nobody = {(address, port): (NOBODY, f"no listener could be put there ({reason})")
-              for address, reasons in said["failed"].items() for port, reason in reasons.items()}
+              for address, reasons in said["not_held"].items() for port, reason in reasons.items()}
     ours = {(address, port): (LISTENER, "") for address, ports in said["listening"].items() for port in ports}
     services = {(address, port): (SERVICE, "") for address, ports in said["in_use"].items() for port in ports}
     return {**nobody, **ours, **services}

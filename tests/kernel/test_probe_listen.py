@@ -31,7 +31,7 @@ PORT = {"tcp": "7001/tcp", "udp": "7001/udp"}
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
-NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "failed": {}, "not_counted": "", "counts": {}}
+NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {}}
 KEY, NONCE = "0011223344556677", "8899aabbccddeeff"
 
 # An end of the row, its link, its address and the way to the other side. Absent neighbours are given up soon.
@@ -312,7 +312,7 @@ def test_a_listener_holds_both_families_and_lets_go_of_the_caller(net: Net) -> N
     started = net.target.start(*PORT.values())
     ports = ["7001/tcp", "7001/udp"]
     assert started["listening"] == {"0.0.0.0": ports, "::": ports}
-    assert (started["in_use"], started["failed"], started["not_counted"]) == ({}, {}, "")
+    assert (started["in_use"], started["not_held"], started["not_counted"]) == ({}, {}, "")
     [pid] = net.target.listeners()
     files = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
     assert files.count("/dev/null") == 3
@@ -365,10 +365,10 @@ def test_services_keep_their_ports_and_are_listened_beside(net: Net) -> None:
         TARGET[4]: ["7003/tcp", "7003/udp"],
         SECOND[4]: ["7003/tcp", "7003/udp", "7006/tcp", "7007/tcp"],
     }
-    assert started["failed"] == {}
+    assert started["not_held"] == {}
     assert (result["open"], result["filtered"]) == ([port for port in ports if port != "7004/udp"], ["7004/udp"])
-    assert {name: stopped[name] for name in ("listening", "in_use", "failed")} == {
-        name: started[name] for name in ("listening", "in_use", "failed")}
+    assert {name: stopped[name] for name in ("listening", "in_use", "not_held")} == {
+        name: started[name] for name in ("listening", "in_use", "not_held")}
 
 
 def test_a_service_that_went_away_is_not_in_use_until_the_end(net: Net) -> None:
@@ -384,7 +384,7 @@ def test_a_port_that_an_outgoing_connection_uses_is_no_service(net: Net) -> None
     with net.source.running(_SERVICE, "tcp 0.0.0.0 7001"), net.target.running(program):
         started = net.target.start("7008/tcp")
     assert started["in_use"] == {}
-    assert started["failed"] == {"0.0.0.0": {"7008/tcp": "Address already in use"}}
+    assert started["not_held"] == {"0.0.0.0": {"7008/tcp": "Address already in use"}}
     assert started["listening"] == {"::": ["7008/tcp"]}
 
 
@@ -488,7 +488,7 @@ def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
     result = net.target.call(
         "result = listeners.start(listeners.Orders([sockets.single_port('80/tcp')]))\nlisteners.stop()", user=65534)
     denied = {"80/tcp": "Permission denied"}
-    assert (result["listening"], result["failed"]) == ({}, {"0.0.0.0": denied, "::": denied})
+    assert (result["listening"], result["not_held"]) == ({}, {"0.0.0.0": denied, "::": denied})
 
 
 def test_another_users_process_is_not_obeyed_or_believed(net: Net) -> None:

@@ -100,7 +100,7 @@ def seen(nonce: str = "NONCE", **outcomes: list[str]) -> dict[str, Any]:
                          "source": "192.0.2.99", "elsewhere": {}}]}
 
 
-HELD = {"alive": True, "listening": {"0.0.0.0": ["443/tcp", "5432/tcp"]}, "in_use": {}, "failed": {}, "not_counted": "",
+HELD = {"alive": True, "listening": {"0.0.0.0": ["443/tcp", "5432/tcp"]}, "in_use": {}, "not_held": {}, "not_counted": "",
         "counts": {}}
 RIGHT = {"stranger": {"seen": seen(open=["443/tcp"], filtered=["5432/tcp"])}, "ctl1": {"held": HELD}}
 WRONG = {**RIGHT, "stranger": {"seen": seen(open=["443/tcp", "5432/tcp"])}}

@@ -42,12 +42,12 @@ def bound(monkeypatch: pytest.MonkeyPatch, before: Holders, errors: dict[tuple[s
 def test_free_ports_are_held_on_every_address_of_both_families(monkeypatch: pytest.MonkeyPatch) -> None:
     found = bound(monkeypatch, {}, {}, "80/tcp", "53/udp")
     ports = ["80/tcp", "53/udp"]
-    assert (found.listening, found.in_use, found.failed) == ({"0.0.0.0": ports, "::": ports}, {}, {})
+    assert (found.listening, found.in_use, found.not_held) == ({"0.0.0.0": ports, "::": ports}, {}, {})
 
 
 def test_a_service_keeps_all_of_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
     found = bound(monkeypatch, {("tcp", 80): {"0.0.0.0"}}, {("80/tcp", "0.0.0.0"): errno.EADDRINUSE}, "80/tcp")
-    assert (found.listening, found.in_use, found.failed) == ({"::": ["80/tcp"]}, {"0.0.0.0": ["80/tcp"]}, {})
+    assert (found.listening, found.in_use, found.not_held) == ({"::": ["80/tcp"]}, {"0.0.0.0": ["80/tcp"]}, {})
 
 
 def test_around_a_service_on_one_address_the_others_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_around_a_service_on_one_address_the_others_are_held(monkeypatch: pytest
     taken = {("80/tcp", address): errno.EADDRINUSE for address in ("0.0.0.0", "10.0.0.1")}
     found = bound(monkeypatch, before, taken, "80/tcp")
     assert found.listening == {"10.0.0.2": ["80/tcp"], "::": ["80/tcp"]}
-    assert (found.in_use, found.failed) == ({"10.0.0.1": ["80/tcp"]}, {})
+    assert (found.in_use, found.not_held) == ({"10.0.0.1": ["80/tcp"]}, {})
 
 
 def test_what_is_in_use_but_no_service_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,21 +63,21 @@ def test_what_is_in_use_but_no_service_has_failed(monkeypatch: pytest.MonkeyPatc
     taken = {("80/tcp", address): errno.EADDRINUSE for address in ("0.0.0.0", "10.0.0.1")}
     found = bound(monkeypatch, {}, taken, "80/tcp")
     assert found.listening == {"10.0.0.2": ["80/tcp"], "::": ["80/tcp"]}
-    assert (found.in_use, found.failed) == ({}, {"10.0.0.1": {"80/tcp": "Address already in use"}})
+    assert (found.in_use, found.not_held) == ({}, {"10.0.0.1": {"80/tcp": "Address already in use"}})
 
 
 def test_why_nothing_could_be_held_is_said_for_each_address(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = {("80/tcp", address): errno.EAFNOSUPPORT for address in ("::", "fd00::1")}
     found = bound(monkeypatch, {}, refused, "80/tcp")
     assert found.listening == {"0.0.0.0": ["80/tcp"]}
-    assert found.failed == {"fd00::1": {"80/tcp": "Address family not supported by protocol"}}
+    assert found.not_held == {"fd00::1": {"80/tcp": "Address family not supported by protocol"}}
 
 
 FACTS: dict[str, Any] = {
     "id": "abc", "listening": {"::": ["80/tcp"]}, "in_use": {"0.0.0.0": ["80/tcp", "53/udp"]},
-    "failed": {"::": {"81/tcp": "Permission denied"}}, "not_counted": ""}
+    "not_held": {"::": {"81/tcp": "Permission denied"}}, "not_counted": ""}
 COUNTS = {"left": {"10.0.0.2": {"1": ["80/tcp"]}}}
-NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "failed": {}, "not_counted": "", "counts": {}}
+NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {}}
 
 
 @pytest.mark.parametrize("identity", ["", "abc"])
@@ -86,7 +86,7 @@ def test_what_was_there_until_the_end(monkeypatch: pytest.MonkeyPatch, identity:
     monkeypatch.setattr(listeners, "holders", lambda: {("tcp", 80): {"0.0.0.0"}})
     monkeypatch.setattr(listeners, "_counted", lambda: (COUNTS, "why"))
     assert stop(identity) == {"alive": True, "listening": FACTS["listening"], "in_use": {"0.0.0.0": ["80/tcp"]},
-                              "failed": FACTS["failed"], "not_counted": "why", "counts": COUNTS}
+                              "not_held": FACTS["not_held"], "not_counted": "why", "counts": COUNTS}
 
 
 @pytest.mark.parametrize("facts,identity", [({}, ""), ({}, "abc"), (FACTS, "abd")])

@@ -12,7 +12,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expe
 
 SOURCE, TARGET, OTHER = "10.0.0.2", "10.0.0.1", "10.0.0.3"
 NONCES = {"source": "aaaa", "target": "bbbb", "other": "cccc"}
-NOBODY: dict[str, Any] = {"alive": True, "listening": {}, "in_use": {}, "failed": {}, "not_counted": "", "counts": {}}
+NOBODY: dict[str, Any] = {"alive": True, "listening": {}, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {}}
 DEAD: dict[str, Any] = {**NOBODY, "alive": False}
 DIED = "the listener on target was not there until the end"
 LEFT = "the service on target was not there until the end"

@@ -71,7 +71,7 @@ def test_a_cell_has_all_that_is_known() -> None:
 
 
 def test_counters_are_those_of_both_hosts_or_none() -> None:
-    here = {"alive": True, "counts": {"left": {CTL: {"2": ["443/tcp"]}}}, "failed": {}, "listening": {}, "in_use": {}}
+    here = {"alive": True, "counts": {"left": {CTL: {"2": ["443/tcp"]}}}, "not_held": {}, "listening": {}, "in_use": {}}
     assert run().cell(verdict())["counters"] is None
     assert run(results=Results({}, {"laptop": here})).cell(verdict())["counters"] == {
         "left": 2, "arrived": None, "passed": None, "answered": None, "returned": 0}
@@ -164,7 +164,7 @@ def test_a_diagnosis_knows_what_becomes_of_the_answer() -> None:
     for far, host in ((["arrived", "passed"], "ctl"), (["arrived", "passed", "answered"], "laptop")):
         there, here = ({name: {peer: {"1": ["443/tcp"]}} for name in names} for peer, names in (
             (LAPTOP, far), (CTL, ["left", "returned"])))
-        said = {"alive": True, "failed": {}, "listening": {}, "in_use": {}}
+        said = {"alive": True, "not_held": {}, "listening": {}, "in_use": {}}
         probed = {"address": CTL, "reachable": True, "open": [], "refused": [], "filtered": ["443/tcp"], "error": [],
                   "rejected": [], "details": {}, "nonces": {}, "seconds": {}, "attempts": {}, "source": LAPTOP,
                   "elsewhere": {}}

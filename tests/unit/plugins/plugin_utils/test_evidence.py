@@ -74,7 +74,7 @@ def test_without_listeners_nobody_had_to_be_there() -> None:
 
 
 def test_why_no_listener_could_be_put_there() -> None:
-    said = {**NOBODY, "failed": {"0.0.0.0": {"443/tcp": "Permission denied"}}}
+    said = {**NOBODY, "not_held": {"0.0.0.0": {"443/tcp": "Permission denied"}}}
     assert Results({}, {"target": said}).holder(ITEM) == (
         "nobody", "no listener could be put there (Permission denied)")
     # At another address of the host somebody is.

@@ -217,9 +217,9 @@ def probed(inquiry: Inquiry, outcome: str, counters: dict[str, int] | None = Non
     counts = {name: {peers.get(name, pair.source_address): {str(count): [port]}}
               for name, count in (counters or {}).items() if count}
     found[source].update(probed={"results": [results]}, stopped={"alive": True, "listening": {}, "in_use": {},
-                                                                 "failed": {}, "counts": counts})
+                                                                 "not_held": {}, "counts": counts})
     if alive:
-        found[target]["stopped"] = {"alive": True, "listening": {"0.0.0.0": [port]}, "in_use": {}, "failed": {},
+        found[target]["stopped"] = {"alive": True, "listening": {"0.0.0.0": [port]}, "in_use": {}, "not_held": {},
                                     "counts": counts}
     return found
 

@@ -30,7 +30,7 @@ PHASES = ("probed", "stopped", "compared", "judged")
 NAMES = {phase: f"verify_{phase}" for phase in PHASES}
 SAME = {"changed": False, "changes": {"objects": []}, "backend": "nftables"}
 DRIFTED = {"changed": True, "changes": {"objects": ["chain input"]}, "backend": "firewalld"}
-HELD = {"alive": True, "listening": {"0.0.0.0": ["22/tcp", "443/tcp", "5000/tcp"]}, "in_use": {}, "failed": {},
+HELD = {"alive": True, "listening": {"0.0.0.0": ["22/tcp", "443/tcp", "5000/tcp"]}, "in_use": {}, "not_held": {},
         "not_counted": "", "counts": {}}
 
 

@@ -56,7 +56,7 @@ def reported(run: Begun, outcomes: dict[tuple[str, str, str], str] | None = None
     for host, part in run.parts.items():
         ports = {} if part["passive"] else {"0.0.0.0": part["listen"], "::": part["listen"]}
         found[host] = {"probed": {"results": []}, "judged": {}, "compared": {}, "stopped": {
-            "alive": True, "listening": ports, "in_use": {}, "failed": {}, "not_counted": "", "counts": {
+            "alive": True, "listening": ports, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {
                 name: {} for name in ("left", "arrived", "passed", "answered", "returned")}}}
         if part["managed"]:
             found[host]["compared"] = {"changes": {"objects": []}, "backend": "nftables"}
