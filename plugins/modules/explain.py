@@ -189,8 +189,8 @@ ways:
       description: Whether the rules of both let it and its answer through; null where that is not known.
       type: bool
     sides:
-      description: What the rules of each host do (RV(ways[].sides[].passes)), and which rule does it
-        (RV(ways[].sides[].text)).
+      description: What the rules of each host do (C(passes)), and which rule does it
+        (C(text)).
       type: list
       elements: dict
     listening:

@@ -466,7 +466,7 @@ def test_where_a_packet_was_lost_can_be_told(net: Net, protocol: str, host: str,
 
 
 def test_the_table_that_counts_goes_with_the_listener(net: Net) -> None:
-    for end in (lambda: net.target.stop(), lambda: [os.kill(pid, signal.SIGTERM) for pid in net.target.listeners()]):
+    for end in (net.target.stop, lambda: [os.kill(pid, signal.SIGTERM) for pid in net.target.listeners()]):
         net.target.start("7001/tcp")
         assert "table inet hpc_ports_verify" in net.target.space.run("nft", "list", "tables").stdout
         end()

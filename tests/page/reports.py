@@ -177,13 +177,17 @@ def _site(hosts: int, clusters: int) -> dict[str, Any]:
     return site
 
 
+def _taken(turns: Iterator[str]) -> str:
+    return next(turns)
+
+
 def _pairs(site: dict[str, Any], kinds: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
     """Every host once as a target, then every class to the other ones, members in turn."""
     turns = {kind: cycle(names) for kind, names in kinds.items()}
     order = list(kinds)
     seen = set()
-    first = ((next(turns[order[number % len(order)]]), name) for number, name in enumerate(site))
-    rest = ((next(turns[source]), next(turns[target])) for step in range(len(order)) for source, target
+    first = ((_taken(turns[order[number % len(order)]]), name) for number, name in enumerate(site))
+    rest = ((_taken(turns[source]), _taken(turns[target])) for step in range(len(order)) for source, target
             in zip(order, order[step:] + order[:step]))
     for source, target in (pair for part in (first, rest) for pair in part):
         if source != target and site[target]["managed"] and (source, target) not in seen:

@@ -161,12 +161,14 @@ def test_a_run_of_nothing() -> None:
     assert (data["cells"], data["summary"]["connections"]) == ([], 0)
 
 
-@given(st.dictionaries(st.sampled_from(sorted({
-    (item.source, item.target, f"{item.port}/{item.protocol}") for item in begin().expected.expectations})),
-    st.sampled_from(["open", "refused", "filtered", "error"]), max_size=8),
-    st.sets(st.tuples(st.sampled_from(HOSTS), st.sampled_from(["probed", "stopped", "compared"]))), st.booleans())
-def test_whatever_comes_of_it_the_schema_takes_it(outcomes: dict[tuple[str, str, str], str], lost: set[tuple[str, str]],
-                                                   passive: bool) -> None:
+PROBES = sorted({(item.source, item.target, f"{item.port}/{item.protocol}") for item in begin().expected.expectations})
+OUTCOMES = st.dictionaries(st.sampled_from(PROBES), st.sampled_from(["open", "refused", "filtered", "error"]), max_size=8)
+LOST = st.sets(st.tuples(st.sampled_from(HOSTS), st.sampled_from(["probed", "stopped", "compared"])))
+
+
+@given(OUTCOMES, LOST, st.booleans())
+def test_whatever_comes_of_it_the_schema_takes_it(outcomes: dict[tuple[str, str, str], str],
+                                                  lost: set[tuple[str, str]], passive: bool) -> None:
     run = begin(passive)
     said = reported(run, outcomes)
     for host, phase in lost:
