@@ -93,11 +93,6 @@ class Results:
         version = ":" in item.address
         return {peer for peer, port in counts["arrived"] if port == port_text(item) and (":" in peer) == version}
 
-    def not_counted(self, host: str) -> str:
-        """Return why a host did not count, or nothing."""
-        said = self.stopped.get(host, {})
-        return str(said.get("not_counted", "")) if said.get("alive") else "nothing was reported"
-
     @cached_property
     def _seen(self) -> dict[str, dict[tuple[str, str], Seen]]:
         return {source: _seen_by(found) for source, found in self.probed.items()}
