@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
             "timeout": {"type": "float", "default": 1.0},
             "attempts": {"type": "int", "default": 2},
             "concurrency": {"type": "int", "default": 1000},
-            "rate": {"type": "float", "default": 1000.0},
+            "rate": {"type": "float", "default": 300.0},
             "most": {"type": "int", "default": 50000},
         })
         host = task_vars["inventory_hostname"]

@@ -65,7 +65,7 @@ class Pace(NamedTuple):
     timeout: float = 1.0
     attempts: int = 2
     concurrency: int = 1000
-    rate: float = 1000.0
+    rate: float = 300.0
     key: str = ""
 
 

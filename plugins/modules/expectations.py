@@ -76,7 +76,7 @@ options:
   rate:
     description: As for M(hpc.ports.probe).
     type: float
-    default: 1000
+    default: 300
 notes:
   - The play must have the strategy C(linear) and no C(serial), because every host listens before the first one probes.
 seealso:

@@ -63,7 +63,7 @@ options:
   rate:
     description: How many connections are begun a second, so that nobody takes it for an attack.
     type: float
-    default: 1000
+    default: 300
   key:
     description: The O(key) of M(hpc.ports.listen) on the other hosts. With it, what answers is waited for
       and its nonce returned, which proves which host it is. Without it a connection ends as soon as it is open.
@@ -165,7 +165,7 @@ def main() -> None:
             "timeout": {"type": "float", "default": 1.0},
             "attempts": {"type": "int", "default": 2},
             "concurrency": {"type": "int", "default": 1000},
-            "rate": {"type": "float", "default": 1000.0},
+            "rate": {"type": "float", "default": 300.0},
             "key": {"type": "str", "default": "", "no_log": False},
             "progress": {"type": "dict"},
         },

@@ -293,7 +293,7 @@ def test_thousands_at_once_keep_their_outcomes_and_leave_no_socket(net: Net, ver
     net.target.start(*(f"{port}/tcp" for port in range(7000, 7100)))
     net.target.rules("input", "tcp dport 7100-9999 drop")
     ports = [f"{port}/tcp" for port in range(7000, 10200)]
-    result = net.source.probe(TARGET[version], *ports)
+    result = net.source.probe(TARGET[version], *ports, rate=5000)
     assert (result["open"], result["filtered"], result["refused"]) == (ports[:100], ports[100:3000], ports[3000:])
     assert net.source.space.run("ss", "-Htan").stdout == ""
 
