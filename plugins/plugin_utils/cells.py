@@ -21,7 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import ERROR, R
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Judgements, ends
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, UNKNOWN, UNPROVEN, Verdict
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, UNKNOWN, UNPROVEN, WRONG, Verdict
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
@@ -126,6 +126,18 @@ class Run:
         if False in said:
             return FILTERED
         return "unknown" if None in said else OPEN
+
+    def reconsidered(self, verdict: Verdict) -> Verdict:
+        """Return the verdict, which is wrong where the rulesets say something else than the plan, whatever was seen.
+
+        Something between may hide a rule that lets in too much, until it is gone.
+        """
+        item, compiled = verdict.expectation, self.compiled(verdict)
+        if verdict.verdict != RIGHT or compiled in (item.expected, "unknown"):
+            return verdict
+        return verdict._replace(verdict=WRONG, why=(
+            f"The rules that {item.source} and {item.target} run make it {compiled}, though it was "
+            f"{verdict.seen.outcome}."))
 
     def _judged(self, verdict: Verdict) -> list[tuple[str, Judgement | None]]:
         return [(host, self.judgements.get((host, packet))) for host, packet in ends(verdict)]

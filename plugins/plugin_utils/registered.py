@@ -72,4 +72,5 @@ def run_of(plan: Plan, begun: Begun, found: Registered) -> tuple[Run, list[Verdi
     judged = {host: phases["judged"]["judgements"] for host, phases in found.items()
               if "judgements" in phases.get("judged", {})}
     judgements = judgements_of(suspects(plan, begun, found), judged)
-    return Run(plan, results, compared_of(begun, found), judgements), judged_verdicts(plan, begun, results)
+    run = Run(plan, results, compared_of(begun, found), judgements)
+    return run, list(map(run.reconsidered, judged_verdicts(plan, begun, results)))

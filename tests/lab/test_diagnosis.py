@@ -95,4 +95,6 @@ def test_it_is_green_after_the_repair(red: Verified, tmp_path: Path) -> None:
     green = Verified(tmp_path)
     assert (green.play.code, list(green.red)) == (0, []), green.play.output
     assert green.data["summary"]["not_running_policy"] == []
+    connections = len(green.data["cells"])
+    assert f"verify: 17 of 17 hosts are done, {connections} of {connections} connections tried" in green.play.output
     assert {cell["compiled"] == cell["intended"] for cell in green.data["cells"]} == {True}

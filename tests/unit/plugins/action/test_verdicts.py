@@ -89,7 +89,7 @@ def run(folder: Path, *options: str, results: dict[str, Any] | None = None, stra
          str(folder / "play.yml"), "-e", f"@{folder}/results.json", *options],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
         env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-             "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "ANSIBLE_PYTHON_INTERPRETER": sys.executable})
+             "ANSIBLE_SHOW_CUSTOM_STATS": "1", "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "ANSIBLE_PYTHON_INTERPRETER": sys.executable})
     return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
 
 
@@ -173,6 +173,8 @@ def test_when_all_is_right_the_play_passes(tmp_path: Path) -> None:
     assert code == 0, output
     assert "2 connections from 1 hosts to 1: 2 right, 0 wrong, 0 unknown. From outside: stranger." in output
     assert report(tmp_path)["summary"]["right"] == 2
+    stats = output[output.index("CUSTOM STATS"):]  # what AWX keeps with a job
+    assert '"hpc_ports_verify_summary": { "connections": 2,' in stats
     assert [(cell["port"], cell["verdict"]) for cell in report(tmp_path)["cells"]] == [(443, "right"), (5432, "right")]
     assert "<failure" not in (tmp_path / "junit.xml").read_text(encoding="utf-8")
     assert (tmp_path / "page.html").read_text(encoding="utf-8").lower().startswith("<!doctype html>")

@@ -124,3 +124,18 @@ def test_a_run_has_what_the_hosts_judged() -> None:
     assert list(found.judgements) == [("ctl", Packet("in", "tcp", "198.51.100.7", "10.0.0.1", 443))]
     diagnosis = found.diagnosis(about)
     assert diagnosis and (diagnosis.code, "table inet site, chain c, `drop`" in diagnosis.text) == ("other_table", True)
+
+
+def test_rules_that_let_in_too_much_are_wrong_though_something_else_hides_it() -> None:
+    """A security group may drop today what the host would let in tomorrow."""
+    plan = site()
+    run = begin(plan)
+    accept = {"verdict": "accept", "table": "inet hpc_ports", "chain": "input", "rule": "accept", "is_ours": True}
+    found, verdicts = run_of(plan, run, said(
+        laptop={"probed": probed(run.parts["ctl"]["nonce"], open=["443/tcp"], filtered=["22/tcp"])},
+        ctl={"stopped": HELD, "compared": DRIFTED, "judged": {"judgements": [accept, accept]}}))
+    [about] = [item for item in verdicts if item.verdict != "right"]
+    assert (about.expectation.port, about.verdict) == (22, "wrong")
+    assert about.why == "The rules that laptop and ctl run make it open, though it was filtered."
+    diagnosis = found.diagnosis(about)
+    assert diagnosis and diagnosis.code == "ruleset_allows"
