@@ -11,6 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
+from ansible_collections.hpc.ports.tests.firewalld.driver import Driver
+from ansible_collections.hpc.ports.tests.kernel.packets import Wires
+from ansible_collections.hpc.ports.tests.kernel.verdicts import joined
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,6 +46,21 @@ def daemon(container: Daemon) -> Daemon:
     """A host that runs firewalld and never had rules of ours."""
     container.clean()
     return container
+
+
+@pytest.fixture(name="driver")
+def _driver(daemon: Daemon) -> Iterator[Driver]:
+    """What carries policies to that host by firewalld."""
+    found = Driver(daemon)
+    yield found
+    found.close()
+
+
+@pytest.fixture(name="wires")
+def _wires(daemon: Daemon) -> Iterator[Wires]:
+    """Real packets between that host and a peer."""
+    with joined(daemon) as found:
+        yield found
 
 
 @pytest.fixture

@@ -36,19 +36,6 @@ OLDEST = VERSIONS["11"]
 FABRIC = "2001:db8:1::2"
 
 
-@pytest.fixture(name="driver")
-def _driver(daemon: Daemon) -> Iterator[Driver]:
-    found = Driver(daemon)
-    yield found
-    found.close()
-
-
-@pytest.fixture(name="wires")
-def _wires(daemon: Daemon) -> Iterator[Wires]:
-    with joined(daemon) as found:
-        yield found
-
-
 @pytest.fixture(name="pair", scope="module")
 def _pair() -> Iterator[Pair]:
     """A host without firewalld, for the nftables backend, and its peer."""

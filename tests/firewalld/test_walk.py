@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,23 +23,10 @@ from ansible_collections.hpc.ports.tests.kernel.packets import Wires
 from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, special_packets
 from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
 from ansible_collections.hpc.ports.tests.kernel.test_walk import whole
-from ansible_collections.hpc.ports.tests.kernel.verdicts import joined, passing
+from ansible_collections.hpc.ports.tests.kernel.verdicts import passing
 
 POLICIES = [ALLOWED, policy(SSH, ("in", "web", ["80/tcp", "53-99/udp", "112/ip"], ANYWHERE),
                             ("in", "nodes", ["1024-65535/tcp"], ("10.64.0.0/28", "fd64::/64")))]
-
-
-@pytest.fixture(name="driver")
-def _driver(daemon: Daemon) -> Iterator[Driver]:
-    found = Driver(daemon)
-    yield found
-    found.close()
-
-
-@pytest.fixture(name="wires")
-def _wires(daemon: Daemon) -> Iterator[Wires]:
-    with joined(daemon) as found:
-        yield found
 
 
 def walker(daemon: Daemon) -> Walker:
