@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -25,6 +26,7 @@ try:
         check_play,
         site_catalogue,
         site_inventory,
+        without_hosts,
     )
 
     MISSING: ImportError | None = None
@@ -43,23 +45,32 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         if MISSING:
             raise AnsibleActionFail(str(MISSING))
-        self.validate_argument_spec({"lint": {"type": "bool", "default": False}})
+        found, options = self.validate_argument_spec({
+            "lint": {"type": "bool", "default": False},
+            "without": {"type": "list", "elements": "str", "default": []},
+        })
         task_vars = task_vars or {}
         try:
             check_play(task_vars["inventory_hostname"], task_vars)
-            store = Store(C.DEFAULT_LOCAL_TMP, store_key(self._task._uuid, task_vars))
-            store.made(lambda: self._plan(task_vars))
+            kept = without_hosts(task_vars, options["without"]) if options["without"] else task_vars
+            store = Store(C.DEFAULT_LOCAL_TMP, store_key(self._task._uuid, kept))
+            store.made(lambda: self._plan(kept, options["without"]))
         except PortFileError as exc:
             raise AnsibleActionFail(str(exc)) from exc
-        return self._result(store)
+        return self._result(store, options["lint"])
 
-    def _plan(self, task_vars: dict[str, Any]) -> Plan:
+    def _plan(self, task_vars: Mapping[str, Any], without: Sequence[str]) -> Plan:
         shipped = self._loader.load_from_file(str(PORT_FILE))
-        return compile_plan(site_catalogue(shipped, task_vars), site_inventory(task_vars))
+        try:
+            return compile_plan(site_catalogue(shipped, task_vars), site_inventory(task_vars))
+        except PortFileError as exc:
+            if without:
+                raise PortFileError(f"Without {', '.join(without)}: {exc}") from exc
+            raise
 
-    def _result(self, store: Store) -> dict[str, Any]:
+    def _result(self, store: Store, lint: bool) -> dict[str, Any]:
         found = store.kept("findings", lambda plan: [item._asdict() for item in findings(plan, date.today())])
-        if self._task.args.get("lint"):
+        if lint:
             return {"changed": False, "key": store.key, "findings": found}
         return {"changed": False, "key": store.key,
                 "warnings": [f"{item['subject']}: {item['message']}" for item in found]}

@@ -29,6 +29,10 @@ options:
     type: list
     elements: str
     default: []
+  among:
+    description: Hosts. The pattern selects those of them that are in one of the groups.
+    type: list
+    elements: str
 """
 
 EXAMPLES = r"""
@@ -45,30 +49,37 @@ EXAMPLES = r"""
   become: true
   roles:
     - hpc.ports.slurm
+
+- name: Two hosts, where they are in a Slurm cluster
+  hosts: "{{ groups | hpc.ports.host_pattern('slurm_*', among=['n17', 'n18']) }}"
+  gather_facts: false
+  become: true
+  roles:
+    - hpc.ports.slurm
 """
 
 RETURN = r"""
 _value:
-  description: Groups of the inventory, in the order of the canonical groups.
+  description: Groups of the inventory, in the order of the canonical groups; or hosts, with O(among).
   type: list
   elements: str
   sample: [slurm_controller, slurm_compute]
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import host_pattern
 
 
-def host_pattern_filter(groups: Any, *kinds: str) -> list[str]:
+def host_pattern_filter(groups: Any, *kinds: str, among: Collection[str] | None = None) -> list[str]:
     """Return `host_pattern`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(groups, Mapping):
         raise AnsibleFilterError(
             f"Invalid input of hpc.ports.host_pattern: got {groups!r}, expected the variable groups.")
     try:
-        return host_pattern(groups, kinds)
+        return host_pattern(groups, kinds, among)
     except ValueError as exc:
         raise AnsibleFilterError(f"Invalid argument of hpc.ports.host_pattern: {exc}") from exc
 

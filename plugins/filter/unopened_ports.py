@@ -30,6 +30,8 @@ seealso:
     plugin_type: filter
   - plugin: hpc.ports.rpc_ports
     plugin_type: filter
+  - plugin: hpc.ports.service_port
+    plugin_type: filter
 """
 
 EXAMPLES = r"""
@@ -53,14 +55,10 @@ _value:
 """
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import merged_services, unopened_ports
-
-PORT_FILE = Path(__file__).parents[2] / "roles" / "firewall" / "vars" / "port_file.yml"
+from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import site_services, unopened_ports
 
 
 def unopened_ports_filter(listeners: Any, services: Any = None) -> list[str]:
@@ -71,9 +69,8 @@ def unopened_ports_filter(listeners: Any, services: Any = None) -> list[str]:
     if not isinstance(services, Mapping):
         raise AnsibleFilterError(
             f"Invalid services of hpc.ports.unopened_ports: got {services!r}, expected a dictionary.")
-    shipped = yaml.safe_load(PORT_FILE.read_text(encoding="utf-8"))["firewall_services"]
     try:
-        return unopened_ports(listeners, merged_services(shipped, services))
+        return unopened_ports(listeners, site_services(services))
     except ValueError as exc:
         raise AnsibleFilterError(f"Invalid argument of hpc.ports.unopened_ports: {exc}") from exc
 

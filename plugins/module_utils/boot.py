@@ -39,12 +39,15 @@ WantedBy=sysinit.target
 PLACES = Places((RULESET, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(RULESET)))
 
 
-def wanted_items(script: str, has_systemd: bool) -> Items:
-    """Return the files of a ruleset, given as an nft script that loads into an empty or a full table."""
+def wanted_items(script: str, has_systemd: bool, nft: str = "") -> Items:
+    """Return the files of a ruleset, given as an nft script that loads into an empty or a full table.
+
+    `nft` is where that program is; without it, where this host has it.
+    """
     note = "# Written by the Ansible collection hpc.ports; changes here are undone by its next run.\n"
     items = {RULESET: Item(note + script, mode=0o600)}
     if has_systemd:
-        unit = _UNIT_TEXT.format(nft=find_program("nft"), ruleset=RULESET, folder=os.path.dirname(RULESET))
+        unit = _UNIT_TEXT.format(nft=nft or find_program("nft"), ruleset=RULESET, folder=os.path.dirname(RULESET))
         items.update({UNIT: Item(unit), LINK: Item(target=UNIT)})
     return items
 

@@ -27,6 +27,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import (
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
 
 OLDEST = (0, 9, 0)
+# The first that looks destinations up in ipsets.
+_WHOLE = (1, 0, 0)
 PREFIX = "hpc_ports_"
 # Before every policy that firewalld ships or a site is likely to have.
 PRIORITY = -32000
@@ -56,6 +58,12 @@ class Abilities(NamedTuple):
     destination_ipsets: bool
     interface_ipsets: bool
     accepts_replies_out: bool
+
+
+def abilities_of(version: Tuple[int, ...]) -> Abilities:
+    """Return what a firewalld of this version can do."""
+    is_whole = version >= _WHOLE
+    return Abilities(is_whole, is_whole, is_whole)
 
 
 class IPSet(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, List, NamedTuple, Tuple
 from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program
 from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld import OLDEST, Abilities
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import OLDEST, Abilities, abilities_of
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_settings import missing_ipsets, unsaved_settings
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import TABLE, accepts_replies_out
 from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
@@ -25,8 +25,6 @@ _SETTINGS = "/etc/firewalld/firewalld.conf"
 _BACKEND = re.compile(r"^\s*FirewallBackend\s*=\s*(\S+)", re.MULTILINE)
 # Seconds, far more than it takes.
 _STARTS_WITHIN = 15.0
-# The first that looks destinations up in ipsets.
-_WHOLE = (1, 0, 0)
 
 
 class Daemon(NamedTuple):
@@ -56,9 +54,9 @@ def daemon() -> Daemon:
         raise HostError("firewalld {0} has no ipsets: install the package ipset. Nothing was changed.".format(version),
                         ["ipset"])
     table = running_table()
+    abilities = abilities_of(number)
     # Where somebody has deleted the table, it will be made anew.
-    accepts = accepts_replies_out(table) if table else number >= _WHOLE
-    return Daemon(Abilities(number >= _WHOLE, number >= _WHOLE, accepts), table)
+    return Daemon(abilities._replace(accepts_replies_out=accepts_replies_out(table)) if table else abilities, table)
 
 
 def _once_started() -> List[Any]:

@@ -32,11 +32,20 @@ options:
     description: Return the findings of lint instead of showing them as warnings.
     type: bool
     default: false
+  without:
+    description:
+      - Hosts of the inventory. The plan is as if they were not in it, nor in any of its groups.
+      - A template in a variable that reads C(groups) or C(hostvars) still sees them.
+    type: list
+    elements: str
+    default: []
 notes:
   - Set the variables of the port file in the inventory or with C(-e), never in one play - the plan is for all hosts,
     and must be the same whichever play asks for it.
 seealso:
   - module: hpc.ports.firewall
+  - module: hpc.ports.compare_plans
+  - module: hpc.ports.render
 """
 
 EXAMPLES = r"""
@@ -49,6 +58,12 @@ EXAMPLES = r"""
   hpc.ports.firewall:
     plan: "{{ firewall_plan.key }}"
   become: true
+
+- name: The plan that there will be when a node has left the inventory
+  hpc.ports.plan:
+    without: [n17]
+  run_once: true
+  register: plan_without
 """
 
 RETURN = r"""

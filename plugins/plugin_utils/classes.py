@@ -35,9 +35,9 @@ def classes_of(connections: Connections) -> list[HostClass]:
     for host in connections.hosts:
         alike[_alike(connections, host)].append(host)
     plan = connections.plan
-    names = _unique(_name(plan.inventory, members) for members in alike.values())
+    names = _unique(class_name(plan.inventory, members) for members in alike.values())
     return [HostClass(name, tuple(members), plan.hosts.get(members[0], ""), _role(connections, members[0]),
-                      frozenset.intersection(*(plan.inventory.hosts[host].clusters for host in members)))
+                      common_clusters(plan.inventory, members))
             for name, members in zip(names, alike.values())]
 
 
@@ -57,10 +57,10 @@ def _role(connections: Connections, host: str) -> tuple[Any, ...]:
     return (endpoints, values.egress, values.mode, values.trusted_interfaces)
 
 
-def _name(inventory: Inventory, members: Sequence[str]) -> str:
-    """The groups and clusters that all members have in common, such as `slurm_compute alpha`, and what is unusual."""
-    clusters = frozenset.intersection(*(inventory.hosts[host].clusters for host in members)) - {"default"}
-    common = [group for group in CANONICAL_GROUPS if _are_in(inventory, group, members)]
+def class_name(inventory: Inventory, members: Sequence[str]) -> str:
+    """Return the groups and clusters that all members share, such as `slurm_compute alpha`, and what is unusual."""
+    clusters = common_clusters(inventory, members) - {"default"}
+    common = common_roles(inventory, members)
     others = [group for group in sorted(inventory.groups)
               if group not in ("all", "ungrouped") and _are_in(inventory, group, members)]
     if members[0] not in inventory.managed:
@@ -68,6 +68,16 @@ def _name(inventory: Inventory, members: Sequence[str]) -> str:
     host = inventory.hosts[members[0]]
     unusual = [word for word in (host.egress, host.mode) if word in ("restricted", "observe")]
     return " ".join(filter(None, ["+".join(common) or "managed", "+".join(sorted(clusters)), *unusual]))
+
+
+def common_roles(inventory: Inventory, members: Iterable[str]) -> list[str]:
+    """Return the canonical groups that all members are in."""
+    return [group for group in CANONICAL_GROUPS if _are_in(inventory, group, members)]
+
+
+def common_clusters(inventory: Inventory, members: Iterable[str]) -> frozenset[str]:
+    """Return the clusters that all members are in."""
+    return frozenset.intersection(*(inventory.hosts[host].clusters for host in members))
 
 
 def _are_in(inventory: Inventory, group: str, members: Iterable[str]) -> bool:

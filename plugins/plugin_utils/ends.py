@@ -1,12 +1,14 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ends of a connection as people name them: a host, or a group for its first host."""
+"""Hosts as people name them: the ends of a connection, each a host or a group for its first host, and lists."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.checks import texts_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid, nearest
 
 
@@ -20,3 +22,15 @@ def host_of(key: str, name: str, groups: Mapping[str, Sequence[str]]) -> tuple[s
     first, more = groups[name][0], len(groups[name]) - 1
     said = f"{name} is a group: {first} is its first host" if more else f"{name} is a group: {first} is its only host"
     return first, f"{said}, and {more} more are not looked at." if more else f"{said}."
+
+
+def hosts_of(key: str, value: Any, groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the hosts that a list, or a text with commas, names. Raises PortFileError, which names the key."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else texts_of(
+        key, value, "hosts", may_be_empty=True)
+    for name in filter(None, names):
+        if name not in groups.get("all", ()):
+            raise invalid(key, name, "a host of the inventory", (
+                f"{nearest(name, groups.get('all', ()))} A host is added to the inventory first, in the groups of its "
+                "kind, and taken out of it last.").strip())
+    return list(dict.fromkeys(filter(None, names)))

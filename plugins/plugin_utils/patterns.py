@@ -16,8 +16,11 @@ __all__ = ["host_pattern"]
 NOBODY = ("all", "!all")
 
 
-def host_pattern(groups: Mapping[str, Collection[str]], kinds: Sequence[str] = ()) -> list[str]:
+def host_pattern(groups: Mapping[str, Collection[str]], kinds: Sequence[str] = (),
+                 among: Collection[str] | None = None) -> list[str]:
     """Return the canonical groups of an inventory that match one of `kinds` (all without), as a pattern for hosts.
+
+    With `among` they are those of these hosts that are in one of the groups.
 
     Where the inventory has none of them the pattern selects no host. Raises ValueError for a kind that is no canonical
     group, and where all kinds were asked for and no host of the inventory is in a canonical group.
@@ -32,4 +35,7 @@ def host_pattern(groups: Mapping[str, Collection[str]], kinds: Sequence[str] = (
             "got an inventory without managed hosts, expected hosts in at least one of the canonical groups: "
             f"{', '.join(CANONICAL_GROUPS)}"
         )
+    if among is not None:
+        members = {host for group in found for host in groups[group]}
+        found = [host for host in among if host in members]
     return found or list(NOBODY)

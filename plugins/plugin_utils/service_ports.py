@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any, TypedDict
+
+from ansible.module_utils.common.yaml import yaml_load
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports, without
 
-__all__ = ["Listener", "config_ports", "merged_services", "rpc_ports", "unopened_ports"]
+__all__ = ["Listener", "config_ports", "merged_services", "rpc_ports", "service_port", "site_services",
+           "unopened_ports"]
 
+# The same as of the plan, whose module is slow to load: filters are loaded anew for every task of every host.
+PORT_FILE = Path(__file__).parents[2] / "roles" / "firewall" / "vars" / "port_file.yml"
 # RPC programs of NFS whose ports are not fixed (RFC 5531 numbers), and the service that has them.
 RPC_PROGRAMS = {"100005": "mountd", "100021": "nfs_locks", "100024": "nfs_locks", "100011": "rquotad"}
 _RPC_LINE = re.compile(r"\s*(\d+)\s+\d+\s+(tcp|udp)\s+(\d+)", re.ASCII)
@@ -56,6 +63,32 @@ def merged_services(shipped: Mapping[str, Any], site: Mapping[str, Any]) -> dict
     """Return the services of a site merged over the shipped ones, as the plan merges them; none deletes a service."""
     changed = {name: value and {**shipped.get(name, {}), **value} for name, value in site.items()}
     return {name: value for name, value in {**shipped, **changed}.items() if value is not None}
+
+
+def site_services(site: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the services of the port file: those of a site merged over the shipped ones, which are read here."""
+    return merged_services(_shipped_services(), site)
+
+
+@cache
+def _shipped_services() -> dict[str, Any]:
+    return yaml_load(PORT_FILE.read_text(encoding="utf-8"))["firewall_services"]
+
+
+def service_port(services: Mapping[str, Mapping[str, Any]], name: str, position: int | None = None) -> str:
+    """Return a TCP port of a service, to be written into its configuration; empty where there is none.
+
+    `position` counts the ports from 0, in the order of the port file; without it the first range is returned whole, as
+    `6817` or `6817-6820`. Raises ValueError for ports that cannot be parsed.
+    """
+    ranges = [item for item in _ranges(services.get(name) or {"ports": []}) if item.protocol == "tcp"]
+    if position is None:
+        return str(ranges[0]).partition("/")[0] if ranges else ""
+    for item in ranges:
+        if position <= item.last - item.first:
+            return str(item.first + position)
+        position -= item.last - item.first + 1
+    return ""
 
 
 def unopened_ports(listeners: Iterable[Listener], services: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import SITE_DEFAULTS, Catalogue, load_catalogue
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import HOST_DEFAULTS, Inventory, load_inventory
 
 PORT_FILE = Path(__file__).parents[2] / "roles" / "firewall" / "vars" / "port_file.yml"
@@ -34,6 +34,18 @@ def site_inventory(task_vars: Mapping[str, Any]) -> Inventory:
     wanted = (*HOST_DEFAULTS, "ansible_host")
     return load_inventory(task_vars["groups"],
                           lambda host: templated(host, hostvars.raw_get(host), hostvars, wanted))
+
+
+def without_hosts(task_vars: Mapping[str, Any], hosts: Sequence[str]) -> Mapping[str, Any]:
+    """Return the variables as if these hosts were not in the inventory. Raises PortFileError for a name it lacks."""
+    groups = task_vars["groups"]
+    for host in hosts:
+        if host not in groups["all"]:
+            raise invalid("without", host, "a host of the inventory", nearest(host, groups["all"]))
+    if not set(groups["all"]) - set(hosts):
+        raise invalid("without", list(hosts), "at least one host of the inventory left")
+    return {**task_vars, "groups": {group: [host for host in members if host not in hosts]
+                                    for group, members in groups.items()}}
 
 
 def check_play(host: str, task_vars: Mapping[str, Any]) -> None:

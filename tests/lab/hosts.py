@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-LAB = os.environ["HPC_PORTS_LAB"]
+LAB = os.environ.get("HPC_PORTS_LAB", "no-lab")
 ROOT = Path(__file__).parents[2]
 FIREWALL = "tests/lab/firewall.yml"
 FIREWALL_ONLY = ("--skip-tags", "verify")

@@ -18,6 +18,12 @@ def test_each_kind_is_an_argument() -> None:
     assert host_pattern(groups, "workspace", "pbs_*") == ["pbs_server", "workspace"]
 
 
+def test_among_some_hosts() -> None:
+    groups = {"workspace": ["w"], "monitoring": ["m"]}
+    assert host_pattern(groups, "workspace", among=["m", "w"]) == ["w"]
+    assert host_pattern(groups, "workspace", among=None) == ["workspace"]
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         host_pattern({}, "x")

@@ -59,6 +59,12 @@ def test_modes_do_not_depend_on_the_umask(umask: int) -> None:
     assert os.stat(os.path.dirname(boot.RULESET)).st_mode & 0o022 == 0
 
 
+def test_the_program_is_where_this_host_has_it_or_where_another_one_does() -> None:
+    for nft, started in (("", "/sbin/nft"), ("/usr/sbin/nft", "/usr/sbin/nft")):
+        text = boot.wanted_items(SCRIPT, has_systemd=True, nft=nft)[boot.UNIT].text
+        assert f"\nExecStart={started} -f {boot.RULESET}\n" in text
+
+
 def test_without_systemd_there_is_only_the_ruleset() -> None:
     assert list(boot.wanted_items(SCRIPT, has_systemd=False)) == [boot.RULESET]
 

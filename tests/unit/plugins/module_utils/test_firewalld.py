@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import (
     Abilities,
     RichRule,
+    abilities_of,
     config_of,
     ipset_name,
     kind_of,
@@ -28,6 +29,12 @@ sides = st.sampled_from([(), ("ipset", "hpc_ports_in_web_4a"), ("address", "10.0
 elements = st.sampled_from([(), ("port", "22", "tcp"), ("port", "1024-65535", "udp"), ("protocol", "89")])
 rules = st.builds(RichRule, verdict=st.sampled_from(["accept", "drop"]), family=st.sampled_from(["", "ipv4", "ipv6"]),
                   source=sides, destination=sides, element=elements, priority=st.integers(-32768, 32767), flow=st.just(""))
+
+
+@pytest.mark.parametrize("version,expected", [
+    ((0, 9, 0), OLD), ((0, 9, 11), OLD), ((1, 0, 0), NEW), ((1, 3, 3), NEW), ((2, 3, 1), NEW)])
+def test_what_a_version_can_do(version: tuple[int, ...], expected: Abilities) -> None:
+    assert abilities_of(version) == expected
 
 
 @given(rules)

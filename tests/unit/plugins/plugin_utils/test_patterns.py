@@ -51,3 +51,14 @@ def test_a_kind_that_is_no_canonical_group_is_an_error() -> None:
     with pytest.raises(ValueError) as caught:
         host_pattern(GROUPS, ["racks"])
     assert str(caught.value) == f"got 'racks', expected one of the canonical groups: {', '.join(CANONICAL_GROUPS)}"
+
+
+@pytest.mark.parametrize("kinds,among,found", [
+    ((), ["n2", "other"], ["n2"]),
+    (["slurm_compute"], ["n2", "c1", "n1"], ["n2", "n1"]),
+    (["slurm_controller"], ["n2"], ["all", "!all"]),
+    (["pbs_*"], ["n2"], ["all", "!all"]),
+    (["slurm_*"], [], ["all", "!all"]),
+])
+def test_among_some_hosts_those_of_a_kind(kinds: list[str], among: list[str], found: list[str]) -> None:
+    assert host_pattern(GROUPS, kinds, among) == found

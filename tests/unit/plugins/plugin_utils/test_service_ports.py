@@ -5,12 +5,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import (
     Listener,
     config_ports,
     merged_services,
     rpc_ports,
+    service_port,
+    site_services,
     unopened_ports,
 )
 
@@ -80,6 +84,48 @@ def test_merged_services() -> None:
     shipped = {"a": {"ports": ["1/tcp"], "title": "A"}, "b": {"ports": ["2/tcp"]}}
     assert merged_services(shipped, {"a": {"ports": ["3/tcp"]}, "b": None, "c": {"ports": ["4/tcp"]}}) == {
         "a": {"ports": ["3/tcp"], "title": "A"}, "c": {"ports": ["4/tcp"]}}
+
+
+def test_site_services() -> None:
+    services = site_services({"slurmctld": {"ports": ["7817/tcp"]}, "slurmd": None})
+    assert (services["slurmctld"]["ports"], services["slurmctld"]["exposure"]) == (["7817/tcp"], "cluster")
+    assert "slurmd" not in services and services["slurmdbd"]["ports"] == ["6819/tcp"]
+
+
+@pytest.mark.parametrize(
+    ("ports", "position", "port"),
+    [
+        (["6817/tcp"], None, "6817"),
+        (["6817-6820/tcp", "7000/tcp"], None, "6817-6820"),
+        (["32765/udp", "32766-32768/tcp"], None, "32766-32768"),
+        (["32765/udp"], None, ""),
+        (["6817/tcp"], 0, "6817"),
+        (["6817/tcp"], 1, ""),
+        (["15002-15003/tcp"], 1, "15003"),
+        (["15003/tcp", "15002/tcp"], 1, "15002"),
+        (["15002-15003/udp", "15004/tcp"], 0, "15004"),
+    ],
+)
+def test_service_port(ports: list[str], position: int | None, port: str) -> None:
+    assert service_port({"a": {"ports": ports}}, "a", position) == port
+
+
+def test_the_port_of_a_service_that_the_port_file_lacks() -> None:
+    assert service_port({}, "a") == service_port({}, "a", 0) == ""
+
+
+@given(st.lists(st.tuples(st.integers(1, 65000), st.integers(0, 5)), max_size=4), st.integers(0, 30))
+def test_positions_count_through_the_ranges(ranges: list[tuple[int, int]], position: int) -> None:
+    ports = [str(first + more) for first, length in ranges for more in range(length + 1)]
+    services = {"a": {"ports": [f"{first}-{first + length}/tcp" for first, length in ranges]}}
+    assert service_port(services, "a", position) == (ports[position] if position < len(ports) else "")
+
+
+@given(st.integers(0, 3))
+def test_what_is_written_from_the_port_file_is_opened_by_it(position: int) -> None:
+    services = site_services({})
+    listeners = [listener(name, f"{port}/tcp") for name in services if (port := service_port(services, name, position))]
+    assert listeners and unopened_ports(listeners, services) == []
 
 
 def listener(service: str, ports: str) -> Listener:

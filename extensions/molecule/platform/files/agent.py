@@ -1,0 +1,23 @@
+#!/usr/bin/python3
+"""An agent: holds a WebSocket to the platform, sends a number twice a second, and notes the last answer in /run/agent."""
+
+import asyncio
+import itertools
+import pathlib
+import ssl
+
+import websockets
+
+TRUST = ssl.create_default_context(cafile="/etc/platform/ca.crt")
+
+
+async def main() -> None:
+    """Hold the tunnel; a tunnel that breaks ends the agent, and systemd starts another."""
+    async with websockets.connect("wss://ctl1/tunnel", ssl=TRUST, open_timeout=3) as connection:
+        for number in itertools.count():
+            await connection.send(str(number))
+            answer = await asyncio.wait_for(connection.recv(), 5)
+            pathlib.Path("/run/agent").write_text(answer, encoding="ascii")
+            await asyncio.sleep(0.5)
+
+asyncio.run(main())

@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: ganesha_ports
+short_description: The configuration of NFS-Ganesha, with its ports pinned
+version_added: 0.1.0
+author:
+  - The hpc.ports authors (@hpc-ports)
+description:
+  - Returns a text of C(ganesha.conf) with ports written into its block C(NFS_CORE_PARAM), which is made where there is
+    none. All else is left as it is, and names match in any case, as NFS-Ganesha has it.
+  - Fails for a text that it cannot edit safely, such as one that includes others, where the block may be, or that has
+    the block or an option twice.
+positional: path, ports
+options:
+  _input:
+    description: The text of the configuration.
+    type: str
+    required: true
+  path:
+    description: Where the text comes from, for messages.
+    type: str
+    required: true
+  ports:
+    description: By the name of an option, such as C(MNT_Port), its port.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Pin mountd
+  ansible.builtin.debug:
+    msg: "{{ 'NFS_CORE_PARAM { }' | hpc.ports.ganesha_ports('/etc/ganesha/ganesha.conf', {'MNT_Port': 20048}) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The text with these ports.
+  type: str
+  sample: "NFS_CORE_PARAM { MNT_Port = 20048; }"
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.ganesha import with_ganesha_ports
+
+
+def ganesha_ports_filter(text: Any, path: str, ports: Any) -> str:
+    """Return `with_ganesha_ports`; raises AnsibleFilterError for bad arguments."""
+    if not isinstance(text, str):
+        raise AnsibleFilterError(f"Invalid input of hpc.ports.ganesha_ports: got {text!r}, expected a text.")
+    if not isinstance(ports, Mapping):
+        raise AnsibleFilterError(f"Invalid ports of hpc.ports.ganesha_ports: got {ports!r}, expected a dictionary.")
+    try:
+        return with_ganesha_ports(text, ports)
+    except ValueError as exc:
+        raise AnsibleFilterError(f"Invalid {path}: {exc}") from exc
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return it by name."""
+        return {"ganesha_ports": ganesha_ports_filter}

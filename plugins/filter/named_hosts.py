@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: named_hosts
+short_description: Hosts that somebody named on the command line
+version_added: 0.1.0
+author:
+  - The hpc.ports authors (@hpc-ports)
+description:
+  - Returns the hosts that a value names, as a pattern for C(hosts) of a play.
+  - A name that the inventory lacks is an error.
+  - Where the value is empty, the first host of the inventory stands for it, so that the play can say what is missing.
+positional: key, value
+options:
+  _input:
+    description: The variable C(groups).
+    type: dict
+    required: true
+  key:
+    description: What the value is called, for messages.
+    type: str
+    required: true
+  value:
+    description: Names of hosts as a list, or as a text with commas between them.
+    type: raw
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Those of -e new=n17,n18
+  hosts: "{{ groups | hpc.ports.named_hosts('new', new | default('')) }}"
+  gather_facts: false
+  tasks: []
+"""
+
+RETURN = r"""
+_value:
+  description: The hosts, once each.
+  type: list
+  elements: str
+  sample: [n17, n18]
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.ends import hosts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import NOBODY
+
+
+def named_hosts(groups: Any, key: str, value: Any) -> list[str]:
+    """Return the hosts; raises AnsibleFilterError for what is none."""
+    if not isinstance(groups, Mapping):
+        raise AnsibleFilterError(
+            f"Invalid input of hpc.ports.named_hosts: got {groups!r}, expected the variable groups.")
+    try:
+        return hosts_of(key, value, groups) or list(groups.get("all", ()))[:1] or list(NOBODY)
+    except PortFileError as exc:
+        raise AnsibleFilterError(str(exc)) from exc
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return it by name."""
+        return {"named_hosts": named_hosts}

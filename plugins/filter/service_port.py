@@ -1,0 +1,74 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: service_port
+short_description: A port of a service, as the port file says it
+version_added: 0.1.0
+author:
+  - The hpc.ports authors (@hpc-ports)
+description:
+  - Returns a TCP port of a service of the port file, to be written into the configuration of the service.
+  - Is empty where the port file lacks the service, or the service such a port.
+positional: name, position
+options:
+  _input:
+    description: The services of the site, C(firewall_services). They are merged over the shipped ones.
+    type: dict
+    required: true
+  name:
+    description: The service, such as V(slurmctld).
+    type: str
+    required: true
+  position:
+    description:
+      - Which of its ports, counted from 0 in the order of the port file.
+      - Without it the first range is returned whole, as V(6817) or V(6817-6820).
+    type: int
+seealso:
+  - plugin: hpc.ports.unopened_ports
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Where the port file expects the resource manager of a MoM
+  ansible.builtin.debug:
+    msg: "{{ firewall_services | default({}) | hpc.ports.service_port('pbs_mom', 1) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The port or range, without the protocol.
+  type: str
+  sample: "6817"
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import service_port, site_services
+
+
+def service_port_filter(services: Any, name: str, position: Any = None) -> str:
+    """Return `service_port`; raises AnsibleFilterError for bad arguments."""
+    if not isinstance(services, Mapping):
+        raise AnsibleFilterError(f"Invalid input of hpc.ports.service_port: got {services!r}, expected a dictionary.")
+    if position is not None and (not isinstance(position, int) or position < 0):
+        raise AnsibleFilterError(
+            f"Invalid position of hpc.ports.service_port: got {position!r}, expected a number from 0 on.")
+    try:
+        return service_port(site_services(services), name, position)
+    except ValueError as exc:
+        raise AnsibleFilterError(f"Invalid firewall_services.{name}.ports: {exc}") from exc
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return it by name."""
+        return {"service_port": service_port_filter}

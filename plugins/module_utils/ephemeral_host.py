@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ephemeral ports of this host: what the kernel and our file of sysctl have, and how both are changed."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any, Dict, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils import ephemeral
+from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import Demands, Running, Settings
+from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Places, commit, discard, naming, stage
+
+
+class Paths(NamedTuple):
+    """Where the settings are. The name of our file comes late in the order in which such files are read."""
+
+    proc: str = "/proc/sys/net/ipv4"
+    saved: str = "/etc/sysctl.d/zz-hpc-ports.conf"
+
+
+class Present(NamedTuple):
+    """What the host has now, and the text of our file, empty where there is none."""
+
+    running: Running
+    saved: Settings
+    text: str
+
+
+def compared(demands: Demands, fix: bool, check_mode: bool, paths: Paths = Paths()) -> Dict[str, Any]:
+    """Return the result of the module; with `fix`, and not in check mode, change the host first.
+
+    Raises OSError where a file cannot be read or written, and ValueError where no settings would do.
+    """
+    now = present(paths)
+    running, saved = ephemeral.fitting(now.running, now.saved, demands) if fix else (now.running, now.saved)
+    text = (ephemeral.saved_text(saved) if fix else "") or now.text
+    if not check_mode:
+        _write(now, running, text, paths)
+    left = ephemeral.clashes(running, demands)
+    return {
+        "changed": (running, text) != (now.running, now.text),
+        "clashes": left,
+        "fixed": [clash for clash in ephemeral.clashes(now.running, demands._replace(declared=None))
+                  if clash not in left],
+        "ephemeral_ports": ephemeral.span(running.range),
+        "reserved_ports": ephemeral.spans(running.reserved),
+        "diff": {"before": _shown(now.running, now.text, paths), "after": _shown(running, text, paths)},
+    }
+
+
+def present(paths: Paths) -> Present:
+    """Return what the host has. Raises OSError, ValueError."""
+    running = ephemeral.parsed_running(*[_read(os.path.join(paths.proc, name)) for name in ephemeral.NAMES])
+    text = ""
+    with suppress(FileNotFoundError):
+        text = _read(paths.saved)
+    try:
+        return Present(running, ephemeral.parsed_saved(text), text)
+    except ValueError as exc:
+        raise ValueError("{0}: {1}. Mend the file, or remove it".format(paths.saved, exc)) from exc
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _write(now: Present, running: Running, text: str, paths: Paths) -> None:
+    """Change what differs: the kernel first, as its refusal says that the settings are no good. Raises OSError."""
+    if running.reserved != now.running.reserved:
+        _set(os.path.join(paths.proc, ephemeral.RESERVED), ephemeral.spans(running.reserved))
+    if running.range != now.running.range:
+        _set(os.path.join(paths.proc, ephemeral.RANGE), ephemeral.range_text(running))
+    if text != now.text:
+        _save(text, Places((paths.saved,)))
+
+
+def _set(path: str, value: str) -> None:
+    with naming(path), open(os.open(path, os.O_WRONLY | os.O_TRUNC), "w", encoding="ascii") as file:
+        file.write(value + "\n")
+
+
+def worded(error: OSError) -> str:
+    """Return the text of a failure to read or write, with what to do."""
+    if not str(error.filename).startswith("/proc/"):
+        return "Cannot change the ephemeral ports: {0}: {1}.".format(error.filename, error.strerror)
+    return ("Cannot read or write {0}: {1}. Become root; in a container without a network of its own, or with a "
+            "read-only /proc/sys, set it where the container is run (podman run --sysctl {2}=...), or leave fix "
+            "false.".format(error.filename, error.strerror,
+                            ephemeral.PREFIX + os.path.basename(str(error.filename))))
+
+
+def _save(text: str, places: Places) -> None:
+    try:
+        stage(places, {path: Item(text) for path in places.paths})
+        commit(places)
+    except OSError:
+        discard(places)
+        raise
+
+
+def _shown(running: Running, text: str, paths: Paths) -> str:
+    kernel = [ephemeral.PREFIX + ephemeral.RANGE + " = " + ephemeral.range_text(running),
+              ephemeral.PREFIX + ephemeral.RESERVED + " = " + ephemeral.spans(running.reserved)]
+    saved = [paths.saved + ":", *text.splitlines()] if text else []
+    return "".join(line + "\n" for line in ["kernel:", *kernel, *saved])

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What two plans of one site differ in: whose policy is another, and in which flows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, flow_changes
+from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed, parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils.classes import classes_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.connections import Connections
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+
+# How many addresses, ports or hosts a sentence names.
+_SHOWN = 5
+_SETTINGS = ("mode", "egress", "trusted_interfaces")
+
+
+class Difference(NamedTuple):
+    """Hosts whose policy changes alike; `changes` is in the words of the module `firewall`, and `settings`."""
+
+    hosts: tuple[str, ...]
+    changes: Mapping[str, Any]
+
+
+class Comparison(NamedTuple):
+    """Two plans side by side: managed hosts that only one of them has, and those of both that change."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def changed(self) -> list[str]:
+        """Return the hosts of both plans whose policies differ, sorted."""
+        return sorted(host for item in self.differences for host in item.hosts)
+
+
+def comparison_of(before: Plan, after: Plan) -> Comparison:
+    """Return what differs. Hosts that had equal policies and have equal ones are compared once."""
+    alike = defaultdict(list)
+    for host in sorted(set(before.hosts) & set(after.hosts)):
+        if before.hosts[host] != after.hosts[host]:
+            alike[before.hosts[host], after.hosts[host]].append(host)
+    return Comparison(
+        added=tuple(sorted(set(after.hosts) - set(before.hosts))),
+        removed=tuple(sorted(set(before.hosts) - set(after.hosts))),
+        differences=tuple(Difference(tuple(hosts), _changes(before.policies[old], after.policies[new]))
+                          for (old, new), hosts in alike.items()))
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    return {**flow_changes(_views(before), _views(after)),
+            "settings": [name for name in _SETTINGS if before[name] != after[name]]}
+
+
+def _views(policy: Mapping[str, Any]) -> FlowViews:
+    """The flows of a policy. Of broad egress, whose ports differ by target, all ports and all addresses."""
+    ports: dict[str, list[PortRange]] = defaultdict(list)
+    peers: dict[str, set[str]] = defaultdict(set)
+    for rule in policy["rules"]:
+        name = f"{rule['direction']}_{rule['flow']}"
+        ports[name] += map(parse_ports, rule["ports"])
+        peers[name].update(policy["networks"][rule["peers"]])
+    return {name: FlowView(frozenset(map(str, merged(found))),
+                           frozenset(collapsed(map(parse_network, peers[name]))))
+            for name, found in ports.items()}
+
+
+def sample_of(plan: Plan, but: Collection[str]) -> list[str]:
+    """Return a host of each class that stands for the others, whoever has another member than those in `but`."""
+    found = [[host for host in item.members if host not in but]
+             for item in classes_of(Connections(plan, sorted(plan.inventory.hosts)))]
+    return [members[0] for members in found if members]
+
+
+# ---- for people
+
+def sentences(comparison: Comparison) -> list[str]:
+    """Return what changes, hosts that change alike in one sentence, such as `n1, n2: 10.0.0.7 comes to in_nfs.`"""
+    return [f"{shortened(item.hosts)}: {'; '.join(_phrases(item.changes)) or 'broad egress by target'}."
+            for item in comparison.differences]
+
+
+def _phrases(changes: Mapping[str, Any]) -> list[str]:
+    """Flows are named with their direction, as their counters are. What several gain or lose is said once."""
+    found = [f"flow {name} comes" for name in changes["flows_added"]]
+    found += [f"flow {name} goes" for name in changes["flows_removed"]]
+    alike = defaultdict(list)
+    for key in ("addresses_changed", "ports_changed"):
+        for name, members in changes[key].items():
+            for which, does in (("added", "comes to"), ("removed", "goes from")):
+                if members[which]:
+                    alike[f"{shortened(members[which])} {does}"].append(name)
+    found += [f"{does} {', '.join(names)}" for does, names in alike.items()]
+    return found + [f"{name} changes" for name in changes["settings"]]
+
+
+def shortened(items: Sequence[str]) -> str:
+    """Return the first few of the items, and how many more there are."""
+    more = len(items) - _SHOWN
+    return ", ".join(items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

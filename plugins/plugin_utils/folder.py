@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A folder on the controller that holds what was rendered: what differs there, and making it so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils import files
+from ansible_collections.hpc.ports.plugins.module_utils.files import Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils.state import State, changed_objects, state_diff
+from ansible_collections.hpc.ports.plugins.plugin_utils.rendering import CLASSES, listed_paths
+
+
+class Work(NamedTuple):
+    """What a folder has and should have; `gone` are our files that it should have no more."""
+
+    folder: str
+    items: Items
+    gone: tuple[str, ...]
+    found: State
+
+    @property
+    def wanted(self) -> State:
+        """Return what there should be, of our files."""
+        return files.items_state(self.items)
+
+    @property
+    def changed(self) -> list[str]:
+        """Return the paths that differ."""
+        return [name.split(" ", 1)[1] for name in changed_objects(self.found, self.wanted)]
+
+    def diff(self) -> dict[str, str]:
+        """Return Ansible's `diff`."""
+        return state_diff(self.found, self.wanted)
+
+    def do(self) -> None:
+        """Write what differs and remove what is gone, with the folders that hold nothing else. Raises OSError.
+
+        The list of classes comes last: should a run end half way, the next one still knows what is ours.
+        """
+        changed = {path: self.items[path] for path in self.changed if path in self.items}
+        listed = {path: changed.pop(path) for path in [os.path.join(self.folder, CLASSES)] if path in changed}
+        _commit(changed, self.gone)
+        for path in self.gone:
+            _remove_empty(self.folder, os.path.dirname(path))
+        _commit(listed, ())
+
+
+def work_of(folder: str, items: Items) -> Work:
+    """Return what is to be done; `items` have paths in the folder. Raises OSError, PortFileError."""
+    wanted = {os.path.join(folder, path): item for path, item in items.items()}
+    gone = tuple(path for path in _ours(folder) if path not in wanted)
+    return Work(folder, wanted, gone, files.present_state([*wanted, *gone]))
+
+
+def _ours(folder: str) -> list[str]:
+    try:
+        with open(os.path.join(folder, CLASSES), encoding="utf-8", errors="replace") as file:
+            return [os.path.join(folder, path) for path in listed_paths(file.read())]
+    except FileNotFoundError:
+        return []
+
+
+def _commit(items: Items, gone: Iterable[str]) -> None:
+    places = Places(tuple(items), gone=tuple(gone))
+    try:
+        files.stage(places, items)
+        files.commit(places)
+    except BaseException:
+        files.discard(places)
+        raise
+
+
+def _remove_empty(top: str, folder: str) -> None:
+    with suppress(OSError):
+        while len(folder) > len(top):
+            os.rmdir(folder)
+            folder = os.path.dirname(folder)

@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rulesets of a plan as files, for hosts that Ansible never sees: what the module `firewall` would write there.
+
+One folder a class, and in it one a backend with the tree as it goes on a host. A class here is hosts of one policy.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils import boot, firewalld_files, nftables
+from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import OLDEST, abilities_of, config_of
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, digest, parse_policy
+from ansible_collections.hpc.ports.plugins.plugin_utils.classes import class_name, common_clusters, common_roles
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Inventory
+    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+
+# The file that tells which class is whose, and which files are ours to remove.
+CLASSES = "classes.json"
+CLOUD_INIT = "cloud-init.yml"
+FORMAT = 1
+_LONGEST_NAME = 100
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.+-]+", re.ASCII)
+_VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,3}", re.ASCII)
+_PROGRAM = re.compile(r"/[A-Za-z0-9_./+-]+", re.ASCII)
+
+
+class Target(NamedTuple):
+    """What the hosts are like: their backends, which firewalld, and where they have the program nft."""
+
+    backends: tuple[str, ...]
+    firewalld_version: tuple[int, ...]
+    nft: str
+
+
+class Rendered(NamedTuple):
+    """A class: hosts of one policy, with their files by path in the folder of the class.
+
+    `lacks` says by backend why it cannot carry the policy, where it cannot.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    digest: str
+    roles: tuple[str, ...]
+    clusters: tuple[str, ...]
+    items: Items
+    lacks: Mapping[str, str]
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data, with the paths of the files alone."""
+        return {"hosts": list(self.hosts), "digest": self.digest, "roles": list(self.roles),
+                "clusters": list(self.clusters), "files": sorted(self.items), "lacks": dict(self.lacks)}
+
+
+def target_of(backends: Sequence[str], firewalld_version: str, nft: str) -> Target:
+    """Return what the hosts are like. Raises PortFileError for a version or a path that is none."""
+    if not backends:
+        raise invalid("backends", list(backends), "at least one of nftables, firewalld")
+    if not _VERSION.fullmatch(firewalld_version):
+        raise invalid("firewalld_version", firewalld_version, "a version such as '1.0'")
+    version = tuple(map(int, firewalld_version.split(".")))
+    version += (0,) * (3 - len(version))
+    if version < OLDEST:
+        raise invalid("firewalld_version", firewalld_version, f"{'.'.join(map(str, OLDEST))} or later")
+    if not _PROGRAM.fullmatch(nft):
+        raise invalid("nft", nft, "a path such as '/usr/sbin/nft'")
+    return Target(tuple(backends), version, nft)
+
+
+def rendered(plan: Plan, target: Target) -> list[Rendered]:
+    """Return the classes, in the order of their first hosts."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for host, policy in plan.hosts.items():
+        members[policy].append(host)
+    names = _names(plan.inventory, list(members.values()))
+    return [_rendered(plan, policy, hosts, name, target)
+            for name, (policy, hosts) in zip(names, members.items())]
+
+
+def _rendered(plan: Plan, policy: str, hosts: Sequence[str], name: str, target: Target) -> Rendered:
+    items, lacks = _items(parse_policy(plan.policies[policy]), target)
+    return Rendered(name, tuple(hosts), policy, tuple(common_roles(plan.inventory, hosts)),
+                    tuple(sorted(common_clusters(plan.inventory, hosts))), items, lacks)
+
+
+def _items(policy: Policy, target: Target) -> tuple[Items, dict[str, str]]:
+    items: Items = {}
+    lacks = {}
+    if "nftables" in target.backends:
+        found = boot.wanted_items(nftables.script_of(nftables.ruleset_of(policy)), has_systemd=True, nft=target.nft)
+        items.update(_tree("nftables", found))
+        items[CLOUD_INIT] = Item(cloud_init(found), mode=0o600)
+    if "firewalld" in target.backends:
+        try:
+            config = config_of(policy, abilities_of(target.firewalld_version))
+            items.update(_tree("firewalld", firewalld_files.items_of(config)))
+        except RuntimeError as exc:
+            lacks["firewalld"] = str(exc)
+    return items, lacks
+
+
+def _tree(backend: str, items: Items) -> Items:
+    return {backend + path: item for path, item in items.items()}
+
+
+# ---- names
+
+def _names(inventory: Inventory, members: Sequence[Sequence[str]]) -> list[str]:
+    """The names of folders. Where two classes have one name, each bears its first host: numbers would change hands."""
+    plain = [_safe(class_name(inventory, hosts)) for hosts in members]
+    count = Counter(plain)
+    full = [name if count[name] == 1 else f"{name}.{_safe(hosts[0])}" for name, hosts in zip(plain, members)]
+    count = Counter(full)
+    return [_short(name if count[name] == 1 else f"{name}.{digest(hosts[0])}") for name, hosts in zip(full, members)]
+
+
+def _safe(text: str) -> str:
+    return _UNSAFE.sub("-", text)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME - 17]}-{digest(name)}"
+
+
+# ---- cloud-init
+
+_HEAD = """\
+#cloud-config
+# Written by the Ansible collection hpc.ports; changes here are undone by its next run.
+"""
+
+
+def cloud_init(items: Items) -> str:
+    """Return user-data that writes these files as a host boots first, and has systemd start what they enable."""
+    files = "".join(map(_written, items, items.values()))
+    links = {path: item.target for path, item in items.items() if item.target}
+    commands = [["mkdir", "-p", *sorted({path.rpartition("/")[0] for path in links})],
+                *(["ln", "-sfn", target, path] for path, target in links.items()),
+                ["systemctl", "daemon-reload"],
+                *(["systemctl", "start", target.rpartition("/")[2]] for target in links.values())]
+    # JSON is YAML: a list of words needs no shell.
+    return f"{_HEAD}write_files:\n{files}runcmd:\n" + "".join(f"  - {json.dumps(words)}\n" for words in commands)
+
+
+def _written(path: str, item: Item) -> str:
+    if item.target:
+        return ""
+    lines = "".join(f"      {line}\n" if line else "\n" for line in item.text.splitlines())
+    return f'  - path: {path}\n    permissions: "{item.mode:04o}"\n    content: |\n{lines}'
+
+
+# ---- the list of classes
+
+def all_items(classes: Iterable[Rendered]) -> Items:
+    """Return the files of all classes by path in the folder, the list of classes last."""
+    found = list(classes)
+    items = {f"{item.name}/{path}": content for item in found for path, content in item.items.items()}
+    text = json.dumps({"written_by": "hpc.ports", "format": FORMAT,
+                       "classes": {item.name: item.as_data() for item in found}}, indent=2)
+    return {**items, CLASSES: Item(text + "\n")}
+
+
+def listed_paths(text: str) -> list[str]:
+    """Return the paths of the files that a list of classes, as `all_items` writes it, says are ours.
+
+    Raises PortFileError for any other text.
+    """
+    try:
+        data = json.loads(text)
+        paths = [f"{name}/{path}" for name, item in data["classes"].items() for path in item["files"]]
+        is_ours = data["written_by"] == "hpc.ports"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        is_ours = False
+    if not is_ours or any(".." in path.split("/") or path.startswith("/") for path in paths):
+        raise PortFileError(f"Invalid folder: got a {CLASSES} in it that hpc.ports did not write, expected one that it "
+                            "wrote, or none. Choose another folder, or remove that file.")
+    return paths

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `render` writes, on hosts that boot with it and that Ansible never sees: by firewalld, and by nftables alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Container, Daemon
+from ansible_collections.hpc.ports.tests.firewalld.test_verdicts import check_verdicts, past_guards
+from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair, forget_connections
+from ansible_collections.hpc.ports.tests.kernel.rendered import CLASSES, Class, class_of, give, put
+from ansible_collections.hpc.ports.tests.kernel.verdicts import check_verdicts as check_nftables
+from ansible_collections.hpc.ports.tests.kernel.verdicts import joined
+
+UNITS = ("hpc-ports.service", "network-pre.target", "ssh.service")
+
+
+# ---- firewalld
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_firewalld_starts_with_the_files_and_the_module_changes_nothing(
+        restored: Daemon, tmp_path: Path, name: str) -> None:
+    found = class_of(tmp_path, name, firewalld_version=VERSIONS[restored.release])
+    restored.host.shell("systemctl stop firewalld")
+    put(found.folder / "firewalld", restored.host)
+    restored.host.shell("systemctl start firewalld; firewall-cmd --quiet --state; firewall-cmd --quiet --check-config")
+    with joined(restored) as wires:
+        for direction, packets in found.packets():
+            check_verdicts(restored, wires, found.policy, past_guards(packets))
+    _check_unchanged(restored, found, "firewalld")
+
+
+def _check_unchanged(pair: Pair, found: Class, backend: str) -> None:
+    result = pair.module(policy=found.data, diff=True)
+    assert not result.get("failed"), result
+    assert (result["backend"], result["changed"], result["changes"]["objects"]) == (backend, False, [])
+
+
+# ---- nftables
+
+class Booted(Pair):
+    """A host that has booted, joined to its peer."""
+
+    python, python_path = Daemon.python, Daemon.python_path
+
+
+@pytest.fixture(name="image", scope="module", params=VERSIONS, ids=[f"Debian {release}" for release in VERSIONS])
+def _image(request: pytest.FixtureRequest) -> Iterator[Container]:
+    """A host without firewalld that never had rules of ours."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    found = Container(request.param, f"{os.environ['HPC_PORTS_LAB']}-image-{request.param}-{worker}")
+    yield found
+    found.close()
+
+
+def _check_booted(image: Container, found: Class) -> None:
+    pair = Booted(image)
+    try:
+        with joined(pair) as wires:
+            for direction, packets in found.packets():
+                with image.entered():
+                    forget_connections()
+                check_nftables(wires, found.policy, packets)
+        _check_unchanged(pair, found, "nftables")
+    finally:
+        pair.peer.close()
+
+
+def test_a_host_boots_with_the_files_and_is_closed_before_it_has_a_network(image: Container, tmp_path: Path) -> None:
+    found = class_of(tmp_path, CLASSES[1])
+    put(found.folder / "nftables", image)
+    image.restart()
+    assert image.shell(f"systemctl is-active {UNITS[0]}").strip() == "active"
+    times = image.shell(f"systemctl show -P ActiveEnterTimestampMonotonic {' '.join(UNITS)}")
+    loaded, network, ssh = map(int, times.split())
+    assert 0 < loaded <= network <= ssh
+    _check_booted(image, found)
+
+
+def test_user_data_loads_the_rules_as_a_host_boots_first(image: Container, tmp_path: Path) -> None:
+    found = class_of(tmp_path, CLASSES[0])
+    image.shell("rm -rf /etc/hpc-ports /etc/systemd/system/hpc-ports* /etc/systemd/system/*/hpc-ports*")
+    image.restart()
+    assert image.shell("nft list tables").strip() == ""
+    give(found.folder / "cloud-init.yml", image.run)
+    assert image.shell(f"systemctl is-active {UNITS[0]}").strip() == "active"
+    _check_booted(image, found)
+    image.restart()
+    _check_booted(image, found)

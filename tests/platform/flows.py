@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shipped flows against the uses: which is on when, what each is for, and the page that tells readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ansible_collections.hpc.ports.tests.lab.hosts import ROOT
+from ansible_collections.hpc.ports.tests.platform.uses import USES, Use
+
+PAGE = ROOT / "docs" / "flows.md"
+SHIPPED = ROOT / "roles" / "firewall" / "vars" / "port_file.yml"
+SITE = ROOT / "extensions" / "molecule" / "platform" / "inventory" / "group_vars" / "all" / "firewall.yml"
+_KUBERNETES = "The platform here runs on its hosts, not on Kubernetes."
+_WORKBENCH = "No Workbench host here: proven by probes only."
+_NO_SOFTWARE = "That software is not here."
+# Why a flow has no use.
+NOT_EXERCISED = {
+    "management_ssh": "Ansible goes by it all the time; it cannot be turned off.",
+    "slurm_backup_controller": "One controller here.",
+    "slurm_sql_controller": "The SQL server has a host of its own.",
+    "slurm_rest": "slurmrestd does not run here.",
+    "pbs_scheduler": "Older versions only.",
+    "pbs_datastore": "One PBS server here.",
+    "vrrp": "No virtual address here.",
+    "kubernetes_nodes": _KUBERNETES,
+    "kubernetes_pods": _KUBERNETES,
+    "kubernetes_admins": _KUBERNETES,
+    "kubernetes_node_ports": _KUBERNETES,
+    "kubernetes_flannel": _KUBERNETES,
+    "kubernetes_calico": _KUBERNETES,
+    "web_portal": "No web portal here: proven by probes only.",
+    "workbench_rdp": _WORKBENCH,
+    "workbench_rdp_udp": _WORKBENCH,
+    "workbench_jupyter": _WORKBENCH,
+    "workbench_vscode": _WORKBENCH,
+    "workbench_git": _WORKBENCH,
+    "workbench_docker": _WORKBENCH,
+    "workbench_docker_plain": _WORKBENCH,
+    "node_docker": "Off: its ports are to be closed.",
+    "directory": "No directory service here.",
+    "syslog": _NO_SOFTWARE,
+    "licences": _NO_SOFTWARE,
+    "lustre": _NO_SOFTWARE,
+    "lustre_callbacks": _NO_SOFTWARE,
+    "beegfs": _NO_SOFTWARE,
+    "beegfs_callbacks": _NO_SOFTWARE,
+    "spectrum_scale": _NO_SOFTWARE,
+    "lsf": _NO_SOFTWARE,
+    "head_node_dhcp": _NO_SOFTWARE,
+    "head_node_tftp": _NO_SOFTWARE,
+}
+_HEAD = """\
+# What each flow is for
+
+Every flow of the shipped port file, and what stops when it alone is off: found by running the real software, each daemon on a
+host of its own, every host with restricted egress, in the scenario `platform` (`dev/test platform`), which writes this page.
+*Stand-in*: Debian has no package of that software, and a listener on its ports takes its place.
+
+| flow | from → to | services | without it |
+| --- | --- | --- | --- |
+"""
+
+
+def shipped_port_file() -> dict[str, Any]:
+    """Return the shipped port file."""
+    found: dict[str, Any] = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    return found
+
+
+def uses_of(flow: str) -> list[Use]:
+    """Return the uses that go by a flow."""
+    return [use for use in USES.values() if flow in use.flows]
+
+
+def rounds() -> Iterator[tuple[str, ...]]:
+    """Yield flows to have off at a time, one of each area: as areas share no flow, each use lacks one flow at most."""
+    by_area: dict[str, dict[str, None]] = {}
+    for use in USES.values():
+        by_area.setdefault(use.area, {}).update(dict.fromkeys(use.flows))
+    for flows in zip_longest(*by_area.values()):
+        yield tuple(flow for flow in flows if flow)
+
+
+def site_without(*flows: str) -> dict[str, Any]:
+    """Return `firewall_flows` of the site, with these off."""
+    site = yaml.safe_load(SITE.read_text(encoding="utf-8"))["firewall_flows"]
+    return {"firewall_flows": {**site, **{flow: {"enabled": False} for flow in flows}}}
+
+
+def page(failed: Mapping[str, list[str]]) -> str:
+    """Return the page: `failed` are the names of the uses that failed without a flow, by flow."""
+    port_file = shipped_port_file()
+    lines = [_row(name, flow, port_file["firewall_services"], failed) for name, flow in port_file["firewall_flows"].items()]
+    return _HEAD + "".join(lines)
+
+
+def _row(name: str, flow: Mapping[str, Any], services: Mapping[str, Any], failed: Mapping[str, list[str]]) -> str:
+    ways = f"{', '.join(flow['from'])} → {', '.join(flow['to'])}"
+    ports = "; ".join(f"{service} {', '.join(services[service]['ports'])}" for service in flow["services"])
+    lost = [f"{USES[use].purpose}{' *(stand-in)*' if USES[use].is_stood_in else ''}" for use in failed.get(name, [])]
+    effect = f"Fails: {'; '.join(lost)}." if lost else f"Not exercised. {NOT_EXERCISED[name]}"
+    return f"| `{name}`: {flow['title']} | {ways} | {ports} | {effect} |\n"
+
+
+def written(folder: Path, text: str) -> None:
+    """Write the page into a folder of the tests' output, for whoever wants to commit it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PAGE.name).write_text(text, encoding="utf-8")

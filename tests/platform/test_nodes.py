@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports pinned, nodes that come and go, and one that Ansible never sees: and jobs run. Run by `dev/test platform`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.tests.lab.hosts import LAB, play, restart, table
+from ansible_collections.hpc.ports.tests.platform.uses import USES, errors_of, expect, output
+
+_JOINING: dict[str, Any] = {"all": {"children": {group: {"hosts": {"node3": {}}} for group in ("slurm_compute", "alpha")}}}
+_CLOSED = "! timeout 2 bash -c '< /dev/tcp/{0}/{1}' 2> /dev/null"
+_BACKEND = os.environ.get("HPC_PORTS_BACKEND") or "nftables"
+
+
+def srun_ports() -> str:
+    """Return SrunPortRange as the controller has it."""
+    return output("head", "scontrol show config | sed -n 's/^SrunPortRange *= //p'").strip()
+
+
+def test_the_ports_of_srun_are_those_of_the_port_file() -> None:
+    assert srun_ports() == "60001-60100"
+
+
+def test_another_hundred_ports_is_one_variable() -> None:
+    used = [USES[name] for name in ("job_on_two_nodes", "interactive_job", "srun_in_a_batch_job", "queued_job_wakes")]
+    try:
+        done = play("slurm", "-e", "firewall_srun_ports=61001-61100")
+        assert done.code == 0, done.output
+        assert srun_ports() == "61001-61100"
+        assert errors_of(used) == {}
+    finally:
+        assert play("slurm").code == 0
+    assert srun_ports() == "60001-60100"
+
+
+def test_ganesha_has_the_ports_of_the_port_file() -> None:
+    found = output("nfs1", "rpcinfo -p").split("\n")
+    ports = {line.split()[4]: line.split()[3] for line in found[1:] if len(line.split()) == 5}
+    assert {name: ports[name] for name in ("nfs", "mountd", "nlockmgr")} == {
+        "nfs": "2049", "mountd": "20048", "nlockmgr": "32768"}
+
+
+@pytest.fixture(name="joined", scope="module")
+def _joined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
+    """The options of a playbook for the inventory in which node3 is a node of the cluster."""
+    path = tmp_path_factory.mktemp("inventory") / "node3.yml"
+    path.write_text(json.dumps(_JOINING), encoding="utf-8")
+    yield "-i", os.environ["ANSIBLE_INVENTORY"], "-i", str(path)
+
+
+def test_a_new_node_is_prepared_alone(joined: tuple[str, ...]) -> None:
+    done = play("slurm", *joined, "--limit", "node3")
+    assert done.code == 0, done.output
+    assert set(done.changed) == {"node3"} and done.changed["node3"]
+    output("outsider", _CLOSED.format("node3", 22))
+    expect(output("node3", "grep SrunPortRange /etc/slurm/slurm.conf"), "60001-60100")
+
+
+def test_a_new_node_takes_a_job_once_it_is_added(joined: tuple[str, ...]) -> None:
+    output("node3", "systemctl start slurmd")
+    output("node3", _CLOSED.format("head", 6817))
+    done = play("add_node", *joined, "-e", "new=node3", "--skip-tags", "verify")
+    assert done.code == 0, done.output
+    changed = {host for host, count in done.changed.items() if count}
+    assert {"head", "login1", "node1", "node2", "accounting", "nfs1"} <= changed
+    assert not changed & {"ctl1", "ctl2", "db1", "db2", "pbs1", "pbs2"}
+    output("node3", "systemctl restart slurmd")
+    expect(output("login1", "until srun --immediate=5 -N3 --nodelist=node1,node2,node3 hostname; do sleep 1; done", 60),
+           "node1\n", "node2\n", "node3\n")
+
+
+def test_what_only_a_node_needed_closes_as_it_leaves(joined: tuple[str, ...]) -> None:
+    done = play("remove_node", *joined, "-e", "old=node3")
+    assert done.code == 0, done.output
+    output("node3", _CLOSED.format("head", 6817))
+    output("node3", "systemctl stop slurmd")
+    again = play("site", "--skip-tags", "verify")
+    assert again.code == 0 and not any(again.changed.values()), again.output
+
+
+def copied(folder: Path, host: str) -> None:
+    """Put the files into the host's file system, as an image would have them."""
+    subprocess.run(["podman", "cp", f"{folder}/.", f"{LAB}-{host}:/"], check=True, capture_output=True)
+
+
+def test_a_node_that_ansible_never_sees_takes_jobs(tmp_path: Path) -> None:
+    done = play("render", "-e", f"render_folder={tmp_path}")
+    assert done.code == 0, done.output
+    classes = json.loads((tmp_path / "classes.json").read_text(encoding="utf-8"))["classes"]
+    [name] = [name for name, item in classes.items() if "node1" in item["hosts"]]
+    copied(tmp_path / name / _BACKEND, "cloud1")
+    restart("cloud1")
+    assert table("cloud1") == table("node1")
+    # A container that starts again has forgotten its names.
+    names = output("node1", "cat /etc/hosts")
+    output("cloud1", f"echo '{names}' >> /etc/hosts; systemctl start munge slurmd")
+    expect(output("login1", "until srun --immediate=5 -N2 --nodelist=node1,cloud1 hostname; do sleep 1; done", 60),
+           "node1\n", "cloud1\n")
+    for port in (22, 6818):
+        output("outsider", _CLOSED.format("cloud1", port))
+    output("cloud1", "systemctl stop slurmd")

@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The platform works behind its firewall, and nothing inside answers outside. Run by `dev/test platform`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.hpc.ports.tests.lab.hosts import firewall
+from ansible_collections.hpc.ports.tests.platform import flows
+from ansible_collections.hpc.ports.tests.platform.uses import USES, errors_of, output
+
+FRONT_DOOR = {("ctl1", 80), ("ctl1", 443), ("ctl1", 8443)}
+# What answers whom outside, of all that listens.
+MANAGED = ("ctl1", "ctl2", "db1", "db2", "head", "accounting", "sql1", "login1", "node1", "node2", "pbs1", "pbs2", "nfs1",
+           "workspace1", "monitor1")
+ANSWERS = {"outsider": FRONT_DOOR, "laptop1": {*FRONT_DOOR, ("login1", 22)}}
+_CONNECT = """\
+import socket, sys
+from concurrent.futures import ThreadPoolExecutor
+
+def answers(end):
+    try:
+        socket.create_connection(end.split(), 2).close()
+        return True
+    except TimeoutError:
+        return False
+
+with ThreadPoolExecutor(500) as pool:
+    print(*(end for end, found in zip(sys.argv[1:], pool.map(answers, sys.argv[1:])) if found), sep="\\n")
+"""
+
+
+def test_all_of_it_works() -> None:
+    assert errors_of(USES.values()) == {}
+
+
+def listening(host: str) -> set[tuple[str, int]]:
+    """Return the TCP ports on which a host listens for others."""
+    ends = [line.split()[3].rpartition(":") for line in output(host, "ss -Htln").splitlines()]
+    return {(host, int(port)) for address, _colon, port in ends if not address.startswith(("127.", "[::1]"))}
+
+
+@pytest.mark.parametrize("source", ANSWERS)
+def test_nothing_else_answers_outside(source: str) -> None:
+    ends = sorted({end for host in MANAGED for end in listening(host)})
+    assert {("sql1", 3306), ("head", 6817), ("node1", 6818), ("ctl1", 5432), ("ctl1", 5672)} < set(ends)
+    words = " ".join(f"'{host} {port}'" for host, port in ends)
+    found = output(source, f"python3 -c '{_CONNECT}' {words}").splitlines()
+    assert {(host, int(port)) for host, port in map(str.split, found)} == ANSWERS[source]
+
+
+def test_the_tunnel_holds_over_a_reload() -> None:
+    before = output("node1", "cat /run/agent").split()
+    for _attempt in range(2):
+        assert firewall("-e", json.dumps(flows.site_without("smtp"))).code == 0
+        assert firewall().code == 0
+    output("node1", "sleep 1")
+    after = output("node1", "cat /run/agent").split()
+    assert after[0] == before[0] and int(after[1]) > int(before[1])

@@ -1,0 +1,212 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans without a host, what differs, and the playbooks for nodes that come and go, through Ansible and with no host."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+PLAYBOOKS = ROOT / "playbooks"
+# Where nobody listens, so that Ansible reaches nobody and knows it at once.
+HOSTS = """
+all: {vars: {ansible_host: 127.0.0.1, ansible_port: 1, ansible_ssh_common_args: -oConnectTimeout=1}}
+slurm_controller: {hosts: {head: {firewall_addresses: [192.0.2.21]}}}
+slurm_compute: {hosts: {n1: {firewall_addresses: [192.0.2.22]}, n2: {firewall_addresses: [192.0.2.23]}}}
+nfs_client: {hosts: {mover: {firewall_addresses: [192.0.2.70]}}}
+monitoring: {hosts: {tape: {firewall_addresses: [192.0.2.90]}}}
+ungrouped: {hosts: {stranger: {firewall_addresses: [192.0.2.99]}}}
+"""
+SITE = "firewall_endpoints: {controllers: {cidrs: [192.0.2.1/32]}}"
+NETWORK = ('{"firewall_clusters": {"default": {"cidrs": ["192.0.2.0/24"]}}, '
+           '"firewall_flows": {"monitoring_nodes": {"enabled": false}}}')
+PLAY = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - hpc.ports.plan: {lint: true}
+      register: whole
+      run_once: true
+    - hpc.ports.plan: {lint: true, without: "{{ away }}"}
+      register: part
+      run_once: true
+    - hpc.ports.compare_plans: {before: "{{ whole.key }}", after: "{{ part.key }}", sample: true}
+      register: compared
+      run_once: true
+    - ansible.builtin.debug: {msg: "FOUND={{ compared | to_json }}"}
+      run_once: true
+"""
+
+
+def run(folder: Path, *options: str, play: str | Path = PLAY, hosts: str = HOSTS) -> tuple[int, str]:
+    """Return how the play ended and what it printed, on one line."""
+    (folder / "group_vars").mkdir(exist_ok=True)
+    (folder / "group_vars" / "all.yml").write_text(SITE, encoding="utf-8")
+    (folder / "hosts.yml").write_text(hosts, encoding="utf-8")
+    if isinstance(play, str):
+        (folder / "play.yml").write_text(play, encoding="utf-8")
+        play = folder / "play.yml"
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder / "hosts.yml"), str(play), *options],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+             "ANSIBLE_HOST_PATTERN_MISMATCH": "error", "ANSIBLE_LOCAL_TEMP": str(folder / "tmp")})
+    return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+
+
+def tried(output: str) -> set[str]:
+    """The hosts that Ansible tried to reach: each is unreachable."""
+    return set(re.findall(r"(\w+) : ok=\d+ changed=\d+ unreachable=1", output))
+
+
+# ---- plans without a host
+
+def test_a_plan_without_a_host_is_that_of_an_inventory_without_it(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "-e", '{"away": ["n2"]}')
+    assert code == 0, output
+    match = re.search(r'"FOUND=(\{.*?\})" \}', output)
+    assert match
+    found = json.loads(match[1].replace('\\"', '"'))
+    assert (found["hosts_removed"], found["hosts_added"]) == (["n2"], [])
+    assert found["hosts_changed"] == ["head", "n1"]
+    assert found["sample"] == ["head", "mover", "n1", "stranger", "tape"]
+    assert found["changes"]["n1"]["addresses_changed"]["in_slurm_launch"] == {"added": [], "removed": ["192.0.2.23"]}
+    assert "n1: 192.0.2.23 goes from in_cluster_user_traffic, in_slurm_launch, in_slurm_srun." in found["reasons"]
+
+
+@pytest.mark.parametrize("away,message", [
+    ('["n7"]', "Invalid without: got 'n7', expected a host of the inventory."),
+    ('["head", "n1", "n2", "mover", "tape", "stranger"]',
+     "Invalid without: got ['head', 'n1', 'n2', 'mover', 'tape', 'stranger'], expected at least one host of the inventory "
+     "left."),
+])
+def test_without_whom(tmp_path: Path, away: str, message: str) -> None:
+    code, output = run(tmp_path, "-e", f'{{"away": {away}}}')
+    assert code != 0
+    assert message in output
+
+
+def test_an_error_of_the_plan_without_a_host_says_so(tmp_path: Path) -> None:
+    needed = {"away": ["tape"], "firewall_flows": {"monitoring_nodes": {"need": "required"}}}
+    code, output = run(tmp_path, "-e", json.dumps(needed))
+    assert code != 0
+    assert ("Without tape: Invalid firewall_endpoints.monitoring: got no address, expected at least one, because the "
+            "required flow monitoring_nodes comes from it.") in output
+
+
+# ---- add_node and remove_node
+
+def test_a_new_node_and_exactly_those_that_change_are_reached(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "-enew=n2", "--skip-tags=verify", play=PLAYBOOKS / "add_node.yml")
+    assert code != 0
+    assert "These hosts change as well: head, n1" in output
+    # It cannot be prepared, so that nobody opens anything for it.
+    assert tried(output) == {"n2"}
+    pushed = '{"firewall_flows": {"monitoring_push": {"enabled": true}}}'
+    code, output = run(tmp_path, "-enew=mover", "-e", pushed, "--skip-tags=verify", play=PLAYBOOKS / "add_node.yml")
+    assert code != 0
+    assert "These hosts change as well: tape" in output
+    # Nothing is to be prepared on a client of NFS.
+    assert tried(output) == {"mover", "tape"}
+
+
+def test_exactly_those_that_change_are_reached_when_a_node_leaves(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "-eold=n2", play=PLAYBOOKS / "remove_node.yml")
+    assert code != 0
+    assert "These hosts change: head, n1" in output
+    assert tried(output) == {"head", "n1"}
+
+
+def test_by_the_network_of_the_cluster_nobody_else_is_reached(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "-enew=n2", "-e", NETWORK, "--skip-tags=verify", play=PLAYBOOKS / "add_node.yml")
+    assert code != 0
+    assert ("No other host changes." in output, tried(output)) == (True, {"n2"}), output
+    code, output = run(tmp_path, "-eold=n2", "-e", NETWORK, play=PLAYBOOKS / "remove_node.yml")
+    assert (code, "No other host changes." in output, tried(output)) == (0, True, set()), output
+    assert "Take n2 out of the inventory now: until then the next run of site.yml opens it all again." in output
+
+
+def test_a_host_in_no_group_of_ours_gets_no_firewall(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "-enew=stranger", "--skip-tags=verify", play=PLAYBOOKS / "add_node.yml")
+    assert code == 0, output
+    assert "No other host changes." in output
+    assert "stranger is in none of the groups of hpc.ports, so it gets no firewall." in output
+
+
+def test_who_is_left_out_by_a_limit_is_said(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "-eold=n2", "--limit=n2,head", play=PLAYBOOKS / "remove_node.yml")
+    assert code != 0
+    assert ("--limit leaves out hosts whose policy changes. Run site.yml for them once the old hosts have left the "
+            "inventory: n1") in output
+    assert tried(output) == {"head"}
+
+
+@pytest.mark.parametrize("name,variable", [("add_node", "new"), ("remove_node", "old")])
+def test_who_is_named(tmp_path: Path, name: str, variable: str) -> None:
+    code, output = run(tmp_path, play=PLAYBOOKS / f"{name}.yml")
+    assert (code, tried(output)) == (2, set())
+    assert f"Missing variable {variable}: give " in output
+    code, output = run(tmp_path, f"-e{variable}=n1,n9", play=PLAYBOOKS / f"{name}.yml")
+    assert code != 0 and "PLAY [" not in output
+    assert (f"Invalid {variable}: got 'n9', expected a host of the inventory. A host is added to the inventory first, "
+            "in the groups of its kind, and taken out of it last.") in output
+
+
+def test_slurm_with_a_limit_reaches_the_new_node_alone(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "--limit=n2", play=PLAYBOOKS / "slurm.yml")
+    assert (code, tried(output)) == (4, {"n2"}), output
+
+
+# ---- render
+
+def test_rulesets_are_written_and_no_host_is_reached(tmp_path: Path) -> None:
+    folder = tmp_path / "rulesets"
+    options = ("-e", f"render_folder={folder}", "--diff")
+    code, checked = run(tmp_path, *options, "--check", play=PLAYBOOKS / "render.yml")
+    assert (code, tried(checked), folder.exists()) == (0, set(), False), checked
+    code, output = run(tmp_path, *options, play=PLAYBOOKS / "render.yml")
+    assert (code, tried(output)) == (0, set()), output
+    assert "head : ok=3 changed=1" in checked and checked == output
+    assert f"{folder}/slurm_compute: n1, n2" in output
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "classes.json", "monitoring", "nfs_client", "slurm_compute", "slurm_controller"]
+    code, output = run(tmp_path, *options, play=PLAYBOOKS / "render.yml")
+    assert (code, "changed=0" in output) == (0, True)
+
+
+def test_a_node_outside_the_inventory_has_a_place_holder_in_another_one(tmp_path: Path) -> None:
+    """Whoever is in the inventory of the site has the same rules with it and without it."""
+    folder = tmp_path / "rulesets"
+    more = tmp_path / "cloud.yml"
+    more.write_text("slurm_compute: {hosts: {cloud: {firewall_addresses: [192.0.2.200], firewall_egress: restricted}}}",
+                    encoding="utf-8")
+    options = ("-e", f"render_folder={folder}", "-e", NETWORK)
+    classes = []
+    for extra in ((), ("-i", str(more))):
+        code, output = run(tmp_path, *options, *extra, play=PLAYBOOKS / "render.yml")
+        assert code == 0, output
+        data = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
+        classes.append({name: item["digest"] for name, item in data["classes"].items()})
+    assert set(classes[1]) - set(classes[0]) == {"slurm_compute-restricted"}
+    assert {**classes[1], **classes[0]} == classes[1]
+
+
+@pytest.mark.parametrize("variables,message", [
+    ('{"render_backends": ["iptables"]}', "value of backends must be one or more of: nftables, firewalld."),
+    ('{"render_firewalld_version": "x"}', "Invalid firewalld_version: got 'x', expected a version such as '1.0'."),
+    ('{"render_folder": "/proc/rulesets"}', "Cannot write /proc/rulesets"),
+])
+def test_bad_settings(tmp_path: Path, variables: str, message: str) -> None:
+    code, output = run(tmp_path, "-e", f"render_folder={tmp_path}/rulesets", "-e", variables,
+                       play=PLAYBOOKS / "render.yml")
+    assert code != 0
+    assert message in output
+    assert not (tmp_path / "rulesets").exists()

@@ -1,0 +1,49 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+
+
+def module(**options: Any) -> dict[str, Any]:
+    """Run the module in check mode, as Ansible does, and return its result."""
+    arguments = {"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": True}}
+    done = subprocess.run([sys.executable, str(ROOT / "plugins" / "modules" / "ephemeral_ports.py")], text=True,
+                          check=False, input=json.dumps(arguments), capture_output=True,
+                          env={"PYTHONPATH": str(ROOT / ".collections")})
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_what_this_machine_has() -> None:
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
+    result = module(reserved=[{"what": "It", "ports": f"{first}-{last}/tcp"}], declared=f"{first}-{last}")
+    assert (result["ephemeral_ports"], result["changed"]) == (f"{first}-{last}", False)
+    assert [text.split(",")[0] for text in result["clashes"]] == [f"It needs {first}-{last}"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reserved": [{"what": "It", "ports": "0/tcp"}]},
+         "Invalid reserved: got '0/tcp', expected ports from 1 to 65535."),
+        ({"within": [{"what": "It", "ports": "9-1/tcp"}]},
+         "Invalid within: got '9-1/tcp', expected the lower port first, such as '1-9/tcp'."),
+        ({"declared": "a"}, "Invalid declared: got 'a/tcp', expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as "
+         "'22/tcp' or '8192-60000/tcp'."),
+        ({"within": [{"what": "It", "ports": "1/tcp"}], "fix": True}, None),
+    ],
+)
+def test_what_cannot_be(options: dict[str, Any], message: str | None) -> None:
+    result = module(**options)
+    assert result["failed"]
+    assert result["msg"] == message if message else result["msg"].startswith("Cannot tell the ephemeral ports: ")

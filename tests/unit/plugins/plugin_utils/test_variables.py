@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.variables import site_inventory, without_hosts
+
+
+class HostVars(dict[str, dict[str, Any]]):
+    """As much of Ansible's as is asked."""
+
+    def raw_get(self, host: str) -> dict[str, Any]:
+        """Return the variables of a host, untemplated."""
+        return self[host]
+
+
+def task_vars() -> dict[str, Any]:
+    return {"groups": {"all": ["head", "node1", "node2"], "slurm_controller": ["head"],
+                       "slurm_compute": ["node1", "node2"]},
+            "hostvars": HostVars(head={}, node1={"firewall_cluster": "alpha"}, node2={}), "other": 1}
+
+
+def test_who_is_left_out_is_in_no_group_and_nothing_else_changes() -> None:
+    variables = task_vars()
+    found = without_hosts(variables, ["node1"])
+    assert found["groups"] == {"all": ["head", "node2"], "slurm_controller": ["head"], "slurm_compute": ["node2"]}
+    assert {**found, "groups": 0} == {**variables, "groups": 0}
+    assert variables == task_vars()
+    assert sorted(site_inventory(found).hosts) == ["head", "node2"]
+
+
+def test_a_group_stays_when_its_last_host_has_gone() -> None:
+    found = site_inventory(without_hosts(task_vars(), ["node1", "node2"]))
+    assert (found.groups["slurm_compute"], found.managed) == ([], {"head"})
+
+
+@pytest.mark.parametrize("hosts,message", [
+    (["node3"], "Invalid without: got 'node3', expected a host of the inventory. Did you mean 'node2'?"),
+    (["slurm_compute"], "Invalid without: got 'slurm_compute', expected a host of the inventory."),
+    (["node2", "head", "node1"], "Invalid without: got ['node2', 'head', 'node1'], expected at least one host of the "
+                                 "inventory left."),
+])
+def test_names_that_are_none(hosts: list[str], message: str) -> None:
+    with pytest.raises(PortFileError) as caught:
+        without_hosts(task_vars(), hosts)
+    assert str(caught.value) == message
