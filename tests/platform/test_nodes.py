@@ -50,6 +50,11 @@ def test_ganesha_has_the_ports_of_the_port_file() -> None:
         "nfs": "2049", "mountd": "20048", "nlockmgr": "32768"}
 
 
+@pytest.mark.parametrize(("host", "ports"), [("login1", "60001-60100"), ("node1", "60001-60100"), ("nfs1", "32768")])
+def test_no_ephemeral_port_is_in_the_way(host: str, ports: str) -> None:
+    assert ports in output(host, "cat /proc/sys/net/ipv4/ip_local_reserved_ports").strip().split(",")
+
+
 @pytest.fixture(name="joined", scope="module")
 def _joined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
     """The options of a playbook for the inventory in which node3 is a node of the cluster."""
