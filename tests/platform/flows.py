@@ -80,6 +80,11 @@ def uses_of(flow: str) -> list[Use]:
     return [use for use in USES.values() if flow in use.flows]
 
 
+def shown_for(flow: str) -> list[Use]:
+    """Return the uses that show what a flow is for: those that need the least besides, three at most."""
+    return sorted(uses_of(flow), key=lambda use: len(use.flows))[:3]
+
+
 def rounds() -> Iterator[tuple[str, ...]]:
     """Yield flows to have off at a time, one of each area: as areas share no flow, each use lacks one flow at most."""
     by_area: dict[str, dict[str, None]] = {}

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from ansible_collections.hpc.ports.tests.lab.hosts import LAB
 
-# A use that is not done by then is not done: what passes takes a second or two, what is dropped takes for ever.
+# A use that is not done by then, in seconds, is not done: what passes takes a second or two, what is dropped for ever.
 PATIENCE = 20
 
 
@@ -68,8 +68,9 @@ def errors_of(uses: Iterable[Use]) -> dict[str, str]:
         return {name: text for found in pool.map(errors, by_area) for name, text in found.items() if text}
 
 
-def output(host: str, script: str, patience: int = PATIENCE) -> str:
+def output(host: str, script: str, patience: int = 0) -> str:
     """Return what a script prints on a host; AssertionError where it fails, or takes longer than `patience` seconds."""
+    patience = patience or PATIENCE
     command = ["podman", "exec", "-i", f"{LAB}-{host}", "timeout", "-k", "1", str(patience), "bash", "-ec", script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=patience + 30, check=False)
     assert done.returncode == 0, f"{host}: {script}: exit {done.returncode}: {done.stdout}{done.stderr}"
@@ -176,7 +177,7 @@ def mongodb_replicates() -> None:
     connect("db2", "db1", 27017)
 
 
-@use("databases", "control_plane_services")
+@use("control plane", "control_plane_services")
 def message_passes_the_queue() -> None:
     """A message goes into RabbitMQ and comes out."""
     account = "--server ctl1 --username platform --password platform"
@@ -186,25 +187,25 @@ def message_passes_the_queue() -> None:
     expect(found, "a message")
 
 
-@use("databases", "control_plane_services", stand_in=True)
+@use("control plane", "control_plane_services", stand_in=True)
 def control_plane_uses_vault_cacher_and_internal_api() -> None:
     """Control-plane hosts use Vault, the cloud cacher and the internal API."""
     connect("ctl2", "ctl1", 8200, 3000, 8888)
 
 
-@use("databases", "control_plane_legacy_api", stand_in=True)
+@use("control plane", "control_plane_legacy_api", stand_in=True)
 def control_plane_uses_the_legacy_api() -> None:
     """Control-plane hosts use the legacy API."""
     connect("ctl2", "ctl1", 4006)
 
 
-@use("databases", "rabbitmq_management")
+@use("control plane", "rabbitmq_management")
 def operator_opens_the_management_ui() -> None:
     """An operator on a control-plane host opens the management UI of RabbitMQ."""
     expect(output("ctl2", f"{_CURL} --user platform:platform http://ctl1:15672/api/whoami"), '"name":"platform"')
 
 
-@use("databases", "rabbitmq_cluster")
+@use("control plane", "rabbitmq_cluster")
 def rabbitmq_nodes_reach_each_other() -> None:
     """A RabbitMQ node, or its command line, reaches the one on another host."""
     expect(output("ctl2", "rabbitmq-diagnostics --node rabbit@ctl1 --timeout 6 ping"), "Ping succeeded")
@@ -466,14 +467,14 @@ def job_from_the_controller() -> None:
     expect(output("head", "srun -N2 --nodelist=node1,node2 hostname"), "node1\n", "node2\n")
 
 
-@use("slurm", "cluster_user_traffic")
+@use("user traffic", "cluster_user_traffic")
 def users_software_talks_between_nodes() -> None:
     """What a user started on a node is reached from another node and from the controller."""
     for source in ("node1", "head"):
         expect(output(source, f"{_CURL} http://node2:20001/"), "Directory listing")
 
 
-@use("slurm", "cluster_user_traffic_controller")
+@use("user traffic", "cluster_user_traffic_controller")
 def users_software_talks_to_the_controller() -> None:
     """What a user started on the controller is reached from nodes."""
     expect(output("node1", f"{_CURL} http://head:20001/"), "Directory listing")

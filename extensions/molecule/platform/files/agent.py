@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """An agent: holds a WebSocket to the platform, sends a number twice a second, and notes the last answer in /run/agent."""
 
 import asyncio

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """The platform's end of the agents' tunnels: sends each message back with the number of its connection."""
 
 import asyncio
