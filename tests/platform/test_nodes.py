@@ -78,7 +78,7 @@ def test_a_new_node_takes_a_job_once_it_is_added(joined: tuple[str, ...]) -> Non
     assert done.code == 0, done.output
     changed = {host for host, count in done.changed.items() if count}
     assert {"head", "login1", "node1", "node2", "accounting", "nfs1"} <= changed
-    assert not changed & {"ctl1", "ctl2", "db1", "db2", "pbs1", "pbs2"}
+    assert not changed & {"db1", "db2", "pbs1", "pbs2", "pbs3"}
     output("node3", "systemctl restart slurmd")
     expect(output("login1", "until srun --immediate=5 -N3 --nodelist=node1,node2,node3 hostname; do sleep 1; done", 60),
            "node1\n", "node2\n", "node3\n")

@@ -14,10 +14,10 @@ from ansible_collections.hpc.ports.tests.platform import flows
 from ansible_collections.hpc.ports.tests.platform.uses import USES, errors_of, output
 
 FRONT_DOOR = {("ctl1", 80), ("ctl1", 443), ("ctl1", 8443)}
+MANAGED = ("ctl1", "ctl2", "db1", "db2", "head", "accounting", "sql1", "login1", "node1", "node2", "pbs1", "pbs2", "pbs3",
+           "nfs1", "workspace1", "monitor1")
 # What answers whom outside, of all that listens.
-MANAGED = ("ctl1", "ctl2", "db1", "db2", "head", "accounting", "sql1", "login1", "node1", "node2", "pbs1", "pbs2", "nfs1",
-           "workspace1", "monitor1")
-ANSWERS = {"outsider": FRONT_DOOR, "laptop1": {*FRONT_DOOR, ("login1", 22), ("pbs1", 22)}}
+ANSWERS = {"outsider": FRONT_DOOR, "laptop1": {*FRONT_DOOR, ("login1", 22), ("pbs3", 22)}}
 _CONNECT = """\
 import socket, sys
 from concurrent.futures import ThreadPoolExecutor

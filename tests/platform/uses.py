@@ -348,9 +348,10 @@ def platform_sends_mail() -> None:
 # ---- PBS -------------------------------------------------------------------------------------------------------------------
 
 @use("pbs", "pbs_batch", stand_in=True)
-def mom_reaches_the_pbs_server() -> None:
-    """A node reports to the PBS server."""
+def pbs_server_is_reached() -> None:
+    """A node, and commands on the login node, reach the PBS server."""
     connect("pbs2", "pbs1", 15001)
+    connect("pbs3", "pbs1", 15001)
 
 
 @use("pbs", "pbs_mom", stand_in=True)
@@ -367,8 +368,8 @@ def mom_reaches_pbs_comm() -> None:
 
 @use("pbs", "pbs_interactive", stand_in=True)
 def mom_reaches_qsub() -> None:
-    """A node connects to qsub -I on an ephemeral port."""
-    connect("pbs2", "pbs1", 40000)
+    """A node connects to qsub -I on the login node, on an ephemeral port."""
+    connect("pbs2", "pbs3", 40000)
 
 
 # ---- Slurm -----------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 PLAYBOOKS = ROOT / "playbooks"
 # Where nobody listens, so that Ansible reaches nobody and knows it at once.
