@@ -64,6 +64,10 @@ Every flow of the shipped port file, and what stops when it alone is off: found 
 host of its own, every host with restricted egress, in the scenario `platform` (`dev/test platform`), which writes this page.
 *Stand-in*: Debian has no package of that software, and a listener on its ports takes its place.
 
+Not measured yet, so what is expected: `workspace_platform`, `platform_shared_storage`, `control_plane_legacy_api`,
+`rabbitmq_management`, `rabbitmq_cluster`, `slurm_accounting_sql`, `slurm_srun_controller`, `cluster_user_traffic`,
+`cluster_user_traffic_controller`, `pbs_interactive`.
+
 | flow | from → to | services | without it |
 | --- | --- | --- | --- |
 """
