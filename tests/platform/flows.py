@@ -60,13 +60,15 @@ NOT_EXERCISED = {
 _HEAD = """\
 # What each flow is for
 
-Every flow of the shipped port file, and what stops when it alone is off: found by running the real software, each daemon on a
-host of its own, every host with restricted egress, in the scenario `platform` (`dev/test platform`), which writes this page.
+Every flow of the shipped port file, and what stops when it is off: found by running the real software, each daemon on a host of
+its own, every managed host with restricted egress, in the scenario `platform` (`dev/test platform`), which writes this page. Flows
+of different areas, such as storage and Slurm, are off at the same time: none of what is tried goes by two of them. Three things
+at most are tried for each.
 *Stand-in*: Debian has no package of that software, and a listener on its ports takes its place.
 
 Not measured yet, so what is expected: `workspace_platform`, `platform_shared_storage`, `control_plane_legacy_api`,
 `rabbitmq_management`, `rabbitmq_cluster`, `slurm_accounting_sql`, `slurm_srun_controller`, `cluster_user_traffic`,
-`cluster_user_traffic_controller`, `pbs_interactive`.
+`cluster_user_traffic_controller`, `pbs_interactive`, and `pbs_batch` from a login node.
 
 | flow | from → to | services | without it |
 | --- | --- | --- | --- |
