@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports, without
 
@@ -53,6 +53,20 @@ class Running(NamedTuple):
 def any_ports(first: int, last: int) -> PortRange:
     """Return ports of any protocol: these settings know none, so all ranges here have the same."""
     return PortRange("tcp", first, last)
+
+
+def parsed_demands(reserved: Iterable[Dict[str, str]] = (), within: Iterable[Dict[str, str]] = (),
+                   declared: Optional[str] = None) -> Demands:
+    """Return demands of `what` and `ports` each, and of a range FIRST-LAST. Raises ValueError that names the list."""
+    try:
+        name = "reserved"
+        listened = tuple(demanded(**item) for item in reserved)
+        name = "within"
+        taken = tuple(demanded(**item) for item in within)
+        name = "declared"
+        return Demands(listened, taken, demanded(name, declared + "/tcp").ports if declared else None)
+    except ValueError as exc:
+        raise ValueError("Invalid {0}: {1}".format(name, exc)) from exc
 
 
 def demanded(what: str, ports: str) -> Demand:
@@ -163,6 +177,16 @@ def _parsed_span(text: str) -> PortRange:
     if not (first.isdecimal() and (last.isdecimal() or not dash)):
         raise ValueError("got {0!r} in {1}, expected a port or FIRST-LAST".format(text, RESERVED))
     return any_ports(int(first), int(last or first))
+
+
+def described(running: Running) -> Dict[str, str]:
+    """Return the settings as results of modules have them, and `parsed_described` reads them."""
+    return {"ephemeral_ports": span(running.range), "reserved_ports": spans(running.reserved)}
+
+
+def parsed_described(ephemeral_ports: str, reserved_ports: str) -> Running:
+    """Return what `described` has written. Raises ValueError."""
+    return Running(_parsed_span(ephemeral_ports), parsed_reserved(reserved_ports))
 
 
 def range_text(running: Running) -> str:

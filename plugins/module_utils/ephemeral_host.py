@@ -45,15 +45,14 @@ def compared(demands: Demands, fix: bool, check_mode: bool, paths: Paths = Paths
         "clashes": left,
         "fixed": [clash for clash in ephemeral.clashes(now.running, demands._replace(declared=None))
                   if clash not in left],
-        "ephemeral_ports": ephemeral.span(running.range),
-        "reserved_ports": ephemeral.spans(running.reserved),
+        **ephemeral.described(running),
         "diff": {"before": _shown(now.running, now.text, paths), "after": _shown(running, text, paths)},
     }
 
 
 def present(paths: Paths) -> Present:
     """Return what the host has. Raises OSError, ValueError."""
-    running = ephemeral.parsed_running(*[_read(os.path.join(paths.proc, name)) for name in ephemeral.NAMES])
+    running = present_running(paths)
     text = ""
     with suppress(FileNotFoundError):
         text = _read(paths.saved)
@@ -61,6 +60,11 @@ def present(paths: Paths) -> Present:
         return Present(running, ephemeral.parsed_saved(text), text)
     except ValueError as exc:
         raise ValueError("{0}: {1}. Mend the file, or remove it".format(paths.saved, exc)) from exc
+
+
+def present_running(paths: Paths = Paths()) -> Running:
+    """Return what the kernel has. Raises OSError, ValueError."""
+    return ephemeral.parsed_running(*[_read(os.path.join(paths.proc, name)) for name in ephemeral.NAMES])
 
 
 def _read(path: str) -> str:

@@ -120,10 +120,8 @@ reserved_ports:
   sample: 8080,32765-32768
 """
 
-from typing import Any, Dict
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import Demands, demanded
+from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import Demands, parsed_demands
 from ansible_collections.hpc.ports.plugins.module_utils.ephemeral_host import compared, worded
 
 
@@ -150,17 +148,10 @@ def main() -> None:
 
 
 def _demands(module: AnsibleModule) -> Demands:
-    result: Dict[str, Any] = {}
-    for name in ("reserved", "within", "declared"):
-        value = module.params[name]
-        try:
-            if name == "declared":
-                result[name] = value and demanded(name, f"{value}/tcp").ports
-            else:
-                result[name] = tuple(demanded(**item) for item in value)
-        except ValueError as exc:
-            module.fail_json(msg=f"Invalid {name}: {exc}.")
-    return Demands(**result)
+    try:
+        return parsed_demands(*[module.params[name] for name in ("reserved", "within", "declared")])
+    except ValueError as exc:
+        return module.fail_json(msg=f"{exc}.")
 
 
 if __name__ == "__main__":

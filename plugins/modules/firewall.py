@@ -173,6 +173,16 @@ other_rules:
       description: Traffic that no flow judges, such as published ports of containers.
       type: list
       elements: str
+ephemeral_ports:
+  description: The range of ephemeral ports of the host, for P(hpc.ports.ephemeral_clashes#filter).
+  returned: when the host tells it
+  type: str
+  sample: 32768-60999
+reserved_ports:
+  description: Ports that the kernel gives to nobody who did not ask for them, as it writes them; empty for none.
+  returned: when the host tells it
+  type: str
+  sample: 8080,32765-32768
 missing_packages:
   description: Packages that the backend needs and the host lacks; nothing was done.
   returned: when a package is missing
@@ -183,9 +193,12 @@ missing_packages:
 
 import re
 import uuid
+from contextlib import suppress
 from typing import Any, Dict, Optional
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import described
+from ansible_collections.hpc.ports.plugins.module_utils.ephemeral_host import present_running
 from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils.firewall import (
     Options,
@@ -247,12 +260,20 @@ def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules
     result = {"backend": outcome.change.backend, **outcome.change.described()}
     if others:
         result["other_rules"] = {name: list(found) for name, found in others._asdict().items()}
+        result.update(_ephemeral_ports())
     for text in (*outcome.warnings, *(warnings_of(others) if others else [])):
         module.warn(text)
     if outcome.pending:
         # For the action plugin, which confirms.
         result["pending"] = {"token": outcome.pending.token}
     return result
+
+
+def _ephemeral_ports() -> Dict[str, str]:
+    """Return what the kernel says of them; it is no matter of the firewall if it cannot be read."""
+    with suppress(OSError, ValueError):
+        return described(present_running())
+    return {}
 
 
 if __name__ == "__main__":

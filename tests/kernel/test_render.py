@@ -19,7 +19,8 @@ from ansible_collections.hpc.ports.tests.kernel.test_firewall_module import NO_F
 from ansible_collections.hpc.ports.tests.kernel.verdicts import check_loopback, check_verdicts, joined
 
 UNCHANGED = {"backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
-             "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": []}}
+             "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": []},
+             "ephemeral_ports": "32768-60999", "reserved_ports": ""}
 
 
 @pytest.mark.parametrize("name", CLASSES)

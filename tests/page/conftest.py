@@ -46,6 +46,10 @@ class Shown:
         """What is behind the # of the address."""
         return self.page.url.partition("#")[2]
 
+    def wait_for_state(self, state: str) -> None:
+        """Wait until that is behind the #: the page writes it a moment after what it shows. Raises TimeoutError."""
+        self.page.wait_for_url(lambda url: url.partition("#")[2] == state, wait_until="commit", timeout=5000)
+
     @property
     def status(self) -> str:
         """What the live region says."""

@@ -136,7 +136,7 @@ def test_filters_change_the_matrix_and_the_address_keeps_them(show: Show, ten: P
             field.fill(value) if name in ("from", "to") else field.select_option(value)
         assert tried(shown) == counted(keep), values
         assert shown.status.startswith(f"Showing {sum(map(keep, REPORT['cells']))} of 640 connections. "), values
-        assert shown.state == "&".join(f"{name}={value}" for name, value in values.items())
+        shown.wait_for_state("&".join(f"{name}={value}" for name, value in values.items()))
 
 
 @pytest.mark.parametrize(("values", "keep"), FILTERS[1::5])
@@ -161,14 +161,14 @@ def test_filters_are_cleared(show: Show, ten: Path) -> None:
     assert list(tried(shown)) == ["node2 to ctl1", "node3 to ctl1"]
     shown.page.get_by_role("button", name="Clear filters").click()
     assert tried(shown) == counted(lambda item: True)
-    assert shown.state == ""
+    shown.wait_for_state("")
 
 
 def test_a_count_of_the_summary_is_a_filter(show: Show, ten: Path) -> None:
     shown = show(ten)
     shown.page.get_by_role("button", name="4 wrong").click()
     assert tried(shown) == counted(lambda item: item["verdict"] == "wrong")
-    assert shown.state == "verdict=wrong"
+    shown.wait_for_state("verdict=wrong")
 
 
 def test_hosts_alike_can_share_a_line(show: Show, ten: Path) -> None:
@@ -254,7 +254,7 @@ def test_what_is_wrong_opens_to_its_connections(show: Show, ten: Path) -> None:
     assert dialog.locator("tbody tr td:first-child").all_inner_texts() == ["node2", "node3"]
     shown.page.keyboard.press("Escape")
     expect(button).to_be_focused()
-    assert shown.state == ""
+    shown.wait_for_state("")
 
 
 def test_a_dialog_closes_by_its_button_and_by_a_click_beside_it(show: Show, ten: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_dialog_closes_by_its_button_and_by_a_click_beside_it(show: Show, ten:
                   lambda: shown.page.mouse.click(20, 400)):
         shown.cell("login1", "ctl1").click()
         expect(shown.page.get_by_role("dialog")).to_be_visible()
-        assert shown.state == "source=login1&target=ctl1"
+        shown.wait_for_state("source=login1&target=ctl1")
         close()
         expect(shown.page.get_by_role("dialog")).to_be_hidden()
         expect(shown.cell("login1", "ctl1")).to_be_focused()
@@ -358,7 +358,7 @@ def test_the_way_to_the_matrix_is_short(show: Show, ten: Path) -> None:
     assert shown.focused() == "Go to the matrix"
     shown.page.keyboard.press("Enter")
     assert shown.focused() == "Who reaches whom"
-    assert shown.state == ""
+    shown.wait_for_state("")
 
 
 @pytest.mark.parametrize(("scheme", "width", "state"), [
@@ -382,7 +382,7 @@ def test_it_is_as_dark_as_the_system_until_told_otherwise(show: Show, ten: Path)
     assert brightness(dark) < 40
     dark.page.get_by_role("button", name="Light colours").click()
     assert brightness(dark) > 220
-    assert dark.state == "theme=light"
+    dark.wait_for_state("theme=light")
     light = show(ten, color_scheme="light")
     assert brightness(light) > 220
     light.page.get_by_role("button", name="Dark colours").click()
