@@ -5,7 +5,9 @@
 
 A packet that reaches the other kernel is answered at once: a SYN by RST or SYN-ACK, anything else that nobody waits
 for by an ICMP error. Both ends are on one CPU, whose queue keeps the order, so when the answer to a last echo request
-is there, every other answer that will ever come is there too: nothing waits for a time to pass.
+is there, every other answer that will ever come is there too: nothing waits for a time to pass. But an answer to an
+address that the kernel has yet to ask for comes after that, so every packet has the number of its call, and so has
+its answer.
 """
 
 from __future__ import annotations
@@ -29,8 +31,9 @@ _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ARRIVED = {1: {(3, 2), (3, 3)}, 58: {(1, 4), (4, 1)}}
 _ENDLESS = 10.0
 
-# Protocol number, target and its port, and the port or echo number of the source; without ports, the source itself.
-Key = tuple[int, str, int, object]
+# Protocol number, target and its port, the port or echo number of the source (without ports, the source itself), and
+# the number of the call.
+Key = tuple[int, str, int, object, int]
 
 
 class Opening(NamedTuple):
@@ -48,13 +51,12 @@ class Opening(NamedTuple):
         """The IP protocol number."""
         return _NUMBERS.get(self.protocol, self.port)
 
-    @property
-    def key(self) -> Key:
+    def key(self, call: int) -> Key:
         """What an answer tells of the packet it answers."""
         if self.number in _ECHO:
-            return self.number, self.target, 0, self.source_port
-        return (self.number, self.target, 0, self.source) if self.protocol == "ip" else (
-            self.number, self.target, self.port, self.source_port)
+            return self.number, self.target, 0, self.source_port, call
+        return (self.number, self.target, 0, self.source, call) if self.protocol == "ip" else (
+            self.number, self.target, self.port, self.source_port, call)
 
 
 class Wire:
@@ -62,7 +64,7 @@ class Wire:
 
     def __init__(self, space: Space, here: dict[object, str], there: dict[object, str]) -> None:
         self._here, self._there = here, there
-        self._numbers = count(1)
+        self._calls, self._echoes = count(1), count(1)
         with space.entered(), ExitStack() as stack:
             self._out = {(version, name): stack.enter_context(_sender(version, name))
                          for version in _FAMILIES for name in INTERFACES}
@@ -77,30 +79,31 @@ class Wire:
     def answered(self, packets: Sequence[Opening], tries: int = 2) -> set[Opening]:
         """Send the packets; those without an answer again, as a client would. Return those with an answer."""
         found: set[Opening] = set()
+        call = next(self._calls) % 65536
         with _one_cpu():
-            for attempt in range(tries):
-                keys = self._exchange([packet for packet in packets if packet not in found])
-                found |= {packet for packet in packets if packet.key in keys}
+            for _attempt in range(tries):
+                keys = self._exchange([packet for packet in packets if packet not in found], call)
+                found |= {packet for packet in packets if packet.key(call) in keys}
         return found
 
-    def _exchange(self, packets: Iterable[Opening]) -> set[Key]:
-        last = [Opening("ip", self._here[version], self._there[version], number, next(self._numbers) % 65536)
+    def _exchange(self, packets: Iterable[Opening], call: int) -> set[Key]:
+        last = [Opening("ip", self._here[version], self._there[version], number, next(self._echoes) % 65536)
                 for version, number in ((4, 1), (6, 58))]
         for packet in (*packets, *last):
-            self._send(packet)
+            self._send(packet, call)
         keys: set[Key] = set()
         for key in self._heard():
             keys.add(key)
-            if all(packet.key in keys for packet in last):
+            if all(packet.key(call) in keys for packet in last):
                 return keys | set(self._come())
         raise AssertionError("An echo request was not answered: the link, or the rule that always accepts ICMP, is cut")
 
-    def _send(self, packet: Opening) -> None:
+    def _send(self, packet: Opening, call: int) -> None:
         version = ip_address(packet.target).version
         sock = self._out[version, packet.interface]
         place = (packet.target, 0) if version == 4 else (packet.target, 0, 0, _index_of_interface(sock))
         try:
-            sock.sendto(_bytes_of(packet, version), place)
+            sock.sendto(_bytes_of(packet, version, call), place)
         except PermissionError:
             pass  # Dropped on its way out.
 
@@ -157,23 +160,23 @@ def _receiver(version: int, number: int) -> socket.socket:
     return sock
 
 
-def _bytes_of(packet: Opening, version: int) -> bytes:
-    payload = _payload(packet, version)
+def _bytes_of(packet: Opening, version: int, call: int) -> bytes:
+    payload = _payload(packet, call)
     source, target = (ip_address(text).packed for text in (packet.source, packet.target))
     if version == 4:  # The kernel fills in length, identity and checksum.
         return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, packet.number, 0, source, target) + payload
     return struct.pack("!IHBB16s16s", 6 << 28, len(payload), packet.number, 64, source, target) + payload
 
 
-def _payload(packet: Opening, version: int) -> bytes:
-    ports = packet.source_port, packet.port
+def _payload(packet: Opening, call: int) -> bytes:
+    ports, number = (packet.source_port, packet.port), struct.pack("!I", call)
     if packet.protocol == "tcp":
-        return _with_checksum(packet, struct.pack("!HHIIBBHHH", *ports, 1, 0, 5 << 4, 2, 8192, 0, 0), 16)
+        return _with_checksum(packet, struct.pack("!HHIIBBHHH", *ports, call, 0, 5 << 4, 2, 8192, 0, 0), 16)
     if packet.protocol == "udp":
-        return _with_checksum(packet, struct.pack("!HHHH", *ports, 8, 0), 6)
+        return _with_checksum(packet, struct.pack("!HHHH", *ports, 12, 0) + number, 6)
     if packet.number in _ECHO:
-        return _with_checksum(packet, struct.pack("!BBHHH", _ECHO[packet.number][0], 0, 0, packet.source_port, 0), 2)
-    return bytes(8)
+        return _with_checksum(packet, struct.pack("!BBHHH", _ECHO[packet.number][0], 0, 0, packet.source_port, call), 2)
+    return bytes(4) + number
 
 
 def _with_checksum(packet: Opening, payload: bytes, offset: int) -> bytes:
@@ -199,15 +202,15 @@ def _keys(sock: socket.socket, version: int, number: int) -> Iterator[Key]:
 
 
 def _tcp_key(data: bytes, address: str) -> Iterator[Key]:
-    far, near, flags = struct.unpack_from("!HH9xB", data)
+    far, near, acknowledged, flags = struct.unpack_from("!HH4xIxB", data)
     if flags & 0x04 or flags & 0x12 == 0x12:  # RST, or SYN and ACK
-        yield 6, address, far, near
+        yield 6, address, far, near, acknowledged - 1
 
 
 def _icmp_key(data: bytes, address: str, number: int) -> Iterator[Key]:
-    kind, code, echo = struct.unpack_from("!BB2xH", data)
+    kind, code, echo, call = struct.unpack_from("!BB2xHH", data)
     if kind == _ECHO[number][1]:
-        yield number, address, 0, echo
+        yield number, address, 0, echo, call
     elif (kind, code) in _ARRIVED[number]:
         yield _quoted_key(data[8:], 4 if number == 1 else 6)
 
@@ -215,7 +218,8 @@ def _icmp_key(data: bytes, address: str, number: int) -> Iterator[Key]:
 def _quoted_key(data: bytes, version: int) -> Key:
     number, source, target, rest = (data[9], data[12:16], data[16:20], data[20:]) if version == 4 else (
         data[6], data[8:24], data[24:40], data[40:])
-    if number not in (6, 17):
-        return number, str(ip_address(target)), 0, str(ip_address(source))
-    near, far = struct.unpack_from("!HH", rest)
-    return number, str(ip_address(target)), far, near
+    rest = rest.ljust(12, b"\0")
+    if number in (6, 17):
+        near, far = struct.unpack_from("!HH", rest)
+        return number, str(ip_address(target)), far, near, struct.unpack_from("!I", rest, 4 if number == 6 else 8)[0]
+    return number, str(ip_address(target)), 0, str(ip_address(source)), struct.unpack_from("!I", rest, 4)[0]

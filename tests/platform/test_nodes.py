@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.tests.lab.hosts import LAB, play, restart, table
-from ansible_collections.hpc.ports.tests.platform.uses import USES, errors_of, expect, output
+from ansible_collections.hpc.ports.tests.platform.uses import USES, answering, errors_of, expect, output
 
 _JOINING: dict[str, Any] = {"all": {"children": {group: {"hosts": {"node3": {}}} for group in ("slurm_compute", "alpha")}}}
-_CLOSED = "! timeout 2 bash -c '< /dev/tcp/{0}/{1}' 2> /dev/null"
 _BACKEND = os.environ.get("HPC_PORTS_BACKEND") or "nftables"
 
 
@@ -67,18 +66,19 @@ def test_a_new_node_is_prepared_alone(joined: tuple[str, ...]) -> None:
     done = play("slurm", *joined, "--limit", "node3")
     assert done.code == 0, done.output
     assert set(done.changed) == {"node3"} and done.changed["node3"]
-    output("outsider", _CLOSED.format("node3", 22))
+    assert answering("outsider", [("node3", 22)]) == set()
     expect(output("node3", "grep SrunPortRange /etc/slurm/slurm.conf"), "60001-60100")
 
 
 def test_a_new_node_takes_a_job_once_it_is_added(joined: tuple[str, ...]) -> None:
     output("node3", "systemctl start slurmd")
-    output("node3", _CLOSED.format("head", 6817))
+    assert answering("node3", [("head", 6817)]) == set()
     done = play("add_node", *joined, "-e", "new=node3", "--skip-tags", "verify")
     assert done.code == 0, done.output
     changed = {host for host, count in done.changed.items() if count}
     assert {"head", "login1", "node1", "node2", "accounting", "nfs1"} <= changed
     assert not changed & {"db1", "db2", "pbs1", "pbs2", "pbs3"}
+    assert answering("node3", [("head", 6817)]) == {("head", 6817)}
     output("node3", "systemctl restart slurmd")
     expect(output("login1", "until srun --immediate=5 -N3 --nodelist=node1,node2,node3 hostname; do sleep 1; done", 60),
            "node1\n", "node2\n", "node3\n")
@@ -87,7 +87,7 @@ def test_a_new_node_takes_a_job_once_it_is_added(joined: tuple[str, ...]) -> Non
 def test_what_only_a_node_needed_closes_as_it_leaves(joined: tuple[str, ...]) -> None:
     done = play("remove_node", *joined, "-e", "old=node3")
     assert done.code == 0, done.output
-    output("node3", _CLOSED.format("head", 6817))
+    assert answering("node3", [("head", 6817)]) == set()
     output("node3", "systemctl stop slurmd")
     again = play("site", "--skip-tags", "verify")
     assert again.code == 0 and not any(again.changed.values()), again.output
@@ -111,6 +111,5 @@ def test_a_node_that_ansible_never_sees_takes_jobs(tmp_path: Path) -> None:
     output("cloud1", f"echo '{names}' >> /etc/hosts; systemctl start munge slurmd")
     expect(output("login1", "until srun --immediate=5 -N2 --nodelist=node1,cloud1 hostname; do sleep 1; done", 60),
            "node1\n", "cloud1\n")
-    for port in (22, 6818):
-        output("outsider", _CLOSED.format("cloud1", port))
+    assert answering("outsider", [("cloud1", 22), ("cloud1", 6818)]) == set()
     output("cloud1", "systemctl stop slurmd")

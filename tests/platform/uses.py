@@ -83,6 +83,29 @@ def expect(found: str, *wanted: str) -> None:
         assert text in found, f"expected {text!r}, got {found!r}"
 
 
+_CONNECT = """\
+import socket, sys
+from concurrent.futures import ThreadPoolExecutor
+
+def answers(end):
+    try:
+        socket.create_connection(end.split(), 2).close()
+        return True
+    except TimeoutError:
+        return False
+
+with ThreadPoolExecutor(500) as pool:
+    print(*(end for end, found in zip(sys.argv[1:], pool.map(answers, sys.argv[1:])) if found), sep="\\n")
+"""
+
+
+def answering(source: str, ends: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Return where a host gets an answer; AssertionError where a name is unknown, or nobody listens behind an open port."""
+    words = " ".join(f"'{host} {port}'" for host, port in ends)
+    found = output(source, f"python3 -c '{_CONNECT}' {words}").splitlines()
+    return {(host, int(port)) for host, port in map(str.split, found)}
+
+
 def connect(source: str, target: str, *ports: int) -> None:
     """Read the greeting of each stand-in."""
     for port in ports:
