@@ -57,6 +57,8 @@ NOT_EXERCISED = {
     "head_node_dhcp": _NO_SOFTWARE,
     "head_node_tftp": _NO_SOFTWARE,
 }
+# A flow that opens nothing which another does not open too, here: what it is for shows when both are off.
+COVERED_BY = {"slurm_srun_controller": "cluster_user_traffic_controller"}
 _HEAD = """\
 # What each flow is for
 
@@ -65,10 +67,6 @@ its own, every managed host with restricted egress, in the scenario `platform` (
 of different areas, such as storage and Slurm, are off at the same time: none of what is tried goes by two of them. Three things
 at most are tried for each.
 *Stand-in*: Debian has no package of that software, and a listener on its ports takes its place.
-
-Not measured yet, so what is expected: `workspace_platform`, `platform_shared_storage`, `control_plane_legacy_api`,
-`rabbitmq_management`, `rabbitmq_cluster`, `slurm_accounting_sql`, `slurm_srun_controller`, `cluster_user_traffic`,
-`cluster_user_traffic_controller`, `pbs_interactive`, and `pbs_batch` from a login node.
 
 | flow | from → to | services | without it |
 | --- | --- | --- | --- |
@@ -101,7 +99,8 @@ def rounds() -> Iterator[tuple[str, ...]]:
 
 
 def site_without(*flows: str) -> dict[str, Any]:
-    """Return `firewall_flows` of the site, with these off."""
+    """Return `firewall_flows` of the site, with these off, and those that cover them."""
+    flows += tuple(COVERED_BY[flow] for flow in flows if flow in COVERED_BY)
     site = yaml.safe_load(SITE.read_text(encoding="utf-8"))["firewall_flows"]
     return {"firewall_flows": {**site, **{flow: {"enabled": False} for flow in flows}}}
 
@@ -117,7 +116,9 @@ def _row(name: str, flow: Mapping[str, Any], services: Mapping[str, Any], failed
     ways = f"{', '.join(flow['from'])} → {', '.join(flow['to'])}"
     ports = "; ".join(f"{service} {', '.join(services[service]['ports'])}" for service in flow["services"])
     lost = [f"{USES[use].purpose}{' *(stand-in)*' if USES[use].is_stood_in else ''}" for use in failed.get(name, [])]
-    effect = f"Fails: {'; '.join(lost)}." if lost else f"Not exercised. {NOT_EXERCISED[name]}"
+    effect = f"Fails: {'; '.join(lost)}." if lost else f"Not exercised. {NOT_EXERCISED.get(name, 'Nothing failed.')}"
+    if name in COVERED_BY:
+        effect += f" Only with `{COVERED_BY[name]}` off too, which opens the same."
     return f"| `{name}`: {flow['title']} | {ways} | {ports} | {effect} |\n"
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -22,37 +23,43 @@ _ANEW = {"head": "systemctl stop slurmctld; rm -rf /var/lib/slurm/slurmctld/*; s
 _READY = 'until [ "$(sinfo --noheader --states=idle --nodes=node1,node2 --format=%D)" = 2 ]; do sleep 0.3; done'
 
 
-def restore() -> None:
-    """Have all flows on again, and Slurm as after its start."""
-    done = firewall()
+def restore_slurm() -> None:
+    """Have all flows of the cluster on again, and Slurm as after its start."""
+    done = firewall("--limit", "slurm")
     assert done.code == 0, done.output
     for host, script in _ANEW.items():
         output(host, script)
     output("login1", _READY, 60)
 
 
-def failed_without(*off: str) -> dict[str, list[str]]:
-    """Return which uses fail without these flows, by flow."""
+@pytest.fixture(name="failed", scope="module")
+def _failed() -> Iterator[dict[str, list[str]]]:
+    """Which uses fail without each flow, as the tests find it. All flows are on again afterwards."""
+    yield {}
+    assert firewall().code == 0
+
+
+@pytest.fixture(name="off", params=list(flows.rounds()), ids="+".join)
+def _off(request: pytest.FixtureRequest) -> Iterator[tuple[str, ...]]:
+    """Flows that are off meanwhile."""
+    off: tuple[str, ...] = request.param
     done = firewall("-e", json.dumps(flows.site_without(*off)), "-e", "firewall_cut_established=true")
     assert done.code == 0, done.output
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uses, "PATIENCE", _SHORT)
-        errors = uses.errors_of(use for flow in off for use in flows.shown_for(flow))
-    restore()
-    return {flow: [use.name for use in flows.shown_for(flow) if use.name in errors] for flow in off}
+    yield off
+    restore_slurm()
 
 
-@pytest.fixture(name="failed", scope="module")
-def _failed() -> dict[str, list[str]]:
-    """Which uses failed without each flow."""
-    found = {flow: names for off in flows.rounds() for flow, names in failed_without(*off).items()}
-    flows.written(ROOT / "tests" / "output", flows.page(found))
-    return found
-
-
-def test_every_flow_is_needed(failed: dict[str, list[str]]) -> None:
-    assert failed == {flow: [use.name for use in flows.shown_for(flow)] for flow in failed}
+def test_every_flow_is_needed(
+        off: tuple[str, ...], failed: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uses, "PATIENCE", _SHORT)
+    shown = {flow: flows.shown_for(flow) for flow in off}
+    errors = uses.errors_of(use for flow in off for use in shown[flow])
+    found = {flow: [use.name for use in shown[flow] if use.name in errors] for flow in off}
+    failed.update(found)
+    assert found == {flow: [use.name for use in shown[flow]] for flow in off}
 
 
 def test_the_page_says_so(failed: dict[str, list[str]]) -> None:
-    assert flows.PAGE.read_text(encoding="utf-8") == flows.page(failed), "tests/output/flows.md is the page: copy it"
+    page = flows.page(failed)
+    flows.written(ROOT / "tests" / "output", page)
+    assert flows.PAGE.read_text(encoding="utf-8") == page, "tests/output/flows.md is the page: copy it"

@@ -39,9 +39,11 @@ def test_nothing_else_answers_outside(source: str) -> None:
 
 def test_the_tunnel_holds_over_a_reload() -> None:
     before = output("node1", "cat /run/agent").split()
+    ends = "--limit", "node1,ctl1"
     for _attempt in range(2):
-        assert firewall("-e", json.dumps(flows.site_without("smtp"))).code == 0
-        assert firewall().code == 0
+        without = firewall(*ends, "-e", json.dumps(flows.site_without("smtp", "ntp")))
+        assert without.changed == {"node1": 1, "ctl1": 1}, without.output
+        assert firewall(*ends).changed == {"node1": 1, "ctl1": 1}
     output("node1", "sleep 1")
     after = output("node1", "cat /run/agent").split()
     assert after[0] == before[0] and int(after[1]) > int(before[1])
