@@ -102,8 +102,8 @@ with ThreadPoolExecutor(500) as pool:
 def answering(source: str, ends: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
     """Return where a host gets an answer; AssertionError where a name is unknown, or nobody listens behind an open port."""
     words = " ".join(f"'{host} {port}'" for host, port in ends)
-    found = output(source, f"python3 -c '{_CONNECT}' {words}").splitlines()
-    return {(host, int(port)) for host, port in map(str.split, found)}
+    found = output(source, f"python3 -c '{_CONNECT}' {words}").split()
+    return set(zip(found[::2], map(int, found[1::2])))
 
 
 def connect(source: str, target: str, *ports: int) -> None:
