@@ -125,6 +125,12 @@ class Host:
         here = os.stat(f"/proc/{self.space.holder.pid}/ns/net").st_ino
         return [int(pid) for pid in filter(str.isdigit, os.listdir("/proc")) if _is_listener(pid, here)]
 
+    def listener(self) -> int:
+        """The process that has just been started as a listener; it takes its name a moment later."""
+        assert _eventually(lambda: bool(self.listeners()))
+        [pid] = self.listeners()
+        return pid
+
 
 def _is_listener(pid: str, namespace: int) -> bool:
     try:
@@ -313,7 +319,7 @@ def test_a_listener_holds_both_families_and_lets_go_of_the_caller(net: Net) -> N
     ports = ["7001/tcp", "7001/udp"]
     assert started["listening"] == {"0.0.0.0": ports, "::": ports}
     assert (started["in_use"], started["not_held"], started["not_counted"]) == ({}, {}, "")
-    [pid] = net.target.listeners()
+    pid = net.target.listener()
     files = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
     assert files.count("/dev/null") == 3
     assert {file for file in files if "socket:" not in file} == {"/dev/null", "anon_inode:[eventpoll]"}
@@ -334,8 +340,7 @@ def test_a_listener_ends_by_itself(net: Net) -> None:
 
 def test_a_killed_listener_was_not_alive_until_the_end(net: Net) -> None:
     started = net.target.start("7001/tcp")
-    for pid in net.target.listeners():
-        os.kill(pid, signal.SIGKILL)
+    os.kill(net.target.listener(), signal.SIGKILL)
     assert _eventually(lambda: net.target.listeners() == [])
     assert net.target.stop(started["id"]) == NOT_ALIVE
     assert net.target.start("7001/tcp")["listening"] == {"0.0.0.0": ["7001/tcp"], "::": ["7001/tcp"]}
@@ -466,7 +471,7 @@ def test_where_a_packet_was_lost_can_be_told(net: Net, protocol: str, host: str,
 
 
 def test_the_table_that_counts_goes_with_the_listener(net: Net) -> None:
-    for end in (net.target.stop, lambda: [os.kill(pid, signal.SIGTERM) for pid in net.target.listeners()]):
+    for end in (net.target.stop, lambda: os.kill(net.target.listener(), signal.SIGTERM)):
         net.target.start("7001/tcp")
         assert "table inet hpc_ports_verify" in net.target.space.run("nft", "list", "tables").stdout
         end()
@@ -515,7 +520,7 @@ def test_another_user_cannot_end_the_listener(net: Net) -> None:
 
 def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
     net.target.start("7001/tcp")
-    [pid] = net.target.listeners()
+    pid = net.target.listener()
     os.kill(pid, signal.SIGSTOP)
     program = ("listeners._PATIENCE = 1.0\ntry:\n    result = listeners.start(listeners.Orders([]))\n"
                "except listeners.ListenError as exc:\n    result = str(exc)")
