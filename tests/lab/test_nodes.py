@@ -72,9 +72,9 @@ def _without_node(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return Site(tmp_path_factory.mktemp("without")).without_node().written()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _restored() -> Iterator[None]:
-    """Leave every host as it was."""
+    """Leave every host as it was; each test but the last does so itself."""
     with restoring("all"):
         yield
 
