@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import zip_longest
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +62,8 @@ _HEAD = """\
 # What each flow is for
 
 Every flow of the shipped port file, and what stops when it is off: found by running the real software, each daemon on a host of
-its own, every managed host with restricted egress, in the scenario `platform` (`dev/test platform`), which writes this page. Flows
-of different areas, such as storage and Slurm, are off at the same time: none of what is tried goes by two of them. Three things
-at most are tried for each.
+its own, every managed host with restricted egress, in the scenario `platform` (`dev/test platform`), which writes this page. Several
+flows are off at the same time, such that none of what is tried goes by two of them. Three things at most are tried for each.
 *Stand-in*: Debian has no package of that software, and a listener on its ports takes its place.
 
 | flow | from → to | services | without it |
@@ -89,13 +87,29 @@ def shown_for(flow: str) -> list[Use]:
     return sorted(uses_of(flow), key=lambda use: len(use.flows))[:3]
 
 
-def rounds() -> Iterator[tuple[str, ...]]:
-    """Yield flows to have off at a time, one of each area: as areas share no flow, each use lacks one flow at most."""
-    by_area: dict[str, dict[str, None]] = {}
+def rounds() -> list[list[str]]:
+    """Return flows to have off at a time: nothing that shows what one is for goes by another of them."""
+    found: list[list[str]] = []
+    for flows in sorted(_by_area(), key=len, reverse=True):
+        for flow in flows:
+            # Those of one area apart, as far as it goes: what shows them is done one after the other.
+            fits = [off for off in reversed(found) if not any(_meet(flow, other) for other in off)]
+            if not fits:
+                found.append([])
+            min(fits or found[-1:], key=lambda off: len(set(off) & set(flows))).append(flow)
+    return found
+
+
+def _by_area() -> list[list[str]]:
+    """Return the flows that have uses, by the area of these."""
+    found: dict[str, dict[str, None]] = {}
     for use in USES.values():
-        by_area.setdefault(use.area, {}).update(dict.fromkeys(use.flows))
-    for flows in zip_longest(*by_area.values()):
-        yield tuple(flow for flow in flows if flow)
+        found.setdefault(use.area, {}).update(dict.fromkeys(use.flows))
+    return [list(flows) for flows in found.values()]
+
+
+def _meet(one: str, other: str) -> bool:
+    return any({one, other} <= set(use.flows) for use in (*shown_for(one), *shown_for(other)))
 
 
 def site_without(*flows: str) -> dict[str, Any]:

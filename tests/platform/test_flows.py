@@ -39,10 +39,10 @@ def _failed() -> Iterator[dict[str, list[str]]]:
     assert firewall().code == 0
 
 
-@pytest.fixture(name="off", params=list(flows.rounds()), ids="+".join)
-def _off(request: pytest.FixtureRequest) -> Iterator[tuple[str, ...]]:
+@pytest.fixture(name="off", params=flows.rounds(), ids="+".join)
+def _off(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """Flows that are off meanwhile."""
-    off: tuple[str, ...] = request.param
+    off: list[str] = request.param
     done = firewall("-e", json.dumps(flows.site_without(*off)), "-e", "firewall_cut_established=true")
     assert done.code == 0, done.output
     yield off
@@ -50,7 +50,7 @@ def _off(request: pytest.FixtureRequest) -> Iterator[tuple[str, ...]]:
 
 
 def test_every_flow_is_needed(
-        off: tuple[str, ...], failed: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+        off: list[str], failed: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uses, "PATIENCE", _SHORT)
     shown = {flow: flows.shown_for(flow) for flow in off}
     errors = uses.errors_of(use for flow in off for use in shown[flow])

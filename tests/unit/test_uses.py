@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.hpc.ports.tests.platform.flows import NOT_EXERCISED, PAGE, rounds, shipped_port_file
+from ansible_collections.hpc.ports.tests.platform.flows import NOT_EXERCISED, PAGE, rounds, shipped_port_file, shown_for
 from ansible_collections.hpc.ports.tests.platform.uses import USES
 
 USED = {flow for use in USES.values() for flow in use.flows}
@@ -25,6 +25,10 @@ def test_no_flow_is_of_two_areas() -> None:
 def test_each_flow_is_off_once() -> None:
     off = [flow for flows in rounds() for flow in flows]
     assert sorted(off) == sorted(USED)
+
+
+def test_what_shows_a_flow_goes_by_no_other_that_is_off() -> None:
+    assert [use.name for off in rounds() for flow in off for use in shown_for(flow) if len({*use.flows} & {*off}) != 1] == []
 
 
 def test_the_page_has_each_flow() -> None:
