@@ -30,6 +30,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.warned_ports import warn
 from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import make_inventory, make_plan
 from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.test_plan_laws import SITES, Site
 
+pytestmark = pytest.mark.slow
+
 PORT_FILE = Path(__file__).resolve().parents[4] / "roles" / "firewall" / "vars" / "port_file.yml"
 
 
