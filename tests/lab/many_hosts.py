@@ -27,26 +27,7 @@ _KEY = os.path.join(os.environ["HPC_PORTS_LAB_DIR"], "id_ed25519")
 _LINK = "many"
 _CAPABILITIES = "NET_ADMIN,NET_RAW,SYS_ADMIN"
 
-# Ansible sends modules as an archive, from which Python compiles anew each time: most of what an execution costs here.
-# Keep what each source was compiled to, for all hosts.
-_COMPILED_ONCE = """\
-import hashlib, marshal, os, zipimport
-compile_source = zipimport._compile_source
-def compiled_once(path, source):
-    kept = "/many/" + hashlib.sha256(source).hexdigest()
-    try:
-        with open(kept, "rb") as file:
-            return marshal.load(file)
-    except FileNotFoundError:
-        code = compile_source(path, source)
-    with open(f"{kept}.{os.getpid()}", "wb") as file:
-        marshal.dump(code, file)
-    os.rename(file.name, kept)
-    return code
-zipimport._compile_source = compiled_once
-"""
-# $1 is how many, $2 a Python module that every Python loads. The number of a host's process is in /many. The key
-# exchange is one that costs little.
+# $1 is how many. The number of a host's process is in /many.
 _HOSTS = """\
 cat > /host <<'END'
 mount -t tmpfs tmpfs /run
@@ -57,11 +38,9 @@ ip link add eth0 type veth peer name "host$1" netns 1
 ip address add "10.204.1.$1/16" dev eth0
 ip link set eth0 up
 nsenter --target 1 --net ip link set "host$1" master bridge up
-exec /usr/sbin/sshd -D -o KexAlgorithms=curve25519-sha256 -o AuthorizedKeysFile=/authorized_keys
+exec /usr/sbin/sshd -D -o AuthorizedKeysFile=/authorized_keys
 END
 mkdir /many
-printf '%s' "$2" > /usr/lib/python3/dist-packages/compiled_once.py
-echo 'import compiled_once' > /usr/lib/python3/dist-packages/compiled_once.pth
 ip link add bridge type bridge
 ip link set lab master bridge up
 ip link set bridge up
@@ -111,7 +90,7 @@ class ManyHosts:
         _run("ip", "link", "add", _LINK, "type", "veth", "peer", "name", "lab", "netns", process)
         _run("ip", "address", "add", f"{CONTROLLER}/16", "dev", _LINK)
         _run("ip", "link", "set", _LINK, "up")
-        _inside(_HOSTS, str(len(self.names)), _COMPILED_ONCE)
+        _inside(_HOSTS, str(len(self.names)))
         for address in self.names.values():
             _await_sshd(address)
 
