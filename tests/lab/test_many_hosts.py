@@ -19,7 +19,7 @@ from ansible_collections.hpc.ports.tests.lab.many_hosts import CONTROLLER, ManyH
 COUNT = 100
 FORKS = 5
 # Seconds; far fewer than all the hosts take together.
-WINDOW = 20
+WINDOW = 30
 # What the host has of ours in the kernel and on disk, and what of a change that awaits something.
 STATE = "nft list tables; find /etc/hpc-ports /run/hpc-ports ! -type d 2> /dev/null || true"
 APPLIED = "table inet hpc_ports\n/etc/hpc-ports/ruleset.nft\n/run/hpc-ports/lock\n"

@@ -59,6 +59,12 @@ def test_every_flow_is_needed(
     assert found == {flow: [use.name for use in shown[flow]] for flow in off}
 
 
+def test_nothing_failed_for_another_reason() -> None:
+    assert firewall().code == 0
+    # With all flows on, all of it works as before.
+    assert uses.errors_of(uses.USES.values()) == {}
+
+
 def test_the_page_says_so(failed: dict[str, list[str]]) -> None:
     page = flows.page(failed)
     flows.written(ROOT / "tests" / "output", page)
