@@ -49,6 +49,16 @@ def test_ganesha_has_the_ports_of_the_port_file() -> None:
         "nfs": "2049", "mountd": "20048", "nlockmgr": "32768"}
 
 
+def test_the_daemons_of_nfs_utils_have_the_ports_of_the_port_file() -> None:
+    """As they read them; statd, which alone of them needs no kernel that has NFS, also as it listens."""
+    wanted = {"mountd port": "20048", "statd port": "32765", "statd outgoing-port": "32766", "lockd port": "32768",
+              "lockd udp-port": "32768"}
+    assert {key: output("nfs1", f"nfsconf --get {key}").strip() for key in wanted} == wanted
+    found = output("nfs1", "pidof rpc.statd > /dev/null || rpc.statd 2> /dev/null; "
+                           "until rpcinfo -p | grep status; do sleep 0.2; done")
+    assert {line.split()[3] for line in found.splitlines()} == {"32765"}
+
+
 @pytest.mark.parametrize(("host", "ports"), [("login1", "60001-60100"), ("node1", "60001-60100"), ("nfs1", "32768")])
 def test_no_ephemeral_port_is_in_the_way(host: str, ports: str) -> None:
     assert ports in output(host, "cat /proc/sys/net/ipv4/ip_local_reserved_ports").strip().split(",")
