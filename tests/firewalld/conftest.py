@@ -12,8 +12,8 @@ import pytest
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
 from ansible_collections.hpc.ports.tests.firewalld.driver import Driver
-from ansible_collections.hpc.ports.tests.kernel.packets import Wires
-from ansible_collections.hpc.ports.tests.kernel.verdicts import joined
+from ansible_collections.hpc.ports.tests.support.packets import Wires
+from ansible_collections.hpc.ports.tests.support.verdicts import joined
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import ansible
 
-from ansible_collections.hpc.ports.tests.kernel.machine import Machine
-from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS, ROOT, Pair, Space
+from ansible_collections.hpc.ports.tests.support.machine import Machine
+from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, ROOT, Pair, Space
 
 # `dev/lab down` removes what has this label.
 LAB = os.environ["HPC_PORTS_LAB"]

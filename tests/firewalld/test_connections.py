@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, FirewalldMachine
 from ansible_collections.hpc.ports.tests.firewalld.test_faults import MORE
-from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
+from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 from ansible_collections.hpc.ports.tests.kernel.test_connections import NODES, RATE, applied_meanwhile
 
 # Who connects to port 6000, in every policy.

@@ -19,10 +19,10 @@ from itertools import product
 import pytest
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, FirewalldMachine
-from ansible_collections.hpc.ports.tests.kernel.faults import Fault, Run, Runs, State
-from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST
-from ansible_collections.hpc.ports.tests.kernel.packets import Opening, open_wires
-from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
+from ansible_collections.hpc.ports.tests.support.faults import Fault, Run, Runs, State
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST
+from ansible_collections.hpc.ports.tests.support.packets import Opening, open_wires
+from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 from ansible_collections.hpc.ports.tests.kernel.test_faults import (
     ERRORS,
     LONG,

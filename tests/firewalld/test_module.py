@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon, table_objects
-from ansible_collections.hpc.ports.tests.kernel.samples import SAMPLE
+from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 
 
 def test_a_policy_is_carried_and_confirmed_and_then_nothing_changes(daemon: Daemon) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Container, Daemon
 from ansible_collections.hpc.ports.tests.firewalld.test_verdicts import check_verdicts, past_guards
-from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair, forget_connections
-from ansible_collections.hpc.ports.tests.kernel.rendered import CLASSES, Class, class_of, give, put
-from ansible_collections.hpc.ports.tests.kernel.verdicts import check_verdicts as check_nftables
-from ansible_collections.hpc.ports.tests.kernel.verdicts import joined
+from ansible_collections.hpc.ports.tests.support.namespaces import Pair, forget_connections
+from ansible_collections.hpc.ports.tests.support.rendered import CLASSES, Class, class_of, give, put
+from ansible_collections.hpc.ports.tests.support.verdicts import check_verdicts as check_nftables
+from ansible_collections.hpc.ports.tests.support.verdicts import joined
 
 UNITS = ("hpc-ports.service", "network-pre.target", "ssh.service")
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon, table_objects
-from ansible_collections.hpc.ports.tests.kernel.namespaces import snapshot
-from ansible_collections.hpc.ports.tests.kernel.samples import SAMPLE, SLURM, SSH, WEB, policy
+from ansible_collections.hpc.ports.tests.support.namespaces import snapshot
+from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SLURM, SSH, WEB, policy
 
 DNS = ("out", "dns", ["53/udp", "53/tcp"], ("10.64.0.53/32",))
 # Other peers of the same flows: no reload.

@@ -18,11 +18,11 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Ru
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
 from ansible_collections.hpc.ports.tests.firewalld.driver import Driver
-from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair, forget_connections
-from ansible_collections.hpc.ports.tests.kernel.packets import Wires
-from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, policies, special_packets
-from ansible_collections.hpc.ports.tests.kernel.samples import SSH, policy
-from ansible_collections.hpc.ports.tests.kernel.verdicts import (
+from ansible_collections.hpc.ports.tests.support.namespaces import Pair, forget_connections
+from ansible_collections.hpc.ports.tests.support.packets import Wires
+from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
+from ansible_collections.hpc.ports.tests.support.samples import SSH, policy
+from ansible_collections.hpc.ports.tests.support.verdicts import (
     PHASES,
     THOROUGH,
     check_loopback,

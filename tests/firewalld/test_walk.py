@@ -18,12 +18,12 @@ from ansible_collections.hpc.ports.plugins.module_utils.walk import Judgement, W
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
 from ansible_collections.hpc.ports.tests.firewalld.driver import Driver
 from ansible_collections.hpc.ports.tests.firewalld.test_verdicts import ALLOWED, OLDEST, past_guards, passes
-from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, forget_connections
-from ansible_collections.hpc.ports.tests.kernel.packets import Wires
-from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, special_packets
-from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, forget_connections
+from ansible_collections.hpc.ports.tests.support.packets import Wires
+from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, special_packets
+from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 from ansible_collections.hpc.ports.tests.kernel.test_walk import whole
-from ansible_collections.hpc.ports.tests.kernel.verdicts import passing
+from ansible_collections.hpc.ports.tests.support.verdicts import passing
 
 POLICIES = [ALLOWED, policy(SSH, ("in", "web", ["80/tcp", "53-99/udp", "112/ip"], ANYWHERE),
                             ("in", "nodes", ["1024-65535/tcp"], ("10.64.0.0/28", "fd64::/64")))]

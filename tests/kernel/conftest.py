@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.kernel.machine import Machine
-from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair
+from ansible_collections.hpc.ports.tests.support.machine import Machine
+from ansible_collections.hpc.ports.tests.support.namespaces import Pair
 
 
 @pytest.fixture

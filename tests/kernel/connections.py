@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
-from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair, Space
+from ansible_collections.hpc.ports.tests.support.namespaces import Pair, Space
 
 SECONDS = 30  # Only a test that fails waits for so long.
 PATIENCE = 0.3  # What gets from one namespace to another has done so by then.

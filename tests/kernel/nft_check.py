@@ -21,7 +21,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Ru
 from ansible_collections.hpc.ports.plugins.module_utils.ports import merged
 from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, flow_changes
 from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
-from ansible_collections.hpc.ports.tests.kernel.samples import BY_NFT, SAMPLE, random_policies
+from ansible_collections.hpc.ports.tests.support.samples import BY_NFT, SAMPLE, random_policies
 
 _WORDS = {4: "any IPv4", 6: "any IPv6"}
 

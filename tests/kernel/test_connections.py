@@ -23,9 +23,9 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
-from ansible_collections.hpc.ports.tests.kernel.machine import Machine
-from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, PEER, Space
-from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
+from ansible_collections.hpc.ports.tests.support.machine import Machine
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, Space
+from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
 CLIENT = "10.64.9.9"  # Whom the flow of SSH lets in.
 SECONDS = 30  # Only a test that fails waits for so long.

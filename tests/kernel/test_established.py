@@ -24,9 +24,9 @@ from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkEr
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE, ruleset_of, script_of
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
 from ansible_collections.hpc.ports.tests.kernel.connections import DUAL_PORT, Connections, Living, living, passing
-from ansible_collections.hpc.ports.tests.kernel.machine import Machine
-from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, PEER, Space
-from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy, random_policies
+from ansible_collections.hpc.ports.tests.support.machine import Machine
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, Space
+from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy, random_policies
 
 GOOD = {4: "10.64.9.9", 6: "fd64::9"}
 BAD = {4: "10.66.0.1", 6: "fd66::1"}

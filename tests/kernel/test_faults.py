@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.kernel.faults import Fault, Run, Runs, State
-from ansible_collections.hpc.ports.tests.kernel.machine import Machine
-from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair
-from ansible_collections.hpc.ports.tests.kernel.samples import SSH, policy
+from ansible_collections.hpc.ports.tests.support.faults import Fault, Run, Runs, State
+from ansible_collections.hpc.ports.tests.support.machine import Machine
+from ansible_collections.hpc.ports.tests.support.namespaces import Pair
+from ansible_collections.hpc.ports.tests.support.samples import SSH, policy
 
 Policy = dict[str, Any]
 # Longer than the test needs to look; where the host itself has to undo a change, it is told to, or given less.

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.kernel.machine import LINK, RULESET, UNIT, Machine, without_invocation
-from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, BY_NFT, KINDS, SAMPLE, SLURM, SSH, WEB, policy
+from ansible_collections.hpc.ports.tests.support.machine import LINK, RULESET, UNIT, Machine, without_invocation
+from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, BY_NFT, KINDS, SAMPLE, SLURM, SSH, WEB, policy
 
 NO_FLOWS: dict[str, Any] = {"flows_added": [], "flows_removed": [], "ports_changed": {}, "addresses_changed": {}}
 # What a host may carry beside us: tables as Docker, kube-proxy and fail2ban make them, one with our chain names.

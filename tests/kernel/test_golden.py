@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS, ROOT, Pair
+from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, ROOT, Pair
 
 GOLDEN = ROOT / "tests" / "unit" / "golden"
 

@@ -12,9 +12,9 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.others import OtherRules, other_rules, warnings_of
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
-from ansible_collections.hpc.ports.tests.kernel.machine import Machine
-from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, Space
-from ansible_collections.hpc.ports.tests.kernel.samples import SSH, WEB, policy
+from ansible_collections.hpc.ports.tests.support.machine import Machine
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Space
+from ansible_collections.hpc.ports.tests.support.samples import SSH, WEB, policy
 
 CLIENT = "10.64.9.9"
 NOTHING = OtherRules((), ())

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.kernel.namespaces import COLLECTIONS, Space
+from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, Space
 
 SOURCE = {4: "10.77.1.2", 6: "fd77:1::2"}
 ROUTER = {4: "10.77.1.1", 6: "fd77:1::1"}

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.kernel.faults import Runs
-from ansible_collections.hpc.ports.tests.kernel.machine import LINK, RULESET, UNIT, Machine
-from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SAMPLE, SLURM, SSH, WEB, policy
+from ansible_collections.hpc.ports.tests.support.faults import Runs
+from ansible_collections.hpc.ports.tests.support.machine import LINK, RULESET, UNIT, Machine
+from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SAMPLE, SLURM, SSH, WEB, policy
 
 Found = tuple[list[str], Any]
 OTHER = policy(SSH, ("in", "nfs", ["2049/tcp"], ANYWHERE))

@@ -17,10 +17,10 @@ from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.command import run
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair, forget_connections
-from ansible_collections.hpc.ports.tests.kernel.packets import Wires
-from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, policies, special_packets
-from ansible_collections.hpc.ports.tests.kernel.verdicts import (
+from ansible_collections.hpc.ports.tests.support.namespaces import Pair, forget_connections
+from ansible_collections.hpc.ports.tests.support.packets import Wires
+from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
+from ansible_collections.hpc.ports.tests.support.verdicts import (
     PHASES,
     THOROUGH,
     check_loopback,

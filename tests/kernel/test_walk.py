@@ -21,12 +21,12 @@ from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, 
 from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.tests.kernel import samples
-from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, Pair, forget_connections
-from ansible_collections.hpc.ports.tests.kernel.packets import Wires, open_wires
-from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, policies, special_packets
+from ansible_collections.hpc.ports.tests.support import samples
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair, forget_connections
+from ansible_collections.hpc.ports.tests.support.packets import Wires, open_wires
+from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
 from ansible_collections.hpc.ports.tests.kernel.rulesets import random_tables
-from ansible_collections.hpc.ports.tests.kernel.verdicts import (
+from ansible_collections.hpc.ports.tests.support.verdicts import (
     PHASES,
     THOROUGH,
     load_nftables,

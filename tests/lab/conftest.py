@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.lab.hosts import COUNTING_PYTHON, managed_hosts, on
+from ansible_collections.hpc.ports.tests.support.hosts import COUNTING_PYTHON, managed_hosts, on
 
 
 @pytest.fixture(name="counting", scope="session")

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ansible_collections.hpc.ports.tests.lab.hosts import LAB
+from ansible_collections.hpc.ports.tests.support.hosts import LAB
 
 CONTROLLER = "10.204.0.1"
 _CONTAINER = f"{LAB}-many"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.ports.tests.lab.hosts import LAB, Play, on, play
+from ansible_collections.hpc.ports.tests.support.hosts import LAB, Play, on, play
 
 DOWN = ("desk1", "nfs2")
 LOSSY = "pbs-exec"

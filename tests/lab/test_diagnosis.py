@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.tests.lab.faults import BRIDGE, DRIFTED, FAULTS, Fault
-from ansible_collections.hpc.ports.tests.lab.hosts import LAB, Play, on, play, restoring
+from ansible_collections.hpc.ports.tests.support.hosts import LAB, Play, on, play, restoring
 
 # The plan knows this host by name, which the controller resolves by a file of its own.
 _NAMED = "pbs-exec: {firewall_addresses: [exec.example.org, 'fd00:203::42']}"

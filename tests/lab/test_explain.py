@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from ansible_collections.hpc.ports.tests.lab.faults import table
-from ansible_collections.hpc.ports.tests.lab.hosts import Play, on, play
+from ansible_collections.hpc.ports.tests.support.hosts import Play, on, play
 
 PROBE = "-eprobe=true"
 

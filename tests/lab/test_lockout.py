@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TextIO
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.lab.hosts import (
+from ansible_collections.hpc.ports.tests.support.hosts import (
     EVERYTHING,
     FIREWALL,
     FIREWALLD,

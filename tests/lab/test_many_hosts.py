@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.lab.hosts import FIREWALL, Play, play_started
+from ansible_collections.hpc.ports.tests.support.hosts import FIREWALL, Play, play_started
 from ansible_collections.hpc.ports.tests.lab.many_hosts import CONTROLLER, ManyHosts, many_hosts
 
 COUNT = 100

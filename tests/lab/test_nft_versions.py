@@ -12,7 +12,7 @@ import tarfile
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.lab.hosts import LAB, ROOT
+from ansible_collections.hpc.ports.tests.support.hosts import LAB, ROOT
 
 COLLECTION = "ansible_collections/hpc/ports"
 # What an old nft cannot mend, so that the backend refuses to: sets and maps that somebody made anew with another type.
@@ -23,7 +23,7 @@ def sources() -> bytes:
     """Return a tar archive of what runs on the host."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        for pattern in ("plugins/module_utils/*.py", "tests/kernel/nft_check.py", "tests/kernel/samples.py",
+        for pattern in ("plugins/module_utils/*.py", "tests/kernel/nft_check.py", "tests/support/samples.py",
                         "tests/unit/golden/*.json"):
             for path in sorted(ROOT.glob(pattern)):
                 tar.add(path, f"{COLLECTION}/{path.relative_to(ROOT)}")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.hpc.ports.tests.lab.hosts import (
+from ansible_collections.hpc.ports.tests.support.hosts import (
     FIREWALL_ONLY,
     ROOT,
     Play,

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.lab.hosts import (
+from ansible_collections.hpc.ports.tests.support.hosts import (
     EVERYTHING,
     FIREWALL_ONLY,
     FIREWALLD,

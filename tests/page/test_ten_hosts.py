@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from ansible_collections.hpc.ports.tests.page.conftest import Show, Shown
-from ansible_collections.hpc.ports.tests.page.reports import cell, host, small, whole
+from ansible_collections.hpc.ports.tests.support.reports import cell, host, small, whole
 
 REPORT = small()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.hpc.ports.tests.lab.hosts import ROOT
+from ansible_collections.hpc.ports.tests.support.hosts import ROOT
 from ansible_collections.hpc.ports.tests.platform.uses import USES, Use
 
 PAGE = ROOT / "docs" / "flows.md"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.lab.hosts import ROOT, firewall
+from ansible_collections.hpc.ports.tests.support.hosts import ROOT, firewall
 from ansible_collections.hpc.ports.tests.platform import flows, uses
 from ansible_collections.hpc.ports.tests.platform.uses import output
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.lab.hosts import LAB, firewall, play, restart, table
+from ansible_collections.hpc.ports.tests.support.hosts import LAB, firewall, play, restart, table
 from ansible_collections.hpc.ports.tests.platform.uses import USES, answering, errors_of, expect, output
 
 _JOINING: dict[str, Any] = {"all": {"children": {group: {"hosts": {"node3": {}}} for group in ("slurm_compute", "alpha")}}}

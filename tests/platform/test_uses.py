@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.lab.hosts import firewall
+from ansible_collections.hpc.ports.tests.support.hosts import firewall
 from ansible_collections.hpc.ports.tests.platform import flows
 from ansible_collections.hpc.ports.tests.platform.uses import USES, answering, errors_of, output
 

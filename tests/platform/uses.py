@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ansible_collections.hpc.ports.tests.lab.hosts import LAB
+from ansible_collections.hpc.ports.tests.support.hosts import LAB
 
 # A use that is not done by then, in seconds, is not done: what passes takes a second or two, what is dropped for ever.
 PATIENCE = 20

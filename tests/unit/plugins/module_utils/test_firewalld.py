@@ -19,7 +19,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewalld import (
     parse_rich_rule,
 )
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
-from ansible_collections.hpc.ports.tests.kernel.samples import ANYWHERE, SSH, policy
+from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
 OLD = Abilities(destination_ipsets=False, interface_ipsets=False, accepts_replies_out=False)
 NEW = Abilities(destination_ipsets=True, interface_ipsets=True, accepts_replies_out=True)

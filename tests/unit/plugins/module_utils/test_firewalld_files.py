@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import Abilities, config_of
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import flow_names
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
-from ansible_collections.hpc.ports.tests.kernel.samples import SAMPLE
+from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 
 PLACES = {"POLICIES": "firewalld/policies", "IPSETS": "firewalld/ipsets", "_HOME": "hpc-ports", "_KEPT": "hpc-ports/undo",
           "UNDO": "hpc-ports/undo/run", "_UNIT": "systemd/undo.service", "_LINK": "systemd/wants/undo.service"}

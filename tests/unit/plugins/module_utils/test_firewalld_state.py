@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import (
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, changed_objects
-from ansible_collections.hpc.ports.tests.kernel.samples import policy
+from ansible_collections.hpc.ports.tests.support.samples import policy
 
 # As they came from Debian 11, 12 and 13, without what is not ours.
 LISTINGS = Path(__file__).parent / "firewalld_listings"

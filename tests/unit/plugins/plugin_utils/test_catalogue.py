@@ -23,7 +23,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import (
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import SHIPPED, make_catalogue
+from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_catalogue
 
 FLOW = {"from": ["monitoring"], "to": ["workspace"], "services": ["ssh"], "need": "optional"}
 NAME = "expected a lower-case letter, then up to 63 of a-z, 0-9 and _"

@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expe
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Packet
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import make_plan
+from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 LAPTOP, CTL, NODE = "198.51.100.7", "10.0.0.1", "10.1.0.1"
 HOSTS: dict[str, dict[str, Any]] = {

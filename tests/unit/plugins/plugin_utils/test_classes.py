@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.classes import HostClass, classes_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.connections import Connections
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import make_plan
+from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 ENDPOINTS = {"users": {"cidrs": ["10.0.0.0/28"]}}
 FLOWS = {"web": {"from": ["users"], "to": ["control_plane"], "services": ["ssh"], "need": "required"}}

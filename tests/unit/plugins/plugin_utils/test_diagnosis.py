@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import (
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Results, Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict, verdicts_of
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.reported import (
+from ansible_collections.hpc.ports.tests.support.reported import (
     NONCES,
     OTHER,
     SOURCE,

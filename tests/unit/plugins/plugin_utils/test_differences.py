@@ -19,7 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.differences import (
     shortened,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import accepts, make_plan, opens
+from ansible_collections.hpc.ports.tests.support.sites import accepts, make_plan, opens
 
 SITE: dict[str, Any] = {
     "services": {"slurmctld": {"ports": ["6817/tcp"]}, "slurmd": {"ports": ["6818/tcp"]}},

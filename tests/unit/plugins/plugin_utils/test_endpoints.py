@@ -12,7 +12,7 @@ from netaddr import IPNetwork
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Endpoint
 from ansible_collections.hpc.ports.plugins.plugin_utils.endpoints import AddressBook, Resolver, system_lookup
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import make_inventory, make_resolver
+from ansible_collections.hpc.ports.tests.support.sites import make_inventory, make_resolver
 
 ADVICE = "Mend the name, or name addresses: firewall_addresses of the host, or cidrs of the endpoint."
 NAMES = {

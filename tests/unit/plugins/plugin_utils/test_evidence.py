@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Results, Seen
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.reported import (
+from ansible_collections.hpc.ports.tests.support.reported import (
     DEAD,
     DIED,
     LEFT,

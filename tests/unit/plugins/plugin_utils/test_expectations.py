@@ -18,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import (
     selected,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import accepts, make_plan, opens
+from ansible_collections.hpc.ports.tests.support.sites import accepts, make_plan, opens
 
 SERVICES: dict[str, Any] = {
     "web": {"ports": ["443/tcp"]},

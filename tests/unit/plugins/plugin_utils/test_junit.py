@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from junitparser import JUnitXml
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.junit import SEVERAL, junit
-from ansible_collections.hpc.ports.tests.page.reports import cell, host, large, small, whole
+from ansible_collections.hpc.ports.tests.support.reports import cell, host, large, small, whole
 
 
 def read(data: dict[str, Any]) -> dict[tuple[str, str], list[Any]]:

@@ -18,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import load_ca
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import load_inventory
 from ansible_collections.hpc.ports.plugins.plugin_utils.lint import Finding, findings
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan, compile_plan
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import (
+from ansible_collections.hpc.ports.tests.support.sites import (
     CONTROLLER,
     SHIPPED,
     make_inventory,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.hpc.ports.plugins.plugin_utils import page as module
 from ansible_collections.hpc.ports.plugins.plugin_utils.page import TEMPLATE, packed, page
-from ansible_collections.hpc.ports.tests.page.reports import cell, host, large, small, whole
+from ansible_collections.hpc.ports.tests.support.reports import cell, host, large, small, whole
 
 HOSTILE = "</script><script>hacked = 1</script><img src=x onerror='hacked = 1'><!--\u2028\u2029&amp;@DATA@\ud800"
 

@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.policy import digest, parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import (
+from ansible_collections.hpc.ports.tests.support.sites import (
     CONTROLLER,
     accepts,
     make_plan,

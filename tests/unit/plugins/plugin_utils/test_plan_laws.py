@@ -22,7 +22,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, 
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import SHIPPED, make_plan
+from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_plan
 
 MANAGED_GROUPS = ("control_plane", "slurm_controller", "slurm_compute")
 GROUPS = (*MANAGED_GROUPS, "desks")

@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.connections import Conne
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils.reasons import Reasons, explained, reasons_of
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import make_plan
+from ansible_collections.hpc.ports.tests.support.sites import make_plan
 from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.test_plan_laws import PORTS, SITES, Site
 
 SERVICES: dict[str, Any] = {

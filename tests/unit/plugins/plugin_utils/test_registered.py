@@ -21,7 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.registered import (
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Packet
 from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun, Limits, Order, begun
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import make_plan
+from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 HOSTS = {"ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1"]},
          "laptop": {"groups": ["offices"], "addresses": ["198.51.100.7"]}}

@@ -27,7 +27,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.rendering import (
     rendered,
     target_of,
 )
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import make_plan
+from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 BOTH = Target(("nftables", "firewalld"), (1, 0, 0), "/usr/sbin/nft")
 SITE: dict[str, Any] = {

@@ -24,7 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.registered import run_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.report import Found
 from ansible_collections.hpc.ports.plugins.plugin_utils.report_data import as_data, as_fact
 from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun, Limits, Order, begun
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import make_plan
+from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 SCHEMA = json.loads(Path("roles/verify/files/report.schema.json").read_text(encoding="utf-8"))
 CHECK = jsonschema.Draft202012Validator(SCHEMA)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.hpc.ports.plugins.plugin_utils import page
-from ansible_collections.hpc.ports.tests.page.reports import large, small, whole
+from ansible_collections.hpc.ports.tests.support.reports import large, small, whole
 
 SCHEMA = json.loads(Path("roles/verify/files/report.schema.json").read_text(encoding="utf-8"))
 CHECK = jsonschema.Draft202012Validator(SCHEMA)

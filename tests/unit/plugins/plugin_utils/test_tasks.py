@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun, Limits, Order, begun, lifetime, names_of
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import make_plan
+from ansible_collections.hpc.ports.tests.support.sites import make_plan
 from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.test_expectations import (
     ENDPOINTS,
     FLOWS,

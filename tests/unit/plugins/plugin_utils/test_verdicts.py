@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Results
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import verdicts_of
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.reported import (
+from ansible_collections.hpc.ports.tests.support.reported import (
     DEAD,
     DIED,
     LEFT,

@@ -17,8 +17,8 @@ from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
-from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, Pair
-from ansible_collections.hpc.ports.tests.kernel.packets import Opening, Wires, open_wires
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair
+from ansible_collections.hpc.ports.tests.support.packets import Opening, Wires, open_wires
 
 # To find the smallest policy that fails takes minutes, and so does HYPOTHESIS_PROFILE=thorough.
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"

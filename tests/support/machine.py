@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.ports.tests.kernel.namespaces import Pair, snapshot
-from ansible_collections.hpc.ports.tests.kernel.samples import SAMPLE
+from ansible_collections.hpc.ports.tests.support.namespaces import Pair, snapshot
+from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 
 RULESET = "/etc/hpc-ports/ruleset.nft"
 UNIT = "/etc/systemd/system/hpc-ports.service"

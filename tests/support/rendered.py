@@ -17,9 +17,9 @@ from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils.folder import work_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.rendering import all_items, rendered, target_of
-from ansible_collections.hpc.ports.tests.kernel.namespaces import Space
-from ansible_collections.hpc.ports.tests.kernel.platforms import packets_at_edges, special_packets
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.sites import make_plan
+from ansible_collections.hpc.ports.tests.support.namespaces import Space
+from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, special_packets
+from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 _SITE: dict[str, Any] = {
     "services": {"slurmctld": {"ports": ["6817/tcp"]}, "srun": {"ports": ["60001-60100/tcp"], "broad": True},

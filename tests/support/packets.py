@@ -22,7 +22,7 @@ from ipaddress import ip_address
 from itertools import count
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.tests.kernel.namespaces import HOST, INTERFACES, PEER, Space
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, INTERFACES, PEER, Space
 
 _NUMBERS = {"tcp": 6, "udp": 17}
 _ECHO = {1: (8, 0), 58: (128, 129)}

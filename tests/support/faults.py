@@ -30,7 +30,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.tests.kernel.machine import Machine
+    from ansible_collections.hpc.ports.tests.support.machine import Machine
 
 _CHANGES = "/run/hpc-ports"
 _ARMED = _CHANGES + "/armed"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 LAB = os.environ.get("HPC_PORTS_LAB", "no-lab")
 ROOT = Path(__file__).parents[2]
-FIREWALL = "tests/lab/firewall.yml"
+FIREWALL = "tests/support/firewall.yml"
 FIREWALL_ONLY = ("--skip-tags", "verify")
 # One host of each Debian, 11, 12 and 13, by what carries its rules: nft 0.9.8, 1.0.6 and 1.1.3; firewalld 0.9.3, 1.3.3
 # and 2.3.1. Each Debian has its systemd: 247, 252 and 257.
