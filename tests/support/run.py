@@ -3,23 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What holds for a whole run of the tests: whose turn it is, how much is tried, and how slow the machine is.
 
-dev/test sets the three variables and prints them first; without them a test runs as in the default run of today, on a
-machine that is idle.
+dev/test prints the three variables first. Without them a test runs as in the default run of today, on an idle machine.
 """
 
 from __future__ import annotations
 
-import datetime
 import os
+import time
 from collections.abc import Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
 
-# The number by which everything that rotates takes its turn; the same number repeats a run.
-SEED = int(os.environ.get("HPC_PORTS_SEED") or datetime.date.today().toordinal())
-# How much is tried, as a factor: 1/3 by default, 3 in the full run. Where it is 1 or more nothing rotates.
-EFFORT = float(os.environ.get("HPC_PORTS_EFFORT") or 1 / 3)
+# The number by which everything that rotates takes its turn, by default the day's; the same number repeats a run.
+SEED = int(os.environ.get("HPC_PORTS_SEED") or time.time() // 86400)
+# How much is tried, as a factor: a third by default, 3 in the full run. Where it is 1 or more nothing rotates.
+EFFORT = float(os.environ.get("HPC_PORTS_EFFORT") or 0.33)
 FULL = EFFORT >= 1
 # How many times slower than idle the machine was when the run began, at least 1.
 SLOWNESS = max(1.0, float(os.environ.get("HPC_PORTS_SLOWNESS") or 1))
