@@ -21,12 +21,12 @@ from ansible_collections.hpc.ports.tests.support.hosts import (
     EVERYTHING,
     FIREWALL,
     FIREWALLD,
-    LAB,
     NFTABLES,
     ROOT,
     Play,
     executions,
     firewall,
+    inside,
     on,
     play,
     play_started,
@@ -290,8 +290,8 @@ for line in sys.stdin:
 @contextmanager
 def program(host: str, text: str, *arguments: str) -> Iterator[tuple[TextIO, TextIO]]:
     """Have Python run a program on a host, for two minutes at most; return its input and its output."""
-    with subprocess.Popen(["podman", "exec", "-i", f"{LAB}-{host}", "timeout", "120", "python3", "-c", text, *arguments],
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*inside(host), "timeout", "120", "python3", "-c", text, *arguments], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout
         yield process.stdin, process.stdout
 

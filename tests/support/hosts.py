@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from ansible_collections.hpc.ports.tests.support.run import scaled
 
 LAB = os.environ.get("HPC_PORTS_LAB", "no-lab")
 ROOT = Path(__file__).parents[2]
@@ -104,10 +108,51 @@ def play_started(path: str, *options: str, root: Path = ROOT, before: tuple[str,
 
 def on(host: str, command: str) -> str:
     """Return what a shell command on a host prints; the command must succeed."""
-    done = subprocess.run(["podman", "exec", "-i", f"{LAB}-{host}", "sh", "-ec", command], capture_output=True,
-                          text=True, timeout=120, check=False)
+    done = subprocess.run([*inside(host), "sh", "-ec", command], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=scaled(120), check=False)
     assert done.returncode == 0, f"{command!r} on {host}: {done.stderr}"
     return done.stdout
+
+
+def wait_on(host: str, command: str, seconds: float = 60) -> None:
+    """Wait until a shell command on a host succeeds."""
+    deadline = time.monotonic() + scaled(seconds)
+    while subprocess.run([*inside(host), "sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True,
+                         check=False).returncode:
+        assert time.monotonic() < deadline, f"{command!r} never succeeded on {host}"
+        time.sleep(0.1)
+
+
+def inside(host: str) -> list[str]:
+    """Return what to put before a command so that it runs on a host: `podman exec`, but five times as fast.
+
+    Such a command is in no cgroup of the host: what makes a unit of itself has to be started by `systemd-run`.
+    """
+    first = _FIRST.get(host)
+    if first is None or first.has_ended:
+        first = _FIRST[host] = _First(host)
+    return ["nsenter", f"--target={first.pid}", "--net", "--mount", "--pid", "--uts", "--ipc", "--",
+            "env", "--ignore-environment", "HOME=/root", f"PATH={_PATH}"]
+
+
+class _First:
+    """The first process of a host; another one after a restart."""
+
+    def __init__(self, host: str) -> None:
+        self.pid = int(_podman("inspect", "--format={{.State.Pid}}", f"{LAB}-{host}"))
+        self._handle = os.pidfd_open(self.pid)
+
+    @property
+    def has_ended(self) -> bool:
+        return bool(select.select([self._handle], [], [], 0)[0])
+
+
+_FIRST: dict[str, _First] = {}
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def _podman(*arguments: str) -> str:
+    return subprocess.run(["podman", *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def table(host: str) -> list[str]:
@@ -142,18 +187,9 @@ def restoring(*hosts: str) -> Iterator[None]:
 
 def restart(*hosts: str) -> None:
     """Stop the hosts, start them, and wait until each has started all that it starts, and accepts logins again."""
-    subprocess.run(["podman", "restart", "--time", "5", *(f"{LAB}-{host}" for host in hosts)], check=True,
-                   capture_output=True)
+    _podman("restart", "--time", "5", *(f"{LAB}-{host}" for host in hosts))
     for host in hosts:
-        _await_start(host)
-
-
-def _await_start(host: str) -> None:
-    for _attempt in range(200):
-        if subprocess.run(["podman", "exec", f"{LAB}-{host}", "sh", "-c", _HAS_STARTED], check=False,
-                          capture_output=True).returncode == 0:
-            return
-    raise AssertionError(f"{host} did not come back")
+        wait_on(host, _HAS_STARTED)
 
 
 def executions(host: str) -> list[str]:
