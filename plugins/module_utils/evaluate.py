@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What would a policy do with a packet? Pure: the guard, the verify role and the tests all ask here."""
+"""What would a policy do with a packet that opens a connection? Pure: the guard, verify and the tests all ask here.
+
+All that belongs to a connection which was let in passes, whatever the policy says; nobody needs to ask about it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import Network, P
 
 
 class Packet(NamedTuple):
-    """A packet as the host sees it, by default the first of a connection; `peer` is the other side's address, text.
+    """The first packet of a connection as the host sees it; `peer` is the other side's address, text.
 
     `port` is the destination port (protocol `ip`: the IP protocol number).
     """
@@ -24,7 +27,6 @@ class Packet(NamedTuple):
     port: int
     source_port: int = 49152
     interface: str = "eth0"
-    opens: bool = True
 
 
 class Judgement(NamedTuple):
@@ -40,8 +42,6 @@ def evaluate(policy: Policy, packet: Packet) -> Judgement:
         return Judgement(True, "loopback")
     if any(fnmatchcase(packet.interface, name) for name in policy.trusted_interfaces):
         return Judgement(True, "trusted interface")
-    if not packet.opens:
-        return Judgement(True, "reply")
     if packet.direction == "out" and policy.egress == "open":
         return Judgement(True, "open egress")
     if _is_always_accepted(packet):

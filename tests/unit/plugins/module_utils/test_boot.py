@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import configparser
 import errno
 import os
 from pathlib import Path
@@ -63,6 +64,19 @@ def test_the_program_is_where_this_host_has_it_or_where_another_one_does() -> No
     for nft, started in (("", "/sbin/nft"), ("/usr/sbin/nft", "/usr/sbin/nft")):
         text = boot.wanted_items(SCRIPT, has_systemd=True, nft=nft)[boot.UNIT].text
         assert f"\nExecStart={started} -f {boot.RULESET}\n" in text
+
+
+def test_the_rules_are_there_before_any_network() -> None:
+    """In early boot: systemd has no network before that target, and stops what it does not order at a shutdown."""
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(boot.wanted_items(SCRIPT, has_systemd=True)[boot.UNIT].text)
+    assert dict(unit["Unit"], Description="") == {
+        "Description": "", "DefaultDependencies": "no", "Wants": "network-pre.target",
+        "Before": "network-pre.target shutdown.target", "Conflicts": "shutdown.target",
+        "RequiresMountsFor": os.path.dirname(boot.RULESET)}
+    assert (unit["Service"]["Type"], unit["Service"]["RemainAfterExit"]) == ("oneshot", "yes")
+    assert unit["Install"]["WantedBy"] == "sysinit.target"
 
 
 def test_without_systemd_there_is_only_the_ruleset() -> None:

@@ -40,8 +40,6 @@ NONE = Judgement(False, "no flow")
         (Packet("in", "tcp", "10.1.2.3", 80), Judgement(True, "flow web")),
         (Packet("in", "tcp", "10.1.2.3", 443), Judgement(True, "flow web")),
         (Packet("in", "tcp", "10.1.2.3", 81), NONE),
-        (Packet("in", "tcp", "10.1.2.3", 81, opens=False), Judgement(True, "reply")),
-        (Packet("out", "tcp", "10.1.2.3", 49152, 22, opens=False), Judgement(True, "reply")),
         (Packet("in", "udp", "10.1.2.3", 80), NONE),
         (Packet("in", "tcp", "11.0.0.1", 80), NONE),
         (Packet("in", "tcp", "fd00::1", 80), NONE),

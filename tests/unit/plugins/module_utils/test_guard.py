@@ -12,7 +12,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.guard import LockoutErro
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule
 from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
 
-CLIENT = Connection("10.0.0.9", 51234, "10.0.1.1", 22, "eth0")
+CLIENT = Connection("10.0.0.9", 51234, "10.0.1.1", 22, "mgmt7")
 
 
 def rule(flow: str, ports: str, peer: str, direction: str = "in") -> Rule:
@@ -27,12 +27,17 @@ def policy(*rules: Rule, mode: str = "enforce", egress: str = "restricted", trus
     policy(rule("management_ssh", "22/tcp", "10.0.0.9/32")),
     policy(rule("admin_ssh", "20-30/tcp", "10.0.0.0/8")),
     policy(mode="observe"),
-    policy(trusted=("eth*",)),
+    policy(trusted=("mgmt*",)),
     policy(rule("management_ssh", "22/tcp", "0.0.0.0/0"), egress="open"),
 ])
 def test_a_policy_that_lets_the_connection_in(wanted: Policy) -> None:
     check_lockout(wanted, CLIENT)
     assert missing_flow(wanted, CLIENT) == ""
+
+
+@pytest.mark.parametrize("interface", ["eth0", "?"])
+def test_another_interface_is_not_the_trusted_one(interface: str) -> None:
+    assert missing_flow(policy(trusted=("mgmt*",)), CLIENT._replace(interface=interface)) != ""
 
 
 FROM = "Ansible comes from 10.0.0.9 to 22/tcp of this host, and no flow lets it in."
