@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
-from ansible_collections.hpc.ports.plugins.module_utils import boot, files, systemd, transaction
-from ansible_collections.hpc.ports.plugins.module_utils.backends import backend
+from ansible_collections.hpc.ports.plugins.module_utils import boot, files, systemd
+from ansible_collections.hpc.ports.plugins.module_utils.backends import Backend
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade, Way
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
 from ansible_collections.hpc.ports.plugins.module_utils.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
+from ansible_collections.hpc.ports.plugins.module_utils.tools import Tools, Transactions
+from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending
 
 _NOT_ON_DISK = "The new ruleset runs, but it is not the one that a reboot loads: {0}. Mend this and run again."
 _NOT_LEFT = ("The new ruleset runs, but the one of the backend {0} is still there beside it: {1}. Mend this and run "
@@ -32,7 +34,7 @@ class Terms(NamedTuple):
     extra: Dict[str, Any]
 
 
-def make_present(change: Change, terms: Terms) -> Optional[transaction.Pending]:
+def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Optional[Pending]:
     """Apply the change; return it when it awaits confirmation, as a change of the running ruleset does.
 
     To be called in one's turn. The disk is written beside its places before the kernel is touched, and renamed into
@@ -41,27 +43,27 @@ def make_present(change: Change, terms: Terms) -> Optional[transaction.Pending]:
     try:
         files.stage(change.places, change.items)
         if change.way is None:
-            settle(_last_things(change))
+            settle(_last_things(change), tools)
             return None
-        return _load(change, change.way, terms)
+        return _load(change, change.way, terms, tools.transaction)
     except BaseException:
         files.discard(change.places)
         raise
 
 
-def _load(change: Change, way: Way, terms: Terms) -> transaction.Pending:
+def _load(change: Change, way: Way, terms: Terms, transactions: Transactions) -> Pending:
     client = (terms.connection.client, terms.connection.client_port) if terms.connection else ("", 0)
-    pending = transaction.arm(terms.token, way.undo(), change.places, terms.seconds, *client,
-                              {**terms.extra, **_last_things(change)})
+    pending = transactions.arm(terms.token, way.undo(), change.places, terms.seconds, *client,
+                               {**terms.extra, **_last_things(change)})
     try:
-        with transaction.no_longer_than(pending):
-            way.make(transaction.folder_of(pending))
-            transaction.note_made(pending)
+        with transactions.no_longer_than(pending):
+            way.make(transactions.folder_of(pending))
+            transactions.note_made(pending)
     except NothingMade:
-        transaction.disarm(pending)
+        transactions.disarm(pending)
         raise
     except BaseException:
-        transaction.revert(pending)
+        transactions.revert(pending)
         raise
     return pending
 
@@ -72,17 +74,17 @@ def _last_things(change: Change) -> Dict[str, Any]:
             "concerns_unit": change.concerns_unit, "leaves": change.leaving.backend if change.leaving else ""}
 
 
-def still_runs(last_things: Mapping[str, Any]) -> bool:
+def still_runs(last_things: Mapping[str, Any], tools: Tools = Tools()) -> bool:
     """Tell whether the host runs what was applied: somebody may have loaded rules since. Raises CommandError."""
-    running = backend(last_things["backend"]).running_state()
+    running = tools.backend(last_things["backend"]).running_state()
     return digest(running) == last_things["runs"]
 
 
-def settle(last_things: Mapping[str, Any]) -> None:
+def settle(last_things: Mapping[str, Any], tools: Tools = Tools()) -> None:
     """Make the staged files those that a reboot loads. Raises RuntimeError: then the next run mends it."""
     places = Places(**{name: tuple(paths) for name, paths in last_things["places"].items()})
     try:
-        with backend(last_things["backend"]).all_or_nothing(places):
+        with tools.backend(last_things["backend"]).all_or_nothing(places):
             files.commit(places)
     except (CommandError, OSError) as exc:
         files.discard(places)
@@ -91,13 +93,13 @@ def settle(last_things: Mapping[str, Any]) -> None:
     if last_things["concerns_unit"]:
         systemd.read_units_again()
     if last_things["leaves"]:
-        _leave(last_things["leaves"])
+        _leave(tools.backend(last_things["leaves"]), last_things["leaves"])
 
 
-def _leave(name: str) -> None:
+def _leave(backend: Backend, name: str) -> None:
     try:
-        backend(name).recover()
-        make_absent(backend(name).absent_change())
+        backend.recover()
+        make_absent(backend.absent_change())
     except (CommandError, OSError, RuntimeError) as exc:
         raise RuntimeError(_NOT_LEFT.format(name, exc)) from exc
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils import transaction
 from ansible_collections.hpc.ports.plugins.module_utils.apply import Terms, make_absent, make_present
-from ansible_collections.hpc.ports.plugins.module_utils.backends import backend, leaving
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change
-from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, ssh_connection
+from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
 from ansible_collections.hpc.ports.plugins.module_utils.conntrack import fill_warning
 from ansible_collections.hpc.ports.plugins.module_utils.guard import check_lockout, missing_flow
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.tools import Tools
+from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending
 
 # Connection plugins that log in through a port of the host; others, such as `local` or `podman`, need no flow.
 _THROUGH_A_PORT = ("ssh", "paramiko", "paramiko_ssh", "libssh")
@@ -36,53 +36,55 @@ class Outcome(NamedTuple):
     """What differed, what was done about it, and what the user should know."""
 
     change: Change
-    pending: Optional[transaction.Pending] = None
+    pending: Optional[Pending] = None
     warnings: Tuple[str, ...] = ()
 
 
-def ensure_present(name: str, data: Mapping[str, Any], options: Options, check: bool) -> Outcome:
+def ensure_present(name: str, data: Mapping[str, Any], options: Options, check: bool,
+                   tools: Tools = Tools()) -> Outcome:
     """Give the host its policy by that backend, or with `check` stop just before.
 
     Raises OSError, PolicyError, RuntimeError.
     """
     policy = parse_policy(data)
-    change = _present_change(name, policy)
+    change = _present_change(name, policy, tools)
     if not change.is_needed:
         return Outcome(change)
-    client = _Client.of(options.transport)
+    client = _Client.of(options.transport, tools)
     if client.connection and options.lockout_guard:
         check_lockout(policy, client.connection)
     warnings = (*client.warnings, *filter(None, [fill_warning()]))
     if check:
         return Outcome(change, warnings=warnings)
-    with transaction.turn() as waited_for:
-        backend(name).recover()
+    with tools.transaction.turn() as waited_for:
+        tools.backend(name).recover()
         # What another run has done meanwhile counts.
-        change = _present_change(name, policy)
-        pending = _applied(change, policy, data, options, client.connection) if change.is_needed else None
+        change = _present_change(name, policy, tools)
+        terms = _terms(policy, data, options, client.connection)
+        pending = make_present(change, terms, tools) if change.is_needed else None
     return Outcome(change, pending, (*warnings, *_told(waited_for)))
 
 
-def ensure_absent(check: bool) -> Outcome:
+def ensure_absent(check: bool, tools: Tools = Tools()) -> Outcome:
     """Leave the host as it was before us, or with `check` stop just before. Raises OSError, RuntimeError."""
-    change = _absent_change()
+    change = _absent_change(tools)
     if check or not change.is_needed:
         return Outcome(change)
-    with transaction.turn() as waited_for:
+    with tools.transaction.turn() as waited_for:
         # Else the next boot would put back what a crash has left to be put back.
-        backend("firewalld").recover()
-        change = _absent_change()
+        tools.backend("firewalld").recover()
+        change = _absent_change(tools)
         make_absent(change)
     return Outcome(change, warnings=_told(waited_for))
 
 
-def _present_change(name: str, policy: Policy) -> Change:
-    return backend(name).present_change(policy)._replace(leaving=leaving(name))
+def _present_change(name: str, policy: Policy, tools: Tools) -> Change:
+    return tools.backend(name).present_change(policy)._replace(leaving=tools.leaving(name))
 
 
-def _absent_change() -> Change:
+def _absent_change(tools: Tools) -> Change:
     """Return the change that removes what either backend has of ours."""
-    change, other = backend("nftables").absent_change(), leaving("nftables")
+    change, other = tools.backend("nftables").absent_change(), tools.leaving("nftables")
     return other if other and not change.is_needed else change._replace(leaving=other)
 
 
@@ -93,22 +95,21 @@ class _Client(NamedTuple):
     warnings: Tuple[str, ...]
 
     @classmethod
-    def of(cls, transport: str) -> _Client:
+    def of(cls, transport: str, tools: Tools) -> _Client:
         """Return what can be told where the task uses that connection plugin."""
         if transport.rpartition(".")[2] not in _THROUGH_A_PORT:
             return cls(None, ())
-        connection = ssh_connection()
+        connection = tools.connection()
         return cls(connection, () if connection else (_UNSEEN,))
 
 
-def _applied(change: Change, policy: Policy, data: Mapping[str, Any], options: Options,
-             connection: Optional[Connection]) -> Optional[transaction.Pending]:
+def _terms(policy: Policy, data: Mapping[str, Any], options: Options, connection: Optional[Connection]) -> Terms:
     extra = {"advice": missing_flow(policy, connection) if connection else "",
              "cut": data if options.cut_established else None}
-    return make_present(change, Terms(options.token, options.confirm_within, connection, extra))
+    return Terms(options.token, options.confirm_within, connection, extra)
 
 
-def _told(waited_for: Optional[transaction.Pending]) -> Tuple[str, ...]:
+def _told(waited_for: Optional[Pending]) -> Tuple[str, ...]:
     if waited_for is None:
         return ()
     return ("Another run changed this host{0} and awaited its confirmation: this one waited for it.".format(

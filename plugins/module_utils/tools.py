@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a change of this host is made and confirmed with. Who wants to see how, without a host, hands in others."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Protocol
+
+from ansible_collections.hpc.ports.plugins.module_utils import backends, transaction
+from ansible_collections.hpc.ports.plugins.module_utils.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, ssh_connection
+from ansible_collections.hpc.ports.plugins.module_utils.files import Places
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending, Undo
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.module_utils.established import Cut
+
+
+class Transactions(Protocol):
+    """What the module `transaction` does; see there."""
+
+    def turn(self) -> AbstractContextManager[Optional[Pending]]:
+        """Have this process alone change the host."""
+
+    def arm(self, token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int,
+            extra: Dict[str, Any]) -> Pending:
+        """Have the host undo the change that follows."""
+
+    def folder_of(self, pending: Pending) -> str:
+        """Return where the files of an armed change lie."""
+
+    def no_longer_than(self, pending: Pending) -> AbstractContextManager[None]:
+        """Raise ExpiredError in the block once the change is overdue."""
+
+    def note_made(self, pending: Pending) -> None:
+        """Note that the change was made, and may be confirmed."""
+
+    def was_made(self, pending: Pending) -> bool:
+        """Tell whether the change was made."""
+
+    def revert(self, pending: Pending) -> None:
+        """Have the host undo the change now."""
+
+    def disarm(self, pending: Pending) -> None:
+        """Keep the change."""
+
+    def confirmation(self, token: str) -> AbstractContextManager[Optional[Pending]]:
+        """Yield the change of that token while nobody else decides on it."""
+
+    def reverted(self, token: str) -> Optional[Pending]:
+        """Return the change of that token if the host has undone it."""
+
+
+def _cut(policy: Policy) -> Cut:
+    # Each execution compiles what it imports anew: this is much, and seldom needed.
+    from ansible_collections.hpc.ports.plugins.module_utils.established import cut_connections
+
+    return cut_connections(policy)
+
+
+class Tools(NamedTuple):
+    """`backend` and `leaving` are by name of a backend; `connection` is whose change it is; `cut` ends connections."""
+
+    transaction: Transactions = transaction
+    backend: Callable[[str], backends.Backend] = backends.backend
+    leaving: Callable[[str], Optional[Change]] = backends.leaving
+    connection: Callable[[], Optional[Connection]] = ssh_connection
+    cut: Callable[[Policy], Cut] = _cut

@@ -1,0 +1,176 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host without a kernel, to be handed in where a change is made or confirmed: it notes what is done to it, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hpc.ports.plugins.module_utils import files
+from ansible_collections.hpc.ports.plugins.module_utils.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils.established import Cut
+from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.plugins.module_utils.tools import Tools
+from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending, Undo
+
+
+class FakeBackend:
+    """A backend: what runs is what it was given last, and there is one file of each backend."""
+
+    def __init__(self, name: str, folder: Path, log: list[str]) -> None:
+        self.name, self.log = name, log
+        self.running: State = {}
+        self.path = str(folder / name)
+        # Raised by what is named so, such as {"make": RuntimeError("no")}.
+        self.failures: dict[str, Exception] = {}
+
+    def did(self, what: str) -> None:
+        """Note it, or fail."""
+        self.log.append(f"{self.name} {what}")
+        if what in self.failures:
+            raise self.failures[what]
+
+    def running_state(self) -> State:
+        """Return what runs."""
+        return self.running
+
+    def present_change(self, policy: Policy) -> Change:
+        """Return the change to this policy."""
+        text = repr(policy)
+        return self._change({"rules": (text,)}, {self.path: Item(text)}, Places((self.path,)))
+
+    def absent_change(self) -> Change:
+        """Return the change to nothing."""
+        return self._change({}, {}, Places((), gone=(self.path,)))
+
+    def _change(self, wanted: State, items: Items, places: Places) -> Change:
+        way = FakeWay(self, wanted) if wanted != self.running else None
+        return Change(self.name, self.running, wanted, files.present_state([self.path]), items, places, ({}, {}), way)
+
+    @contextmanager
+    def all_or_nothing(self, places: Places) -> Iterator[None]:
+        """Note when the files are put in their places."""
+        self.did("settle")
+        yield
+
+    def recover(self) -> None:
+        """Note it."""
+        self.did("recover")
+
+
+class FakeWay:
+    """The way there."""
+
+    def __init__(self, backend: FakeBackend, wanted: State) -> None:
+        self._backend, self._wanted = backend, wanted
+
+    def undo(self) -> Undo:
+        """Return how it is undone."""
+        return Undo(f"undo {self._backend.name}", {})
+
+    def make(self, folder: str) -> None:
+        """Change what runs."""
+        self._backend.did("make")
+        self._backend.running = self._wanted
+
+
+class FakeTransactions:
+    """What the module `transaction` does, without a folder, a lock and a clock."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.pending: Pending | None = None
+        self.undone: Pending | None = None
+        self.made = False
+        # What a turn waited for.
+        self.waited_for: Pending | None = None
+
+    @contextmanager
+    def turn(self) -> Iterator[Pending | None]:
+        """Have one's turn."""
+        self.log.append("turn")
+        yield self.waited_for
+        self.log.append("end of turn")
+
+    def arm(self, token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int,
+            extra: dict[str, Any]) -> Pending:
+        """Arm a change."""
+        self.log.append(f"arm: {undo.command}")
+        self.pending = Pending(token, seconds, 0.0, client, client_port, extra)
+        return self.pending
+
+    def folder_of(self, pending: Pending) -> str:
+        """Return a name of a folder."""
+        return pending.token
+
+    @contextmanager
+    def no_longer_than(self, pending: Pending) -> Iterator[None]:
+        """Do nothing."""
+        yield
+
+    def note_made(self, pending: Pending) -> None:
+        """Note it."""
+        self.log.append("made")
+        self.made = True
+
+    def was_made(self, pending: Pending) -> bool:
+        """Tell what was noted."""
+        return self.made
+
+    def revert(self, pending: Pending) -> None:
+        """Undo a change."""
+        self.log.append("revert")
+        self.pending, self.undone = None, pending
+
+    def disarm(self, pending: Pending) -> None:
+        """Keep a change."""
+        self.log.append("disarm")
+        self.pending = None
+
+    @contextmanager
+    def confirmation(self, token: str) -> Iterator[Pending | None]:
+        """Decide on a change."""
+        self.log.append("decide")
+        yield self.pending if self.pending and self.pending.token == token else None
+        self.log.append("decided")
+
+    def reverted(self, token: str) -> Pending | None:
+        """Return what was undone."""
+        return self.undone if self.undone and self.undone.token == token else None
+
+
+class FakeHost:
+    """The host: `log` is what was done, `connection` who does it, `cuts` the policies by which connections were cut."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log: list[str] = []
+        self.backends = {name: FakeBackend(name, folder, self.log) for name in ("nftables", "firewalld")}
+        self.transactions = FakeTransactions(self.log)
+        self.connection: Connection | None = None
+        self.cuts: list[Policy] = []
+
+    @property
+    def tools(self) -> Tools:
+        """What to hand in."""
+        return Tools(self.transactions, self.backends.__getitem__, self._leaving, lambda: self.connection, self._cut)
+
+    def files(self) -> list[str]:
+        """Return the names of the files that there are, those included that wait for their places."""
+        folder = Path(self.backends["nftables"].path).parent
+        return sorted(path.name for path in folder.iterdir())
+
+    def _leaving(self, name: str) -> Change | None:
+        change = self.backends["firewalld" if name == "nftables" else "nftables"].absent_change()
+        return change if change.is_needed else None
+
+    def _cut(self, policy: Policy) -> Cut:
+        self.log.append("cut")
+        self.cuts.append(policy)
+        return Cut(("tcp 10.0.0.1:1 -> 10.0.0.2:2",), "One was not cut.")

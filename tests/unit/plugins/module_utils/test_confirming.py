@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which change is confirmed, and what follows, on a host that only takes notes; real ones are in tests/kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.confirming import confirm
+from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils.firewall import Options, ensure_present
+from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+from ansible_collections.hpc.ports.tests.support.fakes import FakeHost
+from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
+
+OLD = Connection("10.64.9.9", 51234, "192.0.2.1", 22)
+NEW = OLD._replace(client_port=51235)
+CONFIRMED = ["decide", "disarm", "nftables settle", "decided"]
+REFUSED = ["decide", "decided"]
+
+
+@pytest.fixture(name="host")
+def _host(tmp_path: Path) -> FakeHost:
+    """A host with a change that came over OLD and that NEW may confirm."""
+    return armed(FakeHost(tmp_path), OLD)
+
+
+def armed(host: FakeHost, client: Connection | None, cut: bool = False) -> FakeHost:
+    host.connection = client
+    options = Options(30, True, cut, "ssh" if client else "", "token")
+    assert ensure_present("nftables", SAMPLE, options, False, host.tools).pending
+    host.connection = NEW
+    host.log.clear()
+    return host
+
+
+def test_a_new_connection_confirms(host: FakeHost) -> None:
+    assert confirm("token", host.tools) == {"status": "confirmed", "confirmed_from": "10.64.9.9 port 51235"}
+    assert host.log == CONFIRMED
+    assert (host.transactions.pending, host.files()) == (None, ["nftables"])
+
+
+@pytest.mark.parametrize("connection,shown", [(OLD, "10.64.9.9 port 51234"), (None, "")])
+def test_the_same_or_no_connection_does_not(host: FakeHost, connection: Connection | None, shown: str) -> None:
+    host.connection = connection
+    assert confirm("token", host.tools) == {"status": "not new", "confirmed_from": shown}
+    assert host.log == REFUSED and host.transactions.pending
+
+
+def test_the_same_port_of_another_client_does(host: FakeHost) -> None:
+    host.connection = OLD._replace(client="10.64.9.8")
+    assert confirm("token", host.tools)["status"] == "confirmed"
+
+
+def test_a_change_over_no_connection_is_confirmed_over_any(tmp_path: Path) -> None:
+    host = armed(FakeHost(tmp_path), None)
+    assert confirm("token", host.tools) == {"status": "confirmed", "confirmed_from": ""}
+
+
+def test_what_was_not_made_is_not_confirmed(host: FakeHost) -> None:
+    host.transactions.made = False
+    assert confirm("token", host.tools) == {"status": "not made"}
+    assert host.log == REFUSED and host.transactions.pending
+
+
+def test_what_does_not_run_any_more_is_not_confirmed(host: FakeHost) -> None:
+    host.backends["nftables"].running = {"rules": ("somebody's",)}
+    assert confirm("token", host.tools) == {"status": "altered"}
+    assert host.log == REFUSED and host.transactions.pending
+
+
+def test_another_change_is_not_confirmed(host: FakeHost) -> None:
+    assert confirm("other", host.tools) == {"status": "unknown"}
+    assert host.log == REFUSED and host.transactions.pending
+
+
+def test_what_the_host_has_undone_is_told(host: FakeHost) -> None:
+    pending = host.transactions.pending
+    assert pending
+    host.transactions.revert(pending._replace(extra={**pending.extra, "advice": "Add it."}))
+    assert confirm("token", host.tools) == {
+        "status": "reverted", "seconds": 30, "client": "10.64.9.9", "advice": "Add it."}
+
+
+@pytest.mark.parametrize("failure", [CommandError(["x"], 1, "no"), OSError(28, "No space left on device", "/etc/x")])
+def test_what_a_reboot_would_not_load_is_a_failure_of_a_change_that_stays(host: FakeHost, failure: Exception) -> None:
+    host.backends["nftables"].failures["settle"] = failure
+    result = confirm("token", host.tools)
+    assert (result["status"], "a reboot loads" in result["msg"]) == ("confirmed", True)
+    assert (host.log, host.files()) == (CONFIRMED, [])
+
+
+# ---- what follows
+
+def test_connections_are_cut_once_others_may_go_on(tmp_path: Path) -> None:
+    host = armed(FakeHost(tmp_path), OLD, cut=True)
+    assert confirm("token", host.tools) == {
+        "status": "confirmed", "confirmed_from": str(NEW), "connections_cut": ["tcp 10.0.0.1:1 -> 10.0.0.2:2"],
+        "warnings": ["One was not cut."]}
+    assert host.log == [*CONFIRMED, "cut"] and host.cuts == [parse_policy(SAMPLE)]
+
+
+def test_nothing_is_cut_where_nothing_is_confirmed(tmp_path: Path) -> None:
+    host = armed(FakeHost(tmp_path), OLD, cut=True)
+    host.connection = OLD
+    confirm("token", host.tools)
+    assert host.cuts == []
+
+
+@pytest.mark.parametrize("failures,is_gone", [({}, True), ({"make": RuntimeError("no")}, False)])
+def test_what_the_other_backend_has_goes_last(tmp_path: Path, failures: dict[str, Any], is_gone: bool) -> None:
+    host = FakeHost(tmp_path)
+    firewalld = host.backends["firewalld"]
+    firewalld.running, firewalld.failures = {"rules": ("old",)}, failures
+    Path(firewalld.path).write_text("old", encoding="utf-8")
+    result = confirm("token", armed(host, OLD).tools)
+    assert host.log == [*CONFIRMED[:-1], "firewalld recover", "firewalld make", "decided"]
+    assert (result["status"], "firewalld" not in result.get("msg", ""), firewalld.running == {}) == (
+        "confirmed", is_gone, is_gone)

@@ -1,0 +1,190 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""In which order a host is asked, guarded and changed, on one that only takes notes; real ones are in tests/kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.change import NothingMade
+from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils.firewall import (
+    Options,
+    Outcome,
+    ensure_absent,
+    ensure_present,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.guard import LockoutError, missing_flow
+from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending
+from ansible_collections.hpc.ports.tests.support.fakes import FakeHost
+from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SSH, WEB, policy
+
+# SAMPLE lets it in, WEB_ONLY does not.
+CLIENT = Connection("10.64.9.9", 51234, "192.0.2.1", 22, "eth0")
+WEB_ONLY = policy(WEB)
+APPLIED = ["turn", "nftables recover", "arm: undo nftables", "nftables make", "made", "end of turn"]
+OTHERS = Pending("other", 30, 0.0, "10.64.9.8", 1, {})
+
+
+@pytest.fixture(name="host")
+def _host(tmp_path: Path) -> FakeHost:
+    return FakeHost(tmp_path)
+
+
+def present(host: FakeHost, data: dict[str, Any], transport: str = "ssh", check: bool = False, guard: bool = True,
+            cut: bool = False) -> Outcome:
+    return ensure_present("nftables", data, Options(40, guard, cut, transport, "token"), check, host.tools)
+
+
+# ---- the guard
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("transport", ["ssh", "ansible.builtin.ssh", "paramiko", "ansible.netcommon.libssh"])
+def test_who_would_be_locked_out_is_refused_before_anything_is_done(host: FakeHost, transport: str, check: bool) -> None:
+    host.connection = CLIENT
+    with pytest.raises(LockoutError):
+        present(host, WEB_ONLY, transport, check)
+    assert (host.log, host.files(), host.backends["nftables"].running) == ([], [], {})
+
+
+def test_who_comes_over_a_trusted_interface_is_not_locked_out(host: FakeHost) -> None:
+    host.connection = CLIENT._replace(interface="ib0")
+    assert present(host, policy(WEB, interfaces=("ib0",))).pending
+    with pytest.raises(LockoutError):
+        present(host, policy(WEB, interfaces=("eth0",)))
+
+
+def test_without_the_guard_it_is_applied_and_what_is_missing_noted(host: FakeHost) -> None:
+    host.connection = CLIENT
+    pending = present(host, WEB_ONLY, guard=False).pending
+    assert pending and pending.extra["advice"] == missing_flow(parse_policy(WEB_ONLY), CLIENT) != ""
+    assert host.log == APPLIED
+
+
+@pytest.mark.parametrize("transport", ["", "local", "containers.podman.podman"])
+def test_who_comes_through_no_port_is_not_asked_for(host: FakeHost, transport: str) -> None:
+    host.connection = CLIENT
+    found = present(host, WEB_ONLY, transport)
+    assert found.pending and (found.pending.client, found.pending.client_port, found.pending.extra["advice"]) == ("", 0, "")
+    assert not [text for text in found.warnings if "SSH_CONNECTION" in text]
+
+
+def test_a_connection_that_cannot_be_seen_is_warned_of(host: FakeHost) -> None:
+    found = present(host, WEB_ONLY)
+    assert found.pending and [text for text in found.warnings if "SSH_CONNECTION" in text]
+
+
+# ---- a policy
+
+def test_a_change_awaits_its_confirmation(host: FakeHost) -> None:
+    host.connection = CLIENT
+    found = present(host, SAMPLE)
+    assert host.log == APPLIED and found.pending == host.transactions.pending
+    assert found.pending and found.pending[:2] + found.pending[3:5] == ("token", 40, "10.64.9.9", 51234)
+    assert (found.pending.extra["advice"], found.pending.extra["cut"]) == ("", None)
+    # The file waits for the confirmation.
+    assert host.files() == [".nftables.new"]
+    assert found.change.is_needed and found.change.after.items() >= host.backends["nftables"].running.items()
+
+
+def test_what_is_to_be_cut_is_noted_with_the_change(host: FakeHost) -> None:
+    pending = present(host, SAMPLE, cut=True).pending
+    assert pending and pending.extra["cut"] == SAMPLE
+
+
+def test_check_mode_does_nothing(host: FakeHost) -> None:
+    host.connection = CLIENT
+    found = present(host, SAMPLE, check=True)
+    assert (found.change.is_needed, found.pending, host.log, host.files()) == (True, None, [], [])
+
+
+def test_what_runs_already_is_neither_guarded_nor_changed(host: FakeHost) -> None:
+    present(host, WEB_ONLY, transport="local")
+    Path(f"{host.backends['nftables'].path}").write_text(repr(parse_policy(WEB_ONLY)), encoding="utf-8")
+    host.log.clear()
+    host.connection = CLIENT
+    found = present(host, WEB_ONLY)
+    assert (found.change.is_needed, found.pending, found.warnings, host.log) == (False, None, (), [])
+
+
+def test_what_another_run_has_done_meanwhile_counts(host: FakeHost) -> None:
+    host.transactions.waited_for = OTHERS
+    nftables = host.backends["nftables"]
+
+    def done() -> None:
+        nftables.log.append("recovered")
+        nftables.running = {"rules": (repr(parse_policy(SAMPLE)),)}
+        Path(nftables.path).write_text(nftables.running["rules"][0], encoding="utf-8")
+
+    nftables.recover = done  # type: ignore[method-assign]
+    found = present(host, SAMPLE)
+    assert (found.pending, found.change.is_needed) == (None, False)
+    assert host.log == ["turn", "recovered", "end of turn"]
+    assert [text for text in found.warnings if "from 10.64.9.8" in text]
+
+
+def test_a_file_alone_awaits_no_confirmation(host: FakeHost) -> None:
+    host.backends["nftables"].running = {"rules": (repr(parse_policy(SAMPLE)),)}
+    assert present(host, SAMPLE).pending is None
+    assert host.log == ["turn", "nftables recover", "nftables settle", "end of turn"]
+    assert host.files() == ["nftables"]
+
+
+@pytest.mark.parametrize("failure,end", [(NothingMade("no"), "disarm"), (RuntimeError("half"), "revert")])
+def test_a_change_that_fails_is_undone_unless_nothing_was_made(host: FakeHost, failure: Exception, end: str) -> None:
+    host.backends["nftables"].failures["make"] = failure
+    with pytest.raises(type(failure)):
+        present(host, SAMPLE)
+    assert host.log == ["turn", "nftables recover", "arm: undo nftables", "nftables make", end]
+    assert host.files() == []
+
+
+def test_what_the_other_backend_has_goes_with_the_change(host: FakeHost) -> None:
+    host.backends["firewalld"].running = {"rules": ("old",)}
+    found = present(host, SAMPLE)
+    assert found.change.leaving and found.change.leaving.backend == "firewalld"
+    assert found.pending and found.pending.extra["leaves"] == "firewalld"
+
+
+def test_a_bad_policy_is_refused(host: FakeHost) -> None:
+    with pytest.raises(PolicyError):
+        present(host, {**policy(SSH), "mode": "perhaps"})
+
+
+# ---- removal
+
+def run_both(host: FakeHost, *names: str) -> None:
+    for name in names:
+        host.backends[name].running = {"rules": ("old",)}
+        Path(host.backends[name].path).write_text("old", encoding="utf-8")
+
+
+def test_nothing_to_remove(host: FakeHost) -> None:
+    assert not ensure_absent(False, host.tools).change.is_needed
+    assert host.log == []
+
+
+@pytest.mark.parametrize("names", [("nftables",), ("firewalld",), ("nftables", "firewalld")])
+def test_what_either_backend_has_is_removed(host: FakeHost, names: tuple[str, ...]) -> None:
+    run_both(host, *names)
+    assert ensure_absent(False, host.tools).change.is_needed
+    assert host.log == ["turn", "firewalld recover", *(f"{name} make" for name in names), "end of turn"]
+    assert host.files() == []
+    assert not any(backend.running for backend in host.backends.values())
+
+
+def test_a_removal_in_check_mode_does_nothing(host: FakeHost) -> None:
+    run_both(host, "nftables")
+    assert ensure_absent(True, host.tools).change.is_needed
+    assert (host.log, host.files()) == ([], ["nftables"])
+
+
+def test_a_removal_waits_its_turn(host: FakeHost) -> None:
+    run_both(host, "nftables")
+    host.transactions.waited_for = OTHERS
+    assert len(ensure_absent(False, host.tools).warnings) == 1
