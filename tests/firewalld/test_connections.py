@@ -9,8 +9,8 @@ from typing import Any
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, FirewalldMachine
 from ansible_collections.hpc.ports.tests.firewalld.test_faults import MORE
+from ansible_collections.hpc.ports.tests.support.availability import NODES, RATE, applied_meanwhile
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
-from ansible_collections.hpc.ports.tests.kernel.test_connections import NODES, RATE, applied_meanwhile
 
 # Who connects to port 6000, in every policy.
 CLIENTS = ("10.64.0.0/16", "10.64.0.0/17", "10.64.1.0/24")

@@ -20,10 +20,7 @@ import pytest
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, FirewalldMachine
 from ansible_collections.hpc.ports.tests.support.faults import Fault, Run, Runs, State
-from ansible_collections.hpc.ports.tests.support.namespaces import HOST
-from ansible_collections.hpc.ports.tests.support.packets import Opening, open_wires
-from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
-from ansible_collections.hpc.ports.tests.kernel.test_faults import (
+from ansible_collections.hpc.ports.tests.support.killed import (
     ERRORS,
     LONG,
     Known,
@@ -36,6 +33,9 @@ from ansible_collections.hpc.ports.tests.kernel.test_faults import (
     check_killed_removals,
     check_message,
 )
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST
+from ansible_collections.hpc.ports.tests.support.packets import Opening, open_wires
+from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
 # From one to the other by calls: ports and peers of both flows change; RENAMED needs a reload.
 OLD_RULES = (("in", "nfs", ["2049/tcp"], ("10.64.0.0/24", "10.64.2.1/32")),

@@ -22,8 +22,7 @@ from ansible_collections.hpc.ports.tests.support.namespaces import HOST, forget_
 from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, special_packets
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
-from ansible_collections.hpc.ports.tests.kernel.test_walk import whole
-from ansible_collections.hpc.ports.tests.support.verdicts import passing
+from ansible_collections.hpc.ports.tests.support.verdicts import passing, whole
 
 POLICIES = [ALLOWED, policy(SSH, ("in", "web", ["80/tcp", "53-99/udp", "112/ip"], ANYWHERE),
                             ("in", "nodes", ["1024-65535/tcp"], ("10.64.0.0/28", "fd64::/64")))]

@@ -5,68 +5,31 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import re
 import socket
-import struct
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
+from ansible_collections.hpc.ports.tests.support.availability import (
+    CLIENT,
+    NODES,
+    RATE,
+    applied_meanwhile,
+    listening,
+    say,
+    session,
+    started,
+)
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, Space
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
-
-CLIENT = "10.64.9.9"  # Whom the flow of SSH lets in.
-SECONDS = 30  # Only a test that fails waits for so long.
-RATE = 500.0  # New connections a second.
-
-
-def listening(space: Space, version: int, port: int) -> socket.socket:
-    with space.entered():
-        family = socket.AF_INET if version == 4 else socket.AF_INET6
-        return socket.create_server(("", port), family=family, backlog=4096)
-
-
-def connected(space: Space, source: str, target: str, port: int) -> socket.socket:
-    with space.entered():
-        sock = socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_STREAM)
-        sock.settimeout(SECONDS)
-        sock.bind((source, 0))
-        sock.connect((target, port))
-    return sock
-
-
-@contextmanager
-def session(server_space: Space, client_space: Space, source: str, target: str,
-            port: int) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """An established connection: the server's and the client's end."""
-    with listening(server_space, 6 if ":" in target else 4, port) as listener:
-        with connected(client_space, source, target, port) as client:
-            server = listener.accept()[0]
-            with server:
-                server.settimeout(SECONDS)
-                for one, other in ((client, server), (server, client)):
-                    say(one, other)
-                yield server, client
-
-
-def say(one: socket.socket, other: socket.socket, size: int = 64) -> None:
-    """Send so many bytes, which the other end receives."""
-    one.sendall(b"x" * size)
-    got = 0
-    while got < size:
-        got += len(other.recv(size - got)) or pytest.fail("The connection was closed")
 
 
 # ---- the first apply, on a kernel that tracked no connection so far
@@ -114,24 +77,7 @@ def test_a_new_connection_that_no_flow_allows_is_not_opened(machine: Machine) ->
 
 # ---- availability
 
-SERVER = """
-import socket, sys
-listener = socket.create_server(("", int(sys.argv[1])), backlog=4096)
-print("ready", flush=True)
-while True:
-    listener.accept()[0].close()
-"""
-APPLIES = """
-import json, sys
-from ansible_collections.hpc.ports.plugins.module_utils.confirming import confirm
-from ansible_collections.hpc.ports.plugins.module_utils.firewall import Options, ensure_present
-for number, data in enumerate(json.load(sys.stdin)):
-    options = Options(confirm_within=30, lockout_guard=True, cut_established=False, transport="", token=f"{number:032x}")
-    assert ensure_present(sys.argv[1], data, options, check=False).pending
-    assert confirm(options.token)["status"] == "confirmed"
-"""
 PORT, RANGE = (("in", "served", [ports], ("10.64.0.0/16", "192.0.2.0/24")) for ports in ("6000/tcp", "5990-6020/tcp"))
-NODES = tuple(f"10.65.{number}.0/25" for number in range(40))
 
 
 def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
@@ -152,80 +98,6 @@ def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
             rules.append(("out", "dns", ["53/udp"], NODES[number:]))
         found.append(policy(*rules, egress="restricted" if number % 7 else "open", interfaces=("ib0",) * (number % 2)))
     return found
-
-
-def lost_connections(space: Space, living: tuple[socket.socket, socket.socket], process: subprocess.Popen[str],
-                     rate: float) -> tuple[int, int, float]:
-    """Connect so many times a second until the process ends.
-
-    Return how many connections there were, how many lost a packet, and how many seconds the slowest took.
-
-    Meanwhile a living connection talks. A connection that had to send its SYN again would have taken a second: the
-    kernel's own count needs no clock. One that is refused raises OSError.
-    """
-    count, lost, slowest = 0, 0, 0.0
-    start = time.monotonic()
-    while process.poll() is None:
-        # From many addresses: no pair of ports comes again while either end or conntrack remembers it.
-        began = time.monotonic()
-        with connected(space, f"10.64.1.{count % 250 + 1}", HOST[4], 6000) as sock:
-            slowest = max(slowest, time.monotonic() - began)
-            lost += retransmissions(sock) > 0
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        say(*living)
-        count += 1
-        time.sleep(max(0.0, start + count / rate - time.monotonic()))
-    return count, lost, slowest
-
-
-def retransmissions(sock: socket.socket) -> int:
-    return int(struct.unpack_from("I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 100)[0])
-
-
-@contextmanager
-def started(space: Space, program: str, *arguments: str, text: str = "", machine: Machine | None = None
-            ) -> Iterator[subprocess.Popen[str]]:
-    """Have Python run a program in the network of the space; with a machine, on that host, with its programs."""
-    options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    if machine:
-        path = os.pathsep.join([*([str(machine.programs)] if machine.programs else []), os.environ["PATH"]])
-        process = subprocess.Popen([*space.prefix, machine.pair.python, "-c", program, *arguments], **options,
-                                   env={**os.environ, "PYTHONPATH": machine.pair.python_path, "PATH": path})
-    else:
-        with space.entered():
-            process = subprocess.Popen([sys.executable, "-c", program, *arguments], **options)
-    assert process.stdin and process.stdout
-    try:
-        process.stdin.write(text)
-        process.stdin.close()
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-class Availability(NamedTuple):
-    """How many connections came meanwhile, how many lost a packet, and how many seconds the slowest took.
-
-    `of_living` is how many packets each end of a living connection lost.
-    """
-
-    connections: int
-    lost: int
-    slowest: float
-    of_living: list[int]
-
-
-def applied_meanwhile(machine: Machine, steps: list[dict[str, Any]], rate: float) -> Availability:
-    """Give the host these policies, one after the other, while connections to port 6000 come at this rate."""
-    host, peer = machine.host, machine.pair.peer
-    with started(host, SERVER, "6000") as server, session(host, peer, CLIENT, HOST[4], 22) as living:
-        assert server.stdout and server.stdout.readline() == "ready\n"
-        with started(host, APPLIES, machine.backend, text=json.dumps(steps), machine=machine) as applies:
-            found = lost_connections(peer, living, applies, rate)
-            assert applies.returncode == 0
-        return Availability(*found, [retransmissions(end) for end in living])
 
 
 @pytest.mark.parametrize("concerned, rate", [(PORT, RATE), (RANGE, RATE), (RANGE, math.inf)],

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.support.machine import LINK, RULESET, UNIT, Machine, without_invocation
+from ansible_collections.hpc.ports.tests.support.machine import LINK, NO_FLOWS, RULESET, UNIT, Machine, without_invocation
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, BY_NFT, KINDS, SAMPLE, SLURM, SSH, WEB, policy
 
-NO_FLOWS: dict[str, Any] = {"flows_added": [], "flows_removed": [], "ports_changed": {}, "addresses_changed": {}}
 # What a host may carry beside us: tables as Docker, kube-proxy and fail2ban make them, one with our chain names.
 OTHER_TABLES = """
 table ip nat {

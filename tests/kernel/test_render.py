@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import find_program
-from ansible_collections.hpc.ports.tests.support.machine import RULESET, UNIT, Machine, without_invocation
+from ansible_collections.hpc.ports.tests.support.machine import NO_FLOWS, RULESET, UNIT, Machine, without_invocation
 from ansible_collections.hpc.ports.tests.support.namespaces import forget_connections
 from ansible_collections.hpc.ports.tests.support.rendered import CLASSES, class_of, give, put
-from ansible_collections.hpc.ports.tests.kernel.test_firewall_module import NO_FLOWS
 from ansible_collections.hpc.ports.tests.support.verdicts import check_loopback, check_verdicts, joined
 
 UNCHANGED = {"backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},

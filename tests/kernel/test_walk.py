@@ -21,17 +21,17 @@ from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, 
 from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.tests.kernel.rulesets import random_tables
 from ansible_collections.hpc.ports.tests.support import samples
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires, open_wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
-from ansible_collections.hpc.ports.tests.kernel.rulesets import random_tables
 from ansible_collections.hpc.ports.tests.support.verdicts import (
     PHASES,
     THOROUGH,
     load_nftables,
-    opening_of,
     passing,
+    whole,
 )
 
 
@@ -48,16 +48,6 @@ def _wires(shared: Pair) -> Iterator[Wires]:
     yield found
     found.inward.close()
     found.outward.close()
-
-
-def whole(packet: Packet) -> walk.Packet:
-    """Return the packet with both its ends."""
-    opening = opening_of(packet)
-    # The best route to every peer is that of the first interface.
-    return walk.Packet(packet.direction, opening.number, opening.source, opening.target, packet.port,
-                       packet.source_port,
-                       packet.interface, source_kind="unicast" if packet.direction == "in" else "local",
-                       returns=packet.interface == "eth0")
 
 
 def walker() -> walk.Walker:

@@ -18,6 +18,8 @@ from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 RULESET = "/etc/hpc-ports/ruleset.nft"
 UNIT = "/etc/systemd/system/hpc-ports.service"
 LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports.service"
+# What a result says of flows where none was changed.
+NO_FLOWS: dict[str, Any] = {"flows_added": [], "flows_removed": [], "ports_changed": {}, "addresses_changed": {}}
 
 
 # What a systemd does that matters here: it notes what it is asked, starts a program after a time, and stops waiting.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,16 +12,17 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import Phase
 
-from ansible_collections.hpc.ports.plugins.module_utils import nftables
+from ansible_collections.hpc.ports.plugins.module_utils import nftables, walk
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair
 from ansible_collections.hpc.ports.tests.support.packets import Opening, Wires, open_wires
+from ansible_collections.hpc.ports.tests.support.run import FULL
 
-# To find the smallest policy that fails takes minutes, and so does HYPOTHESIS_PROFILE=thorough.
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-PHASES = tuple(phase for phase in Phase if THOROUGH or phase is not Phase.shrink)
+# To find the smallest policy that fails takes minutes.
+PHASES = tuple(phase for phase in Phase if FULL or phase is not Phase.shrink)
+THOROUGH = FULL
 
 
 @contextmanager
@@ -46,6 +46,15 @@ def opening_of(packet: Packet) -> Opening:
     here = own_address(packet.peer)
     source, target = (packet.peer, here) if packet.direction == "in" else (here, packet.peer)
     return Opening(packet.protocol, source, target, packet.port, packet.source_port, packet.interface)
+
+
+def whole(packet: Packet) -> walk.Packet:
+    """Return the packet with both its ends."""
+    opening = opening_of(packet)
+    # The best route to every peer is that of the first interface.
+    return walk.Packet(packet.direction, opening.number, opening.source, opening.target, packet.port,
+                       packet.source_port, packet.interface, source_kind="unicast" if packet.direction == "in" else "local",
+                       returns=packet.interface == "eth0")
 
 
 def passing(wires: Wires, packets: Sequence[Packet]) -> set[Packet]:
