@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.hpc.ports.tests.support.plays import RunningPlay, playing
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
 LAB = os.environ.get("HPC_PORTS_LAB", "no-lab")
@@ -85,25 +86,16 @@ def firewall(*options: str, root: Path = ROOT, **environment: str) -> Play:
     return _ended(play_started(FIREWALL, *options, root=root, **environment))
 
 
-def _ended(started: AbstractContextManager[subprocess.Popen[str]]) -> Play:
-    with started as process:
-        output = process.communicate(timeout=600)[0]
-    return Play(process.returncode, output)
+def _ended(started: AbstractContextManager[RunningPlay]) -> Play:
+    with started as running:
+        output = running.communicate(scaled(600))[0]
+        return Play(running.wait(), output)
 
 
-@contextmanager
 def play_started(path: str, *options: str, root: Path = ROOT, before: tuple[str, ...] = (),
-                 **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Have a playbook run meanwhile; both its outputs are one."""
-    process = subprocess.Popen(
-        [*before, "ansible-playbook", path, *options], cwd=root, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(root / "ansible.cfg"), **environment})
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+                 **environment: str) -> AbstractContextManager[RunningPlay]:
+    """Have a playbook run meanwhile; both its outputs are one. A copy of the collection is played by a program of its own."""
+    return playing(path, *options, root=root, before=before, real=root != ROOT, joined=True, **environment)
 
 
 def on(host: str, command: str) -> str:
