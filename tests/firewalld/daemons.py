@@ -127,7 +127,7 @@ class FirewalldMachine(Machine):
 
     def __init__(self, daemon: Daemon) -> None:  # pylint: disable=super-init-not-called
         assert isinstance(daemon.host, Container)
-        self.pair, self.host, self.programs = daemon, daemon.host, Path("/run/programs")
+        self.pair, self.host = daemon, daemon.host
         # Its port is for the servers of tests.
         self.host.shell("systemctl stop ssh.socket ssh.service 2> /dev/null || systemctl stop ssh.service")
 

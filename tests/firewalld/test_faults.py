@@ -19,7 +19,7 @@ from itertools import product
 import pytest
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, FirewalldMachine
-from ansible_collections.hpc.ports.tests.support.faults import Fault, Run, Runs, State
+from ansible_collections.hpc.ports.tests.support.faults import Fault, Run, State
 from ansible_collections.hpc.ports.tests.support.killed import (
     ERRORS,
     LONG,
@@ -35,6 +35,7 @@ from ansible_collections.hpc.ports.tests.support.killed import (
 )
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST
 from ansible_collections.hpc.ports.tests.support.packets import Opening, open_wires
+from ansible_collections.hpc.ports.tests.support.runs import Runs
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
 # From one to the other by calls: ports and peers of both flows change; RENAMED needs a reload.

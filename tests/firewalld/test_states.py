@@ -49,7 +49,7 @@ def everything(host: Daemon) -> Any:
 
 
 def snapshot_of(host: Daemon) -> Mapping[str, Any]:
-    return snapshot(host.host, "/etc/firewalld", host.python)
+    return snapshot(host.host, "/etc/firewalld")
 
 
 def refusal(host: Daemon, wanted: Mapping[str, Any] | None = None, **options: Any) -> str:

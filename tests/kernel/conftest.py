@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair
+from ansible_collections.hpc.ports.tests.support.runs import Served
 
 
 @pytest.fixture
@@ -25,6 +25,8 @@ def pair() -> Iterator[Pair]:
 
 
 @pytest.fixture
-def machine(pair: Pair, tmp_path: Path) -> Machine:
-    """The host of the pair, with a systemd that only takes notes."""
-    return Machine(pair, tmp_path)
+def machine(pair: Pair) -> Iterator[Served]:
+    """The host of the pair, with a systemd that only takes notes; its modules run in a server (`started`: they do not)."""
+    found = Served(Machine(pair))
+    yield found
+    found.close()

@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.support.faults import Fault, Run, Runs
+from ansible_collections.hpc.ports.tests.support.faults import Fault, Run
 from ansible_collections.hpc.ports.tests.support.killed import (
     ERRORS,
     LONG,
@@ -32,6 +31,7 @@ from ansible_collections.hpc.ports.tests.support.killed import (
 )
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair
+from ansible_collections.hpc.ports.tests.support.runs import Runs, Served
 from ansible_collections.hpc.ports.tests.support.samples import SSH, policy
 
 ENDS = ("before", "half way")
@@ -49,12 +49,11 @@ RENAMED = _large("other", 1)
 
 
 @pytest.fixture(params=["systemd", "no systemd"])
-def runs(request: pytest.FixtureRequest, machine: Machine) -> Iterator[Runs]:
+def runs(request: pytest.FixtureRequest, machine: Served) -> Runs:
     """Runs on a host that never had rules."""
     if request.param == "no systemd":
         machine.host.shell("rmdir /run/systemd/system")
-    with closing(Runs(machine)) as found:
-        yield found
+    return machine.runs
 
 
 # ---- killed at every operation in turn
@@ -145,13 +144,11 @@ def _undone_by_the_clock(runs: Runs, seed: int) -> int:
     return undone
 
 
-def test_what_was_killed_is_undone_by_the_clock(tmp_path: Path) -> None:
+def test_what_was_killed_is_undone_by_the_clock() -> None:
     with ExitStack() as stack, ThreadPoolExecutor(12) as pool:
         hosts = []
         for number in range(12):
-            folder = tmp_path / str(number)
-            folder.mkdir()
-            machine = Machine(stack.enter_context(closing(Pair())), folder)
+            machine = Machine(stack.enter_context(closing(Pair())))
             if number % 2:
                 machine.host.shell("rmdir /run/systemd/system")
             hosts.append(stack.enter_context(closing(Runs(machine))))

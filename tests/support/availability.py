@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -114,9 +113,8 @@ def started(space: Space, program: str, *arguments: str, text: str = "", machine
     """Have Python run a program in the network of the space; with a machine, on that host, with its programs."""
     options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     if machine:
-        path = os.pathsep.join([*([str(machine.programs)] if machine.programs else []), os.environ["PATH"]])
         process = subprocess.Popen([*space.prefix, machine.pair.python, "-c", program, *arguments], **options,
-                                   env={**os.environ, "PYTHONPATH": machine.pair.python_path, "PATH": path})
+                                   env=machine.environment)
     else:
         with space.entered():
             process = subprocess.Popen([sys.executable, "-c", program, *arguments], **options)

@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs of a module that are killed, or that something fails in, at a chosen moment: several a second.
+"""The server of a host's runs of modules, which may be killed or fail at a chosen moment: several a second.
 
-A server in the host's namespaces has all imported, and forks for each run: a process like any other, killed for real.
-This file is both the server, as a program, and what tests use of it.
+The server is in the host's namespaces and has all imported; it forks for each run: a process like any other, killed for
+real. Run as a program, this file is the server of the host that it runs on; with the number of a socket, it is where
+the servers of many hosts come from. Tests ask by support/runs.py.
 
 What a run does to the host is counted: files made, written, renamed, removed; programs started. One of these may be
 the last: the run kills itself before it, or half way (a write is cut at the end of a line, a program is left running).
@@ -21,16 +22,15 @@ import io
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.tests.support.machine import Machine
+from typing import Any, NamedTuple
 
 _CHANGES = "/run/hpc-ports"
 _ARMED = _CHANGES + "/armed"
@@ -80,83 +80,48 @@ class State(NamedTuple):
         return {path: text for path, text in self.files.items() if not path.endswith(".new")}
 
 
-class Runs:
-    """The server of a host."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        # What the module `transaction` has otherwise than usual, such as its patience.
-        self.settings: dict[str, float] = {}
-        path = os.pathsep.join([*([str(machine.programs)] if machine.programs else []), os.environ["PATH"]])
-        environment = {**os.environ, "PATH": path, "PYTHONPATH": machine.pair.python_path}
-        self.server = subprocess.Popen([*machine.host.prefix, machine.pair.python, __file__],
-                                       env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def firewall(self, policy: Mapping[str, Any] | None, fault: Fault | None = None, kill_after: float | None = None,
-                 **options: Any) -> Run:
-        """Run the module `firewall`: give the host this policy, or none; do not confirm it."""
-        wanted = {"policy": policy} if policy else {"state": "absent"}
-        return self._run("firewall", fault, kill_after, **wanted, **options)
-
-    def confirm(self, token: str, fault: Fault | None = None, kill_after: float | None = None) -> Run:
-        """Run the module `confirm`."""
-        return self._run("confirm", fault, kill_after, token=token)
-
-    def apply(self, policy: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Give the host this policy, or none, and confirm it; return the result of the module `firewall`."""
-        result = self.firewall(policy).result
-        assert result and not result.get("failed"), result
-        if "pending" in result:
-            answer = self.confirm(result["pending"]["token"]).result
-            assert answer and answer.get("status") == "confirmed" and not answer.get("failed"), answer
-        return result
-
-    def _run(self, module: str, fault: Fault | None, kill_after: float | None, **options: Any) -> Run:
-        answer = self._ask(module=module, options=options, fault=fault, kill_after=kill_after,
-                           settings=self.settings)
-        return Run(answer["result"], answer["operations"], answer["hit"], answer["seconds"])
-
-    def state(self, folders: Mapping[str, str] | None = None) -> State:
-        """Return what the host has; `folders` are where its files lie, and what each is called, if not as usual."""
-        answer = self._ask(module="", folders=folders or self.machine.folders)
-        return State(tuple(answer["table"]), tuple(answer["said"]), answer["files"], answer["armed"], answer["left"])
-
-    def undo_now(self) -> None:
-        """Have the host undo the change that is armed, as its clock will."""
-        self._ask(module="", folders={}, revert=True)
-
-    def close(self) -> None:
-        """Let the server go, and the clocks that it has started."""
-        assert self.server.stdin and self.server.stdout
-        self.server.stdin.close()
-        self.server.wait(timeout=60)
-        self.server.stdout.close()
-
-    def _ask(self, **request: Any) -> dict[str, Any]:
-        assert self.server.stdin and self.server.stdout
-        print(json.dumps({"backend": self.machine.backend, **request}), file=self.server.stdin, flush=True)
-        answer = self.server.stdout.readline()
-        assert answer, "The server of the runs has ended."
-        return json.loads(answer)
-
-
 # ---- the server
 
 def _serve() -> None:
-    # PR_SET_CHILD_SUBREAPER: what a run leaves behind becomes a child of this process, and can be waited for.
-    ctypes.CDLL(None).prctl(36, 1)
-    modules = {name: importlib.import_module(f"ansible_collections.hpc.ports.plugins.modules.{name}")
-               for name in ("firewall", "confirm")}
     for line in sys.stdin:
-        request = json.loads(line)
-        if request["module"]:
-            answer = _forked(modules[request["module"]].main, request)
-        else:
-            answer = _state(request["backend"], request["folders"], request.get("revert", False))
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(_answer(json.loads(line))), flush=True)
     for pid in _children():
         with suppress(OSError):
             os.kill(pid, signal.SIGTERM)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    if request.get("program"):
+        return _called(request)
+    if request["module"]:
+        # PR_SET_CHILD_SUBREAPER: what a run leaves behind becomes a child of this process, and can be waited for.
+        ctypes.CDLL(None).prctl(36, 1)
+        return _forked(_module(request["module"]).main, request)
+    return _state(request["backend"], request["folders"], request.get("revert", False))
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"ansible_collections.hpc.ports.plugins.modules.{name}")
+
+
+def _called(request: dict[str, Any]) -> dict[str, Any]:
+    """Run Python that sets `result` from `arguments`, as that user, in a process of its own."""
+    handle = os.memfd_create("result")
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            os.setuid(request["user"])
+            names = {"arguments": request["arguments"]}
+            exec(request["program"], names)  # pylint: disable=exec-used
+            os.write(handle, json.dumps(names["result"]).encode())
+            code = 0
+        except Exception:  # pylint: disable=broad-except
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0, "The program failed; see what it wrote to standard error."
+    return {"result": json.loads(_content(handle))}
 
 
 def _state(backend: str, folders: dict[str, str], revert: bool) -> dict[str, Any]:
@@ -219,12 +184,14 @@ def _file_text(path: str) -> str:
 
 def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]:
     arguments, said, log = (os.memfd_create(name) for name in ("arguments", "said", "log"))
-    options = {**request["options"], "_ansible_check_mode": False}
+    options = {"_ansible_check_mode": False, **request["options"]}
     os.write(arguments, json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode())
     began = time.monotonic()
     pid = os.fork()
     if not pid:
         vars(importlib.import_module(f"{_UTILS}.transaction")).update(request["settings"])
+        if request["ssh"]:
+            _come_over(request["ssh"])
         _be_the_module(main, request["fault"], arguments, said, log)
     if request["kill_after"] is not None:
         time.sleep(request["kill_after"])
@@ -235,10 +202,22 @@ def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]
     texts = [_content(handle) for handle in (arguments, said, log)]
     killed = os.WIFSIGNALED(status)
     lines = texts[2].splitlines()
-    answer = texts[1] or '{"failed": true, "msg": "The module said nothing; see what it wrote to standard error."}'
-    return {"result": None if killed else json.loads(answer.splitlines()[-1]), "seconds": seconds,
+    said_nothing = '{"failed": true, "msg": "The module said nothing; see what it wrote to standard error."}'
+    result = json.loads((texts[1] or said_nothing).splitlines()[-1])
+    assert killed or bool(result.get("failed")) == bool(os.WEXITSTATUS(status)), (result, status)
+    return {"result": None if killed else result, "seconds": seconds,
             "operations": [line for line in lines if not line.startswith(_HIT)],
             "hit": "".join(line[len(_HIT):] for line in lines if line.startswith(_HIT))}
+
+
+def _come_over(connection: str) -> None:
+    """Have /proc/self/environ tell of this ssh connection: in the room that is kept at its beginning."""
+    with open("/proc/self/stat", "rb") as file:
+        start = int(file.read().rpartition(b")")[2].split()[47])
+    text = f"SSH_CONNECTION={connection}".encode().ljust(len(ROOM))
+    ctypes.memmove(start, text, len(text))
+    with open("/proc/self/environ", "rb") as file:
+        assert file.read().startswith(text + b"\0")
 
 
 def _content(handle: int) -> str:
@@ -261,6 +240,8 @@ def _be_the_module(main: Callable[[], None], fault: list[Any] | None, arguments:
         main()
     except SystemExit as exc:
         code = int(exc.code or 0)
+    except BaseException:  # pylint: disable=broad-except
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         os._exit(code)
@@ -444,5 +425,49 @@ def _first_half(data: Any) -> Any:
     return data[:data.rfind(line_end, 0, len(data) // 2) + 1]
 
 
+# ---- where servers come from
+
+# The first variable of where servers come from.
+ROOM = "HPC_PORTS_ROOM=".ljust(150, ".")
+
+
+def _give_servers(requests: socket.socket) -> None:
+    """Fork a server for each request; that tells the host by the process that holds it, and brings the server's socket."""
+    for name in ("firewall", "confirm", "judge"):
+        _module(name)
+    message, handles = socket.recv_fds(requests, 4096, 1)[:2]
+    while message:
+        if not os.fork():
+            requests.close()
+            for handle in (0, 1):
+                os.dup2(handles[0], handle)
+            os.close(handles[0])
+            _enter(int(message))
+            _serve()
+            os._exit(0)
+        os.close(handles[0])
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        message, handles = socket.recv_fds(requests, 4096, 1)[:2]
+    # A test that failed may have left some.
+    for pid in _children():
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+
+
+def _enter(pid: int) -> None:
+    """Have this process in the network and the mount namespace of another."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(f"/proc/{pid}/ns/net", "rb") as network, open(f"/proc/{pid}/ns/mnt", "rb") as mounts:
+        for file in (network, mounts):
+            if libc.setns(file.fileno(), 0):
+                raise OSError(ctypes.get_errno(), "setns")
+
+
 if __name__ == "__main__":
-    _serve()
+    if sys.argv[1:]:
+        # A module would take it for its arguments.
+        _give_servers(socket.socket(fileno=int(sys.argv.pop())))
+    else:
+        _serve()

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ansible_collections.hpc.ports.tests.support.faults import Fault, Run, Runs, State
+from ansible_collections.hpc.ports.tests.support.faults import Fault, Run, State
+from ansible_collections.hpc.ports.tests.support.run import scaled
+from ansible_collections.hpc.ports.tests.support.runs import Runs
 
 Policy = dict[str, Any]
 # Longer than the test needs to look; where the host itself has to undo a change, it is told to, or given less.
-LONG = 30
+LONG = scaled(30)
 ERRORS = {"ENOSPC": "No space left on device", "EROFS": "Read-only file system", "EIO": "Input/output error"}
 Moments = Callable[[Callable[[Fault], Run]], Iterable[Run]]
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import struct
@@ -16,6 +17,7 @@ from ansible_collections.hpc.ports.tests.support.namespaces import Pair, snapsho
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 
 RULESET = "/etc/hpc-ports/ruleset.nft"
+PROGRAMS = Path("/run/programs")
 UNIT = "/etc/systemd/system/hpc-ports.service"
 LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports.service"
 # What a result says of flows where none was changed.
@@ -43,26 +45,42 @@ echo $! > "/run/$unit.timer"
 """
 
 
+def environment_with(python_path: str) -> dict[str, str]:
+    """Return what a Python on a host is started with."""
+    return {**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "PYTHONPATH": python_path}
+
+
 class Machine:
     """The host under test."""
 
     backend = "nftables"
     # Where the files lie that a change may touch, and what the folder is called: the upper layer of /etc.
     folders = {"/run/upper": "/etc"}
-    programs: Path | None
+    # What is in here is found before the machine's own programs.
+    programs = PROGRAMS
 
-    def __init__(self, pair: Pair, folder: Path) -> None:
+    def __init__(self, pair: Pair) -> None:
         self.pair, self.host = pair, pair.host
-        self.programs = folder
-        self.host.shell("mkdir -p /run/systemd/system; touch /run/systemctl.log")
+        for folder in (self.programs, Path("/run/systemd/system")):
+            self.path(folder).mkdir(parents=True)
+        self.path("/run/systemctl.log").touch()
         self.program("systemctl", SYSTEMCTL)
         self.program("systemd-run", SYSTEMD_RUN)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a Python on the host is started with."""
+        return environment_with(self.pair.python_path)
+
     def program(self, name: str, text: str) -> None:
         """Have a shell program of that name found before the machine's own."""
-        assert self.programs
-        (self.programs / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
-        (self.programs / name).chmod(0o755)
+        path = self.path(self.programs / name)
+        path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        path.chmod(0o755)
+
+    def path(self, path: str | Path) -> Path:
+        """Return where a file of the host is seen from here."""
+        return Path(f"/proc/{self.host.pid}/root{path}")
 
     def reload_from_disk(self) -> None:
         """Have the kernel run what it would after a reboot, and nothing else."""

@@ -41,38 +41,40 @@ echo 2 > /proc/sys/net/ipv6/icmp/ratemask
 echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
 for name in all default; do echo 0 > /proc/sys/net/ipv4/conf/$name/rp_filter; done
 echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind
-ip link set lo up
 """
+# What `ip -batch` reads.
 _LINK = """
-ip link add eth0 address 02:00:00:00:00:01 type veth peer name eth0 address 02:00:00:00:00:02 netns {peer}
-ip link add fab0 address 02:00:00:00:01:01 type veth peer name fab0 address 02:00:00:00:01:02 netns {peer}
+link add eth0 address 02:00:00:00:00:01 type veth peer name eth0 address 02:00:00:00:00:02 netns {peer}
+link add fab0 address 02:00:00:00:01:01 type veth peer name fab0 address 02:00:00:00:01:02 netns {peer}
 """
 _END = """
-ip link set eth0 up
-ip link set fab0 up
-ip address add 192.0.2.{me}/24 dev eth0
-ip address add 192.0.3.{me}/24 dev fab0
-ip address add 2001:db8::{me}/64 dev eth0 nodad
-ip address add 2001:db8:1::{me}/64 dev fab0 nodad
-ip address add fe80::{me}/64 dev eth0 nodad
-ip neighbour replace 192.0.2.{other} lladdr 02:00:00:00:00:0{other} dev eth0 nud permanent
-ip neighbour replace 192.0.3.{other} lladdr 02:00:00:00:01:0{other} dev fab0 nud permanent
-for address in 2001:db8::{other} fe80::{other}; do
-  ip neighbour replace $address lladdr 02:00:00:00:00:0{other} dev eth0 nud permanent
-done
-ip neighbour replace 2001:db8:1::{other} lladdr 02:00:00:00:01:0{other} dev fab0 nud permanent
+link set lo up
+link set eth0 up
+link set fab0 up
+address add 192.0.2.{me}/24 dev eth0
+address add 192.0.3.{me}/24 dev fab0
+address add 2001:db8::{me}/64 dev eth0 nodad
+address add 2001:db8:1::{me}/64 dev fab0 nodad
+address add fe80::{me}/64 dev eth0 nodad
+neighbour replace 192.0.2.{other} lladdr 02:00:00:00:00:0{other} dev eth0 nud permanent
+neighbour replace 192.0.3.{other} lladdr 02:00:00:00:01:0{other} dev fab0 nud permanent
+neighbour replace 2001:db8::{other} lladdr 02:00:00:00:00:0{other} dev eth0 nud permanent
+neighbour replace fe80::{other} lladdr 02:00:00:00:00:0{other} dev eth0 nud permanent
+neighbour replace 2001:db8:1::{other} lladdr 02:00:00:00:01:0{other} dev fab0 nud permanent
 """
 _HOST_ROUTES = """
-ip route add default via 192.0.2.2 dev eth0
-ip route add default via 192.0.3.2 dev fab0 metric 9999
-ip -6 route add default via 2001:db8::2 dev eth0 metric 1
-ip -6 route add default via 2001:db8:1::2 dev fab0 metric 9999
+route add default via 192.0.2.2 dev eth0
+route add default via 192.0.3.2 dev fab0 metric 9999
+route add ::/0 via 2001:db8::2 dev eth0 metric 1
+route add ::/0 via 2001:db8:1::2 dev fab0 metric 9999
 """
 _PEER_ROUTES = """
-for range in 0.0.0.0/1 128.0.0.0/2; do ip route add local $range dev lo; done
-for range in fc00::/7 2400::/8; do ip -6 route add local $range dev lo; done
-ip route add 192.0.2.0/24 via 192.0.3.1 dev fab0 metric 9999
-ip -6 route add 2001:db8::/64 via 2001:db8:1::1 dev fab0 metric 9999
+route add local 0.0.0.0/1 dev lo
+route add local 128.0.0.0/2 dev lo
+route add local fc00::/7 dev lo
+route add local 2400::/8 dev lo
+route add 192.0.2.0/24 via 192.0.3.1 dev fab0 metric 9999
+route add 2001:db8::/64 via 2001:db8:1::1 dev fab0 metric 9999
 """
 
 
@@ -141,6 +143,11 @@ def _setns(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
+def _batch(commands: str) -> str:
+    """Return a shell program that gives these commands to one `ip`."""
+    return f"ip -batch - <<'END'\n{commands.strip()}\nEND\n"
+
+
 class Pair:
     """The host under test and its peer; `python` and `python_path` run modules on the host."""
 
@@ -149,11 +156,9 @@ class Pair:
 
     def __init__(self, host: Space | None = None) -> None:
         self.host, self.peer = host or Space(_MOUNTS), Space()
-        for space in (self.host, self.peer):
-            space.arrange(_SYSCTLS)
-        self.host.arrange(_LINK.format(peer=self.peer.pid))
-        self.host.arrange(_END.format(me=1, other=2) + _HOST_ROUTES)
-        self.peer.arrange(_END.format(me=2, other=1) + _PEER_ROUTES)
+        self.peer.arrange(_SYSCTLS)
+        self.host.arrange(_SYSCTLS + _batch(_LINK.format(peer=self.peer.pid) + _END.format(me=1, other=2) + _HOST_ROUTES))
+        self.peer.arrange(_batch(_END.format(me=2, other=1) + _PEER_ROUTES))
 
     def module(self, name: str = "firewall", prefix: tuple[str, ...] = (), path: Path | None = None,
                check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
@@ -183,17 +188,34 @@ def forget_connections() -> None:
         raise OSError(code, "ctnetlink")
 
 
-def snapshot(space: Space, folder: str, python: str = sys.executable) -> Mapping[str, Any]:
-    """Return everything in a folder: by path its kind, mode, owner, content or target."""
-    program = (
-        "import json, os, sys\nfound = {}\n"
-        "for folder, folders, files in os.walk(sys.argv[1]):\n"
-        "    for name in folders + files:\n"
-        "        path = os.path.join(folder, name)\n"
-        "        stat = os.lstat(path)\n"
-        "        kind = stat.st_mode >> 12\n"
-        "        text = os.readlink(path) if kind == 10 else open(path, 'rb').read().hex() if kind == 8 else ''\n"
-        "        found[path] = [stat.st_mode, stat.st_uid, stat.st_gid, text]\n"
-        "print(json.dumps(found))"
-    )
-    return json.loads(space.run(python, "-c", program, folder).stdout)
+def snapshot(space: Space, folder: str) -> Mapping[str, Any]:
+    """Return everything in a folder: by path its mode, owners, content or target. No process is started for it."""
+    found: dict[str, Any] = {}
+    handle = os.open(f"/proc/{space.pid}/root{folder}", os.O_RDONLY)
+    _describe(handle, folder, found)
+    return found
+
+
+def _describe(handle: int, folder: str, found: dict[str, Any]) -> None:
+    """Add what is in an open folder, by its name; close it."""
+    try:
+        with os.scandir(handle) as entries:
+            for entry in entries:
+                status, text = entry.stat(follow_symlinks=False), b""
+                if entry.is_symlink():
+                    text = os.readlink(entry.name, dir_fd=handle).encode()
+                elif entry.is_file(follow_symlinks=False):
+                    text = _content(entry.name, handle, status.st_size)
+                elif entry.is_dir(follow_symlinks=False):
+                    _describe(os.open(entry.name, os.O_RDONLY, dir_fd=handle), f"{folder}/{entry.name}", found)
+                found[f"{folder}/{entry.name}"] = (status.st_mode, status.st_uid, status.st_gid, text)
+    finally:
+        os.close(handle)
+
+
+def _content(name: str, folder: int, size: int) -> bytes:
+    handle = os.open(name, os.O_RDONLY, dir_fd=folder)
+    try:
+        return os.read(handle, size)
+    finally:
+        os.close(handle)
