@@ -15,7 +15,7 @@ import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import evaluate
-from ansible_collections.hpc.ports.plugins.module_utils.inet_sockets import destroy, sockets
+from ansible_collections.hpc.ports.plugins.module_utils.inet_sockets import Socket, destroy, sockets
 from ansible_collections.hpc.ports.plugins.module_utils.living import (
     Connection,
     Host,
@@ -26,7 +26,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.living import (
 from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils.routes import Addresses, local_addresses
-from ansible_collections.hpc.ports.plugins.module_utils.tracking import TCP, UDP, delete, entries
+from ansible_collections.hpc.ports.plugins.module_utils.tracking import TCP, UDP, Entry, delete, entries
 
 _EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
 _PAUSE = 1.0  # seconds after which a connection that the host goes on with is tracked again
@@ -38,6 +38,16 @@ _NO_SOCKETS = ("The sockets of {0} cannot be listed, so what was cut may go on a
                "Load the kernel module {0}_diag.")
 
 
+class Calls(NamedTuple):
+    """How the kernel is asked what there is, and told what goes."""
+
+    addresses: Callable[[], Addresses] = local_addresses
+    sockets: Callable[[int], Iterable[Socket]] = sockets
+    entries: Callable[[], Iterable[Entry]] = entries
+    destroy: Callable[[Socket], None] = destroy
+    delete: Callable[[Entry], None] = delete
+
+
 class Cut(NamedTuple):
     """What was cut, such as `tcp 10.64.9.9:51000 -> 192.0.2.1:6000`; what was not, and why, empty when all was."""
 
@@ -45,29 +55,29 @@ class Cut(NamedTuple):
     not_done: str
 
 
-def cut_connections(policy: Policy) -> Cut:
-    """Cut what the policy, which runs already, does not allow; takes a second where there is any. Raises nothing."""
+def cut_connections(policy: Policy, calls: Calls = Calls(), pause: float = _PAUSE) -> Cut:
+    """Cut what the policy, which runs already, does not allow; takes `pause` where there is any. Raises nothing."""
     if policy.mode == "observe":
         return Cut((), "")
     try:
-        host = _this_host()
+        host = _this_host(calls)
     except NetlinkError as exc:
         return Cut((), "Nothing was cut: the kernel does not tell the addresses of this host: {0}.".format(exc))
     chosen = denied_connections(policy, host)
-    failed = _end_all(policy, host, chosen)
+    failed = _end_all(policy, host, chosen, calls)
     if chosen:
-        time.sleep(_PAUSE)
-        failed = {**dict.fromkeys(_returned(host.addresses, chosen), _RETURNED), **failed}
+        time.sleep(pause)
+        failed = {**dict.fromkeys(_returned(host.addresses, chosen, calls), _RETURNED), **failed}
     done = {str(connection) for connection in chosen} - set(failed)
     return Cut(tuple(sorted(done)), " ".join([*host.problems, *_worded(failed)]))
 
 
-def _this_host() -> Host:
+def _this_host(calls: Calls) -> Host:
     """The sockets come first: whatever is opened from now on, the policy allows."""
     problems: List[str] = []
-    held = (*_listed(lambda: sockets(TCP), _NO_SOCKETS.format("tcp"), problems),
-            *_listed(lambda: sockets(UDP), _NO_SOCKETS.format("udp"), problems))
-    return Host(local_addresses(), held, _listed(entries, _NO_ENTRIES, problems), tuple(problems))
+    held = (*_listed(lambda: calls.sockets(TCP), _NO_SOCKETS.format("tcp"), problems),
+            *_listed(lambda: calls.sockets(UDP), _NO_SOCKETS.format("udp"), problems))
+    return Host(calls.addresses(), held, _listed(calls.entries, _NO_ENTRIES, problems), tuple(problems))
 
 
 def _listed(read: Callable[[], Iterable[Any]], problem: str, problems: List[str]) -> Tuple[Any, ...]:
@@ -78,7 +88,7 @@ def _listed(read: Callable[[], Iterable[Any]], problem: str, problems: List[str]
         return ()
 
 
-def _end_all(policy: Policy, host: Host, chosen: Iterable[Connection]) -> Dict[str, str]:
+def _end_all(policy: Policy, host: Host, chosen: Iterable[Connection], calls: Calls) -> Dict[str, str]:
     """Close the sockets, then have the kernel forget the connections; return what failed, and why."""
     held = {key_of(sock): sock for sock in host.sockets if not sock.listens}
     failed = {}
@@ -87,12 +97,12 @@ def _end_all(policy: Policy, host: Host, chosen: Iterable[Connection]) -> Dict[s
         try:
             # In this order: the reset to the peer is translated as the connection was.
             if sock and _is_closed_by_us(policy, connection):
-                _unless_gone(destroy, sock)
+                _unless_gone(calls.destroy, sock)
         except NetlinkError as exc:
             failed[str(connection)] = "the kernel does not close their sockets: {0}".format(exc)
         try:
             if entry:
-                _unless_gone(delete, entry)
+                _unless_gone(calls.delete, entry)
         except NetlinkError as exc:
             failed[str(connection)] = "the kernel does not forget them: {0}".format(exc)
     return failed
@@ -128,10 +138,10 @@ def _ephemeral_ports() -> range:
     return range(first, last + 1)
 
 
-def _returned(addresses: Addresses, chosen: Iterable[Connection]) -> Iterator[str]:
+def _returned(addresses: Addresses, chosen: Iterable[Connection], calls: Calls) -> Iterator[str]:
     """Yield those connections that are tracked again, in their middle where that can be told."""
     names = {connection.key: str(connection) for connection in chosen}
-    for entry in _listed(entries, "", []):
+    for entry in _listed(calls.entries, "", []):
         found = connection_of(addresses, entry, set())
         if found and found.key in names and (entry.picked_up or found.protocol != TCP) and not entry.is_over:
             yield names[found.key]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
-from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Callable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.bound import ANY
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
@@ -110,8 +110,12 @@ def _is_remote(addresses: Addresses, sock: Socket) -> bool:
 
 # ---- which of them the policy denies
 
-def denied_connections(policy: Policy, host: Host) -> List[Connection]:
-    """Return the connections that the policy does not allow; one that another has announced goes with that one."""
+def denied_connections(policy: Policy, host: Host,
+                       towards: Callable[[str, str], str] = interface_towards) -> List[Connection]:
+    """Return the connections that the policy does not allow; one that another has announced goes with that one.
+
+    `towards` tells the interface to a peer from an address of this host.
+    """
     # A busy host has a hundred thousand, most of them like another.
     passes = lru_cache(maxsize=None)(lambda packet: evaluate(policy, packet).passes)
     related: List[Connection] = []
@@ -122,7 +126,7 @@ def denied_connections(policy: Policy, host: Host) -> List[Connection]:
         elif not any(passes(_likened(connection.opening(direction))) for direction in connection.directions):
             denied.append(connection)
     if policy.trusted_interfaces:
-        denied = [connection for connection in denied if not _may_be_trusted(policy, host.addresses, connection)]
+        denied = [connection for connection in denied if not _may_be_trusted(policy, host.addresses, connection, towards)]
     return _with_related(denied, related)
 
 
@@ -142,13 +146,14 @@ def _with_related(denied: List[Connection], related: List[Connection]) -> List[C
         related = [connection for connection in related if connection not in more]
 
 
-def _may_be_trusted(policy: Policy, addresses: Addresses, connection: Connection) -> bool:
+def _may_be_trusted(policy: Policy, addresses: Addresses, connection: Connection,
+                    towards: Callable[[str, str], str]) -> bool:
     """Tell whether the connection runs over a trusted interface, or may do so."""
     # An address on `lo` is one of the whole host: what came to it did not come over `lo`.
     names = addresses.interfaces.get(connection.local, set()) - {"lo"}
     if not ipaddress.ip_address(connection.peer).is_link_local:
         try:
-            names = names | {interface_towards(connection.peer, connection.local)}
+            names = names | {towards(connection.peer, connection.local)}
         except NetlinkError:
             return True
     elif not ipaddress.ip_address(connection.local).is_link_local:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from typing import Dict, Iterator, NamedTuple
+from typing import Callable, Dict, Iterator, NamedTuple
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 # What to ask for: one answer, with the end of it; or all that there are.
@@ -40,10 +40,11 @@ class Message(NamedTuple):
     body: bytes
 
 
-def ask(protocol: int, kind: int, amount: int, body: bytes) -> Iterator[bytes]:
+def ask(protocol: int, kind: int, amount: int, body: bytes,
+        opened: Callable[[int, int, int], socket.socket] = socket.socket) -> Iterator[bytes]:
     """Yield the body of each answer to a request, of this thread's network namespace. Raises NetlinkError."""
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as sock:
+        with opened(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as sock:
             sock.settimeout(_PATIENCE)
             sock.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | amount, 0, 0) + body)
             while True:

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import established
-from ansible_collections.hpc.ports.plugins.module_utils.established import Cut, cut_connections
+from ansible_collections.hpc.ports.plugins.module_utils import inet_sockets
+from ansible_collections.hpc.ports.plugins.module_utils.established import Calls, Cut, cut_connections
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import evaluate
 from ansible_collections.hpc.ports.plugins.module_utils.icmp import echo
 from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
@@ -35,11 +35,7 @@ EVERYTHING = policy(("in", "all", ["1-65535/tcp", "1-65535/udp", "112/ip"], ANYW
 CLOSED = policy(SSH)
 FIRST = pytest.mark.parametrize("first", ["server", "client"])
 NOTHING = Cut((), "")
-
-
-@pytest.fixture(autouse=True)
-def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(established, "_PAUSE", 0.3)
+PAUSE = 0.3  # seconds; what the host goes on with is tracked again by then
 
 
 @pytest.fixture(name="links")
@@ -56,11 +52,11 @@ def load(machine: Machine, data: Mapping[str, Any]) -> None:
     machine.nft(new + script_of(ruleset_of(parse_policy(data))))
 
 
-def cut(machine: Machine, data: Mapping[str, Any]) -> Cut:
+def cut(machine: Machine, data: Mapping[str, Any], calls: Calls = Calls()) -> Cut:
     """Load the policy, and cut what it does not allow."""
     load(machine, data)
     with machine.host.entered():
-        return cut_connections(parse_policy(data))
+        return cut_connections(parse_policy(data), calls, PAUSE)
 
 
 def names(*connections: Living) -> tuple[str, ...]:
@@ -126,12 +122,12 @@ def test_a_service_whose_connection_has_just_ended_goes_on_listening(machine: Ma
     """The kernel still tracks the connection, and would find the listening socket where it looks for that one's."""
     found = links.opened("in", "tcp", BAD[4], HOST[4], 6000)
     with machine.host.entered():
-        (sock,) = [sock for sock in established.sockets(6) if sock.peer == BAD[4]]
+        (sock,) = [sock for sock in inet_sockets.sockets(6) if sock.peer == BAD[4]]
     machine.nft("table inet mute { chain output { type filter hook output priority -500; tcp flags rst drop; }; }")
     found.server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     found.server.close()
     with machine.host.entered(), pytest.raises(NetlinkError) as caught:
-        established.destroy(sock)
+        inet_sockets.destroy(sock)
     assert caught.value.code == errno.ENOENT
     assert cut(machine, policy(("in", "served", ["6000/tcp"], BOTH))) == Cut(names(found), "")
     new = links.opened("in", "tcp", GOOD[4], HOST[4], 6000)
@@ -343,26 +339,23 @@ def refusing(code: int) -> Any:
     return refuse
 
 
-def test_a_kernel_that_closes_no_sockets(machine: Machine, links: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_closes_no_sockets(machine: Machine, links: Connections) -> None:
     found = [links.opened("in", protocol, BAD[4], HOST[4], 6000, is_connected=False) for protocol in ("tcp", "udp")]
-    monkeypatch.setattr(established, "destroy", refusing(errno.EOPNOTSUPP))
-    assert cut(machine, CLOSED) == Cut(
+    assert cut(machine, CLOSED, Calls(destroy=refusing(errno.EOPNOTSUPP))) == Cut(
         names(found[1]), f"Not cut, as the kernel does not close their sockets: no: {found[0].name}.")
 
 
-def test_a_kernel_that_does_not_list_what_it_tracks(
-        machine: Machine, links: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_does_not_list_what_it_tracks(machine: Machine, links: Connections) -> None:
     found = [links.opened("in", protocol, BAD[4], HOST[4], 6000) for protocol in ("tcp", "udp")]
-    monkeypatch.setattr(established, "entries", refusing(errno.EPROTONOSUPPORT))
-    result = cut(machine, CLOSED)
+    result = cut(machine, CLOSED, Calls(entries=refusing(errno.EPROTONOSUPPORT)))
     assert result.connections == names(found[0]) and "Load the kernel module nf_conntrack_netlink." in result.not_done
     assert living(found[:1], "client") == set()
 
 
-def test_an_entry_that_the_kernel_keeps(machine: Machine, links: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_that_the_kernel_keeps(machine: Machine, links: Connections) -> None:
     found = links.opened("in", "udp", BAD[4], HOST[4], 6000)
-    monkeypatch.setattr(established, "delete", refusing(errno.EPERM))
-    assert cut(machine, CLOSED) == Cut((), f"Not cut, as the kernel does not forget them: no: {found.name}.")
+    assert cut(machine, CLOSED, Calls(delete=refusing(errno.EPERM))) == Cut(
+        (), f"Not cut, as the kernel does not forget them: no: {found.name}.")
 
 
 # ---- any connections, any policy

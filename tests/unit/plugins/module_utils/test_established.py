@@ -9,14 +9,15 @@ import errno
 import ipaddress
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils import established, living, netlink
-from ansible_collections.hpc.ports.plugins.module_utils.established import Cut, cut_connections
+from ansible_collections.hpc.ports.plugins.module_utils import netlink
+from ansible_collections.hpc.ports.plugins.module_utils.established import Calls, Cut, cut_connections
 from ansible_collections.hpc.ports.plugins.module_utils.inet_sockets import Socket, parse_socket
 from ansible_collections.hpc.ports.plugins.module_utils.living import Host, connections, denied_connections
 from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
@@ -165,9 +166,8 @@ END = message(3, bytes(4))
     ([message(20, b"body"), message(20, b"more") + END], [b"body", b"more"]),
     ([END], []), ([message(3, b"")], []), ([message(2, bytes(20))], []),
 ])
-def test_all_answers_are_read(answers: list[bytes], bodies: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netlink.socket, "socket", Kernel(*answers))
-    assert list(netlink.ask(12, 1, netlink.ALL, b"")) == bodies
+def test_all_answers_are_read(answers: list[bytes], bodies: list[bytes]) -> None:
+    assert list(netlink.ask(12, 1, netlink.ALL, b"", Kernel(*answers))) == bodies
 
 
 @pytest.mark.parametrize("answers, code, text", [
@@ -176,10 +176,9 @@ def test_all_answers_are_read(answers: list[bytes], bodies: list[bytes], monkeyp
     ([message(20, b"body")], 0, "timed out"),
     ([message(20, b"body")[:-1]], 0, "An answer of the kernel is cut short: 19 bytes."),
 ])
-def test_a_request_that_fails(answers: list[bytes], code: int, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netlink.socket, "socket", Kernel(*answers))
+def test_a_request_that_fails(answers: list[bytes], code: int, text: str) -> None:
     with pytest.raises(NetlinkError) as caught:
-        list(netlink.ask(12, 1, netlink.ALL, b""))
+        list(netlink.ask(12, 1, netlink.ALL, b"", Kernel(*answers)))
     assert (caught.value.code, str(caught.value)) == (code, text)
 
 
@@ -200,10 +199,15 @@ def held(port: int, peer: str = "0.0.0.0", peer_port: int = 0, local: str = HERE
     return Socket(TCP, local, port, peer, peer_port, peer_port == 0, False, 2, b"")._replace(**more)
 
 
-def denied(*items: Entry | Socket, egress: str = "restricted", interfaces: tuple[str, ...] = ()) -> list[str]:
+def nowhere(peer: str, local: str) -> str:
+    raise AssertionError("No interface should have been asked for.")
+
+
+def denied(*items: Entry | Socket, egress: str = "restricted", interfaces: tuple[str, ...] = (),
+           towards: Callable[[str, str], str] = nowhere) -> list[str]:
     host = Host(ADDRESSES, tuple(item for item in items if isinstance(item, Socket)),
                 tuple(item for item in items if isinstance(item, Entry)))
-    return list(map(str, denied_connections(Policy("enforce", egress, interfaces, (IN_22,)), host)))
+    return list(map(str, denied_connections(Policy("enforce", egress, interfaces, (IN_22,)), host, towards)))
 
 
 def test_how_connections_read() -> None:
@@ -270,16 +274,14 @@ def test_what_others_announced_goes_with_them() -> None:
 
 
 @pytest.mark.parametrize("towards, left", [("ib0", True), ("lo", True), ("eth0", False), ("", True)])
-def test_what_may_have_come_over_a_trusted_interface_is_left(
-        towards: str, left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_have_come_over_a_trusted_interface_is_left(towards: str, left: bool) -> None:
     def interface_towards(peer: str, local: str) -> str:
         assert (peer, local) == (PEER, HERE)
         if not towards:
             raise NetlinkError("Network is unreachable")
         return towards
 
-    monkeypatch.setattr(living, "interface_towards", interface_towards)
-    assert (denied(entry(TCP, PEER, 9, HERE, 9), interfaces=("ib*",)) == []) == left
+    assert (denied(entry(TCP, PEER, 9, HERE, 9), interfaces=("ib*",), towards=interface_towards) == []) == left
 
 
 def test_a_link_local_peer_is_judged_by_the_interface_of_the_host_address() -> None:
@@ -297,59 +299,54 @@ def refusing(*arguments: object) -> Any:
     raise NetlinkError("Protocol not supported", errno.EPROTONOSUPPORT)
 
 
-def test_nothing_is_asked_in_observe_mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(established, "entries", None)
-    assert cut_connections(POLICY._replace(mode="observe")) == Cut((), "")
+# A kernel that refuses all but to tell the addresses.
+REFUSES = Calls(lambda: ADDRESSES, refusing, refusing, refusing, refusing)
 
 
-def test_a_kernel_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("entries", "sockets"):
-        monkeypatch.setattr(established, name, refusing)
-    monkeypatch.setattr(established, "local_addresses", lambda: ADDRESSES)
-    found = cut_connections(POLICY)
+def with_one(protocol: int, sock: Socket) -> Callable[[int], list[Socket]]:
+    return lambda asked: [sock] if asked == protocol else []
+
+
+def test_nothing_is_asked_in_observe_mode() -> None:
+    def asked() -> Any:
+        raise AssertionError("The kernel was asked.")
+
+    assert cut_connections(POLICY._replace(mode="observe"), Calls(addresses=asked)) == Cut((), "")
+
+
+def test_a_kernel_that_tells_nothing() -> None:
+    found = cut_connections(POLICY, REFUSES)
     assert found.connections == ()
     for text in ("nf_conntrack_netlink", "tcp_diag", "udp_diag", "The kernel says: Protocol not supported."):
         assert text in found.not_done
-    monkeypatch.setattr(established, "local_addresses", refusing)
-    assert cut_connections(POLICY).not_done.startswith("Nothing was cut: the kernel does not tell the addresses")
+    assert cut_connections(POLICY, REFUSES._replace(addresses=refusing)).not_done.startswith(
+        "Nothing was cut: the kernel does not tell the addresses")
 
 
-def test_what_ends_by_itself_meanwhile_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_ends_by_itself_meanwhile_is_cut() -> None:
     left = [[entry(TCP, PEER, 10, HERE, 9)], []]
 
     def gone(item: object) -> None:
         raise NetlinkError("No such file or directory", errno.ENOENT)
 
-    monkeypatch.setattr(established, "entries", lambda: left.pop(0))
-    monkeypatch.setattr(established, "sockets", lambda protocol: [held(9, PEER, 10)] if protocol == TCP else [])
-    monkeypatch.setattr(established, "local_addresses", lambda: ADDRESSES)
-    monkeypatch.setattr(established, "destroy", gone)
-    monkeypatch.setattr(established, "delete", gone)
-    monkeypatch.setattr(established, "_PAUSE", 0)
-    assert cut_connections(POLICY) == Cut(("tcp 10.0.0.1:10 -> 192.0.2.1:9",), "")
+    calls = Calls(lambda: ADDRESSES, with_one(TCP, held(9, PEER, 10)), lambda: left.pop(0), gone, gone)
+    assert cut_connections(POLICY, calls, pause=0) == Cut(("tcp 10.0.0.1:10 -> 192.0.2.1:9",), "")
 
 
-def test_many_that_fail_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(established, "entries", lambda: [entry(TCP, PEER, port, HERE, 9) for port in range(10, 17)])
-    monkeypatch.setattr(established, "sockets", lambda protocol: [])
-    monkeypatch.setattr(established, "local_addresses", lambda: ADDRESSES)
-    monkeypatch.setattr(established, "delete", refusing)
-    monkeypatch.setattr(established, "_PAUSE", 0)
+def test_many_that_fail_are_counted() -> None:
+    calls = REFUSES._replace(sockets=lambda protocol: [],
+                             entries=lambda: [entry(TCP, PEER, port, HERE, 9) for port in range(10, 17)])
     text = "Not cut, as the kernel does not forget them: Protocol not supported: "
-    assert cut_connections(POLICY) == Cut((), text + ", ".join(
+    assert cut_connections(POLICY, calls, pause=0) == Cut((), text + ", ".join(
         f"tcp 10.0.0.1:{port} -> 192.0.2.1:9" for port in range(10, 15)) + ", … (7 in all).")
 
 
 @pytest.mark.parametrize("port, closed", [(9, True), (40000, False)])
-def test_the_socket_of_a_client_of_udp_is_not_closed(port: int, closed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_socket_of_a_client_of_udp_is_not_closed(port: int, closed: bool) -> None:
     """Its server spoke first after a long silence; the policy allows what it opened itself."""
     ended: list[object] = []
-    monkeypatch.setattr(established, "entries", lambda: [entry(UDP, PEER, 10, HERE, port)] if not ended else [])
-    monkeypatch.setattr(established, "sockets",
-                        lambda protocol: [held(port, PEER, 10, protocol=UDP)] if protocol == UDP else [])
-    monkeypatch.setattr(established, "local_addresses", lambda: ADDRESSES)
-    monkeypatch.setattr(established, "destroy", ended.append)
-    monkeypatch.setattr(established, "delete", ended.append)
-    monkeypatch.setattr(established, "_PAUSE", 0)
-    assert cut_connections(POLICY._replace(egress="open")).connections == (f"udp 10.0.0.1:10 -> 192.0.2.1:{port}",)
+    calls = Calls(lambda: ADDRESSES, with_one(UDP, held(port, PEER, 10, protocol=UDP)),
+                  lambda: [entry(UDP, PEER, 10, HERE, port)] if not ended else [], ended.append, ended.append)
+    found = cut_connections(POLICY._replace(egress="open"), calls, pause=0)
+    assert found.connections == (f"udp 10.0.0.1:10 -> 192.0.2.1:{port}",)
     assert [type(item) for item in ended] == ([Socket, Entry] if closed else [Entry])
