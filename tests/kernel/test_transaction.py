@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.hpc.ports.tests.kernel.connections import Connections, living
 from ansible_collections.hpc.ports.tests.support.machine import LINK, RULESET, UNIT, Machine
 from ansible_collections.hpc.ports.tests.support.run import scaled
 from ansible_collections.hpc.ports.tests.support.runs import Runs, Served
@@ -179,6 +180,15 @@ def test_what_is_confirmed_stays(any_host: Served) -> None:
     assert not any_host.apply(OTHER)["changed"]
     assert any_host.confirm(token)["status"] == "unknown"
     assert any_host.host.shell("ls /run/hpc-ports").split() == ["lock"]
+
+
+def test_a_confirmed_change_cuts_what_it_does_not_allow(machine: Served) -> None:
+    machine.apply(policy(SSH, WEB, SLURM))
+    with Connections(machine.pair) as links:
+        good, bad = (links.opened("in", "tcp", "10.64.0.1", "192.0.2.1", port) for port in (443, 6817))
+        answer = machine.confirm(token_of(machine.begin(policy(SSH, WEB), cut_established=True)))
+        assert (answer["status"], answer["connections_cut"]) == ("confirmed", [bad.name])
+        assert living([good, bad], "client") == {good.name}
 
 
 def test_a_change_of_the_disk_alone_needs_no_confirmation(machine: Served) -> None:
