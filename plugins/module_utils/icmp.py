@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 import time
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 # linux/in.h, linux/in6.h, linux/errqueue.h; Python 3.9 has no names for them.
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
@@ -89,7 +89,15 @@ def _sender(address: bytes, version: int) -> str:
 
 # ---- echo
 
-def echo(addresses: Sequence[str], timeout: float, attempts: int) -> Dict[str, Path]:
+def raw_socket(version: int) -> socket.socket:
+    """Return a socket for echoes of an IP version. Raises OSError, as without the right to it."""
+    if version == 4:
+        return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    return socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+
+
+def echo(addresses: Sequence[str], timeout: float, attempts: int,
+         opened: Callable[[int], socket.socket] = raw_socket) -> Dict[str, Path]:
     """Return for each address whether it answers an echo within `timeout` seconds, tried up to `attempts` times.
 
     The addresses are in their normal form. Needs the right to open raw sockets.
@@ -98,13 +106,14 @@ def echo(addresses: Sequence[str], timeout: float, attempts: int) -> Dict[str, P
     for version in (4, 6):
         wanted = [address for address in addresses if (":" in address) == (version == 6)]
         for start in range(0, len(wanted), _AT_ONCE):
-            found.update(_echo(wanted[start:start + _AT_ONCE], version, timeout, attempts))
+            found.update(_echo(wanted[start:start + _AT_ONCE], version, timeout, attempts, opened))
     return found
 
 
-def _echo(addresses: Sequence[str], version: int, timeout: float, attempts: int) -> Dict[str, Path]:
+def _echo(addresses: Sequence[str], version: int, timeout: float, attempts: int,
+          opened: Callable[[int], socket.socket]) -> Dict[str, Path]:
     try:
-        sock = _raw_socket(version)
+        sock = opened(version)
     except OSError as exc:
         return {address: Path(None, f"Cannot send an echo: {exc.strerror}.") for address in addresses}
     found = {address: SILENT for address in addresses}
@@ -120,25 +129,19 @@ def _silent(found: Dict[str, Path]) -> List[str]:
     return [address for address, path in found.items() if path == SILENT]
 
 
-def _raw_socket(version: int) -> socket.socket:
-    if version == 4:
-        return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    return socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-
-
 def _unsent(sock: socket.socket, addresses: Sequence[str], version: int, identity: int) -> Dict[str, Path]:
     """Send one echo to each address, and return where that could not be done."""
     failed = {}
     for number, address in enumerate(addresses):
         try:
-            sock.sendto(_request(version, identity, number), (address, 0))
+            sock.sendto(request(version, identity, number), (address, 0))
         except OSError as exc:
             failed[address] = Path(False, f"An echo could not be sent: {exc.strerror}.")
     return failed
 
 
-def _request(version: int, identity: int, number: int) -> bytes:
-    """An echo request; the kernel fills in the checksum of version 6."""
+def request(version: int, identity: int, number: int) -> bytes:
+    """Return an echo request; the kernel fills in the checksum of version 6."""
     packet = _ECHO.pack(_ECHO_REQUEST[version], 0, 0, identity, number)
     checksum = _checksum(packet) if version == 4 else 0
     return _ECHO.pack(_ECHO_REQUEST[version], 0, checksum, identity, number)
@@ -160,12 +163,13 @@ def _answers(sock: socket.socket, addresses: Sequence[str], version: int, identi
             packet, peer = sock.recvfrom(256)
         except OSError:  # the time is over
             break
-        if peer[0] in addresses and _is_reply(packet, version, identity):
+        if peer[0] in addresses and is_reply(packet, version, identity):
             found[peer[0]] = Path(True)
     return found
 
 
-def _is_reply(packet: bytes, version: int, identity: int) -> bool:
+def is_reply(packet: bytes, version: int, identity: int) -> bool:
+    """Tell whether a packet, of version 4 with its header, answers an echo of this identity."""
     body = packet[(packet[0] & 0x0F) * 4:] if version == 4 else packet
     kind, code, checksum, number = struct.unpack_from("!BBHH", body)
     return (kind, number) == (_ECHO_REPLY[version], identity)

@@ -34,6 +34,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.systemd import own_scope
 
 # Ports by the address that they are bound to, such as {"0.0.0.0": ["22/tcp"]}.
 ByAddress = Dict[str, List[str]]
+_Take = Callable[[PortRange, str], socket.socket]
 
 _CONTROL = "\0hpc-ports-listen"
 _UNIT = "hpc-ports-verify-{0}.scope"
@@ -92,7 +93,8 @@ def start(orders: Orders) -> Dict[str, Any]:
     _check_file_limit(len(orders.ports) * (len(ANY) + len(orders.addresses)))
     _ended("")
     with _control() as control:
-        found = seen(orders.ports) if orders.passive else bind(orders.ports, orders.addresses)
+        now = holders()
+        found = seen(orders.ports, now) if orders.passive else bind(orders.ports, orders.addresses, now)
         facts = {"id": uuid.uuid4().hex, "listening": found.listening, "in_use": found.in_use, "not_held": found.not_held,
                  "not_counted": _counting(orders)}
         files = frozenset(sock.fileno() for sock in (*found.sockets, control))
@@ -116,11 +118,15 @@ def stop(identity: str = "") -> Dict[str, Any]:
     Keys: alive, listening, not_held, of in_use what a service still holds, not_counted, and counts, see `counting`.
     Raises ListenError and OSError.
     """
-    counts, not_counted = _counted()
-    facts = _ended(identity)
+    counted = _counted()
+    return until_now(identity, _ended(identity), holders(), *counted)
+
+
+def until_now(identity: str, facts: Dict[str, Any], now: Holders, counts: counting.Counts,
+              not_counted: str) -> Dict[str, Any]:
+    """Return what `stop` returns of what a listener said at its end: nothing where it is another one, or none."""
     if not facts or identity not in ("", facts["id"]):
         return {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {}}
-    now = holders()
     in_use = {address: [text for text in ports if is_held(now, *_key(text), address)]
               for address, ports in facts["in_use"].items()}
     return {"alive": True, "listening": facts["listening"], "in_use": in_use, "not_held": facts["not_held"],
@@ -149,45 +155,17 @@ def _check_file_limit(most: int) -> None:
 
 # ---- binding
 
-def seen(ports: Sequence[PortRange]) -> Bound:
+def seen(ports: Sequence[PortRange], now: Holders) -> Bound:
     """Hold nothing; return which of the ports a service holds, on which addresses."""
-    found, now = Bound(), holders()
+    found = Bound()
     for port in ports:
         for address in sorted(now.get((port.protocol, port.first), ())):
             found.in_use.setdefault(address, []).append(str(port))
     return found
 
 
-def bind(ports: Sequence[PortRange], addresses: Sequence[str]) -> Bound:
-    """Bind each port on all addresses of both families, and around a service that has it on some address only."""
-    before = holders()
-    found = Bound()
-    for port in ports:
-        for version, wildcard in ANY.items():
-            reason = _bind_one(found, before, port, wildcard)
-            if reason:
-                own = [address for address in addresses if (":" in address) == (version == 6)]
-                reasons = {address: _bind_one(found, before, port, address) for address in own} or {wildcard: reason}
-                for address, text in reasons.items():
-                    if text:
-                        found.not_held.setdefault(address, {})[str(port)] = text
-    return found
-
-
-def _bind_one(found: Bound, before: Holders, port: PortRange, address: str) -> str:
-    """Bind, and note it as listening or in use; return the reason where it is neither."""
-    try:
-        found.sockets.append(_opened(port, address))
-    except OSError as exc:
-        if exc.errno != errno.EADDRINUSE or not is_held(before, port.protocol, port.first, address):
-            return os.strerror(exc.errno or 0)
-        found.in_use.setdefault(address, []).append(str(port))
-    else:
-        found.listening.setdefault(address, []).append(str(port))
-    return ""
-
-
-def _opened(port: PortRange, address: str) -> socket.socket:
+def opened(port: PortRange, address: str) -> socket.socket:
+    """Return a socket that has the port. Raises OSError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM)
     try:
@@ -207,6 +185,38 @@ def _opened(port: PortRange, address: str) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def bind(ports: Sequence[PortRange], addresses: Sequence[str], before: Holders, take: _Take = opened) -> Bound:
+    """Bind each port on all addresses of both families, and around a service that has it on some address only.
+
+    `before` is who held ports before that; `take` is how one is taken.
+    """
+    found = Bound()
+    for port in ports:
+        for version, wildcard in ANY.items():
+            reason = _bind_one(found, before, port, wildcard, take)
+            if reason:
+                own = [address for address in addresses if (":" in address) == (version == 6)]
+                reasons = {address: _bind_one(found, before, port, address, take) for address in own} or {
+                    wildcard: reason}
+                for address, text in reasons.items():
+                    if text:
+                        found.not_held.setdefault(address, {})[str(port)] = text
+    return found
+
+
+def _bind_one(found: Bound, before: Holders, port: PortRange, address: str, take: _Take) -> str:
+    """Bind, and note it as listening or in use; return the reason where it is neither."""
+    try:
+        found.sockets.append(take(port, address))
+    except OSError as exc:
+        if exc.errno != errno.EADDRINUSE or not is_held(before, port.protocol, port.first, address):
+            return os.strerror(exc.errno or 0)
+        found.in_use.setdefault(address, []).append(str(port))
+    else:
+        found.listening.setdefault(address, []).append(str(port))
+    return ""
 
 
 # ---- the process
@@ -300,12 +310,13 @@ def _answer(asked: bytes, said: bytes) -> Callable[[socket.socket], None]:
         with contextlib.suppress(OSError):
             datagram, extra, flags, peer = sock.recvmsg(len(asked) + 1, 128)
             if datagram == asked:
-                sock.sendmsg([said], [_source(*item) for item in extra], 0, peer)
+                sock.sendmsg([said], [source_of(*item) for item in extra], 0, peer)
 
     return answer
 
 
-def _source(level: int, kind: int, data: bytes) -> Tuple[int, int, bytes]:
+def source_of(level: int, kind: int, data: bytes) -> Tuple[int, int, bytes]:
+    """Return what has an answer go out from the address that was asked: what came with the datagram, without its way."""
     if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
         interface, local, asked = _PKTINFO.unpack(data)
         data = _PKTINFO.pack(0, local, asked)

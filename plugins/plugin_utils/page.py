@@ -19,10 +19,10 @@ _CELL = ("source", "target", "address", "protocol", "port", "services", "intende
 _WHOLE = ("made", "mode", "summary", "hosts", "classes", "services", "flows", "not_tested")
 
 
-def page(data: Mapping[str, Any]) -> str:
+def page(data: Mapping[str, Any], template: Path = TEMPLATE) -> str:
     """Return the page of a report (format 2). Raises KeyError for a report that lacks something."""
-    template = TEMPLATE.read_text(encoding="utf-8")
-    return template.replace("@POLICY@", _policy(template), 1).replace("@DATA@", _embedded(packed(data)), 1)
+    text = template.read_text(encoding="utf-8")
+    return text.replace("@POLICY@", _policy(text), 1).replace("@DATA@", _embedded(packed(data)), 1)
 
 
 def packed(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,5 +60,5 @@ def _policy(template: str) -> str:
 def _hash(template: str, tag: str) -> str:
     found = re.search(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
     if not found:
-        raise ValueError(f"The template {TEMPLATE} has no <{tag}>.")
+        raise ValueError(f"The template of the page has no <{tag}>.")
     return f"'sha256-{base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()}'"

@@ -66,9 +66,9 @@ def not_tested(found: Found) -> list[Skipped]:
     return [*found.skipped, *(Skipped(source, target, count, why) for (source, target, why), count in unproven.items())]
 
 
-def report(found: Found) -> list[str]:
+def report(found: Found, most_tables: int = _MOST_TABLES) -> list[str]:
     """Return the lines to show."""
-    lines = [*_tables(found), *compared_lines(found.compared), *wrong_lines(found.verdicts, found.diagnoses),
+    lines = [*_tables(found, most_tables), *compared_lines(found.compared), *wrong_lines(found.verdicts, found.diagnoses),
              *unknown_lines(found.verdicts), *not_tested_lines(not_tested(found)),
              *advice_lines(found.diagnoses.values())]
     return [*lines, "", summary_line(summary(found))]
@@ -85,18 +85,18 @@ def summary_line(counts: dict[str, Any]) -> str:
 
 # ---- the tables
 
-def _tables(found: Found) -> list[str]:
+def _tables(found: Found, most: int) -> list[str]:
     """Where there are many kinds of target, only those where something is not right have a table."""
     class_of = {host: name for name, hosts in found.classes.items() for host in hosts}
     by_target: dict[str, list[Verdict]] = defaultdict(list)
     for item in found.verdicts:
         by_target[class_of.get(item.expectation.target, item.expectation.target)].append(item)
     shown = {name: items for name, items in by_target.items()
-             if len(by_target) <= _MOST_TABLES or any(item.verdict in (WRONG, UNKNOWN) for item in items)}
-    lines = [line for name, items in sorted(shown.items())[:_MOST_TABLES]
+             if len(by_target) <= most or any(item.verdict in (WRONG, UNKNOWN) for item in items)}
+    lines = [line for name, items in sorted(shown.items())[:most]
              for line in (*table(_name(name, {item.expectation.target for item in items}), items, class_of), "")]
-    if len(shown) > _MOST_TABLES:
-        lines += [f"{len(shown) - _MOST_TABLES} more kinds of host are in the files of the report.", ""]
+    if len(shown) > most:
+        lines += [f"{len(shown) - most} more kinds of host are in the files of the report.", ""]
     if len(shown) < len(by_target):
         lines += [f"{len(by_target) - len(shown)} kinds of host where all is right are in the files of the report.", ""]
     return lines

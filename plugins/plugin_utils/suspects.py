@@ -36,13 +36,16 @@ class Judgement(NamedTuple):
     reply: Judged | None = None
 
 
-def packets_of(verdicts: Iterable[Verdict], drifted: Collection[str]) -> dict[str, list[Packet]]:
-    """Return by host the packets to judge: of connections that are not right, and all of hosts that have drifted."""
+def packets_of(verdicts: Iterable[Verdict], drifted: Collection[str], most: int = _MOST) -> dict[str, list[Packet]]:
+    """Return by host the packets to judge, at most so many, those of connections that are not right first.
+
+    Of hosts that have drifted all are judged.
+    """
     found: dict[str, dict[Packet, None]] = defaultdict(dict)
     for verdict in sorted(verdicts, key=lambda item: item.verdict not in (WRONG, UNKNOWN)):
         for host, packet in ends(verdict):
             is_wanted = verdict.verdict in (WRONG, UNKNOWN) or host in drifted
-            if is_wanted and packet.source and len(found[host]) < _MOST:
+            if is_wanted and packet.source and len(found[host]) < most:
                 found[host][packet] = None
     return {host: list(packets) for host, packets in found.items() if packets}
 

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import ephemeral_host
 from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import Demands, any_ports, demanded
 from ansible_collections.hpc.ports.plugins.module_utils.ephemeral_host import Paths, compared, worded
 
@@ -126,16 +129,21 @@ def test_a_file_that_holds_something_else(paths: Paths) -> None:
         f"{paths.saved}: got ' all' for ip_local_port_range, expected two ports. Mend the file, or remove it")
 
 
-def test_a_kernel_that_refuses_leaves_the_file_alone(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    proc = Path(paths.proc)
-    os.remove(proc / "ip_local_reserved_ports")
-    os.symlink("/dev/full", proc / "ip_local_reserved_ports")
-    monkeypatch.setattr(ephemeral_host, "_read", {str(proc / "ip_local_port_range"): "32768 60999",
-                                                  str(proc / "ip_local_reserved_ports"): "", paths.saved: ""}.get)
-    with pytest.raises(OSError) as caught:
+@contextmanager
+def no_writing() -> Iterator[None]:
+    """Have every write to a file fail."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_kernel_that_refuses_leaves_the_file_alone(paths: Paths) -> None:
+    with pytest.raises(OSError) as caught, no_writing():
         compared(LOCKD, True, False, paths)
-    assert (caught.value.filename, caught.value.strerror) == (
-        str(proc / "ip_local_reserved_ports"), "No space left on device")
+    assert (caught.value.filename, caught.value.errno) == (f"{paths.proc}/ip_local_reserved_ports", errno.EFBIG)
     assert not os.path.exists(paths.saved)
 
 

@@ -58,18 +58,18 @@ def test_a_socket_without_an_error_has_no_notice() -> None:
 
 def test_the_checksum_of_a_request() -> None:
     """RFC 1071: the sum over all, the checksum included, is 0xFFFF."""
-    request = icmp._request(4, 0x1234, 7)
+    request = icmp.request(4, 0x1234, 7)
     total = sum(struct.unpack("!4H", request))
     assert (total >> 16) + (total & 0xFFFF) == 0xFFFF
-    assert (request[0], icmp._request(6, 0x1234, 7)[0]) == (8, 128)
+    assert (request[0], icmp.request(6, 0x1234, 7)[0]) == (8, 128)
 
 
 @pytest.mark.parametrize("kind,identity,is_reply", [(0, 7, True), (0, 8, False), (8, 7, False), (3, 7, False)])
 def test_only_our_own_reply_counts(kind: int, identity: int, is_reply: bool) -> None:
     body = struct.pack("!BBHHH", kind, 0, 0, identity, 1)
     header = b"\x46" + bytes(23)  # 24 bytes: with an option
-    assert icmp._is_reply(header + body, 4, 7) is is_reply
-    assert icmp._is_reply(struct.pack("!BBHHH", kind and kind + 120 or 129, 0, 0, identity, 1), 6, 7) is is_reply
+    assert icmp.is_reply(header + body, 4, 7) is is_reply
+    assert icmp.is_reply(struct.pack("!BBHHH", kind and kind + 120 or 129, 0, 0, identity, 1), 6, 7) is is_reply
 
 
 def test_without_addresses_nothing_is_sent() -> None:
@@ -77,9 +77,8 @@ def test_without_addresses_nothing_is_sent() -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_where_a_raw_socket_is_refused_the_path_is_unknown(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_raw_socket_is_refused_the_path_is_unknown(address: str) -> None:
     def refused(version: int) -> socket.socket:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(icmp, "_raw_socket", refused)
-    assert echo([address], 1.0, 3) == {address: Path(None, "Cannot send an echo: Operation not permitted.")}
+    assert echo([address], 1.0, 3, refused) == {address: Path(None, "Cannot send an echo: Operation not permitted.")}

@@ -12,16 +12,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import listeners
 from ansible_collections.hpc.ports.plugins.module_utils.bound import Holders
-from ansible_collections.hpc.ports.plugins.module_utils.listeners import Bound, Orders, bind, serve, stop
+from ansible_collections.hpc.ports.plugins.module_utils.listeners import Bound, Orders, bind, serve, source_of, until_now
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
 
 OWN = ["10.0.0.1", "10.0.0.2", "fd00::1"]
 
 
-def bound(monkeypatch: pytest.MonkeyPatch, before: Holders, errors: dict[tuple[str, str], int],
-          *ports: str) -> Bound:
+def bound(before: Holders, errors: dict[tuple[str, str], int], *ports: str) -> Bound:
     """Return what `bind` makes of a host where a bind fails with these errors, by port and address."""
 
     def opened(port: PortRange, address: str) -> socket.socket:
@@ -30,45 +28,43 @@ def bound(monkeypatch: pytest.MonkeyPatch, before: Holders, errors: dict[tuple[s
             raise OSError(number, "refused")
         return socket.socket()
 
-    monkeypatch.setattr(listeners, "_opened", opened)
-    monkeypatch.setattr(listeners, "holders", lambda: before)
-    found = bind([parse_ports(port) for port in ports], OWN)
+    found = bind([parse_ports(port) for port in ports], OWN, before, opened)
     assert len(found.sockets) == sum(map(len, found.listening.values()))
     for sock in found.sockets:
         sock.close()
     return found
 
 
-def test_free_ports_are_held_on_every_address_of_both_families(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = bound(monkeypatch, {}, {}, "80/tcp", "53/udp")
+def test_free_ports_are_held_on_every_address_of_both_families() -> None:
+    found = bound({}, {}, "80/tcp", "53/udp")
     ports = ["80/tcp", "53/udp"]
     assert (found.listening, found.in_use, found.not_held) == ({"0.0.0.0": ports, "::": ports}, {}, {})
 
 
-def test_a_service_keeps_all_of_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = bound(monkeypatch, {("tcp", 80): {"0.0.0.0"}}, {("80/tcp", "0.0.0.0"): errno.EADDRINUSE}, "80/tcp")
+def test_a_service_keeps_all_of_its_port() -> None:
+    found = bound({("tcp", 80): {"0.0.0.0"}}, {("80/tcp", "0.0.0.0"): errno.EADDRINUSE}, "80/tcp")
     assert (found.listening, found.in_use, found.not_held) == ({"::": ["80/tcp"]}, {"0.0.0.0": ["80/tcp"]}, {})
 
 
-def test_around_a_service_on_one_address_the_others_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_around_a_service_on_one_address_the_others_are_held() -> None:
     before: Holders = {("tcp", 80): {"10.0.0.1"}}
     taken = {("80/tcp", address): errno.EADDRINUSE for address in ("0.0.0.0", "10.0.0.1")}
-    found = bound(monkeypatch, before, taken, "80/tcp")
+    found = bound(before, taken, "80/tcp")
     assert found.listening == {"10.0.0.2": ["80/tcp"], "::": ["80/tcp"]}
     assert (found.in_use, found.not_held) == ({"10.0.0.1": ["80/tcp"]}, {})
 
 
-def test_what_is_in_use_but_no_service_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_in_use_but_no_service_has_failed() -> None:
     """An outgoing connection may use a port, or a service may have started just now."""
     taken = {("80/tcp", address): errno.EADDRINUSE for address in ("0.0.0.0", "10.0.0.1")}
-    found = bound(monkeypatch, {}, taken, "80/tcp")
+    found = bound({}, taken, "80/tcp")
     assert found.listening == {"10.0.0.2": ["80/tcp"], "::": ["80/tcp"]}
     assert (found.in_use, found.not_held) == ({}, {"10.0.0.1": {"80/tcp": "Address already in use"}})
 
 
-def test_why_nothing_could_be_held_is_said_for_each_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_why_nothing_could_be_held_is_said_for_each_address() -> None:
     refused = {("80/tcp", address): errno.EAFNOSUPPORT for address in ("::", "fd00::1")}
-    found = bound(monkeypatch, {}, refused, "80/tcp")
+    found = bound({}, refused, "80/tcp")
     assert found.listening == {"0.0.0.0": ["80/tcp"]}
     assert found.not_held == {"fd00::1": {"80/tcp": "Address family not supported by protocol"}}
 
@@ -81,27 +77,22 @@ NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "not
 
 
 @pytest.mark.parametrize("identity", ["", "abc"])
-def test_what_was_there_until_the_end(monkeypatch: pytest.MonkeyPatch, identity: str) -> None:
-    monkeypatch.setattr(listeners, "_ended", lambda identity: FACTS)
-    monkeypatch.setattr(listeners, "holders", lambda: {("tcp", 80): {"0.0.0.0"}})
-    monkeypatch.setattr(listeners, "_counted", lambda: (COUNTS, "why"))
-    assert stop(identity) == {"alive": True, "listening": FACTS["listening"], "in_use": {"0.0.0.0": ["80/tcp"]},
-                              "not_held": FACTS["not_held"], "not_counted": "why", "counts": COUNTS}
+def test_what_was_there_until_the_end(identity: str) -> None:
+    assert until_now(identity, FACTS, {("tcp", 80): {"0.0.0.0"}}, COUNTS, "why") == {
+        "alive": True, "listening": FACTS["listening"], "in_use": {"0.0.0.0": ["80/tcp"]},
+        "not_held": FACTS["not_held"], "not_counted": "why", "counts": COUNTS}
 
 
 @pytest.mark.parametrize("facts,identity", [({}, ""), ({}, "abc"), (FACTS, "abd")])
-def test_another_listener_or_none_is_not_alive(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any],
-                                               identity: str) -> None:
-    monkeypatch.setattr(listeners, "_ended", lambda identity: facts)
-    monkeypatch.setattr(listeners, "_counted", lambda: (COUNTS, ""))
-    assert stop(identity) == NOT_ALIVE
+def test_another_listener_or_none_is_not_alive(facts: dict[str, Any], identity: str) -> None:
+    assert until_now(identity, facts, {}, COUNTS, "") == NOT_ALIVE
 
 
 def test_an_answer_goes_out_from_the_address_that_was_asked() -> None:
     asked = struct.pack("=I4s4s", 3, b"\x0a\0\0\1", b"\x0a\0\0\2")
-    assert listeners._source(socket.IPPROTO_IP, 8, asked) == (
+    assert source_of(socket.IPPROTO_IP, 8, asked) == (
         socket.IPPROTO_IP, 8, struct.pack("=I4s4s", 0, b"\x0a\0\0\1", b"\x0a\0\0\2"))
-    assert listeners._source(socket.IPPROTO_IPV6, 50, b"data") == (socket.IPPROTO_IPV6, 50, b"data")
+    assert source_of(socket.IPPROTO_IPV6, 50, b"data") == (socket.IPPROTO_IPV6, 50, b"data")
 
 
 def test_a_lifetime_that_is_over_ends_the_process_at_once() -> None:

@@ -9,13 +9,13 @@ import base64
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils import page as module
 from ansible_collections.hpc.ports.plugins.plugin_utils.page import TEMPLATE, packed, page
 from ansible_collections.hpc.ports.tests.support.reports import cell, host, large, small, whole
 
@@ -119,7 +119,7 @@ def test_a_report_that_lacks_something_is_refused() -> None:
         page(data)
 
 
-def test_a_template_without_a_script_is_refused() -> None:
-    with pytest.raises(ValueError) as caught:
-        module._hash("<style></style>", "script")
-    assert str(caught.value) == f"The template {TEMPLATE} has no <script>."
+def test_a_template_without_a_script_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<style></style>", encoding="utf-8")
+    with pytest.raises(ValueError, match="^The template of the page has no <script>.$"):
+        page(small(), tmp_path / "page.html")

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils import report as module
 from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared
 from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Diagnosis
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Seen
@@ -252,12 +251,10 @@ def test_many_addresses_are_not_shown() -> None:
     assert report(found(*items[:6], classes=CLASSES))[0].startswith("slurm_compute (4 hosts)  10.0.0.0, 10.0.0.1")
 
 
-def test_of_many_kinds_of_target_only_those_with_something_wrong_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_TABLES", 2)
-
+def test_of_many_kinds_of_target_only_those_with_something_wrong_are_shown() -> None:
     def shown(*words: str) -> list[str]:
         items = [verdict("a", 80, verdict=word, target=f"t{number}") for number, word in enumerate(words)]
-        lines = report(found(*items))
+        lines = report(found(*items), most_tables=2)
         return [line for line in lines if line.startswith("t") or " kinds of host" in line]
 
     rest = "kinds of host where all is right are in the files of the report."

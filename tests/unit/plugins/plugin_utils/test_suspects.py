@@ -9,7 +9,6 @@ import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.judging import parse_asked
 from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
-from ansible_collections.hpc.ports.plugins.plugin_utils import suspects
 from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Judged
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
@@ -52,9 +51,9 @@ def test_each_packet_is_asked_about_once() -> None:
     assert packets_of([verdict("wrong"), verdict("wrong")], ["a"]) == {"a": [OUT], "b": [IN]}
 
 
-def test_what_is_not_right_comes_first_where_there_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suspects, "_MOST", 2)
-    found = packets_of([verdict("right", 1), verdict("wrong", 2), verdict("right", 3), verdict("unknown", 4)], ["a"])
+def test_what_is_not_right_comes_first_where_there_is_too_much() -> None:
+    verdicts = [verdict("right", 1), verdict("wrong", 2), verdict("right", 3), verdict("unknown", 4)]
+    found = packets_of(verdicts, ["a"], most=2)
     assert {host: [packet.port for packet in packets] for host, packets in found.items()} == {"a": [2, 4], "b": [2, 4]}
 
 
