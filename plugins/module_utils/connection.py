@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from typing import Iterator, NamedTuple, Optional
+from typing import Callable, Iterator, NamedTuple, Optional
 
 from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils.routes import interface_towards
@@ -59,14 +59,17 @@ def _content(path: str) -> bytes:
         return b""
 
 
-def parsed_connection(text: str) -> Optional[Connection]:
-    """Return what `10.0.0.9 51234 10.0.0.1 22` says (sshd: client and port, server and port); None if it is not so."""
+def parsed_connection(text: str, towards: Callable[[str, str], str] = interface_towards) -> Optional[Connection]:
+    """Return what `10.0.0.9 51234 10.0.0.1 22` says (sshd: client and port, server and port); None if it is not so.
+
+    `towards` tells the interface to the client from the server's address.
+    """
     parts = text.split()
     if len(parts) != 4:
         return None
     try:
         client, server = _address(parts[0]), _address(parts[2])
-        return Connection(client, int(parts[1]), server, int(parts[3]), _interface(parts[0], parts[2]))
+        return Connection(client, int(parts[1]), server, int(parts[3]), _interface(parts[0], parts[2], towards))
     except ValueError:
         return None
 
@@ -77,11 +80,11 @@ def _address(text: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-def _interface(client: str, server: str) -> str:
+def _interface(client: str, server: str, towards: Callable[[str, str], str]) -> str:
     scope = client.partition("%")[2]
     if scope:
         return scope
     try:
-        return interface_towards(_address(client), _address(server))
+        return towards(_address(client), _address(server))
     except NetlinkError:
         return _UNKNOWN

@@ -20,7 +20,7 @@ import socket
 import time
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.datagrams import nonce_in, questions_for
 from ansible_collections.hpc.ports.plugins.module_utils.icmp import Notice, Path, ask_for_notices, echo, notice_of
@@ -83,12 +83,25 @@ class _Attempt:
     is_over: bool = False
 
 
+def opened(probe: Probe) -> socket.socket:
+    """Return the socket of a probe, which waits for nothing. Raises OSError."""
+    family = socket.AF_INET6 if ":" in probe.address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM if probe.port.protocol == "tcp" else socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    ask_for_notices(sock)
+    if probe.port.protocol == "tcp":
+        reset_on_close(sock)
+    return sock
+
+
 class Prober:
     """Runs probes at a pace."""
 
-    def __init__(self, probes: Sequence[Probe], pace: Pace) -> None:
+    def __init__(self, probes: Sequence[Probe], pace: Pace,
+                 socket_of: Callable[[Probe], socket.socket] = opened) -> None:
         self._probes = probes
         self._pace = pace
+        self._socket_of = socket_of
         self._selector = selectors.DefaultSelector()
         self._waiting: Deque[Tuple[int, int]] = deque((index, 1) for index in range(len(probes)))
         # In the order of their deadlines, because the time-out is the same for all.
@@ -114,7 +127,7 @@ class Prober:
             self._next_start += 1 / self._pace.rate
             index, number = self._waiting.popleft()
             try:
-                sock = _new_socket(self._probes[index])
+                sock = self._socket_of(self._probes[index])
             except OSError as exc:
                 self._outcomes[index] = judged(self._probes[index], exc.errno or 0, None, at_once=True)
             else:
@@ -196,16 +209,6 @@ def _said(sock: socket.socket) -> str:
         return ""
 
 
-def _new_socket(probe: Probe) -> socket.socket:
-    family = socket.AF_INET6 if ":" in probe.address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM if probe.port.protocol == "tcp" else socket.SOCK_DGRAM)
-    sock.setblocking(False)
-    ask_for_notices(sock)
-    if probe.port.protocol == "tcp":
-        reset_on_close(sock)
-    return sock
-
-
 def _send(sock: socket.socket, probe: Probe, key: str) -> None:
     sock.connect((probe.address, probe.port.first))
     if probe.port.protocol == "udp":
@@ -246,27 +249,28 @@ def _is_reject(probe: Probe, notice: Notice) -> bool:
 
 # ---- a whole call
 
-def probe_all(groups: Sequence[Mapping[str, Any]], pace: Pace) -> List[Dict[str, Any]]:
+def probe_all(groups: Sequence[Mapping[str, Any]], pace: Pace,
+              echoes: Callable[[Sequence[str], float, int], Dict[str, Path]] = echo) -> List[Dict[str, Any]]:
     """Probe `ports` of each `address` (groups of both) and return one result an address, as `report` has them.
 
     Each path is tried before and after: it has to stand all the time. With `names` in a group, what this host makes of
     them is said where it is not the address. Raises ValueError for a bad address or port.
     """
-    probes = _interleaved([[_probe(group["address"], text) for text in group["ports"]] for group in groups])
+    probes = probes_of(groups)
     addresses = sorted({_normal(group["address"]) for group in groups})
     limit = raise_file_limit(pace.concurrency + _SPARE_FILES) - _SPARE_FILES
-    before = echo(addresses, pace.timeout, _ECHO_ATTEMPTS)
+    before = echoes(addresses, pace.timeout, _ECHO_ATTEMPTS)
     outcomes = Prober(probes, pace._replace(concurrency=max(1, min(pace.concurrency, limit)))).run()
-    after = echo([address for address in addresses if before[address].reachable], pace.timeout, _ECHO_ATTEMPTS)
+    after = echoes([address for address in addresses if before[address].reachable], pace.timeout, _ECHO_ATTEMPTS)
     named = {_normal(group["address"]): elsewhere(group.get("names") or (), _normal(group["address"]))
              for group in groups}
     return [{**result, "source": source_to(result["address"]), "elsewhere": named[result["address"]]}
             for result in report(probes, outcomes, {**before, **after})]
 
 
-def source_to(address: str) -> str:
+def source_to(address: str, socket_of: Callable[[int, int], socket.socket] = socket.socket) -> str:
     """Return the address of this host that connections there come from, or nothing where there is no route."""
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with socket_of(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect((address, 9))  # of a datagram socket: nothing is sent
         except OSError:
@@ -274,13 +278,14 @@ def source_to(address: str) -> str:
         return str(sock.getsockname()[0])
 
 
-def elsewhere(names: Sequence[str], address: str) -> Dict[str, List[str]]:
+def elsewhere(names: Sequence[str], address: str,
+              lookup: Callable[..., Sequence[Any]] = socket.getaddrinfo) -> Dict[str, List[str]]:
     """Return the addresses of each name of a host that this host resolves, but not to this address of it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     found = {}
     for name in names:
         with contextlib.suppress(OSError, UnicodeError):
-            addresses = sorted({str(item[4][0]) for item in socket.getaddrinfo(name, None, family)})
+            addresses = sorted({str(item[4][0]) for item in lookup(name, None, family)})
             if addresses and address not in addresses:
                 found[name] = addresses
     return found
@@ -297,9 +302,10 @@ def _normal(address: str) -> str:
         raise ValueError(f"got {address!r}, expected an IPv4 or IPv6 address") from exc
 
 
-def _interleaved(groups: Sequence[Sequence[Probe]]) -> List[Probe]:
-    """Take one of each group in turn, so that no host is hit by all of its probes at once."""
-    return [probe for row in itertools.zip_longest(*groups) for probe in row if probe]
+def probes_of(groups: Sequence[Mapping[str, Any]]) -> List[Probe]:
+    """Return the probes, one of each group in turn: so no host is hit by all of its probes at once."""
+    probes = [[_probe(group["address"], text) for text in group["ports"]] for group in groups]
+    return [probe for row in itertools.zip_longest(*probes) for probe in row if probe]
 
 
 def report(probes: Sequence[Probe], outcomes: Sequence[Outcome], paths: Dict[str, Path]) -> List[Dict[str, Any]]:

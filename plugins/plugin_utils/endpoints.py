@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from socket import AF_UNSPEC, SOCK_STREAM, getaddrinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import (
     collapsed,
@@ -30,9 +30,9 @@ _ADVICE = "Mend the name, or name addresses: firewall_addresses of the host, or 
 Lookup = Callable[[str], Iterable[str]]
 
 
-def system_lookup(name: str) -> list[str]:
+def system_lookup(name: str, lookup: Callable[..., Sequence[tuple[Any, ...]]] = getaddrinfo) -> list[str]:
     """Return the addresses of a host name, both families, by the resolver of the controller; raises OSError."""
-    return sorted({str(answer[4][0]).partition("%")[0] for answer in getaddrinfo(name, None, AF_UNSPEC, SOCK_STREAM)})
+    return sorted({str(answer[4][0]).partition("%")[0] for answer in lookup(name, None, AF_UNSPEC, SOCK_STREAM)})
 
 
 @dataclass

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils import connection
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, parsed_connection
 from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
 
@@ -25,19 +24,6 @@ GIVEN = "192.0.2.9 51234 192.0.2.1 22"
 OUTER = ("sh", "-c", '"$@"; exit $?', "sh")
 COLLECTIONS = str(Path(__file__).parents[4] / ".collections")
 FOUND = "('192.0.2.9', 51234, '192.0.2.1', 22)"
-
-
-@pytest.fixture(name="routes")
-def _routes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The peers that the way was asked for; all are found by eth7."""
-    asked: list[str] = []
-
-    def interface_towards(peer: str, local: str) -> str:
-        asked.append(peer)
-        return "eth7"
-
-    monkeypatch.setattr(connection, "interface_towards", interface_towards)
-    return asked
 
 
 @pytest.mark.parametrize(("text", "expected", "asked"), [
@@ -51,8 +37,14 @@ def _routes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ("UNKNOWN 65535 UNKNOWN 65535", None, []),
     ("192.0.2.9 x 192.0.2.1 22", None, []),
 ])
-def test_what_sshd_says(routes: list[str], text: str, expected: Connection | None, asked: list[str]) -> None:
-    assert (parsed_connection(text), routes) == (expected, asked)
+def test_what_sshd_says(text: str, expected: Connection | None, asked: list[str]) -> None:
+    peers: list[str] = []
+
+    def towards(peer: str, local: str) -> str:
+        peers.append(peer)
+        return "eth7"
+
+    assert (parsed_connection(text, towards), peers) == (expected, asked)
 
 
 @given(st.text())
@@ -60,12 +52,11 @@ def test_no_text_is_an_error(text: str) -> None:
     assert parsed_connection(text) is None
 
 
-def test_an_interface_that_cannot_be_told_is_of_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interface_towards(peer: str, local: str) -> str:
+def test_an_interface_that_cannot_be_told_is_of_no_name() -> None:
+    def unreachable(peer: str, local: str) -> str:
         raise NetlinkError("Network is unreachable", 101)
 
-    monkeypatch.setattr(connection, "interface_towards", interface_towards)
-    found = parsed_connection(GIVEN)
+    found = parsed_connection(GIVEN, unreachable)
     assert found and found.interface == "?"
 
 

@@ -7,13 +7,12 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import probing
 from ansible_collections.hpc.ports.plugins.module_utils.datagrams import greeting, question
 from ansible_collections.hpc.ports.plugins.module_utils.icmp import SILENT, Notice, Path
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
@@ -26,6 +25,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.probing import (
     elsewhere,
     judged,
     probe_all,
+    probes_of,
     report,
     source_to,
 )
@@ -100,30 +100,30 @@ def test_outcomes_come_in_the_order_of_the_probes(ports: tuple[int, int], concur
     assert all(0 <= outcome.seconds < 5 for outcome in outcomes)
 
 
-def test_no_more_than_the_concurrency_at_a_time(ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_the_concurrency_at_a_time(ports: tuple[int, int]) -> None:
     alive, most = set(), []
 
     class Counted(socket.socket):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            alive.add(id(self))
-            most.append(len(alive))
-
         def close(self) -> None:
             alive.discard(id(self))
             super().close()
 
-    monkeypatch.setattr(probing.socket, "socket", Counted)
-    Prober([local(ports[1])] * 30, Pace(5.0, 1, 4)).run()
+    def counted(probe: Probe) -> socket.socket:
+        sock = Counted(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        alive.add(id(sock))
+        most.append(len(alive))
+        return sock
+
+    Prober([local(ports[1])] * 30, Pace(5.0, 1, 4), counted).run()
     assert (max(most), alive) == (4, set())
 
 
-def test_a_socket_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: Any) -> socket.socket:
+def test_a_socket_that_cannot_be_made_is_an_error() -> None:
+    def full(probe: Probe) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(probing.socket, "socket", full)
-    assert Prober([local(9), local(10)], Pace(1.0, 2, 10)).run() == [Outcome("error", "Too many open files.")] * 2
+    assert Prober([local(9), local(10)], Pace(1.0, 2, 10), full).run() == [Outcome("error", "Too many open files.")] * 2
 
 
 def test_silence_is_believed_after_the_last_attempt() -> None:
@@ -149,48 +149,38 @@ def test_no_probes_no_outcomes() -> None:
 
 # ---- a whole call
 
-def quiet(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Path]) -> list[list[str]]:
-    """Have echoes answered so, one call after the other; return the addresses asked."""
-    asked: list[list[str]] = []
-    found = iter(answers)
+class Echoes:
+    """Echoes that are answered so, one call after the other; `asked` are the addresses of each call."""
 
-    def echo(addresses: list[str], timeout: float, attempts: int) -> dict[str, Path]:
-        asked.append(addresses)
-        return next(found)
+    def __init__(self, *answers: dict[str, Path]) -> None:
+        self._answers = iter(answers)
+        self.asked: list[list[str]] = []
 
-    monkeypatch.setattr(probing, "echo", echo)
-    return asked
+    def __call__(self, addresses: Sequence[str], timeout: float, attempts: int) -> dict[str, Path]:
+        self.asked.append(list(addresses))
+        return next(self._answers)
 
 
-def test_a_path_has_to_stand_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = quiet(monkeypatch, {"127.0.0.1": Path(True), "127.0.0.2": SILENT}, {"127.0.0.1": SILENT})
+def test_a_path_has_to_stand_before_and_after() -> None:
+    echoes = Echoes({"127.0.0.1": Path(True), "127.0.0.2": SILENT}, {"127.0.0.1": SILENT})
     groups = [{"address": "127.0.0.2", "ports": []}, {"address": "127.0.0.1", "ports": []}]
-    results = probe_all(groups, Pace(0.1, 1, 10))
-    assert asked == [["127.0.0.1", "127.0.0.2"], ["127.0.0.1"]]
+    results = probe_all(groups, Pace(0.1, 1, 10), echoes)
+    assert echoes.asked == [["127.0.0.1", "127.0.0.2"], ["127.0.0.1"]]
     assert [(item["address"], item["reachable"]) for item in results] == [("127.0.0.1", False), ("127.0.0.2", False)]
 
 
-def test_addresses_are_taken_in_any_form_and_joined(monkeypatch: pytest.MonkeyPatch, ports: tuple[int, int]) -> None:
-    quiet(monkeypatch, {"::1": Path(True), "127.0.0.1": Path(True)}, {"::1": Path(True), "127.0.0.1": Path(True)})
+def test_addresses_are_taken_in_any_form_and_joined(ports: tuple[int, int]) -> None:
+    echoes = Echoes(*[{"::1": Path(True), "127.0.0.1": Path(True)}] * 2)
     groups = [{"address": "0:0::1", "ports": []}, {"address": "127.0.0.1", "ports": [f"{ports[0]}/tcp"]},
               {"address": "127.0.0.1", "ports": [f"{ports[1]}/tcp"]}]
-    found = {item["address"]: (item["open"], item["refused"]) for item in probe_all(groups, Pace(1.0, 1, 10))}
+    found = {item["address"]: (item["open"], item["refused"]) for item in probe_all(groups, Pace(1.0, 1, 10), echoes)}
     assert found == {"::1": ([], []), "127.0.0.1": ([f"{ports[0]}/tcp"], [f"{ports[1]}/tcp"])}
 
 
-def test_hosts_are_probed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    order = []
-
-    class Recorder(Prober):
-        def __init__(self, probes: list[Probe], pace: Pace) -> None:
-            super().__init__([], pace)
-            order.extend(str(probe.port.first) + probe.address[-1] for probe in probes)
-
-    monkeypatch.setattr(probing, "Prober", Recorder)
-    quiet(monkeypatch, {"10.0.0.1": SILENT, "10.0.0.2": SILENT}, {})
-    probe_all([{"address": "10.0.0.1", "ports": ["1/tcp", "2/tcp", "3/tcp"]},
-               {"address": "10.0.0.2", "ports": ["1/tcp"]}], Pace(1.0, 1, 10))
-    assert order == ["11", "12", "21", "31"]
+def test_hosts_are_probed_in_turn() -> None:
+    probes = probes_of([{"address": "10.0.0.1", "ports": ["1/tcp", "2/tcp", "3/tcp"]},
+                        {"address": "10.0.0.2", "ports": ["1/tcp"]}])
+    assert [(probe.port.first, probe.address[-1]) for probe in probes] == [(1, "1"), (1, "2"), (2, "1"), (3, "1")]
 
 
 @pytest.mark.parametrize("group,text", [
@@ -258,18 +248,17 @@ def test_the_address_that_connections_come_from() -> None:
     assert source_to("127.0.0.1") == "127.0.0.1"
 
 
-def test_there_is_none_without_a_route(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_none_without_a_route() -> None:
     def unreachable(*arguments: Any) -> None:
         raise OSError(errno.ENETUNREACH, "Network is unreachable")
 
     class Stuck(socket.socket):
         connect = unreachable
 
-    monkeypatch.setattr(probing.socket, "socket", Stuck)
-    assert source_to("10.0.0.1") == ""
+    assert source_to("10.0.0.1", Stuck) == ""
 
 
-def test_names_that_mean_another_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_mean_another_address() -> None:
     known = {"same": ["10.0.0.1", "10.0.0.9"], "other": ["10.0.0.3", "10.0.0.2"]}
 
     def lookup(name: str, port: None, family: int) -> list[Any]:
@@ -277,6 +266,5 @@ def test_names_that_mean_another_address(monkeypatch: pytest.MonkeyPatch) -> Non
             raise socket.gaierror("Name or service not known")
         return [(family, 0, 0, "", (address, 0)) for address in known[name] * 2]
 
-    monkeypatch.setattr(probing.socket, "getaddrinfo", lookup)
-    assert elsewhere(["same", "other", "unknown"], "10.0.0.1") == {"other": ["10.0.0.2", "10.0.0.3"]}
-    assert elsewhere(["other"], "fd00::1") == {} == elsewhere([], "10.0.0.1")
+    assert elsewhere(["same", "other", "unknown"], "10.0.0.1", lookup) == {"other": ["10.0.0.2", "10.0.0.3"]}
+    assert elsewhere(["other"], "fd00::1", lookup) == {} == elsewhere([], "10.0.0.1", lookup)

@@ -96,12 +96,11 @@ def test_each_name_is_looked_up_once() -> None:
     assert asked == ["n1"]
 
 
-def test_system_lookup_gives_both_families_once_and_without_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_system_lookup_gives_both_families_once_and_without_zones() -> None:
     answers = [(10, 1, 6, "", ("fe80::1%eth0", 0, 0, 2)), (2, 1, 6, "", ("10.0.0.1", 0)),
                (2, 1, 6, "", ("10.0.0.3", 0)), (2, 1, 6, "", ("10.0.0.1", 0)), (2, 1, 6, "", ("10.0.0.2", 0))]
-    monkeypatch.setattr("ansible_collections.hpc.ports.plugins.plugin_utils.endpoints.getaddrinfo",
-                        lambda *args: answers if args == ("n1", None, socket.AF_UNSPEC, socket.SOCK_STREAM) else [])
-    assert system_lookup("n1") == ["10.0.0.1", "10.0.0.2", "10.0.0.3", "fe80::1"]
+    known = {("n1", None, socket.AF_UNSPEC, socket.SOCK_STREAM): answers}
+    assert system_lookup("n1", lambda *query: known[query]) == ["10.0.0.1", "10.0.0.2", "10.0.0.3", "fe80::1"]
 
 
 @pytest.mark.parametrize(
