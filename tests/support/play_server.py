@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from contextlib import suppress
 from importlib import import_module
 
@@ -42,14 +43,27 @@ def main() -> None:
     """Serve until the end of the requests; each child leaves with its play."""
     sys.path[0] = os.path.dirname(sys.executable)  # as the program ansible-playbook has it
     requests = socket.socket(fileno=int(sys.argv[1]))
-    for name in _USED:
-        with suppress(ImportError):
-            import_module(name)
+    _prepare()
     gc.collect()
     gc.freeze()
     arguments = _serve(requests)
     if arguments is not None:
         _play(arguments)
+
+
+def _prepare() -> None:
+    """Do what each play would do first: import and read what ansible itself has.
+
+    Not its plugins of the kind `vars`: found before there is a play, they find no group_vars beside its playbook.
+    """
+    for name in _USED:
+        with suppress(ImportError):
+            import_module(name)
+    plugins = import_module("ansible.plugins.loader")
+    plugins.init_plugin_loader()
+    import_module("ansible_collections.ansible.builtin")
+    for kind in ("become", "callback", "connection", "shell"):
+        list(getattr(plugins, f"{kind}_loader").all(class_only=True))
 
 
 def _serve(requests: socket.socket) -> list[str] | None:
@@ -73,7 +87,8 @@ def _serve(requests: socket.socket) -> list[str] | None:
 
 
 def _fork() -> int:
-    loaded = [name for name in sys.modules if name.startswith("ansible_collections")]
+    loaded = [name for name in sys.modules if name.startswith("ansible_collections.")
+              and not name.startswith("ansible_collections.ansible")]
     assert not loaded, f"a play must load its own: {loaded}"
     assert threading.active_count() == 1
     return os.fork()
@@ -122,8 +137,10 @@ def _play(arguments: list[str]) -> None:
     # The folder for temporary files is made, and its removal arranged, with each reading of its setting: that one is
     # the server's.
     atexit.unregister(cleanup_tmp_file)
-    constants.set_constant("DEFAULT_LOCAL_TMP", constants.config.get_config_value("DEFAULT_LOCAL_TMP"))
+    constants.set_constant("DEFAULT_LOCAL_TMP", constants.config.get_config_value(
+        "DEFAULT_LOCAL_TMP", variables=vars(constants)))
     sys.argv = arguments
+    warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
     ansible_playbook()
 
 

@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -30,6 +31,11 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
 # What each test sets anew and no play reads.
 _IGNORED = "PYTEST_CURRENT_TEST"
+
+
+# What the plays of the unit tests have in common, so that they share a server.
+_UNIT = {"ANSIBLE_HOST_PATTERN_MISMATCH": "error", "ANSIBLE_SHOW_CUSTOM_STATS": "1",
+         "ANSIBLE_PYTHON_INTERPRETER": sys.executable}
 
 
 class _Process(Protocol):
@@ -81,6 +87,20 @@ class RunningPlay:
                 os.killpg(self.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass  # it has just ended
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a play ended and what it printed."""
+
+    code: int
+    printed: str
+    errors: str
+
+    @property
+    def line(self) -> str:
+        """All that it printed, on one line: Ansible breaks long ones."""
+        return " ".join(f"{self.printed}{self.errors}".split())
 
 
 class _Served:
@@ -173,6 +193,12 @@ def playing(*arguments: str, root: Path = ROOT, before: tuple[str, ...] = (), re
         finally:
             running.kill()
             running.wait(scaled(60))
+
+
+def played(*arguments: str, real: bool = False, **environment: str) -> Ended:
+    """Have a play of a unit test run to its end."""
+    with playing(*arguments, real=real, **{**_UNIT, **environment}) as running:
+        return Ended(running.wait(scaled(300)), *running.printed)
 
 
 def _started(command: list[str], root: Path, environment: Mapping[str, str], outputs: tuple[IO[str], IO[str]]) -> _Process:
