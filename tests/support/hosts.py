@@ -95,7 +95,7 @@ def _ended(started: AbstractContextManager[RunningPlay]) -> Play:
 def play_started(path: str, *options: str, root: Path = ROOT, before: tuple[str, ...] = (),
                  **environment: str) -> AbstractContextManager[RunningPlay]:
     """Have a playbook run meanwhile; both its outputs are one. A copy of the collection is played by a program of its own."""
-    return playing(path, *options, root=root, before=before, real=root != ROOT, joined=True, **environment)
+    return playing(path, *options, root=root, before=before, real=root != ROOT, joined=True, environment=environment)
 
 
 def on(host: str, command: str) -> str:

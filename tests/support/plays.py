@@ -27,7 +27,7 @@ from typing import IO, Protocol
 
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
 # What each test sets anew and no play reads.
 _IGNORED = "PYTEST_CURRENT_TEST"
@@ -172,14 +172,14 @@ def _server(folder: str, environment: Mapping[str, str]) -> _Server:
 
 @contextmanager
 def playing(*arguments: str, root: Path = ROOT, before: tuple[str, ...] = (), real: bool = False, joined: bool = False,
-            **environment: str) -> Iterator[RunningPlay]:
+            environment: Mapping[str, str] | None = None) -> Iterator[RunningPlay]:
     """Have ansible-playbook run meanwhile, over what is in `root`, and end it at the end of the block.
 
     It starts as the program where `real` is set, or where something such as unshare stands `before` it.
     `joined` makes both its outputs one.
     """
     root = root.resolve()
-    wanted = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(root / "ansible.cfg"), **environment}
+    wanted = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(root / "ansible.cfg"), **(environment or {})}
     wanted.pop(_IGNORED, None)
     with tempfile.TemporaryFile("w+", encoding="utf-8") as one, tempfile.TemporaryFile("w+", encoding="utf-8") as other:
         outputs = (one, one if joined else other)
@@ -197,7 +197,7 @@ def playing(*arguments: str, root: Path = ROOT, before: tuple[str, ...] = (), re
 
 def played(*arguments: str, real: bool = False, **environment: str) -> Ended:
     """Have a play of a unit test run to its end."""
-    with playing(*arguments, real=real, **{**_UNIT, **environment}) as running:
+    with playing(*arguments, real=real, environment={**_UNIT, **environment}) as running:
         return Ended(running.wait(scaled(300)), *running.printed)
 
 

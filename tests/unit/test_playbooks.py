@@ -6,24 +6,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from ansible_collections.hpc.ports.tests.support.plays import ROOT, Ended, played
+
 PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
 ONE_GROUP = "all: {hosts: {outsider: }, children: {pbs_execution: {hosts: {node1: , node2: }}}}"
 
 
-def play(*arguments: str, inventory: Path | str = "inventories/example") -> subprocess.CompletedProcess[str]:
-    program = Path(sys.executable).with_name("ansible-playbook")
-    environment = {**os.environ, "ANSIBLE_HOST_PATTERN_MISMATCH": "error", "NO_COLOR": "1",
-                   "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    return subprocess.run([str(program), "-i", str(inventory), *arguments], cwd=ROOT, env=environment, text=True,
-                          capture_output=True, check=False)
+def play(*arguments: str, inventory: Path | str = "inventories/example", real: bool = False) -> Ended:
+    return played("-i", str(inventory), *arguments, real=real)
 
 
 @pytest.fixture(name="one_group")
@@ -45,8 +39,8 @@ def hosts_by_play(output: str) -> dict[str, set[str]]:
 
 def test_groups_that_the_inventory_lacks_disturb_nobody(one_group: Path) -> None:
     done = play("--list-hosts", *(f"playbooks/{name}" for name in PLAYBOOKS), inventory=one_group)
-    assert done.returncode == 0, done.stderr
-    plays = hosts_by_play(done.stdout)
+    assert done.code == 0, done.errors
+    plays = hosts_by_play(done.printed)
     nodes = {"node1", "node2"}
     assert {name: hosts for name, hosts in plays.items() if hosts} == {
         # Nobody is named: the first host has it said.
@@ -69,26 +63,26 @@ def test_an_inventory_without_managed_hosts_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "hosts.yml"
     path.write_text("all: {hosts: {outsider: }}", encoding="utf-8")
     done = play("playbooks/site.yml", inventory=path)
-    assert done.returncode != 0
-    assert "got an inventory without managed hosts, expected hosts in at least one of the canonical" in done.stderr
+    assert done.code != 0
+    assert "got an inventory without managed hosts, expected hosts in at least one of the canonical" in done.errors
 
 
 def test_lint_finds_nothing_in_the_example() -> None:
-    done = play("playbooks/lint.yml")
-    assert (done.returncode, "Nothing found." in done.stdout) == (0, True), done.stdout + done.stderr
+    done = play("playbooks/lint.yml", real=True)
+    assert (done.code, "Nothing found." in done.printed) == (0, True), done.printed + done.errors
 
 
 def test_lint_fails_where_it_finds_something() -> None:
     flows = {"firewall_flows": {"workbench_docker_plain": {"enabled": True, "from": ["workspace"]}}}
     done = play("playbooks/lint.yml", "-e", json.dumps(flows))
-    assert done.returncode != 0
-    assert "warning docker-without-encryption: firewall_flows.workbench_docker_plain." in done.stdout
-    assert "things to mend, listed above." in done.stderr + done.stdout
+    assert done.code != 0
+    assert "warning docker-without-encryption: firewall_flows.workbench_docker_plain." in done.printed
+    assert "things to mend, listed above." in done.errors + done.printed
 
 
 def test_bad_input_ends_before_any_host_is_touched() -> None:
     done = play("playbooks/site.yml", "-e", json.dumps({"firewall_egress": "closed"}))
-    assert done.returncode != 0
-    assert "PLAY [Prepare the control plane]" not in done.stdout
+    assert done.code != 0
+    assert "PLAY [Prepare the control plane]" not in done.printed
     assert "Invalid firewall_egress of host alpha-controller: got 'closed', expected one of open, restricted." in (
-        done.stderr + done.stdout)
+        done.errors + done.printed)

@@ -76,7 +76,8 @@ def closed_gate(playbook: Path) -> Iterator[None]:
 def test_a_served_play_ends_and_prints_as_a_real_one(playbook: Path, how: str, word: str, code: int) -> None:
     ends = []
     for real in (True, False):
-        with playing("-i", "localhost,", str(playbook), f"-ehow={how}", real=real, HPC_PORTS_WORD=word) as running:
+        with playing("-i", "localhost,", str(playbook), f"-ehow={how}", real=real,
+                     environment={"HPC_PORTS_WORD": word}) as running:
             ends.append((running.communicate(scaled(120)), running.returncode))
     assert ends[0] == ends[1]
     printed, errors = ends[0][0]

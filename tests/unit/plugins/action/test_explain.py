@@ -6,16 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[4]
+from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
+
 # Where nobody listens, so that Ansible reaches nobody and knows it at once.
 HOSTS = """
 all: {vars: {ansible_host: 127.0.0.1, ansible_port: 1}}
@@ -51,12 +48,8 @@ def run(folder: Path, *options: str, play: Path = ROOT / "playbooks" / "explain.
     (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(SITE, encoding="utf-8")
     (folder / "hosts.yml").write_text(HOSTS, encoding="utf-8")
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder / "hosts.yml"), str(play), *options],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-             "ANSIBLE_LOCAL_TEMP": str(folder / "tmp")})
-    return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+    done = played("-i", str(folder / "hosts.yml"), str(play), *options)
+    return done.code, done.line
 
 
 def asked(source: str, target: str, port: str, *more: str) -> list[str]:

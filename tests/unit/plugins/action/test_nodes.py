@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
+
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[4]
 PLAYBOOKS = ROOT / "playbooks"
 # Where nobody listens, so that Ansible reaches nobody and knows it at once.
 HOSTS = """
@@ -56,12 +54,8 @@ def run(folder: Path, *options: str, play: str | Path = PLAY, hosts: str = HOSTS
     if isinstance(play, str):
         (folder / "play.yml").write_text(play, encoding="utf-8")
         play = folder / "play.yml"
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder / "hosts.yml"), str(play), *options],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-             "ANSIBLE_HOST_PATTERN_MISMATCH": "error", "ANSIBLE_LOCAL_TEMP": str(folder / "tmp")})
-    return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+    done = played("-i", str(folder / "hosts.yml"), str(play), *options)
+    return done.code, done.line
 
 
 def tried(output: str) -> set[str]:

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[4]
+from ansible_collections.hpc.ports.tests.support.plays import played
+
 HOSTS = {
     "control_plane": {"ctl1": {"ansible_host": "192.0.2.11"}},
     "slurm_controller": {"head": {"ansible_host": "192.0.2.21", "firewall_addresses": ["{{ ansible_host }}"]}},
@@ -40,15 +38,12 @@ def run(folder: Path, *options: str, site: str = SITE, hosts: str = "", keywords
     groups = "".join(f"{group}: {{hosts: {members}}}\n" for group, members in HOSTS.items())
     (folder / "hosts.yml").write_text(groups + hosts, encoding="utf-8")
     (folder / "play.yml").write_text(PLAY.format(keywords=keywords, task=task), encoding="utf-8")
+    environment = {}
     if blocked:
         (folder / f"{blocked}.py").write_text(f"raise ImportError('No module', name={blocked!r})", encoding="utf-8")
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder / "hosts.yml"),
-         str(folder / "play.yml"), *options],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-             "PYTHONPATH": str(folder), "ANSIBLE_LOCAL_TEMP": str(folder / "tmp")})
-    return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+        environment = {"PYTHONPATH": str(folder)}
+    done = played("-i", str(folder / "hosts.yml"), str(folder / "play.yml"), *options, real=bool(blocked), **environment)
+    return done.code, done.line
 
 
 @pytest.mark.parametrize("keywords", ["", "strategy: free", "serial: 1"])

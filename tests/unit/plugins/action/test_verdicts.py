@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[4]
+from ansible_collections.hpc.ports.tests.support.plays import played
+
 HOSTS = """
 control_plane: {hosts: {ctl1: {ansible_host: 192.0.2.11}}}
 ungrouped: {hosts: {stranger: {ansible_host: 192.0.2.99}}}
@@ -84,13 +82,8 @@ def run(folder: Path, *options: str, results: dict[str, Any] | None = None, stra
     whole = {host: {phase: (results or {}).get(host, {}).get(phase, {}) for phase in PHASES}
              for host in ("ctl1", "stranger")}
     (folder / "results.json").write_text(json.dumps({"results": whole}), encoding="utf-8")
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder / "hosts.yml"),
-         str(folder / "play.yml"), "-e", f"@{folder}/results.json", *options],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-             "ANSIBLE_SHOW_CUSTOM_STATS": "1", "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "ANSIBLE_PYTHON_INTERPRETER": sys.executable})
-    return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+    done = played("-i", str(folder / "hosts.yml"), str(folder / "play.yml"), "-e", f"@{folder}/results.json", *options)
+    return done.code, done.line
 
 
 def seen(nonce: str = "NONCE", **outcomes: list[str]) -> dict[str, Any]:
