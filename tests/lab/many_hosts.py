@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible_collections.hpc.ports.tests.support.hosts import LAB
+from ansible_collections.hpc.ports.tests.support.run import scaled
 
 CONTROLLER = "10.204.0.1"
 _CONTAINER = f"{LAB}-many"
@@ -96,7 +97,7 @@ class ManyHosts:
 
 
 def _await_sshd(address: str) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + scaled(60)
     while True:
         try:
             return socket.create_connection((address, 22), timeout=1).close()
@@ -110,7 +111,7 @@ def _inside(program: str, *arguments: str) -> str:
 
 
 def _run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=scaled(120), check=False)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout
 
