@@ -81,9 +81,9 @@ def play(name: str, *options: str, before: tuple[str, ...] = (), **environment: 
     return _ended(play_started(f"playbooks/{name}.yml", *options, before=before, **environment))
 
 
-def firewall(*options: str, root: Path = ROOT, **environment: str) -> Play:
-    """Give the hosts their firewalls and do nothing else, with the collection or the copy of it in `root`."""
-    return _ended(play_started(FIREWALL, *options, root=root, **environment))
+def firewall(*options: str, **environment: str) -> Play:
+    """Give the hosts their firewalls and do nothing else."""
+    return _ended(play_started(FIREWALL, *options, **environment))
 
 
 def _ended(started: AbstractContextManager[RunningPlay]) -> Play:
@@ -92,10 +92,10 @@ def _ended(started: AbstractContextManager[RunningPlay]) -> Play:
         return Play(running.wait(), output)
 
 
-def play_started(path: str, *options: str, root: Path = ROOT, before: tuple[str, ...] = (),
+def play_started(path: str, *options: str, before: tuple[str, ...] = (),
                  **environment: str) -> AbstractContextManager[RunningPlay]:
-    """Have a playbook run meanwhile; both its outputs are one. A copy of the collection is played by a program of its own."""
-    return playing(path, *options, root=root, before=before, real=root != ROOT, joined=True, environment=environment)
+    """Have a playbook run meanwhile; both its outputs are one."""
+    return playing(path, *options, before=before, joined=True, environment=environment)
 
 
 def on(host: str, command: str) -> str:
@@ -174,7 +174,8 @@ def restoring(*hosts: str) -> Iterator[None]:
     try:
         yield
     finally:
-        assert firewall("--limit", ",".join(hosts)).code == 0
+        run = firewall("--limit", ",".join(hosts), f"-efirewall_confirm_within={scaled(60)}")
+        assert run.code == 0, run.output
 
 
 def restart(*hosts: str) -> None:
