@@ -11,12 +11,12 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
-from ansible_collections.hpc.ports.plugins.module_utils import firewalld_files, systemd
+from ansible_collections.hpc.ports.plugins.module_utils import firewalld_files
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, Run
 from ansible_collections.hpc.ports.plugins.module_utils.files import Items, Places
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import PREFIX, Config, config_of, parse_rich_rule
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld_host import check_reload, daemon, running_table
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_host import Firewalld, check_reload, daemon, running_table
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import (
     elements,
     flow_names,
@@ -62,29 +62,31 @@ class ByReload(NamedTuple):
 
     items: Items
     wanted: State
+    firewalld: Firewalld
 
     def undo(self) -> Undo:
         """Return how the host undoes it: the files in place are the old ones, or are put back."""
-        text = _UNDO_RELOAD.format(undo=firewalld_files.UNDO, discard=firewalld_files.DISCARD, no_daemon=_NO_DAEMON,
+        paths = self.firewalld.paths
+        text = _UNDO_RELOAD.format(undo=paths.undo, discard=paths.discard(), no_daemon=_NO_DAEMON,
                                    reload=shlex.join(bus.command("reload")),
                                    state=shlex.join(bus.property_command("state")))
         return Undo("/bin/sh ./restore", {"restore": text})
 
     def make(self, folder: str) -> None:
         """Load the files; they are not there any more when this returns. Raises CommandError, OSError, RuntimeError."""
-        with firewalld_files.in_place(self.items):
-            _load()
-        _check_running(self.wanted)
+        with firewalld_files.in_place(self.items, self.firewalld.paths):
+            _load(self.firewalld)
+        _check_running(self.wanted, self.firewalld)
 
 
-def _load() -> None:
+def _load(firewalld: Firewalld) -> None:
     """Have firewalld read its files. A reload fails where somebody has deleted its table."""
-    if running_table():
-        bus.call("reload")
+    if running_table(firewalld):
+        firewalld.bus.call("reload")
         return
-    run(["systemctl", "restart", "firewalld.service"])
+    firewalld.bus.run(["systemctl", "restart", "firewalld.service"])
     # It answers once it has loaded them.
-    bus.properties("state")
+    firewalld.bus.properties("state")
 
 
 class ByCalls(NamedTuple):
@@ -93,6 +95,7 @@ class ByCalls(NamedTuple):
     old: Runtime
     new: Runtime
     wanted: State
+    firewalld: Firewalld
 
     def undo(self) -> Undo:
         """Return how the host undoes it, from whichever phase it is in."""
@@ -107,8 +110,8 @@ class ByCalls(NamedTuple):
         for number, commands in enumerate(phases):
             _note_phase(folder, number)
             for place, command in enumerate(commands):
-                _run(command, is_first=not place and not any(phases[:number]))
-        _check_running(self.wanted)
+                _run(self.firewalld.bus.run, command, is_first=not place and not any(phases[:number]))
+        _check_running(self.wanted, self.firewalld)
 
     def is_possible(self) -> bool:
         """Tell whether no call is too long for a command."""
@@ -116,7 +119,7 @@ class ByCalls(NamedTuple):
         return all(sum(len(word) + 9 for word in command) < _LONGEST_COMMAND for phase in ways for command in phase)
 
 
-def _run(command: Sequence[str], is_first: bool) -> None:
+def _run(run: Run, command: Sequence[str], is_first: bool) -> None:
     try:
         run(command)
     except CommandError as exc:
@@ -134,8 +137,8 @@ def _note_phase(folder: str, number: int) -> None:
     os.replace(path + ".new", path)
 
 
-def _check_running(wanted: State) -> None:
-    found = running_state()
+def _check_running(wanted: State, firewalld: Firewalld) -> None:
+    found = running_state(firewalld)
     if found != wanted:
         names = changed_objects(found, wanted)
         raise RuntimeError("firewalld took the change, but the kernel has it otherwise: {0}. It was undone. See: "
@@ -144,32 +147,35 @@ def _check_running(wanted: State) -> None:
 
 # ---- the backend
 
-def running_state() -> State:
+_HERE = Firewalld()
+
+
+def running_state(firewalld: Firewalld = _HERE) -> State:
     """Return what the kernel runs of ours. Raises RuntimeError."""
-    return state_of(running_table())
+    return state_of(running_table(firewalld))
 
 
-def present_change(policy: Policy) -> Change:
+def present_change(policy: Policy, firewalld: Firewalld = _HERE) -> Change:
     """Return the change that makes a host have this policy. Raises HostError, CommandError, OSError, RuntimeError."""
-    found = daemon()
+    found, paths = daemon(firewalld), firewalld.paths
     config = config_of(policy, found.abilities)
     running, wanted = state_of(found.table), wanted_state(config)
-    items, files_now = firewalld_files.items_of(config), firewalld_files.present_state()
-    names = {**firewalld_files.flow_names(files_now), **flow_names(config)}
-    way = _way(running, wanted, config, items) if running != wanted else None
-    return Change(NAME, running, wanted, files_now, items, firewalld_files.places(items),
+    items, files_now = firewalld_files.items_of(config, paths), firewalld_files.present_state(paths)
+    names = {**firewalld_files.flow_names(files_now, paths), **flow_names(config)}
+    way = _way(running, wanted, config, items, firewalld) if running != wanted else None
+    return Change(NAME, running, wanted, files_now, items, firewalld_files.places(items, paths),
                   (flow_views(running, names), flow_views(wanted, names)), way)
 
 
-def _way(running: State, wanted: State, config: Config, items: Items) -> ByReload | ByCalls:
-    calls = _calls(running, wanted, config)
+def _way(running: State, wanted: State, config: Config, items: Items, firewalld: Firewalld) -> ByReload | ByCalls:
+    calls = _calls(running, wanted, config, firewalld)
     if calls:
         return calls
-    check_reload()
-    return ByReload(items, wanted)
+    check_reload(firewalld)
+    return ByReload(items, wanted, firewalld)
 
 
-def _calls(running: State, wanted: State, config: Config) -> Optional[ByCalls]:
+def _calls(running: State, wanted: State, config: Config, firewalld: Firewalld) -> Optional[ByCalls]:
     """Return the way without a reload if there is one: nothing comes or goes, and firewalld knows what runs."""
     if set(running) != set(wanted):
         return None
@@ -178,11 +184,11 @@ def _calls(running: State, wanted: State, config: Config) -> Optional[ByCalls]:
     if not all(name.endswith(("a", "b")) for name in ipsets):
         return None
     names = sorted({name[:-1] + copy for name in ipsets for copy in "ab"})
-    old = Runtime({name: bus.rich_rules(name) for name in config.policies},
-                  {name: bus.call("ipset.getEntries", "s", name)[0] for name in names})
+    old = Runtime({name: firewalld.bus.rich_rules(name) for name in config.policies},
+                  {name: firewalld.bus.call("ipset.getEntries", "s", name)[0] for name in names})
     new = Runtime({name: [rule.text() for rule in policy.rules] for name, policy in config.policies.items()},
                   {name: config.ipsets[name].entries for name in names})
-    way = ByCalls(old, new, wanted)
+    way = ByCalls(old, new, wanted, firewalld)
     return way if _runs(old, running, config) and way.is_possible() else None
 
 
@@ -204,38 +210,40 @@ def _runs_policy(rules: Sequence[str], lines: Sequence[str], config: Config, nam
 class Removal(NamedTuple):
     """The way by a reload, once our files are gone."""
 
+    firewalld: Firewalld
+
     def undo(self) -> Undo:
         """Return nothing: a removal awaits no confirmation."""
         return Undo(":", {})
 
     def make(self, folder: str) -> None:
         """Have firewalld forget what was in our files. Raises CommandError, RuntimeError."""
-        _load()
-        _check_running({})
+        _load(self.firewalld)
+        _check_running({}, self.firewalld)
 
 
-def absent_change() -> Change:
+def absent_change(firewalld: Firewalld = _HERE) -> Change:
     """Return the change that leaves a host as it was before us. Raises CommandError, OSError, RuntimeError."""
-    runs = systemd.is_active("firewalld.service")
-    running = running_state() if runs else {}
-    found = firewalld_files.present_state()
-    views: Tuple[FlowViews, FlowViews] = (flow_views(running, firewalld_files.flow_names(found)), {})
+    runs, paths = firewalld.is_active("firewalld.service"), firewalld.paths
+    running = running_state(firewalld) if runs else {}
+    found = firewalld_files.present_state(paths)
+    views: Tuple[FlowViews, FlowViews] = (flow_views(running, firewalld_files.flow_names(found, paths)), {})
     # Where somebody has flushed the kernel's rules, firewalld still knows ours.
-    way = Removal() if running or runs and found and _is_known() else None
+    way = Removal(firewalld) if running or runs and found and _is_known(firewalld) else None
     if way is not None:
-        check_reload()
-    return Change(NAME, running, {}, found, {}, firewalld_files.places({}), views, way)
+        check_reload(firewalld)
+    return Change(NAME, running, {}, found, {}, firewalld_files.places({}, paths), views, way)
 
 
-def _is_known() -> bool:
-    return any(name.startswith(PREFIX) for name in bus.call("policy.getPolicies")[0])
+def _is_known(firewalld: Firewalld) -> bool:
+    return any(name.startswith(PREFIX) for name in firewalld.bus.call("policy.getPolicies")[0])
 
 
-def all_or_nothing(places: Places) -> AbstractContextManager[None]:
+def all_or_nothing(places: Places, firewalld: Firewalld = _HERE) -> AbstractContextManager[None]:
     """Have a boot find either all files as before the block or all as after it. Raises CommandError, OSError."""
-    return firewalld_files.all_or_nothing(places)
+    return firewalld_files.all_or_nothing(places, firewalld.paths)
 
 
-def recover() -> None:
+def recover(firewalld: Firewalld = _HERE) -> None:
     """Put back what a crash left of an unconfirmed change. Raises CommandError, OSError."""
-    firewalld_files.put_back()
+    firewalld_files.put_back(firewalld.paths)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import IO, Optional, Sequence
+from typing import IO, Callable, Optional, Sequence
 
 # cron, sudo and ssh often leave the sbin folders out of PATH.
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
 
 _SHOWN = 300
+# What runs a program, as `run` does.
+Run = Callable[[Sequence[str]], str]
 
 
 class CommandError(RuntimeError):

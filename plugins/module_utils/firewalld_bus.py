@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import run
+from ansible_collections.hpc.ports.plugins.module_utils.command import Run, run
 
 SERVICE = "org.fedoraproject.FirewallD1"
 PATH = "/org/fedoraproject/FirewallD1"
@@ -23,12 +23,27 @@ _CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v
 _NUMBERS = "ynqiuxth"
 
 
-def call(method: str, *arguments: str, path: str = PATH) -> List[Any]:
-    """Return what a method such as `ipset.getEntries` returns; a signature and values are the arguments, as for busctl.
+class Bus(NamedTuple):
+    """firewalld, asked and told with busctl."""
 
-    Raises CommandError; `output` is what firewalld said.
-    """
-    return parsed(run(command(method, *arguments, path=path)))
+    run: Run = run
+
+    def call(self, method: str, *arguments: str, path: str = PATH) -> List[Any]:
+        """Return what a method such as `ipset.getEntries` returns; a signature and values are the arguments of busctl.
+
+        Raises CommandError; `output` is what firewalld said.
+        """
+        return parsed(self.run(command(method, *arguments, path=path)))
+
+    def properties(self, *names: str, path: str = PATH, interface: str = "") -> List[Any]:
+        """Return properties such as `version`. Raises CommandError, as when firewalld is not there."""
+        text = self.run(property_command(*names, path=path, interface=interface))
+        return [value for line in text.splitlines() for value in parsed(line)]
+
+    def rich_rules(self, policy: str) -> List[str]:
+        """Return the rich rules of a policy at run time. Raises CommandError where there is no such policy."""
+        found: Dict[str, Any] = self.call("policy.getPolicySettings", "s", policy)[0]
+        return list(found.get("rich_rules", []))
 
 
 def command(method: str, *arguments: str, path: str = PATH) -> List[str]:
@@ -36,12 +51,6 @@ def command(method: str, *arguments: str, path: str = PATH) -> List[str]:
     interface, dot, name = method.rpartition(".")
     return [*_BUSCTL, "--timeout={0}".format(_PATIENCE), "call", SERVICE, path,
             "{0}{1}{2}".format(SERVICE, dot, interface), name, *arguments]
-
-
-def properties(*names: str, path: str = PATH, interface: str = "") -> List[Any]:
-    """Return properties such as `version`. Raises CommandError, as when firewalld is not there."""
-    text = run(property_command(*names, path=path, interface=interface))
-    return [value for line in text.splitlines() for value in parsed(line)]
 
 
 def property_command(*names: str, path: str = PATH, interface: str = "") -> List[str]:
@@ -113,12 +122,6 @@ def _unquoted(word: str) -> str:
 
 
 # ---- the words of firewalld
-
-def rich_rules(policy: str) -> List[str]:
-    """Return the rich rules of a policy at run time. Raises CommandError where there is no such policy."""
-    found: Dict[str, Any] = call("policy.getPolicySettings", "s", policy)[0]
-    return list(found.get("rich_rules", []))
-
 
 def rich_rules_command(policy: str, rules: Sequence[str]) -> List[str]:
     """Return the command that gives a policy these rich rules at run time; firewalld first removes, then adds."""

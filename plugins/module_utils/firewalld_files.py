@@ -16,7 +16,7 @@ import re
 import shlex
 import shutil
 from contextlib import contextmanager, suppress
-from typing import Dict, Iterable, Iterator, List, Sequence
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence
 from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils import files
@@ -32,17 +32,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewalld import (
 )
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import rule_line
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.plugins.module_utils.systemd import has_systemd
 
-POLICIES = "/etc/firewalld/policies"
-IPSETS = "/etc/firewalld/ipsets"
-_HOME = "/etc/hpc-ports"
-_KEPT = _HOME + "/undo"
-# Puts the old files back, and removes itself.
-UNDO = _KEPT + "/run"
-_UNIT = "/etc/systemd/system/hpc-ports-undo.service"
-_LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
-# Removes what is kept; the script goes first: without it, what else is left is nothing to be put back.
-DISCARD = "rm -f {0} {1} {2}; rm -rf {3}; rmdir {4} 2> /dev/null || :".format(UNDO, _LINK, _UNIT, _KEPT, _HOME)
 _HEAD = ('<?xml version="1.0" encoding="utf-8"?>\n'
          "<!-- Written by the Ansible collection hpc.ports; changes here are undone by its next run. -->\n")
 _SHORT = re.compile("  <short>(.*)</short>")
@@ -64,95 +55,155 @@ ExecStart=/bin/sh {undo}
 """
 
 
-def items_of(config: Config) -> Items:
+class Paths(NamedTuple):
+    """Where firewalld and systemd look for files."""
+
+    etc: str = "/etc"
+    shipped: str = "/usr/lib/firewalld"
+
+    @property
+    def firewalld(self) -> str:
+        """Return the folder of what a site gives firewalld."""
+        return self.etc + "/firewalld"
+
+    @property
+    def policies(self) -> str:
+        """Return the folder of its policies."""
+        return self.firewalld + "/policies"
+
+    @property
+    def ipsets(self) -> str:
+        """Return the folder of its ipsets."""
+        return self.firewalld + "/ipsets"
+
+    @property
+    def home(self) -> str:
+        """Return our own folder."""
+        return self.etc + "/hpc-ports"
+
+    @property
+    def kept(self) -> str:
+        """Return the folder of old files that may have to be put back."""
+        return self.home + "/undo"
+
+    @property
+    def undo(self) -> str:
+        """Return the script that puts them back, and removes itself."""
+        return self.kept + "/run"
+
+    @property
+    def unit(self) -> str:
+        """Return the unit that runs it before firewalld starts."""
+        return self.etc + "/systemd/system/hpc-ports-undo.service"
+
+    @property
+    def link(self) -> str:
+        """Return the link that enables the unit."""
+        return self.etc + "/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
+
+    def discard(self) -> str:
+        """Return the command that removes what is kept.
+
+        The script goes first: without it, what else is left is nothing to be put back.
+        """
+        return "rm -f {0.undo} {0.link} {0.unit}; rm -rf {0.kept}; rmdir {0.home} 2> /dev/null || :".format(self)
+
+
+PATHS = Paths()
+
+
+def items_of(config: Config, paths: Paths = PATHS) -> Items:
     """Return the files of a config, in the order in which they must come: no policy before its ipsets."""
-    items = {"{0}/{1}.xml".format(IPSETS, name): Item(ipset_xml(ipset)) for name, ipset in config.ipsets.items()}
-    items.update({"{0}/{1}.xml".format(POLICIES, name): Item(policy_xml(policy))
+    items = {"{0}/{1}.xml".format(paths.ipsets, name): Item(ipset_xml(ipset))
+             for name, ipset in config.ipsets.items()}
+    items.update({"{0}/{1}.xml".format(paths.policies, name): Item(policy_xml(policy))
                   for name, policy in config.policies.items()})
     return items
 
 
-def present_paths() -> List[str]:
+def present_paths(paths: Paths = PATHS) -> List[str]:
     """Return our files that are there, in the order in which they can go; firewalld keeps old ones as `.old`."""
-    return [path for folder in (POLICIES, IPSETS) for form in (PREFIX + "*", "." + PREFIX + "*")
+    return [path for folder in (paths.policies, paths.ipsets) for form in (PREFIX + "*", "." + PREFIX + "*")
             for path in sorted(glob.glob("{0}/{1}".format(folder, form)))]
 
 
-def places(items: Items) -> Places:
+def places(items: Items, paths: Paths = PATHS) -> Places:
     """Return where these files come, and what of ours goes."""
     staged = Places(tuple(items)).staged
-    gone = tuple(path for path in present_paths() if path not in items and path not in staged)
+    gone = tuple(path for path in present_paths(paths) if path not in items and path not in staged)
     return Places(tuple(items), gone=gone)
 
 
-def present_state() -> State:
+def present_state(paths: Paths = PATHS) -> State:
     """Return our files, with what a crash left of others."""
-    return files.present_state([*present_paths(), *filter(os.path.lexists, (UNDO, _UNIT, _LINK))])
+    left = filter(os.path.lexists, (paths.undo, paths.unit, paths.link))
+    return files.present_state([*present_paths(paths), *left])
 
 
 @contextmanager
-def in_place(items: Items) -> Iterator[None]:
+def in_place(items: Items, paths: Paths = PATHS) -> Iterator[None]:
     """Have these files in their places while the block runs, and the old ones again after it. Raises OSError."""
-    _keep(items)
+    keep(items, paths)
     try:
         for path in items:
             files.unlink(_passing(path))
             files.write(_passing(path), items[path])
             os.replace(_passing(path), path)
-        for path in places(items).gone:
+        for path in places(items, paths).gone:
             files.unlink(path)
         yield
     except BaseException:
         # The failure that led here says more than another one would; whoever undoes the change tries again.
         with suppress(CommandError, OSError):
-            put_back()
+            put_back(paths)
         raise
-    put_back()
+    put_back(paths)
 
 
 @contextmanager
-def all_or_nothing(places: Places) -> Iterator[None]:
+def all_or_nothing(places: Places, paths: Paths = PATHS) -> Iterator[None]:
     """Have a boot find either all files as before the block or all as after it, whenever the host goes down."""
-    _keep(places.paths)
+    keep(places.paths, paths)
     try:
         yield
     except BaseException:
         with suppress(CommandError, OSError):
-            put_back()
+            put_back(paths)
         raise
-    _discard_kept()
+    _discard_kept(paths)
 
 
-def _keep(paths: Iterable[str]) -> None:
-    """Keep what is there, and have it put back should the host go down; `paths` are what comes. Raises OSError."""
-    put_back()
-    old = {path: _text(path) for path in present_paths() if not os.path.basename(path).startswith(".")}
+def keep(new: Iterable[str], paths: Paths = PATHS) -> None:
+    """Keep what is there, and have it put back should the host go down; `new` are what comes. Raises OSError."""
+    put_back(paths)
+    old = {path: _text(path) for path in present_paths(paths) if not os.path.basename(path).startswith(".")}
+    kept = {path: _kept_path(path, paths) for path in old}
     for path, text in old.items():
-        files.write(_kept_path(path), Item(text))
-    files.write(_passing(UNDO), Item(_undo_script(old, list(paths)), mode=0o700))
-    os.replace(_passing(UNDO), UNDO)
-    if os.path.isdir("/run/systemd/system"):
-        files.write(_UNIT, Item(_UNIT_TEXT.format(home=_HOME, undo=UNDO)))
-        files.write(_LINK, Item(target=_UNIT))
-    files.sync((UNDO, _UNIT, _LINK, *map(_kept_path, old)))
+        files.write(kept[path], Item(text))
+    files.write(_passing(paths.undo), Item(_undo_script(kept, list(new), paths), mode=0o700))
+    os.replace(_passing(paths.undo), paths.undo)
+    if has_systemd():
+        files.write(paths.unit, Item(_UNIT_TEXT.format(home=paths.home, undo=paths.undo)))
+        files.write(paths.link, Item(target=paths.unit))
+    files.sync((paths.undo, paths.unit, paths.link, *kept.values()))
 
 
-def put_back() -> None:
+def put_back(paths: Paths = PATHS) -> None:
     """Put back what was kept, if anything was. Raises CommandError, OSError."""
-    if not any(map(os.path.lexists, (_KEPT, _UNIT, _LINK))):
+    if not any(map(os.path.lexists, (paths.kept, paths.unit, paths.link))):
         return
-    if os.path.exists(UNDO):
-        run(["/bin/sh", UNDO])
-    _discard_kept()
+    if os.path.exists(paths.undo):
+        run(["/bin/sh", paths.undo])
+    _discard_kept(paths)
 
 
-def _discard_kept() -> None:
+def _discard_kept(paths: Paths) -> None:
     """Remove what is kept; what has a script should be put back before. Raises OSError."""
-    for path in (UNDO, _LINK, _UNIT):
+    for path in (paths.undo, paths.link, paths.unit):
         files.unlink(path)
-    shutil.rmtree(_KEPT, ignore_errors=True)
-    if os.path.isdir(_HOME) and not os.listdir(_HOME):
-        os.rmdir(_HOME)
+    shutil.rmtree(paths.kept, ignore_errors=True)
+    if os.path.isdir(paths.home) and not os.listdir(paths.home):
+        os.rmdir(paths.home)
 
 
 def _text(path: str) -> str:
@@ -160,24 +211,24 @@ def _text(path: str) -> str:
         return file.read()
 
 
-def _kept_path(path: str) -> str:
-    return "{0}/{1}/{2}".format(_KEPT, *path.split("/")[-2:])
+def _kept_path(path: str, paths: Paths) -> str:
+    return "{0}/{1}/{2}".format(paths.kept, *path.split("/")[-2:])
 
 
 def _passing(path: str) -> str:
     return "{0}/.{1}.now".format(*os.path.split(path))
 
 
-def _undo_script(old: Iterable[str], new: Sequence[str]) -> str:
+def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: Paths) -> str:
     """Return a shell script that can run more than once; what it needs goes last, when all else is on the disk."""
-    come = {folder: [_kept_path(path) for path in old if os.path.dirname(path) == folder]
-            for folder in (IPSETS, POLICIES)}
-    go = [path for path in reversed(new) if path not in old]
+    come = {folder: [copy for path, copy in kept.items() if os.path.dirname(path) == folder]
+            for folder in (paths.ipsets, paths.policies)}
+    go = [path for path in reversed(new) if path not in kept]
     lines = ["#!/bin/sh", "# Put back the files of firewalld that were confirmed last.", "set -e"]
-    lines += ["cp -f {0} {1}/".format(shlex.join(paths), folder) for folder, paths in come.items() if paths]
+    lines += ["cp -f {0} {1}/".format(shlex.join(copies), folder) for folder, copies in come.items() if copies]
     lines.append("rm -f {0}".format(shlex.join([*go, *map(_passing, new)])))
-    lines += ["sync -f {0} || sync".format(POLICIES), "rm -f {0} {1}".format(_LINK, _UNIT), "rm -rf {0}".format(_KEPT),
-              "rmdir {0} 2> /dev/null || :".format(_HOME)]
+    lines += ["sync -f {0.policies} || sync".format(paths), "rm -f {0.link} {0.unit}".format(paths),
+              "rm -rf {0.kept}".format(paths), "rmdir {0.home} 2> /dev/null || :".format(paths)]
     return "".join(line + "\n" for line in lines)
 
 
@@ -204,13 +255,13 @@ def _comment(rule: RichRule) -> str:
     return "" if has_ipset or not rule.flow else "  <!-- {0}: {1} -->\n".format(rule.flow, rule_line(rule))
 
 
-def flow_names(found: State) -> Dict[str, str]:
+def flow_names(found: State, paths: Paths = PATHS) -> Dict[str, str]:
     """Return which flow an ipset, or a line of a policy, belongs to: as files that were read say, see above."""
     result = {}
     for name, lines in found.items():
-        if name.startswith("file {0}/{1}".format(IPSETS, PREFIX)):
+        if name.startswith("file {0}/{1}".format(paths.ipsets, PREFIX)):
             shorts = [match[1] for match in map(_SHORT.fullmatch, lines) if match]
             result.update({os.path.basename(name)[:-len(".xml")]: flow for flow in shorts})
-        elif name.startswith("file {0}/{1}".format(POLICIES, PREFIX)):
+        elif name.startswith("file {0}/{1}".format(paths.policies, PREFIX)):
             result.update({match[2]: match[1] for match in map(_COMMENT.fullmatch, lines) if match})
     return result

@@ -9,22 +9,33 @@ import os
 import re
 import time
 from contextlib import suppress
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program
 from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import OLDEST, Abilities, abilities_of
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_bus import CONFIG_PATH, Bus
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_files import PATHS, Paths
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_settings import missing_ipsets, unsaved_settings
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import TABLE, accepts_replies_out
 from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.plugins.module_utils.systemd import is_active
 
-_SETTINGS = "/etc/firewalld/firewalld.conf"
 _BACKEND = re.compile(r"^\s*FirewallBackend\s*=\s*(\S+)", re.MULTILINE)
 # Seconds, far more than it takes.
 _STARTS_WITHIN = 15.0
+
+
+class Firewalld(NamedTuple):
+    """The firewalld of a host: how it, systemd and the kernel are asked, and where the files are."""
+
+    bus: Bus = Bus()
+    listing: Callable[[str], str] = listing
+    is_active: Callable[[str], bool] = is_active
+    find_program: Callable[[str], Optional[str]] = find_program
+    paths: Paths = PATHS
 
 
 class Daemon(NamedTuple):
@@ -34,32 +45,32 @@ class Daemon(NamedTuple):
     table: State
 
 
-def running_table() -> State:
+def running_table(firewalld: Firewalld) -> State:
     """Return firewalld's table in the kernel; empty where there is none. Raises RuntimeError."""
-    text = listing("table " + TABLE)
+    text = firewalld.listing("table " + TABLE)
     return parse_listing(text) if text else {}
 
 
-def daemon() -> Daemon:
+def daemon(firewalld: Firewalld) -> Daemon:
     """Return what the running firewalld can do. Raises HostError, RuntimeError: it can't carry a policy now."""
     try:
-        version, state, kinds = _once_started()
+        version, state, kinds = _once_started(firewalld.bus)
     except CommandError as exc:
         raise RuntimeError("firewalld runs, but does not answer on D-Bus: {0}. Nothing was changed. See: systemctl "
                            "status firewalld dbus".format(exc.output)) from exc
     number = tuple(map(int, re.findall("[0-9]+", version)[:3]))
-    _check(number, version, state)
+    _check(firewalld, number, version, state)
     # Once the program is there, the reload that brings our first ipsets finds it.
-    if "hash:net" not in kinds and not find_program("ipset"):
+    if "hash:net" not in kinds and not firewalld.find_program("ipset"):
         raise HostError("firewalld {0} has no ipsets: install the package ipset. Nothing was changed.".format(version),
                         ["ipset"])
-    table = running_table()
+    table = running_table(firewalld)
     abilities = abilities_of(number)
     # Where somebody has deleted the table, it will be made anew.
     return Daemon(abilities._replace(accepts_replies_out=accepts_replies_out(table)) if table else abilities, table)
 
 
-def _once_started() -> List[Any]:
+def _once_started(bus: Bus) -> List[Any]:
     """Return version, state and kinds of ipsets; firewalld 0.9 is active a second or two before it has any rules."""
     end = time.monotonic() + _STARTS_WITHIN
     while True:
@@ -69,7 +80,7 @@ def _once_started() -> List[Any]:
         time.sleep(0.1)
 
 
-def _check(number: Tuple[int, ...], version: str, state: str) -> None:
+def _check(firewalld: Firewalld, number: Tuple[int, ...], version: str, state: str) -> None:
     if number < OLDEST:
         raise RuntimeError("firewalld is too old: got {0!r}, expected {1} or later. Nothing was changed.".format(
             version, ".".join(map(str, OLDEST))))
@@ -77,43 +88,48 @@ def _check(number: Tuple[int, ...], version: str, state: str) -> None:
         raise RuntimeError("firewalld is in state {0!r}, expected 'RUNNING': its configuration did not load, and the "
                            "host may be open. Nothing was changed. See: journalctl -u firewalld. Mend the cause, and "
                            "restart it.".format(state))
-    backend = bus.properties("FirewallBackend", path=bus.CONFIG_PATH, interface=".config")[0]
-    _check_backend(backend)
-    if bus.call("queryPanicMode")[0]:
+    backend = firewalld.bus.properties("FirewallBackend", path=CONFIG_PATH, interface=".config")[0]
+    _check_backend(backend, firewalld.paths)
+    if firewalld.bus.call("queryPanicMode")[0]:
         raise RuntimeError("firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was "
                            "changed. End it (firewall-cmd --panic-off), and run again.")
 
 
-def _check_backend(backend: str) -> None:
+def _check_backend(backend: str, paths: Paths) -> None:
     if backend != "nftables":
         raise RuntimeError("FirewallBackend is {0!r} in {1}, expected 'nftables'. Nothing was changed.".format(
-            backend, _SETTINGS))
+            backend, _settings(paths)))
 
 
-def _saved_backend() -> str:
+def _settings(paths: Paths) -> str:
+    return paths.firewalld + "/firewalld.conf"
+
+
+def _saved_backend(paths: Paths) -> str:
     """Return what a reload would take; firewalld itself tells what it runs."""
-    with suppress(FileNotFoundError), open(_SETTINGS, encoding="utf-8", errors="replace") as file:
+    with suppress(FileNotFoundError), open(_settings(paths), encoding="utf-8", errors="replace") as file:
         found = _BACKEND.findall(file.read())
         return found[-1] if found else "nftables"
     return "nftables"
 
 
-def check_reload() -> None:
+def check_reload(firewalld: Firewalld) -> None:
     """Raise RuntimeError where a reload of firewalld would lose or break something that is not ours."""
-    if not os.path.exists("/etc/protocols"):
-        raise RuntimeError("/etc/protocols is missing: firewalld would load no rules without it. Nothing was changed. "
-                           "Install the package that has it (Debian: netbase, RHEL: setup).")
-    _check_backend(_saved_backend())
-    missing = missing_ipsets()
+    protocols = firewalld.paths.etc + "/protocols"
+    if not os.path.exists(protocols):
+        raise RuntimeError("{0} is missing: firewalld would load no rules without it. Nothing was changed. Install "
+                           "the package that has it (Debian: netbase, RHEL: setup).".format(protocols))
+    _check_backend(_saved_backend(firewalld.paths), firewalld.paths)
+    missing = missing_ipsets(firewalld.paths)
     if missing:
         raise RuntimeError("firewalld would load no rules at all: no such ipset: {0}. Nothing was changed. Add or "
                            "take out what is missing.".format("; ".join(missing)))
     try:
-        bus.call("checkPermanentConfig")
+        firewalld.bus.call("checkPermanentConfig")
     except CommandError as exc:
         raise RuntimeError("firewalld could not load its saved configuration: {0}. Nothing was changed. Mend it: "
                            "firewall-cmd --check-config".format(exc.output)) from exc
-    unsaved = unsaved_settings()
+    unsaved = unsaved_settings(firewalld.bus)
     if unsaved:
         raise RuntimeError(
             "This change needs a reload of firewalld, which would change what is not ours, as it is not saved as it "

@@ -8,25 +8,29 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import Any, Callable, Dict, Iterator, List, Mapping
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping
 
-from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import PREFIX
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_bus import CONFIG_PATH, Bus
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_files import Paths
 
 Settings = Dict[str, Dict[str, Any]]
 # A name for people; and what NetworkManager and firewalld keep over a reload.
 _NOT_LOST = ("version", "short", "description", "interfaces")
-_FOLDERS = ("/etc/firewalld", "/usr/lib/firewalld")
 _NAMED_IPSET = re.compile(r'\bipset="([^"]+)"')
 _DIRECT = ("chains", "rules", "passthroughs")
 
 
-def unsaved_settings() -> List[str]:
+def unsaved_settings(bus: Bus) -> List[str]:
     """Return what differs between what firewalld runs and what it would load, such as `zone public: services`.
 
     What is ours is left out. Raises CommandError.
     """
-    running, saved = _running(), _saved()
+    return compared(_running(bus), _saved(bus))
+
+
+def compared(running: Settings, saved: Settings) -> List[str]:
+    """Return what differs between settings that run and those that are saved."""
     return [text for name in sorted({**running, **saved})
             for text in _differences(name, running.get(name, {}), saved.get(name, {}))]
 
@@ -44,7 +48,7 @@ def _plain(value: Any) -> Any:
     return value or None
 
 
-def _running() -> Settings:
+def _running(bus: Bus) -> Settings:
     found = _named("zone", bus.call("zone.getZones")[0], lambda name: bus.call("zone.getZoneSettings2", "s", name)[0])
     found.update(_named("policy", bus.call("policy.getPolicies")[0],
                         lambda name: bus.call("policy.getPolicySettings", "s", name)[0]))
@@ -54,24 +58,24 @@ def _running() -> Settings:
     return {**found, "direct": dict(zip(_DIRECT, direct))}
 
 
-def _saved() -> Settings:
+def _saved(bus: Bus) -> Settings:
     def settings(kind: str, method: str) -> Callable[[str], Any]:
-        return lambda name: bus.call("config.{0}.{1}".format(kind.lower(), method), path=_path(kind, name))[0]
+        return lambda name: bus.call("config.{0}.{1}".format(kind.lower(), method), path=_path(bus, kind, name))[0]
 
-    found = _named("zone", _names("Zone"), settings("Zone", "getSettings2"))
-    found.update(_named("policy", _names("Policy"), settings("Policy", "getSettings")))
-    found.update(_named("ipset", _names("IPSet"), lambda name: _ipset(settings("IPSet", "getSettings")(name))))
-    direct = bus.call("config.direct.getSettings", path=bus.CONFIG_PATH)[0]
+    found = _named("zone", _names(bus, "Zone"), settings("Zone", "getSettings2"))
+    found.update(_named("policy", _names(bus, "Policy"), settings("Policy", "getSettings")))
+    found.update(_named("ipset", _names(bus, "IPSet"), lambda name: _ipset(settings("IPSet", "getSettings")(name))))
+    direct = bus.call("config.direct.getSettings", path=CONFIG_PATH)[0]
     return {**found, "direct": dict(zip(_DIRECT, direct))}
 
 
-def _names(kind: str) -> List[str]:
-    names: List[str] = bus.call("config.get{0}Names".format(kind), path=bus.CONFIG_PATH)[0]
+def _names(bus: Bus, kind: str) -> List[str]:
+    names: List[str] = bus.call("config.get{0}Names".format(kind), path=CONFIG_PATH)[0]
     return names
 
 
-def _path(kind: str, name: str) -> str:
-    path: str = bus.call("config.get{0}ByName".format(kind), "s", name, path=bus.CONFIG_PATH)[0]
+def _path(bus: Bus, kind: str, name: str) -> str:
+    path: str = bus.call("config.get{0}ByName".format(kind), "s", name, path=CONFIG_PATH)[0]
     return path
 
 
@@ -83,16 +87,17 @@ def _ipset(settings: List[Any]) -> Dict[str, Any]:
     return dict(zip(("version", "short", "description", "type", "options", "entries"), settings))
 
 
-def missing_ipsets() -> List[str]:
+def missing_ipsets(paths: Paths) -> List[str]:
     """Return what saved zones and policies of others name and no ipset is: firewalld then loads no rules at all."""
-    known = {os.path.basename(path)[:-len(".xml")] for folder in _FOLDERS
+    folders = (paths.firewalld, paths.shipped)
+    known = {os.path.basename(path)[:-len(".xml")] for folder in folders
              for path in glob.glob(folder + "/ipsets/*.xml")}
-    return sorted({"{0} of {1}".format(name, path) for path in _saved_files() for name in _named_ipsets(path)
+    return sorted({"{0} of {1}".format(name, path) for path in _saved_files(folders) for name in _named_ipsets(path)
                    if name not in known})
 
 
-def _saved_files() -> List[str]:
-    return [path for folder in _FOLDERS for kind in ("zones", "policies")
+def _saved_files(folders: Iterable[str]) -> List[str]:
+    return [path for folder in folders for kind in ("zones", "policies")
             for path in glob.glob("{0}/{1}/*.xml".format(folder, kind))
             if not os.path.basename(path).startswith(PREFIX)]
 

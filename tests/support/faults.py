@@ -147,7 +147,7 @@ def _firewalld_table() -> list[str]:
 
 def _said_by_firewalld() -> list[str]:
     """Return what it has of ours at run time; in which order it has rules or entries matters to nobody."""
-    bus = importlib.import_module(f"{_UTILS}.firewalld_bus")
+    bus = importlib.import_module(f"{_UTILS}.firewalld_bus").Bus()
     ipsets = {name: bus.call("ipset.getEntries", "s", name)[0] for name in _ours(bus.call("ipset.getIPSets")[0])}
     policies = {name: bus.call("policy.getPolicySettings", "s", name)[0]
                 for name in _ours(bus.call("policy.getPolicies")[0])}

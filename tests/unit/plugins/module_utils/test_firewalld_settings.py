@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import firewalld_settings
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_files import Paths
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_settings import compared, missing_ipsets
 
 
 @pytest.mark.parametrize("running,saved,told", [
@@ -23,19 +24,18 @@ from ansible_collections.hpc.ports.plugins.module_utils import firewalld_setting
     ({}, {"zone mine": {"target": "DROP", "short": "x"}}, ["zone mine: target"]),
     ({"direct": {"rules": [("ipv4", "filter")]}}, {"direct": {"rules": []}}, ["direct: rules"]),
 ])
-def test_differences(monkeypatch: pytest.MonkeyPatch, running: Any, saved: Any, told: list[str]) -> None:
-    monkeypatch.setattr(firewalld_settings, "_running", lambda: running)
-    monkeypatch.setattr(firewalld_settings, "_saved", lambda: saved)
-    assert firewalld_settings.unsaved_settings() == told
+def test_differences(running: Any, saved: Any, told: list[str]) -> None:
+    assert compared(running, saved) == told
 
 
-def test_ipsets_that_are_named_and_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(firewalld_settings, "_FOLDERS", (str(tmp_path),))
-    for path, text in {"ipsets/there.xml": "<ipset/>", "zones/a.xml": '<source ipset="there"/><source ipset="gone"/>',
+def test_ipsets_that_are_named_and_not_there(tmp_path: Path) -> None:
+    for path, text in {"ipsets/here.xml": "<ipset/>", "shipped/ipsets/there.xml": "<ipset/>",
+                       "zones/a.xml": '<source ipset="there"/><source ipset="here"/><source ipset="gone"/>',
                        "policies/b.xml": '<rule><source ipset="lost"/></rule>',
                        "policies/hpc_ports_in.xml": '<source ipset="ours"/>', "zones/a.xml.old": '<source ipset="old"/>',
                        }.items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(text, encoding="utf-8")
-    assert firewalld_settings.missing_ipsets() == [
-        f"gone of {tmp_path}/zones/a.xml", f"lost of {tmp_path}/policies/b.xml"]
+        target = tmp_path / (path if path.startswith("shipped/") else f"firewalld/{path}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    assert missing_ipsets(Paths(str(tmp_path), str(tmp_path / "shipped"))) == [
+        f"gone of {tmp_path}/firewalld/zones/a.xml", f"lost of {tmp_path}/firewalld/policies/b.xml"]

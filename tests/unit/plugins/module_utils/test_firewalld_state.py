@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import Abilities, Config, config_of
@@ -20,25 +18,14 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import (
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, changed_objects
-from ansible_collections.hpc.ports.tests.support.samples import policy
-
-# As they came from Debian 11, 12 and 13, without what is not ours.
-LISTINGS = Path(__file__).parent / "firewalld_listings"
-VERSIONS = ("0.9.3", "1.3.3", "2.3.1")
-RULES = (("in", "web", ["443/tcp", "1-9/udp"], ("10.64.0.0/24", "10.64.2.1/32", "::/0")),
-         ("out", "dns", ["53/udp"], ("10.64.0.53/32",)))
+from ansible_collections.hpc.ports.tests.support.fake_firewalld import VERSIONS, listed_policy, listing
 
 pytestmark = pytest.mark.parametrize("version", VERSIONS)
 
 
-def listing(version: str) -> str:
-    return (LISTINGS / f"{version}.nft").read_text(encoding="utf-8")
-
-
 def config(version: str) -> Config:
     is_new = version != "0.9.3"
-    interfaces = ("fab0",) if is_new else ()
-    return config_of(parse_policy(policy(*RULES, egress="restricted", interfaces=interfaces)), Abilities(
+    return config_of(parse_policy(listed_policy(version)), Abilities(
         is_new, is_new, accepts_replies_out(parse_listing(listing(version)))))
 
 

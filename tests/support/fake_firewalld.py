@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A firewalld without a D-Bus, to be handed in, and what real ones of three versions made of one policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import Config
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_bus import Bus
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_files import Paths
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_host import Firewalld
+from ansible_collections.hpc.ports.tests.support.samples import policy
+
+VERSIONS = ("0.9.3", "1.3.3", "2.3.1")
+RULES: tuple[tuple[str, str, list[str], tuple[str, ...]], ...] = (
+    ("in", "web", ["443/tcp", "1-9/udp"], ("10.64.0.0/24", "10.64.2.1/32", "::/0")),
+    ("out", "dns", ["53/udp"], ("10.64.0.53/32",)))
+# As they came from Debian 11, 12 and 13, without what is not ours.
+_LISTINGS = Path(__file__).parents[1] / "unit" / "plugins" / "module_utils" / "firewalld_listings"
+_CHANGES = ("reload", "restart", "setEntries", "setPolicySettings")
+# What one says that has nothing but its defaults.
+_SAID = {"version": 's "1.3.3"', "state": 's "RUNNING"', "IPSetTypes": 'as 1 "hash:net"', "FirewallBackend": 's "nftables"',
+         "queryPanicMode": "b false", "getPolicies": "as 0", "getIPSets": "as 0", "getZones": "as 0",
+         "getAllChains": "as 0", "getAllRules": "as 0", "getAllPassthroughs": "as 0", "getZoneNames": "as 0",
+         "getPolicyNames": "as 0", "getIPSetNames": "as 0", "getSettings": "(asasas) 0 0 0", "getEntries": "as 0",
+         "getPolicySettings": "a{sv} 0"}
+
+
+def listed_policy(version: str, rules: Sequence[Any] = RULES) -> dict[str, Any]:
+    """Return the policy that the listing of a version shows, or one with other rules; the oldest knows no interfaces."""
+    return policy(*rules, egress="restricted", interfaces=() if version == "0.9.3" else ("fab0",))
+
+
+def listing(version: str) -> str:
+    """Return what nft lists of the table of firewalld, where a host has that policy."""
+    return (_LISTINGS / f"{version}.nft").read_text(encoding="utf-8")
+
+
+class FakeFirewalld:
+    """What it and the kernel answer.
+
+    answers  what busctl prints, or the error, by method or property, and more exactly by that and its last argument
+    table    what nft lists of the table; `next_table` is what it lists once anything has been changed
+    log      what has changed something, such as `reload` or `setEntries NAME`
+    """
+
+    def __init__(self, etc: Path) -> None:
+        self.answers: dict[str, str | Exception] = {**_SAID}
+        self.table = self.next_table = ""
+        self.log: list[str] = []
+        self.commands: list[list[str]] = []
+        self.programs: set[str] = set()
+        self.is_active = True
+        self.paths = Paths(str(etc), str(etc / "shipped"))
+        # Called where something is changed.
+        self.watch: Callable[[str], None] = lambda change: None
+        (etc / "protocols").touch()
+        for folder in (self.paths.policies, self.paths.ipsets):
+            Path(folder).mkdir(parents=True)
+
+    @property
+    def handed_in(self) -> Firewalld:
+        """Return what functions take."""
+        return Firewalld(Bus(self._run), lambda what: self.table, lambda unit: self.is_active,
+                         lambda name: name if name in self.programs else None, self.paths)
+
+    def has(self, config: Config) -> None:
+        """Have firewalld believe that it runs this."""
+        self.answers["getPolicies"] = _strings(config.policies)
+        for name, found in config.policies.items():
+            self.answers[f"getPolicySettings {name}"] = 'a{sv} 1 "rich_rules" ' + _strings(
+                rule.text() for rule in found.rules)
+        for name, ipset in config.ipsets.items():
+            self.answers[f"getEntries {name}"] = _strings(ipset.entries)
+
+    def _run(self, command: Sequence[str]) -> str:
+        self.commands.append(list(command))
+        if command[0] == "systemctl":
+            return self._said(command[1], command[2])
+        if "get-property" in command:
+            return "".join(self._said(name, "") + "\n" for name in command[command.index("get-property") + 4:])
+        path, method, *arguments = [word for number, word in enumerate(command[command.index("call") + 2:]) if number != 1]
+        return self._said(method, arguments[1] if len(arguments) > 1 else path)
+
+    def _said(self, method: str, about: str) -> str:
+        answer = self.answers.get(f"{method} {about}", self.answers.get(method, ""))
+        if isinstance(answer, Exception):
+            raise answer
+        if method in _CHANGES:
+            change = f"{method} {about}" if method.startswith("set") else method
+            self.log.append(change)
+            self.watch(change)
+            self.table = self.next_table
+        return answer
+
+
+def _strings(values: Iterable[str]) -> str:
+    words = ['"{0}"'.format(value.replace("\\", "\\\\").replace('"', '\\"')) for value in values]
+    return " ".join(["as", str(len(words)), *words])

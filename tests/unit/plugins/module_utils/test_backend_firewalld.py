@@ -1,0 +1,330 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ways to a policy with a firewalld that only answers, and how the host undoes them; real ones are in tests/firewalld."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils import backend_firewalld, files, firewalld_files
+from ansible_collections.hpc.ports.plugins.module_utils.backend_firewalld import (
+    ByCalls,
+    ByReload,
+    Removal,
+    absent_change,
+    present_change,
+    running_state,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import abilities_of, config_of
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_steps import Runtime
+from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.plugins.module_utils.transaction import Undo
+from ansible_collections.hpc.ports.tests.support.fake_firewalld import RULES, FakeFirewalld, listed_policy, listing
+
+VERSION = "1.3.3"
+LISTING = listing(VERSION)
+WEB, DNS = RULES
+# The same flows for another peer, as the kernel would list them.
+OTHER_PEER = ((*WEB[:3], ("10.64.0.0/24", "10.64.2.2/32", "::/0")), DNS)
+OTHER_LISTING = LISTING.replace("10.64.2.1 }", "10.64.2.2 }")
+MORE = (*RULES, ("in", "nfs", ["2049/tcp"], ("10.64.0.0/24",)))
+IPSET = "hpc_ports_in_web_4"
+RULES_NOT_OURS = 'rule port port="23" protocol="tcp" log accept'
+
+
+def config(rules: Any = RULES) -> Any:
+    return config_of(parse_policy(listed_policy(VERSION, rules)), abilities_of((1, 3, 3)))
+
+
+@pytest.fixture(name="firewalld")
+def _firewalld(tmp_path: Path) -> FakeFirewalld:
+    """One that has the policy of the listing, in the kernel and in its files."""
+    (tmp_path / "etc").mkdir()
+    found = FakeFirewalld(tmp_path / "etc")
+    found.table = found.next_table = LISTING
+    found.has(config())
+    for path, item in firewalld_files.items_of(config(), found.paths).items():
+        Path(path).write_text(item.text, encoding="utf-8")
+    return found
+
+
+def change_to(firewalld: FakeFirewalld, rules: Any) -> Change:
+    return present_change(parse_policy(listed_policy(VERSION, rules)), firewalld.handed_in)
+
+
+def by_calls(firewalld: FakeFirewalld, rules: Any = OTHER_PEER) -> ByCalls:
+    way = change_to(firewalld, rules).way
+    assert isinstance(way, ByCalls)
+    return way
+
+
+def by_reload(firewalld: FakeFirewalld, rules: Any = MORE) -> ByReload:
+    way = change_to(firewalld, rules).way
+    assert isinstance(way, ByReload)
+    return way
+
+
+def our_files(firewalld: FakeFirewalld) -> State:
+    return firewalld_files.present_state(firewalld.paths)
+
+
+# ---- which way
+
+def test_what_runs_and_is_saved_needs_no_change(firewalld: FakeFirewalld) -> None:
+    change = change_to(firewalld, RULES)
+    assert (change.is_needed, change.way, change.places.gone) == (False, None, ())
+    assert change.views[0] == change.views[1] != {}
+
+
+def test_files_alone_need_no_way(firewalld: FakeFirewalld) -> None:
+    Path(firewalld.paths.policies, "hpc_ports_in.xml").unlink()
+    Path(firewalld.paths.policies, "hpc_ports_old.xml").touch()
+    change = change_to(firewalld, RULES)
+    assert (change.is_needed, change.way) == (True, None)
+    assert change.places.gone == (f"{firewalld.paths.policies}/hpc_ports_old.xml",)
+
+
+def test_other_peers_come_by_calls(firewalld: FakeFirewalld) -> None:
+    change = change_to(firewalld, OTHER_PEER)
+    assert isinstance(change.way, ByCalls)
+    assert change.views[0]["in_web"].addresses ^ change.views[1]["in_web"].addresses == {"10.64.2.1", "10.64.2.2"}
+
+
+def test_other_ports_come_by_calls(firewalld: FakeFirewalld) -> None:
+    assert by_calls(firewalld, (("in", "web", ["80/tcp"], WEB[3]), DNS))
+
+
+def test_a_new_flow_comes_by_a_reload(firewalld: FakeFirewalld) -> None:
+    assert by_reload(firewalld)
+
+
+@pytest.mark.parametrize("believed", [OTHER_PEER, (("in", "web", ["443/tcp"], WEB[3]), DNS)], ids=["entries", "rules"])
+def test_what_firewalld_does_not_know_comes_by_a_reload(firewalld: FakeFirewalld, believed: Any) -> None:
+    """By calls it would add to what it believes, and the kernel has something else."""
+    firewalld.has(config(believed))
+    assert by_reload(firewalld, OTHER_PEER)
+
+
+def test_what_somebody_changed_in_an_ipset_of_no_flow_comes_by_a_reload(firewalld: FakeFirewalld) -> None:
+    firewalld.table = LISTING.replace("0.0.0.0/1 . 17 . 67", "10.0.0.0/8 . 17 . 67")
+    assert by_reload(firewalld, RULES)
+
+
+def test_a_rule_of_somebody_else_in_our_policy_goes_by_calls(firewalld: FakeFirewalld) -> None:
+    found = config()
+    rules = [rule.text() for rule in found.policies["hpc_ports_in"].rules]
+    firewalld.answers["getPolicySettings hpc_ports_in"] = 'a{sv} 1 "rich_rules" as %d %s' % (
+        len(rules) + 1, " ".join('"' + rule.replace('"', '\\"') + '"' for rule in [*rules, RULES_NOT_OURS]))
+    way = by_calls(firewalld)
+    assert RULES_NOT_OURS in way.old.rules["hpc_ports_in"] and RULES_NOT_OURS not in way.new.rules["hpc_ports_in"]
+
+
+@pytest.mark.parametrize("count,is_possible", [(1000, True), (100_000, False)])
+@pytest.mark.parametrize("forwards", [True, False])
+def test_a_command_has_an_end(firewalld: FakeFirewalld, count: int, is_possible: bool, forwards: bool) -> None:
+    few, many = (Runtime({}, {"xa": entries, "xb": entries}) for entries in ([], ["10.0.0.0/25"] * count))
+    old, new = (few, many) if forwards else (many, few)
+    assert ByCalls(old, new, {}, firewalld.handed_in).is_possible() == is_possible
+
+
+def test_a_reload_that_would_lose_something_is_refused(firewalld: FakeFirewalld) -> None:
+    firewalld.answers.update({"getPolicies": 'as 1 "mine"', "getPolicySettings mine": 'a{sv} 1 "services" as 1 "ssh"'})
+    with pytest.raises(RuntimeError, match="policy mine: services"):
+        change_to(firewalld, MORE)
+    with pytest.raises(RuntimeError, match="policy mine: services"):
+        absent_change(firewalld.handed_in)
+    assert by_calls(firewalld)
+
+
+# ---- by calls
+
+def test_the_calls_are_made_phase_by_phase(firewalld: FakeFirewalld, tmp_path: Path) -> None:
+    phases = []
+    firewalld.watch = lambda change: phases.append((tmp_path / "phase").read_text(encoding="ascii"))
+    way = by_calls(firewalld)
+    firewalld.next_table = OTHER_LISTING
+    way.make(str(tmp_path))
+    assert list(zip(phases, firewalld.log)) == [("0", f"setEntries {IPSET}b"), ("1", f"setEntries {IPSET}a")]
+    assert running_state(firewalld.handed_in) == way.wanted
+    assert firewalld.commands[-1][-4:] == [f"{IPSET}a", "2", "10.64.0.0/24", "10.64.2.2"]
+
+
+def test_a_kernel_that_does_not_have_it_is_a_failure(firewalld: FakeFirewalld, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=f"the kernel has it otherwise: ipset {IPSET}a, ipset {IPSET}b. It was undone"):
+        by_calls(firewalld).make(str(tmp_path))
+
+
+LOCKED = CommandError(["busctl"], 1, "Call failed: ACCESS_DENIED: lockdown is enabled")
+
+
+@pytest.mark.parametrize("copy,failure,expected", [
+    ("b", LOCKED, NothingMade), ("a", LOCKED, CommandError), ("b", CommandError(["busctl"], 1, "no"), CommandError)])
+def test_where_the_first_call_is_denied_nothing_was_made(firewalld: FakeFirewalld, tmp_path: Path, copy: str,
+                                                         failure: CommandError, expected: type[Exception]) -> None:
+    way = by_calls(firewalld)
+    firewalld.answers[f"setEntries {IPSET}{copy}"] = failure
+    with pytest.raises(expected) as caught:
+        way.make(str(tmp_path))
+    assert type(caught.value) is expected
+
+
+# ---- by a reload
+
+def test_the_files_are_there_only_while_they_are_read(firewalld: FakeFirewalld) -> None:
+    way, before = by_reload(firewalld, RULES[:1]), our_files(firewalld)
+    seen: list[State] = []
+    firewalld.watch = lambda change: seen.append(our_files(firewalld))
+    with pytest.raises(RuntimeError, match="the kernel has it otherwise"):
+        way.make("")
+    wanted = {name for name in files.items_state(way.items)}
+    assert firewalld.log == ["reload"] and our_files(firewalld) == before
+    assert {name for name in seen[0] if "/firewalld/" in name} == wanted < set(before)
+
+
+def test_a_reload_that_gives_what_is_wanted(firewalld: FakeFirewalld) -> None:
+    firewalld.table = OTHER_LISTING
+    way = by_reload(firewalld, RULES)
+    firewalld.next_table = LISTING
+    way.make("")
+    assert firewalld.log == ["reload"]
+
+
+def test_a_reload_that_fails_leaves_the_old_files(firewalld: FakeFirewalld) -> None:
+    way, before = by_reload(firewalld), our_files(firewalld)
+    firewalld.answers["reload"] = CommandError(["busctl"], 1, "no")
+    with pytest.raises(CommandError):
+        way.make("")
+    assert our_files(firewalld) == before
+
+
+def test_without_its_table_it_is_started_anew(firewalld: FakeFirewalld) -> None:
+    """A reload would fail."""
+    firewalld.table = ""
+    way = by_reload(firewalld, RULES)
+    way.make("")
+    assert firewalld.log == ["restart"]
+    # It answers once it has loaded its files.
+    assert firewalld.commands[-1][-1] == "state"
+
+
+# ---- removal
+
+def test_what_runs_goes_by_a_reload_once_the_files_are_gone(firewalld: FakeFirewalld) -> None:
+    change = absent_change(firewalld.handed_in)
+    assert change.is_needed and change.wanted == {} and set(change.places.gone) == {
+        *firewalld_files.items_of(config(), firewalld.paths)}
+    assert isinstance(change.way, Removal)
+    with pytest.raises(RuntimeError, match="the kernel has it otherwise"):
+        change.way.make("")
+    firewalld.next_table = ""
+    firewalld.table = LISTING
+    change.way.make("")
+    assert firewalld.log == ["reload", "reload"] and change.way.undo() == Undo(":", {})
+
+
+@pytest.mark.parametrize("is_active,knows,has_files,is_way", [
+    (True, True, True, True), (True, False, True, False), (True, True, False, False), (False, True, True, False)])
+def test_what_firewalld_knows_though_somebody_flushed_it_goes_too(
+        firewalld: FakeFirewalld, is_active: bool, knows: bool, has_files: bool, is_way: bool) -> None:
+    firewalld.table, firewalld.is_active = "" if is_active else LISTING, is_active
+    if not knows:
+        firewalld.answers["getPolicies"] = 'as 1 "mine"'
+    if not has_files:
+        files.remove(firewalld_files.places({}, firewalld.paths))
+    change = absent_change(firewalld.handed_in)
+    assert (change.way is not None, change.running) == (is_way, {})
+
+
+# ---- how the host undoes it
+
+@pytest.fixture(name="undone")
+def _undone(tmp_path: Path) -> Callable[..., list[str]]:
+    """What the host asks of firewalld and systemd where it undoes a way; in the shell they answer as told."""
+    programs, folder = tmp_path / "bin", tmp_path / "change"
+    programs.mkdir()
+    folder.mkdir()
+
+    def undone(undo: Undo, active: bool = True, failed: bool = False, reload: bool = True, state: str = "RUNNING",
+               phase: int | None = None) -> list[str]:
+        log = tmp_path / "log"
+        log.write_text("")
+        answers = {"is-active": active, "is-failed": failed, "reload": reload}
+        systemctl = "".join(f"{name}) exit {0 if good else 3} ;;\n" for name, good in answers.items())
+        program(programs / "systemctl", f'case $1 in\n{systemctl}esac\necho "systemctl $1" >> {log}')
+        program(programs / "busctl", 'case "$*" in\n*get-property*state) echo \'s "%s"\'; exit ;;\nesac\n'
+                'for word; do case $word in reload|set*) name=$word ;; hpc_ports_*) name="$name $word" ;; esac; done\n'
+                'echo "$name" >> %s\n[ "$name" != reload ] || exit %d' % (state, log, 0 if reload else 1))
+        for name, text in undo.files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        if phase is not None:
+            (folder / "phase").write_text(str(phase), encoding="ascii")
+        subprocess.run(undo.command, shell=True, check=True, cwd=folder,
+                       env={"PATH": f"{programs}:{os.environ['PATH']}"})
+        return log.read_text().splitlines()
+
+    return undone
+
+
+def program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("host,done", [
+    ({}, ["reload"]),
+    ({"reload": False}, ["reload", "systemctl restart"]),
+    # firewalld 0.9 takes the reload, and has failed.
+    ({"state": "FAILED"}, ["reload", "systemctl restart"]),
+    ({"active": False, "failed": True}, ["systemctl restart", "reload"]),
+    # Somebody stopped it.
+    ({"active": False}, []),
+])
+def test_a_reload_is_undone_by_another(firewalld: FakeFirewalld, undone: Callable[..., list[str]], host: dict[str, Any],
+                                       done: list[str]) -> None:
+    before = our_files(firewalld)
+    firewalld_files.keep(by_reload(firewalld).items, firewalld.paths)
+    files.remove(firewalld_files.places({}, firewalld.paths))
+    assert undone(by_reload(firewalld).undo(), **host) == done
+    assert our_files(firewalld) == before and not Path(firewalld.paths.home).exists()
+
+
+@pytest.mark.parametrize("phase,done", [(0, [f"setEntries {IPSET}b"]), (1, [f"setEntries {IPSET}a", f"setEntries {IPSET}b"])])
+def test_calls_are_undone_as_far_as_they_came(firewalld: FakeFirewalld, undone: Callable[..., list[str]], phase: int,
+                                              done: list[str]) -> None:
+    undo = by_calls(firewalld).undo()
+    assert undo.files["phase"] == "0"
+    assert undone(undo, phase=phase) == done
+    assert undone(undo, active=False, phase=phase) == []
+    assert undone(undo, active=False, failed=True, phase=phase) == ["systemctl restart", "reload"]
+
+
+# ---- files
+
+def test_a_boot_finds_all_files_or_none(firewalld: FakeFirewalld) -> None:
+    before = our_files(firewalld)
+    places = firewalld_files.places({}, firewalld.paths)
+    with pytest.raises(OSError), backend_firewalld.all_or_nothing(places, firewalld.handed_in):
+        files.unlink(places.gone[0])
+        raise OSError("half way")
+    assert our_files(firewalld) == before
+    with backend_firewalld.all_or_nothing(places, firewalld.handed_in):
+        files.commit(places)
+    assert our_files(firewalld) == {}
+
+
+def test_what_a_crash_left_is_put_back(firewalld: FakeFirewalld) -> None:
+    before = our_files(firewalld)
+    firewalld_files.keep([], firewalld.paths)
+    files.remove(firewalld_files.places({}, firewalld.paths))
+    backend_firewalld.recover(firewalld.handed_in)
+    assert our_files(firewalld) == before

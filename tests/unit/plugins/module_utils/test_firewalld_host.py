@@ -1,0 +1,156 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which firewalld can carry a policy, and where a reload would lose something; real ones are in tests/firewalld."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import Abilities
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_host import check_reload, daemon
+from ansible_collections.hpc.ports.plugins.module_utils.nftables import parse_listing
+from ansible_collections.hpc.ports.tests.support.fake_firewalld import VERSIONS, FakeFirewalld, listing
+
+
+@pytest.fixture(name="firewalld")
+def _firewalld(tmp_path: Path) -> FakeFirewalld:
+    return FakeFirewalld(tmp_path)
+
+
+# ---- what runs
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_it_can_do_and_has_made(firewalld: FakeFirewalld, version: str) -> None:
+    firewalld.answers["version"] = f's "{version}"'
+    firewalld.table = listing(version)
+    found = daemon(firewalld.handed_in)
+    is_new = version != "0.9.3"
+    assert found == (Abilities(is_new, is_new, is_new), parse_listing(listing(version)))
+
+
+def test_whether_it_accepts_replies_is_read_where_it_can_be(firewalld: FakeFirewalld) -> None:
+    without = "\n".join(line for line in listing("1.3.3").splitlines() if "established" not in line)
+    firewalld.table = without
+    assert not daemon(firewalld.handed_in).abilities.accepts_replies_out
+    firewalld.table = ""
+    assert daemon(firewalld.handed_in) == (Abilities(True, True, True), {})
+
+
+def test_one_that_is_just_starting_is_waited_for(firewalld: FakeFirewalld) -> None:
+    states = iter(["INIT", "INIT", "RUNNING"])
+    bus = firewalld.handed_in.bus
+
+    def run(command: list[str]) -> str:
+        if command[-3:] == ["version", "state", "IPSetTypes"]:
+            firewalld.answers["state"] = f's "{next(states)}"'
+        return bus.run(command)
+
+    assert daemon(firewalld.handed_in._replace(bus=bus._replace(run=run))).abilities
+    assert list(states) == []
+
+
+@pytest.mark.parametrize("said,fragment", [
+    ({"version": CommandError(["busctl"], 1, "Unit dbus-org.fedoraproject.FirewallD1.service not found")}, "not found"),
+    ({"version": 's "0.8.9"'}, "too old: got '0.8.9', expected 0.9.0"),
+    ({"state": 's "FAILED"'}, "state 'FAILED'"),
+    ({"FirewallBackend": 's "iptables"'}, "FirewallBackend is 'iptables'"),
+    ({"queryPanicMode": "b true"}, "panic mode"),
+])
+def test_one_that_can_carry_nothing_now(firewalld: FakeFirewalld, said: dict[str, str | Exception], fragment: str) -> None:
+    firewalld.answers.update(said)
+    with pytest.raises(RuntimeError) as caught:
+        daemon(firewalld.handed_in)
+    assert fragment in str(caught.value) and "Nothing was changed." in str(caught.value)
+    assert firewalld.log == []
+
+
+def test_one_without_ipsets_is_mended_by_a_package(firewalld: FakeFirewalld) -> None:
+    firewalld.answers.update(version='s "0.9.3"', IPSetTypes="as 0")
+    with pytest.raises(HostError) as caught:
+        daemon(firewalld.handed_in)
+    assert caught.value.missing_packages == ["ipset"]
+    firewalld.programs.add("ipset")
+    assert daemon(firewalld.handed_in).abilities == Abilities(False, False, False)
+
+
+# ---- before a reload
+
+def settings(firewalld: FakeFirewalld, text: str) -> None:
+    Path(firewalld.paths.firewalld, "firewalld.conf").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", ["", "FirewallBackend=nftables\n", "FirewallBackend=iptables\n  FirewallBackend = nftables\n",
+                                  "#FirewallBackend=iptables\n"])
+def test_a_reload_that_loses_nothing(firewalld: FakeFirewalld, text: str) -> None:
+    settings(firewalld, text)
+    check_reload(firewalld.handed_in)
+    assert firewalld.log == []
+
+
+def test_without_a_file_of_settings_it_is_nftables(firewalld: FakeFirewalld) -> None:
+    check_reload(firewalld.handed_in)
+
+
+def refusal(firewalld: FakeFirewalld) -> str:
+    with pytest.raises(RuntimeError) as caught:
+        check_reload(firewalld.handed_in)
+    assert "Nothing was changed." in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_reload_to_iptables(firewalld: FakeFirewalld) -> None:
+    settings(firewalld, "FirewallBackend=nftables\nFirewallBackend=iptables\n")
+    assert "FirewallBackend is 'iptables'" in refusal(firewalld)
+
+
+def test_no_protocols(firewalld: FakeFirewalld) -> None:
+    Path(firewalld.paths.etc, "protocols").unlink()
+    assert "/protocols is missing" in refusal(firewalld)
+
+
+def test_an_ipset_that_is_named_and_not_there(firewalld: FakeFirewalld) -> None:
+    Path(firewalld.paths.policies, "mine.xml").write_text('<source ipset="gone"/>', encoding="utf-8")
+    assert f"gone of {firewalld.paths.policies}/mine.xml" in refusal(firewalld)
+
+
+def test_a_configuration_that_does_not_load(firewalld: FakeFirewalld) -> None:
+    firewalld.answers["checkPermanentConfig"] = CommandError(["busctl"], 1, "INVALID_ZONE: mine")
+    assert "INVALID_ZONE: mine" in refusal(firewalld)
+
+
+RUNS = 'a{sv} 1 "services" as 1 "ssh"'
+SAVED = 'a{sv} 1 "services" as 2 "ssh" "http"'
+PATH = 'o "/org/fedoraproject/FirewallD1/config/1"'
+
+
+@pytest.mark.parametrize("said,lost", [
+    ({"getZones": 'as 1 "public"', "getZoneSettings2 public": RUNS, "getZoneNames": 'as 1 "public"',
+      "getZoneByName public": PATH, "getSettings2": SAVED}, "zone public: services"),
+    ({"getPolicies": 'as 1 "mine"', "getPolicySettings mine": RUNS}, "policy mine: services"),
+    ({"getPolicyNames": 'as 1 "mine"', "getPolicyByName mine": PATH,
+      "getSettings /org/fedoraproject/FirewallD1/config/1": SAVED}, "policy mine: services"),
+    ({"getIPSets": 'as 1 "mine"', "getIPSetSettings mine": '(ssssa{ss}as) "" "" "" "hash:net" 0 1 "10.0.0.1"'},
+     "ipset mine: entries; ipset mine: type"),
+    ({"getIPSetNames": 'as 1 "mine"', "getIPSetByName mine": PATH,
+      "getSettings /org/fedoraproject/FirewallD1/config/1": '(ssssa{ss}as) "" "" "" "hash:ip" 0 0'}, "ipset mine: type"),
+    ({"getAllRules": 'a(sssias) 1 "ipv4" "filter" "INPUT" 0 2 "-j" "ACCEPT"'}, "direct: rules"),
+])
+def test_what_a_reload_would_change(firewalld: FakeFirewalld, said: dict[str, str], lost: str) -> None:
+    firewalld.answers.update(said)
+    assert f"is not saved as it runs: {lost}. Nothing" in refusal(firewalld)
+
+
+def test_what_is_ours_may_change(firewalld: FakeFirewalld) -> None:
+    firewalld.answers.update({"getPolicies": 'as 1 "hpc_ports_in"', "getPolicySettings hpc_ports_in": RUNS})
+    check_reload(firewalld.handed_in)
+
+
+def test_what_is_saved_as_it_runs(firewalld: FakeFirewalld) -> None:
+    firewalld.answers.update({"getZones": 'as 1 "public"', "getZoneSettings2 public": RUNS, "getZoneNames": 'as 1 "public"',
+                              "getZoneByName public": PATH, "getSettings2": RUNS})
+    check_reload(firewalld.handed_in)
