@@ -82,7 +82,9 @@ class FakeFirewalld:
         if command[0] == "systemctl":
             return self._said(command[1], command[2])
         if "get-property" in command:
-            return "".join(self._said(name, "") + "\n" for name in command[command.index("get-property") + 4:])
+            path, interface, *names = command[command.index("get-property") + 2:]
+            assert ("FirewallBackend" in names) == interface.endswith(".config") == path.endswith("/config")
+            return "".join(self._said(name, "") + "\n" for name in names)
         path, method, *arguments = [word for number, word in enumerate(command[command.index("call") + 2:]) if number != 1]
         return self._said(method, arguments[1] if len(arguments) > 1 else path)
 

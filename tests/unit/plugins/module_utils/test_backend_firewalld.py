@@ -122,10 +122,13 @@ def test_what_somebody_changed_in_an_ipset_of_no_flow_comes_by_a_reload(firewall
 
 def test_a_rule_of_somebody_else_in_our_policy_goes_by_calls(firewalld: FakeFirewalld) -> None:
     found = config()
+    chain = "chain filter_IN_policy_hpc_ports_in_allow {\n"
+    assert chain in LISTING
+    firewalld.table = LISTING.replace(chain, chain + '\t\ttcp dport 23 ct state new log accept\n')
     rules = [rule.text() for rule in found.policies["hpc_ports_in"].rules]
     firewalld.answers["getPolicySettings hpc_ports_in"] = 'a{sv} 1 "rich_rules" as %d %s' % (
         len(rules) + 1, " ".join('"' + rule.replace('"', '\\"') + '"' for rule in [*rules, RULES_NOT_OURS]))
-    way = by_calls(firewalld)
+    way = by_calls(firewalld, RULES)
     assert RULES_NOT_OURS in way.old.rules["hpc_ports_in"] and RULES_NOT_OURS not in way.new.rules["hpc_ports_in"]
 
 

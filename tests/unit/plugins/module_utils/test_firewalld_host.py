@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld import Abilities
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import OLDEST, Abilities, abilities_of
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_host import check_reload, daemon
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import parse_listing
 from ansible_collections.hpc.ports.tests.support.fake_firewalld import VERSIONS, FakeFirewalld, listing
@@ -31,6 +31,11 @@ def test_what_it_can_do_and_has_made(firewalld: FakeFirewalld, version: str) -> 
     found = daemon(firewalld.handed_in)
     is_new = version != "0.9.3"
     assert found == (Abilities(is_new, is_new, is_new), parse_listing(listing(version)))
+
+
+def test_the_oldest_will_do(firewalld: FakeFirewalld) -> None:
+    firewalld.answers["version"] = f's "{".".join(map(str, OLDEST))}"'
+    assert daemon(firewalld.handed_in).abilities == abilities_of(OLDEST)
 
 
 def test_whether_it_accepts_replies_is_read_where_it_can_be(firewalld: FakeFirewalld) -> None:
