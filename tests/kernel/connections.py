@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair, Space
+from ansible_collections.hpc.ports.tests.support.run import SLOWNESS, scaled
 
-SECONDS = 30  # Only a test that fails waits for so long.
-PATIENCE = 0.3  # What gets from one namespace to another has done so by then.
+SECONDS = scaled(30)  # Only a test that fails waits for so long.
+PATIENCE = 0.3 * SLOWNESS  # seconds; What gets from one namespace to another has done so by then.
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.tests.support.machine import LINK, NO_FLOWS, RULESET, UNIT, Machine, without_invocation
+from ansible_collections.hpc.ports.tests.support.runs import Served
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, BY_NFT, KINDS, SAMPLE, SLURM, SSH, WEB, policy
 
 # What a host may carry beside us: tables as Docker, kube-proxy and fail2ban make them, one with our chain names.
@@ -45,14 +46,15 @@ table inet filter {
 
 # ---- first and second run
 
-def test_the_first_run_adds_every_flow_and_the_second_does_nothing(machine: Machine) -> None:
-    first = machine.apply()
+def test_the_first_run_adds_every_flow_and_the_second_does_nothing(machine: Served) -> None:
+    """A Python that is started for each run, as on a host; so it is where a run needs processes or rights of its own."""
+    first = machine.started.apply()
     assert first["changed"] and first["backend"] == "nftables"
     assert first["changes"]["flows_added"] == ["in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
     assert {"table", "chain input", "chain output", f"file {RULESET}", f"file {UNIT}", f"link {LINK}"} <= set(
         first["changes"]["objects"])
     before = machine.generation(), machine.listing(), machine.inodes()
-    second = machine.apply()
+    second = machine.started.apply()
     assert without_invocation(second) == {
         "backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
         "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": []},
@@ -257,11 +259,11 @@ def test_other_tables_stay_byte_for_byte_through_apply_and_absent(machine: Machi
     assert (machine.listing(), machine.files()) == (tables, files)
 
 
-def test_absent_leaves_the_host_as_it_was_after_ten_applies_and_then_does_nothing(machine: Machine) -> None:
+def test_absent_leaves_the_host_as_it_was_after_ten_applies_and_then_does_nothing(machine: Served) -> None:
     files = machine.files()
     for wanted in [*(policy(SSH), SAMPLE, policy(SSH, WEB, mode="observe")) * 3, SAMPLE]:
         assert machine.apply(wanted)["changed"]
-    assert machine.remove()["changes"]["flows_removed"] == [
+    assert machine.started.remove()["changes"]["flows_removed"] == [
         "in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
     assert (machine.listing(), machine.files()) == ("", files)
     assert machine.systemctl_calls() == ["daemon-reload", "daemon-reload", "stop hpc-ports.service"]
@@ -319,7 +321,7 @@ KEPT = "Nothing was changed: the ruleset that ran before still runs."
 
 
 @pytest.fixture(params=["never had rules", "has rules"])
-def any_machine(request: pytest.FixtureRequest, machine: Machine) -> Machine:
+def any_machine(request: pytest.FixtureRequest, machine: Served) -> Served:
     """A host that never had rules, or one that has others than `OTHER`."""
     if request.param == "has rules":
         machine.apply()
@@ -369,9 +371,9 @@ def test_no_right_to_any_namespace(any_machine: Machine) -> None:
         "Nothing was changed. Give the container CAP_SYS_ADMIN, or allow user namespaces.")
 
 
-def test_etc_read_only(any_machine: Machine) -> None:
+def test_etc_read_only(any_machine: Served) -> None:
     any_machine.host.shell("mount -o remount,ro /etc")
-    assert check_refusal(any_machine, OTHER)["msg"] == f"Cannot write {RULESET}: Read-only file system. {KEPT}"
+    assert check_refusal(any_machine.started, OTHER)["msg"] == f"Cannot write {RULESET}: Read-only file system. {KEPT}"
 
 
 def test_absent_with_etc_read_only_leaves_all_as_it_was(machine: Machine) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import socket
+import itertools
 
 import pytest
 
@@ -13,8 +13,10 @@ from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.others import OtherRules, other_rules, warnings_of
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.machine import Machine
-from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Space
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST
+from ansible_collections.hpc.ports.tests.support.packets import Opening
 from ansible_collections.hpc.ports.tests.support.samples import SSH, WEB, policy
+from ansible_collections.hpc.ports.tests.support.verdicts import joined
 
 CLIENT = "10.64.9.9"
 NOTHING = OtherRules((), ())
@@ -39,18 +41,14 @@ def found_on(machine: Machine) -> OtherRules:
     return found
 
 
-def answer(machine: Machine, port: int, source: str = CLIENT) -> str:
+_source_ports = itertools.count(20_000)
+
+
+def answer(machine: Machine, port: int, source: str = CLIENT, target: str = HOST[4]) -> str:
     """What becomes of a connection from the peer: refused (nobody listens, but the packet came there) or filtered."""
-    return answer_at(machine.pair.peer, source, HOST[4], port)
-
-
-def answer_at(space: Space, source: str, target: str, port: int) -> str:
-    with space.entered(), socket.socket() as sock:
-        sock.settimeout(0.5)
-        sock.bind((source, 0))
-        with pytest.raises((ConnectionRefusedError, TimeoutError)) as caught:
-            sock.connect((target, port))
-    return "filtered" if caught.type is TimeoutError else "refused"
+    with joined(machine.pair) as wires:
+        opening = Opening("tcp", source, target, port, next(_source_ports))
+        return "refused" if wires.inward.answered([opening]) else "filtered"
 
 
 # ---- what drops
@@ -225,7 +223,7 @@ def test_kube_proxy_is_followed_through_its_maps(host: Machine) -> None:
                          "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by no chain that nft lists")
     assert answer(host, 443) == "filtered"
     host.pair.peer.shell("ip route add 10.96.0.1 via 192.0.2.1")
-    assert answer_at(host.pair.peer, CLIENT, "10.96.0.1", 443) == "refused"
+    assert answer(host, 443, target="10.96.0.1") == "refused"
     assert "flows of this host: table ip kube-proxy, chain nat-prerouting" in warnings_of(found_on(host))[1]
 
 

@@ -20,9 +20,9 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, pa
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
+from ansible_collections.hpc.ports.tests.support.run import examples
 from ansible_collections.hpc.ports.tests.support.verdicts import (
     PHASES,
-    THOROUGH,
     check_loopback,
     check_verdicts,
     joined,
@@ -37,8 +37,8 @@ def wires(pair: Pair) -> Iterator[Wires]:
         yield found
 
 
-# About a hundred policies.
-@settings(max_examples=1000 if THOROUGH else 35, phases=PHASES, deadline=None, print_blob=True,
+# Two or three policies each.
+@settings(max_examples=examples(35), phases=PHASES, deadline=None, print_blob=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(platforms=st.lists(policies(), min_size=1, max_size=2), seed=st.integers(0, 2**32))
 def test_every_verdict_of_the_kernel_is_that_of_evaluate(

@@ -26,9 +26,10 @@ from ansible_collections.hpc.ports.tests.support import samples
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires, open_wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
+from ansible_collections.hpc.ports.tests.support.run import examples
+from ansible_collections.hpc.ports.tests.support.runs import Served
 from ansible_collections.hpc.ports.tests.support.verdicts import (
     PHASES,
-    THOROUGH,
     load_nftables,
     passing,
     whole,
@@ -70,7 +71,7 @@ def check(wires: Wires, packets: Sequence[Packet], is_knowable: bool = True) -> 
     assert not wrong[:1], nftables.run(["nft", "list", "ruleset"])
 
 
-@settings(max_examples=300 if THOROUGH else 8, phases=PHASES, deadline=None, print_blob=True,
+@settings(max_examples=examples(8), phases=PHASES, deadline=None, print_blob=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(platform=policies(), seed=st.integers(0, 2**32))
 def test_the_walk_says_what_the_kernel_does(shared: Pair, wires: Wires, platform: list[Policy], seed: int) -> None:
@@ -137,10 +138,11 @@ table ip raw {
 OURS = samples.policy(("in", "all", ["22-30/tcp", "53/udp"], ("10.64.0.0/16", "fd64::/64")))
 
 
-def judged_by_module(pair: Pair, *packets: dict[str, Any]) -> list[dict[str, Any]]:
+def judged_by_module(machine: Served, *packets: dict[str, Any]) -> list[dict[str, Any]]:
     """What the module says on the host, in check mode as well."""
-    found = pair.module("judge", packets=list(packets))
-    assert found == {**pair.module("judge", packets=list(packets), check=True), "invocation": found["invocation"]}
+    found = machine.runs.module("judge", packets=list(packets))
+    checked = machine.runs.module("judge", packets=list(packets), _ansible_check_mode=True)
+    assert found == {**checked, "invocation": found["invocation"]}
     assert found["changed"] is False
     return found["judgements"]
 
@@ -151,11 +153,11 @@ def incoming(source: str, port: int, **options: Any) -> dict[str, Any]:
             **options}
 
 
-def test_the_module_names_the_rule_that_decides(pair: Pair) -> None:
-    pair.host.nft(SITE.replace("  flags FLAGS\n", ""))
-    with pair.host.entered():
+def test_the_module_names_the_rule_that_decides(machine: Served) -> None:
+    machine.host.nft(SITE.replace("  flags FLAGS\n", ""))
+    with machine.host.entered():
         load_nftables(parse_policy(OURS))
-    found = judged_by_module(pair, *[incoming("10.64.0.1", port) for port in (22, 23, 24, 25, 31)],
+    found = judged_by_module(machine, *[incoming("10.64.0.1", port) for port in (22, 23, 24, 25, 31)],
                              incoming("10.64.1.1", 22), incoming("fd64::1", 53, protocol="udp"))
     assert [(item["verdict"], item["table"], item["chain"], item["rule"], item["is_ours"]) for item in found] == [
         ("accept", "inet hpc_ports", "in_all", 'ip saddr @in_all_v4 counter name "in_all" accept', True),
@@ -170,21 +172,21 @@ def test_the_module_names_the_rule_that_decides(pair: Pair) -> None:
                                    "tcp dport 25 meta skuid 4711 drop")
 
 
-def test_dormant_tables_and_the_one_that_counts_do_nothing(pair: Pair) -> None:
+def test_dormant_tables_and_the_one_that_counts_do_nothing(machine: Served) -> None:
     """Of nft before 1.1, only the text tells that a table is dormant."""
-    pair.host.nft(SITE.replace("FLAGS", "dormant"))
-    pair.host.nft("table inet hpc_ports_verify {\nchain c { type filter hook input priority 0; policy drop; }\n}\n")
-    found, = judged_by_module(pair, incoming("10.64.0.1", 23))
+    machine.host.nft(SITE.replace("FLAGS", "dormant"))
+    machine.host.nft("table inet hpc_ports_verify {\nchain c { type filter hook input priority 0; policy drop; }\n}\n")
+    found, = judged_by_module(machine, incoming("10.64.0.1", 23))
     assert (found["verdict"], found["table"], found["chain"], found["rule"]) == ("accept", "", "", "no rule")
 
 
-def test_the_module_tells_routes_listeners_and_what_becomes_of_the_answer(pair: Pair) -> None:
-    pair.host.nft(SITE.replace("  flags FLAGS\n", "").replace("tcp dport 25 drop", "tcp sport 26 drop"))
-    pair.host.arrange("echo 1 > /proc/sys/net/ipv4/conf/fab0/rp_filter; ip route add blackhole 10.99.0.0/16; "
+def test_the_module_tells_routes_listeners_and_what_becomes_of_the_answer(machine: Served) -> None:
+    machine.host.nft(SITE.replace("  flags FLAGS\n", "").replace("tcp dport 25 drop", "tcp sport 26 drop"))
+    machine.host.arrange("echo 1 > /proc/sys/net/ipv4/conf/fab0/rp_filter; ip route add blackhole 10.99.0.0/16; "
                       "ip route add 10.98.0.0/16 via 192.0.3.2 dev fab0")
-    with pair.host.entered(), socket.create_server(("", 26)):
+    with machine.host.entered(), socket.create_server(("", 26)):
         found = judged_by_module(
-            pair, incoming("10.64.0.1", 26, reply=True), incoming("10.64.0.1", 22, reply=True, interface="fab0"),
+            machine, incoming("10.64.0.1", 26, reply=True), incoming("10.64.0.1", 22, reply=True, interface="fab0"),
             incoming("10.99.0.1", 22, reply=True), {"direction": "out", "destination": "10.98.0.1", "port": 80,
                                                     "reply": True},
             {"direction": "out", "destination": "10.99.0.1", "port": 80}, {**incoming("10.64.0.1", 22),
@@ -206,10 +208,10 @@ def test_the_module_tells_routes_listeners_and_what_becomes_of_the_answer(pair: 
     assert (itself["route"]["interface"], itself["verdict"], itself["chain"]) == ("lo", "drop", "tcp_ports")
 
 
-def test_rules_of_iptables_legacy_are_named(pair: Pair) -> None:
-    if pair.host.run("iptables-legacy", "-t", "filter", "-L", "-n", check=False).returncode:
+def test_rules_of_iptables_legacy_are_named(machine: Served) -> None:
+    if machine.host.run("iptables-legacy", "-t", "filter", "-L", "-n", check=False).returncode:
         pytest.skip("no iptables-legacy here")
-    found, six = judged_by_module(pair, incoming("10.64.0.1", 22), incoming("fd64::1", 22))
+    found, six = judged_by_module(machine, incoming("10.64.0.1", 22), incoming("fd64::1", 22))
     assert (found["verdict"], found["unknown"]) == (
         "unknown", "nft does not list the rules of iptables-legacy (tables filter)")
     assert six["verdict"] == "accept"

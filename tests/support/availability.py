@@ -19,9 +19,10 @@ import pytest
 
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Space
+from ansible_collections.hpc.ports.tests.support.run import scaled
 
 CLIENT = "10.64.9.9"  # Whom the flow of SSH lets in.
-SECONDS = 30  # Only a test that fails waits for so long.
+SECONDS = scaled(30)  # Only a test that fails waits for so long.
 RATE = 500.0  # New connections a second.
 SERVER = """
 import socket, sys
@@ -35,7 +36,7 @@ import json, sys
 from ansible_collections.hpc.ports.plugins.module_utils.confirming import confirm
 from ansible_collections.hpc.ports.plugins.module_utils.firewall import Options, ensure_present
 for number, data in enumerate(json.load(sys.stdin)):
-    options = Options(confirm_within=30, lockout_guard=True, cut_established=False, transport="", token=f"{number:032x}")
+    options = Options(confirm_within=300, lockout_guard=True, cut_established=False, transport="", token=f"{number:032x}")
     assert ensure_present(sys.argv[1], data, options, check=False).pending
     assert confirm(options.token)["status"] == "confirmed"
 """

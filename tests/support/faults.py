@@ -21,6 +21,7 @@ import importlib
 import io
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -194,7 +195,7 @@ def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]
             _come_over(request["ssh"])
         _be_the_module(main, request["fault"], arguments, said, log)
     if request["kill_after"] is not None:
-        time.sleep(request["kill_after"])
+        _wait_for_the_end(pid, request["kill_after"])
         os.kill(pid, signal.SIGKILL)
     status = os.waitpid(pid, 0)[1]
     seconds = time.monotonic() - began
@@ -208,6 +209,13 @@ def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]
     return {"result": None if killed else result, "seconds": seconds,
             "operations": [line for line in lines if not line.startswith(_HIT)],
             "hit": "".join(line[len(_HIT):] for line in lines if line.startswith(_HIT))}
+
+
+def _wait_for_the_end(pid: int, seconds: float) -> None:
+    """Wait for the end of a process, but no longer than that."""
+    handle = os.pidfd_open(pid)
+    select.select([handle], [], [], seconds)
+    os.close(handle)
 
 
 def _come_over(connection: str) -> None:
@@ -435,6 +443,8 @@ def _give_servers(requests: socket.socket) -> None:
     """Fork a server for each request; that tells the host by the process that holds it, and brings the server's socket."""
     for name in ("firewall", "confirm", "judge"):
         _module(name)
+    for name in ("listeners", "probing", "established"):
+        importlib.import_module(f"{_UTILS}.{name}")
     message, handles = socket.recv_fds(requests, 4096, 1)[:2]
     while message:
         if not os.fork():
