@@ -16,12 +16,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, Space
 from ansible_collections.hpc.ports.tests.support.run import SLOWNESS, scaled
 from ansible_collections.hpc.ports.tests.support.runs import ForkedServer
@@ -132,8 +133,7 @@ class Host:
 
     def listeners(self) -> list[int]:
         """The processes here that are listeners."""
-        here = os.stat(f"/proc/{self.space.holder.pid}/ns/net").st_ino
-        return [int(pid) for pid in filter(str.isdigit, os.listdir("/proc")) if _is_listener(pid, here)]
+        return [pid for pid, place in _listeners().items() if place == _network_of(self.space.pid)]
 
     def listener(self) -> int:
         """The process that has just been started as a listener; it takes its name a moment later."""
@@ -142,12 +142,20 @@ class Host:
         return pid
 
 
-def _is_listener(pid: str, namespace: int) -> bool:
-    try:
-        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8")
-        return name == "hpc-ports\n" and os.stat(f"/proc/{pid}/ns/net").st_ino == namespace
-    except OSError:
-        return False  # it has just ended
+def _listeners() -> dict[int, int]:
+    """All processes of the machine that are listeners, and the network that each is in."""
+    found = {}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        with suppress(OSError):  # It has just ended.
+            with open(f"/proc/{pid}/comm", "rb", buffering=0) as file:
+                is_listener = file.read() == b"hpc-ports\n"
+            if is_listener:
+                found[pid] = _network_of(pid)
+    return found
+
+
+def _network_of(pid: int) -> int:
+    return os.stat(f"/proc/{pid}/ns/net").st_ino
 
 
 class Net:
@@ -161,11 +169,14 @@ class Net:
 
     def clean(self) -> None:
         """End listeners and remove rules."""
-        for host in self.hosts:
-            for pid in host.listeners():
+        places = {_network_of(host.space.pid) for host in self.hosts}
+        for pid, place in _listeners().items():
+            if place in places:
                 os.kill(pid, signal.SIGKILL)
-            host.space.nft("flush ruleset")
-        wait_until(lambda: not any(host.listeners() for host in self.hosts))
+        for host in self.hosts:
+            with host.space.entered():
+                nftables.load("flush ruleset\n")
+        wait_until(lambda: places.isdisjoint(_listeners().values()))
 
     def close(self) -> None:
         """Let all go."""
