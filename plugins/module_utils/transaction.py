@@ -39,7 +39,7 @@ _REMEMBERED = 8
 # A revert that is this many seconds late will not come: its timer was lost.
 _GRACE = 15.0
 # Longer than any change holds the lock, seconds.
-_PATIENCE = 60.0
+PATIENCE = 60.0
 _POLL = 0.1
 
 # What the host runs; needs no Python and nothing of the collection, which may be gone by then.
@@ -138,7 +138,7 @@ def _locked() -> Iterator[int]:
 
 
 def _lock(handle: int) -> None:
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + PATIENCE
     while True:
         try:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,7 +148,7 @@ def _lock(handle: int) -> None:
         if time.monotonic() > end:
             raise BusyError("Another process has held {0} for {1:.0f} s: a run that changes this host, or the host "
                             "that undoes a change. Nothing was changed. See what holds it (fuser {0}), and run "
-                            "again.".format(_LOCK, _PATIENCE))
+                            "again.".format(_LOCK, PATIENCE))
         time.sleep(_POLL)
 
 
@@ -190,7 +190,7 @@ def arm(token: str, undo: Undo, places: Places, seconds: int, client: str, clien
     """
     _forget_decided()
     pending = Pending(token, seconds, _now() + seconds, client, client_port, extra)
-    script = _REVERT.format(token=pending.token, folder=FOLDER, patience=_PATIENCE, command=undo.command,
+    script = _REVERT.format(token=pending.token, folder=FOLDER, patience=PATIENCE, command=undo.command,
                             undone=_UNDONE, staged=_quoted(places.staged), folders=_quoted(places.folders))
     os.mkdir(folder_of(pending), 0o700)
     for name, text in {**undo.files, "revert": script, _ABOUT: json.dumps(pending._asdict())}.items():

@@ -129,16 +129,18 @@ def test_confirmations_killed_at_random_moments(runs: Runs) -> None:
         known.check_mended(after, run)
 
 
+ARMING = "symlink /run/hpc-ports/armed"
+
+
 def _undone_by_the_clock(runs: Runs, seed: int) -> None:
     """Kill changes that are armed, and have the clock undo them."""
     randomness = random.Random(seed)
     known = Known(runs, OLD, NEW)
     whole = runs.firewall(OLD, confirm_within=LONG).operations
     runs.undo_now()
-    (armed,) = [number for number, text in enumerate(whole, 1) if text == "symlink /run/hpc-ports/armed"]
+    after = len(whole) - 1 - whole.index(ARMING)
     for _number in range(5):
-        fault = Fault(randomness.randint(armed + 1, len(whole)), "before")
-        run = runs.firewall(OLD, fault, confirm_within=scaled(2))
+        run = runs.firewall(OLD, Fault(randomness.randint(1, after), "before", ARMING), confirm_within=scaled(2))
         assert run.hit, run
         known.check_whole(NEW, OLD, run)
         wait_until(lambda: not runs.state().armed)

@@ -346,7 +346,7 @@ def test_two_at_the_same_moment_ten_times(pair_of_runs: tuple[Runs, Runs]) -> No
 
 
 def be_impatient(runs: Runs) -> None:
-    runs.settings = {"_PATIENCE": 1.0}
+    runs.settings = {"PATIENCE": 1.0}
 
 
 @pytest.mark.parametrize("wanted", [OTHER, None], ids=["change", "removal"])

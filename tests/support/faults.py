@@ -43,11 +43,13 @@ _UTILS = "ansible_collections.hpc.ports.plugins.module_utils"
 class Fault(NamedTuple):
     """What befalls a run at its operation number `at`, from 1: `how` is `before`, `half way` or the name of an errno.
 
-    Where it is an errno, only those operations are counted that write to /etc or /run.
+    Where it is an errno, only those operations are counted that write to /etc or /run. With `after`, only those that
+    follow that operation.
     """
 
     at: int
     how: str
+    after: str = ""
 
 
 class Run(NamedTuple):
@@ -291,6 +293,7 @@ class _Operations:
     def __init__(self, note: Callable[[str], Any], fault: Fault | None) -> None:
         self.note, self.fault = note, fault
         self.count = 0
+        self.is_counting = not (fault and fault.after)
         self.broken = ""
 
     def watch(self) -> None:
@@ -309,6 +312,9 @@ class _Operations:
         self.note(f"{kind} {path}")
         fault = self.fault
         if fault is None:
+            return
+        if not self.is_counting:
+            self.is_counting = fault.after == f"{kind} {path}"
             return
         fails = fault.how.startswith("E")
         if fails and (kind == "start" or not path.startswith(("/etc/", "/run/"))):
