@@ -52,6 +52,6 @@ def wanted_items(script: str, has_systemd: bool, nft: str = "") -> Items:
     return items
 
 
-def present_state() -> State:
+def present_state(places: Places = PLACES) -> State:
     """Return those of our files that the host has, and what a crash left of others; OSError: one can't be read."""
-    return files.present_state((*PLACES.paths, *PLACES.staged))
+    return files.present_state((*places.paths, *places.staged))

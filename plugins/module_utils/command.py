@@ -15,7 +15,7 @@ _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr
 
 _SHOWN = 300
 # What runs a program, as `run` does.
-Run = Callable[[Sequence[str]], str]
+Run = Callable[..., str]
 
 
 class CommandError(RuntimeError):

@@ -16,7 +16,7 @@ everything and is asked before and after all other tables:
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.datagrams import question
 from ansible_collections.hpc.ports.plugins.module_utils.libnftables import run
@@ -25,6 +25,9 @@ from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
 TABLE = "inet hpc_ports_verify"
 # By what is counted and by peer: the ports by how many packets, such as {"arrived": {"10.0.0.1": {"2": ["22/tcp"]}}}.
 Counts = Dict[str, Dict[str, Dict[str, List[str]]]]
+
+# What runs commands of nft, as `libnftables.run` does.
+Nft = Callable[..., str]
 
 _UDP_HEADER = 8
 # Where each is counted: hook, priority (before conntrack and all filters, or after them), whose address, which port.
@@ -42,14 +45,14 @@ _PROTOCOLS = {6: "tcp", 17: "udp", "6": "tcp", "17": "udp"}
 _MOST = 65535  # elements of a set; what comes beyond is not counted
 
 
-def load(ports: Sequence[PortRange], key: str) -> None:
+def load(ports: Sequence[PortRange], key: str, nft: Nft = run) -> None:
     """Begin to count at these ports, from 0. Raises ListingError, as where nftables is not there."""
-    run(script(ports, key))
+    nft(script(ports, key))
 
 
-def unload() -> None:
+def unload(nft: Nft = run) -> None:
     """Take the table away; none may be there. Raises ListingError."""
-    run("add table {0}\ndelete table {0}\n".format(TABLE))
+    nft("add table {0}\ndelete table {0}\n".format(TABLE))
 
 
 def script(ports: Sequence[PortRange], key: str) -> str:
@@ -89,9 +92,9 @@ def _answering() -> Tuple[str, str]:
     return "tcp flags & (syn | ack) == (syn | ack)", "meta l4proto udp"
 
 
-def counts() -> Counts:
+def counts(nft: Nft = run) -> Counts:
     """Return what was counted until now. Raises ListingError."""
-    return counts_in(json.loads(run("list table {0}".format(TABLE), as_json=True)))
+    return counts_in(json.loads(nft("list table {0}".format(TABLE), as_json=True)))
 
 
 def counts_in(listing: Mapping[str, Any]) -> Counts:

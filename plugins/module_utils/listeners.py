@@ -84,14 +84,14 @@ class Orders(NamedTuple):
 
 # ---- start and stop
 
-def start(orders: Orders) -> Dict[str, Any]:
-    """Start the listener, in place of one that may run, and return what it holds.
+def start(orders: Orders, patience: float = _PATIENCE) -> Dict[str, Any]:
+    """Start the listener, in place of one that may run and has to answer by then, and return what it holds.
 
     Keys: id, listening, in_use, not_held, and not_counted: why nothing is counted, or nothing. Raises ListenError and
     OSError.
     """
     _check_file_limit(len(orders.ports) * (len(ANY) + len(orders.addresses)))
-    _ended("")
+    _ended("", patience)
     with _control() as control:
         now = holders()
         found = seen(orders.ports, now) if orders.passive else bind(orders.ports, orders.addresses, now)
@@ -119,7 +119,7 @@ def stop(identity: str = "") -> Dict[str, Any]:
     Raises ListenError and OSError.
     """
     counted = _counted()
-    return until_now(identity, _ended(identity), holders(), *counted)
+    return until_now(identity, _ended(identity, _PATIENCE), holders(), *counted)
 
 
 def until_now(identity: str, facts: Dict[str, Any], now: Holders, counts: counting.Counts,
@@ -351,10 +351,10 @@ def _is_told_to_end(control: socket.socket, facts: Dict[str, Any], sockets: Sequ
     return False
 
 
-def _ended(identity: str) -> Dict[str, Any]:
+def _ended(identity: str, patience: float) -> Dict[str, Any]:
     """Tell the listener to end and return what it says; nothing where there is none. Raises ListenError."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(_PATIENCE)
+        sock.settimeout(patience)
         try:
             sock.connect(_CONTROL)
             _check_user(sock)
@@ -362,7 +362,7 @@ def _ended(identity: str) -> Dict[str, Any]:
             sock.shutdown(socket.SHUT_WR)
             return dict(json.loads(b"".join(iter(lambda: sock.recv(65536), b""))))
         except socket.timeout as exc:
-            raise ListenError(f"The listener on this host does not answer within {_PATIENCE:.0f} s. It ends by itself "
+            raise ListenError(f"The listener on this host does not answer within {patience:.0f} s. It ends by itself "
                               "at the end of its lifetime; `ss -xlp` shows its process.") from exc
         except (ConnectionError, ValueError):
             return {}

@@ -15,7 +15,7 @@ import re
 import socket
 from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program, run
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, Run, find_program, run
 from ansible_collections.hpc.ports.plugins.module_utils.policy import (
     Network,
     Policy,
@@ -192,7 +192,7 @@ def script_of(ruleset: Ruleset) -> str:
     return as_script(lines)
 
 
-def check_definitions(running: State, wanted: State) -> None:
+def check_definitions(running: State, wanted: State, program: Run = run) -> None:
     """Raise RuntimeError for a set or map that somebody made anew with another type, where nft cannot mend it.
 
     An old nft takes the elements that follow in the transaction for those of the old type: 0.9.8 has made an interval
@@ -200,7 +200,7 @@ def check_definitions(running: State, wanted: State) -> None:
     """
     changed = [name for name in sorted(wanted) if name.startswith(("set ", "map ")) and name in running
                and fixed_lines(name, running[name]) != fixed_lines(name, wanted[name])]
-    if changed and _version() < _REDEFINES:
+    if changed and _version(program) < _REDEFINES:
         raise RuntimeError(
             "Invalid {0} of table {1}: got {2!r}, expected {3!r}. Somebody made it anew, and an nft before {4} cannot "
             "change its type in one transaction. Nothing was changed. Delete the table and run again.".format(
@@ -224,46 +224,46 @@ def as_script(lines: Iterable[str]) -> str:
 
 # ---- the kernel
 
-def check_version() -> None:
+def check_version(program: Run = run) -> None:
     """Raise RuntimeError where nft is too old. The caller has seen that nft exists."""
-    if _version() < OLDEST:
+    if _version(program) < OLDEST:
         raise RuntimeError("nft is too old: got {0!r}, expected {1} or later. Update the package nftables.".format(
-            run(["nft", "--version"]).strip(), ".".join(map(str, OLDEST))))
+            program(["nft", "--version"]).strip(), ".".join(map(str, OLDEST))))
 
 
-def _version() -> Tuple[int, ...]:
-    match = re.search(r"v([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", run(["nft", "--version"]))
+def _version(program: Run) -> Tuple[int, ...]:
+    match = re.search(r"v([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", program(["nft", "--version"]))
     return tuple(int(part or 0) for part in match.groups()) if match else (0,)
 
 
-def running_state() -> State:
+def running_state(program: Run = run) -> State:
     """Return our table in the kernel, as `parse_listing` does; empty where there is none. Raises CommandError."""
     try:
-        return parse_listing(run(["nft", "-s", "list", "table", *TABLE.split()]))
+        return parse_listing(program(["nft", "-s", "list", "table", *TABLE.split()]))
     except CommandError as exc:
         if "No such file or directory" in exc.output:
             return {}
         raise
 
 
-def wanted_state(ruleset: Ruleset) -> State:
+def wanted_state(ruleset: Ruleset, program: Run = run) -> State:
     """Return what the ruleset becomes, see `script_state`."""
-    return script_state(script_of(ruleset))
+    return script_state(script_of(ruleset), program)
 
 
-def script_state(script: str) -> State:
+def script_state(script: str, program: Run = run) -> State:
     """Return what our table becomes by a script: loaded and listed in a network namespace that lives as long.
 
     Raises CommandError for a script that does not load, RuntimeError where no namespace can be made.
     """
     try:
-        return _tried(["-n"], script)
+        return _tried(["-n"], script, program)
     except CommandError as exc:
         if not exc.output.startswith("unshare: "):
             raise
     try:
         # A container with CAP_NET_ADMIN only: a user namespace of its own may be allowed.
-        return _tried(["-r", "-n"], script)
+        return _tried(["-r", "-n"], script, program)
     except CommandError as exc:
         if not exc.output.startswith("unshare: "):
             raise
@@ -271,9 +271,9 @@ def script_state(script: str) -> State:
                            "container CAP_SYS_ADMIN, or allow user namespaces.".format(exc.output)) from exc
 
 
-def _tried(namespaces: Sequence[str], script: str) -> State:
-    program = "nft -f - && exec nft -s list table " + TABLE
-    return parse_listing(run(["unshare", *namespaces, "sh", "-c", program], script))
+def _tried(namespaces: Sequence[str], script: str, program: Run) -> State:
+    commands = "nft -f - && exec nft -s list table " + TABLE
+    return parse_listing(program(["unshare", *namespaces, "sh", "-c", commands], script))
 
 
 def load(script: str) -> None:

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import run
+from ansible_collections.hpc.ports.plugins.module_utils.command import Run, run
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE
 
 
@@ -263,11 +263,11 @@ def found_in(kernel: Kernel, backend: str = "nftables") -> OtherRules:
     )
 
 
-def other_rules(backend: str = "nftables", proc: str = "/proc") -> OtherRules:
+def other_rules(backend: str = "nftables", proc: str = "/proc", program: Run = run) -> OtherRules:
     """Return what the rules of this host do, those of its backend aside; that nft fails is a finding, too."""
     listing = failure = ""
     try:
-        listing = _ruleset(backend)
+        listing = _ruleset(backend, program)
     except (OSError, RuntimeError) as exc:
         failure = str(exc)
     return found_in(Kernel(
@@ -279,9 +279,9 @@ def other_rules(backend: str = "nftables", proc: str = "/proc") -> OtherRules:
     ), backend)
 
 
-def _ruleset(backend: str) -> str:
+def _ruleset(backend: str, program: Run) -> str:
     if backend == "nftables":
-        return run(["nft", "-s", "list", "ruleset"])
+        return program(["nft", "-s", "list", "ruleset"])
     # A host with firewalld may have no nft.
     from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
 

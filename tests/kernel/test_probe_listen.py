@@ -549,7 +549,7 @@ def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
     net.target.start("7001/tcp")
     pid = net.target.listener()
     os.kill(pid, signal.SIGSTOP)
-    program = ("try:\n    result = listeners.start(listeners.Orders([]))\n"
+    program = ("try:\n    result = listeners.start(listeners.Orders([]), patience=1.0)\n"
                "except listeners.ListenError as exc:\n    result = str(exc)")
     try:
         assert net.target.call(program) == (

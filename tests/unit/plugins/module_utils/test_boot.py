@@ -13,55 +13,74 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils import boot, files
+from ansible_collections.hpc.ports.plugins.module_utils.command import find_program
 from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.tests.support.limits import no_writing
 
 SCRIPT = "add table inet hpc_ports\n"
 
 
-@pytest.fixture(name="etc", autouse=True)
-def _etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("RULESET", "UNIT", "LINK"):
-        monkeypatch.setattr(boot, name, str(tmp_path) + getattr(boot, name).removeprefix("/etc"))
-    monkeypatch.setattr(boot, "PLACES", Places((boot.RULESET, boot.UNIT, boot.LINK), folders=(
-        os.path.dirname(boot.LINK), os.path.dirname(boot.RULESET))))
-    monkeypatch.setattr(boot, "find_program", lambda name: f"/sbin/{name}")
-    (tmp_path / "systemd" / "system").mkdir(parents=True)
-    return tmp_path
+class Etc:
+    """A folder in the place of /etc."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ruleset, self.unit, self.link = map(self._inside, (boot.RULESET, boot.UNIT, boot.LINK))
+        self.places = Places(*(tuple(map(self._inside, paths)) for paths in boot.PLACES))
+        (folder / "systemd" / "system").mkdir(parents=True)
+
+    def _inside(self, path: str) -> str:
+        return str(self.folder) + path.removeprefix("/etc")
+
+    def items(self, script: str = SCRIPT) -> Items:
+        """Return the files that make this script last."""
+        return {self._inside(path): item._replace(target=item.target and self._inside(item.target))
+                for path, item in boot.wanted_items(script, has_systemd=True, nft="/sbin/nft").items()}
+
+    def make(self) -> Items:
+        """Put them there."""
+        items = self.items()
+        files.stage(self.places, items)
+        files.commit(self.places)
+        return items
+
+    def state(self) -> State:
+        """Return what is there."""
+        return boot.present_state(self.places)
+
+    def names(self) -> list[str]:
+        """Return the names of all files and folders."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*"))
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+@pytest.fixture(name="etc")
+def _etc(tmp_path: Path) -> Etc:
+    return Etc(tmp_path)
 
 
-def make() -> Items:
-    items = boot.wanted_items(SCRIPT, has_systemd=True)
-    files.stage(boot.PLACES, items)
-    files.commit(boot.PLACES)
-    return items
-
-
-def test_what_is_staged_and_committed_is_what_is_wanted(etc: Path) -> None:
-    items = make()
-    assert boot.present_state() == files.items_state(items)
-    assert (etc / "hpc-ports" / "ruleset.nft").read_text(encoding="utf-8").splitlines()[1:] == SCRIPT.splitlines()
-    assert os.readlink(boot.LINK) == boot.UNIT
-    assert f"ExecStart=/sbin/nft -f {boot.RULESET}\n" in Path(boot.UNIT).read_text(encoding="utf-8")
-    assert not [name for name in names(etc) if name.endswith(".new")]
+def test_what_is_staged_and_committed_is_what_is_wanted(etc: Etc) -> None:
+    items = etc.make()
+    assert etc.state() == files.items_state(items)
+    assert (etc.folder / "hpc-ports" / "ruleset.nft").read_text(encoding="utf-8").splitlines()[1:] == SCRIPT.splitlines()
+    assert os.readlink(etc.link) == etc.unit
+    assert f"ExecStart=/sbin/nft -f {boot.RULESET}\n" in Path(etc.unit).read_text(encoding="utf-8")
+    assert not [name for name in etc.names() if name.endswith(".new")]
 
 
 @pytest.mark.parametrize("umask", [0, 0o077])
-def test_modes_do_not_depend_on_the_umask(umask: int) -> None:
+def test_modes_do_not_depend_on_the_umask(etc: Etc, umask: int) -> None:
     before = os.umask(umask)
     try:
-        make()
+        etc.make()
     finally:
         os.umask(before)
-    assert [os.stat(path).st_mode & 0o777 for path in (boot.RULESET, boot.UNIT)] == [0o600, 0o644]
-    assert os.stat(os.path.dirname(boot.RULESET)).st_mode & 0o022 == 0
+    assert [os.stat(path).st_mode & 0o777 for path in (etc.ruleset, etc.unit)] == [0o600, 0o644]
+    assert os.stat(os.path.dirname(etc.ruleset)).st_mode & 0o022 == 0
 
 
 def test_the_program_is_where_this_host_has_it_or_where_another_one_does() -> None:
-    for nft, started in (("", "/sbin/nft"), ("/usr/sbin/nft", "/usr/sbin/nft")):
+    for nft, started in (("", find_program("nft")), ("/opt/sbin/nft", "/opt/sbin/nft")):
         text = boot.wanted_items(SCRIPT, has_systemd=True, nft=nft)[boot.UNIT].text
         assert f"\nExecStart={started} -f {boot.RULESET}\n" in text
 
@@ -85,74 +104,70 @@ def test_without_systemd_there_is_only_the_ruleset() -> None:
 
 @pytest.mark.parametrize("text", ["add table inet hpc_ports", "add table inet hpc_ports\r\n",
                                   "add table inet hpc_ports\n\n", "add table inet\u2028hpc_ports\n", ""])
-def test_texts_that_look_alike_differ(text: str) -> None:
-    items = make()
-    Path(boot.RULESET).write_text(text, encoding="utf-8", newline="")
-    os.chmod(boot.RULESET, 0o600)
-    assert boot.present_state() != files.items_state({**items, boot.RULESET: Item(SCRIPT, mode=0o600)})
+def test_texts_that_look_alike_differ(etc: Etc, text: str) -> None:
+    items = etc.make()
+    Path(etc.ruleset).write_text(text, encoding="utf-8", newline="")
+    os.chmod(etc.ruleset, 0o600)
+    assert etc.state() != files.items_state({**items, etc.ruleset: Item(SCRIPT, mode=0o600)})
 
 
-def test_bytes_that_are_no_text_are_read_as_text() -> None:
-    make()
-    Path(boot.RULESET).write_bytes(b"\xff\n")
-    assert boot.present_state()[f"file {boot.RULESET}"][1] == "\\xff"
+def test_bytes_that_are_no_text_are_read_as_text(etc: Etc) -> None:
+    etc.make()
+    Path(etc.ruleset).write_bytes(b"\xff\n")
+    assert etc.state()[f"file {etc.ruleset}"][1] == "\\xff"
 
 
-def test_staging_changes_nothing_that_is_there(etc: Path) -> None:
-    make()
-    before = boot.present_state()
-    items = boot.wanted_items("other\n", has_systemd=True)
-    files.stage(boot.PLACES, items)
-    found = boot.present_state()
+def test_staging_changes_nothing_that_is_there(etc: Etc) -> None:
+    etc.make()
+    before = etc.state()
+    items = etc.items("other\n")
+    files.stage(etc.places, items)
+    found = etc.state()
     assert {name: found.pop(name) for name in before} == before
     # What a crash leaves staged is seen, and so mended.
     assert sorted(found) == sorted(
-        f"{kind} {path}" for kind, path in zip(("file", "file", "link"), boot.PLACES.staged))
-    files.discard(boot.PLACES)
-    assert boot.present_state() == before
-    assert not [name for name in names(etc) if name.endswith(".new")]
+        f"{kind} {path}" for kind, path in zip(("file", "file", "link"), etc.places.staged))
+    files.discard(etc.places)
+    assert etc.state() == before
+    assert not [name for name in etc.names() if name.endswith(".new")]
 
 
-def test_what_an_interrupted_run_staged_is_no_hindrance() -> None:
-    items = boot.wanted_items(SCRIPT, has_systemd=True)
-    files.stage(boot.PLACES, items)
-    make()
-    assert boot.present_state() == files.items_state(items)
+def test_what_an_interrupted_run_staged_is_no_hindrance(etc: Etc) -> None:
+    items = etc.items()
+    files.stage(etc.places, items)
+    etc.make()
+    assert etc.state() == files.items_state(items)
 
 
-def test_discarding_leaves_no_folder_behind(etc: Path) -> None:
-    before = names(etc)
-    items = boot.wanted_items(SCRIPT, has_systemd=True)
-    files.stage(boot.PLACES, items)
-    files.discard(boot.PLACES)
-    assert names(etc) == before
+def test_discarding_leaves_no_folder_behind(etc: Etc) -> None:
+    before = etc.names()
+    items = etc.items()
+    files.stage(etc.places, items)
+    files.discard(etc.places)
+    assert etc.names() == before
 
 
-def test_removing_leaves_what_was_there_before(etc: Path) -> None:
-    (etc / "hpc-ports").mkdir()
-    (etc / "hpc-ports" / "mine").touch()
-    before = names(etc)
-    make()
-    files.remove(boot.PLACES)
-    assert names(etc) == before
-    files.remove(boot.PLACES)
+def test_removing_leaves_what_was_there_before(etc: Etc) -> None:
+    (etc.folder / "hpc-ports").mkdir()
+    (etc.folder / "hpc-ports" / "mine").touch()
+    before = etc.names()
+    etc.make()
+    files.remove(etc.places)
+    assert etc.names() == before
+    files.remove(etc.places)
 
 
-def test_a_write_that_fails_names_the_file_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fsync(handle: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(files.os, "fsync", fsync)
-    with pytest.raises(OSError) as caught:
-        files.stage(boot.PLACES, boot.wanted_items(SCRIPT, has_systemd=False))
-    assert (caught.value.filename, caught.value.strerror) == (boot.RULESET, "No space left on device")
+def test_a_write_that_fails_names_the_file_in_its_place(etc: Etc) -> None:
+    with pytest.raises(OSError) as caught, no_writing():
+        files.stage(etc.places, etc.items())
+    assert (caught.value.filename, caught.value.errno) == (etc.ruleset, errno.EFBIG)
 
 
-def test_what_goes_is_removed_after_all_else_has_come(etc: Path) -> None:
-    old, new = str(etc / "old"), str(etc / "new")
-    places = Places((new,), gone=(old, str(etc / "was never there")))
+def test_what_goes_is_removed_after_all_else_has_come(etc: Etc) -> None:
+    old, new = str(etc.folder / "old"), str(etc.folder / "new")
+    places = Places((new,), gone=(old, str(etc.folder / "was never there")))
     Path(old).touch()
     files.stage(places, {new: Item("text")})
-    assert names(etc) == [".new.new", "old", "systemd", "systemd/system"]
+    assert etc.names() == [".new.new", "old", "systemd", "systemd/system"]
     files.commit(places)
-    assert names(etc) == ["new", "systemd", "systemd/system"]
+    assert etc.names() == ["new", "systemd", "systemd/system"]

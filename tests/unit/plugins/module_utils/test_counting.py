@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import counting
 from ansible_collections.hpc.ports.plugins.module_utils.counting import counts, counts_in, load, script, unload
 from ansible_collections.hpc.ports.plugins.module_utils.datagrams import question
 from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ListingError
@@ -119,26 +118,24 @@ def test_other_sets_and_empty_ones_are_no_counts() -> None:
 
 # ---- nft
 
-def test_what_nft_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nft_is_told() -> None:
     asked: list[tuple[str, bool]] = []
 
     def run(commands: str, as_json: bool = False) -> str:
         asked.append((commands, as_json))
         return json.dumps(listed(passed_4=[element("10.0.0.1", 6, 22, 1)]))
 
-    monkeypatch.setattr(counting, "run", run)
-    load(PORTS, KEY)
-    assert counts()["passed"] == {"10.0.0.1": {"1": ["22/tcp"]}}
-    unload()
+    load(PORTS, KEY, run)
+    assert counts(run)["passed"] == {"10.0.0.1": {"1": ["22/tcp"]}}
+    unload(run)
     assert asked == [(script(PORTS, KEY), False), ("list table inet hpc_ports_verify", True),
                      ("add table inet hpc_ports_verify\ndelete table inet hpc_ports_verify\n", False)]
 
 
-def test_where_nft_is_not_there_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nft_is_not_there_it_says_so() -> None:
     def run(commands: str, as_json: bool = False) -> str:
         raise ListingError("No libnftables.")
 
-    monkeypatch.setattr(counting, "run", run)
-    for call in (lambda: load(PORTS, KEY), counts, unload):
+    for call in (lambda nft: load(PORTS, KEY, nft), counts, unload):
         with pytest.raises(ListingError):
-            call()
+            call(run)

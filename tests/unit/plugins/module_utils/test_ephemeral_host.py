@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import Demands, any_ports, demanded
 from ansible_collections.hpc.ports.plugins.module_utils.ephemeral_host import Paths, compared, worded
+from ansible_collections.hpc.ports.tests.support.limits import no_writing
 
 LOCKD = Demands((demanded("lockd", "32768/tcp"),))
 LOCKD_CLASH = ("lockd needs 32768, but the kernel gives 32768 to any connection as an ephemeral port "
@@ -127,17 +125,6 @@ def test_a_file_that_holds_something_else(paths: Paths) -> None:
         compared(LOCKD, True, False, paths)
     assert str(caught.value) == (
         f"{paths.saved}: got ' all' for ip_local_port_range, expected two ports. Mend the file, or remove it")
-
-
-@contextmanager
-def no_writing() -> Iterator[None]:
-    """Have every write to a file fail."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_kernel_that_refuses_leaves_the_file_alone(paths: Paths) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -218,33 +219,31 @@ def test_rules_keep_their_order_and_elements_have_none() -> None:
 
 # ---- versions, and a kernel that says no
 
-def answer(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[list[str]]:
-    """Have programs answer one after another, by text or by an error; return the commands that were run."""
-    commands, left = [], list(answers)
+class Programs:
+    """Programs that answer one after another, by text or by an error; `commands` are those that were run."""
 
-    def run(arguments: list[str], text: str = "") -> str:
-        commands.append(arguments)
-        found = left.pop(0)
+    def __init__(self, *answers: Any) -> None:
+        self._answers = iter(answers)
+        self.commands: list[list[str]] = []
+
+    def __call__(self, arguments: list[str], text: str = "") -> str:
+        self.commands.append(arguments)
+        found = next(self._answers)
         if isinstance(found, Exception):
             raise found
-        return found
-
-    monkeypatch.setattr(nftables, "run", run)
-    return commands
+        return str(found)
 
 
 @pytest.mark.parametrize("text", ["nftables v0.9.8 (E.D.S.)", "nftables v1.0.6 (Lester Gooch #5)", "nftables v1.1",
                                   "nftables v10.0.0 (x)"])
-def test_a_new_enough_nft(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    answer(monkeypatch, text)
-    nftables.check_version()
+def test_a_new_enough_nft(text: str) -> None:
+    nftables.check_version(Programs(text))
 
 
 @pytest.mark.parametrize("text", ["nftables v0.9.7 (x)", "nftables v0.9", "what?"])
-def test_an_old_or_unknown_nft(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    answer(monkeypatch, text, text + "\n")
+def test_an_old_or_unknown_nft(text: str) -> None:
     with pytest.raises(RuntimeError) as caught:
-        nftables.check_version()
+        nftables.check_version(Programs(text, text + "\n"))
     assert str(caught.value) == (
         f"nft is too old: got {text!r}, expected 0.9.8 or later. Update the package nftables.")
 
@@ -256,66 +255,62 @@ RUNNING = {
 OTHER_SET = {**RUNNING, "set in_a_v4": ("type ipv4_addr", "flags timeout", "element 10.0.0.1")}
 
 
-def test_an_old_nft_cannot_mend_a_set_that_was_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(monkeypatch, "nftables v0.9.8 (E.D.S.)")
+def test_an_old_nft_cannot_mend_a_set_that_was_made_anew() -> None:
     with pytest.raises(RuntimeError) as caught:
-        check_definitions(OTHER_SET, RUNNING)
+        check_definitions(OTHER_SET, RUNNING, Programs("nftables v0.9.8 (E.D.S.)"))
     assert str(caught.value) == (
         "Invalid set in_a_v4 of table inet hpc_ports: got 'type ipv4_addr; flags timeout', expected 'type ipv4_addr; "
         "flags interval'. Somebody made it anew, and an nft before 1.0.6 cannot change its type in one transaction. "
         "Nothing was changed. Delete the table and run again.")
 
 
-def test_a_newer_nft_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(monkeypatch, "nftables v1.0.6 (Lester Gooch #5)")
-    check_definitions(OTHER_SET, RUNNING)
+def test_a_newer_nft_can() -> None:
+    check_definitions(OTHER_SET, RUNNING, Programs("nftables v1.0.6 (Lester Gooch #5)"))
 
 
-def test_no_program_is_run_to_see_that_no_set_was_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(monkeypatch)
-    check_definitions({**RUNNING, "set in_a_v4": RUNNING["set in_a_v4"][:2], "chain input": ()}, RUNNING)
-    check_definitions({}, RUNNING)
+def test_no_program_is_run_to_see_that_no_set_was_made_anew() -> None:
+    same = {**RUNNING, "set in_a_v4": RUNNING["set in_a_v4"][:2], "chain input": ()}
+    for running in (same, {}):
+        check_definitions(running, RUNNING, Programs())
 
 
-def test_no_table_is_an_empty_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(monkeypatch, CommandError(["nft"], 1, "Error: No such file or directory\nlist table inet hpc_ports"))
-    assert nftables.running_state() == {}
+def test_no_table_is_an_empty_state() -> None:
+    absent = CommandError(["nft"], 1, "Error: No such file or directory\nlist table inet hpc_ports")
+    assert nftables.running_state(Programs(absent)) == {}
 
 
-def test_a_listing_that_fails_is_not_an_empty_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(monkeypatch, CommandError(["nft"], 1, "Error: cache initialization failed: Operation not permitted"))
+def test_a_listing_that_fails_is_not_an_empty_state() -> None:
+    refused = CommandError(["nft"], 1, "Error: cache initialization failed: Operation not permitted")
     with pytest.raises(CommandError):
-        nftables.running_state()
+        nftables.running_state(Programs(refused))
 
 
 REFUSED = CommandError(["unshare"], 1, "unshare: unshare failed: Operation not permitted")
 RULESET = ruleset_of(parse_policy(golden_policy("empty")))
 
 
-def test_the_ruleset_is_tried_in_a_network_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = answer(monkeypatch, LISTING)
-    assert nftables.wanted_state(RULESET) == parse_listing(LISTING)
-    assert [command[:2] for command in commands] == [["unshare", "-n"]]
+def test_the_ruleset_is_tried_in_a_network_namespace() -> None:
+    programs = Programs(LISTING)
+    assert nftables.wanted_state(RULESET, programs) == parse_listing(LISTING)
+    assert [command[:2] for command in programs.commands] == [["unshare", "-n"]]
 
 
-def test_or_in_a_user_namespace_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = answer(monkeypatch, REFUSED, LISTING)
-    assert nftables.wanted_state(RULESET) == parse_listing(LISTING)
-    assert commands[1][:3] == ["unshare", "-r", "-n"]
+def test_or_in_a_user_namespace_with_one() -> None:
+    programs = Programs(REFUSED, LISTING)
+    assert nftables.wanted_state(RULESET, programs) == parse_listing(LISTING)
+    assert programs.commands[1][:3] == ["unshare", "-r", "-n"]
 
 
-def test_or_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(monkeypatch, REFUSED, REFUSED)
+def test_or_nowhere() -> None:
     with pytest.raises(RuntimeError, match="^Cannot make a network namespace to try the ruleset in: unshare: "):
-        nftables.wanted_state(RULESET)
+        nftables.wanted_state(RULESET, Programs(REFUSED, REFUSED))
 
 
 @pytest.mark.parametrize("before", [(), (REFUSED,)])
-def test_a_ruleset_that_does_not_load_is_not_tried_elsewhere(monkeypatch: pytest.MonkeyPatch,
-                                                             before: tuple[Exception, ...]) -> None:
-    answer(monkeypatch, *before, CommandError(["unshare"], 1, "/dev/stdin:7:1-9: Error: syntax error"))
+def test_a_ruleset_that_does_not_load_is_not_tried_elsewhere(before: tuple[Exception, ...]) -> None:
+    programs = Programs(*before, CommandError(["unshare"], 1, "/dev/stdin:7:1-9: Error: syntax error"))
     with pytest.raises(CommandError, match="syntax error"):
-        nftables.wanted_state(RULESET)
+        nftables.wanted_state(RULESET, programs)
 
 
 # ---- state to flows
@@ -355,7 +350,7 @@ def test_a_chain_may_serve_several_maps_and_a_flow_be_in_several_chains() -> Non
 
 
 def test_protocols_are_numbers_even_where_nft_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nftables.socket, "getprotobyname", {"vrrp": 112}.__getitem__)
+    monkeypatch.setattr(socket, "getprotobyname", {"vrrp": 112}.__getitem__)
     found = views_of("vrrp : jump c0", "253 : jump c0", rules=('counter name "in_a" accept',), name="map in_ip")
     assert found["in_a"].ports == {"112/ip", "253/ip"}
 

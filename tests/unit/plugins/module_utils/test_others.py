@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils import others
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils.others import (
     Kernel,
@@ -530,34 +529,35 @@ def proc(folder: Path, **files: str) -> str:
     return str(folder)
 
 
-def test_a_host_is_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_host_is_asked_once(tmp_path: Path) -> None:
     calls = []
-    monkeypatch.setattr(others, "run", lambda arguments: calls.append(arguments) or table(base("c", "input", "drop")))
+
+    def run(arguments: list[str]) -> str:
+        calls.append(arguments)
+        return table(base("c", "input", "drop"))
+
     folder = proc(tmp_path, ip_forward="1\n", forwarding="0\n", ip_tables_names="", ip6_tables_names="filter\n")
-    assert other_rules(proc=folder) == OtherRules(
+    assert other_rules(proc=folder, program=run) == OtherRules(
         ("ip6tables-legacy (tables filter), which nft does not list",
          "table ip x, chain c (hook input): drops by 1 rule ('drop')"),
         ("forwarded IPv4 (net.ipv4.ip_forward is 1), judged by no chain that nft lists",))
     assert calls == [["nft", "-s", "list", "ruleset"]]
 
 
-def test_a_kernel_without_any_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(others, "run", lambda arguments: "")
-    assert other_rules(proc=str(tmp_path)) == OtherRules()
+def test_a_kernel_without_any_of_it(tmp_path: Path) -> None:
+    assert other_rules(proc=str(tmp_path), program=lambda arguments: "") == OtherRules()
 
 
 @pytest.mark.parametrize("error, text", [
     (CommandError(["nft"], -11, ""), "'nft' failed with exit code -11: "),
     (OSError(12, "Cannot allocate memory"), "[Errno 12] Cannot allocate memory"),
 ])
-def test_a_listing_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception,
-                                           text: str) -> None:
+def test_a_listing_that_fails_is_a_finding(tmp_path: Path, error: Exception, text: str) -> None:
     def run(arguments: list[str]) -> str:
         raise error
 
-    monkeypatch.setattr(others, "run", run)
     finding = f"what nft cannot list ({text.strip()!r})"
-    assert other_rules(proc=proc(tmp_path, ip_forward="0\n")) == OtherRules((finding,), (finding,))
+    assert other_rules(proc=proc(tmp_path, ip_forward="0\n"), program=run) == OtherRules((finding,), (finding,))
 
 
 # ---- the warnings
