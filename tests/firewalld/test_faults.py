@@ -36,6 +36,7 @@ from ansible_collections.hpc.ports.tests.support.killed import (
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST
 from ansible_collections.hpc.ports.tests.support.packets import Opening, open_wires
 from ansible_collections.hpc.ports.tests.support.runs import Runs
+from ansible_collections.hpc.ports.tests.support.said import KEPT
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
 # From one to the other by calls: ports and peers of both flows change; RENAMED needs a reload.
@@ -52,7 +53,6 @@ PACKETS = [Opening(protocol, source, HOST[4], port, 40_000 + number)
                ((22, "tcp"), (2049, "tcp"), (111, "udp"), (443, "tcp"), (8443, "tcp"), (9, "tcp"))))]
 UNIT = "/etc/systemd/system/hpc-ports-undo.service"
 LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
-KEPT = "Nothing was changed: the ruleset that ran before still runs."
 # HPC_PORTS_FAULTS=100 is long enough for every operation: an hour.
 MORE = int(os.environ.get("HPC_PORTS_FAULTS", "1"))
 # What only reads: killed there, a run has done nothing more than at the operation before.

@@ -77,20 +77,13 @@ def undo_now(host: Daemon) -> None:
 @pytest.mark.versions("1.3.3")
 def test_stopped_and_enabled(host: Daemon) -> None:
     host.host.shell("systemctl stop firewalld")
-    assert refusal(host) == (
-        "firewalld is enabled on this host, but does not run (its state is 'inactive'). Nothing was changed. Mend and "
-        "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask firewalld")
-    assert refusal(host, backend="firewalld") == (
-        "firewall_backend is 'firewalld', and firewalld does not run on this host (its state is 'inactive'). Nothing was "
-        "changed. Install it if need be, and start it: systemctl enable --now firewalld")
+    assert "firewalld is enabled on this host, but does not run (its state is 'inactive')" in refusal(host)
+    assert "firewalld does not run on this host (its state is 'inactive')" in refusal(host, backend="firewalld")
 
 
 @pytest.mark.versions("1.3.3")
 def test_nftables_was_asked_for_and_firewalld_runs(host: Daemon) -> None:
-    assert refusal(host, backend="nftables") == (
-        "firewall_backend is 'nftables', and firewalld runs on this host: both at once would each drop what the other "
-        "allows. Nothing was changed. Stop and mask firewalld (systemctl mask --now firewalld), or set "
-        "firewall_backend: auto.")
+    assert refusal(host, backend="nftables").startswith("firewall_backend is 'nftables', and firewalld runs")
 
 
 def tables(host: Daemon) -> list[str]:
@@ -130,9 +123,8 @@ def test_a_start_without_protocols(host: Daemon) -> None:
     host.host.shell("rm /etc/protocols; systemctl restart firewalld || true")
     host.host.run("firewall-cmd", "--state", check=False)
     state = {"1.3.3": "inactive", "2.3.1": "failed"}.get(VERSIONS[host.release])
-    assert refusal(host) == (NO_PROTOCOLS if state is None else (
-        f"firewalld is enabled on this host, but does not run (its state is {state!r}). Nothing was changed. Mend and "
-        "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask firewalld"))
+    assert refusal(host).startswith(NO_PROTOCOLS if state is None else (
+        f"firewalld is enabled on this host, but does not run (its state is {state!r})."))
 
 
 @pytest.mark.versions("1.3.3")

@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.hpc.ports.tests.support.machine import LINK, NO_FLOWS, RULESET, UNIT, Machine, without_invocation
 from ansible_collections.hpc.ports.tests.support.runs import Served
+from ansible_collections.hpc.ports.tests.support.said import KEPT
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, BY_NFT, KINDS, SAMPLE, SLURM, SSH, WEB, policy
 
 # What a host may carry beside us: tables as Docker, kube-proxy and fail2ban make them, one with our chain names.
@@ -317,7 +318,6 @@ def check_refusal(machine: Machine, wanted: Any = None, **options: Any) -> dict[
 
 OTHER = policy(SSH, ("in", "nfs", ["2049/tcp"], ANYWHERE))
 WITHOUT_NFT = ": > /run/nothing; mount --bind /run/nothing $(command -v nft)"
-KEPT = "Nothing was changed: the ruleset that ran before still runs."
 
 
 @pytest.fixture(params=["never had rules", "has rules"])
@@ -447,8 +447,7 @@ def test_a_file_that_cannot_be_put_in_its_place(any_machine: Machine) -> None:
     any_machine.host.shell(f"mkdir -p $(dirname {RULESET}); touch {RULESET} /run/mine\n"
                            f"mount --bind /run/mine {RULESET}")
     result = any_machine.apply(OTHER)
-    assert result["failed"] and result["msg"].startswith(
-        "The new ruleset runs, but it is not the one that a reboot loads: cannot write ")
+    assert result["failed"] and "not the one that a reboot loads: cannot write " in result["msg"]
     assert any_machine.host.shell("find /etc -name '*.new'") == ""
 
 
@@ -461,17 +460,12 @@ def test_firewalld_that_runs_and_does_not_answer(any_machine: Machine) -> None:
 
 def test_nftables_asked_for_beside_firewalld(any_machine: Machine) -> None:
     any_machine.program("systemctl", "exit 0")
-    assert check_refusal(any_machine, OTHER, backend="nftables")["msg"] == (
-        "firewall_backend is 'nftables', and firewalld runs on this host: both at once would each drop what the other "
-        "allows. Nothing was changed. Stop and mask firewalld (systemctl mask --now firewalld), or set "
-        "firewall_backend: auto.")
+    assert check_refusal(any_machine, OTHER, backend="nftables")["msg"].startswith("firewall_backend is 'nftables'")
 
 
 def test_firewalld_asked_for_where_it_does_not_run(any_machine: Machine) -> None:
     any_machine.program("systemctl", 'case $1 in show) echo inactive ;; *) exit 3 ;; esac')
-    assert check_refusal(any_machine, OTHER, backend="firewalld")["msg"] == (
-        "firewall_backend is 'firewalld', and firewalld does not run on this host (its state is 'inactive'). Nothing "
-        "was changed. Install it if need be, and start it: systemctl enable --now firewalld")
+    assert check_refusal(any_machine, OTHER, backend="firewalld")["msg"].startswith("firewall_backend is 'firewalld'")
 
 
 # ---- a policy that nobody should have sent

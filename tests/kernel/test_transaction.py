@@ -21,6 +21,7 @@ from ansible_collections.hpc.ports.tests.kernel.connections import Connections, 
 from ansible_collections.hpc.ports.tests.support.machine import LINK, RULESET, UNIT, Machine
 from ansible_collections.hpc.ports.tests.support.run import scaled
 from ansible_collections.hpc.ports.tests.support.runs import Runs, Served
+from ansible_collections.hpc.ports.tests.support.said import KEPT
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SAMPLE, SLURM, SSH, WEB, policy
 from ansible_collections.hpc.ports.tests.support.signs import wait_until
 
@@ -29,7 +30,6 @@ OTHER = policy(SSH, ("in", "nfs", ["2049/tcp"], ANYWHERE))
 THIRD = policy(SSH, WEB, mode="observe")
 # Long enough that no test sees the end of it.
 LONG = scaled(60)
-KEPT = "Nothing was changed: the ruleset that ran before still runs."
 SERVER = "192.0.2.1 22"
 
 
@@ -410,15 +410,9 @@ def test_a_reboot_brings_what_was_confirmed_last(stopped: Served) -> None:
 
 # ---- nobody is locked out
 
-def refusal(client: str, port: int, advice: str) -> str:
-    return (f"This policy would lock you out. Ansible comes from {client} to {port}/tcp of this host, and no flow lets "
-            f"it in. {advice} Nothing was changed. With firewall_lockout_guard: false it is applied all the same, and "
-            "the host undoes it unless a new connection confirms it.")
-
-
-def add_controller(client: str) -> str:
-    return refusal(client, 22, f"Add {client} to firewall_endpoints.controllers, where the flow management_ssh comes "
-                               "from.")
+def refusal(client: str, port: int = 22) -> str:
+    """How it begins; the rest is in the unit test of the guard."""
+    return f"This policy would lock you out. Ansible comes from {client} to {port}/tcp of this host, "
 
 
 LINK_LOCAL = policy(("in", "management_ssh", ["22/tcp"], ("fe80::/10",)))
@@ -433,17 +427,14 @@ CLIENTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "observed only": (policy(SSH, mode="observe"), f"10.64.9.8 51234 {SERVER}", ""),
     "trusted interface": (TRUSTING, "192.0.3.2 51234 192.0.3.1 22", ""),
     "trusted interface, link-local": (TRUSTING, "fe80::9%fab0 51234 fe80::1%fab0 22", ""),
-    "another interface": (TRUSTING, "192.0.2.2 51234 192.0.2.1 22", add_controller("192.0.2.2")),
+    "another interface": (TRUSTING, "192.0.2.2 51234 192.0.2.1 22", refusal("192.0.2.2")),
     "another interface, link-local": (
-        TRUSTING, "fe80::9%eth0 51234 fe80::1%eth0 22", add_controller("fe80::9")),
-    "address missing": (policy(SSH), f"10.64.9.8 51234 {SERVER}", add_controller("10.64.9.8")),
+        TRUSTING, "fe80::9%eth0 51234 fe80::1%eth0 22", refusal("fe80::9")),
+    "address missing": (policy(SSH), f"10.64.9.8 51234 {SERVER}", refusal("10.64.9.8")),
     "IPv4 within IPv6 missing": (
-        policy(SSH), "::ffff:10.64.9.8 51234 ::ffff:192.0.2.1 22", add_controller("10.64.9.8")),
-    "port missing": (policy(SSH), "10.64.9.9 51234 192.0.2.1 2222", refusal(
-        "10.64.9.9", 2222, "Add 2222/tcp to firewall_services.ssh.ports, and 10.64.9.9 to "
-                           "firewall_endpoints.controllers unless it is there.")),
-    "port of another flow": (policy(SSH, SLURM), "10.64.9.9 51234 192.0.2.1 6817", refusal(
-        "10.64.9.9", 6817, "Add 10.64.9.9 to an endpoint that a flow to this port comes from: slurm_control.")),
+        policy(SSH), "::ffff:10.64.9.8 51234 ::ffff:192.0.2.1 22", refusal("10.64.9.8")),
+    "port missing": (policy(SSH), "10.64.9.9 51234 192.0.2.1 2222", refusal("10.64.9.9", 2222)),
+    "port of another flow": (policy(SSH, SLURM), "10.64.9.9 51234 192.0.2.1 6817", refusal("10.64.9.9", 6817)),
 }
 
 
@@ -452,14 +443,15 @@ def test_a_policy_that_would_lock_out_who_applies_it_is_refused(machine: Served)
     for case, (wanted, connection, message) in CLIENTS.items():
         for check in (True, False) if message else (True,):
             result = machine.begin(wanted, transport="ssh", ssh=connection, check=check)
-            assert (result.get("msg", ""), warnings_of(result)) == (message, []), case
+            assert ("msg" in result, warnings_of(result)) == (bool(message), []), case
+            assert result.get("msg", "").startswith(message), case
     assert everything(machine) == found
 
 
 def test_through_sudo_it_is_refused_as_well(machine: Served) -> None:
     """A module that is started, with processes above it."""
     wanted, connection, message = CLIENTS["address missing"]
-    assert machine.begin(wanted, transport="ssh", prefix=over_sudo(connection))["msg"] == message
+    assert machine.begin(wanted, transport="ssh", prefix=over_sudo(connection))["msg"].startswith(message)
 
 
 def test_without_the_guard_it_is_applied_and_undone(machine: Served) -> None:
@@ -469,10 +461,8 @@ def test_without_the_guard_it_is_applied_and_undone(machine: Served) -> None:
     machine.runs.undo_now()
     assert everything(machine) == found
     answer = machine.confirm(token_of(result))
-    assert (answer["status"], answer["seconds"], answer["client"], answer["advice"]) == (
-        "reverted", LONG, "10.64.9.8",
-        "Ansible comes from 10.64.9.8 to 22/tcp of this host, and no flow lets it in. Add 10.64.9.8 to "
-        "firewall_endpoints.controllers, where the flow management_ssh comes from.")
+    assert (answer["status"], answer["seconds"], answer["client"]) == ("reverted", LONG, "10.64.9.8")
+    assert answer["advice"].startswith("Ansible comes from 10.64.9.8 to 22/tcp of this host, ")
 
 
 def test_a_connection_that_cannot_be_seen_is_warned_of(machine: Served) -> None:

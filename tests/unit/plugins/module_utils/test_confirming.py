@@ -87,11 +87,15 @@ def test_what_the_host_has_undone_is_told(host: FakeHost) -> None:
         "status": "reverted", "seconds": 30, "client": "10.64.9.9", "advice": "Add it."}
 
 
-@pytest.mark.parametrize("failure", [CommandError(["x"], 1, "no"), OSError(28, "No space left on device", "/etc/x")])
-def test_what_a_reboot_would_not_load_is_a_failure_of_a_change_that_stays(host: FakeHost, failure: Exception) -> None:
+@pytest.mark.parametrize("failure,why", [
+    (CommandError(["x"], 1, "no"), "'x' failed with exit code 1: no"),
+    (OSError(28, "No space left on device", "/etc/x"), "cannot write /etc/x: No space left on device")])
+def test_what_a_reboot_would_not_load_is_a_failure_of_a_change_that_stays(host: FakeHost, failure: Exception,
+                                                                          why: str) -> None:
     host.backends["nftables"].failures["settle"] = failure
     result = confirm("token", host.tools)
-    assert (result["status"], "a reboot loads" in result["msg"]) == ("confirmed", True)
+    assert (result["status"], result["msg"]) == (
+        "confirmed", f"The new ruleset runs, but it is not the one that a reboot loads: {why}. Mend this and run again.")
     assert (host.log, host.files()) == (CONFIRMED, [])
 
 

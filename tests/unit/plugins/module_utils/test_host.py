@@ -11,6 +11,7 @@ from ansible_collections.hpc.ports.plugins.module_utils import host, nftables, s
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils.host import check_user, chosen_backend, worded
+from ansible_collections.hpc.ports.tests.support.said import KEPT
 
 
 @pytest.fixture(autouse=True)
@@ -90,9 +91,6 @@ def test_a_firewalld_that_would_come_back_with_the_next_boot(monkeypatch: pytest
     assert refusal(asked) == (
         "firewalld is enabled on this host, but does not run (its state is 'failed'). Nothing was changed. Mend and "
         "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask firewalld", [])
-
-
-KEPT = "Nothing was changed: the ruleset that ran before still runs."
 
 
 @pytest.mark.parametrize("error, text", [

@@ -35,15 +35,14 @@ def test_what_this_machine_has() -> None:
     ("options", "message"),
     [
         ({"reserved": [{"what": "It", "ports": "0/tcp"}]},
-         "Invalid reserved: got '0/tcp', expected ports from 1 to 65535."),
+         "Invalid reserved: got '0/tcp', "),
         ({"within": [{"what": "It", "ports": "9-1/tcp"}]},
-         "Invalid within: got '9-1/tcp', expected the lower port first, such as '1-9/tcp'."),
-        ({"declared": "a"}, "Invalid declared: got 'a/tcp', expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as "
-         "'22/tcp' or '8192-60000/tcp'."),
-        ({"within": [{"what": "It", "ports": "1/tcp"}], "fix": True}, None),
+         "Invalid within: got '9-1/tcp', "),
+        ({"declared": "a"}, "Invalid declared: got 'a/tcp', "),
+        ({"within": [{"what": "It", "ports": "1/tcp"}], "fix": True}, "Cannot tell the ephemeral ports: "),
     ],
 )
-def test_what_cannot_be(options: dict[str, Any], message: str | None) -> None:
+def test_what_cannot_be(options: dict[str, Any], message: str) -> None:
     result = module(**options)
     assert result["failed"]
-    assert result["msg"] == message if message else result["msg"].startswith("Cannot tell the ephemeral ports: ")
+    assert result["msg"].startswith(message)

