@@ -11,12 +11,17 @@ from collections.abc import Iterator, Mapping
 _COLLECTION = "ansible_collections.hpc.ports."
 
 
-def distances(sources: Mapping[str, str], path: str) -> dict[str, int]:
-    """Return the files that come to import one of them: at 1 those that do it themselves, at 2 those that import these."""
-    importers: dict[str, set[str]] = {}
+def importers_of(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return the files that import a file themselves, by its path."""
+    result: dict[str, set[str]] = {}
     for importer, source in sources.items():
         for imported in set(_imported(source)) & set(sources):
-            importers.setdefault(imported, set()).add(importer)
+            result.setdefault(imported, set()).add(importer)
+    return result
+
+
+def distances(importers: Mapping[str, set[str]], path: str) -> dict[str, int]:
+    """Return the files that come to import one of them: at 1 those that do it themselves, at 2 those that import these."""
     result, nearest, steps = {path: 0}, {path}, 0
     while nearest:
         steps += 1

@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from importers import distances
+from importers import distances, importers_of
 from mutants import Mutation, applied, chosen, line_number
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -156,16 +156,17 @@ class Run:
         self.environment = {"HPC_PORTS_LAB": "hpc-ports-mutations", **os.environ, "NO_COLOR": "1",
                             "HPC_PORTS_SEED": str(seed), "PATH": f"{venv}/bin:{os.environ['PATH']}"}
         self.sources = tree.sources("plugins", "tests")
+        self.importers = importers_of(self.sources)
 
     def files(self, stage: Stage, path: str) -> list[str]:
         """Return the tests of a stage, the nearest to the file at a path first."""
-        steps = distances(self.sources, path)
+        steps = distances(self.importers, path)
         found = [name for name in self.sources if name.startswith(f"{stage.folder}/") and "/test_" in name]
         return sorted(found, key=lambda name: steps.get(name, _FAR))
 
     def near(self, path: str) -> list[str]:
         """Return the unit tests that import the file at a path, themselves or by one other."""
-        steps = distances(self.sources, path)
+        steps = distances(self.importers, path)
         return [name for name in self.files(STAGES["near"], path) if steps.get(name, _FAR) <= _NEAR]
 
     def concerns(self, stage: Stage, path: str) -> bool:
@@ -176,7 +177,7 @@ class Run:
         if stage.folder != "tests/page":
             # What runs on hosts runs in a process of its own, which no import shows.
             imports += ["plugins/modules/", "plugins/module_utils/"]
-        return any(name.startswith(tuple(imports)) for name in distances(self.sources, path))
+        return any(name.startswith(tuple(imports)) for name in distances(self.importers, path))
 
     def run(self, stage: Stage, files: Sequence[str], log: str, limit: float | None = None) -> str:
         """Run the tests of a stage; return `passed`, `failed` or `late`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.hpc.ports.dev.importers import distances
+from ansible_collections.hpc.ports.dev.importers import distances, importers_of
 from ansible_collections.hpc.ports.dev.mutants import Mutation, applied, candidates, chosen, is_another, line_number
 
 DOCUMENTED = '''"""What it is for: 1 and 2."""
@@ -86,5 +86,5 @@ def test_tests_are_near_by_their_imports() -> None:
     ours = "from ansible_collections.hpc.ports.plugins"
     sources = {"plugins/a.py": "", "plugins/b.py": f"{ours} import a", "tests/unit/test_a.py": f"{ours}.a import f",
                "tests/unit/test_b.py": f"import os\nif os:\n    {ours}.b import g", "tests/unit/test_c.py": ""}
-    assert distances(sources, "plugins/a.py") == {"plugins/a.py": 0, "plugins/b.py": 1, "tests/unit/test_a.py": 1,
-                                                  "tests/unit/test_b.py": 2}
+    assert distances(importers_of(sources), "plugins/a.py") == {
+        "plugins/a.py": 0, "plugins/b.py": 1, "tests/unit/test_a.py": 1, "tests/unit/test_b.py": 2}

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run with nothing to change costs, next to a play that pings the same hosts."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from ansible_collections.hpc.ports.tests.support.cpu import cost_of, ratio
+from ansible_collections.hpc.ports.tests.support.hosts import FIREWALL, LAB, ROOT, Play, managed_hosts
+
+# Both on the controller and on the hosts; measured when this test was written.
+USUAL = 4.0
+PING = """
+- hosts: "{{ groups | hpc.ports.host_pattern }}"
+  gather_facts: false
+  become: true
+  tasks:
+    - ansible.builtin.ping:
+"""
+
+
+def seconds_of_hosts() -> float:
+    """Return the CPU seconds that the managed hosts have taken since they were started."""
+    hosts = [f"{LAB}-{host}" for host in managed_hosts()]
+    told = subprocess.run(["podman", "stats", "--no-stream", "--format={{.CPUNano}}", *hosts], check=True,
+                          capture_output=True, text=True).stdout.split()
+    assert len(told) == len(hosts)
+    return sum(map(int, told)) / 10 ** 9
+
+
+def seconds_of(playbook: str) -> float:
+    """Return the CPU seconds of a playbook that changes nothing, on the controller and on the hosts."""
+    before = seconds_of_hosts()
+    cost = cost_of("ansible-playbook", playbook, folder=ROOT, environment={"ANSIBLE_NOCOLOR": "1"})
+    on_hosts = seconds_of_hosts() - before
+    assert not any(Play(0, cost.output).changed.values()), cost.output
+    print(f"{Path(playbook).name}: {cost.seconds:.2f} s of CPU on the controller, {on_hosts:.2f} on the hosts")
+    return cost.seconds + on_hosts
+
+
+def test_a_run_with_nothing_to_change(tmp_path: Path) -> None:
+    ping = tmp_path / "ping.yml"
+    ping.write_text(PING, encoding="utf-8")
+    # The connections are there then.
+    seconds_of(str(ping))
+    bound = 1.5 * USUAL
+    assert ratio(lambda: seconds_of(FIREWALL), lambda: seconds_of(str(ping)), bound) <= bound
