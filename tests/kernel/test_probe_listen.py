@@ -553,7 +553,7 @@ def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
                "except listeners.ListenError as exc:\n    result = str(exc)")
     try:
         assert net.target.call(program) == (
-            "The listener on this host does not answer within 10 s. It ends by itself at the end of its lifetime; "
+            "The listener on this host does not answer within 1 s. It ends by itself at the end of its lifetime; "
             "`ss -xlp` shows its process.")
     finally:
         os.kill(pid, signal.SIGKILL)
