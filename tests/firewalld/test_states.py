@@ -21,9 +21,8 @@ OTHER_PORTS = policy(SSH, SLURM, (*WEB[:2], ["443/tcp", "80/tcp"], WEB[3]), DNS,
 # Another flow: a reload.
 OTHER_FLOWS = policy(SSH, WEB, ("in", "nfs", ["2049/tcp"], ("10.64.0.0/24",)), DNS, egress="restricted")
 IPSET = "hpc_ports_in_slurm_control_4a"
-NEEDS_RELOAD = ("This change needs a reload of firewalld, which would change what is not ours, as it is not saved as it "
-                "runs: {0}. Nothing was changed. Save what runs (firewall-cmd --runtime-to-permanent) or load what is "
-                "saved (firewall-cmd --reload), and run again.")
+# Of what is said where a reload would change it; the unit test of firewalld_host has the whole sentence.
+NEEDS_RELOAD = "is not saved as it runs: "
 
 
 @pytest.fixture(name="host")
@@ -114,8 +113,7 @@ def test_from_one_backend_to_the_other_and_back(host: Daemon) -> None:
     assert tables(host) == []
 
 
-NO_PROTOCOLS = ("/etc/protocols is missing: firewalld would load no rules without it. Nothing was changed. Install the "
-                "package that has it (Debian: netbase, RHEL: setup).")
+NO_PROTOCOLS = "/etc/protocols is missing: "
 
 
 def test_a_start_without_protocols(host: Daemon) -> None:
@@ -130,14 +128,12 @@ def test_a_start_without_protocols(host: Daemon) -> None:
 @pytest.mark.versions("1.3.3")
 def test_no_protocols_while_it_runs(host: Daemon) -> None:
     host.host.shell("rm /etc/protocols")
-    assert refusal(host) == NO_PROTOCOLS
+    assert refusal(host).startswith(NO_PROTOCOLS)
 
 
 def test_panic(host: Daemon) -> None:
     host.host.shell("firewall-cmd --panic-on")
-    assert refusal(host) == (
-        "firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was changed. End it "
-        "(firewall-cmd --panic-off), and run again.")
+    assert refusal(host).startswith("firewalld is in panic mode")
 
 
 # firewalld 2 has none.
@@ -157,9 +153,7 @@ def test_lockdown_stops_a_change_of_rules_by_calls(host: Daemon) -> None:
     lock_down(host)
     before = everything(host)
     result = host.module(policy=OTHER_PORTS)
-    assert result["msg"] == (
-        "firewalld is locked down, and root is not on its list: Call failed: ACCESS_DENIED: lockdown is enabled. Nothing "
-        "was changed. Add root (firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown.")
+    assert result["msg"].startswith("firewalld is locked down, ") and "ACCESS_DENIED: lockdown is enabled" in result["msg"]
     assert everything(host) == before
 
 
@@ -176,7 +170,7 @@ def test_the_program_ipset_is_missing(host: Daemon) -> None:
     host.host.shell("mv /usr/sbin/ipset /usr/sbin/ipset.away; systemctl restart firewalld; sleep 1")
     try:
         result = host.module(policy=SAMPLE)
-        assert refusal(host) == ("firewalld 0.9.3 has no ipsets: install the package ipset. Nothing was changed.")
+        assert refusal(host).startswith("firewalld 0.9.3 has no ipsets")
     finally:
         host.host.shell("mv /usr/sbin/ipset.away /usr/sbin/ipset")
     assert result["missing_packages"] == ["ipset"]
@@ -186,8 +180,7 @@ def test_the_program_ipset_is_missing(host: Daemon) -> None:
 def test_the_other_firewall_backend(host: Daemon) -> None:
     """Where it is only saved, the next reload would have it run."""
     host.host.shell("sed -i 's/^FirewallBackend=.*/FirewallBackend=iptables/' /etc/firewalld/firewalld.conf; sleep 1")
-    assert refusal(host) == ("FirewallBackend is 'iptables' in /etc/firewalld/firewalld.conf, expected 'nftables'. "
-                             "Nothing was changed.")
+    assert refusal(host).startswith("FirewallBackend is 'iptables' in /etc/firewalld/firewalld.conf, ")
 
 
 # ---- what a policy cannot have
@@ -236,8 +229,8 @@ def test_what_only_runs_survives_calls_and_stops_a_reload(host: Daemon, kind: st
     before = generation(host)
     assert apply(host, OTHER_PEERS)["changed"]
     assert (host.says(*listing.split()), generation(host)) == (found, before)
-    assert refusal(host, OTHER_FLOWS) == NEEDS_RELOAD.format(name)
-    assert host.module(state="absent")["msg"] == NEEDS_RELOAD.format(name)
+    assert f"{NEEDS_RELOAD}{name}. " in refusal(host, OTHER_FLOWS)
+    assert f"{NEEDS_RELOAD}{name}. " in host.module(state="absent")["msg"]
 
 
 @pytest.mark.versions("1.3.3")
@@ -246,24 +239,20 @@ def test_what_is_only_saved_stops_a_reload(host: Daemon) -> None:
                     "firewall-cmd --permanent --ipset=users --add-entry=10.9.9.9; firewall-cmd --permanent --new-zone=mine; "
                     "firewall-cmd --permanent --new-policy=users")
     refused = refusal(host)
-    assert refused.startswith(NEEDS_RELOAD.partition("{0}")[0] + "ipset users: entries; policy users: "), refused
+    assert f"{NEEDS_RELOAD}ipset users: entries; policy users: " in refused
     assert "; zone mine: " in refused and "; zone public: services. Nothing" in refused
 
 
 @pytest.mark.versions("0.9.3")
 def test_a_saved_zone_names_an_ipset_that_is_not_there(host: Daemon) -> None:
     host.host.shell("printf '<zone>\\n<source ipset=\"gone\"/>\\n</zone>\\n' > /etc/firewalld/zones/mine.xml")
-    assert refusal(host) == (
-        "firewalld would load no rules at all: no such ipset: gone of /etc/firewalld/zones/mine.xml. Nothing was changed. "
-        "Add or take out what is missing.")
+    assert "no such ipset: gone of /etc/firewalld/zones/mine.xml. " in refusal(host)
 
 
 @pytest.mark.versions("1.3.3")
 def test_a_saved_zone_that_is_broken(host: Daemon) -> None:
     host.host.shell("printf '<zone><service/></zone>' > /etc/firewalld/zones/mine.xml")
-    refused = refusal(host)
-    assert refused.startswith("firewalld could not load its saved configuration: "), refused
-    assert refused.endswith(". Nothing was changed. Mend it: firewall-cmd --check-config"), refused
+    assert refusal(host).startswith("firewalld could not load its saved configuration: ")
 
 
 # ---- between apply and confirm

@@ -59,18 +59,25 @@ def test_one_that_is_just_starting_is_waited_for(firewalld: FakeFirewalld) -> No
     assert list(states) == []
 
 
-@pytest.mark.parametrize("said,fragment", [
-    ({"version": CommandError(["busctl"], 1, "Unit dbus-org.fedoraproject.FirewallD1.service not found")}, "not found"),
-    ({"version": 's "0.8.9"'}, "too old: got '0.8.9', expected 0.9.0"),
-    ({"state": 's "FAILED"'}, "state 'FAILED'"),
-    ({"FirewallBackend": 's "iptables"'}, "FirewallBackend is 'iptables'"),
-    ({"queryPanicMode": "b true"}, "panic mode"),
+@pytest.mark.parametrize("said,text", [
+    ({"version": CommandError(["busctl"], 1, "Unit not found")},
+     "firewalld runs, but does not answer on D-Bus: Unit not found. Nothing was changed. See: systemctl status firewalld "
+     "dbus"),
+    ({"version": 's "0.8.9"'}, "firewalld is too old: got '0.8.9', expected 0.9.0 or later. Nothing was changed."),
+    ({"state": 's "FAILED"'},
+     "firewalld is in state 'FAILED', expected 'RUNNING': its configuration did not load, and the host may be open. "
+     "Nothing was changed. See: journalctl -u firewalld. Mend the cause, and restart it."),
+    ({"FirewallBackend": 's "iptables"'},
+     "FirewallBackend is 'iptables' in {etc}/firewalld/firewalld.conf, expected 'nftables'. Nothing was changed."),
+    ({"queryPanicMode": "b true"},
+     "firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was changed. End it "
+     "(firewall-cmd --panic-off), and run again."),
 ])
-def test_one_that_can_carry_nothing_now(firewalld: FakeFirewalld, said: dict[str, str | Exception], fragment: str) -> None:
+def test_one_that_can_carry_nothing_now(firewalld: FakeFirewalld, said: dict[str, str | Exception], text: str) -> None:
     firewalld.answers.update(said)
     with pytest.raises(RuntimeError) as caught:
         daemon(firewalld.handed_in)
-    assert fragment in str(caught.value) and "Nothing was changed." in str(caught.value)
+    assert str(caught.value) == text.format(etc=firewalld.paths.etc)
     assert firewalld.log == []
 
 
@@ -78,6 +85,7 @@ def test_one_without_ipsets_is_mended_by_a_package(firewalld: FakeFirewalld) -> 
     firewalld.answers.update(version='s "0.9.3"', IPSetTypes="as 0")
     with pytest.raises(HostError) as caught:
         daemon(firewalld.handed_in)
+    assert str(caught.value) == "firewalld 0.9.3 has no ipsets: install the package ipset. Nothing was changed."
     assert caught.value.missing_packages == ["ipset"]
     firewalld.programs.add("ipset")
     assert daemon(firewalld.handed_in).abilities == Abilities(False, False, False)
@@ -104,7 +112,6 @@ def test_without_a_file_of_settings_it_is_nftables(firewalld: FakeFirewalld) -> 
 def refusal(firewalld: FakeFirewalld) -> str:
     with pytest.raises(RuntimeError) as caught:
         check_reload(firewalld.handed_in)
-    assert "Nothing was changed." in str(caught.value)
     return str(caught.value)
 
 
@@ -115,17 +122,23 @@ def test_a_reload_to_iptables(firewalld: FakeFirewalld) -> None:
 
 def test_no_protocols(firewalld: FakeFirewalld) -> None:
     Path(firewalld.paths.etc, "protocols").unlink()
-    assert "/protocols is missing" in refusal(firewalld)
+    assert refusal(firewalld) == (
+        f"{firewalld.paths.etc}/protocols is missing: firewalld would load no rules without it. Nothing was changed. "
+        "Install the package that has it (Debian: netbase, RHEL: setup).")
 
 
 def test_an_ipset_that_is_named_and_not_there(firewalld: FakeFirewalld) -> None:
     Path(firewalld.paths.policies, "mine.xml").write_text('<source ipset="gone"/>', encoding="utf-8")
-    assert f"gone of {firewalld.paths.policies}/mine.xml" in refusal(firewalld)
+    assert refusal(firewalld) == (
+        f"firewalld would load no rules at all: no such ipset: gone of {firewalld.paths.policies}/mine.xml. Nothing was "
+        "changed. Add or take out what is missing.")
 
 
 def test_a_configuration_that_does_not_load(firewalld: FakeFirewalld) -> None:
     firewalld.answers["checkPermanentConfig"] = CommandError(["busctl"], 1, "INVALID_ZONE: mine")
-    assert "INVALID_ZONE: mine" in refusal(firewalld)
+    assert refusal(firewalld) == (
+        "firewalld could not load its saved configuration: INVALID_ZONE: mine. Nothing was changed. Mend it: firewall-cmd "
+        "--check-config")
 
 
 RUNS = 'a{sv} 1 "services" as 1 "ssh"'
@@ -147,7 +160,10 @@ PATH = 'o "/org/fedoraproject/FirewallD1/config/1"'
 ])
 def test_what_a_reload_would_change(firewalld: FakeFirewalld, said: dict[str, str], lost: str) -> None:
     firewalld.answers.update(said)
-    assert f"is not saved as it runs: {lost}. Nothing" in refusal(firewalld)
+    assert refusal(firewalld) == (
+        "This change needs a reload of firewalld, which would change what is not ours, as it is not saved as it runs: "
+        f"{lost}. Nothing was changed. Save what runs (firewall-cmd --runtime-to-permanent) or load what is saved "
+        "(firewall-cmd --reload), and run again.")
 
 
 def test_what_is_ours_may_change(firewalld: FakeFirewalld) -> None:

@@ -138,23 +138,12 @@ def test_without_the_shipped_file_management_ssh_stays() -> None:
 @pytest.mark.parametrize(
     ("site", "message"),
     [
-        ({"services": {"x": {"ports": [port]}}}, f"Invalid firewall_services.x.ports: got {port!r}, {expected}.")
-        for port, expected in [
-            ("0/tcp", "expected ports from 1 to 65535"),
-            ("65536/tcp", "expected ports from 1 to 65535"),
-            ("22-", "expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"),
-            ("30-20/tcp", "expected the lower port first, such as '20-30/tcp'"),
-            ("ssh", "expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"),
-            ("22", "expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"),
-            ("22/tpc", "expected one of the protocols tcp, udp, ip"),
-        ]
+        # What is expected is in the tests of ports and addresses.
+        ({"services": {"x": {"ports": [port]}}}, f"Invalid firewall_services.x.ports: got {port!r}, expected ")
+        for port in ("0/tcp", "65536/tcp", "22-", "30-20/tcp", "ssh", "22", "22/tpc")
     ] + [
-        ({"endpoints": {"x": {"cidrs": [cidr]}}}, f"Invalid firewall_endpoints.x.cidrs: got {cidr!r}, {expected}.")
-        for cidr, expected in [
-            ("10.0.0.1/8", "expected a network without host bits, such as '10.0.0.0/8'"),
-            ("10.0.0.0/33", "expected a prefix length from 0 to 32 after the slash"),
-            ("fd00:::/64", "expected an IPv4 or IPv6 network, such as '10.20.0.0/16' or 'fd00:20::/64'"),
-        ]
+        ({"endpoints": {"x": {"cidrs": [cidr]}}}, f"Invalid firewall_endpoints.x.cidrs: got {cidr!r}, expected ")
+        for cidr in ("10.0.0.1/8", "10.0.0.0/33", "fd00:::/64")
     ] + [
         # A name in the file.
         ({section: {name: {}}}, f"Invalid name in firewall_{section}: got {name!r}, {NAME}.")
@@ -163,7 +152,7 @@ def test_without_the_shipped_file_management_ssh_stays() -> None:
     ],
 )
 def test_bad_names_ports_and_networks(site: dict[str, Any], message: str) -> None:
-    assert error_of(site) == message
+    assert error_of(site).startswith(message)
 
 
 @pytest.mark.parametrize(
