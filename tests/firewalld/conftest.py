@@ -6,31 +6,40 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator
 
 import pytest
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
-from ansible_collections.hpc.ports.tests.firewalld.driver import Driver
 from ansible_collections.hpc.ports.tests.support.packets import Wires
-from ansible_collections.hpc.ports.tests.support.verdicts import joined
+from ansible_collections.hpc.ports.tests.support.run import turn
+from ansible_collections.hpc.ports.tests.support.runs import Runs
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Say what the mark is for."""
+    """Say what the marks are for."""
     config.addinivalue_line("markers", "versions(version, ...): of firewalld, where others would make no difference")
+    config.addinivalue_line("markers", "takes_turns: on one version by default, another one each day")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests out on versions that they do not ask for."""
+    """Leave tests out on versions that they do not ask for, or whose turn it is not."""
     left_out = [item for item in items if not _is_asked_for(item)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
 
 def _is_asked_for(item: pytest.Item) -> bool:
-    versions = [version for mark in item.iter_markers("versions") for version in mark.args]
-    return not versions or VERSIONS[item.callspec.params["container"]] in versions  # type: ignore[attr-defined]
+    asked = [version for mark in item.iter_markers("versions") for version in mark.args] or list(VERSIONS.values())
+    asked = turn(asked, _place(item)) if item.get_closest_marker("takes_turns") else asked
+    params = item.callspec.params  # type: ignore[attr-defined]
+    return VERSIONS[params.get("container") or params["image"]] in asked
+
+
+def _place(item: pytest.Item) -> int:
+    """Return a test's own place in the turns: not all take theirs on the same version."""
+    return zlib.crc32(item.function.__name__.encode())  # type: ignore[attr-defined]
 
 
 @pytest.fixture(name="container", scope="session", params=VERSIONS, ids=VERSIONS.values())
@@ -48,26 +57,19 @@ def daemon(container: Daemon) -> Daemon:
     return container
 
 
-@pytest.fixture(name="driver")
-def _driver(daemon: Daemon) -> Iterator[Driver]:
-    """What carries policies to that host by firewalld."""
-    found = Driver(daemon)
-    yield found
-    found.close()
-
-
-@pytest.fixture(name="wires")
-def _wires(daemon: Daemon) -> Iterator[Wires]:
-    """Real packets between that host and a peer."""
-    with joined(daemon) as found:
-        yield found
+@pytest.fixture
+def has_turn(request: pytest.FixtureRequest, daemon: Daemon) -> bool:
+    """Tell whether it is this version's turn in this test: to try many moments, or many policies."""
+    return daemon.version in turn(list(VERSIONS.values()), _place(request.node))
 
 
 @pytest.fixture
-def restored(daemon: Daemon) -> Iterator[Daemon]:
-    """The same; what a test does to its files is undone."""
-    kept = "/run/kept"
-    daemon.host.shell(f"rm -rf {kept}; mkdir {kept}; cp -a /etc/firewalld /etc/protocols {kept}; "
-                      "systemctl reset-failed firewalld")
-    yield daemon
-    daemon.host.shell(f"rm -rf /etc/firewalld; cp -a {kept}/firewalld {kept}/protocols /etc; systemctl reset-failed")
+def runs(daemon: Daemon) -> Runs:
+    """Runs of modules on that host, several a second."""
+    return daemon.runs
+
+
+@pytest.fixture
+def wires(daemon: Daemon) -> Wires:
+    """Real packets between that host and a peer."""
+    return daemon.wires

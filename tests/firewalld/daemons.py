@@ -9,41 +9,102 @@ with, where they are on the machine: modules run from there, with the Python of 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ansible
 
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, ROOT, Pair, Space
+from ansible_collections.hpc.ports.tests.support.packets import Wires, open_wires
+from ansible_collections.hpc.ports.tests.support.run import scaled
+from ansible_collections.hpc.ports.tests.support.runs import Runs
 
 # `dev/lab down` removes what has this label.
 LAB = os.environ["HPC_PORTS_LAB"]
 # Debian releases, and the firewalld that each has.
 VERSIONS = {"11": "0.9.3", "12": "1.3.3", "13": "2.3.1"}
 _ANSIBLE = Path(ansible.__file__).parents[1]
+_SEEN = (ROOT, _ANSIBLE)
 # What systemd does as it boots where the unit is enabled.
 _UNIT = "/etc/systemd/system/hpc-ports-undo.service"
 _WANTED = "/etc/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
 PUT_BACK = f"[ ! -e {_UNIT} ] || [ ! -L {_WANTED} ] || sh /etc/hpc-ports/undo/run"
-_OURS = "rm -f /etc/firewalld/policies/hpc_ports_* /etc/firewalld/ipsets/hpc_ports_* /etc/firewalld/*/.hpc_ports_*"
+# Nobody waits for less than a daemon takes that is written in Python, on a machine with much else to do.
+_BUSCTL = "busctl --timeout=300"
+_FIREWALLD = "org.fedoraproject.FirewallD1 /org/fedoraproject/FirewallD1 org.fedoraproject.FirewallD1"
+_STATE = f"$({_BUSCTL} get-property {_FIREWALLD} state)"
+_RUNNING = "'s \"RUNNING\"'"
+_ONCE_STARTED = f"until [ \"{_STATE}\" = {_RUNNING} ]; do sleep 0.1; done"
+
+
+def call(method: str, *arguments: str) -> str:
+    """Return the shell command that calls a method of firewalld, such as `ipset.getEntries`; a Python takes far longer."""
+    interface, dot, name = method.rpartition(".")
+    return shlex.join([*_BUSCTL.split(), "call", *_FIREWALLD.split()]) + f"{dot}{interface} {shlex.join([name, *arguments])}"
+
+
+# Tests have servers on the port of ssh.
+_PREPARE = """
+systemctl mask --quiet ssh.socket ssh.service
+systemctl stop ssh.socket 2> /dev/null || :
+systemctl stop ssh.service
+mkdir /root/installed
+cp -a /etc/firewalld /etc/protocols /root/installed
+"""
+_FROM_THE_PACKAGE = """
+rm -rf /etc/firewalld /etc/hpc-ports /run/hpc-ports /run/programs /etc/systemd/system/hpc-ports* \
+  /etc/systemd/system/sysinit.target.wants/hpc-ports*
+cp -a /root/installed/* /etc
+nft delete table inet hpc_ports 2> /dev/null || :
+systemctl reset-failed
+"""
+_RESTART = f"""
+systemctl is-enabled --quiet firewalld || {{ systemctl unmask --quiet firewalld; systemctl enable --quiet firewalld; }}
+systemctl restart firewalld
+{_ONCE_STARTED}
+"""
+# Fails where a reload would not bring back what the package has.
+_RELOAD = f"""
+nft list tables | grep -qx 'table inet firewalld'
+[ "$({call('queryPanicMode')})" = 'b false' ]
+{call('reload')}
+[ "{_STATE}" = {_RUNNING} ]
+"""
+# Interfaces stay in their zones through a reload.
+_PROCESS = f"systemctl show --property=MainPID firewalld; {call('zone.getActiveZones')} || :"
 
 
 class Container(Space):
-    """A container of the lab's image, with nothing but what its Debian has running."""
+    """A container of the lab's image, with nothing but what its Debian has running; one that an earlier run left is taken."""
 
     def __init__(self, release: str, name: str) -> None:
-        self.name = name
-        volumes = [f"--volume={path}:{path}:ro" for path in (ROOT, _ANSIBLE)]
-        _podman("run", "--detach", "--replace", f"--name={name}", f"--label=hpc-ports-lab={LAB}", "--network=none", "--systemd=always",
-                "--cap-add=NET_ADMIN,NET_RAW,SYS_ADMIN", "--security-opt=apparmor=unconfined", *volumes,
-                f"localhost/hpc-ports-lab:debian{release}", "/sbin/init")
-        self._pid = int(_podman("inspect", "--format={{.State.Pid}}", name))
+        self.name, self._image = name, f"localhost/hpc-ports-lab:debian{release}"
+        self._sees = ":".join(map(str, _SEEN))
+        self._pid = self._found() or self._started()
         self.wait("systemctl is-system-running | grep -E 'running|degraded'")
+
+    def _found(self) -> int:
+        """Return the process of a container that runs, was made of the image, and sees the same; 0 where there is none."""
+        done = subprocess.run(["podman", "container", "inspect", self.name], capture_output=True, text=True, check=False)
+        (found,) = json.loads(done.stdout) or [None]
+        if not found or not found["State"]["Running"] or found["Config"]["Labels"].get("hpc-ports-sees") != self._sees:
+            return 0
+        return int(found["State"]["Pid"]) if found["Image"] == _podman("image", "inspect", "--format={{.Id}}", self._image) else 0
+
+    def _started(self) -> int:
+        volumes = [f"--volume={path}:{path}:ro" for path in _SEEN]
+        _podman("run", "--detach", "--replace", f"--name={self.name}", f"--label=hpc-ports-lab={LAB}",
+                f"--label=hpc-ports-sees={self._sees}", "--network=none", "--systemd=always",
+                "--cap-add=NET_ADMIN,NET_RAW,SYS_ADMIN", "--security-opt=apparmor=unconfined", *volumes, self._image, "/sbin/init")
+        return int(_podman("inspect", "--format={{.State.Pid}}", self.name))
 
     @property
     def pid(self) -> int:
@@ -58,11 +119,10 @@ class Container(Space):
 
     def wait(self, program: str) -> None:
         """Wait until a shell program succeeds in here."""
-        for attempt in range(300):
-            if self.run("sh", "-ec", program, check=False).returncode == 0:
-                return
+        end = time.monotonic() + scaled(60)
+        while self.run("sh", "-ec", program, check=False).returncode:
+            assert time.monotonic() < end, f"Never came true: {program}"
             time.sleep(0.1)
-        raise AssertionError(f"Never came true: {program}")
 
     def restart(self) -> None:
         """Boot anew; the network is another then, with nothing in it."""
@@ -71,8 +131,7 @@ class Container(Space):
         self.wait("systemctl is-system-running | grep -E 'running|degraded'")
 
     def close(self) -> None:
-        """Remove the container."""
-        _podman("rm", "--force", "--time=0", self.name)
+        """Leave the container for the next run: `dev/lab down` removes it."""
 
 
 class Daemon(Pair):
@@ -80,41 +139,106 @@ class Daemon(Pair):
 
     python = "/usr/bin/python3"
     python_path = f"{COLLECTIONS}:{_ANSIBLE}"
+    host: Container
 
     def __init__(self, release: str, name: str) -> None:
         self.release = release
-        super().__init__(Container(release, name))
-        self.start()
+        self._join(Container(release, name))
+        self.host.shell(f"[ -e /root/installed ] || {{ {_PREPARE} }}")
+        # The firewalld that a reload brings back to what the package has: no test has started another one since.
+        self._known_process = ""
 
-    def start(self) -> None:
-        """Have firewalld run with the configuration of its package."""
-        self.host.shell("systemctl unmask --quiet firewalld; systemctl enable --quiet firewalld; systemctl restart firewalld; "
-                        "firewall-cmd --quiet --state")
+    def _join(self, host: Container) -> None:
+        # An earlier run may have left them.
+        host.arrange("for name in eth0 fab0; do ! ip link show $name > /dev/null 2>&1 || ip link delete $name; done")
+        super().__init__(host)
+
+    @property
+    def version(self) -> str:
+        """The version of firewalld."""
+        return VERSIONS[self.release]
+
+    @functools.cached_property
+    def machine(self) -> FirewalldMachine:
+        """The host as the tests of tests/kernel speak of it."""
+        return FirewalldMachine(self)
+
+    @functools.cached_property
+    def runs(self) -> Runs:
+        """What runs modules on the host, several a second."""
+        return Runs(self.machine)
+
+    @functools.cached_property
+    def wires(self) -> Wires:
+        """Both ends of the link."""
+        return open_wires(self.host, self.peer)
 
     def clean(self) -> None:
-        """Bring back the host that never had rules of ours; the container stays."""
-        self.host.shell(f"rm -rf /etc/hpc-ports /run/hpc-ports /etc/systemd/system/hpc-ports* "
-                        f"/etc/systemd/system/sysinit.target.wants/hpc-ports*; {_OURS}; "
-                        "nft delete table inet hpc_ports 2> /dev/null || true")
-        self.start()
+        """Bring back the host that never had rules of ours, with firewalld as the package has it; the container stays."""
+        self.host.shell(_FROM_THE_PACKAGE)
+        is_known = self._process() == self._known_process
+        if not is_known or self.host.run("sh", "-ec", _RELOAD, check=False).returncode:
+            self.host.shell(_RESTART)
+            self._known_process = self._process()
+
+    def _process(self) -> str:
+        return self.host.shell(_PROCESS)
+
+    def wait_for_firewalld(self) -> None:
+        """Wait until it has its rules."""
+        self.host.shell(_ONCE_STARTED)
+
+    def boot(self) -> None:
+        """Have the host boot, and join it to a peer again."""
+        self._let_go()
+        self.host.restart()
+        self._known_process = ""
+        self.peer.close()
+        self._join(self.host)
+
+    def module(self, name: str = "firewall", check: bool = False, diff: bool = False,  # type: ignore[override]
+               **options: Any) -> dict[str, Any]:
+        """Run a module on the host, in a process that has all imported."""
+        return self.runs.module(name, _ansible_check_mode=check, _ansible_diff=diff, **_patient(options))
+
+    def started_module(self, name: str = "firewall", **options: Any) -> dict[str, Any]:
+        """Run a module on the host, as Ansible does."""
+        return super().module(name, **_patient(options))
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file on the host."""
+        place = self.machine.path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
 
     def says(self, *options: str) -> str:
         """Return what firewall-cmd says."""
         return self.host.run("firewall-cmd", *options).stdout.strip()
+
+    def _let_go(self) -> None:
+        if "runs" in vars(self):
+            self.runs.close()
+            del self.runs
+        if "wires" in vars(self):
+            self.wires.inward.close()
+            self.wires.outward.close()
+            del self.wires
+
+    def close(self) -> None:
+        """Let the peer go."""
+        self._let_go()
+        super().close()
+
+
+def _patient(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options of a module with more time until somebody confirms, on a machine that is slow."""
+    return {"confirm_within": scaled(60), **options} if "policy" in options else options
 
 
 def _podman(*arguments: str) -> str:
     done = subprocess.run(["podman", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
-
-
-def table_objects(daemon: Daemon) -> dict[str, list[str]]:
-    """Return what runs of ours in the kernel, as the backend sees it."""
-    program = ("import json\n"
-               "from ansible_collections.hpc.ports.plugins.module_utils.backend_firewalld import running_state\n"
-               "print(json.dumps(running_state()))")
-    return json.loads(daemon.host.run(daemon.python, "-c", program, PYTHONPATH=daemon.python_path).stdout)
 
 
 class FirewalldMachine(Machine):
@@ -126,20 +250,13 @@ class FirewalldMachine(Machine):
     folders = {folder: folder for folder in ("/etc/firewalld", "/etc/hpc-ports", "/etc/systemd/system")}
 
     def __init__(self, daemon: Daemon) -> None:  # pylint: disable=super-init-not-called
-        assert isinstance(daemon.host, Container)
         self.pair, self.host = daemon, daemon.host
-        # Its port is for the servers of tests.
-        self.host.shell("systemctl stop ssh.socket ssh.service 2> /dev/null || systemctl stop ssh.service")
-
-    def program(self, name: str, text: str) -> None:
-        """Have a shell program of that name found before the machine's own."""
-        self.host.shell(f"mkdir -p {self.programs}")
-        self.host.run("sh", "-ec", 'cat > "$0"; chmod +x "$0"', f"{self.programs}/{name}", text=f"#!/bin/sh\n{text}\n")
+        self.path(self.programs).mkdir(exist_ok=True)
 
     def reload_from_disk(self) -> None:
         """Have the host run what it would after a reboot, and nothing else."""
         self.host.shell(f"systemctl stop firewalld; rm -rf /run/hpc-ports; {PUT_BACK}; systemctl start firewalld; "
-                        "firewall-cmd --state")
+                        f"{_ONCE_STARTED}")
 
     def boot_elsewhere(self) -> Mapping[str, str]:
         """Do with a copy of /etc what a boot would do now; return the folders there, and what they stand for."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, FirewalldMachine
-from ansible_collections.hpc.ports.tests.firewalld.test_faults import MORE
+import pytest
+
+from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, call
 from ansible_collections.hpc.ports.tests.support.availability import NODES, RATE, applied_meanwhile
+from ansible_collections.hpc.ports.tests.support.run import examples, scaled
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
 # Who connects to port 6000, in every policy.
@@ -37,28 +39,24 @@ def handle(daemon: Daemon) -> str:
     return daemon.host.shell("nft -a list table inet firewalld | head -n 1")
 
 
+@pytest.mark.takes_turns
 def test_no_connection_is_lost_through_applies_by_calls(daemon: Daemon) -> None:
-    """50 of them on all versions take minutes: HPC_PORTS_FAULTS=10."""
-    count = min(50, MORE * (25 if daemon.release == "12" else 8))
-    machine, steps = FirewalldMachine(daemon), changed_by_calls(count)
-    machine.apply(steps[-1])
+    steps = changed_by_calls(min(50, examples(25)))
+    daemon.runs.apply(steps[-1])
     before = handle(daemon)
-    found = applied_meanwhile(machine, steps, RATE)
+    found = applied_meanwhile(daemon.machine, steps, RATE)
     assert (found.lost, found.of_living, handle(daemon)) == (0, [0, 0], before)
     assert found.connections >= len(steps)
-    assert not machine.apply(steps[-1])["changed"]
+    assert not daemon.runs.apply(steps[-1])["changed"]
 
 
+@pytest.mark.takes_turns
 def test_a_reload_delays_a_connection_and_loses_none(daemon: Daemon) -> None:
     """The session that lives was there before us, and before egress is restricted."""
-    machine = FirewalldMachine(daemon)
     steps = [policy(SSH, ("in", f"served{number}", ["6000/tcp"], ANYWHERE), egress=("restricted", "open")[number % 2])
              for number in range(3)]
-    daemon.host.shell("firewall-cmd --quiet --add-port=6000/tcp --permanent; firewall-cmd --quiet --reload")
+    daemon.host.shell(f"firewall-cmd --quiet --add-port=6000/tcp --permanent; {call('reload')}")
     before = handle(daemon)
-    try:
-        found = applied_meanwhile(machine, steps, RATE)
-    finally:
-        daemon.host.shell("firewall-cmd --quiet --remove-port=6000/tcp --permanent")
+    found = applied_meanwhile(daemon.machine, steps, RATE)
     assert handle(daemon) != before
-    assert found.connections >= 100 and found.slowest < 5
+    assert found.connections >= 10 * len(steps) and found.slowest < scaled(5)

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Container, Daemon
-from ansible_collections.hpc.ports.tests.firewalld.test_verdicts import check_verdicts, past_guards
+from ansible_collections.hpc.ports.tests.firewalld.verdicts import check_verdicts, past_guards
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair, forget_connections
 from ansible_collections.hpc.ports.tests.support.rendered import CLASSES, Class, class_of, give, put
+from ansible_collections.hpc.ports.tests.support.run import turn
 from ansible_collections.hpc.ports.tests.support.verdicts import check_verdicts as check_nftables
 from ansible_collections.hpc.ports.tests.support.verdicts import joined
 
@@ -23,17 +24,17 @@ UNITS = ("hpc-ports.service", "network-pre.target", "ssh.service")
 
 # ---- firewalld
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_firewalld_starts_with_the_files_and_the_module_changes_nothing(
-        restored: Daemon, tmp_path: Path, name: str) -> None:
-    found = class_of(tmp_path, name, firewalld_version=VERSIONS[restored.release])
-    restored.host.shell("systemctl stop firewalld")
-    put(found.folder / "firewalld", restored.host)
-    restored.host.shell("systemctl start firewalld; firewall-cmd --quiet --state; firewall-cmd --quiet --check-config")
-    with joined(restored) as wires:
+def test_firewalld_starts_with_the_files_and_the_module_changes_nothing(daemon: Daemon, tmp_path: Path) -> None:
+    for name in turn(CLASSES, int(daemon.release)):
+        daemon.host.shell("systemctl stop firewalld; rm -f /etc/firewalld/*/hpc_ports_*")
+        found = class_of(tmp_path / name, name, firewalld_version=daemon.version)
+        put(found.folder / "firewalld", daemon.host)
+        daemon.host.shell("systemctl start firewalld")
+        daemon.wait_for_firewalld()
+        daemon.host.shell("firewall-cmd --quiet --check-config")
         for direction, packets in found.packets():
-            check_verdicts(restored, wires, found.policy, past_guards(packets))
-    _check_unchanged(restored, found, "firewalld")
+            check_verdicts(daemon, daemon.wires, found.policy, past_guards(packets))
+        _check_unchanged(daemon, found, "firewalld")
 
 
 def _check_unchanged(pair: Pair, found: Class, backend: str) -> None:
@@ -72,6 +73,7 @@ def _check_booted(image: Container, found: Class) -> None:
         pair.peer.close()
 
 
+@pytest.mark.takes_turns
 def test_a_host_boots_with_the_files_and_is_closed_before_it_has_a_network(image: Container, tmp_path: Path) -> None:
     found = class_of(tmp_path, CLASSES[1])
     put(found.folder / "nftables", image)
@@ -83,6 +85,7 @@ def test_a_host_boots_with_the_files_and_is_closed_before_it_has_a_network(image
     _check_booted(image, found)
 
 
+@pytest.mark.takes_turns
 def test_user_data_loads_the_rules_as_a_host_boots_first(image: Container, tmp_path: Path) -> None:
     found = class_of(tmp_path, CLASSES[0])
     image.shell("rm -rf /etc/hpc-ports /etc/systemd/system/hpc-ports* /etc/systemd/system/*/hpc-ports*")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon, table_objects
+from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon
 from ansible_collections.hpc.ports.tests.support.namespaces import snapshot
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SLURM, SSH, WEB, policy
 
@@ -26,8 +26,8 @@ NEEDS_RELOAD = "is not saved as it runs: "
 
 
 @pytest.fixture(name="host")
-def _host(restored: Daemon) -> Daemon:
-    return restored
+def _host(daemon: Daemon) -> Daemon:
+    return daemon
 
 
 def apply(host: Daemon, wanted: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
@@ -42,13 +42,18 @@ def apply(host: Daemon, wanted: Mapping[str, Any] | None = None, **options: Any)
 
 def everything(host: Daemon) -> Any:
     """What a run that changes nothing leaves as it is: rules, files, and that nothing is armed."""
-    armed = host.host.shell("ls /run/hpc-ports 2> /dev/null | grep -v lock || true")
-    units = host.host.shell("ls /etc/systemd/system /etc/systemd/system/sysinit.target.wants; ls -a /etc | grep hpc || true")
-    return snapshot_of(host), host.host.shell("nft -s list ruleset"), units, armed
+    return snapshot_of(host), host.host.shell(
+        "nft -s list ruleset; ls /etc/systemd/system /etc/systemd/system/sysinit.target.wants; ls -a /etc | grep hpc || true; "
+        "ls /run/hpc-ports 2> /dev/null | grep -v lock || true")
 
 
 def snapshot_of(host: Daemon) -> Mapping[str, Any]:
     return snapshot(host.host, "/etc/firewalld")
+
+
+def table_of(host: Daemon) -> tuple[str, ...]:
+    """Return what runs of ours in the kernel, as the backend sees it."""
+    return host.runs.state(said=False).table
 
 
 def refusal(host: Daemon, wanted: Mapping[str, Any] | None = None, **options: Any) -> str:
@@ -68,7 +73,7 @@ def generation(host: Daemon) -> str:
 
 def undo_now(host: Daemon) -> None:
     """Have the host undo the change that is armed, as its clock will."""
-    host.host.shell("sh /run/hpc-ports/armed/revert now")
+    host.runs.undo_now()
 
 
 # ---- whether it runs
@@ -94,6 +99,7 @@ def ours_in_firewalld(host: Daemon) -> str:
     return host.host.shell("ls -A /etc/firewalld/policies /etc/firewalld/ipsets 2> /dev/null | grep hpc_ports || true")
 
 
+@pytest.mark.takes_turns
 def test_from_one_backend_to_the_other_and_back(host: Daemon) -> None:
     host.host.shell("systemctl mask --quiet --now firewalld")
     assert apply(host)["backend"] == "nftables"
@@ -120,7 +126,7 @@ def test_a_start_without_protocols(host: Daemon) -> None:
     """The oldest comes up; a reload would still fail."""
     host.host.shell("rm /etc/protocols; systemctl restart firewalld || true")
     host.host.run("firewall-cmd", "--state", check=False)
-    state = {"1.3.3": "inactive", "2.3.1": "failed"}.get(VERSIONS[host.release])
+    state = {"1.3.3": "inactive", "2.3.1": "failed"}.get(host.version)
     assert refusal(host).startswith(NO_PROTOCOLS if state is None else (
         f"firewalld is enabled on this host, but does not run (its state is {state!r})."))
 
@@ -131,6 +137,7 @@ def test_no_protocols_while_it_runs(host: Daemon) -> None:
     assert refusal(host).startswith(NO_PROTOCOLS)
 
 
+@pytest.mark.takes_turns
 def test_panic(host: Daemon) -> None:
     host.host.shell("firewall-cmd --panic-on")
     assert refusal(host).startswith("firewalld is in panic mode")
@@ -148,6 +155,7 @@ def lock_down(host: Daemon) -> None:
 
 
 @WITH_LOCKDOWN
+@pytest.mark.takes_turns
 def test_lockdown_stops_a_change_of_rules_by_calls(host: Daemon) -> None:
     apply(host)
     lock_down(host)
@@ -158,6 +166,7 @@ def test_lockdown_stops_a_change_of_rules_by_calls(host: Daemon) -> None:
 
 
 @WITH_LOCKDOWN
+@pytest.mark.takes_turns
 def test_lockdown_does_not_stop_a_reload(host: Daemon) -> None:
     """firewalld lets anybody with the right to speak to it reload."""
     lock_down(host)
@@ -193,7 +202,7 @@ def test_observe(host: Daemon) -> None:
 
 
 def test_trusted_interfaces(host: Daemon) -> None:
-    if VERSIONS[host.release] == "0.9.3":
+    if host.version == "0.9.3":
         assert refusal(host, policy(SSH, interfaces=("fab0", "eth9"))) == (
             "firewall_trusted_interfaces: got fab0, eth9: firewalld before 1.0 cannot tell interfaces apart in a policy. "
             "Nothing was changed. Allow what they need by flows, update firewalld, or use the nftables backend.")
@@ -262,13 +271,13 @@ def test_a_saved_zone_that_is_broken(host: Daemon) -> None:
 @pytest.mark.parametrize("wanted", [OTHER_PEERS, OTHER_FLOWS], ids=["by calls", "by a reload"])
 def test_what_does_not_run_any_more_is_not_confirmed(host: Daemon, wanted: Mapping[str, Any], command: str) -> None:
     apply(host)
-    before, files = table_objects(host), snapshot_of(host)
+    before, files = table_of(host), snapshot_of(host)
     result = host.module(policy=wanted)
-    assert table_objects(host) != before
+    assert table_of(host) != before
     host.host.shell(command)
     assert host.module("confirm", token=result["pending"]["token"])["status"] == "altered"
     undo_now(host)
-    assert (table_objects(host), snapshot_of(host)) == (before, files)
+    assert (table_of(host), snapshot_of(host)) == (before, files)
     assert not apply(host)["changed"]
 
 
@@ -290,29 +299,31 @@ NOT_OWNED = pytest.mark.versions("0.9.3", "1.3.3")
 
 
 @NOT_OWNED
+@pytest.mark.takes_turns
 @pytest.mark.parametrize("kind", DRIFT)
 def test_drift_is_seen_and_mended(host: Daemon, kind: str) -> None:
     command, names, reloads = DRIFT[kind]
     apply(host)
-    before, files = table_objects(host), snapshot_of(host)
+    before, files = table_of(host), snapshot_of(host)
     host.host.shell(command)
-    assert table_objects(host) != before
+    assert table_of(host) != before
     handle = generation(host)
     result = apply(host)
     assert result["changes"]["objects"] == names
-    assert (table_objects(host), snapshot_of(host)) == (before, files)
+    assert (table_of(host), snapshot_of(host)) == (before, files)
     assert (generation(host) != handle) == reloads
     assert not apply(host)["changed"]
 
 
 @NOT_OWNED
+@pytest.mark.takes_turns
 def test_all_rules_flushed(host: Daemon) -> None:
     apply(host)
-    before = table_objects(host)
+    before = table_of(host)
     host.host.shell("nft flush ruleset")
-    assert table_objects(host) == {}
+    assert table_of(host) == ()
     assert apply(host)["changed"]
-    assert table_objects(host) == before
+    assert table_of(host) == before
     assert not apply(host)["changed"]
 
 
@@ -343,6 +354,7 @@ def test_the_diff_of_other_peers(host: Daemon) -> None:
         f"ipset {name}:\n    element 10.64.0.0/24\n    element 10.64.2.2\n" for name in names))
 
 
+@pytest.mark.takes_turns
 def test_removal_leaves_the_host_as_it_was(host: Daemon) -> None:
     host.host.shell("firewall-cmd --permanent --add-service=http; firewall-cmd --reload")
     before = everything(host)

@@ -13,28 +13,31 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
-from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
-from ansible_collections.hpc.ports.tests.firewalld.driver import Driver
+from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, call
+from ansible_collections.hpc.ports.tests.firewalld.verdicts import (
+    ALLOWED,
+    OLDEST,
+    applied,
+    check_verdicts,
+    differs,
+    past_guards,
+)
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
+from ansible_collections.hpc.ports.tests.support.run import examples, turn
+from ansible_collections.hpc.ports.tests.support.runs import Runs
 from ansible_collections.hpc.ports.tests.support.samples import SSH, policy
 from ansible_collections.hpc.ports.tests.support.verdicts import (
     PHASES,
-    THOROUGH,
     check_loopback,
     joined,
     load_nftables,
     passing,
 )
-
-OLDEST = VERSIONS["11"]
-# The peer's address in the network of the second interface.
-FABRIC = "2001:db8:1::2"
-
 
 @pytest.fixture(name="pair", scope="module")
 def _pair() -> Iterator[Pair]:
@@ -48,48 +51,6 @@ def _pair() -> Iterator[Pair]:
 def _wires_of_nftables(pair: Pair) -> Iterator[Wires]:
     with joined(pair) as found:
         yield found
-
-
-# ---- what the verdicts are
-
-def past_guards(packets: Sequence[Packet]) -> list[Packet]:
-    """Return the packets that firewalld's guard IPv6_rpfilter lets by, with all that is needed to see them arrive.
-
-    It drops what comes from where the host would not answer through the same interface. To the host, such a packet
-    comes from the fabric itself instead. From the host, it is left out where the answer, an ICMP error, comes that way.
-    """
-    found = []
-    for packet in packets:
-        is_caught = packet.interface == "fab0" and ":" in packet.peer and not packet.peer.startswith("fe80")
-        if is_caught and packet.direction == "in":
-            found.append(packet._replace(peer=FABRIC))
-        elif not is_caught or packet.protocol == "tcp":
-            found.append(packet)
-    return found
-
-
-def differs(version: str, wanted: Policy, packet: Packet) -> bool:
-    """Tell whether firewalld lets a packet through that the policy drops, as is documented.
-
-    On the oldest, restricted egress judges the transport protocols alone: see `_denials` of the backend.
-    """
-    return version == OLDEST and wanted.egress == "restricted" and packet.direction == "out" and packet.protocol == "ip"
-
-
-def passes(version: str, wanted: Policy, packet: Packet) -> bool:
-    """Tell whether firewalld lets an opening packet through."""
-    return differs(version, wanted, packet) or evaluate(wanted, packet).passes
-
-
-def check_verdicts(daemon: Daemon, wires: Wires, wanted: Policy, packets: Sequence[Packet]) -> set[Packet]:
-    """See that the packets fare as they should, all of one direction; return those that pass."""
-    version = VERSIONS[daemon.release]
-    with daemon.host.entered():
-        forget_connections()
-    got = passing(wires, packets)
-    wrong = {packet: packet in got for packet in packets if passes(version, wanted, packet) != (packet in got)}
-    assert not wrong, (version, wanted)
-    return got
 
 
 # ---- policies that follow each other
@@ -124,20 +85,20 @@ def _nobodys(way: str) -> Rule:
     return Rule(way, "f", (PortRange("tcp", 1, 1),), ())
 
 
-@settings(max_examples=200 if THOROUGH else 5, phases=PHASES, deadline=None, print_blob=True,
+@settings(max_examples=examples(5), phases=PHASES, deadline=None, print_blob=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(platforms=st.lists(policies(), min_size=3, max_size=5), egress=st.sampled_from(["restricted", "open"]),
        trusts=st.booleans(), seed=st.integers(0, 2**32))
 def test_every_verdict_is_that_of_evaluate_and_of_the_other_backend(
-        daemon: Daemon, driver: Driver, wires: Wires, pair: Pair, wires_of_nftables: Wires,
+        daemon: Daemon, runs: Runs, wires: Wires, pair: Pair, wires_of_nftables: Wires,
         platforms: list[list[Policy]], egress: str, trusts: bool, seed: int) -> None:
     """Policies follow each other, so every one is a transition from another: most of them without a reload."""
-    found = [carried(VERSIONS[daemon.release], wanted, egress, trusts)
+    found = [carried(daemon.version, wanted, egress, trusts)
              for platform in platforms for wanted in platform][:7]
     randomness = random.Random(seed)
     for number, wanted in enumerate((found[0], *related(found))):
-        applied = driver.apply(as_data(wanted))
-        assert number < 2 or applied.way != "ByReload"
+        is_reloaded = applied(runs, as_data(wanted))
+        assert number < 2 or not is_reloaded
         with pair.host.entered():
             load_nftables(wanted)
         for direction in ("in", "out"):
@@ -146,19 +107,20 @@ def test_every_verdict_is_that_of_evaluate_and_of_the_other_backend(
             with pair.host.entered():
                 forget_connections()
             others = passing(wires_of_nftables, packets)
-            assert {packet for packet in got ^ others if not differs(VERSIONS[daemon.release], wanted, packet)} == set()
+            assert {packet for packet in got ^ others if not differs(daemon.version, wanted, packet)} == set()
         with daemon.host.entered():
             check_loopback()
 
 
 # ---- what the property does not look at
 
-def test_five_thousand_addresses_load_and_judge(daemon: Daemon, driver: Driver, wires: Wires) -> None:
+@pytest.mark.takes_turns
+def test_five_thousand_addresses_load_and_judge(daemon: Daemon, runs: Runs, wires: Wires) -> None:
     """New to firewalld, and again with another one."""
     for last in ("10.19.249.1/32", "10.19.249.2/32"):
         peers = (*(f"10.{number // 250}.{number % 250}.1/32" for number in range(4999)), last)
         wanted = policy(("in", "many", ["2000-2001/tcp"], peers))
-        assert driver.apply(wanted).seconds < 60
+        applied(runs, wanted)
         check_verdicts(daemon, wires, parse_policy(wanted), [
             Packet("in", "tcp", peer, port, 30000 + 10 * number + port)
             for number, peer in enumerate(("10.0.0.1", "10.0.0.2", "10.0.1.1", "10.19.248.1", "10.19.249.1",
@@ -168,50 +130,46 @@ def test_five_thousand_addresses_load_and_judge(daemon: Daemon, driver: Driver, 
 
 # ---- beside what is the user's
 
-ALLOWED = policy(SSH, ("in", "web", ["80/tcp", "53/udp"], ("10.64.0.0/30", "fd64::/126")),
-                 ("out", "web", ["80/tcp", "53/udp"], ("10.64.0.0/30", "fd64::/126")), egress="restricted")
 CHANGED = policy(SSH, ("in", "web", ["81/tcp", "53/udp"], ("10.64.0.2/31", "fd64::/126")),
                  ("out", "web", ["80/tcp", "53/udp"], ("10.64.0.2/31", "fd64::/126")), egress="restricted")
 # All that a user may have of his own: it allows what we deny, and drops what we allow.
-USERS = """
-save() { firewall-cmd --quiet --permanent "$@"; }
-save --new-zone=mine
-save --new-service=mine
-save --service=mine --add-port=82/tcp
-save --new-ipset=users --type=hash:ip
-save --ipset=users --add-entry=10.64.0.1
-save --zone=ZONE --add-interface=eth0 --add-interface=fab0
-save --zone=ZONE --add-service=mine
-save --zone=ZONE --add-port=1-79/tcp
-save --zone=ZONE --add-rich-rule='rule family="ipv4" source ipset="users" drop' \
-  --add-rich-rule='rule family="ipv6" source address="fd64::5" accept'
-save --new-policy=users
-save --policy=users --add-ingress-zone=ANY
-save --policy=users --add-egress-zone=HOST
-save --policy=users --add-service=mine
-firewall-cmd --quiet --reload
-"""
-LISTINGS = """
-firewall-cmd --list-all-zones
-firewall-cmd --info-ipset=users
-firewall-cmd --info-policy=users
-firewall-cmd --get-active-zones
-find /etc/firewalld -type f ! -name '*hpc_ports_*' -exec md5sum {} + | sort
-"""
+USERS = {
+    "services/mine": '<service><port protocol="tcp" port="82"/></service>',
+    "ipsets/users": '<ipset type="hash:ip"><entry>10.64.0.1</entry></ipset>',
+    "zones/ZONE": """<zone TARGET>
+  <interface name="eth0"/><interface name="fab0"/><service name="mine"/><port protocol="tcp" port="1-79"/>
+  <rule family="ipv4"><source ipset="users"/><drop/></rule>
+  <rule family="ipv6"><source address="fd64::5"/><accept/></rule></zone>""",
+    "policies/users": """<policy target="CONTINUE">
+  <ingress-zone name="ANY"/><egress-zone name="HOST"/><service name="mine"/></policy>""",
+}
+TARGETS = {"trusted": 'target="ACCEPT"', "drop": 'target="DROP"', "mine": ""}
 
 
-@pytest.mark.parametrize("zone", [pytest.param("trusted", marks=pytest.mark.versions("1.3.3")),
-                                  pytest.param("drop", marks=pytest.mark.versions("2.3.1")), "mine"])
-def test_what_is_the_users_changes_no_verdict_and_stays(restored: Daemon, driver: Driver, wires: Wires, zone: str) -> None:
-    restored.host.shell(USERS.replace("ZONE", zone))
-    before = restored.host.shell(LISTINGS)
+def listings(daemon: Daemon, zone: str) -> str:
+    """Return what is the user's: all zones, what else was made, and the files."""
+    asked = [call("zone.getActiveZones"), call("zone.getZones"), call("ipset.getIPSetSettings", "s", "users"),
+             call("policy.getPolicySettings", "s", "users"), call("zone.getZoneSettings2", "s", zone),
+             call("zone.getZoneSettings2", "s", "public")]
+    return daemon.host.shell("\n".join([
+        *asked, "find /etc/firewalld -type f ! -name '*hpc_ports_*' -exec md5sum {} + | sort"]))
+
+
+# One of the three, on one version, each day.
+@pytest.mark.takes_turns
+@pytest.mark.parametrize("zone", turn(list(TARGETS)))
+def test_what_is_the_users_changes_no_verdict_and_stays(daemon: Daemon, runs: Runs, wires: Wires, zone: str) -> None:
+    for path, text in USERS.items():
+        daemon.write(f"/etc/firewalld/{path.replace('ZONE', zone)}.xml", text.replace("TARGET", TARGETS[zone]))
+    daemon.host.shell(call("reload"))
+    before = listings(daemon, zone)
     for wanted in (ALLOWED, CHANGED):
-        driver.apply(wanted)
+        applied(runs, wanted)
         for direction in ("in", "out"):
             packets = packets_at_edges(parse_policy(wanted), direction, random.Random(0), 150)
-            check_verdicts(restored, wires, parse_policy(wanted), past_guards(
+            check_verdicts(daemon, wires, parse_policy(wanted), past_guards(
                 [*special_packets(direction), *packets, Packet(direction, "tcp", "fd64::5", 82, 902)]))
-        assert restored.host.shell(LISTINGS) == before
-    result = restored.module(state="absent")
+        assert listings(daemon, zone) == before
+    result = daemon.module(state="absent")
     assert result.get("changed"), result
-    assert restored.host.shell(LISTINGS) == before
+    assert listings(daemon, zone) == before

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from typing import Any
 
@@ -15,12 +14,13 @@ from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
 from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.walk import Judgement, Walker
-from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
-from ansible_collections.hpc.ports.tests.firewalld.driver import Driver
-from ansible_collections.hpc.ports.tests.firewalld.test_verdicts import ALLOWED, OLDEST, past_guards, passes
+from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon
+from ansible_collections.hpc.ports.tests.firewalld.verdicts import ALLOWED, applied, past_guards, passes
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, special_packets
+from ansible_collections.hpc.ports.tests.support.run import turn
+from ansible_collections.hpc.ports.tests.support.runs import Runs
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 from ansible_collections.hpc.ports.tests.support.verdicts import passing, whole
 
@@ -30,11 +30,9 @@ POLICIES = [ALLOWED, policy(SSH, ("in", "web", ["80/tcp", "53-99/udp", "112/ip"]
 
 def walker(daemon: Daemon) -> Walker:
     """Return the ruleset as the libnftables of the host lists it."""
-    program = ("import json\n"
-               "from ansible_collections.hpc.ports.plugins.module_utils.judging import rules_of_kernel\n"
-               "print(json.dumps(rules_of_kernel()))")
-    listings = json.loads(daemon.host.run(daemon.python, "-c", program, PYTHONPATH=daemon.python_path).stdout)
-    return Walker(parse_ruleset(*listings))
+    program = ("from ansible_collections.hpc.ports.plugins.module_utils.judging import rules_of_kernel\n"
+               "result = rules_of_kernel()")
+    return Walker(parse_ruleset(*daemon.runs.call(program)))
 
 
 def is_cut(daemon: Daemon, packet: Packet) -> bool:
@@ -55,10 +53,9 @@ def check(daemon: Daemon, wires: Wires, judged: Walker, packets: list[Packet]) -
     return got
 
 
-def test_the_walk_says_what_firewalld_does(daemon: Daemon, driver: Driver, wires: Wires) -> None:
-    version = VERSIONS[daemon.release]
-    for data in POLICIES[:1 if version == OLDEST else 2]:  # The oldest takes long for each policy.
-        driver.apply(data)
+def test_the_walk_says_what_firewalld_does(daemon: Daemon, runs: Runs, wires: Wires) -> None:
+    for data in turn(POLICIES, int(daemon.release)):
+        applied(runs, data)
         wanted, judged = parse_policy(data), walker(daemon)
         for direction in ("in", "out"):
             # The walk sees, too, that firewalld drops what comes from where the host would not answer.
@@ -66,7 +63,7 @@ def test_the_walk_says_what_firewalld_does(daemon: Daemon, driver: Driver, wires
             packets = packets if direction == "in" else past_guards(packets)
             got = check(daemon, wires, judged, packets)
             guarded = past_guards(packets)
-            assert {packet for packet in guarded if packet in packets and passes(version, wanted, packet)} == (
+            assert {packet for packet in guarded if packet in packets and passes(daemon.version, wanted, packet)} == (
                 got & set(guarded))
 
 
@@ -86,18 +83,19 @@ firewall-cmd --quiet --reload
 
 
 @pytest.mark.versions("0.9.3", "2.3.1")
-def test_the_rule_of_the_user_that_decides_is_named(restored: Daemon, driver: Driver, wires: Wires) -> None:
+@pytest.mark.takes_turns
+def test_the_rule_of_the_user_that_decides_is_named(daemon: Daemon, runs: Runs, wires: Wires) -> None:
     """Without our policies, the zone drops."""
-    restored.host.shell(USERS)
-    found = walker(restored).judge(whole(Packet("in", "tcp", "10.64.0.3", 80)))
+    daemon.host.shell(USERS)
+    found = walker(daemon).judge(whole(Packet("in", "tcp", "10.64.0.3", 80)))
     assert (found.verdict, found.table, found.is_ours) == ("drop", "inet firewalld", False)
     # From 2.0 on, in the chain that dispatches to zones.
     assert (found.chain, found.rule) in (
         ("filter_IN_mine", "drop"), ("filter_INPUT_POLICIES", 'iifname "eth0" drop')), found
-    driver.apply(ALLOWED)
-    judged = walker(restored)
+    applied(runs, ALLOWED)
+    judged = walker(daemon)
     packets = packets_at_edges(parse_policy(ALLOWED), "in", random.Random(1), 100)
-    check(restored, wires, judged, packets)
+    check(daemon, wires, judged, packets)
     assert _said(judged, "10.64.0.1", 80) == ("drop", "filter_IN_policy_users_deny", False)
     assert _said(judged, "10.64.0.2", 80) == ("reject", "filter_IN_policy_users_deny", False)
     assert _said(judged, "10.64.0.3", 80) == ("accept", "filter_IN_policy_hpc_ports_in_allow", True)
@@ -105,11 +103,11 @@ def test_the_rule_of_the_user_that_decides_is_named(restored: Daemon, driver: Dr
 
 
 @pytest.mark.versions("0.9.3")
-def test_the_module_runs_with_the_python_and_the_library_of_the_host(daemon: Daemon, driver: Driver) -> None:
-    driver.apply(ALLOWED)
+def test_the_module_runs_with_the_python_and_the_library_of_the_host(daemon: Daemon, runs: Runs) -> None:
+    applied(runs, ALLOWED)
     packet: dict[str, Any] = {"direction": "in", "source": "10.64.0.1", "destination": HOST[4], "port": 80,
                               "reply": True}
-    found, = daemon.module("judge", packets=[packet])["judgements"]
+    found, = daemon.started_module("judge", packets=[packet])["judgements"]
     assert (found["verdict"], found["is_ours"], found["interface"], found["reply"]["verdict"]) == (
         "accept", True, "eth0", "accept")
 

@@ -100,7 +100,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         # PR_SET_CHILD_SUBREAPER: what a run leaves behind becomes a child of this process, and can be waited for.
         ctypes.CDLL(None).prctl(36, 1)
         return _forked(_module(request["module"]).main, request)
-    return _state(request["backend"], request["folders"], request.get("revert", False))
+    return _state(request["backend"], request["folders"], request.get("revert", False), request.get("said", True))
 
 
 def _module(name: str) -> Any:
@@ -127,10 +127,11 @@ def _called(request: dict[str, Any]) -> dict[str, Any]:
     return {"result": json.loads(_content(handle))}
 
 
-def _state(backend: str, folders: dict[str, str], revert: bool) -> dict[str, Any]:
+def _state(backend: str, folders: dict[str, str], revert: bool, is_asked: bool) -> dict[str, Any]:
     if revert:
         subprocess.run(["/bin/sh", f"{_ARMED}/revert", "now"], check=True, stdout=subprocess.DEVNULL)
-    table, said = (_nft_table(), []) if backend == "nftables" else (_firewalld_table(), _said_by_firewalld())
+    table = _nft_table() if backend == "nftables" else _firewalld_table()
+    said = _said_by_firewalld() if backend == "firewalld" and is_asked else []
     left = sorted(os.listdir(_CHANGES)) if os.path.isdir(_CHANGES) else []
     armed = os.readlink(_ARMED) if os.path.islink(_ARMED) else ""
     return {"table": table, "said": said, "files": _written_files(folders), "armed": armed, "left": left}
