@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon
+from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, call
 from ansible_collections.hpc.ports.tests.support.namespaces import snapshot
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SLURM, SSH, WEB, policy
 
@@ -71,11 +71,6 @@ def generation(host: Daemon) -> str:
     return host.host.shell("nft -a list table inet firewalld | head -n 1")
 
 
-def undo_now(host: Daemon) -> None:
-    """Have the host undo the change that is armed, as its clock will."""
-    host.runs.undo_now()
-
-
 # ---- whether it runs
 
 @pytest.mark.versions("1.3.3")
@@ -105,7 +100,7 @@ def test_from_one_backend_to_the_other_and_back(host: Daemon) -> None:
     assert apply(host)["backend"] == "nftables"
     assert tables(host) == ["table inet hpc_ports"]
     host.host.shell("systemctl unmask --quiet firewalld; systemctl start firewalld")
-    host.says("--state")
+    host.wait_for_firewalld()
     assert apply(host)["backend"] == "firewalld"
     assert "table inet firewalld" in tables(host) and "table inet hpc_ports" not in tables(host)
     assert host.host.shell("ls -A /etc/hpc-ports /etc/systemd/system | grep hpc || true") == ""
@@ -125,8 +120,11 @@ NO_PROTOCOLS = "/etc/protocols is missing: "
 def test_a_start_without_protocols(host: Daemon) -> None:
     """The oldest comes up; a reload would still fail."""
     host.host.shell("rm /etc/protocols; systemctl restart firewalld || true")
-    host.host.run("firewall-cmd", "--state", check=False)
     state = {"1.3.3": "inactive", "2.3.1": "failed"}.get(host.version)
+    if state:
+        host.host.wait(f"systemctl is-active firewalld | grep -qx {state}")
+    else:
+        host.wait_for_firewalld()
     assert refusal(host).startswith(NO_PROTOCOLS if state is None else (
         f"firewalld is enabled on this host, but does not run (its state is {state!r})."))
 
@@ -176,8 +174,9 @@ def test_lockdown_does_not_stop_a_reload(host: Daemon) -> None:
 
 @pytest.mark.versions("0.9.3")
 def test_the_program_ipset_is_missing(host: Daemon) -> None:
-    host.host.shell("mv /usr/sbin/ipset /usr/sbin/ipset.away; systemctl restart firewalld; sleep 1")
+    host.host.shell("mv /usr/sbin/ipset /usr/sbin/ipset.away; systemctl restart firewalld")
     try:
+        host.wait_for_firewalld()
         result = host.module(policy=SAMPLE)
         assert refusal(host).startswith("firewalld 0.9.3 has no ipsets")
     finally:
@@ -214,7 +213,6 @@ def test_trusted_interfaces(host: Daemon) -> None:
 
 # ---- settings of the user
 
-USERS_IPSET = "firewall-cmd --permanent --new-ipset=users --type=hash:ip; firewall-cmd --reload"
 ONLY_RUN = {
     "a service": ("firewall-cmd --add-service=http", "zone public: services", "--list-services"),
     "a rich rule": ("firewall-cmd --add-rich-rule='rule family=\"ipv4\" source address=\"10.9.9.9\" accept'",
@@ -226,12 +224,18 @@ ONLY_RUN = {
 }
 
 
+def users_ipset(host: Daemon) -> None:
+    """Have an ipset of the user's, saved and running."""
+    host.write("/etc/firewalld/ipsets/users.xml", '<ipset type="hash:ip"/>')
+    host.host.shell(call("reload"))
+
+
 # Direct rules need iptables, which comes with the package of 0.9.3 only.
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.versions(
     "0.9.3" if kind == "a direct rule" else "1.3.3")) for kind in ONLY_RUN])
 def test_what_only_runs_survives_calls_and_stops_a_reload(host: Daemon, kind: str) -> None:
     command, name, listing = ONLY_RUN[kind]
-    host.host.shell(USERS_IPSET)
+    users_ipset(host)
     apply(host)
     host.host.shell(command)
     found = host.says(*listing.split())
@@ -244,7 +248,8 @@ def test_what_only_runs_survives_calls_and_stops_a_reload(host: Daemon, kind: st
 
 @pytest.mark.versions("1.3.3")
 def test_what_is_only_saved_stops_a_reload(host: Daemon) -> None:
-    host.host.shell(f"{USERS_IPSET}; firewall-cmd --permanent --add-service=http; "
+    users_ipset(host)
+    host.host.shell("firewall-cmd --permanent --add-service=http; "
                     "firewall-cmd --permanent --ipset=users --add-entry=10.9.9.9; firewall-cmd --permanent --new-zone=mine; "
                     "firewall-cmd --permanent --new-policy=users")
     refused = refusal(host)
@@ -267,7 +272,7 @@ def test_a_saved_zone_that_is_broken(host: Daemon) -> None:
 # ---- between apply and confirm
 
 @pytest.mark.versions("1.3.3")
-@pytest.mark.parametrize("command", ["systemctl restart firewalld; firewall-cmd --state", "firewall-cmd --reload"])
+@pytest.mark.parametrize("command", ["systemctl restart firewalld", "firewall-cmd --reload"])
 @pytest.mark.parametrize("wanted", [OTHER_PEERS, OTHER_FLOWS], ids=["by calls", "by a reload"])
 def test_what_does_not_run_any_more_is_not_confirmed(host: Daemon, wanted: Mapping[str, Any], command: str) -> None:
     apply(host)
@@ -275,8 +280,9 @@ def test_what_does_not_run_any_more_is_not_confirmed(host: Daemon, wanted: Mappi
     result = host.module(policy=wanted)
     assert table_of(host) != before
     host.host.shell(command)
+    host.wait_for_firewalld()
     assert host.module("confirm", token=result["pending"]["token"])["status"] == "altered"
-    undo_now(host)
+    host.runs.undo_now()
     assert (table_of(host), snapshot_of(host)) == (before, files)
     assert not apply(host)["changed"]
 

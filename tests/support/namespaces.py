@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.hpc.ports.tests.support.run import scaled
+
 ROOT = Path(__file__).parents[2]
 COLLECTIONS = ROOT / ".collections"
 HOST = {4: "192.0.2.1", 6: "2001:db8::1", "link": "fe80::1"}
@@ -103,7 +105,7 @@ class Space:
         if path:
             environment["PATH"] = f"{path}:{os.environ['PATH']}"
         done = subprocess.run([*self.prefix, *command], input=text, capture_output=True, text=True, check=False,
-                              env={**os.environ, **environment}, timeout=120)
+                              env={**os.environ, **environment}, timeout=scaled(120))
         assert not check or done.returncode == 0, f"{command}: {done.stderr}"
         return done
 
