@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ _HEAD = """\
 # What each flow is for
 
 Every flow of the shipped port file, and what stops when it is off: found by running the real software, each daemon on a host of
-its own, every managed host with restricted egress, in the scenario `platform` (`dev/test platform`), which writes this page. Several
+its own, every managed host with restricted egress, in the scenario `platform` (`dev/test flows`), which writes this page. Several
 flows are off at the same time, such that none of what is tried goes by two of them. Three things at most are tried for each.
 *Stand-in*: Debian has no package of that software, and a listener on its ports takes its place.
 
@@ -112,9 +112,36 @@ def _meet(one: str, other: str) -> bool:
     return any({one, other} <= set(use.flows) for use in (*shown_for(one), *shown_for(other)))
 
 
+def controls(off: Collection[str]) -> list[Use]:
+    """Return a use of each area that loses one which goes by no flow that is off: it shows that the machine keeps up."""
+    closed = {*off, *_covering(off)}
+    areas = {use.area for flow in off for use in shown_for(flow)}
+    others: dict[str, Use] = {}
+    for use in sorted(USES.values(), key=lambda use: len(use.flows)):
+        if use.area in areas and not closed & set(use.flows):
+            others.setdefault(use.area, use)
+    return list(others.values())
+
+
+def wrong(off: Collection[str], without: Mapping[str, str], again: Mapping[str, str]) -> list[str]:
+    """Return why it is not proven that these flows are needed, [] where it is.
+
+    `without` are the errors while they were off, of what shows them and of the controls; `again` those of the same with
+    the same patience once they were on again: what fails then failed for another reason, as on a machine that is too slow.
+    """
+    shown = {use.name: flow for flow in off for use in shown_for(flow)}
+    return [*(f"{name} works without {flow}." for name, flow in shown.items() if name not in without),
+            *(f"{name} fails though its flows are on: {text}" for name, text in without.items() if name not in shown),
+            *(f"{name} fails with all flows on as well: {text}" for name, text in again.items())]
+
+
+def _covering(flows: Iterable[str]) -> list[str]:
+    return [COVERED_BY[flow] for flow in flows if flow in COVERED_BY]
+
+
 def site_without(*flows: str) -> dict[str, Any]:
     """Return `firewall_flows` of the site, with these off, and those that cover them."""
-    flows += tuple(COVERED_BY[flow] for flow in flows if flow in COVERED_BY)
+    flows += tuple(_covering(flows))
     site = yaml.safe_load(SITE.read_text(encoding="utf-8"))["firewall_flows"]
     return {"firewall_flows": {**site, **{flow: {"enabled": False} for flow in flows}}}
 

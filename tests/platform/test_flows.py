@@ -1,70 +1,75 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every flow is needed: without it, what it is for fails. Run by `dev/test platform`."""
+"""Every flow is needed: without it, what it is for fails. `dev/test platform` runs one round of them, `dev/test flows` all."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from ansible_collections.hpc.ports.tests.support.hosts import ROOT, firewall
-from ansible_collections.hpc.ports.tests.platform import flows, uses
-from ansible_collections.hpc.ports.tests.platform.uses import output
+from ansible_collections.hpc.ports.tests.support.run import FULL, scaled, turn
+from ansible_collections.hpc.ports.tests.platform import flows
+from ansible_collections.hpc.ports.tests.platform.uses import USES, Use, errors_of, output
 
-
-# Seconds: what passes takes one or two, and none of these is to pass.
-_SHORT = 7
+ALL = FULL or bool(os.environ.get("HPC_PORTS_ALL_FLOWS"))
+ROUNDS = flows.rounds() if ALL else turn(flows.rounds())
+# What passes takes a second or two, and none of what is shown is to pass.
+SHORT = scaled(7)
 # Without state: jobs that hang because of a closed port would stand in the way of the next.
 _ANEW = {"head": "systemctl stop slurmctld; rm -rf /var/lib/slurm/slurmctld/*; systemctl start slurmctld",
          "node1": "systemctl restart slurmd", "node2": "systemctl restart slurmd"}
 _READY = 'until [ "$(sinfo --noheader --states=idle --nodes=node1,node2 --format=%D)" = 2 ]; do sleep 0.3; done'
 
 
-def restore_slurm() -> None:
-    """Have all flows of the cluster on again, and Slurm as after its start."""
-    done = firewall("--limit", "slurm")
-    assert done.code == 0, done.output
+@pytest.fixture(name="failed", scope="module")
+def _failed() -> dict[str, list[str]]:
+    """Which uses fail without each flow, as the tests find it."""
+    return {}
+
+
+@contextmanager
+def without(*off: str) -> Iterator[None]:
+    """Have the flows off while the block runs. Afterwards all are on, and Slurm is as after its start."""
+    changes = "-e", json.dumps(flows.site_without(*off)), "-e", "firewall_cut_established=true"
+    try:
+        done = firewall(*changes)
+        assert done.code == 0, done.output
+        yield
+    finally:
+        done = firewall()
+        assert done.code == 0, done.output
     for host, script in _ANEW.items():
         output(host, script)
-    output("login1", _READY, 60)
+    output("login1", _READY, scaled(60))
 
 
-@pytest.fixture(name="failed", scope="module")
-def _failed() -> Iterator[dict[str, list[str]]]:
-    """Which uses fail without each flow, as the tests find it. All flows are on again afterwards."""
-    yield {}
-    assert firewall().code == 0
+def shown_for(off: list[str]) -> list[Use]:
+    """Return what shows what these flows are for."""
+    return [use for flow in off for use in flows.shown_for(flow)]
 
 
-@pytest.fixture(name="off", params=flows.rounds(), ids="+".join)
-def _off(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """Flows that are off meanwhile."""
-    off: list[str] = request.param
-    done = firewall("-e", json.dumps(flows.site_without(*off)), "-e", "firewall_cut_established=true")
-    assert done.code == 0, done.output
-    yield off
-    restore_slurm()
+@pytest.mark.parametrize("off", ROUNDS, ids="+".join)
+def test_every_flow_is_needed(off: list[str], failed: dict[str, list[str]]) -> None:
+    with without(*off):
+        # The controls first: a job that hangs would stand in their way.
+        errors = errors_of([*flows.controls(off), *shown_for(off)], SHORT)
+    failed.update({flow: [use.name for use in flows.shown_for(flow) if use.name in errors] for flow in off})
+    assert flows.wrong(off, errors, errors_of(shown_for(off), SHORT)) == []
 
 
-def test_every_flow_is_needed(
-        off: list[str], failed: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uses, "PATIENCE", _SHORT)
-    shown = {flow: flows.shown_for(flow) for flow in off}
-    errors = uses.errors_of(use for flow in off for use in shown[flow])
-    found = {flow: [use.name for use in shown[flow] if use.name in errors] for flow in off}
-    failed.update(found)
-    assert found == {flow: [use.name for use in shown[flow]] for flow in off}
-
-
+@pytest.mark.skipif(not ALL, reason="one round of flows leaves the other uses as they are")
 def test_nothing_failed_for_another_reason() -> None:
-    assert firewall().code == 0
     # With all flows on, all of it works as before.
-    assert uses.errors_of(uses.USES.values()) == {}
+    assert errors_of(USES.values()) == {}
 
 
+@pytest.mark.skipif(not ALL, reason="the page is about all flows")
 def test_the_page_says_so(failed: dict[str, list[str]]) -> None:
     page = flows.page(failed)
     flows.written(ROOT / "tests" / "output", page)

@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.support.hosts import LAB, firewall, play, restart, table
+from ansible_collections.hpc.ports.tests.support.hosts import LAB, Play, firewall, play, restart, table
+from ansible_collections.hpc.ports.tests.support.run import scaled
 from ansible_collections.hpc.ports.tests.platform.uses import USES, answering, errors_of, expect, output
 
 _JOINING: dict[str, Any] = {"all": {"children": {group: {"hosts": {"node3": {}}} for group in ("slurm_compute", "alpha")}}}
+# Who has jobs to run.
+_CLUSTER = ("head", "login1", "node1", "node2")
 _BACKEND = os.environ.get("HPC_PORTS_BACKEND") or "nftables"
 
 
@@ -33,13 +36,21 @@ def test_the_ports_of_srun_are_those_of_the_port_file() -> None:
 def test_another_hundred_ports_is_one_variable() -> None:
     used = [USES[name] for name in ("job_on_two_nodes", "interactive_job", "srun_in_a_batch_job", "queued_job_wakes")]
     try:
-        done = play("slurm", "-e", "firewall_srun_ports=61001-61100")
+        done = play("slurm", "--limit", ",".join(_CLUSTER), "-e", "firewall_srun_ports=61001-61100")
         assert done.code == 0, done.output
         assert srun_ports() == "61001-61100"
         assert errors_of(used) == {}
     finally:
-        assert play("slurm").code == 0
+        restore_srun_ports()
     assert srun_ports() == "60001-60100"
+
+
+def restore_srun_ports() -> None:
+    """Open the hundred ports of before again, and have Slurm use them."""
+    assert firewall("--limit", ",".join(_CLUSTER)).code == 0
+    for host in _CLUSTER:
+        output(host, "sed -i 's/^SrunPortRange=.*/SrunPortRange=60001-60100/' /etc/slurm/slurm.conf")
+    output("head", "scontrol reconfigure")
 
 
 def test_ganesha_has_the_ports_of_the_port_file() -> None:
@@ -80,26 +91,38 @@ def test_a_new_node_is_prepared_alone(joined: tuple[str, ...]) -> None:
     expect(output("node3", "grep SrunPortRange /etc/slurm/slurm.conf"), "60001-60100")
 
 
-def test_a_new_node_takes_a_job_once_it_is_added(joined: tuple[str, ...]) -> None:
+@pytest.fixture(name="added", scope="module")
+def _added() -> set[str]:
+    """The hosts that changed as the node was added."""
+    return set()
+
+
+def changed_hosts(done: Play) -> set[str]:
+    """Return the hosts that a playbook changed."""
+    return {host for host, count in done.changed.items() if count}
+
+
+def test_a_new_node_takes_a_job_once_it_is_added(joined: tuple[str, ...], added: set[str]) -> None:
     output("node3", "systemctl start slurmd")
     assert answering("node3", [("head", 6817)]) == set()
     done = play("add_node", *joined, "-e", "new=node3", "--skip-tags", "verify")
     assert done.code == 0, done.output
-    changed = {host for host, count in done.changed.items() if count}
-    assert {"head", "login1", "node1", "node2", "accounting", "nfs1"} <= changed
-    assert not changed & {"db1", "db2", "pbs1", "pbs2", "pbs3"}
+    added.update(changed_hosts(done))
+    assert {"head", "login1", "node1", "node2", "accounting", "nfs1"} <= added
+    assert not added & {"db1", "db2", "pbs1", "pbs2", "pbs3"}
     assert answering("node3", [("head", 6817)]) == {("head", 6817)}
     output("node3", "systemctl restart slurmd")
-    expect(output("login1", "until srun --immediate=5 -N3 --nodelist=node1,node2,node3 hostname; do sleep 1; done", 60),
-           "node1\n", "node2\n", "node3\n")
+    job = "until srun --immediate=5 -N3 --nodelist=node1,node2,node3 hostname; do sleep 1; done"
+    expect(output("login1", job, scaled(60)), "node1\n", "node2\n", "node3\n")
 
 
-def test_what_only_a_node_needed_closes_as_it_leaves(joined: tuple[str, ...]) -> None:
+def test_what_only_a_node_needed_closes_as_it_leaves(joined: tuple[str, ...], added: set[str]) -> None:
     done = play("remove_node", *joined, "-e", "old=node3")
     assert done.code == 0, done.output
     assert answering("node3", [("head", 6817)]) == set()
     output("node3", "systemctl stop slurmd")
-    again = firewall()
+    # Whom neither of the two playbooks changed is as before.
+    again = firewall("--limit", ",".join({*added, *changed_hosts(done)}))
     assert again.code == 0 and set(again.changed.values()) == {0}, again.output
 
 
@@ -116,10 +139,8 @@ def test_a_node_that_ansible_never_sees_takes_jobs(tmp_path: Path) -> None:
     copied(tmp_path / name / _BACKEND, "cloud1")
     restart("cloud1")
     assert table("cloud1") == table("node1")
-    # A container that starts again has forgotten its names.
-    names = output("node1", "cat /etc/hosts")
-    output("cloud1", f"echo '{names}' >> /etc/hosts; systemctl start munge slurmd")
-    expect(output("login1", "until srun --immediate=5 -N2 --nodelist=node1,cloud1 hostname; do sleep 1; done", 60),
-           "node1\n", "cloud1\n")
+    output("cloud1", "systemctl start munge slurmd")
+    job = "until srun --immediate=5 -N2 --nodelist=node1,cloud1 hostname; do sleep 1; done"
+    expect(output("login1", job, scaled(60)), "node1\n", "cloud1\n")
     assert answering("outsider", [("cloud1", 22), ("cloud1", 6818)]) == set()
     output("cloud1", "systemctl stop slurmd")

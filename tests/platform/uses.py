@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What people use the platform for, done with the real software: each use passes, or raises AssertionError.
 
-A use names the flows that it goes by. Without any one of these it must fail; without all others it must not.
+A use names the flows that it goes by. Without any one of these it must fail; without all others it must not. None of them
+has a time-out of its own: all wait as long as the patience is of whoever does them.
 """
 
 from __future__ import annotations
@@ -15,10 +16,50 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ansible_collections.hpc.ports.tests.support.hosts import LAB
+from ansible_collections.hpc.ports.tests.support.hosts import inside
+from ansible_collections.hpc.ports.tests.support.run import scaled
 
-# A use that is not done by then, in seconds, is not done: what passes takes a second or two, what is dropped for ever.
-PATIENCE = 20
+# In seconds: a command that is not done by then is not done. What passes takes a second or two, what is dropped for ever.
+PATIENCE = scaled(20)
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The hosts, as somebody with so much patience finds them."""
+
+    patience: int = PATIENCE
+
+    def output(self, host: str, script: str) -> str:
+        """Return what a script prints on a host; AssertionError where it fails, or is not done in time."""
+        command = [*inside(host), "timeout", "-k", "1", str(self.patience), "bash", "-ec", script]
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  timeout=self.patience + scaled(30), check=False)
+        except subprocess.TimeoutExpired as exc:  # no failure of what was tried: something holds on to its output
+            raise RuntimeError(f"{host}: {script}: does not end, and printed {exc.stdout!r}, {exc.stderr!r}") from exc
+        assert done.returncode == 0, f"{host}: {script}: exit {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def connect(self, source: str, target: str, *ports: int) -> None:
+        """Read the greeting of each stand-in."""
+        for port in ports:
+            expect(self.output(source, f"read line < /dev/tcp/{target}/{port}; echo $line"), f"stand-in on port {port}")
+
+    def log_in(self, source: str, target: str) -> None:
+        """Log in by ssh, with the key that the source has."""
+        options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+        expect(self.output(source, f"ssh {options} root@{target} hostname"), target)
+
+    def read_nfs(self, client: str, server: str, version: int) -> None:
+        """List what the server exports, and read a file of it."""
+        url = f"nfs://{server}/export"
+        expect(self.output(client, f"nfs-ls '{url}?version={version}'"), "greeting")
+        expect(self.output(client, f"nfs-cat '{url}/greeting?version={version}'"), f"read on {server}")
+
+
+def output(host: str, script: str, patience: int = PATIENCE) -> str:
+    """Return what a script prints on a host; AssertionError where it fails, or takes longer than `patience` seconds."""
+    return Hosts(patience).output(host, script)
 
 
 @dataclass(frozen=True)
@@ -29,12 +70,12 @@ class Use:
     purpose: str
     area: str
     flows: tuple[str, ...]
-    run: Callable[[], None]
-    is_stood_in: bool
+    run: Callable[[Hosts], None]
+    is_stood_in: bool = False
 
 
 USES: dict[str, Use] = {}
-_Run = TypeVar("_Run", bound=Callable[[], None])
+_Run = TypeVar("_Run", bound=Callable[[Hosts], None])
 
 
 def use(area: str, *flows: str, stand_in: bool = False) -> Callable[[_Run], _Run]:
@@ -46,35 +87,26 @@ def use(area: str, *flows: str, stand_in: bool = False) -> Callable[[_Run], _Run
     return noted
 
 
-def error_of(use: Use) -> str:
+def error_of(use: Use, hosts: Hosts) -> str:
     """Do it, and return why it failed, "" where it did not."""
     try:
-        use.run()
+        use.run(hosts)
     except AssertionError as exc:
         return str(exc) or "failed"
     return ""
 
 
-def errors_of(uses: Iterable[Use]) -> dict[str, str]:
+def errors_of(uses: Iterable[Use], patience: int = PATIENCE) -> dict[str, str]:
     """Do them, those of one area one after the other, and return why some failed."""
     by_area = defaultdict(list)
     for use in uses:
         by_area[use.area].append(use)
 
     def errors(area: str) -> dict[str, str]:
-        return {use.name: error_of(use) for use in by_area[area]}
+        return {use.name: error_of(use, Hosts(patience)) for use in by_area[area]}
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(max(1, len(by_area))) as pool:
         return {name: text for found in pool.map(errors, by_area) for name, text in found.items() if text}
-
-
-def output(host: str, script: str, patience: int = 0) -> str:
-    """Return what a script prints on a host; AssertionError where it fails, or takes longer than `patience` seconds."""
-    patience = patience or PATIENCE
-    command = ["podman", "exec", "-i", f"{LAB}-{host}", "timeout", "-k", "1", str(patience), "bash", "-ec", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=patience + 30, check=False)
-    assert done.returncode == 0, f"{host}: {script}: exit {done.returncode}: {done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def expect(found: str, *wanted: str) -> None:
@@ -89,313 +121,298 @@ from concurrent.futures import ThreadPoolExecutor
 
 def answers(end):
     try:
-        socket.create_connection(end.split(), 2).close()
+        socket.create_connection(end.split(), int(sys.argv[1])).close()
         return True
     except TimeoutError:
         return False
 
 with ThreadPoolExecutor(500) as pool:
-    print(*(end for end, found in zip(sys.argv[1:], pool.map(answers, sys.argv[1:])) if found), sep="\\n")
+    print(*(end for end, found in zip(sys.argv[2:], pool.map(answers, sys.argv[2:])) if found), sep="\\n")
 """
 
 
 def answering(source: str, ends: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
     """Return where a host gets an answer; AssertionError where a name is unknown, or nobody listens behind an open port."""
     words = " ".join(f"'{host} {port}'" for host, port in ends)
-    found = output(source, f"python3 -c '{_CONNECT}' {words}").split()
+    found = output(source, f"python3 -c '{_CONNECT}' {scaled(2)} {words}").split()
     return set(zip(found[::2], map(int, found[1::2])))
-
-
-def connect(source: str, target: str, *ports: int) -> None:
-    """Read the greeting of each stand-in."""
-    for port in ports:
-        expect(output(source, f"read -t 3 line < /dev/tcp/{target}/{port}; echo $line", 4), f"stand-in on port {port}")
-
-
-def log_in(source: str, target: str) -> None:
-    """Log in by ssh, with the key that the source has."""
-    options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=4"
-    expect(output(source, f"ssh {options} root@{target} hostname", 10), target)
-
-
-def read_nfs(client: str, server: str, version: int) -> None:
-    """List what the server exports, and read a file of it."""
-    url = f"nfs://{server}/export"
-    expect(output(client, f"nfs-ls '{url}?version={version}'", 6), "greeting")
-    expect(output(client, f"nfs-cat '{url}/greeting?version={version}'", 6), f"read on {server}")
 
 
 # ---- Front door ------------------------------------------------------------------------------------------------------
 
-_CURL = "curl --silent --show-error --connect-timeout 4 --max-time 8 --cacert /etc/platform/ca.crt"
+_CURL = "curl --silent --show-error --cacert /etc/platform/ca.crt"
 
 
 @use("front door", "platform_https")
-def user_opens_the_web_ui() -> None:
+def user_opens_the_web_ui(hosts: Hosts) -> None:
     """A user opens the web UI over HTTPS."""
-    expect(output("laptop1", f"{_CURL} https://ctl1/"), "the platform")
+    expect(hosts.output("laptop1", f"{_CURL} https://ctl1/"), "the platform")
 
 
 @use("front door", "platform_http")
-def user_is_redirected() -> None:
+def user_is_redirected(hosts: Hosts) -> None:
     """A user who types the name without https is redirected."""
-    expect(output("laptop1", f"{_CURL} --head http://ctl1/"), "301", "Location: https://ctl1/")
+    expect(hosts.output("laptop1", f"{_CURL} --head http://ctl1/"), "301", "Location: https://ctl1/")
 
 
 @use("front door", "cac_login")
-def user_logs_in_with_a_smart_card() -> None:
+def user_logs_in_with_a_smart_card(hosts: Hosts) -> None:
     """A user shows the certificate of a smart card; nobody gets in without."""
-    expect(output("laptop1", f"{_CURL} --cert /etc/platform/card.crt --key /etc/platform/card.key https://ctl1:8443/"), "CN=card")
-    expect(output("laptop1", f"{_CURL} https://ctl1:8443/"), "No required SSL certificate was sent")
+    card = "--cert /etc/platform/card.crt --key /etc/platform/card.key"
+    expect(hosts.output("laptop1", f"{_CURL} {card} https://ctl1:8443/"), "CN=card")
+    expect(hosts.output("laptop1", f"{_CURL} https://ctl1:8443/"), "No required SSL certificate was sent")
 
 
 @use("front door", "agent_tunnel")
-def agent_opens_its_tunnel() -> None:
+def agent_opens_its_tunnel(hosts: Hosts) -> None:
     """An agent on a node opens its WebSocket to the platform."""
-    output("node1", "systemctl restart agent.service; rm -f /run/agent; until [ -s /run/agent ]; do sleep 0.2; done", 8)
+    hosts.output("node1", "systemctl restart agent.service; rm -f /run/agent; until [ -s /run/agent ]; do sleep 0.2; done")
 
 
 @use("front door", "workspace_platform")
-def workspace_uses_the_platform() -> None:
+def workspace_uses_the_platform(hosts: Hosts) -> None:
     """Software in a workspace calls the platform's API."""
-    expect(output("workspace1", f"{_CURL} https://ctl1/"), "the platform")
+    expect(hosts.output("workspace1", f"{_CURL} https://ctl1/"), "the platform")
 
 
-# ---- Databases and services of the control plane -----------------------------------------------------------------------
+# ---- Databases and services of the control plane ---------------------------------------------------------------------
 
-def _query(client: str, server: str) -> None:
-    found = output(client, "PGPASSWORD=platform PGCONNECT_TIMEOUT=4 psql --no-align --tuples-only "
-                           f"--host {server} --username platform --command 'SELECT 6 * 7' platform", 8)
+def _query(hosts: Hosts, client: str, server: str) -> None:
+    found = hosts.output(client, "PGPASSWORD=platform psql --no-align --tuples-only "
+                                 f"--host {server} --username platform --command 'SELECT 6 * 7' platform")
     assert found.strip() == "42", found
 
 
 @use("databases", "control_plane_databases")
-def control_plane_queries_postgresql() -> None:
+def control_plane_queries_postgresql(hosts: Hosts) -> None:
     """A control-plane host queries PostgreSQL on another."""
-    _query("ctl2", "ctl1")
+    _query(hosts, "ctl2", "ctl1")
 
 
 @use("databases", "control_plane_databases", stand_in=True)
-def control_plane_uses_mongodb() -> None:
+def control_plane_uses_mongodb(hosts: Hosts) -> None:
     """A control-plane host uses MongoDB on another."""
-    connect("ctl2", "ctl1", 27017)
+    hosts.connect("ctl2", "ctl1", 27017)
 
 
 @use("databases", "platform_databases")
-def control_plane_queries_a_database_outside() -> None:
+def control_plane_queries_a_database_outside(hosts: Hosts) -> None:
     """A control-plane host queries PostgreSQL on a database host."""
-    _query("ctl1", "db1")
+    _query(hosts, "ctl1", "db1")
 
 
 @use("databases", "platform_databases", stand_in=True)
-def control_plane_uses_mongodb_outside() -> None:
+def control_plane_uses_mongodb_outside(hosts: Hosts) -> None:
     """A control-plane host uses MongoDB on a database host."""
-    connect("ctl2", "db1", 27017)
+    hosts.connect("ctl2", "db1", 27017)
 
 
 @use("databases", "platform_database_replication", stand_in=True)
-def mongodb_replicates() -> None:
+def mongodb_replicates(hosts: Hosts) -> None:
     """Members of a MongoDB replica set reach each other."""
-    connect("db1", "db2", 27017)
-    connect("db2", "db1", 27017)
+    hosts.connect("db1", "db2", 27017)
+    hosts.connect("db2", "db1", 27017)
 
 
 @use("control plane", "control_plane_services")
-def message_passes_the_queue() -> None:
+def message_passes_the_queue(hosts: Hosts) -> None:
     """A message goes into RabbitMQ and comes out."""
     account = "--server ctl1 --username platform --password platform"
-    found = output("ctl2", f"amqp-declare-queue {account} --queue work > /dev/null; "
-                           f"amqp-publish {account} --routing-key work --body 'a message'; "
-                           f"amqp-get {account} --queue work", 8)
+    found = hosts.output("ctl2", f"amqp-declare-queue {account} --queue work > /dev/null; "
+                                 f"amqp-publish {account} --routing-key work --body 'a message'; "
+                                 f"amqp-get {account} --queue work")
     expect(found, "a message")
 
 
 @use("control plane", "control_plane_services", stand_in=True)
-def control_plane_uses_vault_cacher_and_internal_api() -> None:
+def control_plane_uses_vault_cacher_and_internal_api(hosts: Hosts) -> None:
     """Control-plane hosts use Vault, the cloud cacher and the internal API."""
-    connect("ctl2", "ctl1", 8200, 3000, 8888)
+    hosts.connect("ctl2", "ctl1", 8200, 3000, 8888)
 
 
 @use("control plane", "control_plane_legacy_api", stand_in=True)
-def control_plane_uses_the_legacy_api() -> None:
+def control_plane_uses_the_legacy_api(hosts: Hosts) -> None:
     """Control-plane hosts use the legacy API."""
-    connect("ctl2", "ctl1", 4006)
+    hosts.connect("ctl2", "ctl1", 4006)
 
 
 @use("control plane", "rabbitmq_management")
-def operator_opens_the_management_ui() -> None:
+def operator_opens_the_management_ui(hosts: Hosts) -> None:
     """An operator on a control-plane host opens the management UI of RabbitMQ."""
-    expect(output("ctl2", f"{_CURL} --user platform:platform http://ctl1:15672/api/whoami"), '"name":"platform"')
+    expect(hosts.output("ctl2", f"{_CURL} --user platform:platform http://ctl1:15672/api/whoami"), '"name":"platform"')
 
 
 @use("control plane", "rabbitmq_cluster")
-def rabbitmq_nodes_reach_each_other() -> None:
+def rabbitmq_nodes_reach_each_other(hosts: Hosts) -> None:
     """A RabbitMQ node, or its command line, reaches the one on another host."""
-    expect(output("ctl2", "rabbitmq-diagnostics --node rabbit@ctl1 --timeout 6 ping"), "Ping succeeded")
+    ping = f"rabbitmq-diagnostics --node rabbit@ctl1 --timeout {hosts.patience} ping"
+    expect(hosts.output("ctl2", ping), "Ping succeeded")
 
 
-# ---- Storage -----------------------------------------------------------------------------------------------------------
+# ---- Storage ---------------------------------------------------------------------------------------------------------
 
 @use("storage", "nfs")
-def node_reads_by_nfs_4() -> None:
+def node_reads_by_nfs_4(hosts: Hosts) -> None:
     """A node lists and reads over NFS version 4."""
-    read_nfs("node1", "nfs1", 4)
+    hosts.read_nfs("node1", "nfs1", 4)
 
 
 @use("storage", "nfs", "nfs_v3")
-def node_reads_by_nfs_3() -> None:
+def node_reads_by_nfs_3(hosts: Hosts) -> None:
     """A node lists and reads over NFS version 3: rpcbind and mountd, then NFS."""
-    read_nfs("node1", "nfs1", 3)
+    hosts.read_nfs("node1", "nfs1", 3)
 
 
 @use("storage", "cluster_nfs")
-def node_reads_from_its_controller() -> None:
+def node_reads_from_its_controller(hosts: Hosts) -> None:
     """A compute node reads what its controller exports."""
-    read_nfs("node2", "head", 4)
+    hosts.read_nfs("node2", "head", 4)
 
 
 @use("storage", "nfs_external")
-def trusted_network_reads_by_nfs() -> None:
+def trusted_network_reads_by_nfs(hosts: Hosts) -> None:
     """A machine of a trusted network reads over NFS version 4."""
-    read_nfs("admin1", "nfs1", 4)
+    hosts.read_nfs("admin1", "nfs1", 4)
 
 
 @use("storage", "platform_shared_storage")
-def control_plane_reads_its_storage() -> None:
+def control_plane_reads_its_storage(hosts: Hosts) -> None:
     """A control-plane host reads the platform's shared file system."""
-    read_nfs("ctl1", "nfs1", 4)
+    hosts.read_nfs("ctl1", "nfs1", 4)
 
 
-# ---- Monitoring ----------------------------------------------------------------------------------------------------------
+# ---- Monitoring ------------------------------------------------------------------------------------------------------
 
-def _scraped(job: str) -> None:
-    """Ask Prometheus whether each target of the job answered its last scrapes, the oldest 4 s ago."""
-    query = f'min(min_over_time(up{{job="{job}"}}[3s]))'
-    found = output("monitor1", f"sleep 4; curl --silent --get --data-urlencode 'query={query}' "
-                               "http://127.0.0.1:9090/api/v1/query", 10)
-    expect(found, ',"1"]')
+def _scraped(hosts: Hosts, job: str) -> None:
+    """Wait until each target of the job has answered a scrape that began after now."""
+    up = f"up{{job='{job}'}}"
+    query = f"count({up} == 1 and timestamp({up}) > $now) == count({up})"
+    ask = f'curl --silent --get --data-urlencode "query={query}" http://127.0.0.1:9090/api/v1/query'
+    hosts.output("monitor1", f"now=$(date +%s.%N); until {ask} | grep -q '\"value\"'; do sleep 0.2; done")
 
 
 @use("monitoring", "monitoring_exporters")
-def prometheus_scrapes_exporters() -> None:
+def prometheus_scrapes_exporters(hosts: Hosts) -> None:
     """Prometheus scrapes the exporters of nodes."""
-    _scraped("exporters")
+    _scraped(hosts, "exporters")
 
 
 @use("monitoring", "monitoring_nodes")
-def prometheus_scrapes_prometheus() -> None:
+def prometheus_scrapes_prometheus(hosts: Hosts) -> None:
     """Prometheus scrapes the one of a cluster."""
-    _scraped("nodes")
+    _scraped(hosts, "nodes")
 
 
 @use("monitoring", "monitoring_nodes", stand_in=True)
-def monitoring_collects_logs() -> None:
+def monitoring_collects_logs(hosts: Hosts) -> None:
     """A monitoring server fetches from Fluentd on a node."""
-    connect("monitor1", "head", 24224)
+    hosts.connect("monitor1", "head", 24224)
 
 
 @use("monitoring", "monitoring_push", stand_in=True)
-def node_sends_logs() -> None:
+def node_sends_logs(hosts: Hosts) -> None:
     """A node sends logs to Fluentd on a monitoring server."""
-    connect("node1", "monitor1", 24224)
+    hosts.connect("node1", "monitor1", 24224)
 
 
-# ---- Logging in ------------------------------------------------------------------------------------------------------------
+# ---- Logging in ------------------------------------------------------------------------------------------------------
 
 @use("logging in", "cluster_ssh")
-def platform_logs_in_to_a_cluster() -> None:
+def platform_logs_in_to_a_cluster(hosts: Hosts) -> None:
     """The platform logs in to the login node."""
-    log_in("ctl1", "login1")
+    hosts.log_in("ctl1", "login1")
 
 
 @use("logging in", "admin_ssh")
-def administrator_logs_in_to_a_node() -> None:
+def administrator_logs_in_to_a_node(hosts: Hosts) -> None:
     """An administrator logs in to a compute node."""
-    log_in("admin1", "node1")
+    hosts.log_in("admin1", "node1")
 
 
 @use("logging in", "cluster_user_ssh")
-def user_logs_in() -> None:
+def user_logs_in(hosts: Hosts) -> None:
     """A user logs in to the login node."""
-    log_in("laptop1", "login1")
+    hosts.log_in("laptop1", "login1")
 
 
 @use("logging in", "workspace_ssh")
-def platform_logs_in_to_a_workspace() -> None:
+def platform_logs_in_to_a_workspace(hosts: Hosts) -> None:
     """The platform logs in to a workspace."""
-    log_in("ctl1", "workspace1")
+    hosts.log_in("ctl1", "workspace1")
 
 
-# ---- Workspaces ------------------------------------------------------------------------------------------------------------
+# ---- Workspaces ------------------------------------------------------------------------------------------------------
 
 @use("workspaces", "workspace_services", stand_in=True)
-def platform_uses_ide_and_api() -> None:
+def platform_uses_ide_and_api(hosts: Hosts) -> None:
     """The platform reaches the IDE and the API of a workspace."""
-    connect("ctl1", "workspace1", 3000, 3001, 3003, 3004)
+    hosts.connect("ctl1", "workspace1", 3000, 3001, 3003, 3004)
 
 
 @use("workspaces", "workspace_cluster_api", stand_in=True)
-def node_uses_the_api_of_a_workspace() -> None:
+def node_uses_the_api_of_a_workspace(hosts: Hosts) -> None:
     """A node reports to the API of a workspace."""
-    connect("node1", "workspace1", 3004)
+    hosts.connect("node1", "workspace1", 3004)
 
 
 @use("workspaces", "workspace_user_services")
-def platform_shows_what_a_user_started() -> None:
+def platform_shows_what_a_user_started(hosts: Hosts) -> None:
     """The platform shows a web server that a user started in a workspace."""
-    expect(output("ctl1", f"{_CURL} http://workspace1:20001/"), "Directory listing")
+    expect(hosts.output("ctl1", f"{_CURL} http://workspace1:20001/"), "Directory listing")
 
 
-# ---- Names, time, mail -----------------------------------------------------------------------------------------------------
+# ---- Names, time, mail -----------------------------------------------------------------------------------------------
 
 @use("services", "dns")
-def node_resolves_a_name() -> None:
+def node_resolves_a_name(hosts: Hosts) -> None:
     """A node asks the resolver, over UDP and over TCP."""
     for transport in ("+notcp", "+tcp"):
-        expect(output("node1", f"dig +short +time=2 +tries=1 {transport} @10.203.0.71 platform.example.org", 8), "10.203.0.11")
+        ask = f"dig +short +time={hosts.patience} +tries=1 {transport} @10.203.0.71 platform.example.org"
+        expect(hosts.output("node1", ask), "10.203.0.11")
 
 
 @use("services", "ntp")
-def node_asks_the_time() -> None:
+def node_asks_the_time(hosts: Hosts) -> None:
     """A node asks the time server."""
-    expect(output("node1", "chronyd -x -Q -t 5 'server 10.203.0.71 iburst maxsamples 1' 2>&1", 10), "System clock wrong by")
+    ask = f"chronyd -x -Q -t {hosts.patience} 'server 10.203.0.71 iburst maxsamples 1' 2>&1"
+    expect(hosts.output("node1", ask), "System clock wrong by")
 
 
 @use("services", "smtp")
-def platform_sends_mail() -> None:
+def platform_sends_mail(hosts: Hosts) -> None:
     """The platform sends a mail."""
-    output("ctl1", "echo Subject: news | curl --silent --show-error --connect-timeout 4 --mail-from platform@example.org "
-                   "--mail-rcpt user@example.org --upload-file - smtp://services1:587")
+    hosts.output("ctl1", "echo Subject: news | curl --silent --show-error --mail-from platform@example.org "
+                         "--mail-rcpt user@example.org --upload-file - smtp://services1:587")
 
 
-# ---- PBS -------------------------------------------------------------------------------------------------------------------
+# ---- PBS -------------------------------------------------------------------------------------------------------------
 
 @use("pbs", "pbs_batch", stand_in=True)
-def pbs_server_is_reached() -> None:
+def pbs_server_is_reached(hosts: Hosts) -> None:
     """A node, and commands on the login node, reach the PBS server."""
-    connect("pbs2", "pbs1", 15001)
-    connect("pbs3", "pbs1", 15001)
+    hosts.connect("pbs2", "pbs1", 15001)
+    hosts.connect("pbs3", "pbs1", 15001)
 
 
 @use("pbs", "pbs_mom", stand_in=True)
-def pbs_server_reaches_a_mom() -> None:
+def pbs_server_reaches_a_mom(hosts: Hosts) -> None:
     """The PBS server starts a job on a node."""
-    connect("pbs1", "pbs2", 15002, 15003)
+    hosts.connect("pbs1", "pbs2", 15002, 15003)
 
 
 @use("pbs", "pbs_comm", stand_in=True)
-def mom_reaches_pbs_comm() -> None:
+def mom_reaches_pbs_comm(hosts: Hosts) -> None:
     """A node joins the network of pbs_comm."""
-    connect("pbs2", "pbs1", 17001)
+    hosts.connect("pbs2", "pbs1", 17001)
 
 
 @use("pbs", "pbs_interactive", stand_in=True)
-def mom_reaches_qsub() -> None:
+def mom_reaches_qsub(hosts: Hosts) -> None:
     """A node connects to qsub -I on the login node, on an ephemeral port."""
-    connect("pbs2", "pbs3", 40000)
+    hosts.connect("pbs2", "pbs3", 40000)
 
 
-# ---- Slurm -----------------------------------------------------------------------------------------------------------------
+# ---- Slurm -----------------------------------------------------------------------------------------------------------
 
 _JOB = ("slurm_control", "slurm_launch")
 _SRUN = (*_JOB, "slurm_srun")
@@ -405,100 +422,103 @@ _ACCOUNTING = ("slurm_accounting", "slurm_accounting_sql")
 _UNTIL_ENDED = "while squeue --noheader --jobs $job | grep -q .; do sleep 0.3; done"
 
 
-def _batch_output(script: str) -> str:
+def _batch_output(hosts: Hosts, script: str) -> str:
     """Return what a batch job on both nodes prints: the file is on its first node, as no file system is shared."""
-    job = output("login1", "job=$(sbatch --parsable --chdir=/tmp --nodelist=node1,node2 -N2 --output=/tmp/%j.out "
-                           f"--wrap {script!r}); {_UNTIL_ENDED}; echo $job").strip()
-    return output("node1", f"cat /tmp/{job}.out")
+    job = hosts.output("login1", "job=$(sbatch --parsable --chdir=/tmp --nodelist=node1,node2 -N2 --output=/tmp/%j.out "
+                                 f"--wrap {script!r}); {_UNTIL_ENDED}; echo $job").strip()
+    return hosts.output("node1", f"cat /tmp/{job}.out")
 
 
 @use("slurm", *_SRUN)
-def job_on_two_nodes() -> None:
+def job_on_two_nodes(hosts: Hosts) -> None:
     """srun starts a job on two nodes at once."""
-    expect(output("login1", "srun -N2 --nodelist=node1,node2 hostname"), "node1\n", "node2\n")
+    expect(hosts.output("login1", "srun -N2 --nodelist=node1,node2 hostname"), "node1\n", "node2\n")
 
 
 @use("slurm", *_SRUN)
-def interactive_job() -> None:
+def interactive_job(hosts: Hosts) -> None:
     """An interactive srun: what is typed goes to the node, what it prints comes back, through SrunPortRange."""
-    expect(output("login1", "echo typed | srun --nodelist=node2 sh -c 'read word; echo $word on $(hostname)'"), "typed on node2")
+    job = "sh -c 'read word; echo $word on $(hostname)'"
+    expect(hosts.output("login1", f"echo typed | srun --nodelist=node2 {job}"), "typed on node2")
 
 
 @use("slurm", *_JOB)
-def batch_job() -> None:
+def batch_job(hosts: Hosts) -> None:
     """A batch job runs and writes its output."""
-    expect(_batch_output("echo batch on $(hostname)"), "batch on node1")
+    expect(_batch_output(hosts, "echo batch on $(hostname)"), "batch on node1")
 
 
 @use("slurm", *_SRUN)
-def srun_in_a_batch_job() -> None:
+def srun_in_a_batch_job(hosts: Hosts) -> None:
     """srun inside a batch job starts tasks on both nodes."""
-    expect(_batch_output("srun -N2 hostname"), "node1\n", "node2\n")
+    expect(_batch_output(hosts, "srun -N2 hostname"), "node1\n", "node2\n")
 
 
 @use("slurm", *_SRUN)
-def queued_job_wakes() -> None:
+def queued_job_wakes(hosts: Hosts) -> None:
     """An srun that has to wait for nodes is woken by the controller."""
-    found = output("login1", "srun --exclusive --nodelist=node1,node2 -N2 sleep 3 & sleep 1; "
-                             "srun --exclusive --nodelist=node1,node2 -N2 hostname; wait")
+    found = hosts.output("login1", "srun --exclusive --nodelist=node1,node2 -N2 sleep 2 & "
+                                   "until squeue --noheader --states=running | grep -q .; do sleep 0.2; done; "
+                                   "srun --exclusive --nodelist=node1,node2 -N2 hostname; wait")
     expect(found, "node1\n", "node2\n")
 
 
 @use("slurm", "slurm_control")
-def job_is_cancelled() -> None:
+def job_is_cancelled(hosts: Hosts) -> None:
     """A batch job is cancelled, and nothing of it stays."""
-    output("login1", f"job=$(sbatch --parsable --chdir=/tmp --wrap 'sleep 300'); scancel $job; {_UNTIL_ENDED}")
+    hosts.output("login1", f"job=$(sbatch --parsable --chdir=/tmp --wrap 'sleep 300'); scancel $job; {_UNTIL_ENDED}")
 
 
 @use("slurm", *_SRUN)
-def node_is_drained_and_back() -> None:
+def node_is_drained_and_back(hosts: Hosts) -> None:
     """A drained node takes no job, and takes jobs again when it is back."""
-    output("login1", "scontrol update nodename=node2 state=drain reason=test")
+    hosts.output("login1", "scontrol update nodename=node2 state=drain reason=test")
     try:
-        refused = output("login1", "srun --immediate=1 --nodelist=node2 hostname 2>&1 || true")
+        refused = hosts.output("login1", "srun --immediate=1 --nodelist=node2 hostname 2>&1 || true")
         assert "node2\n" not in refused, refused
     finally:
-        output("login1", "scontrol update nodename=node2 state=resume")
-    expect(output("login1", "srun --nodelist=node2 hostname"), "node2\n")
+        hosts.output("login1", "scontrol update nodename=node2 state=resume")
+    expect(hosts.output("login1", "srun --nodelist=node2 hostname"), "node2\n")
 
 
 @use("slurm", *_ACCOUNTING)
-def account_is_shown() -> None:
+def account_is_shown(hosts: Hosts) -> None:
     """sacct on the login node shows jobs; sacctmgr, who may run them."""
-    expect(output("login1", "sacctmgr --noheader --parsable2 show cluster format=cluster", 8), "alpha")
-    found = output("login1", "sacct --noheader --parsable2 --allusers --format=jobid,state --starttime=now-1hour 2>&1", 8)
+    expect(hosts.output("login1", "sacctmgr --noheader --parsable2 show cluster format=cluster"), "alpha")
+    found = hosts.output("login1", "sacct --noheader --parsable2 --allusers --format=jobid,state --starttime=now-1hour 2>&1")
     assert "refused" not in found and "timed out" not in found and "COMPLETED" in found, found
 
 
 @use("slurm", *_SRUN, *_ACCOUNTING)
-def account_is_shown_inside_a_job() -> None:
+def account_is_shown_inside_a_job(hosts: Hosts) -> None:
     """sacct inside a job shows jobs."""
-    expect(output("login1", "srun --nodelist=node1 sacctmgr --noheader --parsable2 show cluster format=cluster"), "alpha")
+    show = "sacctmgr --noheader --parsable2 show cluster format=cluster"
+    expect(hosts.output("login1", f"srun --nodelist=node1 {show}"), "alpha")
 
 
 @use("slurm", *_SRUN, *_ACCOUNTING)
-def new_account_may_run_jobs() -> None:
+def new_account_may_run_jobs(hosts: Hosts) -> None:
     """The database daemon tells the controller of a new account, which may run jobs at once."""
     script = ("name=new$RANDOM; sacctmgr --immediate add account $name > /dev/null; "
               "sacctmgr --immediate add user root account=$name > /dev/null; "
               "for attempt in $(seq 10); do srun --account=$name --nodelist=node1 hostname && break; sleep 0.5; done")
-    expect(output("login1", script), "node1\n")
+    expect(hosts.output("login1", script), "node1\n")
 
 
 @use("slurm", "slurm_srun_controller", "slurm_launch")
-def job_from_the_controller() -> None:
+def job_from_the_controller(hosts: Hosts) -> None:
     """srun on the controller, where a cluster has no login node."""
-    expect(output("head", "srun -N2 --nodelist=node1,node2 hostname"), "node1\n", "node2\n")
+    expect(hosts.output("head", "srun -N2 --nodelist=node1,node2 hostname"), "node1\n", "node2\n")
 
 
 @use("user traffic", "cluster_user_traffic")
-def users_software_talks_between_nodes() -> None:
+def users_software_talks_between_nodes(hosts: Hosts) -> None:
     """What a user started on a node is reached from another node and from the controller."""
     for source in ("node1", "head"):
-        expect(output(source, f"{_CURL} http://node2:20001/"), "Directory listing")
+        expect(hosts.output(source, f"{_CURL} http://node2:20001/"), "Directory listing")
 
 
 @use("user traffic", "cluster_user_traffic_controller")
-def users_software_talks_to_the_controller() -> None:
+def users_software_talks_to_the_controller(hosts: Hosts) -> None:
     """What a user started on the controller is reached from nodes."""
-    expect(output("node1", f"{_CURL} http://head:20001/"), "Directory listing")
+    expect(hosts.output("node1", f"{_CURL} http://head:20001/"), "Directory listing")

@@ -1,12 +1,16 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The uses of the scenario `platform` against the shipped port file: no flow is forgotten."""
+"""The uses of the scenario `platform` against the shipped port file: no flow is forgotten. What a use that fails proves."""
 
 from __future__ import annotations
 
-from ansible_collections.hpc.ports.tests.platform.flows import NOT_EXERCISED, PAGE, rounds, shipped_port_file, shown_for
-from ansible_collections.hpc.ports.tests.platform.uses import USES
+import pytest
+
+from ansible_collections.hpc.ports.tests.platform import flows
+from ansible_collections.hpc.ports.tests.platform.flows import (
+    COVERED_BY, NOT_EXERCISED, PAGE, controls, rounds, shipped_port_file, shown_for, wrong)
+from ansible_collections.hpc.ports.tests.platform.uses import USES, Hosts, Use, errors_of
 
 USED = {flow for use in USES.values() for flow in use.flows}
 
@@ -31,7 +35,48 @@ def test_what_shows_a_flow_goes_by_no_other_that_is_off() -> None:
     assert [use.name for off in rounds() for flow in off for use in shown_for(flow) if len({*use.flows} & {*off}) != 1] == []
 
 
-def test_the_page_has_each_flow() -> None:
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
-    named = [line.split("`")[1] for line in lines if line.startswith("| `")]
-    assert named == list(shipped_port_file()["firewall_flows"])
+def test_the_page_says_what_the_port_file_and_the_uses_say() -> None:
+    """As if all that shows a flow had failed without it: found by the real daemons, in dev/test flows."""
+    failed = {flow: [use.name for use in shown_for(flow)] for flow in USED}
+    assert PAGE.read_text(encoding="utf-8") == flows.page(failed)
+
+
+@pytest.mark.parametrize("off", rounds(), ids="+".join)
+def test_each_area_that_loses_a_flow_keeps_a_control(off: list[str]) -> None:
+    kept = controls(off)
+    lost = {use.area for flow in off for use in shown_for(flow)}
+    # All that users' software does goes by the two flows that are off together.
+    assert {use.area for use in kept} == lost - ({"user traffic"} if "cluster_user_traffic" in off else set())
+    closed = {*off, *(COVERED_BY[flow] for flow in off if flow in COVERED_BY)}
+    assert not closed & {flow for use in kept for flow in use.flows}
+
+
+OFF = ["slurm_control"]
+SHOWN = [use.name for use in shown_for("slurm_control")]
+LOST = dict.fromkeys(SHOWN, "timed out")
+
+
+def test_a_flow_is_needed_where_its_uses_fail_without_it_and_work_with_it() -> None:
+    assert wrong(OFF, LOST, {}) == []
+
+
+def test_a_use_that_works_without_its_flow_is_told() -> None:
+    [text] = wrong(OFF, {name: LOST[name] for name in SHOWN[1:]}, {})
+    assert text == f"{SHOWN[0]} works without slurm_control."
+
+
+def test_a_use_that_fails_only_because_the_machine_is_slow_is_told() -> None:
+    """It fails without the flow, and with it: with the patience that there is, nothing is proven."""
+    def run(hosts: Hosts) -> None:
+        assert hosts.patience >= 20, "exit 124"
+
+    [slow] = [Use(SHOWN[0], "", "slurm", ("slurm_control",), run)]
+    again = errors_of([slow], 7)
+    [text] = wrong(OFF, {**LOST, **errors_of([slow], 7)}, again)
+    assert text.startswith(f"{SHOWN[0]} fails with all flows on as well: exit 124")
+    assert errors_of([slow], 20) == {}
+
+
+def test_a_control_that_fails_is_told() -> None:
+    [text] = wrong(OFF, {**LOST, "account_is_shown": "exit 124"}, {})
+    assert text == "account_is_shown fails though its flows are on: exit 124"

@@ -16,7 +16,8 @@ async def main() -> None:
         for number in itertools.count():
             await connection.send(str(number))
             answer = await asyncio.wait_for(connection.recv(), 5)
-            pathlib.Path("/run/agent").write_text(answer, encoding="ascii")
+            pathlib.Path("/run/agent.new").write_text(answer, encoding="ascii")
+            pathlib.Path("/run/agent.new").rename("/run/agent")
             await asyncio.sleep(0.5)
 
 asyncio.run(main())

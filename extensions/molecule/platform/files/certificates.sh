@@ -1,5 +1,5 @@
 #!/bin/sh
-# An authority of the platform's own, the certificate of ctl1, and one on a smart card.
+# An authority of the platform's own, the certificate of ctl1, and one on a smart card. Prints a tar of what users need.
 set -e
 mkdir -p /etc/platform
 cd /etc/platform
@@ -9,3 +9,4 @@ for name in ctl1 card; do
   echo "subjectAltName=DNS:$name" > $name.ext
   openssl x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile $name.ext -out $name.crt
 done
+tar --create ca.crt card.crt card.key | base64
