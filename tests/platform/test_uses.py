@@ -10,6 +10,7 @@ import json
 import pytest
 
 from ansible_collections.hpc.ports.tests.support.hosts import firewall
+from ansible_collections.hpc.ports.tests.support.run import FULL
 from ansible_collections.hpc.ports.tests.platform import flows
 from ansible_collections.hpc.ports.tests.platform.uses import USES, answering, errors_of, output
 
@@ -40,7 +41,7 @@ def test_nothing_else_answers_outside(source: str) -> None:
 def test_the_tunnel_holds_over_a_reload() -> None:
     before = output("node1", "cat /run/agent").split()
     ends = "--limit", "node1,ctl1"
-    for _attempt in range(2):
+    for _attempt in range(2 if FULL else 1):
         without = firewall(*ends, "-e", json.dumps(flows.site_without("smtp", "ntp")))
         assert without.changed == {"node1": 1, "ctl1": 1}, without.output
         assert firewall(*ends).changed == {"node1": 1, "ctl1": 1}
