@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.ports.tests.support.hosts import LAB, Play, on, play
+from ansible_collections.hpc.ports.tests.support.hosts import LAB, ROOT, Play, on, play, wait_on
+from ansible_collections.hpc.ports.tests.support.run import scaled
 
 DOWN = ("desk1", "nfs2")
 LOSSY = "pbs-exec"
@@ -104,19 +106,19 @@ def test_check_mode_plans_and_sends_nothing(tmp_path: Path) -> None:
 
 def test_nothing_is_left_when_the_controller_dies() -> None:
     """The listener is a unit of its own, which ends by itself and takes the table that counts with it."""
-    start = ("python3 - <<'END'\nimport sys\nsys.path.insert(0, '/tmp/listener')\n"
-             "from ansible_collections.hpc.ports.plugins.module_utils import listeners\n"
-             "from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports\n"
-             "print(listeners.start(listeners.Orders([parse_ports('7001/tcp')], lifetime=3))['id'])\nEND")
-    folder = "/tmp/listener/ansible_collections/hpc/ports"
-    for host in ("alpha-controller", "ctl2", "nfs1"):
-        on(host, f"mkdir -p {folder}/plugins && touch {folder}/__init__.py")
-        subprocess.run(["podman", "cp", "plugins/module_utils", f"{LAB}-{host}:{folder}/plugins/"], check=True)
-        try:
-            unit = f"hpc-ports-verify-{on(host, start).strip()}.scope"
-            assert on(host, f"sleep 0.5; systemctl is-active {unit}").strip() == "active"
-            assert "hpc_ports_verify" in on(host, "nft list tables")
-            on(host, f"for i in $(seq 100); do systemctl is-active -q {unit} || exit 0; sleep 0.1; done; exit 1")
-            assert "hpc_ports_verify" not in on(host, "nft list tables")
-        finally:
-            on(host, "rm -rf /tmp/listener")
+    listeners = _listeners("alpha-controller", "ctl2", "nfs1")
+    for host, unit in listeners.items():
+        assert "hpc_ports_verify" in on(host, f"systemctl is-active --quiet {unit}; nft list tables")
+    for host, unit in listeners.items():
+        wait_on(host, f"! systemctl is-active --quiet {unit}")
+        assert "hpc_ports_verify" not in on(host, "nft list tables")
+
+
+def _listeners(*hosts: str) -> dict[str, str]:
+    """Start a listener on each of the hosts, and tell nobody; return its unit."""
+    options = json.dumps({"ports": ["7001/tcp"], "lifetime": scaled(5)})
+    done = subprocess.run(["ansible", ",".join(hosts), "--become", "-m", "hpc.ports.listen", "-a", options], cwd=ROOT,
+                          check=True, capture_output=True, text=True)
+    found = re.findall(r'^(\S+) \| CHANGED.*?"id": "(\w+)"', done.stdout, re.MULTILINE | re.DOTALL)
+    assert sorted(host for host, identity in found) == sorted(hosts), done.stdout
+    return {host: f"hpc-ports-verify-{identity}.scope" for host, identity in found}

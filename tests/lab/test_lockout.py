@@ -200,12 +200,11 @@ def test_what_would_lock_out_or_does_not_load_is_refused(case: Case, refused: di
 # ---- confirmed
 
 @pytest.mark.parametrize("hosts, login", turn(list(product(zip(NFTABLES, FIREWALLD), LOGINS))), ids=str)
-def test_a_harmless_change_is_confirmed_by_a_second_module_execution(counting: str, hosts: tuple[str, str],
-                                                                     login: str) -> None:
+def test_a_harmless_change_is_confirmed_by_a_second_module_execution(hosts: tuple[str, str], login: str) -> None:
     with restoring(*hosts):
         for host in hosts:
             executions(host)
-        run = firewall("--limit", ",".join(hosts), variables(HARMLESS, ansible_user=LOGINS[login]), counting)
+        run = firewall("--limit", ",".join(hosts), variables(HARMLESS, ansible_user=LOGINS[login]))
         assert run.code == 0, run.output
         assert {host: run.changed[host] for host in hosts} == dict.fromkeys(hosts, 1)
         assert {host: executions(host) for host in hosts} == dict.fromkeys(hosts, ["firewall", "confirm"])

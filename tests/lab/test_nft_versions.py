@@ -12,7 +12,8 @@ import tarfile
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.support.hosts import LAB, ROOT
+from ansible_collections.hpc.ports.tests.support.hosts import ROOT, inside
+from ansible_collections.hpc.ports.tests.support.run import scaled
 
 COLLECTION = "ansible_collections/hpc/ports"
 # What an old nft cannot mend, so that the backend refuses to: sets and maps that somebody made anew with another type.
@@ -35,8 +36,8 @@ def sources() -> bytes:
 def test_the_backend_works_with_this_nft(host: str, version: str, refused: set[str]) -> None:
     program = (f"folder=$(mktemp -d); trap 'rm -r $folder' EXIT; cd $folder; tar --extract; PYTHONPATH=. "
                f"unshare --net python3 -B {COLLECTION}/tests/kernel/nft_check.py {COLLECTION}/tests/unit/golden")
-    done = subprocess.run(["podman", "exec", "-i", f"{LAB}-{host}", "sh", "-ec", program], input=sources(),
-                          capture_output=True, timeout=600, check=False)
+    done = subprocess.run([*inside(host), "sh", "-ec", program], input=sources(), capture_output=True,
+                          timeout=scaled(600), check=False)
     assert done.returncode == 0, done.stderr.decode()
     result = json.loads(done.stdout)
     assert result["failures"] == []

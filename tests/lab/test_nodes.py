@@ -5,29 +5,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from ansible_collections.hpc.ports.tests.support.hosts import (
     FIREWALL_ONLY,
     ROOT,
     Play,
-    executions,
+    executed_anywhere,
+    firewall,
+    forget_executions,
     managed_hosts,
+    mending,
     on,
     play,
     restoring,
     state,
 )
+from ansible_collections.hpc.ports.tests.support.run import scaled
 
 # Its egress is restricted, and Ansible reaches it with sudo.
 NODE = "alpha-compute1"
 # Those who let it in, by nftables and by firewalld. Nobody of other clusters, of PBS, or a Workbench host.
 OTHERS = {"alpha-controller", "alpha-login", "alpha-compute2", "ctl1", "ctl2", "monitor1", "nfs1", "nfs2", "workspace1"}
+# Enough of them to see that a second run changes nothing, and that check mode says what a run does.
+SOME = ("--limit", f"{NODE},alpha-controller,nfs2")
 INVENTORY = ROOT / "extensions" / "molecule" / "inventory"
 NETWORKS = ["10.203.0.0/24", "fd00:203::/64"]
 
@@ -67,87 +72,74 @@ class Site:
         return self
 
 
-@pytest.fixture(name="without_node", scope="module")
-def _without_node(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    return Site(tmp_path_factory.mktemp("without")).without_node().written()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _restored() -> Iterator[None]:
-    """Leave every host as it was; each test but the last does so itself."""
-    with restoring("all"):
-        yield
-
-
-def touched(hosts: Iterable[str]) -> dict[str, set[str]]:
-    """Return the hosts that executed a module since they were asked last, and which."""
-    return {host: found for host in hosts for found in [set(executions(host))] if found}
-
-
-def forget(hosts: Iterable[str]) -> None:
-    for host in hosts:
-        executions(host)
-
-
 def good(run: Play) -> Play:
     assert run.code == 0, run.output
     return run
 
 
+def states() -> dict[str, tuple[list[str], str]]:
+    return {host: state(host) for host in managed_hosts()}
+
+
 def reaches(target: str, port: int) -> str:
     """Return what a connection of the node comes to: `refused` where it got through and nobody listens."""
-    program = ("import socket\ntry:\n    socket.create_connection(('{0}', {1}), 1)\n    print('open')\n"
+    program = ("import socket\ntry:\n    socket.create_connection(('{0}', {1}), {2})\n    print('open')\n"
                "except ConnectionRefusedError:\n    print('refused')\nexcept OSError:\n    print('filtered')")
-    return on(NODE, f'python3 -c "{program.format(target, port)}"').strip()
+    return on(NODE, f'python3 -c "{program.format(target, port, scaled(2))}"').strip()
 
 
-def test_a_kind_with_a_limit_touches_the_new_node_alone(counting: str) -> None:
-    hosts = managed_hosts()
-    good(play("remove", "--limit", NODE))
-    forget(hosts)
-    run = good(play("slurm", "--limit", NODE, counting))
-    assert (set(run.changed), set(touched(hosts))) == ({NODE}, {NODE})
+def test_a_kind_with_a_limit_touches_the_new_node_alone() -> None:
+    with mending(NODE):
+        good(play("remove", "--limit", NODE))
+        forget_executions()
+        run = good(play("slurm", "--limit", NODE))
+        assert (set(run.changed), set(executed_anywhere())) == ({NODE}, {NODE})
 
 
-def test_a_node_leaves_and_comes_back(counting: str, without_node: tuple[str, str]) -> None:
-    hosts = managed_hosts()
-    before = {host: state(host) for host in hosts}
+def test_a_node_leaves_and_comes_back(tmp_path: Path) -> None:
+    before = states()
+    with mending(NODE, *OTHERS):
+        _leaves(before, Site(tmp_path / "without").without_node())
+        good(play("remove", "--limit", NODE))
+        _comes_back(tmp_path / "report.json")
+        assert states() == before
+
+
+def _leaves(before: dict[str, Any], without: Site) -> None:
     # Slurm, by nftables, and NFS, by firewalld.
     assert (reaches("10.203.0.21", 6817), reaches("10.203.0.52", 2049)) == ("refused", "refused")
-
-    forget(hosts)
-    run = good(play("remove_node", f"-eold={NODE}", counting))
+    forget_executions()
+    run = good(play("remove_node", f"-eold={NODE}"))
     assert f"Take {NODE} out of the inventory now" in run.text
     assert {host for host, changed in run.changed.items() if changed} == OTHERS
-    assert touched(hosts) == {host: {"firewall", "confirm"} for host in OTHERS}
+    assert executed_anywhere() == {host: ["firewall", "confirm"] for host in OTHERS}
     assert (reaches("10.203.0.21", 6817), reaches("10.203.0.52", 2049)) == ("filtered", "filtered")
     assert "10.203.0.23" not in on("alpha-controller", "nft list table inet hpc_ports")
     assert state(NODE) == before[NODE]
-    again = good(play("remove_node", f"-eold={NODE}"))
+    again = good(play("remove_node", f"-eold={NODE}", *SOME))
     assert set(again.changed.values()) == {0}
     # Once the inventory lacks it there is nothing left to do.
-    after = good(play("site", *FIREWALL_ONLY, *without_node))
+    after = good(firewall(*without.written()))
     assert (NODE in after.changed, set(after.changed.values())) == (False, {0})
 
-    good(play("remove", "--limit", NODE))
-    forget(hosts)
-    checked = good(play("add_node", f"-enew={NODE}", *FIREWALL_ONLY, "--check"))
-    run = good(play("add_node", f"-enew={NODE}", *FIREWALL_ONLY, counting))
-    assert run.changed == checked.changed
+
+def _comes_back(report: Path) -> None:
+    checked = good(play("add_node", f"-enew={NODE}", *FIREWALL_ONLY, "--check", *SOME))
+    forget_executions()
+    run = good(play("add_node", f"-enew={NODE}", f"-everify_report={report}", "-everify_page="))
+    assert {host: run.changed[host] for host in checked.changed} == checked.changed
     assert {host for host, changed in run.changed.items() if changed} == {*OTHERS, NODE}
-    found = touched(hosts)
-    assert found.pop(NODE) >= {"firewall", "confirm"}
-    assert found == {host: {"firewall", "confirm"} for host in OTHERS}
-    assert {host: state(host) for host in hosts} == before
-    again = good(play("add_node", f"-enew={NODE}", *FIREWALL_ONLY))
+    found = executed_anywhere()
+    assert {host for host, modules in found.items() if "confirm" in modules} == {*OTHERS, NODE}
+    assert all(found[host][:2] == ["firewall", "confirm"] for host in OTHERS)
+    again = good(play("add_node", f"-enew={NODE}", *FIREWALL_ONLY, *SOME))
     assert set(again.changed.values()) == {0}
     assert (reaches("10.203.0.21", 6817), reaches("10.203.0.52", 2049)) == ("refused", "refused")
+    _check_proven(json.loads(report.read_text(encoding="utf-8"))["cells"])
 
 
-def test_the_connections_of_a_new_node_are_proven(tmp_path: Path) -> None:
-    report = tmp_path / "report.json"
-    good(play("add_node", f"-enew={NODE}", f"-everify_report={report}", "-everify_page="))
-    cells = yaml.safe_load(report.read_text(encoding="utf-8"))["cells"]
+def _check_proven(cells: list[dict[str, Any]]) -> None:
+    """The connections of the new node were tried, and no others."""
     assert all(NODE in (cell["source"], cell["target"]) for cell in cells)
     assert {cell["verdict"] for cell in cells} == {"right"}
     # From and to it, open and closed, with those who let it in and with strangers.
@@ -155,17 +147,19 @@ def test_the_connections_of_a_new_node_are_proven(tmp_path: Path) -> None:
     assert {"alpha-compute2", "outsider"} <= {cell["source"] for cell in cells}
 
 
-def test_by_networks_nobody_else_is_touched(counting: str, tmp_path: Path) -> None:
-    hosts = managed_hosts()
+def test_by_networks_nobody_else_is_touched(tmp_path: Path) -> None:
     known = Site(tmp_path / "known").by_networks()
     site = known.written()
-    good(play("site", *FIREWALL_ONLY, *Site(tmp_path / "before").by_networks().without_node().written()))
-    good(play("remove", "--limit", NODE))
-    forget(hosts)
-    run = good(play("add_node", f"-enew={NODE}", *FIREWALL_ONLY, *site, counting))
-    assert "No other host changes." in run.text
-    assert (set(run.changed), set(touched(hosts))) == ({NODE}, {NODE})
-    # Slurm lets it in all the same.
-    assert reaches("10.203.0.21", 6817) == "refused"
-    run = good(play("remove_node", f"-eold={NODE}", *site, counting))
-    assert ("No other host changes." in run.text, touched(hosts)) == (True, {})
+    # Slurm's, and one with firewalld; what the others have makes no difference.
+    limit = ("--limit", "alpha-controller,nfs2")
+    with restoring("alpha-controller", "nfs2", NODE):
+        good(firewall(*limit, *Site(tmp_path / "before").by_networks().without_node().written()))
+        good(play("remove", "--limit", NODE))
+        forget_executions()
+        run = good(play("add_node", f"-enew={NODE}", *FIREWALL_ONLY, *site))
+        assert "No other host changes." in run.text
+        assert (set(run.changed), set(executed_anywhere())) == ({NODE}, {NODE})
+        # Slurm and NFS let it in all the same.
+        assert (reaches("10.203.0.21", 6817), reaches("10.203.0.52", 2049)) == ("refused", "refused")
+        run = good(play("remove_node", f"-eold={NODE}", *site))
+        assert ("No other host changes." in run.text, executed_anywhere()) == (True, {})

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import select
@@ -43,14 +44,9 @@ systemctl is-active --quiet ssh.service && test -z "$(systemctl list-jobs --no-l
 """
 _TABLE = re.compile(r"^(table [^{\n]+) \{\n(.*?)\n\}$", re.MULTILINE | re.DOTALL)
 
-# Stands before Python on a host and notes which module each execution is for; pipelining sends modules as input.
-COUNTING_PYTHON = """\
-#!/bin/sh
-input=$(mktemp)
-cat > "$input"
-grep -o "ansible_collections.hpc.ports.plugins.modules.[a-z]*" "$input" | sort -u >> /run/module-executions
-exec python3 "$@" < "$input"
-"""
+# What the host's journal has to say that it has not said here before; Ansible notes each execution of a module in it.
+_NEWS = "journalctl --sync; journalctl --quiet --output=short --cursor-file=/run/asked-for-executions"
+_EXECUTION = re.compile(r" ansible-(?:hpc\.ports\.)?(\S+)\[[0-9]+\]: Invoked")
 
 
 @dataclass(frozen=True)
@@ -178,6 +174,16 @@ def restoring(*hosts: str) -> Iterator[None]:
         assert run.code == 0, run.output
 
 
+@contextmanager
+def mending(*hosts: str) -> Iterator[None]:
+    """Give the hosts their firewalls again where the block fails; one that passes leaves them so itself."""
+    try:
+        yield
+    except BaseException:
+        firewall("--limit", ",".join(hosts))
+        raise
+
+
 def restart(*hosts: str) -> None:
     """Stop the hosts, start them, and wait until each has started all that it starts, and accepts logins again."""
     _podman("restart", "--time", "5", *(f"{LAB}-{host}" for host in hosts))
@@ -186,15 +192,25 @@ def restart(*hosts: str) -> None:
 
 
 def executions(host: str) -> list[str]:
-    """Return the modules of hpc.ports that the host has executed since it was asked last."""
-    found = on(host, "cat /run/module-executions 2>/dev/null || true; rm -f /run/module-executions")
-    return [line.rsplit(".", 1)[1] for line in found.splitlines()]
+    """Return the modules that the host has executed since it was asked last, those of hpc.ports by their short names."""
+    return _EXECUTION.findall(on(host, _NEWS))
 
 
-def managed_hosts() -> list[str]:
+def executed_anywhere() -> dict[str, list[str]]:
+    """Return the modules that hosts with a firewall have executed since they were asked last, by host, if any."""
+    return {host: found for host in managed_hosts() for found in [executions(host)] if found}
+
+
+def forget_executions() -> None:
+    """Have `executed_anywhere` and `executions` tell of later ones only."""
+    executed_anywhere()
+
+
+@functools.cache
+def managed_hosts() -> tuple[str, ...]:
     """Return the hosts of the lab that have a firewall."""
     listed = subprocess.run(["ansible", "all:!laptop1:!outsider", "--list-hosts"], cwd=ROOT, capture_output=True,
                             text=True, check=True).stdout
-    hosts = [line.strip() for line in listed.splitlines()[1:]]
+    hosts = tuple(line.strip() for line in listed.splitlines()[1:])
     assert len(hosts) >= 10
     return hosts
