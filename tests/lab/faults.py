@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.hpc.ports.tests.support.hosts import START_FIREWALLD
+
 BRIDGE = "the bridge of the lab"  # between the hosts
 # These may open only what a flow names, so a target that lets them in is not seen.
 _DROPPED_AT_SOURCE = (("alpha-login", 20048, "tcp"), ("beta-controller", 32765, "tcp"))
@@ -100,7 +102,7 @@ OURS = [
     Fault("no rules at all, nftables", "beta-compute1", "nft delete table inet hpc_ports", opened("beta-compute1"),
           "ruleset_allows", "beta-compute1 lets it through"),
     Fault("no rules at all, firewalld", "alpha-compute2", "systemctl stop firewalld.service", opened("alpha-compute2"),
-          "ruleset_allows", "alpha-compute2 lets it through", undo="systemctl start firewalld.service"),
+          "ruleset_allows", "alpha-compute2 lets it through", undo=START_FIREWALLD),
     Fault("our egress drops, nftables", "alpha-compute1", _OURS.format("output tcp dport 875 drop"),
           to("", "875/tcp", source="alpha-compute1"), "ruleset_drops", "The rules of hpc.ports on alpha-compute1 drop"),
     Fault("our egress drops, firewalld", "nfs2",

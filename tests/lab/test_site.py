@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.tests.support.hosts import (
     FIREWALLD,
     HANDLES,
     NFTABLES,
+    START_FIREWALLD,
     executed_anywhere,
     firewall,
     forget_executions,
@@ -129,7 +130,7 @@ def test_a_host_moves_to_firewalld_when_that_runs_and_back() -> None:
     before = state("workspace1")
     with mending("workspace1"):
         try:
-            on("workspace1", "systemctl start firewalld.service")
+            on("workspace1", START_FIREWALLD)
             assert on("workspace1", tables) == "table inet hpc_ports\ntable inet firewalld\n"
             run = firewall(*limit)
             assert (run.code, run.changed["workspace1"]) == (0, 1), run.output

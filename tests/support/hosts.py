@@ -37,7 +37,8 @@ HANDLES = "nft -s -a list ruleset"
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 _LISTING = "nft -s list ruleset"
 _THEN = "-- files --"
-# firewalld before 1.0 is active to systemd before it has loaded a rule.
+# firewalld is active to systemd before it has loaded a rule; it answers when it has.
+START_FIREWALLD = "systemctl start firewalld.service; firewall-cmd --quiet --state"
 _HAS_STARTED = """\
 systemctl is-active --quiet ssh.service && test -z "$(systemctl list-jobs --no-legend)" || exit
 ! systemctl is-active --quiet firewalld.service || firewall-cmd --quiet --state
