@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.hpc.ports.tests.support.plays import played
+
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 INVENTORY = """
 all:
   vars:
@@ -68,11 +66,8 @@ def fixture_site(tmp_path: Path) -> Path:
 
 
 def play(site: Path, *arguments: str) -> str:
-    program = Path(sys.executable).with_name("ansible-playbook")
-    environment = {**os.environ, "NO_COLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    done = subprocess.run([str(program), "-i", str(site / "hosts.yml"), str(site / "play.yml"), *arguments], cwd=ROOT,
-                          env=environment, text=True, capture_output=True, check=False)
-    return done.stdout + done.stderr
+    done = played("-i", str(site / "hosts.yml"), str(site / "play.yml"), *arguments)
+    return done.printed + done.errors
 
 
 def texts(site: Path, names: dict[str, str]) -> dict[str, str]:
