@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from ansible_collections.hpc.ports.tests.page.conftest import Show
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.test_report_schema import SCHEMA
+from ansible_collections.hpc.ports.tests.support.reports import SCHEMA
 
 COMPUTE = "cluster01 slurm_compute (48)"
 

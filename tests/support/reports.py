@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
+SCHEMA: dict[str, Any] = json.loads(
+    (Path(__file__).parents[2] / "roles" / "verify" / "files" / "report.schema.json").read_text(encoding="utf-8"))
 SERVICES = {
     "ssh": {"title": "Secure shell", "ports": ["22/tcp"]},
     "slurmctld": {"title": "Slurm controller daemon", "ports": ["6817/tcp"]},

@@ -27,8 +27,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.connections import Conne
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expected, expected_of, probed_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan, compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils.warned_ports import warned_ports
+from ansible_collections.hpc.ports.tests.support.random_sites import SITES, Site
 from ansible_collections.hpc.ports.tests.support.sites import make_inventory, make_plan
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.test_plan_laws import SITES, Site
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.explain import Answer, I
 from ansible_collections.hpc.ports.plugins.plugin_utils.explain_text import answer_line, lines
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Packet
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.test_reasons import plan_of
+from ansible_collections.hpc.ports.tests.support.explained_site import plan_of
 
 PLAN = plan_of()
 GROUPS = {"all": ["login1", "head", "ctl"], "logins": ["login1"], "slurm": ["head", "login1"], "empty": []}

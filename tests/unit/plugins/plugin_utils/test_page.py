@@ -9,6 +9,8 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +42,10 @@ def one(**changes: Any) -> dict[str, Any]:
 
 # ---- packing
 
-@pytest.mark.parametrize("data", [small(), large(60, 400, 3), whole({}, [])], ids=["small", "large", "empty"])
-def test_packed_cells_are_the_cells(data: dict[str, Any]) -> None:
+@pytest.mark.parametrize("build", [small, partial(large, 60, 400, 3), partial(whole, {}, [])],
+                         ids=["small", "large", "empty"])
+def test_packed_cells_are_the_cells(build: Callable[[], dict[str, Any]]) -> None:
+    data = build()
     assert unpacked(packed(data)) == data["cells"]
 
 

@@ -12,14 +12,8 @@ import pytest
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun, Limits, Order, begun, lifetime, names_of
+from ansible_collections.hpc.ports.tests.support.probed_site import ENDPOINTS, FLOWS, HOSTS, SERVICES, plan_of
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
-from ansible_collections.hpc.ports.tests.unit.plugins.plugin_utils.test_expectations import (
-    ENDPOINTS,
-    FLOWS,
-    HOSTS,
-    SERVICES,
-    plan_of,
-)
 
 LIMITS = Limits(timeout=1.0, attempts=2, concurrency=1000, rate=1000.0, forks=5, most=50_000)
 QUERY = "[?port==`443` || port==`9090`]"
