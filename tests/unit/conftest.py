@@ -1,15 +1,14 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How hard the property tests search: HYPOTHESIS_PROFILE=thorough takes minutes."""
+"""How hard the property tests search: by HPC_PORTS_EFFORT, see tests/support/run.py."""
 
 from __future__ import annotations
 
-import os
-
 from hypothesis import settings
 
+from ansible_collections.hpc.ports.tests.support.run import examples
+
 # Machines differ in speed, so no example has a deadline.
-settings.register_profile("unit", deadline=None, max_examples=100, print_blob=True)
-settings.register_profile("thorough", deadline=None, max_examples=5000, print_blob=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
+settings.register_profile("unit", deadline=None, max_examples=examples(300), print_blob=True)
+settings.load_profile("unit")

@@ -4,29 +4,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[4]
-
-
-def module(**options: Any) -> dict[str, Any]:
-    """Run the module in check mode, as Ansible does, and return its result."""
-    arguments = {"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": True}}
-    done = subprocess.run([sys.executable, str(ROOT / "plugins" / "modules" / "ephemeral_ports.py")], text=True,
-                          check=False, input=json.dumps(arguments), capture_output=True,
-                          env={"PYTHONPATH": str(ROOT / ".collections")})
-    return json.loads(done.stdout.splitlines()[-1])
+from ansible_collections.hpc.ports.tests.support.faces import module
 
 
 def test_what_this_machine_has() -> None:
     first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
-    result = module(reserved=[{"what": "It", "ports": f"{first}-{last}/tcp"}], declared=f"{first}-{last}")
+    result = module("ephemeral_ports", check=True, real=True, reserved=[{"what": "It", "ports": f"{first}-{last}/tcp"}],
+                    declared=f"{first}-{last}")
     assert (result["ephemeral_ports"], result["changed"]) == (f"{first}-{last}", False)
     assert [text.split(",")[0] for text in result["clashes"]] == [f"It needs {first}-{last}"]
 
@@ -43,6 +32,6 @@ def test_what_this_machine_has() -> None:
     ],
 )
 def test_what_cannot_be(options: dict[str, Any], message: str) -> None:
-    result = module(**options)
+    result = module("ephemeral_ports", check=True, **options)
     assert result["failed"]
     assert result["msg"].startswith(message)

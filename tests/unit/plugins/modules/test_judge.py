@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.judging import parse_asked
 from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
-from ansible_collections.hpc.ports.tests.unit.plugins.modules.test_listen_probe import module
+from ansible_collections.hpc.ports.tests.support.faces import module
 
 
 def asked(**options: Any) -> dict[str, Any]:
@@ -49,5 +49,5 @@ def test_what_goes_out_may_leave_its_source_to_the_kernel() -> None:
 
 
 def test_a_packet_has_a_direction() -> None:
-    assert module("judge", packets=[{"destination": "10.0.0.1"}])["msg"] == (
+    assert module("judge", real=True, packets=[{"destination": "10.0.0.1"}])["msg"] == (
         "missing required arguments: direction found in packets")

@@ -5,35 +5,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-ROOT = Path(__file__).parents[4]
-
-
-def module(name: str, check: bool = False, **options: Any) -> dict[str, Any]:
-    """Run a module as Ansible does and return its result."""
-    arguments = {"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}}
-    done = subprocess.run([sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py")], text=True, check=False,
-                          input=json.dumps(arguments), capture_output=True,
-                          env={"PYTHONPATH": str(ROOT / ".collections")})
-    return json.loads(done.stdout.splitlines()[-1])
+from ansible_collections.hpc.ports.tests.support.faces import module
 
 
 @pytest.mark.parametrize("state", ["started", "stopped"])
 def test_in_check_mode_nobody_listens(state: str) -> None:
-    result = module("listen", check=True, state=state, ports=["22/tcp"])
+    result = module("listen", check=True, real=True, state=state, ports=["22/tcp"])
     assert (result["skipped"], result["msg"]) == (True, "Check mode: no listener was started or ended.")
     assert "alive" not in result and "id" not in result
 
 
 def test_in_check_mode_nothing_is_sent() -> None:
-    result = module("probe", check=True, probes=[{"address": "10.0.0.1", "ports": ["22/tcp"]}])
+    result = module("probe", check=True, real=True, probes=[{"address": "10.0.0.1", "ports": ["22/tcp"]}])
     assert (result["skipped"], result["msg"]) == (True, "Check mode: nothing was sent.")
     assert "results" not in result
 
