@@ -14,6 +14,7 @@ _HANDLES = 1 << 3
 _JSON = 1 << 4
 _NUMERIC_PROTOCOLS = 1 << 7
 _TERSE = 1 << 11
+_ATTEMPTS = 10
 _ABSENT = "No such file or directory"
 
 
@@ -37,13 +38,27 @@ def ruleset() -> Tuple[str, str]:
 
     The second has the handles of rules, and no elements of sets. Raises ListingError.
     """
-    found = []
-    for flags in (_JSON, _HANDLES | _STATELESS | _TERSE):
-        text, error = _done("list ruleset", _NUMERIC_PROTOCOLS | flags)
-        if error:
-            raise ListingError("Cannot list the ruleset: {0}".format(error))
-        found.append(text)
-    return found[0], found[1]
+    return _whole_json(), _listed(_HANDLES | _STATELESS | _TERSE)
+
+
+def _whole_json() -> str:
+    """List until the listing is whole.
+
+    nft 1.0.6 prints the flags of a table from memory that it has freed: what lies there is often some other text, and
+    sometimes nothing that can be printed, where the listing then ends.
+    """
+    for _attempt in range(_ATTEMPTS):
+        text = _listed(_JSON)
+        if text.rstrip().endswith("]}"):
+            return text
+    raise ListingError("Cannot list the ruleset: the listing ends within a table that has flags.")
+
+
+def _listed(flags: int) -> str:
+    text, error = _done("list ruleset", _NUMERIC_PROTOCOLS | flags)
+    if error:
+        raise ListingError("Cannot list the ruleset: {0}".format(error))
+    return text
 
 
 def run(commands: str, as_json: bool = False) -> str:

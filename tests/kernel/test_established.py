@@ -26,6 +26,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_poli
 from ansible_collections.hpc.ports.tests.kernel.connections import DUAL_PORT, Connections, Living, living, passing
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, Space
+from ansible_collections.hpc.ports.tests.support.run import SLOWNESS
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy, random_policies
 
 GOOD = {4: "10.64.9.9", 6: "fd64::9"}
@@ -35,7 +36,7 @@ EVERYTHING = policy(("in", "all", ["1-65535/tcp", "1-65535/udp", "112/ip"], ANYW
 CLOSED = policy(SSH)
 FIRST = pytest.mark.parametrize("first", ["server", "client"])
 NOTHING = Cut((), "")
-PAUSE = 0.3  # seconds; what the host goes on with is tracked again by then
+PAUSE = 0.3 * SLOWNESS  # seconds; what the host goes on with is tracked again by then
 
 
 @pytest.fixture(name="links")
