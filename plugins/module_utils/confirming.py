@@ -5,20 +5,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from ansible_collections.hpc.ports.plugins.module_utils.apply import settle, still_runs
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
-from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending
 
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.module_utils.established import Cut
 
-def confirm(token: str, tools: Tools = Tools()) -> Dict[str, Any]:
+
+def cut_connections(policy: Policy) -> Cut:
+    """Cut what the policy does not allow."""
+    # Each execution compiles what it imports anew: this is much, and seldom needed.
+    from ansible_collections.hpc.ports.plugins.module_utils import established
+
+    return established.cut_connections(policy)
+
+
+def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], Cut] = cut_connections) -> Dict[str, Any]:
     """Keep the change of that token if this is a new connection; return what became of it, as `status`.
 
-    `msg` is there when the change is kept, but is not what a reboot loads. Raises CommandError, OSError: nothing is
-    confirmed.
+    `msg` is there when the change is kept, but is not what a reboot loads. `cut` ends connections, where the change
+    asks for it. Raises CommandError, OSError: nothing is confirmed.
     """
     with tools.transaction.confirmation(token) as pending:
         if pending is None:
@@ -32,7 +43,7 @@ def confirm(token: str, tools: Tools = Tools()) -> Dict[str, Any]:
             return {"status": "altered"}
         tools.transaction.disarm(pending)
         result = {"status": "confirmed", "confirmed_from": str(connection or ""), **_settled(pending, tools)}
-    return {**result, **_cut(pending.extra["cut"], tools)}
+    return {**result, **_cut(pending.extra["cut"], cut)}
 
 
 def _undone(pending: Optional[Pending]) -> Dict[str, Any]:
@@ -55,8 +66,8 @@ def _is_new(connection: Optional[Connection], pending: Pending) -> bool:
         pending.client, pending.client_port)
 
 
-def _cut(data: Optional[Mapping[str, Any]], tools: Tools) -> Dict[str, Any]:
+def _cut(data: Optional[Mapping[str, Any]], cut: Callable[[Policy], Cut]) -> Dict[str, Any]:
     if data is None:
         return {}
-    cut = tools.cut(parse_policy(data))
-    return {"connections_cut": list(cut.connections), "warnings": list(filter(None, [cut.not_done]))}
+    found = cut(parse_policy(data))
+    return {"connections_cut": list(found.connections), "warnings": list(filter(None, [found.not_done]))}

@@ -6,17 +6,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Protocol
+from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol
 
 from ansible_collections.hpc.ports.plugins.module_utils import backends, transaction
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, ssh_connection
 from ansible_collections.hpc.ports.plugins.module_utils.files import Places
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending, Undo
-
-if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.module_utils.established import Cut
 
 
 class Transactions(Protocol):
@@ -54,18 +50,10 @@ class Transactions(Protocol):
         """Return the change of that token if the host has undone it."""
 
 
-def _cut(policy: Policy) -> Cut:
-    # Each execution compiles what it imports anew: this is much, and seldom needed.
-    from ansible_collections.hpc.ports.plugins.module_utils.established import cut_connections
-
-    return cut_connections(policy)
-
-
 class Tools(NamedTuple):
-    """`backend` and `leaving` are by name of a backend; `connection` is whose change it is; `cut` ends connections."""
+    """`backend` and `leaving` are by name of a backend; `connection` is whose change it is."""
 
     transaction: Transactions = transaction
     backend: Callable[[str], backends.Backend] = backends.backend
     leaving: Callable[[str], Optional[Change]] = backends.leaving
     connection: Callable[[], Optional[Connection]] = ssh_connection
-    cut: Callable[[Policy], Cut] = _cut

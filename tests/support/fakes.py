@@ -159,7 +159,7 @@ class FakeHost:
     @property
     def tools(self) -> Tools:
         """What to hand in."""
-        return Tools(self.transactions, self.backends.__getitem__, self._leaving, lambda: self.connection, self._cut)
+        return Tools(self.transactions, self.backends.__getitem__, self._leaving, lambda: self.connection)
 
     def files(self) -> list[str]:
         """Return the names of the files that there are, those included that wait for their places."""
@@ -170,7 +170,8 @@ class FakeHost:
         change = self.backends["firewalld" if name == "nftables" else "nftables"].absent_change()
         return change if change.is_needed else None
 
-    def _cut(self, policy: Policy) -> Cut:
+    def cut(self, policy: Policy) -> Cut:
+        """Note by which policy connections are cut."""
         self.log.append("cut")
         self.cuts.append(policy)
         return Cut(("tcp 10.0.0.1:1 -> 10.0.0.2:2",), "One was not cut.")

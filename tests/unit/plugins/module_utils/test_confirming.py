@@ -103,7 +103,7 @@ def test_what_a_reboot_would_not_load_is_a_failure_of_a_change_that_stays(host: 
 
 def test_connections_are_cut_once_others_may_go_on(tmp_path: Path) -> None:
     host = armed(FakeHost(tmp_path), OLD, cut=True)
-    assert confirm("token", host.tools) == {
+    assert confirm("token", host.tools, host.cut) == {
         "status": "confirmed", "confirmed_from": str(NEW), "connections_cut": ["tcp 10.0.0.1:1 -> 10.0.0.2:2"],
         "warnings": ["One was not cut."]}
     assert host.log == [*CONFIRMED, "cut"] and host.cuts == [parse_policy(SAMPLE)]
@@ -112,7 +112,7 @@ def test_connections_are_cut_once_others_may_go_on(tmp_path: Path) -> None:
 def test_nothing_is_cut_where_nothing_is_confirmed(tmp_path: Path) -> None:
     host = armed(FakeHost(tmp_path), OLD, cut=True)
     host.connection = OLD
-    confirm("token", host.tools)
+    confirm("token", host.tools, host.cut)
     assert host.cuts == []
 
 
