@@ -10,3 +10,6 @@ venv_dir() {
   sum=$(cd "$root" && { python3 --version && cat requirements.txt dev/requirements*.txt; } | sha256sum)
   echo "$cache/venv-$1-${sum:0:12}"
 }
+
+# Half of what it takes to collect the unit tests is compiling them.
+unset PYTHONDONTWRITEBYTECODE

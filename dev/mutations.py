@@ -15,7 +15,6 @@ copy-on-write /etc; that, and every stage with a lab, needs root. The lab is cal
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import shutil
@@ -154,6 +153,8 @@ class Run:
         subprocess.run(["dev/setup"], cwd=tree.copy, check=True)
         venv = _said("bash", "-c", ". dev/common.sh; venv_dir main", folder=tree.copy).strip()
         self.environment = {"HPC_PORTS_LAB": "hpc-ports-mutations", **os.environ, "NO_COLOR": "1",
+                            # What was compiled of a mutation may look like what is compiled of the next.
+                            "PYTHONDONTWRITEBYTECODE": "1",
                             "HPC_PORTS_SEED": str(seed), "PATH": f"{venv}/bin:{os.environ['PATH']}"}
         self.sources = tree.sources("plugins", "tests")
         self.importers = importers_of(self.sources)
@@ -313,7 +314,7 @@ def parsed() -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(prog="dev/mutations", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    today = int(os.environ.get("HPC_PORTS_SEED") or datetime.date.today().toordinal())
+    today = int(os.environ.get("HPC_PORTS_SEED") or time.time() // 86400)
     parser.add_argument("--seed", type=int, default=today,
                         help="by which mutations are chosen (default: HPC_PORTS_SEED, or the day)")
     parser.add_argument("--count", type=int, default=40, help="how many (default: 40)")
