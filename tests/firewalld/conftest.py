@@ -42,7 +42,7 @@ def _place(item: pytest.Item) -> int:
     return zlib.crc32(item.function.__name__.encode())  # type: ignore[attr-defined]
 
 
-@pytest.fixture(name="container", scope="session", params=VERSIONS, ids=VERSIONS.values())
+@pytest.fixture(name="container", scope="session", params=VERSIONS, ids=list(VERSIONS.values()))
 def _container(request: pytest.FixtureRequest) -> Iterator[Daemon]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     found = Daemon(request.param, f"{os.environ['HPC_PORTS_LAB']}-firewalld-{request.param}-{worker}")

@@ -83,7 +83,7 @@ _PROCESS = f"systemctl show --property=MainPID firewalld; {call('zone.getActiveZ
 
 
 class Container(Space):
-    """A container of the lab's image, with nothing but what its Debian has running; one that an earlier run left is taken."""
+    """A container of the lab's image, with nothing but what its Debian has running; one that is still up is taken."""
 
     def __init__(self, release: str, name: str) -> None:
         self.name, self._image = name, f"localhost/hpc-ports-lab:debian{release}"
@@ -97,13 +97,15 @@ class Container(Space):
         (found,) = json.loads(done.stdout) or [None]
         if not found or not found["State"]["Running"] or found["Config"]["Labels"].get("hpc-ports-sees") != self._sees:
             return 0
-        return int(found["State"]["Pid"]) if found["Image"] == _podman("image", "inspect", "--format={{.Id}}", self._image) else 0
+        image = _podman("image", "inspect", "--format={{.Id}}", self._image)
+        return int(found["State"]["Pid"]) if found["Image"] == image else 0
 
     def _started(self) -> int:
         volumes = [f"--volume={path}:{path}:ro" for path in _SEEN]
         _podman("run", "--detach", "--replace", f"--name={self.name}", f"--label=hpc-ports-lab={LAB}",
                 f"--label=hpc-ports-sees={self._sees}", "--network=none", "--systemd=always",
-                "--cap-add=NET_ADMIN,NET_RAW,SYS_ADMIN", "--security-opt=apparmor=unconfined", *volumes, self._image, "/sbin/init")
+                "--cap-add=NET_ADMIN,NET_RAW,SYS_ADMIN", "--security-opt=apparmor=unconfined", *volumes, self._image,
+                "/sbin/init")
         return int(_podman("inspect", "--format={{.State.Pid}}", self.name))
 
     @property

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, call
-from ansible_collections.hpc.ports.tests.support.availability import NODES, RATE, applied_meanwhile
+from ansible_collections.hpc.ports.tests.support.availability import NODES, applied_meanwhile
 from ansible_collections.hpc.ports.tests.support.run import examples, scaled
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
+# New connections a second: several within each call to firewalld.
+RATE = 200.0
 # Who connects to port 6000, in every policy.
 CLIENTS = ("10.64.0.0/16", "10.64.0.0/17", "10.64.1.0/24")
 

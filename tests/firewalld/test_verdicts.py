@@ -39,6 +39,7 @@ from ansible_collections.hpc.ports.tests.support.verdicts import (
     passing,
 )
 
+
 @pytest.fixture(name="pair", scope="module")
 def _pair() -> Iterator[Pair]:
     """A host without firewalld, for the nftables backend, and its peer."""
@@ -146,13 +147,14 @@ USERS = {
 TARGETS = {"trusted": 'target="ACCEPT"', "drop": 'target="DROP"', "mine": ""}
 
 
-def listings(daemon: Daemon, zone: str) -> str:
-    """Return what is the user's: all zones, what else was made, and the files."""
+def listings(daemon: Daemon, zone: str) -> list[list[str]]:
+    """Return what is the user's: zones, what else was made, and the files; in which order it is told matters to nobody."""
     asked = [call("zone.getActiveZones"), call("zone.getZones"), call("ipset.getIPSetSettings", "s", "users"),
              call("policy.getPolicySettings", "s", "users"), call("zone.getZoneSettings2", "s", zone),
              call("zone.getZoneSettings2", "s", "public")]
-    return daemon.host.shell("\n".join([
+    told = daemon.host.shell("\n".join([
         *asked, "find /etc/firewalld -type f ! -name '*hpc_ports_*' -exec md5sum {} + | sort"]))
+    return [sorted(line.split()) for line in told.splitlines()]
 
 
 # One of the three, on one version, each day.

@@ -120,7 +120,8 @@ class Runs:
 
     def apply(self, policy: Mapping[str, Any] | None) -> dict[str, Any]:
         """Give the host this policy, or none, and confirm it; return the result of the module `firewall`."""
-        result = self.firewall(policy, **({"confirm_within": scaled(60)} if policy else {})).result
+        patience: dict[str, Any] = {"confirm_within": scaled(60)} if policy else {}
+        result = self.firewall(policy, **patience).result
         assert result and not result.get("failed"), result
         if "pending" in result:
             answer = self.confirm(result["pending"]["token"]).result
