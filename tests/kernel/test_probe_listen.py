@@ -95,7 +95,8 @@ class Host:
 
     def call_started(self, program: str, **named: Any) -> Any:
         """Do the same with a Python that is started for it, and waited for until nobody has its pipes any more."""
-        text = f"import json, sys\n{_IMPORTS}\narguments = json.loads(sys.stdin.read())\n{program}\nprint(json.dumps(result))"
+        text = (f"import json, sys\n{_IMPORTS}\narguments = json.loads(sys.stdin.read())\n{program}\n"
+                "print(json.dumps(result))")
         done = self.space.run(sys.executable, "-c", text, text=json.dumps(named), PYTHONPATH=str(COLLECTIONS))
         return json.loads(done.stdout)
 
