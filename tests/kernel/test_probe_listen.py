@@ -170,14 +170,19 @@ class Net:
 
     def clean(self) -> None:
         """End listeners and remove rules."""
-        places = {_network_of(host.space.pid) for host in self.hosts}
-        for pid, place in _listeners().items():
-            if place in places:
-                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self._ended_listeners())
         for host in self.hosts:
             with host.space.entered():
                 nftables.load("flush ruleset\n")
-        wait_until(lambda: places.isdisjoint(_listeners().values()))
+
+    def _ended_listeners(self) -> list[int]:
+        """End the listeners that there are, those included that started a moment ago, and return them."""
+        places = {_network_of(host.space.pid) for host in self.hosts}
+        found = [pid for pid, place in _listeners().items() if place in places]
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return found
 
     def close(self) -> None:
         """Let all go."""
