@@ -22,7 +22,6 @@ from ansible_collections.hpc.ports.tests.support.run import FULL
 
 # To find the smallest policy that fails takes minutes.
 PHASES = tuple(phase for phase in Phase if FULL or phase is not Phase.shrink)
-THOROUGH = FULL
 
 
 @contextmanager
