@@ -510,6 +510,6 @@ def test_nothing_is_changed_where_no_timer_can_be_started(machine: Served) -> No
     machine.apply()
     machine.program("systemd-run", "echo 'Failed to connect to bus: No such file or directory' >&2; exit 1")
     check_unchanged(machine, "'systemd-run .*' failed with exit code 1: Failed to connect to bus: No such file or "
-                          f"directory. {KEPT}")
+                             f"directory. {KEPT}")
     machine.program("systemd-run", "exit 0")
     assert machine.apply(OTHER)["changed"]

@@ -183,7 +183,7 @@ def test_dormant_tables_and_the_one_that_counts_do_nothing(machine: Served) -> N
 def test_the_module_tells_routes_listeners_and_what_becomes_of_the_answer(machine: Served) -> None:
     machine.host.nft(SITE.replace("  flags FLAGS\n", "").replace("tcp dport 25 drop", "tcp sport 26 drop"))
     machine.host.arrange("echo 1 > /proc/sys/net/ipv4/conf/fab0/rp_filter; ip route add blackhole 10.99.0.0/16; "
-                      "ip route add 10.98.0.0/16 via 192.0.3.2 dev fab0")
+                         "ip route add 10.98.0.0/16 via 192.0.3.2 dev fab0")
     with machine.host.entered(), socket.create_server(("", 26)):
         found = judged_by_module(
             machine, incoming("10.64.0.1", 26, reply=True), incoming("10.64.0.1", 22, reply=True, interface="fab0"),

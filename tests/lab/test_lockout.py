@@ -124,16 +124,16 @@ UNDONE = {
     "address not allowed": Kind(NO_WAY_IN, MISSING),
     "port closed": Kind(SSH_CLOSED, MISSING),
     NOTHING_BEFORE: Kind(NO_WAY_IN, MISSING),
-    "no new connection comes through": Kind(RESTRICTED, NOT_MISSING, {"nftables": ANSWERS_DROPPED,
-                                                                     "firewalld": LED_ELSEWHERE}),
+    "no new connection comes through": Kind(
+        RESTRICTED, NOT_MISSING, {"nftables": ANSWERS_DROPPED, "firewalld": LED_ELSEWHERE}),
     "everything that leaves is dropped": Kind(RESTRICTED, NOT_MISSING, {"nftables": ALL_DROPPED}),
 }
 REFUSED = {
     "address not allowed": Kind(NO_WAY_IN, MISSING),
     "port closed": Kind(SSH_CLOSED, MISSING),
     "does not load": Kind(OTHER_PORT, "still runs", {"nftables": NEVER_LOADS, "firewalld": NAMES_NO_IPSET}),
-    "does not load, as was not foreseen": Kind(HARMLESS, "still runs", {"nftables": LOADS_WHEN_TRIED,
-                                                                       "firewalld": NAMES_NO_IPSET}),
+    "does not load, as was not foreseen": Kind(
+        HARMLESS, "still runs", {"nftables": LOADS_WHEN_TRIED, "firewalld": NAMES_NO_IPSET}),
 }
 
 
@@ -146,13 +146,13 @@ def ended(kinds: Mapping[str, Kind], shift: int, login: str, **more: Any) -> dic
     hosts = {(name, backend): HOSTS[backend][(list(kinds).index(name) + shift) % len(HOSTS[backend])]
              for name, backend in cases(kinds)}
     with ExitStack() as stack:
-        stack.enter_context(_nothing_loaded([host for (name, _), host in hosts.items() if name == NOTHING_BEFORE]))
+        stack.enter_context(_nothing_loaded([host for (name, _backend), host in hosts.items() if name == NOTHING_BEFORE]))
         for (name, backend), host in hosts.items():
             if backend in kinds[name].faults:
                 stack.enter_context(kinds[name].faults[backend].standing_on(host))
         before = {host: everything(host) for host in hosts.values()}
         runs = _changed({host: variables(kinds[name].wanted, ansible_user=LOGINS[login], **more)
-                         for (name, _), host in hosts.items()})
+                         for (name, _backend), host in hosts.items()})
         return {case: Ended(host, runs[host], before[host], everything(host)) for case, host in hosts.items()}
 
 

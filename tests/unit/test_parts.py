@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from fnmatch import fnmatchcase
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def _loaded() -> Any:
-    loader = SourceFileLoader("changed", str(ROOT / "dev" / "changed"))
-    spec = spec_from_loader(loader.name, loader)
-    assert spec
+    spec = spec_from_file_location("changed", ROOT / "dev" / "changed.py")
+    assert spec and spec.loader
     module = module_from_spec(spec)
-    loader.exec_module(module)
+    spec.loader.exec_module(module)
     return module
 
 

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Configure the real daemons of this host (the image has the packages), and start those of the platform. What it does not
 # name it leaves as Debian has it. start.sh starts NFS and Slurm.
 # usage: prepare.sh GROUP...    (those of the host; standard input: its certificates; $STAND_INS: ports of listeners that

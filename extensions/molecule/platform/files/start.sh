@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Start NFS and Slurm on this host, the database daemon before the controller, and this before the nodes.
 # usage: start.sh GROUP...
 set -euo pipefail

@@ -198,7 +198,7 @@ def test_the_files_are_there_only_while_they_are_read(firewalld: FakeFirewalld) 
     firewalld.watch = lambda change: seen.append(our_files(firewalld))
     with pytest.raises(RuntimeError, match="the kernel has it otherwise"):
         way.make("")
-    wanted = {name for name in files.items_state(way.items)}
+    wanted = set(files.items_state(way.items))
     assert firewalld.log == ["reload"] and our_files(firewalld) == before
     assert {name for name in seen[0] if "/firewalld/" in name} == wanted < set(before)
 
