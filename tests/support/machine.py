@@ -75,6 +75,7 @@ class Machine:
     def program(self, name: str, text: str) -> None:
         """Have a shell program of that name found before the machine's own."""
         path = self.path(self.programs / name)
+        path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
         path.chmod(0o755)
 
