@@ -12,6 +12,8 @@ import pytest
 
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, Ended, played
 
+pytestmark = pytest.mark.slow
+
 PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
 ONE_GROUP = "all: {hosts: {outsider: }, children: {pbs_execution: {hosts: {node1: , node2: }}}}"
 

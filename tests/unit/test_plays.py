@@ -20,6 +20,8 @@ import pytest
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, RunningPlay, playing
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
+pytestmark = pytest.mark.slow
+
 PLAYBOOK = """
 - hosts: localhost
   gather_facts: false
