@@ -204,14 +204,17 @@ def test_a_change_by_a_reload_killed(known: KnownByFirewalld, some: Callable[[in
     check_killed_changes(known.begin(OLD, RENAMED), RENAMED, OLD, some(12))
 
 
+@pytest.mark.takes_turns
 def test_the_first_change_killed(known: KnownByFirewalld, some: Callable[[int], Moments]) -> None:
     check_killed_first_changes(known.begin(NEW, None), NEW, some(4))
 
 
+@pytest.mark.takes_turns
 def test_a_removal_killed(known: KnownByFirewalld, some: Callable[[int], Moments]) -> None:
     check_killed_removals(known.begin(None, NEW), NEW, some(4))
 
 
+@pytest.mark.takes_turns
 def test_a_confirmation_killed(known: KnownByFirewalld, some: Callable[[int], Moments]) -> None:
     check_killed_confirmations(known.begin(OLD, NEW, by_calls=True), NEW, OLD, some(8))
 

@@ -21,7 +21,6 @@ from ansible_collections.hpc.ports.tests.support.hosts import (
     executed_anywhere,
     firewall,
     forget_executions,
-    managed_hosts,
     mending,
     on,
     play,
@@ -35,14 +34,6 @@ from ansible_collections.hpc.ports.tests.support.run import turn
 # Debian 11, 12 and 13: a host with nftables, one with firewalld.
 PAIRS = tuple(zip(NFTABLES, FIREWALLD))
 _IN_FIREWALLD = "inet firewalld filter_IN_policy_hpc_ports_in_allow"
-
-
-def test_nothing_to_change_costs_one_module_execution_a_host() -> None:
-    forget_executions()
-    run = firewall()
-    assert run.code == 0, run.output
-    assert executed_anywhere() == {host: ["firewall"] for host in managed_hosts()}
-    assert run.changed == dict.fromkeys(managed_hosts(), 0)
 
 
 def test_batches_and_limits_change_nothing() -> None:

@@ -16,6 +16,10 @@ from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.page import page
 from ansible_collections.hpc.ports.tests.support.reports import large, small
+from ansible_collections.hpc.ports.tests.support.run import scaled
+
+# In milliseconds. The tests run beside others, and as nice as can be.
+_PATIENCE = scaled(60) * 1000
 
 
 class Shown:
@@ -48,7 +52,7 @@ class Shown:
 
     def wait_for_state(self, state: str) -> None:
         """Wait until that is behind the #: the page writes it a moment after what it shows. Raises TimeoutError."""
-        self.page.wait_for_url(lambda url: url.partition("#")[2] == state, wait_until="commit", timeout=5000)
+        self.page.wait_for_url(lambda url: url.partition("#")[2] == state, wait_until="commit", timeout=_PATIENCE)
 
     @property
     def status(self) -> str:
@@ -102,7 +106,7 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Show]:
         if not isinstance(report, Path):
             file.write_text(page(report), encoding="utf-8")
         context = browser.new_context(**{"viewport": {"width": 1300, "height": 900}, **context})
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(_PATIENCE)
         context.set_offline(True)
         shown.append(Shown(context.new_page(), file))
         return shown[-1].go(state)

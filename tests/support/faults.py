@@ -169,7 +169,11 @@ def _written_files(folders: dict[str, str]) -> dict[str, str]:
     for top, called in folders.items():
         for folder, names, files in os.walk(top):
             for path in (os.path.join(folder, name) for name in names + files):
-                text = _file_text(path)
+                try:
+                    text = _file_text(path)
+                except FileNotFoundError:
+                    # An undo that runs now has renamed it.
+                    continue
                 if text:
                     found[called + path[len(top):]] = text
     return found

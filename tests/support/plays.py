@@ -81,12 +81,22 @@ class RunningPlay:
         return self.printed
 
     def kill(self) -> None:
-        """End it at once, if it has not ended."""
+        """End it at once, if it has not ended, and what it has started: each worker of Ansible is a group of its own."""
         if self.returncode is None:
-            try:
-                os.killpg(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it has just ended
+            for pid in _started_by(self.pid):
+                try:
+                    os.killpg(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass  # it has just ended, or is in the group of another
+
+
+def _started_by(pid: int) -> list[int]:
+    """Return a process and all that it, and what it started, has started."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return []
+    return [pid, *(one for child in children for one in _started_by(int(child)))]
 
 
 @dataclass(frozen=True)
