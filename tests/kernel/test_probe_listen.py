@@ -268,7 +268,7 @@ def test_a_drop_on_the_source_is_filtered(net: Net, version: int) -> None:
     result = net.source.probe(TARGET[version], *PORT.values())
     assert result["filtered"] == ["7001/tcp", "7001/udp"]
     assert result["rejected"] == ["7001/udp"]  # the kernel tells of UDP at once, and of TCP never
-    assert result["details"] == {"7001/udp": "Not let out by this host itself: Operation not permitted."}
+    assert list(result["details"]) == ["7001/udp"] and "Operation not permitted" in result["details"]["7001/udp"]
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
@@ -305,7 +305,8 @@ def test_one_lost_packet_is_not_filtered(net: Net, protocol: str) -> None:
     net.target.start(PORT[protocol])
     net.target.rules("input", f"{protocol} dport 7001 ct state new numgen inc mod 2 == 0 drop")
     assert net.source.probe(TARGET[4], PORT[protocol])["open"] == [PORT[protocol]]
-    assert net.source.probe(TARGET[4], PORT[protocol], attempts=1)["filtered"] == [PORT[protocol]]
+    # After a second the kernel sends a SYN again by itself.
+    assert net.source.probe(TARGET[4], PORT[protocol], attempts=1, timeout=0.5)["filtered"] == [PORT[protocol]]
 
 
 def test_without_an_answer_to_an_echo_the_path_is_not_proven(net: Net) -> None:

@@ -411,8 +411,8 @@ def test_a_reboot_brings_what_was_confirmed_last(stopped: Served) -> None:
 # ---- nobody is locked out
 
 def refusal(client: str, port: int = 22) -> str:
-    """How it begins; the rest is in the unit test of the guard."""
-    return f"This policy would lock you out. Ansible comes from {client} to {port}/tcp of this host, "
+    """Return what it says of the connection; the rest is in the unit test of the guard."""
+    return f"Ansible comes from {client} to {port}/tcp of this host, "
 
 
 LINK_LOCAL = policy(("in", "management_ssh", ["22/tcp"], ("fe80::/10",)))
@@ -444,14 +444,14 @@ def test_a_policy_that_would_lock_out_who_applies_it_is_refused(machine: Served)
         for check in (True, False) if message else (True,):
             result = machine.begin(wanted, transport="ssh", ssh=connection, check=check)
             assert ("msg" in result, warnings_of(result)) == (bool(message), []), case
-            assert result.get("msg", "").startswith(message), case
+            assert message in result.get("msg", ""), case
     assert everything(machine) == found
 
 
 def test_through_sudo_it_is_refused_as_well(machine: Served) -> None:
     """A module that is started, with processes above it."""
     wanted, connection, message = CLIENTS["address missing"]
-    assert machine.begin(wanted, transport="ssh", prefix=over_sudo(connection))["msg"].startswith(message)
+    assert message in machine.begin(wanted, transport="ssh", prefix=over_sudo(connection))["msg"]
 
 
 def test_without_the_guard_it_is_applied_and_undone(machine: Served) -> None:

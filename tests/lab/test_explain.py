@@ -49,7 +49,7 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
     # another cluster
     ("beta-compute1", "alpha-controller", "6817/tcp", (PROBE,), [
         "No: beta-compute1 cannot connect to 6817/tcp of alpha-controller: no flow lets it in at alpha-controller.",
-        "It is within a cluster only: beta-compute1 is in beta, alpha-controller in alpha.",
+        "beta-compute1 is in beta, alpha-controller in alpha",
         "alpha-controller takes it in from 10.203.0.32: drop, table inet hpc_ports, chain input",
         "arrived, 0 passed the rules, 0 answers left"]),
     # an outsider, and a zone of firewalld that drops

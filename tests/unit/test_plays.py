@@ -26,6 +26,7 @@ PLAYBOOK = """
 - hosts: localhost
   gather_facts: false
   connection: local
+  vars: {ansible_python_interpreter: "{{ ansible_playbook_python }}"}
   tasks:
     - debug: {msg: "{{ lookup('env', 'HPC_PORTS_WORD') }} {{ ansible_playbook_python }} {{ q('pipe', 'pwd; umask') }}"}
     - debug: {msg: "{{ lookup('config', 'DEFAULT_LOCAL_TMP') | dirname }} {{ lookup('config', 'COLLECTIONS_PATHS') }}"}
@@ -87,13 +88,21 @@ def test_a_served_play_ends_and_prints_as_a_real_one(playbook: Path, how: str, w
     assert word in printed and "by group_vars" in printed and ("On purpose." in printed) == (how == "fail")
 
 
-def test_what_was_printed_is_shown_when_time_is_up(waiting: RunningPlay) -> None:
+def test_what_was_printed_is_shown_when_time_is_up(waiting: RunningPlay, playbook: Path) -> None:
     with pytest.raises(AssertionError, match=r"(?s)still running after 0.1 s; printed so far:.*PLAY \[localhost\].*\[Wait\]"):
         waiting.communicate(timeout=0.1)
+    task = f"^cat {playbook.with_name('gate')}"
+    end = time.monotonic() + scaled(60)
+    while not (tasks := subprocess.run(["pgrep", "-f", task], capture_output=True, text=True, check=False).stdout.split()):
+        assert time.monotonic() < end, waiting.printed
+        time.sleep(0.05)
     waiting.kill()
     assert waiting.wait(scaled(60)) == -signal.SIGKILL
     with pytest.raises(ProcessLookupError):
         os.kill(waiting.pid, 0)
+    # Nor does what its workers run go on.
+    for pid in map(int, tasks):
+        await_end(pid)
 
 
 def test_the_server_and_its_plays_end_with_who_started_them(playbook: Path) -> None:

