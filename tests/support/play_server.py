@@ -124,8 +124,25 @@ def _answer(handle: int, pid: int, to: int) -> None:
 
 def _end(running: dict[int, tuple[int, int]]) -> None:
     for pid, _to in running.values():
+        kill(pid)
+
+
+def kill(pid: int) -> None:
+    """End a play, and what it has started: each worker of Ansible is in a group of its own."""
+    for leader in _started_by(pid):
+        # It has just ended, or is in the group of another.
         with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(leader, signal.SIGKILL)
+
+
+def _started_by(pid: int) -> list[int]:
+    """Return a process, and all that it and they have started."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
+            started = children.read().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [pid, *(one for child in started for one in _started_by(int(child)))]
 
 
 def _play(arguments: list[str]) -> None:

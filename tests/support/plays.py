@@ -14,7 +14,6 @@ import atexit
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+from ansible_collections.hpc.ports.tests.support import play_server
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,22 +81,9 @@ class RunningPlay:
         return self.printed
 
     def kill(self) -> None:
-        """End it at once, if it has not ended, and what it has started: each worker of Ansible is a group of its own."""
+        """End it at once, if it has not ended, and what it has started."""
         if self.returncode is None:
-            for pid in _started_by(self.pid):
-                try:
-                    os.killpg(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass  # it has just ended, or is in the group of another
-
-
-def _started_by(pid: int) -> list[int]:
-    """Return a process and all that it, and what it started, has started."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except FileNotFoundError:
-        return []
-    return [pid, *(one for child in children for one in _started_by(int(child)))]
+            play_server.kill(self.pid)
 
 
 @dataclass(frozen=True)
@@ -140,7 +127,7 @@ class _Server:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [_interpreter(), str(Path(__file__).with_name("play_server.py")), str(theirs.fileno())],
+                [_interpreter(), play_server.__file__, str(theirs.fileno())],
                 cwd=folder, env=dict(environment), pass_fds=[theirs.fileno()], start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors)
         atexit.register(self.end)

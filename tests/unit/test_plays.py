@@ -40,8 +40,8 @@ DIES = """
 import os, sys
 from ansible_collections.hpc.ports.tests.support.plays import playing
 with playing("-i", "localhost,", sys.argv[1], "-ehow=wait") as running:
-    while "TASK [Wait]" not in running.printed[0]: pass
-    print(running.pid, os.popen(f"ps -o ppid= {running.pid}").read(), flush=True)
+    while not (tasks := os.popen(f"pgrep -f '^cat {sys.argv[2]}'").read()): pass
+    print(running.pid, os.popen(f"ps -o ppid= {running.pid}").read(), tasks, flush=True)
     os.kill(os.getpid(), 9)
 """
 
@@ -107,8 +107,9 @@ def test_what_was_printed_is_shown_when_time_is_up(waiting: RunningPlay, playboo
 
 def test_the_server_and_its_plays_end_with_who_started_them(playbook: Path) -> None:
     with closed_gate(playbook):
-        done = subprocess.run([sys.executable, "-c", DIES, str(playbook)], cwd=ROOT, capture_output=True, text=True,
-                              timeout=scaled(120), check=False, env={**os.environ, "PYTHONPATH": str(ROOT / ".collections")})
+        done = subprocess.run([sys.executable, "-c", DIES, str(playbook), str(playbook.with_name("gate"))], cwd=ROOT,
+                              capture_output=True, text=True, timeout=scaled(120), check=False,
+                              env={**os.environ, "PYTHONPATH": str(ROOT / ".collections")})
         assert done.returncode == -signal.SIGKILL, done.stderr
         for pid in map(int, done.stdout.split()):
             await_end(pid)
