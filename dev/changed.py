@@ -40,18 +40,24 @@ def _parts_of(path: str, table: Table) -> Iterable[str]:
 
 
 def changed_paths() -> list[str] | None:
-    """Return the paths that differ from the base, commited or not; None without a base."""
-    commands = (["git", "diff", "--name-only", "--no-renames", BASE], ["git", "ls-files", "--others", "--exclude-standard"])
+    """Return the paths that differ from the base, committed or not; None without a base."""
+    commands = (["git", "diff", "-z", "--name-only", "--no-renames", BASE],
+                ["git", "ls-files", "-z", "--others", "--exclude-standard"])
     results = [subprocess.run(command, capture_output=True, text=True, check=False) for command in commands]
     if any(result.returncode for result in results):
         return None
-    return [path for result in results for path in result.stdout.splitlines()]
+    return [path for result in results for path in result.stdout.split("\0") if path]
 
 
 def main() -> None:
     """Read the table, ask git, print one line."""
-    table = parse_table(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    try:
+        table = parse_table(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    except ValueError as exc:
+        sys.exit(f"{sys.argv[1]}: {exc}")
     paths = changed_paths()
+    if paths is None:
+        print(f"There is no {BASE}, so everything counts as changed.", file=sys.stderr)
     print(*parts_for(["?"] if paths is None else paths, table))
 
 

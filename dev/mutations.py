@@ -101,10 +101,13 @@ class Record:
 
 
 def read_record(path: Path) -> Record:
-    """Return what a run has written."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    trials = [Trial(**{**trial, "mutation": Mutation(**trial["mutation"])}) for trial in found["trials"]]
-    return Record(found["seed"], trials, found["unmutated"])
+    """Return what a run has written; end where that is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        trials = [Trial(**{**trial, "mutation": Mutation(**trial["mutation"])}) for trial in found["trials"]]
+        return Record(found["seed"], trials, found["unmutated"])
+    except (OSError, ValueError, TypeError, KeyError) as exc:
+        sys.exit(f"Cannot read {path}: {exc!r}. Expected the --json FILE of a run of dev/mutations.")
 
 
 def write_record(path: Path | None, record: Record) -> None:
@@ -112,7 +115,9 @@ def write_record(path: Path | None, record: Record) -> None:
     if path:
         trials = [{**asdict(trial), "mutation": trial.mutation._asdict()} for trial in record.trials]
         kept = {"seed": record.seed, "unmutated": record.unmutated, "trials": trials}
-        path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        new.replace(path)
 
 
 class Tree:
@@ -120,6 +125,8 @@ class Tree:
 
     def __init__(self, tree: Path, copy: Path) -> None:
         self.copy = copy
+        # Tests ask git which files there are.
+        _said("git", "init", "--quiet", folder=copy)
         listed = _said("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=tree)
         for name in filter(None, listed.split("\0")):
             if os.path.lexists(tree / name):
@@ -314,7 +321,7 @@ def parsed() -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(prog="dev/mutations", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    today = int(os.environ.get("HPC_PORTS_SEED") or time.time() // 86400)
+    today = os.environ.get("HPC_PORTS_SEED") or str(int(time.time()) // 86400)
     parser.add_argument("--seed", type=int, default=today,
                         help="by which mutations are chosen (default: HPC_PORTS_SEED, or the day)")
     parser.add_argument("--count", type=int, default=40, help="how many (default: 40)")
@@ -322,7 +329,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--tree", type=Path, default=ROOT, help="the clone of hpc.ports to mutate (default: this one)")
     parser.add_argument("--json", type=Path, metavar="FILE",
                         help="keep there what came of each; where the file exists, go on with what lives there, "
-                             "in the stages that it has not passed yet")
+                             "in the stages that it has not passed yet: --seed, --count and --load are not asked then")
     parser.add_argument("--load", type=Path, metavar="FILE",
                         help="try the mutations of the --json FILE of another run, such as over another tree")
     parser.add_argument("--list", action="store_true", help="show the mutations and end")
@@ -330,6 +337,10 @@ def parsed() -> argparse.Namespace:
     arguments.names = [name for name in STAGES if name in arguments.stages.split(",")]
     if not set(arguments.stages.split(",")) <= set(STAGES):
         parser.error(f"expected stages of {', '.join(STAGES)}")
+    if arguments.count < 1:
+        parser.error(f"argument --count: got {arguments.count}, expected 1 or more")
+    if not (arguments.tree / "galaxy.yml").exists():
+        parser.error(f"argument --tree: {arguments.tree} is no clone of hpc.ports")
     if os.geteuid() and not arguments.list and any(STAGES[name].lab or name == "kernel" for name in arguments.names):
         parser.error("the stages kernel, firewalld, lab and platform need root")
     return arguments

@@ -18,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.page import page
 from ansible_collections.hpc.ports.tests.support.reports import large, small
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
-# In milliseconds. The tests run beside others, and as nice as can be.
+# In milliseconds. The tests run beside others, at the lowest priority.
 _PATIENCE = scaled(60) * 1000
 
 
