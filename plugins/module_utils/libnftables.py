@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Tuple
+import os
+from typing import Callable, NoReturn, Tuple
 
 # libnftables(3). Protocols by number: their names depend on /etc/protocols.
 _STATELESS = 1 << 2
@@ -15,6 +16,7 @@ _JSON = 1 << 4
 _NUMERIC_PROTOCOLS = 1 << 7
 _TERSE = 1 << 11
 _ATTEMPTS = 10
+_FAILED = 3  # the exit code of a child that says why
 _ABSENT = "No such file or directory"
 
 
@@ -33,22 +35,50 @@ def listing(what: str) -> str:
     return "" if error else text
 
 
-def ruleset() -> Tuple[str, str]:
+def in_child(work: Callable[[], str]) -> str:
+    """Return what `work` returns in a process of its own; nothing where that process dies. Raises ListingError."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        _answer(work, writer)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as file:
+        text = file.read()
+    status = os.waitpid(child, 0)[1]
+    if status == _FAILED << 8:
+        raise ListingError(text)
+    return "" if status else text
+
+
+def _answer(work: Callable[[], str], writer: int) -> NoReturn:
+    text, code = "", _FAILED
+    try:
+        text, code = work(), 0
+    except ListingError as exc:
+        text = str(exc)
+    finally:
+        with open(writer, "w", encoding="utf-8") as file:
+            file.write(text)
+        os._exit(code)
+
+
+def ruleset(apart: Callable[[Callable[[], str]], str] = in_child) -> Tuple[str, str]:
     """Return all rules twice: what `nft -j -p list ruleset` prints, and what `nft -a -s -t -p list ruleset` does.
 
-    The second has the handles of rules, and no elements of sets. Raises ListingError.
+    The second has the handles of rules, and no elements of sets. `apart` calls what may end its process. Raises
+    ListingError.
     """
-    return _whole_json(), _listed(_HANDLES | _STATELESS | _TERSE)
+    return _whole_json(apart), _listed(_HANDLES | _STATELESS | _TERSE)
 
 
-def _whole_json() -> str:
+def _whole_json(apart: Callable[[Callable[[], str]], str]) -> str:
     """List until the listing is whole.
 
     nft 1.0.6 prints the flags of a table from memory that it has freed: what lies there is often some other text, and
-    sometimes nothing that can be printed, where the listing then ends.
+    sometimes nothing that can be printed, where the listing then ends. Once in many it crashes.
     """
     for _attempt in range(_ATTEMPTS):
-        text = _listed(_JSON)
+        text = apart(lambda: _listed(_JSON))
         if text.rstrip().endswith("]}"):
             return text
     raise ListingError("Cannot list the ruleset: the listing ends within a table that has flags.")

@@ -228,4 +228,6 @@ def random_tables(randomness: random.Random, direction: str, ports: Sequence[int
         script += writer.table(f"other{number}")
         removal += f"delete table {writer.family} other{number}\n"
         is_knowable = is_knowable and writer.is_knowable
+    # Which of the host's addresses a redirected packet has from then on depends on the kernel's version.
+    is_knowable = is_knowable and not ("redirect to" in script and " daddr " in script)
     return Tables(script, removal, is_knowable)

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from unittest.mock import MagicMock
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ListingError, ruleset
+from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ListingError, in_child, ruleset
 
 WHOLE = b'{"nftables": [{"metainfo": {}}, {"table": {"family": "ip", "name": "t", "flags": ["dormant"]}}]}\n'
 CUT = WHOLE[:60]
@@ -28,16 +30,21 @@ def _library(monkeypatch: pytest.MonkeyPatch) -> Iterator[MagicMock]:
     assert library.nft_ctx_free.call_count == library.nft_ctx_new.call_count
 
 
+def here(work: Callable[[], str]) -> str:
+    """Call it in this process, where the library is not the real one."""
+    return work()
+
+
 @pytest.mark.parametrize("before", [[], [CUT], [CUT, b"", CUT]])
 def test_a_listing_that_is_cut_is_asked_for_again(library: MagicMock, before: list[bytes]) -> None:
     library.nft_ctx_get_output_buffer.side_effect = [*before, WHOLE, TEXT]
-    assert ruleset() == (WHOLE.decode(), TEXT.decode())
+    assert ruleset(here) == (WHOLE.decode(), TEXT.decode())
 
 
 def test_one_that_stays_cut_is_an_error(library: MagicMock) -> None:
     library.nft_ctx_get_output_buffer.return_value = CUT
     with pytest.raises(ListingError, match="the listing ends within a table that has flags"):
-        ruleset()
+        ruleset(here)
     assert library.nft_run_cmd_from_buffer.call_count == 10
 
 
@@ -46,4 +53,20 @@ def test_why_nothing_could_be_listed(library: MagicMock) -> None:
     library.nft_ctx_get_output_buffer.return_value = b""
     library.nft_ctx_get_error_buffer.return_value = b"internal:0:0-0: Error: Operation not permitted\n"
     with pytest.raises(ListingError, match="Operation not permitted"):
-        ruleset()
+        ruleset(here)
+
+
+def test_a_process_of_its_own_returns_text_says_why_it_failed_or_dies_alone() -> None:
+    assert in_child(lambda: "é" * 100_000) == "é" * 100_000
+
+    def fail() -> str:
+        raise ListingError("no room")
+
+    with pytest.raises(ListingError, match="no room"):
+        in_child(fail)
+
+    def die() -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return "never"
+
+    assert in_child(die) == ""
