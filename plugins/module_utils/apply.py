@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
-from ansible_collections.hpc.ports.plugins.module_utils import boot, files, systemd
+from ansible_collections.hpc.ports.plugins.module_utils import files, systemd
 from ansible_collections.hpc.ports.plugins.module_utils.backends import Backend
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade, Way
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
@@ -21,6 +20,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pendi
 _NOT_ON_DISK = "The new ruleset runs, but it is not the one that a reboot loads: {0}. Mend this and run again."
 _NOT_LEFT = ("The new ruleset runs, but the one of the backend {0} is still there beside it: {1}. Mend this and run "
              "again.")
+_NOT_STARTED = ("The new ruleset runs, and a reboot loads it, but systemd could not start what goes with it: {0}. Mend "
+                "this and run again.")
 _HALF_REMOVED = ("{0}. The ruleset that ran before still runs, but a reboot may not load it any more. Mend this and "
                  "run again.")
 
@@ -71,7 +72,8 @@ def _load(change: Change, way: Way, terms: Terms, transactions: Transactions) ->
 def _last_things(change: Change) -> Dict[str, Any]:
     """Return what is left to be done once the change is for good, as plain data."""
     return {"backend": change.backend, "runs": digest(change.wanted), "places": change.places._asdict(),
-            "concerns_unit": change.concerns_unit, "leaves": change.leaving.backend if change.leaving else ""}
+            "concerns_unit": change.concerns_unit, "starts": change.starts, "ends": change.ends,
+            "leaves": change.leaving.backend if change.leaving else ""}
 
 
 def still_runs(last_things: Mapping[str, Any], tools: Tools = Tools()) -> bool:
@@ -90,10 +92,21 @@ def settle(last_things: Mapping[str, Any], tools: Tools = Tools()) -> None:
         files.discard(places)
         reason = "cannot write {0}: {1}".format(exc.filename, exc.strerror) if isinstance(exc, OSError) else str(exc)
         raise RuntimeError(_NOT_ON_DISK.format(reason)) from exc
-    if last_things["concerns_unit"]:
-        systemd.read_units_again()
+    _tell_systemd(last_things)
     if last_things["leaves"]:
         _leave(tools.backend(last_things["leaves"]), last_things["leaves"])
+
+
+def _tell_systemd(last_things: Mapping[str, Any]) -> None:
+    try:
+        if last_things["concerns_unit"]:
+            systemd.read_units_again()
+        for unit in last_things["ends"]:
+            systemd.forget(unit)
+        for unit in last_things["starts"]:
+            systemd.restart(unit)
+    except CommandError as exc:
+        raise RuntimeError(_NOT_STARTED.format(exc)) from exc
 
 
 def _leave(backend: Backend, name: str) -> None:
@@ -119,6 +132,7 @@ def make_absent(change: Change) -> None:
         raise RuntimeError(_HALF_REMOVED.format(exc)) from exc
     if change.concerns_unit:
         systemd.read_units_again()
-        systemd.forget(os.path.basename(boot.UNIT))
+    for unit in change.ends:
+        systemd.forget(unit)
     if change.leaving:
         make_absent(change.leaving)

@@ -14,6 +14,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.command import CommandEr
 from ansible_collections.hpc.ports.plugins.module_utils.files import Items, Places, items_state
 from ansible_collections.hpc.ports.plugins.module_utils.host import worded
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import early, loaders
 from ansible_collections.hpc.ports.plugins.module_utils.snapshot import restoring_script
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
 from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
@@ -52,7 +53,7 @@ def present_change(policy: Policy) -> Change:
     ruleset = nftables.ruleset_of(policy)
     running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
     nftables.check_definitions(running, wanted)
-    items = boot.wanted_items(nftables.script_of(ruleset), systemd.has_systemd())
+    items = boot.wanted_items(nftables.script_of(ruleset), systemd.has_systemd(), after=early(loaders()))
     return _change(running, wanted, items, transactions(ruleset, running, wanted))
 
 
@@ -64,10 +65,11 @@ def absent_change() -> Change:
 
 def _change(running: State, wanted: State, items: Items, scripts: Tuple[str, ...]) -> Change:
     found, unit = boot.present_state(), "file " + boot.UNIT
+    concerns_unit = systemd.has_systemd() and found.get(unit) != items_state(items).get(unit)
     views = (nftables.flow_views(running), nftables.flow_views(wanted))
     return Change(NAME, running, wanted, found, items, boot.PLACES, views,
                   ByTransactions(running, scripts) if running != wanted else None,
-                  concerns_unit=systemd.has_systemd() and found.get(unit) != items_state(items).get(unit))
+                  concerns_unit, ends=(boot.SERVICE,) if concerns_unit and not items else ())
 
 
 def all_or_nothing(places: Places) -> AbstractContextManager[None]:

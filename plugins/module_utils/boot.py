@@ -9,6 +9,7 @@ nftables.service is left alone: enabling it stops firewalld, and would activate 
 from __future__ import annotations
 
 import os
+from typing import Sequence
 
 from ansible_collections.hpc.ports.plugins.module_utils import files
 from ansible_collections.hpc.ports.plugins.module_utils.command import find_program
@@ -16,8 +17,9 @@ from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
 
 RULESET = "/etc/hpc-ports/ruleset.nft"
-UNIT = "/etc/systemd/system/hpc-ports.service"
-LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports.service"
+SERVICE = "hpc-ports.service"
+UNIT = "/etc/systemd/system/" + SERVICE
+LINK = "/etc/systemd/system/sysinit.target.wants/" + SERVICE
 _UNIT_TEXT = """\
 # Written by the Ansible collection hpc.ports; changes here are undone by its next run.
 [Unit]
@@ -27,7 +29,7 @@ Wants=network-pre.target
 Before=network-pre.target shutdown.target
 Conflicts=shutdown.target
 RequiresMountsFor={folder}
-
+{after}
 [Service]
 Type=oneshot
 RemainAfterExit=yes
@@ -39,15 +41,16 @@ WantedBy=sysinit.target
 PLACES = Places((RULESET, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(RULESET)))
 
 
-def wanted_items(script: str, has_systemd: bool, nft: str = "") -> Items:
+def wanted_items(script: str, has_systemd: bool, nft: str = "", after: Sequence[str] = ()) -> Items:
     """Return the files of a ruleset, given as an nft script that loads into an empty or a full table.
 
-    `nft` is where that program is; without it, where this host has it.
+    `nft` is where that program is; without it, where this host has it. `after` are units that are to be first.
     """
     note = "# Written by the Ansible collection hpc.ports; changes here are undone by its next run.\n"
     items = {RULESET: Item(note + script, mode=0o600)}
     if has_systemd:
-        unit = _UNIT_TEXT.format(nft=nft or find_program("nft"), ruleset=RULESET, folder=os.path.dirname(RULESET))
+        unit = _UNIT_TEXT.format(nft=nft or find_program("nft"), ruleset=RULESET, folder=os.path.dirname(RULESET),
+                                 after="After={0}\n".format(" ".join(after)) if after else "")
         items.update({UNIT: Item(unit), LINK: Item(target=UNIT)})
     return items
 

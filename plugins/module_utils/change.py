@@ -35,7 +35,8 @@ class Way(Protocol):
 class Change(NamedTuple):
     """What runs and what should, the files that the host has and those that it should have, and the way there.
 
-    `views` are the flows that run and those that should. There is a way only where what runs changes. `leaving` is what
+    `views` are the flows that run and those that should. There is a way only where what runs changes. `services` are
+    those of ours that should run, as objects; systemd starts and ends what `starts` and `ends` name. `leaving` is what
     the other backend has of ours, to be removed once this change is for good.
     """
 
@@ -48,6 +49,9 @@ class Change(NamedTuple):
     views: Tuple[FlowViews, FlowViews]
     way: Optional[Way]
     concerns_unit: bool = False
+    services: State = {}
+    starts: Tuple[str, ...] = ()
+    ends: Tuple[str, ...] = ()
     leaving: Optional[Change] = None
 
     @property
@@ -58,7 +62,7 @@ class Change(NamedTuple):
     @property
     def after(self) -> State:
         """Return all that the host should have."""
-        return {**self.wanted, **items_state(self.items)}
+        return {**self.wanted, **items_state(self.items), **self.services}
 
     @property
     def is_needed(self) -> bool:

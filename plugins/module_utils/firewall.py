@@ -30,6 +30,7 @@ class Options(NamedTuple):
     cut_established: bool
     transport: str
     token: str
+    watch: bool = True
 
 
 class Outcome(NamedTuple):
@@ -47,7 +48,7 @@ def ensure_present(name: str, data: Mapping[str, Any], options: Options, check: 
     Raises OSError, PolicyError, RuntimeError.
     """
     policy = parse_policy(data)
-    change = _present_change(name, policy, tools)
+    change = _present_change(name, policy, options, tools)
     if not change.is_needed:
         return Outcome(change)
     client = _Client.of(options.transport, tools)
@@ -59,7 +60,7 @@ def ensure_present(name: str, data: Mapping[str, Any], options: Options, check: 
     with tools.transaction.turn() as waited_for:
         tools.backend(name).recover()
         # What another run has done meanwhile counts.
-        change = _present_change(name, policy, tools)
+        change = _present_change(name, policy, options, tools)
         terms = _terms(policy, data, options, client.connection)
         pending = make_present(change, terms, tools) if change.is_needed else None
     return Outcome(change, pending, (*warnings, *_told(waited_for)))
@@ -78,14 +79,16 @@ def ensure_absent(check: bool, tools: Tools = Tools()) -> Outcome:
     return Outcome(change, warnings=_told(waited_for))
 
 
-def _present_change(name: str, policy: Policy, tools: Tools) -> Change:
-    return tools.backend(name).present_change(policy)._replace(leaving=tools.leaving(name))
+def _present_change(name: str, policy: Policy, options: Options, tools: Tools) -> Change:
+    change = tools.backend(name).present_change(policy)._replace(leaving=tools.leaving(name))
+    return tools.watch(change, options.watch)
 
 
 def _absent_change(tools: Tools) -> Change:
     """Return the change that removes what either backend has of ours."""
     change, other = tools.backend("nftables").absent_change(), tools.leaving("nftables")
-    return other if other and not change.is_needed else change._replace(leaving=other)
+    only = other if other and not change.is_needed else change._replace(leaving=other)
+    return tools.watch(only, False)
 
 
 class _Client(NamedTuple):

@@ -162,8 +162,8 @@ def in_place(items: Items, paths: Paths = PATHS) -> Iterator[None]:
 
 @contextmanager
 def all_or_nothing(places: Places, paths: Paths = PATHS) -> Iterator[None]:
-    """Have a boot find either all files as before the block or all as after it, whenever the host goes down."""
-    keep(places.paths, paths)
+    """Have a boot find either all files of firewalld as before the block or all as after it, whenever the host goes down."""
+    keep([path for path in places.paths if path.startswith(paths.firewalld + "/")], paths)
     try:
         yield
     except BaseException:

@@ -44,6 +44,11 @@ def read_units_again() -> None:
     run(["systemctl", "daemon-reload"])
 
 
+def restart(unit: str) -> None:
+    """Have systemd start a unit, or start it anew, and wait until it has. Raises CommandError."""
+    run(["systemctl", "restart", unit])
+
+
 def forget(unit: str) -> None:
     """Have systemd forget a unit whose file is gone: it would show as active, though not found, until a reboot."""
     with suppress(CommandError):

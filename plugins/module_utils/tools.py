@@ -13,6 +13,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, ssh_connection
 from ansible_collections.hpc.ports.plugins.module_utils.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending, Undo
+from ansible_collections.hpc.ports.plugins.module_utils.watching import with_watch
 
 
 class Transactions(Protocol):
@@ -51,9 +52,10 @@ class Transactions(Protocol):
 
 
 class Tools(NamedTuple):
-    """`backend` and `leaving` are by name of a backend; `connection` is whose change it is."""
+    """`backend` and `leaving` are by name of a backend; `connection` is whose change it is; `watch` adds the watch."""
 
     transaction: Transactions = transaction
     backend: Callable[[str], backends.Backend] = backends.backend
     leaving: Callable[[str], Optional[Change]] = backends.leaving
     connection: Callable[[], Optional[Connection]] = ssh_connection
+    watch: Callable[[Change, bool], Change] = with_watch

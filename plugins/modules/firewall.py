@@ -220,6 +220,7 @@ ARGUMENTS = {
     "cut_established": {"type": "bool", "default": False},
     "transport": {"type": "str", "default": ""},
     "token": {"type": "str", "no_log": False},
+    "watch": {"type": "bool", "default": True},
 }
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The watch on a host, see module `watch`: its program, its unit, and whether it runs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pkgutil
+import sys
+
+from ansible_collections.hpc.ports.plugins.module_utils import boot, files, systemd, watch
+from ansible_collections.hpc.ports.plugins.module_utils.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items, Places, items_state
+from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.plugins.module_utils.transaction import FOLDER
+
+PROGRAM = "/etc/hpc-ports/watch.py"
+SERVICE = "hpc-ports-watch.service"
+UNIT = "/etc/systemd/system/" + SERVICE
+LINK = "/etc/systemd/system/sysinit.target.wants/" + SERVICE
+POLICY = "/etc/firewalld/policies/hpc_ports_in.xml"
+PLACES = Places((PROGRAM, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(PROGRAM)))
+# The host's own come first: that of the module may lie in a folder of the user who logs in.
+_PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python")
+_UNIT_TEXT = """\
+# Written by the Ansible collection hpc.ports; changes here are undone by its next run.
+[Unit]
+Description=Put the firewall of hpc.ports back when something flushes it
+DefaultDependencies=no
+After=hpc-ports.service
+Before=shutdown.target
+Conflicts=shutdown.target
+RequiresMountsFor={folder} {python}
+
+[Service]
+Type=notify
+ExecStart={python} -I -S {program} {changes} {ruleset} {policy}
+Restart=always
+RestartSec=1
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+
+def wanted_items(python: str = "") -> Items:
+    """Return the files of the watch; `python` is where that program is, without it where this host has it."""
+    unit = _UNIT_TEXT.format(python=python or _python(), program=PROGRAM, changes=FOLDER, ruleset=boot.RULESET,
+                             policy=POLICY,
+                             folder=os.path.dirname(PROGRAM))
+    return {PROGRAM: Item(_source()), UNIT: Item(unit), LINK: Item(target=UNIT)}
+
+
+def _source() -> str:
+    # A module runs from an archive.
+    found = pkgutil.get_data(watch.__name__.rpartition(".")[0], "watch.py")
+    if found is None:
+        raise RuntimeError("This execution came without the program of the watch.")
+    return found.decode("utf-8")
+
+
+def _python() -> str:
+    return next(filter(os.path.exists, _PYTHONS), sys.executable)
+
+
+def present_state() -> State:
+    """Return what the host has of the watch; OSError: a file can't be read."""
+    return {**files.present_state((*PLACES.paths, *PLACES.staged)), **(_RUNS if runs() else {})}
+
+
+_RUNS: State = {"service " + SERVICE: ("runs",)}
+
+
+def runs(path: str = os.path.join(FOLDER, watch.RUNS)) -> bool:
+    """Tell whether the watch runs: then it holds this file."""
+    try:
+        with open(path, encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def with_watch(change: Change, is_wanted: bool) -> Change:
+    """Return the change with a watch that comes, or one that goes. Raises OSError: a file can't be read."""
+    found, items = present_state(), wanted_items() if is_wanted and systemd.has_systemd() else {}
+    services = _RUNS if items else {}
+    differs = found != {**items_state(items), **services}
+    paths, gone, folders = change.places
+    return change._replace(
+        found={**change.found, **found},
+        items={**change.items, **items},
+        services={**change.services, **services},
+        places=Places((*paths, *(PLACES.paths if items else ())), (*gone, *(() if items else PLACES.paths)),
+                      (*folders, *PLACES.folders)),
+        concerns_unit=change.concerns_unit or differs and systemd.has_systemd(),
+        starts=(*change.starts, *((SERVICE,) if items and differs else ())),
+        ends=(*change.ends, *((SERVICE,) if found and not items else ())))
