@@ -13,7 +13,6 @@ from ansible_collections.hpc.ports.plugins.module_utils.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, ssh_connection
 from ansible_collections.hpc.ports.plugins.module_utils.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending, Undo
-from ansible_collections.hpc.ports.plugins.module_utils.watching import with_watch
 
 
 class Transactions(Protocol):
@@ -51,6 +50,13 @@ class Transactions(Protocol):
         """Return the change of that token if the host has undone it."""
 
 
+def _with_watch(change: Change, is_wanted: bool) -> Change:
+    # Who confirms does not need it, and each execution compiles what it imports anew.
+    from ansible_collections.hpc.ports.plugins.module_utils.watching import with_watch
+
+    return with_watch(change, is_wanted)
+
+
 class Tools(NamedTuple):
     """`backend` and `leaving` are by name of a backend; `connection` is whose change it is; `watch` adds the watch."""
 
@@ -58,4 +64,4 @@ class Tools(NamedTuple):
     backend: Callable[[str], backends.Backend] = backends.backend
     leaving: Callable[[str], Optional[Change]] = backends.leaving
     connection: Callable[[], Optional[Connection]] = ssh_connection
-    watch: Callable[[Change, bool], Change] = with_watch
+    watch: Callable[[Change, bool], Change] = _with_watch

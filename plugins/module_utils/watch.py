@@ -74,7 +74,7 @@ def subscribed() -> socket.socket:
 
 
 def next_deletion(sock: socket.socket) -> str:
-    """Sleep until a chain or table of ours is deleted, and return which program did it. Raises OSError."""
+    """Sleep until a chain or table of ours is deleted, and return who did it, as a sentence. Raises OSError."""
     buffer = bytearray(1 << 17)
     found = False
     while True:
@@ -83,7 +83,7 @@ def next_deletion(sock: socket.socket) -> str:
         except OSError as exc:
             if exc.errno != errno.ENOBUFS:
                 raise
-            return "a program"  # More was said than there was room for: any of it may have been about us.
+            return ""  # More was said than there was room for: any of it may have been about us.
         for kind, body in _messages(bytes(buffer[:size])):
             found = found or kind in _DELETED and any(names[0] + b"\0" in body for names in (NFTABLES, FIREWALLD))
             if found and kind == _COMMITTED:
@@ -101,9 +101,9 @@ def _messages(data: bytes) -> Iterator[Tuple[int, bytes]]:
 def _committer(body: bytes) -> str:
     found = dict(_attributes(body[_FAMILY_SIZE:]))
     if _PROCESS not in found or _PROGRAM not in found:
-        return "a program"
+        return ""
     name = found[_PROGRAM].rstrip(b"\0").decode("ascii", "replace")
-    return "{0} (process {1})".format("".join(char if char.isprintable() else "?" for char in name),
+    return " {0} (process {1}) deleted it.".format("".join(char if char.isprintable() else "?" for char in name),
                                       int.from_bytes(found[_PROCESS][:4], "big"))
 
 
@@ -145,10 +145,10 @@ def _alone(host: Host) -> Iterator[None]:
 
 
 def put_back(host: Host, cause: str) -> None:
-    """Have the kernel run our rules again where they are gone; `cause` is who deleted them. Raises OSError."""
+    """Have the kernel run our rules again where they are gone; `cause` says who deleted them. Raises OSError."""
     with _alone(host):
         if os.path.exists(host.ruleset) and not has_chain(*NFTABLES):
-            _say("{0} deleted the table inet hpc_ports.".format(cause))
+            _say("The table inet hpc_ports is gone.{0}".format(cause))
             _load(host)
         if os.path.exists(host.policy) and not has_chain(*FIREWALLD):
             _start_firewalld(host, cause)
@@ -184,7 +184,7 @@ def _start_firewalld(host: Host, cause: str) -> None:
     if _run("systemctl", "is-active", "--quiet", "firewalld.service"):
         _say("firewalld does not run: this host has no rules of ours until it is started.")
         return
-    _say("{0} deleted the rules of firewalld. Restarting it.".format(cause))
+    _say("firewalld runs, and its rules are gone.{0} Restarting it.".format(cause))
     if _run("systemctl", "restart", "firewalld.service") or not has_chain(*FIREWALLD):
         raise OSError(errno.EIO, "firewalld did not load it, and this host has no rules of ours", host.policy)
     if host.armed:
@@ -239,7 +239,7 @@ def main(arguments: Sequence[str]) -> None:
     with open(os.path.join(host.changes, RUNS), "a", encoding="ascii") as file, subscribed() as sock:
         fcntl.flock(file, fcntl.LOCK_EX)
         _tell_systemd("READY=1")
-        cause = "Something"
+        cause = ""
         while True:
             put_back(host, cause)
             cause = next_deletion(sock)

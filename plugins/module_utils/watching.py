@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pkgutil
 import sys
+from typing import TYPE_CHECKING, cast
 
 from ansible_collections.hpc.ports.plugins.module_utils import boot, files, systemd, watch
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items, Places, items_state
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import FOLDER
+
+if TYPE_CHECKING:
+    from importlib.abc import InspectLoader
 
 PROGRAM = "/etc/hpc-ports/watch.py"
 SERVICE = "hpc-ports-watch.service"
@@ -54,11 +57,9 @@ def wanted_items(python: str = "") -> Items:
 
 
 def _source() -> str:
-    # A module runs from an archive.
-    found = pkgutil.get_data(watch.__name__.rpartition(".")[0], "watch.py")
-    if found is None:
-        raise RuntimeError("This execution came without the program of the watch.")
-    return found.decode("utf-8")
+    # A module runs from an archive, so that there is no file to be read.
+    loader = cast("InspectLoader", watch.__loader__)
+    return str(loader.get_source(watch.__name__))
 
 
 def _python() -> str:
@@ -91,11 +92,12 @@ def with_watch(change: Change, is_wanted: bool) -> Change:
     services = _RUNS if items else {}
     differs = found != {**items_state(items), **services}
     paths, gone, folders = change.places
+    left = () if items else tuple(filter(os.path.lexists, reversed(PLACES.paths)))
     return change._replace(
         found={**change.found, **found},
         items={**change.items, **items},
         services={**change.services, **services},
-        places=Places((*paths, *(PLACES.paths if items else ())), (*gone, *(() if items else PLACES.paths)),
+        places=Places((*paths, *(PLACES.paths if items else ())), (*gone, *left),
                       (*folders, *PLACES.folders)),
         concerns_unit=change.concerns_unit or differs and systemd.has_systemd(),
         starts=(*change.starts, *((SERVICE,) if items and differs else ())),

@@ -159,7 +159,8 @@ class FakeHost:
     @property
     def tools(self) -> Tools:
         """What to hand in."""
-        return Tools(self.transactions, self.backends.__getitem__, self._leaving, lambda: self.connection)
+        return Tools(self.transactions, self.backends.__getitem__, self._leaving, lambda: self.connection,
+                     lambda change, is_wanted: change)
 
     def files(self) -> list[str]:
         """Return the names of the files that there are, those included that wait for their places."""

@@ -99,8 +99,11 @@ class Machine:
         return result
 
     def begin(self, wanted: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
-        """Give the host a policy, or a sample, and return the module's result; the change is not confirmed."""
-        return self.pair.module(policy=wanted or SAMPLE, path=self.programs, diff=True, **options)
+        """Give the host a policy, or a sample, and return the module's result; the change is not confirmed.
+
+        Without a watch, which this systemd would not start.
+        """
+        return self.pair.module(policy=wanted or SAMPLE, path=self.programs, diff=True, **{"watch": False, **options})
 
     def confirm(self, token: str) -> dict[str, Any]:
         """Run the module that confirms a change."""

@@ -110,9 +110,9 @@ class Runs:
 
     def firewall(self, policy: Mapping[str, Any] | None, fault: Fault | None = None, kill_after: float | None = None,
                  **options: Any) -> Run:
-        """Run the module `firewall`: give the host this policy, or none; do not confirm it."""
-        wanted = {"policy": policy} if policy else {"state": "absent"}
-        return self._run("firewall", fault, kill_after, **wanted, **options)
+        """Run the module `firewall`: give the host this policy, or none, without a watch; do not confirm it."""
+        wanted = {"policy": policy, "watch": False} if policy else {"state": "absent"}
+        return self._run("firewall", fault, kill_after, **{**wanted, **options})
 
     def confirm(self, token: str, fault: Fault | None = None, kill_after: float | None = None) -> Run:
         """Run the module `confirm`."""
@@ -178,7 +178,8 @@ class Served(Machine):
         """Give the host a policy, or a sample, and return the module's result; the change is not confirmed."""
         if "prefix" in options:
             return super().begin(wanted, **options)
-        return self.runs.module("firewall", policy=wanted or SAMPLE, **_of_ansible(**options))
+        return self.runs.module("firewall", policy=wanted or SAMPLE,
+                                **_of_ansible(**{"watch": False, **options}))
 
     def confirm(self, token: str, ssh: str = "") -> dict[str, Any]:
         """Run the module that confirms a change."""

@@ -1,0 +1,207 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What flushes our table while the watch runs, on a host with a systemd that starts that one unit for real."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils import watch
+from ansible_collections.hpc.ports.plugins.module_utils.watching import LINK, PROGRAM, SERVICE, UNIT
+from ansible_collections.hpc.ports.tests.support.machine import PROGRAMS, RULESET, SYSTEMCTL, Machine
+from ansible_collections.hpc.ports.tests.support.namespaces import Pair
+from ansible_collections.hpc.ports.tests.support.run import SEED, examples, scaled
+from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SSH, WEB, policy
+from ansible_collections.hpc.ports.tests.support.signs import wait_until
+
+OTHER = policy(SSH, WEB)
+JOURNAL = "/run/journal"
+# What the host promises, seconds.
+GONE_AT_MOST = 2
+# A file such as Debian's: others' rules come and go with it.
+CONF = "flush ruleset\ntable inet filter {\nchain input { type filter hook input priority filter; }\n}\n"
+_STARTS_THE_WATCH = f"""
+end() {{ pkill -F /run/watch.pid 2> /dev/null; while pkill -0 -F /run/watch.pid 2> /dev/null; do sleep 0.01; done; }}
+case "$*" in
+  "restart {SERVICE}")
+    end
+    setsid $(sed -n 's/^ExecStart=//p' {UNIT}) >> {JOURNAL} 2>&1 < /dev/null &
+    echo $! > /run/watch.pid
+    until [ -e /run/hpc-ports/watch ] && ! flock -n /run/hpc-ports/watch true; do sleep 0.01; done ;;
+  "stop {SERVICE}") end ;;
+esac
+"""
+START, STOP = f"{PROGRAMS}/systemctl restart {SERVICE}", f"{PROGRAMS}/systemctl stop {SERVICE}"
+
+
+@pytest.fixture(name="host")
+def _host(pair: Pair) -> Iterator[Machine]:
+    """A host whose watch runs, with the rules of the sample."""
+    machine = Machine(pair)
+    machine.program("systemctl", _STARTS_THE_WATCH + SYSTEMCTL)
+    result = machine.apply(watch=True)
+    assert result.get("changed"), result
+    yield machine
+    machine.host.shell(STOP)
+
+
+def runs(machine: Machine) -> bool:
+    """Tell whether the program is there."""
+    return machine.host.run("pkill", "-0", "-F", "/run/watch.pid", check=False).returncode == 0
+
+
+def has_rules(machine: Machine) -> bool:
+    with machine.host.entered():
+        return watch.has_chain(*watch.NFTABLES)
+
+
+def journal(machine: Machine) -> str:
+    return machine.host.shell(f"cat {JOURNAL}")
+
+
+def undo(machine: Machine) -> None:
+    """Have the host undo the change that is armed, as its clock will; do nothing where there is none."""
+    machine.host.shell("[ ! -e /run/hpc-ports/armed ] || sh /run/hpc-ports/armed/revert now")
+
+
+@contextmanager
+def never_open_for_long(machine: Machine) -> Iterator[None]:
+    """See that the host is never without its rules for longer than it promises."""
+    longest, done = [0.0], threading.Event()
+
+    def look() -> None:
+        with machine.host.entered():
+            last = time.monotonic()
+            while not done.wait(0.01):
+                now = time.monotonic()
+                last = now if watch.has_chain(*watch.NFTABLES) else last
+                longest[0] = max(longest[0], now - last)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+    assert longest[0] <= scaled(GONE_AT_MOST)
+
+
+@pytest.mark.parametrize("how", [
+    "nft flush ruleset", "nft delete table inet hpc_ports", f"printf '{CONF}' | nft -f -",
+    "nft 'flush table inet hpc_ports; delete map inet hpc_ports in_tcp; delete chain inet hpc_ports input'"])
+def test_what_is_flushed_is_put_back(host: Machine, how: str) -> None:
+    before = host.objects()
+    host.host.shell(how.replace("\n", "\\n"))
+    wait_until(lambda: "Loaded" in journal(host))
+    assert host.objects() == before
+    gone, loaded = journal(host).splitlines()
+    assert gone.startswith("<4>The table inet hpc_ports is gone. nft (process ")
+    assert loaded == f"<4>Loaded {RULESET} again."
+    # What the watch loads is what a run loads: nothing is left to do.
+    assert not host.begin(watch=True)["changed"]
+
+
+def test_tables_of_others_come_and_go(host: Machine) -> None:
+    host.nft("table inet filter {\nchain input { type filter hook input priority 0; }\n}\n")
+    host.nft("delete table inet filter\n")
+    host.nft("add table ip hpc_ports_not\ndelete table ip hpc_ports_not\n")
+    host.nft("flush ruleset\n")
+    wait_until(lambda: "Loaded" in journal(host))
+    assert journal(host).count("Loaded") == 1
+
+
+def test_a_removal_is_not_undone(host: Machine) -> None:
+    files = host.files()
+    assert {PROGRAM, UNIT, LINK} <= set(files)
+    assert host.remove()["changed"]
+    assert not runs(host) and not has_rules(host)
+    assert not [path for path in host.files() if "hpc-ports" in path]
+    assert journal(host) == ""
+
+
+def test_a_change_that_awaits_its_confirmation_stays_and_is_confirmed(host: Machine) -> None:
+    result = host.begin(OTHER, watch=True, confirm_within=scaled(60))
+    wanted = host.objects()
+    host.nft("flush ruleset\n")
+    wait_until(lambda: "Loaded" in journal(host))
+    assert host.objects() == wanted
+    assert host.confirm(result["pending"]["token"])["status"] == "confirmed"
+    host.nft("flush ruleset\n")
+    wait_until(lambda: journal(host).count("Loaded") == 2)
+    assert host.objects() == wanted
+
+
+def test_a_change_that_is_not_confirmed_is_undone(host: Machine) -> None:
+    before = host.objects()
+    host.begin(OTHER, watch=True, confirm_within=scaled(60))
+    host.nft("flush ruleset\n")
+    wait_until(lambda: "Loaded" in journal(host))
+    undo(host)
+    assert host.objects() == before
+    assert not host.begin(watch=True)["changed"]
+
+
+def test_flushes_at_any_moment(host: Machine) -> None:
+    """Also while a change is made, awaits its confirmation, and is confirmed; whoever meets one may fail, not open."""
+    randomness = random.Random(SEED)
+    wanted = [SAMPLE, OTHER]
+    flusher = threading.Event()
+
+    def flush(times: int) -> None:
+        for _time in range(times):
+            flusher.wait(randomness.random() * 0.3)
+            host.nft("flush ruleset\n")
+
+    with never_open_for_long(host):
+        for number in range(examples(40)):
+            thread = threading.Thread(target=flush, args=(5,))
+            thread.start()
+            result = host.begin(wanted[number % 2], watch=True, confirm_within=scaled(60))
+            if "pending" in result:
+                answer = host.confirm(result["pending"]["token"])
+                if answer.get("status") != "confirmed":
+                    undo(host)
+            thread.join()
+    wait_until(lambda: has_rules(host))
+    host.apply(SAMPLE, watch=True)
+    assert not host.begin(watch=True)["changed"]
+
+
+def test_a_host_that_comes_up_without_rules_gets_them(host: Machine) -> None:
+    before = host.objects()
+    host.host.shell(f"{STOP}; nft flush ruleset; {START}")
+    wait_until(lambda: "Loaded" in journal(host))
+    assert host.objects() == before
+    assert journal(host).splitlines()[0] == "<4>The table inet hpc_ports is gone."
+
+
+def test_a_ruleset_that_does_not_load_is_said_and_tried_again(host: Machine) -> None:
+    host.path(RULESET).write_text("nonsense\n", encoding="utf-8")
+    host.nft("flush ruleset\n")
+    wait_until(lambda: not runs(host))
+    assert journal(host).splitlines()[-1] == (
+        f"<3>[Errno 5] nft cannot load it, and this host has no rules of ours: '{RULESET}'")
+
+
+@pytest.mark.parametrize("how", [STOP, f"echo >> {PROGRAM}", f"rm {LINK}", f"echo >> {UNIT}"])
+def test_a_watch_that_does_not_run_as_it_should_is_drift(host: Machine, how: str) -> None:
+    host.host.shell(how)
+    assert host.begin(watch=True, check=True)["changed"]
+    assert host.apply(watch=True)["changed"]
+    assert runs(host) and not host.begin(watch=True)["changed"]
+
+
+def test_without_the_watch_it_goes(host: Machine) -> None:
+    before = host.objects()
+    assert host.apply(watch=False)["changed"]
+    assert not runs(host) and host.objects() == before
+    assert not [path for path in host.files() if "watch" in path]
+    assert not host.begin(watch=False)["changed"]
