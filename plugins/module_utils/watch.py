@@ -18,7 +18,7 @@ import struct
 import sys
 import time
 from contextlib import contextmanager, suppress
-from typing import Iterator, NamedTuple, Sequence, Tuple
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 # linux/netlink.h, linux/netfilter/nfnetlink.h and nf_tables.h
 _NETFILTER, _GROUP = 12, 1 << 6
@@ -37,11 +37,13 @@ FIREWALLD = (b"firewalld", b"filter_IN_policy_hpc_ports_in")
 # Held for as long as this program runs.
 RUNS = "watch"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-_ATTEMPTS = 5
-_PAUSE = 0.2  # seconds; also how often firewalld is asked for its state while it starts or stops
-_STARTS_WITHIN = 60.0
-_STATE = ("busctl", "get-property", "org.fedoraproject.FirewallD1", "/org/fedoraproject/FirewallD1",
-          "org.fedoraproject.FirewallD1", "state")
+_ATTEMPTS = 10
+_PAUSE = 0.1  # seconds; also how often firewalld is asked for its state while it starts or stops
+_STARTS_WITHIN = 30.0
+_LONGEST_PAUSE = 60.0  # between attempts to put back what does not load
+_WARNING, _ERROR_LEVEL = 4, 3
+_ASK_STATE = ("busctl", "get-property", "org.fedoraproject.FirewallD1", "/org/fedoraproject/FirewallD1",
+              "org.fedoraproject.FirewallD1", "state")
 
 
 class Host(NamedTuple):
@@ -74,12 +76,14 @@ def subscribed() -> socket.socket:
 
 
 def next_deletion(sock: socket.socket) -> str:
-    """Sleep until a chain or table of ours is deleted, and return who did it, as a sentence. Raises OSError."""
+    """Sleep until a chain or table of ours is deleted, or the socket's time is over; return who did it, as a sentence."""
     buffer = bytearray(1 << 17)
     found = False
     while True:
         try:
             size = sock.recv_into(buffer)
+        except socket.timeout:
+            return ""
         except OSError as exc:
             if exc.errno != errno.ENOBUFS:
                 raise
@@ -175,27 +179,39 @@ def _undo(armed: str) -> None:
 
 
 def _start_firewalld(host: Host, cause: str) -> None:
-    """Have firewalld load its rules where it runs without them. While it starts or reloads it has none, either."""
-    end = time.monotonic() + _STARTS_WITHIN
-    while _is_busy() and time.monotonic() < end:
-        time.sleep(_PAUSE)
+    """Have firewalld load its rules where it runs without them."""
+    _wait_while(_is_busy)
     if has_chain(*FIREWALLD):
         return
-    if _run("systemctl", "is-active", "--quiet", "firewalld.service"):
-        _say("firewalld does not run: this host has no rules of ours until it is started.")
+    if _state() == "inactive":
+        _say("firewalld was stopped: this host has no rules of ours until it is started.")
         return
-    _say("firewalld runs, and its rules are gone.{0} Restarting it.".format(cause))
-    if _run("systemctl", "restart", "firewalld.service") or not has_chain(*FIREWALLD):
+    _say("The rules of firewalld are gone.{0} Restarting it.".format(cause))
+    _run("systemctl", "restart", "firewalld.service")
+    # Before 2.0 it is active a second or two before it has any rules.
+    _wait_while(lambda: not has_chain(*FIREWALLD) and _state() == "active")
+    if not has_chain(*FIREWALLD):
         raise OSError(errno.EIO, "firewalld did not load it, and this host has no rules of ours", host.policy)
+    _say("firewalld has loaded its rules again.")
     if host.armed:
         _undo(host.armed)
 
 
 def _is_busy() -> bool:
-    """Tell whether firewalld starts, stops or reloads; it answers on D-Bus once a reload is over."""
-    state = _output("systemctl", "show", "--property=ActiveState", "--value", "firewalld.service")
+    """Tell whether firewalld starts, stops or reloads: then its rules are on their way. It answers after a reload."""
+    state = _state()
     return (state in ("activating", "deactivating", "reloading", "refreshing")
-            or state == "active" and "INIT" in _output(*_STATE))
+            or state == "active" and "INIT" in _output(*_ASK_STATE))
+
+
+def _state() -> str:
+    return _output("systemctl", "show", "--property=ActiveState", "--value", "firewalld.service")
+
+
+def _wait_while(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + _STARTS_WITHIN
+    while holds() and time.monotonic() < end:
+        time.sleep(_PAUSE)
 
 
 def _run(*command: str) -> int:
@@ -219,9 +235,9 @@ def _output(*command: str) -> str:
     return "" if _code(process) else text
 
 
-def _say(text: str) -> None:
-    # systemd takes the number for the level: a warning.
-    print("<4>" + text, flush=True)
+def _say(text: str, level: int = _WARNING) -> None:
+    # As systemd reads it, see sd-daemon(3).
+    print("<{0}>{1}".format(level, text), flush=True)
 
 
 def _tell_systemd(text: str) -> None:
@@ -233,7 +249,7 @@ def _tell_systemd(text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Watch until something goes wrong; then systemd starts this program anew."""
+    """Watch for as long as the host runs. Raises OSError."""
     host = Host(*arguments)
     os.makedirs(host.changes, mode=0o700, exist_ok=True)
     with open(os.path.join(host.changes, RUNS), "a", encoding="ascii") as file, subscribed() as sock:
@@ -241,12 +257,19 @@ def main(arguments: Sequence[str]) -> None:
         _tell_systemd("READY=1")
         cause = ""
         while True:
-            put_back(host, cause)
+            sock.settimeout(_seconds_to_next(host, cause, sock.gettimeout()))
             cause = next_deletion(sock)
 
 
-if __name__ == "__main__":
+def _seconds_to_next(host: Host, cause: str, before: Optional[float]) -> Optional[float]:
+    """Put back what is gone; return None, or where that fails after how many seconds to try again."""
     try:
-        main(sys.argv[1:])
-    except OSError as error:
-        sys.exit("<3>{0}".format(error))
+        put_back(host, cause)
+    except OSError as exc:
+        _say(str(exc), _ERROR_LEVEL)
+        return min(2 * before, _LONGEST_PAUSE) if before else 1.0
+    return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -32,7 +32,7 @@ _UNIT_TEXT = """\
 [Unit]
 Description=Put the firewall of hpc.ports back when something flushes it
 DefaultDependencies=no
-After=hpc-ports.service
+After=hpc-ports.service firewalld.service
 Before=shutdown.target
 Conflicts=shutdown.target
 RequiresMountsFor={folder} {python}

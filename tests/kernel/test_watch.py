@@ -184,11 +184,14 @@ def test_a_host_that_comes_up_without_rules_gets_them(host: Machine) -> None:
 
 
 def test_a_ruleset_that_does_not_load_is_said_and_tried_again(host: Machine) -> None:
+    good = host.path(RULESET).read_text(encoding="utf-8")
     host.path(RULESET).write_text("nonsense\n", encoding="utf-8")
     host.nft("flush ruleset\n")
-    wait_until(lambda: not runs(host))
+    wait_until(lambda: "no rules of ours" in journal(host))
     assert journal(host).splitlines()[-1] == (
         f"<3>[Errno 5] nft cannot load it, and this host has no rules of ours: '{RULESET}'")
+    host.path(RULESET).write_text(good, encoding="utf-8")
+    wait_until(lambda: has_rules(host))
 
 
 @pytest.mark.parametrize("how", [STOP, f"echo >> {PROGRAM}", f"rm {LINK}", f"echo >> {UNIT}"])
