@@ -155,7 +155,7 @@ def running_state(firewalld: Firewalld = _HERE) -> State:
     return state_of(running_table(firewalld))
 
 
-def present_change(policy: Policy, firewalld: Firewalld = _HERE) -> Change:
+def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HERE) -> Change:
     """Return the change that makes a host have this policy. Raises HostError, CommandError, OSError, RuntimeError."""
     found, paths = daemon(firewalld), firewalld.paths
     config = config_of(policy, found.abilities)

@@ -21,6 +21,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.takeover import transact
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import Undo
 
 NAME = "nftables"
+_BOOTED_OPEN = ("{0} has failed: when this host booted, it could not load its ruleset. See: systemctl status {0}".format(
+    boot.SERVICE))
 
 
 class ByTransactions(NamedTuple):
@@ -48,13 +50,16 @@ def running_state() -> State:
     return nftables.running_state() if nftables.is_installed() else {}
 
 
-def present_change(policy: Policy) -> Change:
+def present_change(policy: Policy, closed: str = "") -> Change:
     """Return the change that makes a host have this policy. Raises CommandError, OSError, RuntimeError."""
     ruleset = nftables.ruleset_of(policy)
     running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
     nftables.check_definitions(running, wanted)
-    items = boot.wanted_items(nftables.script_of(ruleset), systemd.has_systemd(), after=early(loaders()))
-    return _change(running, wanted, items, transactions(ruleset, running, wanted))
+    items = boot.wanted_items(nftables.script_of(ruleset), systemd.has_systemd(), after=early(loaders()), closed=closed)
+    change = _change(running, wanted, items, transactions(ruleset, running, wanted))
+    failed = change.way is not None and bool(change.found) and systemd.has_failed(boot.SERVICE)
+    return change._replace(starts=(boot.SERVICE,) if failed else (),
+                           warnings=(_BOOTED_OPEN,) if failed else ())
 
 
 def absent_change() -> Change:
@@ -67,7 +72,7 @@ def _change(running: State, wanted: State, items: Items, scripts: Tuple[str, ...
     found, unit = boot.present_state(), "file " + boot.UNIT
     concerns_unit = systemd.has_systemd() and found.get(unit) != items_state(items).get(unit)
     views = (nftables.flow_views(running), nftables.flow_views(wanted))
-    return Change(NAME, running, wanted, found, items, boot.PLACES, views,
+    return Change(NAME, running, wanted, found, items, boot.places(items), views,
                   ByTransactions(running, scripts) if running != wanted else None,
                   concerns_unit, ends=(boot.SERVICE,) if concerns_unit and not items else ())
 

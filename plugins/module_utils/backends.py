@@ -23,8 +23,11 @@ class Backend(Protocol):
     def running_state(self) -> State:
         """Return what the kernel runs of ours."""
 
-    def present_change(self, policy: Policy) -> Change:
-        """Return the change that makes a host have this policy."""
+    def present_change(self, policy: Policy, closed: str) -> Change:
+        """Return the change that makes a host have this policy.
+
+        `closed` is the nft script of a boot that cannot load it, if there is to be one; with firewalld the watch has it.
+        """
 
     def absent_change(self) -> Change:
         """Return the change that leaves a host as it was before us."""

@@ -18,6 +18,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.state import State
 
 RULESET = "/etc/hpc-ports/ruleset.nft"
 SERVICE = "hpc-ports.service"
+# A ruleset for when the first does not load.
+CLOSED = "/etc/hpc-ports/closed.nft"
 UNIT = "/etc/systemd/system/" + SERVICE
 LINK = "/etc/systemd/system/sysinit.target.wants/" + SERVICE
 _UNIT_TEXT = """\
@@ -33,23 +35,35 @@ RequiresMountsFor={folder}
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart={nft} -f {ruleset}
+ExecStart={start}
 
 [Install]
 WantedBy=sysinit.target
 """
-PLACES = Places((RULESET, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(RULESET)))
+_OR_CLOSED = "/bin/sh -c '{nft} -f {ruleset} || {{ {nft} -f {closed}; exit 1; }}'"
+PLACES = Places((RULESET, CLOSED, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(RULESET)))
 
 
-def wanted_items(script: str, has_systemd: bool, nft: str = "", after: Sequence[str] = ()) -> Items:
+def places(items: Items) -> Places:
+    """Return where these files come; what of ours is not among them goes."""
+    return PLACES._replace(paths=tuple(path for path in PLACES.paths if path in items),
+                           gone=tuple(path for path in reversed(PLACES.paths) if path not in items))
+
+
+def wanted_items(script: str, has_systemd: bool, nft: str = "", after: Sequence[str] = (), closed: str = "") -> Items:
     """Return the files of a ruleset, given as an nft script that loads into an empty or a full table.
 
-    `nft` is where that program is; without it, where this host has it. `after` are units that are to be first.
+    `nft` is where that program is; without it, where this host has it. `after` are units that are to be first. `closed`
+    is the script of the ruleset that a boot loads where it cannot load the first; then the unit fails all the same.
     """
     note = "# Written by the Ansible collection hpc.ports; changes here are undone by its next run.\n"
     items = {RULESET: Item(note + script, mode=0o600)}
+    if closed:
+        items[CLOSED] = Item(note + closed, mode=0o600)
     if has_systemd:
-        unit = _UNIT_TEXT.format(nft=nft or find_program("nft"), ruleset=RULESET, folder=os.path.dirname(RULESET),
+        start = _OR_CLOSED if closed else "{nft} -f {ruleset}"
+        start = start.format(nft=nft or find_program("nft"), ruleset=RULESET, closed=CLOSED)
+        unit = _UNIT_TEXT.format(start=start, folder=os.path.dirname(RULESET),
                                  after="After={0}\n".format(" ".join(after)) if after else "")
         items.update({UNIT: Item(unit), LINK: Item(target=UNIT)})
     return items

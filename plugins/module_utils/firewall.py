@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
+from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.apply import Terms, make_absent, make_present
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
 from ansible_collections.hpc.ports.plugins.module_utils.conntrack import fill_warning
+from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils.guard import check_lockout, missing_flow
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, least_of, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import flushing
 from ansible_collections.hpc.ports.plugins.module_utils.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending
 
@@ -31,6 +34,7 @@ class Options(NamedTuple):
     transport: str
     token: str
     watch: bool = True
+    boot_failure: str = "open"
 
 
 class Outcome(NamedTuple):
@@ -50,11 +54,11 @@ def ensure_present(name: str, data: Mapping[str, Any], options: Options, check: 
     policy = parse_policy(data)
     change = _present_change(name, policy, options, tools)
     if not change.is_needed:
-        return Outcome(change)
+        return Outcome(change, warnings=change.warnings)
     client = _Client.of(options.transport, tools)
     if client.connection and options.lockout_guard:
         check_lockout(policy, client.connection)
-    warnings = (*client.warnings, *filter(None, [fill_warning()]))
+    warnings = (*change.warnings, *client.warnings, *filter(None, [fill_warning()]))
     if check:
         return Outcome(change, warnings=warnings)
     with tools.transaction.turn() as waited_for:
@@ -80,15 +84,29 @@ def ensure_absent(check: bool, tools: Tools = Tools()) -> Outcome:
 
 
 def _present_change(name: str, policy: Policy, options: Options, tools: Tools) -> Change:
-    change = tools.backend(name).present_change(policy)._replace(leaving=tools.leaving(name))
-    return tools.watch(change, options.watch)
+    closed = _closed(name, policy, options)
+    change = tools.backend(name).present_change(policy, closed)
+    change = change._replace(leaving=tools.leaving(name), warnings=(*change.warnings, *flushing(tools.loaders())))
+    return tools.watch(change, options.watch, closed)
+
+
+def _closed(name: str, policy: Policy, options: Options) -> str:
+    if options.boot_failure == "open":
+        return ""
+    if name == "firewalld" and not options.watch:
+        raise RuntimeError("firewall_boot_failure is 'closed', and firewall_watch is false: with firewalld it is the watch "
+                           "that closes the host. Nothing was changed. Set firewall_watch: true.")
+    if not nftables.is_installed():
+        raise HostError("Missing program nft, for firewall_boot_failure: closed. Install the package nftables.",
+                        ["nftables"])
+    return nftables.script_of(nftables.ruleset_of(least_of(policy)))
 
 
 def _absent_change(tools: Tools) -> Change:
     """Return the change that removes what either backend has of ours."""
     change, other = tools.backend("nftables").absent_change(), tools.leaving("nftables")
     only = other if other and not change.is_needed else change._replace(leaving=other)
-    return tools.watch(only, False)
+    return tools.watch(only, False, "")
 
 
 class _Client(NamedTuple):

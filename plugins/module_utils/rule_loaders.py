@@ -25,6 +25,8 @@ _SCRIPT = re.compile(r"^ExecStart=[^\n]*\bnft\b[^\n]*?(?:-f|--file)[ =]*(/\S+)",
 _FLUSH = re.compile(r"^[^#\n]*\bflush\s+ruleset\b", re.MULTILINE)
 _BEFORE = re.compile(r"^Before=[^\n]*\bnetwork-pre\.target\b", re.MULTILINE)
 _AFTER_OURS = re.compile(r"^After=[^\n]*\bhpc-ports\.service\b", re.MULTILINE)
+_FLUSHING = ("{0.name} is enabled, and {0.flushes} has 'flush ruleset': each start or reload of that unit deletes all rules "
+             "of this host. Take that line out, or disable the unit.")
 _NOT_OTHERS = re.compile(r"hpc-ports\b.*|firewalld\.service")
 
 
@@ -48,6 +50,11 @@ def early(found: Sequence[Loader]) -> Tuple[str, ...]:
     To wait for one that comes later would be a cycle, in which systemd leaves out one of its units.
     """
     return tuple(loader.name for loader in found if loader.is_early)
+
+
+def flushing(found: Sequence[Loader]) -> Tuple[str, ...]:
+    """Return a warning for each that is enabled and deletes the rules of all others."""
+    return tuple(_FLUSHING.format(loader) for loader in found if loader.is_enabled and loader.flushes)
 
 
 def _found(root: str) -> Iterator[Tuple[str, str]]:

@@ -34,6 +34,11 @@ def _agrees(verb: str, unit: str) -> bool:
     return True
 
 
+def has_failed(unit: str) -> bool:
+    """Tell whether systemd calls the unit failed."""
+    return has_systemd() and _agrees("is-failed", unit)
+
+
 def state(unit: str) -> str:
     """Return how systemd calls the state of a unit, such as `failed`. Raises CommandError."""
     return run(["systemctl", "show", "--property=ActiveState", "--value", unit]).strip()

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol
+from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import backends, transaction
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, ssh_connection
 from ansible_collections.hpc.ports.plugins.module_utils.files import Places
+from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import Loader, loaders
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending, Undo
 
 
@@ -50,18 +51,21 @@ class Transactions(Protocol):
         """Return the change of that token if the host has undone it."""
 
 
-def _with_watch(change: Change, is_wanted: bool) -> Change:
+def _with_watch(change: Change, is_wanted: bool, closed: str) -> Change:
     # Who confirms does not need it, and each execution compiles what it imports anew.
     from ansible_collections.hpc.ports.plugins.module_utils.watching import with_watch
 
-    return with_watch(change, is_wanted)
+    return with_watch(change, is_wanted, closed)
 
 
 class Tools(NamedTuple):
-    """`backend` and `leaving` are by name of a backend; `connection` is whose change it is; `watch` adds the watch."""
+    """`backend` and `leaving` are by name of a backend; `connection` is whose change it is; `watch` adds the watch,
+    and `loaders` are units of others that load rules.
+    """
 
     transaction: Transactions = transaction
     backend: Callable[[str], backends.Backend] = backends.backend
     leaving: Callable[[str], Optional[Change]] = backends.leaving
     connection: Callable[[], Optional[Connection]] = ssh_connection
-    watch: Callable[[Change, bool], Change] = _with_watch
+    watch: Callable[[Change, bool, str], Change] = _with_watch
+    loaders: Callable[[], Tuple[Loader, ...]] = loaders

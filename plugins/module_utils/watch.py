@@ -5,7 +5,8 @@
 
 This file is copied to hosts as it is, and runs there for as long as the host does. So it imports nothing of this
 collection, and little of Python. Its arguments are the folder of the changes (see module `transaction`), the confirmed
-ruleset, and the file of our policy in firewalld. Of the last two a host has one.
+ruleset, the file of our policy in firewalld, and the ruleset that our table gets where firewalld cannot load its own. A
+host has the second, or the third and perhaps the fourth.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Host(NamedTuple):
     changes: str
     ruleset: str
     policy: str
+    closed: str
 
     @property
     def staged(self) -> str:
@@ -156,6 +158,9 @@ def put_back(host: Host, cause: str) -> None:
             _load(host)
         if os.path.exists(host.policy) and not has_chain(*FIREWALLD):
             _start_firewalld(host, cause)
+        if os.path.exists(host.closed) and not host.armed and has_chain(*NFTABLES) and has_chain(*FIREWALLD):
+            _run("nft", "delete", "table", "inet", "hpc_ports")
+            _say("The rules of firewalld are back. Deleted the table inet hpc_ports.")
 
 
 def _load(host: Host) -> None:
@@ -261,12 +266,19 @@ def main(arguments: Sequence[str]) -> None:
             cause = next_deletion(sock)
 
 
+def _close(host: Host) -> None:
+    """Load the ruleset of a host that has no other."""
+    if os.path.exists(host.closed) and not has_chain(*NFTABLES) and _run("nft", "-f", host.closed) == 0:
+        _say("Loaded {0}: this host lets in ssh from the controllers, and nothing else.".format(host.closed), _ERROR_LEVEL)
+
+
 def _seconds_to_next(host: Host, cause: str, before: Optional[float]) -> Optional[float]:
     """Put back what is gone; return None, or where that fails after how many seconds to try again."""
     try:
         put_back(host, cause)
     except OSError as exc:
         _say(str(exc), _ERROR_LEVEL)
+        _close(host)
         return min(2 * before, _LONGEST_PAUSE) if before else 1.0
     return None
 

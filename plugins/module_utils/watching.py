@@ -24,7 +24,9 @@ SERVICE = "hpc-ports-watch.service"
 UNIT = "/etc/systemd/system/" + SERVICE
 LINK = "/etc/systemd/system/sysinit.target.wants/" + SERVICE
 POLICY = "/etc/firewalld/policies/hpc_ports_in.xml"
-PLACES = Places((PROGRAM, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(PROGRAM)))
+# Beside firewalld; of our own table the boot has one, see module `boot`.
+CLOSED = "/etc/hpc-ports/closed-firewalld.nft"
+PLACES = Places((CLOSED, PROGRAM, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(PROGRAM)))
 # The host's own come first: that of the module may lie in a folder of the user who logs in.
 _PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python")
 _UNIT_TEXT = """\
@@ -39,7 +41,7 @@ RequiresMountsFor={folder} {python}
 
 [Service]
 Type=notify
-ExecStart={python} -I -S {program} {changes} {ruleset} {policy}
+ExecStart={python} -I -S {program} {changes} {ruleset} {policy} {closed}
 Restart=always
 RestartSec=1
 
@@ -48,12 +50,13 @@ WantedBy=sysinit.target
 """
 
 
-def wanted_items(python: str = "") -> Items:
+def wanted_items(python: str = "", closed: str = "") -> Items:
     """Return the files of the watch; `python` is where that program is, without it where this host has it."""
     unit = _UNIT_TEXT.format(python=python or _python(), program=PROGRAM, changes=FOLDER, ruleset=boot.RULESET,
-                             policy=POLICY,
+                             policy=POLICY, closed=CLOSED,
                              folder=os.path.dirname(PROGRAM))
-    return {PROGRAM: Item(_source()), UNIT: Item(unit), LINK: Item(target=UNIT)}
+    found = {CLOSED: Item(closed, mode=0o600)} if closed else {}
+    return {**found, PROGRAM: Item(_source()), UNIT: Item(unit), LINK: Item(target=UNIT)}
 
 
 def _source() -> str:
@@ -86,19 +89,23 @@ def runs(path: str = os.path.join(FOLDER, watch.RUNS)) -> bool:
     return False
 
 
-def with_watch(change: Change, is_wanted: bool) -> Change:
-    """Return the change with a watch that comes, or one that goes. Raises OSError: a file can't be read."""
-    found, items = present_state(), wanted_items() if is_wanted and systemd.has_systemd() else {}
+def with_watch(change: Change, is_wanted: bool, closed: str = "") -> Change:
+    """Return the change with a watch that comes, or one that goes.
+
+    `closed` is an nft script, for when the rules do not load. Raises OSError: a file can't be read.
+    """
+    found = present_state()
+    items = wanted_items(closed=closed if change.backend == "firewalld" else "") if (
+        is_wanted and systemd.has_systemd()) else {}
     services = _RUNS if items else {}
     differs = found != {**items_state(items), **services}
     paths, gone, folders = change.places
-    left = () if items else tuple(filter(os.path.lexists, reversed(PLACES.paths)))
+    left = tuple(path for path in reversed(PLACES.paths) if path not in items and os.path.lexists(path))
     return change._replace(
         found={**change.found, **found},
         items={**change.items, **items},
         services={**change.services, **services},
-        places=Places((*paths, *(PLACES.paths if items else ())), (*gone, *left),
-                      (*folders, *PLACES.folders)),
+        places=Places((*paths, *items), (*gone, *left), (*folders, *PLACES.folders)),
         concerns_unit=change.concerns_unit or differs and systemd.has_systemd(),
         starts=(*change.starts, *((SERVICE,) if items and differs else ())),
         ends=(*change.ends, *((SERVICE,) if found and not items else ())))

@@ -73,6 +73,22 @@ options:
       - Without the guard the host still undoes a change that nobody confirms.
     type: bool
     default: true
+  watch:
+    description:
+      - Have the host put its rules back by itself, within two seconds, when something flushes them. A small program of
+        ours, C(hpc-ports-watch.service), sleeps until the kernel tells of it, and says in the journal who did it.
+      - On hosts without systemd there is none.
+    type: bool
+    default: true
+  boot_failure:
+    description:
+      - What a boot does that cannot load the ruleset. C(hpc-ports.service) has failed then, in either case.
+      - V(open) leaves the host without rules.
+      - V(closed) loads others, which let in ssh from the controllers, replies and ICMP, and nothing else. With firewalld
+        the watch does it.
+    type: str
+    choices: [open, closed]
+    default: open
   cut_established:
     description:
       - Once a change is confirmed, cut the connections which live and which the new policy would not let be opened.
@@ -221,6 +237,7 @@ ARGUMENTS = {
     "transport": {"type": "str", "default": ""},
     "token": {"type": "str", "no_log": False},
     "watch": {"type": "bool", "default": True},
+    "boot_failure": {"type": "str", "choices": ["open", "closed"], "default": "open"},
 }
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

@@ -16,6 +16,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.connection import Connec
 from ansible_collections.hpc.ports.plugins.module_utils.established import Cut
 from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items, Places
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import Loader
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
 from ansible_collections.hpc.ports.plugins.module_utils.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending, Undo
@@ -41,7 +42,7 @@ class FakeBackend:
         """Return what runs."""
         return self.running
 
-    def present_change(self, policy: Policy) -> Change:
+    def present_change(self, policy: Policy, closed: str = "") -> Change:
         """Return the change to this policy."""
         text = repr(policy)
         return self._change({"rules": (text,)}, {self.path: Item(text)}, Places((self.path,)))
@@ -155,12 +156,13 @@ class FakeHost:
         self.transactions = FakeTransactions(self.log)
         self.connection: Connection | None = None
         self.cuts: list[Policy] = []
+        self.loaders: tuple[Loader, ...] = ()
 
     @property
     def tools(self) -> Tools:
         """What to hand in."""
         return Tools(self.transactions, self.backends.__getitem__, self._leaving, lambda: self.connection,
-                     lambda change, is_wanted: change)
+                     lambda change, is_wanted, closed: change, lambda: self.loaders)
 
     def files(self) -> list[str]:
         """Return the names of the files that there are, those included that wait for their places."""

@@ -59,7 +59,7 @@ def _firewalld(tmp_path: Path) -> FakeFirewalld:
 
 
 def change_to(firewalld: FakeFirewalld, rules: Any) -> Change:
-    return present_change(parse_policy(listed_policy(VERSION, rules)), firewalld.handed_in)
+    return present_change(parse_policy(listed_policy(VERSION, rules)), firewalld=firewalld.handed_in)
 
 
 def by_calls(firewalld: FakeFirewalld, rules: Any = OTHER_PEER) -> ByCalls:

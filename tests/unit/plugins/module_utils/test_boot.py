@@ -98,6 +98,20 @@ def test_the_rules_are_there_before_any_network() -> None:
     assert unit["Install"]["WantedBy"] == "sysinit.target"
 
 
+def test_it_comes_after_those_that_flush() -> None:
+    unit = boot.wanted_items(SCRIPT, has_systemd=True, after=("nftables.service", "site.service"))[boot.UNIT].text
+    assert "\nAfter=nftables.service site.service\n" in unit
+
+
+def test_a_boot_that_fails_loads_the_other_ruleset_and_fails_all_the_same() -> None:
+    items = boot.wanted_items(SCRIPT, has_systemd=True, nft="/sbin/nft", closed="closed\n")
+    assert items[boot.CLOSED].text.splitlines()[1:] == ["closed"]
+    assert (f"\nExecStart=/bin/sh -c '/sbin/nft -f {boot.RULESET} || {{ /sbin/nft -f {boot.CLOSED}; exit 1; }}'\n"
+            in items[boot.UNIT].text)
+    assert boot.CLOSED in boot.places(items).paths and not boot.places(items).gone
+    assert boot.places(boot.wanted_items(SCRIPT, has_systemd=True)).gone == (boot.CLOSED,)
+
+
 def test_without_systemd_there_is_only_the_ruleset() -> None:
     assert list(boot.wanted_items(SCRIPT, has_systemd=False)) == [boot.RULESET]
 
@@ -125,8 +139,7 @@ def test_staging_changes_nothing_that_is_there(etc: Etc) -> None:
     found = etc.state()
     assert {name: found.pop(name) for name in before} == before
     # What a crash leaves staged is seen, and so mended.
-    assert sorted(found) == sorted(
-        f"{kind} {path}" for kind, path in zip(("file", "file", "link"), etc.places.staged))
+    assert sorted(found) == sorted(f"{'link' if path == etc.link else 'file'} {files.staged_path(path)}" for path in items)
     files.discard(etc.places)
     assert etc.state() == before
     assert not [name for name in etc.names() if name.endswith(".new")]

@@ -19,7 +19,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewall import (
     ensure_present,
 )
 from ansible_collections.hpc.ports.plugins.module_utils.guard import LockoutError, missing_flow
-from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError, least_of, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import Loader, flushing
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending
 from ansible_collections.hpc.ports.tests.support.fakes import FakeHost
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SSH, WEB, policy
@@ -188,3 +189,24 @@ def test_a_removal_waits_its_turn(host: FakeHost) -> None:
     run_both(host, "nftables")
     host.transactions.waited_for = OTHERS
     assert len(ensure_absent(False, host.tools).warnings) == 1
+
+
+# ---- what else the host is told
+
+def test_another_unit_that_flushes_is_named_also_where_nothing_changes(host: FakeHost) -> None:
+    host.loaders = (Loader("nftables.service", True, True, "/etc/nftables.conf"), Loader("ufw.service", True, True, ""))
+    for _time in range(2):
+        assert flushing(host.loaders)[0] in present(host, SAMPLE).warnings
+        host.transactions.pending = None
+
+
+def test_with_firewalld_nothing_closes_a_host_without_the_watch(host: FakeHost) -> None:
+    options = Options(40, True, False, "ssh", "token", watch=False, boot_failure="closed")
+    with pytest.raises(RuntimeError, match="Set firewall_watch: true"):
+        ensure_present("firewalld", SAMPLE, options, False, host.tools)
+    assert (host.log, host.files()) == ([], [])
+
+
+def test_what_is_loaded_when_a_boot_fails_lets_in_ssh_from_the_controllers_alone() -> None:
+    least = least_of(parse_policy(policy(SSH, WEB, mode="observe", egress="restricted")))
+    assert (least.mode, least.egress, [rule.name for rule in least.rules]) == ("enforce", "open", ["in_management_ssh"])

@@ -1,0 +1,108 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Units of others that load rules, in folders that stand for those of a host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import Loader, early, flushing, loaders
+
+# As Debian has them.
+NFTABLES = """\
+[Unit]
+Wants=network-pre.target
+Before=network-pre.target shutdown.target
+DefaultDependencies=no
+
+[Service]
+Type=oneshot
+ExecStart=/usr/sbin/nft -f /etc/nftables.conf
+ExecStop=/usr/sbin/nft flush ruleset
+
+[Install]
+WantedBy=sysinit.target
+"""
+LATE = "[Unit]\nAfter=network-online.target\n\n[Service]\nExecStart=/usr/sbin/iptables-restore /etc/rules\n"
+ETC, USR = "etc/systemd/system", "usr/lib/systemd/system"
+
+
+class Root:
+    """A folder that stands for the root of a host."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file, and its folders."""
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / path).write_text(text, encoding="utf-8")
+
+    def enable(self, name: str) -> None:
+        """Link a unit as systemctl does."""
+        link = self.folder / ETC / "sysinit.target.wants" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(f"/lib/systemd/system/{name}")
+
+    def loaders(self) -> tuple[Loader, ...]:
+        """Return what is found."""
+        return loaders(str(self.folder))
+
+
+@pytest.fixture(name="root")
+def _root(tmp_path: Path) -> Root:
+    return Root(tmp_path)
+
+
+def test_a_host_that_has_none(root: Root) -> None:
+    assert root.loaders() == ()
+
+
+def test_debians_own(root: Root) -> None:
+    root.write(f"{USR}/nftables.service", NFTABLES)
+    root.write("etc/nftables.conf", "#!/usr/sbin/nft -f\n\nflush ruleset\n")
+    found = root.loaders()
+    assert found == (Loader("nftables.service", is_early=True, is_enabled=False, flushes="/etc/nftables.conf"),)
+    assert (early(found), flushing(found)) == (("nftables.service",), ())
+    root.enable("nftables.service")
+    assert flushing(root.loaders()) == (
+        "nftables.service is enabled, and /etc/nftables.conf has 'flush ruleset': each start or reload of that unit deletes "
+        "all rules of this host. Take that line out, or disable the unit.",)
+
+
+@pytest.mark.parametrize("text", ["", "# flush ruleset\n", "flush table inet filter\n"])
+def test_what_does_not_flush(root: Root, text: str) -> None:
+    root.write(f"{USR}/nftables.service", NFTABLES)
+    root.write("etc/nftables.conf", text)
+    root.enable("nftables.service")
+    assert flushing(root.loaders()) == ()
+
+
+def test_one_that_comes_later_is_not_waited_for(root: Root) -> None:
+    root.write(f"{USR}/shorewall.service", LATE)
+    assert [loader.is_early for loader in root.loaders()] == [False]
+
+
+def test_one_that_waits_for_ours_is_not_waited_for(root: Root) -> None:
+    root.write(f"{USR}/nftables.service", NFTABLES)
+    root.write(f"{ETC}/nftables.service.d/order.conf", "[Unit]\nAfter=hpc-ports.service\n")
+    assert early(root.loaders()) == ()
+
+
+def test_a_sites_own_unit_is_known_by_what_it_starts(root: Root) -> None:
+    root.write(f"{ETC}/site-rules.service", NFTABLES.replace("/etc/nftables.conf", "/srv/rules.nft"))
+    root.write("srv/rules.nft", "table inet a {\n}\nflush ruleset; add table inet b\n")
+    root.write(f"{ETC}/backup.service", NFTABLES.replace("nft", "tar"))
+    root.write(f"{ETC}/hpc-ports.service", NFTABLES)
+    root.write(f"{ETC}/firewalld.service", NFTABLES)
+    assert [loader.name for loader in root.loaders()] == ["site-rules.service"]
+
+
+def test_a_masked_unit_loads_nothing(root: Root) -> None:
+    root.write(f"{USR}/nftables.service", NFTABLES)
+    (root.folder / ETC).mkdir(parents=True)
+    (root.folder / ETC / "nftables.service").symlink_to("/dev/null")
+    assert root.loaders() == ()

@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files of the watch, and whether it runs. What it does is in tests/kernel/test_watch.py."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+from ansible_collections.hpc.ports.plugins.module_utils import watch, watching
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld import PREFIX
+from ansible_collections.hpc.ports.plugins.module_utils.firewalld_files import PATHS
+
+
+def test_the_program_is_the_module_as_it_is_and_needs_nothing_of_ours() -> None:
+    items = watching.wanted_items()
+    assert items[watching.PROGRAM].text == Path(watch.__file__).read_text(encoding="utf-8")
+    assert "import" in items[watching.PROGRAM].text and "ansible_collections" not in items[watching.PROGRAM].text
+
+
+def test_the_unit_starts_it_with_what_it_has_to_look_at() -> None:
+    unit = watching.wanted_items(python="/opt/python3")[watching.UNIT].text
+    assert ("\nExecStart=/opt/python3 -I -S /etc/hpc-ports/watch.py /run/hpc-ports /etc/hpc-ports/ruleset.nft "
+            "/etc/firewalld/policies/hpc_ports_in.xml /etc/hpc-ports/closed-firewalld.nft\n") in unit
+    for line in ("DefaultDependencies=no", "After=hpc-ports.service firewalld.service", "Type=notify", "Restart=always"):
+        assert f"\n{line}\n" in unit
+
+
+def test_it_looks_at_the_policy_that_the_other_backend_writes() -> None:
+    assert watching.POLICY == f"{PATHS.policies}/{PREFIX}in.xml"
+    assert watch.FIREWALLD[1].decode() == f"filter_IN_policy_{PREFIX}in"
+
+
+def test_a_ruleset_for_when_firewalld_fails_is_there_where_it_is_wanted() -> None:
+    assert watching.CLOSED not in watching.wanted_items()
+    closed = watching.wanted_items(closed="add table inet hpc_ports\n")[watching.CLOSED]
+    assert (closed.text, closed.mode) == ("add table inet hpc_ports\n", 0o600)
+
+
+def test_it_runs_while_it_holds_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "watch"
+    assert not watching.runs(str(path))
+    with path.open("a") as file:
+        assert not watching.runs(str(path))
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert watching.runs(str(path))
+    assert not watching.runs(str(path))
