@@ -437,10 +437,9 @@ def _jump_host_sources(plan: Plan, today: date) -> Iterator[Finding]:
 
 def _jump_host_egress(plan: Plan, today: date) -> Iterator[Finding]:
     for item, hosts in Gaps(plan).no_ways_out().items():
-        why = (f"no flow lets that out to {item.port}/tcp of {', '.join(item.addresses)}. Write such a flow, or put "
-               f"{item.name} into a group of managed hosts" if item.addresses else
-               f"no address of {item.name}, where ssh goes from there, is known. Write its address, or give it "
-               "firewall_addresses in the inventory")
+        why = (f"no flow lets that out to {item.port}/tcp of {', '.join(item.addresses)}. Write such a flow"
+               if item.addresses else f"no address of {item.name}, where ssh goes from there, is known. Name its "
+               "address, or give it firewall_addresses in the inventory")
         yield Finding("jump-host-egress", "warning", _hosts_text(hosts),
                       f"Is reached through jump host {item.jump}, whose egress is restricted, and {why}.")
 

@@ -82,6 +82,18 @@ def test_extra_variables_are_for_all_hosts(tmp_path: Path) -> None:
     assert code == 0, output
 
 
+def test_how_ansible_reaches_hosts_is_read_from_variables_and_settings(tmp_path: Path) -> None:
+    """Through real templates; a value that only some play has is no error, as that of an address is."""
+    code, output = run(tmp_path, "--ssh-common-args=-J 192.0.2.21", "-e", "firewall_egress=restricted", "--limit", "ctl1",
+                       hosts="odd: {hosts: {n1: {odd: 22, ansible_port: '{{ odd + 200 }}'}, "
+                             "n2: {ansible_ssh_common_args: '-J {{ jump }}'}}}")
+    assert code == 0, output
+    assert "host n1: Ansible connects to 222/tcp, by ansible_port, " in output
+    assert "host ctl1 and 1 more: Is reached through jump host head (192.0.2.21), which it does not let in." in output
+    assert ("host n2: Nothing can be told from ansible_ssh_common_args: got '-J {{ jump }}', a template that has no value "
+            "on the controller.") in output
+
+
 @pytest.mark.parametrize("library", ["netaddr", "jmespath"])
 def test_missing_library_is_named(tmp_path: Path, library: str) -> None:
     code, output = run(tmp_path, blocked=library)
