@@ -84,9 +84,10 @@ def test_extra_variables_are_for_all_hosts(tmp_path: Path) -> None:
 
 def test_how_ansible_reaches_hosts_is_read_from_variables_and_settings(tmp_path: Path) -> None:
     """Through real templates; a value that only some play has is no error, as that of an address is."""
+    odd = ("odd: {hosts: {n1: {odd: 22, ansible_port: '{{ odd + 200 }}'}, "
+           "n2: {ansible_ssh_common_args: '-J {{ jump }}'}}}")
     code, output = run(tmp_path, "--ssh-common-args=-J 192.0.2.21", "-e", "firewall_egress=restricted", "--limit", "ctl1",
-                       settings={"ANSIBLE_REMOTE_PORT": "223"}, hosts="odd: {hosts: {n1: {odd: 22, ansible_port: '{{ odd + 200 }}'}, "
-                             "n2: {ansible_ssh_common_args: '-J {{ jump }}'}}}")
+                       hosts=odd, settings={"ANSIBLE_REMOTE_PORT": "223"})
     assert code == 0, output
     assert "host ctl1 and 2 more: Ansible connects to 223/tcp, by ansible_port, " in output
     assert "host n1: Ansible connects to 222/tcp, by ansible_port, " in output
