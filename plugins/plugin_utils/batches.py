@@ -34,7 +34,8 @@ def _note(task_vars: Mapping[str, Any]) -> str:
     is_last = len(batch) == 1
     before, going = hosts[:places[0]], set(task_vars["ansible_play_hosts"])
     parts = [("Done", [host for host in before if host in going]),
-             ("Failed before", [host for host in before if host not in going]), ("Left as they are" if is_last else "Left then", left)]
+             ("Failed before", [host for host in before if host not in going]),
+             ("Left as they are" if is_last else "Left then", left)]
     lists = " ".join(f"{what}: {_text(names)}." for what, names in parts if names)
     where = "with this host" if is_last else "where every host of this batch fails"
     without = f":!{task_vars['inventory_hostname']}"

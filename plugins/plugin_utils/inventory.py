@@ -34,7 +34,10 @@ _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\*", re.A
 
 @dataclass(frozen=True)
 class Host:
-    """One host: where it is reached and comes from (addresses or names, as written), how it is protected, and how Ansible reaches it."""
+    """One host: where it is reached and comes from (addresses or names, as written), and how it is protected.
+
+    `reach` is how Ansible gets there.
+    """
 
     name: str
     addresses: tuple[str, ...]

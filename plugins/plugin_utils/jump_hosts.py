@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import is_address
+from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import is_address, is_loopback
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 
 if TYPE_CHECKING:
@@ -53,13 +53,14 @@ class _Ways:
     _found: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
 
     def legs(self, host: Host) -> Iterator[Leg]:
-        """Yield the legs to one host. Settings for all hosts name a jump host for itself, too: it is no leg."""
+        """Yield the legs to one host. The end of a tunnel is none, nor a jump host for itself (by settings for all)."""
         source = ""
         stops = [(self._host(hop.host), hop.host, hop.port) for hop in host.reach.hops]
         for target, name, port in (*(stop for stop in stops if stop[0] != host.name),
                                    (host.name, host.reach.address, host.reach.port)):
-            if host.reach.by_ssh:
-                yield Leg(host.name, source, target, name, port, self._networks(name, target) if source or not target else ())
+            if host.reach.by_ssh and not is_loopback(name):
+                networks = self._networks(name, target) if source or not target else ()
+                yield Leg(host.name, source, target, name, port, networks)
             source = target if target in self.book.inventory.managed else ""
 
     def _host(self, name: str) -> str:

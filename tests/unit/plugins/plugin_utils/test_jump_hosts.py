@@ -84,6 +84,14 @@ def test_arguments_for_all_hosts_name_the_jump_host_for_itself_too() -> None:
         ("jump", "", "jump"), ("n1", "", "jump"), ("n1", "jump", "n1")]
 
 
+@pytest.mark.parametrize("end", ["localhost", "127.0.0.1", "::1"])
+@pytest.mark.parametrize("arguments", ["", "-J jump"])
+def test_the_end_of_a_tunnel_is_open_anyway(end: str, arguments: str) -> None:
+    plan = plan_of(jump=JUMP, n1={**NODE, "addresses": ["10.0.0.2"], "ansible_host": end, "ansible_port": 2201,
+                                  "ansible_ssh_common_args": arguments})
+    assert (rules(plan, "jump", "out"), gaps(plan)) == ({}, {})
+
+
 def test_each_of_a_chain_of_jump_hosts_opens_the_way_to_the_next() -> None:
     plan = plan_of(one={**JUMP, "addresses": ["10.0.0.3"]}, two={**JUMP, "addresses": ["10.0.0.4", "fd00::4"]},
                    n1={**NODE, "ansible_ssh_common_args": "-J one,198.51.100.1:2200,two"},
