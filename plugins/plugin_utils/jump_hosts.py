@@ -24,8 +24,8 @@ class Leg(NamedTuple):
     """One connection on the way to `host`: from `source` to port `port` of `name`, as ssh is told.
 
     `source` is a managed host, or empty: the controller, or a jump host that is not ours. `target` is the host of the
-    inventory that `name` is, or empty. `networks` are its addresses: looked for where a managed host goes there, and where
-    `name` is no host of ours; none: not known.
+    inventory that `name` is, or empty. `networks` are its addresses, none where they are not known: looked for where a
+    managed host goes there, and where `name` is no host of ours.
     """
 
     host: str
@@ -73,7 +73,8 @@ class _Ways:
     @cached_property
     def _by_text(self) -> dict[str, str]:
         """Hosts by what is written of them: names come before addresses, managed hosts before others."""
-        hosts = sorted(self.book.inventory.hosts.values(), key=lambda host: host.name not in self.book.inventory.managed)
+        managed = self.book.inventory.managed
+        hosts = sorted(self.book.inventory.hosts.values(), key=lambda host: host.name not in managed)
         found = [*((host.name, host.name) for host in hosts), *((host.reach.address, host.name) for host in hosts),
                  *((text, host.name) for host in hosts for text in host.addresses)]
         return dict(reversed(found))

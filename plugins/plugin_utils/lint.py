@@ -455,8 +455,8 @@ def _unknown_jump_hosts(plan: Plan, today: date) -> Iterator[Finding]:
 def _unread_connections(plan: Plan, today: date) -> Iterator[Finding]:
     for (variable, reason), hosts in Gaps(plan).unread().items():
         yield Finding("connection-unread", "warning", _hosts_text(hosts),
-                      f"Nothing can be told from {variable}: {reason.rstrip('.')}. The plan does as if it was not set, and "
-                      "may keep Ansible's own ssh out.")
+                      f"Nothing can be told from {variable}: {reason.rstrip('.')}. The plan does as if it was not set, "
+                      "and may keep Ansible's own ssh out.")
 
 
 # ---- Ports, networks and words --------------------------------------------------------------------------------------

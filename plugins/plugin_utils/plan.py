@@ -135,20 +135,20 @@ class _Compiler:
 
     def _ways(self) -> dict[str, tuple[Opening, ...]]:
         """Return what hosts with restricted egress open for Ansible's own ssh, which goes on from there."""
-        flow = self.flows[MANAGEMENT_FLOW]
-        usual = self._ports(flow, ())
+        to_all, behind = self._targets(self.flows[MANAGEMENT_FLOW], None), self._behind()
+        return {host: (*(to_all if self._is_controller(host) else ()), *behind.get(host, ()))
+                for host in self.book.inventory.managed if self.book.inventory.hosts[host].egress == "restricted"}
+
+    def _behind(self) -> dict[str, list[Opening]]:
+        """Return what ssh goes to from each jump host, on its way to managed hosts."""
+        usual = self._ports(self.flows[MANAGEMENT_FLOW], ())
         found: dict[str, dict[tuple[PortRange, ...], list[IPNetwork]]] = defaultdict(lambda: defaultdict(list))
         for leg in self.legs:
-            if leg.host in self.book.inventory.managed:
-                port = PortRange("tcp", leg.port, leg.port)
-                found[leg.source][(port,) if without([port], usual) else usual] += leg.networks
-        result = {}
-        for host in self.book.inventory.managed:
-            if self.book.inventory.hosts[host].egress == "restricted":
-                as_controller = self._targets(flow, None) if self._is_controller(host) else []
-                to_legs = [(ports, collapsed(networks)) for ports, networks in sorted(found[host].items())]
-                result[host] = (*as_controller, *to_legs)
-        return result
+            if leg.source and leg.host in self.book.inventory.managed:
+                port = (PortRange("tcp", leg.port, leg.port),)
+                found[leg.source][port if without(port, usual) else usual] += leg.networks
+        return {host: [(ports, collapsed(networks)) for ports, networks in sorted(by_ports.items())]
+                for host, by_ports in found.items()}
 
     def _is_controller(self, host: str) -> bool:
         """Tell whether a host comes from a network of the controllers: Ansible may run there, or pass through it."""

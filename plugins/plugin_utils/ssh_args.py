@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The jump hosts that arguments of ssh name: `-J`, ProxyJump, and a ProxyCommand that runs ssh (ssh(1), ssh_config(5))."""
+"""The jump hosts that arguments of ssh name: `-J`, ProxyJump, a ProxyCommand that runs ssh (ssh(1), ssh_config(5))."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _WITH_VALUE = "BbcDEeFIiJLlmOoPpQRSWw"
 _KEYWORDS = {"J": "proxyjump", "p": "port"}
 _SETTING = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.*)", re.DOTALL)
 # `user@host:port`, also with ssh:// before it; an IPv6 address has a port only in brackets.
-_HOP = re.compile(r"(?:ssh://)?(?:.*@)?(?:\[(?P<bracketed>[^][]+)\]|(?P<name>[^][:]+)|(?P<bare>[^][:]*(?::[^][:]*){2,}))"
-                  r"(?::(?P<port>[0-9]+))?/?")
+_HOP = re.compile(
+    r"(?:ssh://)?(?:.*@)?(?:\[(?P<bracketed>[^][]+)\]|(?P<name>[^][:]+)|(?P<bare>[^][:]*(?::[^][:]*){2,}))"
+    r"(?::(?P<port>[0-9]+))?/?")
 
 
 class Hop(NamedTuple):
@@ -29,7 +30,7 @@ class Hop(NamedTuple):
 
 
 def hops_of(texts: Iterable[str]) -> tuple[Hop, ...]:
-    """Return the hosts that ssh goes through with these arguments, in its order. ValueError says what is no argument."""
+    """Return the hosts that ssh goes through with these arguments, in its order. Raises ValueError."""
     return _hops(_settings(_read([word for text in texts for word in shlex.split(text)])[0]))
 
 
