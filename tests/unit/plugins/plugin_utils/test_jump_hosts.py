@@ -15,7 +15,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import MANAGEMENT_FLOW
+from ansible_collections.hpc.ports.plugins.plugin_utils.differences import comparison_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import expected_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils.reasons import explained
@@ -53,7 +53,7 @@ def test_a_jump_host_that_is_not_managed_changes_nothing(jump: str) -> None:
     plan = plan_of(jump=JUMP, elsewhere={"groups": ["desks"], "addresses": ["10.0.0.7"]},
                    n1={**NODE, "ansible_ssh_common_args": f"-J {jump}"})
     assert rules(plan, "jump", "out") == {}
-    assert plan.policies == plan_of(jump=JUMP, n1=NODE).policies
+    assert (plan.policies, gaps(plan)) == (plan_of(jump=JUMP, n1=NODE).policies, {})
 
 
 def test_a_name_of_the_inventory_comes_before_what_others_are_called() -> None:
@@ -159,6 +159,11 @@ def test_explain_and_verify_say_yes() -> None:
     [item] = [item for item in expected_of(plan, ["jump", "n1"], "").expectations
               if (item.source, item.target, item.port) == ("jump", "n1", 22)]
     assert (item.expected, item.flow) == ("open", "management_ssh")
+
+
+def test_a_new_node_changes_the_jump_host_before_it() -> None:
+    before, after = plan_of(BOTH, jump=JUMP), plan_of(BOTH, jump=JUMP, n1=BEHIND)
+    assert comparison_of(before, after).changed == ["jump"]
 
 
 # ---- what is in the way
@@ -294,18 +299,21 @@ def legs(name: str, chain: list[Stop], port: int) -> Iterator[tuple[Stop | None,
     return zip([None, *stops], [*stops, Stop(name, ADDRESSES[name][0], ADDRESSES[name][:1], port)])
 
 
+def plan_with(hosts: dict[str, Any], controllers: list[str], form: str) -> Plan:
+    return plan_of({"controllers": {"cidrs": controllers}}, **{
+        name: {**{key: value for key, value in host.items() if key != "chain"}, "addresses": ADDRESSES[name],
+               "ansible_host": ADDRESSES[name][0], "ansible_ssh_common_args": text_of(host["chain"], form)}
+        for name, host in hosts.items()})
+
+
 @given(HOSTS, CONTROLLERS, st.sampled_from(["command", "jump", "option"]))
 def test_ansible_gets_through_to_each_managed_host_or_it_is_said(hosts: dict[str, Any], controllers: list[str],
                                                                 form: str) -> None:
-    chains = {name: host.pop("chain") for name, host in hosts.items()}
-    plan = plan_of({"controllers": {"cidrs": controllers}}, **{
-        name: {**host, "addresses": ADDRESSES[name], "ansible_host": ADDRESSES[name][0],
-               "ansible_ssh_common_args": text_of(chains[name], form)} for name, host in hosts.items()})
-    assert plan.flows_on[MANAGEMENT_FLOW]
+    plan = plan_with(hosts, controllers, form)
     found = Gaps(plan)
     ports, strangers, ways = found.closed_ports(), found.strangers(), found.no_ways_out()
     for name in plan.hosts:
-        for source, target in legs(name, chains[name], hosts[name]["ansible_port"]):
+        for source, target in legs(name, hosts[name]["chain"], hosts[name]["ansible_port"]):
             is_said = any(target.host in at for item, at in ports.items() if item.port == target.port)
             peers = [str(ip_network(text)[0]) for text in controllers]
             if source and source.host in plan.hosts:
@@ -330,9 +338,23 @@ def test_ansible_gets_through_to_each_managed_host_or_it_is_said(hosts: dict[str
                 assert enters or is_said or is_stranger or ip_address(peer).version not in versions, (name, peer, target)
 
 
-def test_a_host_opens_no_more_than_that() -> None:
-    """To each address and port that no leg has."""
-    plan = plan_of(jump=JUMP, n1={**BEHIND, "ansible_port": 2222}, n2={**BEHIND, "ansible_host": "10.0.0.3"})
-    opened = {(address, port) for address, port in product(["10.0.0.1", "10.0.0.2", "10.0.0.3", CONTROLLER], [22, 2222])
-              if opens(plan, "jump", address, port)}
-    assert opened == {("10.0.0.2", 2222), ("10.0.0.3", 22)}
+@given(HOSTS, CONTROLLERS)
+def test_a_host_opens_ssh_to_what_is_behind_it_or_as_a_controller_and_no_more(hosts: dict[str, Any],
+                                                                             controllers: list[str]) -> None:
+    plan = plan_with(hosts, controllers, "jump")
+    managed = {(address, 22) for name in plan.hosts for address in ADDRESSES[name]}
+    known = {address for addresses in ADDRESSES.values() for address in addresses} | {"198.51.100.9", CONTROLLER}
+    for host in plan.hosts:
+        expected = {(address, target.port) for name in plan.hosts
+                    for source, target in legs(name, hosts[name]["chain"], hosts[name]["ansible_port"])
+                    if source and source.host == host for address in target.addresses}
+        if any(ip_address(own) in ip_network(text) for own in ADDRESSES[host] for text in controllers
+               if text != "0.0.0.0/0"):
+            expected |= managed
+        if hosts[host]["egress"] == "open":
+            expected = set()
+        opened = rules(plan, host, "out").get("management_ssh", [])
+        event(f"opens: {len(opened)}")
+        assert {(address, port) for address, port in product(known, [22, 23, 2222]) for ports, peers in opened
+                if f"{port}/tcp" in ports.split()
+                and any(ip_address(address) in ip_network(text) for text in peers.split())} == expected, host
