@@ -13,6 +13,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.batches import with_batches
 from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
     UNSEEN,
     final_answer,
@@ -28,8 +29,18 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return what the module says, and how a change was confirmed."""
+        """Return what the module says, and how a change was confirmed; with a failure, whom it leaves behind."""
         super().run(tmp, task_vars)
+        try:
+            result = self._given(task_vars)
+        except (AnsibleActionFail, AnsibleConnectionFailure) as exc:
+            # Ansible adds the text of a cause to that of an error.
+            raise type(exc)(with_batches(str(exc), task_vars or {})) from None
+        if result.get("failed") and not result.get("missing_packages"):
+            result["msg"] = with_batches(str(result.get("msg", "")), task_vars or {})
+        return result
+
+    def _given(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = dict(self._task.args)
         if arguments.get("state", "present") == "absent":
             return self._execute_module(module_args=arguments, task_vars=task_vars)

@@ -12,11 +12,13 @@ from typing import Any
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import connection_loader
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.libraries import check_libraries
 
 try:
     check_libraries()
+    from ansible_collections.hpc.ports.plugins.plugin_utils.ansible_ssh import SSH_ARGUMENTS
     from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
     from ansible_collections.hpc.ports.plugins.plugin_utils.lint import findings
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan, compile_plan
@@ -62,7 +64,7 @@ class ActionModule(ActionBase):
     def _plan(self, task_vars: Mapping[str, Any], without: Sequence[str]) -> Plan:
         shipped = self._loader.load_from_file(str(PORT_FILE))
         try:
-            return compile_plan(site_catalogue(shipped, task_vars), site_inventory(task_vars))
+            return compile_plan(site_catalogue(shipped, task_vars), site_inventory(task_vars, _ssh_settings()))
         except PortFileError as exc:
             if without:
                 raise PortFileError(f"Without {', '.join(without)}: {exc}") from exc
@@ -74,3 +76,11 @@ class ActionModule(ActionBase):
             return {"changed": False, "key": store.key, "findings": found}
         return {"changed": False, "key": store.key,
                 "warnings": [f"{item['subject']}: {item['message']}" for item in found]}
+
+
+def _ssh_settings() -> dict[str, Any]:
+    """Return what ansible.cfg, the environment and the command line say, by the variables that come before it."""
+    connection_loader.get("ssh", class_only=True)  # loads the definitions of its settings
+    names = {"ansible_port": "port", **{name: name.replace("ansible_", "", 1) for name in SSH_ARGUMENTS}}
+    return {variable: C.config.get_config_value(name, plugin_type="connection", plugin_name="ssh")
+            for variable, name in names.items()}

@@ -13,7 +13,9 @@ description:
   - Validates the port file, resolves its names, and compiles what every managed host accepts and may open.
   - Runs on the controller and touches no host. Bad input ends here, with one message that names the key.
   - The plan covers the inventory as a whole, also with C(--limit). It is kept until the end of the run.
-  - Advice that lint has about the plan is shown as warnings.
+  - Advice that lint has about the plan is shown as warnings, what would keep Ansible's own ssh out among it.
+  - Hosts with restricted egress that Ansible's ssh goes out from may open it - jump hosts, by their names in
+    C(ansible_ssh_common_args) and the like, and hosts in a network of the endpoint C(controllers).
 author:
   - The hpc.ports authors (@hpc-ports)
 attributes:

@@ -50,6 +50,11 @@ def is_address(text: str) -> bool:
     return True
 
 
+def is_loopback(text: str) -> bool:
+    """Tell whether a name or an address stands for the host itself, where tunnels end, too."""
+    return text == "localhost" or is_address(text) and parse_address(text).is_loopback()
+
+
 def is_reachable(ip: IPAddress) -> bool:
     """Tell whether another host can reach the address: no loopback, multicast or unspecified one."""
     return not (ip.is_loopback() or ip.is_multicast() or ip.value == 0)

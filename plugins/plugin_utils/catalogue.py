@@ -37,6 +37,8 @@ NEEDS = ("required", "recommended", "optional", "conditional")
 SECTIONS = ("firewall_services", "firewall_endpoints", "firewall_flows")
 # The flow that nobody can do without: turning it off is a lock-out.
 MANAGEMENT_FLOW = "management_ssh"
+# The endpoint that it comes from: where Ansible runs.
+CONTROLLERS = "controllers"
 SWITCHES = ("firewall_ssh_through_tunnel",)
 # The variable that narrows the range of a broad service.
 RANGES = {"srun": "firewall_srun_ports", "user_ports": "firewall_user_ports"}

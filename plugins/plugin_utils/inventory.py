@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+from ansible_collections.hpc.ports.plugins.plugin_utils.ansible_ssh import Reach, reach_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.checks import choice_of, range_of, texts_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
@@ -33,7 +34,10 @@ _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\*", re.A
 
 @dataclass(frozen=True)
 class Host:
-    """One host: where it is reached and comes from (addresses or names, as written), and how it is protected."""
+    """One host: where it is reached and comes from (addresses or names, as written), and how it is protected.
+
+    `reach` is how Ansible gets there.
+    """
 
     name: str
     addresses: tuple[str, ...]
@@ -44,6 +48,7 @@ class Host:
     backend: str
     trusted_interfaces: tuple[str, ...]
     ephemeral_ports: PortRange
+    reach: Reach
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,8 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
     def texts(variable: str) -> tuple[str, ...]:
         return texts_of(key(variable), values[variable], "addresses or names", may_be_empty=True)
 
-    addresses = texts("firewall_addresses") or (str(variables.get("ansible_host") or name),)
+    reach = reach_of(str(variables.get("ansible_host") or name), variables)
+    addresses = texts("firewall_addresses") or (reach.address,)
     return Host(
         name=name,
         addresses=addresses,
@@ -87,6 +93,7 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
         backend=choice_of(key("firewall_backend"), values["firewall_backend"], ("auto", "nftables", "firewalld")),
         trusted_interfaces=_interfaces(key("firewall_trusted_interfaces"), values["firewall_trusted_interfaces"]),
         ephemeral_ports=range_of(key("firewall_ephemeral_ports"), values["firewall_ephemeral_ports"]),
+        reach=reach,
     )
 
 

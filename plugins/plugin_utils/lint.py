@@ -34,6 +34,14 @@ Endpoints:
 - `host-in-network`: a network holds a managed host that the endpoint does not name, so its own side stays closed.
 - `empty-cluster`: networks of a cluster that no managed host is in.
 - `host-in-cluster-network`: a network of a cluster holds a managed host that is not in the cluster.
+
+The way of Ansible's own ssh:
+
+- `ssh-port`: a host has an `ansible_port` that `management_ssh` does not have.
+- `jump-host-source`: a host does not let in the jump host that Ansible goes through.
+- `jump-host-egress`: a jump host with restricted egress has no way out to a host behind it.
+- `jump-host-unknown`: nobody knows which host a jump host is.
+- `connection-unread`: a variable of Ansible's connection has no value on the controller.
 """
 
 from __future__ import annotations
@@ -47,10 +55,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports, without
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed, parse_network
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import MANAGEMENT_FLOW, SITE_DEFAULTS, Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import (
+    CONTROLLERS,
+    MANAGEMENT_FLOW,
+    SITE_DEFAULTS,
+    Flow,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Kind, Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils.ssh_gaps import Gaps
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
@@ -355,9 +369,10 @@ def _hosts_in_networks(plan: Plan, today: date) -> Iterator[Finding]:
     for flow in plan.flows_on.values():
         for names, is_target in ((flow.targets, True), (flow.sources, False)):
             for name, network in _named_networks(plan, names):
-                # An open egress leaves nothing closed on the side of a source.
+                # An open egress leaves nothing closed on the side of a source, nor does the plan where Ansible may run.
                 hosts = [host for host in _strangers(plan, names, _inside(ordered, network))
-                         if is_target or plan.inventory.hosts[host].egress == "restricted"]
+                         if is_target or plan.inventory.hosts[host].egress == "restricted"
+                         and (flow.name, name) != (MANAGEMENT_FLOW, CONTROLLERS)]
                 if hosts:
                     found.setdefault((name, network), (flow.name, hosts))
     for (name, network), (flow_name, hosts) in sorted(found.items()):
@@ -397,6 +412,51 @@ def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
                               f"{network} holds the managed {_hosts_text(hosts)}, which is not in the cluster, and "
                               "lets it in as if it were. Narrow the network, or add the cluster to its "
                               "firewall_cluster.")
+
+
+# ---- The way of Ansible's own ssh -----------------------------------------------------------------------------------
+
+
+def _ssh_ports(plan: Plan, today: date) -> Iterator[Finding]:
+    flow = plan.flows_on[MANAGEMENT_FLOW]
+    key, ports = f"firewall_services.{flow.services[0]}", _text(_named_ports(plan, flow))
+    for item, hosts in Gaps(plan).closed_ports().items():
+        source = "as a jump host" if item.is_jump else "by ansible_port"
+        yield Finding("ssh-port", "warning", _hosts_text(hosts),
+                      f"Ansible connects to {item.port}/tcp, {source}, but {key} has {ports}. Add {item.port}/tcp to "
+                      f"{key}.ports, unless something before the host forwards that port to {ports}.")
+
+
+def _jump_host_sources(plan: Plan, today: date) -> Iterator[Finding]:
+    for item, hosts in Gaps(plan).strangers().items():
+        yield Finding("jump-host-source", "warning", _hosts_text(hosts),
+                      f"Is reached through jump host {item.jump} ({', '.join(item.addresses)}), which it does not let "
+                      f"in. Add that to firewall_endpoints.{CONTROLLERS}, or set firewall_source_addresses of "
+                      f"{item.jump} to what the hosts behind it see.")
+
+
+def _jump_host_egress(plan: Plan, today: date) -> Iterator[Finding]:
+    for item, hosts in Gaps(plan).no_ways_out().items():
+        why = (f"no flow lets that out to {item.port}/tcp of {', '.join(item.addresses)}. Write such a flow"
+               if item.addresses else f"no address of {item.name}, where ssh goes from there, is known. Name its "
+               "address, or give it firewall_addresses in the inventory")
+        yield Finding("jump-host-egress", "warning", _hosts_text(hosts),
+                      f"Is reached through jump host {item.jump}, whose egress is restricted, and {why}.")
+
+
+def _unknown_jump_hosts(plan: Plan, today: date) -> Iterator[Finding]:
+    for name, hosts in Gaps(plan).unknown_jumps().items():
+        yield Finding("jump-host-unknown", "warning", _hosts_text(hosts),
+                      f"Is reached through jump host {name}, which is no host of the inventory and has no address on "
+                      "the controller. If it is a managed host with restricted egress, this cuts Ansible off: name it "
+                      "as the inventory does, or by its address.")
+
+
+def _unread_connections(plan: Plan, today: date) -> Iterator[Finding]:
+    for (variable, reason), hosts in Gaps(plan).unread().items():
+        yield Finding("connection-unread", "warning", _hosts_text(hosts),
+                      f"Nothing can be told from {variable}: {reason.rstrip('.')}. The plan does as if it was not set, "
+                      "and may keep Ansible's own ssh out.")
 
 
 # ---- Ports, networks and words --------------------------------------------------------------------------------------
@@ -542,4 +602,9 @@ RULES: tuple[Callable[[Plan, date], Iterable[Finding]], ...] = (
     _hosts_in_networks,
     _empty_clusters,
     _hosts_in_cluster_networks,
+    _ssh_ports,
+    _jump_host_sources,
+    _jump_host_egress,
+    _unknown_jump_hosts,
+    _unread_connections,
 )

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, without
-from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import MANAGEMENT_FLOW, Catalogue, Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed, parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import CONTROLLERS, MANAGEMENT_FLOW, Catalogue, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils.endpoints import AddressBook, Resolver
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
+from ansible_collections.hpc.ports.plugins.plugin_utils.jump_hosts import Leg, legs_of
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
+
+
+# What may be opened: ports, and the networks on the other side.
+Opening = tuple[tuple[PortRange, ...], tuple[str, ...]]
 
 
 class Kind(NamedTuple):
@@ -41,6 +46,7 @@ class Plan:
     hosts: dict[str, str]
     kinds: dict[str, Kind]
     claims: dict[Kind, tuple[PortRange, ...]]
+    legs: tuple[Leg, ...]
 
 
 def compile_plan(catalogue: Catalogue, inventory: Inventory, resolver: Resolver | None = None) -> Plan:
@@ -51,7 +57,7 @@ def compile_plan(catalogue: Catalogue, inventory: Inventory, resolver: Resolver 
     needed = frozenset(name for flow in flows_on.values() for name in (*flow.sources, *flow.targets))
     book = replace(book, looked_up=needed, _members={}, _peers={})
     _check_managed(catalogue.flows[MANAGEMENT_FLOW], book)
-    return _Compiler(catalogue, flows_on, book).plan()
+    return _Compiler(catalogue, flows_on, book, legs_of(book)).plan()
 
 
 def is_on(flow: Flow, catalogue: Catalogue, book: AddressBook) -> bool:
@@ -101,11 +107,11 @@ class _Compiler:
     catalogue: Catalogue
     flows: dict[str, Flow]
     book: AddressBook
+    legs: tuple[Leg, ...]
     members: dict[Kind, list[str]] = field(default_factory=lambda: defaultdict(list))
     claims: dict[Kind, tuple[PortRange, ...]] = field(default_factory=dict)
-    _rules: dict[tuple[Kind, str], list[dict[str, Any]]] = field(default_factory=dict)
-    _outward: dict[tuple[str, frozenset[str] | None], list[tuple[tuple[PortRange, ...], tuple[str, ...]]]] = field(
-        default_factory=dict)
+    _rules: dict[tuple[Kind, str, tuple[Opening, ...]], list[dict[str, Any]]] = field(default_factory=dict)
+    _outward: dict[tuple[str, frozenset[str] | None], list[Opening]] = field(default_factory=dict)
     _networks: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def plan(self) -> Plan:
@@ -113,17 +119,44 @@ class _Compiler:
         for name, kind in kinds.items():
             self.members[kind].append(name)
         self.claims = {kind: self._claims(kind.endpoints) for kind in self.members}
+        ways = self._ways()
         hosts, policies = {}, {}
         shared: dict[tuple[Any, ...], str] = {}
         for name in sorted(self.book.inventory.managed):
             host = self.book.inventory.hosts[name]
-            key = (kinds[name], host.egress, host.mode, host.trusted_interfaces)
+            key = (kinds[name], host.egress, host.mode, host.trusted_interfaces, ways.get(name, ()))
             if key not in shared:
-                policy = self._policy(host, kinds[name])
+                policy = self._policy(host, kinds[name], ways.get(name, ()))
                 shared[key] = digest(policy)
                 policies[shared[key]] = policy
             hosts[name] = shared[key]
-        return Plan(self.catalogue, self.book.inventory, self.book, self.flows, policies, hosts, kinds, self.claims)
+        return Plan(self.catalogue, self.book.inventory, self.book, self.flows, policies, hosts, kinds, self.claims,
+                    self.legs)
+
+    def _ways(self) -> dict[str, tuple[Opening, ...]]:
+        """Return what hosts with restricted egress open for Ansible's own ssh, which goes on from there."""
+        to_all, behind = self._targets(self.flows[MANAGEMENT_FLOW], None), self._behind()
+        return {host: (*(to_all if self._is_controller(host) else ()), *behind.get(host, ()))
+                for host in self.book.inventory.managed if self.book.inventory.hosts[host].egress == "restricted"}
+
+    def _behind(self) -> dict[str, list[Opening]]:
+        """Return what ssh goes to from each jump host, on its way to managed hosts."""
+        usual = self._ports(self.flows[MANAGEMENT_FLOW], ())
+        found: dict[str, dict[tuple[PortRange, ...], list[IPNetwork]]] = defaultdict(lambda: defaultdict(list))
+        for leg in self.legs:
+            if leg.source and leg.host in self.book.inventory.managed:
+                port = (PortRange("tcp", leg.port, leg.port),)
+                found[leg.source][port if without(port, usual) else usual] += leg.networks
+        return {host: [(ports, collapsed(networks)) for ports, networks in sorted(by_ports.items())]
+                for host, by_ports in found.items()}
+
+    def _is_controller(self, host: str) -> bool:
+        """Tell whether a host comes from a network of the controllers: Ansible may run there, or pass through it."""
+        if CONTROLLERS not in self.flows[MANAGEMENT_FLOW].sources:
+            return False
+        networks = [network for network in self.book.networks(CONTROLLERS) if network.prefixlen]
+        return any(address in network for address in self.book.host_networks([host], source=True)
+                   for network in networks)
 
     def _kinds(self) -> dict[str, Kind]:
         behind: dict[str, set[str]] = {name: set() for name in self.book.inventory.managed}
@@ -142,9 +175,9 @@ class _Compiler:
         found = [self.catalogue.services[name] for name in services]
         return tuple(merged(item for service in found if not service.broad for item in service.ports))
 
-    def _policy(self, host: Host, kind: Kind) -> dict[str, Any]:
+    def _policy(self, host: Host, kind: Kind, ways: tuple[Opening, ...]) -> dict[str, Any]:
         directions = ("in", "out") if host.egress == "restricted" else ("in",)
-        rules = [rule for direction in directions for rule in self._rules_of(kind, direction)]
+        rules = [rule for direction in directions for rule in self._rules_of(kind, direction, ways)]
         used = {rule["peers"] for rule in rules}
         return {
             "format": 1,
@@ -155,32 +188,34 @@ class _Compiler:
             "rules": rules,
         }
 
-    def _rules_of(self, kind: Kind, direction: str) -> list[dict[str, Any]]:
-        if (kind, direction) not in self._rules:
-            make = self._ingress if direction == "in" else self._egress
-            self._rules[kind, direction] = [
+    def _rules_of(self, kind: Kind, direction: str, ways: tuple[Opening, ...]) -> list[dict[str, Any]]:
+        key = (kind, direction, ways if direction == "out" else ())
+        if key not in self._rules:
+            self._rules[key] = [
                 {"direction": direction, "flow": flow.name, "ports": [str(item) for item in ports],
                  "peers": self._shared(peers)}
-                for flow in self.flows.values() for ports, peers in make(flow, kind) if ports and peers
+                for flow in self.flows.values()
+                for ports, peers in (self._ingress(flow, kind) if direction == "in" else self._egress(flow, kind, ways))
+                if ports and peers
             ]
-        return self._rules[kind, direction]
+        return self._rules[key]
 
-    def _ingress(self, flow: Flow, kind: Kind) -> list[tuple[tuple[PortRange, ...], tuple[str, ...]]]:
+    def _ingress(self, flow: Flow, kind: Kind) -> list[Opening]:
         if not kind.endpoints & set(flow.targets):
             return []
         clusters = kind.clusters if flow.within_cluster else None
         return [(self._ports(flow, self.claims[kind]), self.book.peers(flow.sources, clusters, source=True))]
 
-    def _egress(self, flow: Flow, kind: Kind) -> list[tuple[tuple[PortRange, ...], tuple[str, ...]]]:
-        if not kind.endpoints & set(flow.sources):
-            return []
-        clusters = kind.clusters if flow.within_cluster else None
-        if (flow.name, clusters) not in self._outward:
-            self._outward[flow.name, clusters] = self._targets(flow, clusters)
-        return self._outward[flow.name, clusters]
+    def _egress(self, flow: Flow, kind: Kind, ways: tuple[Opening, ...]) -> list[Opening]:
+        found: list[Opening] = []
+        if kind.endpoints & set(flow.sources):
+            clusters = kind.clusters if flow.within_cluster else None
+            if (flow.name, clusters) not in self._outward:
+                self._outward[flow.name, clusters] = self._targets(flow, clusters)
+            found = self._outward[flow.name, clusters]
+        return _joined([*found, *ways]) if flow.name == MANAGEMENT_FLOW and ways else found
 
-    def _targets(self, flow: Flow, clusters: frozenset[str] | None
-                 ) -> list[tuple[tuple[PortRange, ...], tuple[str, ...]]]:
+    def _targets(self, flow: Flow, clusters: frozenset[str] | None) -> list[Opening]:
         if not any(self.catalogue.services[name].broad for name in flow.services):
             return [(self._ports(flow, ()), self.book.peers(flow.targets, clusters, source=False))]
         by_ports: dict[tuple[PortRange, ...], list[IPNetwork]] = defaultdict(list)
@@ -201,3 +236,11 @@ class _Compiler:
 
     def _shared(self, networks: tuple[str, ...]) -> str:
         return self._networks.setdefault(networks, digest(networks))
+
+
+def _joined(openings: Iterable[Opening]) -> list[Opening]:
+    """Return the same with all networks of the same ports together."""
+    by_ports: dict[tuple[PortRange, ...], list[IPNetwork]] = defaultdict(list)
+    for ports, networks in openings:
+        by_ports[ports] += map(parse_network, networks)
+    return [(ports, collapsed(networks)) for ports, networks in sorted(by_ports.items())]

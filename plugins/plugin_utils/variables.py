@@ -9,6 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.ansible_ssh import REACH_VARIABLES, Unread
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import SITE_DEFAULTS, Catalogue, load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import HOST_DEFAULTS, Inventory, load_inventory
@@ -28,12 +31,28 @@ def site_catalogue(shipped: Mapping[str, Any], task_vars: Mapping[str, Any]) -> 
     return load_catalogue(shipped, site, groups)
 
 
-def site_inventory(task_vars: Mapping[str, Any]) -> Inventory:
-    """Return the inventory with each host's own variables."""
+def site_inventory(task_vars: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Inventory:
+    """Return the inventory with each host's own variables; `settings` of Ansible are for hosts without a variable."""
     hostvars = task_vars["hostvars"]
     wanted = (*HOST_DEFAULTS, "ansible_host")
-    return load_inventory(task_vars["groups"],
-                          lambda host: templated(host, hostvars.raw_get(host), hostvars, wanted))
+
+    def variables_of(host: str) -> dict[str, Any]:
+        raw = hostvars.raw_get(host)
+        return {**(settings or {}), **_reach(host, raw, hostvars), **templated(host, raw, hostvars, wanted)}
+
+    return load_inventory(task_vars["groups"], variables_of)
+
+
+def _reach(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the variables of Ansible's connection. A play may give a template its value; that is no error here."""
+    result: dict[str, Any] = {}
+    for name in set(REACH_VARIABLES) & raw.keys():
+        try:
+            value = templated(host, raw, hostvars, [name])[name]
+        except AnsibleError:
+            value = raw[name]
+        result[name] = Unread(value) if _has_template(value) else value
+    return result
 
 
 def without_hosts(task_vars: Mapping[str, Any], hosts: Sequence[str]) -> Mapping[str, Any]:

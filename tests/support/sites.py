@@ -35,13 +35,13 @@ def make_catalogue(site: Mapping[str, Any] | None = None, groups: tuple[str, ...
 
 
 def make_inventory(hosts: Mapping[str, Mapping[str, Any]]) -> Inventory:
-    """Return an inventory; each host has its `groups`, and its variables without the prefix `firewall_`."""
+    """Return an inventory; each host has its `groups`, its variables without the prefix `firewall_`, and Ansible's."""
     groups: dict[str, list[str]] = defaultdict(list)
     for name, host in hosts.items():
         for group in ("all", *host["groups"]):
             groups[group].append(name)
-    variables = {name: {f"firewall_{key}": value for key, value in host.items() if key != "groups"}
-                 for name, host in hosts.items()}
+    variables = {name: {key if key.startswith("ansible_") else f"firewall_{key}": value
+                        for key, value in host.items() if key != "groups"} for name, host in hosts.items()}
     return load_inventory(groups, variables.__getitem__)
 
 

@@ -15,10 +15,15 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 from ansible_collections.hpc.ports.plugins.action import firewall
 from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
+from ansible_collections.hpc.ports.tests.support.plays import played
 
 LOST = AnsibleConnectionFailure("Data could not be sent to remote host: Connection reset by peer")
 REFUSED = AnsibleConnectionFailure(
     "Failed to connect to the host via ssh: connect to host n1 port 22: Connection refused")
+# Of a play that takes one host at a time.
+SERIAL = {"ansible_play_hosts_all": ["n0", "n1", "n2"], "ansible_play_batch": ["n1"],
+          "ansible_play_hosts": ["n0", "n1", "n2"]}
+LEFT = " Done: n0. Left as they are: n2. "
 POLICY = {"mode": "enforce"}
 
 
@@ -45,7 +50,7 @@ class SimplePlan:
 
 
 def ran(sent: list[tuple[str, dict[str, Any]]], *answers: Any, check_mode: bool = False, host: str = "n1",
-        **arguments: Any) -> dict[str, Any]:
+        play: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
     """Run the action; modules answer in turn, and are noted in `sent`."""
     left = list(answers)
 
@@ -61,7 +66,7 @@ def ran(sent: list[tuple[str, dict[str, Any]]], *answers: Any, check_mode: bool 
     action = Action.__new__(Action)
     action._task, action._connection = task, Connection()
     action._supports_check_mode = action._supports_async = True
-    return action.run(task_vars={"inventory_hostname": host})
+    return action.run(task_vars={"inventory_hostname": host, **(play or {})})
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +96,7 @@ def test_a_change_whose_connection_was_lost_is_confirmed(sent: list[tuple[str, d
 def test_in_check_mode_a_lost_connection_is_no_change_to_confirm(sent: list[tuple[str, dict[str, Any]]]) -> None:
     with pytest.raises(AnsibleConnectionFailure) as failed:
         ran(sent, LOST, check_mode=True)
-    assert failed.value is LOST
+    assert str(failed.value) == str(LOST)
     assert [name for name, arguments in sent] == ["hpc.ports.firewall"]
 
 
@@ -100,7 +105,7 @@ def test_a_connection_that_was_never_made_changed_nothing(sent: list[tuple[str, 
                                                           check_mode: bool) -> None:
     with pytest.raises(AnsibleConnectionFailure) as failed:
         ran(sent, REFUSED, check_mode=check_mode)
-    assert failed.value is REFUSED
+    assert str(failed.value) == str(REFUSED)
     assert len(sent) == 1
 
 
@@ -119,3 +124,45 @@ def test_what_cannot_be_sent_is_refused(sent: list[tuple[str, dict[str, Any]]], 
     with pytest.raises(AnsibleActionFail) as failed:
         ran(sent, host=host, **arguments)
     assert (str(failed.value), sent) == (text, [])
+
+
+# ---- plays that take their hosts in batches
+
+def test_a_failure_says_whom_it_leaves_behind(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    found = ran(sent, {"failed": True, "msg": "It is refused."}, play=SERIAL)
+    assert found["msg"].startswith("It is refused. This play ") and LEFT in found["msg"]
+    found = ran(sent, {"changed": True, "pending": True},
+                {"status": "reverted", "seconds": 30, "advice": "", "client": ""}, play=SERIAL)
+    assert found["failed"] and LEFT in found["msg"]
+
+
+@pytest.mark.parametrize("loss,arguments", [(REFUSED, {}), (AnsibleActionFail("No."), {"state": "absent"})])
+def test_so_does_a_host_that_is_not_reached(sent: list[tuple[str, dict[str, Any]]], loss: Exception,
+                                            arguments: dict[str, Any]) -> None:
+    with pytest.raises(type(loss)) as failed:
+        ran(sent, loss, play=SERIAL, **arguments)
+    assert str(failed.value).startswith(str(loss).rstrip(".") + ". This play ") and LEFT in str(failed.value)
+
+
+@pytest.mark.parametrize("answer", [{"changed": True, "msg": "Well."},
+                                    {"failed": True, "msg": "Well.", "missing_packages": ["nftables"]}])
+def test_what_is_no_failure_of_the_task_leaves_nobody_behind(sent: list[tuple[str, dict[str, Any]]],
+                                                             answer: dict[str, Any]) -> None:
+    assert ran(sent, answer, play=SERIAL) == answer
+
+
+@pytest.mark.parametrize("serial,where,goes_on", [(1, "Done: one, two. Left as they are: four, five.", False),
+                                                  (2, "Done: one, two. Left then: five.", True)])
+def test_ansible_knows_who_is_left(tmp_path: Path, serial: int, where: str, goes_on: bool) -> None:
+    """Through Ansible itself, which has an ssh that connects to nobody."""
+    ssh, playbook = tmp_path / "ssh", tmp_path / "play.yml"
+    ssh.write_text("#!/bin/sh\nexit 255\n", encoding="utf-8")
+    ssh.chmod(0o755)
+    playbook.write_text(f"""
+- hosts: all
+  gather_facts: false
+  serial: {serial}
+  tasks: [{{hpc.ports.firewall: {{state: absent}}, when: inventory_hostname == 'three'}}]
+""", encoding="utf-8")
+    done = played("-i", "one,two,three,four,five,", str(playbook), "-e", f"ansible_ssh_executable={ssh}")
+    assert ("UNREACHABLE" in done.line, where in done.line, "five : ok" in done.line) == (True, True, goes_on)

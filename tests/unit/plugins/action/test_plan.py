@@ -31,14 +31,14 @@ PLAY = """
 
 
 def run(folder: Path, *options: str, site: str = SITE, hosts: str = "", keywords: str = "", task: str = "",
-        blocked: str = "") -> tuple[int, str]:
+        blocked: str = "", settings: dict[str, str] | None = None) -> tuple[int, str]:
     """Return how `ansible-playbook` with one plan ended and what it printed, on one line."""
     (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(site, encoding="utf-8")
     groups = "".join(f"{group}: {{hosts: {members}}}\n" for group, members in HOSTS.items())
     (folder / "hosts.yml").write_text(groups + hosts, encoding="utf-8")
     (folder / "play.yml").write_text(PLAY.format(keywords=keywords, task=task), encoding="utf-8")
-    environment = {}
+    environment = dict(settings or {})
     if blocked:
         (folder / f"{blocked}.py").write_text(f"raise ImportError('No module', name={blocked!r})", encoding="utf-8")
         environment = {"PYTHONPATH": str(folder)}
@@ -80,6 +80,20 @@ def test_a_setting_of_the_play_is_refused(tmp_path: Path) -> None:
 def test_extra_variables_are_for_all_hosts(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-e", "firewall_mode=observe", "--limit", "n1")
     assert code == 0, output
+
+
+def test_how_ansible_reaches_hosts_is_read_from_variables_and_settings(tmp_path: Path) -> None:
+    """Through real templates; a value that only some play has is no error, as that of an address is."""
+    odd = ("odd: {hosts: {n1: {odd: 22, ansible_port: '{{ odd + 200 }}'}, "
+           "n2: {ansible_ssh_common_args: '-J {{ jump }}'}}}")
+    code, output = run(tmp_path, "--ssh-common-args=-J 192.0.2.21", "-e", "firewall_egress=restricted", "--limit", "ctl1",
+                       hosts=odd, settings={"ANSIBLE_REMOTE_PORT": "223"})
+    assert code == 0, output
+    assert "host ctl1 and 2 more: Ansible connects to 223/tcp, by ansible_port, " in output
+    assert "host n1: Ansible connects to 222/tcp, by ansible_port, " in output
+    assert "host ctl1 and 1 more: Is reached through jump host head (192.0.2.21), which it does not let in." in output
+    assert ("host n2: Nothing can be told from ansible_ssh_common_args: got '-J {{ jump }}', a template that has no value "
+            "on the controller.") in output
 
 
 @pytest.mark.parametrize("library", ["netaddr", "jmespath"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+from ansible_collections.hpc.ports.plugins.plugin_utils.ansible_ssh import Reach
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory, load_host, load_inventory
@@ -26,12 +27,14 @@ def test_a_host_without_variables_has_the_defaults_of_the_plan() -> None:
         backend="auto",
         trusted_interfaces=(),
         ephemeral_ports=PortRange("tcp", 32768, 60999),
+        reach=Reach(True, "n1"),
     )
 
 
 def test_a_host_with_every_variable() -> None:
     assert load_host("n1", {
         "ansible_host": "10.0.0.9",
+        "ansible_port": 2222,
         "firewall_addresses": ["10.0.0.1", "fd00::1"],
         "firewall_source_addresses": ["192.0.2.7"],
         "firewall_cluster": ["alpha", "beta"],
@@ -50,6 +53,7 @@ def test_a_host_with_every_variable() -> None:
         backend="nftables",
         trusted_interfaces=("cni*", "ib0"),
         ephemeral_ports=PortRange("tcp", 1024, 65535),
+        reach=Reach(True, "10.0.0.9", 2222),
     )
 
 

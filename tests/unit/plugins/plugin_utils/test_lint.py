@@ -643,6 +643,71 @@ def test_a_host_of_another_cluster_in_the_network_of_a_cluster() -> None:
     ]
 
 
+# ---- The way of Ansible's own ssh -----------------------------------------------------------------------------------
+
+
+def node(number: int, arguments: str = "", **variables: Any) -> dict[str, Any]:
+    return {"groups": ["slurm_compute"], "ansible_host": f"10.1.1.{number}", "ansible_ssh_common_args": arguments,
+            **variables}
+
+
+def test_ports_of_sshd_that_the_service_does_not_have() -> None:
+    hosts = {"n1": node(1, ansible_port=2222), "n2": node(2, ansible_port="2222"), "n3": node(3, "-J n4:2200"),
+             "n4": node(4), "n5": node(5, ansible_port=222)}
+    plan = plan_of({}, hosts=hosts, endpoints={"controllers": {"cidrs": [f"{CONTROLLER}/32", "10.1.1.4/32"]}})
+    assert found("ssh-port", plan) == [
+        ("warning", f"host {host}", f"Ansible connects to {port}/tcp, {how}, but firewall_services.ssh has 22/tcp. Add "
+                                    f"{port}/tcp to firewall_services.ssh.ports, unless something before the host "
+                                    "forwards that port to 22/tcp.")
+        for host, port, how in [("n5", 222, "by ansible_port"), ("n4", 2200, "as a jump host"),
+                                ("n1 and 1 more", 2222, "by ansible_port")]]
+
+
+def test_a_jump_host_that_the_hosts_behind_it_do_not_let_in() -> None:
+    hosts = {"jump": {"groups": ["slurm_login"], "addresses": ["10.0.0.1", "10.0.0.2"]}, "n1": node(1, "-J jump"),
+             "n2": node(2, "-J jump")}
+    assert found("jump-host-source", plan_of({}, hosts=hosts)) == [
+        ("warning", "host n1 and 1 more", "Is reached through jump host jump (10.0.0.1, 10.0.0.2), which it does not "
+         "let in. Add that to firewall_endpoints.controllers, or set firewall_source_addresses of jump to what the "
+         "hosts behind it see.")]
+
+
+def test_a_jump_host_that_is_not_let_out() -> None:
+    hosts = {"jump": {"groups": ["slurm_login"], "addresses": ["10.0.0.1"], "egress": "restricted"},
+             "n1": node(1, "-J jump,inner"), "laptop": node(2, "-J jump", groups=["laptops"])}
+    start = "Is reached through jump host jump, whose egress is restricted, and no"
+    assert found("jump-host-egress", plan_of({}, hosts=hosts)) == [
+        ("warning", "host laptop", f"{start} flow lets that out to 22/tcp of 10.1.1.2. Write such a flow."),
+        ("warning", "host n1", f"{start} address of inner, where ssh goes from there, is known. Name its address, or "
+                               "give it firewall_addresses in the inventory.")]
+
+
+def test_a_jump_host_that_nobody_knows() -> None:
+    hosts = {"n1": node(1, "-J bastion"), "n2": node(2, "-J bastion", egress="restricted")}
+    assert found("jump-host-unknown", plan_of({}, hosts=hosts)) == [
+        ("warning", "host n1 and 1 more", "Is reached through jump host bastion, which is no host of the inventory and "
+         "has no address on the controller. If it is a managed host with restricted egress, this cuts Ansible off: "
+         "name it as the inventory does, or by its address.")]
+
+
+def test_connections_that_say_nothing() -> None:
+    assert found("connection-unread", plan_of({}, hosts={"n1": node(1, ansible_port="x"), "n2": node(2, "-J 'a")})) == [
+        ("warning", f"host {host}", f"Nothing can be told from {what}. The plan does as if it was not set, and may keep "
+                                    "Ansible's own ssh out.")
+        for host, what in [("n1", "ansible_port: got 'x', expected a port from 1 to 65535"),
+                           ("n2", "ansible_ssh_common_args: No closing quotation")]]
+
+
+def test_a_managed_host_in_a_network_of_the_controllers_has_its_way_out() -> None:
+    controllers = {"controllers": {"cidrs": ["10.1.0.0/24"]}}
+    hosts = {name: {**host, "egress": "restricted"} for name, host in HOSTS.items()}
+    assert found("host-in-network", plan_of({}, hosts=hosts, endpoints=controllers)) == []
+    # For the flow of management alone.
+    plan = plan_of({"f": {"from": ["controllers"], "to": ["control_plane"]}}, hosts=hosts, endpoints=controllers)
+    assert [subject for severity, subject, message in found("host-in-network", plan)] == [
+        "firewall_endpoints.controllers.cidrs"]
+
+
 # ---- All rules ------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.ssh_args import Hop
 from ansible_collections.hpc.ports.plugins.plugin_utils.variables import site_inventory, without_hosts
 
 
@@ -24,6 +25,14 @@ def task_vars() -> dict[str, Any]:
     return {"groups": {"all": ["head", "node1", "node2"], "slurm_controller": ["head"],
                        "slurm_compute": ["node1", "node2"]},
             "hostvars": HostVars(head={}, node1={"firewall_cluster": "alpha"}, node2={}), "other": 1}
+
+
+def test_settings_of_ansible_are_for_hosts_without_a_variable() -> None:
+    variables = task_vars()
+    variables["hostvars"]["node1"] |= {"ansible_port": 2200, "ansible_ssh_common_args": ""}
+    found = site_inventory(variables, {"ansible_port": 2222, "ansible_ssh_common_args": "-J jump"}).hosts
+    assert {name: (host.reach.port, host.reach.hops) for name, host in found.items()} == {
+        "head": (2222, (Hop("jump"),)), "node1": (2200, ()), "node2": (2222, (Hop("jump"),))}
 
 
 def test_who_is_left_out_is_in_no_group_and_nothing_else_changes() -> None:

@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How Ansible reaches a host, by Ansible's own variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.ssh_args import SSH_PORT, Hop, hops_of, port_of
+
+# In the order in which Ansible gives them to ssh.
+SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+REACH_VARIABLES = ("ansible_connection", "ansible_port", *SSH_ARGUMENTS)
+_BY_SSH = ("", "smart", "ssh", "paramiko", "paramiko_ssh", "libssh")
+
+
+class Unread(str):
+    """The text of a template that has no value on the controller, before the host has its turn."""
+
+
+class Reach(NamedTuple):
+    """By ssh or not, to which address or name, on which port, and through which jump hosts.
+
+    `unread` are the variables that say nothing to us, each with the reason; it is as if they were not set.
+    """
+
+    by_ssh: bool
+    address: str
+    port: int = SSH_PORT
+    hops: tuple[Hop, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
+
+
+def reach_of(address: str, variables: Mapping[str, Any]) -> Reach:
+    """Return how Ansible reaches a host whose `ansible_host`, or name, is `address`."""
+    values = {name: variables[name] for name in REACH_VARIABLES if variables.get(name) not in (None, "")}
+    unread = {name: f"got {str(value)!r}, a template that has no value on the controller"
+              for name, value in values.items() if isinstance(value, Unread)}
+    known = {name: str(value) for name, value in values.items() if name not in unread}
+    # A connection that cannot be read is taken for ssh: the most that it can cost is a warning.
+    if known.get("ansible_connection", "").rpartition(".")[2] not in _BY_SSH:
+        return Reach(False, address)
+    port, hops = _port(known, unread), _hops(known, unread)
+    return Reach(True, address, port, hops, tuple(unread.items()))
+
+
+def _port(known: Mapping[str, str], unread: dict[str, str]) -> int:
+    try:
+        return port_of(known.get("ansible_port", SSH_PORT))
+    except ValueError as exc:
+        unread["ansible_port"] = str(exc)
+        return SSH_PORT
+
+
+def _hops(known: Mapping[str, str], unread: dict[str, str]) -> tuple[Hop, ...]:
+    arguments = {name: known[name] for name in SSH_ARGUMENTS if name in known}
+    try:
+        return hops_of(arguments.values())
+    except ValueError as exc:  # which does not show all of the value: it may hold a password
+        unread[" and ".join(arguments)] = str(exc)
+        return ()

@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.batches import with_batches
+
+HOSTS = [f"n{number}" for number in range(1, 7)]
+
+
+def said(host: str, batch: list[str], gone: tuple[str, ...] = (), hosts: list[str] | None = None) -> str:
+    """Return what is said of a host that fails, where `gone` have failed before."""
+    hosts = hosts or HOSTS
+    return with_batches("It is refused.", {
+        "inventory_hostname": host, "ansible_play_hosts_all": hosts, "ansible_play_batch": batch,
+        "ansible_play_hosts": [name for name in hosts if name not in gone]})
+
+
+def text(where: str, lists: str, host: str) -> str:
+    return (f"It is refused. This play takes its hosts in batches, and ends {where}. {lists} To go on without this one: "
+            f"--limit 'all:!{host}', or ':!{host}' at the end of your own limit.")
+
+
+def test_a_host_by_itself_ends_the_play() -> None:
+    assert said("n3", ["n3"]) == text("with this host", "Done: n1, n2. Left as they are: n4, n5, n6.", "n3")
+    assert said("n1", ["n1"]) == text("with this host", "Left as they are: n2, n3, n4, n5, n6.", "n1")
+
+
+def test_a_batch_ends_it_where_nobody_gets_through() -> None:
+    assert said("n3", ["n3", "n4"]) == text("where every host of this batch fails",
+                                            "Done: n1, n2. Left then: n5, n6.", "n3")
+
+
+def test_who_failed_before_is_not_done() -> None:
+    assert said("n4", ["n4"], ("n1", "n3")) == text(
+        "with this host", "Done: n2. Failed before: n1, n3. Left as they are: n5, n6.", "n4")
+
+
+def test_the_last_of_a_batch_whose_others_have_failed_ends_it() -> None:
+    """They are not in the batch any more."""
+    assert said("n4", ["n4"], ("n3",)).startswith("It is refused. This play takes its hosts in batches, and ends with this "
+                                                  "host. Done: n1, n2. Failed before: n3. Left as they are: n5, n6.")
+
+
+def test_long_lists_are_cut() -> None:
+    hosts = [f"n{number}" for number in range(1, 45)]
+    shown = ", ".join(hosts[:20])
+    left = ", ".join(hosts[22:42])
+    assert f"Done: {shown} and 1 more. Left as they are: {left} and 2 more. " in said("n22", ["n22"], hosts=hosts)
+    assert f"Done: {shown}. Left " in said("n21", ["n21"], hosts=hosts)
+
+
+@pytest.mark.parametrize("task_vars", [
+    {}, {"ansible_play_hosts_all": HOSTS, "ansible_play_batch": HOSTS, "ansible_play_hosts": HOSTS},
+    {"ansible_play_hosts_all": HOSTS, "ansible_play_batch": HOSTS[4:], "ansible_play_hosts": HOSTS},
+    {"ansible_play_hosts_all": HOSTS, "ansible_play_batch": [], "ansible_play_hosts": []},
+])
+def test_nothing_is_said_where_no_host_comes_later(task_vars: dict[str, Any]) -> None:
+    assert with_batches("It is refused.", {"inventory_hostname": "n5", **task_vars}) == "It is refused."
