@@ -19,6 +19,7 @@ _FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/system
 # Of packages. A site's own units lie in the first folder, and are known by what they start.
 _KNOWN = ("nftables", "netfilter-persistent", "iptables", "ip6tables", "ipset", "ebtables", "arptables", "ferm", "ufw",
           "shorewall", "shorewall6", "firehol", "fireqos", "awall", "foomuuri")
+_USUALLY_EARLY = ("ip6tables.service", "iptables.service", "netfilter-persistent.service", "nftables.service", "ufw.service")
 _STARTS = re.compile(r"^ExecStart\w*=[^\n]*?\b(?:nft|(?:ip6?|eb|arp)tables(?:-\w+)*|ipset|ferm|ufw|shorewall6?)\b",
                      re.MULTILINE)
 _SCRIPT = re.compile(r"^ExecStart=[^\n]*\bnft\b[^\n]*?(?:-f|--file)[ =]*(/\S+)", re.MULTILINE)
@@ -47,9 +48,11 @@ def loaders(root: str = "") -> Tuple[Loader, ...]:
 def early(found: Sequence[Loader]) -> Tuple[str, ...]:
     """Return the names of those that start before any network, as ours does: ours can wait for them.
 
-    To wait for one that comes later would be a cycle, in which systemd leaves out one of its units.
+    Those of distributions are among them also where they are not there yet. To wait for one that comes later would be a
+    cycle, in which systemd leaves out one of its units.
     """
-    return tuple(loader.name for loader in found if loader.is_early)
+    late = {loader.name for loader in found if not loader.is_early}
+    return tuple(sorted({*_USUALLY_EARLY, *(loader.name for loader in found)} - late))
 
 
 def flushing(found: Sequence[Loader]) -> Tuple[str, ...]:

@@ -18,6 +18,8 @@ from ansible_collections.hpc.ports.plugins.module_utils import boot, firewalld_f
 from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import OLDEST, abilities_of, config_of
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, digest, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import early
+from ansible_collections.hpc.ports.plugins.module_utils.watching import wanted_items
 from ansible_collections.hpc.ports.plugins.plugin_utils.classes import class_name, common_clusters, common_roles
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid
 
@@ -30,6 +32,8 @@ CLASSES = "classes.json"
 CLOUD_INIT = "cloud-init.yml"
 FORMAT = 1
 _LONGEST_NAME = 100
+# Where systems have one for their own programs.
+_PYTHON = "/usr/bin/python3"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+-]+", re.ASCII)
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,3}", re.ASCII)
 _PROGRAM = re.compile(r"/[A-Za-z0-9_./+-]+", re.ASCII)
@@ -97,14 +101,16 @@ def _rendered(plan: Plan, policy: str, hosts: Sequence[str], name: str, target: 
 def _items(policy: Policy, target: Target) -> tuple[Items, dict[str, str]]:
     items: Items = {}
     lacks = {}
+    watch = wanted_items(_PYTHON)
     if "nftables" in target.backends:
-        found = boot.wanted_items(nftables.script_of(nftables.ruleset_of(policy)), has_systemd=True, nft=target.nft)
+        found = {**boot.wanted_items(nftables.script_of(nftables.ruleset_of(policy)), has_systemd=True, nft=target.nft,
+                                     after=early(())), **watch}
         items.update(_tree("nftables", found))
         items[CLOUD_INIT] = Item(cloud_init(found), mode=0o600)
     if "firewalld" in target.backends:
         try:
             config = config_of(policy, abilities_of(target.firewalld_version))
-            items.update(_tree("firewalld", firewalld_files.items_of(config)))
+            items.update(_tree("firewalld", {**firewalld_files.items_of(config), **watch}))
         except RuntimeError as exc:
             lacks["firewalld"] = str(exc)
     return items, lacks

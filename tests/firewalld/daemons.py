@@ -60,6 +60,7 @@ mkdir /root/installed
 cp -a /etc/firewalld /etc/protocols /root/installed
 """
 _FROM_THE_PACKAGE = """
+systemctl stop hpc-ports-watch 2> /dev/null || :
 rm -rf /etc/firewalld /etc/hpc-ports /run/hpc-ports /run/programs /etc/systemd/system/hpc-ports* \
   /etc/systemd/system/sysinit.target.wants/hpc-ports*
 cp -a /root/installed/* /etc
@@ -233,8 +234,8 @@ class Daemon(Pair):
 
 
 def _patient(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options of a module with more time until somebody confirms, on a machine that is slow."""
-    return {"confirm_within": scaled(60), **options} if "policy" in options else options
+    """Return options of a module: more time to confirm, on a machine that is slow, and no watch if it is not asked for."""
+    return {"confirm_within": scaled(60), "watch": False, **options} if "policy" in options else options
 
 
 def _podman(*arguments: str) -> str:

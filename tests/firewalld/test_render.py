@@ -29,7 +29,7 @@ def test_firewalld_starts_with_the_files_and_the_module_changes_nothing(daemon: 
         daemon.host.shell("systemctl stop firewalld; rm -f /etc/firewalld/*/hpc_ports_*")
         found = class_of(tmp_path / name, name, firewalld_version=daemon.version)
         put(found.folder / "firewalld", daemon.host)
-        daemon.host.shell("systemctl start firewalld")
+        daemon.host.shell("systemctl daemon-reload; systemctl start firewalld hpc-ports-watch")
         daemon.wait_for_firewalld()
         daemon.host.shell("firewall-cmd --quiet --check-config")
         for direction, packets in found.packets():
@@ -38,7 +38,7 @@ def test_firewalld_starts_with_the_files_and_the_module_changes_nothing(daemon: 
 
 
 def _check_unchanged(pair: Pair, found: Class, backend: str) -> None:
-    result = pair.module(policy=found.data, diff=True)
+    result = pair.module(policy=found.data, diff=True, watch=True)
     assert not result.get("failed"), result
     assert (result["backend"], result["changed"], result["changes"]["objects"]) == (backend, False, [])
 

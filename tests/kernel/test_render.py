@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +23,16 @@ from ansible_collections.hpc.ports.tests.support.verdicts import check_loopback,
 UNCHANGED = {"backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
              "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": []},
              "ephemeral_ports": "32768-60999", "reserved_ports": ""}
+
+
+@contextmanager
+def watched(machine: Machine) -> Iterator[None]:
+    """Hold the file that a watch would hold: this systemd starts none."""
+    path = machine.path("/run/hpc-ports/watch")
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -38,7 +51,8 @@ def test_the_files_alone_judge_as_the_policy_and_are_what_the_module_makes(
         with machine.host.entered():
             check_loopback()
     before = machine.listing(), machine.files()
-    assert without_invocation(machine.apply(found.data)) == UNCHANGED
+    with watched(machine):
+        assert without_invocation(machine.apply(found.data, watch=True)) == UNCHANGED
     assert (machine.listing(), machine.files()) == before
     assert machine.systemctl_calls() == []
 
@@ -47,6 +61,7 @@ def test_user_data_writes_the_same_files(machine: Machine, tmp_path: Path) -> No
     found = class_of(tmp_path / "rulesets", CLASSES[0], nft=str(find_program("nft")))
     # With the systemctl that only takes notes.
     give(found.folder / "cloud-init.yml", partial(machine.host.run, path=machine.programs))
-    assert machine.systemctl_calls() == ["daemon-reload", "start hpc-ports.service"]
+    assert machine.systemctl_calls() == ["daemon-reload", "start hpc-ports.service", "start hpc-ports-watch.service"]
     machine.host.shell(f"nft -f {RULESET}")
-    assert without_invocation(machine.apply(found.data)) == UNCHANGED
+    with watched(machine):
+        assert without_invocation(machine.apply(found.data, watch=True)) == UNCHANGED

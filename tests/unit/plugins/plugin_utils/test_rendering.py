@@ -13,9 +13,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils import boot, firewalld_files, nftables
+from ansible_collections.hpc.ports.plugins.module_utils import boot, firewalld_files, nftables, watching
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import abilities_of, config_of
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import early
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils.rendering import (
@@ -55,8 +56,10 @@ def test_the_files_are_those_that_the_module_makes() -> None:
     for item in rendered(plan, BOTH):
         policy = parse_policy(plan.policies[item.digest])
         made = {
-            "nftables": boot.wanted_items(nftables.script_of(nftables.ruleset_of(policy)), True, "/usr/sbin/nft"),
-            "firewalld": firewalld_files.items_of(config_of(policy, abilities_of((1, 0, 0)))),
+            "nftables": {**boot.wanted_items(nftables.script_of(nftables.ruleset_of(policy)), True, "/usr/sbin/nft",
+                                             early(())), **watching.wanted_items("/usr/bin/python3")},
+            "firewalld": {**firewalld_files.items_of(config_of(policy, abilities_of((1, 0, 0)))),
+                          **watching.wanted_items("/usr/bin/python3")},
         }
         found = {path: content for path, content in item.items.items() if path != "cloud-init.yml"}
         assert found == {name + path: content for name, items in made.items() for path, content in items.items()}
@@ -97,8 +100,9 @@ def test_user_data_writes_the_files_and_starts_what_they_enable() -> None:
         path: (content.text, f"{content.mode:04o}") for path, content in tree.items() if not content.target}
     assert data["runcmd"] == [
         ["mkdir", "-p", "/etc/systemd/system/sysinit.target.wants"],
-        ["ln", "-sfn", boot.UNIT, boot.LINK], ["systemctl", "daemon-reload"],
-        ["systemctl", "start", "hpc-ports.service"]]
+        ["ln", "-sfn", boot.UNIT, boot.LINK], ["ln", "-sfn", watching.UNIT, watching.LINK],
+        ["systemctl", "daemon-reload"], ["systemctl", "start", "hpc-ports.service"],
+        ["systemctl", "start", "hpc-ports-watch.service"]]
 
 
 # ---- names
