@@ -30,6 +30,7 @@ from ansible_collections.hpc.ports.tests.support.hosts import (
     table,
 )
 from ansible_collections.hpc.ports.tests.support.run import turn
+from ansible_collections.hpc.ports.tests.support.signs import wait_until
 
 # Debian 11, 12 and 13: a host with nftables, one with firewalld.
 PAIRS = tuple(zip(NFTABLES, FIREWALLD))
@@ -104,15 +105,35 @@ def _everything(hosts: tuple[str, ...]) -> list[tuple[list[str], str]]:
 
 def test_the_rules_are_there_after_a_reboot() -> None:
     hosts = (*NFTABLES, *turn(FIREWALLD))
-    before = list(map(table, hosts))
-    restart(*hosts)
-    assert list(map(table, hosts)) == before
+    before = {host: table(host) for host in hosts}
+    try:
+        for host in NFTABLES:
+            # It begins with `flush ruleset`.
+            on(host, "systemctl enable --quiet nftables.service")
+        restart(*hosts)
+        assert not [rules for host, was in before.items() for rules in set(was).difference(table(host))]
+        for host in NFTABLES:
+            on(host, "systemctl is-active nftables.service; ! journalctl -b -q -u hpc-ports-watch | grep 'is gone'")
+    finally:
+        for host in NFTABLES:
+            # It ends with a flush.
+            on(host, "systemctl disable --quiet --now nftables.service")
+    wait_until(lambda: {host: table(host) for host in hosts} == before)
     # When firewalld comes is not ours to say.
     units = "hpc-ports.service network-pre.target ssh.service"
     for host in NFTABLES:
         order = on(host, f"systemctl show -P ActiveEnterTimestampMonotonic {units}")
         loaded, network, ssh = map(int, order.split())
         assert 0 < loaded <= network <= ssh
+
+
+def test_what_is_flushed_comes_back_by_itself() -> None:
+    hosts = (*NFTABLES, *turn(FIREWALLD))
+    before = {host: table(host) for host in hosts}
+    for host in hosts:
+        on(host, "nft flush ruleset")
+    wait_until(lambda: all(table(host) == before[host] for host in hosts))
+    assert not any(firewall("--limit", ":".join(hosts)).changed.values())
 
 
 def test_a_host_moves_to_firewalld_when_that_runs_and_back() -> None:
@@ -127,7 +148,7 @@ def test_a_host_moves_to_firewalld_when_that_runs_and_back() -> None:
             assert (run.code, run.changed["workspace1"]) == (0, 1), run.output
             assert on("workspace1", tables) == "table inet firewalld\n"
             assert "hpc_ports" in on("workspace1", "firewall-cmd --get-policies; ls /etc/firewalld/policies")
-            assert on("workspace1", "find /etc -name '*hpc-ports*'") == ""
+            assert on("workspace1", "find /etc -name 'hpc-ports.service' -o -name ruleset.nft") == ""
             assert firewall(*limit).changed["workspace1"] == 0
         finally:
             on("workspace1", "systemctl stop firewalld.service")
