@@ -12,7 +12,7 @@ import ipaddress
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Network, Policy, Rule
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Network, Policy, Rule, dhcp_answers
 
 
 class Packet(NamedTuple):
@@ -44,7 +44,7 @@ def evaluate(policy: Policy, packet: Packet) -> Judgement:
         return Judgement(True, "trusted interface")
     if packet.direction == "out" and policy.egress == "open":
         return Judgement(True, "open egress")
-    if _is_always_accepted(packet):
+    if _is_always_accepted(packet) or _is_dhcp_answer(policy, packet):
         return Judgement(True, "always accepted")
     peer = ipaddress.ip_network(packet.peer)
     for rule in policy.rules:
@@ -72,6 +72,13 @@ def _is_dhcp_client(packet: Packet) -> bool:
     if peer.version == 4:
         return ports == ((67, 68) if inward else (68, 67))
     return (peer.is_link_local and packet.port == 546) if inward else ports == (546, 547)
+
+
+def _is_dhcp_answer(policy: Policy, packet: Packet) -> bool:
+    if (packet.direction, packet.protocol) != ("out", "udp"):
+        return False
+    answer = (ipaddress.ip_address(packet.peer).version, packet.source_port, packet.port)
+    return answer[1:] in ((67, 68), (547, 546)) and answer in dhcp_answers(policy)
 
 
 def _is_peer(rule: Rule, peer: Network) -> bool:

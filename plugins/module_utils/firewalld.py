@@ -17,8 +17,10 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequenc
 from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils.policy import (
+    DHCP_SERVERS,
     Policy,
     Rule,
+    dhcp_answers,
     digest,
     label,
     network_text,
@@ -48,8 +50,11 @@ _COPIES = "ab"
 # Transport protocols by number, where what is not allowed cannot be told from replies otherwise: TCP, UDP, DCCP, SCTP
 # and UDP-Lite (RFC 9293, 768, 4340, 9260, 3828).
 _TRANSPORTS = (6, 17, 33, 132, 136)
-# Of a DHCP client: direction, family, from and to which port (RFC 2131, RFC 8415).
-_DHCP = (("in", 4, 67, 68), ("out", 4, 68, 67), ("out", 6, 546, 547))
+# Of a DHCP client, and of what a server answers: ipset of the source port, direction, IP version, from and to which port
+# (RFC 2131, RFC 8415).
+_DHCP = ((PREFIX + "dhcp_in_4", "in", 4, 67, 68), (PREFIX + "dhcp_out_4", "out", 4, 68, 67),
+         (PREFIX + "dhcp_out_6", "out", 6, 546, 547),
+         *((PREFIX + "dhcp_answers_{0}".format(found[0]), "out", *found) for found in DHCP_SERVERS))
 
 
 class Abilities(NamedTuple):
@@ -247,10 +252,10 @@ def _always(policy: Policy, direction: str) -> Iterator[RichRule]:
         yield RichRule(element=("protocol", str(number)))
     if direction == "in":
         yield RichRule(family="ipv6", source=("address", "fe80::/10"), element=("port", "546", "udp"))
-    for way, version, from_port, to_port in _DHCP:
-        if way == direction:
-            yield RichRule(family="ipv{0}".format(version), source=("ipset", _dhcp_name(way, version)),
-                           element=("port", str(to_port), "udp"))
+    for name, way, version, from_port, to_port in _DHCP:
+        is_needed = "answers" not in name or (version, from_port, to_port) in dhcp_answers(policy)
+        if way == direction and is_needed:
+            yield RichRule(family="ipv{0}".format(version), source=("ipset", name), element=("port", str(to_port), "udp"))
     if policy.trusted_interfaces:
         # Which of the two firewalld takes for the interface that the packet uses here depends on its version.
         for side, version, copy in product(("source", "destination"), _VERSIONS, _COPIES):
@@ -258,14 +263,11 @@ def _always(policy: Policy, direction: str) -> Iterator[RichRule]:
                            **{side: ("ipset", ipset_name(_TRUSTED, version, copy))})  # type: ignore[arg-type]
 
 
-def _dhcp_name(direction: str, version: int) -> str:
-    return "{0}dhcp_{1}_{2}".format(PREFIX, direction, version)
-
-
 def _always_ipsets(policy: Policy, directions: Sequence[str]) -> Iterator[Tuple[str, IPSet]]:
-    for way, version, from_port, to_port in _DHCP:
+    # Those of a server's answers, too: a port that comes to a flow needs no reload then.
+    for name, way, version, from_port, to_port in _DHCP:
         if way in directions:
-            yield _dhcp_name(way, version), IPSet(
+            yield name, IPSet(
                 PORTS, version, "", tuple("{0},udp:{1}".format(half, from_port) for half in _HALVES[version]))
     for version, copy in product(_VERSIONS, _COPIES) if policy.trusted_interfaces else ():
         yield ipset_name(_TRUSTED, version, copy), IPSet(INTERFACES, version, "", tuple(

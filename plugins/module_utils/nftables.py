@@ -21,6 +21,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import (
     Policy,
     Rule,
     Segment,
+    dhcp_answers,
     digest,
     label,
     network_text,
@@ -164,8 +165,10 @@ def _always(policy: Policy, direction: str) -> List[str]:
     if direction == "in":
         return rules + ["meta nfproto ipv4 udp sport 67 udp dport 68 accept",
                         "ip6 saddr fe80::/10 udp dport 546 accept"]
-    return rules + ["meta nfproto ipv4 udp sport 68 udp dport 67 accept",
-                    "meta nfproto ipv6 udp sport 546 udp dport 547 accept"]
+    rules += ["meta nfproto ipv4 udp sport 68 udp dport 67 accept",
+              "meta nfproto ipv6 udp sport 546 udp dport 547 accept"]
+    return rules + ["meta nfproto ipv{0} udp sport {1} udp dport {2} accept".format(*answer)
+                    for answer in dhcp_answers(policy)]
 
 
 # ---- ruleset to script

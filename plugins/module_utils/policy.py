@@ -21,6 +21,10 @@ _FLOW = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\*", re.ASCII)
 
 
+# RFC 2131, RFC 8415: IP version, port of servers, port of clients.
+DHCP_SERVERS = ((4, 67, 68), (6, 547, 546))
+
+
 class PolicyError(ValueError):
     """The policy is not of the form that this version of the collection makes."""
 
@@ -117,6 +121,16 @@ def _choice(key: str, value: str, choices: Sequence[str]) -> str:
     if value not in choices:
         raise PolicyError("Invalid {0}: got {1!r}, expected one of {2}.".format(key, value, ", ".join(choices)))
     return value
+
+
+def dhcp_answers(policy: Policy) -> Tuple[Tuple[int, int, int], ...]:
+    """Return what a host answers that the policy lets DHCP clients ask: IP version, its own port, that of the clients.
+
+    Answers go to broadcast, or to whom connection tracking has never seen: they are no replies to a firewall.
+    """
+    return tuple(found for found in DHCP_SERVERS if any(
+        rule.direction == "in" and ports.protocol == "udp" and ports.first <= found[1] <= ports.last
+        for rule in policy.rules for ports in rule.ports))
 
 
 def least_of(policy: Policy) -> Policy:

@@ -30,7 +30,7 @@ from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
 from ansible_collections.hpc.ports.tests.support.run import examples, turn
 from ansible_collections.hpc.ports.tests.support.runs import Runs
-from ansible_collections.hpc.ports.tests.support.samples import SSH, policy
+from ansible_collections.hpc.ports.tests.support.samples import DHCP_SERVER, SSH, policy
 from ansible_collections.hpc.ports.tests.support.verdicts import (
     PHASES,
     check_loopback,
@@ -114,6 +114,12 @@ def test_every_verdict_is_that_of_evaluate_and_of_the_other_backend(
 
 
 # ---- what the property does not look at
+
+@pytest.mark.takes_turns
+def test_a_host_that_serves_dhcp_may_answer_whom_it_has_never_seen(daemon: Daemon, runs: Runs, wires: Wires) -> None:
+    applied(runs, DHCP_SERVER)
+    check_verdicts(daemon, wires, parse_policy(DHCP_SERVER), past_guards(special_packets("out")))
+
 
 @pytest.mark.takes_turns
 def test_five_thousand_addresses_load_and_judge(daemon: Daemon, runs: Runs, wires: Wires) -> None:

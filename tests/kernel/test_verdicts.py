@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.command import run
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
+from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
 from ansible_collections.hpc.ports.tests.support.run import examples
+from ansible_collections.hpc.ports.tests.support.samples import DHCP_SERVER
 from ansible_collections.hpc.ports.tests.support.verdicts import (
     PHASES,
     check_loopback,
@@ -54,6 +55,15 @@ def test_every_verdict_of_the_kernel_is_that_of_evaluate(
                 check_verdicts(wires, policy, special_packets(direction))
                 check_verdicts(wires, policy, packets_at_edges(policy, direction, randomness, 150))
             check_loopback()
+
+
+def test_a_host_that_serves_dhcp_may_answer_whom_it_has_never_seen(pair: Pair, wires: Wires) -> None:
+    wanted = parse_policy(DHCP_SERVER)
+    assert {evaluate(wanted, packet).passes for packet in special_packets("out") if packet.source_port in (67, 547)} == {
+        True, False}
+    with pair.host.entered():
+        load_nftables(wanted)
+        check_verdicts(wires, wanted, special_packets("out"))
 
 
 # ---- what the property does not look at

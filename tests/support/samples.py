@@ -28,6 +28,9 @@ def policy(*rules: tuple[str, str, list[str], tuple[str, ...]], mode: str = "enf
 SSH = ("in", "management_ssh", ["22/tcp"], ("10.64.9.9/32", "fd64::9/128"))
 SLURM = ("in", "slurm_control", ["6817-6819/tcp"], ("10.64.0.0/24", "10.64.2.1/32"))
 WEB = ("in", "web", ["443/tcp"], ANYWHERE)
+# A host that gives addresses to those that have none.
+DHCP_SERVER = policy(SSH, ("in", "head_node_dhcp", ["67/udp", "547/udp"], ("0.0.0.0/32", "10.64.0.0/24", "fd64::/64")),
+                     egress="restricted")
 SAMPLE = policy(SSH, SLURM, WEB, ("out", "dns", ["53/udp", "53/tcp"], ("10.64.0.53/32",)), egress="restricted")
 
 
