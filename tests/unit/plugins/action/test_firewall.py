@@ -95,6 +95,14 @@ def test_what_has_changed_is_confirmed_over_a_new_connection(sent: list[tuple[st
     assert found["changed"] and found["warnings"] == [] and "pending" not in found
 
 
+def test_the_time_that_it_takes_to_get_to_a_host_is_measured(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    # All but what the module says: as if the rest had been 40 s more.
+    slow = {"changed": True, "pending": {"token": "x", "ran_for": -40.0}}
+    confirmed = {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"}
+    assert "firewall_confirm_within" in ran(sent, slow, confirmed)["warnings"][0]
+    assert ran(sent, slow, confirmed, plan="key", confirm_within="600")["warnings"] == []
+
+
 def test_a_change_whose_connection_was_lost_is_confirmed(sent: list[tuple[str, dict[str, Any]]]) -> None:
     ran(sent, LOST, {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"})
     assert [name for name, arguments in sent] == ["hpc.ports.firewall", "hpc.ports.confirm"]
