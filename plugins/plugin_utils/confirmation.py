@@ -22,7 +22,7 @@ _UNDONE = ("The host undid the change after {0} s, because no new connection con
            "before again.")
 _UNREACHABLE = ("The host has not answered for {0:.0f} s. It should have undone the change by itself after {1} s. The "
                 "last attempt: {2}.")
-# A change has to be confirmed within so many times of a login: the one that confirms, with time to spare.
+# How many logins have to fit into the time in which a change is confirmed: the one that confirms, with room to spare.
 _LOGINS = 3
 _SLOW = "A login to this host took {0} s: give firewall_confirm_within {1} or more."
 # How ansible-core says that a module returned nothing that it understands, from 2.19 on and before, and why with sudo.
@@ -37,9 +37,9 @@ _NOT_FINAL = {
     "not made": "The run that began the change has not come to its end",
     "altered": "What runs on the host is not what was applied any more: something else changed the firewall meanwhile",
 }
-# What ssh says when it never got through.
+# What ssh says when it never got through, and Ansible when sudo did not: then it has started no module.
 _NEVER_MADE = ("connect to host", "Could not resolve hostname", "banner exchange", "kex_exchange_identification",
-               "Permission denied", "Host key verification failed")
+               "Permission denied", "Host key verification failed", "waiting for privilege escalation prompt")
 _SAID = ("confirmed_from", "connections_cut", "failed", "msg")
 
 

@@ -156,6 +156,7 @@ def test_a_change_that_a_reboot_would_not_load_has_failed() -> None:
     ("Failed to connect to the host via ssh: admin@n1: Permission denied (publickey).", False),
     ('Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: Connection timed out '
      "during banner exchange", False),
+    ("Timeout (12s) waiting for privilege escalation prompt: ", False),
     ('Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: ', True),
     ("Failed to connect to the host via ssh: Timeout, server n1 not responding.", True),
     ("Failed to connect to the host via ssh: Shared connection to n1 closed.", True),
