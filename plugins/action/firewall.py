@@ -16,9 +16,13 @@ from ansible.plugins.connection import ConnectionBase
 from ansible_collections.hpc.ports.plugins.plugin_utils.batches import with_batches
 from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
     UNSEEN,
+    Begun,
+    explained,
     final_answer,
     may_have_begun,
+    timed,
     with_answer,
+    with_name,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
 
@@ -43,38 +47,54 @@ class ActionModule(ActionBase):
     def _given(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = dict(self._task.args)
         if arguments.get("state", "present") == "absent":
-            return self._execute_module(module_args=arguments, task_vars=task_vars)
-        policy = self._policy(arguments.pop("plan", None), (task_vars or {})["inventory_hostname"])
-        arguments.update(policy=policy, transport=self._connection.transport, token=uuid.uuid4().hex)
+            return self._module("firewall", arguments, task_vars)
+        store = self._store(arguments.pop("plan", None))
+        arguments.update(policy=_policy(store, (task_vars or {})["inventory_hostname"]),
+                         transport=self._connection.transport, token=uuid.uuid4().hex)
+        return with_name(self._applied(arguments, task_vars), lambda client: store.plan().addresses.host_at(client))
+
+    def _applied(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         try:
-            result = self._execute_module(module_args=arguments, task_vars=task_vars)
+            result, login = timed(lambda: self._module("firewall", arguments, task_vars))
         except AnsibleConnectionFailure as exc:
             if self._task.check_mode or not may_have_begun(exc):
                 raise
-            return self._confirmed({"warnings": [UNSEEN]}, arguments, task_vars, exc)
-        return self._confirmed(result, arguments, task_vars) if result.pop("pending", None) else result
+            return self._confirmed(Begun({"warnings": [UNSEEN]}, _seconds(arguments), loss=exc), arguments, task_vars)
+        if not result.pop("pending", None):
+            return result
+        return self._confirmed(Begun(result, _seconds(arguments), login), arguments, task_vars)
 
-    def _confirmed(self, result: dict[str, Any], arguments: dict[str, Any], task_vars: dict[str, Any] | None,
-                   loss: AnsibleConnectionFailure | None = None) -> dict[str, Any]:
-        """Return the result with what became of the change: `loss` is how the connection ended meanwhile, if it did."""
+    def _confirmed(self, begun: Begun, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Return the result with what became of the change."""
         def ask() -> dict[str, Any]:
             if type(self._connection).reset is not ConnectionBase.reset:
                 self._connection.reset()
-            return self._execute_module(module_name="hpc.ports.confirm", module_args={"token": arguments["token"]},
-                                        task_vars=task_vars)
+            return self._module("confirm", {"token": arguments["token"]}, task_vars)
 
-        answer = final_answer(ask, int(arguments.get("confirm_within", 30)), str(loss or ""))
-        if loss and answer.result["status"] == "unknown":
-            raise loss
-        return with_answer(result, answer)
+        answer = final_answer(ask, begun)
+        if begun.loss and answer.result["status"] == "unknown":
+            raise begun.loss
+        return with_answer(begun, answer)
 
-    def _policy(self, key: str | None, host: str) -> dict[str, Any]:
+    def _module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        return explained(self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments,
+                                              task_vars=task_vars))
+
+    def _store(self, key: str | None) -> Store:
         if not key:
             raise AnsibleActionFail("Missing option plan: give the key that hpc.ports.plan returned.")
-        policy = Store(C.DEFAULT_LOCAL_TMP, key).policy(host)
-        if policy is None:
-            raise AnsibleActionFail(
-                f"Host {host} has no policy in this plan: it is in none of the canonical groups. Put it in one, or "
-                "leave it out of the play."
-            )
-        return policy
+        return Store(C.DEFAULT_LOCAL_TMP, key)
+
+
+def _policy(store: Store, host: str) -> dict[str, Any]:
+    policy = store.policy(host)
+    if policy is None:
+        raise AnsibleActionFail(
+            f"Host {host} has no policy in this plan: it is in none of the canonical groups. Put it in one, or "
+            "leave it out of the play."
+        )
+    return policy
+
+
+def _seconds(arguments: dict[str, Any]) -> int:
+    return int(arguments.get("confirm_within", 30))

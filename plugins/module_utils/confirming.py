@@ -34,8 +34,9 @@ def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], Cut] = c
     with tools.transaction.confirmation(token) as pending:
         if pending is None:
             return _undone(tools.transaction.reverted(token))
-        connection = tools.connection() if pending.client else None
-        if pending.client and not _is_new(connection, pending):
+        # With no port there is no connection that a new one could be told from: see `Pending`.
+        connection = tools.connection() if pending.client_port else None
+        if pending.client_port and not _is_new(connection, pending):
             return {"status": "not new", "confirmed_from": str(connection or "")}
         if not tools.transaction.was_made(pending):
             return {"status": "not made"}

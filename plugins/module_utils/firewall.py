@@ -19,10 +19,19 @@ from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import flus
 from ansible_collections.hpc.ports.plugins.module_utils.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending
 
-# Connection plugins that log in through a port of the host; others, such as `local` or `podman`, need no flow.
+# Connection plugins that log in through a port of the host; others, such as `podman`, need no flow.
 _THROUGH_A_PORT = ("ssh", "paramiko", "paramiko_ssh", "libssh")
 _UNSEEN = ("Cannot tell from where Ansible connects to this host: no process above the module has SSH_CONNECTION. The "
            "policy was not checked against that connection; the host still undoes the change unless it is confirmed.")
+# Here Ansible runs on the host itself; whoever started it may have come through a port.
+_LOCAL = "local"
+_UNPROVED = ("No new connection confirms this change, as Ansible runs on the host itself (connection local). {0} Keep "
+             "your session open until a new one comes through.")
+_LETS_IN = "The policy lets {0} in, but nothing proves it."
+_NOBODY = ("Nothing proves that anybody gets back into this host: Ansible runs on it (connection local), with no ssh "
+           "connection above it. firewall_endpoints.controllers has to name where administrators come from. Keep a "
+           "session or the console open until a new ssh connection comes through. A change that Ansible makes from "
+           "another host over ssh is undone after firewall_confirm_within where it locks out.")
 
 
 class Options(NamedTuple):
@@ -57,15 +66,15 @@ def ensure_present(name: str, data: Mapping[str, Any], options: Options, check: 
         return Outcome(change, warnings=change.warnings)
     client = _Client.of(options.transport, tools)
     if client.connection and options.lockout_guard:
-        check_lockout(policy, client.connection)
-    warnings = (*change.warnings, *client.warnings, *filter(None, [fill_warning()]))
+        check_lockout(policy, client.connection, client.is_local)
+    warnings = (*change.warnings, *filter(None, [client.warning(policy), fill_warning()]))
     if check:
         return Outcome(change, warnings=warnings)
     with tools.transaction.turn() as waited_for:
         tools.backend(name).recover()
         # What another run has done meanwhile counts.
         change = _present_change(name, policy, options, tools)
-        terms = _terms(policy, data, options, client.connection)
+        terms = _terms(policy, data, options, client)
         pending = make_present(change, terms, tools) if change.is_needed else None
     return Outcome(change, pending, (*warnings, *_told(waited_for)))
 
@@ -110,24 +119,41 @@ def _absent_change(tools: Tools) -> Change:
 
 
 class _Client(NamedTuple):
-    """Who applies: their ssh connection, if that is how they come."""
+    """Who applies: their ssh connection, if that is how they come, and whether Ansible itself runs here."""
 
     connection: Optional[Connection]
-    warnings: Tuple[str, ...]
+    is_local: bool
+    is_unseen: bool
 
     @classmethod
     def of(cls, transport: str, tools: Tools) -> _Client:
         """Return what can be told where the task uses that connection plugin."""
-        if transport.rpartition(".")[2] not in _THROUGH_A_PORT:
-            return cls(None, ())
+        name = transport.rpartition(".")[2]
+        if name not in (*_THROUGH_A_PORT, _LOCAL):
+            return cls(None, False, False)
         connection = tools.connection()
-        return cls(connection, () if connection else (_UNSEEN,))
+        return cls(connection, name == _LOCAL, connection is None)
+
+    def warning(self, policy: Policy) -> str:
+        """Return what the user should know of how the change is guarded; empty where a new connection proves it."""
+        if self.is_unseen:
+            return _NOBODY if self.is_local else _UNSEEN
+        if self.connection and self.is_local:
+            return _UNPROVED.format(self.missing(policy) or _LETS_IN.format(self.connection.client))
+        return ""
+
+    def missing(self, policy: Policy) -> str:
+        """Return which flow their connection lacks."""
+        return missing_flow(policy, self.connection, self.is_local) if self.connection else ""
+
+    def to_be_confirmed(self) -> Optional[Connection]:
+        """Return their connection as the one that confirms is compared with it."""
+        return self.connection._replace(client_port=0) if self.connection and self.is_local else self.connection
 
 
-def _terms(policy: Policy, data: Mapping[str, Any], options: Options, connection: Optional[Connection]) -> Terms:
-    extra = {"advice": missing_flow(policy, connection) if connection else "",
-             "cut": data if options.cut_established else None}
-    return Terms(options.token, options.confirm_within, connection, extra)
+def _terms(policy: Policy, data: Mapping[str, Any], options: Options, client: _Client) -> Terms:
+    extra = {"advice": client.missing(policy), "cut": data if options.cut_established else None}
+    return Terms(options.token, options.confirm_within, client.to_be_confirmed(), extra)
 
 
 def _told(waited_for: Optional[Pending]) -> Tuple[str, ...]:

@@ -22,7 +22,7 @@ import subprocess
 import time
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, Dict, Iterable, Iterator, NamedTuple, NoReturn, Optional
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, NoReturn, Optional
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
 from ansible_collections.hpc.ports.plugins.module_utils.files import Places, naming
@@ -36,14 +36,15 @@ _MADE = "made"
 _UNDONE = "undone"
 # How many of the changes that were undone are remembered: several controllers may ask, each for its own.
 _REMEMBERED = 8
-# A revert that is this many seconds late will not come: its timer was lost.
+# A revert that is this many seconds late will not come: its clock was lost.
 _GRACE = 15.0
 # Longer than any change holds the lock, seconds.
 PATIENCE = 60.0
 _POLL = 0.1
 
 # What the host runs; needs no Python and nothing of the collection, which may be gone by then.
-# $1 is how to begin: `now`, `at` that many seconds of uptime ($2), or `locked` for who holds the lock.
+# $1 is how to begin: `now`, `at` that many seconds of uptime ($2), or `locked` for who holds the lock. It looks at the
+# clock that `Pending.deadline` is told by: a timer of systemd stands still while a virtual machine is suspended.
 _REVERT = """\
 #!/bin/sh
 # Undo a change of the firewall that nobody confirmed. Written by the Ansible collection hpc.ports.
@@ -82,7 +83,8 @@ class Pending(NamedTuple):
     """A change that awaits confirmation.
 
     `seconds` long since it was armed, until `deadline` of /proc/uptime. `client` and `client_port` are the connection
-    that it came over, empty and 0 where there was none; `extra` is what whoever confirms has to know.
+    that it came over, empty and 0 where there was none. The port alone is 0 where no other connection confirms it
+    (transport `local`). `extra` is what whoever confirms has to know.
     """
 
     token: str
@@ -235,28 +237,34 @@ def _quoted(paths: Iterable[str]) -> str:
 
 
 def _start_clock(pending: Pending) -> None:
-    program = ["/bin/sh", folder_of(pending) + "/revert"]
     if has_systemd():
-        # The default accuracy is a minute.
-        run(["systemd-run", "--quiet", "--collect", "--unit=" + _unit(pending), "--timer-property=AccuracySec=100ms",
-             "--description=Undo the change of the firewall unless it is confirmed",
-             "--on-active={0}".format(pending.seconds), *program, "now"])
+        run(clock_command(pending, by_systemd=True))
         return
     with open(os.devnull, "r+b") as null:
         # A session of its own: the end of the connection does not end it. It ends by itself once the change is decided.
-        subprocess.Popen([*program, "at", str(int(pending.deadline) + 1)], cwd="/", start_new_session=True,
+        subprocess.Popen(clock_command(pending, by_systemd=False), cwd="/", start_new_session=True,
                          stdin=null, stdout=null, stderr=null)
 
 
+def clock_command(pending: Pending, by_systemd: bool) -> List[str]:
+    """Return what counts the time of a change and then undoes it; as a service, it outlives whoever starts it."""
+    program = ["/bin/sh", folder_of(pending) + "/revert", "at", str(int(pending.deadline) + 1)]
+    if not by_systemd:
+        return program
+    # Killed, as by a kernel without memory, it is started again, and goes on by the same clock.
+    return ["systemd-run", "--quiet", "--collect", "--unit=" + _unit(pending), "--property=Restart=on-abnormal",
+            "--description=Undo the change of the firewall unless it is confirmed", *program]
+
+
 def _stop_clock(pending: Pending) -> None:
-    """Stop the timer; the script that it would start finds nothing to undo anyway."""
+    """Stop the script that waits; it would find nothing to undo anyway."""
     if has_systemd():
         with suppress(CommandError):
-            run(["systemctl", "stop", _unit(pending) + ".timer"])
+            run(["systemctl", "stop", _unit(pending)])
 
 
 def _unit(pending: Pending) -> str:
-    return "hpc-ports-revert-" + pending.token
+    return "hpc-ports-revert-{0}.service".format(pending.token)
 
 
 @contextmanager
@@ -266,6 +274,7 @@ def no_longer_than(pending: Pending) -> Iterator[None]:
         raise ExpiredError("This host took longer than the {0} s of firewall_confirm_within to load the ruleset, and "
                            "went back to what ran before. Give it more.".format(pending.seconds))
 
+    # Late where the machine was suspended meanwhile: until then the host that undoes waits for the lock.
     before = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, max(0.001, pending.seconds_left))
     try:

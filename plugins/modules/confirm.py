@@ -56,7 +56,9 @@ status:
   type: str
   sample: confirmed
 confirmed_from:
-  description: The connection of this task, as the host sees it.
+  description:
+    - The connection of this task, as the host sees it. Empty where it was no ssh connection, or Ansible ran on the host
+      itself.
   returned: when a change awaited confirmation
   type: str
   sample: 10.0.0.9 port 51234
@@ -72,6 +74,10 @@ advice:
   description: What the policy lacked for that address. Empty where it lacked nothing.
   returned: when the host has undone the change
   type: str
+ran_for:
+  description: How long the module ran, seconds; the rest of its time the task needed to get to the host.
+  returned: success
+  type: float
 connections_cut:
   description: The connections that were cut, as the change asked for.
   returned: when the change is confirmed and asked for it
@@ -79,17 +85,21 @@ connections_cut:
   elements: str
 """
 
+import time
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils.confirming import confirm
 
 
 def main() -> None:
     """Confirm, and say what became of the change."""
+    began = time.monotonic()
     module = AnsibleModule(argument_spec={"token": {"type": "str", "required": True, "no_log": False}})
     try:
         result = confirm(module.params["token"])
     except (OSError, RuntimeError) as exc:
         module.fail_json(msg=str(exc))
+    result["ran_for"] = time.monotonic() - began
     if "msg" in result:
         module.fail_json(**result)
     module.exit_json(changed=result["status"] == "confirmed", **result)

@@ -18,9 +18,11 @@ description:
     come or go, or egress changes, is it reloaded, once; that is refused where the user has settings that a reload
     would change, because they are not saved.
   - Compares what the kernel runs, not only files; where nothing differs, nothing is reloaded.
-  - Refuses a policy that would lock out the ssh connection that it comes over.
+  - Refuses a policy that would lock out the ssh connection that it comes over; with the connection plugin C(local), the
+    one that Ansible was started over.
   - Has the host undo a changed ruleset by itself unless a new connection confirms it. The action plugin makes that
     connection in the same task, by M(hpc.ports.confirm); until then a reboot brings the last confirmed ruleset.
+    With C(local) there is no new connection to be made, so that nothing proves that anybody gets in; it is warned of.
   - One run at a time changes a host; another waits until the first is confirmed or undone.
 author:
   - The hpc.ports authors (@hpc-ports)
@@ -64,13 +66,16 @@ options:
     choices: [auto, nftables, firewalld]
     default: auto
   confirm_within:
-    description: The host undoes a change that no new connection has confirmed after so many seconds.
+    description:
+      - The host undoes a change that no new connection has confirmed after so many seconds.
+      - A warning says so where it is less than three times as long as a login to the host took.
     type: int
     default: 30
   lockout_guard:
     description:
       - Refuse a policy that would not let in a new ssh connection like the one that this task runs over.
-      - Without the guard the host still undoes a change that nobody confirms.
+      - Without the guard the host still undoes a change that nobody confirms. With the connection plugin C(local) it does
+        not, as nothing has to confirm it.
     type: bool
     default: true
   watch:
@@ -166,7 +171,9 @@ changes:
       elements: str
       sample: [chain input, file /etc/hpc-ports/ruleset.nft]
 confirmed_from:
-  description: The new connection that confirmed the change, as the host saw it. Empty where it was no ssh connection.
+  description:
+    - The new connection that confirmed the change, as the host saw it. Empty where it was no ssh connection, or where
+      Ansible ran on the host itself.
   returned: when the running ruleset changed
   type: str
   sample: 10.0.0.9 port 51234
@@ -199,6 +206,11 @@ reserved_ports:
   returned: when the host tells it
   type: str
   sample: 8080,32765-32768
+client:
+  description: The address that the policy would not let in, or does not.
+  returned: when the guard refuses the policy, or the host has undone it because of that
+  type: str
+  sample: 10.0.0.9
 missing_packages:
   description: Packages that the backend needs and the host lacks; nothing was done.
   returned: when a package is missing
@@ -208,6 +220,7 @@ missing_packages:
 """
 
 import re
+import time
 import uuid
 from contextlib import suppress
 from typing import Any, Dict, Optional
@@ -222,6 +235,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewall import (
     ensure_absent,
     ensure_present,
 )
+from ansible_collections.hpc.ports.plugins.module_utils.guard import LockoutError
 from ansible_collections.hpc.ports.plugins.module_utils.host import check_user, chosen_backend, worded
 from ansible_collections.hpc.ports.plugins.module_utils.others import OtherRules, other_rules, warnings_of
 from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError
@@ -244,6 +258,7 @@ _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 def main() -> None:
     """Compare, and apply unless in check mode."""
+    began = time.monotonic()
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=[("state", "present", ("policy",))],
                            supports_check_mode=True)
     _check(module, 1 <= module.params["confirm_within"] <= 3600, "confirm_within", "seconds from 1 to 3600")
@@ -255,9 +270,11 @@ def main() -> None:
         # Before the apply: where there are many rules it takes seconds, and then a change awaits its confirmation.
         backend = chosen_backend(module.params["backend"]) if present else ""
         others = other_rules(backend) if present else None
-        module.exit_json(**_result(module, _outcome(module, backend), others))
+        module.exit_json(**_result(module, _outcome(module, backend), others, began))
     except HostError as exc:
         module.fail_json(msg=str(exc), missing_packages=exc.missing_packages)
+    except LockoutError as exc:
+        module.fail_json(msg=str(exc), client=exc.client)
     except (PolicyError, OSError, RuntimeError) as exc:
         module.fail_json(msg=worded(exc))
 
@@ -274,7 +291,7 @@ def _outcome(module: AnsibleModule, backend: str) -> Outcome:
     return ensure_present(backend, module.params["policy"], options, module.check_mode)
 
 
-def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules]) -> Dict[str, Any]:
+def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules], began: float) -> Dict[str, Any]:
     result = {"backend": outcome.change.backend, **outcome.change.described()}
     if others:
         result["other_rules"] = {name: list(found) for name, found in others._asdict().items()}
@@ -282,8 +299,8 @@ def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules
     for text in (*outcome.warnings, *(warnings_of(others) if others else [])):
         module.warn(text)
     if outcome.pending:
-        # For the action plugin, which confirms.
-        result["pending"] = {"token": outcome.pending.token}
+        # For the action plugin, which confirms; the rest of its time it needed to get here.
+        result["pending"] = {"token": outcome.pending.token, "ran_for": time.monotonic() - began}
     return result
 
 

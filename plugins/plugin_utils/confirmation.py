@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -19,23 +20,56 @@ _FORGOTTEN = ("The host knows nothing of the change that it was just given: it w
               "has the ruleset that was confirmed last. Run again.")
 _UNDONE = ("The host undid the change after {0} s, because no new connection confirmed it. It has the ruleset from "
            "before again.")
+_UNREACHABLE = ("The host has not answered for {0:.0f} s. It should have undone the change by itself after {1} s. The "
+                "last attempt: {2}.")
+# How many logins have to fit into the time in which a change is confirmed: the one that confirms, with room to spare.
+_LOGINS = 3
+_SLOW = "A login to this host took {0} s: give firewall_confirm_within {1} or more."
+# How ansible-core says that a module returned nothing that it understands, from 2.19 on and before, and why with sudo.
+_NOT_RUN = ("Module result deserialization failed", "MODULE FAILURE")
+_NO_TERMINAL = "you must have a tty to run sudo"
+_REQUIRES_TTY = ("sudo did not run the module: it wants a terminal (requiretty in the sudoers of the host), and with "
+                 "pipelining Ansible gives it none. Take requiretty out for this user, or set ansible_pipelining: "
+                 "false.")
 _NOT_FINAL = {
     "not new": "Ansible could not make a new connection: it came from {0} again. See that nothing but Ansible keeps "
                "connections to the host open (ControlPath in ~/.ssh/config)",
     "not made": "The run that began the change has not come to its end",
     "altered": "What runs on the host is not what was applied any more: something else changed the firewall meanwhile",
 }
-# What ssh says when it never got through.
+# What ssh says when it never got through, and Ansible when sudo did not: then it has started no module.
 _NEVER_MADE = ("connect to host", "Could not resolve hostname", "banner exchange", "kex_exchange_identification",
-               "Permission denied", "Host key verification failed")
+               "Permission denied", "Host key verification failed", "waiting for privilege escalation prompt")
 _SAID = ("confirmed_from", "connections_cut", "failed", "msg")
 
 
+class Begun(NamedTuple):
+    """A change that awaits its confirmation for so many `seconds`, and what the module `firewall` returned.
+
+    `login` is how long it took to get to the host, seconds; `loss` how the connection ended meanwhile, if it did.
+    """
+
+    result: Mapping[str, Any]
+    seconds: int
+    login: float = 0.0
+    loss: AnsibleConnectionFailure | None = None
+
+    @property
+    def dropping(self) -> str:
+        """Return what else of the host may drop a new connection, as a sentence."""
+        found = self.result.get("other_rules", {}).get("dropping", [])
+        return f"Other rules of the host that may be why: {'; '.join(found)}." if found else ""
+
+
 class Answer(NamedTuple):
-    """What the host said last, as the module `confirm` returns it, and what went wrong before, if anything."""
+    """What the host said last, as the module `confirm` returns it, and what went wrong before, if anything.
+
+    `login` is how long it took to get to the host; 0 where something went wrong before, as that takes time of its own.
+    """
 
     result: Mapping[str, Any]
     trouble: str
+    login: float = 0.0
 
 
 def may_have_begun(loss: AnsibleConnectionFailure) -> bool:
@@ -43,40 +77,65 @@ def may_have_begun(loss: AnsibleConnectionFailure) -> bool:
     return not any(text in str(loss) for text in _NEVER_MADE)
 
 
-def final_answer(ask: Callable[[], Mapping[str, Any]], seconds: int, trouble: str = "",
+def explained(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a module, with the cause where it is one that Ansible does not name."""
+    message = str(result.get("msg", ""))
+    output = f"{result.get('module_stdout')} {result.get('module_stderr')}"
+    if message.startswith(_NOT_RUN) and _NO_TERMINAL in output:
+        return {**result, "msg": f"{_REQUIRES_TTY} Ansible says: {message}"}
+    return result
+
+
+def timed(execute: Callable[[], dict[str, Any]],
+          now: Callable[[], float] = time.monotonic) -> tuple[dict[str, Any], float]:
+    """Return the result of a module, and how long it took to get to the host: all but the time that the module ran."""
+    began = now()
+    result = execute()
+    return result, now() - began - result.get("pending", result).get("ran_for", 0.0)
+
+
+def final_answer(ask: Callable[[], dict[str, Any]], begun: Begun,
                  now: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep) -> Answer:
     """Ask the host over new connections until it has confirmed the change, or undone it, and return what it says.
 
-    `ask` makes a new connection and runs the module `confirm`; `trouble` is what went wrong before. Raises
-    AnsibleConnectionFailure for a host that does not answer any more, long after it should have undone the change.
+    `ask` makes a new connection and runs the module `confirm`. Raises AnsibleConnectionFailure for a host that does not
+    answer any more, long after it should have undone the change.
     """
-    end = now() + seconds + RETURN_WITHIN
+    patience = begun.seconds + RETURN_WITHIN
+    end, trouble = now() + patience, str(begun.loss or "")
     while True:
         try:
-            result = ask()
+            result, login = timed(ask, now)
             if result.get("status") in ("confirmed", "reverted", "unknown"):
-                return Answer(result, trouble)
+                return Answer(result, trouble, 0.0 if trouble else login)
             trouble = str(result.get("msg") or _NOT_FINAL[result["status"]].format(result.get("confirmed_from")))
         except AnsibleError as exc:
             trouble = str(exc)
         if now() > end:
-            raise AnsibleConnectionFailure(
-                f"The host has not answered for {seconds + RETURN_WITHIN:.0f} s. It should have undone the change by "
-                f"itself after {seconds} s. The last attempt: {trouble}")
+            raise AnsibleConnectionFailure(_sentences(
+                _UNREACHABLE.format(patience, begun.seconds, trouble.rstrip(".")),
+                slowness(begun.login, begun.seconds), begun.dropping))
         pause(_PAUSE)
 
 
-def with_answer(result: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+def slowness(login: float, seconds: int) -> str:
+    """Return what to do where that is little time for such a login; empty where it is enough."""
+    took = math.ceil(login)
+    return _SLOW.format(took, _LOGINS * took) if seconds < _LOGINS * login else ""
+
+
+def with_answer(begun: Begun, answer: Answer) -> dict[str, Any]:
     """Return the result of the module `firewall` with what became of the change."""
     said = {key: answer.result[key] for key in _SAID if key in answer.result}
+    slow = slowness(max(begun.login, answer.login), begun.seconds)
     if answer.result["status"] == "confirmed":
-        return {"changed": True, **result, **said,
-                "warnings": [*result.get("warnings", []), *answer.result.get("warnings", [])]}
-    dropping = result.get("other_rules", {}).get("dropping", [])
-    return {**result, "changed": False, "failed": True, "msg": _undone(answer, dropping)}
+        warnings = [*begun.result.get("warnings", []), *answer.result.get("warnings", []), *filter(None, [slow])]
+        return {"changed": True, **begun.result, **said, "warnings": warnings}
+    lacking = {"client": answer.result["client"]} if answer.result.get("advice") else {}
+    return {**begun.result, "changed": False, "failed": True, "msg": _undone(begun, answer, slow), **lacking}
 
 
-def _undone(answer: Answer, dropping: list[str]) -> str:
+def _undone(begun: Begun, answer: Answer, slow: str) -> str:
     """Return the message for a change that was not confirmed: what happened, and what was likely missing."""
     said = answer.result
     if said["status"] == "unknown":
@@ -84,7 +143,19 @@ def _undone(answer: Answer, dropping: list[str]) -> str:
     text = _UNDONE.format(said["seconds"])
     if said["advice"]:
         return f"{text} Likely missing: {said['advice']}"
-    allows = f" The policy itself lets {said['client']} in." if said["client"] else ""
-    reason = f" The last attempt: {answer.trouble.rstrip('.')}." if answer.trouble else ""
-    others = f" Other rules of the host that may be why: {'; '.join(dropping)}." if dropping else ""
-    return text + allows + reason + others
+    allows = f"The policy itself lets {said['client']} in." if said["client"] else ""
+    reason = f"The last attempt: {answer.trouble.rstrip('.')}." if answer.trouble else ""
+    return _sentences(text, allows, slow, reason, begun.dropping)
+
+
+def with_name(result: dict[str, Any], host_at: Callable[[str], str]) -> dict[str, Any]:
+    """Return the result; where the policy does not let `client` in, and that is a managed host, its message says so."""
+    client = result.get("client")
+    host = host_at(client) if client else ""
+    if not host:
+        return result
+    return {**result, "msg": f"{result['msg']} {client} is {host}: your jump host, unless Ansible runs there."}
+
+
+def _sentences(*texts: str) -> str:
+    return " ".join(filter(None, texts))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from socket import AF_UNSPEC, SOCK_STREAM, getaddrinfo
@@ -19,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import (
     single,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Endpoint
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
 
 if TYPE_CHECKING:
@@ -134,6 +135,18 @@ class AddressBook:
             for network in self.host_networks([name]):
                 result[network].append(name)
         return dict(result)
+
+    def host_at(self, address: str) -> str:
+        """Return the managed host that has an address, or whose connections come from there; empty where none does."""
+        try:
+            wanted = single(parse_address(address))
+        except ValueError:
+            return ""
+        for name in sorted(self.inventory.managed):
+            with suppress(PortFileError):
+                if wanted in self.host_networks([name]) or wanted in self.host_networks([name], source=True):
+                    return name
+        return ""
 
     def _host_networks(self, host: Host, source: bool) -> list[IPNetwork]:
         texts = host.source_addresses if source else host.addresses

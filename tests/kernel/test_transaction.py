@@ -373,7 +373,6 @@ def stopped(any_host: Served) -> Served:
     """A host that has rules and whose one change awaits confirmation, but whose clock was killed."""
     any_host.apply()
     token = token_of(any_host.begin(OTHER, confirm_within=LONG))
-    any_host.host.shell("for file in /run/*.timer; do [ ! -e $file ] || kill $(cat $file); done")
     for clock in clocks(token):
         os.kill(clock, signal.SIGKILL)
     wait_until(lambda: not clocks(token))
@@ -474,9 +473,32 @@ def test_a_connection_that_cannot_be_seen_is_warned_of(machine: Served) -> None:
 
 
 def test_a_connection_that_is_no_ssh_is_let_be(machine: Served) -> None:
-    for transport in ("local", "containers.podman.podman", ""):
+    for transport in ("containers.podman.podman", ""):
         result = machine.begin(policy(SSH), transport=transport, ssh=f"10.64.9.8 51234 {SERVER}", check=True)
         assert not result.get("failed") and warnings_of(result) == []
+
+
+# ---- Ansible on the host itself
+
+def test_on_the_host_itself_the_ssh_connection_above_is_guarded(machine: Served) -> None:
+    """A module that is started, with a login and sudo above it."""
+    found = everything(machine)
+    result = machine.begin(policy(SSH), transport="local", prefix=over_sudo(f"10.64.9.8 51234 {SERVER}"))
+    assert "from 10.64.9.8 to 22/tcp of this host" in result["msg"] and result["client"] == "10.64.9.8"
+    assert everything(machine) == found
+
+
+def test_on_the_host_itself_the_same_session_confirms(machine: Served) -> None:
+    result = machine.begin(policy(SSH), transport="local", prefix=over_sudo(ARMED_FROM), confirm_within=LONG)
+    assert [text for text in warnings_of(result) if "10.64.9.9" in text]
+    assert answer_of(confirm_over(machine, token_of(result), over_sudo(ARMED_FROM))) == ("confirmed", "", True)
+    assert in_place(machine)
+
+
+def test_on_the_host_itself_with_no_ssh_above_nothing_is_proved(machine: Served) -> None:
+    result = machine.begin(policy(SSH), transport="local", prefix=OVER_NOTHING, confirm_within=LONG)
+    assert [text for text in warnings_of(result) if text.startswith("Nothing proves")]
+    assert answer_of(confirm_over(machine, token_of(result), OVER_NOTHING)) == ("confirmed", "", True)
 
 
 # ---- where nothing can be armed
@@ -506,7 +528,7 @@ def check_unchanged(machine: Served, message: str) -> None:
     assert everything(machine) == found
 
 
-def test_nothing_is_changed_where_no_timer_can_be_started(machine: Served) -> None:
+def test_nothing_is_changed_where_no_clock_can_be_started(machine: Served) -> None:
     machine.apply()
     machine.program("systemd-run", "echo 'Failed to connect to bus: No such file or directory' >&2; exit 1")
     check_unchanged(machine, "'systemd-run .*' failed with exit code 1: Failed to connect to bus: No such file or "

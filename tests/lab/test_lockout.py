@@ -212,7 +212,7 @@ def test_a_harmless_change_is_confirmed_by_a_second_module_execution(hosts: tupl
         assert {host: on(host, CLOCKS) for host in hosts} == dict.fromkeys(hosts, "")
 
 
-# What undoes a change: the link to it, the program, the timer and what the timer starts.
+# What undoes a change: the link to it, the program, and the unit that waits.
 CLOCKS = ("find /run/hpc-ports -name armed -o -name revert; "
           "systemctl list-units --all --no-legend 'hpc-ports-revert-*'")
 

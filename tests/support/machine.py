@@ -24,24 +24,23 @@ LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports.service"
 NO_FLOWS: dict[str, Any] = {"flows_added": [], "flows_removed": [], "ports_changed": {}, "addresses_changed": {}}
 
 
-# What a systemd does that matters here: it notes what it is asked, starts a program after a time, and stops waiting.
+# What a systemd does that matters here: it notes what it is asked, starts a program, and stops it.
 SYSTEMCTL = """
 case "$1 $2" in
   is-active* | is-enabled*) exit 3 ;;
-  stop*.timer) kill "$(cat "/run/$2")" 2> /dev/null && rm "/run/$2"; exit ;;
+  "stop hpc-ports-revert-"*.service) kill "$(cat "/run/$2")" 2> /dev/null && rm "/run/$2"; exit ;;
 esac
 echo "$@" >> /run/systemctl.log
 """
 SYSTEMD_RUN = """
 while case $1 in -*) true ;; *) false ;; esac; do
   case $1 in
-    --on-active=*) seconds=${1#*=} ;;
     --unit=*) unit=${1#*=} ;;
   esac
   shift
 done
-(trap 'kill $!' TERM; sleep "$seconds" & wait $! && exec "$@") < /dev/null > /dev/null 2>&1 &
-echo $! > "/run/$unit.timer"
+"$@" < /dev/null > /dev/null 2>&1 &
+echo $! > "/run/$unit"
 """
 
 
@@ -151,7 +150,7 @@ class Machine:
         return self.host.shell(f"stat -c '%n %i %Y %Z' {RULESET} {UNIT} {LINK}")
 
     def systemctl_calls(self) -> list[str]:
-        """What systemd was asked to do, but for how firewalld is and for timers."""
+        """What systemd was asked to do, but for how firewalld is and for clocks."""
         return self.host.shell("cat /run/systemctl.log").splitlines()
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,11 @@ from typing import Any
 import pytest
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
 
 from ansible_collections.hpc.ports.plugins.action import firewall
+from ansible_collections.hpc.ports.plugins.plugin_utils import confirmation
+from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import explained
 from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
 from ansible_collections.hpc.ports.tests.support.plays import played
 
@@ -48,6 +52,14 @@ class SimplePlan:
 
     policies, hosts = {"abc": POLICY}, {"n1": "abc"}
 
+    @property
+    def addresses(self) -> SimplePlan:
+        return self
+
+    def host_at(self, address: str) -> str:
+        """Tell whose address it is."""
+        return {"10.0.0.9": "login1"}.get(address, "")
+
 
 def ran(sent: list[tuple[str, dict[str, Any]]], *answers: Any, check_mode: bool = False, host: str = "n1",
         play: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
@@ -56,7 +68,7 @@ def ran(sent: list[tuple[str, dict[str, Any]]], *answers: Any, check_mode: bool 
 
     class Action(firewall.ActionModule):
         def _execute_module(self, module_name: str = "", module_args: Any = None, **others: Any) -> Any:
-            sent.append((module_name or "hpc.ports.firewall", dict(module_args)))
+            sent.append((module_name, dict(module_args)))
             found = left.pop(0)
             if isinstance(found, Exception):
                 raise found
@@ -82,10 +94,18 @@ def test_a_host_is_sent_its_policy_and_nothing_else(sent: list[tuple[str, dict[s
 
 
 def test_what_has_changed_is_confirmed_over_a_new_connection(sent: list[tuple[str, dict[str, Any]]]) -> None:
-    found = ran(sent, {"changed": True, "pending": True}, {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"})
+    found = ran(sent, {"changed": True, "pending": {"token": "x", "ran_for": 0.1}}, {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"})
     assert [name for name, arguments in sent] == ["hpc.ports.firewall", "hpc.ports.confirm"]
     assert sent[1][1]["token"] == sent[0][1]["token"]
-    assert found["changed"] and "pending" not in found
+    assert found["changed"] and found["warnings"] == [] and "pending" not in found
+
+
+def test_the_time_that_it_takes_to_get_to_a_host_is_measured(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    # All but what the module says: as if the rest had been 40 s more.
+    slow = {"changed": True, "pending": {"token": "x", "ran_for": -40.0}}
+    confirmed = {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"}
+    assert "firewall_confirm_within" in ran(sent, slow, confirmed)["warnings"][0]
+    assert ran(sent, slow, confirmed, plan="key", confirm_within="600")["warnings"] == []
 
 
 def test_a_change_whose_connection_was_lost_is_confirmed(sent: list[tuple[str, dict[str, Any]]]) -> None:
@@ -107,6 +127,39 @@ def test_a_connection_that_was_never_made_changed_nothing(sent: list[tuple[str, 
         ran(sent, REFUSED, check_mode=check_mode)
     assert str(failed.value) == str(REFUSED)
     assert len(sent) == 1
+
+
+def test_the_jump_host_that_a_policy_does_not_let_in_is_named(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    for client, named in (("10.0.0.9", True), ("10.0.0.8", False)):
+        found = ran(sent, {"failed": True, "msg": "Add it.", "client": client})
+        assert (found["msg"] != "Add it.", "login1" in found["msg"]) == (named, named)
+
+
+def test_this_ansible_says_so_in_the_words_that_are_known() -> None:
+    said = {"stdout": "", "stderr": "sudo: sorry, you must have a tty to run sudo\n", "rc": 1}
+    parse = ActionBase._parse_returned_data
+    profile = ["legacy"] * ("profile" in signature(parse).parameters)
+    assert "requiretty" in explained(parse(SimpleNamespace(_used_interpreter=None), said, *profile))["msg"]
+
+
+NO_TTY = {"failed": True, "msg": "Module result deserialization failed.", "module_stderr": "you must have a tty to run sudo"}
+
+
+def test_sudo_that_wants_a_terminal_is_named_for_either_module(sent: list[tuple[str, dict[str, Any]]],
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirmation, "_PAUSE", 0.0)
+    undone = {"status": "reverted", "seconds": 30, "client": "", "advice": ""}
+    for answers in ([NO_TTY], [{"changed": True, "pending": {"token": "x", "ran_for": 0.1}}, NO_TTY, undone]):
+        assert "requiretty" in ran(sent, *answers)["msg"]
+    assert "requiretty" in ran(sent, NO_TTY, state="absent")["msg"]
+
+
+def test_what_the_host_said_first_is_not_lost_where_it_does_not_answer(sent: list[tuple[str, dict[str, Any]]],
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirmation, "RETURN_WITHIN", -100.0)
+    with pytest.raises(AnsibleConnectionFailure, match="may be why: table ip filter, chain ufw-before-input"):
+        ran(sent, {"changed": True, "pending": {"token": "x", "ran_for": 0.1},
+                   "other_rules": {"dropping": ["table ip filter, chain ufw-before-input"]}}, REFUSED)
 
 
 def test_to_take_it_away_needs_no_plan(sent: list[tuple[str, dict[str, Any]]]) -> None:

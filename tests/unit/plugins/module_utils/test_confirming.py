@@ -30,9 +30,9 @@ def _host(tmp_path: Path) -> FakeHost:
     return armed(FakeHost(tmp_path), OLD)
 
 
-def armed(host: FakeHost, client: Connection | None, cut: bool = False) -> FakeHost:
+def armed(host: FakeHost, client: Connection | None, cut: bool = False, transport: str = "ssh") -> FakeHost:
     host.connection = client
-    options = Options(30, True, cut, "ssh" if client else "", "token")
+    options = Options(30, True, cut, transport if client else "", "token")
     assert ensure_present("nftables", SAMPLE, options, False, host.tools).pending
     host.connection = NEW
     host.log.clear()
@@ -60,6 +60,20 @@ def test_the_same_port_of_another_client_does(host: FakeHost) -> None:
 def test_a_change_over_no_connection_is_confirmed_over_any(tmp_path: Path) -> None:
     host = armed(FakeHost(tmp_path), None)
     assert confirm("token", host.tools) == {"status": "confirmed", "confirmed_from": ""}
+
+
+@pytest.mark.parametrize("connection", [OLD, None])
+def test_a_change_of_ansible_on_the_host_itself_is_confirmed_over_the_same(tmp_path: Path,
+                                                                           connection: Connection | None) -> None:
+    host = armed(FakeHost(tmp_path), OLD, transport="local")
+    host.connection = connection
+    assert confirm("token", host.tools) == {"status": "confirmed", "confirmed_from": ""}
+
+
+def test_nor_is_one_of_ansible_on_the_host_itself_that_does_not_run_any_more(tmp_path: Path) -> None:
+    host = armed(FakeHost(tmp_path), OLD, transport="local")
+    host.backends["nftables"].running = {"rules": ("somebody's",)}
+    assert confirm("token", host.tools) == {"status": "altered"}
 
 
 def test_what_was_not_made_is_not_confirmed(host: FakeHost) -> None:

@@ -45,7 +45,8 @@ def present(host: FakeHost, data: dict[str, Any], transport: str = "ssh", check:
 # ---- the guard
 
 @pytest.mark.parametrize("check", [False, True])
-@pytest.mark.parametrize("transport", ["ssh", "ansible.builtin.ssh", "paramiko", "ansible.netcommon.libssh"])
+@pytest.mark.parametrize("transport", ["ssh", "ansible.builtin.ssh", "paramiko", "ansible.netcommon.libssh", "local",
+                                       "ansible.builtin.local"])
 def test_who_would_be_locked_out_is_refused_before_anything_is_done(host: FakeHost, transport: str, check: bool) -> None:
     host.connection = CLIENT
     with pytest.raises(LockoutError):
@@ -67,7 +68,7 @@ def test_without_the_guard_it_is_applied_and_what_is_missing_noted(host: FakeHos
     assert host.log == APPLIED
 
 
-@pytest.mark.parametrize("transport", ["", "local", "containers.podman.podman"])
+@pytest.mark.parametrize("transport", ["", "containers.podman.podman"])
 def test_who_comes_through_no_port_is_not_asked_for(host: FakeHost, transport: str) -> None:
     host.connection = CLIENT
     found = present(host, WEB_ONLY, transport)
@@ -78,6 +79,45 @@ def test_who_comes_through_no_port_is_not_asked_for(host: FakeHost, transport: s
 def test_a_connection_that_cannot_be_seen_is_warned_of(host: FakeHost) -> None:
     found = present(host, WEB_ONLY)
     assert found.pending and [text for text in found.warnings if "SSH_CONNECTION" in text]
+
+
+# ---- Ansible on the host itself
+
+def warned(found: Outcome) -> list[str]:
+    """The warnings that concern the way back in; another one is of the kernel of the machine."""
+    return [text for text in found.warnings if "connection local" in text]
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("transport", ["local", "ansible.builtin.local"])
+def test_over_local_the_ssh_connection_above_proves_nothing(host: FakeHost, transport: str, check: bool) -> None:
+    host.connection = CLIENT
+    found = present(host, SAMPLE, transport, check)
+    assert warned(found) == [
+        "No new connection confirms this change, as Ansible runs on the host itself (connection local). The policy lets "
+        "10.64.9.9 in, but nothing proves it. Keep your session open until a new one comes through."]
+    # None that a new one could be told from.
+    assert check or found.pending and (found.pending.client, found.pending.client_port) == ("10.64.9.9", 0)
+
+
+def test_over_local_without_the_guard_what_is_missing_is_warned_of(host: FakeHost) -> None:
+    host.connection = CLIENT
+    found = present(host, WEB_ONLY, "local", guard=False)
+    missing = missing_flow(parse_policy(WEB_ONLY), CLIENT, is_local=True)
+    assert found.pending and found.pending.extra["advice"] == missing
+    assert warned(found) == [
+        f"No new connection confirms this change, as Ansible runs on the host itself (connection local). {missing} Keep "
+        "your session open until a new one comes through."]
+
+
+def test_over_local_without_any_ssh_above_nothing_is_proved(host: FakeHost) -> None:
+    found = present(host, WEB_ONLY, "local")
+    assert found.pending and (found.pending.client, found.pending.client_port) == ("", 0)
+    assert warned(found) == [
+        "Nothing proves that anybody gets back into this host: Ansible runs on it (connection local), with no ssh "
+        "connection above it. firewall_endpoints.controllers has to name where administrators come from. Keep a session or "
+        "the console open until a new ssh connection comes through. A change that Ansible makes from another host over ssh "
+        "is undone after firewall_confirm_within where it locks out."]
 
 
 # ---- a policy

@@ -46,11 +46,11 @@ FROM = "Ansible comes from 10.0.0.9 to 22/tcp of this host, and no flow lets it 
 @pytest.mark.parametrize(("rules", "message"), [
     ([rule("management_ssh", "22/tcp", "10.0.0.8/32"), rule("admin_ssh", "22/tcp", "10.7.0.0/16")],
      f"{FROM} Add 10.0.0.9 to firewall_endpoints.controllers, where the flow management_ssh comes from."),
-    ([rule("cluster_ssh", "22/tcp", "10.0.0.8/32"), rule("admin_ssh", "22/tcp", "fd00::/8")],
-     f"{FROM} Add 10.0.0.9 to an endpoint that a flow to this port comes from: admin_ssh, cluster_ssh."),
-    ([rule("management_ssh", "2222/tcp", "10.0.0.9/32"), rule("out_ssh", "22/tcp", "10.0.0.9/32", "out")],
-     f"{FROM} Add 22/tcp to firewall_services.ssh.ports, and 10.0.0.9 to firewall_endpoints.controllers unless it is "
-     "there."),
+    *[(rules, f"{FROM} Add 22/tcp to firewall_services.ssh.ports, and 10.0.0.9 to firewall_endpoints.controllers unless "
+              "it is there.")
+      for rules in ([rule("management_ssh", "2222/tcp", "10.0.0.9/32"), rule("user_ports", "1-65535/tcp", "10.0.0.8/32")],
+                    [rule("cluster_ssh", "22/tcp", "10.0.0.8/32")],
+                    [rule("management_ssh", "22/tcp", "10.0.0.9/32", "out")])],
 ])
 def test_a_policy_that_would_lock_out_names_what_to_add(rules: list[Rule], message: str) -> None:
     assert missing_flow(policy(*rules), CLIENT) == message
@@ -59,3 +59,14 @@ def test_a_policy_that_would_lock_out_names_what_to_add(rules: list[Rule], messa
     assert str(caught.value) == (
         f"This policy would lock you out. {message} Nothing was changed. With firewall_lockout_guard: false it is "
         "applied all the same, and the host undoes it unless a new connection confirms it.")
+    assert caught.value.client == "10.0.0.9"
+
+
+def test_who_runs_ansible_on_the_host_itself_is_told_that_nothing_undoes_it() -> None:
+    with pytest.raises(LockoutError) as caught:
+        check_lockout(policy(rule("management_ssh", "22/tcp", "10.0.0.8/32")), CLIENT, is_local=True)
+    assert str(caught.value) == (
+        "This policy would lock you out. Ansible was started here over ssh from 10.0.0.9 to 22/tcp of this host, and no "
+        "flow lets it in. Add 10.0.0.9 to firewall_endpoints.controllers, where the flow management_ssh comes from. "
+        "Nothing was changed. With firewall_lockout_guard: false it is applied all the same, and stays: Ansible runs on "
+        "the host itself, so that no new connection has to confirm it.")

@@ -17,9 +17,13 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
     RETURN_WITHIN,
     UNSEEN,
     Answer,
+    Begun,
+    explained,
     final_answer,
     may_have_begun,
+    timed,
     with_answer,
+    with_name,
 )
 
 CONFIRMED = {"status": "confirmed", "confirmed_from": "10.0.0.9 port 51235"}
@@ -36,13 +40,13 @@ class Host:
     def __init__(self, *answers: Mapping[str, Any] | AnsibleError) -> None:
         self.answers, self.time, self.asked = list(answers), 0.0, 0
 
-    def ask(self) -> Mapping[str, Any]:
+    def ask(self) -> dict[str, Any]:
         self.asked += 1
         self.time += 10
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, AnsibleError):
             raise answer
-        return answer
+        return dict(answer)
 
     def now(self) -> float:
         return self.time
@@ -50,13 +54,13 @@ class Host:
     def pause(self, seconds: float) -> None:
         self.time += seconds
 
-    def final_answer(self, seconds: int = 30) -> Answer:
-        return final_answer(self.ask, seconds, now=self.now, pause=self.pause)
+    def final_answer(self, seconds: int = 30, result: Mapping[str, Any] = {}, login: float = 0.0) -> Answer:
+        return final_answer(self.ask, Begun(result, seconds, login), self.now, self.pause)
 
 
 def test_a_host_that_confirms_is_asked_once() -> None:
     host = Host(CONFIRMED)
-    assert host.final_answer() == (CONFIRMED, "")
+    assert host.final_answer() == (CONFIRMED, "", 10.0)
     assert host.asked == 1
 
 
@@ -66,7 +70,8 @@ def test_a_host_that_confirms_is_asked_once() -> None:
                                    {"status": "confirmed", "failed": True, "msg": "not on disk"}])
 def test_trouble_is_no_answer(trouble: Any, final: Mapping[str, Any]) -> None:
     host = Host(trouble, trouble, final)
-    assert host.final_answer().result == final
+    answer = host.final_answer()
+    assert (answer.result, bool(answer.trouble), answer.login) == (final, True, 0.0)
     assert host.asked == 3
 
 
@@ -83,7 +88,16 @@ def test_a_host_that_never_answers_is_unreachable(trouble: Any, text: str) -> No
         host.final_answer(seconds=30)
     assert str(caught.value) == (
         "The host has not answered for 90 s. It should have undone the change by itself after 30 s. The last attempt: "
-        + text)
+        + text + ".")
+
+
+def test_what_was_known_before_is_said_of_a_host_that_never_answers() -> None:
+    with pytest.raises(AnsibleConnectionFailure) as caught:
+        Host(UNREACHABLE).final_answer(30, {"other_rules": {"dropping": ["table ip filter, chain INPUT", "b"]}}, 10.2)
+    assert str(caught.value) == (
+        "The host has not answered for 90 s. It should have undone the change by itself after 30 s. The last attempt: ssh: "
+        "connect to host n1 port 22: Connection timed out. A login to this host took 11 s: give firewall_confirm_within 33 "
+        "or more. Other rules of the host that may be why: table ip filter, chain INPUT; b.")
 
 
 @given(st.lists(st.sampled_from([UNREACHABLE, NOT_NEW, CRASHED, REVERTED, CONFIRMED]), min_size=1, max_size=20),
@@ -116,20 +130,21 @@ UNDONE = ("The host undid the change after 30 s, because no new connection confi
 def test_what_is_said_of_a_change_that_was_not_confirmed(changes: dict[str, Any], trouble: str, dropping: list[str],
                                                          text: str) -> None:
     result = {"changed": True, "other_rules": {"dropping": dropping}}
-    assert with_answer(result, Answer({**REVERTED, **changes}, trouble)) == {
-        "changed": False, "failed": True, "msg": text, "other_rules": {"dropping": dropping}}
+    found = with_answer(Begun(result, 30), Answer({**REVERTED, **changes}, trouble))
+    lacking = {"client": "10.0.0.9"} if "advice" in changes else {}
+    assert found == {"changed": False, "failed": True, "msg": text, "other_rules": {"dropping": dropping}, **lacking}
 
 
 def test_what_is_said_of_a_change_that_was_confirmed() -> None:
     answer = Answer({**CONFIRMED, "connections_cut": ["x"], "warnings": ["b"], "invocation": {}}, "timed out")
-    assert with_answer({"changed": True, "changes": {}, "warnings": ["a"]}, answer) == {
+    assert with_answer(Begun({"changed": True, "changes": {}, "warnings": ["a"]}, 30, 10.0), answer) == {
         "changed": True, "changes": {}, "warnings": ["a", "b"], "confirmed_from": "10.0.0.9 port 51235",
         "connections_cut": ["x"]}
 
 
 def test_a_change_that_a_reboot_would_not_load_has_failed() -> None:
     answer = Answer({**CONFIRMED, "failed": True, "msg": "not on disk"}, "")
-    found = with_answer({"changed": True}, answer)
+    found = with_answer(Begun({"changed": True}, 30), answer)
     assert (found["failed"], found["msg"], found["changed"]) == (True, "not on disk", True)
 
 
@@ -141,6 +156,7 @@ def test_a_change_that_a_reboot_would_not_load_has_failed() -> None:
     ("Failed to connect to the host via ssh: admin@n1: Permission denied (publickey).", False),
     ('Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: Connection timed out '
      "during banner exchange", False),
+    ("Timeout (12s) waiting for privilege escalation prompt: ", False),
     ('Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: ', True),
     ("Failed to connect to the host via ssh: Timeout, server n1 not responding.", True),
     ("Failed to connect to the host via ssh: Shared connection to n1 closed.", True),
@@ -150,7 +166,70 @@ def test_only_a_connection_that_was_made_may_have_begun_a_change(text: str, expe
 
 
 def test_what_was_lost_with_the_connection_is_not_made_up() -> None:
-    found = with_answer({"warnings": [UNSEEN]}, Host(CONFIRMED).final_answer())
+    begun = Begun({"warnings": [UNSEEN]}, 30, loss=AnsibleConnectionFailure("the first loss"))
+    found = with_answer(begun, final_answer(Host(CONFIRMED).ask, begun))
     assert found == {"changed": True, "warnings": [UNSEEN], "confirmed_from": "10.0.0.9 port 51235"}
-    assert with_answer({"warnings": [UNSEEN]}, Answer(REVERTED, "the first loss"))["msg"] == (
+    assert with_answer(begun, final_answer(Host(REVERTED).ask, begun))["msg"] == (
         f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: the first loss.")
+
+
+# ---- hosts that take long
+
+@pytest.mark.parametrize("result", [{"pending": {"token": "x", "ran_for": 3.5}}, {"status": "confirmed", "ran_for": 3.5}])
+def test_the_time_to_a_host_is_all_but_what_its_module_took(result: dict[str, Any]) -> None:
+    assert timed(lambda: result, iter([100.0, 114.5]).__next__) == (result, 11.0)
+
+
+def test_a_module_that_failed_has_run_for_no_time() -> None:
+    assert timed(lambda: CRASHED, iter([100.0, 102.0]).__next__) == (CRASHED, 2.0)
+
+
+SLOW = "A login to this host took 11 s: give firewall_confirm_within 33 or more."
+
+
+@pytest.mark.parametrize(("first", "second", "seconds", "said"), [
+    (11.0, 0.0, 30, [SLOW]), (10.4, 0.0, 30, [SLOW]), (0.2, 10.5, 30, [SLOW]), (11.0, 0.0, 32, [SLOW]),
+    (11.0, 11.0, 33, []), (10.0, 0.0, 30, []), (0.3, 0.3, 1, [])])
+def test_a_window_under_three_times_a_login_is_warned_of(first: float, second: float, seconds: int,
+                                                        said: list[str]) -> None:
+    found = with_answer(Begun({"changed": True}, seconds, first), Answer(CONFIRMED, "", second))
+    assert found["warnings"] == said and not found.get("failed")
+
+
+@pytest.mark.parametrize(("first", "second"), [(11.0, 0.0), (0.2, 11.0)])
+def test_a_slow_login_is_named_where_a_change_was_undone(first: float, second: float) -> None:
+    begun = Begun({"other_rules": {"dropping": ["a"]}}, 30, first)
+    assert with_answer(begun, Answer(REVERTED, "timed out", second))["msg"] == (
+        f"{UNDONE} The policy itself lets 10.0.0.9 in. {SLOW} The last attempt: timed out. Other rules of the host that "
+        "may be why: a.")
+
+
+# ---- what Ansible does not name
+
+@pytest.mark.parametrize("message", [
+    "Module result deserialization failed.",
+    "Module result deserialization failed: No start of json char found",
+    "MODULE FAILURE\nSee stdout/stderr for the exact error"])
+@pytest.mark.parametrize("output", ["module_stdout", "module_stderr"])
+def test_sudo_that_wants_a_terminal_is_named(message: str, output: str) -> None:
+    result = {"failed": True, "msg": message, output: "sudo: sorry, you must have a tty to run sudo\r\n"}
+    assert explained(result) == {**result, "msg": (
+        "sudo did not run the module: it wants a terminal (requiretty in the sudoers of the host), and with pipelining "
+        "Ansible gives it none. Take requiretty out for this user, or set ansible_pipelining: false. Ansible says: "
+        + message)}
+
+
+@pytest.mark.parametrize("result", [
+    {"failed": True, "msg": "MODULE FAILURE", "module_stderr": "Killed"}, {"changed": False}, CONFIRMED,
+    {"failed": True, "msg": "no", "module_stderr": "sudo: sorry, you must have a tty to run sudo"}])
+def test_another_result_is_what_it_was(result: dict[str, Any]) -> None:
+    assert explained(result) == result
+
+
+def test_a_managed_host_that_ansible_comes_from_is_named() -> None:
+    hosts = {"10.0.0.9": "login1"}
+    result = {"failed": True, "msg": "Add it.", "client": "10.0.0.9"}
+    assert with_name(result, lambda client: hosts.get(client, "")) == {
+        **result, "msg": "Add it. 10.0.0.9 is login1: your jump host, unless Ansible runs there."}
+    for other in ({**result, "client": "10.0.0.8"}, {"changed": True}):
+        assert with_name(other, lambda client: hosts.get(client, "")) == other

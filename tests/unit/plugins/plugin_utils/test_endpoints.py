@@ -168,6 +168,18 @@ def test_clusters_of() -> None:
     assert book.clusters_of(["slurm_login", "control_plane"]) == {"alpha", "default", "gamma"}
 
 
+@pytest.mark.parametrize(("address", "expected"), [
+    ("10.1.0.1", "login"), ("fd00::1", "ctl"), ("192.0.2.9", "files"), ("10.9.0.1", ""), ("10.1.0.2", ""), ("login", ""),
+    ("", "")])
+def test_the_managed_host_at_an_address(address: str, expected: str) -> None:
+    assert make_book().host_at(address) == expected
+
+
+def test_a_source_that_does_not_resolve_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(HOSTS["files"], "source_addresses", ["empty.example.org"])
+    assert make_book().host_at("10.1.0.1") == "login"
+
+
 def test_an_error_names_the_variable_that_the_site_wrote() -> None:
     book = make_book()
     for variables, key in (({"addresses": ["bad"]}, "firewall_addresses"),
