@@ -184,7 +184,7 @@ def test_what_cannot_be_sent_is_refused(sent: list[tuple[str, dict[str, Any]]], 
 def test_a_failure_says_whom_it_leaves_behind(sent: list[tuple[str, dict[str, Any]]]) -> None:
     found = ran(sent, {"failed": True, "msg": "It is refused."}, play=SERIAL)
     assert found["msg"].startswith("It is refused. This play ") and LEFT in found["msg"]
-    found = ran(sent, {"changed": True, "pending": True},
+    found = ran(sent, {"changed": True, "pending": {"token": "t"}},
                 {"status": "reverted", "seconds": 30, "advice": "", "client": ""}, play=SERIAL)
     assert found["failed"] and LEFT in found["msg"]
 
