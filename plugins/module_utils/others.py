@@ -51,7 +51,8 @@ _LEGACY = {"IPv4": ("iptables-legacy", "ip_tables_names"), "IPv6": ("ip6tables-l
 # ---- what to look for in a listing
 
 _DORMANT = re.compile(r"^\tflags [a-z, ]*dormant", re.MULTILINE)
-_TABLE = re.compile(r"^table (\S+) (.+) \{$", re.MULTILINE)
+# nft 1.1 says behind the brace which program owns a table.
+_TABLE = re.compile(r"^table (\S+) (.+) \{(?: # .*)?$", re.MULTILINE)
 _BASE = re.compile(r"type (\S+) hook (\S+) .*?(?:policy (\w+);)?$")
 _XT = re.compile(r'xt target "([^"\n]*)"')
 _STRING = re.compile(r'"[^"\n]*"?')

@@ -43,7 +43,7 @@ _HAS_STARTED = """\
 systemctl is-active --quiet ssh.service && test -z "$(systemctl list-jobs --no-legend)" || exit
 ! systemctl is-active --quiet firewalld.service || firewall-cmd --quiet --state
 """
-_TABLE = re.compile(r"^(table [^{\n]+) \{\n(.*?)\n\}$", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"^(table [^{\n]+) \{(?: # [^\n]*)?\n(.*?)\n\}$", re.MULTILINE | re.DOTALL)
 
 # What the host's journal has to say that it has not said here before; Ansible notes each execution of a module in it.
 _NEWS = "journalctl --sync; journalctl --quiet --output=short --cursor-file=/run/asked-for-executions"

@@ -363,6 +363,12 @@ def test_what_is_forwarded_was_never_ours_and_arp_carries_no_flow() -> None:
     assert dropping(base("c", "input", policy="drop"), head="arp x") == ()
 
 
+def test_a_table_that_a_program_owns_is_read() -> None:
+    found = found_in(Kernel("table inet site { # progname sited\n\tflags owner,persist\n\n\tchain c {\n"
+                            "\t\ttype filter hook input priority filter; policy drop;\n\t}\n}\n"))
+    assert found.dropping == ("table inet site, chain c (hook input): drops by policy",)
+
+
 def test_a_dormant_table_judges_nothing() -> None:
     assert dropping("\tflags dormant\n", base("c", "input", policy="drop")) == ()
     assert dropping("\tflags owner, dormant\n", base("c", "input", policy="drop")) == ()
