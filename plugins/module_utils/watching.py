@@ -82,7 +82,7 @@ def runs(path: str = os.path.join(FOLDER, watch.RUNS)) -> bool:
     try:
         with open(path, encoding="ascii") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except BlockingIOError:
         return True

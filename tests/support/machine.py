@@ -27,7 +27,7 @@ NO_FLOWS: dict[str, Any] = {"flows_added": [], "flows_removed": [], "ports_chang
 # What a systemd does that matters here: it notes what it is asked, starts a program, and stops it.
 SYSTEMCTL = """
 case "$1 $2" in
-  is-active* | is-enabled*) exit 3 ;;
+  is-active* | is-enabled* | is-failed*) exit 3 ;;
   "stop hpc-ports-revert-"*.service) kill "$(cat "/run/$2")" 2> /dev/null && rm "/run/$2"; exit ;;
 esac
 echo "$@" >> /run/systemctl.log
