@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Other people's tables as nft lists them, at a cost that does not grow without end: those that are too large are not
+listed, and told of by their base chains alone.
+
+Elements of plain sets are never listed, as a rule that looks them up says what it does with them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Callable, Iterable, List, Mapping, NamedTuple, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils import nft_outline
+from ansible_collections.hpc.ports.plugins.module_utils.command import Run, run
+from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Contents, Outline
+from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE
+
+# Rules, jumps, and elements of maps and of sets within a rule: of all others together.
+MOST = 2_000
+FIREWALLD = "inet firewalld"
+# The names that nft takes in a command.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9/_.-]*", re.ASCII)
+
+
+class Neighbours(NamedTuple):
+    """Listings of tables one after the other, and those tables that were not listed."""
+
+    listing: str
+    unread: Tuple[Outline, ...]
+
+
+class Asked(NamedTuple):
+    """What tells of tables: their outlines, what is in them, and how a program lists them."""
+
+    outlines: Callable[[], List[Outline]] = nft_outline.outlines
+    contents: Callable[[Outline, int], Contents] = nft_outline.contents
+    program: Run = run
+
+
+def neighbours(backend: str, asked: Asked = Asked()) -> Neighbours:
+    """Return what tells what tables that are not ours do to packets. Raises OSError, RuntimeError."""
+    found = {item: asked.contents(item, MOST) for item in asked.outlines() if str(item) != TABLE}
+    # The backend of firewalld reads its table in any case.
+    sizes = {item: 0 if (backend, str(item)) == ("firewalld", FIREWALLD) else found[item].size for item in found}
+    judging = [item for item in found if item.bases and not item.is_dormant]
+    lists = _lister(backend, asked.program)
+    if sum(sizes.values()) <= MOST:
+        read = judging
+        listings = [lists("ruleset", True)] if judging else []
+    else:
+        read = _smallest(judging, sizes)
+        listings = [lists("table {0}".format(_checked(item)), True) for item in read]
+    maps = ["map {0} {1}".format(_checked(item), _plain(name)) for item in read for name in found[item].verdict_maps]
+    listings += [lists(what, False) for what in maps]
+    return Neighbours("".join(map(_ended, listings)), tuple(item for item in judging if item not in read))
+
+
+def _smallest(tables: Iterable[Outline], sizes: Mapping[Outline, int]) -> List[Outline]:
+    """Return as many tables as the bound allows."""
+    found, left = [], MOST
+    for item in sorted(tables, key=lambda item: sizes[item]):
+        left -= sizes[item]
+        if left < 0:
+            break
+        found.append(item)
+    return found
+
+
+def _lister(backend: str, program: Run) -> Callable[[str, bool], str]:
+    """Return what lists something without counters, and tersely: without the elements of named sets."""
+    if backend == "nftables":
+        return lambda what, is_terse: program(["nft", "-s", *(["-t"] if is_terse else []), "list", *what.split()])
+    # A host with firewalld may have no nft.
+    from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
+
+    return listing
+
+
+def _checked(table: Outline) -> str:
+    return "{0} {1}".format(table.family, _plain(table.name))
+
+
+def _plain(name: str) -> str:
+    """Return a name that is safe in a command: the kernel takes any."""
+    if not _NAME.fullmatch(name):
+        raise RuntimeError("Cannot list {0!r}: expected a name of letters, digits and /_.-, as nft takes them.".format(name))
+    return name
+
+
+def _ended(listing: str) -> str:
+    return listing if listing.endswith("\n") or not listing else listing + "\n"
