@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
     may_have_begun,
     with_answer,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils.own_addresses import known_addresses, unknown_warnings
 from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
 
 
@@ -33,7 +34,8 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         if arguments.get("state", "present") == "absent":
             return self._execute_module(module_args=arguments, task_vars=task_vars)
-        policy = self._policy(arguments.pop("plan", None), (task_vars or {})["inventory_hostname"])
+        plan, host = arguments.pop("plan", None), (task_vars or {})["inventory_hostname"]
+        policy = self._policy(plan, host)
         arguments.update(policy=policy, transport=self._connection.transport, token=uuid.uuid4().hex)
         try:
             result = self._execute_module(module_args=arguments, task_vars=task_vars)
@@ -41,6 +43,10 @@ class ActionModule(ActionBase):
             if self._task.check_mode or not may_have_begun(exc):
                 raise
             return self._confirmed({"warnings": [UNSEEN]}, arguments, task_vars, exc)
+        said = result.pop("own_addresses", None)
+        if said:
+            known = Store(C.DEFAULT_LOCAL_TMP, plan).part("known-addresses", host, known_addresses)
+            result["warnings"] = result.get("warnings", []) + unknown_warnings(host, said, known)
         return self._confirmed(result, arguments, task_vars) if result.pop("pending", None) else result
 
     def _confirmed(self, result: dict[str, Any], arguments: dict[str, Any], task_vars: dict[str, Any] | None,

@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.neighbours import MOST, Asked, neighbours
+from ansible_collections.hpc.ports.plugins.module_utils.neighbours import MOST, Asked, Neighbours, neighbours
 from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Outline
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE
 
@@ -289,18 +289,18 @@ def found_in(kernel: Kernel, backend: str = "nftables") -> OtherRules:
 
 def other_rules(backend: str = "nftables", proc: str = "/proc", asked: Asked = Asked()) -> OtherRules:
     """Return what the rules of this host do, those of its backend aside; that nft fails is a finding, too."""
-    listing, unread, failure = "", (), ""
+    found, failure = Neighbours("", ()), ""
     try:
-        listing, unread = neighbours(backend, asked)
+        found = neighbours(backend, asked)
     except (OSError, RuntimeError) as exc:
         failure = str(exc)
     return found_in(Kernel(
-        listing=listing,
+        listing=found.listing,
         failure=failure,
         forwarding=tuple(family for family, (sysctl, path, families) in _SYSCTLS.items()
                          if _words("{0}/sys/net/{1}".format(proc, path)) == ("1",)),
         legacy={family: _words("{0}/net/{1}".format(proc, name)) for family, (program, name) in _LEGACY.items()},
-        unread=unread,
+        unread=found.unread,
     ), backend)
 
 

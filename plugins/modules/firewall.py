@@ -194,7 +194,7 @@ missing_packages:
 import re
 import uuid
 from contextlib import suppress
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import described
@@ -207,7 +207,9 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewall import (
     ensure_present,
 )
 from ansible_collections.hpc.ports.plugins.module_utils.host import check_user, chosen_backend, worded
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils.others import OtherRules, other_rules, warnings_of
+from ansible_collections.hpc.ports.plugins.module_utils.own_addresses import own_addresses
 from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError
 
 ARGUMENTS = {
@@ -261,6 +263,8 @@ def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules
     if others:
         result["other_rules"] = {name: list(found) for name, found in others._asdict().items()}
         result.update(_ephemeral_ports())
+        # For the action plugin, which knows the plan.
+        result["own_addresses"] = _own_addresses(module.params["policy"]["trusted_interfaces"])
     for text in (*outcome.warnings, *(warnings_of(others) if others else [])):
         module.warn(text)
     if outcome.pending:
@@ -274,6 +278,13 @@ def _ephemeral_ports() -> Dict[str, str]:
     with suppress(OSError, ValueError):
         return described(present_running())
     return {}
+
+
+def _own_addresses(trusted: List[str]) -> List[Dict[str, str]]:
+    """Return them as plain data; nothing is compared where the kernel does not tell them."""
+    with suppress(NetlinkError):
+        return [found._asdict() for found in own_addresses(trusted)]
+    return []
 
 
 if __name__ == "__main__":
