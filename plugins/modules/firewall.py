@@ -21,6 +21,7 @@ description:
   - Refuses a policy that would lock out the ssh connection that it comes over.
   - Has the host undo a changed ruleset by itself unless a new connection confirms it. The action plugin makes that
     connection in the same task, by M(hpc.ports.confirm); until then a reboot brings the last confirmed ruleset.
+  - Warns of addresses of the host that the plan does not know; other hosts take what comes from them for a stranger's.
   - One run at a time changes a host; another waits until the first is confirmed or undone.
 author:
   - The hpc.ports authors (@hpc-ports)
@@ -161,7 +162,9 @@ connections_cut:
   elements: str
   sample: ["tcp 10.64.9.9:51000 -> 10.20.0.2:6817"]
 other_rules:
-  description: What other rules of the host mean for the flows, by the names of their tables and chains.
+  description:
+    - What other rules of the host mean for the flows, by the names of their tables and chains.
+    - Up to 2,000 rules and jumps of others are read; larger tables are told of by their base chains.
   returned: success
   type: dict
   contains:
