@@ -4,7 +4,8 @@
 """Other people's tables as nft lists them, at a cost that does not grow without end: those that are too large are not
 listed, and told of by their base chains alone.
 
-Elements of plain sets are never listed, as a rule that looks them up says what it does with them.
+Elements of plain sets are never listed, as a rule that looks them up says what it does with them. Of a single table,
+nft before 1.1 reads them all the same, so that a table with very many is not listed beside other large ones.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE
 
 # Rules, jumps, and elements of maps and of sets within a rule: of all others together.
 MOST = 2_000
+# Elements of the plain sets of a table, where tables are listed one by one.
+MOST_ELEMENTS = 20_000
 FIREWALLD = "inet firewalld"
 # The names that nft takes in a command.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9/_.-]*", re.ASCII)
@@ -36,6 +39,7 @@ class Asked(NamedTuple):
 
     outlines: Callable[[], List[Outline]] = nft_outline.outlines
     contents: Callable[[Outline, int], Contents] = nft_outline.contents
+    plain_elements: Callable[[Outline, int], int] = nft_outline.plain_elements
     program: Run = run
 
 
@@ -50,7 +54,8 @@ def neighbours(backend: str, asked: Asked = Asked()) -> Neighbours:
         read = judging
         listings = [lists("ruleset", True)] if judging else []
     else:
-        read = _smallest(judging, sizes)
+        read = [item for item in _smallest(judging, sizes)
+                if not sizes[item] or asked.plain_elements(item, MOST_ELEMENTS) <= MOST_ELEMENTS]
         listings = [lists("table {0}".format(_checked(item)), True) for item in read]
     maps = ["map {0} {1}".format(_checked(item), _plain(name)) for item in read for name in found[item].verdict_maps]
     listings += [lists(what, False) for what in maps]

@@ -118,6 +118,17 @@ def contents(table: Outline, most: int, asked: Ask = ask) -> Contents:
     return Contents(size, tuple(maps))
 
 
+def plain_elements(table: Outline, most: int, asked: Ask = ask) -> int:
+    """Return how many elements the named sets of a table have that are no verdicts, and no more than that they are over
+    `most`. Raises NetlinkError.
+    """
+    count = 0
+    for item in _sets(table, asked):
+        if not item.is_anonymous and not item.has_verdicts and count <= most:
+            count += _elements(table, item.name, most - count, asked)
+    return count
+
+
 def _answers(asked: Ask, kind: int, family: int = 0, body: bytes = b"") -> Iterator[Tuple[int, Dict[int, bytes]]]:
     for answer in asked(_NETFILTER, kind, ALL, _HEAD.pack(family, 0, 0) + body):
         yield number("=B", answer), attributes(answer[_HEAD.size:])

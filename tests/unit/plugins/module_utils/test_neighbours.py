@@ -11,19 +11,24 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.neighbours import MOST, Asked, Neighbours, neighbours
+from ansible_collections.hpc.ports.plugins.module_utils.neighbours import (
+    MOST,
+    MOST_ELEMENTS,
+    Asked,
+    Neighbours,
+    neighbours,
+)
 from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Base, Contents, Outline
 
 INPUT = (Base("c", "filter", "input", "accept", 1),)
 OURS = Outline("inet", "hpc_ports", INPUT, MOST + 1)
-MANY = "list table ip many"
 
 
 def table(name: str, size: int, bases: tuple[Base, ...] = INPUT, family: str = "ip", dormant: bool = False) -> Outline:
     return Outline(family, name, bases, size, dormant)
 
 
-def asked(*tables: Outline, maps: tuple[str, ...] = ()) -> tuple[Neighbours, list[str]]:
+def asked(*tables: Outline, maps: tuple[str, ...] = (), elements: int = 0) -> tuple[Neighbours, list[str]]:
     """Return what is known of these tables, and what nft was asked."""
     calls: list[str] = []
 
@@ -31,7 +36,8 @@ def asked(*tables: Outline, maps: tuple[str, ...] = ()) -> tuple[Neighbours, lis
         calls.append(" ".join(arguments))
         return calls[-1] + "\n"
 
-    found = neighbours("nftables", Asked(lambda: list(tables), lambda table, most: Contents(table.size, maps), run))
+    found = neighbours("nftables", Asked(lambda: list(tables), lambda table, most: Contents(table.size, maps),
+                                         lambda table, most: elements, run))
     assert found.listing == "".join(call + "\n" for call in calls)
     return found, calls
 
@@ -64,6 +70,13 @@ def test_a_large_table_that_judges_nothing_is_left_alone(idle: Outline) -> None:
     assert (found.unread, calls) == ((), ["nft -s -t list table ip s"])
 
 
+def test_very_many_elements_are_not_read_beside_a_large_table() -> None:
+    large, small = table("l", MOST), table("s", 1)
+    assert len(asked(large, small, elements=MOST_ELEMENTS)[1]) == 1
+    assert asked(large, small, elements=MOST_ELEMENTS + 1) == (Neighbours("", (large, small)), [])
+    assert asked(small, elements=MOST_ELEMENTS + 1)[1] == ["nft -s -t list ruleset"]
+
+
 @pytest.mark.parametrize("name", ["x; flush ruleset", "a b", "-f", "", "1a", "ä"])
 def test_a_name_that_is_no_word_for_nft_is_refused(name: str) -> None:
     message = f"Cannot list {name!r}: expected a name of letters, digits and /_.-, as nft takes them."
@@ -80,7 +93,8 @@ def test_firewalld_is_no_neighbour_of_its_backend(monkeypatch: pytest.MonkeyPatc
     library.nft_ctx_get_error_buffer.return_value = b""
     monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
     tables = [table("firewalld", MOST, family="inet"), table("a", 1)]
-    ask = Asked(lambda: tables, lambda table, most: Contents(table.size, ()))
+    ask = Asked(lambda: tables, lambda table, most: Contents(table.size, ()),
+                lambda table, most: MOST_ELEMENTS + (table.name == "firewalld"))
     assert neighbours("firewalld", ask) == Neighbours("text\n", ())
     tables.append(table("l", MOST))
     assert neighbours("firewalld", ask) == Neighbours("text\ntext\n", (tables[-1],))

@@ -11,7 +11,14 @@ from collections.abc import Iterator
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError, attribute
-from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Base, Contents, Outline, contents, outlines
+from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import (
+    Base,
+    Contents,
+    Outline,
+    contents,
+    outlines,
+    plain_elements,
+)
 
 TABLES, CHAINS, SETS, ELEMENTS = 0xA01, 0xA04, 0xA0A, 0xA0D
 INET, IP, NETDEV = 1, 2, 5
@@ -114,6 +121,13 @@ def test_counting_ends_at_the_bound() -> None:
     assert (kernel.given[SETS], kernel.given[ELEMENTS]) == (1, 2)
     assert contents(SMALL, 9, Kernel()) == Contents(10, ())
     assert contents(SMALL, 10, Kernel()) == Contents(10, ())
+
+
+def test_elements_of_plain_sets() -> None:
+    sets = [a_set("a"), a_set("__set0", 3, size=5), a_set("m", 8, VERDICTS), a_set("b")]
+    kernel = Kernel(sets=sets, elements=[elements(3), elements(4)])
+    assert plain_elements(SMALL, 100, kernel) == 14
+    assert plain_elements(SMALL, 5, Kernel(sets=sets, elements=[elements(3)] * 9)) == 6
 
 
 @pytest.mark.parametrize("content", [bytes(4), b"\x03\0\0\0", b"\x08"])

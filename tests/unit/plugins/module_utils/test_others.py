@@ -538,7 +538,7 @@ SMALL = Outline("ip", "x", (INPUT,), 1)
 
 def asked(run: Run, *tables: Outline) -> Asked:
     """Who has these tables, and lists them so."""
-    return Asked(lambda: list(tables), lambda table, most: Contents(table.size, ()), run)
+    return Asked(lambda: list(tables), lambda table, most: Contents(table.size, ()), lambda table, most: 0, run)
 
 
 def test_a_host_is_asked_once(tmp_path: Path) -> None:
