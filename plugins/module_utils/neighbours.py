@@ -11,20 +11,26 @@ nft before 1.1 reads them all the same, so that a table with very many is not li
 from __future__ import annotations
 
 import re
-from typing import Callable, Iterable, List, Mapping, NamedTuple, Tuple
+from typing import Callable, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import nft_outline
 from ansible_collections.hpc.ports.plugins.module_utils.command import Run, run
 from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Contents, Outline
-from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE
+from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE, as_script, version
 
 # Rules, jumps, and elements of maps and of sets within a rule: of all others together.
 MOST = 2_000
 # Elements of the plain sets of a table, where tables are listed one by one.
 MOST_ELEMENTS = 20_000
 FIREWALLD = "inet firewalld"
+# The oldest nft that reads no other tables than it lists. Before, each listing reads all that there is.
+_FILTERS = (1, 0, 2)
 # The names that nft takes in a command.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9/_.-]*", re.ASCII)
+
+
+# Lists some things one after the other, tersely or not.
+_Lists = Callable[[Sequence[str], bool], str]
 
 
 class Neighbours(NamedTuple):
@@ -48,18 +54,33 @@ def neighbours(backend: str, asked: Asked = Asked()) -> Neighbours:
     found = {item: asked.contents(item, MOST) for item in asked.outlines() if str(item) != TABLE}
     # The backend of firewalld reads its table in any case.
     sizes = {item: 0 if (backend, str(item)) == ("firewalld", FIREWALLD) else found[item].size for item in found}
-    judging = [item for item in found if item.bases and not item.is_dormant]
-    lists = _lister(backend, asked.program)
+    judging = {item: found[item] for item in found if item.bases and not item.is_dormant}
     if sum(sizes.values()) <= MOST:
-        read = judging
-        listings = [lists("ruleset", True)] if judging else []
-    else:
-        read = [item for item in _smallest(judging, sizes)
-                if not sizes[item] or asked.plain_elements(item, MOST_ELEMENTS) <= MOST_ELEMENTS]
-        listings = [lists("table {0}".format(_checked(item)), True) for item in read]
-    maps = ["map {0} {1}".format(_checked(item), _plain(name)) for item in read for name in found[item].verdict_maps]
-    listings += [lists(what, False) for what in maps]
-    return Neighbours("".join(map(_ended, listings)), tuple(item for item in judging if item not in read))
+        return Neighbours(_all_listed(judging, _lister(backend, asked.program)), ())
+    read = {item: found[item] for item in _smallest(judging, sizes)
+            if not sizes[item] or asked.plain_elements(item, MOST_ELEMENTS) <= MOST_ELEMENTS}
+    return Neighbours(_listed(read, backend, asked.program), tuple(item for item in judging if item not in read))
+
+
+def _all_listed(tables: Mapping[Outline, Contents], lists: _Lists) -> str:
+    names = [item.name for item in tables if tables[item].verdict_maps]
+    names += [name for found in tables.values() for name in found.verdict_maps]
+    if not all(map(_NAME.fullmatch, names)):
+        return lists(["ruleset"], False)
+    return (lists(["ruleset"], True) if tables else "") + lists(_maps(tables), False)
+
+
+def _listed(tables: Mapping[Outline, Contents], backend: str, program: Run) -> str:
+    whats = ["table " + _checked(item) for item in tables]
+    if whats and backend == "nftables" and version(program) < _FILTERS:
+        return program(["nft", "-s", "-f", "-"], as_script("list " + what for what in whats))
+    lists = _lister(backend, program)
+    return lists(whats, True) + lists(_maps(tables), False)
+
+
+def _maps(tables: Mapping[Outline, Contents]) -> List[str]:
+    return ["map {0} {1}".format(_checked(item), _plain(name))
+            for item, found in tables.items() for name in found.verdict_maps]
 
 
 def _smallest(tables: Iterable[Outline], sizes: Mapping[Outline, int]) -> List[Outline]:
@@ -73,14 +94,15 @@ def _smallest(tables: Iterable[Outline], sizes: Mapping[Outline, int]) -> List[O
     return found
 
 
-def _lister(backend: str, program: Run) -> Callable[[str, bool], str]:
-    """Return what lists something without counters, and tersely: without the elements of named sets."""
+def _lister(backend: str, program: Run) -> _Lists:
+    """Return what lists things without counters, and tersely: without the elements of named sets."""
     if backend == "nftables":
-        return lambda what, is_terse: program(["nft", "-s", *(["-t"] if is_terse else []), "list", *what.split()])
+        return lambda whats, is_terse: "".join(
+            _ended(program(["nft", "-s", *(["-t"] if is_terse else []), "list", *what.split()])) for what in whats)
     # A host with firewalld may have no nft.
     from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
 
-    return listing
+    return lambda whats, is_terse: "".join(_ended(listing(what, is_terse)) for what in whats)
 
 
 def _checked(table: Outline) -> str:

@@ -28,12 +28,15 @@ def table(name: str, size: int, bases: tuple[Base, ...] = INPUT, family: str = "
     return Outline(family, name, bases, size, dormant)
 
 
-def asked(*tables: Outline, maps: tuple[str, ...] = (), elements: int = 0) -> tuple[Neighbours, list[str]]:
-    """Return what is known of these tables, and what nft was asked."""
+def asked(*tables: Outline, maps: tuple[str, ...] = (), elements: int = 0, version: str = "1.0.2"
+          ) -> tuple[Neighbours, list[str]]:
+    """Return what is known of these tables, and what nft was asked but for its version."""
     calls: list[str] = []
 
     def run(arguments: Sequence[str], text: str = "") -> str:
-        calls.append(" ".join(arguments))
+        if arguments[1] == "--version":
+            return f"nftables v{version} (Lester Gooch)\n"
+        calls.append(" ".join(arguments) + "".join(f"; {line}" for line in text.splitlines()))
         return calls[-1] + "\n"
 
     found = neighbours("nftables", Asked(lambda: list(tables), lambda table, most: Contents(table.size, maps),
@@ -64,6 +67,12 @@ def test_over_the_bound_the_smallest_are_listed() -> None:
         ["nft -s -t list table ip s", "nft -s -t list table ip m"])
 
 
+def test_an_old_nft_reads_everything_each_time_so_it_is_asked_once() -> None:
+    tables = (table("l", 100_000), table("s", 1), table("m", 2))
+    assert asked(*tables, maps=("m",), version="1.0.1")[1] == ["nft -s -f -; list table ip s; list table ip m"]
+    assert asked(tables[0], version="1.0.1")[1] == []
+
+
 @pytest.mark.parametrize("idle", [table("none", MOST, ()), table("asleep", MOST, dormant=True)])
 def test_a_large_table_that_judges_nothing_is_left_alone(idle: Outline) -> None:
     found, calls = asked(idle, table("s", 1))
@@ -80,10 +89,14 @@ def test_very_many_elements_are_not_read_beside_a_large_table() -> None:
 @pytest.mark.parametrize("name", ["x; flush ruleset", "a b", "-f", "", "1a", "ä"])
 def test_a_name_that_is_no_word_for_nft_is_refused(name: str) -> None:
     message = f"Cannot list {name!r}: expected a name of letters, digits and /_.-, as nft takes them."
-    for tables, maps in (((table(name, 1), table("l", MOST, ())), ()), ((table("a", 1),), (name,))):
+    large = table("l", MOST)
+    for tables, maps in (((table(name, 1), large), ()), ((table("a", 1), large), (name,))):
         with pytest.raises(RuntimeError) as caught:
             asked(*tables, maps=maps)
         assert str(caught.value) == message
+    # Where all is listed, nobody needs the name.
+    assert asked(table(name, 1))[1] == ["nft -s -t list ruleset"]
+    assert asked(table("a", 1), maps=(name,))[1] == asked(table(name, 1), maps=("m",))[1] == ["nft -s list ruleset"]
 
 
 def test_firewalld_is_no_neighbour_of_its_backend(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -595,15 +595,14 @@ def test_what_was_not_read_is_told_by_its_base_chains() -> None:
 
 
 def test_a_host_with_a_large_table_is_not_asked_for_its_rules(tmp_path: Path) -> None:
-    calls = []
-
     def run(arguments: Sequence[str], text: str = "") -> str:
-        calls.append(arguments)
+        if "--version" in arguments:
+            return "nftables v1.0.6 (Lester Gooch #5)"
+        assert arguments == ["nft", "-s", "-t", "list", "table", "ip", "x"]
         return table(base("c", "input", "drop"))
 
     found = other_rules(proc=str(tmp_path), asked=asked(run, LARGE, SMALL))
     assert found == found_in(Kernel(table(base("c", "input", "drop")), unread=(LARGE,)))
-    assert calls == [["nft", "-s", "-t", "list", "table", "ip", "x"]]
 
 
 def test_maps_that_are_listed_apart_count_as_of_their_table() -> None:
