@@ -24,6 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
     with_answer,
     with_name,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils.own_addresses import known_addresses, unknown_warnings
 from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
 
 
@@ -48,10 +49,15 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         if arguments.get("state", "present") == "absent":
             return self._module("firewall", arguments, task_vars)
+        host = (task_vars or {})["inventory_hostname"]
         store = self._store(arguments.pop("plan", None))
-        arguments.update(policy=_policy(store, (task_vars or {})["inventory_hostname"]),
-                         transport=self._connection.transport, token=uuid.uuid4().hex)
-        return with_name(self._applied(arguments, task_vars), lambda client: store.plan().addresses.host_at(client))
+        arguments.update(policy=_policy(store, host), transport=self._connection.transport, token=uuid.uuid4().hex)
+        result = with_name(self._applied(arguments, task_vars), lambda client: store.plan().addresses.host_at(client))
+        said = result.pop("own_addresses", None)
+        if said:
+            known = store.part("known-addresses", host, known_addresses)
+            result["warnings"] = result.get("warnings", []) + unknown_warnings(host, said, known)
+        return result
 
     def _applied(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         try:

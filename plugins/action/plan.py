@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
         if lint:
             return {"changed": False, "key": store.key, "findings": found}
         return {"changed": False, "key": store.key,
-                "warnings": [f"{item['subject']}: {item['message']}" for item in found]}
+                "warnings": [f"{item['subject']}: {item['message']}" for item in found if item["severity"] != "note"]}
 
 
 def _ssh_settings() -> dict[str, Any]:

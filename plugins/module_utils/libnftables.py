@@ -24,12 +24,12 @@ class ListingError(RuntimeError):
     """The library is not there, or could not do it; the text says why."""
 
 
-def listing(what: str) -> str:
+def listing(what: str, is_terse: bool = False) -> str:
     """Return what `nft -s -p list` prints of `ruleset` or `table inet firewalld`; nothing where there is no such table.
 
-    Raises ListingError.
+    Tersely: without the elements of named sets. Raises ListingError.
     """
-    text, error = _done("list {0}".format(what), _STATELESS | _NUMERIC_PROTOCOLS)
+    text, error = _done("list {0}".format(what), _STATELESS | _NUMERIC_PROTOCOLS | (_TERSE if is_terse else 0))
     if error and _ABSENT not in error:
         raise ListingError("Cannot list {0}: {1}".format(what, error))
     return "" if error else text

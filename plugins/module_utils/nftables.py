@@ -203,7 +203,7 @@ def check_definitions(running: State, wanted: State, program: Run = run) -> None
     """
     changed = [name for name in sorted(wanted) if name.startswith(("set ", "map ")) and name in running
                and fixed_lines(name, running[name]) != fixed_lines(name, wanted[name])]
-    if changed and _version(program) < _REDEFINES:
+    if changed and version(program) < _REDEFINES:
         raise RuntimeError(
             "Invalid {0} of table {1}: got {2!r}, expected {3!r}. Somebody made it anew, and an nft before {4} cannot "
             "change its type in one transaction. Nothing was changed. Delete the table and run again.".format(
@@ -229,12 +229,13 @@ def as_script(lines: Iterable[str]) -> str:
 
 def check_version(program: Run = run) -> None:
     """Raise RuntimeError where nft is too old. The caller has seen that nft exists."""
-    if _version(program) < OLDEST:
+    if version(program) < OLDEST:
         raise RuntimeError("nft is too old: got {0!r}, expected {1} or later. Update the package nftables.".format(
             program(["nft", "--version"]).strip(), ".".join(map(str, OLDEST))))
 
 
-def _version(program: Run) -> Tuple[int, ...]:
+def version(program: Run) -> Tuple[int, ...]:
+    """Return the version of nft, three numbers; (0,) where it does not tell."""
     match = re.search(r"v([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", program(["nft", "--version"]))
     return tuple(int(part or 0) for part in match.groups()) if match else (0,)
 

@@ -7,7 +7,8 @@ A packet passes only where the base chains of every table accept it, so a drop o
 says. What is translated before our table sees it, and what is only forwarded, our table does not judge as it came.
 Which packets other rules mean is not worked out: a finding says what they can do.
 
-A listing is read line by line, as nft indents it. Rules that cannot be read are passed over.
+A listing is read line by line, as nft indents it. Rules that cannot be read are passed over; tables that are too large
+to be read are told of by their base chains, see module `neighbours`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import Run, run
+from ansible_collections.hpc.ports.plugins.module_utils.neighbours import MOST, Asked, Neighbours, neighbours
+from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Outline
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE
 
 
@@ -28,14 +30,19 @@ class OtherRules(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """What the kernel tells: the listing, or why there is none; families that forward; legacy tables by family."""
+    """What the kernel tells: the listing, or why there is none; families that forward; legacy tables by family.
+
+    `unread` are the tables that are not in the listing, as they are too large.
+    """
 
     listing: str = ""
     failure: str = ""
     forwarding: Tuple[str, ...] = ()
     legacy: Mapping[str, Tuple[str, ...]] = {}
+    unread: Tuple[Outline, ...] = ()
 
 
+_UNREAD = "rules that were not read, as others have more than {0} rules and jumps here".format(MOST)
 _MOST = 5  # What a warning or a list in a finding names, before "and N more".
 _MAY_DROP = ("Other rules of this host may drop what flows allow, as a packet passes only where every table accepts "
              "it: {0}. They are left as they are.")
@@ -85,6 +92,7 @@ class _Node:
     published: List[str] = field(default_factory=list)
     hidden: List[str] = field(default_factory=list)
     is_over: bool = False
+    is_unread: bool = False
 
 
 class _Table(NamedTuple):
@@ -117,9 +125,19 @@ class _Table(NamedTuple):
 
 def _tables(listing: str) -> List[_Table]:
     """Return the tables of a listing but ours, and but those that are dormant."""
-    return [_Table(match[1], match[2], _nodes(block[match.end():]))
-            for block in listing.split("\n}\n") for match in [_TABLE.search(block)]
-            if match and "{0} {1}".format(match[1], match[2]) != TABLE and not _DORMANT.search(block)]
+    found: Dict[Tuple[str, str], Dict[str, _Node]] = {}
+    for block in listing.split("\n}\n"):
+        match = _TABLE.search(block)
+        if match and "{0} {1}".format(match[1], match[2]) != TABLE and not _DORMANT.search(block):
+            # Maps of verdicts may come apart from their table.
+            found.setdefault((match[1], match[2]), {}).update(_nodes(block[match.end():]))
+    return [_Table(family, name, nodes) for (family, name), nodes in found.items()]
+
+
+def _outlined(table: Outline) -> _Table:
+    """Return a table whose rules were not read."""
+    return _Table(table.family, table.name, {
+        base.name: _Node(base.kind, base.hook, base.policy, is_unread=bool(base.rules)) for base in table.bases})
 
 
 def _nodes(text: str) -> Dict[str, _Node]:
@@ -190,6 +208,8 @@ def _ways_to_drop(node: _Node, reached: Sequence[_Node]) -> List[str]:
     hidden = [line for other in reached for line in other.hidden]
     if hidden and node.kind != "nat":
         ways.append("has " + _hidden(hidden))
+    if node.is_unread and node.kind != "nat":
+        ways.append("may drop by " + _UNREAD)
     return ways
 
 
@@ -221,7 +241,11 @@ def _ways_around(reached: Sequence[_Node]) -> List[str]:
     rules = [line for other in reached for line in other.published]
     ways = ["translates " + _listed([_publication(line) for line in rules[:_MOST]], len(rules))] if rules else []
     hidden = [line for other in reached for line in other.hidden]
-    return ways + (["has " + _hidden(hidden)] if hidden else [])
+    if hidden:
+        ways.append("has " + _hidden(hidden))
+    if any(other.is_unread for other in reached):
+        ways.append("may translate by " + _UNREAD)
+    return ways
 
 
 def _publication(rule: str) -> str:
@@ -252,7 +276,7 @@ def found_in(kernel: Kernel, backend: str = "nftables") -> OtherRules:
 
     What firewalld drops is the policy's own doing where firewalld carries it.
     """
-    tables = _tables(kernel.listing)
+    tables = [*_tables(kernel.listing), *map(_outlined, kernel.unread)]
     failed = ["what nft cannot list ({0})".format(_quoted(kernel.failure, 300))] if kernel.failure else []
     legacy = {family: "{0} (tables {1}), which nft does not list".format(_LEGACY[family][0], ", ".join(names))
               for family, names in kernel.legacy.items() if names}
@@ -264,29 +288,21 @@ def found_in(kernel: Kernel, backend: str = "nftables") -> OtherRules:
     )
 
 
-def other_rules(backend: str = "nftables", proc: str = "/proc", program: Run = run) -> OtherRules:
+def other_rules(backend: str = "nftables", proc: str = "/proc", asked: Asked = Asked()) -> OtherRules:
     """Return what the rules of this host do, those of its backend aside; that nft fails is a finding, too."""
-    listing = failure = ""
+    found, failure = Neighbours("", ()), ""
     try:
-        listing = _ruleset(backend, program)
+        found = neighbours(backend, asked)
     except (OSError, RuntimeError) as exc:
         failure = str(exc)
     return found_in(Kernel(
-        listing=listing,
+        listing=found.listing,
         failure=failure,
         forwarding=tuple(family for family, (sysctl, path, families) in _SYSCTLS.items()
                          if _words("{0}/sys/net/{1}".format(proc, path)) == ("1",)),
         legacy={family: _words("{0}/net/{1}".format(proc, name)) for family, (program, name) in _LEGACY.items()},
+        unread=found.unread,
     ), backend)
-
-
-def _ruleset(backend: str, program: Run) -> str:
-    if backend == "nftables":
-        return program(["nft", "-s", "list", "ruleset"])
-    # A host with firewalld may have no nft.
-    from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
-
-    return listing("ruleset")
 
 
 def _words(path: str) -> Tuple[str, ...]:

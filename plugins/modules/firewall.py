@@ -23,6 +23,7 @@ description:
   - Has the host undo a changed ruleset by itself unless a new connection confirms it. The action plugin makes that
     connection in the same task, by M(hpc.ports.confirm); until then a reboot brings the last confirmed ruleset.
     With C(local) there is no new connection to be made, so that nothing proves that anybody gets in; it is warned of.
+  - Warns of addresses of the host that the plan does not know; other hosts take what comes from them for a stranger's.
   - One run at a time changes a host; another waits until the first is confirmed or undone.
 author:
   - The hpc.ports authors (@hpc-ports)
@@ -184,7 +185,9 @@ connections_cut:
   elements: str
   sample: ["tcp 10.64.9.9:51000 -> 10.20.0.2:6817"]
 other_rules:
-  description: What other rules of the host mean for the flows, by the names of their tables and chains.
+  description:
+    - What other rules of the host mean for the flows, by the names of their tables and chains.
+    - Up to 2,000 rules and jumps of others are read; larger tables are told of by their base chains.
   returned: success
   type: dict
   contains:
@@ -223,7 +226,7 @@ import re
 import time
 import uuid
 from contextlib import suppress
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import described
@@ -237,7 +240,9 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewall import (
 )
 from ansible_collections.hpc.ports.plugins.module_utils.guard import LockoutError
 from ansible_collections.hpc.ports.plugins.module_utils.host import check_user, chosen_backend, worded
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils.others import OtherRules, other_rules, warnings_of
+from ansible_collections.hpc.ports.plugins.module_utils.own_addresses import own_addresses
 from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError
 
 ARGUMENTS = {
@@ -296,6 +301,8 @@ def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules
     if others:
         result["other_rules"] = {name: list(found) for name, found in others._asdict().items()}
         result.update(_ephemeral_ports())
+        # For the action plugin, which knows the plan.
+        result["own_addresses"] = _own_addresses(module.params["policy"]["trusted_interfaces"])
     for text in (*outcome.warnings, *(warnings_of(others) if others else [])):
         module.warn(text)
     if outcome.pending:
@@ -309,6 +316,13 @@ def _ephemeral_ports() -> Dict[str, str]:
     with suppress(OSError, ValueError):
         return described(present_running())
     return {}
+
+
+def _own_addresses(trusted: List[str]) -> List[Dict[str, str]]:
+    """Return them as plain data; nothing is compared where the kernel does not tell them."""
+    with suppress(NetlinkError):
+        return [found._asdict() for found in own_addresses(trusted)]
+    return []
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ findings:
       type: str
       sample: docker-without-encryption
     severity:
-      description: V(error) or V(warning).
+      description: V(error), V(warning), or V(note) for what is to be known, and no warning of a run.
       type: str
     subject:
       description: The flow, service, endpoint or host.

@@ -50,10 +50,20 @@ def lines(found: Answer, notes: Sequence[str], probe: str) -> list[str]:
     """Return the lines to show; `notes` are said first of all, `probe` says why there was none."""
     sections = {"Plan": list(_plan(found)), "Rulesets": list(_rules(found)), "Probe": list(_probe(found, probe)),
                 "What to do" if found.code in (BROKEN, EXPOSED) else "To change it": found.advice}
-    shown = [answer_line(found), *notes]
+    shown = [answer_line(found), *_addresses(found), *notes]
     for title, texts in sections.items():
         shown += ["", f"{title}:", *(f"  {text}" for text in texts)] if texts else []
     return shown
+
+
+def _addresses(found: Answer) -> Iterator[str]:
+    """Of which addresses the answer speaks: a host may have others, which the plan does not know."""
+    pairs = found.reasons.pairs
+    if pairs:
+        sources = ", ".join(dict.fromkeys(pair.source_address for pair in pairs))
+        targets = ", ".join(dict.fromkeys(pair.target_address for pair in pairs))
+        yield (f"It speaks of addresses that the plan knows: {sources} of {found.reasons.source}; {targets} of "
+               f"{found.reasons.target}.")
 
 
 def _plan(found: Answer) -> Iterator[str]:

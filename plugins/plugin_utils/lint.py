@@ -17,6 +17,7 @@ Advice of the documents, held against the flows that are on:
 - `access-review`: remote desktops and VS Code have a day of review; no day of review of any flow is past.
 - `mutual-tls-note`: smart-card login says in its note where TLS ends.
 - `least-privilege`: no whole ranges of ports from or to wide networks, and none that does not yield.
+- `udp-by-address`: flows let UDP in by a network alone. A note: it is to be known, and there may be nothing to mend.
 
 Flows and services that are not what they seem:
 
@@ -79,7 +80,7 @@ WHOLE_RANGE = 4096
 
 
 class Finding(NamedTuple):
-    """One thing to mend; `subject` is the key or the host, `severity` is error or warning."""
+    """One thing to mend; `subject` is the key or the host, `severity` is error or warning, or note: one to know."""
 
     rule: str
     severity: str
@@ -199,6 +200,24 @@ def _ranges_that_do_not_yield(plan: Plan) -> Iterator[Finding]:
         yield Finding("least-privilege", "warning", "firewall_broad_yields",
                       "Is false, so broad services also open the ports of databases, monitoring and Docker on the same "
                       "host, expected true.")
+
+
+def _udp_by_address(plan: Plan, today: date) -> Iterator[Finding]:
+    """Not from anywhere, where a forged address opens nothing more; nor from hosts alone, whose addresses are few."""
+    flows = [flow.name for flow in plan.flows_on.values() if _has_udp(plan, flow) and any(
+        network.size > 1 and network.prefixlen >= PLATFORM_PREFIX[network.version]
+        for network in _source_networks(plan, flow))]
+    if flows:
+        yield Finding("udp-by-address", "note", "firewall_flows",
+                      f"UDP comes from whole networks by {', '.join(flows)}. UDP has no handshake, so a forged address "
+                      "of such a network passes. See that hosts and routers check sources (rp_filter, see the README), "
+                      "and that the services authenticate who asks.")
+
+
+def _has_udp(plan: Plan, flow: Flow) -> bool:
+    is_opened = any(plan.addresses.members(name) & plan.hosts.keys() for name in flow.targets)
+    return is_opened and any(item.protocol == "udp" for name in flow.services
+                             for item in plan.catalogue.services[name].ports)
 
 
 # ---- Flows and services that are not what they seem -----------------------------------------------------------------
@@ -591,6 +610,7 @@ RULES: tuple[Callable[[Plan, date], Iterable[Finding]], ...] = (
     _access_review,
     _mutual_tls_note,
     _least_privilege,
+    _udp_by_address,
     _exposure,
     _duplicate_flows,
     _shadowed_flows,

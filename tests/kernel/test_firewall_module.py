@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.tests.support.machine import LINK, NO_FLOWS, RULESET, UNIT, Machine, without_invocation
+from ansible_collections.hpc.ports.tests.support.machine import (
+    LINK,
+    NO_FLOWS,
+    OWN_ADDRESSES,
+    RULESET,
+    UNIT,
+    Machine,
+    without_invocation,
+)
 from ansible_collections.hpc.ports.tests.support.runs import Served
 from ansible_collections.hpc.ports.tests.support.said import KEPT
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, BY_NFT, KINDS, SAMPLE, SLURM, SSH, WEB, policy
@@ -59,7 +67,7 @@ def test_the_first_run_adds_every_flow_and_the_second_does_nothing(machine: Serv
     assert without_invocation(second) == {
         "backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
         "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": []},
-        "ephemeral_ports": "32768-60999", "reserved_ports": ""}
+        "ephemeral_ports": "32768-60999", "reserved_ports": "", "own_addresses": OWN_ADDRESSES}
     assert (machine.generation(), machine.listing(), machine.inodes()) == before
     assert machine.systemctl_calls() == ["daemon-reload"]
 

@@ -123,6 +123,67 @@ def test_nothing_comes_behind_an_accept_of_all(host: Machine) -> None:
     assert answer(host, 443) == "refused"
 
 
+# ---- what is too large
+
+MANY = 100  # Chains of as many rules.
+LARGE = f"""
+table ip kube {{
+  map services {{ type ipv4_addr : verdict; }}
+  chain input {{ type filter hook input priority 5; policy accept; jump c0; }}
+  chain nat {{ type nat hook prerouting priority dstnat; policy accept; ip daddr vmap @services; }}
+  chain forward {{ type filter hook forward priority 5; policy drop; jump c0; }}
+{chr(10).join(f"chain c{number} {{" + " tcp dport 443 ip saddr 203.0.113.1 drop;" * MANY + "}" for number in range(MANY))}
+}}
+"""
+SMALL = """
+table ip small {
+  chain c { type filter hook input priority 6; tcp dport { 80, 443 } ip saddr @listed drop; tcp dport vmap @ports; }
+  set listed { type ipv4_addr; elements = { 198.51.100.1, 198.51.100.2 }; }
+  map ports { type inet_service : verdict; elements = { 81 : drop, 82 : accept }; }
+}
+"""
+
+
+def test_a_large_table_is_told_of_by_its_base_chains_and_the_others_by_their_rules(host: Machine) -> None:
+    forward(host)
+    host.nft(LARGE)
+    found = found_on(host)
+    unread = "rules that were not read, as others have more than 2000 rules and jumps here"
+    large = OtherRules(
+        (f"table ip kube, chain input (hook input): may drop by {unread}",),
+        (f"table ip kube, chain nat may translate by {unread}",
+         "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table ip kube, chain forward (drops by policy)"))
+    assert found == large
+    host.nft(SMALL)
+    assert found_on(host) == large._replace(dropping=(
+        "table ip small, chain c (hook input): drops by 2 rules (first 'tcp dport { 80, 443 } ip saddr @listed drop')",
+        *large.dropping))
+
+
+SPREAD = {
+    "a set within a rule": "chain c { type filter hook input priority 5; ip saddr { ADDRESSES } drop; }",
+    "a map of verdicts": "map m { type ipv4_addr : verdict; elements = { DROPS }; }\n"
+                         "chain c { type filter hook input priority 5; ip saddr vmap @m; }",
+    "a dormant table": "flags dormant;\nchain c { type filter hook input priority 5; ip saddr { ADDRESSES } drop; }",
+    "a plain set": "set s { type ipv4_addr; elements = { ADDRESSES }; }\n"
+                   "chain c { type filter hook input priority 5; ip saddr @s drop; }",
+}
+
+
+@pytest.mark.parametrize("kind", SPREAD)
+@pytest.mark.parametrize("count", [100, 3_000])
+def test_what_counts_as_large(host: Machine, kind: str, count: int) -> None:
+    addresses = [f"198.51.{number // 250}.{number % 250}" for number in range(count)]
+    body = SPREAD[kind].replace("ADDRESSES", ", ".join(addresses)).replace(
+        "DROPS", ", ".join(f"{address} : drop" for address in addresses))
+    host.nft(f"table ip x {{\n{body}\n}}\n")
+    told = found_on(host).dropping
+    if kind == "a dormant table":
+        assert told == ()
+    else:
+        assert [("not read" in text) for text in told] == [count > 2_000 and kind != "a plain set"]
+
+
 # ---- what goes around
 
 # 10.200.0.1 is an address of the peer; here it stands for a container.

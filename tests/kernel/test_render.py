@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import find_program
-from ansible_collections.hpc.ports.tests.support.machine import NO_FLOWS, RULESET, UNIT, Machine, without_invocation
+from ansible_collections.hpc.ports.tests.support.machine import NO_FLOWS, OWN_ADDRESSES, RULESET, UNIT, Machine, without_invocation
 from ansible_collections.hpc.ports.tests.support.namespaces import forget_connections
 from ansible_collections.hpc.ports.tests.support.rendered import CLASSES, class_of, give, put
 from ansible_collections.hpc.ports.tests.support.verdicts import check_loopback, check_verdicts, joined
 
 UNCHANGED = {"backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
              "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": []},
-             "ephemeral_ports": "32768-60999", "reserved_ports": ""}
+             "ephemeral_ports": "32768-60999", "reserved_ports": "", "own_addresses": OWN_ADDRESSES}
 
 
 @contextmanager

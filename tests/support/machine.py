@@ -24,6 +24,11 @@ LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports.service"
 NO_FLOWS: dict[str, Any] = {"flows_added": [], "flows_removed": [], "ports_changed": {}, "addresses_changed": {}}
 
 
+# Where other hosts may see the host, sorted by interface.
+OWN_ADDRESSES = [{"address": address, "interface": interface} for interface, address in (
+    ("eth0", "192.0.2.1"), ("eth0", "2001:db8::1"), ("fab0", "192.0.3.1"), ("fab0", "2001:db8:1::1"))]
+
+
 # What a systemd does that matters here: it notes what it is asked, starts a program, and stops it.
 SYSTEMCTL = """
 case "$1 $2" in

@@ -71,7 +71,7 @@ def test_an_inventory_without_managed_hosts_is_an_error(tmp_path: Path) -> None:
 
 def test_lint_finds_nothing_in_the_example() -> None:
     done = play("playbooks/lint.yml", real=True)
-    assert (done.code, "Nothing found." in done.printed) == (0, True), done.printed + done.errors
+    assert (done.code, "Nothing found to mend." in done.printed) == (0, True), done.printed + done.errors
 
 
 def test_lint_fails_where_it_finds_something() -> None:
@@ -80,6 +80,14 @@ def test_lint_fails_where_it_finds_something() -> None:
     assert done.code != 0
     assert "warning docker-without-encryption: firewall_flows.workbench_docker_plain." in done.printed
     assert "things to mend, listed above." in done.errors + done.printed
+
+
+def test_a_note_of_lint_is_shown_and_fails_nothing() -> None:
+    probe = {"from": ["admin_networks"], "to": ["control_plane"], "services": ["ntp"], "need": "recommended", "title": "T"}
+    others = {name: {"enabled": False} for name in ("workbench_rdp", "workbench_vscode", "nfs_v3")}
+    done = play("playbooks/lint.yml", "-e", json.dumps({"firewall_flows": {"probe": probe, **others}}))
+    assert done.code == 0, done.printed + done.errors
+    assert "note udp-by-address: firewall_flows. UDP comes from whole networks by probe. " in done.printed
 
 
 def test_bad_input_ends_before_any_host_is_touched() -> None:

@@ -18,6 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.hpc.ports.plugins.action import firewall
 from ansible_collections.hpc.ports.plugins.plugin_utils import confirmation
 from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import explained
+from ansible_collections.hpc.ports.plugins.plugin_utils.own_addresses import Known
 from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
 from ansible_collections.hpc.ports.tests.support.plays import played
 
@@ -91,6 +92,22 @@ def test_a_host_is_sent_its_policy_and_nothing_else(sent: list[tuple[str, dict[s
     [(name, arguments)] = sent
     assert {**arguments, "token": len(arguments["token"])} == {"policy": POLICY, "transport": "ssh", "token": 32}
     assert name == "hpc.ports.firewall"
+
+
+@pytest.mark.parametrize("changes", [{"changed": False}, {"changed": True, "pending": True}])
+def test_addresses_that_the_plan_does_not_know_are_a_warning(
+        sent: list[tuple[str, dict[str, Any]]], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(firewall, "known_addresses",
+                        lambda plan: Known({"n1": {"addresses": ["10.1.0.1"], "networks": []}}))
+    own = [{"address": "10.1.0.1", "interface": "eth0"}, {"address": "10.2.0.1", "interface": "ib0"}]
+    found = ran(sent, {**changes, "warnings": ["Other."], "own_addresses": own},
+                {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"})
+    assert found["warnings"][0] == "Other."
+    [warning] = found["warnings"][1:]
+    assert warning.startswith("n1 has addresses that the plan does not know: 10.2.0.1 on ib0.")
+    assert "own_addresses" not in found
+    known = ran(sent, {"changed": False, "own_addresses": own[:1]})
+    assert known == {"changed": False, "warnings": []}
 
 
 def test_what_has_changed_is_confirmed_over_a_new_connection(sent: list[tuple[str, dict[str, Any]]]) -> None:

@@ -56,6 +56,18 @@ def test_every_host_gets_a_key(tmp_path: Path, keywords: str) -> None:
     assert len(set(keys)) == (4 if keywords == "serial: 1" else 1)
 
 
+def test_a_run_is_not_warned_of_a_note(tmp_path: Path) -> None:
+    """Nor is it of this file otherwise: but for the note, there is nothing."""
+    site = SITE + """
+firewall_endpoints: {controllers: {cidrs: [192.0.2.5/32]}, desks: {cidrs: [10.8.0.0/16]}}
+firewall_services: {probe: {ports: [9/udp], exposure: platform}}
+firewall_flows: {probe: {from: [desks], to: [control_plane], services: [probe], need: recommended, title: Probe}}
+"""
+    code, output = run(tmp_path, site=site)
+    assert code == 0, output
+    assert "UDP" not in output
+
+
 def test_limit_leaves_the_plan_whole(tmp_path: Path) -> None:
     code, output = run(tmp_path, "--limit", "n1")
     assert code == 0, output

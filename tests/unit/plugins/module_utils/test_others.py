@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, Run
+from ansible_collections.hpc.ports.plugins.module_utils.neighbours import Asked
+from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Base, Contents, Outline
 from ansible_collections.hpc.ports.plugins.module_utils.others import (
     Kernel,
     OtherRules,
@@ -535,23 +538,32 @@ def proc(folder: Path, **files: str) -> str:
     return str(folder)
 
 
+INPUT = Base("c", "filter", "input", "accept", 1)
+SMALL = Outline("ip", "x", (INPUT,), 1)
+
+
+def asked(run: Run, *tables: Outline) -> Asked:
+    """Who has these tables, and lists them so."""
+    return Asked(lambda: list(tables), lambda table, most: Contents(table.size, ()), lambda table, most: 0, run)
+
+
 def test_a_host_is_asked_once(tmp_path: Path) -> None:
     calls = []
 
-    def run(arguments: list[str]) -> str:
+    def run(arguments: Sequence[str], text: str = "") -> str:
         calls.append(arguments)
         return table(base("c", "input", "drop"))
 
     folder = proc(tmp_path, ip_forward="1\n", forwarding="0\n", ip_tables_names="", ip6_tables_names="filter\n")
-    assert other_rules(proc=folder, program=run) == OtherRules(
+    assert other_rules(proc=folder, asked=asked(run, SMALL)) == OtherRules(
         ("ip6tables-legacy (tables filter), which nft does not list",
          "table ip x, chain c (hook input): drops by 1 rule ('drop')"),
         ("forwarded IPv4 (net.ipv4.ip_forward is 1), judged by no chain that nft lists",))
-    assert calls == [["nft", "-s", "list", "ruleset"]]
+    assert calls == [["nft", "-s", "-t", "list", "ruleset"]]
 
 
 def test_a_kernel_without_any_of_it(tmp_path: Path) -> None:
-    assert other_rules(proc=str(tmp_path), program=lambda arguments: "") == OtherRules()
+    assert other_rules(proc=str(tmp_path), asked=asked(lambda arguments, text="": "")) == OtherRules()
 
 
 @pytest.mark.parametrize("error, text", [
@@ -559,11 +571,52 @@ def test_a_kernel_without_any_of_it(tmp_path: Path) -> None:
     (OSError(12, "Cannot allocate memory"), "[Errno 12] Cannot allocate memory"),
 ])
 def test_a_listing_that_fails_is_a_finding(tmp_path: Path, error: Exception, text: str) -> None:
-    def run(arguments: list[str]) -> str:
+    def run(arguments: Sequence[str], text: str = "") -> str:
         raise error
 
     finding = f"what nft cannot list ({text.strip()!r})"
-    assert other_rules(proc=proc(tmp_path, ip_forward="0\n"), program=run) == OtherRules((finding,), (finding,))
+    assert other_rules(proc=proc(tmp_path, ip_forward="0\n"), asked=asked(run, SMALL)) == OtherRules(
+        (finding,), (finding,))
+
+
+# ---- tables that are too large to be read
+
+UNREAD = "rules that were not read, as others have more than 2000 rules and jumps here"
+LARGE = Outline("inet", "kube", (
+    Base("in", "filter", "input", "drop", 7), Base("out", "filter", "output", "accept", 7),
+    Base("fwd", "filter", "forward", "drop", 7), Base("empty", "filter", "input", "accept", 0),
+    Base("closed", "filter", "input", "drop", 0), Base("nat", "nat", "prerouting", "accept", 7),
+    Base("nat-empty", "nat", "prerouting", "accept", 0), Base("src", "nat", "postrouting", "accept", 7)), 100_000)
+
+
+def test_what_was_not_read_is_told_by_its_base_chains() -> None:
+    kernel = Kernel(table(base("c", "input", "drop")), forwarding=("IPv4",), unread=(LARGE,))
+    assert found_in(kernel) == OtherRules(
+        ("table ip x, chain c (hook input): drops by 1 rule ('drop')",
+         f"table inet kube, chain in (hook input): drops by policy, and may drop by {UNREAD}",
+         f"table inet kube, chain out (hook output): may drop by {UNREAD}",
+         "table inet kube, chain closed (hook input): drops by policy"),
+        (f"table inet kube, chain nat may translate by {UNREAD}",
+         "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table inet kube, chain fwd (drops by policy)"))
+
+
+def test_a_host_with_a_large_table_is_not_asked_for_its_rules(tmp_path: Path) -> None:
+    def run(arguments: Sequence[str], text: str = "") -> str:
+        if "--version" in arguments:
+            return "nftables v1.0.6 (Lester Gooch #5)"
+        assert arguments == ["nft", "-s", "-t", "list", "table", "ip", "x"]
+        return table(base("c", "input", "drop"))
+
+    found = other_rules(proc=str(tmp_path), asked=asked(run, LARGE, SMALL))
+    assert found == found_in(Kernel(table(base("c", "input", "drop")), unread=(LARGE,)))
+
+
+def test_maps_that_are_listed_apart_count_as_of_their_table() -> None:
+    terse = table("\tmap m {\n\t\ttype inet_service : verdict\n\t}\n", base("c", "input", "tcp dport vmap @m"))
+    assert found_in(Kernel(terse)) == OtherRules()
+    whole = table("\tmap m {\n\t\ttype inet_service : verdict\n\t\telements = { 22 : drop }\n\t}\n")
+    assert found_in(Kernel(terse + whole)).dropping == (
+        "table ip x, chain c (hook input): drops by 1 rule ('elements = { 22 : drop }')",)
 
 
 # ---- the warnings

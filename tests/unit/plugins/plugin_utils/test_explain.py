@@ -268,6 +268,7 @@ def test_what_is_shown() -> None:
     answer = answer_of(PLAN, inquiry, probed(inquiry, "filtered", {"left": 2, "arrived": 2}), {})
     assert lines(answer, ["A note."], "") == [
         "No: other cannot connect to 6817/tcp of head: no flow lets it in at head.",
+        "It speaks of addresses that the plan knows: 10.2.0.2 of other; 10.1.0.1 of head.",
         "A note.",
         "",
         "Plan:",
@@ -299,6 +300,12 @@ def test_what_is_shown() -> None:
 def test_what_else_one_has_to_know_is_in_the_answer(out: dict[str, Any] | None, inward: dict[str, Any],
                                                     text: str) -> None:
     assert answer_line(answered("login", "head", "6817/tcp", out, inward)) == text
+
+
+def test_it_is_said_of_which_addresses_the_answer_speaks() -> None:
+    assert lines(answered("login", "head", "6817/tcp", said(), said()), [], "")[1] == (
+        "It speaks of addresses that the plan knows: 10.1.0.2, fd01::2 of login; 10.1.0.1, fd01::1 of head.")
+    assert lines(answered("login", "login", "6817/tcp", said(), said()), [], "")[1] == ""
 
 
 def test_a_host_that_was_silent_is_named_with_the_reason() -> None:

@@ -301,6 +301,39 @@ def test_broad_services_that_do_not_yield() -> None:
     assert found("least-privilege", plan_of({"f": flow}, service=broad)) == []
 
 
+# ---- UDP by address -------------------------------------------------------------------------------------------------
+
+
+def by_udp(source: str, ports: str = "53/udp", **flow: Any) -> list[tuple[str, str, str]]:
+    endpoints = {"range": {"cidrs": ["10.8.0.0/16"]}, "six": {"cidrs": ["fd08::/64"]}, "one": {"cidrs": ["10.8.0.1/32"]},
+                 "far": {"cidrs": ["10.7.0.0/24"]}}
+    flows = {name: {"from": [source], "to": ["control_plane"], **flow} for name in ("f", "g")}
+    return found("udp-by-address", plan_of({**flows, "h": {"from": ["one"], "to": ["control_plane"]}}, ports, endpoints))
+
+
+def test_udp_from_a_network_is_one_note_that_names_the_flows() -> None:
+    assert by_udp("range") == [
+        ("note", "firewall_flows",
+         "UDP comes from whole networks by f, g. UDP has no handshake, so a forged address of such a network passes. See "
+         "that hosts and routers check sources (rp_filter, see the README), and that the services authenticate who "
+         "asks.")]
+    assert len(by_udp("six")) == len(by_udp("range", "53/tcp 53/udp")) == 1
+
+
+@pytest.mark.parametrize("source, ports, flow", [
+    ("range", "53/tcp", {}), ("anywhere", "53/udp", {}), ("one", "53/udp", {}), ("slurm_login", "53/udp", {}),
+    ("range", "53/udp", {"enabled": False}), ("range", "53/udp", {"to": ["far"]})])
+def test_udp_that_is_no_note(source: str, ports: str, flow: dict[str, Any]) -> None:
+    assert by_udp(source, ports, **flow) == []
+
+
+def test_udp_within_a_cluster_comes_from_its_networks() -> None:
+    flow = {"from": ["slurm_login"], "to": ["slurm_compute"], "within_cluster": True}
+    assert found("udp-by-address", plan_of({"f": flow}, "53/udp")) == []
+    clusters = {"alpha": {"cidrs": ["10.1.0.0/16"]}}
+    assert len(found("udp-by-address", plan_of({"f": flow}, "53/udp", firewall_clusters=clusters))) == 1
+
+
 # ---- Exposure -------------------------------------------------------------------------------------------------------
 
 

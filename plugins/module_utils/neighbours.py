@@ -1,0 +1,120 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Other people's tables as nft lists them, at a cost that does not grow without end: those that are too large are not
+listed, and told of by their base chains alone.
+
+Elements of plain sets are never listed, as a rule that looks them up says what it does with them. Of a single table,
+nft before 1.1 reads them all the same, so that a table with very many is not listed beside other large ones.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Callable, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils import nft_outline
+from ansible_collections.hpc.ports.plugins.module_utils.command import Run, run
+from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Contents, Outline
+from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE, as_script, version
+
+# Rules, jumps, and elements of maps and of sets within a rule: of all others together.
+MOST = 2_000
+# Elements of the plain sets of a table, where tables are listed one by one.
+MOST_ELEMENTS = 20_000
+FIREWALLD = "inet firewalld"
+# The oldest nft that reads no other tables than it lists. Before, each listing reads all that there is.
+_FILTERS = (1, 0, 2)
+# The names that nft takes in a command.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9/_.-]*", re.ASCII)
+
+
+# Lists some things one after the other, tersely or not.
+_Lists = Callable[[Sequence[str], bool], str]
+
+
+class Neighbours(NamedTuple):
+    """Listings of tables one after the other, and those tables that were not listed."""
+
+    listing: str
+    unread: Tuple[Outline, ...]
+
+
+class Asked(NamedTuple):
+    """What tells of tables: their outlines, what is in them, and how a program lists them."""
+
+    outlines: Callable[[], List[Outline]] = nft_outline.outlines
+    contents: Callable[[Outline, int], Contents] = nft_outline.contents
+    plain_elements: Callable[[Outline, int], int] = nft_outline.plain_elements
+    program: Run = run
+
+
+def neighbours(backend: str, asked: Asked = Asked()) -> Neighbours:
+    """Return what tells what tables that are not ours do to packets. Raises OSError, RuntimeError."""
+    found = {item: asked.contents(item, MOST) for item in asked.outlines() if str(item) != TABLE}
+    # The backend of firewalld reads its table in any case.
+    sizes = {item: 0 if (backend, str(item)) == ("firewalld", FIREWALLD) else found[item].size for item in found}
+    judging = {item: found[item] for item in found if item.bases and not item.is_dormant}
+    if sum(sizes.values()) <= MOST:
+        return Neighbours(_all_listed(judging, _lister(backend, asked.program)), ())
+    read = {item: found[item] for item in _smallest(judging, sizes)
+            if not sizes[item] or asked.plain_elements(item, MOST_ELEMENTS) <= MOST_ELEMENTS}
+    return Neighbours(_listed(read, backend, asked.program), tuple(item for item in judging if item not in read))
+
+
+def _all_listed(tables: Mapping[Outline, Contents], lists: _Lists) -> str:
+    names = [item.name for item in tables if tables[item].verdict_maps]
+    names += [name for found in tables.values() for name in found.verdict_maps]
+    if not all(map(_NAME.fullmatch, names)):
+        return lists(["ruleset"], False)
+    return (lists(["ruleset"], True) if tables else "") + lists(_maps(tables), False)
+
+
+def _listed(tables: Mapping[Outline, Contents], backend: str, program: Run) -> str:
+    whats = ["table " + _checked(item) for item in tables]
+    if whats and backend == "nftables" and version(program) < _FILTERS:
+        return program(["nft", "-s", "-f", "-"], as_script("list " + what for what in whats))
+    lists = _lister(backend, program)
+    return lists(whats, True) + lists(_maps(tables), False)
+
+
+def _maps(tables: Mapping[Outline, Contents]) -> List[str]:
+    return ["map {0} {1}".format(_checked(item), _plain(name))
+            for item, found in tables.items() for name in found.verdict_maps]
+
+
+def _smallest(tables: Iterable[Outline], sizes: Mapping[Outline, int]) -> List[Outline]:
+    """Return as many tables as the bound allows."""
+    found, left = [], MOST
+    for item in sorted(tables, key=lambda item: sizes[item]):
+        left -= sizes[item]
+        if left < 0:
+            break
+        found.append(item)
+    return found
+
+
+def _lister(backend: str, program: Run) -> _Lists:
+    """Return what lists things without counters, and tersely: without the elements of named sets."""
+    if backend == "nftables":
+        return lambda whats, is_terse: "".join(
+            _ended(program(["nft", "-s", *(["-t"] if is_terse else []), "list", *what.split()])) for what in whats)
+    # A host with firewalld may have no nft.
+    from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
+
+    return lambda whats, is_terse: "".join(_ended(listing(what, is_terse)) for what in whats)
+
+
+def _checked(table: Outline) -> str:
+    return "{0} {1}".format(table.family, _plain(table.name))
+
+
+def _plain(name: str) -> str:
+    """Return a name that is safe in a command: the kernel takes any."""
+    if not _NAME.fullmatch(name):
+        raise RuntimeError("Cannot list {0!r}: expected a name of letters, digits and /_.-, as nft takes them.".format(name))
+    return name
+
+
+def _ended(listing: str) -> str:
+    return listing if listing.endswith("\n") or not listing else listing + "\n"

@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Under which addresses other hosts may see this one, as its kernel tells (rtnetlink).
+
+Not what no other host sees: loopback, link-local, temporary, tentative and deprecated addresses, and those on interfaces
+that lead to containers and guests of this host alone. Such an interface is known by its kind (a tunnel of pods, a bridge
+without any port but those of containers and guests) or by its name, as the programs that make them call them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from fnmatch import fnmatchcase
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+    ALL,
+    FAMILIES,
+    address_text,
+    ask,
+    attributes,
+    number,
+    part,
+)
+
+_ROUTE = 0
+_GET_LINK, _GET_ADDRESS = 18, 22
+_LINK_HEAD = struct.Struct("=BBHiII")  # ifinfomsg: family, …, type, index, flags, change
+_INDEX_AT, _LINK_FLAGS_AT, _UP = 4, 8, 1
+_NAME, _MASTER, _INFO, _KIND = 3, 10, 18, 1
+_ADDRESS_HEAD = struct.Struct("=BBBBI")  # ifaddrmsg: family, length of the prefix, flags, scope, index
+_SCOPE_AT, _ADDRESS_INDEX_AT, _EVERYWHERE = 3, 4, 0
+_ADDRESS, _LOCAL, _FLAGS = 1, 2, 8
+_TEMPORARY, _UNUSABLE = 0x01, 0x08 | 0x20 | 0x40  # of IPv4, the first is an ordinary second address
+_PODS = ("vxlan", "geneve", "ipip")
+_GUESTS = ("veth", "tun")
+_NAMES = ("veth*", "docker*", "br-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]*", "podman*", "cni*", "virbr*", "lxcbr*", "lxdbr*",
+          "incusbr*", "flannel*", "cali*", "tunl*", "vxlan*", "cilium*", "lxc*", "weave*", "kube-*", "nodelocaldns",
+          "ovn-k8s-*", "antrea-*")
+# What asks the kernel, as `netlink.ask` does.
+Ask = Callable[[int, int, int, bytes], Iterator[bytes]]
+
+
+class OwnAddress(NamedTuple):
+    """An address and the interface that has it."""
+
+    address: str
+    interface: str
+
+
+class _Link(NamedTuple):
+    name: str
+    kind: str
+    master: int
+    is_up: bool
+
+
+def own_addresses(trusted: Iterable[str] = (), asked: Ask = ask) -> List[OwnAddress]:
+    """Return the addresses, but those on trusted interfaces, which may be patterns. Raises NetlinkError."""
+    left_out = (*_NAMES, *trusted)
+    links = {index: link for index, link in _links(asked)}
+    shown = {index: link.name for index, link in links.items()
+             if link.is_up and not _leads_inside(index, links) and not any(fnmatchcase(link.name, name) for name in left_out)}
+    found = [OwnAddress(address, shown[index]) for index, address in _addresses(asked) if index in shown]
+    return sorted(set(found), key=lambda item: (item.interface, item.address))
+
+
+def _leads_inside(index: int, links: Dict[int, _Link]) -> bool:
+    """Tell whether only containers and guests of this host are behind an interface."""
+    if links[index].kind != "bridge":
+        return links[index].kind in _PODS
+    return all(link.kind in _GUESTS for link in links.values() if link.master == index)
+
+
+def _links(asked: Ask) -> Iterator[Tuple[int, _Link]]:
+    for body in asked(_ROUTE, _GET_LINK, ALL, bytes(_LINK_HEAD.size)):
+        found = attributes(body[_LINK_HEAD.size:])
+        kind = attributes(found.get(_INFO, b"")).get(_KIND, b"")
+        yield number("=i", body, _INDEX_AT), _Link(
+            _text(part(found, _NAME)), _text(kind), number("=I", found.get(_MASTER, bytes(4))),
+            bool(number("=I", body, _LINK_FLAGS_AT) & _UP))
+
+
+def _addresses(asked: Ask) -> Iterator[Tuple[int, str]]:
+    for body in asked(_ROUTE, _GET_ADDRESS, ALL, bytes(_ADDRESS_HEAD.size)):
+        found = attributes(body[_ADDRESS_HEAD.size:])
+        raw = found.get(_LOCAL) or found.get(_ADDRESS)
+        if raw and number("=B", body) in FAMILIES.values() and _is_usable(body, found):
+            address = ipaddress.ip_address(address_text(raw))
+            if not address.is_loopback and not address.is_link_local:
+                yield number("=I", body, _ADDRESS_INDEX_AT), str(address)
+
+
+def _is_usable(body: bytes, found: Dict[int, bytes]) -> bool:
+    flags = number("=I", found[_FLAGS]) if _FLAGS in found else number("=B", body, 2)
+    unwanted = _UNUSABLE | (_TEMPORARY if number("=B", body) == FAMILIES[6] else 0)
+    return not flags & unwanted and number("=B", body, _SCOPE_AT) == _EVERYWHERE
+
+
+def _text(raw: bytes) -> str:
+    return raw.rstrip(b"\0").decode("utf-8", "replace")
