@@ -94,7 +94,7 @@ def test_a_host_is_sent_its_policy_and_nothing_else(sent: list[tuple[str, dict[s
     assert name == "hpc.ports.firewall"
 
 
-@pytest.mark.parametrize("changes", [{"changed": False}, {"changed": True, "pending": True}])
+@pytest.mark.parametrize("changes", [{"changed": False}, {"changed": True, "pending": {"token": "t"}}])
 def test_addresses_that_the_plan_does_not_know_are_a_warning(
         sent: list[tuple[str, dict[str, Any]]], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(firewall, "known_addresses",
