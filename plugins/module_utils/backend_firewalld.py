@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as 
 from ansible_collections.hpc.ports.plugins.module_utils import firewalld_files
 from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, Run
-from ansible_collections.hpc.ports.plugins.module_utils.files import Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils.files import Items, Places, naming
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import PREFIX, Config, config_of, parse_rich_rule
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_host import Firewalld, check_reload, daemon, running_table
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import (
@@ -132,9 +132,10 @@ def _run(run: Run, command: Sequence[str], is_first: bool) -> None:
 
 def _note_phase(folder: str, number: int) -> None:
     path = os.path.join(folder, _PHASE)
-    with open(path + ".new", "w", encoding="ascii") as file:
-        file.write(str(number))
-    os.replace(path + ".new", path)
+    with naming(path):
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.write(str(number))
+        os.replace(path + ".new", path)
 
 
 def _check_running(wanted: State, firewalld: Firewalld) -> None:

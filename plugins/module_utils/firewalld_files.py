@@ -136,7 +136,7 @@ def places(items: Items, paths: Paths = PATHS) -> Places:
 
 def present_state(paths: Paths = PATHS) -> State:
     """Return our files, with what a crash left of others."""
-    left = filter(os.path.lexists, (paths.undo, paths.unit, paths.link))
+    left = filter(os.path.lexists, (paths.undo, paths.unit, paths.link, *sorted(glob.glob(paths.kept + "/*/*"))))
     return files.present_state([*present_paths(paths), *left])
 
 
@@ -148,7 +148,8 @@ def in_place(items: Items, paths: Paths = PATHS) -> Iterator[None]:
         for path in items:
             files.unlink(_passing(path))
             files.write(_passing(path), items[path])
-            os.replace(_passing(path), path)
+            with files.naming(path):
+                os.replace(_passing(path), path)
         for path in places(items, paths).gone:
             files.unlink(path)
         yield
@@ -181,7 +182,8 @@ def keep(new: Iterable[str], paths: Paths = PATHS) -> None:
     for path, text in old.items():
         files.write(kept[path], Item(text))
     files.write(_passing(paths.undo), Item(_undo_script(kept, list(new), paths), mode=0o700))
-    os.replace(_passing(paths.undo), paths.undo)
+    with files.naming(paths.undo):
+        os.replace(_passing(paths.undo), paths.undo)
     if has_systemd():
         files.write(paths.unit, Item(_UNIT_TEXT.format(home=paths.home, undo=paths.undo)))
         files.write(paths.link, Item(target=paths.unit))

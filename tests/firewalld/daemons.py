@@ -36,7 +36,8 @@ _SEEN = (ROOT, _ANSIBLE)
 # What systemd does as it boots where the unit is enabled.
 _UNIT = "/etc/systemd/system/hpc-ports-undo.service"
 _WANTED = "/etc/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
-PUT_BACK = f"[ ! -e {_UNIT} ] || [ ! -L {_WANTED} ] || sh /etc/hpc-ports/undo/run"
+_SCRIPT = "/etc/hpc-ports/undo/run"
+PUT_BACK = f"[ ! -e {_UNIT} ] || [ ! -L {_WANTED} ] || [ ! -e {_SCRIPT} ] || sh {_SCRIPT}"
 # Nobody waits for less than a daemon takes that is written in Python, on a machine with much else to do.
 _BUSCTL = "busctl --timeout=300"
 _FIREWALLD = "org.fedoraproject.FirewallD1 /org/fedoraproject/FirewallD1 org.fedoraproject.FirewallD1"

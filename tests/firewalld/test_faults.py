@@ -51,6 +51,7 @@ PACKETS = [Opening(protocol, source, HOST[4], port, 40_000 + number)
                ("10.64.9.9", "10.64.0.7", "10.64.2.1", "10.64.2.9", "10.64.3.9", "10.65.0.1"),
                ((22, "tcp"), (2049, "tcp"), (111, "udp"), (443, "tcp"), (8443, "tcp"), (9, "tcp"))))]
 UNIT = "/etc/systemd/system/hpc-ports-undo.service"
+SCRIPT = "/etc/hpc-ports/undo/run"
 LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
 # What only reads: killed there, a run has done nothing more than at the operation before.
 _READS = re.compile(r"start (systemctl is-|nft -s list|busctl .*( get-property | get\w+| query\w+| check\w+))")
@@ -114,10 +115,10 @@ class KnownByFirewalld(Known):
 
 def _confirmed(state: State) -> dict[str, str]:
     """Return the files without those that wait, and without what an undo has not begun to use or is done with."""
-    if UNIT in state.files and LINK in state.files:
+    if {UNIT, LINK, SCRIPT} <= set(state.files):
         raise AssertionError("The boot has put nothing back.")
     return {path: text for path, text in state.places.items()
-            if path != UNIT and not path.startswith("/etc/hpc-ports/undo/")}
+            if path not in (UNIT, LINK) and not path.startswith("/etc/hpc-ports/undo/")}
 
 
 def moments_of(count: int) -> Moments:

@@ -72,6 +72,15 @@ def test_what_a_crash_left_is_put_back_before_anything_is_kept(paths: Paths) -> 
     assert found(paths) == OLD
 
 
+def test_copies_that_a_crash_left_without_their_script_are_seen_and_go(paths: Paths) -> None:
+    firewalld_files.keep(items(paths), paths)
+    for path in (paths.undo, paths.link, paths.unit):
+        Path(path).unlink(missing_ok=True)
+    assert [name for name in firewalld_files.present_state(paths) if paths.kept in name]
+    firewalld_files.put_back(paths)
+    assert found(paths) == OLD
+
+
 def test_a_failure_in_the_block_puts_the_old_files_back(paths: Paths) -> None:
     with pytest.raises(RuntimeError, match="reload"), firewalld_files.in_place(items(paths), paths):
         raise RuntimeError("reload")
