@@ -10,6 +10,7 @@ has a time-out of its own: all wait as long as the patience is of whoever does t
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,13 +33,13 @@ class Hosts:
     def output(self, host: str, script: str) -> str:
         """Return what a script prints on a host; AssertionError where it fails, or is not done in time."""
         command = [*inside(host), "timeout", "-k", "1", str(self.patience), "bash", "-ec", script]
-        try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                                  timeout=self.patience + scaled(30), check=False)
-        except subprocess.TimeoutExpired as exc:  # no failure of what was tried: something holds on to its output
-            raise RuntimeError(f"{host}: {script}: does not end, and printed {exc.stdout!r}, {exc.stderr!r}") from exc
-        assert done.returncode == 0, f"{host}: {script}: exit {done.returncode}: {done.stdout}{done.stderr}"
-        return done.stdout
+        # No pipe: srun leaves a process behind that holds on to its output for half a minute.
+        with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as said:
+            code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=printed, stderr=said,
+                                  timeout=self.patience + scaled(30), check=False).returncode
+            output, errors = ((file.seek(0), file.read())[1] for file in (printed, said))
+        assert code == 0, f"{host}: {script}: exit {code}: {output}{errors}"
+        return output
 
     def connect(self, source: str, target: str, *ports: int) -> None:
         """Read the greeting of each stand-in."""
