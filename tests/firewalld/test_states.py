@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, call
 from ansible_collections.hpc.ports.tests.support.namespaces import snapshot
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SLURM, SSH, WEB, policy
+from ansible_collections.hpc.ports.tests.support.signs import wait_until
 
 DNS = ("out", "dns", ["53/udp", "53/tcp"], ("10.64.0.53/32",))
 # Other peers of the same flows: no reload.
@@ -331,6 +332,65 @@ def test_all_rules_flushed(host: Daemon) -> None:
     assert apply(host)["changed"]
     assert table_of(host) == before
     assert not apply(host)["changed"]
+
+
+# ---- the watch
+
+def say_of_watch(host: Daemon) -> str:
+    return host.host.shell("journalctl --sync; journalctl --quiet --output=cat --unit=hpc-ports-watch")
+
+
+def wait_for_rules(host: Daemon, rules: tuple[str, ...]) -> None:
+    """While firewalld starts, a listing may fail."""
+    host.host.wait("nft list chain inet firewalld filter_IN_policy_hpc_ports_in")
+    wait_until(lambda: table_of(host) == rules)
+
+
+@pytest.mark.takes_turns
+@pytest.mark.parametrize("how", ["nft flush ruleset", "systemctl restart firewalld", "firewall-cmd --quiet --reload",
+                                 "systemctl kill --signal=KILL firewalld; nft flush ruleset || true"])
+def test_what_is_flushed_comes_back_by_itself(host: Daemon, how: str) -> None:
+    """From firewalld 2.0 on nobody else can delete its table while it runs, and there is nothing to be put back."""
+    apply(host, watch=True)
+    before = table_of(host)
+    host.host.shell(how)
+    wait_for_rules(host, before)
+    host.wait_for_firewalld()
+    assert not apply(host, watch=True)["changed"]
+
+
+@NOT_OWNED
+@pytest.mark.takes_turns
+def test_a_flush_undoes_a_change_that_awaits_its_confirmation(host: Daemon) -> None:
+    apply(host, watch=True)
+    before = table_of(host)
+    for wanted in (OTHER_PEERS, OTHER_FLOWS):
+        pending = host.module(policy=wanted, watch=True)["pending"]
+        host.host.shell("nft flush ruleset")
+        wait_for_rules(host, before)
+        assert host.module("confirm", token=pending["token"])["status"] == "reverted"
+
+
+@pytest.mark.takes_turns
+def test_a_firewalld_that_somebody_stops_stays_stopped(host: Daemon) -> None:
+    apply(host, watch=True)
+    host.host.shell("systemctl stop firewalld")
+    wait_until(lambda: "firewalld was stopped: this host has no rules of ours until it is started." in say_of_watch(host))
+    assert host.host.run("systemctl", "is-active", "firewalld", check=False).stdout == "inactive\n"
+
+
+@pytest.mark.takes_turns
+def test_a_firewalld_that_cannot_load_its_rules_closes_the_host_and_opens_it_again(host: Daemon) -> None:
+    apply(host, watch=True, boot_failure="closed")
+    host.host.shell("mv /etc/protocols /etc/protocols.gone; systemctl kill --signal=KILL firewalld; "
+                    "systemctl stop firewalld; nft flush ruleset; systemctl start firewalld || true; "
+                    "systemctl restart hpc-ports-watch")
+    host.host.wait("nft list chain inet hpc_ports input")
+    assert "in_management_ssh" in host.host.shell("nft list table inet hpc_ports")
+    host.host.shell("mv /etc/protocols.gone /etc/protocols; systemctl reset-failed firewalld; systemctl restart firewalld")
+    host.host.wait("nft list chain inet firewalld filter_IN_policy_hpc_ports_in")
+    host.host.wait("! nft list table inet hpc_ports 2> /dev/null")
+    assert not apply(host, watch=True, boot_failure="closed")["changed"]
 
 
 # ---- check mode, diff, removal
