@@ -161,7 +161,8 @@ def _always(policy: Policy, direction: str) -> List[str]:
         # The session that applies the first ruleset is not known to conntrack yet: only openings are judged.
         rules.append("tcp flags & (fin | syn | rst | ack) != syn accept")
     rules += ['{0} "{1}" accept'.format(name, interface) for interface in policy.trusted_interfaces]
-    rules += ["meta l4proto icmp accept", "meta l4proto ipv6-icmp accept"]
+    # ICMP and ICMPv6 by number: names are looked up in /etc/protocols, which a host may lack.
+    rules += ["meta l4proto 1 accept", "meta l4proto 58 accept"]
     if direction == "in":
         return rules + ["meta nfproto ipv4 udp sport 67 udp dport 68 accept",
                         "ip6 saddr fe80::/10 udp dport 546 accept"]

@@ -188,7 +188,8 @@ def _start_firewalld(host: Host, cause: str) -> None:
     _wait_while(_is_busy)
     if has_chain(*FIREWALLD):
         return
-    if _state() == "inactive":
+    # As the host boots, one that is enabled and does not run has not come up.
+    if _state() == "inactive" and (cause or _run("systemctl", "is-enabled", "--quiet", "firewalld.service")):
         _say("firewalld was stopped: this host has no rules of ours until it is started.")
         return
     _say("The rules of firewalld are gone.{0} Restarting it.".format(cause))

@@ -235,8 +235,8 @@ class Daemon(Pair):
 
 
 def _patient(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options of a module: more time to confirm, on a machine that is slow, and no watch if it is not asked for."""
-    return {"confirm_within": scaled(60), "watch": False, **options} if "policy" in options else options
+    """Return options of a module with more time until somebody confirms, on a machine that is slow."""
+    return {"confirm_within": scaled(60), **options} if "policy" in options else options
 
 
 def _podman(*arguments: str) -> str:

@@ -111,8 +111,8 @@ class Runs:
     def firewall(self, policy: Mapping[str, Any] | None, fault: Fault | None = None, kill_after: float | None = None,
                  **options: Any) -> Run:
         """Run the module `firewall`: give the host this policy, or none, without a watch; do not confirm it."""
-        wanted = {"policy": policy, "watch": False} if policy else {"state": "absent"}
-        return self._run("firewall", fault, kill_after, **{**wanted, **options})
+        wanted = {"policy": policy} if policy else {"state": "absent"}
+        return self._run("firewall", fault, kill_after, **wanted, **options)
 
     def confirm(self, token: str, fault: Fault | None = None, kill_after: float | None = None) -> Run:
         """Run the module `confirm`."""
@@ -133,6 +133,8 @@ class Runs:
         return self._run(name, None, None, **options).result or {}
 
     def _run(self, module: str, fault: Fault | None, kill_after: float | None, ssh: str = "", **options: Any) -> Run:
+        if "policy" in options:
+            options = {"watch": False, **options}
         answer = self._ask(module=module, options=options, fault=fault, kill_after=kill_after,
                            settings=self.settings, ssh=ssh)
         return Run(answer["result"], answer["operations"], answer["hit"], answer["seconds"])
@@ -179,7 +181,7 @@ class Served(Machine):
         if "prefix" in options:
             return super().begin(wanted, **options)
         return self.runs.module("firewall", policy=wanted or SAMPLE,
-                                **_of_ansible(**{"watch": False, **options}))
+                                **_of_ansible(**options))
 
     def confirm(self, token: str, ssh: str = "") -> dict[str, Any]:
         """Run the module that confirms a change."""
