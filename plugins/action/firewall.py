@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 
 from ansible import constants as C
@@ -52,7 +53,7 @@ class ActionModule(ActionBase):
         host = (task_vars or {})["inventory_hostname"]
         store = self._store(arguments.pop("plan", None))
         arguments.update(policy=_policy(store, host), transport=self._connection.transport, token=uuid.uuid4().hex)
-        result = with_name(self._applied(arguments, task_vars), lambda client: store.plan().addresses.host_at(client))
+        result = with_name(self._applied(arguments, task_vars), partial(_host_at, store))
         said = result.pop("own_addresses", None)
         if said:
             known = store.part("known-addresses", host, known_addresses)
@@ -90,6 +91,11 @@ class ActionModule(ActionBase):
         if not key:
             raise AnsibleActionFail("Missing option plan: give the key that hpc.ports.plan returned.")
         return Store(C.DEFAULT_LOCAL_TMP, key)
+
+
+def _host_at(store: Store, address: str) -> str:
+    # The plan is read here, and not before: it takes time, and is seldom needed.
+    return store.plan().addresses.host_at(address)
 
 
 def _policy(store: Store, host: str) -> dict[str, Any]:

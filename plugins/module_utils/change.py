@@ -35,9 +35,10 @@ class Way(Protocol):
 class Change(NamedTuple):
     """What runs and what should, the files that the host has and those that it should have, and the way there.
 
-    `views` are the flows that run and those that should. `warnings` are what the user should know of the host. There is a way only where what runs changes. `services` are
-    those of ours that should run, as objects; systemd starts and ends what `starts` and `ends` name. `leaving` is what
-    the other backend has of ours, to be removed once this change is for good.
+    `views` are the flows that run and those that should. There is a way only where what runs changes. `warnings` are what
+    the user should know of the host. `services` are those of ours that should run, as objects; systemd starts and ends
+    what `starts` and `ends` name. `leaving` is what the other backend has of ours, to be removed once this change is for
+    good.
     """
 
     backend: str

@@ -60,7 +60,7 @@ class _Link(NamedTuple):
 def own_addresses(trusted: Iterable[str] = (), asked: Ask = ask) -> List[OwnAddress]:
     """Return the addresses, but those on trusted interfaces, which may be patterns. Raises NetlinkError."""
     left_out = (*_NAMES, *trusted)
-    links = {index: link for index, link in _links(asked)}
+    links = dict(_links(asked))
     shown = {index: link.name for index, link in links.items()
              if link.is_up and not _leads_inside(index, links) and not any(fnmatchcase(link.name, name) for name in left_out)}
     found = [OwnAddress(address, shown[index]) for index, address in _addresses(asked) if index in shown]

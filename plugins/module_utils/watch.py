@@ -108,9 +108,9 @@ def _committer(body: bytes) -> str:
     found = dict(_attributes(body[_FAMILY_SIZE:]))
     if _PROCESS not in found or _PROGRAM not in found:
         return ""
-    name = found[_PROGRAM].rstrip(b"\0").decode("ascii", "replace")
-    return " {0} (process {1}) deleted it.".format("".join(char if char.isprintable() else "?" for char in name),
-                                      int.from_bytes(found[_PROCESS][:4], "big"))
+    raw = found[_PROGRAM].rstrip(b"\0").decode("ascii", "replace")
+    name = "".join(char if char.isprintable() else "?" for char in raw)
+    return " {0} (process {1}) deleted it.".format(name, int.from_bytes(found[_PROCESS][:4], "big"))
 
 
 def _attributes(data: bytes) -> Iterator[Tuple[int, bytes]]:
@@ -243,7 +243,8 @@ def _output(*command: str) -> str:
 
 def _say(text: str, level: int = _WARNING) -> None:
     # As systemd reads it, see sd-daemon(3).
-    print("<{0}>{1}".format(level, text), flush=True)
+    sys.stdout.write("<{0}>{1}\n".format(level, text))
+    sys.stdout.flush()
 
 
 def _tell_systemd(text: str) -> None:

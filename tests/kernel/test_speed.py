@@ -30,7 +30,7 @@ LARGE = "\n".join([
     "table ip blocklist {",
     "set listed {\ntype ipv4_addr",
     "elements = {", ", ".join(f"198.{18 + number // 50_000}.{number // 250 % 200}.{number % 250}"
-                             for number in range(CHAINS * RULES)), "}",
+                                 for number in range(CHAINS * RULES)), "}",
     "}",
     "chain input { type filter hook input priority 6; policy accept;\nip saddr @listed drop\n}",
     "}"])

@@ -54,8 +54,8 @@ class Host:
     def pause(self, seconds: float) -> None:
         self.time += seconds
 
-    def final_answer(self, seconds: int = 30, result: Mapping[str, Any] = {}, login: float = 0.0) -> Answer:
-        return final_answer(self.ask, Begun(result, seconds, login), self.now, self.pause)
+    def final_answer(self, seconds: int = 30, result: Mapping[str, Any] | None = None, login: float = 0.0) -> Answer:
+        return final_answer(self.ask, Begun(result or {}, seconds, login), self.now, self.pause)
 
 
 def test_a_host_that_confirms_is_asked_once() -> None:
@@ -190,8 +190,8 @@ SLOW = "A login to this host took 11 s: give firewall_confirm_within 33 or more.
 @pytest.mark.parametrize(("first", "second", "seconds", "said"), [
     (11.0, 0.0, 30, [SLOW]), (10.4, 0.0, 30, [SLOW]), (0.2, 10.5, 30, [SLOW]), (11.0, 0.0, 32, [SLOW]),
     (11.0, 11.0, 33, []), (10.0, 0.0, 30, []), (0.3, 0.3, 1, [])])
-def test_a_window_under_three_times_a_login_is_warned_of(first: float, second: float, seconds: int,
-                                                        said: list[str]) -> None:
+def test_a_window_under_three_times_a_login_is_warned_of(
+        first: float, second: float, seconds: int, said: list[str]) -> None:
     found = with_answer(Begun({"changed": True}, seconds, first), Answer(CONFIRMED, "", second))
     assert found["warnings"] == said and not found.get("failed")
 

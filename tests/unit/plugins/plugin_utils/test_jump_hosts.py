@@ -307,8 +307,8 @@ def plan_with(hosts: dict[str, Any], controllers: list[str], form: str) -> Plan:
 
 
 @given(HOSTS, CONTROLLERS, st.sampled_from(["command", "jump", "option"]))
-def test_ansible_gets_through_to_each_managed_host_or_it_is_said(hosts: dict[str, Any], controllers: list[str],
-                                                                form: str) -> None:
+def test_ansible_gets_through_to_each_managed_host_or_it_is_said(
+        hosts: dict[str, Any], controllers: list[str], form: str) -> None:
     plan = plan_with(hosts, controllers, form)
     found = Gaps(plan)
     ports, strangers, ways = found.closed_ports(), found.strangers(), found.no_ways_out()
@@ -339,8 +339,8 @@ def test_ansible_gets_through_to_each_managed_host_or_it_is_said(hosts: dict[str
 
 
 @given(HOSTS, CONTROLLERS)
-def test_a_host_opens_ssh_to_what_is_behind_it_or_as_a_controller_and_no_more(hosts: dict[str, Any],
-                                                                             controllers: list[str]) -> None:
+def test_a_host_opens_ssh_to_what_is_behind_it_or_as_a_controller_and_no_more(
+        hosts: dict[str, Any], controllers: list[str]) -> None:
     plan = plan_with(hosts, controllers, "jump")
     managed = {(address, 22) for name in plan.hosts for address in ADDRESSES[name]}
     known = {address for addresses in ADDRESSES.values() for address in addresses} | {"198.51.100.9", CONTROLLER}
