@@ -143,7 +143,7 @@ def _base(family: int, found: Dict[int, bytes], size: int) -> Base:
 
 
 def _sets(table: Outline, asked: Ask) -> Iterator[_Set]:
-    for _family, found in _answers(asked, _GET_SET, _number(table.family), attribute(_TABLE, _raw(table.name))):
+    for _version, found in _answers(asked, _GET_SET, _number(table.family), attribute(_TABLE, _raw(table.name))):
         flags, data = (number("!I", found.get(kind, bytes(4))) for kind in (_SET_FLAGS, _SET_DATA))
         size = attributes(found.get(_SET_DESCRIPTION, b"")).get(_SIZE, bytes(4))
         yield _Set(_text(part(found, _SET_NAME)), bool(flags & _ANONYMOUS), data == _VERDICTS, number("!I", size))
@@ -153,7 +153,7 @@ def _elements(table: Outline, name: str, most: int, asked: Ask) -> int:
     """Return how many elements a set has, and no more than that they are too many."""
     body = attribute(_ELEMENTS_TABLE, _raw(table.name)) + attribute(_ELEMENTS_SET, _raw(name))
     count = 0
-    for _family, found in _answers(asked, _GET_ELEMENT, _number(table.family), body):
+    for _version, found in _answers(asked, _GET_ELEMENT, _number(table.family), body):
         count += _attribute_count(found.get(_ELEMENTS, b""))
         if count > most:
             break

@@ -19,6 +19,13 @@ from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 
 BOUND = 2.0
 CHAINS, RULES = 1_000, 100
+
+
+def address(number: int) -> str:
+    """Return one of 100,000 addresses."""
+    return f"198.{18 + number // 50_000}.{number // 250 % 200}.{number % 250}"
+
+
 # As kube-proxy has them, and as a blocklist.
 LARGE = "\n".join([
     "table ip kube {",
@@ -29,8 +36,7 @@ LARGE = "\n".join([
     "}",
     "table ip blocklist {",
     "set listed {\ntype ipv4_addr",
-    "elements = {", ", ".join(f"198.{18 + number // 50_000}.{number // 250 % 200}.{number % 250}"
-                                 for number in range(CHAINS * RULES)), "}",
+    "elements = {", ", ".join(map(address, range(CHAINS * RULES))), "}",
     "}",
     "chain input { type filter hook input priority 6; policy accept;\nip saddr @listed drop\n}",
     "}"])
