@@ -36,7 +36,8 @@ import json, sys
 from ansible_collections.hpc.ports.plugins.module_utils.confirming import confirm
 from ansible_collections.hpc.ports.plugins.module_utils.firewall import Options, ensure_present
 for number, data in enumerate(json.load(sys.stdin)):
-    options = Options(confirm_within=300, lockout_guard=True, cut_established=False, transport="", token=f"{number:032x}")
+    options = Options(confirm_within=300, lockout_guard=True, cut_established=False, transport="", token=f"{number:032x}",
+                      watch=False)
     assert ensure_present(sys.argv[1], data, options, check=False).pending
     assert confirm(options.token)["status"] == "confirmed"
 """
