@@ -269,9 +269,13 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _close(host: Host) -> None:
-    """Load the ruleset of a host that has no other."""
-    if os.path.exists(host.closed) and not has_chain(*NFTABLES) and _run("nft", "-f", host.closed) == 0:
-        _say("Loaded {0}: this host lets in ssh from the controllers, and nothing else.".format(host.closed), _ERROR_LEVEL)
+    """Load the ruleset of a host that has no other; say why where that fails."""
+    try:
+        if os.path.exists(host.closed) and not has_chain(*NFTABLES) and _run("nft", "-f", host.closed) == 0:
+            _say("Loaded {0}: this host lets in ssh from the controllers, and nothing else.".format(host.closed),
+                 _ERROR_LEVEL)
+    except OSError as exc:  # a host with firewalld need not have nft
+        _say("Cannot load {0}: {1}".format(host.closed, exc), _ERROR_LEVEL)
 
 
 def _seconds_to_next(host: Host, cause: str, before: Optional[float]) -> Optional[float]:

@@ -38,6 +38,7 @@ After=hpc-ports.service firewalld.service
 Before=shutdown.target
 Conflicts=shutdown.target
 RequiresMountsFor={folder} {python}
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
