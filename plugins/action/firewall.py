@@ -53,23 +53,24 @@ class ActionModule(ActionBase):
         host = (task_vars or {})["inventory_hostname"]
         store = self._store(arguments.pop("plan", None))
         arguments.update(policy=_policy(store, host), transport=self._connection.transport, token=uuid.uuid4().hex)
-        result = with_name(self._applied(arguments, task_vars), partial(_host_at, store))
+        result = with_name(self._applied(host, arguments, task_vars), partial(_host_at, store))
         said = result.pop("own_addresses", None)
         if said:
             known = store.part("known-addresses", host, known_addresses)
             result["warnings"] = result.get("warnings", []) + unknown_warnings(host, said, known)
         return result
 
-    def _applied(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _applied(self, host: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        seconds = int(arguments.get("confirm_within", 30))
         try:
             result, login = timed(lambda: self._module("firewall", arguments, task_vars))
         except AnsibleConnectionFailure as exc:
             if self._task.check_mode or not may_have_begun(exc):
                 raise
-            return self._confirmed(Begun({"warnings": [UNSEEN]}, _seconds(arguments), loss=exc), arguments, task_vars)
+            return self._confirmed(Begun(host, {"warnings": [UNSEEN]}, seconds, loss=exc), arguments, task_vars)
         if not result.pop("pending", None):
             return result
-        return self._confirmed(Begun(result, _seconds(arguments), login), arguments, task_vars)
+        return self._confirmed(Begun(host, result, seconds, login), arguments, task_vars)
 
     def _confirmed(self, begun: Begun, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Return the result with what became of the change."""
@@ -106,7 +107,3 @@ def _policy(store: Store, host: str) -> dict[str, Any]:
             "leave it out of the play."
         )
     return policy
-
-
-def _seconds(arguments: dict[str, Any]) -> int:
-    return int(arguments.get("confirm_within", 30))

@@ -193,6 +193,7 @@ def _start_firewalld(host: Host, cause: str) -> None:
         _say("firewalld was stopped: this host has no rules of ours until it is started.")
         return
     _say("The rules of firewalld are gone.{0} Restarting it.".format(cause))
+    _close(host)  # Before 1.0 it takes more than two seconds.
     _run("systemctl", "restart", "firewalld.service")
     # Before 2.0 it is active a second or two before it has any rules.
     _wait_while(lambda: not has_chain(*FIREWALLD) and _state() == "active")
@@ -201,6 +202,16 @@ def _start_firewalld(host: Host, cause: str) -> None:
     _say("firewalld has loaded its rules again.")
     if host.armed:
         _undo(host.armed)
+
+
+def _close(host: Host) -> None:
+    """Load the ruleset of a host whose firewalld has none, if it has one; say why where that fails."""
+    try:
+        if os.path.exists(host.closed) and not has_chain(*NFTABLES) and _run("nft", "-f", host.closed) == 0:
+            _say("Loaded {0}: this host lets in ssh from the controllers, and nothing else.".format(host.closed),
+                 _ERROR_LEVEL)
+    except OSError as exc:  # a host with firewalld need not have nft
+        _say("Cannot load {0}: {1}".format(host.closed, exc), _ERROR_LEVEL)
 
 
 def _is_busy() -> bool:
@@ -266,16 +277,6 @@ def main(arguments: Sequence[str]) -> None:
         while True:
             sock.settimeout(_seconds_to_next(host, cause, sock.gettimeout()))
             cause = next_deletion(sock)
-
-
-def _close(host: Host) -> None:
-    """Load the ruleset of a host that has no other; say why where that fails."""
-    try:
-        if os.path.exists(host.closed) and not has_chain(*NFTABLES) and _run("nft", "-f", host.closed) == 0:
-            _say("Loaded {0}: this host lets in ssh from the controllers, and nothing else.".format(host.closed),
-                 _ERROR_LEVEL)
-    except OSError as exc:  # a host with firewalld need not have nft
-        _say("Cannot load {0}: {1}".format(host.closed, exc), _ERROR_LEVEL)
 
 
 def _seconds_to_next(host: Host, cause: str, before: Optional[float]) -> Optional[float]:

@@ -24,7 +24,7 @@ _UNREACHABLE = ("The host has not answered for {0:.0f} s. It should have undone 
                 "last attempt: {2}.")
 # How many logins have to fit into the time in which a change is confirmed: the one that confirms, with room to spare.
 _LOGINS = 3
-_SLOW = "A login to this host took {0} s: give firewall_confirm_within {1} or more."
+_SLOW = "A login to {0} took {1} s: give firewall_confirm_within {2} or more."
 # How ansible-core says that a module returned nothing that it understands, from 2.19 on and before, and why with sudo.
 _NOT_RUN = ("Module result deserialization failed", "MODULE FAILURE")
 _NO_TERMINAL = "you must have a tty to run sudo"
@@ -49,6 +49,7 @@ class Begun(NamedTuple):
     `login` is how long it took to get to the host, seconds; `loss` how the connection ended meanwhile, if it did.
     """
 
+    host: str
     result: Mapping[str, Any]
     seconds: int
     login: float = 0.0
@@ -114,20 +115,21 @@ def final_answer(ask: Callable[[], dict[str, Any]], begun: Begun,
         if now() > end:
             raise AnsibleConnectionFailure(_sentences(
                 _UNREACHABLE.format(patience, begun.seconds, trouble.rstrip(".")),
-                slowness(begun.login, begun.seconds), begun.dropping))
+                _slowness(begun), begun.dropping))
         pause(_PAUSE)
 
 
-def slowness(login: float, seconds: int) -> str:
-    """Return what to do where that is little time for such a login; empty where it is enough."""
-    took = math.ceil(login)
-    return _SLOW.format(took, _LOGINS * took) if seconds < _LOGINS * login else ""
+def _slowness(begun: Begun, login: float = 0.0) -> str:
+    """Return what to do where there is little time for such logins; empty where it is enough."""
+    longest = max(begun.login, login)
+    took = math.ceil(longest)
+    return _SLOW.format(begun.host, took, _LOGINS * took) if begun.seconds < _LOGINS * longest else ""
 
 
 def with_answer(begun: Begun, answer: Answer) -> dict[str, Any]:
     """Return the result of the module `firewall` with what became of the change."""
     said = {key: answer.result[key] for key in _SAID if key in answer.result}
-    slow = slowness(max(begun.login, answer.login), begun.seconds)
+    slow = _slowness(begun, answer.login)
     if answer.result["status"] == "confirmed":
         warnings = [*begun.result.get("warnings", []), *answer.result.get("warnings", []), *filter(None, [slow])]
         return {"changed": True, **begun.result, **said, "warnings": warnings}

@@ -58,12 +58,6 @@ def daemon(container: Daemon) -> Daemon:
 
 
 @pytest.fixture
-def has_turn(request: pytest.FixtureRequest, daemon: Daemon) -> bool:
-    """Tell whether it is this version's turn in this test: to try many moments, or many policies."""
-    return daemon.version in turn(list(VERSIONS.values()), _place(request.node))
-
-
-@pytest.fixture
 def runs(daemon: Daemon) -> Runs:
     """Runs of modules on that host, several a second."""
     return daemon.runs

@@ -43,7 +43,7 @@ _BUSCTL = "busctl --timeout=300"
 _FIREWALLD = "org.fedoraproject.FirewallD1 /org/fedoraproject/FirewallD1 org.fedoraproject.FirewallD1"
 _STATE = f"$({_BUSCTL} get-property {_FIREWALLD} state)"
 _RUNNING = "'s \"RUNNING\"'"
-_ONCE_STARTED = f"until [ \"{_STATE}\" = {_RUNNING} ]; do sleep 0.1; done"
+_ONCE_STARTED = f"until [ \"{_STATE}\" = {_RUNNING} ] && systemctl is-active --quiet firewalld; do sleep 0.1; done"
 
 
 def call(method: str, *arguments: str) -> str:

@@ -121,8 +121,13 @@ def _confirmed(state: State) -> dict[str, str]:
             if path not in (UNIT, LINK) and not path.startswith("/etc/hpc-ports/undo/")}
 
 
-def moments_of(count: int) -> Moments:
-    """Return moments: one run that gets through, then so many with faults at operations all along it, others each day."""
+def moments_of(usual: int) -> Moments:
+    """Return moments: one run that gets through, then some with faults at operations all along it, others each day.
+
+    `usual` is how many at an effort of 1; with HPC_PORTS_EFFORT=100 every operation has its fault.
+    """
+    count = examples(usual)
+
     def moments(attempt: Callable[[Fault], Run]) -> Iterator[Run]:
         run = _got_through(attempt)
         yield run
@@ -191,33 +196,29 @@ def machine(daemon: Daemon) -> FirewalldMachine:
     return daemon.machine
 
 
-@pytest.fixture
-def some(has_turn: bool) -> Callable[[int], Moments]:
-    """Return many moments on the version whose turn it is, one on the others. HPC_PORTS_EFFORT=100: every operation."""
-    return lambda many: moments_of(examples(many) if has_turn else 1)
-
-
-def test_a_change_by_calls_killed(known: KnownByFirewalld, some: Callable[[int], Moments]) -> None:
-    check_killed_changes(known.begin(OLD, NEW, by_calls=True), NEW, OLD, some(24))
-
-
-def test_a_change_by_a_reload_killed(known: KnownByFirewalld, some: Callable[[int], Moments]) -> None:
-    check_killed_changes(known.begin(OLD, RENAMED), RENAMED, OLD, some(12))
+@pytest.mark.takes_turns
+def test_a_change_by_calls_killed(known: KnownByFirewalld) -> None:
+    check_killed_changes(known.begin(OLD, NEW, by_calls=True), NEW, OLD, moments_of(24))
 
 
 @pytest.mark.takes_turns
-def test_the_first_change_killed(known: KnownByFirewalld, some: Callable[[int], Moments]) -> None:
-    check_killed_first_changes(known.begin(NEW, None), NEW, some(4))
+def test_a_change_by_a_reload_killed(known: KnownByFirewalld) -> None:
+    check_killed_changes(known.begin(OLD, RENAMED), RENAMED, OLD, moments_of(12))
 
 
 @pytest.mark.takes_turns
-def test_a_removal_killed(known: KnownByFirewalld, some: Callable[[int], Moments]) -> None:
-    check_killed_removals(known.begin(None, NEW), NEW, some(4))
+def test_the_first_change_killed(known: KnownByFirewalld) -> None:
+    check_killed_first_changes(known.begin(NEW, None), NEW, moments_of(4))
 
 
 @pytest.mark.takes_turns
-def test_a_confirmation_killed(known: KnownByFirewalld, some: Callable[[int], Moments]) -> None:
-    check_killed_confirmations(known.begin(OLD, NEW, by_calls=True), NEW, OLD, some(8))
+def test_a_removal_killed(known: KnownByFirewalld) -> None:
+    check_killed_removals(known.begin(None, NEW), NEW, moments_of(4))
+
+
+@pytest.mark.takes_turns
+def test_a_confirmation_killed(known: KnownByFirewalld) -> None:
+    check_killed_confirmations(known.begin(OLD, NEW, by_calls=True), NEW, OLD, moments_of(8))
 
 
 @pytest.mark.takes_turns

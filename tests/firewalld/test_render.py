@@ -16,6 +16,7 @@ from ansible_collections.hpc.ports.tests.firewalld.verdicts import check_verdict
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair, forget_connections
 from ansible_collections.hpc.ports.tests.support.rendered import CLASSES, Class, class_of, give, put
 from ansible_collections.hpc.ports.tests.support.run import turn
+from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 from ansible_collections.hpc.ports.tests.support.verdicts import check_verdicts as check_nftables
 from ansible_collections.hpc.ports.tests.support.verdicts import joined
 
@@ -96,3 +97,33 @@ def test_user_data_loads_the_rules_as_a_host_boots_first(image: Container, tmp_p
     _check_booted(image, found)
     image.restart()
     _check_booted(image, found)
+
+
+# ---- a boot that fails
+
+@pytest.mark.takes_turns
+def test_a_host_that_cannot_load_its_rules_boots_closed(image: Container) -> None:
+    """And without nft it has none: the unit fails, and the next run mends it."""
+    _apply(image)
+    image.shell("echo nonsense >> /etc/hpc-ports/ruleset.nft")
+    image.restart()
+    image.shell(f"systemctl is-failed {UNITS[0]}")
+    rules = image.shell("nft list table inet hpc_ports")
+    assert "policy drop" in rules and "in_management_ssh" in rules and "in_web" not in rules
+    image.shell("mv /usr/sbin/nft /root")
+    image.restart()
+    image.shell(f"systemctl is-failed {UNITS[0]}; mv /root/nft /usr/sbin; ! nft list table inet hpc_ports 2> /dev/null")
+    _apply(image)
+    assert "in_web" in image.shell("nft list table inet hpc_ports")
+    image.restart()
+    image.shell(f"systemctl is-active {UNITS[0]} hpc-ports-watch")
+
+
+def _apply(image: Container) -> None:
+    pair = Booted(image)
+    try:
+        result = pair.module(policy=SAMPLE, watch=True, boot_failure="closed")
+        assert result["changed"], result
+        assert pair.module("confirm", token=result["pending"]["token"])["status"] == "confirmed"
+    finally:
+        pair.peer.close()

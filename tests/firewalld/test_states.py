@@ -336,6 +336,11 @@ def test_all_rules_flushed(host: Daemon) -> None:
 
 # ---- the watch
 
+# As long as firewalld lives, nobody else can flush its table from 2.0 on.
+DIED_AND_FLUSHED = ("systemctl kill --signal=KILL firewalld; until systemctl is-failed --quiet firewalld; do sleep 0.05; "
+                    "done; nft flush ruleset")
+
+
 def say_of_watch(host: Daemon) -> str:
     return host.host.shell("journalctl --sync; journalctl --quiet --output=cat --unit=hpc-ports-watch")
 
@@ -349,9 +354,8 @@ def wait_for_rules(host: Daemon, rules: tuple[str, ...]) -> None:
 @pytest.mark.takes_turns
 @pytest.mark.parametrize("how", [
     "nft flush ruleset", "systemctl restart firewalld", "firewall-cmd --quiet --reload",
-    pytest.param("systemctl kill --signal=KILL firewalld; nft flush ruleset", marks=NOT_OWNED)])
+    pytest.param(DIED_AND_FLUSHED, id="died and flushed")])
 def test_what_is_flushed_comes_back_by_itself(host: Daemon, how: str) -> None:
-    """From firewalld 2.0 on nobody else can delete its table while it runs, and there is nothing to be put back."""
     apply(host, watch=True)
     before = table_of(host)
     host.host.shell(how)
@@ -382,12 +386,18 @@ def test_a_firewalld_that_somebody_stops_stays_stopped(host: Daemon) -> None:
 
 @pytest.mark.takes_turns
 def test_a_firewalld_that_cannot_load_its_rules_closes_the_host_and_opens_it_again(host: Daemon) -> None:
+    """And one that loads them closes it until they are there."""
     apply(host, watch=True, boot_failure="closed")
+    host.host.shell(DIED_AND_FLUSHED)
+    wait_until(lambda: "The rules of firewalld are back." in say_of_watch(host))
+    host.wait_for_firewalld()
     host.host.shell("mv /etc/protocols /etc/protocols.gone; systemctl kill --signal=KILL firewalld; "
-                    "systemctl stop firewalld; nft flush ruleset; systemctl start firewalld || true; "
-                    "mv /usr/sbin/nft /root; systemctl restart hpc-ports-watch")
-    wait_until(lambda: "Cannot load /etc/hpc-ports/closed-firewalld.nft: " in say_of_watch(host))
-    host.host.shell("mv /root/nft /usr/sbin")
+                    "systemctl stop firewalld; mv /usr/sbin/nft /root; /root/nft flush ruleset; "
+                    "systemctl start firewalld || true; systemctl restart hpc-ports-watch")
+    try:
+        wait_until(lambda: "Cannot load /etc/hpc-ports/closed-firewalld.nft: " in say_of_watch(host))
+    finally:
+        host.host.shell("mv /root/nft /usr/sbin")
     host.host.wait("nft list chain inet hpc_ports input")
     assert "in_management_ssh" in host.host.shell("nft list table inet hpc_ports")
     host.host.shell("mv /etc/protocols.gone /etc/protocols; systemctl reset-failed firewalld; systemctl restart firewalld")

@@ -30,7 +30,7 @@ from ansible_collections.hpc.ports.tests.support.killed import (
 )
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair
-from ansible_collections.hpc.ports.tests.support.run import FULL, SEED, examples, scaled
+from ansible_collections.hpc.ports.tests.support.run import FULL, SEED, examples, scaled, turn
 from ansible_collections.hpc.ports.tests.support.runs import Runs, Served
 from ansible_collections.hpc.ports.tests.support.samples import SSH, policy
 from ansible_collections.hpc.ports.tests.support.signs import wait_until
@@ -159,7 +159,7 @@ def test_what_was_killed_is_undone_by_the_clock() -> None:
         list(pool.map(_undone_by_the_clock, hosts, range(SEED, SEED + len(hosts))))
 
 
-# ---- failing at every write in turn
+# ---- failing at every write in turn: each day all kinds of error, one for each kind of run
 
 def every_failure(attempt: Callable[[Fault], Run], how: str) -> Iterator[Run]:
     """Yield runs, each of which fails at the next write, until one gets through; that one, too."""
@@ -174,13 +174,13 @@ def every_failure(attempt: Callable[[Fault], Run], how: str) -> Iterator[Run]:
 
 
 @pytest.mark.parametrize("runs", ["systemd"], indirect=True)
-@pytest.mark.parametrize("how", ERRORS)
+@pytest.mark.parametrize("how", turn(list(ERRORS)))
 def test_a_change_that_fails_at_every_write(runs: Runs, how: str) -> None:
     check_failed_changes(Known(runs, OLD, NEW), NEW, OLD, lambda attempt: every_failure(attempt, how))
 
 
 @pytest.mark.parametrize("runs", ["systemd"], indirect=True)
-@pytest.mark.parametrize("how", ERRORS)
+@pytest.mark.parametrize("how", turn(list(ERRORS), 1))
 def test_a_confirmation_that_fails_at_every_write(runs: Runs, how: str) -> None:
     known = Known(runs, OLD, NEW)
     before, after = NEW, OLD
@@ -200,7 +200,7 @@ def _check_answer(run: Run) -> None:
 
 
 @pytest.mark.parametrize("runs", ["systemd"], indirect=True)
-@pytest.mark.parametrize("how", ERRORS)
+@pytest.mark.parametrize("how", turn(list(ERRORS), 2))
 def test_a_removal_that_fails_at_every_write(runs: Runs, how: str) -> None:
     known = Known(runs, None, NEW)
     for run in every_failure(lambda fault: runs.firewall(None, fault), how):

@@ -55,7 +55,7 @@ class Host:
         self.time += seconds
 
     def final_answer(self, seconds: int = 30, result: Mapping[str, Any] | None = None, login: float = 0.0) -> Answer:
-        return final_answer(self.ask, Begun(result or {}, seconds, login), self.now, self.pause)
+        return final_answer(self.ask, Begun("n1", result or {}, seconds, login), self.now, self.pause)
 
 
 def test_a_host_that_confirms_is_asked_once() -> None:
@@ -96,7 +96,7 @@ def test_what_was_known_before_is_said_of_a_host_that_never_answers() -> None:
         Host(UNREACHABLE).final_answer(30, {"other_rules": {"dropping": ["table ip filter, chain INPUT", "b"]}}, 10.2)
     assert str(caught.value) == (
         "The host has not answered for 90 s. It should have undone the change by itself after 30 s. The last attempt: ssh: "
-        "connect to host n1 port 22: Connection timed out. A login to this host took 11 s: give firewall_confirm_within 33 "
+        "connect to host n1 port 22: Connection timed out. A login to n1 took 11 s: give firewall_confirm_within 33 "
         "or more. Other rules of the host that may be why: table ip filter, chain INPUT; b.")
 
 
@@ -130,21 +130,21 @@ UNDONE = ("The host undid the change after 30 s, because no new connection confi
 def test_what_is_said_of_a_change_that_was_not_confirmed(changes: dict[str, Any], trouble: str, dropping: list[str],
                                                          text: str) -> None:
     result = {"changed": True, "other_rules": {"dropping": dropping}}
-    found = with_answer(Begun(result, 30), Answer({**REVERTED, **changes}, trouble))
+    found = with_answer(Begun("n1", result, 30), Answer({**REVERTED, **changes}, trouble))
     lacking = {"client": "10.0.0.9"} if "advice" in changes else {}
     assert found == {"changed": False, "failed": True, "msg": text, "other_rules": {"dropping": dropping}, **lacking}
 
 
 def test_what_is_said_of_a_change_that_was_confirmed() -> None:
     answer = Answer({**CONFIRMED, "connections_cut": ["x"], "warnings": ["b"], "invocation": {}}, "timed out")
-    assert with_answer(Begun({"changed": True, "changes": {}, "warnings": ["a"]}, 30, 10.0), answer) == {
+    assert with_answer(Begun("n1", {"changed": True, "changes": {}, "warnings": ["a"]}, 30, 10.0), answer) == {
         "changed": True, "changes": {}, "warnings": ["a", "b"], "confirmed_from": "10.0.0.9 port 51235",
         "connections_cut": ["x"]}
 
 
 def test_a_change_that_a_reboot_would_not_load_has_failed() -> None:
     answer = Answer({**CONFIRMED, "failed": True, "msg": "not on disk"}, "")
-    found = with_answer(Begun({"changed": True}, 30), answer)
+    found = with_answer(Begun("n1", {"changed": True}, 30), answer)
     assert (found["failed"], found["msg"], found["changed"]) == (True, "not on disk", True)
 
 
@@ -166,7 +166,7 @@ def test_only_a_connection_that_was_made_may_have_begun_a_change(text: str, expe
 
 
 def test_what_was_lost_with_the_connection_is_not_made_up() -> None:
-    begun = Begun({"warnings": [UNSEEN]}, 30, loss=AnsibleConnectionFailure("the first loss"))
+    begun = Begun("n1", {"warnings": [UNSEEN]}, 30, loss=AnsibleConnectionFailure("the first loss"))
     found = with_answer(begun, final_answer(Host(CONFIRMED).ask, begun))
     assert found == {"changed": True, "warnings": [UNSEEN], "confirmed_from": "10.0.0.9 port 51235"}
     assert with_answer(begun, final_answer(Host(REVERTED).ask, begun))["msg"] == (
@@ -184,7 +184,7 @@ def test_a_module_that_failed_has_run_for_no_time() -> None:
     assert timed(lambda: CRASHED, iter([100.0, 102.0]).__next__) == (CRASHED, 2.0)
 
 
-SLOW = "A login to this host took 11 s: give firewall_confirm_within 33 or more."
+SLOW = "A login to n1 took 11 s: give firewall_confirm_within 33 or more."
 
 
 @pytest.mark.parametrize(("first", "second", "seconds", "said"), [
@@ -192,13 +192,13 @@ SLOW = "A login to this host took 11 s: give firewall_confirm_within 33 or more.
     (11.0, 11.0, 33, []), (10.0, 0.0, 30, []), (0.3, 0.3, 1, [])])
 def test_a_window_under_three_times_a_login_is_warned_of(
         first: float, second: float, seconds: int, said: list[str]) -> None:
-    found = with_answer(Begun({"changed": True}, seconds, first), Answer(CONFIRMED, "", second))
+    found = with_answer(Begun("n1", {"changed": True}, seconds, first), Answer(CONFIRMED, "", second))
     assert found["warnings"] == said and not found.get("failed")
 
 
 @pytest.mark.parametrize(("first", "second"), [(11.0, 0.0), (0.2, 11.0)])
 def test_a_slow_login_is_named_where_a_change_was_undone(first: float, second: float) -> None:
-    begun = Begun({"other_rules": {"dropping": ["a"]}}, 30, first)
+    begun = Begun("n1", {"other_rules": {"dropping": ["a"]}}, 30, first)
     assert with_answer(begun, Answer(REVERTED, "timed out", second))["msg"] == (
         f"{UNDONE} The policy itself lets 10.0.0.9 in. {SLOW} The last attempt: timed out. Other rules of the host that "
         "may be why: a.")
