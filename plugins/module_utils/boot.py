@@ -35,12 +35,16 @@ RequiresMountsFor={folder}
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+StandardOutput=null
+StandardError=journal
 ExecStart={start}
-
+{check}
 [Install]
 WantedBy=sysinit.target
 """
-_OR_CLOSED = "/bin/sh -c '{nft} -f {ruleset} || {{ {nft} -f {closed}; exit 1; }}'"
+# What is empty loads, too.
+_HAS_CHAIN = "{nft} list chain inet hpc_ports input"
+_OR_CLOSED = "/bin/sh -c '{nft} -f {ruleset} && " + _HAS_CHAIN + " || {{ {nft} -f {closed}; exit 1; }}'"
 PLACES = Places((RULESET, CLOSED, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(RULESET)))
 
 
@@ -61,9 +65,10 @@ def wanted_items(script: str, has_systemd: bool, nft: str = "", after: Sequence[
     if closed:
         items[CLOSED] = Item(note + closed, mode=0o600)
     if has_systemd:
-        start = _OR_CLOSED if closed else "{nft} -f {ruleset}"
-        start = start.format(nft=nft or find_program("nft"), ruleset=RULESET, closed=CLOSED)
-        unit = _UNIT_TEXT.format(start=start, folder=os.path.dirname(RULESET),
+        program = nft or find_program("nft")
+        start = (_OR_CLOSED if closed else "{nft} -f {ruleset}").format(nft=program, ruleset=RULESET, closed=CLOSED)
+        check = "" if closed else "ExecStartPost={0}\n".format(_HAS_CHAIN.format(nft=program))
+        unit = _UNIT_TEXT.format(start=start, check=check, folder=os.path.dirname(RULESET),
                                  after="After={0}\n".format(" ".join(after)) if after else "")
         items.update({UNIT: Item(unit), LINK: Item(target=UNIT)})
     return items

@@ -1,12 +1,12 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put our rules back when something has flushed them: a program that sleeps until the kernel deletes a chain of ours.
+"""Put our rules back when something has flushed them: a program that sleeps until the kernel deletes rules of ours.
 
 This file is copied to hosts as it is, and runs there for as long as the host does. So it imports nothing of this
 collection, and little of Python. Its arguments are the folder of the changes (see module `transaction`), the confirmed
-ruleset, the file of our policy in firewalld, and the ruleset that our table gets where firewalld cannot load its own. A
-host has the second, or the third and perhaps the fourth.
+ruleset, the file of our policy in firewalld, and two rulesets that our table gets where the rules do not load: with
+nftables, and with firewalld. A host has the second and perhaps the fourth, or the third and perhaps the fifth.
 """
 
 from __future__ import annotations
@@ -19,22 +19,24 @@ import struct
 import sys
 import time
 from contextlib import contextmanager, suppress
-from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, FrozenSet, Iterator, List, NamedTuple, Sequence, Tuple
 
 # linux/netlink.h, linux/netfilter/nfnetlink.h and nf_tables.h
 _NETFILTER, _GROUP = 12, 1 << 6
 _SUBSYSTEM = 10 << 8
-_GET_CHAIN = _SUBSYSTEM | 4
-_DELETED = (_SUBSYSTEM | 2, _SUBSYSTEM | 5)  # a table, a chain
+_RULE, _GET_RULE = _SUBSYSTEM | 6, _SUBSYSTEM | 7
+_DELETED_TABLE = _SUBSYSTEM | 2
+_DELETED = (_DELETED_TABLE, _SUBSYSTEM | 5, _SUBSYSTEM | 8)  # a chain, a rule
 _COMMITTED = _SUBSYSTEM | 15
-_REQUEST, _ERROR, _INET = 1, 2, 1
+_REQUEST, _DUMP, _ERROR, _INET = 1, 0x300, 2, 1
 _HEADER = struct.Struct("=IHHII")
 _FAMILY_SIZE = 4
-_TABLE_OF_CHAIN, _NAME_OF_CHAIN, _PROCESS, _PROGRAM = 1, 3, 2, 3
+_TABLE_OF_RULE, _CHAIN_OF_RULE, _PROCESS, _PROGRAM = 1, 2, 2, 3
 
-# The chains without which our rules judge nothing.
-NFTABLES = (b"hpc_ports", b"input")
-FIREWALLD = (b"firewalld", b"filter_IN_policy_hpc_ports_in")
+# The chains, by their tables, without whose rules ours judge nothing.
+_OURS, _FIREWALLDS = b"hpc_ports", b"firewalld"
+NFTABLES = ((_OURS, b"input"),)
+FIREWALLD = ((_FIREWALLDS, b"filter_INPUT"), (_FIREWALLDS, b"filter_IN_policy_hpc_ports_in"))
 # Held for as long as this program runs.
 RUNS = "watch"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -54,6 +56,7 @@ class Host(NamedTuple):
     ruleset: str
     policy: str
     closed: str
+    closed_firewalld: str
 
     @property
     def staged(self) -> str:
@@ -77,23 +80,42 @@ def subscribed() -> socket.socket:
     return sock
 
 
-def next_deletion(sock: socket.socket) -> str:
-    """Sleep until a chain or table of ours is deleted, or the socket's time is over; return who did it, as a sentence."""
+class Loss(NamedTuple):
+    """What was deleted: who did it, as a sentence, and the whole tables that somebody else than their owner deleted.
+
+    Another may have come in the place of such a table at once, with rules that are none of ours.
+    """
+
+    cause: str = ""
+    tables: FrozenSet[bytes] = frozenset()
+
+
+def next_loss(sock: socket.socket) -> Loss:
+    """Sleep until rules of ours may be deleted, or the socket's time is over."""
     buffer = bytearray(1 << 17)
-    found = False
+    tables: List[bytes] = []
+    is_found = False
     while True:
         try:
             size = sock.recv_into(buffer)
         except socket.timeout:
-            return ""
+            return Loss()
         except OSError as exc:
             if exc.errno != errno.ENOBUFS:
                 raise
-            return ""  # More was said than there was room for: any of it may have been about us.
+            return Loss()  # More was said than there was room for: any of it may have been about us.
         for kind, body in _messages(bytes(buffer[:size])):
-            found = found or kind in _DELETED and any(names[0] + b"\0" in body for names in (NFTABLES, FIREWALLD))
-            if found and kind == _COMMITTED:
-                return _committer(body)
+            names = [name for name in (_OURS, _FIREWALLDS) if name + b"\0" in body] if kind in _DELETED else []
+            is_found = is_found or bool(names)
+            tables += names if kind == _DELETED_TABLE else []
+            if is_found and kind == _COMMITTED:
+                return _loss(tables, *_committer(body))
+
+
+def _loss(tables: Sequence[bytes], process: int, program: str) -> Loss:
+    # firewalld deletes its table as it stops and reloads.
+    whole = frozenset(tables) - ({_FIREWALLDS} if program == "firewalld" else set())
+    return Loss(" {0} (process {1}) deleted it.".format(program, process) if program else "", whole)
 
 
 def _messages(data: bytes) -> Iterator[Tuple[int, bytes]]:
@@ -104,13 +126,11 @@ def _messages(data: bytes) -> Iterator[Tuple[int, bytes]]:
         start += max(size + 3 & ~3, _HEADER.size)
 
 
-def _committer(body: bytes) -> str:
+def _committer(body: bytes) -> Tuple[int, str]:
+    """Return the process that changed rules, and the name of its program; that is empty where the kernel does not tell."""
     found = dict(_attributes(body[_FAMILY_SIZE:]))
-    if _PROCESS not in found or _PROGRAM not in found:
-        return ""
-    raw = found[_PROGRAM].rstrip(b"\0").decode("ascii", "replace")
-    name = "".join(char if char.isprintable() else "?" for char in raw)
-    return " {0} (process {1}) deleted it.".format(name, int.from_bytes(found[_PROCESS][:4], "big"))
+    raw = found.get(_PROGRAM, b"").rstrip(b"\0").decode("ascii", "replace")
+    return int.from_bytes(found.get(_PROCESS, b"")[:4], "big"), "".join(char if char.isprintable() else "?" for char in raw)
 
 
 def _attributes(data: bytes) -> Iterator[Tuple[int, bytes]]:
@@ -121,18 +141,20 @@ def _attributes(data: bytes) -> Iterator[Tuple[int, bytes]]:
         start += max(size + 3 & ~3, 4)
 
 
-def has_chain(table: bytes, chain: bytes) -> bool:
-    """Tell whether the kernel has a chain in a table of the family inet. Raises OSError."""
-    body = struct.pack("=BBH", _INET, 0, 0) + _named(_TABLE_OF_CHAIN, table) + _named(_NAME_OF_CHAIN, chain)
+def are_loaded(chains: Sequence[Tuple[bytes, bytes]]) -> bool:
+    """Tell whether each of these chains has a rule; they are in tables of the family inet. Raises OSError."""
+    return all(_has_rule(table, chain) for table, chain in chains)
+
+
+def _has_rule(table: bytes, chain: bytes) -> bool:
+    body = struct.pack("=BBH", _INET, 0, 0) + _named(_TABLE_OF_RULE, table) + _named(_CHAIN_OF_RULE, chain)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as sock:
-        sock.send(_HEADER.pack(_HEADER.size + len(body), _GET_CHAIN, _REQUEST, 0, 0) + body)
+        sock.send(_HEADER.pack(_HEADER.size + len(body), _GET_RULE, _REQUEST | _DUMP, 0, 0) + body)
         kind, answer = next(_messages(sock.recv(1 << 17)))
-    if kind != _ERROR:
-        return True
-    code = -struct.unpack_from("=i", answer)[0]
-    if code != errno.ENOENT:
+    code = -struct.unpack_from("=i", answer)[0] if kind == _ERROR else 0
+    if code not in (0, errno.ENOENT):
         raise OSError(code, os.strerror(code))
-    return False
+    return kind == _RULE
 
 
 def _named(kind: int, name: bytes) -> bytes:
@@ -145,20 +167,23 @@ def _named(kind: int, name: bytes) -> bytes:
 @contextmanager
 def _alone(host: Host) -> Iterator[None]:
     """Wait until no run changes this host, and keep others from it."""
+    os.makedirs(host.changes, mode=0o700, exist_ok=True)
     with open(os.path.join(host.changes, "lock"), "a", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def put_back(host: Host, cause: str) -> None:
-    """Have the kernel run our rules again where they are gone; `cause` says who deleted them. Raises OSError."""
+def put_back(host: Host, loss: Loss) -> None:
+    """Have the kernel run our rules again where they are gone. Raises OSError."""
     with _alone(host):
-        if os.path.exists(host.ruleset) and not has_chain(*NFTABLES):
-            _say("The table inet hpc_ports is gone.{0}".format(cause))
+        if not host.armed and not os.path.exists(host.ruleset) and not os.path.exists(host.policy):
+            raise OSError(errno.ENOENT, "this host has no rules of ours and no file that has them", host.ruleset)
+        if os.path.exists(host.ruleset) and (_OURS in loss.tables or not are_loaded(NFTABLES)):
+            _say("The table inet hpc_ports is gone.{0}".format(loss.cause))
             _load(host)
-        if os.path.exists(host.policy) and not has_chain(*FIREWALLD):
-            _start_firewalld(host, cause)
-        if os.path.exists(host.closed) and not host.armed and has_chain(*NFTABLES) and has_chain(*FIREWALLD):
+        if os.path.exists(host.policy) and (_FIREWALLDS in loss.tables or not are_loaded(FIREWALLD)):
+            _start_firewalld(host, loss)
+        if os.path.exists(host.closed_firewalld) and not host.armed and are_loaded(NFTABLES) and are_loaded(FIREWALLD):
             _run("nft", "delete", "table", "inet", "hpc_ports")
             _say("The rules of firewalld are back. Deleted the table inet hpc_ports.")
 
@@ -170,11 +195,12 @@ def _load(host: Host) -> None:
         return
     ruleset = host.staged if armed else host.ruleset
     for _attempt in range(_ATTEMPTS):
-        if _run("nft", "-f", ruleset) == 0:
+        # What is empty loads, too.
+        if _run("nft", "-f", ruleset) == 0 and are_loaded(NFTABLES):
             _say("Loaded {0} again.".format(ruleset))
             return
         time.sleep(_PAUSE)
-    raise OSError(errno.EIO, "nft cannot load it, and this host has no rules of ours", ruleset)
+    raise OSError(errno.EIO, "nft cannot load our rules from it, and this host has none", ruleset)
 
 
 def _undo(armed: str) -> None:
@@ -183,21 +209,21 @@ def _undo(armed: str) -> None:
     _run("/bin/sh", os.path.join(armed, "revert"), "locked")
 
 
-def _start_firewalld(host: Host, cause: str) -> None:
+def _start_firewalld(host: Host, loss: Loss) -> None:
     """Have firewalld load its rules where it runs without them."""
     _wait_while(_is_busy)
-    if has_chain(*FIREWALLD):
+    if _FIREWALLDS not in loss.tables and are_loaded(FIREWALLD):
         return
     # As the host boots, one that is enabled and does not run has not come up.
-    if _state() == "inactive" and (cause or _run("systemctl", "is-enabled", "--quiet", "firewalld.service")):
+    if _state() == "inactive" and (loss.cause or _run("systemctl", "is-enabled", "--quiet", "firewalld.service")):
         _say("firewalld was stopped: this host has no rules of ours until it is started.")
         return
-    _say("The rules of firewalld are gone.{0} Restarting it.".format(cause))
+    _say("The rules of firewalld are gone.{0} Restarting it.".format(loss.cause))
     _close(host)  # Before 1.0 it takes more than two seconds.
     _run("systemctl", "restart", "firewalld.service")
     # Before 2.0 it is active a second or two before it has any rules.
-    _wait_while(lambda: not has_chain(*FIREWALLD) and _state() == "active")
-    if not has_chain(*FIREWALLD):
+    _wait_while(lambda: not are_loaded(FIREWALLD) and _state() == "active")
+    if not are_loaded(FIREWALLD):
         raise OSError(errno.EIO, "firewalld did not load it, and this host has no rules of ours", host.policy)
     _say("firewalld has loaded its rules again.")
     if host.armed:
@@ -205,13 +231,13 @@ def _start_firewalld(host: Host, cause: str) -> None:
 
 
 def _close(host: Host) -> None:
-    """Load the ruleset of a host whose firewalld has none, if it has one; say why where that fails."""
+    """Load the ruleset for a host that has no other, if there is one; say why where that fails."""
+    ruleset = next(filter(os.path.exists, (host.closed, host.closed_firewalld)), "")
     try:
-        if os.path.exists(host.closed) and not has_chain(*NFTABLES) and _run("nft", "-f", host.closed) == 0:
-            _say("Loaded {0}: this host lets in ssh from the controllers, and nothing else.".format(host.closed),
-                 _ERROR_LEVEL)
+        if ruleset and not are_loaded(NFTABLES) and _run("nft", "-f", ruleset) == 0:
+            _say("Loaded {0}: this host lets in ssh from the controllers, and nothing else.".format(ruleset), _ERROR_LEVEL)
     except OSError as exc:  # a host with firewalld need not have nft
-        _say("Cannot load {0}: {1}".format(host.closed, exc), _ERROR_LEVEL)
+        _say("Cannot load {0}: {1}".format(ruleset, exc), _ERROR_LEVEL)
 
 
 def _is_busy() -> bool:
@@ -273,21 +299,24 @@ def main(arguments: Sequence[str]) -> None:
     with open(os.path.join(host.changes, RUNS), "a", encoding="ascii") as file, subscribed() as sock:
         fcntl.flock(file, fcntl.LOCK_EX)
         _tell_systemd("READY=1")
-        cause = ""
+        loss, pause = Loss(), 0.0
         while True:
-            sock.settimeout(_seconds_to_next(host, cause, sock.gettimeout()))
-            cause = next_deletion(sock)
+            pause = _seconds_to_next(host, loss, pause)
+            sock.settimeout(pause or None)
+            found = next_loss(sock)
+            # What could not be put back is still gone, though the host may have been closed.
+            loss = Loss(found.cause or loss.cause, found.tables | {_OURS}) if pause else found
 
 
-def _seconds_to_next(host: Host, cause: str, before: Optional[float]) -> Optional[float]:
-    """Put back what is gone; return None, or where that fails after how many seconds to try again."""
+def _seconds_to_next(host: Host, loss: Loss, before: float) -> float:
+    """Put back what is gone; return 0, or where that fails after how many seconds to try again."""
     try:
-        put_back(host, cause)
+        put_back(host, loss)
     except OSError as exc:
         _say(str(exc), _ERROR_LEVEL)
         _close(host)
         return min(2 * before, _LONGEST_PAUSE) if before else 1.0
-    return None
+    return 0.0
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-ExecStart={python} -I -S {program} {changes} {ruleset} {policy} {closed}
+ExecStart={python} -I -S {program} {changes} {ruleset} {policy} {closed} {closed_firewalld}
 Restart=always
 RestartSec=1
 
@@ -54,7 +54,7 @@ WantedBy=sysinit.target
 def wanted_items(python: str = "", closed: str = "") -> Items:
     """Return the files of the watch; `python` is where that program is, without it where this host has it."""
     unit = _UNIT_TEXT.format(python=python or _python(), program=PROGRAM, changes=FOLDER, ruleset=boot.RULESET,
-                             policy=POLICY, closed=CLOSED,
+                             policy=POLICY, closed=boot.CLOSED, closed_firewalld=CLOSED,
                              folder=os.path.dirname(PROGRAM))
     found = {CLOSED: Item(closed, mode=0o600)} if closed else {}
     return {**found, PROGRAM: Item(_source()), UNIT: Item(unit), LINK: Item(target=UNIT)}

@@ -27,6 +27,7 @@ JOURNAL = "/run/journal"
 GONE_AT_MOST = 2
 # A file such as Debian's: others' rules come and go with it.
 CONF = "flush ruleset\ntable inet filter {\nchain input { type filter hook input priority filter; }\n}\n"
+OLD = "flush ruleset\ntable inet hpc_ports {\nchain input { type filter hook input priority filter; accept; }\n}\n"
 _STARTS_THE_WATCH = f"""
 end() {{ pkill -F /run/watch.pid 2> /dev/null; while pkill -0 -F /run/watch.pid 2> /dev/null; do sleep 0.01; done; }}
 case "$*" in
@@ -59,7 +60,7 @@ def runs(machine: Machine) -> bool:
 
 def has_rules(machine: Machine) -> bool:
     with machine.host.entered():
-        return watch.has_chain(*watch.NFTABLES)
+        return watch.are_loaded(watch.NFTABLES)
 
 
 def journal(machine: Machine) -> str:
@@ -81,7 +82,7 @@ def never_open_for_long(machine: Machine) -> Iterator[None]:
             last = time.monotonic()
             while not done.wait(0.01):
                 now = time.monotonic()
-                last = now if watch.has_chain(*watch.NFTABLES) else last
+                last = now if watch.are_loaded(watch.NFTABLES) else last
                 longest[0] = max(longest[0], now - last)
         ended.set()
 
@@ -98,7 +99,10 @@ def never_open_for_long(machine: Machine) -> Iterator[None]:
 
 @pytest.mark.parametrize("how", [
     "nft flush ruleset", "nft delete table inet hpc_ports", f"printf '{CONF}' | nft -f -",
-    "nft 'flush table inet hpc_ports; delete map inet hpc_ports in_tcp; delete chain inet hpc_ports input'"])
+    "nft 'flush table inet hpc_ports; delete map inet hpc_ports in_tcp; delete chain inet hpc_ports input'",
+    "nft flush table inet hpc_ports", "nft flush chain inet hpc_ports input",
+    # What `nft list ruleset` has once written, with another ruleset of ours.
+    f"printf '{OLD}' | nft -f -"])
 def test_what_is_flushed_is_put_back(host: Machine, how: str) -> None:
     before = host.objects()
     with never_open_for_long(host):
@@ -109,6 +113,16 @@ def test_what_is_flushed_is_put_back(host: Machine, how: str) -> None:
     assert gone.startswith("<4>The table inet hpc_ports is gone. nft (process ")
     assert loaded == f"<4>Loaded {RULESET} again."
     # What the watch loads is what a run loads: nothing is left to do.
+    assert not host.begin(watch=True)["changed"]
+
+
+def test_without_the_folder_of_the_changes(host: Machine) -> None:
+    before = host.objects()
+    host.host.shell("rm -r /run/hpc-ports; nft flush ruleset")
+    wait_until(lambda: "Loaded" in journal(host))
+    assert host.objects() == before
+    # Nothing tells any more that the watch runs: another one is started.
+    assert host.apply(watch=True)["changed"]
     assert not host.begin(watch=True)["changed"]
 
 
@@ -186,15 +200,28 @@ def test_a_host_that_comes_up_without_rules_gets_them(host: Machine) -> None:
     assert journal(host).splitlines()[0] == "<4>The table inet hpc_ports is gone."
 
 
-def test_a_ruleset_that_does_not_load_is_said_and_tried_again(host: Machine) -> None:
+@pytest.mark.parametrize("text", ["nonsense\n", ""])
+def test_a_ruleset_that_does_not_load_is_said_and_tried_again(host: Machine, text: str) -> None:
     good = host.path(RULESET).read_text(encoding="utf-8")
-    host.path(RULESET).write_text("nonsense\n", encoding="utf-8")
+    host.path(RULESET).write_text(text, encoding="utf-8")
     host.nft("flush ruleset\n")
-    wait_until(lambda: "no rules of ours" in journal(host))
+    wait_until(lambda: "this host has none" in journal(host))
     assert journal(host).splitlines()[-1] == (
-        f"<3>[Errno 5] nft cannot load it, and this host has no rules of ours: '{RULESET}'")
+        f"<3>[Errno 5] nft cannot load our rules from it, and this host has none: '{RULESET}'")
     host.path(RULESET).write_text(good, encoding="utf-8")
     wait_until(lambda: has_rules(host))
+
+
+def test_a_host_without_its_ruleset_is_closed_until_it_has_one(host: Machine) -> None:
+    assert host.apply(watch=True, boot_failure="closed")["changed"]
+    good = host.path(RULESET).read_text(encoding="utf-8")
+    host.host.shell(f"rm {RULESET}; nft flush ruleset")
+    wait_until(lambda: "Loaded /etc/hpc-ports/closed.nft" in journal(host))
+    assert "no rules of ours and no file that has them" in journal(host)
+    assert "in_management_ssh" in host.host.shell("nft list table inet hpc_ports")
+    assert "in_web" not in host.host.shell("nft list table inet hpc_ports")
+    host.path(RULESET).write_text(good, encoding="utf-8")
+    wait_until(lambda: "in_web" in host.host.shell("nft list table inet hpc_ports"))
 
 
 @pytest.mark.parametrize("how", [STOP, f"echo >> {PROGRAM}; rm {LINK}"])

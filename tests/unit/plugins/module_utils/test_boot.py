@@ -106,7 +106,8 @@ def test_it_comes_after_those_that_flush() -> None:
 def test_a_boot_that_fails_loads_the_other_ruleset_and_fails_all_the_same() -> None:
     items = boot.wanted_items(SCRIPT, has_systemd=True, nft="/sbin/nft", closed="closed\n")
     assert items[boot.CLOSED].text.splitlines()[1:] == ["closed"]
-    assert (f"\nExecStart=/bin/sh -c '/sbin/nft -f {boot.RULESET} || {{ /sbin/nft -f {boot.CLOSED}; exit 1; }}'\n"
+    assert (f"\nExecStart=/bin/sh -c '/sbin/nft -f {boot.RULESET} && /sbin/nft list chain inet hpc_ports input || "
+            f"{{ /sbin/nft -f {boot.CLOSED}; exit 1; }}'\n"
             in items[boot.UNIT].text)
     assert boot.CLOSED in boot.places(items).paths and not boot.places(items).gone
     assert boot.places(boot.wanted_items(SCRIPT, has_systemd=True)).gone == (boot.CLOSED,)

@@ -22,14 +22,14 @@ def test_the_program_is_the_module_as_it_is_and_needs_nothing_of_ours() -> None:
 def test_the_unit_starts_it_with_what_it_has_to_look_at() -> None:
     unit = watching.wanted_items(python="/opt/python3")[watching.UNIT].text
     assert ("\nExecStart=/opt/python3 -I -S /etc/hpc-ports/watch.py /run/hpc-ports /etc/hpc-ports/ruleset.nft "
-            "/etc/firewalld/policies/hpc_ports_in.xml /etc/hpc-ports/closed-firewalld.nft\n") in unit
+            "/etc/firewalld/policies/hpc_ports_in.xml /etc/hpc-ports/closed.nft /etc/hpc-ports/closed-firewalld.nft\n") in unit
     for line in ("DefaultDependencies=no", "After=hpc-ports.service firewalld.service", "Type=notify", "Restart=always"):
         assert f"\n{line}\n" in unit
 
 
 def test_it_looks_at_the_policy_that_the_other_backend_writes() -> None:
     assert watching.POLICY == f"{PATHS.policies}/{PREFIX}in.xml"
-    assert watch.FIREWALLD[1].decode() == f"filter_IN_policy_{PREFIX}in"
+    assert watch.FIREWALLD[1][1].decode() == f"filter_IN_policy_{PREFIX}in"
 
 
 def test_a_ruleset_for_when_firewalld_fails_is_there_where_it_is_wanted() -> None:
