@@ -354,7 +354,8 @@ def wait_for_rules(host: Daemon, rules: tuple[str, ...]) -> None:
 @pytest.mark.takes_turns
 @pytest.mark.parametrize("how", [
     "nft flush ruleset", "systemctl restart firewalld", "firewall-cmd --quiet --reload",
-    pytest.param(DIED_AND_FLUSHED, id="died and flushed")])
+    pytest.param(DIED_AND_FLUSHED, id="died and flushed"),
+    pytest.param("nft flush table inet firewalld", marks=NOT_OWNED)])
 def test_what_is_flushed_comes_back_by_itself(host: Daemon, how: str) -> None:
     apply(host, watch=True)
     before = table_of(host)
