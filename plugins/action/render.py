@@ -23,6 +23,9 @@ except ImportError as exc:
     MISSING = exc
 
 
+_TARGET = ("backends", "firewalld_version", "nft", "watch", "boot_failure")
+
+
 class ActionModule(ActionBase):
     """`hpc.ports.render`; documented in plugins/modules/render.py."""
 
@@ -41,9 +44,11 @@ class ActionModule(ActionBase):
                          "default": ["nftables", "firewalld"]},
             "firewalld_version": {"type": "str", "default": "1.0"},
             "nft": {"type": "str", "default": "/usr/sbin/nft"},
+            "watch": {"type": "bool", "default": True},
+            "boot_failure": {"type": "str", "choices": ["open", "closed"], "default": "open"},
         })
         try:
-            target = target_of(options["backends"], options["firewalld_version"], options["nft"])
+            target = target_of(**{name: options[name] for name in _TARGET})
             classes = rendered(Store(C.DEFAULT_LOCAL_TMP, options["plan"]).plan(), target)
             work = work_of(os.path.abspath(options["folder"]), all_items(classes))
             if not self._task.check_mode:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import Iterator, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterator, NamedTuple, Sequence, Tuple
 
 # In the order in which systemd looks for a unit, see systemd.unit(5).
 _FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
@@ -20,9 +20,13 @@ _FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/system
 _KNOWN = ("nftables", "netfilter-persistent", "iptables", "ip6tables", "ipset", "ebtables", "arptables", "ferm", "ufw",
           "shorewall", "shorewall6", "firehol", "fireqos", "awall", "foomuuri")
 _USUALLY_EARLY = ("ip6tables.service", "iptables.service", "netfilter-persistent.service", "nftables.service", "ufw.service")
-_STARTS = re.compile(r"^ExecStart\w*=[^\n]*?\b(?:nft|(?:ip6?|eb|arp)tables(?:-\w+)*|ipset|ferm|ufw|shorewall6?)\b",
-                     re.MULTILINE)
-_SCRIPT = re.compile(r"^ExecStart=[^\n]*\bnft\b[^\n]*?(?:-f|--file)[ =]*(/\S+)", re.MULTILINE)
+_LOADS = r"[^#\n]*?\b(?:nft|(?:ip6?|eb|arp)tables(?:-\w+)*|ipset|ferm|ufw|shorewall6?)\b"
+_STARTS = re.compile("^ExecStart\\w*=" + _LOADS, re.MULTILINE)
+_SCRIPT = re.compile("#!.*^" + _LOADS, re.MULTILINE | re.DOTALL)
+_START = re.compile(r"^ExecStart\w*=(.*)$", re.MULTILINE)
+_PATH = re.compile(r"(?<=[\s=\"'!@:+-])/[^\s\"';]+")
+_INCLUDE = re.compile(r"^\s*include\s+[\"']([^\"'\n]+)", re.MULTILINE)
+_MOST = 1 << 16  # of a file, characters
 _FLUSH = re.compile(r"^[^#\n]*\bflush\s+ruleset\b", re.MULTILINE)
 _BEFORE = re.compile(r"^Before=[^\n]*\bnetwork-pre\.target\b", re.MULTILINE)
 _AFTER_OURS = re.compile(r"^After=[^\n]*\bhpc-ports\.service\b", re.MULTILINE)
@@ -32,7 +36,7 @@ _NOT_OTHERS = re.compile(r"hpc-ports\b.*|firewalld\.service")
 
 
 class Loader(NamedTuple):
-    """A unit that loads rules; `flushes` is the file by which it deletes all others first, or nothing."""
+    """A unit that loads rules; `flushes` is what has the command that deletes all others first, or nothing."""
 
     name: str
     is_early: bool
@@ -64,7 +68,7 @@ def _found(root: str) -> Iterator[Tuple[str, str]]:
     own = {os.path.basename(path) for path in glob.glob("{0}{1}/*.service".format(root, _FOLDERS[0]))}
     for name in sorted(own.union(name + ".service" for name in _KNOWN)):
         text = "" if _NOT_OTHERS.fullmatch(name) else _text(name, root)
-        if text and (name not in own or _STARTS.search(text)):
+        if text and (name not in own or _STARTS.search(text) or any(map(_SCRIPT.match, _started(text, root).values()))):
             yield name, text
 
 
@@ -78,14 +82,25 @@ def _text(name: str, root: str) -> str:
 def _content(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+            text = file.read(_MOST)
     except OSError:
         return ""
+    return "" if "\0" in text else text
+
+
+def _started(text: str, root: str) -> Dict[str, str]:
+    """Return what a unit starts: its own commands, and by path the scripts and rules that these name, or include."""
+    commands = "\n".join(_START.findall(text))
+    named = {path: _content(root + path) for path in _PATH.findall(" " + commands)}
+    included = [path[len(root):] for content in named.values() for pattern in _INCLUDE.findall(content)
+                for path in sorted(glob.glob(root + pattern))]
+    return {"its ExecStart": commands, **named, **{path: _content(root + path) for path in included}}
 
 
 def _loader(name: str, text: str, root: str) -> Loader:
-    scripts = [path for path in _SCRIPT.findall(text) if _FLUSH.search(_content(root + path))]
+    flushes = [where for where, content in _started(text, root).items() if _FLUSH.search(content)]
     return Loader(name,
                   is_early=bool(_BEFORE.search(text)) and not _AFTER_OURS.search(text),
-                  is_enabled=bool(glob.glob("{0}{1}/*.wants/{2}".format(root, _FOLDERS[0], name))),
-                  flushes=scripts[0] if scripts else "")
+                  is_enabled=any(glob.glob("{0}{1}/*.{2}/{3}".format(root, _FOLDERS[0], kind, name))
+                                 for kind in ("wants", "requires")),
+                  flushes=flushes[0] if flushes else "")

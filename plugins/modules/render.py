@@ -57,6 +57,15 @@ options:
     description: Where the hosts have the program nft.
     type: str
     default: /usr/sbin/nft
+  watch:
+    description: Whether hosts put their rules back by themselves, as O(hpc.ports.firewall#module:watch).
+    type: bool
+    default: true
+  boot_failure:
+    description: What a boot does that cannot load the ruleset, as O(hpc.ports.firewall#module:boot_failure).
+    type: str
+    choices: [open, closed]
+    default: open
 seealso:
   - module: hpc.ports.plan
   - module: hpc.ports.firewall

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.ssh_args import SSH_PORT, Hop, hops_of, port_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.ssh_args import SSH_PORT, Hop, hops_of, port_in, port_of
 
 # In the order in which Ansible gives them to ssh.
 SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
-REACH_VARIABLES = ("ansible_connection", "ansible_port", *SSH_ARGUMENTS)
+# Where it takes the port from: ssh takes the first that it is given.
+_PORTS = ("ansible_ssh_args", "ansible_port", "ansible_ssh_port", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+REACH_VARIABLES = ("ansible_connection", "ansible_port", "ansible_ssh_port", *SSH_ARGUMENTS)
 _BY_SSH = ("", "smart", "ssh", "paramiko", "paramiko_ssh", "libssh")
 
 
@@ -47,11 +49,17 @@ def reach_of(address: str, variables: Mapping[str, Any]) -> Reach:
 
 
 def _port(known: Mapping[str, str], unread: dict[str, str]) -> int:
-    try:
-        return port_of(known.get("ansible_port", SSH_PORT))
-    except ValueError as exc:
-        unread["ansible_port"] = str(exc)
-        return SSH_PORT
+    for name in (name for name in _PORTS if name in known):
+        try:
+            text = port_in(known[name]) if name in SSH_ARGUMENTS else known[name]
+        except ValueError:  # which the jump hosts tell of
+            continue
+        try:
+            if text:
+                return port_of(text)
+        except ValueError as exc:
+            unread[name] = str(exc)
+    return SSH_PORT
 
 
 def _hops(known: Mapping[str, str], unread: dict[str, str]) -> tuple[Hop, ...]:

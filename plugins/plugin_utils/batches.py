@@ -35,11 +35,11 @@ def _note(task_vars: Mapping[str, Any]) -> str:
     before, going = hosts[:places[0]], set(task_vars["ansible_play_hosts"])
     parts = [("Done", [host for host in before if host in going]),
              ("Failed before", [host for host in before if host not in going]),
-             ("Left as they are" if is_last else "Left then", left)]
+             ("Left as they are" if is_last else "Left in that case", left)]
     lists = " ".join(f"{what}: {_text(names)}." for what, names in parts if names)
-    where = "with this host" if is_last else "where every host of this batch fails"
+    goes_on = "ends with this host" if is_last else "goes on unless every host of this batch fails"
     without = f":!{task_vars['inventory_hostname']}"
-    return (f"This play takes its hosts in batches, and ends {where}. {lists} To go on without this one: --limit "
+    return (f"This play takes its hosts in batches, and {goes_on}. {lists} To go on without this one: --limit "
             f"'all{without}', or '{without}' at the end of your own limit.")
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils import boot, firewalld_files, nftables
 from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import OLDEST, abilities_of, config_of
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, digest, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, digest, least_of, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import early
 from ansible_collections.hpc.ports.plugins.module_utils.watching import wanted_items
 from ansible_collections.hpc.ports.plugins.plugin_utils.classes import class_name, common_clusters, common_roles
@@ -40,11 +40,16 @@ _PROGRAM = re.compile(r"/[A-Za-z0-9_./+-]+", re.ASCII)
 
 
 class Target(NamedTuple):
-    """What the hosts are like: their backends, which firewalld, and where they have the program nft."""
+    """What the hosts are like: their backends, which firewalld, and where they have the program nft.
+
+    `watch` and `boot_failure` are those of the module `firewall`.
+    """
 
     backends: tuple[str, ...]
     firewalld_version: tuple[int, ...]
     nft: str
+    watch: bool = True
+    boot_failure: str = "open"
 
 
 class Rendered(NamedTuple):
@@ -67,7 +72,8 @@ class Rendered(NamedTuple):
                 "clusters": list(self.clusters), "files": sorted(self.items), "lacks": dict(self.lacks)}
 
 
-def target_of(backends: Sequence[str], firewalld_version: str, nft: str) -> Target:
+def target_of(backends: Sequence[str], firewalld_version: str, nft: str, watch: bool = True,
+              boot_failure: str = "open") -> Target:
     """Return what the hosts are like. Raises PortFileError for a version or a path that is none."""
     if not backends:
         raise invalid("backends", list(backends), "at least one of nftables, firewalld")
@@ -79,7 +85,9 @@ def target_of(backends: Sequence[str], firewalld_version: str, nft: str) -> Targ
         raise invalid("firewalld_version", firewalld_version, f"{'.'.join(map(str, OLDEST))} or later")
     if not _PROGRAM.fullmatch(nft):
         raise invalid("nft", nft, "a path such as '/usr/sbin/nft'")
-    return Target(tuple(backends), version, nft)
+    if boot_failure == "closed" and "firewalld" in backends and not watch:
+        raise invalid("watch", watch, "true with boot_failure 'closed', as it is the watch that closes hosts with firewalld")
+    return Target(tuple(backends), version, nft, watch, boot_failure)
 
 
 def rendered(plan: Plan, target: Target) -> list[Rendered]:
@@ -101,19 +109,23 @@ def _rendered(plan: Plan, policy: str, hosts: Sequence[str], name: str, target: 
 def _items(policy: Policy, target: Target) -> tuple[Items, dict[str, str]]:
     items: Items = {}
     lacks = {}
-    watch = wanted_items(_PYTHON)
+    closed = nftables.script_of(nftables.ruleset_of(least_of(policy))) if target.boot_failure == "closed" else ""
     if "nftables" in target.backends:
         found = {**boot.wanted_items(nftables.script_of(nftables.ruleset_of(policy)), has_systemd=True, nft=target.nft,
-                                     after=early(())), **watch}
+                                     after=early(()), closed=closed), **_watch(target)}
         items.update(_tree("nftables", found))
         items[CLOUD_INIT] = Item(cloud_init(found), mode=0o600)
     if "firewalld" in target.backends:
         try:
             config = config_of(policy, abilities_of(target.firewalld_version))
-            items.update(_tree("firewalld", {**firewalld_files.items_of(config), **watch}))
+            items.update(_tree("firewalld", {**firewalld_files.items_of(config), **_watch(target, closed)}))
         except RuntimeError as exc:
             lacks["firewalld"] = str(exc)
     return items, lacks
+
+
+def _watch(target: Target, closed: str = "") -> Items:
+    return wanted_items(_PYTHON, closed) if target.watch else {}
 
 
 def _tree(backend: str, items: Items) -> Items:

@@ -34,6 +34,11 @@ def hops_of(texts: Iterable[str]) -> tuple[Hop, ...]:
     return _hops(_settings(_read([word for text in texts for word in shlex.split(text)])[0]))
 
 
+def port_in(text: str) -> str:
+    """Return the port that arguments of ssh name; empty where they name none. Raises ValueError."""
+    return _settings(_read(shlex.split(text))[0]).get("port", "")
+
+
 def port_of(value: object) -> int:
     """Return the number of a port. Raises ValueError."""
     text = str(value)
@@ -89,13 +94,16 @@ def _hops(settings: Mapping[str, str]) -> tuple[Hop, ...]:
 
 
 def _hops_of_command(words: list[str]) -> tuple[Hop, ...]:
-    """Return where a ProxyCommand goes: nowhere that is known, unless it runs ssh."""
+    """Return where a ProxyCommand goes: nowhere that is known, unless it or its shell runs ssh."""
     names = [PurePath(word).name for word in words]
     if "ssh" not in names:
-        return ()
+        inner = (_hops_of_command(shlex.split(word)) for word in words if " " in word)
+        return next(filter(None, inner), ())
     options, destination = _read(words[names.index("ssh") + 1:])
     settings = _settings(options)
     hop = _hop(destination)
+    if hop.host in ("%h", "%n"):  # the end of the way: another program whose argument is `ssh`
+        return ()
     return (*_hops(settings), hop._replace(port=port_of(settings["port"])) if "port" in settings else hop)
 
 

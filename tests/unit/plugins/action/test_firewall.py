@@ -222,7 +222,7 @@ def test_what_is_no_failure_of_the_task_leaves_nobody_behind(sent: list[tuple[st
 
 
 @pytest.mark.parametrize("serial,where,goes_on", [(1, "Done: one, two. Left as they are: four, five.", False),
-                                                  (2, "Done: one, two. Left then: five.", True)])
+                                                  (2, "Done: one, two. Left in that case: five.", True)])
 def test_ansible_knows_who_is_left(tmp_path: Path, serial: int, where: str, goes_on: bool) -> None:
     """Through Ansible itself, which has an ssh that connects to nobody."""
     ssh, playbook = tmp_path / "ssh", tmp_path / "play.yml"

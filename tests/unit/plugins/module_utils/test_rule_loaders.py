@@ -43,9 +43,9 @@ class Root:
         (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / path).write_text(text, encoding="utf-8")
 
-    def enable(self, name: str) -> None:
+    def enable(self, name: str, kind: str = "wants") -> None:
         """Link a unit as systemctl does."""
-        link = self.folder / ETC / "sysinit.target.wants" / name
+        link = self.folder / ETC / f"sysinit.target.{kind}" / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(f"/lib/systemd/system/{name}")
 
@@ -81,6 +81,23 @@ def test_what_does_not_flush(root: Root, text: str) -> None:
     root.write("etc/nftables.conf", text)
     root.enable("nftables.service")
     assert flushing(root.loaders()) == ()
+
+
+@pytest.mark.parametrize(("start", "where"), [
+    ("/usr/sbin/nft flush ruleset", "its ExecStart"),
+    ('/bin/sh -c "nft flush ruleset; nft -f /srv/a.nft"', "its ExecStart"),
+    ("-/srv/rules.sh --now", "/srv/rules.sh"),
+    ("/usr/sbin/nft -f /srv/main.nft", "/srv/parts/b.nft"),
+])
+def test_ways_to_flush(root: Root, start: str, where: str) -> None:
+    root.write(f"{ETC}/site-rules.service", NFTABLES.replace("/usr/sbin/nft -f /etc/nftables.conf", start))
+    root.write("srv/rules.sh", "#!/bin/sh\nset -e\nnft flush ruleset\n")
+    root.write("srv/main.nft", 'include "/srv/parts/*.nft"\n')
+    root.write("srv/parts/b.nft", "flush ruleset\n")
+    root.write("usr/sbin/nft", "\x7fELF\0\nflush ruleset\n")
+    root.enable("site-rules.service", "requires")
+    [warning] = flushing(root.loaders())
+    assert warning.startswith(f"site-rules.service is enabled, and {where} has 'flush ruleset': ")
 
 
 def test_one_that_comes_later_is_not_waited_for(root: Root) -> None:

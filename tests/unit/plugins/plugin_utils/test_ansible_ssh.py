@@ -28,6 +28,18 @@ def test_ports(value: Any, port: int) -> None:
     assert reach_of("n1", {"ansible_port": value}) == Reach(True, "n1", port)
 
 
+@pytest.mark.parametrize(("variables", "port"), [
+    ({"ansible_ssh_port": 2222}, 2222),
+    ({"ansible_ssh_extra_args": "-p 2222"}, 2222),
+    ({"ansible_ssh_common_args": "-C -o Port=2222"}, 2222),
+    # ssh is given the port after the first arguments and before the others.
+    ({"ansible_port": 23, "ansible_ssh_args": "-p 24", "ansible_ssh_common_args": "-p 25"}, 24),
+    ({"ansible_port": 23, "ansible_ssh_common_args": "-p 25"}, 23),
+])
+def test_ports_by_other_variables(variables: dict[str, Any], port: int) -> None:
+    assert reach_of("n1", variables).port == port
+
+
 @pytest.mark.parametrize("variable", ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"])
 def test_jump_hosts(variable: str) -> None:
     assert reach_of("n1", {variable: "-J jump"}).hops == (Hop("jump"),)
@@ -42,6 +54,7 @@ def test_arguments_are_in_the_order_in_which_ansible_gives_them() -> None:
     ({"ansible_port": "ssh"}, ("ansible_port", "got 'ssh', expected a port from 1 to 65535")),
     ({"ansible_port": True}, ("ansible_port", "got 'True', expected a port from 1 to 65535")),
     ({"ansible_port": 65536}, ("ansible_port", "got '65536', expected a port from 1 to 65535")),
+    ({"ansible_ssh_extra_args": "-p ssh"}, ("ansible_ssh_extra_args", "got 'ssh', expected a port from 1 to 65535")),
     ({"ansible_port": Unread("{{ port }}")},
      ("ansible_port", "got '{{ port }}', a template that has no value on the controller")),
     ({"ansible_connection": Unread("{{ way }}")},

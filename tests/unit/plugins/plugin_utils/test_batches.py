@@ -20,24 +20,24 @@ def said(host: str, batch: list[str], gone: tuple[str, ...] = (), hosts: list[st
         "ansible_play_hosts": [name for name in hosts if name not in gone]})
 
 
-def text(where: str, lists: str, host: str) -> str:
-    return (f"It is refused. This play takes its hosts in batches, and ends {where}. {lists} To go on without this one: "
+def text(goes_on: str, lists: str, host: str) -> str:
+    return (f"It is refused. This play takes its hosts in batches, and {goes_on}. {lists} To go on without this one: "
             f"--limit 'all:!{host}', or ':!{host}' at the end of your own limit.")
 
 
 def test_a_host_by_itself_ends_the_play() -> None:
-    assert said("n3", ["n3"]) == text("with this host", "Done: n1, n2. Left as they are: n4, n5, n6.", "n3")
-    assert said("n1", ["n1"]) == text("with this host", "Left as they are: n2, n3, n4, n5, n6.", "n1")
+    assert said("n3", ["n3"]) == text("ends with this host", "Done: n1, n2. Left as they are: n4, n5, n6.", "n3")
+    assert said("n1", ["n1"]) == text("ends with this host", "Left as they are: n2, n3, n4, n5, n6.", "n1")
 
 
 def test_a_batch_ends_it_where_nobody_gets_through() -> None:
-    assert said("n3", ["n3", "n4"]) == text("where every host of this batch fails",
-                                            "Done: n1, n2. Left then: n5, n6.", "n3")
+    assert said("n3", ["n3", "n4"]) == text("goes on unless every host of this batch fails",
+                                            "Done: n1, n2. Left in that case: n5, n6.", "n3")
 
 
 def test_who_failed_before_is_not_done() -> None:
     assert said("n4", ["n4"], ("n1", "n3")) == text(
-        "with this host", "Done: n2. Failed before: n1, n3. Left as they are: n5, n6.", "n4")
+        "ends with this host", "Done: n2. Failed before: n1, n3. Left as they are: n5, n6.", "n4")
 
 
 def test_the_last_of_a_batch_whose_others_have_failed_ends_it() -> None:

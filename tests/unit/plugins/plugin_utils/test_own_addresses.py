@@ -48,6 +48,13 @@ def test_one_warning_names_host_addresses_and_what_to_write() -> None:
         "closed."]
 
 
+def test_an_interface_of_the_plan_is_never_one_to_trust() -> None:
+    [alone] = unknown_warnings("n1", said("10.1.0.1 on eth0", "10.2.0.1 on eth0"), PARTS["n1"])
+    assert "10.2.0.1 on eth0" in alone and "firewall_trusted_interfaces" not in alone
+    [beside] = unknown_warnings("n1", said("10.1.0.1 on eth0", "10.2.0.1 on eth0", "10.2.1.1 on ib0"), PARTS["n1"])
+    assert "write ib0 into firewall_trusted_interfaces" in beside
+
+
 @pytest.mark.parametrize("host, texts, expected", [
     ("n1", ["10.1.0.1 on eth0"], []),
     ("n1", [], []),

@@ -167,10 +167,22 @@ def test_a_list_that_is_not_ours_removes_nothing(text: str) -> None:
         "Choose another folder, or remove that file.")
 
 
+def test_a_watch_and_a_ruleset_for_when_the_boot_fails_are_those_that_are_wanted() -> None:
+    plan = plan_of(ctl=host("control_plane", number=1))
+    [item] = rendered(plan, BOTH._replace(boot_failure="closed"))
+    assert {path for path in item.items if "closed" in path} == {
+        "nftables/etc/hpc-ports/closed.nft", "firewalld/etc/hpc-ports/closed-firewalld.nft"}
+    assert boot.CLOSED in item.items["nftables" + boot.UNIT].text
+    [item] = rendered(plan, BOTH._replace(watch=False))
+    assert not [path for path in item.items if "watch" in path] and "watch" not in item.items["cloud-init.yml"].text
+
+
 # ---- what is asked
 
 def test_a_target() -> None:
     assert target_of(["nftables", "firewalld"], "1.0", "/usr/sbin/nft") == BOTH
+    assert target_of(["nftables"], "1.0", "/sbin/nft", False, "closed") == Target(
+        ("nftables",), (1, 0, 0), "/sbin/nft", False, "closed")
     assert target_of(["firewalld"], "0.9.11", "/sbin/nft") == Target(("firewalld",), (0, 9, 11), "/sbin/nft")
 
 
@@ -180,9 +192,11 @@ def test_a_target() -> None:
     ((["nftables"], "0.8.9", "/n"), "Invalid firewalld_version: got '0.8.9', expected 0.9.0 or later."),
     ((["nftables"], "1.0", "nft"), "Invalid nft: got 'nft', expected a path such as '/usr/sbin/nft'."),
     ((["nftables"], "1.0", "/a b"), "Invalid nft: got '/a b', expected a path such as '/usr/sbin/nft'."),
+    ((["firewalld"], "1.0", "/n", False, "closed"), "Invalid watch: got False, expected true with boot_failure 'closed', as "
+     "it is the watch that closes hosts with firewalld."),
     ((["nftables"], "1.0", "/nft\n"), "Invalid nft: got '/nft\\n', expected a path such as '/usr/sbin/nft'."),
 ])
-def test_bad_targets(arguments: tuple[list[str], str, str], message: str) -> None:
+def test_bad_targets(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(PortFileError) as caught:
         target_of(*arguments)
     assert str(caught.value) == message

@@ -37,6 +37,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.ssh_args import Hop, hop
     ('-o ProxyCommand="sshpass -p word ssh -J one -W %h:%p two"', [("one", 22), ("two", 22)]),
     ("""-o ProxyCommand='ssh -o "ProxyCommand ssh -W %%h:%%p one" -W %h:%p two'""", [("one", 22), ("two", 22)]),
     ('-o ProxyCommand="nc -x proxy:1080 %h %p"', []),
+    ("""-o ProxyCommand="bash -c 'ssh -q -W %h:%p me@jump'" """, [("jump", 22)]),
+    ("""-o ProxyCommand="sh -c \\"exec ssh -W %h:%p -p 23 %r@jump\\"" """, [("jump", 23)]),
+    ('-o ProxyCommand="cloudflared access ssh --hostname %h"', []),
 ])
 def test_jump_hosts_are_found_in_the_order_of_ssh(text: str, hops: list[tuple[str, int]]) -> None:
     assert hops_of([text]) == tuple(Hop(*hop) for hop in hops)
