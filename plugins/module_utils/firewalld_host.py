@@ -86,8 +86,9 @@ def _check(firewalld: Firewalld, number: Tuple[int, ...], version: str, state: s
             version, ".".join(map(str, OLDEST))))
     if state != "RUNNING":
         raise RuntimeError("firewalld is in state {0!r}, expected 'RUNNING': its configuration did not load, and the "
-                           "host may be open. Nothing was changed. See: journalctl -u firewalld. Mend the cause, and "
-                           "restart it.".format(state))
+                           "host may be open. Nothing was changed. See: journalctl -u firewalld. Mend the cause (a "
+                           "broken file of ours, hpc_ports_* in /etc/firewalld, can be removed), restart firewalld, and "
+                           "run again.".format(state))
     backend = firewalld.bus.properties("FirewallBackend", path=CONFIG_PATH, interface=".config")[0]
     _check_backend(backend, firewalld.paths)
     if firewalld.bus.call("queryPanicMode")[0]:

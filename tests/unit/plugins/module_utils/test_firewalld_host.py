@@ -66,7 +66,8 @@ def test_one_that_is_just_starting_is_waited_for(firewalld: FakeFirewalld) -> No
     ({"version": 's "0.8.9"'}, "firewalld is too old: got '0.8.9', expected 0.9.0 or later. Nothing was changed."),
     ({"state": 's "FAILED"'},
      "firewalld is in state 'FAILED', expected 'RUNNING': its configuration did not load, and the host may be open. "
-     "Nothing was changed. See: journalctl -u firewalld. Mend the cause, and restart it."),
+     "Nothing was changed. See: journalctl -u firewalld. Mend the cause (a broken file of ours, hpc_ports_* in "
+     "/etc/firewalld, can be removed), restart firewalld, and run again."),
     ({"FirewallBackend": 's "iptables"'},
      "FirewallBackend is 'iptables' in {etc}/firewalld/firewalld.conf, expected 'nftables'. Nothing was changed."),
     ({"queryPanicMode": "b true"},
