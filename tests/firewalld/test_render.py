@@ -20,6 +20,7 @@ from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 from ansible_collections.hpc.ports.tests.support.verdicts import check_verdicts as check_nftables
 from ansible_collections.hpc.ports.tests.support.verdicts import joined
 
+REMOVE = "rm -rf /etc/hpc-ports /etc/systemd/system/hpc-ports* /etc/systemd/system/*/hpc-ports*"
 UNITS = ("hpc-ports.service", "network-pre.target", "ssh.service")
 
 
@@ -89,7 +90,7 @@ def test_a_host_boots_with_the_files_and_is_closed_before_it_has_a_network(image
 @pytest.mark.takes_turns
 def test_user_data_loads_the_rules_as_a_host_boots_first(image: Container, tmp_path: Path) -> None:
     found = class_of(tmp_path, CLASSES[0])
-    image.shell("rm -rf /etc/hpc-ports /etc/systemd/system/hpc-ports* /etc/systemd/system/*/hpc-ports*")
+    image.shell(REMOVE)
     image.restart()
     assert image.shell("nft list tables").strip() == ""
     give(found.folder / "cloud-init.yml", image.run)
@@ -116,7 +117,7 @@ def test_a_host_that_cannot_load_its_rules_boots_closed(image: Container) -> Non
     _apply(image)
     assert "in_web" in image.shell("nft list table inet hpc_ports")
     image.restart()
-    image.shell(f"systemctl is-active {UNITS[0]} hpc-ports-watch")
+    image.shell(f"systemctl is-active {UNITS[0]} hpc-ports-watch; {REMOVE}")
 
 
 def _apply(image: Container) -> None:
