@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ansible_collections.hpc.ports.tests.support.hosts import LAB, ROOT, Play, on, play, wait_on
 
 DOWN = ("desk1", "nfs2")
@@ -51,6 +53,7 @@ def _bad_hosts() -> Iterator[None]:
         on(NO_PYTHON, "for file in $(readlink -f /usr/bin/python3); do chmod a+x $file; done")
 
 
+@pytest.mark.takes_turns(1)
 def test_bad_hosts_end_in_errors_and_never_in_green(tmp_path: Path) -> None:
     with _bad_hosts():
         done, data = _verified(tmp_path, "--limit", ",".join((*DOWN, LOSSY, NO_PYTHON, *OTHERS)))

@@ -253,6 +253,7 @@ def test_a_restart_within_the_window_brings_what_was_confirmed_last() -> None:
     assert (run.code, [run.changed[host] for host in hosts]) == (0, [1, 1])
 
 
+@pytest.mark.takes_turns(2)
 def test_two_controllers_at_once() -> None:
     """Each says the truth: both rulesets were there, one after the other, and the host has one of them whole."""
     hosts = ("desk1", "alpha-compute2")

@@ -129,6 +129,7 @@ WAYS = (through_a_jump_host_with_restricted_egress, that_takes_long, by_a_sudo_t
         past_others_rules_that_drop_new_connections)
 
 
+@pytest.mark.takes_turns(2)
 @pytest.mark.parametrize("way", turn(WAYS), ids=lambda way: way.__name__)
 def test_a_login(way: Callable[[Path], None], tmp_path: Path) -> None:
     way(tmp_path)

@@ -47,6 +47,7 @@ def confirmed_before_the_last_began(times: dict[str, str]) -> int:
     return sum(moment < max(begun) for moment in confirmed)
 
 
+@pytest.mark.takes_turns(0)
 def test_many_hosts_with_five_forks(hosts: ManyHosts, tmp_path: Path) -> None:
     everywhere = hosts.names
     first = firewall_on(hosts, tmp_path)
