@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from ansible_collections.hpc.ports.tests.support.hosts import (
@@ -150,6 +151,7 @@ def _check_proven(cells: list[dict[str, Any]]) -> None:
     assert {"alpha-compute2", "outsider"} <= {cell["source"] for cell in cells}
 
 
+@pytest.mark.takes_turns(0)
 def test_by_networks_nobody_else_is_touched(tmp_path: Path) -> None:
     known = Site(tmp_path / "known").by_networks()
     site = known.written()
