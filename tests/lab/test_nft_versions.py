@@ -13,7 +13,7 @@ import tarfile
 import pytest
 
 from ansible_collections.hpc.ports.tests.support.hosts import ROOT, inside
-from ansible_collections.hpc.ports.tests.support.run import scaled, turn
+from ansible_collections.hpc.ports.tests.support.run import SEED, scaled, turn
 
 COLLECTION = "ansible_collections/hpc/ports"
 # What an old nft cannot mend, so that the backend refuses to: sets and maps that somebody made anew with another type.
@@ -31,8 +31,10 @@ def sources() -> bytes:
     return archive.getvalue()
 
 
+# Its own turn comes each third day, and another version each time.
+@pytest.mark.takes_turns(1)
 @pytest.mark.parametrize("host, version, refused", turn([("nfs1", "v0.9.8", REFUSED), ("ctl1", "v1.0.6", set()),
-                                                         ("alpha-controller", "v1.1.3", set())]))
+                                                         ("alpha-controller", "v1.1.3", set())], SEED // 3))
 def test_the_backend_works_with_this_nft(host: str, version: str, refused: set[str]) -> None:
     program = (f"folder=$(mktemp -d); trap 'rm -r $folder' EXIT; cd $folder; tar --extract; PYTHONPATH=. "
                f"unshare --net python3 -B {COLLECTION}/tests/kernel/nft_check.py {COLLECTION}/tests/unit/golden")

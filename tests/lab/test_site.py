@@ -29,7 +29,7 @@ from ansible_collections.hpc.ports.tests.support.hosts import (
     state,
     table,
 )
-from ansible_collections.hpc.ports.tests.support.run import turn
+from ansible_collections.hpc.ports.tests.support.run import SEED, turn
 from ansible_collections.hpc.ports.tests.support.signs import wait_until
 
 # Debian 11, 12 and 13: a host with nftables, one with firewalld.
@@ -79,7 +79,9 @@ def _without_last_accept(host: str, chain: str) -> str:
     return rule
 
 
-@pytest.mark.parametrize("hosts", turn(PAIRS), ids="-".join)
+# Its own turn comes each third day, and another pair each time.
+@pytest.mark.takes_turns(2)
+@pytest.mark.parametrize("hosts", turn(PAIRS, SEED // 3), ids="-".join)
 def test_remove_leaves_the_hosts_as_they_were(hosts: tuple[str, str]) -> None:
     """And the first restricted egress does not hang the session that brings it."""
     limit = ("--limit", ",".join(hosts))
