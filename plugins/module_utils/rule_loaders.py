@@ -22,7 +22,7 @@ _KNOWN = ("nftables", "netfilter-persistent", "iptables", "ip6tables", "ipset", 
 _USUALLY_EARLY = ("ip6tables.service", "iptables.service", "netfilter-persistent.service", "nftables.service", "ufw.service")
 _LOADS = r"[^#\n]*?\b(?:nft|(?:ip6?|eb|arp)tables(?:-\w+)*|ipset|ferm|ufw|shorewall6?)\b"
 _STARTS = re.compile("^ExecStart\\w*=" + _LOADS, re.MULTILINE)
-_SCRIPT = re.compile("#!.*^" + _LOADS, re.MULTILINE | re.DOTALL)
+_SCRIPT = re.compile("#!(?:.*^)?" + _LOADS, re.MULTILINE | re.DOTALL)
 _START = re.compile(r"^ExecStart\w*=(.*)$", re.MULTILINE)
 _PATH = re.compile(r"(?<=[\s=\"'!@:+-])/[^\s\"';]+")
 _INCLUDE = re.compile(r"^\s*include\s+[\"']([^\"'\n]+)", re.MULTILINE)
@@ -93,7 +93,7 @@ def _started(text: str, root: str) -> Dict[str, str]:
     commands = "\n".join(_START.findall(text))
     named = {path: _content(root + path) for path in _PATH.findall(" " + commands)}
     included = [path[len(root):] for content in named.values() for pattern in _INCLUDE.findall(content)
-                for path in sorted(glob.glob(root + pattern))]
+                for path in sorted(glob.glob(root + os.path.join("/etc", pattern)))]
     return {"its ExecStart": commands, **named, **{path: _content(root + path) for path in included}}
 
 

@@ -37,6 +37,7 @@ _TABLE_OF_RULE, _CHAIN_OF_RULE, _PROCESS, _PROGRAM = 1, 2, 2, 3
 _OURS, _FIREWALLDS = b"hpc_ports", b"firewalld"
 NFTABLES = ((_OURS, b"input"),)
 FIREWALLD = ((_FIREWALLDS, b"filter_INPUT"), (_FIREWALLDS, b"filter_IN_policy_hpc_ports_in"))
+_ANEW = 'add table inet hpc_ports; delete table inet hpc_ports; include "{0}"'
 # Held for as long as this program runs.
 RUNS = "watch"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -194,9 +195,11 @@ def _load(host: Host) -> None:
         _undo(armed)
         return
     ruleset = host.staged if armed else host.ruleset
+    # In place of what cannot be filled: a table of somebody else's with our name, whose chains are other ones.
+    anew = _ANEW.format(ruleset)
     for _attempt in range(_ATTEMPTS):
         # What is empty loads, too.
-        if _run("nft", "-f", ruleset) == 0 and are_loaded(NFTABLES):
+        if (_run("nft", "-f", ruleset) == 0 or _run("nft", anew) == 0) and are_loaded(NFTABLES):
             _say("Loaded {0} again.".format(ruleset))
             return
         time.sleep(_PAUSE)

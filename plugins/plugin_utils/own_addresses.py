@@ -27,7 +27,7 @@ _WARNING = (
     "stranger's, and those with restricted egress send nothing there. The plan knows {known}. If other hosts see {host} "
     "under them, write all of its addresses into firewall_addresses of {host}, or into firewall_source_addresses where "
     "it only connects from them.{fabric} Where NAT hides them from all other hosts, nothing is closed.")
-_FABRIC = (" On a fabric where everything may pass, write {0} into firewall_trusted_interfaces of each host on it.")
+_FABRIC = " On a fabric where everything may pass, write {0} into firewall_trusted_interfaces of each host on it."
 
 
 class Known(NamedTuple):
