@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Network, Policy, Rule, dhcp_answers
+from ansible_collections.hpc.ports.plugins.module_utils.ports import ALWAYS_ACCEPTED
 
 
 class Packet(NamedTuple):
@@ -60,7 +61,7 @@ def covers_port(rule: Rule, packet: Packet) -> bool:
 
 def _is_always_accepted(packet: Packet) -> bool:
     if packet.protocol == "ip":
-        return packet.port in (1, 58)
+        return packet.port in ALWAYS_ACCEPTED
     return packet.protocol == "udp" and _is_dhcp_client(packet)
 
 

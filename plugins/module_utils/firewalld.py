@@ -26,7 +26,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import (
     network_text,
     parted_flows,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils.ports import ALWAYS_ACCEPTED, PortRange
 
 OLDEST = (0, 9, 0)
 # The first that looks destinations up in ipsets.
@@ -247,8 +247,8 @@ def _ports(ports: PortRange) -> Tuple[str, ...]:
 
 
 def _always(policy: Policy, direction: str) -> Iterator[RichRule]:
-    """ICMP, the DHCP client and trusted interfaces; firewalld itself accepts loopback and replies."""
-    for number in (1, 58):
+    """ICMP, IGMP, the DHCP client and trusted interfaces; firewalld itself accepts loopback and replies."""
+    for number in ALWAYS_ACCEPTED:
         yield RichRule(element=("protocol", str(number)))
     if direction == "in":
         yield RichRule(family="ipv6", source=("address", "fe80::/10"), element=("port", "546", "udp"))

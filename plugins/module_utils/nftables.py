@@ -28,7 +28,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import (
     parted_flows,
     segments,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils.ports import ALWAYS_ACCEPTED, PortRange
 from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, State
 
 TABLE = "inet hpc_ports"
@@ -154,15 +154,15 @@ def _base_chain(policy: Policy, direction: str, found: Sequence[Segment]) -> Cha
 
 
 def _always(policy: Policy, direction: str) -> List[str]:
-    """Loopback, replies, trusted interfaces, ICMP and the DHCP client: accepted whatever the flows say."""
+    """Loopback, replies, trusted interfaces, ICMP, IGMP and the DHCP client: accepted whatever the flows say."""
     name = "iifname" if direction == "in" else "oifname"
     rules = ['{0} "lo" accept'.format(name), "ct state established,related accept"]
     if direction == "out":
         # The session that applies the first ruleset is not known to conntrack yet: only openings are judged.
         rules.append("tcp flags & (fin | syn | rst | ack) != syn accept")
     rules += ['{0} "{1}" accept'.format(name, interface) for interface in policy.trusted_interfaces]
-    # ICMP and ICMPv6 by number: names are looked up in /etc/protocols, which a host may lack.
-    rules += ["meta l4proto 1 accept", "meta l4proto 58 accept"]
+    # By number: names are looked up in /etc/protocols, which a host may lack.
+    rules += ["meta l4proto {0} accept".format(number) for number in ALWAYS_ACCEPTED]
     if direction == "in":
         return rules + ["meta nfproto ipv4 udp sport 67 udp dport 68 accept",
                         "ip6 saddr fe80::/10 udp dport 546 accept"]

@@ -9,8 +9,9 @@ import re
 from typing import Iterable, NamedTuple
 
 PROTOCOLS = ("tcp", "udp", "ip")
-# IP protocol numbers that the ruleset treats by itself: ICMP, TCP, UDP and ICMPv6 (RFC 792, 9293, 768, 4443).
-_RESERVED_NUMBERS = (1, 6, 17, 58)
+# IP protocol numbers that every host accepts both ways: ICMP, IGMP and ICMPv6 (RFC 792, 9776, 4443).
+ALWAYS_ACCEPTED = (1, 2, 58)
+_WITH_PORTS = (6, 17)  # TCP and UDP
 _FORM = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?/([a-z0-9]+)", re.ASCII)
 
 
@@ -49,8 +50,8 @@ def parse_ports(text: object) -> PortRange:
 def _ip_protocol(text: object, first: int, last: int) -> PortRange:
     if first != last or not 0 <= first <= 255:
         raise ValueError(f"got {text!r}, expected one IP protocol number from 0 to 255, such as '112/ip'")
-    if first in _RESERVED_NUMBERS:
-        raise ValueError(f"got {text!r}, expected an IP protocol other than ICMP, TCP, UDP and ICMPv6")
+    if first in (*ALWAYS_ACCEPTED, *_WITH_PORTS):
+        raise ValueError(f"got {text!r}, expected an IP protocol other than ICMP, IGMP, TCP, UDP and ICMPv6")
     return PortRange("ip", first, last)
 
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import random
 import re
+import socket
+import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,10 +20,10 @@ from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.command import run
 from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.tests.support.namespaces import Pair, forget_connections
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, Pair, Space, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
-from ansible_collections.hpc.ports.tests.support.run import examples
+from ansible_collections.hpc.ports.tests.support.run import examples, scaled
 from ansible_collections.hpc.ports.tests.support.samples import DHCP_SERVER
 from ansible_collections.hpc.ports.tests.support.verdicts import (
     PHASES,
@@ -98,6 +101,31 @@ def test_each_flow_counts_its_packets_and_observe_counts_what_it_would_drop(pair
             passed = wire.answered(sent, tries=1)
             assert (len(passed) == len(sent)) == (mode == "observe")
         assert counters() == {"in_first": 2, "in_second": 1, "denied_in": 3, "out_third": 1, "denied_out": 1}
+
+
+def test_a_router_asks_for_multicast_groups_and_the_host_answers(pair: Pair) -> None:
+    """IGMP as the kernel speaks it: a query to all hosts, and the report about a group that somebody here is in."""
+    group, reports = "239.1.2.3", "224.0.0.22"
+    with pair.host.entered():
+        load_nftables(parse_policy(DATA))
+    with membership(pair.host, group, HOST[4]), membership(pair.peer, reports, PEER[4]) as router:
+        router.sendto(struct.pack("!BBH4xBBH", 0x11, 1, 0xFFFF - 0x1301, 2, 0, 0), ("224.0.0.1", 0))
+        while socket.inet_aton(group) not in (heard := router.recv(4096)):
+            assert heard
+    with pair.host.entered():
+        assert (counters()["denied_in"], counters()["denied_out"]) == (0, 0)
+
+
+@contextmanager
+def membership(space: Space, group: str, address: str) -> Iterator[socket.socket]:
+    """Be in a multicast group, on a socket that hears and sends IGMP."""
+    with space.entered():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IGMP)
+    with sock:
+        sock.settimeout(scaled(20))
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton(address))
+        yield sock
 
 
 def test_ten_thousand_addresses_and_a_thousand_segments_load_and_judge(pair: Pair, wires: Wires) -> None:

@@ -106,7 +106,9 @@ def packets_at_edges(policy: Policy, direction: str, randomness: random.Random, 
 
 def special_packets(direction: str) -> list[Packet]:
     """Return packets for what every ruleset accepts, and some that only look like it."""
-    echo = [Packet(direction, "ip", "10.64.0.1", 1, 901), Packet(direction, "ip", "fd64::1", 58, 902)]
+    echo = [Packet(direction, "ip", "10.64.0.1", 1, 901), Packet(direction, "ip", "fd64::1", 58, 902),
+            # The kernel keeps IGMP for itself and answers it over IPv6 alone.
+            Packet(direction, "ip", "fd64::2", 2)]
     if direction == "in":
         dhcp = [("10.64.0.1", 67, 68), ("10.64.0.1", 66, 68), ("10.64.0.2", 67, 69), ("fd64::2", 67, 68),
                 ("fe80::2", 547, 546), ("fe80::2", 900, 546), ("fe80::2", 546, 547), ("fd64::1", 547, 546)]

@@ -185,7 +185,9 @@ def test_a_listing_of_any_version_has_the_objects_of_the_ruleset(version: str) -
 
 def _as_listed(rule: str) -> str:
     """Return a rule with the names that nft lists for numbers."""
-    return rule.replace("l4proto 1 ", "l4proto icmp ").replace("l4proto 58 ", "l4proto ipv6-icmp ")
+    for number, name in ((1, "icmp"), (2, "igmp"), (58, "ipv6-icmp")):
+        rule = rule.replace(f"l4proto {number} ", f"l4proto {name} ")
+    return rule
 
 
 LISTING = (GOLDEN / "by_hand.txt").read_text(encoding="utf-8")

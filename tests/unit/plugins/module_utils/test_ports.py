@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports, without
+from ansible_collections.hpc.ports.plugins.module_utils.ports import (
+    ALWAYS_ACCEPTED,
+    PortRange,
+    merged,
+    parse_ports,
+    without,
+)
 
 FORM = "expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"
 PORTS = st.integers(1, 20)
@@ -65,10 +71,11 @@ def test_parse_ports(text: str, expected: PortRange) -> None:
         ("1000000/tcp", f"got '1000000/tcp', {FORM}"),
         ("256/ip", "got '256/ip', expected one IP protocol number from 0 to 255, such as '112/ip'"),
         ("4-5/ip", "got '4-5/ip', expected one IP protocol number from 0 to 255, such as '112/ip'"),
-        ("1/ip", "got '1/ip', expected an IP protocol other than ICMP, TCP, UDP and ICMPv6"),
-        ("6/ip", "got '6/ip', expected an IP protocol other than ICMP, TCP, UDP and ICMPv6"),
-        ("17/ip", "got '17/ip', expected an IP protocol other than ICMP, TCP, UDP and ICMPv6"),
-        ("58/ip", "got '58/ip', expected an IP protocol other than ICMP, TCP, UDP and ICMPv6"),
+        ("1/ip", "got '1/ip', expected an IP protocol other than ICMP, IGMP, TCP, UDP and ICMPv6"),
+        ("2/ip", "got '2/ip', expected an IP protocol other than ICMP, IGMP, TCP, UDP and ICMPv6"),
+        ("6/ip", "got '6/ip', expected an IP protocol other than ICMP, IGMP, TCP, UDP and ICMPv6"),
+        ("17/ip", "got '17/ip', expected an IP protocol other than ICMP, IGMP, TCP, UDP and ICMPv6"),
+        ("58/ip", "got '58/ip', expected an IP protocol other than ICMP, IGMP, TCP, UDP and ICMPv6"),
     ],
 )
 def test_parse_ports_says_what_was_expected(text: object, message: str) -> None:
@@ -77,7 +84,7 @@ def test_parse_ports_says_what_was_expected(text: object, message: str) -> None:
     assert str(error.value) == message
 
 
-@given(RANGES.filter(lambda item: item.protocol != "ip" or item.first not in (1, 6, 17, 58)))
+@given(RANGES.filter(lambda item: item.protocol != "ip" or item.first not in (*ALWAYS_ACCEPTED, 6, 17)))
 def test_text_and_range_are_the_same(item: PortRange) -> None:
     assert parse_ports(str(item)) == item
 
@@ -98,7 +105,7 @@ def parsed(text: str) -> list[PortRange]:
         ("1-2/tcp 4-5/tcp", "1-2/tcp 4-5/tcp"),
         ("1-9/tcp 3-4/tcp 9-10/tcp", "1-10/tcp"),
         ("1/tcp 2/udp", "1/tcp 2/udp"),
-        ("3/ip 2/ip 3/ip", "2/ip 3/ip"),
+        ("4/ip 3/ip 4/ip", "3/ip 4/ip"),
     ],
 )
 def test_merged(ranges: str, expected: str) -> None:
@@ -114,7 +121,7 @@ def test_merged(ranges: str, expected: str) -> None:
         ("3-9/tcp", "1-3/tcp 9-12/tcp", "4-8/tcp"),
         ("3-9/tcp", "1-12/tcp", ""),
         ("3-9/tcp", "3-9/udp 1-2/tcp 10/tcp", "3-9/tcp"),
-        ("2/ip 3/ip", "2/ip", "3/ip"),
+        ("3/ip 4/ip", "3/ip", "4/ip"),
     ],
 )
 def test_without(ranges: str, taken: str, expected: str) -> None:
