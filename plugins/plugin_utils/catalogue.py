@@ -99,6 +99,7 @@ class Catalogue:
     clusters: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
     switches: frozenset[str] = frozenset()
     broad_yields: bool = True
+    isolated: tuple[IPNetwork, ...] = ()
 
 
 def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: Collection[str]) -> Catalogue:
@@ -131,6 +132,7 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
         clusters=_clusters(site["firewall_clusters"]),
         switches=frozenset(name for name in SWITCHES if site[name]),
         broad_yields=site["firewall_broad_yields"],
+        isolated=networks_of("firewall_isolated_networks", site["firewall_isolated_networks"]),
     )
 
 
@@ -141,6 +143,7 @@ SITE_DEFAULTS: dict[str, Any] = {
     "firewall_clusters": {},
     "firewall_shipped": True,
     "firewall_broad_yields": True,
+    "firewall_isolated_networks": [],
     "firewall_ssh_through_tunnel": False,
     "firewall_srun_ports": "8192-60000",
     "firewall_user_ports": "1024-65535",

@@ -73,7 +73,7 @@ class Choice:
     def address(self, pair: Pair, kind: int) -> Address | None:
         """Return an address of this kind of the target; None where the source has none of that family."""
         addresses = self.kinds(pair[1])[kind]
-        if not self.connections.froms(pair[0], addresses[0].version):
+        if not self.connections.froms(pair[0], addresses[0]):
             return None
         return addresses[len(self.found) % len(addresses)]
 

@@ -50,11 +50,15 @@ class Skipped(NamedTuple):
 
 
 class Address(NamedTuple):
-    """An address of a host; addresses of one `kind` are of one family, and no policy tells them apart."""
+    """An address of a host; addresses of one `kind` are of one family, and no policy tells them apart.
+
+    `isolated` is the isolated network that it is in, or empty: the same for all of a kind.
+    """
 
     text: str
     version: int
     kind: int
+    isolated: str = ""
 
 
 @dataclass
@@ -71,17 +75,19 @@ class Connections:
     _narrowed: dict[tuple[str, str, str, int], Policy] = field(default_factory=dict)
     _judged: dict[tuple[str, str, str, int, Kind], Judgement] = field(default_factory=dict)
     _seen: dict[tuple[str, int], Kind] = field(default_factory=dict)
-    _froms: dict[tuple[str, int], list[Address]] = field(default_factory=dict)
+    _froms: dict[tuple[str, int, str], list[Address]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.managed = [host for host in self.hosts if host in self.plan.hosts]
         reached = {host: self._found(host, source=False) for host in self.hosts}
         comes_from = {host: self._found(host, source=True) for host in self.hosts}
         found = address_kinds(self.plan.policies.values(), (
-            network for by_host in (reached, comes_from) for networks in by_host.values() for network in networks))
+            network for by_host in (reached, comes_from) for networks in by_host.values() for network in networks),
+            self.plan.catalogue.isolated)
         self.kinds = found.kinds
         self.reached, self.comes_from = (
-            {host: [Address(str(item.ip), item.version, found.numbers[item]) for item in networks]
+            {host: [Address(str(item.ip), item.version, found.numbers[item], found.kinds[found.numbers[item]].isolated)
+                    for item in networks]
              for host, networks in by_host.items()} for by_host in (reached, comes_from))
         self._texts = {host: frozenset(item.text for item in items) for host, items in self.reached.items()}
 
@@ -108,16 +114,28 @@ class Connections:
             return f"{source} and {target} have an address in common."
         return ""
 
-    def froms(self, host: str, version: int) -> list[Address]:
-        """Return the addresses of a family that a host comes from."""
-        if (host, version) not in self._froms:
-            self._froms[host, version] = [item for item in self.comes_from[host] if item.version == version]
-        return self._froms[host, version]
+    def froms(self, host: str, target: Address) -> list[Address]:
+        """Return the addresses that a host comes from to a target: of its family, and with a way to it."""
+        key = (host, target.version, target.isolated)
+        if key not in self._froms:
+            self._froms[key] = [item for item in self.comes_from[host]
+                                if (item.version, item.isolated) == (target.version, target.isolated)]
+        return self._froms[key]
+
+    def no_way(self, host: str, target: Address) -> str:
+        """Return why a host has no address with a way to a target though it has some of its family; else nothing."""
+        family = [item for item in self.comes_from[host] if item.version == target.version]
+        if not family or self.froms(host, target):
+            return ""
+        if target.isolated:
+            return f"{target.text} is in the isolated network {target.isolated}, where {host} has no address."
+        networks = ", ".join(sorted({item.isolated for item in family}))
+        return f"{host} has addresses in the isolated network {networks} only, and {target.text} is in another."
 
     def expectation(self, source: str, target: str, address: Address, protocol: str, port: int) -> Expectation | None:
         """Return what is expected; None where it is the target that depends on the address the source takes."""
         outward = self.judgement(source, "out", protocol, port, address)
-        inward = {self.judgement(target, "in", protocol, port, peer) for peer in self.froms(source, address.version)}
+        inward = {self.judgement(target, "in", protocol, port, peer) for peer in self.froms(source, address)}
         if len({item.passes and outward.passes for item in inward}) != 1:
             return None
         judgement = min(inward)
@@ -166,7 +184,7 @@ class Connections:
 
     def skip_dependent(self, source: str, target: str, address: Address) -> None:
         """Note a connection of which `expectation` says nothing."""
-        froms = ", ".join(item.text for item in self.froms(source, address.version))
+        froms = ", ".join(item.text for item in self.froms(source, address))
         self.skip(source, target, f"{target} would judge the addresses {froms} of {source} differently; set "
                                   "firewall_source_addresses to the one that it comes from.")
 

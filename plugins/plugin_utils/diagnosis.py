@@ -23,6 +23,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
 )
 
 ACCEPT, DROP, REJECT = "accept", "drop", "reject"
+_IF_ISOLATED = "If hosts outside its network are not meant to reach it, name the network in firewall_isolated_networks."
 
 
 class Diagnosis(NamedTuple):
@@ -175,7 +176,7 @@ def _no_route(clues: Clues) -> Diagnosis | None:
         return None
     why = seen.detail or seen.path or "Nothing was sent."
     return Diagnosis("not_sent", f"{item.source} has no route to {item.address}: {why}",
-                     f"Look at `ip route get {item.address}` on {item.source}.")
+                     f"Look at `ip route get {item.address}` on {item.source}. {_IF_ISOLATED}")
 
 
 def _unproven(clues: Clues) -> Diagnosis:
@@ -188,7 +189,8 @@ def _unproven(clues: Clues) -> Diagnosis:
             "answers in its place.")
     return Diagnosis("unreachable", clues.verdict.why,
                      f"See that {item.target} runs, that Ansible reaches it until the end, and that `ping "
-                     f"{item.address}` on {item.source} is answered; hpc.ports always accepts ICMP.")
+                     f"{item.address}` on {item.source} is answered; hpc.ports always accepts ICMP."
+                     f"{'' if seen.reachable else f' {_IF_ISOLATED}'}")
 
 
 def _wrong_source(clues: Clues) -> Diagnosis | None:

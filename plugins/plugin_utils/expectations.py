@@ -114,7 +114,10 @@ def _pair(connections: Connections, source: str, target: str, ports: list[tuple[
         connections.skip(source, target, reason)
         return found
     for address in connections.reached[target]:
-        for protocol, port in ports if connections.froms(source, address.version) else ():
+        no_way = connections.no_way(source, address)
+        if no_way:
+            connections.skip(source, target, no_way, len(ports))
+        for protocol, port in ports if connections.froms(source, address) else ():
             item = connections.expectation(source, target, address, protocol, port)
             if item:
                 found.append(item)

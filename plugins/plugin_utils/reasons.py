@@ -113,9 +113,9 @@ class _Question:
     # ---- what the policies say
 
     def pairs(self) -> Iterator[AddressPair]:
-        """Yield the addresses of one family that the two have."""
+        """Yield the addresses of one family that the two have, with a way from one to the other."""
         for address in self.connections.reached[self.target]:
-            for peer in self.connections.froms(self.source, address.version):
+            for peer in self.connections.froms(self.source, address):
                 egress, ingress = self._judged(self.source, "out", address), self._judged(self.target, "in", peer)
                 passes = None if egress.passes and not self.is_managed else egress.passes and ingress.passes
                 yield AddressPair(peer.text, address.text, passes, egress, ingress)
@@ -234,7 +234,10 @@ class _Question:
         """Yield the answer, what each pair of addresses gets, and what the flows do."""
         can = "may" if passes else "may not" if passes is False else "may, or may not,"
         yield f"By the plan {self.source} {can} connect to {self.port} of {self.target}."
-        if not pairs:
+        closed = [text for address in self.connections.reached[self.target]
+                  for text in [self.connections.no_way(self.source, address)] if text]
+        yield from closed
+        if not pairs and not closed:
             yield f"{self.source} comes from no address of a family in which {self.target} is reached."
         for item in pairs:
             yield (f"{item.source_address} to {item.target_address}: "

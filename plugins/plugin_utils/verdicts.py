@@ -29,7 +29,8 @@ _NOBODY_LISTENS = "It was let in, and refused because nobody listens."
 class Verdict(NamedTuple):
     """An expectation, what was seen, who listened there until the end, and what that means.
 
-    Without listeners some silence is `unproven`: nothing speaks against it, and nothing proves it.
+    Some silence without listeners is `unproven`: nothing speaks against it, and nothing proves it. So is an address to
+    which the source has no route, where it has one to another address of the target.
     """
 
     expectation: Expectation
@@ -48,6 +49,7 @@ class _Case(NamedTuple):
     answers: bool     # whether the service there has answered anybody
     passive: bool
     is_broad: bool    # users may listen there, and need not
+    is_routed: bool   # the source has a route to some address of the target
     counters: Mapping[str, int | None]
 
     def counted(self, name: str) -> bool | None:
@@ -60,10 +62,11 @@ def verdicts_of(expectations: Iterable[Expectation], results: Results, broad: Co
     """Return a verdict for each expectation, in order. `broad` are the flows whose ports nobody need listen on."""
     items = [(item, results.seen(item)) for item in expectations]
     answering = {(item.address, item.protocol, item.port) for item, seen in items if seen.outcome == OPEN}
+    routed = {(item.source, item.target) for item, seen in items if seen.source}
     return [_verdict(_Case(
         item, seen, *results.holder(item), results.host_of(seen.nonce),
         (item.address, item.protocol, item.port) in answering, results.passive, item.flow in broad,
-        results.counters(item),
+        (item.source, item.target) in routed, results.counters(item),
     )) for item, seen in items]
 
 
@@ -82,6 +85,9 @@ def _named_elsewhere(case: _Case) -> tuple[str, str] | None:
 def _meaning(case: _Case) -> tuple[str, str]:
     if case.seen.outcome == MISSING:
         return UNKNOWN, f"{case.item.source} reported nothing: it was not reached, or its module failed."
+    if case.seen.outcome == ERROR and case.is_routed and not case.seen.source:
+        return UNPROVEN, (f"{case.item.source} has no route to {case.item.address}, and reaches other addresses of "
+                          f"{case.item.target}.")
     if case.seen.outcome == ERROR:
         return UNKNOWN, f"The probe failed: {case.seen.detail}"
     if case.seen.outcome == OPEN:

@@ -133,8 +133,14 @@ def _state(backend: str, folders: dict[str, str], revert: bool, is_asked: bool) 
     table = _nft_table() if backend == "nftables" else _firewalld_table()
     said = _said_by_firewalld() if backend == "firewalld" and is_asked else []
     left = sorted(os.listdir(_CHANGES)) if os.path.isdir(_CHANGES) else []
-    armed = os.readlink(_ARMED) if os.path.islink(_ARMED) else ""
-    return {"table": table, "said": said, "files": _written_files(folders), "armed": armed, "left": left}
+    return {"table": table, "said": said, "files": _written_files(folders), "armed": _armed(), "left": left}
+
+
+def _armed() -> str:
+    try:
+        return os.readlink(_ARMED)
+    except FileNotFoundError:  # also where it is undone at this moment
+        return ""
 
 
 def _nft_table() -> list[str]:

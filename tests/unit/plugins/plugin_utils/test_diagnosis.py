@@ -39,6 +39,7 @@ REJECTS = Judged("reject", "inet site", "c", "tcp dport 443 reject with tcp rese
 UNREAD = Judged("unknown", unknown="nft does not list the rules of iptables-legacy (tables filter).")
 SILENCE = "No answer, though the host answers echoes."
 
+IF_ISOLATED = "If hosts outside its network are not meant to reach it, name the network in firewall_isolated_networks."
 
 def counts(*far: int | None) -> dict[str, int | None]:
     """Return the counters, in the order of the way; what is not given is 0."""
@@ -93,7 +94,7 @@ def test_a_source_that_was_not_asked() -> None:
 def test_a_source_without_a_route(values: dict[str, str], why: str) -> None:
     about = verdict(outcome="error", word="unknown", why="The probe failed.", source="", **values)
     assert told(about) == Diagnosis("not_sent", f"source has no route to {TARGET}: {why}",
-                                    f"Look at `ip route get {TARGET}` on source.")
+                                    f"Look at `ip route get {TARGET}` on source. {IF_ISOLATED}")
 
 
 @pytest.mark.parametrize("about", [
@@ -107,7 +108,7 @@ def test_what_is_not_proven(about: Verdict) -> None:
     assert told(about) == Diagnosis(
         "unreachable", about.why,
         f"See that target runs, that Ansible reaches it until the end, and that `ping {TARGET}` on source is answered; "
-        "hpc.ports always accepts ICMP.")
+        f"hpc.ports always accepts ICMP.{'' if about.seen.reachable else f' {IF_ISOLATED}'}")
 
 
 @pytest.mark.parametrize("expected", ["open", "filtered"])

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import (
+    MOST,
     Expectation,
     Expected,
     Skipped,
@@ -74,6 +75,24 @@ def test_a_host_that_differs_is_a_class_of_its_own(values: dict[str, Any]) -> No
     found = pairs(expected(changed("n2", **values)))
     assert {("n2", "ctl"), ("n2", "n1"), ("n2", "n3")} <= found
     assert {("n1", "n3"), ("n3", "n1")} <= found
+
+
+@pytest.mark.parametrize("most", [MOST, 100])
+def test_an_address_in_an_isolated_network_is_tried_from_within_it(most: int) -> None:
+    inside = {name: {**HOSTS[name], "addresses": [*HOSTS[name]["addresses"], address]}
+              for name, address in (("ctl", "192.168.50.10"), ("n1", "192.168.50.1"), ("n2", "192.168.50.2"))}
+    alone = {"groups": ["slurm_compute"], "addresses": ["192.168.50.9"]}
+    plan = plan_of({**HOSTS, **inside, "alone": alone}, firewall_isolated_networks=["192.168.50.0/24"])
+    found = expected_of(plan, list(plan.inventory.hosts), most=most)
+    to_fabric = {(item.source, item.target) for item in found.expectations if item.address.startswith("192.168.")}
+    assert {source for source, target in to_fabric if target == "ctl"} <= {"n1", "n2", "alone"}
+    assert {source for source, target in to_fabric} <= {*inside, "alone"}
+    assert ("alone", "ctl") in to_fabric
+    assert not [item for item in found.expectations if item.source == "alone" and "192.168." not in item.address]
+    reasons = {item.reason for item in found.skipped}
+    if most == MOST:
+        assert {"192.168.50.10 is in the isolated network 192.168.50.0/24, where mon has no address.",
+                "alone has addresses in the isolated network 192.168.50.0/24 only, and 10.2.0.1 is in another."} <= reasons
 
 
 def test_only_hosts_of_the_play_take_part() -> None:

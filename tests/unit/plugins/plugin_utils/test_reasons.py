@@ -50,6 +50,15 @@ def test_why_a_flow_does_not_apply(name: str, port: str, reason: str, text: str)
     assert flow(why("login", "head", port), name) == (reason, text)
 
 
+def test_an_isolated_network_is_named() -> None:
+    """Of the addresses that lead nowhere nothing else is said."""
+    plan = plan_of({"head": {"groups": ["slurm_controller"], "cluster": "alpha", "addresses": ["10.1.0.1", "192.168.5.1"]}},
+                   firewall_isolated_networks=["192.168.5.0/24"])
+    found = explained(plan, "login", "head", "6817/tcp")
+    assert [item.target_address for item in found.pairs] == ["10.1.0.1"]
+    assert found.sentences[1] == "192.168.5.1 is in the isolated network 192.168.5.0/24, where login has no address."
+
+
 def test_another_cluster_is_named_with_both() -> None:
     found = why("other", "head", "6817/tcp")
     assert found.passes is False

@@ -234,6 +234,20 @@ def test_passive_silence_of_udp_is_unproven() -> None:
     assert judged("filtered", "filtered", held("nobody", "udp", arrived=1), "udp", passive=True) == ("right", "")
 
 
+# ---- routes
+
+@EXPECTED
+def test_an_address_without_a_route_is_not_tested_where_another_is_reached(expected: str) -> None:
+    second = expectation(expected)._replace(address=OTHER)
+    results = Results({"source": [result("open", nonce=NONCES["target"]),
+                                  {**result("error", source=""), "address": OTHER}]}, {"target": held("listener")}, NONCES)
+    [first, found] = verdicts_of([expectation("open"), second], results)
+    assert (first.verdict, found.verdict, found.why) == (
+        "right", "unproven", f"source has no route to {OTHER}, and reaches other addresses of target.")
+    [alone] = verdicts_of([second], results)
+    assert alone.verdict == "unknown"
+
+
 # ---- names
 
 @EXPECTED
