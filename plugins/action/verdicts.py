@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 try:
     from ansible_collections.hpc.ports.plugins.plugin_utils.junit import junit
     from ansible_collections.hpc.ports.plugins.plugin_utils.page import page
-    from ansible_collections.hpc.ports.plugins.plugin_utils.registered import registered, run_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils.registered import left_out, registered, run_of
     from ansible_collections.hpc.ports.plugins.plugin_utils.report import Found, failure, report, warnings_of
     from ansible_collections.hpc.ports.plugins.plugin_utils.report_data import as_data, as_fact
     from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
@@ -47,23 +47,26 @@ class ActionModule(ActionBase):
             "page": {"type": "path", "default": ""},
             "require_outsider": {"type": "bool", "default": False},
             "fail": {"type": "bool", "default": True},
+            "all_hosts": {"type": "list", "elements": "str", "default": []},
         })
         store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])
         begun = store.whole(options["run"])
         if self._task.check_mode:
             return _planned(begun)
         names = {name: options[name] for name in _PHASES}
-        said = registered(names, begun.order.hosts, (task_vars or {})["hostvars"].raw_get)
+        variables_of = (task_vars or {})["hostvars"].raw_get
+        said = registered(names, begun.order.hosts, variables_of)
         run, verdicts = run_of(store.plan(), begun, said)
         expected = begun.expected
         shown = Found(verdicts, expected.skipped, expected.unmanaged, expected.classes, run.compared, {
-            item.expectation: diagnosis for item in verdicts for diagnosis in [run.diagnosis(item)] if diagnosis})
+            item.expectation: diagnosis for item in verdicts for diagnosis in [run.diagnosis(item)] if diagnosis},
+            left_out(set(options["all_hosts"]) - set(begun.order.hosts), variables_of))
         data = as_data(shown, run)
         self._display.display("\n".join(report(shown)))
         for name, text_of in (("report", _json), ("junit", junit), ("page", page)):
             if options[name]:
                 _write(name, options[name], text_of(data))
-        return _result(data, failure(data["summary"], options["require_outsider"]), options["fail"])
+        return _result(data, failure(shown, options["require_outsider"]), options["fail"])
 
 
 def _planned(begun: Any) -> dict[str, Any]:

@@ -76,6 +76,12 @@ options:
     description: Fail unless all is right. A task that fails sets no fact, so a role may rather look at RV(failure).
     type: bool
     default: true
+  all_hosts:
+    description:
+      - The hosts of the play, with those that it has lost before the tests, which are named in RV(summary.left_out).
+    type: list
+    elements: str
+    default: []
   require_outsider:
     description: Fail when no unmanaged host took part; otherwise that is a warning.
     type: bool
@@ -133,6 +139,10 @@ summary:
       type: list
       elements: str
       sample: [outsider]
+    left_out:
+      description: Hosts of the play that took no part, because their firewall failed or they were not reached before.
+      type: list
+      elements: str
     not_running_policy:
       description: Hosts whose ruleset is not that of their policy, or could not be read.
       type: list

@@ -27,6 +27,13 @@ def registered(names: Mapping[str, str], hosts: Any, variables_of: Any) -> Regis
     return {host: {phase: found.get(name) or {} for phase, name in names.items()} for host, found in raw.items()}
 
 
+def left_out(hosts: Any, variables_of: Any) -> dict[str, str]:
+    """Return why hosts of the play take no part in the tests: the run has lost them before."""
+    said = {host: variables_of(host).get("firewall_result") for host in sorted(hosts)}
+    return {host: str(result["msg"]) if isinstance(result, Mapping) and result.get("failed") and "msg" in result
+            else "It failed or was not reached before the tests; see above." for host, result in said.items()}
+
+
 def results_of(begun: Begun, found: Registered) -> Results:
     """Return what the hosts reported of their probes and listeners."""
     return Results(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.causes import MOST_NAMES, advice_lines, causes_of, some_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared
 from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Diagnosis
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import REFUSED
@@ -19,7 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, U
 _WIDTH = 110
 _MOST_LINES = 100
 _MOST_TABLES = 40
-_MOST_NAMES = 3
+_MOST_CAUSES = 3  # in the message of the task that fails
 _BLANK = ""
 # The worst first.
 _CELLS = ("!OPEN", "!BLOCKED", "!REFUSED", "?", "not tested", "open", "–")
@@ -34,7 +36,11 @@ class Row(NamedTuple):
 
 
 class Found(NamedTuple):
-    """All that is shown. `compared` says by host whether it runs its policy; `diagnoses` by what is not right."""
+    """All that is shown.
+
+    `compared` says by host whether it runs its policy, `diagnoses` by what is not right, `left_out` of each host that the
+    run left before the tests why.
+    """
 
     verdicts: Sequence[Verdict]
     skipped: Sequence[Skipped]
@@ -42,6 +48,7 @@ class Found(NamedTuple):
     classes: Mapping[str, Sequence[str]]
     compared: Mapping[str, Compared]
     diagnoses: Mapping[Expectation, Diagnosis]
+    left_out: Mapping[str, str] = MappingProxyType({})
 
 
 def summary(found: Found) -> dict[str, Any]:
@@ -55,6 +62,7 @@ def summary(found: Found) -> dict[str, Any]:
         **{name: count[name] for name in (RIGHT, WRONG, UNKNOWN)},
         "not_tested": sum(item.connections for item in not_tested(found)),
         "outsiders": list(found.outsiders),
+        "left_out": sorted(found.left_out),
         "not_running_policy": sorted(host for host, item in found.compared.items() if not item.is_equal),
     }
 
@@ -68,19 +76,17 @@ def not_tested(found: Found) -> list[Skipped]:
 
 def report(found: Found, most_tables: int = _MOST_TABLES) -> list[str]:
     """Return the lines to show."""
-    lines = [*_tables(found, most_tables), *compared_lines(found.compared), *wrong_lines(found.verdicts, found.diagnoses),
-             *unknown_lines(found.verdicts), *not_tested_lines(not_tested(found)),
-             *advice_lines(found.diagnoses.values())]
-    return [*lines, "", summary_line(summary(found))]
+    lines = [*_tables(found, most_tables), *not_tested_lines(not_tested(found)), *compared_lines(found.compared),
+             *_shortened(cause_lines(found.verdicts, found.diagnoses)), *_advice(found)]
+    return [*lines, "", *left_out_lines(found.left_out), summary_line(summary(found))]
 
 
 def summary_line(counts: dict[str, Any]) -> str:
     """Return the counts in words."""
-    outsiders = ", ".join(counts["outsiders"][:_MOST_NAMES]) or "NO HOST outside the managed groups"
-    more = len(counts["outsiders"]) - _MOST_NAMES
+    outsiders = some_of(counts["outsiders"]) or "NO HOST outside the managed groups"
     return (f"{counts['connections']} connections from {counts['sources']} hosts to {counts['targets']}: "
             f"{counts[RIGHT]} right, {counts[WRONG]} wrong, {counts[UNKNOWN]} unknown. "
-            f"From outside: {outsiders}{f' and {more} more' if more > 0 else ''}.")
+            f"From outside: {outsiders}.")
 
 
 # ---- the tables
@@ -103,7 +109,7 @@ def _tables(found: Found, most: int) -> list[str]:
 
 
 def _name(class_name: str, hosts: Collection[str]) -> str:
-    return ", ".join(sorted(hosts)) if len(hosts) <= _MOST_NAMES else f"{class_name} ({len(hosts)} hosts)"
+    return ", ".join(sorted(hosts)) if len(hosts) <= MOST_NAMES else f"{class_name} ({len(hosts)} hosts)"
 
 
 def table(target: str, items: Sequence[Verdict], class_of: Mapping[str, str]) -> list[str]:
@@ -122,7 +128,7 @@ def table(target: str, items: Sequence[Verdict], class_of: Mapping[str, str]) ->
     shown = list(columns.values())
     letters = [_letter(number) for number in range(len(shown))]
     addresses = sorted({item.expectation.address for item in items}, key=lambda text: (":" in text, text))
-    lines = [f"{target}  {', '.join(addresses) if len(addresses) <= 2 * _MOST_NAMES else ''}".rstrip()]
+    lines = [f"{target}  {', '.join(addresses) if len(addresses) <= 2 * MOST_NAMES else ''}".rstrip()]
     for letter, numbers in zip(letters, shown):
         names = ", ".join(_name(sources[number], members[sources[number]]) for number in numbers)
         lines += textwrap.wrap(names, _WIDTH, initial_indent=f"  {letter:<3}", subsequent_indent="     ",
@@ -195,42 +201,17 @@ def compared_lines(compared: Mapping[str, Compared]) -> list[str]:
                     for host, item in sorted(compared.items()) if item.is_equal is None]
 
 
-def wrong_lines(verdicts: Iterable[Verdict], diagnoses: Mapping[Expectation, Diagnosis]) -> list[str]:
-    """Return one line for all wrong connections of a source and a target that have one diagnosis but for the port."""
-    alike: dict[tuple[str, ...], list[Verdict]] = defaultdict(list)
-    for item in verdicts:
-        if item.verdict == WRONG:
-            what, found = item.expectation, diagnoses.get(item.expectation)
-            key = item.why
-            if found:
-                key = found.text.replace(f"{what.port}/{what.protocol}", "").replace(what.address, "")
-            alike[what.source, what.target, what.expected, what.flow, item.seen.outcome, key].append(item)
-    return _shortened([_wrong_line(items, diagnoses.get(items[0].expectation)) for items in alike.values()])
+def cause_lines(verdicts: Sequence[Verdict], diagnoses: Mapping[Expectation, Diagnosis]) -> list[str]:
+    """Return one line for all connections that are wrong for one reason, then for those that are unknown for one."""
+    return [cause.line() for kind in (WRONG, UNKNOWN) for cause in causes_of(verdicts, diagnoses, kind)]
 
 
-def _wrong_line(items: Sequence[Verdict], found: Diagnosis | None) -> str:
-    first = items[0]
-    what = first.expectation
-    flow = f"flow {what.flow} lets it in" if what.flow else "no flow lets it in"
-    which = _some([f"{item.expectation.address} {item.expectation.port}/{item.expectation.protocol}" for item in items])
-    said = f"[{found.code}] {found.text}" if found else first.why
-    return (f"wrong: {what.source} -> {what.target} {which}: expected {what.expected} ({flow}), was "
-            f"{first.seen.outcome}. {said}")
-
-
-def unknown_lines(verdicts: Iterable[Verdict]) -> list[str]:
-    """Return one line for all connections of a source and a target that are unknown for the same reason."""
-    alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for item in verdicts:
-        if item.verdict == UNKNOWN:
-            what = item.expectation
-            alike[what.source, what.target, item.why].append(f"{what.address} {what.port}/{what.protocol}")
-    return _shortened([f"unknown: {source} -> {target} {_some(which)}: {why}"
-                       for (source, target, why), which in alike.items()])
-
-
-def _some(which: Sequence[str]) -> str:
-    return which[0] if len(which) == 1 else f"{which[0]} and {len(which) - 1} more"
+def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
+    """Return one line for all hosts that took no part for one reason."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for host, reason in sorted(left_out.items()):
+        by_reason[reason].append(host)
+    return [f"left out: {', '.join(hosts)}: {reason}" for reason, hosts in by_reason.items()]
 
 
 def not_tested_lines(skipped: Sequence[Skipped]) -> list[str]:
@@ -243,14 +224,13 @@ def not_tested_lines(skipped: Sequence[Skipped]) -> list[str]:
 
 def _not_tested_line(reason: str, items: Sequence[Skipped]) -> str:
     pairs = [f"{item.source} -> {item.target}" for item in items if item.source]
-    where = f" {_some(pairs)}" if pairs else ""
+    where = f" {pairs[0]}{f' and {len(pairs) - 1} more' if pairs[1:] else ''}" if pairs else ""
     return f"not tested:{where} {sum(item.connections for item in items)}: {reason}"
 
 
-def advice_lines(diagnoses: Iterable[Diagnosis]) -> list[str]:
-    """Return what to do, once for each advice."""
-    advice = dict.fromkeys(f"{found.code}: {found.advice}" for found in diagnoses)
-    return _shortened(["", "What to do:", *(f"  {text}" for text in advice)]) if advice else []
+def _advice(found: Found) -> list[str]:
+    lines = advice_lines(found.verdicts, found.diagnoses)
+    return _shortened(["", "What to do:", *(f"  {text}" for text in lines)]) if lines else []
 
 
 def _shortened(lines: list[str]) -> list[str]:
@@ -261,14 +241,18 @@ def _shortened(lines: list[str]) -> list[str]:
 
 # ---- the end
 
-def failure(counts: dict[str, Any], require_outsider: bool) -> str:
+def failure(found: Found, require_outsider: bool) -> str:
     """Return why the play must fail, or nothing."""
+    counts = summary(found)
     if not counts["connections"]:
         return ("Nothing was tried: expected at least one managed host and another host in the play that verify_query "
                 "selects. With --limit, name hosts on both sides.")
     if counts[WRONG] or counts[UNKNOWN]:
-        return (f"{counts[WRONG]} connections are wrong and {counts[UNKNOWN]} unknown of {counts['connections']}; "
-                "see the report above.")
+        lines = cause_lines(found.verdicts, found.diagnoses)
+        more = len(lines) - _MOST_CAUSES
+        return " ".join([
+            f"{counts[WRONG]} connections are wrong and {counts[UNKNOWN]} unknown of {counts['connections']}; "
+            f"see the report above{f' for {more} more causes' if more > 0 else ''}.", *lines[:_MOST_CAUSES]])
     if counts["not_running_policy"]:
         return (f"All {counts['connections']} connections are right, but these hosts do not run their policy, or it "
                 f"could not be read: {', '.join(counts['not_running_policy'])}; see the report above.")

@@ -83,6 +83,7 @@ def whole(hosts: dict[str, Any], cells: list[dict[str, Any]], not_tested: Sequen
         "targets": len({item["target"] for item in cells}), **count,
         "not_tested": sum(item["connections"] for item in not_tested),
         "outsiders": sorted({item["source"] for item in cells if not hosts[item["source"]]["managed"]}),
+        "left_out": [],
         "not_running_policy": sorted(name for name, about in hosts.items()
                                      if about["managed"] and not about["is_equal"])}
     return {"format": 2, "made": "2026-11-22T08:00:00Z", "mode": mode, "summary": summary, "hosts": hosts,

@@ -13,7 +13,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation, Skipped
 from ansible_collections.hpc.ports.plugins.plugin_utils.report import (
     Found,
-    advice_lines,
     compared_lines,
     failure,
     not_tested,
@@ -21,9 +20,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.report import (
     report,
     summary,
     table,
-    unknown_lines,
     warnings_of,
-    wrong_lines,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict
 
@@ -40,6 +37,9 @@ def found(*verdicts: Verdict, skipped: tuple[Skipped, ...] = (), outsiders: tupl
           classes: Mapping[str, list[str]] | None = None, diagnoses: Mapping[Expectation, Diagnosis] | None = None,
           **compared: Compared) -> Found:
     return Found(verdicts, list(skipped), list(outsiders), classes or {}, compared, diagnoses or {})
+
+
+RIGHT = verdict("a", 22, "ssh")
 
 
 # ---- the table
@@ -123,51 +123,11 @@ def test_many_alike_sources_are_wrapped() -> None:
 
 # ---- what is not right
 
-def test_a_wrong_connection_is_told_in_full() -> None:
-    items = [
-        verdict("a", 80, verdict="wrong", outcome="open", why="It was answered."),
-        verdict("b", 22, "ssh", verdict="wrong", outcome="filtered", why="No answer, though the host answers echoes."),
-        verdict("a", 81), verdict("a", 82, verdict="unknown"), verdict("a", 83, verdict="unproven"),
-    ]
-    assert wrong_lines(items, {}) == [
-        "wrong: a -> t 10.0.0.1 80/tcp: expected filtered (no flow lets it in), was open. It was answered.",
-        "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh lets it in), was filtered. No answer, though the host "
-        "answers echoes.",
-    ]
-    diagnoses = {items[1].expectation: Diagnosis("not_arrived", "Packets did not arrive.", "Look between.")}
-    assert wrong_lines(items, diagnoses)[1] == (
-        "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh lets it in), was filtered. [not_arrived] Packets did "
-        "not arrive.")
-
-
-def test_what_is_wrong_for_one_reason_is_one_line() -> None:
-    items = [verdict("a", port, flow, verdict="wrong", outcome="open", address=address)
-             for port, flow, address in ((80, "", "10.0.0.1"), (81, "", "10.0.0.1"), (80, "", "fd00::1"),
-                                         (82, "", "10.0.0.1"), (83, "web", "10.0.0.1"))]
-    text = "Nobody listens on {0}/tcp of t at {1}."
-    diagnoses = {what: Diagnosis("no_listener", text.format(what.port, what.address), "Look.")
-                 for what in (item.expectation for item in items[:3])}
-    assert [line.split(":")[1].split("t ")[-1] + "|" + line.rpartition("was open.")[2]
-            for line in wrong_lines(items, diagnoses)] == [
-        "10.0.0.1 80/tcp and 2 more| [no_listener] Nobody listens on 80/tcp of t at 10.0.0.1.",
-        "10.0.0.1 82/tcp| ", "10.0.0.1 83/tcp| "]
-
-
-def test_what_is_unknown_for_one_reason_is_one_line() -> None:
-    assert unknown_lines([
-        verdict("a", 80, verdict="unknown", why="Died."), verdict("a", 81, verdict="unknown", why="Died."),
-        verdict("a", 82, verdict="unknown", why="Failed."), verdict("b", 80, verdict="unknown", why="Died."),
-    ]) == [
-        "unknown: a -> t 10.0.0.1 80/tcp and 1 more: Died.",
-        "unknown: a -> t 10.0.0.1 82/tcp: Failed.",
-        "unknown: b -> t 10.0.0.1 80/tcp: Died.",
-    ]
-
-
 def test_more_than_a_hundred_lines_are_cut() -> None:
-    lines = wrong_lines([verdict(f"a{number}", 80, verdict="wrong", outcome="open") for number in range(130)], {})
-    assert len(lines) == 101
-    assert lines[-1] == "… and 30 more, all in the file of the report"
+    lines = report(found(*(verdict("a", 80, verdict="wrong", outcome="open", why=f"Because of {number}.")
+                           for number in range(130))))
+    assert [line for line in lines if line.startswith("… ")] == ["… and 30 more, all in the file of the report"]
+    assert len([line for line in lines if line.startswith("wrong: ")]) == 100
 
 
 def test_hosts_that_do_not_run_their_policy_are_told() -> None:
@@ -178,11 +138,10 @@ def test_hosts_that_do_not_run_their_policy_are_told() -> None:
     ]
 
 
-def test_the_same_advice_is_given_once() -> None:
-    assert advice_lines([]) == []
-    one, other = Diagnosis("not_arrived", "A.", "Look between."), Diagnosis("not_sent", "B.", "Look at the route.")
-    assert advice_lines([one, other, one._replace(text="C.")]) == [
-        "", "What to do:", "  not_arrived: Look between.", "  not_sent: Look at the route."]
+def test_hosts_that_took_no_part_are_named_once() -> None:
+    what = found(RIGHT)._replace(left_out={"c": "Refused.", "a": "Refused.", "b": "It was not reached."})
+    assert report(what)[-3:-1] == ["left out: a, c: Refused.", "left out: b: It was not reached."]
+    assert summary(what)["left_out"] == ["a", "b", "c"]
 
 
 def test_what_was_not_tested_is_told_by_reason() -> None:
@@ -212,12 +171,12 @@ def test_a_report_has_a_table_a_target_then_the_rest() -> None:
     assert [line for line in lines if line and not line.startswith(" ")] == [
         "s  10.0.0.1",
         "t  10.0.0.1",
+        "not tested: 2: No ports.",
+        "not tested: a -> t 1: Two addresses.",
         "wrong: t does not run its policy; these differ: chain input",
         "wrong: a -> t 10.0.0.1 443/tcp: expected open (flow web lets it in), was filtered. [not_sent] Nothing is "
         "sent.",
         "unknown: a -> t 10.0.0.1 80/tcp: Died.",
-        "not tested: 2: No ports.",
-        "not tested: a -> t 1: Two addresses.",
         "What to do:",
         "4 connections from 1 hosts to 2: 2 right, 1 wrong, 1 unknown. From outside: outsider.",
     ]
@@ -280,13 +239,10 @@ def test_counts_are_plain() -> None:
         verdict("a", 22, "ssh"), verdict("a", 80, verdict="wrong"), verdict("b", 80, verdict="unknown", target="s"),
         skipped=(Skipped("a", "t", 3, "Two."),), t=Compared(True), u=Compared(None), s=Compared(False))) == {
         "connections": 3, "sources": 2, "targets": 2, "right": 1, "wrong": 1, "unknown": 1, "not_tested": 3,
-        "outsiders": ["outsider"], "not_running_policy": ["s", "u"]}
+        "outsiders": ["outsider"], "left_out": [], "not_running_policy": ["s", "u"]}
 
 
 # ---- the end
-
-RIGHT = verdict("a", 22, "ssh")
-
 
 @pytest.mark.parametrize("what,require,text", [
     (found(RIGHT), True, ""),
@@ -297,15 +253,17 @@ RIGHT = verdict("a", 22, "ssh")
     (found(), False, "Nothing was tried: expected at least one managed host and another host in the play that "
                      "verify_query selects. With --limit, name hosts on both sides."),
     (found(RIGHT, verdict("a", 80, verdict="wrong")), False,
-     "1 connections are wrong and 0 unknown of 2; see the report above."),
-    (found(RIGHT, verdict("a", 80, verdict="unknown")), False,
-     "0 connections are wrong and 1 unknown of 2; see the report above."),
+     "1 connections are wrong and 0 unknown of 2; see the report above. wrong: a -> t 10.0.0.1 80/tcp: expected filtered "
+     "(no flow lets it in), was filtered. "),
+    (found(RIGHT, *(verdict("a", 80 + number, verdict="unknown", why=f"Died {number} times.") for number in range(5))), False,
+     "0 connections are wrong and 5 unknown of 6; see the report above for 2 more causes. unknown: a -> t 10.0.0.1 80/tcp: "
+     "Died 0 times. unknown: a -> t 10.0.0.1 81/tcp: Died 1 times. unknown: a -> t 10.0.0.1 82/tcp: Died 2 times."),
     (found(RIGHT, t=Compared(False), u=Compared(None)), False,
      "All 1 connections are right, but these hosts do not run their policy, or it could not be read: t, u; see the "
      "report above."),
 ])
 def test_when_the_play_fails(what: Found, require: bool, text: str) -> None:
-    assert failure(summary(what), require) == text
+    assert failure(what, require) == text
 
 
 def test_without_an_outsider_it_warns() -> None:
