@@ -15,6 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
 
 try:
     from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+    from ansible_collections.hpc.ports.plugins.plugin_utils.registered import published_of
     from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
     from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Limits, Order, begun
 
@@ -46,6 +47,7 @@ class ActionModule(ActionBase):
             "concurrency": {"type": "int", "default": 1000},
             "rate": {"type": "float", "default": 300.0},
             "most": {"type": "int", "default": 50000},
+            "firewalls": {"type": "list", "elements": "str", "default": []},
         })
         host = task_vars["inventory_hostname"]
         if host not in options["hosts"]:
@@ -57,7 +59,8 @@ class ActionModule(ActionBase):
         name = f"verify-{digest(order)}"
         store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])
         try:
-            part = store.part(name, host, lambda plan: begun(plan, order))
+            part = store.part(name, host, lambda plan: begun(
+                plan, order, published_of(order.hosts, options["firewalls"], task_vars["hostvars"].raw_get)))
         except PortFileError as exc:
             raise AnsibleActionFail(str(exc)) from exc
         part["progress"].update(plan=options["plan"], run=name)

@@ -23,10 +23,14 @@ from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE
 
 
 class OtherRules(NamedTuple):
-    """What other rules do to what ours judge, one text a place."""
+    """What other rules do to what ours judge, one text a place.
+
+    `published` are ports that they translate, such as `8080/tcp`; of a range its first and its last.
+    """
 
     dropping: Tuple[str, ...] = ()
     bypassing: Tuple[str, ...] = ()
+    published: Tuple[str, ...] = ()
 
 
 class Kernel(NamedTuple):
@@ -43,6 +47,7 @@ class Kernel(NamedTuple):
 
 
 _UNREAD = "rules that were not read, as others have more than {0} rules and jumps here".format(MOST)
+_MOST_PUBLISHED = 200
 _MOST = 5  # What a warning or a list in a finding names, before "and N more".
 _MAY_DROP = ("Other rules of this host may drop what flows allow, as a packet passes only where every table accepts "
              "it: {0}. They are left as they are.")
@@ -76,6 +81,7 @@ _NAT_TARGETS = {"DNAT", "REDIRECT", "NETMAP"}
 _HIDDEN = ("counter", "counter ")  # Where iptables-nft has a target that nft does not know, nothing follows.
 _IPTABLES_CHAINS = {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 _PORT = re.compile(r"(?<![\w.-])(tcp|udp|sctp|dccp) dport (\{[^{}]*\}|(?!map |!= )[^\s{}]+)")
+_TO_LOOPBACK = re.compile(r"(?<![\w-])ip6? daddr (?:127\.|::1(?![0-9a-f:]))")
 _TARGET = re.compile(r" to (\[?[0-9a-f]*[.:0-9]\S*)")
 _LOCAL = re.compile(r"127\.|\[?::1(?![0-9a-f:])")
 
@@ -248,6 +254,16 @@ def _ways_around(reached: Sequence[_Node]) -> List[str]:
     return ways
 
 
+def _published(tables: Sequence[_Table]) -> Tuple[str, ...]:
+    """Return the ports that rules name which translate what comes from outside, in their order."""
+    rules = dict.fromkeys(line for table in tables if table.family in _FAMILIES for name, node in table.bases({"prerouting"})
+                          if node.kind == "nat" for other in table.reached(name) for line in other.published)
+    ports = dict.fromkeys("{0}/{1}".format(number, match[1]) for rule in rules if not _TO_LOOPBACK.search(rule)
+                          for match in [_PORT.search(_STRING.sub('""', rule))] if match and match[1] in ("tcp", "udp")
+                          for number in re.findall(r"\d+", match[2]))
+    return tuple(ports)[:_MOST_PUBLISHED]
+
+
 def _publication(rule: str) -> str:
     """Return what a rule translates, as far as the rule itself says it: port, protocol and target."""
     text = _STRING.sub('""', rule)
@@ -285,6 +301,7 @@ def found_in(kernel: Kernel, backend: str = "nftables") -> OtherRules:
         dropping=(*failed, *legacy.values(),
                   *_dropping([table for table in tables if (backend, table.name) != ("firewalld", "firewalld")])),
         bypassing=(*failed, *translating, *_bypassing(tables), *_forwarding(tables, kernel)),
+        published=_published(tables),
     )
 
 

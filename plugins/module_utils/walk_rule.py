@@ -27,6 +27,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.walk_ways import End, Fl
 _IGNORED = {"counter", "log", "comment", "dup", "flow", "ct helper", "ct timeout", "ct expectation", "secmark",
             "last"}
 _LIMITS = {"limit", "quota", "ct count", "meter"}
+# How the note begins that says where a packet goes instead of where it was sent.
+TRANSLATED = "the destination is changed to "
 _XT_HARMLESS = {"comment", "LOG", "NFLOG", "ULOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "CLASSIFY", "SECMARK",
                 "CONNSECMARK", "TTL", "HL", "DSCP", "TOS", "RATEEST"}
 _LIMITED = re.compile("limit rate|ct count|quota")
@@ -195,7 +197,7 @@ class RuleWalk:
             new = _with(new, port, data["port"] if isinstance(data["port"], int) else None)
         new = new._replace(translated=view.translated | (SOURCE_NAT if side == "source" else DESTINATION_NAT))
         target = "{0} ({1})".format(_target_text(kind, data), self._place)
-        trail = trail.noting("the {0} is changed to {1}".format(side, target))
+        trail = trail.noting((TRANSLATED if side == "destination" else "the source is changed to ") + target)
         if side == "destination":
             return self._sent_elsewhere(kind, address, new, trail, target)
         join(self._result.accepted, {new: trail._replace(accepted=(*trail.accepted, self._place))})

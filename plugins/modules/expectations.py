@@ -77,6 +77,13 @@ options:
     description: As for M(hpc.ports.probe).
     type: float
     default: 300
+  firewalls:
+    description:
+      - The names under which M(hpc.ports.firewall) was registered on hosts. The ports that other rules translate there,
+        such as those that containers publish, are tried besides.
+    type: list
+    elements: str
+    default: []
 notes:
   - The play must have the strategy C(linear) and no C(serial), because every host listens before the first one probes.
 seealso:
@@ -90,7 +97,7 @@ EXAMPLES = r"""
 - name: Tell each host its part, for SSH only
   hpc.ports.expectations:
     plan: "{{ verify_plan.key }}"
-    hosts: "{{ ansible_play_hosts_all }}"
+    hosts: "{{ ansible_play_hosts }}"
     query: "[?port==`22`]"
   register: verify_task
 """

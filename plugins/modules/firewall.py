@@ -199,6 +199,11 @@ other_rules:
       description: Traffic that no flow judges, such as published ports of containers.
       type: list
       elements: str
+    published:
+      description: Ports that other rules translate, at most 200, of a range its first and last.
+      type: list
+      elements: str
+      sample: [8080/tcp]
 ephemeral_ports:
   description: The range of ephemeral ports of the host, for P(hpc.ports.ephemeral_clashes#filter).
   returned: when the host tells it

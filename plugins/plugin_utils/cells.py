@@ -21,7 +21,14 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import ERROR, R
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Judgements, ends
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, UNKNOWN, UNPROVEN, WRONG, Verdict
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
+    ANSWERED_BUT_NOT_BY,
+    RIGHT,
+    UNKNOWN,
+    UNPROVEN,
+    WRONG,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
@@ -138,6 +145,12 @@ class Run:
         return verdict._replace(verdict=WRONG, why=(
             f"The rules that {item.source} and {item.target} run make it {compiled}, though it was "
             f"{verdict.seen.outcome}."))
+
+    def with_published(self, verdict: Verdict) -> Verdict:
+        """Return the verdict: right where a flow lets in what the target itself sends on to who answered."""
+        inward = self._judged(verdict)[1][1]
+        is_sent_on = bool(inward and inward.packet.translated) and verdict.why.startswith(ANSWERED_BUT_NOT_BY)
+        return verdict._replace(verdict=RIGHT, why="") if is_sent_on else verdict
 
     def _judged(self, verdict: Verdict) -> list[tuple[str, Judgement | None]]:
         return [(host, self.judgements.get((host, packet))) for host, packet in ends(verdict)]

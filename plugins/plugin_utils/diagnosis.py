@@ -38,6 +38,7 @@ CODES = {
     "no_listener": "the packet came through, and nobody listens",
     "ruleset_drops": "the rules of hpc.ports on a host drop what a flow allows",
     "ruleset_allows": "the rules of a host allow what no flow allows",
+    "published": "rules of others on a host send what comes to the port on to a container or another port",
     "other_table": "rules of others on a host drop what a flow allows",
     "not_sent": "the source sends nothing: it has no route, for example",
     "not_arrived": "the packet was sent and did not arrive",
@@ -52,7 +53,8 @@ CODES = {
 class Judged(NamedTuple):
     """What the whole ruleset of a host does with a packet: accept, drop, reject or unknown, by which table and rule.
 
-    `is_backwards` when the kernel drops it before any rule, because the way back is another (rp_filter).
+    `translated` is where rules send it instead, by which rule. `is_backwards` when the kernel drops it before any rule,
+    because the way back is another (rp_filter).
     """
 
     verdict: str
@@ -61,6 +63,7 @@ class Judged(NamedTuple):
     rule: str = ""
     is_ours: bool = False
     unknown: str = ""
+    translated: str = ""
     is_backwards: bool = False
 
     @property
@@ -127,6 +130,7 @@ def _links(clues: Clues) -> Iterator[Diagnosis | None]:
     yield _wrong_source(clues)
     if clues.item.expected == FILTERED:
         yield _refused(clues)
+        yield _published(clues)
         yield _allowed(clues)
     yield _nobody(clues)
     yield from _lost_on_the_way(clues)
@@ -223,6 +227,18 @@ def _refused(clues: Clues) -> Diagnosis | None:
         f"should meet silence{by}.",
         f"Look on {item.source}, on {item.target} and between them for rules that reject with a TCP reset or with port "
         "unreachable. Nobody was let in.")
+
+
+def _published(clues: Clues) -> Diagnosis | None:
+    """What is translated is forwarded, or judged at its new port: our rules never saw it at this one."""
+    item = clues.item
+    if item.denied_by == "source" or not clues.inward or not clues.inward.translated:
+        return None
+    return Diagnosis(
+        "published",
+        f"{item.target} publishes {item.port}/{item.protocol} past its firewall: it is sent on to {clues.inward.translated}.",
+        f"On {item.target}, publish the port on 127.0.0.1 or on an address that strangers do not reach, or stop what publishes "
+        "it. Running the playbook site changes nothing. If the connection is meant, write a flow.")
 
 
 def _allowed(clues: Clues) -> Diagnosis:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils.by_class import chosen_by_class
 from ansible_collections.hpc.ports.plugins.plugin_utils.classes import HostClass, classes_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.connections import (
@@ -43,11 +44,13 @@ class Expected(NamedTuple):
     classes: Mapping[str, list[str]] = MappingProxyType({})
 
 
-def expected_of(plan: Plan, hosts: Collection[str], query: str = "", most: int = MOST) -> Expected:
+def expected_of(plan: Plan, hosts: Collection[str], query: str = "", most: int = MOST,
+                published: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Expected:
     """Return the expectations among these hosts.
 
     Where they are not more than `most`: each managed host as target, one of each class as source, every port. Else
-    chosen by class, see `chosen_by_class`. `query` is a JMESPath expression that selects among the expectations.
+    chosen by class, see `chosen_by_class`. Ports that a host has published, such as `8080/tcp`, are tried on it besides,
+    from one host of each class. `query` is a JMESPath expression that selects among the expectations.
     Raises PortFileError for a bad one.
     """
     connections = Connections(plan, sorted(hosts))
@@ -59,12 +62,22 @@ def expected_of(plan: Plan, hosts: Collection[str], query: str = "", most: int =
     else:
         found = chosen_by_class(connections, classes, ports, most)
         _say_what_is_left(connections, len(found), whole)
+    found = list(dict.fromkeys([*found, *_to_published(connections, classes, published)]))
     names = portless(plan)
     if names:
         connections.skip("", "", f"No ports to probe: {', '.join(names)}.", len(names))
     found = selected(found, query)
     return Expected(found, connections.skipped(), sorted({item.source for item in found} - plan.hosts.keys()),
                     {item.name: list(item.members) for item in classes})
+
+
+def _to_published(connections: Connections, classes: list[HostClass],
+                  published: Mapping[str, Sequence[str]]) -> list[Expectation]:
+    ports = {target: [(item.protocol, item.first) for item in map(parse_ports, published.get(target, ()))]
+             for target in connections.managed}
+    return [item for number, target in enumerate(connections.managed) if ports[target]
+            for source in _sources(classes, target, number)
+            for item in _pair(connections, source, target, ports[target])]
 
 
 def matrix_size(connections: Connections, classes: list[HostClass], ports: Mapping[str, Collection[object]]) -> int:
@@ -97,13 +110,17 @@ def _matrix(connections: Connections, classes: list[HostClass],
             ports: Mapping[str, list[tuple[str, int]]]) -> list[Expectation]:
     found: list[Expectation] = []
     for number, target in enumerate(connections.managed):
-        for members in (item.members for item in classes):
-            others = [name for name in members if name != target]
-            if others:
-                # Not always the first of a class, so that the probes are shared among its members.
-                found += _pair(connections, others[number % len(others)], target,
-                               ports[connections.plan.hosts[target]])
+        for source in _sources(classes, target, number):
+            found += _pair(connections, source, target, ports[connections.plan.hosts[target]])
     return found
+
+
+def _sources(classes: list[HostClass], target: str, number: int) -> Iterator[str]:
+    """Yield a host of each class, not always its first, so that the probes are shared among its members."""
+    for members in (item.members for item in classes):
+        others = [name for name in members if name != target]
+        if others:
+            yield others[number % len(others)]
 
 
 def _pair(connections: Connections, source: str, target: str, ports: list[tuple[str, int]]) -> list[Expectation]:

@@ -188,7 +188,7 @@ class _Evidence:
         code = code_of(intended, passes)
         return Way(item.address, sources, intended, compiled, tuple(_sides(item, sources, judged)),
                    self._listening(item), self._unit(item), self._run.cell(verdict) if verdict else None, code,
-                   diagnosis.text if diagnosis else _why(code, expected), diagnosis)
+                   diagnosis.text if diagnosis else _why(code, expected) + _sent_on(judged, expected), diagnosis)
 
     # ---- the plan
 
@@ -307,7 +307,7 @@ class _Evidence:
         if item.source not in self._results.probed:
             return None
         begun = self.inquiry.begun._replace(expected=Expected([item], [], [], {}))
-        return judged_verdicts(self.plan, begun, self._results)[0]
+        return self._run.with_published(judged_verdicts(self.plan, begun, self._results)[0])
 
     def _seen(self, item: Expectation, verdict: Verdict | None) -> tuple[bool, Diagnosis | None] | None:
         """Whether it passes by the probe, and what is wrong; none where the probe proves nothing."""
@@ -362,6 +362,12 @@ def _side(host: str, what: str, judged: Judged) -> Side:
     passes = None if judged.verdict == "unknown" else judged.verdict == ACCEPT
     where = judged.where if judged.table or passes is None else "by no rule"
     return Side(host, what, passes, f"{judged.verdict}, {where}")
+
+
+def _sent_on(judged: Sequence[_Pair], item: Expectation) -> str:
+    """Return where the target sends what comes to the port, if it does, as a second sentence."""
+    where = next((inward.packet.translated for _out, inward in judged if inward and inward.packet.translated), "")
+    return f" {item.target} publishes the port past its firewall: it is sent on to {where}." if where else ""
 
 
 def _why(code: str, item: Expectation) -> str:

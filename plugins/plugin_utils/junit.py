@@ -38,6 +38,8 @@ def junit(data: Mapping[str, Any]) -> str:
     for name, host in sorted(data["hosts"].items()):
         if host["managed"]:
             suites[name].append(_policy_case(name, host))
+    for name in data["summary"]["left_out"]:
+        suites[name].append(Case(_POLICY, 0.0, "error", f"{name} took no part in the tests: the run lost it before."))
     for target, case in _cell_cases(data["cells"]):
         suites[target].append(case)
     for skipped in data["not_tested"]:

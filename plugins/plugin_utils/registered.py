@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared, Run
@@ -17,6 +18,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict,
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
 
+_PORT = re.compile(r"(?!0)(?:[0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])/(?:tcp|udp)", re.ASCII)
 # By host and phase, what the module of the phase returned; nothing of a task that did not run.
 Registered = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -32,6 +34,18 @@ def left_out(hosts: Any, variables_of: Any) -> dict[str, str]:
     said = {host: variables_of(host).get("firewall_result") for host in sorted(hosts)}
     return {host: str(result["msg"]) if isinstance(result, Mapping) and result.get("failed") and "msg" in result
             else "It failed or was not reached before the tests; see above." for host, result in said.items()}
+
+
+def published_of(hosts: Any, names: Collection[str], variables_of: Any) -> dict[str, list[str]]:
+    """Return by host the ports that rules of others translate there, as the module `firewall` told under these names."""
+    return {host: ports for host in hosts for said in map(variables_of(host).get, names) for ports in [_published(said)]
+            if ports}
+
+
+def _published(said: Any) -> list[str]:
+    others = said.get("other_rules") if isinstance(said, Mapping) else None
+    ports = others.get("published") if isinstance(others, Mapping) else None
+    return [text for text in ports if isinstance(text, str) and _PORT.fullmatch(text)] if isinstance(ports, list) else []
 
 
 def results_of(begun: Begun, found: Registered) -> Results:
@@ -80,4 +94,5 @@ def run_of(plan: Plan, begun: Begun, found: Registered) -> tuple[Run, list[Verdi
               if "judgements" in phases.get("judged", {})}
     judgements = judgements_of(suspects(plan, begun, found), judged)
     run = Run(plan, results, compared_of(begun, found), judgements)
-    return run, list(map(run.reconsidered, judged_verdicts(plan, begun, results)))
+    verdicts = map(run.with_published, judged_verdicts(plan, begun, results))
+    return run, list(map(run.reconsidered, verdicts))

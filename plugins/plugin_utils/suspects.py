@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils.walk_rule import TRANSLATED
 from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Judged
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import UNKNOWN, WRONG, Verdict
 
@@ -72,4 +73,5 @@ def judgements_of(packets: Mapping[str, Sequence[Packet]],
 
 def _judged(said: Mapping[str, Any]) -> Judged:
     found = Judged(**{name: said[name] for name in Judged._fields if name in said})
-    return found._replace(is_backwards=said.get("reverse_path", {}).get("is_dropped", False))
+    translated = next((note[len(TRANSLATED):] for note in said.get("notes", ()) if note.startswith(TRANSLATED)), "")
+    return found._replace(translated=translated, is_backwards=said.get("reverse_path", {}).get("is_dropped", False))

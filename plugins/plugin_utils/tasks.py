@@ -9,6 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from secrets import token_hex
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import is_address
@@ -60,12 +61,15 @@ class Begun(NamedTuple):
     parts: dict[str, dict[str, Any]]
 
 
-def begun(plan: Plan, order: Order) -> Begun:
-    """Return a run of verify; its key and its nonces are its own. Raises PortFileError for a bad query or limit."""
+def begun(plan: Plan, order: Order, published: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Begun:
+    """Return a run of verify; its key and its nonces are its own. Raises PortFileError for a bad query or limit.
+
+    `published` has by host the ports that rules of others translate there, see `published_of`.
+    """
     for name, value in order.limits._asdict().items():
         if value <= 0:
             raise invalid(f"verify_{name}", value, "more than 0")
-    expected = expected_of(plan, order.hosts, order.query, order.limits.most)
+    expected = expected_of(plan, order.hosts, order.query, order.limits.most, published)
     return Begun(order, expected, tasks_of(plan, order, expected.expectations))
 
 

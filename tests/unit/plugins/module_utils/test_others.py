@@ -226,13 +226,13 @@ UFW_FOUND = {
     "0.9.8": OtherRules(
         (INPUT + "drops or queues or rejects by 4 rules (first 'udp dport 98 counter queue num 3')",),
         (NAT + "translates 8080/tcp to 172.17.0.2:80, 1000,2000-2010/tcp to 172.17.0.4, 81/tcp to port 8081 of this "
-         "host",)),
+         "host",), ("8080/tcp", "1000/tcp", "2000/tcp", "2010/tcp", "81/tcp")),
     "0.9.8 without extensions": HIDDEN,
     "1.0.6 without extensions": HIDDEN,
     "1.1.3": OtherRules(
         (INPUT + "drops or queues or rejects by 4 rules (first 'udp dport 98 counter xt target \"NFQUEUE\"')",),
         (NAT + "translates 8080/tcp, 'meta l4proto tcp xt match \"multiport\" counter xt target \"DNAT\"', 81/tcp to "
-         "this host",)),
+         "this host",), ("8080/tcp", "81/tcp")),
 }
 
 
@@ -498,6 +498,27 @@ def test_translations(rule: str, text: str) -> None:
 ])
 def test_what_translates_nothing_that_comes_in(rule: str) -> None:
     assert translated(rule) == []
+
+
+@pytest.mark.parametrize("rule,ports", [
+    ("tcp dport 8080 counter dnat to 172.17.0.2:80", ("8080/tcp",)),
+    ("tcp dport { 83, 84 } dnat ip6 to fd00::5", ("83/tcp", "84/tcp")),
+    ("udp dport 1000-2000 counter redirect to :53", ("1000/udp", "2000/udp")),
+    ('tcp dport 87 counter xt target "DNAT"', ("87/tcp",)),
+    ("ip daddr 127.0.0.1 tcp dport 8080 dnat to 172.17.0.2:80", ()),
+    ("ip6 daddr ::1 tcp dport 8080 dnat to [fd00::2]:80", ()),
+    ("ip6 daddr ::12 tcp dport 8080 dnat to [fd00::2]:80", ("8080/tcp",)),
+    ("sctp dport 80 dnat to 10.0.0.5", ()), ("meta l4proto tcp dnat to 10.0.0.5:6443", ()), ("tcp dport 80 accept", ()),
+    ('tcp dport 81 dnat to 10.0.0.5 comment "udp dport 5 redirect to :9"', ("81/tcp",)),
+])
+def test_published_ports(rule: str, ports: tuple[str, ...]) -> None:
+    assert found_in(Kernel(table(base("c", "prerouting", rule, kind="nat")))).published == ports
+
+
+def test_so_many_published_ports_are_told() -> None:
+    rules = "\n\t\t".join(f"tcp dport {port} dnat to 10.0.0.1:{port}" for port in range(1, 301))
+    listing = table(base("c", "prerouting", "jump d", kind="nat"), chain("d", rules + "\n\t\t" + rules))
+    assert found_in(Kernel(listing)).published == tuple(f"{port}/tcp" for port in range(1, 201))
 
 
 def test_many_translations_are_counted() -> None:

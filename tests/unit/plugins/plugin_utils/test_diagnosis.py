@@ -170,6 +170,17 @@ def test_what_the_rules_let_through_against_the_plan(denied_by: str, host: str, 
             "ruleset_allows", f"No flow lets source connect to 443/tcp of target, and {host} lets it through.", advice)
 
 
+def test_a_port_that_is_published_past_the_firewall() -> None:
+    sent_on = Judged("unknown", unknown="it is sent on", translated="172.17.0.2 port 80 (table ip nat, chain DOCKER: dnat)")
+    found = told(verdict("filtered", "open", why="It was answered."), inward=sent_on)
+    assert (found.code, found.text) == (
+        "published", "target publishes 443/tcp past its firewall: it is sent on to 172.17.0.2 port 80 (table ip nat, chain "
+                     "DOCKER: dnat).")
+    assert "127.0.0.1" in found.advice
+    by_source = verdict("filtered", "open", why="It was answered.", denied_by="source")
+    assert told(by_source, inward=sent_on, out=ACCEPTED).code == "ruleset_allows"
+
+
 def test_who_refuses_for_somebody_who_listens() -> None:
     about = verdict("filtered", "refused", "service", why="It was refused.")
     advice = ("Look on source, on target and between them for rules that reject with a TCP reset or with port "

@@ -41,6 +41,18 @@ def one(found: Expected, source: str, target: str, port: int, address: str = "")
     return item
 
 
+def test_the_ports_that_a_host_publishes_are_tried_besides() -> None:
+    plan = plan_of()
+    published = {"ctl": ["7070/tcp", "443/tcp"], "stranger": ["81/tcp"]}
+    plain, more = (expected_of(plan, list(plan.inventory.hosts), published=ports).expectations for ports in ({}, published))
+    added = [item for item in more if item not in plain]
+    assert len(more) == len(set(more))
+    assert {(item.target, item.port, item.protocol, item.expected) for item in added} == {("ctl", 7070, "tcp", "filtered")}
+    assert {item.source for item in added} == {"n1", "mon", "laptop", "stranger"}
+    few = expected_of(plan, list(plan.inventory.hosts), most=1, published=published).expectations
+    assert {item.source for item in few if item.port == 7070} == {"n1", "mon", "laptop", "stranger"}
+
+
 # ---- who
 
 def test_every_managed_host_is_a_target_and_one_of_each_class_a_source() -> None:

@@ -132,6 +132,16 @@ def test_the_answer(source: str, out: dict[str, Any] | None, inward: dict[str, A
     assert found.code == code and found.ways[0].text.startswith(text)
 
 
+@pytest.mark.parametrize("source,text", [
+    ("login", "login may connect to 6817/tcp of head by flow control."),
+    ("other", "other may not connect to 6817/tcp of head: no flow lets it in at head.")])
+def test_a_published_port_is_said_to_be_past_the_firewall(source: str, text: str) -> None:
+    found = answered(source, "head", "6817/tcp", said(), said(
+        "unknown", unknown="it is sent on", notes=["the destination is changed to 172.17.0.2 port 80 (table ip nat)"]))
+    assert found.ways[0].text == (
+        text + " head publishes the port past its firewall: it is sent on to 172.17.0.2 port 80 (table ip nat).")
+
+
 def test_an_address_that_the_plan_does_not_know() -> None:
     found = answered("login", "head", "6817/tcp", said(), said(), used="10.1.0.77")
     assert [(way.code, way.diagnosis.code if way.diagnosis else "") for way in found.ways] == [

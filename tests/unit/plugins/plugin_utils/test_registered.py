@@ -14,6 +14,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.registered import (
     Registered,
     compared_of,
     judged_verdicts,
+    published_of,
     registered,
     results_of,
     run_of,
@@ -61,6 +62,25 @@ def said(**hosts: dict[str, Any]) -> Registered:
 def test_what_is_registered_is_found_by_host_and_phase() -> None:
     variables = {"ctl": {"verify_stopped": HELD, "verify_probed": None, "other": 1}, "laptop": {}}
     assert registered(NAMES, HOSTS, variables.__getitem__) == said(ctl={"stopped": HELD})
+
+
+@pytest.mark.parametrize("result", [
+    None, "x", [], {}, {"other_rules": None}, {"other_rules": {"published": "80/tcp"}}, {"other_rules": {"published": [
+        80, "0/tcp", "65536/udp", "80-90/tcp", "1/ip", "80/tcp\n", "٢/tcp", None]}}])
+def test_published_ports_are_believed_in_their_form_only(result: Any) -> None:
+    variables = {"a": {"one": result}, "b": {"one": result, "two": {"other_rules": {"published": ["80/tcp", "65535/udp", "x"]}}}}
+    assert published_of(["a", "b"], ["one", "two"], variables.__getitem__) == {"b": ["80/tcp", "65535/udp"]}
+
+
+def test_a_published_port_that_a_flow_opens_is_right_where_the_target_sends_it_on() -> None:
+    plan = site()
+    run = begin(plan, "[?port==`443`]")
+    found = said(laptop={"probed": probed(open=["443/tcp"])}, ctl={"stopped": {**HELD, "counts": {}}, "compared": SAME})
+    [item] = [verdict for verdict in judged_verdicts(plan, run, results_of(run, found))]
+    assert (item.verdict, item.why) == ("wrong", "It was answered, but not by the listener on ctl.")
+    sent_on = {"verdict": "unknown", "notes": ["the destination is changed to 172.17.0.2 port 80 (table ip nat)"]}
+    with_rules = {**found, "ctl": {**found["ctl"], "judged": {"judgements": [sent_on] * len(suspects(plan, run, found)["ctl"])}}}
+    assert [verdict.verdict for verdict in run_of(plan, run, with_rules)[1]] == ["right"]
 
 
 def test_only_a_probe_that_ran_has_results() -> None:

@@ -65,6 +65,13 @@ def test_the_module_takes_them() -> None:
     assert parse_asked({**defaults, **options})[:5] == ("out", 6, "10.0.0.2", "10.0.0.1", 443)
 
 
+def test_where_a_packet_is_sent_on_is_kept() -> None:
+    sent_on = {**ACCEPT, "notes": ["the source is changed to a", "the destination is changed to b", "the destination is changed "
+                                   "to c"]}
+    found = judgements_of({"b": [IN, IN._replace(port=22)]}, {"b": [sent_on, ACCEPT]})
+    assert [judgement.packet.translated for judgement in found.values()] == ["b", ""]
+
+
 def test_what_hosts_said_is_found_by_packet() -> None:
     back = {**DROP, "is_ours": True}
     judged = {"b": [{**DROP, "reverse_path": {"mode": 1, "is_dropped": True}, "reply": back},
