@@ -159,7 +159,7 @@ def running_state(firewalld: Firewalld = _HERE) -> State:
 def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HERE) -> Change:
     """Return the change that makes a host have this policy. Raises HostError, CommandError, OSError, RuntimeError."""
     found, paths = daemon(firewalld), firewalld.paths
-    config = config_of(policy, found.abilities)
+    config = config_of(policy, found.abilities, firewalld.container_networks(policy.container_interfaces))
     running, wanted = state_of(found.table), wanted_state(config)
     items, files_now = firewalld_files.items_of(config, paths), firewalld_files.present_state(paths)
     names = {**firewalld_files.flow_names(files_now, paths), **flow_names(config)}

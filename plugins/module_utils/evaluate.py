@@ -43,6 +43,8 @@ def evaluate(policy: Policy, packet: Packet) -> Judgement:
         return Judgement(True, "loopback")
     if any(fnmatchcase(packet.interface, name) for name in policy.trusted_interfaces):
         return Judgement(True, "trusted interface")
+    if packet.direction == "out" and any(fnmatchcase(packet.interface, name) for name in policy.container_interfaces):
+        return Judgement(True, "container interface")
     if packet.direction == "out" and policy.egress == "open":
         return Judgement(True, "open egress")
     if _is_always_accepted(packet) or _is_dhcp_answer(policy, packet):

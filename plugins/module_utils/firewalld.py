@@ -164,15 +164,18 @@ def _element(element: Tuple[str, ...]) -> str:
 
 # ---- policy to config
 
-def config_of(policy: Policy, abilities: Abilities) -> Config:
-    """Return what firewalld should have of a policy. Raises RuntimeError for what firewalld cannot do."""
+def config_of(policy: Policy, abilities: Abilities, containers: Sequence[Network] = ()) -> Config:
+    """Return what firewalld should have of a policy. Raises RuntimeError for what firewalld cannot do.
+
+    `containers` are the networks on the policy's container interfaces, which firewalld cannot tell apart everywhere.
+    """
     _check(policy, abilities)
     directions = ("in", "out") if policy.egress == "restricted" else ("in",)
     parted = parted_flows(policy.rules)
     ipsets = dict(_always_ipsets(policy, directions))
     policies = {}
     for direction in directions:
-        rules = [*_always(policy, direction)]
+        rules = [*_always(policy, direction), *(_to_networks(containers) if direction == "out" else ())]
         for rule in (rule for rule in policy.rules if rule.direction == direction):
             by_ipset = direction == "in" or abilities.destination_ipsets
             ipsets.update(_ipsets(rule, label(rule, parted)) if by_ipset else {})
@@ -233,6 +236,11 @@ def _lookups(rule: Rule, name: str) -> List[RichRule]:
     return [RichRule(family="ipv{0}".format(version), element=_ports(ports), flow=rule.name,
                      **{side: ("ipset", ipset_name(name, version, copy))})  # type: ignore[arg-type]
             for version, copy, ports in product(_VERSIONS, _COPIES, rule.ports)]
+
+
+def _to_networks(networks: Sequence[Network]) -> List[RichRule]:
+    return [RichRule(family="ipv{0}".format(network.version), destination=("address", network_text(network)))
+            for network in networks]
 
 
 def _literals(rule: Rule) -> List[RichRule]:

@@ -9,7 +9,7 @@ import os
 import re
 import time
 from contextlib import suppress
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program
 from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
@@ -20,6 +20,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewalld_settings impor
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import TABLE, accepts_replies_out
 from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import parse_listing
+from ansible_collections.hpc.ports.plugins.module_utils.own_addresses import container_networks
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Network
 from ansible_collections.hpc.ports.plugins.module_utils.state import State
 from ansible_collections.hpc.ports.plugins.module_utils.systemd import is_active
 
@@ -36,6 +38,7 @@ class Firewalld(NamedTuple):
     is_active: Callable[[str], bool] = is_active
     find_program: Callable[[str], Optional[str]] = find_program
     paths: Paths = PATHS
+    container_networks: Callable[[Iterable[str]], Tuple[Network, ...]] = container_networks
 
 
 class Daemon(NamedTuple):

@@ -125,8 +125,8 @@ def denied_connections(policy: Policy, host: Host,
             related.append(connection)
         elif not any(passes(_likened(connection.opening(direction))) for direction in connection.directions):
             denied.append(connection)
-    if policy.trusted_interfaces:
-        denied = [connection for connection in denied if not _may_be_trusted(policy, host.addresses, connection, towards)]
+    if policy.trusted_interfaces or policy.container_interfaces:
+        denied = [connection for connection in denied if not _may_pass_by_interface(policy, host.addresses, connection, towards)]
     return _with_related(denied, related)
 
 
@@ -146,9 +146,9 @@ def _with_related(denied: List[Connection], related: List[Connection]) -> List[C
         related = [connection for connection in related if connection not in more]
 
 
-def _may_be_trusted(policy: Policy, addresses: Addresses, connection: Connection,
+def _may_pass_by_interface(policy: Policy, addresses: Addresses, connection: Connection,
                     towards: Callable[[str, str], str]) -> bool:
-    """Tell whether the connection runs over a trusted interface, or may do so."""
+    """Tell whether the connection runs over an interface by which it passes, or may do so."""
     # An address on `lo` is one of the whole host: what came to it did not come over `lo`.
     names = addresses.interfaces.get(connection.local, set()) - {"lo"}
     if not ipaddress.ip_address(connection.peer).is_link_local:

@@ -160,7 +160,8 @@ def _always(policy: Policy, direction: str) -> List[str]:
     if direction == "out":
         # The session that applies the first ruleset is not known to conntrack yet: only openings are judged.
         rules.append("tcp flags & (fin | syn | rst | ack) != syn accept")
-    rules += ['{0} "{1}" accept'.format(name, interface) for interface in policy.trusted_interfaces]
+    interfaces = policy.trusted_interfaces + (policy.container_interfaces if direction == "out" else ())
+    rules += ['{0} "{1}" accept'.format(name, interface) for interface in sorted(set(interfaces))]
     # By number: names are looked up in /etc/protocols, which a host may lack.
     rules += ["meta l4proto {0} accept".format(number) for number in ALWAYS_ACCEPTED]
     if direction == "in":

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Under which addresses other hosts may see this one, as its kernel tells (rtnetlink).
+"""Under which addresses other hosts may see this one, and where its containers are, as its kernel tells (rtnetlink).
 
 Not what no other host sees: loopback, link-local, temporary, tentative and deprecated addresses, and those on interfaces
 that lead to containers and guests of this host alone. Such an interface is known by its kind (a tunnel of pods, a bridge
@@ -24,6 +24,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
     number,
     part,
 )
+from ansible_collections.hpc.ports.plugins.module_utils.policy import Network
 
 _ROUTE = 0
 _GET_LINK, _GET_ADDRESS = 18, 22
@@ -31,7 +32,7 @@ _LINK_HEAD = struct.Struct("=BBHiII")  # ifinfomsg: family, …, type, index, fl
 _INDEX_AT, _LINK_FLAGS_AT, _UP = 4, 8, 1
 _NAME, _MASTER, _INFO, _KIND = 3, 10, 18, 1
 _ADDRESS_HEAD = struct.Struct("=BBBBI")  # ifaddrmsg: family, length of the prefix, flags, scope, index
-_SCOPE_AT, _ADDRESS_INDEX_AT, _EVERYWHERE = 3, 4, 0
+_LENGTH_AT, _SCOPE_AT, _ADDRESS_INDEX_AT, _EVERYWHERE = 1, 3, 4, 0
 _ADDRESS, _LOCAL, _FLAGS = 1, 2, 8
 _TEMPORARY, _UNUSABLE = 0x01, 0x08 | 0x20 | 0x40  # of IPv4, the first is an ordinary second address
 _PODS = ("vxlan", "geneve", "ipip")
@@ -67,6 +68,31 @@ def own_addresses(trusted: Iterable[str] = (), asked: Ask = ask) -> List[OwnAddr
     return sorted(set(found), key=lambda item: (item.interface, item.address))
 
 
+def container_networks(patterns: Iterable[str], asked: Ask = ask) -> Tuple[Network, ...]:
+    """Return the networks on interfaces of these names that lead to containers and guests alone. Raises NetlinkError."""
+    names = tuple(patterns)
+    links = dict(_links(asked)) if names else {}
+    inside = {index for index, link in links.items() if _is_named(link, names) and not _leads_outside(index, links)}
+    found = {ipaddress.ip_network("{0}/{1}".format(address, number("=B", body, _LENGTH_AT)), strict=False)
+             for body, address in (_known(asked) if inside else ()) if number("=I", body, _ADDRESS_INDEX_AT) in inside}
+    return tuple(sorted(found, key=lambda network: (network.version, network)))
+
+
+def leading_outside(patterns: Iterable[str], asked: Ask = ask) -> List[str]:
+    """Return the interfaces of these names that lead to other hosts as well, such as a bridge with a network card."""
+    names = tuple(patterns)
+    links = dict(_links(asked)) if names else {}
+    return sorted(link.name for index, link in links.items() if _is_named(link, names) and _leads_outside(index, links))
+
+
+def _is_named(link: _Link, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(link.name, pattern) for pattern in patterns)
+
+
+def _leads_outside(index: int, links: Dict[int, _Link]) -> bool:
+    return links[index].kind not in _GUESTS and not _leads_inside(index, links)
+
+
 def _leads_inside(index: int, links: Dict[int, _Link]) -> bool:
     """Tell whether only containers and guests of this host are behind an interface."""
     if links[index].kind != "bridge":
@@ -84,16 +110,24 @@ def _links(asked: Ask) -> Iterator[Tuple[int, _Link]]:
 
 
 def _addresses(asked: Ask) -> Iterator[Tuple[int, str]]:
+    for body, address in _known(asked):
+        if _is_usable(body):
+            yield number("=I", body, _ADDRESS_INDEX_AT), address
+
+
+def _known(asked: Ask) -> Iterator[Tuple[bytes, str]]:
+    """Yield what the kernel says of each address but those of loopback and link-local ones."""
     for body in asked(_ROUTE, _GET_ADDRESS, ALL, bytes(_ADDRESS_HEAD.size)):
         found = attributes(body[_ADDRESS_HEAD.size:])
         raw = found.get(_LOCAL) or found.get(_ADDRESS)
-        if raw and number("=B", body) in FAMILIES.values() and _is_usable(body, found):
+        if raw and number("=B", body) in FAMILIES.values():
             address = ipaddress.ip_address(address_text(raw))
             if not address.is_loopback and not address.is_link_local:
-                yield number("=I", body, _ADDRESS_INDEX_AT), str(address)
+                yield body, str(address)
 
 
-def _is_usable(body: bytes, found: Dict[int, bytes]) -> bool:
+def _is_usable(body: bytes) -> bool:
+    found = attributes(body[_ADDRESS_HEAD.size:])
     flags = number("=I", found[_FLAGS]) if _FLAGS in found else number("=B", body, 2)
     unwanted = _UNUSABLE | (_TEMPORARY if number("=B", body) == FAMILIES[6] else 0)
     return not flags & unwanted and number("=B", body, _SCOPE_AT) == _EVERYWHERE

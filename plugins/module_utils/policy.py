@@ -44,12 +44,16 @@ class Rule(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """All that one host accepts and may open."""
+    """All that one host accepts and may open.
+
+    What it sends out by `container_interfaces` goes to its own containers: restricted egress does not judge it.
+    """
 
     mode: str
     egress: str
     trusted_interfaces: Tuple[str, ...]
     rules: Tuple[Rule, ...]
+    container_interfaces: Tuple[str, ...] = ()
 
 
 class Segment(NamedTuple):
@@ -87,6 +91,8 @@ def _policy(data: Mapping[str, Any]) -> Policy:
         egress=_choice("egress", data["egress"], ("open", "restricted")),
         trusted_interfaces=tuple(_matching("interface", _INTERFACE, name) for name in data["trusted_interfaces"]),
         rules=rules,
+        container_interfaces=tuple(
+            _matching("interface", _INTERFACE, name) for name in data.get("container_interfaces", ())),
     )
 
 

@@ -247,7 +247,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.guard import LockoutErro
 from ansible_collections.hpc.ports.plugins.module_utils.host import check_user, chosen_backend, worded
 from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils.others import OtherRules, other_rules, warnings_of
-from ansible_collections.hpc.ports.plugins.module_utils.own_addresses import own_addresses
+from ansible_collections.hpc.ports.plugins.module_utils.own_addresses import leading_outside, own_addresses
 from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError
 
 ARGUMENTS = {
@@ -263,6 +263,8 @@ ARGUMENTS = {
     "watch": {"type": "bool", "default": True},
     "boot_failure": {"type": "str", "choices": ["open", "closed"], "default": "open"},
 }
+_TOO_WIDE = ("Restricted egress does not hold on {0}: its name matches firewall_container_interfaces, and other hosts are behind "
+             "it. Write the interfaces of containers alone into firewall_container_interfaces of this host.")
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -308,7 +310,8 @@ def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules
         result.update(_ephemeral_ports())
         # For the action plugin, which knows the plan.
         result["own_addresses"] = _own_addresses(module.params["policy"]["trusted_interfaces"])
-    for text in (*outcome.warnings, *(warnings_of(others) if others else [])):
+    too_wide = _too_wide(outcome.change.backend, module.params["policy"]) if others else []
+    for text in (*outcome.warnings, *(warnings_of(others) if others else []), *too_wide):
         module.warn(text)
     if outcome.pending:
         # For the action plugin, which confirms; the rest of its time it needed to get here.
@@ -321,6 +324,14 @@ def _ephemeral_ports() -> Dict[str, str]:
     with suppress(OSError, ValueError):
         return described(present_running())
     return {}
+
+
+def _too_wide(backend: str, policy: Dict[str, Any]) -> List[str]:
+    """Return a warning for each interface that nftables takes for one of containers by its name, and that is none."""
+    names = policy.get("container_interfaces", []) if backend == "nftables" else []
+    with suppress(NetlinkError):
+        return [_TOO_WIDE.format(name) for name in leading_outside(names)]
+    return []
 
 
 def _own_addresses(trusted: List[str]) -> List[Dict[str, str]]:

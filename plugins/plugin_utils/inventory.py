@@ -26,6 +26,8 @@ HOST_DEFAULTS: dict[str, Any] = {
     "firewall_mode": "enforce",
     "firewall_backend": "auto",
     "firewall_trusted_interfaces": [],
+    "firewall_container_interfaces": [
+        "br-*", "cali*", "cni*", "docker*", "incusbr*", "lxc*", "lxdbr*", "podman*", "veth*", "virbr*"],
     "firewall_ephemeral_ports": "32768-60999",
 }
 # A Linux interface name has up to 15 bytes; a * at the end stands for any rest.
@@ -47,6 +49,7 @@ class Host:
     mode: str
     backend: str
     trusted_interfaces: tuple[str, ...]
+    container_interfaces: tuple[str, ...]
     ephemeral_ports: PortRange
     reach: Reach
 
@@ -92,6 +95,7 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
         mode=choice_of(key("firewall_mode"), values["firewall_mode"], ("enforce", "observe")),
         backend=choice_of(key("firewall_backend"), values["firewall_backend"], ("auto", "nftables", "firewalld")),
         trusted_interfaces=_interfaces(key("firewall_trusted_interfaces"), values["firewall_trusted_interfaces"]),
+        container_interfaces=_interfaces(key("firewall_container_interfaces"), values["firewall_container_interfaces"]),
         ephemeral_ports=range_of(key("firewall_ephemeral_ports"), values["firewall_ephemeral_ports"]),
         reach=reach,
     )

@@ -124,7 +124,7 @@ class _Compiler:
         shared: dict[tuple[Any, ...], str] = {}
         for name in sorted(self.book.inventory.managed):
             host = self.book.inventory.hosts[name]
-            key = (kinds[name], host.egress, host.mode, host.trusted_interfaces, ways.get(name, ()))
+            key = (kinds[name], host.egress, host.mode, host.trusted_interfaces, _containers(host), ways.get(name, ()))
             if key not in shared:
                 policy = self._policy(host, kinds[name], ways.get(name, ()))
                 shared[key] = digest(policy)
@@ -184,6 +184,7 @@ class _Compiler:
             "mode": host.mode,
             "egress": host.egress,
             "trusted_interfaces": list(host.trusted_interfaces),
+            "container_interfaces": list(_containers(host)),
             "networks": {key: list(networks) for networks, key in sorted(self._networks.items()) if key in used},
             "rules": rules,
         }
@@ -236,6 +237,11 @@ class _Compiler:
 
     def _shared(self, networks: tuple[str, ...]) -> str:
         return self._networks.setdefault(networks, digest(networks))
+
+
+def _containers(host: Host) -> tuple[str, ...]:
+    """Return the interfaces by which restricted egress lets out everything; open egress needs none."""
+    return host.container_interfaces if host.egress == "restricted" else ()
 
 
 def _joined(openings: Iterable[Opening]) -> list[Opening]:

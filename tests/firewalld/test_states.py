@@ -212,6 +212,31 @@ def test_trusted_interfaces(host: Daemon) -> None:
             "Name each interface.")
 
 
+# ---- its own containers
+
+BRIDGES = """ip link add docker0 type bridge; ip addr add 10.88.0.1/24 dev docker0; ip link set docker0 up
+ip link add br-lan type bridge; ip link add card type dummy; ip link set card master br-lan
+ip addr add 10.89.0.1/24 dev br-lan; ip link set card up; ip link set br-lan up"""
+SEND = """python3 -c '
+import socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for peer in ("10.88.0.9", "10.89.0.9", "192.0.2.2"):
+    try:
+        sock.sendto(b"x", (peer, 9999)); print("sent")
+    except PermissionError:
+        print("held back")'"""
+
+
+def test_restricted_egress_lets_out_what_goes_to_the_hosts_own_containers(host: Daemon) -> None:
+    """The bridge with a network card has the name of one of containers, too."""
+    wanted = policy(SSH, DNS, egress="restricted", containers=("docker*", "br-*"))
+    apply(host, wanted)
+    host.host.shell(BRIDGES)
+    assert host.host.shell(SEND).split("\n")[:3] == ["held back"] * 3
+    assert apply(host, wanted)["changed"] and not apply(host, wanted)["changed"]
+    assert host.host.shell(SEND).split("\n")[:3] == ["sent", "held back", "held back"]
+
+
 # ---- settings of the user
 
 ONLY_RUN = {

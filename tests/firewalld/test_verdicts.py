@@ -65,7 +65,7 @@ def as_data(wanted: Policy) -> dict[str, Any]:
 def carried(version: str, wanted: Policy, egress: str, trusts: bool) -> Policy:
     """Return a policy that this firewalld can carry. Whether interfaces are trusted costs a reload, and so does egress."""
     named = tuple(name for name in wanted.trusted_interfaces if not name.endswith("*"))
-    return wanted._replace(mode="enforce", egress=egress,
+    return wanted._replace(mode="enforce", egress=egress, container_interfaces=(),
                            trusted_interfaces=(named or ("eth9",)) if trusts and version != OLDEST else ())
 
 

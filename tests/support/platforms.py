@@ -55,6 +55,7 @@ _HOSTS = st.fixed_dictionaries({
     "firewall_egress": st.sampled_from(["restricted", "open"]),
     "firewall_mode": st.sampled_from(["enforce", "enforce", "enforce", "observe"]),
     "firewall_trusted_interfaces": _some(_INTERFACES, 3, 0),
+    "firewall_container_interfaces": _some(_INTERFACES, 2, 0),
 })
 
 

@@ -15,10 +15,11 @@ ANYWHERE = ("0.0.0.0/0", "::/0")
 
 
 def policy(*rules: tuple[str, str, list[str], tuple[str, ...]], mode: str = "enforce", egress: str = "open",
-           interfaces: tuple[str, ...] = ()) -> dict[str, Any]:
+           interfaces: tuple[str, ...] = (), containers: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return a policy as plain data; a rule is direction, flow, ports and peers."""
     return {
         "format": 1, "mode": mode, "egress": egress, "trusted_interfaces": list(interfaces),
+        "container_interfaces": list(containers),
         "networks": {digest(peers): list(peers) for direction, flow, ports, peers in rules},
         "rules": [{"direction": direction, "flow": flow, "ports": ports, "peers": digest(peers)}
                   for direction, flow, ports, peers in rules],

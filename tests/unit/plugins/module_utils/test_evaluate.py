@@ -28,6 +28,7 @@ POLICY = Policy(
         rule("in", "vrrp", "112/ip", "10.0.0.0/8"),
         rule("out", "dns", "53/udp 53/tcp", "10.0.0.53/32"),
     ),
+    container_interfaces=("docker*",),
 )
 OBSERVE = POLICY._replace(mode="observe")
 OPEN = POLICY._replace(egress="open")
@@ -58,6 +59,8 @@ NONE = Judgement(False, "no flow")
         (Packet("in", "tcp", "11.0.0.1", 81, interface="lo"), Judgement(True, "loopback")),
         (Packet("in", "tcp", "11.0.0.1", 81, interface="ib0"), Judgement(True, "trusted interface")),
         (Packet("out", "tcp", "11.0.0.1", 81, interface="cni12"), Judgement(True, "trusted interface")),
+        (Packet("out", "tcp", "11.0.0.1", 81, interface="docker1"), Judgement(True, "container interface")),
+        (Packet("in", "tcp", "11.0.0.1", 81, interface="docker1"), NONE),
         (Packet("in", "tcp", "11.0.0.1", 81, interface="ib01"), NONE),
         (Packet("in", "tcp", "11.0.0.1", 81, interface="lo0"), NONE),
         (Packet("in", "ip", "11.0.0.1", 1), Judgement(True, "always accepted")),

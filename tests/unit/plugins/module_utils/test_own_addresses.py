@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.netlink import FAMILIES, attribute
-from ansible_collections.hpc.ports.plugins.module_utils.own_addresses import own_addresses
+from ansible_collections.hpc.ports.plugins.module_utils.own_addresses import (
+    container_networks,
+    leading_outside,
+    own_addresses,
+)
 
 UP, DOWN = 0x1043, 0x1002
 LINK_LOCAL_SCOPE = 253
@@ -34,12 +38,16 @@ def address(index: int, text: str, flags: int = PERMANENT, scope: int = 0, short
     return head + attribute(1, shown) + local + (b"" if short else attribute(8, struct.pack("=I", flags)))
 
 
-def found(links: list[bytes], addresses: list[bytes], *trusted: str) -> list[str]:
+def asked(links: list[bytes], addresses: list[bytes]) -> Callable[[int, int, int, bytes], Iterator[bytes]]:
     def kernel(protocol: int, kind: int, amount: int, body: bytes) -> Iterator[bytes]:
         assert (protocol, amount, len(body)) == (0, 0x300, {18: 16, 22: 8}[kind])
         yield from {18: links, 22: addresses}[kind]
 
-    return [f"{item.address} on {item.interface}" for item in own_addresses(trusted, kernel)]
+    return kernel
+
+
+def found(links: list[bytes], addresses: list[bytes], *trusted: str) -> list[str]:
+    return [f"{item.address} on {item.interface}" for item in own_addresses(trusted, asked(links, addresses))]
 
 
 LINKS = [link(1, "lo", flags=UP), link(2, "eth0"), link(3, "ib0")]
@@ -92,3 +100,22 @@ def test_what_leads_to_containers_and_guests_alone(links: list[bytes], is_told: 
 def test_trusted_interfaces_are_left_out() -> None:
     addresses = [address(2, "10.1.0.1"), address(3, "10.2.0.1")]
     assert found(LINKS, addresses, "ib0") == found(LINKS, addresses, "ib*") == ["10.1.0.1 on eth0"]
+
+
+# ---- containers
+
+GUESTS = [link(1, "lo", flags=UP), link(2, "docker0", "bridge"), link(3, "veth1", "veth", 2), link(4, "br-lan", "bridge"),
+          link(5, "eth1", master=4), link(6, "br-0a1b2c3d4e5f", "bridge"), link(7, "eth0"), link(8, "cali1", "veth"),
+          link(9, "br-wan", "bond")]
+NETWORKS = [address(2, "172.17.0.1"), address(2, "fd00:17::1", TENTATIVE), address(2, "fe80::1"), address(4, "10.1.0.1"),
+            address(6, "172.18.0.1"), address(7, "10.2.0.1"), address(8, "10.244.0.1")]
+
+
+def test_networks_of_containers_are_those_of_interfaces_that_lead_to_them_alone() -> None:
+    kernel = asked(GUESTS, NETWORKS)
+    assert list(map(str, container_networks(["docker*", "br-*"], kernel))) == [
+        "172.17.0.0/24", "172.18.0.0/24", "fd00::/24"]
+    assert list(map(str, container_networks(["cali*"], kernel))) == ["10.244.0.0/24"]
+    assert container_networks([], kernel) == container_networks(["eth*"], kernel) == ()
+    assert leading_outside(["docker*", "br-*", "cali*"], kernel) == ["br-lan", "br-wan"]
+    assert leading_outside([], kernel) == []

@@ -26,6 +26,7 @@ def test_a_host_without_variables_has_the_defaults_of_the_plan() -> None:
         mode="enforce",
         backend="auto",
         trusted_interfaces=(),
+        container_interfaces=("br-*", "cali*", "cni*", "docker*", "incusbr*", "lxc*", "lxdbr*", "podman*", "veth*", "virbr*"),
         ephemeral_ports=PortRange("tcp", 32768, 60999),
         reach=Reach(True, "n1"),
     )
@@ -42,6 +43,7 @@ def test_a_host_with_every_variable() -> None:
         "firewall_mode": "observe",
         "firewall_backend": "nftables",
         "firewall_trusted_interfaces": ["ib0", "cni*", "ib0"],
+        "firewall_container_interfaces": ["docker0"],
         "firewall_ephemeral_ports": "1024-65535",
     }) == Host(
         name="n1",
@@ -52,6 +54,7 @@ def test_a_host_with_every_variable() -> None:
         mode="observe",
         backend="nftables",
         trusted_interfaces=("cni*", "ib0"),
+        container_interfaces=("docker0",),
         ephemeral_ports=PortRange("tcp", 1024, 65535),
         reach=Reach(True, "10.0.0.9", 2222),
     )

@@ -50,7 +50,8 @@ def test_what_a_host_is_sent() -> None:
     plan = make_plan(site({"users": {"cidrs": ["10.9.0.0/16", "fd09::/64"]}},
                           https={"from": ["users"], "to": ["control_plane"], "services": ["web"]},
                           agents={"from": ["control_plane"], "to": ["users"], "services": ["web", "ssh"]}),
-                     {"ctl": {**restricted(CTL), "mode": "observe", "trusted_interfaces": ["ib0", "cni*"]}})
+                     {"ctl": {**restricted(CTL), "mode": "observe", "trusted_interfaces": ["ib0", "cni*"],
+                              "container_interfaces": ["docker0", "br-*"]}})
     controllers, users = [f"{CONTROLLER}/32"], ["10.9.0.0/16", "fd09::/64"]
     policy = plan.policies[plan.hosts["ctl"]]
     assert policy == {
@@ -58,6 +59,7 @@ def test_what_a_host_is_sent() -> None:
         "mode": "observe",
         "egress": "restricted",
         "trusted_interfaces": ["cni*", "ib0"],
+        "container_interfaces": ["br-*", "docker0"],
         "networks": {digest(controllers): controllers, digest(users): users},
         "rules": [
             {"direction": "in", "flow": "https", "ports": ["443/tcp"], "peers": digest(users)},
