@@ -18,6 +18,7 @@ from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils.policy import (
     DHCP_SERVERS,
+    Network,
     Policy,
     Rule,
     dhcp_answers,

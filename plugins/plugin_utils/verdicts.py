@@ -30,7 +30,7 @@ class Verdict(NamedTuple):
     """An expectation, what was seen, who listened there until the end, and what that means.
 
     Some silence without listeners is `unproven`: nothing speaks against it, and nothing proves it. So is an address to
-    which the source has no route, where it has one to another address of the target.
+    which the source has no route, where it has one to another address of the target in the same family.
     """
 
     expectation: Expectation
@@ -49,7 +49,7 @@ class _Case(NamedTuple):
     answers: bool     # whether the service there has answered anybody
     passive: bool
     is_broad: bool    # users may listen there, and need not
-    is_routed: bool   # the source has a route to some address of the target
+    is_routed: bool   # the source has a route to some address of the target, of this family
     counters: Mapping[str, int | None]
 
     def counted(self, name: str) -> bool | None:
@@ -62,12 +62,16 @@ def verdicts_of(expectations: Iterable[Expectation], results: Results, broad: Co
     """Return a verdict for each expectation, in order. `broad` are the flows whose ports nobody need listen on."""
     items = [(item, results.seen(item)) for item in expectations]
     answering = {(item.address, item.protocol, item.port) for item, seen in items if seen.outcome == OPEN}
-    routed = {(item.source, item.target) for item, seen in items if seen.source}
+    routed = {_pair(item) for item, seen in items if seen.source}
     return [_verdict(_Case(
         item, seen, *results.holder(item), results.host_of(seen.nonce),
         (item.address, item.protocol, item.port) in answering, results.passive, item.flow in broad,
-        (item.source, item.target) in routed, results.counters(item),
+        _pair(item) in routed, results.counters(item),
     )) for item, seen in items]
+
+
+def _pair(item: Expectation) -> tuple[str, str, bool]:
+    return item.source, item.target, ":" in item.address
 
 
 def _verdict(case: _Case) -> Verdict:

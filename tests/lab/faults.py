@@ -84,6 +84,26 @@ _POLICY = ("firewall-cmd -q --policy hpc_ports_in "
 _FLUSH = ("for set in $(nft list table inet firewalld | sed -n 's/.*ip saddr @\\(\\S*\\) tcp dport 9090 .*/\\1/p'); "
           "do nft flush set inet firewalld $set; done")
 
+# A service in a network of its own, as of a container, and the rule that docker writes for it.
+_PUBLISHED = """set -e
+systemd-run --quiet --unit site-box --property PrivateNetwork=yes python3 -m http.server 80
+pid=$(systemctl show --property MainPID --value site-box)
+until [ "$(readlink /proc/$pid/ns/net)" != "$(readlink /proc/1/ns/net)" ]; do sleep 0.1; done
+ip link add vethbox type veth peer name eth0 netns $pid
+ip address add 172.31.99.1/24 dev vethbox
+ip link set vethbox up
+nsenter --target $pid --net sh -ec '
+  ip address add 172.31.99.2/24 dev eth0; ip link set eth0 up; ip route add default via 172.31.99.1
+  until ss -Htln | grep -q :80; do sleep 0.1; done'
+sysctl -qw net.ipv4.ip_forward=1
+nft 'table ip site_box {
+chain c {
+type nat hook prerouting priority -100
+tcp dport 7070 dnat to 172.31.99.2:80
+}
+}'"""
+_UNPUBLISHED = "nft delete table ip site_box; systemctl stop site-box; sysctl -qw net.ipv4.ip_forward=0"
+
 OURS = [
     Fault("our rules drop, nftables", "ctl1", _OURS.format("input tcp dport 9400 drop"), to("ctl1", "9400/tcp"),
           "ruleset_drops", "table inet hpc_ports, chain input, `tcp dport 9400 drop`"),
@@ -139,7 +159,11 @@ OTHERS = [
     _foreign("a port is redirected to another", "pbs-server",
              table("site_nat", "prerouting", "tcp dport 2376 redirect to :22", kind="nat", priority=-100, family="ip"),
              lambda cell: opened("pbs-server", "2376/tcp", version=4)(cell) and cell["source"] in ("ctl2", "laptop1"),
-             "ruleset_allows", "No flow lets"),
+             "published", "it is sent on to this host port 22 (table ip site_nat, chain c: tcp dport 2376 redirect to :22)"),
+    Fault("a container publishes a port, nftables", "desk1", _PUBLISHED, opened("desk1", "7070/tcp", version=4), "published",
+          "desk1 publishes 7070/tcp past its firewall: it is sent on to 172.31.99.2 port 80 (table ip site_box", undo=_UNPUBLISHED),
+    Fault("a container publishes a port, firewalld", "ctl2", _PUBLISHED, opened("ctl2", "7070/tcp", version=4), "published",
+          "ctl2 publishes 7070/tcp past its firewall: it is sent on to 172.31.99.2 port 80 (table ip site_box", undo=_UNPUBLISHED),
 ]
 
 BETWEEN = [

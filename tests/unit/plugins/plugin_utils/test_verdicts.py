@@ -244,8 +244,11 @@ def test_an_address_without_a_route_is_not_tested_where_another_is_reached(expec
     [first, found] = verdicts_of([expectation("open"), second], results)
     assert (first.verdict, found.verdict, found.why) == (
         "right", "unproven", f"source has no route to {OTHER}, and reaches other addresses of target.")
-    [alone] = verdicts_of([second], results)
-    assert alone.verdict == "unknown"
+    sixth = second._replace(address="fd00::1")
+    in_other = Results({"source": [result("open", nonce=NONCES["target"]), {**result("error", source=""), "address": "fd00::1"}]},
+                       {"target": held("listener")}, NONCES)
+    for alone in (verdicts_of([second], results), verdicts_of([expectation("open"), sixth], in_other)[1:]):
+        assert [item.verdict for item in alone] == ["unknown"]
 
 
 # ---- names
