@@ -6,48 +6,85 @@
 firewalld has no counters, and those of nftables count flows, not peers; this table is the same on both. It accepts
 everything and is asked before and after all other tables:
 
-    left        an opening packet has passed all rules of the source, by the address it goes to
-    arrived     it has come to the target, before any rule, by the address it comes from
+    left        an opening packet has passed all rules of the source
+    arrived     it has come to the target, before any rule
     passed      it has passed all rules of the target that judge what comes in
-    answered    the answer has passed all rules of the target, by the address it goes to
-    returned    the answer has come to the source, before any rule, by the address it comes from
+    answered    the answer has passed all rules of the target
+    returned    the answer has come to the source, before any rule
+
+Each is counted by the host's own address, the peer's, and the port of the target, as they were before this host translated
+any: what comes is counted before the rules that translate do, and what has passed them by the addresses that connection
+tracking remembers of the first packet. An answer to a connection that the source itself translates comes back to another
+address, so it is counted once more by those. Where nothing is tracked nothing is translated, and tracking is not begun.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.hpc.ports.plugins.module_utils.conntrack import is_tracking
 from ansible_collections.hpc.ports.plugins.module_utils.datagrams import question
 from ansible_collections.hpc.ports.plugins.module_utils.libnftables import run
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
 
 TABLE = "inet hpc_ports_verify"
-# By what is counted and by peer: the ports by how many packets, such as {"arrived": {"10.0.0.1": {"2": ["22/tcp"]}}}.
-Counts = Dict[str, Dict[str, Dict[str, List[str]]]]
+# By what is counted, own address and peer: the ports by how many packets, such as
+# {"arrived": {"10.0.0.1": {"10.0.0.7": {"2": ["22/tcp"]}}}}; None where there was more than could be counted.
+Counts = Dict[str, Optional[Dict[str, Dict[str, Dict[str, List[str]]]]]]
 
 # What runs commands of nft, as `libnftables.run` does.
 Nft = Callable[..., str]
 
 _UDP_HEADER = 8
-# Where each is counted: hook, priority (before conntrack and all filters, or after them), whose address, which port.
+
+
+class _Count(NamedTuple):
+    """Where something is counted, and what: an opening packet or an answer, on the host that sends it or gets it."""
+
+    hook: str
+    priority: int
+    is_opening: bool
+    is_sent: bool
+
+    @property
+    def port(self) -> str:
+        """Return which port of the packet is that of the target."""
+        return "dport" if self.is_opening else "sport"
+
+    @property
+    def by_packet(self) -> Tuple[str, str]:
+        """Return which address of the packet is this host's own, and which the peer's."""
+        return ("saddr", "daddr") if self.is_sent else ("daddr", "saddr")
+
+    @property
+    def by_connection(self) -> Tuple[str, str]:
+        """Return the same of the packet that opened the connection: an answer goes the other way."""
+        return ("saddr", "daddr") if self.is_sent == self.is_opening else ("daddr", "saddr")
+
+
+_FIRST, _LAST = -400, 32000  # before connection tracking and all filters, or after them
 _COUNTED = {
-    "arrived": ("prerouting", -400, "saddr", "dport"),
-    "returned": ("prerouting", -400, "saddr", "sport"),
-    "passed": ("input", 32000, "saddr", "dport"),
-    "left": ("postrouting", 32000, "daddr", "dport"),
-    "answered": ("postrouting", 32000, "daddr", "sport"),
+    "arrived": _Count("prerouting", _FIRST, is_opening=True, is_sent=False),
+    "returned": _Count("prerouting", _FIRST, is_opening=False, is_sent=False),
+    "passed": _Count("input", _LAST, is_opening=True, is_sent=False),
+    "left": _Count("postrouting", _LAST, is_opening=True, is_sent=True),
+    "answered": _Count("postrouting", _LAST, is_opening=False, is_sent=True),
 }
+_TRACKED = -199  # at prerouting, connections are known from here on
+_NO_CONNECTION = "ct state invalid,untracked"
+_TRANSLATED = "ct status snat,dnat"
 # Number, what an address is called, the type of one.
-_FAMILIES = (("4", "ip", "ipv4_addr"), ("6", "ip6", "ipv6_addr"))
+_Family = Tuple[str, str, str]
+_FAMILIES: Tuple[_Family, ...] = (("4", "ip", "ipv4_addr"), ("6", "ip6", "ipv6_addr"))
 # What nft calls them depends on its version, even if asked for numbers.
 _PROTOCOLS = {6: "tcp", 17: "udp", "6": "tcp", "17": "udp"}
 _MOST = 65535  # elements of a set; what comes beyond is not counted
 
 
-def load(ports: Sequence[PortRange], key: str, nft: Nft = run) -> None:
+def load(ports: Sequence[PortRange], key: str, nft: Nft = run, is_tracked: Callable[[], bool] = is_tracking) -> None:
     """Begin to count at these ports, from 0. Raises ListingError, as where nftables is not there."""
-    nft(script(ports, key))
+    nft(script(ports, key, is_tracked()))
 
 
 def unload(nft: Nft = run) -> None:
@@ -55,17 +92,26 @@ def unload(nft: Nft = run) -> None:
     nft("add table {0}\ndelete table {0}\n".format(TABLE))
 
 
-def script(ports: Sequence[PortRange], key: str) -> str:
-    """Return the commands that make the table anew."""
-    hooks = sorted({(hook, priority) for hook, priority, whose, port in _COUNTED.values()})
+def script(ports: Sequence[PortRange], key: str, is_tracked: bool) -> str:
+    """Return the commands that make the table anew; `is_tracked`: the kernel tracks connections."""
     lines = ["add table {0}".format(TABLE), "delete table {0}".format(TABLE), "table {0} {{".format(TABLE)]
     lines += ["set ports {{ type inet_proto . inet_service; {0} }}".format(_elements(ports))]
-    lines += ["set {0}_{1} {{ type {2} . inet_proto . inet_service; flags dynamic; size {3}; }}".format(
+    lines += ["set {0}_{1} {{ type {2} . {2} . inet_proto . inet_service; flags dynamic; size {3}; }}".format(
         name, number, kind, _MOST) for name in _COUNTED for number, family, kind in _FAMILIES]
-    for hook, priority in hooks:
-        lines += ["chain {0} {{ type filter hook {0} priority {1}; policy accept;".format(hook, priority),
-                  *_rules(hook, key), "}"]
+    for hook, priority in sorted({(count.hook, count.priority) for count in _COUNTED.values()}):
+        rules = (rule for name, count in _COUNTED.items() if count.hook == hook
+                 for rule in _rules(name, count, key, is_tracked and priority == _LAST))
+        lines += _chain(hook, hook, priority, rules)
+    if is_tracked:
+        count = _COUNTED["returned"]
+        lines += _chain("translated", count.hook, _TRACKED, (
+            _by_connection("returned", count, family, "{0} {1}".format(what, _TRANSLATED))
+            for family in _FAMILIES for what in _answering()))
     return "\n".join([*lines, "}", ""])
+
+
+def _chain(name: str, hook: str, priority: int, rules: Iterable[str]) -> List[str]:
+    return ["chain {0} {{ type filter hook {1} priority {2}; policy accept;".format(name, hook, priority), *rules, "}"]
 
 
 def _elements(ports: Iterable[PortRange]) -> str:
@@ -73,13 +119,30 @@ def _elements(ports: Iterable[PortRange]) -> str:
     return "elements = {{ {0} }}".format(", ".join(names)) if names else ""
 
 
-def _rules(hook: str, key: str) -> Iterator[str]:
-    for name, (where, priority, whose, port) in _COUNTED.items():
-        if where == hook:
-            for number, family, kind in _FAMILIES:
-                for what in _opening(key) if port == "dport" else _answering():
-                    yield (f"meta nfproto ipv{number} {what} meta l4proto . th {port} @ports "
-                           f"update @{name}_{number} {{ {family} {whose} . meta l4proto . th {port} counter }}")
+def _rules(name: str, count: _Count, key: str, is_tracked: bool) -> Iterator[str]:
+    for family in _FAMILIES:
+        for what in _opening(key) if count.is_opening else _answering():
+            if is_tracked:
+                yield _by_connection(name, count, family, what)
+                yield _by_packet(name, count, family, "{0} {1}".format(what, _NO_CONNECTION))
+            else:
+                yield _by_packet(name, count, family, what)
+
+
+def _by_packet(name: str, count: _Count, family: _Family, what: str) -> str:
+    own, peer = ("{0} {1}".format(family[1], whose) for whose in count.by_packet)
+    return _rule(name, family, what, own, peer, "th " + count.port)
+
+
+def _by_connection(name: str, count: _Count, family: _Family, what: str) -> str:
+    own, peer = ("ct original {0} {1}".format(family[1], whose) for whose in count.by_connection)
+    direction = "ct direction {0}".format("original" if count.is_opening else "reply")
+    return _rule(name, family, "{0} {1}".format(what, direction), own, peer, "ct original proto-dst")
+
+
+def _rule(name: str, family: _Family, what: str, own: str, peer: str, port: str) -> str:
+    return (f"meta nfproto ipv{family[0]} {what} meta l4proto . {port} @ports "
+            f"update @{name}_{family[0]} {{ {own} . {peer} . meta l4proto . {port} counter }}")
 
 
 def _opening(key: str) -> Tuple[str, str]:
@@ -98,14 +161,23 @@ def counts(nft: Nft = run) -> Counts:
 
 
 def counts_in(listing: Mapping[str, Any]) -> Counts:
-    """Return the counts of a listing of the table, as libnftables gives it in JSON."""
+    """Return the counts of a listing of the table, as libnftables gives it in JSON.
+
+    Of a set that is full nothing is told: who is not in it may have come as well.
+    """
     found: Counts = {name: {} for name in _COUNTED}
     for item in listing["nftables"]:
         name = item.get("set", {}).get("name", "").rpartition("_")[0]
-        for element in item["set"].get("elem", []) if name in found else ():
-            peer, number, port = element["elem"]["val"]["concat"]
-            protocol = _PROTOCOLS.get(number, number)
-            by_number = found[name].setdefault(peer, {})
-            by_number.setdefault(str(element["elem"]["counter"]["packets"]), []).append("{0}/{1}".format(
-                port, protocol))
+        elements, counted = item.get("set", {}).get("elem", []), found.get(name)
+        if counted is not None:
+            _add(elements, counted)
+            found[name] = counted if len(elements) < _MOST else None
     return found
+
+
+def _add(elements: Iterable[Mapping[str, Any]], counted: Dict[str, Dict[str, Dict[str, List[str]]]]) -> None:
+    for element in elements:
+        own, peer, number, port = element["elem"]["val"]["concat"]
+        by_number = counted.setdefault(own, {}).setdefault(peer, {})
+        by_number.setdefault(str(element["elem"]["counter"]["packets"]), []).append("{0}/{1}".format(
+            port, _PROTOCOLS.get(number, number)))

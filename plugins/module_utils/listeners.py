@@ -29,6 +29,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.bound import ANY, Holder
 from ansible_collections.hpc.ports.plugins.module_utils.datagrams import greeting, question
 from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ListingError
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils.routes import Addresses, local_addresses
 from ansible_collections.hpc.ports.plugins.module_utils.sockets import raise_file_limit
 from ansible_collections.hpc.ports.plugins.module_utils.systemd import own_scope
 
@@ -87,8 +88,8 @@ class Orders(NamedTuple):
 def start(orders: Orders, patience: float = _PATIENCE) -> Dict[str, Any]:
     """Start the listener, in place of one that may run and has to answer by then, and return what it holds.
 
-    Keys: id, listening, in_use, not_held, and not_counted: why nothing is counted, or nothing. Raises ListenError and
-    OSError.
+    Keys: id, listening, in_use, not_held, own, and not_counted: why nothing is counted, or nothing. Raises ListenError,
+    NetlinkError and OSError.
     """
     _check_file_limit(len(orders.ports) * (len(ANY) + len(orders.addresses)))
     _ended("", patience)
@@ -96,11 +97,16 @@ def start(orders: Orders, patience: float = _PATIENCE) -> Dict[str, Any]:
         now = holders()
         found = seen(orders.ports, now) if orders.passive else bind(orders.ports, orders.addresses, now)
         facts = {"id": uuid.uuid4().hex, "listening": found.listening, "in_use": found.in_use, "not_held": found.not_held,
-                 "not_counted": _counting(orders)}
+                 "own": own_among(orders.addresses, local_addresses()), "not_counted": _counting(orders)}
         files = frozenset(sock.fileno() for sock in (*found.sockets, control))
         _detach(files, lambda: _listen(found.sockets, control, facts, orders))
         _close(found.sockets)
     return facts
+
+
+def own_among(addresses: Sequence[str], host: Addresses) -> Dict[str, bool]:
+    """Return of each address whether it is one of this host's own; one that is not is translated on the way here."""
+    return {address: host.is_local(address) for address in addresses}
 
 
 def _counting(orders: Orders) -> str:
@@ -115,7 +121,7 @@ def _counting(orders: Orders) -> str:
 def stop(identity: str = "") -> Dict[str, Any]:
     """End the listener that `identity` names (any when empty) and return what was there until now.
 
-    Keys: alive, listening, not_held, of in_use what a service still holds, not_counted, and counts, see `counting`.
+    Keys: alive, listening, not_held, own, of in_use what a service still holds, not_counted, and counts, see `counting`.
     Raises ListenError and OSError.
     """
     counted = _counted()
@@ -126,11 +132,12 @@ def until_now(identity: str, facts: Dict[str, Any], now: Holders, counts: counti
               not_counted: str) -> Dict[str, Any]:
     """Return what `stop` returns of what a listener said at its end: nothing where it is another one, or none."""
     if not facts or identity not in ("", facts["id"]):
-        return {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {}}
+        return {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own": {}, "not_counted": "",
+                "counts": {}}
     in_use = {address: [text for text in ports if is_held(now, *_key(text), address)]
               for address, ports in facts["in_use"].items()}
     return {"alive": True, "listening": facts["listening"], "in_use": in_use, "not_held": facts["not_held"],
-            "not_counted": facts["not_counted"] or not_counted, "counts": counts}
+            "own": facts["own"], "not_counted": facts["not_counted"] or not_counted, "counts": counts}
 
 
 def _counted() -> Tuple[counting.Counts, str]:

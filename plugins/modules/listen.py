@@ -122,24 +122,34 @@ not_held:
   returned: success
   type: dict
   sample: {"::": {"6817/tcp": Address family not supported by protocol}}
+own:
+  description:
+    - Of each of O(addresses), whether it is one of this host's own. One that is not, such as a public address that a router
+      has for it, is translated on the way.
+  returned: success
+  type: dict
+  sample: {10.20.0.1: true, 198.51.100.1: false}
 not_counted:
   description: Why packets are not counted; empty where they are.
   returned: success
   type: str
 counts:
   description:
-    - How far packets came, by peer and number of packets, the ports. Opening packets that C(left) this host for a peer,
-      C(arrived) from one before any rule and C(passed) all rules; answers C(answered) that left this host, and
-      C(returned) that came back to it before any rule.
+    - How far packets came, by the address of this host, by peer and by number of packets, the ports. Opening packets that
+      C(left) this host for a peer, C(arrived) from one before any rule and C(passed) all rules; answers C(answered) that
+      left this host, and C(returned) that came back to it before any rule.
+    - Where this host itself translates addresses or ports, they are those from before that. Null where more packets were
+      to be told apart than can be counted (65,535).
   returned: when stopped
   type: dict
-  sample: {arrived: {10.20.0.7: {"1": [6817/tcp]}}}
+  sample: {arrived: {10.20.0.1: {10.20.0.7: {"1": [6817/tcp]}}}}
 """
 
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils.listeners import ListenError, Orders, start, stop
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils.sockets import single_port
 
 
@@ -167,7 +177,7 @@ def main() -> None:
         result = _started(module.params) if module.params["state"] == "started" else _stopped(module.params)
     except ValueError as exc:
         module.fail_json(msg=f"Invalid ports: {exc}.")
-    except (ListenError, OSError) as exc:
+    except (ListenError, NetlinkError, OSError) as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILT
 REFUSED, ERROR, MISSING = "refused", "error", "missing"
 LISTENER, SERVICE, NOBODY = "listener", "service", "nobody"
 COUNTERS = ("left", "arrived", "passed", "answered", "returned")
+_AT_SOURCE = ("left", "returned")
 _OUTCOMES = (OPEN, REFUSED, FILTERED, ERROR)
 _ANY = {4: "0.0.0.0", 6: "::"}
 
@@ -41,8 +42,8 @@ class Seen(NamedTuple):
 
 # By the address bound and the port: who had it until the end, or why nobody had it; None where the listener died.
 _Held = dict[tuple[str, str], tuple[str, str]]
-# By what was counted, peer and port: how many packets.
-_Counted = dict[str, dict[tuple[str, str], int]]
+# By what was counted, own address, peer and port: how many packets; None where they could not be counted.
+_Counted = dict[str, "dict[tuple[str, str, str], int] | None"]
 
 
 @dataclass(frozen=True)
@@ -77,21 +78,65 @@ class Results:
         return self._hosts.get(nonce, "")
 
     def counters(self, item: Expectation) -> dict[str, int | None]:
-        """Return how many packets of the connection came how far; None where nobody counted."""
-        source, target = self._counts.get(item.source), self._counts.get(item.target)
-        peer = self.seen(item).source
-        here = {"left": (source, item.address), "returned": (source, item.address)}
-        return {name: self._count(*here.get(name, (target, peer)), name, port_text(item)) for name in COUNTERS}
+        """Return how many packets of the connection came how far; None where nobody counted, or it cannot be told.
 
-    @staticmethod
-    def _count(counts: _Counted | None, peer: str, name: str, port: str) -> int | None:
-        return None if counts is None else counts[name].get((peer, port), 0)
+        They are those from the source's address to the address that was tried, and their answers.
+        """
+        way = (self.seen(item).source, item.address, port_text(item))
+        return {name: self._at_source(item.source, name, way) if name in _AT_SOURCE else self._at_target(item, name)
+                for name in COUNTERS}
+
+    def _at_source(self, host: str, name: str, way: tuple[str, str, str]) -> int | None:
+        counted = self._counts.get(host, {}).get(name)
+        return None if counted is None else counted.get(way, 0)
+
+    def _at_target(self, item: Expectation, name: str) -> int | None:
+        """Return how many came, as far as they can be told from those to another address of the target.
+
+        What is translated on the way comes to an address that is tried as well, maybe. As many as were sent to the others
+        may be theirs; where the target answered, one was of that very connection.
+        """
+        counted = self._counts.get(item.target, {}).get(name)
+        if counted is None:
+            return None
+        peer, port = self.seen(item).source, port_text(item)
+        anywhere = {place: counted.get((place, peer, port), 0) for place in self._arrived[item.target]}
+        total = sum(anywhere.get(place, 0) for place in self._places(item))
+        others = [item._replace(address=address) for address in self._others(item)]
+        if not others or not total:
+            return total
+        sent = [self._at_source(item.source, "left", (peer, other.address, port)) for other in others]
+        certain = max(0 if None in sent else total - sum(number or 0 for number in sent), self._is_answered(item))
+        theirs = sum(map(self._is_answered, others)) if total == sum(anywhere.values()) else 0
+        return certain if certain > 0 else None if total > theirs else 0
+
+    def _is_answered(self, item: Expectation) -> bool:
+        """Tell whether the target itself is known to have answered."""
+        return self.host_of(self.seen(item).nonce) == item.target
+
+    def _places(self, item: Expectation) -> Collection[str]:
+        """Return where on the target packets to the address may come: there, or anywhere if they are translated."""
+        is_here = self._is_here(item.target, item.address)
+        return (item.address,) if is_here else self._arrived.get(item.target, ())
+
+    def _others(self, item: Expectation) -> Iterator[str]:
+        """Yield other addresses of the target that the source tried from the same one, and that may arrive there as well."""
+        is_here, source = self._is_here(item.target, item.address), self.seen(item).source
+        for address in self.stopped.get(item.target, {}).get("own", {}):
+            if address != item.address and not (is_here and self._is_here(item.target, address)):
+                if self.seen(item._replace(address=address)).source == source:
+                    yield address
+
+    def _is_here(self, host: str, address: str) -> bool:
+        """Tell whether packets to the address come to the host as such: it is its own, or translated by the host itself."""
+        return self.stopped.get(host, {}).get("own", {}).get(address, True) or address in self._arrived.get(host, ())
 
     def arrivals(self, item: Expectation) -> set[str]:
-        """Return the addresses that opening packets to this port of the target came from."""
-        counts = self._counts.get(item.target) or {"arrived": {}}
-        version = ":" in item.address
-        return {peer for peer, port in counts["arrived"] if port == port_text(item) and (":" in peer) == version}
+        """Return the addresses that opening packets to this port of the target's address came from."""
+        counted = self._counts.get(item.target, {}).get("arrived") or {}
+        version, places = ":" in item.address, self._places(item)
+        return {peer for place, peer, port in counted
+                if port == port_text(item) and (":" in peer) == version and place in places}
 
     @cached_property
     def _seen(self) -> dict[str, dict[tuple[str, str], Seen]]:
@@ -108,6 +153,12 @@ class Results:
     @cached_property
     def _counts(self) -> dict[str, _Counted]:
         return {host: _counted(said["counts"]) for host, said in self.stopped.items() if said.get("counts")}
+
+    @cached_property
+    def _arrived(self) -> dict[str, set[str]]:
+        """The addresses of each host that packets came to."""
+        return {host: {place for name in COUNTERS if name not in _AT_SOURCE for place, peer, port in counts[name] or ()}
+                for host, counts in self._counts.items()}
 
 
 def _seen_by(found: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Seen]:
@@ -140,6 +191,7 @@ def _held_on(said: Mapping[str, Any]) -> _Held | None:
     return {**nobody, **ours, **services}
 
 
-def _counted(counts: Mapping[str, Mapping[str, Mapping[str, list[str]]]]) -> _Counted:
-    return {name: {(peer, port): int(number) for peer, by_number in counts.get(name, {}).items()
-                   for number, ports in by_number.items() for port in ports} for name in COUNTERS}
+def _counted(counts: Mapping[str, Mapping[str, Mapping[str, Mapping[str, list[str]]]] | None]) -> _Counted:
+    return {name: None if found is None else {
+        (own, peer, port): int(number) for own, peers in found.items() for peer, by_number in peers.items()
+        for number, ports in by_number.items() for port in ports} for name in COUNTERS for found in [counts.get(name, {})]}

@@ -8,6 +8,7 @@ The namespaces are joined to each other and to nothing else. Needs root.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import select
@@ -23,6 +24,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
+from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Clues, Judged, diagnosis_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Results
+from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import verdicts_of
 from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, Space
 from ansible_collections.hpc.ports.tests.support.run import SLOWNESS, scaled
 from ansible_collections.hpc.ports.tests.support.runs import ForkedServer
@@ -32,11 +37,13 @@ SOURCE = {4: "10.77.1.2", 6: "fd77:1::2"}
 ROUTER = {4: "10.77.1.1", 6: "fd77:1::1"}
 TARGET = {4: "10.77.2.2", 6: "fd77:2::2"}
 SECOND = {4: "10.77.2.3", 6: "fd77:2::3"}
+PUBLIC = {4: "203.0.113.9", 6: "2001:db8:9::9"}  # of nobody, until a test translates it
 PORT = {"tcp": "7001/tcp", "udp": "7001/udp"}
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
-NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {}}
+NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own": {}, "not_counted": "",
+             "counts": {}}
 _IMPORTS = "from ansible_collections.hpc.ports.plugins.module_utils import listeners, probing, sockets"
 KEY, NONCE = "0011223344556677", "8899aabbccddeeff"
 
@@ -54,6 +61,8 @@ ip address add fd77:{net}::3/64 dev {link} nodad
 ip address add fd77:{net}::2/64 dev {link} nodad
 ip route add 10.77.{other}.0/24 via 10.77.{net}.1
 ip route add fd77:{other}::/64 via fd77:{net}::1 src fd77:{net}::2
+ip route add 203.0.113.0/24 via 10.77.{net}.1
+ip route add 2001:db8:9::/64 via fd77:{net}::1 src fd77:{net}::2
 """
 _ROUTER = """
 echo 1 > /proc/sys/net/ipv4/ip_forward
@@ -478,14 +487,14 @@ def test_it_is_counted_how_far_packets_come(net: Net, version: int) -> None:
     assert net.source.probe(TARGET[version], *PORT.values())["open"] == list(PORT.values())
     ports = {"1": ["7001/tcp", "7001/udp"]}
     here, there = net.source.stop()["counts"], net.target.stop()["counts"]
-    assert _in_order(here) == {**dict.fromkeys(COUNTED, {}), "left": {TARGET[version]: ports}, "returned": {TARGET[version]: ports}}
+    assert _in_order(here) == {**dict.fromkeys(COUNTED, {}), **{
+        name: {SOURCE[version]: {TARGET[version]: ports}} for name in ("left", "returned")}}
     assert _in_order(there) == {**dict.fromkeys(COUNTED, {}), **{
-        name: {SOURCE[version]: ports} for name in ("arrived", "passed", "answered")}}
+        name: {TARGET[version]: {SOURCE[version]: ports}} for name in ("arrived", "passed", "answered")}}
 
 
-def _in_order(counts: dict[str, Any]) -> dict[str, Any]:
-    return {name: {peer: {number: sorted(ports) for number, ports in found.items()} for peer, found in peers.items()}
-            for name, peers in counts.items()}
+def _in_order(counts: Any) -> Any:
+    return sorted(counts) if isinstance(counts, list) else {name: _in_order(found) for name, found in counts.items()}
 
 
 @PROTOCOLS
@@ -500,9 +509,156 @@ def test_where_a_packet_was_lost_can_be_told(net: Net, protocol: str, host: str,
     getattr(net, host).rules(hook, f"{protocol} {side} 7001 drop")
     assert net.source.probe(TARGET[4], port)["filtered"] == [port]
     counts = [net.source.stop()["counts"], net.target.stop()["counts"]]
-    way = {"left": (0, TARGET), "arrived": (1, SOURCE), "passed": (1, SOURCE), "answered": (1, SOURCE), "returned": (0, TARGET)}
-    reached = [name for name, (side_of, peer) in way.items() if counts[side_of][name].get(peer[4])]
+    there, back = (0, SOURCE[4], TARGET[4]), (1, TARGET[4], SOURCE[4])
+    way = {"left": there, "arrived": back, "passed": back, "answered": back, "returned": there}
+    reached = [name for name, (side_of, own, peer) in way.items() if counts[side_of][name].get(own, {}).get(peer)]
     assert reached == list(way)[:list(way).index(last) + 1 if last else 0]
+
+
+# ---- several addresses of one host, and translation
+
+NONCES = {"source": NONCE[::-1], "target": NONCE}
+TRANSLATED = pytest.mark.parametrize("translated", ["to an address that is not tried", "to one that is", "by the host"])
+FAMILIES = {4: "ip", 6: "ip6"}
+
+
+def _base(host: Host, hook: str, priority: int, *rules: str, kind: str = "filter") -> None:
+    """Load a chain of somebody's; the table is named by where it is."""
+    host.space.nft(f"table inet {kind}_{hook} {{\nchain c {{ type {kind} hook {hook} priority {priority}; policy accept;\n"
+                   + "\n".join(rules) + "\n}\n}\n")
+
+
+def _translate(net: Net, translated: str) -> None:
+    """Have somebody translate the public addresses of the target; the host itself translates the ports as well."""
+    rules = []
+    for version, family in FAMILIES.items():
+        public, second = f"{family} daddr {PUBLIC[version]}", SECOND[version]
+        to = TARGET[version] if translated == "to one that is" else second
+        to_port = f"[{second}]:7002" if version == 6 else f"{second}:7002"
+        if translated == "by the host":
+            net.router.space.run("ip", "route", "replace", PUBLIC[version], "via", TARGET[version])
+            rules += [f"{public} {protocol} dport 7001 dnat {family} to {to_port}" for protocol in PORT]
+        rules.append(f"{public} dnat {family} to {to}")
+    _base(net.target if translated == "by the host" else net.router, "prerouting", -100, *rules, kind="nat")
+
+
+def _closed(addresses: dict[int, str]) -> list[str]:
+    """Rules that drop what is tried at these addresses."""
+    return [f"{family} daddr {addresses[version]} meta l4proto {{ tcp, udp }} drop" for version, family in FAMILIES.items()]
+
+
+def _tried(net: Net, *tried: dict[int, str]) -> Results:
+    """Try both ports at these addresses of the target, and return what both hosts report."""
+    ports, addresses = [*PORT.values()], [address for both in tried for address in both.values()]
+    net.target.start(*ports, "7002/tcp", "7002/udp", addresses=addresses)
+    net.source.start(counted=ports, nonce=NONCES["source"])
+    probed = net.source.call(
+        "result = probing.probe_all(arguments[0], probing.Pace(**arguments[1]))",
+        [{"address": address, "ports": ports, "names": []} for address in addresses], {"timeout": 0.5 * SLOWNESS, "key": KEY})
+    stopped = {"source": net.source.stop(), "target": net.target.stop()}
+    assert [said["not_counted"] for said in stopped.values()] == ["", ""]
+    return Results({"source": probed}, stopped, NONCES)
+
+
+def _item(address: str, protocol: str, expected: str = "open") -> Expectation:
+    is_open = expected == "open"
+    return Expectation("source", "target", address, protocol, 7001, expected, "f" if is_open else "", "" if is_open else "target")
+
+
+def _verdict(results: Results, address: str, protocol: str, expected: str) -> tuple[str, str]:
+    """The verdict on one connection, and the code of what is wrong. The rules of the target are said to drop."""
+    item = _item(address, protocol, expected)
+    [found] = verdicts_of([item], results)
+    clues = Clues(found, results.counters(item), frozenset(results.arrivals(item)), inward=Judged("drop", "inet t", "c", "r"),
+                  sources=frozenset([results.seen(item).source]))
+    return found.verdict, "" if found.verdict == "right" else diagnosis_of(clues).code
+
+
+def _far(results: Results, address: str, protocol: str) -> str:
+    """How far packets to an address came."""
+    found = results.counters(_item(address, protocol))
+    assert None not in found.values()
+    return [name for name in COUNTERS if found[name]][-1]
+
+
+def _check(results: Results, closed: dict[int, str], far: str, blocked: tuple[str, str]) -> None:
+    """See that what is closed at one address and open at the other is found so, and how far packets came."""
+    for version, protocol in itertools.product(FAMILIES, PORT):
+        at, other = closed[version], (PUBLIC if closed == TARGET else TARGET)[version]
+        assert (_far(results, other, protocol), _far(results, at, protocol)) == ("returned", far)
+        assert _verdict(results, other, protocol, "open") == _verdict(results, at, protocol, "filtered") == ("right", "")
+        assert _verdict(results, other, protocol, "filtered") == ("wrong", "ruleset_allows")
+        assert _verdict(results, at, protocol, "open") == blocked
+
+
+CLOSED = pytest.mark.parametrize("closed", [TARGET, PUBLIC], ids=["own", "public"])
+
+
+@TRANSLATED
+@CLOSED
+def test_an_address_that_is_closed_on_the_way_is_not_vouched_for_by_another(
+        net: Net, translated: str, closed: dict[int, str]) -> None:
+    _translate(net, translated)
+    _base(net.router, "prerouting", -300, *_closed(closed))
+    _check(_tried(net, TARGET, PUBLIC), closed, "left", ("wrong", "not_arrived"))
+
+
+@pytest.mark.parametrize("translated", ["to an address that is not tried", "by the host"])
+@CLOSED
+def test_an_address_that_the_host_closes_is_not_vouched_for_by_another(
+        net: Net, translated: str, closed: dict[int, str]) -> None:
+    _translate(net, translated)
+    _base(net.target, "input", 0, *_closed(TARGET if closed == TARGET else SECOND))
+    _check(_tried(net, TARGET, PUBLIC), closed, "arrived", ("wrong", "other_table"))
+
+
+def test_where_the_packets_of_two_addresses_cannot_be_told_apart_none_are_believed(net: Net) -> None:
+    """Those to the public address come to the host's own one, which is closed on the way; none is answered."""
+    _translate(net, "to one that is")
+    net.router.rules("forward", "meta l4proto { icmp, ipv6-icmp } drop")
+    _base(net.router, "prerouting", -300, *_closed(TARGET))
+    _base(net.target, "output", 0, "tcp sport 7001 drop", "udp sport 7001 drop")
+    results = _tried(net, TARGET, PUBLIC)
+    for address, protocol in itertools.product([*TARGET.values(), *PUBLIC.values()], PORT):
+        assert list(results.counters(_item(address, protocol)).values()) == [2, None, None, 0, 0]
+        assert _verdict(results, address, protocol, "filtered") == ("unknown", "unreachable")
+
+
+@pytest.mark.parametrize("hook,rule", [("postrouting", "snat"), ("output", "dnat")])
+def test_what_the_source_translates_is_counted_as_it_was_sent(net: Net, hook: str, rule: str) -> None:
+    """It leaves from another address, or for another; the answer comes back to that."""
+    tried, to = (PUBLIC, TARGET) if rule == "dnat" else (TARGET, {4: "10.77.1.3", 6: "fd77:1::3"})
+    _base(net.source, hook, 100 if rule == "snat" else -100, *(
+        f"{family} daddr {tried[version]} {rule} {family} to {to[version]}" for version, family in FAMILIES.items()), kind="nat")
+    results = _tried(net, tried)
+    for version, protocol in itertools.product(FAMILIES, PORT):
+        item = _item(tried[version], protocol)
+        assert [results.counters(item)[name] for name in ("left", "returned")] == [1, 1]
+        # Where it comes from, as the target sees it.
+        assert results.arrivals(item) == {(to if rule == "snat" else SOURCE)[version]}
+
+
+def test_what_is_not_tracked_is_counted_where_others_are(net: Net) -> None:
+    for host in (net.source, net.target):
+        for hook in ("prerouting", "output"):
+            _base(host, hook, -300, "tcp dport 7001 notrack", "tcp sport 7001 notrack")
+        _base(host, "input", 0, "ct state established accept")
+    results = _tried(net, TARGET)
+    for address, protocol in itertools.product(TARGET.values(), PORT):
+        assert set(results.counters(_item(address, protocol)).values()) == {1}
+
+
+def test_tracking_is_not_begun_for_the_counts() -> None:
+    host = Host()
+    host.space.run("ip", "link", "set", "lo", "up")
+    for rules, is_tracked in (((), False), (("ct state established accept",), True)):
+        _base(host, "input", 0, *rules)
+        host.start("7001/tcp")
+        assert (" ct original " in host.space.shell("nft list table inet hpc_ports_verify")) is is_tracked
+        assert (host.space.shell("cat /proc/sys/net/netfilter/nf_conntrack_count") != "0\n") is is_tracked
+        host.stop()
+    host.server.close()
+    host.space.close()
 
 
 def test_the_table_that_counts_goes_with_the_listener(net: Net) -> None:

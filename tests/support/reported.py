@@ -12,7 +12,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expe
 
 SOURCE, TARGET, OTHER = "10.0.0.2", "10.0.0.1", "10.0.0.3"
 NONCES = {"source": "aaaa", "target": "bbbb", "other": "cccc"}
-NOBODY: dict[str, Any] = {"alive": True, "listening": {}, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {}}
+NOBODY: dict[str, Any] = {"alive": True, "listening": {}, "in_use": {}, "not_held": {}, "own": {}, "not_counted": "",
+                          "counts": {}}
 DEAD: dict[str, Any] = {**NOBODY, "alive": False}
 DIED = "the listener on target was not there until the end"
 LEFT = "the service on target was not there until the end"
@@ -45,6 +46,6 @@ def held(by: str, protocol: str = "tcp", address: str = "0.0.0.0", **counts: int
     return {**NOBODY, **key, "counts": counted(SOURCE, protocol, **counts) if counts else {}}
 
 
-def counted(peer: str, protocol: str = "tcp", **counts: int) -> dict[str, Any]:
-    """Return the counts of packets of one peer."""
-    return {name: {peer: {str(count): [f"443/{protocol}"]}} if count else {} for name, count in counts.items()}
+def counted(peer: str, protocol: str = "tcp", own: str = TARGET, **counts: int) -> dict[str, Any]:
+    """Return the counts of packets between an address of a host, by default of the target, and one peer."""
+    return {name: {own: {peer: {str(count): [f"443/{protocol}"]}}} if count else {} for name, count in counts.items()}

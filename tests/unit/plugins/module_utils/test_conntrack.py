@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When the connection tracking table is warned of."""
+"""When the connection tracking table is warned of, and whether there is tracking."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.conntrack import fill_warning
+from ansible_collections.hpc.ports.plugins.module_utils.conntrack import fill_warning, is_tracking
 
 
 def warning(folder: Path, count: str, limit: str) -> str | None:
@@ -44,3 +44,11 @@ def test_a_kernel_that_tracks_nothing_has_no_such_files(tmp_path: Path, left: st
 
 def test_this_machine_tells_its_numbers_or_has_none() -> None:
     assert fill_warning() is None or "nearly full" in str(fill_warning())
+
+
+@pytest.mark.parametrize("count,expected", [("0\n", False), ("1\n", True), ("", False), (None, False)])
+def test_tracking_is_there_where_it_knows_of_a_datagram(tmp_path: Path, count: str | None, expected: bool) -> None:
+    """tests/kernel/test_addresses.py shows that a datagram is sent for it."""
+    if count is not None:
+        (tmp_path / "nf_conntrack_count").write_text(count, encoding="utf-8")
+    assert is_tracking(str(tmp_path)) is expected

@@ -21,14 +21,17 @@ NAMES = ("left", "arrived", "passed", "answered", "returned")
 
 # ---- the table
 
+TRACKED = pytest.mark.parametrize("is_tracked", [False, True])
+
+
 def lines(ports: list[PortRange] | None = None, key: str = KEY) -> list[str]:
-    return script(PORTS if ports is None else ports, key).splitlines()
+    return script(PORTS if ports is None else ports, key, True).splitlines()
 
 
 def test_a_table_that_is_there_is_made_anew() -> None:
     assert lines()[:3] == ["add table inet hpc_ports_verify", "delete table inet hpc_ports_verify",
                            "table inet hpc_ports_verify {"]
-    assert lines()[-1] == "}" and script(PORTS, KEY).endswith("}\n")
+    assert lines()[-1] == "}" and script(PORTS, KEY, True).endswith("}\n")
 
 
 def test_each_port_is_there_once() -> None:
@@ -37,53 +40,85 @@ def test_each_port_is_there_once() -> None:
 
 
 def test_there_is_a_set_for_each_count_and_family() -> None:
-    found = dict(re.findall(r"^set (\w+) \{ type (\w+) \. inet_proto \. inet_service; flags dynamic; size 65535; \}$",
-                            script(PORTS, KEY), re.M))
-    kinds = {"4": "ipv4_addr", "6": "ipv6_addr"}
+    found = dict(re.findall(
+        r"^set (\w+) \{ type (\w+ \. \w+) \. inet_proto \. inet_service; flags dynamic; size 65535; \}$",
+        script(PORTS, KEY, False), re.M))
+    kinds = {"4": "ipv4_addr . ipv4_addr", "6": "ipv6_addr . ipv6_addr"}
     assert found == {f"{name}_{number}": kind for name in NAMES for number, kind in kinds.items()}
 
 
-def chains() -> dict[str, tuple[int, list[str]]]:
-    found = re.findall(r"^chain (\w+) \{ type filter hook \1 priority (-?\d+); policy accept;\n(.*?)\n\}$",
-                       script(PORTS, KEY), re.M | re.S)
-    return {name: (int(priority), rules.splitlines()) for name, priority, rules in found}
+def chains(is_tracked: bool) -> dict[str, tuple[str, int, list[str]]]:
+    found = re.findall(r"^chain (\w+) \{ type filter hook (\w+) priority (-?\d+); policy accept;\n(.*?)\n\}$",
+                       script(PORTS, KEY, is_tracked), re.M | re.S)
+    return {name: (hook, int(priority), rules.splitlines()) for name, hook, priority, rules in found}
 
 
 def test_it_counts_before_all_others_and_after_them() -> None:
-    assert {name: priority for name, (priority, rules) in chains().items()} == {
-        "input": 32000, "postrouting": 32000, "prerouting": -400}
+    ends = {"input": ("input", 32000), "postrouting": ("postrouting", 32000), "prerouting": ("prerouting", -400)}
+    assert {name: base[:2] for name, base in chains(False).items()} == ends
+    assert {name: base[:2] for name, base in chains(True).items()} == {**ends, "translated": ("prerouting", -199)}
 
 
-def test_it_only_counts() -> None:
-    text = script(PORTS, KEY)
-    assert not re.search(r"\b(accept|drop|reject|return|jump|goto|queue|snat|dnat|mark)\b(?<!policy accept)", text)
-    assert all(" counter }" in rule for priority, rules in chains().values() for rule in rules)
+@TRACKED
+def test_it_only_counts(is_tracked: bool) -> None:
+    text = script(PORTS, KEY, is_tracked)
+    assert not re.search(r"\b(accept|drop|reject|return|jump|goto|queue|mark)\b(?<!policy accept)", text)
+    assert all(" counter }" in rule for hook, priority, rules in chains(is_tracked).values() for rule in rules)
 
 
-@pytest.mark.parametrize("chain,name,address,port", [
-    ("postrouting", "left", "daddr", "dport"), ("prerouting", "arrived", "saddr", "dport"),
-    ("input", "passed", "saddr", "dport"), ("postrouting", "answered", "daddr", "sport"),
-    ("prerouting", "returned", "saddr", "sport")])
+def test_where_nothing_is_tracked_tracking_is_not_begun() -> None:
+    assert " ct " not in script(PORTS, KEY, False)
+
+
+OPENING = ["tcp flags & (fin | syn | rst | ack) == syn", f"udp length {8 + len(question(KEY))}"]
+ANSWERING = ["tcp flags & (syn | ack) == (syn | ack)", "meta l4proto udp"]
+
+
+@pytest.mark.parametrize("chain,name,own,peer,port", [
+    ("postrouting", "left", "saddr", "daddr", "dport"), ("prerouting", "arrived", "daddr", "saddr", "dport"),
+    ("input", "passed", "daddr", "saddr", "dport"), ("postrouting", "answered", "saddr", "daddr", "sport"),
+    ("prerouting", "returned", "daddr", "saddr", "sport")])
 @pytest.mark.parametrize("number,family", [("4", "ip"), ("6", "ip6")])
-def test_what_is_counted_where(chain: str, name: str, address: str, port: str, number: str, family: str) -> None:
-    rules = [rule for rule in chains()[chain][1] if f"@{name}_{number} " in rule]
-    opening = ["tcp flags & (fin | syn | rst | ack) == syn", f"udp length {8 + len(question(KEY))}"]
-    answering = ["tcp flags & (syn | ack) == (syn | ack)", "meta l4proto udp"]
+@TRACKED
+def test_what_is_counted_where(chain: str, name: str, own: str, peer: str, port: str, number: str, family: str,
+                               is_tracked: bool) -> None:
+    """Before connection tracking, and of packets that it does not know, by what the packet has."""
+    rules = [rule for rule in chains(is_tracked)[chain][2] if f"@{name}_{number} " in rule and "ct direction" not in rule]
+    unknown = " ct state invalid,untracked" if is_tracked and chain != "prerouting" else ""
     assert rules == [
-        f"meta nfproto ipv{number} {what} meta l4proto . th {port} @ports "
-        f"update @{name}_{number} {{ {family} {address} . meta l4proto . th {port} counter }}"
-        for what in (opening if port == "dport" else answering)]
+        f"meta nfproto ipv{number} {what}{unknown} meta l4proto . th {port} @ports "
+        f"update @{name}_{number} {{ {family} {own} . {family} {peer} . meta l4proto . th {port} counter }}"
+        for what in (OPENING if port == "dport" else ANSWERING)]
+
+
+@pytest.mark.parametrize("chain,name,own,peer,direction,more", [
+    ("postrouting", "left", "saddr", "daddr", "original", ""), ("input", "passed", "daddr", "saddr", "original", ""),
+    ("postrouting", "answered", "daddr", "saddr", "reply", ""),
+    ("translated", "returned", "saddr", "daddr", "reply", " ct status snat,dnat")])
+@pytest.mark.parametrize("number,family", [("4", "ip"), ("6", "ip6")])
+def test_what_may_be_translated_is_counted_by_what_the_connection_began_with(
+        chain: str, name: str, own: str, peer: str, direction: str, more: str, number: str, family: str) -> None:
+    rules = [rule for rule in chains(True)[chain][2] if f"@{name}_{number} " in rule and "ct direction" in rule]
+    assert rules == [
+        f"meta nfproto ipv{number} {what}{more} ct direction {direction} meta l4proto . ct original proto-dst @ports "
+        f"update @{name}_{number} {{ ct original {family} {own} . ct original {family} {peer} . meta l4proto . "
+        "ct original proto-dst counter }" for what in (OPENING if direction == "original" else ANSWERING)]
 
 
 def test_datagrams_are_told_by_the_length_of_the_question() -> None:
-    assert "udp length 40" in script(PORTS, KEY) and len(question(KEY)) == 32
-    assert f"udp length {8 + len(question(''))}" in script(PORTS, "")
+    assert "udp length 40" in script(PORTS, KEY, False) and len(question(KEY)) == 32
+    assert f"udp length {8 + len(question(''))}" in script(PORTS, "", False)
 
 
 # ---- what was counted
 
-def element(peer: str, protocol: object, port: int, packets: int) -> dict[str, Any]:
-    return {"elem": {"val": {"concat": [peer, protocol, port]}, "counter": {"packets": packets, "bytes": 60 * packets}}}
+ME = {4: "10.0.0.9", 6: "fd00::9"}
+
+
+def element(peer: str, protocol: object, port: int, packets: int, own: str = "") -> dict[str, Any]:
+    own = own or ME[6 if ":" in peer else 4]
+    return {"elem": {"val": {"concat": [own, peer, protocol, port]},
+                     "counter": {"packets": packets, "bytes": 60 * packets}}}
 
 
 def listed(**sets: list[dict[str, Any]]) -> dict[str, Any]:
@@ -96,17 +131,27 @@ def listed(**sets: list[dict[str, Any]]) -> dict[str, Any]:
 @pytest.mark.parametrize("tcp,udp", [("tcp", "udp"), (6, 17), ("6", "17")])
 def test_versions_of_nft_name_protocols_or_number_them(tcp: object, udp: object) -> None:
     assert counts_in(listed(arrived_4=[element("10.0.0.1", tcp, 22, 2), element("10.0.0.1", udp, 53, 1)])) == {
-        **{name: {} for name in NAMES}, "arrived": {"10.0.0.1": {"2": ["22/tcp"], "1": ["53/udp"]}}}
+        **{name: {} for name in NAMES}, "arrived": {ME[4]: {"10.0.0.1": {"2": ["22/tcp"], "1": ["53/udp"]}}}}
 
 
-def test_counts_are_by_peer_and_number_of_both_families() -> None:
+def test_counts_are_by_own_address_peer_and_number_of_both_families() -> None:
     found = counts_in(listed(
         left_4=[element("10.0.0.1", "tcp", 22, 2), element("10.0.0.1", "tcp", 443, 2),
-                element("10.0.0.2", "tcp", 22, 1)],
+                element("10.0.0.2", "tcp", 22, 1), element("10.0.0.1", "tcp", 22, 3, own="10.0.0.8")],
         left_6=[element("fd00::1", "tcp", 22, 2)], returned_6=[element("fd00::1", "tcp", 22, 1)]))
-    assert found["left"] == {"10.0.0.1": {"2": ["22/tcp", "443/tcp"]}, "10.0.0.2": {"1": ["22/tcp"]},
-                             "fd00::1": {"2": ["22/tcp"]}}
-    assert found["returned"] == {"fd00::1": {"1": ["22/tcp"]}}
+    assert found["left"] == {
+        ME[4]: {"10.0.0.1": {"2": ["22/tcp", "443/tcp"]}, "10.0.0.2": {"1": ["22/tcp"]}},
+        "10.0.0.8": {"10.0.0.1": {"3": ["22/tcp"]}}, ME[6]: {"fd00::1": {"2": ["22/tcp"]}}}
+    assert found["returned"] == {ME[6]: {"fd00::1": {"1": ["22/tcp"]}}}
+
+
+@pytest.mark.parametrize("number,is_known", [(65534, True), (65535, False)])
+def test_of_a_set_that_is_full_nothing_is_told(number: int, is_known: bool) -> None:
+    """The other family of the same count comes later, and does not bring it back."""
+    full = [element("10.0.0.1", "tcp", port, 1) for port in range(number)]
+    found = counts_in(listed(passed_4=full, arrived_4=full[:1], passed_6=[element("fd00::1", "tcp", 22, 1)]))
+    assert (found["passed"] is not None) == is_known
+    assert found["arrived"] == {ME[4]: {"10.0.0.1": {"1": ["0/tcp"]}}}
 
 
 def test_other_sets_and_empty_ones_are_no_counts() -> None:
@@ -125,10 +170,11 @@ def test_what_nft_is_told() -> None:
         asked.append((commands, as_json))
         return json.dumps(listed(passed_4=[element("10.0.0.1", 6, 22, 1)]))
 
-    load(PORTS, KEY, run)
-    assert counts(run)["passed"] == {"10.0.0.1": {"1": ["22/tcp"]}}
+    load(PORTS, KEY, run, is_tracked=lambda: True)
+    load(PORTS, KEY, run, is_tracked=lambda: False)
+    assert counts(run)["passed"] == {ME[4]: {"10.0.0.1": {"1": ["22/tcp"]}}}
     unload(run)
-    assert asked == [(script(PORTS, KEY), False), ("list table inet hpc_ports_verify", True),
+    assert asked == [(script(PORTS, KEY, True), False), (script(PORTS, KEY, False), False), ("list table inet hpc_ports_verify", True),
                      ("add table inet hpc_ports_verify\ndelete table inet hpc_ports_verify\n", False)]
 
 

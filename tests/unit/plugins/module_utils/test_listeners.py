@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils.bound import Holders
+from ansible_collections.hpc.ports.plugins.module_utils.counting import Counts
 from ansible_collections.hpc.ports.plugins.module_utils.listeners import Bound, Orders, bind, serve, source_of, until_now
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
 
@@ -71,16 +72,16 @@ def test_why_nothing_could_be_held_is_said_for_each_address() -> None:
 
 FACTS: dict[str, Any] = {
     "id": "abc", "listening": {"::": ["80/tcp"]}, "in_use": {"0.0.0.0": ["80/tcp", "53/udp"]},
-    "not_held": {"::": {"81/tcp": "Permission denied"}}, "not_counted": ""}
-COUNTS = {"left": {"10.0.0.2": {"1": ["80/tcp"]}}}
-NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {}}
+    "not_held": {"::": {"81/tcp": "Permission denied"}}, "own": {"10.0.0.1": True}, "not_counted": ""}
+COUNTS: Counts = {"left": {"10.0.0.1": {"10.0.0.2": {"1": ["80/tcp"]}}}}
+NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own": {}, "not_counted": "", "counts": {}}
 
 
 @pytest.mark.parametrize("identity", ["", "abc"])
 def test_what_was_there_until_the_end(identity: str) -> None:
     assert until_now(identity, FACTS, {("tcp", 80): {"0.0.0.0"}}, COUNTS, "why") == {
         "alive": True, "listening": FACTS["listening"], "in_use": {"0.0.0.0": ["80/tcp"]},
-        "not_held": FACTS["not_held"], "not_counted": "why", "counts": COUNTS}
+        "not_held": FACTS["not_held"], "own": FACTS["own"], "not_counted": "why", "counts": COUNTS}
 
 
 @pytest.mark.parametrize("facts,identity", [({}, ""), ({}, "abc"), (FACTS, "abd")])

@@ -25,6 +25,9 @@ HOSTS: dict[str, dict[str, Any]] = {
     "lost": {"groups": ["offices"], "addresses": ["lost.example.org"]},
 }
 ACCEPT, DROP, UNREAD = Judged("accept", "inet hpc_ports", "input", "accept", True), Judged("drop"), Judged("unknown")
+PROBED: dict[str, Any] = {
+    "address": CTL, "reachable": True, "open": [], "refused": [], "filtered": ["443/tcp"], "error": [], "rejected": [],
+    "details": {}, "nonces": {}, "seconds": {}, "attempts": {}, "source": LAPTOP, "elsewhere": {}}
 
 
 def site() -> Plan:
@@ -71,9 +74,9 @@ def test_a_cell_has_all_that_is_known() -> None:
 
 
 def test_counters_are_those_of_both_hosts_or_none() -> None:
-    here = {"alive": True, "counts": {"left": {CTL: {"2": ["443/tcp"]}}}, "not_held": {}, "listening": {}, "in_use": {}}
+    here = {"alive": True, "counts": {"left": {LAPTOP: {CTL: {"2": ["443/tcp"]}}}}, "not_held": {}, "listening": {}, "in_use": {}}
     assert run().cell(verdict())["counters"] is None
-    assert run(results=Results({}, {"laptop": here})).cell(verdict())["counters"] == {
+    assert run(results=Results({"laptop": [PROBED]}, {"laptop": here})).cell(verdict())["counters"] == {
         "left": 2, "arrived": None, "passed": None, "answered": None, "returned": 0}
 
 
@@ -162,13 +165,10 @@ def test_a_diagnosis_knows_what_becomes_of_the_answer() -> None:
     reply = {key: judgement._replace(reply=Judged("drop", f"ip of_{key[0]}", "c", "drop"))
              for key, judgement in ends(ACCEPT, ACCEPT).items()}
     for far, host in ((["arrived", "passed"], "ctl"), (["arrived", "passed", "answered"], "laptop")):
-        there, here = ({name: {peer: {"1": ["443/tcp"]}} for name in names} for peer, names in (
-            (LAPTOP, far), (CTL, ["left", "returned"])))
+        there, here = ({name: {own: {peer: {"1": ["443/tcp"]}}} for name in names} for own, peer, names in (
+            (CTL, LAPTOP, far), (LAPTOP, CTL, ["left", "returned"])))
         said = {"alive": True, "not_held": {}, "listening": {}, "in_use": {}}
-        probed = {"address": CTL, "reachable": True, "open": [], "refused": [], "filtered": ["443/tcp"], "error": [],
-                  "rejected": [], "details": {}, "nonces": {}, "seconds": {}, "attempts": {}, "source": LAPTOP,
-                  "elsewhere": {}}
-        results = Results({"laptop": [probed]}, {"ctl": {**said, "counts": there}, "laptop": {**said, "counts": here}})
+        results = Results({"laptop": [PROBED]}, {"ctl": {**said, "counts": there}, "laptop": {**said, "counts": here}})
         found = run(judgements=reply, results=results).diagnosis(verdict("wrong", outcome="filtered", why="No answer."))
         assert found and (found.code, f"table ip of_{host}, chain c, `drop`" in found.text) == ("reply_lost", True)
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Results, Seen
 from ansible_collections.hpc.ports.tests.support.reported import (
@@ -22,6 +24,7 @@ from ansible_collections.hpc.ports.tests.support.reported import (
     held,
     result,
 )
+from ansible_collections.hpc.ports.tests.support.run import examples
 
 ITEM = expectation("open")
 
@@ -92,7 +95,8 @@ def test_a_nonce_tells_the_host() -> None:
 
 def test_packets_are_counted_at_both_ends() -> None:
     probed = {"source": [result("open")]}
-    here = {**NOBODY, "counts": {**counted(TARGET, left=2, returned=1), "arrived": {TARGET: {"9": ["443/tcp"]}}}}
+    here = {**NOBODY, "counts": {**counted(TARGET, own=SOURCE, left=2, returned=1),
+                                  "arrived": {SOURCE: {TARGET: {"9": ["443/tcp"]}}}}}
     results = Results(probed, {"source": here, "target": held("listener", arrived=2, passed=1)})
     assert results.counters(ITEM) == {"left": 2, "arrived": 2, "passed": 1, "answered": 0, "returned": 1}
     assert set(results.counters(expectation("open", "udp")).values()) == {0}
@@ -101,7 +105,7 @@ def test_packets_are_counted_at_both_ends() -> None:
 @pytest.mark.parametrize("source,target,counters", [
     (None, None, (None, None, None, None, None)),
     (None, {**NOBODY, "counts": counted(SOURCE, arrived=1)}, (None, 1, 0, 0, None)),
-    ({**NOBODY, "counts": counted(TARGET, left=1)}, DEAD, (1, None, None, None, 0)),
+    ({**NOBODY, "counts": counted(TARGET, own=SOURCE, left=1)}, DEAD, (1, None, None, None, 0)),
     ({**NOBODY, "counts": {}}, {**NOBODY, "counts": counted(OTHER, arrived=1)}, (None, 0, 0, 0, None)),
 ])
 def test_what_nobody_counted_is_not_known(source: Any, target: Any, counters: tuple[int | None, ...]) -> None:
@@ -111,9 +115,96 @@ def test_what_nobody_counted_is_not_known(source: Any, target: Any, counters: tu
 
 
 def test_who_came_to_a_port() -> None:
-    arrived = {"arrived": {SOURCE: {"1": ["443/tcp", "22/tcp"]}, OTHER: {"3": ["443/tcp"]},
-                           "fd00::9": {"1": ["443/tcp"]}, "10.0.0.9": {"1": ["443/udp"]}}}
+    arrived = {"arrived": {TARGET: {SOURCE: {"1": ["443/tcp", "22/tcp"]}, OTHER: {"3": ["443/tcp"]},
+                                    "10.0.0.9": {"1": ["443/udp"]}},
+                           "10.0.0.4": {"10.0.0.10": {"1": ["443/tcp"]}}, "fd00::1": {"fd00::9": {"1": ["443/tcp"]}}}}
     results = Results({}, {"target": {**NOBODY, "counts": arrived}})
     assert results.arrivals(ITEM) == {SOURCE, OTHER}
     assert results.arrivals(expectation("open", address="fd00::1")) == {"fd00::9"}
     assert Results().arrivals(ITEM) == set()
+
+
+# ---- several addresses of one host
+
+SECOND, PUBLIC, FOURTH = "10.0.0.4", "198.51.100.1", "198.51.100.2"
+OWN = {TARGET: True, SECOND: True, PUBLIC: False, FOURTH: False}
+_FAR = ("arrived", "passed", "answered")
+
+
+def reports(sent: dict[str, tuple[str, int, int]], own: dict[str, bool] | None = None, is_counted: bool = True) -> Results:
+    """Return what both say of probes: by the address tried, where they came, how many were sent, and how far all came."""
+    probed = [result("open" if far == 4 else "filtered", address=address, nonce=NONCES["target"] if far == 4 else "")
+              for address, (place, number, far) in sent.items()]
+    here: dict[str, Any] = {"left": {SOURCE: {}}}
+    there: dict[str, Any] = {name: {} for name in _FAR}
+    for address, (place, number, far) in sent.items():
+        here["left"][SOURCE][address] = {str(number): ["443/tcp"]}
+        for name in _FAR[:far]:
+            peers = there[name].setdefault(place, {SOURCE: {"0": ["443/tcp"]}})
+            peers[SOURCE] = {str(int(next(iter(peers[SOURCE]))) + number): ["443/tcp"]}
+    stopped = {"target": {**NOBODY, "own": own or OWN, "counts": there}}
+    if is_counted:
+        stopped["source"] = {**NOBODY, "counts": here}
+    return Results({"source": probed}, stopped, NONCES)
+
+
+def far(results: Results, address: str) -> list[int | None]:
+    return [results.counters(expectation("open", address=address))[name] for name in _FAR]
+
+
+@pytest.mark.parametrize("sent,address,counters", [
+    # Each address of its own: one says nothing of the other.
+    ({TARGET: (TARGET, 1, 4), SECOND: (SECOND, 2, 1)}, SECOND, [2, 0, 0]),
+    ({TARGET: (TARGET, 1, 4), SECOND: (SECOND, 2, 0)}, SECOND, [0, 0, 0]),
+    # Translated by the host itself: it came as to the public address.
+    ({TARGET: (TARGET, 1, 4), PUBLIC: (PUBLIC, 2, 1)}, PUBLIC, [2, 0, 0]),
+    # Translated on the way to one that is not tried; packets to the other one are known by what was sent.
+    ({TARGET: (TARGET, 1, 4), PUBLIC: (SECOND, 2, 2)}, PUBLIC, [2, 2, 0]),
+    ({SECOND: (SECOND, 1, 1), PUBLIC: (TARGET, 1, 4)}, SECOND, [None, 0, 0]),
+    ({PUBLIC: (SECOND, 2, 2)}, PUBLIC, [2, 2, 0]),
+    # To one that is tried: there may be less of one and more of the other.
+    ({TARGET: (TARGET, 2, 1), PUBLIC: (TARGET, 2, 1)}, TARGET, [2, 0, 0]),
+    ({TARGET: (TARGET, 2, 0), PUBLIC: (TARGET, 2, 2)}, TARGET, [None, None, 0]),
+    ({TARGET: (TARGET, 2, 0), PUBLIC: (TARGET, 2, 2)}, PUBLIC, [None, None, 0]),
+    ({TARGET: (TARGET, 2, 0), PUBLIC: (TARGET, 1, 4)}, TARGET, [0, 0, 0]),
+    ({TARGET: (TARGET, 2, 0), PUBLIC: (TARGET, 1, 4)}, PUBLIC, [1, 1, 1]),
+])
+def test_what_comes_to_one_address_is_told_from_what_comes_to_another(
+        sent: dict[str, tuple[str, int, int]], address: str, counters: list[int | None]) -> None:
+    assert far(reports(sent), address) == counters
+
+
+def test_without_the_counts_of_the_source_less_can_be_told() -> None:
+    sent = {TARGET: (TARGET, 2, 1), PUBLIC: (TARGET, 2, 1)}
+    assert far(reports(sent, is_counted=False), TARGET) == [None, 0, 0]
+
+
+def test_what_a_set_that_was_full_lacks_is_not_known() -> None:
+    results = Results({"source": [result("filtered")]}, {
+        "target": {**NOBODY, "counts": {**counted(SOURCE, arrived=1), "passed": None}}})
+    assert far(results, TARGET) == [1, None, 0]
+
+
+def test_who_came_to_an_address_that_is_translated_on_the_way_came_anywhere() -> None:
+    said = {**NOBODY, "own": OWN, "counts": {"arrived": {
+        SECOND: {OTHER: {"1": ["443/tcp"]}}, TARGET: {"10.0.0.9": {"1": ["443/tcp"]}}}}}
+    results = Results({}, {"target": said})
+    assert {address: results.arrivals(expectation("open", address=address)) for address in OWN} == {
+        TARGET: {"10.0.0.9"}, SECOND: {OTHER}, PUBLIC: {OTHER, "10.0.0.9"}, FOURTH: {OTHER, "10.0.0.9"}}
+
+
+@settings(max_examples=examples(300))
+@given(st.dictionaries(st.sampled_from([*OWN]), st.tuples(
+    st.sampled_from([TARGET, SECOND, PUBLIC, FOURTH]), st.integers(1, 2), st.sampled_from([0, 1, 2, 3, 4])), min_size=1),
+    st.booleans())
+def test_what_is_told_of_an_address_is_true(sent: dict[str, tuple[str, int, int]], is_counted: bool) -> None:
+    """An own address is not translated; a public one is on the way, to an own one, or by the host."""
+    sent = {address: (address if OWN[address] or not OWN[place] else place, number, how_far)
+            for address, (place, number, how_far) in sent.items()}
+    results = reports(sent, is_counted=is_counted)
+    for address, (_place, number, how_far) in sent.items():
+        for position, told in enumerate(far(results, address)):
+            truth = number if how_far > position else 0
+            event(f"told {told}")
+            assert told is None or (told > 0) == (truth > 0), (address, _FAR[position])
+            assert told is None or told <= truth or len(sent) == 1

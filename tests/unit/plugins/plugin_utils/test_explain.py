@@ -222,9 +222,9 @@ def probed(inquiry: Inquiry, outcome: str, counters: dict[str, int] | None = Non
                **{name: [port] if name == outcome else [] for name in ("open", "refused", "filtered", "error")}, **more}
     if outcome == "open" and alive:
         results["nonces"] = {inquiry.parts[target]["nonce"]: [port]}
-    peers = {"left": pair.target_address, "returned": pair.target_address}
-    counts = {name: {peers.get(name, pair.source_address): {str(count): [port]}}
-              for name, count in (counters or {}).items() if count}
+    there = (pair.source_address, pair.target_address)
+    counts = {name: {own: {peer: {str(count): [port]}}} for name, count in (counters or {}).items() if count
+              for own, peer in [there if name in ("left", "returned") else there[::-1]]}
     found[source].update(probed={"results": [results]}, stopped={"alive": True, "listening": {}, "in_use": {},
                                                                  "not_held": {}, "counts": counts})
     if alive:
