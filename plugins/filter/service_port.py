@@ -16,7 +16,7 @@ description:
 positional: name, position
 options:
   _input:
-    description: The services of the site, C(firewall_services). They are merged over the shipped ones.
+    description: The services of the site, C(firewall_services). They are merged over the shipped ones as the plan does it.
     type: dict
     required: true
   name:
@@ -50,6 +50,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import service_port, site_services
 
 
@@ -62,6 +63,8 @@ def service_port_filter(services: Any, name: str, position: Any = None) -> str:
             f"Invalid position of hpc.ports.service_port: got {position!r}, expected a number from 0 on.")
     try:
         return service_port(site_services(services), name, position)
+    except PortFileError as exc:
+        raise AnsibleFilterError(str(exc)) from exc
     except ValueError as exc:
         raise AnsibleFilterError(f"Invalid firewall_services.{name}.ports: {exc}") from exc
 

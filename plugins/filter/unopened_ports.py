@@ -13,8 +13,8 @@ author:
 description:
   - Compares where services listen with the ports that the port file gives them, and returns a sentence for each
     that listens elsewhere.
-  - A service that the port file lacks is not judged.
-positional: services
+  - A service that the port file lacks is not judged; P(hpc.ports.unchecked_ports#filter) tells of it.
+positional: services, settings
 options:
   _input:
     description: What P(hpc.ports.config_ports#filter) and P(hpc.ports.rpc_ports#filter) return.
@@ -22,7 +22,11 @@ options:
     elements: dict
     required: true
   services:
-    description: The services of the site, C(firewall_services). They are merged over the shipped ones.
+    description: The services of the site, C(firewall_services). They are merged over the shipped ones as the plan does it.
+    type: dict
+    default: {}
+  settings:
+    description: The variables of the site that narrow a range, C(firewall_srun_ports) and C(firewall_user_ports).
     type: dict
     default: {}
 seealso:
@@ -31,6 +35,8 @@ seealso:
   - plugin: hpc.ports.rpc_ports
     plugin_type: filter
   - plugin: hpc.ports.service_port
+    plugin_type: filter
+  - plugin: hpc.ports.unchecked_ports
     plugin_type: filter
 """
 
@@ -55,22 +61,28 @@ _value:
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import site_services, unopened_ports
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-def unopened_ports_filter(listeners: Any, services: Any = None) -> list[str]:
+
+def unopened_ports_filter(listeners: Any, services: Any = _NOTHING, settings: Any = _NOTHING) -> list[str]:
     """Return `unopened_ports`; raises AnsibleFilterError for bad arguments."""
-    services = {} if services is None else services
     if not isinstance(listeners, list):
         raise AnsibleFilterError(f"Invalid input of hpc.ports.unopened_ports: got {listeners!r}, expected a list.")
-    if not isinstance(services, Mapping):
-        raise AnsibleFilterError(
-            f"Invalid services of hpc.ports.unopened_ports: got {services!r}, expected a dictionary.")
+    for name, value in (("services", services), ("settings", settings)):
+        if not isinstance(value, Mapping):
+            raise AnsibleFilterError(
+                f"Invalid {name} of hpc.ports.unopened_ports: got {value!r}, expected a dictionary.")
     try:
-        return unopened_ports(listeners, site_services(services))
+        return unopened_ports(listeners, site_services(services, settings))
+    except PortFileError as exc:
+        raise AnsibleFilterError(str(exc)) from exc
     except ValueError as exc:
         raise AnsibleFilterError(f"Invalid argument of hpc.ports.unopened_ports: {exc}") from exc
 

@@ -7,37 +7,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import shown
 
 with suppress(ImportError):  # `check_libraries` says so to people
     from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, cidr_merge
+
+# Where no other host is: unspecified, loopback, multicast and broadcast addresses.
+_NO_HOSTS = ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "::1/128", "ff00::/8")
 
 
 def parse_network(text: object) -> IPNetwork:
     """Return the network that `10.0.0.0/8`, `fd00::/64` or a bare address names; ValueError says what was expected."""
     if not isinstance(text, str):
-        raise ValueError(f"got {text!r}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'")
+        raise ValueError(f"got {shown(text)}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'")
     address, slash, length = text.partition("/")
-    ip = parse_address(address, shown=text, what="an IPv4 or IPv6 network, such as '10.20.0.0/16' or 'fd00:20::/64'")
+    ip = parse_address(address, got=text, what="an IPv4 or IPv6 network, such as '10.20.0.0/16' or 'fd00:20::/64'")
     bits = address_bits(ip)
-    if slash and not (length.isascii() and length.isdigit() and int(length) <= bits):
-        raise ValueError(f"got {text!r}, expected a prefix length from 0 to {bits} after the slash")
+    if slash and not (length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= bits):
+        raise ValueError(f"got {shown(text)}, expected a prefix length from 0 to {bits} after the slash")
     network = IPNetwork((ip.value, int(length) if slash else bits), version=ip.version)
     if network.ip != network.network:
-        raise ValueError(f"got {text!r}, expected a network without host bits, such as '{network.cidr}'")
+        raise ValueError(f"got {shown(text)}, expected a network without host bits, such as '{network.cidr}'")
     return network
 
 
-def parse_address(text: object, shown: object = None, what: str = "an IPv4 or IPv6 address") -> IPAddress:
-    """Return the address; ValueError shows `shown` (default: the text) and says that `what` was expected."""
-    shown = text if shown is None else shown
+def parse_address(text: object, got: object = None, what: str = "an IPv4 or IPv6 address") -> IPAddress:
+    """Return the address; ValueError shows `got` (default: the text) and says that `what` was expected."""
+    got = text if got is None else got
     try:
         ip = IPAddress(text, flags=INET_PTON) if isinstance(text, str) else None
     except (AddrFormatError, ValueError):
         ip = None
     if ip is None:
-        raise ValueError(f"got {shown!r}, expected {what}")
+        raise ValueError(f"got {shown(got)}, expected {what}")
     if ip.is_ipv4_mapped():
-        raise ValueError(f"got {shown!r}, expected the IPv4 address itself, '{ip.ipv4()}'")
+        raise ValueError(f"got {shown(got)}, expected the IPv4 address itself, '{ip.ipv4()}'")
     return ip
 
 
@@ -56,8 +62,18 @@ def is_loopback(text: str) -> bool:
 
 
 def is_reachable(ip: IPAddress) -> bool:
-    """Tell whether another host can reach the address: no loopback, multicast or unspecified one."""
-    return not (ip.is_loopback() or ip.is_multicast() or ip.value == 0)
+    """Tell whether another host can have the address: no unspecified, loopback, multicast or broadcast one."""
+    return has_hosts(single(ip))
+
+
+def has_hosts(network: IPNetwork) -> bool:
+    """Tell whether a network may have hosts: not all of it is unspecified, loopback, multicast or broadcast."""
+    return not any(network in other for other in _no_hosts())
+
+
+@cache
+def _no_hosts() -> tuple[IPNetwork, ...]:
+    return tuple(map(IPNetwork, _NO_HOSTS))
 
 
 def address_bits(ip: IPAddress) -> int:

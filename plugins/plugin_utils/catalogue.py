@@ -9,9 +9,11 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import has_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils.checks import (
     boolean_of,
     check_keys,
@@ -20,6 +22,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.checks import (
     host_name_of,
     list_of,
     mapping_of,
+    name_of,
     networks_of,
     ports_of,
     range_of,
@@ -28,6 +31,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.checks import (
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils.merging import RANGES, merged_section, narrowed
+from ansible_collections.hpc.ports.plugins.plugin_utils.nesting import check_nesting
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
@@ -40,10 +45,8 @@ MANAGEMENT_FLOW = "management_ssh"
 # The endpoint that it comes from: where Ansible runs.
 CONTROLLERS = "controllers"
 SWITCHES = ("firewall_ssh_through_tunnel",)
-# The variable that narrows the range of a broad service.
-RANGES = {"srun": "firewall_srun_ports", "user_ports": "firewall_user_ports"}
-
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+# A unit of systemd; backslashes are in escaped names.
+_UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -110,18 +113,20 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
     Raises PortFileError for the first thing that is wrong.
     """
     site = {**SITE_DEFAULTS, **site}
+    for key in SITE_DEFAULTS:
+        check_nesting(key, site[key])
     for key in ("firewall_shipped", "firewall_broad_yields", *SWITCHES):
         boolean_of(key, site[key])
     base = shipped if site["firewall_shipped"] else _always_there(shipped)
-    merged = {key: merge(key, base.get(key, {}), site[key]) for key in SECTIONS}
-    _check_deletions(shipped, site)
-    _narrow(merged["firewall_services"], site)
+    merged = {key: merged_section(key, shipped.get(key, {}), base.get(key, {}), site[key]) for key in SECTIONS}
+    for variable, _usual in RANGES.values():
+        range_of(variable, site[variable])
     known_groups = {*groups, *CANONICAL_GROUPS}
     services = {name: _service(name, value, name in site["firewall_services"])
-                for name, value in _named("firewall_services", merged)}
+                for name, value in sorted(narrowed(merged["firewall_services"], site).items())}
     endpoints = {name: _endpoint(name, value, name in site["firewall_endpoints"])
-                 for name, value in _named("firewall_endpoints", merged)}
-    flows = {name: _flow(name, value) for name, value in _named("firewall_flows", merged)}
+                 for name, value in sorted(merged["firewall_endpoints"].items())}
+    flows = {name: _flow(name, value) for name, value in sorted(merged["firewall_flows"].items())}
     for flow in flows.values():
         _check_names(flow, services, endpoints, known_groups)
     _check_management(flows)
@@ -145,35 +150,8 @@ SITE_DEFAULTS: dict[str, Any] = {
     "firewall_broad_yields": True,
     "firewall_isolated_networks": [],
     "firewall_ssh_through_tunnel": False,
-    "firewall_srun_ports": "8192-60000",
-    "firewall_user_ports": "1024-65535",
+    **dict(RANGES.values()),
 }
-
-
-def merge(key: str, base: Any, over: Any) -> Any:
-    """Return `over` merged over `base`: a dictionary merges, a list or a scalar replaces, null deletes."""
-    if not isinstance(over, Mapping):
-        if isinstance(base, Mapping):
-            raise invalid(key, over, "a dictionary to merge")
-        return over
-    if not isinstance(base, Mapping):
-        base = {}
-    result = dict(base)
-    for name, value in over.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = merge(f"{key}.{name}", base.get(name), value)
-    return result
-
-
-def _check_deletions(shipped: Mapping[str, Any], site: Mapping[str, Any]) -> None:
-    for section in SECTIONS:
-        known = shipped.get(section, {})
-        for name, value in site[section].items():
-            if value is None and name not in known:
-                raise invalid(f"{section}.{name}", value, "the name of a shipped one, because null deletes",
-                              nearest(str(name), known))
 
 
 def _always_there(shipped: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,23 +173,6 @@ def _check_management(flows: Mapping[str, Flow]) -> None:
             raise invalid(f"{key}.{name}", got, repr(wanted), advice)
 
 
-def _narrow(services: dict[str, Any], site: Mapping[str, Any]) -> None:
-    for name, variable in RANGES.items():
-        value = site[variable]
-        range_of(variable, value)
-        service = services.get(name)
-        if isinstance(service, Mapping) and value != SITE_DEFAULTS[variable]:
-            services[name] = {**service, "ports": [f"{value}/tcp"]}
-
-
-def _named(key: str, merged: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    section = merged[key]
-    for name in section:
-        if not (isinstance(name, str) and _NAME.fullmatch(name)):
-            raise invalid(f"name in {key}", name, "a lower-case letter, then up to 63 of a-z, 0-9 and _")
-    return sorted(section.items())
-
-
 def _service(name: str, value: Any, declared_by_site: bool) -> Service:
     key = f"firewall_services.{name}"
     check_keys(key, value, ("ports", "title", "exposure", "broad", "unit"), required=("ports",))
@@ -221,9 +182,16 @@ def _service(name: str, value: Any, declared_by_site: bool) -> Service:
         title=text_of(f"{key}.title", value.get("title", "")),
         exposure=choice_of(f"{key}.exposure", value.get("exposure", "platform"), EXPOSURES),
         broad=boolean_of(f"{key}.broad", value.get("broad", False)),
-        unit=text_of(f"{key}.unit", value.get("unit", "")),
+        unit=_unit(f"{key}.unit", value.get("unit", "")),
         declared_by_site=declared_by_site,
     )
+
+
+def _unit(key: str, value: Any) -> str:
+    unit = text_of(key, value)
+    if unit and not _UNIT.fullmatch(unit):
+        raise invalid(key, unit, "a unit of systemd, such as 'slurmctld.service'")
+    return unit
 
 
 def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
@@ -282,7 +250,9 @@ def _check_names(flow: Flow, services: Collection[str], endpoints: Mapping[str, 
 def _clusters(value: Any) -> dict[str, tuple[IPNetwork, ...]]:
     result = {}
     for name, cluster in mapping_of("firewall_clusters", value).items():
-        key = f"firewall_clusters.{name}"
+        key = f"firewall_clusters.{name_of('name in firewall_clusters', name)}"
         check_keys(key, cluster, ("cidrs",), required=("cidrs",))
-        result[text_of("firewall_clusters", name)] = networks_of(f"{key}.cidrs", cluster["cidrs"])
+        result[str(name)] = networks_of(f"{key}.cidrs", cluster["cidrs"])
+        for network in filterfalse(has_hosts, result[str(name)]):
+            raise invalid(f"{key}.cidrs", str(network), "a network of hosts: no loopback, multicast or broadcast")
     return result

@@ -9,14 +9,19 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import parse_network
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, Vaulted, invalid, nearest
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
 
+# As a host name in full.
+_LONGEST_NAME = 253
+# No longer text is a network or a range of ports.
+_LONGEST_PARSED = 100
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?", re.ASCII)
 
 
@@ -24,7 +29,7 @@ def check_keys(key: str, value: Any, allowed: Collection[str], required: Collect
     """Raise PortFileError for a key that is not allowed, with the nearest right one, or that is missing."""
     for name in mapping_of(key, value):
         if name not in allowed:
-            raise invalid(f"key in {key}", name, f"one of {', '.join(allowed)}", nearest(str(name), allowed))
+            raise invalid(f"key in {key}", name, f"one of {', '.join(allowed)}", nearest(name, allowed))
     for name in required:
         if name not in value:
             raise invalid(key, dict(value), f"the key {name!r} too")
@@ -50,10 +55,25 @@ def texts_of(key: str, value: Any, what: str, may_be_empty: bool = False) -> tup
 
 
 def text_of(key: str, value: Any) -> str:
-    """Return the value, a plain str."""
+    """Return the value, a plain str or one from the vault, of letters that a file and a terminal take."""
     if not isinstance(value, str):
         raise invalid(key, value, "a text")
-    return str(value)
+    if not (value.isprintable() or all(_is_plain(letter) for letter in value)):
+        raise invalid(key, value, "a text without control characters")
+    return value if isinstance(value, Vaulted) else str(value)
+
+
+def _is_plain(letter: str) -> bool:
+    """Tell whether this is no control character but a line break or a tab, and no half of a surrogate pair."""
+    return letter in "\n\r\t" or category(letter) not in ("Cc", "Cs")
+
+
+def name_of(key: str, value: Any) -> str:
+    """Return the value, a name that messages and files can show."""
+    name = text_of(key, value)
+    if not (name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
+        raise invalid(key, name, f"1 to {_LONGEST_NAME} letters that can be printed")
+    return name
 
 
 def boolean_of(key: str, value: Any) -> bool:
@@ -66,7 +86,7 @@ def boolean_of(key: str, value: Any) -> bool:
 def choice_of(key: str, value: Any, choices: Collection[str]) -> str:
     """Return the value, one of the choices."""
     if value not in choices:
-        raise invalid(key, value, f"one of {', '.join(filter(None, choices))}", nearest(str(value), choices))
+        raise invalid(key, value, f"one of {', '.join(filter(None, choices))}", nearest(value, choices))
     return str(value)
 
 
@@ -90,12 +110,12 @@ def host_name_of(key: str, value: Any) -> str:
 def networks_of(key: str, value: Any) -> tuple[IPNetwork, ...]:
     """Return a list of networks."""
     items = list_of(key, value, "networks", may_be_empty=True)
-    return tuple(parsed(key, parse_network, item) for item in items)
+    return tuple(parsed(key, parse_network, item, "a network such as '10.20.0.0/16' or 'fd00:20::/64'") for item in items)
 
 
 def ports_of(key: str, value: Any) -> PortRange:
     """Return a range of ports."""
-    return parsed(key, parse_ports, value)
+    return parsed(key, parse_ports, value, "PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'")
 
 
 def range_of(key: str, value: Any) -> PortRange:
@@ -108,9 +128,14 @@ def range_of(key: str, value: Any) -> PortRange:
     raise invalid(key, value, "a range FIRST-LAST of ports from 1 to 65535, such as '60001-63000'")
 
 
-def parsed(key: str, parse: Callable[[Any], Any], value: Any) -> Any:
-    """Return the parsed value; its ValueError becomes a PortFileError that names the key."""
+def parsed(key: str, parse: Callable[[Any], Any], value: Any, what: str) -> Any:
+    """Return the parsed value; its ValueError becomes a PortFileError that names the key.
+
+    Where that one could show too much of the value, this error says only that `what` was expected.
+    """
     try:
         return parse(value)
     except ValueError as exc:
+        if not isinstance(value, str) or isinstance(value, Vaulted) or len(value) > _LONGEST_PARSED:
+            raise invalid(key, value, what) from exc
         raise PortFileError(f"Invalid {key}: {exc}.") from exc

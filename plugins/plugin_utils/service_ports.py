@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
@@ -14,9 +14,12 @@ from typing import Any, TypedDict
 from ansible.module_utils.common.yaml import yaml_load
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports, without
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils.merging import merged_section, narrowed
+from ansible_collections.hpc.ports.plugins.plugin_utils.nesting import check_nesting
+from ansible_collections.hpc.ports.plugins.plugin_utils.vaults import plain
 
-__all__ = ["Listener", "config_ports", "merged_services", "rpc_ports", "service_port", "site_services",
-           "unopened_ports"]
+__all__ = ["Listener", "config_ports", "rpc_ports", "service_port", "site_services", "unchecked_ports", "unopened_ports"]
 
 # The same as of the plan, whose module is slow to load: filters are loaded anew for every task of every host.
 PORT_FILE = Path(__file__).parents[2] / "roles" / "firewall" / "vars" / "port_file.yml"
@@ -59,20 +62,20 @@ def rpc_ports(text: str) -> list[Listener]:
             for number, protocol, port in sorted(found) if number in RPC_PROGRAMS]
 
 
-def merged_services(shipped: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the services of a site merged over the shipped ones, as the plan merges them; none deletes a service."""
-    changed = {name: value and {**shipped.get(name, {}), **value} for name, value in site.items()}
-    return {name: value for name, value in {**shipped, **changed}.items() if value is not None}
+def site_services(site: Any, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the services of the port file: those of a site merged over the shipped ones, as the plan merges them.
 
-
-def site_services(site: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the services of the port file: those of a site merged over the shipped ones, which are read here."""
-    return merged_services(_shipped_services(), site)
+    `settings` are the site's other variables: those that narrow a range count. Raises PortFileError.
+    """
+    check_nesting("firewall_services", site)
+    shipped = shipped_port_file()["firewall_services"]
+    return narrowed(merged_section("firewall_services", shipped, shipped, plain(site)), settings or {})
 
 
 @cache
-def _shipped_services() -> dict[str, Any]:
-    return yaml_load(PORT_FILE.read_text(encoding="utf-8"))["firewall_services"]
+def shipped_port_file() -> dict[str, Any]:
+    """Return the shipped port file."""
+    return yaml_load(PORT_FILE.read_text(encoding="utf-8"))
 
 
 def service_port(services: Mapping[str, Mapping[str, Any]], name: str, position: int | None = None) -> str:
@@ -81,7 +84,7 @@ def service_port(services: Mapping[str, Mapping[str, Any]], name: str, position:
     `position` counts the ports from 0, in the order of the port file; without it the first range is returned whole, as
     `6817` or `6817-6820`. Raises ValueError for ports that cannot be parsed.
     """
-    ranges = [item for item in _ranges(services.get(name) or {"ports": []}) if item.protocol == "tcp"]
+    ranges = [item for item in _ranges(services, name) if item.protocol == "tcp"]
     if position is None:
         return str(ranges[0]).partition("/")[0] if ranges else ""
     for item in ranges:
@@ -94,17 +97,33 @@ def service_port(services: Mapping[str, Mapping[str, Any]], name: str, position:
 def unopened_ports(listeners: Iterable[Listener], services: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a sentence for each listener outside the ports of its service.
 
-    `services` are those of the port file, merged. A service that it lacks is not judged. Raises ValueError for ports
-    that cannot be parsed.
+    `services` are those of the port file, merged. A service that it lacks is not judged (`unchecked_ports` tells of it).
+    Raises ValueError for ports that cannot be parsed.
     """
     result = []
     for item in listeners:
-        service = services.get(item["service"])
-        if service and without([parse_ports(item["ports"])], _ranges(service)):
-            result.append(f"{item['what']} is {item['ports']}, but service {item['service']} of the port file is "
-                          f"{', '.join(service['ports'])}.")
+        name = item["service"]
+        if name in services and without([parse_ports(item["ports"])], _ranges(services, name)):
+            result.append(f"{item['what']} is {item['ports']}, but service {name} of the port file "
+                          f"{_has_ports(services[name])}.")
     return result
 
 
-def _ranges(service: Mapping[str, Any]) -> list[PortRange]:
-    return [parse_ports(text) for text in service["ports"]]
+def unchecked_ports(listeners: Iterable[Listener], services: Collection[str]) -> list[str]:
+    """Return a sentence for each listener that nothing judges, because the port file lacks its service."""
+    return [f"{item['what']} is {item['ports']}, and nothing checks that: the port file has no service {item['service']}."
+            for item in listeners if item["service"] not in services]
+
+
+def _has_ports(service: Mapping[str, Any]) -> str:
+    return f"is {', '.join(service['ports'])}" if service.get("ports") else "has no port"
+
+
+def _ranges(services: Mapping[str, Mapping[str, Any]], name: str) -> list[PortRange]:
+    service = services.get(name, {})
+    if not isinstance(service, Mapping):
+        raise invalid(f"firewall_services.{name}", service, "a dictionary")
+    ports = service.get("ports", [])
+    if not isinstance(ports, (list, tuple)):
+        raise invalid(f"firewall_services.{name}.ports", ports, "a list of ports")
+    return [parse_ports(text) for text in ports]

@@ -8,8 +8,6 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from netaddr import IPNetwork
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
@@ -19,7 +17,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import (
     Flow,
     Service,
     load_catalogue,
-    merge,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
@@ -280,7 +277,7 @@ def test_management_ssh_cannot_be_turned_off(flow: dict[str, Any] | None, messag
         ({"firewall_clusters": {"alpha": {"cidrs": ["10.0.0.1/8"]}}},
          "Invalid firewall_clusters.alpha.cidrs: got '10.0.0.1/8', expected a network without host bits, such as "
          "'10.0.0.0/8'."),
-        ({"firewall_clusters": {5: {"cidrs": []}}}, "Invalid firewall_clusters: got 5, expected a text."),
+        ({"firewall_clusters": {5: {"cidrs": []}}}, "Invalid name in firewall_clusters: got 5, expected a text."),
     ],
 )
 def test_bad_settings_of_the_site(settings: dict[str, Any], message: str) -> None:
@@ -314,42 +311,3 @@ def test_input_is_not_changed() -> None:
     before = deepcopy((shipped, site, SITE_DEFAULTS))
     load_catalogue(shipped, site, [])
     assert (shipped, site, SITE_DEFAULTS) == before
-
-
-LEAVES = st.one_of(st.integers(0, 3), st.lists(st.integers(0, 3), max_size=2))
-NAMES = st.sampled_from("abc")
-SHIPPED_TREES = st.dictionaries(NAMES, st.dictionaries(NAMES, LEAVES, max_size=3), max_size=3)
-SITE_TREES = st.dictionaries(
-    NAMES, st.one_of(st.none(), st.dictionaries(NAMES, st.one_of(st.none(), LEAVES), max_size=3)), max_size=3)
-
-
-def leaves(tree: dict[str, dict[str, Any]]) -> dict[tuple[str, str], Any]:
-    return {(name, key): value for name, entry in tree.items() for key, value in entry.items()}
-
-
-@given(SHIPPED_TREES, SITE_TREES)
-def test_merge_leaf_by_leaf(base: dict[str, Any], over: dict[str, Any]) -> None:
-    """What the site wrote stands, null is gone, and all else is as it was shipped."""
-    expected = leaves(base)
-    for name, entry in over.items():
-        for key in "abc":
-            if entry is None or entry.get(key, ...) is None:
-                expected.pop((name, key), None)
-            elif key in entry:
-                expected[name, key] = entry[key]
-    result = merge("key", base, over)
-    assert leaves(result) == expected
-    assert set(result) == (set(base) | set(over)) - {name for name, entry in over.items() if entry is None}
-
-
-@given(SHIPPED_TREES)
-def test_merging_nothing_changes_nothing(base: dict[str, Any]) -> None:
-    assert merge("key", base, {}) == base
-    assert merge("key", {}, base) == base
-    assert merge("key", base, base) == base
-
-
-@given(SHIPPED_TREES, SITE_TREES)
-def test_merging_twice_is_merging_once(base: dict[str, Any], over: dict[str, Any]) -> None:
-    once = merge("key", base, over)
-    assert merge("key", once, over) == once

@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import (
     Listener,
     config_ports,
-    merged_services,
     rpc_ports,
     service_port,
     site_services,
+    unchecked_ports,
     unopened_ports,
 )
 
@@ -78,12 +81,6 @@ def test_rpc_ports() -> None:
 @pytest.mark.parametrize("text", ["", "rpcinfo: can't contact portmapper: RPC: Remote system error"])
 def test_rpc_ports_of_a_host_without_rpcbind(text: str) -> None:
     assert rpc_ports(text) == []
-
-
-def test_merged_services() -> None:
-    shipped = {"a": {"ports": ["1/tcp"], "title": "A"}, "b": {"ports": ["2/tcp"]}}
-    assert merged_services(shipped, {"a": {"ports": ["3/tcp"]}, "b": None, "c": {"ports": ["4/tcp"]}}) == {
-        "a": {"ports": ["3/tcp"], "title": "A"}, "c": {"ports": ["4/tcp"]}}
 
 
 def test_site_services() -> None:
@@ -150,6 +147,28 @@ def test_listeners_that_the_port_file_covers(item: Listener) -> None:
 )
 def test_listeners_that_it_does_not_cover(item: Listener, message: str) -> None:
     assert unopened_ports([item], SERVICES) == [message]
+
+
+@pytest.mark.parametrize("service", [{}, {"ports": []}])
+def test_a_service_without_ports_covers_nothing(service: dict[str, list[str]]) -> None:
+    assert unopened_ports([listener("slurmctld", "6817/tcp")], {"slurmctld": service}) == [
+        "It is 6817/tcp, but service slurmctld of the port file has no port."]
+    assert service_port({"slurmctld": service}, "slurmctld") == ""
+
+
+def test_what_nothing_judges_is_told() -> None:
+    items = [listener("slurmctld", "6817/tcp"), listener("unknown", "1/tcp")]
+    assert unchecked_ports(items, SERVICES) == [
+        "It is 1/tcp, and nothing checks that: the port file has no service unknown."]
+
+
+@pytest.mark.parametrize(("service", "message"), [
+    ([], "Invalid firewall_services.a: got [], expected a dictionary."),
+    ({"ports": "1/tcp"}, "Invalid firewall_services.a.ports: got '1/tcp', expected a list of ports.")])
+def test_services_that_are_none(service: Any, message: str) -> None:
+    with pytest.raises(PortFileError) as caught:
+        service_port({"a": service}, "a")
+    assert str(caught.value) == message
 
 
 def test_ports_that_are_none() -> None:

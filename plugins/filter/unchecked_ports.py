@@ -1,0 +1,76 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: unchecked_ports
+short_description: Listeners whose service the port file lacks
+version_added: 0.1.0
+author:
+  - The hpc.ports authors (@hpc-ports)
+description:
+  - Returns a sentence for each listener that P(hpc.ports.unopened_ports#filter) does not judge, because the port file has no
+    service for it. A site that deletes a service with null has that.
+positional: services
+options:
+  _input:
+    description: What P(hpc.ports.config_ports#filter) and P(hpc.ports.rpc_ports#filter) return.
+    type: list
+    elements: dict
+    required: true
+  services:
+    description: The services of the site, C(firewall_services). They are merged over the shipped ones as the plan does it.
+    type: dict
+    required: true
+seealso:
+  - plugin: hpc.ports.unopened_ports
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Tell what is not checked
+  ansible.builtin.debug:
+    msg: "{{ listeners | hpc.ports.unchecked_ports(firewall_services | default({})) | join(' ') }}"
+  vars:
+    listeners:
+      - {what: SlurmctldPort, service: slurmctld, ports: 7817/tcp}
+"""
+
+RETURN = r"""
+_value:
+  description: A sentence for each listener that nothing judges.
+  type: list
+  elements: str
+  sample:
+    - "SlurmctldPort is 7817/tcp, and nothing checks that: the port file has no service slurmctld."
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import site_services, unchecked_ports
+
+
+def unchecked_ports_filter(listeners: Any, services: Any) -> list[str]:
+    """Return `unchecked_ports`; raises AnsibleFilterError for bad arguments."""
+    if not isinstance(listeners, list):
+        raise AnsibleFilterError(f"Invalid input of hpc.ports.unchecked_ports: got {listeners!r}, expected a list.")
+    if not isinstance(services, Mapping):
+        raise AnsibleFilterError(
+            f"Invalid services of hpc.ports.unchecked_ports: got {services!r}, expected a dictionary.")
+    try:
+        return unchecked_ports(listeners, site_services(services))
+    except PortFileError as exc:
+        raise AnsibleFilterError(str(exc)) from exc
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return it by name."""
+        return {"unchecked_ports": unchecked_ports_filter}

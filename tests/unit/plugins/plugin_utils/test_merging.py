@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Service, load_catalogue
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.merging import merge
+from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import service_port, shipped_port_file, site_services
+
+LEAVES = st.one_of(st.integers(0, 3), st.lists(st.integers(0, 3), max_size=2))
+NAMES = st.sampled_from("abc")
+SHIPPED_TREES = st.dictionaries(NAMES, st.dictionaries(NAMES, LEAVES, max_size=3), max_size=3)
+SITE_TREES = st.dictionaries(
+    NAMES, st.one_of(st.none(), st.dictionaries(NAMES, st.one_of(st.none(), LEAVES), max_size=3)), max_size=3)
+
+
+def leaves(tree: dict[str, dict[str, Any]]) -> dict[tuple[str, str], Any]:
+    return {(name, key): value for name, entry in tree.items() for key, value in entry.items()}
+
+
+@given(SHIPPED_TREES, SITE_TREES)
+def test_merge_leaf_by_leaf(base: dict[str, Any], over: dict[str, Any]) -> None:
+    """What the site wrote stands, null is gone, and all else is as it was shipped."""
+    expected = leaves(base)
+    for name, entry in over.items():
+        for key in "abc":
+            if entry is None or entry.get(key, ...) is None:
+                expected.pop((name, key), None)
+            elif key in entry:
+                expected[name, key] = entry[key]
+    result = merge("key", base, over)
+    assert leaves(result) == expected
+    assert set(result) == (set(base) | set(over)) - {name for name, entry in over.items() if entry is None}
+
+
+@given(SHIPPED_TREES)
+def test_merging_nothing_changes_nothing(base: dict[str, Any]) -> None:
+    assert merge("key", base, {}) == base
+    assert merge("key", {}, base) == base
+    assert merge("key", base, base) == base
+
+
+@given(SHIPPED_TREES, SITE_TREES)
+def test_merging_twice_is_merging_once(base: dict[str, Any], over: dict[str, Any]) -> None:
+    once = merge("key", base, over)
+    assert merge("key", once, over) == once
+
+
+# What a site may write of a service, so that every difference between two ways of merging shows.
+PORTS = st.lists(st.sampled_from(["1/tcp", "2-3/tcp", "4/udp", "0/tcp"]), max_size=2)
+OF_SITES = st.dictionaries(
+    st.sampled_from(["slurmctld", "slurmd", "srun", "own", "Bad"]),
+    st.one_of(st.none(), st.just([]), st.fixed_dictionaries({}, optional={
+        "ports": st.one_of(st.none(), PORTS), "title": st.one_of(st.none(), st.just("Own")), "unit": st.none()})),
+    max_size=3)
+RANGES = st.fixed_dictionaries({}, optional={"firewall_srun_ports": st.sampled_from(["8192-60000", "60001-63000"])})
+
+
+@given(OF_SITES, RANGES)
+def test_filters_of_roles_and_the_plan_merge_alike(site: dict[str, Any], ranges: dict[str, str]) -> None:
+    """The plan takes what the filters return, and sees the same services in it; what one refuses the other does."""
+    try:
+        found = site_services(site, ranges)
+    except PortFileError as refused:
+        with pytest.raises(PortFileError) as error:
+            planned(site, ranges)
+        assert str(error.value) == str(refused)
+        return
+    try:
+        expected = planned(site, ranges)
+    except PortFileError:  # of what the filters do not judge
+        return
+    assert {name: service["ports"] for name, service in found.items()} == {
+        name: [str(item) for item in service.ports] for name, service in expected.items()}
+
+
+def planned(site: dict[str, Any], ranges: dict[str, str]) -> dict[str, Service]:
+    """Return the services of a plan; flows that lack theirs are left out, as they are another error."""
+    shipped = {**shipped_port_file(), "firewall_flows": {
+        "management_ssh": shipped_port_file()["firewall_flows"]["management_ssh"]}}
+    return load_catalogue(shipped, {"firewall_services": site, **ranges}, []).services
+
+
+@pytest.mark.parametrize("name", ["slurmctld", "srun", "pbs_mom"])
+def test_a_site_that_says_nothing_of_a_service_leaves_it_as_it_is(name: str) -> None:
+    assert service_port(site_services({name: {}}), name) == service_port(site_services({}), name) != ""
+
+
+def test_null_deletes_in_both() -> None:
+    assert "slurmctld" not in site_services({"slurmctld": None})
+    assert "ports" not in site_services({"slurmctld": {"ports": None}})["slurmctld"]
