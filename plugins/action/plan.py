@@ -19,7 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.libraries import check_l
 try:
     check_libraries()
     from ansible_collections.hpc.ports.plugins.plugin_utils.ansible_ssh import SSH_ARGUMENTS
-    from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+    from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, listed
     from ansible_collections.hpc.ports.plugins.plugin_utils.lint import findings
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan, compile_plan
     from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store, store_key
@@ -67,7 +67,7 @@ class ActionModule(ActionBase):
             return compile_plan(site_catalogue(shipped, task_vars), site_inventory(task_vars, _ssh_settings()))
         except PortFileError as exc:
             if without:
-                raise PortFileError(f"Without {', '.join(without)}: {exc}") from exc
+                raise PortFileError(f"Without {listed(without)}: {exc}") from exc
             raise
 
     def _result(self, store: Store, lint: bool) -> dict[str, Any]:

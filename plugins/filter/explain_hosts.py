@@ -12,7 +12,8 @@ author:
   - The hpc.ports authors (@hpc-ports)
 description:
   - Returns the hosts that two names mean, as a pattern for C(hosts) of a play.
-  - A name that is neither a host nor a group is an error.
+  - A name that is neither a host nor a group is an error, and so is a host that C(hosts) of a play cannot name, such as one with a
+    space in its name.
   - Where a name is empty, the first host of the inventory stands for both, so that M(hpc.ports.explain) can say what is
     missing.
 positional: source, target
@@ -54,7 +55,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hpc.ports.plugins.plugin_utils.ends import host_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.ends import check_pattern, host_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import NOBODY
 
@@ -67,7 +68,10 @@ def explain_hosts(groups: Any, source: str, target: str) -> list[str]:
     if not (source and target):
         return list(groups.get("all", ()))[:1] or list(NOBODY)
     try:
-        return list(dict.fromkeys(host_of(key, name, groups)[0] for key, name in (("from", source), ("to", target))))
+        found = {key: host_of(key, name, groups)[0] for key, name in (("from", source), ("to", target))}
+        for key, host in found.items():
+            check_pattern(key, host)
+        return list(dict.fromkeys(found.values()))
     except PortFileError as exc:
         raise AnsibleFilterError(str(exc)) from exc
 

@@ -12,7 +12,8 @@ author:
   - The hpc.ports authors (@hpc-ports)
 description:
   - Returns the hosts that a value names, as a pattern for C(hosts) of a play.
-  - A name that the inventory lacks is an error.
+  - A name that the inventory lacks is an error, and so is a host that C(hosts) of a play cannot name, such as one with a space in its
+    name.
   - Where the value is empty, the first host of the inventory stands for it, so that the play can say what is missing.
 positional: key, value
 options:
@@ -49,7 +50,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hpc.ports.plugins.plugin_utils.ends import hosts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.ends import check_pattern, hosts_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import NOBODY
 
@@ -60,7 +61,10 @@ def named_hosts(groups: Any, key: str, value: Any) -> list[str]:
         raise AnsibleFilterError(
             f"Invalid input of hpc.ports.named_hosts: got {groups!r}, expected the variable groups.")
     try:
-        return hosts_of(key, value, groups) or list(groups.get("all", ()))[:1] or list(NOBODY)
+        found = hosts_of(key, value, groups)
+        for host in found:
+            check_pattern(key, host)
+        return found or list(groups.get("all", ()))[:1] or list(NOBODY)
     except PortFileError as exc:
         raise AnsibleFilterError(str(exc)) from exc
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import Vaulted, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils.ssh_args import SSH_PORT, Hop, hops_of, port_in, port_of
 
 # In the order in which Ansible gives them to ssh.
@@ -38,9 +39,10 @@ class Reach(NamedTuple):
 def reach_of(address: str, variables: Mapping[str, Any]) -> Reach:
     """Return how Ansible reaches a host whose `ansible_host`, or name, is `address`."""
     values = {name: variables[name] for name in REACH_VARIABLES if variables.get(name) not in (None, "")}
-    unread = {name: f"got {str(value)!r}, a template that has no value on the controller"
+    unread = {name: f"got {shown(str(value))}, a template that has no value on the controller"
               for name, value in values.items() if isinstance(value, Unread)}
-    known = {name: str(value) for name, value in values.items() if name not in unread}
+    known = {name: value if isinstance(value, str) else shown(value) for name, value in values.items()
+             if name not in unread}
     # A connection that cannot be read is taken for ssh: the most that it can cost is a warning.
     if known.get("ansible_connection", "").rpartition(".")[2] not in _BY_SSH:
         return Reach(False, address)
@@ -58,7 +60,7 @@ def _port(known: Mapping[str, str], unread: dict[str, str]) -> int:
             if text:
                 return port_of(text)
         except ValueError as exc:
-            unread[name] = str(exc)
+            unread[name] = _reason(exc, known[name])
     return SSH_PORT
 
 
@@ -67,5 +69,11 @@ def _hops(known: Mapping[str, str], unread: dict[str, str]) -> tuple[Hop, ...]:
     try:
         return hops_of(arguments.values())
     except ValueError as exc:  # which does not show all of the value: it may hold a password
-        unread[" and ".join(arguments)] = str(exc)
+        unread[" and ".join(arguments)] = _reason(exc, *arguments.values())
         return ()
+
+
+def _reason(exc: ValueError, *values: str) -> str:
+    is_secret = any(isinstance(value, Vaulted) for value in values)
+    return "got a value from the vault that cannot be read" if is_secret else str(exc)
+

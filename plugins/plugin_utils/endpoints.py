@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import (
     single,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Endpoint
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, Vaulted, invalid, listed, printable
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
 
 if TYPE_CHECKING:
@@ -66,11 +66,12 @@ class Resolver:
         try:
             found = [parse_address(text) for text in self.lookup(name)]
         except (OSError, ValueError) as exc:
-            raise invalid(key, name, expected, f"The resolver of the controller said: {exc}. {_ADVICE}") from exc
+            said = "" if isinstance(name, Vaulted) else f"The resolver of the controller said: {printable(str(exc), 200)}. "
+            raise invalid(key, name, expected, f"{said}{_ADVICE}") from exc
         reachable = [address for address in found if is_reachable(address) and not address.is_link_local()]
         if not reachable:
             raise invalid(key, name, "a name with an address that other hosts can reach",
-                          f"It resolves to {', '.join(map(str, found)) or 'nothing'}. {_ADVICE}")
+                          f"It resolves to {listed(list(map(str, found))) or 'nothing'}. {_ADVICE}")
         return reachable
 
 
@@ -149,9 +150,7 @@ class AddressBook:
         return ""
 
     def _host_networks(self, host: Host, source: bool) -> list[IPNetwork]:
-        texts = host.source_addresses if source else host.addresses
-        variable = "firewall_addresses" if texts == host.addresses else "firewall_source_addresses"
-        key = f"{variable} of host {host.name}"
+        texts, key = (host.source_addresses, host.source_key) if source else (host.addresses, host.address_key)
         return [network for text in texts for network in self.resolver.networks(key, text)]
 
     def _by_cluster(self, endpoint: str) -> dict[str, list[str]]:

@@ -8,8 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible.inventory.manager import split_host_pattern
+
 from ansible_collections.hpc.ports.plugins.plugin_utils.checks import texts_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid, nearest
+
+
+# With one of these it is a pattern for other hosts, at the beginning of a name, or anywhere in it.
+_FIRST, _ANYWHERE = "!&~@", "*?["
+
+
+def check_pattern(key: str, host: str) -> None:
+    """Raise PortFileError, which names the key, for a host that Ansible does not find by its name in `hosts` of a play."""
+    if split_host_pattern([host]) != [host] or host[0] in _FIRST or any(letter in host for letter in _ANYWHERE):
+        raise invalid(key, host, "a host that Ansible finds by its name, which no name with a space, a comma, a colon or a "
+                                 "wildcard is", "Rename it in the inventory, with its address in ansible_host.")
 
 
 def host_of(key: str, name: str, groups: Mapping[str, Sequence[str]]) -> tuple[str, str]:

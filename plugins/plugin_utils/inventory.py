@@ -12,15 +12,17 @@ from functools import cached_property
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
-from ansible_collections.hpc.ports.plugins.plugin_utils.ansible_ssh import Reach, reach_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.checks import choice_of, range_of, texts_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils.ansible_ssh import REACH_VARIABLES, Reach, reach_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.checks import choice_of, list_of, name_of, range_of, text_of, texts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils.nesting import check_nesting
 
 # Role defaults of other hosts are not in hostvars, so the plan has its own, equal to the role's (tested).
 HOST_DEFAULTS: dict[str, Any] = {
     "firewall_addresses": [],
     "firewall_source_addresses": [],
+    "firewall_shared_addresses": [],
     "firewall_cluster": "default",
     "firewall_egress": "open",
     "firewall_mode": "enforce",
@@ -38,12 +40,14 @@ _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\*", re.A
 class Host:
     """One host: where it is reached and comes from (addresses or names, as written), and how it is protected.
 
-    `reach` is how Ansible gets there.
+    `shared_addresses` are those that another host may have, too. `reach` is how Ansible gets there, and `addressed_by`
+    the variable that says where it is reached.
     """
 
     name: str
     addresses: tuple[str, ...]
     source_addresses: tuple[str, ...]
+    shared_addresses: tuple[str, ...]
     clusters: frozenset[str]
     egress: str
     mode: str
@@ -52,6 +56,18 @@ class Host:
     container_interfaces: tuple[str, ...]
     ephemeral_ports: PortRange
     reach: Reach
+    addressed_by: str = "firewall_addresses"
+
+    @property
+    def address_key(self) -> str:
+        """Return what messages call the value that says where the host is reached."""
+        return f"{self.addressed_by} of host {self.name}"
+
+    @property
+    def source_key(self) -> str:
+        """Return what messages call the value that says where its connections come from."""
+        is_own = self.source_addresses != self.addresses
+        return f"firewall_source_addresses of host {self.name}" if is_own else self.address_key
 
 
 @dataclass(frozen=True)
@@ -70,8 +86,17 @@ class Inventory:
 def load_inventory(groups: Mapping[str, Collection[str]],
                    variables_of: Callable[[str], Mapping[str, Any]]) -> Inventory:
     """Return the inventory; `variables_of` gives a host's variables, templated. Raises PortFileError."""
+    check_names(groups)
     names = sorted({host for members in groups.values() for host in members})
     return Inventory({name: load_host(name, variables_of(name)) for name in names}, groups)
+
+
+def check_names(groups: Mapping[str, Collection[str]]) -> None:
+    """Raise PortFileError for a host or a group whose name messages and files cannot show."""
+    for name in {host for members in groups.values() for host in members}:
+        name_of("name of a host in the inventory", name)
+    for name in groups:
+        name_of("name of a group in the inventory", name)
 
 
 def load_host(name: str, variables: Mapping[str, Any]) -> Host:
@@ -81,15 +106,22 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
     def key(variable: str) -> str:
         return f"{variable} of host {name}"
 
+    for variable in (*HOST_DEFAULTS, *REACH_VARIABLES):
+        check_nesting(key(variable), variables.get(variable))
+
     def texts(variable: str) -> tuple[str, ...]:
         return texts_of(key(variable), values[variable], "addresses or names", may_be_empty=True)
 
-    reach = reach_of(str(variables.get("ansible_host") or name), variables)
-    addresses = texts("firewall_addresses") or (reach.address,)
+    ansible_host = _text_or_number(key("ansible_host"), variables.get("ansible_host"))
+    reach = reach_of(ansible_host or name, variables)
+    addresses = texts("firewall_addresses")
+    addressed_by = "firewall_addresses" if addresses else "ansible_host" if ansible_host else "name"
+    addresses = addresses or (reach.address,)
     return Host(
         name=name,
         addresses=addresses,
         source_addresses=texts("firewall_source_addresses") or addresses,
+        shared_addresses=texts("firewall_shared_addresses"),
         clusters=_clusters(key("firewall_cluster"), values["firewall_cluster"]),
         egress=choice_of(key("firewall_egress"), values["firewall_egress"], ("open", "restricted")),
         mode=choice_of(key("firewall_mode"), values["firewall_mode"], ("enforce", "observe")),
@@ -98,12 +130,20 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
         container_interfaces=_interfaces(key("firewall_container_interfaces"), values["firewall_container_interfaces"]),
         ephemeral_ports=range_of(key("firewall_ephemeral_ports"), values["firewall_ephemeral_ports"]),
         reach=reach,
+        addressed_by=addressed_by,
     )
 
 
+def _text_or_number(key: str, value: Any) -> str:
+    """Return the text of a variable of Ansible's, which may be a number; empty for none."""
+    if value is None:
+        return ""
+    return shown(value) if isinstance(value, (int, float)) else text_of(key, value)
+
+
 def _clusters(key: str, value: Any) -> frozenset[str]:
-    names = texts_of(key, [value] if isinstance(value, str) else value, "cluster names")
-    return frozenset(names)
+    names = list_of(key, [value] if isinstance(value, str) else value, "cluster names")
+    return frozenset(name_of(key, name) for name in names)
 
 
 def _interfaces(key: str, value: Any) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import (
     SITE_DEFAULTS,
     Flow,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import LONGEST, listed, nearest, printable, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Kind, Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils.ssh_gaps import Gaps
@@ -77,6 +77,8 @@ KNOWN_PREFIX = {4: 16, 6: 48}
 INTERNAL = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 # More than the largest set of ports that a service needs by itself: the 2,768 NodePorts of Kubernetes.
 WHOLE_RANGE = 4096
+# How much is shown of what is called a jump host.
+_LONGEST_NAME = 253
 
 
 class Finding(NamedTuple):
@@ -107,7 +109,13 @@ class Advice(NamedTuple):
 
 def findings(plan: Plan, today: date) -> list[Finding]:
     """Return what is wrong with a plan, in the order of the rules."""
-    return [finding for rule in RULES for finding in rule(plan, today)]
+    return [_readable(finding) for rule in RULES for finding in rule(plan, today)]
+
+
+def _readable(finding: Finding) -> Finding:
+    """Return a finding that is one message: names of jump hosts, for one, are anybody's text."""
+    subject = printable(finding.subject, LONGEST // 2)
+    return finding._replace(subject=subject, message=printable(finding.message, LONGEST - len(f"{subject}: ")))
 
 
 # ---- Advice of the documents ----------------------------------------------------------------------------------------
@@ -185,7 +193,7 @@ def _least_privilege(plan: Plan, today: date) -> Iterator[Finding]:
         breach = _from_unknown(plan, flow) or _widest(_networks(plan, flow, flow.targets), PLATFORM_PREFIX)
         if wide and breach and not flow.within_cluster:
             yield Finding("least-privilege", breach.severity, _key(flow),
-                          f"Opens the whole range of {', '.join(wide)} between hosts and {breach.source}, expected the "
+                          f"Opens the whole range of {listed(wide)} between hosts and {breach.source}, expected the "
                           "ports that are needed, or narrower networks.")
 
 
@@ -209,7 +217,7 @@ def _udp_by_address(plan: Plan, today: date) -> Iterator[Finding]:
         for network in _source_networks(plan, flow))]
     if flows:
         yield Finding("udp-by-address", "note", "firewall_flows",
-                      f"UDP comes from whole networks by {', '.join(flows)}. UDP has no handshake, so a forged address "
+                      f"UDP comes from whole networks by {listed(flows)}. UDP has no handshake, so a forged address "
                       "of such a network passes. See that hosts and routers check sources (rp_filter, see the README), "
                       "and that the services authenticate who asks.")
 
@@ -370,7 +378,7 @@ def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
         for group in endpoint.groups:
             if endpoint.declared_by_site and group not in known:
                 yield Finding("missing-group", "warning", f"firewall_endpoints.{endpoint.name}.groups",
-                              f"Lists {group!r}, which the inventory lacks, so it counts as empty. Add the group to "
+                              f"Lists {shown(group)}, which the inventory lacks, so it counts as empty. Add the group to "
                               "the inventory or mend its name.")
 
 
@@ -449,15 +457,15 @@ def _ssh_ports(plan: Plan, today: date) -> Iterator[Finding]:
 def _jump_host_sources(plan: Plan, today: date) -> Iterator[Finding]:
     for item, hosts in Gaps(plan).strangers().items():
         yield Finding("jump-host-source", "warning", _hosts_text(hosts),
-                      f"Is reached through jump host {item.jump} ({', '.join(item.addresses)}), which it does not let "
+                      f"Is reached through jump host {item.jump} ({listed(item.addresses)}), which it does not let "
                       f"in. Add that to firewall_endpoints.{CONTROLLERS}, or set firewall_source_addresses of "
                       f"{item.jump} to what the hosts behind it see.")
 
 
 def _jump_host_egress(plan: Plan, today: date) -> Iterator[Finding]:
     for item, hosts in Gaps(plan).no_ways_out().items():
-        why = (f"no flow lets that out to {item.port}/tcp of {', '.join(item.addresses)}. Write such a flow"
-               if item.addresses else f"no address of {item.name}, where ssh goes from there, is known. Name its "
+        why = (f"no flow lets that out to {item.port}/tcp of {listed(item.addresses)}. Write such a flow"
+               if item.addresses else f"no address of {printable(item.name, _LONGEST_NAME)}, where ssh goes from there, is known. Name its "
                "address, or give it firewall_addresses in the inventory")
         yield Finding("jump-host-egress", "warning", _hosts_text(hosts),
                       f"Is reached through jump host {item.jump}, whose egress is restricted, and {why}.")
@@ -466,7 +474,7 @@ def _jump_host_egress(plan: Plan, today: date) -> Iterator[Finding]:
 def _unknown_jump_hosts(plan: Plan, today: date) -> Iterator[Finding]:
     for name, hosts in Gaps(plan).unknown_jumps().items():
         yield Finding("jump-host-unknown", "warning", _hosts_text(hosts),
-                      f"Is reached through jump host {name}, which is no host of the inventory and has no address on "
+                      f"Is reached through jump host {printable(name, _LONGEST_NAME)}, which is no host of the inventory and has no address on "
                       "the controller. If it is a managed host with restricted egress, this cuts Ansible off: name it "
                       "as the inventory does, or by its address.")
 
@@ -560,7 +568,7 @@ def _key(flow: Flow) -> str:
 
 
 def _text(ports: Iterable[PortRange]) -> str:
-    return ", ".join(map(str, ports))
+    return listed(list(map(str, ports)))
 
 
 def _hosts_text(hosts: list[str]) -> str:

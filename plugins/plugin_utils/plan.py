@@ -15,9 +15,10 @@ from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, 
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed, parse_network
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import CONTROLLERS, MANAGEMENT_FLOW, Catalogue, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils.endpoints import AddressBook, Resolver
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
 from ansible_collections.hpc.ports.plugins.plugin_utils.jump_hosts import Leg, legs_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.shared_addresses import check_shared
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
@@ -57,6 +58,7 @@ def compile_plan(catalogue: Catalogue, inventory: Inventory, resolver: Resolver 
     needed = frozenset(name for flow in flows_on.values() for name in (*flow.sources, *flow.targets))
     book = replace(book, looked_up=needed, _members={}, _peers={})
     _check_managed(catalogue.flows[MANAGEMENT_FLOW], book)
+    check_shared(book)
     return _Compiler(catalogue, flows_on, book, legs_of(book)).plan()
 
 
@@ -96,7 +98,7 @@ def _check_managed(flow: Flow, book: AddressBook) -> None:
     for host in sorted(book.inventory.managed):
         if host not in reached:
             raise PortFileError(
-                f"Invalid firewall_flows.{flow.name}.to: got {list(flow.targets)!r}, expected endpoints with every "
+                f"Invalid firewall_flows.{flow.name}.to: got {shown(list(flow.targets))}, expected endpoints with every "
                 f"managed host, but {host} is behind none of them. Without it Ansible is locked out of that host."
             )
         book.host_networks([host])  # Raises for a host without an address, also where no flow asks for it.

@@ -13,18 +13,30 @@ from ansible.errors import AnsibleError
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.ansible_ssh import REACH_VARIABLES, Unread
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import SITE_DEFAULTS, Catalogue, load_catalogue
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest
-from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import HOST_DEFAULTS, Inventory, load_inventory
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest, printable, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import (
+    HOST_DEFAULTS,
+    Inventory,
+    check_names,
+    load_inventory,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils.nesting import check_nesting
+from ansible_collections.hpc.ports.plugins.plugin_utils.vaults import plain
 
 PORT_FILE = Path(__file__).parents[2] / "roles" / "firewall" / "vars" / "port_file.yml"
 _MARKS = ("{{", "{%", "{#")
+# How much is shown of why a template failed.
+_LONGEST_REASON = 600
 
 
 def site_catalogue(shipped: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Catalogue:
     """Return the catalogue that all hosts of the inventory share. Raises PortFileError where two see different ones."""
     hostvars, groups = task_vars["hostvars"], task_vars["groups"]
+    check_names(groups)
     hosts = sorted(groups["all"])
     first = hostvars.raw_get(hosts[0])
+    for name in SITE_DEFAULTS:
+        check_nesting(f"{name} of host {hosts[0]}", first.get(name))
     for host in hosts[1:]:
         _check_equal(hosts[0], first, host, hostvars.raw_get(host))
     site = templated(hosts[0], first, hostvars, SITE_DEFAULTS)
@@ -48,7 +60,7 @@ def _reach(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any]) -> di
     result: dict[str, Any] = {}
     for name in set(REACH_VARIABLES) & raw.keys():
         try:
-            value = templated(host, raw, hostvars, [name])[name]
+            value = _value(host, name, raw, hostvars)
         except AnsibleError:
             value = raw[name]
         result[name] = Unread(value) if _has_template(value) else value
@@ -69,26 +81,76 @@ def without_hosts(task_vars: Mapping[str, Any], hosts: Sequence[str]) -> Mapping
 
 def check_play(host: str, task_vars: Mapping[str, Any]) -> None:
     """Raise PortFileError for a setting of this play that the inventory lacks: the plan could not see it elsewhere."""
+    check_names({"all": [host]})
     raw = task_vars["hostvars"].raw_get(host)
     for name, default in {**SITE_DEFAULTS, **HOST_DEFAULTS}.items():
         known = raw.get(name, default)
-        if name in task_vars and task_vars[name] != known:
-            raise PortFileError(
-                f"Invalid {name} of this play for host {host}: got {task_vars[name]!r}, expected what the inventory "
-                f"says, {known!r}. A plan is for all hosts, whichever play runs: set it in group_vars or host_vars, "
-                "or with -e."
-            )
+        if name in task_vars and task_vars[name] is not known:
+            _check_same(name, host, task_vars[name], known)
+
+
+def _check_same(name: str, host: str, value: Any, known: Any) -> None:
+    key = f"{name} of host {host}"
+    check_nesting(key, value)
+    check_nesting(key, known)
+    value, known = _plain(key, value), _plain(key, known)
+    if value != known:
+        raise PortFileError(
+            f"Invalid {name} of this play for host {host}: got {shown(value)}, expected what the inventory "
+            f"says, {shown(known)}. A plan is for all hosts, whichever play runs: set it in group_vars or host_vars, "
+            "or with -e."
+        )
 
 
 def templated(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any],
               names: Collection[str]) -> dict[str, Any]:
-    """Return the named variables of a host; only those that hold a template cost templating."""
-    return {name: hostvars[host][name] if _has_template(raw[name]) else raw[name] for name in names if name in raw}
+    """Return the named variables of a host; only those that hold a template cost templating.
+
+    Raises PortFileError, which names the host and the variable, for a template that fails.
+    """
+    result: dict[str, Any] = {}
+    for name in (name for name in names if name in raw):
+        try:
+            result[name] = _value(host, name, raw, hostvars)
+        except AnsibleError as exc:
+            raise _failed(f"{name} of host {host}", exc) from exc
+    return result
+
+
+def _value(host: str, name: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Any:
+    """Return one variable of a host, with what its templates and its vaulted values stand for. Raises AnsibleError."""
+    check_nesting(f"{name} of host {host}", raw[name])
+    if not _has_template(raw[name]):
+        return plain(raw[name])
+    try:
+        return plain(hostvars[host][name])
+    except AnsibleError:
+        raise
+    except Exception as exc:  # pylint: disable=broad-exception-caught # ansible-core 2.16 lets out what a template raises
+        raise AnsibleError(f"{type(exc).__name__}: {exc}") from exc
+
+
+def _plain(key: str, value: Any) -> Any:
+    try:
+        return plain(value)
+    except AnsibleError as exc:
+        raise _failed(key, exc) from exc
+
+
+def _failed(key: str, exc: AnsibleError) -> PortFileError:
+    said = printable(" ".join(str(exc).split()).rstrip("."), _LONGEST_REASON)
+    return PortFileError(f"Invalid {key}: got no value ({said}), expected one that the inventory gives, because a plan knows "
+                         "neither facts nor variables of a play.")
 
 
 def _check_equal(first: str, values: Mapping[str, Any], host: str, others: Mapping[str, Any]) -> None:
     for name in SITE_DEFAULTS:
-        if values.get(name) != others.get(name):
+        value, other = values.get(name), others.get(name)
+        if value is other:
+            continue
+        check_nesting(f"{name} of host {host}", other)
+        # Two vaultings of one text differ until they are decrypted, which takes long.
+        if _plain(f"{name} of host {first}", value) != _plain(f"{name} of host {host}", other):
             raise PortFileError(
                 f"Invalid {name}: hosts {first} and {host} see different values, expected one for the whole inventory. "
                 "Set it in group_vars/all."

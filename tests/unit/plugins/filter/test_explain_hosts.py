@@ -11,6 +11,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.hpc.ports.plugins.filter.explain_hosts import FilterModule
 
 GROUPS = {"all": ["login1", "ctl"], "logins": ["login1"]}
+ODD = {"all": ["ctl", "my host", "n*", "!n"], "odds": ["my host"]}
 explain_hosts = FilterModule().filters()["explain_hosts"]
 
 
@@ -31,6 +32,11 @@ def test_without_a_name_the_action_says_what_is_missing(
     (["all"], "a", "b", "Invalid input of hpc.ports.explain_hosts: got ['all'], expected the variable groups."),
     (GROUPS, "login", "ctl", "Invalid from: got 'login', "),
     (GROUPS, "login1", "x", "Invalid to: got 'x', "),
+    (ODD, "ctl", "my host", "Invalid to: got 'my host', expected a host that Ansible finds by its name, which no name with a space, "
+                            "a comma, a colon or a wildcard is. Rename it in the inventory, with its address in ansible_host."),
+    (ODD, "odds", "ctl", "Invalid from: got 'my host', "),
+    (ODD, "n*", "ctl", "Invalid from: got 'n*', "),
+    (ODD, "!n", "ctl", "Invalid from: got '!n', "),
 ])
 def test_others_are_refused(groups: Any, source: str, target: str, text: str) -> None:
     with pytest.raises(AnsibleFilterError) as caught:

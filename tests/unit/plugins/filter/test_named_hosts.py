@@ -11,7 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.hpc.ports.plugins.filter.named_hosts import FilterModule
 
-GROUPS = {"all": ["head", "n1", "n2"], "slurm_compute": ["n1", "n2"]}
+GROUPS = {"all": ["head", "n1", "n2", "my host"], "slurm_compute": ["n1", "n2"]}
 named_hosts = FilterModule().filters()["named_hosts"]
 
 
@@ -31,6 +31,8 @@ def test_an_empty_inventory_has_nobody() -> None:
             "inventory first, in the groups of its kind, and taken out of it last."),
     ("slurm_compute", "Invalid new: got 'slurm_compute', expected a host of the inventory. A host is added to the "
                       "inventory first, in the groups of its kind, and taken out of it last."),
+    ("my host", "Invalid new: got 'my host', expected a host that Ansible finds by its name, which no name with a space, a comma, a "
+                "colon or a wildcard is. Rename it in the inventory, with its address in ansible_host."),
     (["n1", 7], "Invalid new: got 7, expected a text."),
     ({"n1": 1}, "Invalid new: got {'n1': 1}, expected a list of hosts."),
 ])

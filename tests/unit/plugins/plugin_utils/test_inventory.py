@@ -21,6 +21,7 @@ def test_a_host_without_variables_has_the_defaults_of_the_plan() -> None:
         name="n1",
         addresses=("n1",),
         source_addresses=("n1",),
+        shared_addresses=(),
         clusters=frozenset({"default"}),
         egress="open",
         mode="enforce",
@@ -29,6 +30,7 @@ def test_a_host_without_variables_has_the_defaults_of_the_plan() -> None:
         container_interfaces=("br-*", "cali*", "cni*", "docker*", "incusbr*", "lxc*", "lxdbr*", "podman*", "veth*", "virbr*"),
         ephemeral_ports=PortRange("tcp", 32768, 60999),
         reach=Reach(True, "n1"),
+        addressed_by="name",
     )
 
 
@@ -38,6 +40,7 @@ def test_a_host_with_every_variable() -> None:
         "ansible_port": 2222,
         "firewall_addresses": ["10.0.0.1", "fd00::1"],
         "firewall_source_addresses": ["192.0.2.7"],
+        "firewall_shared_addresses": ["10.0.0.1"],
         "firewall_cluster": ["alpha", "beta"],
         "firewall_egress": "restricted",
         "firewall_mode": "observe",
@@ -49,6 +52,7 @@ def test_a_host_with_every_variable() -> None:
         name="n1",
         addresses=("10.0.0.1", "fd00::1"),
         source_addresses=("192.0.2.7",),
+        shared_addresses=("10.0.0.1",),
         clusters=frozenset({"alpha", "beta"}),
         egress="restricted",
         mode="observe",
@@ -57,6 +61,7 @@ def test_a_host_with_every_variable() -> None:
         container_interfaces=("docker0",),
         ephemeral_ports=PortRange("tcp", 1024, 65535),
         reach=Reach(True, "10.0.0.9", 2222),
+        addressed_by="firewall_addresses",
     )
 
 

@@ -63,7 +63,8 @@ def test_a_name_of_the_inventory_comes_before_what_others_are_called() -> None:
 
 
 def test_a_managed_host_comes_before_another_with_its_address() -> None:
-    hosts = {"a": {**JUMP, "groups": ["desks"]}, "jump": JUMP, "n1": {**NODE, "ansible_ssh_common_args": "-J 10.0.0.1"}}
+    jump = {**JUMP, "shared_addresses": ["10.0.0.1"]}
+    hosts = {"a": {**jump, "groups": ["desks"]}, "jump": jump, "n1": {**NODE, "ansible_ssh_common_args": "-J 10.0.0.1"}}
     assert opens(plan_of(**hosts), "jump", "10.0.0.2", 22)
 
 
@@ -204,7 +205,7 @@ def test_ports_of_sshd_that_the_service_lacks() -> None:
     hosts = {f"n{number}": {**NODE, "ansible_host": f"10.0.0.{number}", "ansible_port": port}
              for number, port in enumerate([2222, "2222", 22, 2200])}
     hosts["watched"] = {**hosts["n1"], "ansible_host": "10.0.0.9", "mode": "observe"}
-    hosts["desk"] = {**hosts["n1"], "groups": ["desks"]}
+    hosts["desk"] = {**hosts["n1"], "ansible_host": "10.0.0.8", "groups": ["desks"]}
     hosts["n5"] = {**NODE, "ansible_host": "10.0.0.5", "ansible_ssh_common_args": "-J n2:2200"}
     plan = plan_of({"controllers": {"cidrs": [f"{CONTROLLER}/32", "10.0.0.2/32"]}}, **hosts)
     assert gaps(plan) == {"ports": {ClosedPort(2200, False): ["n3"], ClosedPort(2200, True): ["n2"],

@@ -506,7 +506,7 @@ def test_other_broad_services_inside_the_cluster_take_srun_in() -> None:
 
 def test_hosts_that_lose_the_same_ports_are_told_together() -> None:
     more = {f"login{number}": {**HOSTS["login"], "addresses": [f"10.1.1.{number}"]} for number in (3, 1)}
-    other = {**HOSTS["login"], "ephemeral_ports": "1024-60000"}
+    other = {**HOSTS["login"], "addresses": ["10.1.1.2"], "ephemeral_ports": "1024-60000"}
     laptop = {"groups": ["desks"], "addresses": ["10.9.0.7"]}
     assert lost_ports({"srun": {**SRUN_FLOW, "to": ["slurm_login", "desks"]}},
                       {**more, "login2": other, "laptop": laptop}) == [

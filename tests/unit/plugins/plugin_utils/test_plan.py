@@ -420,7 +420,7 @@ def test_a_managed_host_without_any_address(names: dict[str, list[str]], message
                                             endpoints: dict[str, Any]) -> None:
     hosts = {"n1": {"groups": ["workspace"]}, "b": {"groups": ["bastion"], "addresses": ["10.9.0.1"]}}
     text = error_of({"endpoints": endpoints}, hosts, names)
-    assert text.startswith("Invalid firewall_addresses of host n1: got 'n1', ") and f" {message} Mend the name" in text
+    assert text.startswith("Invalid name of host n1: got 'n1', ") and f" {message} Mend the name" in text
 
 
 def test_a_host_that_nothing_names_needs_no_address() -> None:

@@ -127,7 +127,7 @@ def test_classes_of_one_name_bear_their_first_host() -> None:
         "slurm_compute.n1": ("n1",), "slurm_compute.n2": ("n2",), "slurm_compute.n3": ("n3",)}
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]).filter(str.isprintable), min_size=1, max_size=60)
 
 
 @given(hosts=st.dictionaries(TEXTS, st.tuples(TEXTS, st.sampled_from(["ib0", "ib1", "ib2"])), min_size=1, max_size=6))

@@ -1,0 +1,172 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever a port file and the variables of hosts hold, the plan says it in messages that people can read."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, Vaulted, listed, printable, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import HOST_DEFAULTS, check_names
+from ansible_collections.hpc.ports.plugins.plugin_utils.lint import findings
+from ansible_collections.hpc.ports.plugins.plugin_utils.plan import compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils.variables import check_play, site_catalogue, site_inventory
+from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_resolver
+
+# As many as a message may have.
+LONGEST = 2000
+SITE: dict[str, Any] = {
+    "firewall_services": {"web": {"ports": ["80/tcp", "443/tcp"], "unit": "nginx.service", "title": "Web"},
+                          "all": {"ports": ["1024-65535/udp"], "broad": True}},
+    "firewall_endpoints": {"desks": {"groups": ["offices"], "cidrs": ["10.20.0.0/16"], "hostnames": ["a.example.org"]}},
+    "firewall_flows": {"f": {"from": ["desks"], "to": ["slurm_compute"], "services": ["web", "all"], "need": "recommended"}},
+    "firewall_clusters": {"alpha": {"cidrs": ["10.30.0.0/16"]}},
+    "firewall_srun_ports": "60001-63000",
+}
+HOST: dict[str, Any] = {
+    "firewall_addresses": ["10.30.0.1"], "firewall_cluster": "alpha", "ansible_port": 22,
+    "ansible_ssh_common_args": "-J bastion",
+}
+
+
+def nested(depth: int) -> list[Any]:
+    result: list[Any] = []
+    for _level in range(depth):
+        result = [result]
+    return result
+
+
+def endless() -> dict[str, Any]:
+    result: dict[str, Any] = {"ports": ["1/tcp"]}
+    result["title"] = [result]
+    return result
+
+
+# Of all characters, halves of surrogate pairs as well.
+NAMES = st.one_of(st.text(st.characters(), max_size=8), st.sampled_from(["web", "desks", "n1", "slurm_compute", "x" * 3000]),
+                  st.sampled_from(["a\nb", "\x1b[31m", "a b", "\ud800", "é", "\u202e"]))
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.builds(pow, st.just(16), st.just(5000)), st.floats(), st.dates(), st.binary(max_size=3), NAMES,
+    st.builds(Vaulted, NAMES), st.sampled_from(["10.0.0.1", "::1", "10.0.0.0/8", f"10.0.0.0/{'1' * 5000}", "1/tcp", "-J " + "y" * 3000,
+                                                "{{ nope }}"]))
+VALUES = st.one_of(
+    LEAVES, st.lists(LEAVES, max_size=3), st.dictionaries(NAMES, LEAVES, max_size=3),
+    st.recursive(LEAVES, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)), max_leaves=6),
+    st.builds(nested, st.sampled_from([30, 1500])), st.builds(lambda: ["name"] * 3000), st.builds(endless))
+
+
+class HostVars(dict[str, dict[str, Any]]):
+    """As much of Ansible's as is asked; a template has no value."""
+
+    def raw_get(self, host: str) -> dict[str, Any]:
+        """Return the variables of a host, untemplated."""
+        return self[host]
+
+
+def replaced(draw: st.DrawFn, tree: Any) -> Any:
+    """Return a tree with one thing in it replaced, or added under some name."""
+    if not isinstance(tree, (dict, list)) or not tree or draw(st.integers(0, 4)) == 0:
+        return draw(VALUES)
+    if isinstance(tree, list):
+        place = draw(st.integers(0, len(tree) - 1))
+        return [*tree[:place], replaced(draw, tree[place]), *tree[place + 1:]]
+    if draw(st.integers(0, 4)) == 0:
+        return {**tree, draw(NAMES): draw(st.one_of(VALUES, st.sampled_from(list(tree.values()))))}
+    name = draw(st.sampled_from(list(tree)))
+    return {**tree, name: replaced(draw, tree[name])}
+
+
+@st.composite
+def inventories(draw: st.DrawFn) -> dict[str, Any]:
+    """Return the variables of a task of an inventory in which up to three things are odd."""
+    site, host = deepcopy(SITE), deepcopy(HOST)
+    names = ["n1", "n2"]
+    for what in draw(st.lists(st.sampled_from(["site", "site", "variable", "host", "name", "group"]), min_size=1, max_size=3)):
+        if what == "site":
+            key = draw(st.sampled_from([*SITE, "firewall_shipped", "firewall_user_ports"]))
+            site[key] = replaced(draw, site.get(key))
+        elif what == "variable":
+            key = draw(st.sampled_from([*HOST_DEFAULTS, "ansible_host", "ansible_connection", *HOST]))
+            host[key] = replaced(draw, host.get(key))
+        elif what == "name":
+            names.append(draw(NAMES))
+    hostvars = HostVars({name: {"firewall_addresses": [f"10.30.1.{number}"], **site} for number, name in enumerate(names)})
+    hostvars["n1"] = {**site, **host}
+    if draw(st.integers(0, 9)) == 0:
+        hostvars["n2"] = {**hostvars["n2"], draw(st.sampled_from(list(SITE))): draw(VALUES)}
+    groups = {"all": names, "slurm_compute": names, draw(st.one_of(st.just("offices"), NAMES)): ["n1"]}
+    return {"groups": groups, "hostvars": hostvars, **hostvars["n1"]}
+
+
+def messages_of(task_vars: dict[str, Any]) -> list[str]:
+    """Return what the plan says: of bad input one error, else its warnings."""
+    try:
+        check_play("n1", {**task_vars, "firewall_mode": task_vars.get("firewall_mode", "enforce")})
+        catalogue, inventory = site_catalogue(SHIPPED, task_vars), site_inventory(task_vars)
+        plan = compile_plan(catalogue, inventory, make_resolver({"a.example.org": ["192.0.2.9"]}))
+    except PortFileError as error:
+        event("error")
+        assert str(error).startswith("Invalid ") and str(error)[-1] in ".?", "an error that is cut"
+        return [str(error)]
+    event("a plan")
+    return [f"{item.subject}: {item.message}" for item in findings(plan, date(2026, 11, 27))]
+
+
+@settings(max_examples=4 * settings().max_examples)
+@given(inventories())
+def test_messages_are_printable_and_short(task_vars: dict[str, Any]) -> None:
+    for message in messages_of(task_vars):
+        assert message.isprintable(), message
+        assert len(message) <= LONGEST
+
+
+@given(st.one_of(VALUES, st.text(max_size=5000)))
+def test_what_is_shown_of_a_value_is_printable_and_short(value: Any) -> None:
+    assert shown(value).isprintable() and len(shown(value)) < 450
+
+
+@given(st.lists(st.text(max_size=300), max_size=60))
+def test_lists_have_the_first_names_and_how_many_more(names: list[str]) -> None:
+    text = listed(names)
+    assert len(text) <= 330
+    for count in range(1 if names else 0, len(names) + 1):
+        more = f" and {len(names) - count} more" if count < len(names) else ""
+        if text == ", ".join(names[:count]) + more:
+            return
+    raise AssertionError(text)
+
+
+def test_a_list_that_is_cut_says_so() -> None:
+    assert listed([f"n{number}" for number in range(57)]) == f"{', '.join(f'n{number}' for number in range(20))} and 37 more"
+
+
+@given(st.text(st.characters(), max_size=40))
+def test_a_printable_text_is_itself_and_others_are_told_apart(text: str) -> None:
+    assert printable(text).isprintable()
+    assert printable(printable(text)) == printable(text)
+    assert not text.isprintable() or printable(text) == text
+
+
+def test_what_is_cut_ends_in_dots() -> None:
+    assert printable("abcdef", 5) == "ab..."
+    assert shown("a" * 500) == f"'{'a' * 399}... and 102 more characters"
+
+
+@pytest.mark.parametrize(("groups", "message"), [
+    ({"all": ["a\nb"]}, "Invalid name of a host in the inventory: got 'a\\nb', expected 1 to 253 letters that can be printed."),
+    ({"all": ["\ud800"]}, "Invalid name of a host in the inventory: got '\\ud800', expected a text without control characters."),
+    ({"a\x1b": []}, "Invalid name of a group in the inventory: got 'a\\x1b', expected a text without control characters."),
+    ({"all": ["a" * 254]},
+     f"Invalid name of a host in the inventory: got '{'a' * 254}', expected 1 to 253 letters that can be printed."),
+])
+def test_names_of_hosts_and_groups(groups: dict[str, list[str]], message: str) -> None:
+    with pytest.raises(PortFileError) as error:
+        check_names(groups)
+    assert str(error.value) == message
