@@ -3,16 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Temporary listeners: one detached process that holds ports where nobody listens, and ends by itself.
 
-The process is found by an abstract Unix socket, of which there is one a network namespace, as there is one set of
-ports. It is ended by a word on that socket: nothing is ever killed, so no other process can be hit, and nothing is
-left behind when it dies. What it said at its start it says again at its end, which proves that it was there all the
-time. Where systemd runs the host it is a transient unit, so that the end of a session does not end it.
+The process is found by a Unix socket in a folder that only root can write to, so no other user can take its name. The
+socket is named by the network namespace, because there is one set of ports in each. The process is ended by a word on
+that socket: nothing is ever killed, so no other process can be hit. A process that is killed leaves the socket behind,
+where nobody answers: the next one takes its place. What it said at its start it says again at its end, which proves that
+it was there all the time. Where systemd runs the host it is a transient unit, so that the end of a session does not end
+it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import selectors
@@ -22,7 +25,7 @@ import struct
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils import counting
 from ansible_collections.hpc.ports.plugins.module_utils.bound import ANY, Holders, holders, is_held
@@ -32,12 +35,14 @@ from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, 
 from ansible_collections.hpc.ports.plugins.module_utils.routes import Addresses, local_addresses
 from ansible_collections.hpc.ports.plugins.module_utils.sockets import raise_file_limit
 from ansible_collections.hpc.ports.plugins.module_utils.systemd import own_scope
+from ansible_collections.hpc.ports.plugins.module_utils.transaction import FOLDER
 
 # Ports by the address that they are bound to, such as {"0.0.0.0": ["22/tcp"]}.
 ByAddress = Dict[str, List[str]]
 _Take = Callable[[PortRange, str], socket.socket]
 
-_CONTROL = "\0hpc-ports-listen"
+_NETWORK = "/proc/thread-self/ns/net"
+_TO_END = "end "
 _UNIT = "hpc-ports-verify-{0}.scope"
 _PATIENCE = 10.0  # seconds; a listener answers within milliseconds
 _BACKLOG = 1024
@@ -273,6 +278,7 @@ def _listen(sockets: Sequence[socket.socket], control: socket.socket, facts: Dic
         is_told = False
     if not is_told:
         _stop_counting()
+        _give_up(control)
 
 
 def _stop_counting() -> None:
@@ -332,16 +338,64 @@ def source_of(level: int, kind: int, data: bytes) -> Tuple[int, int, bytes]:
 
 # ---- the word on the socket
 
+def place() -> str:
+    """Return where the listener of this network namespace is found. Raises OSError."""
+    return "{0}/listen-{1}".format(FOLDER, os.stat(_NETWORK).st_ino)
+
+
 def _control() -> socket.socket:
+    """Return a new socket at that place, where nobody answers. Raises ListenError."""
     sock = socket.socket(socket.AF_UNIX)
     try:
-        sock.bind(_CONTROL)
-        sock.listen()
+        with _alone():
+            _clear(place())
+            sock.bind(place())
+            sock.listen()
     except OSError as exc:
         sock.close()
-        raise ListenError(f"Cannot start the listener: {exc.strerror}. Another one is being started on this host; "
-                          "run one verify at a time.") from exc
+        raise _unusable(exc) from exc
+    except ListenError:
+        sock.close()
+        raise
     return sock
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Have this process alone look at the place and take it."""
+    os.makedirs(FOLDER, mode=0o700, exist_ok=True)
+    handle = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _clear(path: str) -> None:
+    """Remove what a process has left there that was killed. Raises ListenError where one answers, and OSError."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(_PATIENCE)
+        try:
+            sock.connect(path)
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+    raise ListenError("Cannot start the listener: another one is being started on this host. Run one verify at a time.")
+
+
+def _unusable(exc: OSError) -> ListenError:
+    hint = " A listener needs root: set become." if isinstance(exc, PermissionError) else ""
+    return ListenError(f"Cannot use {place()}, where a listener is found: {exc.strerror}.{hint}")
+
+
+def _give_up(control: socket.socket) -> None:
+    """Leave the place: first its name goes, then nobody answers there."""
+    with contextlib.suppress(OSError):
+        os.unlink(control.getsockname())
+    control.close()
 
 
 def _is_told_to_end(control: socket.socket, facts: Dict[str, Any], sockets: Sequence[socket.socket]) -> bool:
@@ -349,10 +403,12 @@ def _is_told_to_end(control: socket.socket, facts: Dict[str, Any], sockets: Sequ
         if _user_of(connection) != os.geteuid():
             return False
         connection.settimeout(1.0)
-        is_meant = connection.recv(64).decode(errors="replace") in ("", facts["id"])
+        # Who only looks whether there is a listener says nothing.
+        is_meant = connection.recv(64).decode(errors="replace") in (_TO_END, _TO_END + facts["id"])
         if is_meant:
             _stop_counting()
-            _close([*sockets, control])
+            _close(sockets)
+            _give_up(control)
         connection.sendall(json.dumps(facts).encode())
         return is_meant
     return False
@@ -363,23 +419,25 @@ def _ended(identity: str, patience: float) -> Dict[str, Any]:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(patience)
         try:
-            sock.connect(_CONTROL)
+            sock.connect(place())
             _check_user(sock)
-            sock.sendall(identity.encode())
+            sock.sendall((_TO_END + identity).encode())
             sock.shutdown(socket.SHUT_WR)
             return dict(json.loads(b"".join(iter(lambda: sock.recv(65536), b""))))
         except socket.timeout as exc:
             raise ListenError(f"The listener on this host does not answer within {patience:.0f} s. It ends by itself "
                               "at the end of its lifetime; `ss -xlp` shows its process.") from exc
-        except (ConnectionError, ValueError):
+        except (ConnectionError, FileNotFoundError, ValueError):
             return {}
+        except OSError as exc:
+            raise _unusable(exc) from exc
 
 
 def _check_user(sock: socket.socket) -> None:
     user = _user_of(sock)
     if user != os.geteuid():
-        raise ListenError(f"The name of the listener is taken by a process of uid {user}, expected uid {os.geteuid()}. "
-                          "End that process; `ss -xlp` shows it.")
+        raise ListenError(f"A process of uid {user} answers at {place()}, expected uid {os.geteuid()}. End that process; "
+                          "`ss -xlp` shows it.")
 
 
 def _user_of(sock: socket.socket) -> int:

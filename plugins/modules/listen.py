@@ -16,8 +16,9 @@ description:
   - Where nftables is there, a temporary table C(inet hpc_ports_verify) counts how far packets come. It drops nothing.
   - A port that a service has is left to it, on the very addresses where it has it.
   - Where systemd runs the host the process is a transient unit, C(hpc-ports-verify-ID.scope).
-  - The process ends when told to, or by itself after O(lifetime) seconds. There is one at a time on a host; a new one
-    takes the place of the one before, whose run is then told that its listener did not last.
+  - The process ends when told to, or by itself after O(lifetime) seconds. There is one at a time in each network
+    namespace of a host, found by a socket in C(/run/hpc-ports), where only root can write; a new one takes the place of
+    the one before, whose run is then told that its listener did not last.
   - A service that is started meanwhile on a port held here fails to start, so keep O(lifetime) short.
 author:
   - The hpc.ports authors (@hpc-ports)
@@ -32,7 +33,7 @@ attributes:
   platform:
     support: full
     platforms: linux
-    description: Needs Python 3.9 or later on the host, and root for ports below 1024.
+    description: Needs Python 3.9 or later on the host, and root.
 options:
   state:
     description:

@@ -8,6 +8,7 @@ The namespaces are joined to each other and to nothing else. Needs root.
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import os
@@ -94,8 +95,8 @@ time.sleep(600)
 class Host:
     """One namespace, and our modules' work in it."""
 
-    def __init__(self) -> None:
-        self.space = Space()
+    def __init__(self, run: Path) -> None:
+        self.space = Space(f"mount --bind {run} /run")
         self.server = ForkedServer(self.space)
 
     def call(self, program: str, *arguments: Any, user: int = 0, **named: Any) -> Any:
@@ -169,10 +170,11 @@ def _network_of(pid: int) -> int:
 
 
 class Net:
-    """Three hosts in a row."""
+    """Three hosts in a row; `run` is the /run that they share, as network namespaces of one machine do."""
 
-    def __init__(self) -> None:
-        self.source, self.router, self.target = self.hosts = Host(), Host(), Host()
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.source, self.router, self.target = self.hosts = Host(run), Host(run), Host(run)
         for net, end in ((1, self.source), (2, self.target)):
             end.space.shell(_END.format(link=f"link{net}", router=self.router.space.holder.pid, net=net, other=3 - net))
         self.router.space.shell(_ROUTER)
@@ -201,9 +203,11 @@ class Net:
 
 
 @pytest.fixture(name="wires", scope="module")
-def _wires() -> Iterator[Net]:
+def _wires(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
     assert os.geteuid() == 0, "These tests make network namespaces: run them as root."
-    net = Net()
+    run = tmp_path_factory.mktemp("run")
+    run.chmod(0o755)
+    net = Net(run)
     yield net
     net.close()
 
@@ -681,32 +685,119 @@ def test_production_traffic_is_not_counted(net: Net) -> None:
 
 def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
     net.target.space.shell("echo 1024 > /proc/sys/net/ipv4/ip_unprivileged_port_start")
-    result = net.target.call(
-        "result = listeners.start(listeners.Orders([sockets.single_port('80/tcp')]))\nlisteners.stop()", user=65534)
+    # Root without CAP_NET_BIND_SERVICE (10): take it from what a program may ever have (24), and start one anew.
+    dropped = ("import ctypes, os, sys\nctypes.CDLL(None).prctl(24, 10, 0, 0, 0)\n"
+               "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])")
+    program = (f"import json\n{_IMPORTS}\nprint(json.dumps(listeners.start(listeners.Orders("
+               "[sockets.single_port('80/tcp')]))))\nlisteners.stop()")
+    result = json.loads(net.target.space.run(sys.executable, "-c", dropped, program, PYTHONPATH=str(COLLECTIONS)).stdout)
     denied = {"80/tcp": "Permission denied"}
     assert (result["listening"], result["not_held"]) == ({}, {"0.0.0.0": denied, "::": denied})
 
 
+# ---- who else is on the host
+
+_ATTEMPT = "try:\n    result = listeners.{0}\nexcept listeners.ListenError as exc:\n    result = str(exc)"
+_PLACE = "result = listeners.place()"
+
+
+def test_another_user_cannot_be_in_the_way(net: Net) -> None:
+    """It holds the name by which listeners were found once, and tries to have all that a listener needs."""
+    place = net.target.call(_PLACE)
+    program = ("import os, socket, sys\nos.setuid(65534)\nsock = socket.socket(socket.AF_UNIX)\n"
+               "sock.bind('\\0hpc-ports-listen')\nsock.listen()\nmade = []\n"
+               "for path in (sys.argv[1], os.path.dirname(sys.argv[1]), '/run/hpc-ports-listen'):\n"
+               "    for make in (os.mkdir, lambda name: socket.socket(socket.AF_UNIX).bind(name), os.mkfifo):\n"
+               "        try:\n            made.append(make(path) or path)\n        except OSError:\n            pass\n"
+               "print('ready' if not made else made, flush=True)\nsock.accept()")
+    for is_first in (True, False):  # before there is a folder, and with one
+        if is_first:
+            net.target.space.shell("rm -rf /run/hpc-ports")
+        with net.target.running(program, place):
+            started = net.target.start("7001/tcp")
+            assert net.target.stop(started["id"])["alive"] is True
+    assert not os.path.lexists(f"{net.run}/{place[len('/run/'):]}")
+
+
 def test_another_users_process_is_not_obeyed_or_believed(net: Net) -> None:
-    program = ("import os, socket\nos.setuid(65534)\nsock = socket.socket(socket.AF_UNIX)\n"
-               "sock.bind('\\0hpc-ports-listen')\nsock.listen()\nprint('ready', flush=True)\n"
+    """Where root itself has let it have the place."""
+    program = ("import os, socket, sys\nos.makedirs('/run/hpc-ports', 0o700, exist_ok=True)\n"
+               "sock = socket.socket(socket.AF_UNIX)\nsock.bind(sys.argv[1])\nos.setuid(65534)\nsock.listen()\n"
+               "print('ready', flush=True)\n"
                "while True:\n    try:\n        sock.accept()[0].sendall(b'{}')\n    except OSError:\n        pass")
-    attempt = "try:\n    result = listeners.{0}\nexcept listeners.ListenError as exc:\n    result = str(exc)"
-    with net.target.running(program):
+    place = net.target.call(_PLACE)
+    with net.target.running(program, place):
         for call in ("start(listeners.Orders([]))", "stop()"):
-            assert net.target.call(attempt.format(call)) == (
-                "The name of the listener is taken by a process of uid 65534, expected uid 0. End that process; "
-                "`ss -xlp` shows it.")
+            assert net.target.call(_ATTEMPT.format(call)) == (
+                f"A process of uid 65534 answers at {place}, expected uid 0. End that process; `ss -xlp` shows it.")
 
 
 def test_another_user_cannot_end_the_listener(net: Net) -> None:
+    """Neither as it is, nor where somebody has opened the folder and the socket to all."""
     started = net.target.start("7001/tcp")
-    program = "try:\n    result = listeners.stop()\nexcept listeners.ListenError as exc:\n    result = str(exc)"
-    assert "uid 0, expected uid 65534" in net.target.call(program, user=65534)
-    silent = ("import socket\nsock = socket.socket(socket.AF_UNIX)\nsock.connect('\\0hpc-ports-listen')\n"
-              "sock.shutdown(socket.SHUT_WR)\nresult = sock.recv(99).decode()")
-    assert net.target.call(silent, user=65534) == ""
+    place = net.target.call(_PLACE)
+    assert net.target.call(_ATTEMPT.format("stop()"), user=65534) == (
+        f"Cannot use {place}, where a listener is found: Permission denied. A listener needs root: set become.")
+    net.target.space.shell(f"chmod 777 {place} /run/hpc-ports")
+    try:
+        assert "uid 0 answers" in net.target.call(_ATTEMPT.format("stop()"), user=65534)
+        word = ("import socket\nsock = socket.socket(socket.AF_UNIX)\nsock.connect(arguments[0])\n"
+                "try:\n    sock.sendall(b'end ')\n    result = sock.recv(99).decode()\n"
+                "except ConnectionError:\n    result = ''")
+        assert net.target.call(word, place, user=65534) == ""
+    finally:
+        net.target.space.shell("chmod 700 /run/hpc-ports")
     assert net.target.stop(started["id"])["alive"] is True
+
+
+def test_who_only_looks_does_not_end_the_listener(net: Net) -> None:
+    started = net.target.start("7001/tcp")
+    look = ("import socket\nwith socket.socket(socket.AF_UNIX) as sock:\n    sock.connect(listeners.place())\n"
+            "    sock.shutdown(socket.SHUT_WR)\n    result = len(sock.recv(99))")
+    assert net.target.call(look) > 0
+    assert net.target.stop(started["id"])["alive"] is True
+
+
+@pytest.mark.parametrize("left", ["socket", "file"])
+def test_what_was_left_at_the_place_is_not_in_the_way(net: Net, left: str) -> None:
+    """By a process that was killed, or before a boot, where /run is a disk: the number of the network is the same."""
+    make = {"file": "os.close(os.open(listeners.place(), os.O_CREAT))",
+            "socket": "sock = socket.socket(socket.AF_UNIX)\nsock.bind(listeners.place())\nsock.listen()\nsock.close()"}
+    net.target.call("import os, socket\nos.makedirs('/run/hpc-ports', 0o700, exist_ok=True)\n"
+                    f"{make[left]}\nresult = 0")
+    assert net.target.stop() == NOT_ALIVE
+    started = net.target.start("7001/tcp")
+    assert net.target.stop(started["id"])["alive"] is True
+
+
+def test_of_two_that_are_started_at_once_one_is_told(net: Net) -> None:
+    """Both find what a killed one has left; the second must not take away the place of the first."""
+    net.target.start("7001/tcp")
+    os.kill(net.target.listener(), signal.SIGKILL)
+    wait_until(lambda: net.target.listeners() == [])
+    program = (f"import json\n{_IMPORTS}\ntry:\n    result = listeners.start(listeners.Orders([sockets.single_port('7001/tcp')]))\n"
+               "except listeners.ListenError as exc:\n    result = str(exc)\nprint(json.dumps(result))")
+    with ExitStack() as stack:
+        folder = os.open(net.run / "hpc-ports", os.O_RDONLY)
+        stack.callback(os.close, folder)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        processes = [stack.enter_context(subprocess.Popen(
+            [*net.target.space.prefix, sys.executable, "-c", program], stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(COLLECTIONS)})) for number in range(2)]
+        inode = f":{os.fstat(folder).st_ino} "
+        wait_until(lambda: sum("->" in line and inode in line for line in Path("/proc/locks").read_text(
+            encoding="ascii").splitlines()) == 2)
+        fcntl.flock(folder, fcntl.LOCK_UN)
+        said = [json.loads(process.communicate(timeout=scaled(60))[0]) for process in processes]
+    [told], [started] = ([item for item in said if isinstance(item, kind)] for kind in (str, dict))
+    assert told == (
+        "Cannot start the listener: another one is being started on this host. Run one verify at a time.")
+    assert net.target.stop(started["id"])["alive"] is True
+
+
+def test_each_network_has_its_own(net: Net) -> None:
+    started = [host.start("7001/tcp") for host in net.hosts]
+    assert [host.stop(own["id"])["alive"] for host, own in zip(net.hosts, started)] == [True, True, True]
 
 
 def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
