@@ -14,6 +14,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 
+from ansible_collections.hpc.ports.plugins.module_utils.shown import returned, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils.batches import with_batches
 from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
     UNSEEN,
@@ -41,7 +42,7 @@ class ActionModule(ActionBase):
             result = self._given(task_vars)
         except (AnsibleActionFail, AnsibleConnectionFailure) as exc:
             # Ansible adds the text of a cause to that of an error.
-            raise type(exc)(with_batches(str(exc), task_vars or {})) from None
+            raise type(exc)(with_batches(shown(str(exc).strip()), task_vars or {})) from None
         if result.get("failed") and not result.get("missing_packages"):
             result["msg"] = with_batches(str(result.get("msg", "")), task_vars or {})
         return result
@@ -85,8 +86,8 @@ class ActionModule(ActionBase):
         return with_answer(begun, answer)
 
     def _module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        return explained(self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments,
-                                              task_vars=task_vars))
+        return returned(explained(self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments,
+                                                       task_vars=task_vars)))
 
     def _store(self, key: str | None) -> Store:
         if not key:

@@ -9,6 +9,7 @@ import ipaddress
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils.shown import shown
 
 # The objects of a firewall by what they are called, such as `chain input`, each as lines of text.
 State = Dict[str, Tuple[str, ...]]
@@ -32,7 +33,7 @@ def state_diff(before: State, after: State) -> Dict[str, str]:
 
 
 def _text(state: State, names: List[str]) -> str:
-    blocks = [[name + ":"] + ["    " + line for line in state[name]] for name in names if name in state]
+    blocks = [[shown(name) + ":"] + ["    " + shown(line) for line in state[name]] for name in names if name in state]
     return "".join(line + "\n" for block in blocks for line in block)
 
 

@@ -89,6 +89,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils.confirming import confirm
+from ansible_collections.hpc.ports.plugins.module_utils.shown import returned, shown
 
 
 def main() -> None:
@@ -98,7 +99,8 @@ def main() -> None:
     try:
         result = confirm(module.params["token"])
     except (OSError, RuntimeError) as exc:
-        module.fail_json(msg=str(exc))
+        module.fail_json(msg=shown(str(exc)))
+    result = returned(result)
     result["ran_for"] = time.monotonic() - began
     if "msg" in result:
         module.fail_json(**result)

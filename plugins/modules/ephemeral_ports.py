@@ -123,6 +123,7 @@ reserved_ports:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import Demands, parsed_demands
 from ansible_collections.hpc.ports.plugins.module_utils.ephemeral_host import compared, worded
+from ansible_collections.hpc.ports.plugins.module_utils.shown import returned, shown
 
 
 def main() -> None:
@@ -141,10 +142,10 @@ def main() -> None:
     try:
         result = compared(demands, module.params["fix"], module.check_mode)
     except ValueError as exc:
-        module.fail_json(msg=f"Cannot tell the ephemeral ports: {exc}.")
+        module.fail_json(msg=shown(f"Cannot tell the ephemeral ports: {exc}."))
     except OSError as exc:
-        module.fail_json(msg=worded(exc))
-    module.exit_json(**result)
+        module.fail_json(msg=shown(worded(exc)))
+    module.exit_json(**returned(result))
 
 
 def _demands(module: AnsibleModule) -> Demands:

@@ -249,6 +249,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkEr
 from ansible_collections.hpc.ports.plugins.module_utils.others import OtherRules, other_rules, warnings_of
 from ansible_collections.hpc.ports.plugins.module_utils.own_addresses import leading_outside, own_addresses
 from ansible_collections.hpc.ports.plugins.module_utils.policy import PolicyError
+from ansible_collections.hpc.ports.plugins.module_utils.shown import returned, shown
 
 ARGUMENTS = {
     "plan": {"type": "str"},
@@ -282,13 +283,13 @@ def main() -> None:
         # Before the apply: where there are many rules it takes seconds, and then a change awaits its confirmation.
         backend = chosen_backend(module.params["backend"]) if present else ""
         others = other_rules(backend) if present else None
-        module.exit_json(**_result(module, _outcome(module, backend), others, began))
+        module.exit_json(**returned(_result(module, _outcome(module, backend), others, began)))
     except HostError as exc:
-        module.fail_json(msg=str(exc), missing_packages=exc.missing_packages)
+        module.fail_json(msg=shown(str(exc)), missing_packages=exc.missing_packages)
     except LockoutError as exc:
-        module.fail_json(msg=str(exc), client=exc.client)
+        module.fail_json(msg=shown(str(exc)), client=exc.client)
     except (PolicyError, OSError, RuntimeError) as exc:
-        module.fail_json(msg=worded(exc))
+        module.fail_json(msg=shown(worded(exc)))
 
 
 def _check(module: AnsibleModule, is_valid: object, name: str, expected: str) -> None:
@@ -312,7 +313,7 @@ def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules
         result["own_addresses"] = _own_addresses(module.params["policy"]["trusted_interfaces"])
     too_wide = _too_wide(outcome.change.backend, module.params["policy"]) if others else []
     for text in (*outcome.warnings, *(warnings_of(others) if others else []), *too_wide):
-        module.warn(text)
+        module.warn(shown(text))
     if outcome.pending:
         # For the action plugin, which confirms; the rest of its time it needed to get here.
         result["pending"] = {"token": outcome.pending.token, "ran_for": time.monotonic() - began}

@@ -181,6 +181,7 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils.judging import Host, parse_asked
+from ansible_collections.hpc.ports.plugins.module_utils.shown import plain, shown
 
 PACKET: Dict[str, Any] = {
     "direction": {"type": "str", "choices": ["in", "out"], "required": True},
@@ -208,8 +209,8 @@ def main() -> None:
         host = Host()
         judgements = [host.judged(packet) for packet in asked]
     except (OSError, RuntimeError, ValueError) as exc:
-        module.fail_json(msg=f"Cannot judge packets on this host: {exc}")
-    module.exit_json(changed=False, judgements=judgements)
+        module.fail_json(msg=shown(f"Cannot judge packets on this host: {exc}"))
+    module.exit_json(changed=False, judgements=plain(judgements))
 
 
 if __name__ == "__main__":

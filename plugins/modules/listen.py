@@ -151,6 +151,7 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils.listeners import ListenError, Orders, start, stop
 from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils.shown import plain, shown
 from ansible_collections.hpc.ports.plugins.module_utils.sockets import single_port
 
 
@@ -179,8 +180,8 @@ def main() -> None:
     except ValueError as exc:
         module.fail_json(msg=f"Invalid ports: {exc}.")
     except (ListenError, NetlinkError, OSError) as exc:
-        module.fail_json(msg=str(exc))
-    module.exit_json(**result)
+        module.fail_json(msg=shown(str(exc)))
+    module.exit_json(**plain(result))
 
 
 def _started(params: Dict[str, Any]) -> Dict[str, Any]:

@@ -152,6 +152,7 @@ results:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils.probing import Pace, probe_all
+from ansible_collections.hpc.ports.plugins.module_utils.shown import plain
 
 
 def main() -> None:
@@ -181,7 +182,7 @@ def main() -> None:
         results = probe_all(params["probes"], Pace(**{name: params[name] for name in Pace._fields}))
     except ValueError as exc:
         module.fail_json(msg=f"Invalid probes: {exc}.")
-    module.exit_json(changed=False, results=results)
+    module.exit_json(changed=False, results=plain(results))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
+from ansible_collections.hpc.ports.plugins.module_utils.shown import shown
+
 # After the time in which a change is confirmed: how long a host may take to undo it and to answer again, seconds.
 RETURN_WITHIN = 60.0
 _PAUSE = 0.5
@@ -103,7 +105,7 @@ def final_answer(ask: Callable[[], dict[str, Any]], begun: Begun,
     answer any more, long after it should have undone the change.
     """
     patience = begun.seconds + RETURN_WITHIN
-    end, trouble = now() + patience, str(begun.loss or "")
+    end, trouble = now() + patience, shown(str(begun.loss or "").strip())
     while True:
         try:
             result, login = timed(ask, now)
@@ -111,7 +113,7 @@ def final_answer(ask: Callable[[], dict[str, Any]], begun: Begun,
                 return Answer(result, trouble, 0.0 if trouble else login)
             trouble = str(result.get("msg") or _NOT_FINAL[result["status"]].format(result.get("confirmed_from")))
         except AnsibleError as exc:
-            trouble = str(exc)
+            trouble = shown(str(exc).strip())
         if now() > end:
             raise AnsibleConnectionFailure(_sentences(
                 _UNREACHABLE.format(patience, begun.seconds, trouble.rstrip(".")),

@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from ansible_collections.hpc.ports.plugins.module_utils.shown import lines, shown
+
 SEVERAL = "(several hosts)"
 _POLICY = "runs its policy"
 # What XML 1.0 has no way to write.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 
@@ -82,11 +82,11 @@ def _bad_case(cell: Mapping[str, Any]) -> Case:
     message = f"intended {cell['intended']}, compiled {cell['compiled']}, observed {cell['outcome']}"
     flow = f"Flow: {cell['flow']}" if cell["flow"] else "No flow lets this in."
     said = cell["diagnosis"] or {"text": "", "advice": ""}
-    lines = [cell["why"], said["text"], said["advice"], flow, f"Rule: {cell['rule']}" if cell["rule"] else "",
+    texts = [cell["why"], said["text"], said["advice"], flow, f"Rule: {cell['rule']}" if cell["rule"] else "",
              cell["detail"]]
     address = "" if cell["address"] == cell["target"] else f" ({cell['address']})"
     return Case(f"{cell['source']} -> {cell['target']}:{cell['port']}/{cell['protocol']}{address}",
-                cell["seconds"] or 0.0, result, f"{cell['verdict']}: {message}", "\n".join(filter(None, lines)))
+                cell["seconds"] or 0.0, result, f"{cell['verdict']}: {message}", "\n".join(map(shown, filter(None, texts))))
 
 
 def _right_case(source: str, target: str, intended: str, cells: list[Mapping[str, Any]]) -> Case:
@@ -111,7 +111,7 @@ def _suite(target: str, cases: list[Case], made: str) -> ElementTree.Element:
             {"classname": target, "name": case.name, "time": f"{case.seconds:.3f}"}))
         if case.result:
             said = ElementTree.SubElement(element, case.result, _clean({"message": case.message}))
-            said.text = _FORBIDDEN.sub("", case.text) or None
+            said.text = lines(case.text) or None
     return suite
 
 
@@ -124,4 +124,4 @@ def _counts(cases: Iterable[Case]) -> dict[str, str]:
 
 
 def _clean(attributes: Mapping[str, str]) -> dict[str, str]:
-    return {name: _FORBIDDEN.sub("", text) for name, text in attributes.items()}
+    return {name: shown(text) for name, text in attributes.items()}

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.hpc.ports.plugins.module_utils.shown import plain
+
 TEMPLATE = Path(__file__).parents[2] / "roles" / "verify" / "files" / "report.html"
 _CELL = ("source", "target", "address", "protocol", "port", "services", "intended", "compiled", "outcome", "verdict",
          "flow", "denied_by", "rule", "held_by", "seconds", "attempts", "counters", "detail", "why", "diagnosis")
@@ -32,7 +34,7 @@ def packed(data: Mapping[str, Any]) -> dict[str, Any]:
     """
     cells = data["cells"]
     columns = {name: _column([cell[name] for cell in cells]) for name in _CELL}
-    return {**{name: data[name] for name in _WHOLE}, "count": len(cells), "columns": columns}
+    return {**{name: plain(data[name]) for name in _WHOLE}, "count": len(cells), "columns": columns}
 
 
 def _column(values: Sequence[Any]) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def _column(values: Sequence[Any]) -> dict[str, Any]:
         keys = list(values)
     distinct = dict(zip(keys, values))
     numbers = {key: number for number, key in enumerate(distinct)}
-    return {"values": list(distinct.values()), "rows": [numbers[key] for key in keys] if len(distinct) > 1 else 0}
+    return {"values": plain(list(distinct.values())), "rows": [numbers[key] for key in keys] if len(distinct) > 1 else 0}
 
 
 def _embedded(data: object) -> str:

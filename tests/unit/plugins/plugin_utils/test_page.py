@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.hpc.ports.plugins.module_utils.shown import plain, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils.page import TEMPLATE, packed, page
 from ansible_collections.hpc.ports.tests.support.reports import cell, host, large, small, whole
 
@@ -66,7 +67,7 @@ cells = st.fixed_dictionaries({
 @given(st.lists(cells, max_size=6))
 def test_any_cells_come_back_from_the_page(changes: list[dict[str, Any]]) -> None:
     data = {**one(), "cells": [cell("a", "b", "10.0.0.3", 22) | change for change in changes]}
-    assert unpacked(json.loads(embedded(page(data)))) == data["cells"]
+    assert unpacked(json.loads(embedded(page(data)))) == plain(data["cells"])
 
 
 # ---- nothing gets out
@@ -76,7 +77,13 @@ def test_nothing_in_a_report_is_markup(text: str) -> None:
     inside = embedded(page(one(why=text, flow=text)))
     assert not set("<>&\u2028\u2029") & set(inside)
     assert inside.isascii()
-    assert unpacked(json.loads(inside))[0]["why"] == text
+    assert unpacked(json.loads(inside))[0]["why"] == shown(text)
+
+
+def test_no_word_of_a_host_turns_around_what_the_page_shows() -> None:
+    data = one(why="a\u202eb")
+    data["hosts"]["a"]["reason"] = "c\x1bd"
+    assert (unpacked(packed(data))[0]["why"], packed(data)["hosts"]["a"]["reason"]) == ("a\\u202eb", "c\\x1bd")
 
 
 def test_the_rest_of_the_page_is_the_same_whatever_the_report() -> None:
