@@ -19,7 +19,7 @@ _LONGEST_KEY = 64
 
 def check_nesting(key: str, value: Any) -> None:
     """Raise PortFileError for a value that is nested without end, or too deep; it names the way there."""
-    way = _too_deep(value, _DEEPEST, {})
+    way = _too_deep(value, _DEEPEST)
     if way is not None:
         where = "".join(f".{_key(name)}" for name in way[:_NAMED])
         raise PortFileError(
@@ -28,15 +28,14 @@ def check_nesting(key: str, value: Any) -> None:
         )
 
 
-def _too_deep(value: Any, left: int, seen: dict[int, int]) -> list[Any] | None:
-    """Return the keys on the way to what is too deep; `seen` has how many levels were left where a value was seen."""
-    if not isinstance(value, (Mapping, list, tuple)) or seen.get(id(value), left + 1) <= left:
+def _too_deep(value: Any, left: int) -> list[Any] | None:
+    """Return the keys on the way to what is deeper than the levels that are left; None where nothing is."""
+    if not isinstance(value, (Mapping, list, tuple)):
         return None
     if not left:
         return []
-    seen[id(value)] = left
     for name, item in _items(value):
-        way = _too_deep(item, left - 1, seen)
+        way = _too_deep(item, left - 1)
         if way is not None:
             return [name, *way]
     return None

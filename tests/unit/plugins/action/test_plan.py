@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 from ansible_collections.hpc.ports.tests.support.plays import played
 
@@ -129,3 +132,95 @@ def test_bad_input_is_one_message(tmp_path: Path, site: str, message: str) -> No
     assert code != 0
     assert message in output
     assert "Traceback" not in output
+
+
+PASSWORD = "only for tests"
+# What a run makes of the port file: the rules of all classes of hosts.
+RENDERED = PLAY + """
+    - hpc.ports.render: {{plan: "{{{{ plan.key }}}}", folder: "{{{{ render_folder }}}}", backends: [nftables]}}
+      run_once: true
+"""
+
+
+class Vaulted(str):
+    """A text that is encrypted in the file, anew each time."""
+
+
+def to_yaml(value: object, margin: str = "  ") -> str:
+    """Return a value in YAML, the vaulted texts in it under `!vault`; it is on the lines after its key."""
+    if isinstance(value, Vaulted):
+        cipher = VaultLib([("default", VaultSecret(PASSWORD.encode()))]).encrypt(str(value)).decode()
+        return f" !vault |\n{margin}" + f"\n{margin}".join(cipher.strip().split("\n")) + "\n"
+    if isinstance(value, dict) and value:
+        return "\n" + "".join(f"{margin}{name}:{to_yaml(item, margin + '  ')}" for name, item in value.items())
+    if isinstance(value, list) and value:
+        return "\n" + "".join(f"{margin}-{to_yaml(item, margin + '  ')}" for item in value)
+    return f" {json.dumps(value)}\n"
+
+
+def run_vaulted(folder: Path, text: Callable[[str], str], *options: str, play: str = PLAY, **wrong: object) -> tuple[int, str]:
+    """Run a play over a site, each text of which `text` may have in the vault; each host has the port file itself."""
+    def port_file() -> dict[str, object]:
+        return {
+            "firewall_endpoints": {"controllers": {"cidrs": [text("192.0.2.1/32")]}},
+            "firewall_services": {"web": {"ports": [text("81/tcp"), "444/tcp"], "title": text("Web")}},
+            "firewall_flows": {"web": {"from": ["controllers"], "to": ["slurm_compute"], "services": [text("web")],
+                                       "need": text("recommended")}},
+            "firewall_clusters": {"alpha": {"cidrs": [text("10.9.0.0/16")]}},
+            "firewall_srun_ports": text("60001-63000"),
+        }
+    host = {"ansible_host": text("192.0.2.22"), "firewall_egress": text("restricted"), "firewall_cluster": text("alpha"),
+            "secret": text("192.0.2.23"), "firewall_source_addresses": ["{{ secret }}"], **wrong}
+    inventory = {"slurm_compute": {"hosts": {"n1": {**port_file(), **host}}},
+                 "slurm_controller": {"hosts": {"head": {**port_file(), "firewall_addresses": [text("192.0.2.21")]}}}}
+    (folder / "hosts.yml").write_text(to_yaml(inventory, ""), encoding="utf-8")
+    (folder / "password").write_text(PASSWORD, encoding="utf-8")
+    (folder / "play.yml").write_text(play.format(keywords="", task="run_once: true"), encoding="utf-8")
+    done = played("-i", str(folder / "hosts.yml"), str(folder / "play.yml"), "--vault-password-file", str(folder / "password"),
+                  *options)
+    return done.code, done.line
+
+
+def test_values_of_the_vault_count_as_plain_ones(tmp_path: Path) -> None:
+    """Addresses, ports, words and ranges; each host has the port file encrypted anew, which is no other port file."""
+    found = []
+    for name, text in (("plain", str), ("vaulted", Vaulted)):
+        (tmp_path / name).mkdir()
+        rules = tmp_path / name / "rules"
+        code, output = run_vaulted(tmp_path / name, text, "-e", f"render_folder={rules}", play=RENDERED, firewall_mode="enforce")
+        assert code == 0, output
+        found.append({path.relative_to(rules): path.read_text(encoding="utf-8") for path in rules.rglob("*") if path.is_file()})
+    assert found[0] == found[1]
+    assert any("192.0.2.23" in text and "60001-63000" in text for text in found[0].values())
+
+
+@pytest.mark.parametrize("wrong", ["firewall_mode", "firewall_egress", "firewall_srun_ports"])
+def test_messages_do_not_show_values_of_the_vault(tmp_path: Path, wrong: str) -> None:
+    """Of one host alone, where firewall_srun_ports differs from the others'."""
+    code, output = run_vaulted(tmp_path, Vaulted, **{wrong: Vaulted("hunter2")})
+    assert code != 0
+    assert f"Invalid {wrong}" in output
+    assert "hunter2" not in output and "ANSIBLE_VAULT" not in output and "ciphertext" not in output
+
+
+def test_a_value_of_the_vault_in_a_play_is_not_shown(tmp_path: Path) -> None:
+    code, output = run_vaulted(tmp_path, Vaulted, play=PLAY.replace("{keywords}", "vars: {{firewall_mode: observe}}"),
+                               firewall_mode=Vaulted("enforce"))
+    assert code != 0
+    assert "of this play for host " in output and "hunter2" not in output and "ANSIBLE_VAULT" not in output
+
+
+@pytest.mark.parametrize(("template", "why"), [
+    ("{{ nope }}", ""), ("{{ 1 / 0 }}", "division by zero"), ("{{ 1 | nope }}", "nope"), ("{{ firewall_addresses }}", "")])
+def test_a_template_that_fails_names_its_own_host_and_variable(tmp_path: Path, template: str, why: str) -> None:
+    code, output = run(tmp_path, hosts=f"odd: {{hosts: {{n2: {{firewall_addresses: ['{template}']}}}}}}")
+    assert code != 0
+    assert "Invalid firewall_addresses of host n2: got " in output and why in output
+    assert "Unexpected failure" not in output
+
+
+def test_a_value_that_holds_itself_names_its_key(tmp_path: Path) -> None:
+    code, output = run(tmp_path, site=SITE + "\nfirewall_services: &all {web: {ports: [1/tcp], title: *all}}")
+    assert code != 0
+    assert "Invalid firewall_services of host ctl1: got a value at firewall_services.web.title.web that holds itself " in output
+    assert "RecursionError" not in output and "recursion" not in output

@@ -18,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import (
     Service,
     load_catalogue,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, Vaulted
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_catalogue
 
@@ -208,6 +208,11 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
          "Invalid firewall_services.x.exposure: got 'all', expected one of public, platform, cluster, host."),
         ({"services": {"x": {"ports": ["1/tcp"], "unit": ["x.service"]}}},
          "Invalid firewall_services.x.unit: got ['x.service'], expected a text."),
+        ({"services": {"x": {"ports": ["1/tcp"], "unit": "x\ny.service"}}},
+         "Invalid firewall_services.x.unit: got 'x\\ny.service', expected a unit of systemd, such as 'slurmctld.service'."),
+        ({"services": {"x": {"ports": ["1/tcp"], "title": "\ud800"}}},
+         "Invalid firewall_services.x.title: got '\\ud800', expected a text without control characters."),
+        ({"services": {"a\nb": None}}, f"Invalid name in firewall_services: got 'a\\nb', {NAME}."),
         ({"services": {"x": {"ports": ["1/tcp"], "broad": 1}}},
          "Invalid firewall_services.x.broad: got 1, expected true or false."),
         ({"endpoints": {"x": {"group": ["desks"]}}}, "Invalid key in firewall_endpoints.x: got 'group', expected one "
@@ -277,6 +282,10 @@ def test_management_ssh_cannot_be_turned_off(flow: dict[str, Any] | None, messag
         ({"firewall_clusters": {"alpha": {"cidrs": ["10.0.0.1/8"]}}},
          "Invalid firewall_clusters.alpha.cidrs: got '10.0.0.1/8', expected a network without host bits, such as "
          "'10.0.0.0/8'."),
+        ({"firewall_clusters": {"a\x1bb": {"cidrs": []}}},
+         "Invalid name in firewall_clusters: got 'a\\x1bb', expected a text without control characters."),
+        ({"firewall_clusters": {"": {"cidrs": []}}},
+         "Invalid name in firewall_clusters: got '', expected 1 to 253 letters that can be printed."),
         ({"firewall_clusters": {5: {"cidrs": []}}}, "Invalid name in firewall_clusters: got 5, expected a text."),
     ],
 )
@@ -311,3 +320,42 @@ def test_input_is_not_changed() -> None:
     before = deepcopy((shipped, site, SITE_DEFAULTS))
     load_catalogue(shipped, site, [])
     assert (shipped, site, SITE_DEFAULTS) == before
+
+
+@pytest.mark.parametrize("cidr", ["127.0.0.0/8", "::1/128", "224.0.0.0/8", "ff02::/16", "255.255.255.255", "0.0.0.0/32"])
+def test_clusters_are_networks_of_hosts(cidr: str) -> None:
+    shown = str(IPNetwork(cidr))
+    assert error_of(firewall_clusters={"alpha": {"cidrs": ["10.0.0.0/8", cidr]}}) == (
+        f"Invalid firewall_clusters.alpha.cidrs: got {shown!r}, expected a network of hosts: no loopback, multicast or broadcast.")
+
+
+def test_endpoints_may_be_multicast_groups() -> None:
+    assert make_catalogue({"endpoints": {"vrrp": {"cidrs": ["224.0.0.18/32"]}}}).endpoints["vrrp"].cidrs
+
+
+def test_values_without_end_name_their_key() -> None:
+    endless: dict[str, Any] = {"ports": ["1/tcp"]}
+    endless["title"] = [endless]
+    assert error_of({"services": {"web": endless}}) == (
+        "Invalid firewall_services: got a value at firewall_services.web.title.0 that holds itself (by an anchor of YAML) or is "
+        "nested more than 16 levels deep, expected plain dictionaries, lists and texts.")
+    deep: list[Any] = []
+    for _level in range(1500):
+        deep = [deep]
+    assert error_of({"flows": {"f": {**FLOW, "note": deep}}}).startswith(
+        "Invalid firewall_flows: got a value at firewall_flows.f.note.0 that holds itself ")
+
+
+@pytest.mark.parametrize("number", [16 ** 5000, "1" * 5000], ids=["number", "text"])
+def test_huge_numbers_are_not_shown(number: Any) -> None:
+    message = error_of({"services": {"web": {"ports": [number]}}})
+    assert message.startswith("Invalid firewall_services.web.ports: got ") and len(message) < 700
+
+
+def test_values_of_the_vault_are_not_shown() -> None:
+    """Neither they nor what they are like."""
+    for site in ({"services": {"web": {"ports": [Vaulted("30-20/tcp")]}}}, {"endpoints": {"e": {"cidrs": [Vaulted("10.0.0.1/8")]}}},
+                 {"flows": {"f": {**FLOW, "need": Vaulted("require")}}}, {"flows": {"f": {**FLOW, "services": [Vaulted("shh")]}}}):
+        message = error_of(site)
+        assert ": got a value from the vault, expected " in message
+        assert not any(text in message for text in ("30", "20/", "10.0.0.0", "mean", "shh"))

@@ -88,6 +88,9 @@ def test_where_a_host_is_reached_is_where_it_comes_from(variables: dict[str, Any
         ("firewall_cluster", [], "got [], expected a list of cluster names."),
         ("firewall_cluster", 5, "got 5, expected a list of cluster names."),
         ("firewall_cluster", ["a", None], "got None, expected a text."),
+        ("ansible_host", ["10.0.0.9"], "got ['10.0.0.9'], expected a text."),
+        ("firewall_cluster", "a\x07", "got 'a\\x07', expected a text without control characters."),
+        ("firewall_cluster", ["a\n"], "got 'a\\n', expected 1 to 253 letters that can be printed."),
         ("firewall_egress", "restrict", "got 'restrict', expected one of open, restricted. Did you mean 'restricted'?"),
         ("firewall_mode", "log", "got 'log', expected one of enforce, observe."),
         ("firewall_backend", "iptables", "got 'iptables', expected one of auto, nftables, firewalld. "
@@ -120,6 +123,25 @@ def test_load_inventory_loads_every_host_once() -> None:
     assert asked == ["a", "b"]
     assert {name: host.addresses for name, host in inventory.hosts.items()} == {
         "a": ("a.example.org",), "b": ("b.example.org",)}
+
+
+@pytest.mark.parametrize(("variables", "key"), [
+    ({}, "name of host n1"), ({"ansible_host": "10.0.0.9"}, "ansible_host of host n1"),
+    ({"ansible_host": "10.0.0.9", "firewall_addresses": ["10.0.0.1"]}, "firewall_addresses of host n1")])
+def test_the_variable_that_says_where_a_host_is_reached(variables: dict[str, Any], key: str) -> None:
+    host = load_host("n1", variables)
+    assert (host.address_key, host.source_key) == (key, key)
+    other = load_host("n1", {**variables, "firewall_source_addresses": ["10.0.0.2"]})
+    assert (other.address_key, other.source_key) == (key, "firewall_source_addresses of host n1")
+
+
+@pytest.mark.parametrize("variable", ["firewall_trusted_interfaces", "ansible_port"])
+def test_values_without_end_name_the_host(variable: str) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(PortFileError) as error:
+        load_host("n1", {variable: endless})
+    assert str(error.value).startswith(f"Invalid {variable} of host n1: got a value at {variable}.0.0.0 that holds itself ")
 
 
 @pytest.mark.parametrize("group", CANONICAL_GROUPS)

@@ -88,7 +88,7 @@ def inventories(draw: st.DrawFn) -> dict[str, Any]:
     """Return the variables of a task of an inventory in which up to three things are odd."""
     site, host = deepcopy(SITE), deepcopy(HOST)
     names = ["n1", "n2"]
-    for what in draw(st.lists(st.sampled_from(["site", "site", "variable", "host", "name", "group"]), min_size=1, max_size=3)):
+    for what in draw(st.lists(st.sampled_from(["site", "site", "variable", "host", "name"]), max_size=3)):
         if what == "site":
             key = draw(st.sampled_from([*SITE, "firewall_shipped", "firewall_user_ports"]))
             site[key] = replaced(draw, site.get(key))

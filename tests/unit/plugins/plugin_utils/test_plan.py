@@ -423,6 +423,11 @@ def test_a_managed_host_without_any_address(names: dict[str, list[str]], message
     assert text.startswith("Invalid name of host n1: got 'n1', ") and f" {message} Mend the name" in text
 
 
+def test_the_variable_that_is_wrong_is_named() -> None:
+    hosts = {"n1": {"groups": ["workspace"], "ansible_host": "127.0.0.1"}}
+    assert error_of({}, hosts).startswith("Invalid ansible_host of host n1: got '127.0.0.1', expected an address that other hosts ")
+
+
 def test_a_host_that_nothing_names_needs_no_address() -> None:
     assert set(make_plan({}, {"ctl": CTL, "x": {"groups": ["desks"]}}).hosts) == {"ctl"}
 
