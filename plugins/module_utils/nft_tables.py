@@ -9,12 +9,14 @@ import json
 import re
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
+from ansible_collections.hpc.ports.plugins.module_utils.nft_compat import readable
+
 # The table of module `listen`, which only counts.
 COUNTING_TABLE = "inet hpc_ports_verify"
 
 
 class Rule(NamedTuple):
-    """Statements as JSON, and the text of the whole."""
+    """Statements as JSON, those of iptables as nft would write them where the text does; and the text of the whole."""
 
     statements: Tuple[Any, ...]
     text: str
@@ -95,7 +97,7 @@ def _add(kind: str, item: Mapping[str, Any], table: Table, texts: _Texts) -> Non
     elif kind == "rule":
         handle = str(item.get("handle"))
         text = texts.rules.get((name, handle), "the rule with handle " + handle)
-        table.chains[item["chain"]].rules.append(Rule(tuple(item.get("expr", ())), text))
+        table.chains[item["chain"]].rules.append(Rule(readable(item.get("expr", ()), text), text))
 
 
 def _chain(item: Mapping[str, Any], devices: Optional[FrozenSet[str]]) -> Chain:

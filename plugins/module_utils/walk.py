@@ -181,20 +181,23 @@ class Walker:
 
 def _denied(ended: Dict[str, End]) -> Judgement:
     """Return the judgement on a packet that no way leads through."""
-    verdict, end = min(ended.items(), key=lambda item: (item[0] == "unknown", len(item[1].trail.guesses)))
     if "unknown" in ended:
         return _doubtful(list(ended.values()), Trail(), [])
+    verdict, end = list(ended.items())[-1]
     return Judgement(verdict, *end.place, is_ours=end.place.is_ours, notes=end.trail.notes)
 
 
 def _doubtful(ends: List[End], passing: Trail, more: List[str]) -> Judgement:
-    """Return the judgement where some ways lead through, or nobody knows; the rule is the one that may stop it."""
+    """Return the judgement where some ways lead through, or nobody knows; the rule is the one that may stop it.
+
+    Of several, the last: it stops whatever the others let by, as a policy does.
+    """
     reasons = list(dict.fromkeys([*more, *(text for end in ends for text in end.trail.guesses), *passing.guesses]))
     text = "; ".join(reasons[:_MOST])
     if len(reasons) > _MOST:
         text += "; and {0} more".format(len(reasons) - _MOST)
-    place = min(ends, key=lambda end: len(end.trail.guesses)).place if ends else Place("", "", "")
-    notes = ends[0].trail.notes if ends else passing.notes
+    place = ends[-1].place if ends else Place("", "", "")
+    notes = ends[-1].trail.notes if ends else passing.notes
     return Judgement("unknown", *place, is_ours=bool(ends) and place.is_ours, unknown=text, notes=notes)
 
 

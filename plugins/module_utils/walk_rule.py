@@ -31,6 +31,7 @@ _LIMITS = {"limit", "quota", "ct count", "meter"}
 TRANSLATED = "the destination is changed to "
 _XT_HARMLESS = {"comment", "LOG", "NFLOG", "ULOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "CLASSIFY", "SECMARK",
                 "CONNSECMARK", "TTL", "HL", "DSCP", "TOS", "RATEEST"}
+_XT_HEADERS = {"rt", "frag", "hbh", "dst"}  # of IPv6; a packet that opens something has none
 _LIMITED = re.compile("limit rate|ct count|quota")
 _VERDICTS = ("accept", "drop", "continue", "return", "jump", "goto")
 _ADDRESSES = {"saddr": "source", "daddr": "destination", "sport": "source_port", "dport": "port"}
@@ -226,8 +227,14 @@ class RuleWalk:
             return self._translated("masquerade", {}, view, trail)
         if name == "REJECT":
             return self._rejected({}, view, trail)
+        if kind == "match" and name in _XT_HEADERS:
+            join(self._result.on, {view: trail})
+            return {}
         if kind == "match":
-            return self._forked(None, view, trail)
+            trail = trail.guessing("nft does not tell what this rule of iptables asks ({0}): {1}".format(
+                "xt {0}".format(name).strip(), self._place))
+            join(self._result.on, {view: trail})
+            return {view: trail}
         return self._not_judged("xt " + name, view, trail)
 
     def _not_judged(self, what: str, view: View, trail: Trail) -> Ways:

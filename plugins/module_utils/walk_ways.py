@@ -62,10 +62,9 @@ class Flow(NamedTuple):
     ended: Dict[str, End]
 
     def end(self, verdict: str, end: End) -> None:
-        """Note a way that ends; of those with one verdict, the one with the fewest guesses counts."""
-        known = self.ended.get(verdict)
-        if known is None or len(end.trail.guesses) < len(known.trail.guesses):
-            self.ended[verdict] = end
+        """Note a way that ends. They are in order; of those with one verdict, the last counts."""
+        self.ended.pop(verdict, None)
+        self.ended[verdict] = end
 
     def add_ends(self, other: "Flow") -> None:
         """Note the ways out that another flow has."""

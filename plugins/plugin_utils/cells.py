@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import ACCEPT,
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import ERROR, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Judgements, ends
+from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Judgements, ends, seen_passing
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
     ANSWERED_BUT_NOT_BY,
     RIGHT,
@@ -153,7 +153,12 @@ class Run:
         return verdict._replace(verdict=RIGHT, why="") if is_sent_on else verdict
 
     def _judged(self, verdict: Verdict) -> list[tuple[str, Judgement | None]]:
-        return [(host, self.judgements.get((host, packet))) for host, packet in ends(verdict)]
+        """What both hosts say of the packet and of the answer; where their rules do not tell, what was seen does."""
+        found = [(host, self.judgements.get((host, packet))) for host, packet in ends(verdict)]
+        if not any(judged for host, judged in found):
+            return found
+        seen = seen_passing(verdict, self.results.counters(verdict.expectation))
+        return [(host, judged.as_seen(*passed) if judged else None) for (host, judged), passed in zip(found, seen)]
 
     def _passes(self, host: str, judgement: Judgement | None, item: Expectation) -> bool | None:
         """Whether the packet passes a host; what was read is believed first, then that the host runs its policy."""

@@ -22,7 +22,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
     Verdict,
 )
 
-ACCEPT, DROP, REJECT = "accept", "drop", "reject"
+ACCEPT, DROP, REJECT, UNREAD = "accept", "drop", "reject", "unknown"
 _IF_ISOLATED = "If hosts outside its network are not meant to reach it, name the network in firewall_isolated_networks."
 
 
@@ -53,6 +53,7 @@ CODES = {
 class Judged(NamedTuple):
     """What the whole ruleset of a host does with a packet: accept, drop, reject or unknown, by which table and rule.
 
+    Of `unknown`, table and rule are those that may stop it, and `unknown` says why; so of `drop` that was seen, not read.
     `translated` is where rules send it instead, by which rule. `is_backwards` when the kernel drops it before any rule,
     because the way back is another (rp_filter).
     """
@@ -70,6 +71,16 @@ class Judged(NamedTuple):
     def is_stopped(self) -> bool:
         """Tell whether the rules let nothing through."""
         return self.verdict in (DROP, REJECT)
+
+    def as_seen(self, passed: bool | None) -> Judged:
+        """Return the judgement, where the rules do not tell by what became of the packet; None is not known.
+
+        It was stopped: no rule that might accept it has, and the one that might stop it is the suspect. Or it passed. What is
+        sent on to somewhere else does neither here.
+        """
+        if self.verdict != UNREAD or passed is None or self.translated or not (passed or self.table):
+            return self
+        return Judged(ACCEPT) if passed else self._replace(verdict=DROP)
 
     @property
     def where(self) -> str:
@@ -361,5 +372,6 @@ def _dropped(host: str, judged: Judged, what: str, item: Expectation) -> Diagnos
             "ruleset_drops",
             f"The rules of hpc.ports on {host} drop what goes {what} ({judged.where}), though {allowed}.",
             f"Run the playbook site on {host}: its rules are older than the plan, or were changed by hand.")
-    return Diagnosis("other_table", f"Rules of others on {host} drop what goes {what}: {judged.where}; {allowed}.",
+    verb, doubt = ("seem to drop", f" Not certain: {judged.unknown}.") if judged.unknown else ("drop", "")
+    return Diagnosis("other_table", f"Rules of others on {host} {verb} what goes {what}: {judged.where}; {allowed}.{doubt}",
                      f"Change that rule on {host}: an accept of hpc.ports does not override a drop of another table.")

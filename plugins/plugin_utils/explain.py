@@ -361,7 +361,8 @@ def _side(host: str, what: str, judged: Judged) -> Side:
         return Side(host, what, False, "drop, by the reverse path filter (rp_filter)")
     passes = None if judged.verdict == "unknown" else judged.verdict == ACCEPT
     where = judged.where if judged.table or passes is None else "by no rule"
-    return Side(host, what, passes, f"{judged.verdict}, {where}")
+    why = f": {judged.unknown}" if passes is None and judged.table else ""
+    return Side(host, what, passes, f"{judged.verdict}, {where}{why}")
 
 
 def _sent_on(judged: Sequence[_Pair], item: Expectation) -> str:

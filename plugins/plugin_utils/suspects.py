@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.walk_rule import TRANSLATED
 from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Judged
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import LISTENER
+from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import UNKNOWN, WRONG, Verdict
 
 _MOST = 3000  # packets a host: a host that drops everything has as many wrong verdicts as probes
@@ -26,6 +28,8 @@ class Packet(NamedTuple):
     port: int
 
 
+# Whether a packet passed, and the answer to it; None where that is not known.
+_Passed = tuple["bool | None", "bool | None"]
 # What the rulesets of hosts do, by host and packet; `reply` is what becomes of the answer.
 Judgements = Mapping[tuple[str, Packet], "Judgement"]
 
@@ -35,6 +39,10 @@ class Judgement(NamedTuple):
 
     packet: Judged
     reply: Judged | None = None
+
+    def as_seen(self, packet: bool | None, reply: bool | None) -> Judgement:
+        """Return the judgement of packet and answer, each as it was seen to pass or not."""
+        return Judgement(self.packet.as_seen(packet), self.reply.as_seen(reply) if self.reply else None)
 
 
 def packets_of(verdicts: Iterable[Verdict], drifted: Collection[str], most: int = _MOST) -> dict[str, list[Packet]]:
@@ -57,6 +65,23 @@ def ends(verdict: Verdict) -> list[tuple[str, Packet]]:
     source = verdict.seen.source
     return [(item.source, Packet("out", item.protocol, source, item.address, item.port)),
             (item.target, Packet("in", item.protocol, source, item.address, item.port))]
+
+
+def seen_passing(verdict: Verdict, counters: Mapping[str, int | None]) -> tuple[_Passed, _Passed]:
+    """Return whether the packet and the answer were seen to pass the rules of the source, and of the target.
+
+    That nothing came of a packet that got so far proves that it was stopped there; of an answer, if somebody answers for certain.
+    """
+    answers, outcome = verdict.held_by == LISTENER, verdict.seen.outcome
+    taken = {OPEN: True, FILTERED: False}.get(outcome) if counters["returned"] else None
+    return ((_passed(1, counters["left"]), taken),
+            (_passed(counters["arrived"], counters["passed"]),
+             _passed(counters["passed"] if answers else None, counters["answered"])))
+
+
+def _passed(before: int | None, after: int | None) -> bool | None:
+    """Tell whether packets came by, of those that were counted before and after; None is not known."""
+    return True if after else False if before and after == 0 else None
 
 
 def as_options(packets: Iterable[Packet]) -> list[dict[str, Any]]:

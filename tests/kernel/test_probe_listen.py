@@ -25,14 +25,20 @@ from typing import Any
 import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
+from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
+from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Run
 from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Clues, Judged, diagnosis_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import verdicts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgements, as_options, judgements_of, packets_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict, verdicts_of
 from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, Space
 from ansible_collections.hpc.ports.tests.support.run import SLOWNESS, scaled
 from ansible_collections.hpc.ports.tests.support.runs import ForkedServer
 from ansible_collections.hpc.ports.tests.support.signs import wait_until
+from ansible_collections.hpc.ports.tests.support.sites import make_plan
+from ansible_collections.hpc.ports.tests.support.ufw import UFW
 
 SOURCE = {4: "10.77.1.2", 6: "fd77:1::2"}
 ROUTER = {4: "10.77.1.1", 6: "fd77:1::1"}
@@ -663,6 +669,62 @@ def test_tracking_is_not_begun_for_the_counts() -> None:
         host.stop()
     host.server.close()
     host.space.close()
+
+
+# ---- rules of others that nft may not be able to read
+
+UFW_PORTS = ["22/tcp", "80/tcp", "443/tcp", "444/tcp", "7001/tcp", "53/udp", "137/udp", "7001/udp"]
+UFW_OPEN = {"22/tcp", "80/tcp", "443/tcp", "53/udp"}
+
+
+def _site(is_allowed: bool) -> Plan:
+    """The source may connect to all ports of the target, or to none."""
+    flow = {"from": ["slurm_login"], "to": ["slurm_controller"], "services": ["all"], "need": "required", "enabled": is_allowed}
+    return make_plan({"services": {"all": {"ports": UFW_PORTS}}, "flows": {"f": flow}}, {
+        "source": {"groups": ["slurm_login"], "addresses": [*SOURCE.values()]},
+        "target": {"groups": ["slurm_controller"], "addresses": [*TARGET.values()]}})
+
+
+def _judgements(net: Net, verdicts: Sequence[Verdict], is_read: bool) -> Judgements:
+    """What the rules of both say of what is not right; `is_read`: with the library of iptables."""
+    program = ("import os\nfrom ansible_collections.hpc.ports.plugins.module_utils.judging import Host, parse_asked\n"
+               "if not arguments[1]:\n    os.environ['XTABLES_LIBDIR'] = '/nonexistent'\n"
+               "result = [Host().judged(parse_asked(packet)) for packet in arguments[0]]")
+    packets = packets_of(verdicts, [])
+    defaults = {name: about.get("default") for name, about in PACKET.items()}
+    return judgements_of(packets, {host: getattr(net, host).call(program, [
+        {**defaults, **options} for options in as_options(wanted)], is_read) for host, wanted in packets.items()})
+
+
+@pytest.mark.parametrize("is_read", [True, False], ids=["read", "not read"])
+def test_every_cell_behind_ufw_is_right(net: Net, is_read: bool) -> None:
+    """It accepts what is established, drops the rest by policy, and only the library of iptables can read the former."""
+    net.target.space.shell(UFW)
+    net.target.start(*UFW_PORTS)
+    net.source.start(counted=UFW_PORTS)
+    probed = net.source.call(
+        "result = probing.probe_all(arguments[0], probing.Pace(**arguments[1]))",
+        [{"address": address, "ports": UFW_PORTS, "names": []} for address in TARGET.values()],
+        {"timeout": 0.5 * SLOWNESS, "key": KEY})
+    results = Results({"source": probed}, {"source": net.source.stop(), "target": net.target.stop()}, {"target": NONCE})
+    for is_allowed in (True, False):
+        verdicts = verdicts_of([_ufw_item(is_allowed, *about) for about in itertools.product(TARGET.values(), UFW_PORTS)], results)
+        run = Run(_site(is_allowed), results, {}, _judgements(net, verdicts, is_read))
+        for cell in map(run.cell, verdicts):
+            port = f"{cell['port']}/{cell['protocol']}"
+            is_open = port in UFW_OPEN
+            diagnosis = "" if is_open == is_allowed else "other_table" if is_allowed else "ruleset_allows"
+            assert (cell["verdict"], cell["compiled"], (cell["diagnosis"] or {}).get("code", "")) == (
+                "wrong" if diagnosis else "right", "open" if is_open else "filtered", diagnosis), cell
+            if diagnosis == "other_table":
+                place = {"137/udp": "chain ufw-skip-to-policy-input, `counter drop`"}.get(port, "chain INPUT, `policy drop`")
+                assert f"table {FAMILIES[6 if ':' in cell['address'] else 4]} filter, {place}" in cell["diagnosis"]["text"], cell
+
+
+def _ufw_item(is_allowed: bool, address: str, port: str) -> Expectation:
+    number, protocol = port.split("/")
+    expected = ("open", "f", "") if is_allowed else ("filtered", "", "target")
+    return Expectation("source", "target", address, protocol, int(number), *expected)
 
 
 def test_the_table_that_counts_goes_with_the_listener(net: Net) -> None:

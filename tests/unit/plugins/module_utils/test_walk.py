@@ -248,11 +248,25 @@ def test_what_is_unknown_counts_only_where_it_changes_the_outcome() -> None:
     assert judged(chain([USER, ACCEPT])).verdict == "accept"
     assert judged(chain([USER, {"counter": None}], policy="drop")).verdict == "drop"
     assert judged(chain([USER, DROP], [DROP])).verdict == "drop"
+    # The one is named that drops whatever the other does.
     assert judged(chain([USER, DROP]), chain([TO_22, DROP], name="other", prio=9)) == Judgement(
-        "drop", "inet t", "c", "the rule with handle 1")
+        "drop", "inet t", "other", "the rule with handle 1")
+    assert judged(chain([USER, ACCEPT], [USER, DROP], policy="drop")).rule == "policy drop"
     assert judged(chain([USER, ACCEPT], policy="drop")) == Judgement(
         "unknown", "inet t", "c", "policy drop",
         unknown="it cannot be told whether this applies: table inet t, chain c: the rule with handle 1")
+
+
+def test_a_match_of_iptables_that_nft_does_not_tell_is_said_to_be_one() -> None:
+    for data, name in (({"type": "match", "name": "conntrack"}, "xt conntrack"), (None, "xt")):
+        assert judged(chain([{"xt": data}, ACCEPT], policy="drop")) == Judgement(
+            "unknown", "inet t", "c", "policy drop", unknown=f"nft does not tell what this rule of iptables asks ({name}): "
+                                                             "table inet t, chain c: the rule with handle 1")
+
+
+@pytest.mark.parametrize("name,expected", [("rt", "accept"), ("hbh", "accept"), ("ipv6header", "unknown")])
+def test_a_packet_that_opens_something_has_no_extension_headers(name: str, expected: str) -> None:
+    assert verdict({"xt": {"type": "match", "name": name}}, packet=IN6) == expected
 
 
 def test_many_unknown_rules_take_no_time() -> None:

@@ -160,6 +160,17 @@ def test_a_diagnosis_knows_what_the_rules_of_both_hosts_do(judgements: Any, code
     assert found and found.code == code
 
 
+@pytest.mark.parametrize("far,compiled,code", [
+    (["arrived"], "filtered", "other_table"), (["arrived", "passed"], "open", "reply_lost"), ([], "unknown", "unknown")])
+def test_where_rules_cannot_be_read_what_was_counted_tells(far: list[str], compiled: str, code: str) -> None:
+    counted = {name: {CTL: {LAPTOP: {"1": ["443/tcp"]}}} for name in far}
+    said = {"alive": True, "not_held": {}, "listening": {}, "in_use": {}, "counts": counted}
+    doubtful = Judged("unknown", "ip filter", "INPUT", "policy drop", unknown="it cannot be told")
+    found = run(judgements=ends(ACCEPT, doubtful), results=Results({"laptop": [PROBED]}, {"ctl": said} if far else {}))
+    cell = found.cell(verdict("wrong", outcome="filtered", why="No answer."))
+    assert (cell["compiled"], cell["diagnosis"]["code"]) == (compiled, code)
+
+
 def test_a_diagnosis_knows_what_becomes_of_the_answer() -> None:
     """The target judges the answer that leaves, the source the one that comes back."""
     reply = {key: judgement._replace(reply=Judged("drop", f"ip of_{key[0]}", "c", "drop"))

@@ -250,6 +250,24 @@ def test_the_target_drops_what_comes(counters: dict[str, int | None]) -> None:
         "Change that rule on target: an accept of hpc.ports does not override a drop of another table.")
 
 
+def test_a_rule_that_cannot_be_read_is_the_suspect_of_what_was_seen_dropped() -> None:
+    doubtful = THEIRS._replace(verdict="unknown", unknown="It cannot be told whether x")
+    assert told(verdict(), counts(1, 1), inward=doubtful.as_seen(False)) == Diagnosis(
+        "other_table", f"Rules of others on target seem to drop what goes from {SOURCE} to 443/tcp: table inet site, chain c, "
+                       "`tcp dport 443 drop`; flow web allows it. Not certain: It cannot be told whether x.",
+        "Change that rule on target: an accept of hpc.ports does not override a drop of another table.")
+
+
+def test_what_was_seen_tells_where_the_rules_do_not() -> None:
+    doubtful = THEIRS._replace(verdict="unknown", unknown="why")
+    assert [doubtful.as_seen(passed) for passed in (True, False, None)] == [
+        Judged("accept"), doubtful._replace(verdict="drop"), doubtful]
+    # Nobody is suspected where no rule is known that may stop it; what can be read is believed.
+    assert [UNREAD.as_seen(passed) for passed in (True, False)] == [Judged("accept"), UNREAD]
+    for certain in (ACCEPTED, OURS, REJECTS):
+        assert certain.as_seen(True) == certain.as_seen(False) == certain
+
+
 def test_the_kernel_drops_what_comes_the_wrong_way() -> None:
     assert told(verdict(), counts(1, 1), inward=ACCEPTED._replace(is_backwards=True)) == Diagnosis(
         "wrong_source", f"target drops what comes from {SOURCE} over this interface: its way back is another, and the "

@@ -312,6 +312,13 @@ def test_what_else_one_has_to_know_is_in_the_answer(out: dict[str, Any] | None, 
     assert answer_line(answered("login", "head", "6817/tcp", out, inward)) == text
 
 
+def test_why_a_rule_cannot_be_read_is_said() -> None:
+    doubtful = {**said("unknown"), "table": "ip filter", "chain": "INPUT", "rule": "policy drop",
+                "unknown": "nft does not tell what this rule of iptables asks (xt conntrack): table ip filter, chain c: accept"}
+    assert ("    head takes it in from 10.1.0.2: unknown, table ip filter, chain INPUT, `policy drop`: "
+            f"{doubtful['unknown']}") in lines(answered("login", "head", "6817/tcp", said(), doubtful), [], "")
+
+
 def test_it_is_said_of_which_addresses_the_answer_speaks() -> None:
     assert lines(answered("login", "head", "6817/tcp", said(), said()), [], "")[1] == (
         "It speaks of addresses that the plan knows: 10.1.0.2, fd01::2 of login; 10.1.0.1, fd01::1 of head.")

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils.judging import parse_asked
 from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
 from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Judged
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import (
     Judgement,
@@ -18,6 +18,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import (
     as_options,
     judgements_of,
     packets_of,
+    seen_passing,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict
 
@@ -84,3 +85,26 @@ def test_what_hosts_said_is_found_by_packet() -> None:
         ("b", other): Judgement(Judged("accept", "inet site", "c", "accept"), None),
     }
     assert judgements_of({"b": [IN, other]}, {"b": [DROP]}).keys() == {("b", IN)}
+
+
+# ---- what was seen
+
+@pytest.mark.parametrize("far,held_by,outcome,expected", [
+    # By how far packets came: whether the packet passed, and the answer, the rules of the source and of the target.
+    ((0, 0, 0, 0, 0), "listener", "filtered", ((False, None), (None, None))),
+    ((1, 0, 0, 0, 0), "listener", "filtered", ((True, None), (None, None))),
+    ((1, 2, 0, 0, 0), "listener", "filtered", ((True, None), (False, None))),
+    ((1, 2, 1, 0, 0), "listener", "filtered", ((True, None), (True, False))),
+    ((1, 2, 1, 0, 0), "service", "filtered", ((True, None), (True, None))),
+    ((1, 2, 1, 1, 0), "listener", "filtered", ((True, None), (True, True))),
+    ((1, 2, 1, 1, 1), "listener", "filtered", ((True, False), (True, True))),
+    ((1, 2, 1, 1, 1), "listener", "open", ((True, True), (True, True))),
+    ((1, 2, 1, 1, 1), "listener", "refused", ((True, None), (True, True))),
+    ((None, None, None, None, None), "listener", "open", ((None, None), (None, None))),
+    ((None, 1, None, None, None), "listener", "filtered", ((None, None), (None, None))),
+])
+def test_what_was_counted_tells_what_the_rules_did(far: tuple[int | None, ...], held_by: str, outcome: str,
+                                                   expected: tuple[tuple[bool | None, ...], ...]) -> None:
+    about = verdict("wrong")
+    about = about._replace(held_by=held_by, seen=about.seen._replace(outcome=outcome))
+    assert seen_passing(about, dict(zip(COUNTERS, far))) == expected

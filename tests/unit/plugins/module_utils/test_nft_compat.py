@@ -1,0 +1,151 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of iptables-nft, as nft lists them with the library of iptables (0.9.8, 1.0.6) and without it (1.1.3).
+
+tests/unit/listings has what each version of nft lists of the rules in tests/support/ufw.py.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.nft_compat import readable
+from ansible_collections.hpc.ports.plugins.module_utils.nft_expressions import ACK, SYN
+from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
+from ansible_collections.hpc.ports.plugins.module_utils.walk import Judgement, Packet, Walker
+from ansible_collections.hpc.ports.tests.support.namespaces import ROOT
+
+ACCEPT = {"accept": None}
+TCP = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": 6}}
+PORT_22 = {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}}
+
+
+def xt(name: str = "") -> dict[str, Any]:
+    """A match of iptables; before nft 1.0 it has no name."""
+    return {"xt": {"type": "match", "name": name} if name else None}
+
+
+def told(left: dict[str, Any], *members: Any, operator: str = "==") -> dict[str, Any]:
+    return {"match": {"left": left, "op": operator, "right": {"set": [*members]}}}
+
+
+STATE = {"ct": {"key": "state"}}
+LOCAL = told({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
+PORTS = told({"payload": {"protocol": "tcp", "field": "dport"}}, 80, 443, {"range": [8000, 8100]})
+
+
+# ---- one rule
+
+@pytest.mark.parametrize("statements,text,expected", [
+    ([xt("conntrack"), ACCEPT], "ct state related,established counter accept", [told(STATE, "related", "established"), ACCEPT]),
+    ([xt("state"), ACCEPT], "ct state new accept", [told(STATE, "new"), ACCEPT]),
+    ([xt("conntrack"), ACCEPT], "ct state ! new accept", [told(STATE, "new", operator="!="), ACCEPT]),
+    ([xt(), ACCEPT], "ct state != related,established accept", [told(STATE, "related", "established", operator="!="), ACCEPT]),
+    ([xt("addrtype"), ACCEPT], "fib daddr type local accept", [LOCAL, ACCEPT]),
+    ([xt("addrtype"), ACCEPT], "fib daddr type { local, broadcast } accept",
+     [told({"fib": {"result": "type", "flags": ["daddr"]}}, "local", "broadcast"), ACCEPT]),
+    ([TCP, xt("multiport"), ACCEPT], "meta l4proto 6 tcp dport { 80, 443, 8000-8100 } accept", [TCP, PORTS, ACCEPT]),
+    ([TCP, xt(), ACCEPT], "meta l4proto tcp tcp dport { 80,443,8000-8100} accept", [TCP, PORTS, ACCEPT]),
+    ([TCP, xt("multiport"), ACCEPT], "meta l4proto 6 tcp dport != 80 accept",
+     [TCP, told({"payload": {"protocol": "tcp", "field": "dport"}}, 80, operator="!="), ACCEPT]),
+    # What is told has to hold; what is not stays in doubt.
+    ([xt("conntrack"), xt("recent"), ACCEPT], "ct state new xt match recent accept",
+     [told(STATE, "new"), xt("recent"), ACCEPT]),
+    ([xt(), xt(), ACCEPT], "ct state new # recent: SET accept", [told(STATE, "new"), xt(), xt(), ACCEPT]),
+    ([xt("conntrack"), ACCEPT], "ct direction original ct state new accept", [told(STATE, "new"), xt("conntrack"), ACCEPT]),
+    ([xt("conntrack"), xt("conntrack"), ACCEPT], "ct state new ct state invalid accept",
+     [told(STATE, "new"), told(STATE, "invalid"), xt("conntrack"), xt("conntrack"), ACCEPT]),
+    ([PORT_22, xt(), ACCEPT], "tcp dport 22 # recent: SET accept", [PORT_22, xt(), ACCEPT]),
+    # Nothing is told.
+    ([xt("conntrack"), ACCEPT], 'xt match "conntrack" accept', [xt("conntrack"), ACCEPT]),
+    ([xt("conntrack"), ACCEPT], "the rule with handle 9", [xt("conntrack"), ACCEPT]),
+    ([xt("conntrack"), ACCEPT], "ct status dnat accept", [xt("conntrack"), ACCEPT]),
+    ([xt("addrtype"), ACCEPT], "fib daddr . iif type local accept", [xt("addrtype"), ACCEPT]),
+    ([xt("recent"), ACCEPT], 'iifname "ct state new" xt match recent accept', [xt("recent"), ACCEPT]),
+    ([xt(), ACCEPT], 'accept comment "ct state invalid"', [xt(), ACCEPT]),
+    # What stands last without a name may be a target; nft's own is left as it is.
+    ([PORT_22, xt()], "tcp dport 22 ct state new", [PORT_22, xt()]),
+    ([PORT_22, ACCEPT], "tcp dport 22 ct state new accept", [PORT_22, ACCEPT]), ([], "", []), (["odd"], "", ["odd"]),
+])
+def test_what_the_text_tells_is_put_in_place(statements: list[Any], text: str, expected: list[Any]) -> None:
+    assert readable(statements, text) == tuple(expected)
+
+
+# ---- what ufw writes
+
+READ, UNREAD = ("0.9.8", "1.0.6"), "1.1.3"
+
+
+def walker(version: str) -> Walker:
+    listing = (ROOT / "tests" / "unit" / "listings" / f"ufw-{version}.json").read_text(encoding="utf-8")
+    return Walker(parse_ruleset(listing, json.loads(listing)["text"]))
+
+
+def packet(source: str, protocol: int, port: int) -> Packet:
+    return Packet("in", protocol, source, "fd00::1" if ":" in source else "10.0.0.1", port, source_kind="unicast")
+
+
+CLOSED = [("10.0.0.7", 6, 443 + 1), ("10.0.0.7", 17, 443), ("10.0.0.7", 17, 137), ("fd00::7", 6, 6817), ("fd00::7", 17, 137)]
+OPEN = [("10.0.0.7", 6, 22), ("10.0.0.7", 6, 80), ("10.0.0.7", 6, 443), ("10.0.0.7", 17, 53), ("10.9.0.7", 6, 22),
+        ("fd00::7", 6, 22), ("fd00::7", 6, 443), ("fd00::7", 17, 53)]
+# No version tells of a limit by -m recent; 0.9.8 says neither that a comment is one, nor what -m rt asks.
+DOUBTFUL = {("10.0.0.7", 6, 8022), ("fd00::7", 6, 8022)}
+
+
+def place(source: str, port: int) -> tuple[str, str, str]:
+    """What drops it: a rule of ufw for it, or the policy."""
+    family = "ip6" if ":" in source else "ip"
+    return (f"{family} filter", *{137: ("ufw-skip-to-policy-input", "counter drop")}.get(port, ("INPUT", "policy drop")))
+
+
+@pytest.mark.parametrize("version", [*READ, UNREAD])
+@pytest.mark.parametrize("source,protocol,port", CLOSED)
+def test_what_ufw_drops(version: str, source: str, protocol: int, port: int) -> None:
+    """Where nft cannot read the rule for established connections, the one is named that may drop: it is what does."""
+    found = walker(version).judge(packet(source, protocol, port))
+    assert (found.table, found.chain, found.rule) == place(source, port)
+    assert found.verdict == ("unknown" if version == UNREAD else "drop")
+    assert ("(xt conntrack)" in found.unknown) == (version == UNREAD)
+
+
+@pytest.mark.parametrize("version", [*READ, UNREAD])
+@pytest.mark.parametrize("source,protocol,port", OPEN)
+def test_what_ufw_accepts(version: str, source: str, protocol: int, port: int) -> None:
+    """No accept is certain where a drop that comes before cannot be read."""
+    found = walker(version).judge(packet(source, protocol, port))
+    is_read = version == "1.0.6" or version == "0.9.8" and ":" not in source and port not in (80, 443)
+    assert found.verdict == ("accept" if is_read else "unknown")
+
+
+@pytest.mark.parametrize("version", [*READ, UNREAD])
+def test_what_no_version_tells_stays_unknown(version: str) -> None:
+    for about in DOUBTFUL:
+        assert walker(version).judge(packet(*about)).verdict == "unknown"
+
+
+@pytest.mark.parametrize("version", READ)
+def test_an_answer_is_accepted_by_the_rule_for_established_connections(version: str) -> None:
+    answer = Packet("in", 6, "10.0.0.7", "10.0.0.1", 49152, 6817, state="established", flags=SYN | ACK)
+    found = walker(version).judge(answer)
+    assert (found.verdict, found.chain, found.rule) == (
+        "accept", "ufw-before-input", "ct state related,established counter accept")
+
+
+# ---- nft's own
+
+RULES = [("op", "in", ["established", "related"]), ("set", "==", {"set": ["established", "related"]})]
+
+
+@pytest.mark.parametrize("right", [["established", "related"], {"set": ["established", "related"]}, {"|": ["established", "related"]}])
+@pytest.mark.parametrize("protocol", [6, 17])
+def test_what_opens_a_connection_is_not_established(right: Any, protocol: int) -> None:
+    rule = {"match": {"op": "in" if isinstance(right, list) else "==", "left": STATE, "right": right}}
+    items = [{"table": {"family": "ip", "name": "t"}},
+             {"chain": {"family": "ip", "table": "t", "name": "c", "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}},
+             {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 1, "expr": [rule, ACCEPT]}}]
+    found = Walker(parse_ruleset(json.dumps({"nftables": items}))).judge(packet("10.0.0.7", protocol, 80))
+    assert found == Judgement("drop", "ip t", "c", "policy drop")
