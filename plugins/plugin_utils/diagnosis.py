@@ -53,7 +53,7 @@ CODES = {
 class Judged(NamedTuple):
     """What the whole ruleset of a host does with a packet: accept, drop, reject or unknown, by which table and rule.
 
-    Of `unknown`, table and rule are those that may stop it, and `unknown` says why; so of `drop` that was seen, not read.
+    Of `unknown`, table and rule are those that may stop it, and `unknown` says why; it does, too, of what was seen, not read.
     `translated` is where rules send it instead, by which rule. `is_backwards` when the kernel drops it before any rule,
     because the way back is another (rp_filter).
     """
@@ -80,7 +80,7 @@ class Judged(NamedTuple):
         """
         if self.verdict != UNREAD or passed is None or self.translated or not (passed or self.table):
             return self
-        return Judged(ACCEPT) if passed else self._replace(verdict=DROP)
+        return Judged(ACCEPT, unknown=self.unknown) if passed else self._replace(verdict=DROP)
 
     @property
     def where(self) -> str:
@@ -255,7 +255,7 @@ def _published(clues: Clues) -> Diagnosis | None:
 def _allowed(clues: Clues) -> Diagnosis:
     item = clues.item
     host, judged = (item.source, clues.out) if item.denied_by == "source" else (item.target, clues.inward)
-    by = f": {judged.where} accepts" if judged and judged.verdict == ACCEPT else ""
+    by = f": {judged.where} accepts" if judged and judged.verdict == ACCEPT and not judged.unknown else ""
     return Diagnosis(
         "ruleset_allows",
         f"No flow lets {item.source} connect to {item.port}/{item.protocol} of {item.target}, and {host} lets it "

@@ -100,13 +100,15 @@ class Results:
         if counted is None:
             return None
         peer, port = self.seen(item).source, port_text(item)
+        others = [item._replace(address=address) for address in self._others(item)]
+        if not others and self._is_here(item.target, item.address):
+            return counted.get((item.address, peer, port), 0)
         anywhere = {place: counted.get((place, peer, port), 0) for place in self._arrived[item.target]}
         total = sum(anywhere.get(place, 0) for place in self._places(item))
-        others = [item._replace(address=address) for address in self._others(item)]
-        if not others or not total:
+        if not others and total:
             return total
         sent = [self._at_source(item.source, "left", (peer, other.address, port)) for other in others]
-        certain = max(0 if None in sent else total - sum(number or 0 for number in sent), self._is_answered(item))
+        certain = max(0 if None in sent else total - sum(number or 0 for number in sent), int(self._is_answered(item)))
         theirs = sum(map(self._is_answered, others)) if total == sum(anywhere.values()) else 0
         return certain if certain > 0 else None if total > theirs else 0
 

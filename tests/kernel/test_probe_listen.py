@@ -622,6 +622,21 @@ def test_an_address_that_the_host_closes_is_not_vouched_for_by_another(
     _check(_tried(net, TARGET, PUBLIC), closed, "arrived", ("wrong", "other_table"))
 
 
+@TRANSLATED
+@CLOSED
+def test_an_answer_that_is_lost_is_not_vouched_for_by_one_from_another_address(
+        net: Net, translated: str, closed: dict[int, str]) -> None:
+    _translate(net, translated)
+    net.router.rules("forward", *(f"ct direction reply ct original {family} daddr {closed[version]} meta l4proto {{ tcp, udp }} drop"
+                                  for version, family in FAMILIES.items()))
+    results = _tried(net, TARGET, PUBLIC)
+    for version, protocol in itertools.product(FAMILIES, PORT):
+        lost, other = closed[version], (PUBLIC if closed == TARGET else TARGET)[version]
+        assert (_far(results, other, protocol), _far(results, lost, protocol)) == ("returned", "answered")
+        assert _verdict(results, other, protocol, "open") == ("right", "")
+        assert _verdict(results, lost, protocol, "open") == ("wrong", "reply_lost")
+
+
 def test_where_the_packets_of_two_addresses_cannot_be_told_apart_none_are_believed(net: Net) -> None:
     """Those to the public address come to the host's own one, which is closed on the way; none is answered."""
     _translate(net, "to one that is")

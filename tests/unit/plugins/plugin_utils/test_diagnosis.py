@@ -261,9 +261,11 @@ def test_a_rule_that_cannot_be_read_is_the_suspect_of_what_was_seen_dropped() ->
 def test_what_was_seen_tells_where_the_rules_do_not() -> None:
     doubtful = THEIRS._replace(verdict="unknown", unknown="why")
     assert [doubtful.as_seen(passed) for passed in (True, False, None)] == [
-        Judged("accept"), doubtful._replace(verdict="drop"), doubtful]
+        Judged("accept", unknown="why"), doubtful._replace(verdict="drop"), doubtful]
     # Nobody is suspected where no rule is known that may stop it; what can be read is believed.
-    assert [UNREAD.as_seen(passed) for passed in (True, False)] == [Judged("accept"), UNREAD]
+    assert [UNREAD.as_seen(passed) for passed in (True, False)] == [Judged("accept", unknown=UNREAD.unknown), UNREAD]
+    # Which rule accepts is not known.
+    assert told(verdict("filtered", "open"), inward=doubtful.as_seen(True)).text.endswith("and target lets it through.")
     for certain in (ACCEPTED, OURS, REJECTS):
         assert certain.as_seen(True) == certain.as_seen(False) == certain
 

@@ -179,6 +179,14 @@ def test_without_the_counts_of_the_source_less_can_be_told() -> None:
     assert far(reports(sent, is_counted=False), TARGET) == [None, 0, 0]
 
 
+def test_an_answer_proves_what_was_counted_at_another_port() -> None:
+    """Something between translates the port as well."""
+    for outcome, nonce, number in (("open", NONCES["target"], 1), ("open", NONCES["other"], 0), ("filtered", "", 0)):
+        probed = {"source": [result(outcome, address=PUBLIC, nonce=nonce)]}
+        results = Results(probed, {"target": {**NOBODY, "own": OWN, "counts": dict.fromkeys(COUNTERS, {})}}, NONCES)
+        assert far(results, PUBLIC) == [number] * 3
+
+
 def test_what_a_set_that_was_full_lacks_is_not_known() -> None:
     results = Results({"source": [result("filtered")]}, {
         "target": {**NOBODY, "counts": {**counted(SOURCE, arrived=1), "passed": None}}})
