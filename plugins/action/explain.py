@@ -13,13 +13,15 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
+from ansible_collections.hpc.ports.plugins.module_utils.shown import plain, shown
 
 try:
     from ansible_collections.hpc.ports.plugins.plugin_utils.ends import host_of
     from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
     from ansible_collections.hpc.ports.plugins.plugin_utils.explain import Inquiry, answer_of, inquiry_of
     from ansible_collections.hpc.ports.plugins.plugin_utils.explain_text import answer_line, lines
-    from ansible_collections.hpc.ports.plugins.plugin_utils.registered import Registered, registered
+    from ansible_collections.hpc.ports.plugins.plugin_utils.registered import registered
+    from ansible_collections.hpc.ports.plugins.plugin_utils.said import UNREADABLE, Registered, counted
     from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
     from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import as_options
 
@@ -58,7 +60,7 @@ class ActionModule(ActionBase):
         if not options["judged"]:
             return _asked(inquiry)
         names = {phase: options[phase] for phase in _PHASES}
-        said = registered(names, dict.fromkeys(hosts), task_vars["hostvars"].raw_get)
+        said = counted(registered(names, dict.fromkeys(hosts), task_vars["hostvars"].raw_get), inquiry.packets)
         return self._answer(inquiry, store, said, [note for host, note in ends.values() if note], options["probe"],
                             task_vars["ansible_play_hosts_all"])
 
@@ -68,12 +70,12 @@ class ActionModule(ActionBase):
                   if "judgements" not in phases["judged"] and inquiry.packets}
         answer = answer_of(store.plan(), inquiry, said, silent)
         why = _why_no_probe(inquiry, said, silent, probe, self._task.check_mode)
-        shown = lines(answer, notes, why)
-        self._display.display("\n".join(["", *shown, ""]))
-        return {"changed": False, "answer": answer_line(answer), "code": answer.code, "from": answer.reasons.source,
+        text = list(map(shown, lines(answer, notes, why)))
+        self._display.display("\n".join(["", *text, ""]))
+        return plain({"changed": False, "answer": answer_line(answer), "code": answer.code, "from": answer.reasons.source,
                 "to": answer.reasons.target, "port": answer.reasons.port, "notes": list(notes),
                 "plan": answer.reasons.as_data(), "ways": [way.as_data() for way in answer.ways], "silent": silent,
-                "advice": answer.advice, "lines": shown}
+                "advice": answer.advice, "lines": text})
 
 
 def _asked(inquiry: Inquiry) -> dict[str, Any]:
@@ -96,6 +98,10 @@ def _why_no_probe(inquiry: Inquiry, said: Registered, silent: Mapping[str, str],
         return "Check mode: none was sent."
     if not inquiry.parts:
         return "None was sent: there is nothing to try."
+    unread = [f"What {host} said of it cannot be read: {phases[name][UNREADABLE]}" for host, phases in said.items()
+              for name in ("probed", "stopped") if UNREADABLE in phases[name]]
+    if unread:
+        return unread[0]
     source = inquiry.reasons.source
     if source in silent:
         return f"None could be sent from {source}: {silent[source]}"

@@ -14,6 +14,8 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.hpc.ports.plugins.module_utils.shown import shown
+
 try:
     from ansible_collections.hpc.ports.plugins.plugin_utils.junit import junit
     from ansible_collections.hpc.ports.plugins.plugin_utils.page import page
@@ -58,11 +60,11 @@ class ActionModule(ActionBase):
         said = registered(names, begun.order.hosts, variables_of)
         run, verdicts = run_of(store.plan(), begun, said)
         expected = begun.expected
-        shown = Found(verdicts, expected.skipped, expected.unmanaged, expected.classes, run.compared, {
+        about = Found(verdicts, expected.skipped, expected.unmanaged, expected.classes, run.compared, {
             item.expectation: diagnosis for item in verdicts for diagnosis in [run.diagnosis(item)] if diagnosis},
-            left_out(set(options["all_hosts"]) - set(begun.order.hosts), variables_of))
-        data = as_data(shown, run)
-        self._display.display("\n".join(report(shown)))
+            run.unreadable, left_out(set(options["all_hosts"]) - set(begun.order.hosts), variables_of))
+        data = as_data(about, run)
+        self._display.display("\n".join(map(shown, report(about))))
         for name, text_of in (("report", _json), ("junit", junit), ("page", page)):
             if options[name]:
                 _write(name, options[name], text_of(data))

@@ -9,7 +9,7 @@ Three layers: intended (the port file), compiled (the rulesets that the hosts ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,12 +47,16 @@ class Compared(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of verify knows: the plan, what hosts reported, whether they run their policy, what rules do."""
+    """What one run of verify knows: the plan, what hosts reported, whether they run their policy, what rules do.
+
+    `unreadable` has the hosts of which some answer cannot be read, with the reason.
+    """
 
     plan: Plan
     results: Results
     compared: Mapping[str, Compared]
     judgements: Judgements
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def owners(self) -> dict[str, str]:
@@ -205,5 +209,5 @@ class Run:
             "addresses": self.addresses(name, source=False), "source_addresses": self.addresses(name, source=True),
             "class": class_name,
             "backend": compared.backend, "is_equal": compared.is_equal, "objects": list(compared.objects),
-            "reason": compared.reason,
+            "reason": self.unreadable.get(name, compared.reason),
         }

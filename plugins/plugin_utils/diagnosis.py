@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
     ANSWERED_BUT_NOT_BY,
     ANSWERED_BY,
     UNKNOWN,
+    UNREAD,
     Verdict,
 )
 
@@ -131,6 +132,7 @@ def diagnosis_of(clues: Clues) -> Diagnosis:
 
 
 def _links(clues: Clues) -> Iterator[Diagnosis | None]:
+    yield _not_read(clues)
     yield _elsewhere(clues)
     if clues.verdict.verdict == UNKNOWN:
         yield _not_asked(clues)
@@ -161,6 +163,15 @@ def _lost_on_the_way(clues: Clues) -> Iterator[Diagnosis | None]:
 
 
 # ---- the links, in the order of the packet's way
+
+def _not_read(clues: Clues) -> Diagnosis | None:
+    host = next((host for host in (clues.item.source, clues.item.target) if clues.verdict.why == UNREAD.format(host)), "")
+    if not host:
+        return None
+    return Diagnosis("unreachable", clues.verdict.why,
+                     f"See what is said of {host} above. Something on {host} answers in the place of our modules, or changes "
+                     "what they say.")
+
 
 def _elsewhere(clues: Clues) -> Diagnosis | None:
     item, seen = clues.item, clues.verdict.seen

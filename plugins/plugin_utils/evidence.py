@@ -17,7 +17,7 @@ REFUSED, ERROR, MISSING = "refused", "error", "missing"
 LISTENER, SERVICE, NOBODY = "listener", "service", "nobody"
 COUNTERS = ("left", "arrived", "passed", "answered", "returned")
 _AT_SOURCE = ("left", "returned")
-_OUTCOMES = (OPEN, REFUSED, FILTERED, ERROR)
+OUTCOMES = (OPEN, REFUSED, FILTERED, ERROR)
 _ANY = {4: "0.0.0.0", 6: "::"}
 
 
@@ -175,7 +175,7 @@ def _seen_by(found: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Seen]:
         attempts=result["attempts"].get(port, 1),
         source=result["source"],
         elsewhere=result["elsewhere"],
-    ) for result in found for nonces in [_by_port(result["nonces"])] for outcome in _OUTCOMES
+    ) for result in found for nonces in [_by_port(result["nonces"])] for outcome in OUTCOMES
         for port in result[outcome] for nonce in [nonces.get(port, "")]}
 
 

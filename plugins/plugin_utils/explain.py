@@ -21,7 +21,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import ACCEPT,
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, SERVICE, Results, Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expected
 from ansible_collections.hpc.ports.plugins.plugin_utils.reasons import AddressPair, Reasons, explained
-from ansible_collections.hpc.ports.plugins.plugin_utils.registered import Registered, judged_verdicts
+from ansible_collections.hpc.ports.plugins.plugin_utils.registered import judged_verdicts
+from ansible_collections.hpc.ports.plugins.plugin_utils.said import UNREADABLE, Registered
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Packet, judgements_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun, Limits, Order, tasks_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, WRONG, Verdict
@@ -35,6 +36,7 @@ BROKEN, EXPOSED, YES, NO, SHOULD, SHOULD_NOT, UNKNOWN = (
 _WORST_FIRST = (BROKEN, EXPOSED, UNKNOWN, SHOULD, SHOULD_NOT, NO, YES)
 _LIMITS = Limits(timeout=1.0, attempts=2, concurrency=10, rate=100.0, forks=1, most=100)
 _FLOW = "flow "
+_OF_PROBE = ("probed", "stopped")
 
 
 # ---- what is asked
@@ -244,7 +246,8 @@ class _Evidence:
         source = self.inquiry.reasons.source
         packets = {host: list(asked) for host, asked in self.inquiry.packets.items()}
         for number, said in enumerate(self._judgements_by(source)):
-            packets[source][number] = packets[source][number]._replace(source=said["route"]["source"])
+            packets[source][number] = packets[source][number]._replace(
+                source=said.get("route", {}).get("source", ""))
         return judgements_of(packets, {host: self._judgements_by(host) for host in packets})
 
     def _judged(self, item: Expectation, source: str) -> _Pair:
@@ -303,8 +306,9 @@ class _Evidence:
         return _Run(self.plan, self._results, compared, self._judgements)
 
     def _verdict(self, item: Expectation) -> Verdict | None:
-        """What the probe proves; none where nothing was sent."""
-        if item.source not in self._results.probed:
+        """What the probe proves; none where nothing was sent, or what a host said of it cannot be read."""
+        is_read = not any(UNREADABLE in phases.get(name, {}) for phases in self.found.values() for name in _OF_PROBE)
+        if item.source not in self._results.probed or not is_read:
             return None
         begun = self.inquiry.begun._replace(expected=Expected([item], [], [], {}))
         return self._run.with_published(judged_verdicts(self.plan, begun, self._results)[0])

@@ -6,27 +6,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared, Run
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Results
+from ansible_collections.hpc.ports.plugins.plugin_utils.said import Registered, counted, parsed, unreadable_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import judgements_of, packets_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict, verdicts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import UNKNOWN, UNREAD, WRONG, Verdict, verdicts_of
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
 
 _PORT = re.compile(r"(?!0)(?:[0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])/(?:tcp|udp)", re.ASCII)
-# By host and phase, what the module of the phase returned; nothing of a task that did not run.
-Registered = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def registered(names: Mapping[str, str], hosts: Any, variables_of: Any) -> Registered:
-    """Return what was registered; `names` has the variable of each phase, `variables_of` gives those of a host."""
+    """Return what was registered, as far as it can be read (see `parsed`).
+
+    `names` has the variable of each phase, `variables_of` gives those of a host.
+    """
     raw = {host: variables_of(host) for host in hosts}
-    return {host: {phase: found.get(name) or {} for phase, name in names.items()} for host, found in raw.items()}
+    return {host: {phase: parsed(phase, found.get(name)) for phase, name in names.items()} for host, found in raw.items()}
 
 
 def left_out(hosts: Any, variables_of: Any) -> dict[str, str]:
@@ -89,10 +91,17 @@ def suspects(plan: Plan, begun: Begun, found: Registered) -> dict[str, Any]:
 
 def run_of(plan: Plan, begun: Begun, found: Registered) -> tuple[Run, list[Verdict]]:
     """Return all that is known of a run, and its verdicts."""
-    results = results_of(begun, found)
-    judged = {host: phases["judged"]["judgements"] for host, phases in found.items()
-              if "judgements" in phases.get("judged", {})}
-    judgements = judgements_of(suspects(plan, begun, found), judged)
-    run = Run(plan, results, compared_of(begun, found), judgements)
-    verdicts = map(run.with_published, judged_verdicts(plan, begun, results))
-    return run, list(map(run.reconsidered, verdicts))
+    results, packets = results_of(begun, found), suspects(plan, begun, found)
+    said = counted(found, packets)
+    judgements = judgements_of(packets, {host: phases["judged"]["judgements"] for host, phases in said.items()
+                                         if "judgements" in phases["judged"]})
+    run = Run(plan, results, compared_of(begun, said), judgements, unreadable_hosts(said))
+    verdicts = map(run.reconsidered, map(run.with_published, judged_verdicts(plan, begun, results)))
+    return run, list(_believed(verdicts, run.unreadable))
+
+
+def _believed(verdicts: Iterable[Verdict], hosts: Mapping[str, str]) -> Iterable[Verdict]:
+    """Have nothing that hosts took part in be right, of which some answer cannot be read."""
+    for item in verdicts:
+        ends = [host for host in (item.expectation.source, item.expectation.target) if host in hosts]
+        yield item._replace(verdict=UNKNOWN, why=UNREAD.format(ends[0])) if ends and item.verdict != WRONG else item

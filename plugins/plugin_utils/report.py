@@ -38,8 +38,8 @@ class Row(NamedTuple):
 class Found(NamedTuple):
     """All that is shown.
 
-    `compared` says by host whether it runs its policy, `diagnoses` by what is not right, `left_out` of each host that the
-    run left before the tests why.
+    `compared` says by host whether it runs its policy, `diagnoses` by what is not right. `unreadable` has the hosts of which
+    some answer cannot be read, and `left_out` those that the run left before the tests, each with the reason.
     """
 
     verdicts: Sequence[Verdict]
@@ -48,6 +48,7 @@ class Found(NamedTuple):
     classes: Mapping[str, Sequence[str]]
     compared: Mapping[str, Compared]
     diagnoses: Mapping[Expectation, Diagnosis]
+    unreadable: Mapping[str, str] = MappingProxyType({})
     left_out: Mapping[str, str] = MappingProxyType({})
 
 
@@ -76,8 +77,10 @@ def not_tested(found: Found) -> list[Skipped]:
 
 def report(found: Found, most_tables: int = _MOST_TABLES) -> list[str]:
     """Return the lines to show."""
-    lines = [*_tables(found, most_tables), *not_tested_lines(not_tested(found)), *compared_lines(found.compared),
-             *_shortened(cause_lines(found.verdicts, found.diagnoses)), *_advice(found)]
+    compared = {host: item for host, item in found.compared.items()
+                if host not in found.unreadable or found.unreadable[host] not in item.reason}
+    lines = [*_tables(found, most_tables), *not_tested_lines(not_tested(found)), *compared_lines(compared),
+             *unreadable_lines(found.unreadable), *_shortened(cause_lines(found.verdicts, found.diagnoses)), *_advice(found)]
     return [*lines, "", *left_out_lines(found.left_out), summary_line(summary(found))]
 
 
@@ -204,6 +207,11 @@ def compared_lines(compared: Mapping[str, Compared]) -> list[str]:
 def cause_lines(verdicts: Sequence[Verdict], diagnoses: Mapping[Expectation, Diagnosis]) -> list[str]:
     """Return one line for all connections that are wrong for one reason, then for those that are unknown for one."""
     return [cause.line() for kind in (WRONG, UNKNOWN) for cause in causes_of(verdicts, diagnoses, kind)]
+
+
+def unreadable_lines(hosts: Mapping[str, str]) -> list[str]:
+    """Return one line for each host of which some answer cannot be read."""
+    return [f"unknown: what {host} said cannot be read: {reason}" for host, reason in sorted(hosts.items())]
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> list[str]:

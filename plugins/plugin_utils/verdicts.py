@@ -22,6 +22,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import OPEN
 
 RIGHT, WRONG, UNKNOWN, UNPROVEN = "right", "wrong", "unknown", "unproven"
 ANSWERED_BY = "It was answered by "
+UNREAD = "What {0} said cannot be read."
 ANSWERED_BUT_NOT_BY = "It was answered, but not by "
 _NOBODY_LISTENS = "It was let in, and refused because nobody listens."
 
