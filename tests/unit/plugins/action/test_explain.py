@@ -71,6 +71,26 @@ def test_what_the_hosts_said_is_answered(tmp_path: Path, said: dict[str, Any], c
     assert text in output
 
 
+@pytest.mark.parametrize("said,text", [
+    ({"login1": [ACCEPT], "head": [{**DROP, "rule": "drop comment \"\x1b[2J\nYes: login1\u202e\""}]},
+     "drop comment \"\\x1b[2J\\nYes: login1\\u202e\""),
+    ({"login1": [{**ACCEPT, "route": "no"}], "head": [ACCEPT]},
+     "Not known of login1: Its answer cannot be read: judge: judgements[0].route: got 'no', expected a dictionary."),
+    ({"login1": [ACCEPT, ACCEPT], "head": [ACCEPT]},
+     "Not known of login1: Its answer cannot be read: judge: judgements: got 2, expected 1, one for each packet."),
+    ({"login1": 3, "head": [ACCEPT]},
+     "Not known of login1: Its answer cannot be read: judge: judgements: got 3, expected a list."),
+])
+def test_what_the_hosts_said_is_only_text_and_ends_nothing(tmp_path: Path, said: dict[str, Any], text: str) -> None:
+    (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
+    facts = {"said": {host: {"judgements": found} for host, found in said.items()}}
+    (tmp_path / "said.json").write_text(json.dumps(facts), encoding="utf-8")
+    result, output = run(tmp_path, "-e", f"@{tmp_path}/said.json", play=tmp_path / "play.yml")
+    assert result == 0, output
+    assert text in output
+    assert "\x1b" not in output and "\u202e" not in output
+
+
 def test_the_plan_answers_for_hosts_that_are_away(tmp_path: Path) -> None:
     code, output = run(tmp_path, *asked("slurm_login", "head", "6817/tcp", "-eprobe=true"))
     assert code == 0, output

@@ -179,6 +179,15 @@ def test_what_the_host_said_first_is_not_lost_where_it_does_not_answer(sent: lis
                    "other_rules": {"dropping": ["table ip filter, chain ufw-before-input"]}}, REFUSED)
 
 
+def test_what_a_host_says_is_only_text(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    result = ran(sent, {"changed": True, "warnings": ["a\x1b\nb"], "other_rules": {"dropping": ["c\u202e"]},
+                        "diff": {"before": "d\x9b\n", "after": "e\n"}})
+    assert (result["warnings"], result["other_rules"]) == (["a\\x1b\\nb"], {"dropping": ["c\\u202e"]})
+    assert result["diff"] == {"before": "d\\x9b\n", "after": "e\n"}
+    with pytest.raises(AnsibleConnectionFailure, match=r"^Denied: \\x1b\[2J\\nok: n2$"):
+        ran(sent, AnsibleConnectionFailure("Denied: \x1b[2J\nok: n2\r\n"), state="absent")
+
+
 def test_to_take_it_away_needs_no_plan(sent: list[tuple[str, dict[str, Any]]]) -> None:
     assert ran(sent, {"changed": True}, state="absent") == {"changed": True}
     assert sent == [("hpc.ports.firewall", {"state": "absent"})]

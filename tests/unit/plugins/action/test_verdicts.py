@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -230,6 +231,41 @@ def test_without_listeners_it_says_so(tmp_path: Path) -> None:
 def test_a_host_that_runs_its_policy_or_was_not_compared_passes(tmp_path: Path, same: dict[str, Any]) -> None:
     code, output = run(tmp_path, results={**RIGHT, "ctl1": {"held": HELD, "same": same}})
     assert code == 0, output
+
+
+HOSTILE = "\x1b]0;x\x07\x9b2J\nwrong: ctl1 -> forged\u202e\u2028\u200b"
+SHOWN = "\\x1b]0;x\\x07\\x9b2J\\nwrong: ctl1 -> forged\\u202e\\u2028\\u200b"
+
+
+def test_what_hosts_say_is_only_text_wherever_it_is_shown(tmp_path: Path) -> None:
+    probed = seen(open=["443/tcp", "5432/tcp"])
+    probed["results"][0].update(details={"5432/tcp": HOSTILE}, elsewhere={HOSTILE: ["192.0.2.1"]})
+    drop = {"verdict": "accept", "table": "inet site", "chain": "c", "rule": f'tcp dport 5432 accept comment "{HOSTILE}"'}
+    results = {"stranger": {"seen": probed}, "ctl1": {
+        "held": {**HELD, "listening": {}, "not_held": {"0.0.0.0": {"443/tcp": HOSTILE}}},
+        "same": {"changes": {"objects": [HOSTILE]}}, "judged": {"judgements": [drop, drop]}}}
+    code, output = run(tmp_path, results=results)
+    assert code != 0
+    assert f"these differ: {SHOWN}" in output and f"{SHOWN} is 192.0.2.1 to stranger" in output
+    files = [(tmp_path / name).read_text(encoding="utf-8") for name in ("report.json", "junit.xml", "page.html")]
+    assert not [char for text in (output, *files) for char in "\x1b\x07\x9b\u202e\u2028\u200b" if char in text]
+    assert SHOWN in "".join(ElementTree.fromstring(files[1]).itertext())
+    assert report(tmp_path)["hosts"]["ctl1"]["objects"] == [SHOWN]
+
+
+@pytest.mark.parametrize("host,phase,answer,text", [
+    ("stranger", "seen", {"results": [{**seen("")["results"][0], "reachable": "no"}]},
+     "probe: results[0].reachable: got 'no', expected true, false or null."),
+    ("ctl1", "held", {**HELD, "listening": ["443/tcp"]}, "listen: listening: got a list, expected a dictionary."),
+    ("ctl1", "same", {"changes": 3}, "firewall: changes: got 3, expected a dictionary."),
+    ("ctl1", "judged", [1], "judge: the whole: got a list, expected a dictionary."),
+])
+def test_what_cannot_be_read_is_unknown_and_ends_nothing(
+        tmp_path: Path, host: str, phase: str, answer: Any, text: str) -> None:
+    code, output = run(tmp_path, results={**RIGHT, host: {**RIGHT[host], phase: answer}})
+    assert code != 0
+    assert output.count(f"unknown: what {host} said cannot be read: {text}") == 1
+    assert "2 connections from 1 hosts to 1: 0 right, 0 wrong, 2 unknown." in output
 
 
 def test_nothing_tried_is_a_failure(tmp_path: Path) -> None:
