@@ -195,6 +195,13 @@ def test_a_rule_deleted_by_hand_is_exactly_what_the_diff_shows(machine: Machine)
     assert not machine.apply()["changed"]
 
 
+def test_a_comment_is_only_text_in_the_diff(machine: Machine) -> None:
+    machine.apply()
+    machine.nft('add rule inet hpc_ports input tcp dport 9 accept comment "\x1b[2J\u202e"\n')
+    result = machine.apply(check=True)
+    assert '    tcp dport 9 accept comment "\\x1b[2J\\u202e"\n' in result["diff"]["before"]
+
+
 def test_rules_in_another_order_are_drift(machine: Machine) -> None:
     machine.apply()
     wanted = machine.objects()

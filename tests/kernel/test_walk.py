@@ -208,6 +208,13 @@ def test_the_module_tells_routes_listeners_and_what_becomes_of_the_answer(machin
     assert (itself["route"]["interface"], itself["verdict"], itself["chain"]) == ("lo", "drop", "tcp_ports")
 
 
+def test_a_comment_is_only_text_in_what_the_module_says(machine: Served) -> None:
+    machine.host.nft('add table inet site\nadd chain inet site c { type filter hook input priority 0; }\n'
+                     'add rule inet site c tcp dport 22 drop comment "\x1b[2J\u202e"\n')
+    [found] = judged_by_module(machine, incoming("10.64.0.1", 22))
+    assert (found["verdict"], found["rule"]) == ("drop", 'tcp dport 22 drop comment "\\x1b[2J\\u202e"')
+
+
 def test_rules_of_iptables_legacy_are_named(machine: Served) -> None:
     if machine.host.run("iptables-legacy", "-t", "filter", "-L", "-n", check=False).returncode:
         pytest.skip("no iptables-legacy here")
