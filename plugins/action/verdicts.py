@@ -68,7 +68,7 @@ class ActionModule(ActionBase):
         for name, text_of in (("report", _json), ("junit", junit), ("page", page)):
             if options[name]:
                 _write(name, options[name], text_of(data))
-        return _result(data, failure(shown, options["require_outsider"]), options["fail"])
+        return _result(data, shown(failure(about, options["require_outsider"])), options["fail"])
 
 
 def _planned(begun: Any) -> dict[str, Any]:

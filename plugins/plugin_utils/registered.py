@@ -5,21 +5,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared, Run
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Results
-from ansible_collections.hpc.ports.plugins.plugin_utils.said import Registered, counted, parsed, unreadable_hosts
+from ansible_collections.hpc.ports.plugins.plugin_utils.said import Registered, counted, is_port, parsed, unreadable_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import judgements_of, packets_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import UNKNOWN, UNREAD, WRONG, Verdict, verdicts_of
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
-
-_PORT = re.compile(r"(?!0)(?:[0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])/(?:tcp|udp)", re.ASCII)
 
 
 def registered(names: Mapping[str, str], hosts: Any, variables_of: Any) -> Registered:
@@ -47,7 +44,7 @@ def published_of(hosts: Any, names: Collection[str], variables_of: Any) -> dict[
 def _published(said: Any) -> list[str]:
     others = said.get("other_rules") if isinstance(said, Mapping) else None
     ports = others.get("published") if isinstance(others, Mapping) else None
-    return [text for text in ports if isinstance(text, str) and _PORT.fullmatch(text)] if isinstance(ports, list) else []
+    return list(filter(is_port, ports)) if isinstance(ports, list) else []
 
 
 def results_of(begun: Begun, found: Registered) -> Results:

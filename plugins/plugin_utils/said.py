@@ -160,6 +160,13 @@ def _port(key: str, value: object) -> str:
     return match[0]
 
 
+def is_port(value: object) -> bool:
+    """Tell whether a host has said a port, such as 22/tcp."""
+    with suppress(UnreadableError):
+        return bool(_port("", value))
+    return False
+
+
 def _port_or_path(key: str, value: object) -> str:
     return "path" if value == "path" else _port(key, value)
 
@@ -264,11 +271,18 @@ def _within(key: str, ports: Iterable[str], name: str, result: Mapping[str, Any]
 
 # ---- of the module listen, when stopped
 
+def _maybe(parse: Parse) -> Parse:
+    def parse_it(key: str, value: object) -> Any:
+        return None if value is None else parse(key, value)
+
+    return parse_it
+
+
 _BY_ADDRESS = _by(_address, _PORTS)
 _STOPPED = _record({
     "alive": _flag, "listening": _BY_ADDRESS, "in_use": _BY_ADDRESS, "not_held": _by(_address, _by(_port, _word)),
     "not_counted": _word, "counts": _record({}, dict.fromkeys(
-        COUNTERS, _by(_address, _by(_matching(_COUNT, "a number of packets"), _PORTS))))})
+        COUNTERS, _maybe(_by(_address, _by(_address, _by(_matching(_COUNT, "a number of packets"), _PORTS))))))})
 
 
 def _stopped(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -276,13 +290,14 @@ def _stopped(said: Mapping[str, Any]) -> dict[str, Any]:
     _once("listening, in_use and not_held", (
         (address, port) for name in ("listening", "in_use", "not_held")
         for address, ports in found[name].items() for port in ports))
-    for name, peers in found["counts"].items():
-        _once(f"counts.{name}", _counted_ports(peers))
+    for name, counted_there in found["counts"].items():
+        _once(f"counts.{name}", _counted_ports(counted_there or {}))
     return found
 
 
-def _counted_ports(peers: Mapping[str, Mapping[str, list[str]]]) -> Iterator[tuple[str, str]]:
-    return ((peer, port) for peer, by_number in peers.items() for ports in by_number.values() for port in ports)
+def _counted_ports(found: Mapping[str, Mapping[str, Mapping[str, list[str]]]]) -> Iterator[tuple[str, str, str]]:
+    return ((own, peer, port) for own, peers in found.items() for peer, by_number in peers.items()
+            for ports in by_number.values() for port in ports)
 
 
 # ---- of the module firewall, in check mode
@@ -303,7 +318,7 @@ _ROUTE = _record({}, {"interface": _word, "source": _maybe_address, "gateway": _
 _JUDGED: dict[str, Parse] = {"verdict": _one_of("accept", "drop", "reject", "unknown")}
 _ABOUT: dict[str, Parse] = {"table": _word, "chain": _word, "rule": _word, "is_ours": _flag, "unknown": _word}
 _JUDGEMENT = _record(_JUDGED, {
-    **_ABOUT, "interface": _word, "route": _ROUTE, "listening": _list(_address),
+    **_ABOUT, "notes": _list(_word), "interface": _word, "route": _ROUTE, "listening": _list(_address),
     "reverse_path": _record({"is_dropped": _flag}), "reply": _record(_JUDGED, _ABOUT)})
 
 
