@@ -51,6 +51,7 @@ _DECLARED = st.fixed_dictionaries({"groups": _some(GROUPS, 2, 0), "cidrs": _some
 _HOSTS = st.fixed_dictionaries({
     "firewall_addresses": _some(_ADDRESSES, 3),
     "firewall_source_addresses": _some(_ADDRESSES, 2, 0),
+    "firewall_shared_addresses": st.just(_ADDRESSES),
     "firewall_cluster": _some(CLUSTERS, 2),
     "firewall_egress": st.sampled_from(["restricted", "open"]),
     "firewall_mode": st.sampled_from(["enforce", "enforce", "enforce", "observe"]),

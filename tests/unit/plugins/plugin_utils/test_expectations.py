@@ -230,7 +230,9 @@ def test_an_unmanaged_host_whose_name_does_not_resolve_is_skipped() -> None:
 
 
 def test_two_names_of_one_machine_are_skipped() -> None:
-    found = expected(changed("stranger", addresses=["10.0.0.1"]))
+    hosts = changed("stranger", addresses=["10.0.0.1"], shared_addresses=["10.0.0.1"])
+    hosts["ctl"] = {**hosts["ctl"], "shared_addresses": ["10.0.0.1"]}
+    found = expected(hosts)
     assert Skipped("stranger", "ctl", 1, "stranger and ctl have an address in common.") in found.skipped
     assert ("stranger", "ctl") not in pairs(found)
 

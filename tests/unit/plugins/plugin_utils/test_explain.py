@@ -92,8 +92,12 @@ def test_a_protocol_without_ports_is_judged_by_number_and_not_tried() -> None:
     assert found.parts == {}
 
 
+SHARED = {"shared_addresses": ["10.1.0.1"]}
+
+
 @pytest.mark.parametrize("source,target,changes", [
-    ("login", "login", {}), ("six", "other", {}), ("other", "head", {"other": {"addresses": ["10.1.0.1"]}})])
+    ("login", "login", {}), ("six", "other", {}),
+    ("other", "head", {"other": {"addresses": ["10.1.0.1"], **SHARED}, "head": SHARED})])
 def test_where_nothing_can_be_asked_the_plan_answers_alone(source: str, target: str, changes: dict[str, Any]) -> None:
     plan = plan_of(changes)
     inquiry = inquiry_of(plan, source, target, "6817/tcp")
