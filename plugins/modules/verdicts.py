@@ -16,6 +16,8 @@ description:
     until the end.
   - V(wrong) if the opposite was seen.
   - V(unknown) if neither was - a host was not reached, a probe failed, a listener died, or a UDP service kept silent.
+  - What a host says that is not what a module says is not believed. The host is named with the key that cannot be read, and
+    no connection from or to it is right; all others have their verdicts.
   - Follows the packets of each connection that is not right to where they end, and says which link is broken and what
     to do.
   - Shows a table for each kind of target, every connection that is not right, and writes all of it to files. Sets the

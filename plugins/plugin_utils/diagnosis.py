@@ -46,7 +46,8 @@ CODES = {
     "wrong_source": "the packet comes from an address that the plan does not know",
     "elsewhere": "the name or the address leads to another host",
     "reply_lost": "the packet was taken, and the answer was lost",
-    "unreachable": "nothing is known, because a host could not be asked or the path is not proven",
+    "unreachable": "nothing is known, because a host could not be asked, what it said cannot be read, or the path is not "
+                   "proven",
     "unknown": "none of these",
 }
 

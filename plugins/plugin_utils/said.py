@@ -10,7 +10,6 @@ Keys that nobody reads are left out. Texts for people are `word`s of the host fr
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -130,7 +129,7 @@ def _whole(key: str, value: object) -> int:
 
 
 def _seconds(key: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _HUGE or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _HUGE:
         raise _refuse(key, value, "a number of seconds")
     return value
 

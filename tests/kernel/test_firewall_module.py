@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.said import parsed
 from ansible_collections.hpc.ports.tests.support.machine import (
     LINK,
     NO_FLOWS,
@@ -199,6 +200,7 @@ def test_a_comment_is_only_text_in_the_diff(machine: Machine) -> None:
     machine.apply()
     machine.nft('add rule inet hpc_ports input tcp dport 9 accept comment "\x1b[2J\u202e"\n')
     result = machine.apply(check=True)
+    assert parsed("compared", result) == {"backend": "nftables", "changes": {"objects": ["chain input"]}}
     assert '    tcp dport 9 accept comment "\\x1b[2J\\u202e"\n' in result["diff"]["before"]
 
 

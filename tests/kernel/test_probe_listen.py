@@ -31,6 +31,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Clues, 
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils.said import parsed
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgements, as_options, judgements_of, packets_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict, verdicts_of
 from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, Space
@@ -125,12 +126,16 @@ class Host:
                     **{"lifetime": 600, "key": KEY, "nonce": NONCE, "counted": [], **orders})
 
     def stop(self, identity: str = "") -> dict[str, Any]:
-        return self.call("result = listeners.stop(*arguments)", identity)
+        said = self.call("result = listeners.stop(*arguments)", identity)
+        assert parsed("stopped", said) == said
+        return said
 
     def probe(self, address: str, *ports: str, user: int = 0, names: Sequence[str] = (), **pace: Any) -> dict[str, Any]:
-        return self.call("result = probing.probe_all(arguments[0], probing.Pace(**arguments[1]))",
+        said = self.call("result = probing.probe_all(arguments[0], probing.Pace(**arguments[1]))",
                          [{"address": address, "ports": ports, "names": names}],
-                         {"timeout": 0.5 * SLOWNESS, "key": KEY, **pace}, user=user)[0]
+                         {"timeout": 0.5 * SLOWNESS, "key": KEY, **pace}, user=user)
+        assert parsed("probed", {"results": said}) == {"results": said}
+        return said[0]
 
     @contextmanager
     def running(self, program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:

@@ -21,6 +21,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, 
 from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.plugin_utils.said import UNREADABLE, parsed
 from ansible_collections.hpc.ports.tests.kernel.rulesets import random_tables
 from ansible_collections.hpc.ports.tests.support import samples
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair, forget_connections
@@ -144,6 +145,7 @@ def judged_by_module(machine: Served, *packets: dict[str, Any]) -> list[dict[str
     checked = machine.runs.module("judge", packets=list(packets), _ansible_check_mode=True)
     assert found == {**checked, "invocation": found["invocation"]}
     assert found["changed"] is False
+    assert UNREADABLE not in parsed("judged", found)
     return found["judgements"]
 
 
