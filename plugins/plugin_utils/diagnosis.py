@@ -23,7 +23,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
     Verdict,
 )
 
-ACCEPT, DROP, REJECT, UNREAD = "accept", "drop", "reject", "unknown"
+ACCEPT, DROP, REJECT, NOT_TOLD = "accept", "drop", "reject", "unknown"
 _IF_ISOLATED = "If hosts outside its network are not meant to reach it, name the network in firewall_isolated_networks."
 
 
@@ -80,7 +80,7 @@ class Judged(NamedTuple):
         It was stopped: no rule that might accept it has, and the one that might stop it is the suspect. Or it passed. What is
         sent on to somewhere else does neither here.
         """
-        if self.verdict != UNREAD or passed is None or self.translated or not (passed or self.table):
+        if self.verdict != NOT_TOLD or passed is None or self.translated or not (passed or self.table):
             return self
         return Judged(ACCEPT, unknown=self.unknown) if passed else self._replace(verdict=DROP)
 

@@ -91,16 +91,17 @@ def _stopped(plan: Plan, run: Begun, host: str) -> dict[str, Any]:
 
 
 def _counts(plan: Plan, run: Begun, host: str) -> dict[str, Any]:
-    counts: dict[str, dict[str, dict[str, list[str]]]] = {
-        name: defaultdict(dict) for name in ("left", "arrived", "passed", "answered", "returned")}
+    counts: dict[str, dict[str, dict[str, dict[str, list[str]]]]] = {
+        name: defaultdict(lambda: defaultdict(dict)) for name in ("left", "arrived", "passed", "answered", "returned")}
     for item in run.expected.expectations:
         port, passes = f"{item.port}/{item.protocol}", _outcome(item) == "open"
         peer = item.address if item.source == host else _source(plan, item.source, item.address)
+        own = _source(plan, host, item.address) if item.source == host else item.address
         names = ["left", *(["returned"] if passes else [])] if item.source == host else [
             "arrived", *(["passed", "answered"] if passes else [])] if item.target == host else []
         for name in names:
-            counts[name][peer].setdefault("1", []).append(port)
-    return {name: dict(peers) for name, peers in counts.items()}
+            counts[name][own][peer].setdefault("1", []).append(port)
+    return {name: {own: dict(peers) for own, peers in found.items()} for name, found in counts.items()}
 
 
 def _compared(plan: Plan, host: str) -> dict[str, Any]:

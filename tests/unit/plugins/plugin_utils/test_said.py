@@ -170,8 +170,8 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
     "reasons by a text": (
         "n1", "verify_stopped", ("not_held", "0.0.0.0"), "replaced", "no", "listen: not_held[0.0.0.0]: got 'no', expected a dictionary."),
     "counts without numbers": (
-        "n1", "verify_stopped", ("counts", "arrived", "10.0.0.1"), "replaced", {"many": ["443/tcp"]},
-        "listen: counts.arrived[10.0.0.1]: got 'many', expected a number of packets."),
+        "n1", "verify_stopped", ("counts", "arrived", "10.1.0.1", "10.0.0.1"), "replaced", {"many": ["443/tcp"]},
+        "listen: counts.arrived[10.1.0.1][10.0.0.1]: got 'many', expected a number of packets."),
     "a life that is a word": (
         "n1", "verify_stopped", ("alive",), "replaced", "no", "listen: alive: got 'no', expected true or false."),
     "changes that are a list": (
