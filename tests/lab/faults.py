@@ -84,8 +84,10 @@ _POLICY = ("firewall-cmd -q --policy hpc_ports_in "
 _FLUSH = ("for set in $(nft list table inet firewalld | sed -n 's/.*ip saddr @\\(\\S*\\) tcp dport 9090 .*/\\1/p'); "
           "do nft flush set inet firewalld $set; done")
 
+# The containers of the lab have /proc/sys for reading only.
+_FORWARD = "mkdir -p /run/box; mount -t proc proc /run/box; echo {0} > /run/box/sys/net/ipv4/ip_forward; umount /run/box"
 # A service in a network of its own, as of a container, and the rule that docker writes for it.
-_PUBLISHED = """set -e
+_PUBLISHED = f"""set -e
 systemd-run --quiet --unit site-box --property PrivateNetwork=yes python3 -m http.server 80
 pid=$(systemctl show --property MainPID --value site-box)
 until [ "$(readlink /proc/$pid/ns/net)" != "$(readlink /proc/1/ns/net)" ]; do sleep 0.1; done
@@ -95,14 +97,14 @@ ip link set vethbox up
 nsenter --target $pid --net sh -ec '
   ip address add 172.31.99.2/24 dev eth0; ip link set eth0 up; ip route add default via 172.31.99.1
   until ss -Htln | grep -q :80; do sleep 0.1; done'
-sysctl -qw net.ipv4.ip_forward=1
-nft 'table ip site_box {
-chain c {
+{_FORWARD.format(1)}
+nft 'table ip site_box {{
+chain c {{
 type nat hook prerouting priority -100
 tcp dport 7070 dnat to 172.31.99.2:80
-}
-}'"""
-_UNPUBLISHED = "nft delete table ip site_box; systemctl stop site-box; sysctl -qw net.ipv4.ip_forward=0"
+}}
+}}'"""
+_UNPUBLISHED = f"nft delete table ip site_box; systemctl stop site-box; {_FORWARD.format(0)}"
 
 OURS = [
     Fault("our rules drop, nftables", "ctl1", _OURS.format("input tcp dport 9400 drop"), to("ctl1", "9400/tcp"),

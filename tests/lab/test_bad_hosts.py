@@ -58,8 +58,10 @@ def test_bad_hosts_end_in_errors_and_never_in_green(tmp_path: Path) -> None:
     with _bad_hosts():
         done, data = _verified(tmp_path, "--limit", ",".join((*DOWN, LOSSY, NO_PYTHON, *OTHERS)))
     assert done.code != 0
-    gone = _touching(data, *DOWN, NO_PYTHON)
-    assert {cell["source"] for cell in gone} > {*DOWN, NO_PYTHON}
+    assert (data["summary"]["left_out"], _touching(data, *DOWN)) == (sorted(DOWN), [])
+    assert f"left out: {', '.join(sorted(DOWN))}: It failed or was not reached before the tests; see above." in done.text
+    gone = _touching(data, NO_PYTHON)
+    assert {cell["source"] for cell in gone} > {NO_PYTHON}
     assert {(cell["outcome"], cell["verdict"]) for cell in gone} == {("error", "unknown")}
     assert {cell["diagnosis"]["code"] for cell in gone} == {"unreachable"}
     lossy = [cell for cell in _touching(data, LOSSY) if cell not in gone]
