@@ -17,7 +17,8 @@ _QUOTED = re.compile('"[^"]*"')
 _MATCH = re.compile(
     r"\b(?P<state>ct state) (?:(?P<not_state>!=?) )?(?P<states>[a-z]+(?:,[a-z]+)*)"
     r"|\b(?P<type>fib daddr type) (?:(?P<not_type>!=) )?(?:\{(?P<types>[^}]*)\}|(?P<one_type>[a-z]+))"
-    r"|\b(?P<protocol>tcp|udp) (?P<field>[sd]port) (?:(?P<not_port>!=) )?(?:\{(?P<ports>[0-9, -]*)\}|(?P<one_port>[0-9]+))")
+    r"|\b(?P<protocol>tcp|udp) (?P<field>[sd]port) (?:(?P<not_port>!=) )?"
+    r"(?:\{(?P<ports>[0-9, -]*)\}|(?P<one_port>[0-9]+(?:-[0-9]+)?))")
 _OTHER_STATE = re.compile(r"\bct (?!state )")  # what else is asked of the connection
 
 

@@ -108,7 +108,7 @@ def _chain(item: Mapping[str, Any], devices: Optional[FrozenSet[str]]) -> Chain:
                  item.get("policy", "accept"), devices)
 
 
-_HANDLE = re.compile(r"^\t\t(\S.*?) # handle ([0-9]+)$")
+_HANDLE = re.compile(r"^\t\t *(\S.*?) # handle ([0-9]+)$")
 _DEVICES = re.compile(r"^\t\ttype \S+ hook (?:ingress|egress) (?:device (\S+)|devices = \{([^}]*)\}) priority")
 
 

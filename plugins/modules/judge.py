@@ -104,7 +104,7 @@ judgements:
       type: str
       sample: drop
     table:
-      description: The table of the rule that decides. Of V(unknown), of the rule that may stop the packet, if any.
+      description: The table of the rule that decides. Of V(unknown), of the last rule that may stop the packet, if any.
       type: str
       sample: inet site
     chain:

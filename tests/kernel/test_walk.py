@@ -114,6 +114,57 @@ def agrees_with_evaluate(policy: Policy, packets: Sequence[Packet]) -> None:
         assert found.is_ours or packet.direction == "out" and policy.egress == "open", (packet, found)
 
 
+# ---- rules of iptables-nft
+
+STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
+
+
+@st.composite
+def iptables_rules(draw: st.DrawFn) -> str:
+    """Rules of iptables with matches that nft lists by name at most, as iptables-restore reads them."""
+    def negated() -> str:
+        return draw(st.sampled_from(["", "", "! "]))
+
+    lines = []
+    for _number in range(draw(st.integers(1, 6))):
+        states = ",".join(draw(st.lists(st.sampled_from(STATES), min_size=1, max_size=3, unique=True)))
+        ports = ",".join(draw(st.lists(st.sampled_from(["22", "80", "443", "1000:2000"]), min_size=1, max_size=3, unique=True)))
+        protocol = draw(st.sampled_from(["tcp", "udp"]))
+        matches = draw(st.lists(st.sampled_from([
+            f"-m conntrack {negated()}--ctstate {states}", f"-p {protocol} -m multiport {negated()}--dports {ports}",
+            f"-m addrtype {negated()}--dst-type LOCAL", "-s 10.64.0.0/24", '-m comment --comment "ct state invalid"'],
+        ), min_size=1, max_size=4, unique=True))
+        chain = draw(st.sampled_from(["INPUT", "INPUT", "first"]))
+        target = draw(st.sampled_from(["ACCEPT", "DROP", *(["first"] if chain == "INPUT" else ["RETURN"])]))
+        lines.append(f"-A {chain} {' '.join(matches)} -j {target}")
+    policy = draw(st.sampled_from(["ACCEPT", "DROP", "DROP"]))
+    return "\n".join(["*filter", f":INPUT {policy}", ":first -", "-A INPUT -p icmp -j ACCEPT", *lines, "COMMIT", ""])
+
+
+OPENING = [Packet("in", protocol, peer, port, 20_000 + number) for number, (protocol, peer, port) in enumerate(
+    (protocol, peer, port) for protocol in ("tcp", "udp") for peer in ("10.64.0.1", "10.64.1.1") for port in (22, 80, 1500, 9))]
+
+
+@settings(max_examples=examples(30), phases=PHASES, deadline=None, print_blob=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(rules=iptables_rules())
+def test_rules_of_iptables_do_what_the_walk_says(shared: Pair, wires: Wires, rules: str) -> None:
+    """With the text of nft, which reads them here, and without it."""
+    with shared.host.entered():
+        nftables.load("flush ruleset\n")
+        nftables.run(["iptables-nft-restore"], rules)
+        forget_connections()
+        listing, text = ruleset()
+        got = passing(wires, OPENING)
+        for is_read in (True, False):
+            judged = walk.Walker(parse_ruleset(listing, text if is_read else ""), own=(str(address) for address in HOST.values()))
+            found = {packet: judged.judge(whole(packet)).verdict for packet in OPENING}
+            wrong = {packet: verdict for packet, verdict in found.items() if verdict != "unknown" and (
+                verdict == "accept") != (packet in got)}
+            assert not wrong, (is_read, text)
+            assert not is_read or "unknown" not in found.values(), text
+
+
 # ---- which rule it is, by the module
 
 SITE = """

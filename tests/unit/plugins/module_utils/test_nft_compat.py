@@ -52,6 +52,10 @@ PORTS = told({"payload": {"protocol": "tcp", "field": "dport"}}, 80, 443, {"rang
     ([TCP, xt(), ACCEPT], "meta l4proto tcp tcp dport { 80,443,8000-8100} accept", [TCP, PORTS, ACCEPT]),
     ([TCP, xt("multiport"), ACCEPT], "meta l4proto 6 tcp dport != 80 accept",
      [TCP, told({"payload": {"protocol": "tcp", "field": "dport"}}, 80, operator="!="), ACCEPT]),
+    ([TCP, xt("multiport"), ACCEPT], "meta l4proto 6 tcp dport 1000-2000 accept",
+     [TCP, told({"payload": {"protocol": "tcp", "field": "dport"}}, {"range": [1000, 2000]}), ACCEPT]),
+    ([TCP, xt("multiport"), ACCEPT], "meta l4proto 6 tcp sport . tcp dport { 0-65535 . 80, 80 . 0-65535 } accept",
+     [TCP, xt("multiport"), ACCEPT]),
     # What is told has to hold; what is not stays in doubt.
     ([xt("conntrack"), xt("recent"), ACCEPT], "ct state new xt match recent accept",
      [told(STATE, "new"), xt("recent"), ACCEPT]),

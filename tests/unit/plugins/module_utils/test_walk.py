@@ -82,9 +82,11 @@ def test_without_rules_everything_passes() -> None:
     assert judged() == Judgement("accept", "", "", "no rule")
 
 
-def test_the_rule_that_decides_is_named_as_nft_prints_it() -> None:
+@pytest.mark.parametrize("indent", ["", " "])
+def test_the_rule_that_decides_is_named_as_nft_prints_it(indent: str) -> None:
+    """A match of iptables that it has no words for, such as a comment, leaves its blank."""
     rule = 'tcp dport 22 drop comment "# handle 9"'
-    text = f"table inet t {{ # handle 1\n\tchain c {{ # handle 1\n\t\t{rule} # handle 1\n\t}}\n}}\n"
+    text = f"table inet t {{ # handle 1\n\tchain c {{ # handle 1\n\t\t{indent}{rule} # handle 1\n\t}}\n}}\n"
     assert judged(chain([TO_22, DROP]), text=text) == Judgement("drop", "inet t", "c", rule)
     assert judged(chain([TO_22, DROP])) == Judgement("drop", "inet t", "c", "the rule with handle 1")
 
