@@ -13,7 +13,7 @@ code, such as `\\x1b`, `\\u202e` or `\\n`. All other text stays as it is. What i
 | what hosts said to verify and explain, as it comes to the controller (said.py) | `word` |
 | action plugins verdicts and explain: the lines that they show | `shown`, each line |
 | action plugin explain: its result | `plain` |
-| action plugin firewall: what its modules returned, and why a connection ended | `returned`, `shown` |
+| action plugins firewall and probe: what their modules returned, and why a connection ended | `returned`, `shown` |
 | JUnit XML, which has to parse (junit.py); the HTML page (page.py) | `shown` or `lines`, `plain` |
 
 The JSON report needs nothing: JSON writes all of these as their codes. The watch runs alone and writes to the journal of
@@ -33,6 +33,7 @@ MOST = 500
 _HIDDEN = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb"
     "\\ufffe\\uffff\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e007f]")
+_FORMATTED = "formatted_"  # such as a traceback
 _BY_LINES = ("diff", "exception", "module_stdout", "module_stderr")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -73,7 +74,8 @@ def plain(value: Any) -> Any:
         found = [plain(item) for item in value]
         return tuple(found) if isinstance(value, tuple) else found
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{field.name: plain(getattr(value, field.name)) for field in fields(value)})
+        return replace(value, **{name: (_by_lines if name.startswith(_FORMATTED) else plain)(getattr(value, name))
+                                 for name in (field.name for field in fields(value))})
     return value
 
 

@@ -129,7 +129,8 @@ HOSTILE = "\x1b]0;x\x07\x9b2J\nwrong: ctl -> n1\u202e\u2028\u200b\ud800"
 JUNK: list[Any] = [
     None, True, False, 0, 1, -1, 10**400, float("nan"), float("inf"), 1e300, "", "no", "true", "0", "-1", "22", "22/tcp",
     "0/tcp", "70000/tcp", "22/sctp", "٢٢/tcp", "443/tcp", "999.1.1.1", "10.0.0.1/8", "fe80::1%\x1b", "::", "open", "path",
-    HOSTILE, HOSTILE + "x" * 100_000, HOSTILE, HOSTILE, "x" * 100_000, "{{ 1 + 1 }}", [], {}, [[]], [None], ["22/tcp"], [HOSTILE], {"a": 1}, {"22/tcp": HOSTILE},
+    HOSTILE, HOSTILE + "x" * 100_000, HOSTILE, HOSTILE, "x" * 100_000, "{{ 1 + 1 }}",
+    [], {}, [[]], [None], ["22/tcp"], [HOSTILE], {"a": 1}, {"22/tcp": HOSTILE},
     {HOSTILE: {HOSTILE: [HOSTILE]}}, {"0.0.0.0": ["443/tcp"]}, {1: 2}, (1, 2), _DEEP]
 _KEY = "\x1b[31mkey"
 

@@ -80,12 +80,16 @@ class Warned:
 
     text: str
     more: tuple[Any, ...] = ()
+    formatted_traceback: str = "line\n\x1b\n"
+
+
+TRACEBACK = "line\n\\x1b\n"
 
 
 def test_data_is_shown_however_deep() -> None:
     esc = "\x1b"
     assert plain({esc: [esc, (esc, 1), {"a": esc}, None, 1.5, Warned(esc, (Warned(esc),))]}) == {
-        "\\x1b": ["\\x1b", ("\\x1b", 1), {"a": "\\x1b"}, None, 1.5, Warned("\\x1b", (Warned("\\x1b"),))]}
+        "\\x1b": ["\\x1b", ("\\x1b", 1), {"a": "\\x1b"}, None, 1.5, Warned("\\x1b", (Warned("\\x1b", (), TRACEBACK),), TRACEBACK)]}
 
 
 def test_of_a_module_s_result_only_what_ansible_shows_by_lines_has_lines() -> None:

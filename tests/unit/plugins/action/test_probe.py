@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.hpc.ports.plugins.action import probe
+
+
+class Action(probe.ActionModule):
+    """On a host that is made up, which answers in the place of the module."""
+
+    answer: dict[str, Any] = {}
+
+    def _execute_module(self, **others: Any) -> dict[str, Any]:
+        return self.answer
+
+
+def test_what_a_host_says_is_only_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ActionBase, "run", lambda *arguments: {})
+    action = Action.__new__(Action)
+    action._task = SimpleNamespace(args={"probes": []})
+    action.answer = {"failed": True, "msg": "\x1b[2J\nok: n2", "results": [{"details": {"22/tcp": "\u202e"}}]}
+    assert action.run() == {"failed": True, "msg": "\\x1b[2J\\nok: n2", "results": [{"details": {"22/tcp": "\\u202e"}}]}
