@@ -30,6 +30,7 @@ Parse = Callable[[str, Any], Any]
 _PORT = re.compile(r"([0-9]{1,5})/(?:tcp|udp)", re.ASCII)
 _SCOPE = re.compile(r"[!-$&-~]{1,15}", re.ASCII)
 _COUNT = re.compile(r"[0-9]{1,20}", re.ASCII)
+_LONGEST_ADDRESS = 64
 _MOST_SHOWN = 60
 _HUGE = 10**9
 _MODULES = {"probed": "probe", "stopped": "listen", "compared": "firewall", "judged": "judge"}
@@ -172,7 +173,7 @@ def _port_or_path(key: str, value: object) -> str:
 
 def _address(key: str, value: object) -> str:
     """An address; that of a link may have a scope."""
-    if not isinstance(value, str) or not _is_address(value):
+    if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS or not _is_address(value):
         raise _refuse(key, value, "an IPv4 or IPv6 address")
     return value
 
