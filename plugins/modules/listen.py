@@ -130,6 +130,11 @@ own:
   returned: success
   type: dict
   sample: {10.20.0.1: true, 198.51.100.1: false}
+dead_ends:
+  description: By port, what a proxy of a container takes connections for that this host cannot connect to, and why.
+  returned: when O(state=stopped)
+  type: dict
+  sample: {8888/tcp: "172.17.0.2 port 80: no answer"}
 not_counted:
   description: Why packets are not counted; empty where they are.
   returned: success
@@ -151,6 +156,7 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils.listeners import ListenError, Orders, start, stop
 from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils.proxies import dead_ends
 from ansible_collections.hpc.ports.plugins.module_utils.shown import plain, shown
 from ansible_collections.hpc.ports.plugins.module_utils.sockets import single_port
 
@@ -191,7 +197,7 @@ def _started(params: Dict[str, Any]) -> Dict[str, Any]:
 
 def _stopped(params: Dict[str, Any]) -> Dict[str, Any]:
     result = stop(params["id"])
-    return {"changed": result["alive"], **result}
+    return {"changed": result["alive"], **result, "dead_ends": dead_ends()}
 
 
 if __name__ == "__main__":

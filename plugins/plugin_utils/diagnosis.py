@@ -18,6 +18,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILT
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
     ANSWERED_BUT_NOT_BY,
     ANSWERED_BY,
+    DEAD_END,
     UNKNOWN,
     UNREAD,
     Verdict,
@@ -135,6 +136,7 @@ def diagnosis_of(clues: Clues) -> Diagnosis:
 def _links(clues: Clues) -> Iterator[Diagnosis | None]:
     yield _not_read(clues)
     yield _elsewhere(clues)
+    yield _dead_end(clues)
     if clues.verdict.verdict == UNKNOWN:
         yield _not_asked(clues)
         yield _no_route(clues)
@@ -188,6 +190,17 @@ def _elsewhere(clues: Clues) -> Diagnosis | None:
             f"See whether {item.address} is used twice (`arping`), or translated on {item.source}, on the way or on "
             f"{item.target} (dnat, redirect, load balancer).")
     return None
+
+
+def _dead_end(clues: Clues) -> Diagnosis | None:
+    """A connection that opens and carries nothing."""
+    item = clues.item
+    if not clues.verdict.why.startswith(DEAD_END):
+        return None
+    return Diagnosis(
+        "no_listener", f"{item.port}/{item.protocol} of {item.target} opens and carries nothing. {clues.verdict.why}",
+        f"See on {item.target} that the container runs and listens there, and that firewall_container_interfaces has the "
+        "interface that leads to it.")
 
 
 def _not_asked(clues: Clues) -> Diagnosis | None:

@@ -73,6 +73,11 @@ class Results:
         return held.get((item.address, port_text(item))) or held.get((wildcard, port_text(item))) or (
             NOBODY, "nobody listens there" if self.passive else left)
 
+    def dead_end(self, item: Expectation) -> str:
+        """Return what a proxy on the target does not reach for which it takes connections to the port; or nothing."""
+        said: Mapping[str, str] = self.stopped.get(item.target, {}).get("dead_ends", {})
+        return said.get(port_text(item), "")
+
     def host_of(self, nonce: str) -> str:
         """Return the host that says this nonce, or nothing."""
         return self._hosts.get(nonce, "")

@@ -282,7 +282,8 @@ _BY_ADDRESS = _by(_address, _PORTS)
 _STOPPED = _record({
     "alive": _flag, "listening": _BY_ADDRESS, "in_use": _BY_ADDRESS, "not_held": _by(_address, _by(_port, _word)),
     "not_counted": _word, "counts": _record({}, dict.fromkeys(
-        COUNTERS, _maybe(_by(_address, _by(_address, _by(_matching(_COUNT, "a number of packets"), _PORTS))))))})
+        COUNTERS, _maybe(_by(_address, _by(_address, _by(_matching(_COUNT, "a number of packets"), _PORTS))))))},
+    {"own": _by(_address, _flag), "dead_ends": _by(_port, _word)})
 
 
 def _stopped(said: Mapping[str, Any]) -> dict[str, Any]:

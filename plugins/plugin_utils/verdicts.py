@@ -24,6 +24,7 @@ RIGHT, WRONG, UNKNOWN, UNPROVEN = "right", "wrong", "unknown", "unproven"
 ANSWERED_BY = "It was answered by "
 UNREAD = "What {0} said cannot be read."
 ANSWERED_BUT_NOT_BY = "It was answered, but not by "
+DEAD_END = "A proxy of a container takes the connection and cannot reach the container: "
 _NOBODY_LISTENS = "It was let in, and refused because nobody listens."
 
 
@@ -49,6 +50,7 @@ class _Case(NamedTuple):
     answered_by: str  # the host whose nonce it was
     answers: bool     # whether the service there has answered anybody
     passive: bool
+    dead_end: str     # what the proxy there does not reach
     is_broad: bool    # users may listen there, and need not
     is_routed: bool   # the source has a route to some address of the target, of this family
     counters: Mapping[str, int | None]
@@ -66,7 +68,8 @@ def verdicts_of(expectations: Iterable[Expectation], results: Results, broad: Co
     routed = {_pair(item) for item, seen in items if seen.source}
     return [_verdict(_Case(
         item, seen, *results.holder(item), results.host_of(seen.nonce),
-        (item.address, item.protocol, item.port) in answering, results.passive, item.flow in broad,
+        (item.address, item.protocol, item.port) in answering, results.passive, results.dead_end(item),
+        item.flow in broad,
         _pair(item) in routed, results.counters(item),
     )) for item, seen in items]
 
@@ -110,6 +113,8 @@ def _answered(case: _Case) -> tuple[str, str]:
         return WRONG, "It was answered."
     if case.held_by == LISTENER and not case.answered_by and not case.counted("answered"):
         return WRONG, f"{ANSWERED_BUT_NOT_BY}the listener on {case.item.target}."
+    if case.held_by == SERVICE and not case.answered_by and case.dead_end:
+        return WRONG, f"{DEAD_END}{case.dead_end}."
     if case.held_by == NOBODY and not case.answered_by and not case.passive:
         return UNKNOWN, f"It was answered, and {case.why_nobody}."
     return RIGHT, ""

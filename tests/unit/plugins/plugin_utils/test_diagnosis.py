@@ -170,6 +170,12 @@ def test_what_the_rules_let_through_against_the_plan(denied_by: str, host: str, 
             "ruleset_allows", f"No flow lets source connect to 443/tcp of target, and {host} lets it through.", advice)
 
 
+def test_a_connection_that_opens_and_carries_nothing() -> None:
+    why = "A proxy of a container takes the connection and cannot reach the container: 172.17.0.2 port 80: no answer."
+    found = told(verdict(outcome="open", by="service", why=why), counts(1, 1, 1, 1, 1))
+    assert (found.code, found.text) == ("no_listener", f"443/tcp of target opens and carries nothing. {why}")
+
+
 def test_a_port_that_is_published_past_the_firewall() -> None:
     sent_on = Judged("unknown", unknown="it is sent on", translated="172.17.0.2 port 80 (table ip nat, chain DOCKER: dnat)")
     found = told(verdict("filtered", "open", why="It was answered."), inward=sent_on)

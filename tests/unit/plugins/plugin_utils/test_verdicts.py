@@ -234,6 +234,16 @@ def test_passive_silence_of_udp_is_unproven() -> None:
     assert judged("filtered", "filtered", held("nobody", "udp", arrived=1), "udp", passive=True) == ("right", "")
 
 
+# ---- proxies
+
+def test_a_proxy_that_does_not_reach_its_container_is_no_service() -> None:
+    dead = {**held("service"), "dead_ends": {"443/tcp": "172.17.0.2 port 80: no answer"}}
+    assert judged("open", "open", dead) == (
+        "wrong", "A proxy of a container takes the connection and cannot reach the container: 172.17.0.2 port 80: no answer.")
+    assert judged("open", "open", {**dead, "dead_ends": {"80/tcp": "172.17.0.2 port 80: no answer"}})[0] == "right"
+    assert judged("open", "open", dead, nonce=NONCES["target"])[0] == "right"
+
+
 # ---- routes
 
 @EXPECTED
