@@ -215,7 +215,7 @@ def test_trusted_interfaces(host: Daemon) -> None:
 # ---- its own containers
 
 BRIDGES = """ip link add docker0 type bridge; ip addr add 10.88.0.1/24 dev docker0; ip link set docker0 up
-ip link add br-lan type bridge; ip link add card type dummy; ip link set card master br-lan
+ip link add br-lan type bridge; ip link add card type ifb; ip link set card master br-lan
 ip addr add 10.89.0.1/24 dev br-lan; ip link set card up; ip link set br-lan up"""
 SEND = """python3 -c '
 import socket

@@ -67,7 +67,7 @@ def test_the_first_run_adds_every_flow_and_the_second_does_nothing(machine: Serv
     second = machine.started.apply()
     assert without_invocation(second) == {
         "backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
-        "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": []},
+        "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": [], "published": []},
         "ephemeral_ports": "32768-60999", "reserved_ports": "", "own_addresses": OWN_ADDRESSES}
     assert (machine.generation(), machine.listing(), machine.inodes()) == before
     assert machine.systemctl_calls() == ["daemon-reload"]

@@ -88,7 +88,7 @@ iptables-nft -P INPUT DROP
 
 def test_ufw_drops_what_it_was_not_told_of(host: Machine) -> None:
     host.host.shell(UFW)
-    (text,), bypassing = found_on(host)
+    (text,), bypassing, _published = found_on(host)
     assert bypassing == ()
     assert text.startswith("table ip filter, chain INPUT (hook input): drops by policy, and rejects by 1 rule ('")
     assert [answer(host, 443), answer(host, 22)] == ["filtered", "refused"]
@@ -227,7 +227,7 @@ def test_a_published_port_goes_around_ours(host: Machine) -> None:
     assert answer(host, 8080) == "filtered"
     host.nft(DOCKER)
     assert found_on(host) == OtherRules(
-        (), ("table ip nat, chain PREROUTING translates 8080/tcp to 10.200.0.1:80", *FORWARDED))
+        (), ("table ip nat, chain PREROUTING translates 8080/tcp to 10.200.0.1:80", *FORWARDED), ("8080/tcp",))
     assert answer(host, 8080) == "refused"
 
 
@@ -237,7 +237,7 @@ def test_a_published_port_of_iptables_goes_around_ours(host: Machine) -> None:
     found = found_on(host)
     assert found.dropping == ()
     assert found.bypassing[0].startswith("table ip nat, chain PREROUTING translates 8080/tcp")
-    assert found.bypassing[1:] == FORWARDED
+    assert (found.bypassing[1:], found.published) == (FORWARDED, ("8080/tcp",))
     assert answer(host, 8080) == "refused"
 
 
@@ -247,7 +247,8 @@ def test_what_is_translated_to_the_host_itself_is_judged_at_its_new_port(
         host: Machine, target: str, text: str, expected: str) -> None:
     host.nft("table ip x {\n chain c {\n type nat hook prerouting priority dstnat; policy accept\n"
              f" tcp dport 81 {target}\n }}\n}}\n")
-    assert found_on(host) == OtherRules((), (f"table ip x, chain c translates 81/tcp to port {text}",))
+    assert found_on(host) == OtherRules(
+        (), (f"table ip x, chain c translates 81/tcp to port {text}",), ("81/tcp",))
     assert answer(host, 81) == expected
 
 
@@ -277,7 +278,7 @@ table ip kube-proxy {
 def test_kube_proxy_is_followed_through_its_maps(host: Machine) -> None:
     forward(host)
     host.nft(KUBE_PROXY)
-    (dropping,), bypassing = found_on(host)
+    (dropping,), bypassing, _published = found_on(host)
     assert dropping.startswith("table ip kube-proxy, chain filter-input (hook input): drops by 1 rule ('elements = { "
                                "192.0.2.1 . tcp . 443 ")
     assert bypassing[0] == "table ip kube-proxy, chain nat-prerouting translates to 10.200.0.1:6443"
@@ -290,15 +291,15 @@ def test_kube_proxy_is_followed_through_its_maps(host: Machine) -> None:
 
 def test_forwarding_of_ipv6_is_told(host: Machine) -> None:
     host.host.shell("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
-    dropping, (bypassing,) = found_on(host)
+    dropping, (bypassing,), _published = found_on(host)
     assert not dropping and bypassing.startswith("forwarded IPv6 ")
 
 
 def test_rules_of_iptables_legacy_are_seen_though_nft_does_not_list_them(host: Machine) -> None:
     host.host.shell("iptables-legacy -A INPUT -p tcp --dport 443 -j DROP\n"
                     "iptables-legacy -t nat -A PREROUTING -p tcp --dport 8080 -j REDIRECT --to-port 22")
-    dropping, bypassing = found_on(host)
+    dropping, bypassing, published = found_on(host)
     assert sorted(dropping[0].replace(",", " ").replace(")", " ").split()) == sorted(
         "iptables-legacy (tables filter nat which nft does not list".split())
-    assert (len(dropping), bypassing) == (1, dropping)
+    assert (len(dropping), bypassing, published) == (1, dropping, ())
     assert [answer(host, 443), answer(host, 8080)] == ["filtered", "refused"]

@@ -678,8 +678,8 @@ def test_what_is_not_tracked_is_counted_where_others_are(net: Net) -> None:
         assert set(results.counters(_item(address, protocol)).values()) == {1}
 
 
-def test_tracking_is_not_begun_for_the_counts() -> None:
-    host = Host()
+def test_tracking_is_not_begun_for_the_counts(tmp_path: Path) -> None:
+    host = Host(tmp_path)
     host.space.run("ip", "link", "set", "lo", "up")
     for rules, is_tracked in (((), False), (("ct state established accept",), True)):
         _base(host, "input", 0, *rules)

@@ -21,7 +21,7 @@ from ansible_collections.hpc.ports.tests.support.rendered import CLASSES, class_
 from ansible_collections.hpc.ports.tests.support.verdicts import check_loopback, check_verdicts, joined
 
 UNCHANGED = {"backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
-             "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": []},
+             "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": [], "published": []},
              "ephemeral_ports": "32768-60999", "reserved_ports": "", "own_addresses": OWN_ADDRESSES}
 
 
