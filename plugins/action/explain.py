@@ -72,10 +72,11 @@ class ActionModule(ActionBase):
         why = _why_no_probe(inquiry, said, silent, probe, self._task.check_mode)
         text = list(map(shown, lines(answer, notes, why)))
         self._display.display("\n".join(["", *text, ""]))
-        return plain({"changed": False, "answer": answer_line(answer), "code": answer.code, "from": answer.reasons.source,
-                "to": answer.reasons.target, "port": answer.reasons.port, "notes": list(notes),
-                "plan": answer.reasons.as_data(), "ways": [way.as_data() for way in answer.ways], "silent": silent,
-                "advice": answer.advice, "lines": text})
+        return plain({
+            "changed": False, "answer": answer_line(answer), "code": answer.code, "from": answer.reasons.source,
+            "to": answer.reasons.target, "port": answer.reasons.port, "notes": list(notes),
+            "plan": answer.reasons.as_data(), "ways": [way.as_data() for way in answer.ways], "silent": silent,
+            "advice": answer.advice, "lines": text})
 
 
 def _asked(inquiry: Inquiry) -> dict[str, Any]:

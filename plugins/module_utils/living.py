@@ -147,7 +147,7 @@ def _with_related(denied: List[Connection], related: List[Connection]) -> List[C
 
 
 def _may_pass_by_interface(policy: Policy, addresses: Addresses, connection: Connection,
-                    towards: Callable[[str, str], str]) -> bool:
+                           towards: Callable[[str, str], str]) -> bool:
     """Tell whether the connection runs over an interface by which it passes, or may do so."""
     # An address on `lo` is one of the whole host: what came to it did not come over `lo`.
     names = addresses.interfaces.get(connection.local, set()) - {"lo"}

@@ -76,4 +76,3 @@ def _hops(known: Mapping[str, str], unread: dict[str, str]) -> tuple[Hop, ...]:
 def _reason(exc: ValueError, *values: str) -> str:
     is_secret = any(isinstance(value, Vaulted) for value in values)
     return "got a value from the vault that cannot be read" if is_secret else str(exc)
-

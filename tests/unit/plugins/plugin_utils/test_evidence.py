@@ -96,7 +96,7 @@ def test_a_nonce_tells_the_host() -> None:
 def test_packets_are_counted_at_both_ends() -> None:
     probed = {"source": [result("open")]}
     here = {**NOBODY, "counts": {**counted(TARGET, own=SOURCE, left=2, returned=1),
-                                  "arrived": {SOURCE: {TARGET: {"9": ["443/tcp"]}}}}}
+                                 "arrived": {SOURCE: {TARGET: {"9": ["443/tcp"]}}}}}
     results = Results(probed, {"source": here, "target": held("listener", arrived=2, passed=1)})
     assert results.counters(ITEM) == {"left": 2, "arrived": 2, "passed": 1, "answered": 0, "returned": 1}
     assert set(results.counters(expectation("open", "udp")).values()) == {0}
