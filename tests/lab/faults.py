@@ -202,7 +202,7 @@ BETWEEN = [
 ADDRESSES = [
     Fault("another source address, to nftables", "laptop1",
           "ip address add 10.203.0.197/24 dev eth0; ip route replace 10.203.0.81/32 dev eth0 src 10.203.0.197",
-          either(to("desk1", version=4, source="laptop1"), opened("desk1", "2375/tcp", version=4, source="laptop1")),
+          either(to("desk1", version=4, source="laptop1"), opened("desk1", "2375/tcp", "7070/tcp", version=4, source="laptop1")),
           "wrong_source", "desk1 sees 10.203.0.197",
           undo="ip route delete 10.203.0.81/32; ip address delete 10.203.0.197/24 dev eth0"),
     Fault("another source address, to firewalld", "monitor1",

@@ -38,8 +38,8 @@ THEIRS = Judged("drop", "inet site", "c", "tcp dport 443 drop")
 REJECTS = Judged("reject", "inet site", "c", "tcp dport 443 reject with tcp reset")
 UNREAD = Judged("unknown", unknown="nft does not list the rules of iptables-legacy (tables filter).")
 SILENCE = "No answer, though the host answers echoes."
-
 IF_ISOLATED = "If hosts outside its network are not meant to reach it, name the network in firewall_isolated_networks."
+
 
 def counts(*far: int | None) -> dict[str, int | None]:
     """Return the counters, in the order of the way; what is not given is 0."""
