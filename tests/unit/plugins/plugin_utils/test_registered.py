@@ -76,7 +76,7 @@ def test_a_published_port_that_a_flow_opens_is_right_where_the_target_sends_it_o
     plan = site()
     run = begin(plan, "[?port==`443`]")
     found = said(laptop={"probed": probed(open=["443/tcp"])}, ctl={"stopped": {**HELD, "counts": {}}, "compared": SAME})
-    [item] = [verdict for verdict in judged_verdicts(plan, run, results_of(run, found))]
+    [item] = judged_verdicts(plan, run, results_of(run, found))
     assert (item.verdict, item.why) == ("wrong", "It was answered, but not by the listener on ctl.")
     sent_on = {"verdict": "unknown", "notes": ["the destination is changed to 172.17.0.2 port 80 (table ip nat)"]}
     with_rules = {**found, "ctl": {**found["ctl"], "judged": {"judgements": [sent_on] * len(suspects(plan, run, found)["ctl"])}}}
