@@ -466,8 +466,9 @@ def queued_job_wakes(hosts: Hosts) -> None:
 
 @use("slurm", "slurm_control")
 def job_is_cancelled(hosts: Hosts) -> None:
-    """A batch job is cancelled, and nothing of it stays."""
-    hosts.output("login1", f"job=$(sbatch --parsable --chdir=/tmp --wrap 'sleep 300'); scancel $job; {_UNTIL_ENDED}")
+    """A batch job that waits is cancelled, and nothing of it stays."""
+    # Held: one that starts at once would be ended over slurmd as well.
+    hosts.output("login1", f"job=$(sbatch --hold --parsable --chdir=/tmp --wrap 'sleep 300'); scancel $job; {_UNTIL_ENDED}")
 
 
 @use("slurm", *_SRUN)
