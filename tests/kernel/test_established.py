@@ -184,6 +184,13 @@ def test_what_comes_over_a_trusted_interface_goes_on(machine: Machine, links: Co
     assert living(found, "server") == set(names(*trusted))
 
 
+def test_what_the_host_sent_to_its_containers_goes_on(machine: Machine, links: Connections) -> None:
+    inward = links.opened("in", "tcp", "192.0.3.2", "192.0.3.1", 6000)
+    outward = links.opened("out", "tcp", "192.0.3.1", "192.0.3.2", 7000)
+    assert cut(machine, policy(egress="restricted", containers=("fab*",))) == Cut(names(inward), "")
+    assert living([inward, outward], "server") == set(names(outward))
+
+
 def test_an_address_of_a_trusted_interface_is_never_cut(machine: Machine, links: Connections) -> None:
     """It came over the other interface, perhaps: that cannot be told from here."""
     found = links.opened("in", "tcp", PEER[4], "192.0.3.1", 6000)

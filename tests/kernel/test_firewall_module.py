@@ -311,6 +311,16 @@ def test_a_connection_tracking_that_is_nearly_full_is_warned_of_before_a_change(
     assert "warnings" not in machine.apply()
 
 
+def test_a_bridge_with_a_network_card_is_no_bridge_of_containers(machine: Served) -> None:
+    machine.host.shell("ip link add br-lan type bridge; ip link add card type ifb; ip link set card master br-lan\n"
+                       "ip link add br-0a1b type bridge")
+    try:
+        result = machine.apply({**SAMPLE, "container_interfaces": ["br-*"]})
+        assert [text.partition(":")[0] for text in result["warnings"]] == ["Restricted egress does not hold on br-lan"]
+    finally:
+        machine.host.shell("ip link delete br-lan; ip link delete card; ip link delete br-0a1b")
+
+
 def test_other_rules_are_told_by_name_on_every_run(machine: Machine) -> None:
     machine.nft(OTHER_TABLES)
     for check in (True, False, False):

@@ -177,12 +177,14 @@ def test_a_connection_that_opens_and_carries_nothing() -> None:
 
 
 def test_a_port_that_is_published_past_the_firewall() -> None:
-    sent_on = Judged("unknown", unknown="it is sent on", translated="172.17.0.2 port 80 (table ip nat, chain DOCKER: dnat)")
+    sent_on = Judged("unknown", "ip nat", "DOCKER", "dnat", unknown="it is sent on", translated="172.17.0.2 port 80 (table ip nat, chain DOCKER: dnat)")
     found = told(verdict("filtered", "open", why="It was answered."), inward=sent_on)
     assert (found.code, found.text) == (
         "published", "target publishes 443/tcp past its firewall: it is sent on to 172.17.0.2 port 80 (table ip nat, chain "
                      "DOCKER: dnat).")
     assert "127.0.0.1" in found.advice
+    # It did not pass here, and was not stopped here either.
+    assert sent_on.as_seen(False) == sent_on
     by_source = verdict("filtered", "open", why="It was answered.", denied_by="source")
     assert told(by_source, inward=sent_on, out=ACCEPTED).code == "ruleset_allows"
 

@@ -33,6 +33,13 @@ def one(verdict: str = "wrong", about: dict[str, Any] | None = None, **changes: 
     return whole(hosts, [cell("a", "b", "10.0.0.3", 22, verdict=verdict, **changes)])
 
 
+def test_a_host_that_took_no_part_is_an_error() -> None:
+    data = whole({}, [])
+    data["summary"]["left_out"] = ["gone"]
+    [suite] = JUnitXml.fromstring(junit(data).encode())
+    assert (suite.name, suite.tests, suite.errors) == ("gone", 1, 1)
+
+
 # ---- counts
 
 @pytest.mark.parametrize("build", [small, partial(large, 60, 400, 3), large, partial(whole, {}, [])],

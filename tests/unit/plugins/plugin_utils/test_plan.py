@@ -80,6 +80,7 @@ def test_an_open_egress_has_no_outward_rules() -> None:
     flow = {"from": ["control_plane"], "to": ["anyone"], "services": ["web"]}
     plan = make_plan(site({"anyone": {"cidrs": ["0.0.0.0/0"]}}, f=flow), {"ctl": CTL})
     assert rules(plan, "ctl", "out") == {}
+    assert plan.policies[plan.hosts["ctl"]]["container_interfaces"] == []
     assert opens(plan, "ctl", "198.51.100.1", 1)
 
 

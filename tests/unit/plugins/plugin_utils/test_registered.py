@@ -14,6 +14,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.registered import (
     Registered,
     compared_of,
     judged_verdicts,
+    left_out,
     published_of,
     registered,
     results_of,
@@ -81,6 +82,15 @@ def test_a_published_port_that_a_flow_opens_is_right_where_the_target_sends_it_o
     sent_on = {"verdict": "unknown", "notes": ["the destination is changed to 172.17.0.2 port 80 (table ip nat)"]}
     with_rules = {**found, "ctl": {**found["ctl"], "judged": {"judgements": [sent_on] * len(suspects(plan, run, found)["ctl"])}}}
     assert [verdict.verdict for verdict in run_of(plan, run, with_rules)[1]] == ["right"]
+    sent_on["notes"] = []
+    assert [verdict.verdict for verdict in run_of(plan, run, with_rules)[1]] == ["wrong"]
+
+
+def test_of_hosts_that_take_no_part_the_reason_is_told_where_it_is_known() -> None:
+    lost = "It failed or was not reached before the tests; see above."
+    results = {"refused": {"failed": True, "msg": "No."}, "green": {"failed": False, "msg": "No."}, "away": None, "odd": "x"}
+    assert left_out(results, lambda host: {"firewall_result": results[host]}) == {
+        "refused": "No.", "green": lost, "away": lost, "odd": lost}
 
 
 def test_only_a_probe_that_ran_has_results() -> None:
