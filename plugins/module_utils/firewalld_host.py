@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewalld_files import P
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_settings import missing_ipsets, unsaved_settings
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import TABLE, accepts_replies_out
 from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
+from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept, table_of
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils.own_addresses import container_networks
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Network
@@ -30,11 +31,16 @@ _BACKEND = re.compile(r"^\s*FirewallBackend\s*=\s*(\S+)", re.MULTILINE)
 _STARTS_WITHIN = 15.0
 
 
+def _listing(what: str) -> str:
+    """Return what `libnftables.listing` does of a table."""
+    return Kept().text_of_table("libnftables " + what, table_of(what.partition(" ")[2]), lambda: listing(what))
+
+
 class Firewalld(NamedTuple):
     """The firewalld of a host: how it, systemd and the kernel are asked, and where the files are."""
 
     bus: Bus = Bus()
-    listing: Callable[[str], str] = listing
+    listing: Callable[[str], str] = _listing
     is_active: Callable[[str], bool] = is_active
     find_program: Callable[[str], Optional[str]] = find_program
     paths: Paths = PATHS

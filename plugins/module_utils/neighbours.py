@@ -15,6 +15,7 @@ from typing import Callable, Iterable, List, Mapping, NamedTuple, Sequence, Tupl
 
 from ansible_collections.hpc.ports.plugins.module_utils import nft_outline
 from ansible_collections.hpc.ports.plugins.module_utils.command import Run, run
+from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept, Listing
 from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Contents, Outline
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE, as_script, version
 
@@ -47,6 +48,7 @@ class Asked(NamedTuple):
     contents: Callable[[Outline, int], Contents] = nft_outline.contents
     plain_elements: Callable[[Outline, int], int] = nft_outline.plain_elements
     program: Run = run
+    kept: Kept = Kept()
 
 
 def neighbours(backend: str, asked: Asked = Asked()) -> Neighbours:
@@ -56,10 +58,10 @@ def neighbours(backend: str, asked: Asked = Asked()) -> Neighbours:
     sizes = {item: 0 if (backend, str(item)) == ("firewalld", FIREWALLD) else found[item].size for item in found}
     judging = {item: found[item] for item in found if item.bases and not item.is_dormant}
     if sum(sizes.values()) <= MOST:
-        return Neighbours(_all_listed(judging, _lister(backend, asked.program)), ())
+        return Neighbours(_all_listed(judging, _lister(backend, asked, found)), ())
     read = {item: found[item] for item in _smallest(judging, sizes)
             if not sizes[item] or asked.plain_elements(item, MOST_ELEMENTS) <= MOST_ELEMENTS}
-    return Neighbours(_listed(read, backend, asked.program), tuple(item for item in judging if item not in read))
+    return Neighbours(_listed(read, backend, asked), tuple(item for item in judging if item not in read))
 
 
 def _all_listed(tables: Mapping[Outline, Contents], lists: _Lists) -> str:
@@ -70,11 +72,12 @@ def _all_listed(tables: Mapping[Outline, Contents], lists: _Lists) -> str:
     return (lists(["ruleset"], True) if tables else "") + lists(_maps(tables), False)
 
 
-def _listed(tables: Mapping[Outline, Contents], backend: str, program: Run) -> str:
+def _listed(tables: Mapping[Outline, Contents], backend: str, asked: Asked) -> str:
     whats = ["table " + _checked(item) for item in tables]
-    if whats and backend == "nftables" and version(program) < _FILTERS:
-        return program(["nft", "-s", "-f", "-"], as_script("list " + what for what in whats))
-    lists = _lister(backend, program)
+    if whats and backend == "nftables" and version(asked.program) < _FILTERS:
+        script = as_script("list " + what for what in whats)
+        return asked.kept.text(Listing(script, _keys(tables)), lambda: asked.program(["nft", "-s", "-f", "-"], script))
+    lists = _lister(backend, asked, tables)
     return lists(whats, True) + lists(_maps(tables), False)
 
 
@@ -94,15 +97,32 @@ def _smallest(tables: Iterable[Outline], sizes: Mapping[Outline, int]) -> List[O
     return found
 
 
-def _lister(backend: str, program: Run) -> _Lists:
-    """Return what lists things without counters, and tersely: without the elements of named sets."""
-    if backend == "nftables":
-        return lambda whats, is_terse: "".join(
-            _ended(program(["nft", "-s", *(["-t"] if is_terse else []), "list", *what.split()])) for what in whats)
+def _lister(backend: str, asked: Asked, tables: Iterable[Outline]) -> _Lists:
+    """Return what lists things of these tables without counters, and tersely: without the elements of named sets."""
+    lists = _by_library if backend == "firewalld" else _by_nft(asked.program)
+
+    def listed(what: str, is_terse: bool) -> str:
+        # Our own table is in a listing of all, but nobody reads it there.
+        concerned = _keys(item for item in tables if what == "ruleset" or what.split()[1:3] == str(item).split())
+        command = " ".join([backend, what, *(["terse"] if is_terse else [])])
+        return asked.kept.text(Listing(command, concerned, is_terse), lambda: _ended(lists(what, is_terse)))
+
+    return lambda whats, is_terse: "".join(listed(what, is_terse) for what in whats)
+
+
+def _keys(tables: Iterable[Outline]) -> Tuple[Tuple[str, str], ...]:
+    return tuple((item.family, item.name) for item in tables)
+
+
+def _by_nft(program: Run) -> Callable[[str, bool], str]:
+    return lambda what, is_terse: program(["nft", "-s", *(["-t"] if is_terse else []), "list", *what.split()])
+
+
+def _by_library(what: str, is_terse: bool) -> str:
     # A host with firewalld may have no nft.
     from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
 
-    return lambda whats, is_terse: "".join(_ended(listing(what, is_terse)) for what in whats)
+    return listing(what, is_terse)
 
 
 def _checked(table: Outline) -> str:

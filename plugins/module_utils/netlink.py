@@ -93,6 +93,17 @@ def attributes(data: bytes) -> Dict[int, bytes]:
     return found
 
 
+def nested(data: bytes) -> Iterator[bytes]:
+    """Yield the contents of attributes in their order, whatever kind each is of. Raises NetlinkError."""
+    start = 0
+    while start < len(data):
+        size = number("=H", data, start)
+        if not 4 <= size <= len(data) - start:
+            raise _cut_short(data)
+        yield data[start + 4:start + size]
+        start += _aligned(size)
+
+
 def attribute(kind: int, content: bytes) -> bytes:
     """Return an attribute as bytes."""
     size = _ATTRIBUTE.size + len(content)

@@ -8,37 +8,35 @@ A listing by nft costs as much as there are rules and elements; this does not, w
 
 from __future__ import annotations
 
-import struct
-from typing import Callable, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
-    ALL,
-    NetlinkError,
-    ask,
-    attribute,
-    attributes,
-    number,
-    part,
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import ask, attributes, nested, number, part
+from ansible_collections.hpc.ports.plugins.module_utils.nfnetlink import (
+    GET_CHAIN,
+    GET_ELEMENT,
+    GET_SET,
+    GET_TABLE,
+    TABLE,
+    Ask,
+    answers,
+    family_name,
+    family_number,
+    text,
+    within,
 )
 
-# linux/netfilter/nfnetlink.h and nf_tables.h.
-_NETFILTER, _SUBSYSTEM = 12, 10 << 8
-_GET_TABLE, _GET_CHAIN, _GET_SET, _GET_ELEMENT = (_SUBSYSTEM | kind for kind in (1, 4, 10, 13))
-_HEAD = struct.Struct("=BBH")  # nfgenmsg: family, version, resource
-_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+# linux/netfilter/nf_tables.h.
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting", "ingress")
 _HOOKS_OF = {"arp": ("input", "output", "forward"), "netdev": ("ingress", "egress")}
 _DORMANT = 1
-_TABLE, _NAME = 1, 3  # of a chain; a table has its name where a chain or set has that of its table
+_NAME = 3  # of a chain; a table has its name where a chain or set has that of its table
 _TABLE_FLAGS = 2
 _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_USE, _CHAIN_KIND = 4, 5, 6, 7
 _HOOK_NUMBER = 1
 _SET_NAME, _SET_FLAGS, _SET_DATA, _SET_DESCRIPTION = 2, 3, 6, 9
 _ANONYMOUS, _VERDICTS = 1, 0xFFFFFF00
 _SIZE = 1  # of a description
-_ELEMENTS, _ELEMENTS_TABLE, _ELEMENTS_SET = 3, 1, 2
-# What asks the kernel, as `netlink.ask` does.
-Ask = Callable[[int, int, int, bytes], Iterator[bytes]]
+_ELEMENTS = 3
 
 
 class Base(NamedTuple):
@@ -83,20 +81,20 @@ def outlines(asked: Ask = ask) -> List[Outline]:
     """Return the tables of this thread's network namespace. Raises NetlinkError."""
     bases: Dict[Tuple[int, bytes], List[Base]] = {}
     sizes: Dict[Tuple[int, bytes], int] = {}
-    for family, found in _answers(asked, _GET_CHAIN):
-        key = family, part(found, _TABLE)
+    for family, found in answers(asked, GET_CHAIN):
+        key = family, part(found, TABLE)
         # The rules of a chain, and what leads to it.
         size = number("!I", part(found, _CHAIN_USE))
         sizes[key] = sizes.get(key, 0) + size
         if _CHAIN_HOOK in found:
             bases.setdefault(key, []).append(_base(family, found, size))
-    return [Outline(_family(family), _text(name), tuple(bases.get((family, name), ())), sizes.get((family, name), 0),
+    return [Outline(family_name(family), text(name), tuple(bases.get((family, name), ())), sizes.get((family, name), 0),
                     bool(flags & _DORMANT)) for family, name, flags in _tables(asked)]
 
 
 def _tables(asked: Ask) -> Iterator[Tuple[int, bytes, int]]:
-    for family, found in _answers(asked, _GET_TABLE):
-        yield family, part(found, _TABLE), number("!I", found.get(_TABLE_FLAGS, bytes(4)))
+    for family, found in answers(asked, GET_TABLE):
+        yield family, part(found, TABLE), number("!I", found.get(_TABLE_FLAGS, bytes(4)))
 
 
 def contents(table: Outline, most: int, asked: Ask = ask) -> Contents:
@@ -129,59 +127,26 @@ def plain_elements(table: Outline, most: int, asked: Ask = ask) -> int:
     return count
 
 
-def _answers(asked: Ask, kind: int, family: int = 0, body: bytes = b"") -> Iterator[Tuple[int, Dict[int, bytes]]]:
-    for answer in asked(_NETFILTER, kind, ALL, _HEAD.pack(family, 0, 0) + body):
-        yield number("=B", answer), attributes(answer[_HEAD.size:])
-
-
 def _base(family: int, found: Dict[int, bytes], size: int) -> Base:
-    hooks = _HOOKS_OF.get(_family(family), _HOOKS)
+    hooks = _HOOKS_OF.get(family_name(family), _HOOKS)
     hook = number("!I", part(attributes(found[_CHAIN_HOOK]), _HOOK_NUMBER))
     policy = number("!I", found.get(_CHAIN_POLICY, b"\0\0\0\1"))
-    return Base(_text(part(found, _NAME)), _text(part(found, _CHAIN_KIND)),
+    return Base(text(part(found, _NAME)), text(part(found, _CHAIN_KIND)),
                 hooks[hook] if hook < len(hooks) else str(hook), "accept" if policy else "drop", size)
 
 
 def _sets(table: Outline, asked: Ask) -> Iterator[_Set]:
-    for _version, found in _answers(asked, _GET_SET, _number(table.family), attribute(_TABLE, _raw(table.name))):
+    for _family, found in answers(asked, GET_SET, family_number(table.family), within(table.name)):
         flags, data = (number("!I", found.get(kind, bytes(4))) for kind in (_SET_FLAGS, _SET_DATA))
         size = attributes(found.get(_SET_DESCRIPTION, b"")).get(_SIZE, bytes(4))
-        yield _Set(_text(part(found, _SET_NAME)), bool(flags & _ANONYMOUS), data == _VERDICTS, number("!I", size))
+        yield _Set(text(part(found, _SET_NAME)), bool(flags & _ANONYMOUS), data == _VERDICTS, number("!I", size))
 
 
 def _elements(table: Outline, name: str, most: int, asked: Ask) -> int:
     """Return how many elements a set has, and no more than that they are too many."""
-    body = attribute(_ELEMENTS_TABLE, _raw(table.name)) + attribute(_ELEMENTS_SET, _raw(name))
     count = 0
-    for _version, found in _answers(asked, _GET_ELEMENT, _number(table.family), body):
-        count += _attribute_count(found.get(_ELEMENTS, b""))
+    for _family, found in answers(asked, GET_ELEMENT, family_number(table.family), within(table.name, name)):
+        count += sum(1 for _element in nested(found.get(_ELEMENTS, b"")))
         if count > most:
             break
     return count
-
-
-def _attribute_count(data: bytes) -> int:
-    count = start = 0
-    while start < len(data):
-        size = number("=H", data, start)
-        if size < 4:
-            raise NetlinkError("An answer of the kernel has an attribute of {0} bytes.".format(size))
-        start += (size + 3) & ~3
-        count += 1
-    return count
-
-
-def _family(number_of_it: int) -> str:
-    return _FAMILIES.get(number_of_it, str(number_of_it))
-
-
-def _number(family: str) -> int:
-    return next((key for key, name in _FAMILIES.items() if name == family), 0)
-
-
-def _text(raw: bytes) -> str:
-    return raw.rstrip(b"\0").decode("utf-8", "replace")
-
-
-def _raw(text: str) -> bytes:
-    return text.encode() + b"\0"

@@ -16,6 +16,7 @@ import socket
 from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, Run, find_program, run
+from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept, table_of
 from ansible_collections.hpc.ports.plugins.module_utils.policy import (
     Network,
     Policy,
@@ -242,10 +243,12 @@ def version(program: Run) -> Tuple[int, ...]:
     return tuple(int(part or 0) for part in match.groups()) if match else (0,)
 
 
-def running_state(program: Run = run) -> State:
+def running_state(program: Run = run, kept: Kept = Kept()) -> State:
     """Return our table in the kernel, as `parse_listing` does; empty where there is none. Raises CommandError."""
+    command = ["nft", "-s", "list", "table", *TABLE.split()]
     try:
-        return parse_listing(program(["nft", "-s", "list", "table", *TABLE.split()]))
+        text = kept.text_of_table(" ".join(command), table_of(TABLE), lambda: program(command))
+        return parse_listing(text) if text else {}
     except CommandError as exc:
         if "No such file or directory" in exc.output:
             return {}

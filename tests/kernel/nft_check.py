@@ -12,18 +12,24 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Iterator
 
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.ports import merged
-from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, flow_changes
+from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, State, flow_changes
 from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
 from ansible_collections.hpc.ports.tests.support.samples import BY_NFT, SAMPLE, random_policies
 
 _WORDS = {4: "any IPv4", 6: "any IPv6"}
+
+
+KEPT = Kept(tempfile.mkdtemp())
+NONE_KEPT = Kept("/nonexistent")
 
 
 def main() -> None:
@@ -69,7 +75,7 @@ class Check:
             self.not_possible.append(case)
             return
         self.mendings += 1
-        if nftables.running_state() == nftables.wanted_state(nftables.ruleset_of(policy)):
+        if running_state() == nftables.wanted_state(nftables.ruleset_of(policy)):
             self.failures.append("{0}: is not seen".format(case))
         try:
             self.failures += ["{0}: {1}".format(case, text) for text in problems(policy)]
@@ -77,10 +83,18 @@ class Check:
             self.refusals[case] = str(exc)
 
 
+def running_state() -> State:
+    """Return what runs. Raises RuntimeError where a listing was kept that is not true any more."""
+    kept, running = nftables.running_state(kept=KEPT), nftables.running_state(kept=NONE_KEPT)
+    if kept != running:
+        raise RuntimeError("kept is {0}, and nft lists {1}".format(kept, running))
+    return running
+
+
 def apply(policy: Policy) -> None:
     """Apply in place, as the module does."""
     ruleset = nftables.ruleset_of(policy)
-    running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
+    running, wanted = running_state(), nftables.wanted_state(ruleset)
     nftables.check_definitions(running, wanted)
     for script in transactions(ruleset, running, wanted):
         nftables.load(script)
@@ -94,7 +108,7 @@ def problems(policy: Policy) -> Iterator[str]:
         yield str(exc)
         return
     wanted = nftables.wanted_state(nftables.ruleset_of(policy))
-    running = nftables.running_state()
+    running = running_state()
     if running != wanted:
         yield "runs {0}, wanted {1}".format(running, wanted)
     changes = flow_changes(nftables.flow_views(running), expected_views(policy))

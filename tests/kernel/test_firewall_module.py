@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import Any
 
 import pytest
@@ -227,6 +229,37 @@ def test_counters_and_other_tables_are_no_drift(machine: Machine) -> None:
     machine.pair.peer.run("bash", "-c", "echo x > /dev/udp/192.0.2.1/999")
     machine.host.shell("nft reset counters table inet hpc_ports")
     assert not machine.apply()["changed"]
+
+
+# Notes what nft lists where the host's own rules are, and not where a module tries rules.
+NOTING_NFT = """
+case "$*" in *"list "*) [ "$(readlink /proc/self/ns/net)" != "{network}" ] || echo "$@" >> /run/listed ;; esac
+exec {nft} "$@"
+"""
+
+
+def test_nft_lists_again_only_what_has_changed(machine: Machine) -> None:
+    """Some nft read all rules of a host for any listing, which may be very many."""
+    def listed() -> list[str]:
+        machine.path("/run/listed").write_text("", encoding="utf-8")
+        result = machine.apply(check=True)
+        assert not result.get("failed"), result
+        return machine.path("/run/listed").read_text(encoding="utf-8").splitlines()
+
+    machine.nft(OTHER_TABLES)
+    machine.program("nft", NOTING_NFT.format(
+        nft=shutil.which("nft"), network=os.readlink(f"/proc/{machine.host.pid}/ns/net")))
+    machine.apply()
+    listed()  # The folder in which listings are kept is there since the change.
+    assert listed() == []
+    machine.pair.peer.run("bash", "-c", "echo x > /dev/udp/192.0.2.1/999")
+    machine.host.shell("nft reset counters")
+    assert listed() == []
+    machine.nft("add rule inet hpc_ports input tcp dport 23 accept\n")
+    assert [listed(), listed()] == [["-s list table inet hpc_ports"], []]
+    machine.nft("add table ip site\nadd chain ip site c { type filter hook input priority 7; }\n"
+                "add rule ip site c tcp dport 24 counter drop\n")
+    assert [listed(), listed()] == [["-s -t list ruleset"], []]
 
 
 BY_SHELL: dict[str, tuple[str, set[str]]] = {

@@ -11,6 +11,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept
 from ansible_collections.hpc.ports.plugins.module_utils.neighbours import (
     MOST,
     MOST_ELEMENTS,
@@ -21,6 +22,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.neighbours import (
 from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Base, Contents, Outline
 
 INPUT = (Base("c", "filter", "input", "accept", 1),)
+NONE_KEPT = Kept("/nonexistent")
 OURS = Outline("inet", "hpc_ports", INPUT, MOST + 1)
 
 
@@ -40,7 +42,7 @@ def asked(*tables: Outline, maps: tuple[str, ...] = (), elements: int = 0, versi
         return calls[-1] + "\n"
 
     found = neighbours("nftables", Asked(lambda: list(tables), lambda table, most: Contents(table.size, maps),
-                                         lambda table, most: elements, run))
+                                         lambda table, most: elements, run, NONE_KEPT))
     assert found.listing == "".join(call + "\n" for call in calls)
     return found, calls
 
@@ -107,7 +109,7 @@ def test_firewalld_is_no_neighbour_of_its_backend(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
     tables = [table("firewalld", MOST, family="inet"), table("a", 1)]
     ask = Asked(lambda: tables, lambda table, most: Contents(table.size, ()),
-                lambda table, most: MOST_ELEMENTS + (table.name == "firewalld"))
+                lambda table, most: MOST_ELEMENTS + (table.name == "firewalld"), kept=NONE_KEPT)
     assert neighbours("firewalld", ask) == Neighbours("text\n", ())
     tables.append(table("l", MOST))
     assert neighbours("firewalld", ask) == Neighbours("text\ntext\n", (tables[-1],))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils.nft_fingerprint import NoTableError
 from ansible_collections.hpc.ports.plugins.module_utils.nftables import (
     Ruleset,
     check_definitions,
@@ -281,15 +285,31 @@ def test_no_program_is_run_to_see_that_no_set_was_made_anew() -> None:
         check_definitions(running, RUNNING, Programs())
 
 
+def _untold(tables: Sequence[tuple[str, str]], is_terse: bool) -> str:
+    raise NetlinkError("Operation not permitted")
+
+
+def _no_table(tables: Sequence[tuple[str, str]], is_terse: bool) -> str:
+    raise NoTableError("There is none.")
+
+
+# Where the kernel does not tell whether a listing is still true.
+UNTOLD = Kept(fingerprint=_untold)
+
+
 def test_no_table_is_an_empty_state() -> None:
     absent = CommandError(["nft"], 1, "Error: No such file or directory\nlist table inet hpc_ports")
-    assert nftables.running_state(Programs(absent)) == {}
+    assert nftables.running_state(Programs(absent), UNTOLD) == {}
+
+
+def test_nft_is_not_asked_for_a_table_that_the_kernel_has_not() -> None:
+    assert nftables.running_state(Programs(), Kept(fingerprint=_no_table)) == {}
 
 
 def test_a_listing_that_fails_is_not_an_empty_state() -> None:
     refused = CommandError(["nft"], 1, "Error: cache initialization failed: Operation not permitted")
     with pytest.raises(CommandError):
-        nftables.running_state(Programs(refused))
+        nftables.running_state(Programs(refused), UNTOLD)
 
 
 REFUSED = CommandError(["unshare"], 1, "unshare: unshare failed: Operation not permitted")

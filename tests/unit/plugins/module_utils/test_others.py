@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, Run
+from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept
 from ansible_collections.hpc.ports.plugins.module_utils.neighbours import Asked
 from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Base, Contents, Outline
 from ansible_collections.hpc.ports.plugins.module_utils.others import (
@@ -565,7 +566,8 @@ SMALL = Outline("ip", "x", (INPUT,), 1)
 
 def asked(run: Run, *tables: Outline) -> Asked:
     """Who has these tables, and lists them so."""
-    return Asked(lambda: list(tables), lambda table, most: Contents(table.size, ()), lambda table, most: 0, run)
+    return Asked(lambda: list(tables), lambda table, most: Contents(table.size, ()), lambda table, most: 0, run,
+                 Kept("/nonexistent"))
 
 
 def test_a_host_is_asked_once(tmp_path: Path) -> None:

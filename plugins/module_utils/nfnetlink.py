@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask the kernel what tables, chains, rules and sets it has, as nft does, and for these alone (nfnetlink)."""
+
+from __future__ import annotations
+
+import struct
+from typing import Callable, Dict, Iterator, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import ALL, attribute, attributes, number
+
+# linux/netfilter/nfnetlink.h and nf_tables.h.
+_NETFILTER, _SUBSYSTEM = 12, 10 << 8
+GET_TABLE, GET_CHAIN, GET_RULE, GET_SET, GET_ELEMENT, GET_OBJECT, GET_FLOWTABLE = (
+    _SUBSYSTEM | kind for kind in (1, 4, 7, 10, 13, 19, 23))
+_HEAD = struct.Struct("=BBH")  # nfgenmsg: family, version, resource
+_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+# Of all but a table: the table that it is in. Of an element: its set.
+TABLE, SET = 1, 2
+# What asks the kernel, as `netlink.ask` does.
+Ask = Callable[[int, int, int, bytes], Iterator[bytes]]
+
+
+def answers(asked: Ask, kind: int, family: int = 0, body: bytes = b"") -> Iterator[Tuple[int, Dict[int, bytes]]]:
+    """Yield the family and the attributes of each object of a kind. Raises NetlinkError."""
+    for answer in asked(_NETFILTER, kind, ALL, _HEAD.pack(family, 0, 0) + body):
+        yield number("=B", answer), attributes(answer[_HEAD.size:])
+
+
+def within(table: str, name: str = "") -> bytes:
+    """Return what asks for the objects of a table alone, or for the elements of a set of this name in it."""
+    return attribute(TABLE, _raw(table)) + (attribute(SET, _raw(name)) if name else b"")
+
+
+def family_name(family: int) -> str:
+    """Return a family as nft calls it."""
+    return _FAMILIES.get(family, str(family))
+
+
+def family_number(name: str) -> int:
+    """Return a family as the kernel numbers it; 0 stands for all of them."""
+    return next((key for key, family in _FAMILIES.items() if family == name), 0)
+
+
+def text(raw: bytes) -> str:
+    """Return a name."""
+    return raw.rstrip(b"\0").decode("utf-8", "replace")
+
+
+def _raw(name: str) -> bytes:
+    return name.encode() + b"\0"

@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A digest of what the kernel has of some tables (nfnetlink): as long as it is the same, so is what nft lists of them.
+
+It costs as much as these tables are large. The other way round it does not hold: rules that were loaded anew are others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import Dict, Iterable, Iterator, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+    NetlinkError,
+    ask,
+    attributes,
+    nested,
+    number,
+    part,
+)
+from ansible_collections.hpc.ports.plugins.module_utils.nfnetlink import (
+    GET_CHAIN,
+    GET_ELEMENT,
+    GET_FLOWTABLE,
+    GET_OBJECT,
+    GET_RULE,
+    GET_SET,
+    GET_TABLE,
+    SET,
+    TABLE,
+    Ask,
+    answers,
+    family_name,
+    family_number,
+    text,
+    within,
+)
+
+# linux/netfilter/nf_tables.h.
+_CHAIN_COUNTERS = 8
+_EXPRESSIONS, _EXPRESSION_NAME = 4, 1
+_OBJECT_KIND, _OBJECT_DATA, _COUNTER = 3, 4, 1
+_SET_FLAGS, _ANONYMOUS = 3, 1
+_HEAD = struct.Struct("=IHI")
+# The family and name of a table.
+Table = Tuple[str, str]
+
+
+class NoTableError(NetlinkError):
+    """The kernel has no table of that name, or of a name that can be asked for."""
+
+
+def fingerprint(tables: Iterable[Table], is_terse: bool, asked: Ask = ask) -> str:
+    """Return a digest of these tables but for what counts packets; tersely without the elements of named sets.
+
+    Of the tables of this thread's network namespace. Raises NetlinkError, NoTableError where one is not there.
+    """
+    found = hashlib.sha256()
+    for table in tables:
+        for kind, content in _contents(table, is_terse, asked):
+            for attribute in sorted(content):
+                found.update(_HEAD.pack(kind, attribute, len(content[attribute])) + content[attribute])
+    return found.hexdigest()
+
+
+def _contents(table: Table, is_terse: bool, asked: Ask) -> Iterator[Tuple[int, Dict[int, bytes]]]:
+    """Yield the attributes of each object of a table, with its kind."""
+    for content in _of(table, asked, GET_TABLE):
+        yield GET_TABLE, content
+        break
+    else:
+        raise NoTableError("There is no table {0} {1}.".format(*table))
+    for kind in (GET_CHAIN, GET_RULE, GET_OBJECT, GET_FLOWTABLE, GET_SET):
+        for content in _of(table, asked, kind):
+            yield kind, _uncounted(kind, content)
+            if kind == GET_SET and (not is_terse or number("!I", content.get(_SET_FLAGS, bytes(4))) & _ANONYMOUS):
+                for elements in _of(table, asked, GET_ELEMENT, text(part(content, SET))):
+                    yield GET_ELEMENT, elements
+
+
+def _of(table: Table, asked: Ask, kind: int, name: str = "") -> Iterator[Dict[int, bytes]]:
+    for family, content in answers(asked, kind, family_number(table[0]), within(table[1], name)):
+        # Of tables, chains and flowtables an old kernel tells more than it is asked for.
+        if (family_name(family), text(part(content, TABLE))) == table:
+            yield content
+
+
+def _uncounted(kind: int, content: Dict[int, bytes]) -> Dict[int, bytes]:
+    """Return what is left of an object without what changes with each packet."""
+    if kind == GET_CHAIN:
+        return {name: value for name, value in content.items() if name != _CHAIN_COUNTERS}
+    if kind == GET_OBJECT and number("!I", part(content, _OBJECT_KIND)) == _COUNTER:
+        return {name: value for name, value in content.items() if name != _OBJECT_DATA}
+    if kind == GET_RULE:
+        return {**content, _EXPRESSIONS: b"".join(map(_uncounted_expression, nested(content.get(_EXPRESSIONS, b""))))}
+    return content
+
+
+def _uncounted_expression(raw: bytes) -> bytes:
+    name = attributes(raw).get(_EXPRESSION_NAME, b"")
+    return name if name == b"counter\0" else raw

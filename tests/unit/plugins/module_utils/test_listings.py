@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a listing is told again, and when nft lists anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept, Listing
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils.nft_fingerprint import NoTableError
+
+OURS = Listing("nft -s list table inet t", (("inet", "t"),))
+
+
+class Host:
+    """One whose tables have a digest each, and whose nft lists them as `text`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.digests = {("inet", "t"): "a", ("ip", "o"): "a"}
+        self.nft = "nft 1"
+        self.text = "text"
+        self.listed = 0
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.kept = Kept(str(folder), lambda tables, is_terse: self.digest(tables), lambda: [self.nft])
+
+    def digest(self, tables: Sequence[tuple[str, str]]) -> str:
+        return " ".join(self.digests[table] for table in tables)
+
+    def lists(self) -> str:
+        self.listed += 1
+        self.meanwhile()
+        return self.text
+
+    def tells(self, listing: Listing = OURS) -> tuple[str, int]:
+        """Return what is told, and how often nft has listed until then."""
+        return self.kept.text(listing, self.lists), self.listed
+
+
+@pytest.fixture(name="host")
+def _host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_the_same_tables_are_listed_once(host: Host) -> None:
+    assert [host.tells(), host.tells()] == [("text", 1), ("text", 1)]
+    host.digests["ip", "o"] = "b"
+    assert host.tells() == ("text", 1)
+
+
+def test_other_tables_are_listed_anew(host: Host) -> None:
+    host.tells()
+    host.digests["inet", "t"], host.text = "b", "other"
+    assert [host.tells(), host.tells()] == [("other", 2), ("other", 2)]
+
+
+def test_another_nft_lists_anew(host: Host) -> None:
+    host.tells()
+    host.nft, host.text = "nft 2", "in other words"
+    assert host.tells() == ("in other words", 2)
+
+
+def test_each_command_has_its_own(host: Host) -> None:
+    host.tells()
+    assert host.tells(OURS._replace(command="nft -s -t list table inet t")) == ("text", 2)
+    assert host.tells() == ("text", 2)
+
+
+def test_what_was_changed_while_nft_listed_is_not_kept(host: Host) -> None:
+    host.meanwhile = lambda: host.digests.update({("inet", "t"): "b"})
+    host.tells()
+    host.meanwhile = lambda: None
+    assert host.tells() == ("text", 2)
+    host.digests["inet", "t"] = "a"
+    assert host.tells() == ("text", 3)
+
+
+def test_a_kernel_that_does_not_tell_has_nft_list_each_time(host: Host) -> None:
+    def refused(tables: Sequence[tuple[str, str]], is_terse: bool) -> str:
+        raise NetlinkError("Operation not permitted")
+
+    host.kept = host.kept._replace(fingerprint=refused)
+    assert [host.tells(), host.tells()] == [("text", 1), ("text", 2)]
+
+
+def test_a_table_that_is_not_there_is_not_listed(host: Host) -> None:
+    def absent(tables: Sequence[tuple[str, str]], is_terse: bool) -> str:
+        raise NoTableError("There is none.")
+
+    host.kept = host.kept._replace(fingerprint=absent)
+    assert (host.kept.text_of_table("list", ("inet", "t"), host.lists), host.listed) == ("", 0)
+    # It may be there under a name that cannot be asked for.
+    assert [host.tells(), host.tells()] == [("text", 1), ("text", 2)]
+
+
+def test_a_host_without_the_folder_gets_none(host: Host, tmp_path: Path) -> None:
+    host.kept = host.kept._replace(folder=str(tmp_path / "none"))
+    assert [host.tells(), host.tells()] == [("text", 1), ("text", 2)]
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '["a"]', "[1, 2]", "[null, null]", "\udc80"])
+def test_a_file_that_somebody_spoiled_is_made_anew(host: Host, tmp_path: Path, content: str) -> None:
+    host.tells()
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert [host.tells(), host.tells()] == [("text", 2), ("text", 2)]
+
+
+def test_only_root_reads_it(host: Host, tmp_path: Path) -> None:
+    host.tells()
+    assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
+
+
+def test_a_listing_that_fails_is_not_kept(host: Host) -> None:
+    def fails() -> None:
+        raise RuntimeError("no")
+
+    host.meanwhile = fails
+    with pytest.raises(RuntimeError):
+        host.tells()
+    host.meanwhile = lambda: None
+    assert host.tells() == ("text", 2)

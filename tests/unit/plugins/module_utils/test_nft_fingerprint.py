@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Digests of tables, of answers as a kernel gives them. Whether a real one tells each drift is in tests/kernel."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError, attribute
+from ansible_collections.hpc.ports.plugins.module_utils.nft_fingerprint import NoTableError, fingerprint
+
+TABLES, CHAINS, RULES, SETS, ELEMENTS, OBJECTS, FLOWTABLES = 0xA01, 0xA04, 0xA07, 0xA0A, 0xA0D, 0xA13, 0xA17
+INET, IP = 1, 2
+OURS = ("inet", "t")
+COUNTER, QUOTA = 1, 2
+
+
+def number(kind: int, value: int) -> bytes:
+    return attribute(kind, struct.pack("!I", value))
+
+
+def name(kind: int, text: str) -> bytes:
+    return attribute(kind, text.encode() + b"\0")
+
+
+def of(*parts: bytes, family: int = INET, table: str = "t") -> bytes:
+    return bytes([family, 0, 0, 0]) + name(1, table) + b"".join(parts)
+
+
+def expression(kind: str, data: bytes) -> bytes:
+    return attribute(1, name(1, kind) + attribute(2, data))
+
+
+def rule(*expressions: bytes) -> bytes:
+    return of(name(2, "input"), number(3, 7), attribute(4, b"".join(expressions)))
+
+
+def a_set(flags: int = 0) -> bytes:
+    return of(name(2, "s"), number(3, flags))
+
+
+WHOLE = {
+    TABLES: [of(number(2, 0))],
+    CHAINS: [of(name(3, "input"), number(5, 1), attribute(8, b"12 packets"))],
+    RULES: [rule(expression("cmp", b"22"), expression("counter", b"3 packets"), expression("immediate", b"accept"))],
+    OBJECTS: [of(name(2, "c"), number(3, COUNTER), attribute(4, b"5 packets"))],
+    FLOWTABLES: [of(name(2, "f"))],
+    SETS: [a_set()],
+    ELEMENTS: [of(name(2, "s"), attribute(3, b"10.0.0.1"))],
+}
+
+
+def printed(is_terse: bool = False, **changed: list[bytes]) -> str:
+    """Return the digest of the table where these kinds of objects are others; the kernel tells of all tables at once."""
+    kernel = {**WHOLE, **{globals()[kind]: items for kind, items in changed.items()}}
+
+    def asked(protocol: int, kind: int, amount: int, body: bytes) -> Iterator[bytes]:
+        assert (protocol, amount) == (12, 0x300)
+        assert body[4:] == name(1, "t") + (name(2, "s") if kind == ELEMENTS else b"")
+        yield from kernel[kind]
+
+    return fingerprint([OURS], is_terse, asked)
+
+
+@pytest.mark.parametrize("changed", [
+    {"TABLES": [of(number(2, 1))]},
+    {"CHAINS": [of(name(3, "input"), number(5, 0))]},
+    {"RULES": [rule(expression("cmp", b"23"), expression("counter", b"3 packets"), expression("immediate", b"accept"))]},
+    {"RULES": [rule(expression("cmp", b"22"), expression("immediate", b"accept"))]},
+    {"RULES": WHOLE[RULES] * 2},
+    {"OBJECTS": [of(name(2, "d"), number(3, COUNTER))]},
+    {"OBJECTS": [of(name(2, "c"), number(3, QUOTA), attribute(4, b"5 packets"))]},
+    {"FLOWTABLES": [of(name(2, "g"))]},
+    {"SETS": [a_set(4)]},
+    {"ELEMENTS": [of(name(2, "s"), attribute(3, b"10.0.0.2"))]},
+    {"ELEMENTS": []},
+], ids=str)
+def test_what_nft_lists_otherwise_has_another_digest(changed: dict[str, list[bytes]]) -> None:
+    assert printed(**changed) != printed()
+
+
+@pytest.mark.parametrize("changed", [
+    {"CHAINS": [of(name(3, "input"), number(5, 1), attribute(8, b"13 packets"))]},
+    {"RULES": [rule(expression("cmp", b"22"), expression("counter", b"4 packets"), expression("immediate", b"accept"))]},
+    {"OBJECTS": [of(name(2, "c"), number(3, COUNTER), attribute(4, b"6 packets"))]},
+    {"CHAINS": [*WHOLE[CHAINS], of(name(3, "input"), table="other"), of(name(3, "input"), family=IP)]},
+], ids=str)
+def test_packets_and_other_tables_leave_it_as_it_is(changed: dict[str, list[bytes]]) -> None:
+    assert printed(**changed) == printed()
+
+
+def test_tersely_the_elements_of_named_sets_do_not_count() -> None:
+    other = [of(name(2, "s"), attribute(3, b"10.0.0.2"))]
+    assert printed(True, ELEMENTS=other) == printed(True)
+    assert printed(True, SETS=[a_set(1)], ELEMENTS=other) != printed(True, SETS=[a_set(1)])
+
+
+@pytest.mark.parametrize("tables", [[], [of(table="u")], [of(family=IP)], [of(table="\ufffd")]])
+def test_a_table_that_is_not_there_has_none(tables: list[bytes]) -> None:
+    with pytest.raises(NoTableError):
+        printed(TABLES=tables)
+
+
+def test_an_answer_that_is_cut_short_is_no_digest() -> None:
+    with pytest.raises(NetlinkError):
+        printed(RULES=[of(attribute(4, b"\xff\xff\0\0"))])
