@@ -85,6 +85,9 @@ BY_NFT: dict[str, tuple[str, set[str]]] = {
                          {"set in_management_ssh_v4"}),
     "an address removed": ("delete element inet hpc_ports in_slurm_control_v4 { 10.64.2.1 }",
                            {"set in_slurm_control_v4"}),
+    "an address exchanged": ("delete element inet hpc_ports in_slurm_control_v4 { 10.64.2.1 }\n"
+                             "add element inet hpc_ports in_slurm_control_v4 { 10.64.2.2 }",
+                             {"set in_slurm_control_v4"}),
     "an address with a comment": ('add element inet hpc_ports in_slurm_control_v4 { 10.9.0.1 comment "a, b {" }',
                                   {"set in_slurm_control_v4"}),
     "all addresses removed": ("flush set inet hpc_ports in_slurm_control_v4", {"set in_slurm_control_v4"}),

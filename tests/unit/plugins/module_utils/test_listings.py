@@ -74,9 +74,9 @@ def test_what_was_changed_while_nft_listed_is_not_kept(host: Host) -> None:
     host.meanwhile = lambda: host.digests.update({("inet", "t"): "b"})
     host.tells()
     host.meanwhile = lambda: None
-    assert host.tells() == ("text", 2)
+    # As it was when nft began: the listing may be of either.
     host.digests["inet", "t"] = "a"
-    assert host.tells() == ("text", 3)
+    assert [host.tells(), host.tells()] == [("text", 2), ("text", 2)]
 
 
 def test_a_kernel_that_does_not_tell_has_nft_list_each_time(host: Host) -> None:
