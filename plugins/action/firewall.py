@@ -22,6 +22,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
     explained,
     final_answer,
     may_have_begun,
+    named,
     timed,
     with_answer,
     with_name,
@@ -68,7 +69,7 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure as exc:
             if self._task.check_mode or not may_have_begun(exc):
                 raise
-            return self._confirmed(Begun(host, {"warnings": [UNSEEN]}, seconds, loss=exc), arguments, task_vars)
+            return self._confirmed(Begun(host, named(host, {"warnings": [UNSEEN]}), seconds, loss=exc), arguments, task_vars)
         if not result.pop("pending", None):
             return result
         return self._confirmed(Begun(host, result, seconds, login), arguments, task_vars)
@@ -86,8 +87,8 @@ class ActionModule(ActionBase):
         return with_answer(begun, answer)
 
     def _module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        return returned(explained(self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments,
-                                                       task_vars=task_vars)))
+        found = self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments, task_vars=task_vars)
+        return named((task_vars or {})["inventory_hostname"], returned(explained(found)))
 
     def _store(self, key: str | None) -> Store:
         if not key:

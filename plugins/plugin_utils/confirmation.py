@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -78,6 +79,26 @@ class Answer(NamedTuple):
 def may_have_begun(loss: AnsibleConnectionFailure) -> bool:
     """Tell whether a connection ended, rather than was never made: then the host may have begun to change its rules."""
     return not any(text in str(loss) for text in _NEVER_MADE)
+
+
+def named(host: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a module, each warning with the host that it speaks of.
+
+    Ansible shows a warning without its host, and the same text of other hosts not again.
+    """
+    warnings = result.get("warnings")
+    if not warnings or not isinstance(warnings, list):
+        return result
+    return {**result, "warnings": [_with_host(host, warning) for warning in warnings]}
+
+
+def _with_host(host: str, warning: Any) -> Any:
+    if isinstance(warning, str):
+        return f"{host}: {warning}"
+    if not hasattr(warning, "event"):
+        return warning
+    # As ansible-core 2.19 and later hand it over.
+    return replace(warning, event=replace(warning.event, msg=f"{host}: {warning.event.msg}"))
 
 
 def explained(result: dict[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def test_addresses_that_the_plan_does_not_know_are_a_warning(
     own = [{"address": "10.1.0.1", "interface": "eth0"}, {"address": "10.2.0.1", "interface": "ib0"}]
     found = ran(sent, {**changes, "warnings": ["Other."], "own_addresses": own},
                 {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"})
-    assert found["warnings"][0] == "Other."
+    assert found["warnings"][0] == "n1: Other."
     [warning] = found["warnings"][1:]
     assert warning.startswith("n1 has addresses that the plan does not know: 10.2.0.1 on ib0.")
     assert "own_addresses" not in found
@@ -182,7 +182,7 @@ def test_what_the_host_said_first_is_not_lost_where_it_does_not_answer(sent: lis
 def test_what_a_host_says_is_only_text(sent: list[tuple[str, dict[str, Any]]]) -> None:
     result = ran(sent, {"changed": True, "warnings": ["a\x1b\nb"], "other_rules": {"dropping": ["c\u202e"]},
                         "diff": {"before": "d\x9b\n", "after": "e\n"}})
-    assert (result["warnings"], result["other_rules"]) == (["a\\x1b\\nb"], {"dropping": ["c\\u202e"]})
+    assert (result["warnings"], result["other_rules"]) == (["n1: a\\x1b\\nb"], {"dropping": ["c\\u202e"]})
     assert result["diff"] == {"before": "d\\x9b\n", "after": "e\n"}
     with pytest.raises(AnsibleConnectionFailure, match=r"^Denied: \\x1b\[2J\\nok: n2$"):
         ran(sent, AnsibleConnectionFailure("Denied: \x1b[2J\nok: n2\r\n"), state="absent")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
     explained,
     final_answer,
     may_have_begun,
+    named,
     timed,
     with_answer,
     with_name,
@@ -182,6 +184,31 @@ def test_the_time_to_a_host_is_all_but_what_its_module_took(result: dict[str, An
 
 def test_a_module_that_failed_has_run_for_no_time() -> None:
     assert timed(lambda: CRASHED, iter([100.0, 102.0]).__next__) == (CRASHED, 2.0)
+
+
+@dataclass(frozen=True)
+class Event:
+    """As Ansible has the text of a warning from 2.19 on."""
+
+    msg: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """As Ansible has warnings from 2.19 on."""
+
+    event: Event
+
+
+def test_a_warning_of_a_module_names_its_host() -> None:
+    said = ["This host is odd.", Summary(Event("So is that."))]
+    assert named("n1", {"changed": True, "warnings": said}) == {
+        "changed": True, "warnings": ["n1: This host is odd.", Summary(Event("n1: So is that."))]}
+
+
+@pytest.mark.parametrize("odd", [{}, {"warnings": []}, {"warnings": "text"}, {"warnings": [1, None]}])
+def test_what_is_no_warning_stays_as_it_is(odd: dict[str, Any]) -> None:
+    assert named("n1", odd) == odd
 
 
 SLOW = "A login to n1 took 11 s: give firewall_confirm_within 33 or more."
