@@ -113,6 +113,20 @@ def next_loss(sock: socket.socket) -> Loss:
                 return _loss(tables, *_committer(body))
 
 
+def forget(sock: socket.socket) -> None:
+    """Leave unread what the kernel has said by now. Raises OSError."""
+    buffer = bytearray(1 << 17)
+    sock.setblocking(False)
+    while True:
+        try:
+            sock.recv_into(buffer)
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            if exc.errno != errno.ENOBUFS:
+                raise
+
+
 def _loss(tables: Sequence[bytes], process: int, program: str) -> Loss:
     # firewalld deletes its table as it stops and reloads.
     whole = frozenset(tables) - ({_FIREWALLDS} if program == "firewalld" else set())
@@ -197,13 +211,18 @@ def _load(host: Host) -> None:
     ruleset = host.staged if armed else host.ruleset
     # In place of what cannot be filled: a table of somebody else's with our name, whose chains are other ones.
     anew = _ANEW.format(ruleset)
-    for _attempt in range(_ATTEMPTS):
-        # What is empty loads, too.
+    # What is empty loads, too: then no rules run, or still those of a closed host.
+    for _attempt in range(0 if _is_empty(ruleset) else _ATTEMPTS):
         if (_run("nft", "-f", ruleset) == 0 or _run("nft", anew) == 0) and are_loaded(NFTABLES):
             _say("Loaded {0} again.".format(ruleset))
             return
         time.sleep(_PAUSE)
     raise OSError(errno.EIO, "nft cannot load our rules from it, and this host has none", ruleset)
+
+
+def _is_empty(ruleset: str) -> bool:
+    with open(ruleset, "rb") as file:
+        return all(line.startswith(b"#") or not line.strip(b"\0 \t\r\n") for line in file)
 
 
 def _undo(armed: str) -> None:
@@ -304,19 +323,21 @@ def main(arguments: Sequence[str]) -> None:
         _tell_systemd("READY=1")
         loss, pause = Loss(), 0.0
         while True:
-            pause = _seconds_to_next(host, loss, pause)
+            pause = seconds_to_next(host, loss, pause, sock)
             sock.settimeout(pause or None)
             found = next_loss(sock)
             # What could not be put back is still gone, though the host may have been closed.
             loss = Loss(found.cause or loss.cause, found.tables | {_OURS}) if pause else found
 
 
-def _seconds_to_next(host: Host, loss: Loss, before: float) -> float:
+def seconds_to_next(host: Host, loss: Loss, before: float, sock: socket.socket) -> float:
     """Put back what is gone; return 0, or where that fails after how many seconds to try again."""
     try:
         put_back(host, loss)
     except OSError as exc:
         _say(str(exc), _ERROR_LEVEL)
+        # What the attempt itself deleted, or firewalld as it was restarted, is no reason to try again at once.
+        forget(sock)
         _close(host)
         return min(2 * before, _LONGEST_PAUSE) if before else 1.0
     return 0.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, cast
 
@@ -29,6 +30,9 @@ CLOSED = "/etc/hpc-ports/closed-firewalld.nft"
 PLACES = Places((CLOSED, PROGRAM, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(PROGRAM)))
 # The host's own come first: that of the module may lie in a folder of the user who logs in.
 _PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python")
+# On RHEL 8 and SLES 15 they are links to 3.6, whatever else is installed: too old for the program.
+_VERSION = re.compile(r"python3\.(\d+)")
+_OLDEST = 8
 _UNIT_TEXT = """\
 # Written by the Ansible collection hpc.ports; changes here are undone by its next run.
 [Unit]
@@ -67,7 +71,13 @@ def _source() -> str:
 
 
 def _python() -> str:
-    return next(filter(os.path.exists, _PYTHONS), sys.executable)
+    return next(filter(_is_new_enough, _PYTHONS), sys.executable)
+
+
+def _is_new_enough(path: str) -> bool:
+    """Tell whether it is there, and not known by its name to be too old. To start it takes time, on every run."""
+    found = _VERSION.search(os.path.basename(os.path.realpath(path)))
+    return os.path.exists(path) and not (found and int(found[1]) < _OLDEST)
 
 
 def present_state() -> State:

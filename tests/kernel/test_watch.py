@@ -229,6 +229,15 @@ def test_a_host_without_its_ruleset_is_closed_until_it_has_one(host: Machine) ->
     wait_until(lambda: "in_web" in host.host.shell("nft list table inet hpc_ports"))
 
 
+def test_a_file_without_rules_is_not_taken_for_loaded_where_the_host_is_closed(host: Machine) -> None:
+    assert host.apply(watch=True, boot_failure="closed")["changed"]
+    host.path(RULESET).write_text("# cut off\n", encoding="utf-8")
+    host.nft("flush ruleset\n")
+    wait_until(lambda: journal(host).count("this host has none") == 2)
+    assert f"Loaded {RULESET}" not in journal(host)
+    assert "in_management_ssh" in host.host.shell("nft list table inet hpc_ports")
+
+
 @pytest.mark.parametrize("how", [STOP, f"echo >> {PROGRAM}; rm {LINK}"])
 def test_a_watch_that_does_not_run_as_it_should_is_drift(host: Machine, how: str) -> None:
     host.host.shell(how)

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import fcntl
+import sys
 from pathlib import Path
+
+import pytest
 
 from ansible_collections.hpc.ports.plugins.module_utils import watch, watching
 from ansible_collections.hpc.ports.plugins.module_utils.firewalld import PREFIX
@@ -25,6 +28,20 @@ def test_the_unit_starts_it_with_what_it_has_to_look_at() -> None:
             "/etc/firewalld/policies/hpc_ports_in.xml /etc/hpc-ports/closed.nft /etc/hpc-ports/closed-firewalld.nft\n") in unit
     for line in ("DefaultDependencies=no", "After=hpc-ports.service firewalld.service", "Type=notify", "Restart=always"):
         assert f"\n{line}\n" in unit
+
+
+@pytest.mark.parametrize(("links", "wanted"), [
+    ({"python3": "python3.11"}, "python3"), ({"python3": "python3.6", "platform-python": "platform-python3.6"}, sys.executable),
+    ({"python3": "python3.7", "platform-python": "platform-python3.8"}, "platform-python"), ({"python3": ""}, "python3"),
+    ({}, sys.executable)])
+def test_it_is_started_by_the_python_of_the_host_unless_that_is_too_old(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: dict[str, str], wanted: str) -> None:
+    monkeypatch.setattr(watching, "_PYTHONS", [str(tmp_path / name) for name in ("python3", "platform-python")])
+    for name, target in links.items():
+        (tmp_path / (target or name)).touch()
+        if target:
+            (tmp_path / name).symlink_to(tmp_path / target)
+    assert f"\nExecStart={tmp_path / wanted} -I" in watching.wanted_items()[watching.UNIT].text
 
 
 def test_it_looks_at_the_policy_that_the_other_backend_writes() -> None:
