@@ -55,9 +55,11 @@ def restart(unit: str) -> None:
 
 
 def forget(unit: str) -> None:
-    """Have systemd forget a unit whose file is gone: it would show as active, though not found, until a reboot."""
-    with suppress(CommandError):
-        run(["systemctl", "stop", unit])
+    """Have systemd forget a unit whose file is gone: it would show as active or failed, though not found, until a reboot."""
+    for verb in ("stop", "reset-failed"):
+        # To reset one that has not failed is an error.
+        with suppress(CommandError):
+            run(["systemctl", verb, unit])
 
 
 def own_scope(unit: str, description: str, lifetime: int) -> None:

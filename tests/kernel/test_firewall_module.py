@@ -317,7 +317,8 @@ def test_absent_leaves_the_host_as_it_was_after_ten_applies_and_then_does_nothin
     assert machine.started.remove()["changes"]["flows_removed"] == [
         "in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
     assert (machine.listing(), machine.files()) == ("", files)
-    assert machine.systemctl_calls() == ["daemon-reload", "daemon-reload", "stop hpc-ports.service"]
+    assert machine.systemctl_calls() == ["daemon-reload", "daemon-reload", "stop hpc-ports.service",
+                                         "reset-failed hpc-ports.service"]
     generation = machine.generation()
     assert not machine.remove()["changed"]
     assert machine.generation() == generation
