@@ -21,8 +21,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.takeover import transact
 from ansible_collections.hpc.ports.plugins.module_utils.transaction import Undo
 
 NAME = "nftables"
-_BOOTED_OPEN = ("{0} has failed: when this host booted, it could not load its ruleset. See: systemctl status {0}".format(
-    boot.SERVICE))
+_BOOTED_OPEN = ("{0} has failed: when this host booted, it could not load its ruleset. See: systemctl status {0}. Once the cause "
+                "is mended: systemctl restart {0}".format(boot.SERVICE))
 
 
 class ByTransactions(NamedTuple):
@@ -57,8 +57,9 @@ def present_change(policy: Policy, closed: str = "") -> Change:
     nftables.check_definitions(running, wanted)
     items = boot.wanted_items(nftables.script_of(ruleset), systemd.has_systemd(), after=early(loaders()), closed=closed)
     change = _change(running, wanted, items, transactions(ruleset, running, wanted))
-    failed = change.way is not None and bool(change.found) and systemd.has_failed(boot.SERVICE)
-    return change._replace(starts=(boot.SERVICE,) if failed else (),
+    # The rules may be there again since: the watch loads them as soon as they can be loaded.
+    failed = bool(change.found) and systemd.has_failed(boot.SERVICE)
+    return change._replace(starts=(boot.SERVICE,) if failed and change.way else (),
                            warnings=(_BOOTED_OPEN,) if failed else ())
 
 

@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.tests.support.machine import (
     NO_FLOWS,
     OWN_ADDRESSES,
     RULESET,
+    SYSTEMCTL,
     UNIT,
     Machine,
     without_invocation,
@@ -260,6 +261,18 @@ def test_nft_lists_again_only_what_has_changed(machine: Machine) -> None:
     machine.nft("add table ip site\nadd chain ip site c { type filter hook input priority 7; }\n"
                 "add rule ip site c tcp dport 24 counter drop\n")
     assert [listed(), listed()] == [["-s -t list ruleset"], []]
+
+
+def test_a_host_that_booted_without_its_rules_is_named_until_they_are_loaded(machine: Machine) -> None:
+    """Also where the watch has loaded them since; a run that loads others ends it."""
+    machine.apply()
+    machine.program("systemctl", f'[ "$1 $3" != "is-failed hpc-ports.service" ] || exit 0\n{SYSTEMCTL}')
+    told = machine.apply()
+    assert not told["changed"] and "hpc-ports.service has failed: when this host booted" in str(told["warnings"])
+    assert "restart hpc-ports.service" not in machine.systemctl_calls()
+    machine.nft("flush chain inet hpc_ports input\n")
+    assert machine.apply()["warnings"] == told["warnings"]
+    assert "restart hpc-ports.service" in machine.systemctl_calls()
 
 
 BY_SHELL: dict[str, tuple[str, set[str]]] = {
