@@ -73,7 +73,7 @@ def _reason(item: Verdict, found: Diagnosis | None) -> tuple[str, ...]:
 def _neutral(text: str, item: Verdict) -> str:
     """Return a sentence without what is particular to one connection."""
     what = item.expectation
-    marks = {what.flow: "<flow>", port_text(what): "<port>", item.seen.source: "<peer>", what.address: "<address>",
+    marks = {what.flow: "<flow>", port_text(what): "<port>", item.seen.peer: "<peer>", what.address: "<address>",
              what.target: _TARGET, what.source: _SOURCE}
     return _WORD.sub(lambda match: marks.get(match[0], match[0]), text)
 
@@ -104,7 +104,7 @@ def advice_lines(verdicts: Iterable[Verdict], diagnoses: Diagnoses) -> list[str]
 def _told(text: str, items: Sequence[Verdict]) -> str:
     """Return advice with the names of all hosts that it is for; of what else differs, the first one's."""
     first = items[0].expectation
-    marks = {"<flow>": first.flow, "<port>": port_text(first), "<peer>": items[0].seen.source, "<address>": first.address,
+    marks = {"<flow>": first.flow, "<port>": port_text(first), "<peer>": items[0].seen.peer, "<address>": first.address,
              _SOURCE: some_of(sorted({item.expectation.source for item in items})),
              _TARGET: some_of(sorted({item.expectation.target for item in items}))}
     return re.sub("|".join(marks), lambda match: marks[match[0]], text)

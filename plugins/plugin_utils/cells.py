@@ -45,6 +45,14 @@ class Compared(NamedTuple):
     backend: str = ""
 
 
+def addresses_of(plan: Plan, host: str, source: bool) -> list[str]:
+    """Return where a host is reached, or comes from; nothing where a name does not resolve."""
+    try:
+        return [str(network.ip) for network in plan.addresses.host_networks([host], source)]
+    except ValueError:
+        return []
+
+
 @dataclass(frozen=True)
 class Run:
     """What one run of verify knows: the plan, what hosts reported, whether they run their policy, what rules do.
@@ -66,10 +74,7 @@ class Run:
 
     def addresses(self, host: str, source: bool) -> list[str]:
         """Return where a host is reached, or comes from; nothing where a name does not resolve."""
-        try:
-            return [str(network.ip) for network in self.plan.addresses.host_networks([host], source)]
-        except ValueError:
-            return []
+        return addresses_of(self.plan, host, source)
 
     @cached_property
     def _policies(self) -> dict[str, Policy]:

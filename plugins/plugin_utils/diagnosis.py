@@ -121,7 +121,7 @@ class Clues:
     @property
     def peer(self) -> str:
         """Return the address that the target hears from, or whom, where no address is known."""
-        return self.verdict.seen.source or self.item.source
+        return self.verdict.seen.peer or self.item.source
 
     def is_lost(self, before: str, here: str) -> bool:
         """Tell whether packets came as far as `before`, or were not counted there, and for certain not `here`."""
@@ -234,8 +234,8 @@ def _unproven(clues: Clues) -> Diagnosis:
 
 
 def _wrong_source(clues: Clues) -> Diagnosis | None:
-    """Where the target counts, what it saw; else the address that the source takes."""
-    item, used = clues.item, clues.verdict.seen.source
+    """Where the target counts, what it saw; else the address that the source takes, or that it is translated to."""
+    item, used = clues.item, clues.verdict.seen.peer
     strange = sorted(address for address in clues.arrivals - clues.sources
                      if clues.owners.get(address, item.source) == item.source)
     if used and clues.sources and used not in clues.sources:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -25,7 +26,8 @@ class Seen(NamedTuple):
     """What came of one probe, or that nothing is known of it.
 
     `rejected` when somebody said that it is not allowed; `nonce` as it was said by who answered; `source` is the
-    address that the probe came from; `elsewhere` has names of the target with what they mean to the source.
+    address that the probe came from, and `translated` the one that the target sees in its place, where there is NAT between;
+    `elsewhere` has names of the target with what they mean to the source.
     """
 
     outcome: str
@@ -38,6 +40,19 @@ class Seen(NamedTuple):
     attempts: int = 1
     source: str = ""
     elsewhere: Mapping[str, list[str]] = MappingProxyType({})
+    translated: str = ""
+
+    @property
+    def peer(self) -> str:
+        """Return the address that the target hears from."""
+        return self.translated or self.source
+
+
+class Origin(NamedTuple):
+    """Where a host's connections come from by the plan; `is_told` when the inventory says that these are others than its own."""
+
+    addresses: Sequence[str] = ()
+    is_told: bool = False
 
 
 # By the address bound and the port: who had it until the end, or why nobody had it; None where the listener died.
@@ -51,17 +66,34 @@ class Results:
     """What hosts reported, by host: of the module `probe` its `results`, of `listen` what it said when stopped.
 
     A host that is missing, or says nothing of the kind, was not reached, for example, or its module failed. `nonces`
-    has the one of each host; `passive` when there were no listeners.
+    has the one of each host, and `origins` where it comes from; `passive` when there were no listeners.
     """
 
     probed: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     stopped: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     nonces: Mapping[str, str] = field(default_factory=dict)
     passive: bool = False
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def seen(self, item: Expectation) -> Seen:
         """Return what came of the probe."""
-        return self._seen.get(item.source, {}).get((item.address, port_text(item)), Seen(MISSING))
+        found = self._seen.get(item.source, {}).get((item.address, port_text(item)), Seen(MISSING))
+        translated = self.translated(item, found.source)
+        return found._replace(translated=translated) if translated else found
+
+    def translated(self, item: Expectation, source: str) -> str:
+        """Return what the target sees in place of the address that the source took; nothing where it is that one.
+
+        NAT is believed where packets came from an address of the plan and none from the one that was taken, or else where
+        the inventory says that the host comes from others.
+        """
+        origin, version = self.origins.get(item.source, Origin()), ":" in item.address
+        if not source or source in origin.addresses:
+            return ""
+        known, arrived = [text for text in origin.addresses if (":" in text) == version], self.arrivals(item)
+        if source in arrived:
+            return ""
+        return next((text for text in known if text in arrived), known[0] if known and origin.is_told else "")
 
     def holder(self, item: Expectation) -> tuple[str, str]:
         """Return who held the port of the address until the end, or nobody with the reason."""
@@ -87,32 +119,30 @@ class Results:
 
         They are those from the source's address to the address that was tried, and their answers.
         """
-        way = (self.seen(item).source, item.address, port_text(item))
-        return {name: self._at_source(item.source, name, way) if name in _AT_SOURCE else self._at_target(item, name)
-                for name in COUNTERS}
+        return {name: self._at_source(item, name) if name in _AT_SOURCE else self._at_target(item, name) for name in COUNTERS}
 
-    def _at_source(self, host: str, name: str, way: tuple[str, str, str]) -> int | None:
-        counted = self._counts.get(host, {}).get(name)
-        return None if counted is None else counted.get(way, 0)
+    def _at_source(self, item: Expectation, name: str) -> int | None:
+        counted = self._counts.get(item.source, {}).get(name)
+        return None if counted is None else counted.get((self.seen(item).source, item.address, port_text(item)), 0)
 
     def _at_target(self, item: Expectation, name: str) -> int | None:
-        """Return how many came, as far as they can be told from those to another address of the target.
+        """Return how many came, as far as they can be told from those to another address of the target, or of another source.
 
-        What is translated on the way comes to an address that is tried as well, maybe. As many as were sent to the others
-        may be theirs; where the target answered, one was of that very connection.
+        What is translated on the way comes to an address that is tried as well, maybe, or from one that others share. As many
+        as were sent to the others may be theirs; where the target answered, one was of that very connection.
         """
         counted = self._counts.get(item.target, {}).get(name)
         if counted is None:
             return None
-        peer, port = self.seen(item).source, port_text(item)
-        others = [item._replace(address=address) for address in self._others(item)]
+        peer, port = self.seen(item).peer, port_text(item)
+        others = list(self._others(item))
         if not others and self._is_here(item.target, item.address):
             return counted.get((item.address, peer, port), 0)
         anywhere = {place: counted.get((place, peer, port), 0) for place in self._arrived[item.target]}
         total = sum(anywhere.get(place, 0) for place in self._places(item))
         if not others and total:
             return total
-        sent = [self._at_source(item.source, "left", (peer, other.address, port)) for other in others]
+        sent = [self._at_source(other, "left") for other in others]
         certain = max(0 if None in sent else total - sum(number or 0 for number in sent), int(self._is_answered(item)))
         theirs = sum(map(self._is_answered, others)) if total == sum(anywhere.values()) else 0
         return certain if certain > 0 else None if total > theirs else 0
@@ -126,13 +156,22 @@ class Results:
         is_here = self._is_here(item.target, item.address)
         return (item.address,) if is_here else self._arrived.get(item.target, ())
 
-    def _others(self, item: Expectation) -> Iterator[str]:
-        """Yield other addresses of the target that the source tried from the same one, and that may arrive there as well."""
-        is_here, source = self._is_here(item.target, item.address), self.seen(item).source
+    def _others(self, item: Expectation) -> Iterator[Expectation]:
+        """Yield what was tried from the same address, as the target sees it, and may arrive at the same one as well."""
+        peer = self.seen(item).peer
+        for host in dict.fromkeys((item.source, *self._sharing.get(peer, ()))):
+            for address in self._mixed(item):
+                other = item._replace(source=host, address=address)
+                if other != item and self.seen(other).peer == peer:
+                    yield other
+
+    def _mixed(self, item: Expectation) -> Iterator[str]:
+        """Yield the address, and others of the target that packets to them may arrive at as well."""
+        is_here = self._is_here(item.target, item.address)
+        yield item.address
         for address in self.stopped.get(item.target, {}).get("own", {}):
             if address != item.address and not (is_here and self._is_here(item.target, address)):
-                if self.seen(item._replace(address=address)).source == source:
-                    yield address
+                yield address
 
     def _is_here(self, host: str, address: str) -> bool:
         """Tell whether packets to the address come to the host as such: it is its own, or translated by the host itself."""
@@ -148,6 +187,15 @@ class Results:
     @cached_property
     def _seen(self) -> dict[str, dict[tuple[str, str], Seen]]:
         return {source: _seen_by(found) for source, found in self.probed.items()}
+
+    @cached_property
+    def _sharing(self) -> dict[str, list[str]]:
+        """The hosts that sent something, by the address of the plan that they come from, where it is of several."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for host in self.probed:
+            for address in self.origins.get(host, Origin()).addresses:
+                found[address].append(host)
+        return {address: hosts for address, hosts in found.items() if len(hosts) > 1}
 
     @cached_property
     def _held(self) -> dict[str, _Held | None]:

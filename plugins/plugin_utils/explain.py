@@ -21,7 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import ACCEPT,
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, SERVICE, Results, Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expected
 from ansible_collections.hpc.ports.plugins.plugin_utils.reasons import AddressPair, Reasons, explained
-from ansible_collections.hpc.ports.plugins.plugin_utils.registered import judged_verdicts
+from ansible_collections.hpc.ports.plugins.plugin_utils.registered import judged_verdicts, origins_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.said import UNREADABLE, Registered
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Packet, judgements_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun, Limits, Order, tasks_of
@@ -195,9 +195,12 @@ class _Evidence:
     # ---- the plan
 
     def _sources(self, item: Expectation) -> tuple[str, ...]:
-        """The address that the source takes, where it told; else all that the plan knows."""
+        """The address that the source takes, or that it was seen to be translated to, where it told; else all of the plan."""
         told = self._results.seen(item).source or self._route(item).get("source", "")
-        return (told,) if told else tuple(pair.source_address for pair in self._pairs(item))
+        translated = self._results.translated(item, told)
+        if told and not translated or translated in self._results.arrivals(item):
+            return (translated or told,)
+        return tuple(pair.source_address for pair in self._pairs(item))
 
     def _pairs(self, item: Expectation) -> list[AddressPair]:
         return [pair for pair in self.inquiry.reasons.pairs if pair.target_address == item.address]
@@ -298,6 +301,7 @@ class _Evidence:
             stopped=stopped,
             nonces={host: part["nonce"] for host, part in self.inquiry.begun.parts.items()},
             passive="alive" not in stopped[self.inquiry.reasons.target],
+            origins=origins_of(self.plan, phases),
         )
 
     @cached_property

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared, Run
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Results
+from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared, Run, addresses_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Origin, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils.said import Registered, counted, is_port, parsed, unreadable_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import judgements_of, packets_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun
@@ -47,13 +47,21 @@ def _published(said: Any) -> list[str]:
     return list(filter(is_port, ports)) if isinstance(ports, list) else []
 
 
-def results_of(begun: Begun, found: Registered) -> Results:
+def origins_of(plan: Plan, hosts: Iterable[str]) -> dict[str, Origin]:
+    """Return where these hosts come from, as the inventory says."""
+    known = plan.inventory.hosts
+    return {host: Origin(addresses_of(plan, host, source=True), known[host].source_addresses != known[host].addresses)
+            for host in hosts}
+
+
+def results_of(plan: Plan, begun: Begun, found: Registered) -> Results:
     """Return what the hosts reported of their probes and listeners."""
     return Results(
         probed={host: phases["probed"]["results"] for host, phases in found.items() if "results" in phases["probed"]},
         stopped={host: phases["stopped"] for host, phases in found.items()},
         nonces={host: part["nonce"] for host, part in begun.parts.items()},
         passive=begun.order.passive,
+        origins=origins_of(plan, found),
     )
 
 
@@ -81,14 +89,14 @@ def judged_verdicts(plan: Plan, begun: Begun, results: Results) -> list[Verdict]
 
 def suspects(plan: Plan, begun: Begun, found: Registered) -> dict[str, Any]:
     """Return by host the packets to judge."""
-    verdicts = judged_verdicts(plan, begun, results_of(begun, found))
+    verdicts = judged_verdicts(plan, begun, results_of(plan, begun, found))
     drifted = {host for host, item in compared_of(begun, found).items() if item.is_equal is False}
     return packets_of(verdicts, drifted)
 
 
 def run_of(plan: Plan, begun: Begun, found: Registered) -> tuple[Run, list[Verdict]]:
     """Return all that is known of a run, and its verdicts."""
-    results, packets = results_of(begun, found), suspects(plan, begun, found)
+    results, packets = results_of(plan, begun, found), suspects(plan, begun, found)
     said = counted(found, packets)
     judgements = judgements_of(packets, {host: phases["judged"]["judgements"] for host, phases in said.items()
                                          if "judgements" in phases["judged"]})

@@ -62,9 +62,8 @@ def packets_of(verdicts: Iterable[Verdict], drifted: Collection[str], most: int 
 def ends(verdict: Verdict) -> list[tuple[str, Packet]]:
     """Return the packet of a connection as the source and as the target see it."""
     item = verdict.expectation
-    source = verdict.seen.source
-    return [(item.source, Packet("out", item.protocol, source, item.address, item.port)),
-            (item.target, Packet("in", item.protocol, source, item.address, item.port))]
+    return [(item.source, Packet("out", item.protocol, verdict.seen.source, item.address, item.port)),
+            (item.target, Packet("in", item.protocol, verdict.seen.peer, item.address, item.port))]
 
 
 def seen_passing(verdict: Verdict, counters: Mapping[str, int | None]) -> tuple[_Passed, _Passed]:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,17 @@ from ansible_collections.hpc.ports.plugins.module_utils import nftables
 from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
 from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Run
 from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Clues, Judged, diagnosis_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Results
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Origin, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils.said import parsed
-from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgements, as_options, judgements_of, packets_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import (
+    Judgements,
+    as_options,
+    ends,
+    judgements_of,
+    packets_of,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict, verdicts_of
 from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, Space
 from ansible_collections.hpc.ports.tests.support.run import SLOWNESS, scaled
@@ -666,6 +673,27 @@ def test_what_the_source_translates_is_counted_as_it_was_sent(net: Net, hook: st
         assert [results.counters(item)[name] for name in ("left", "returned")] == [1, 1]
         # Where it comes from, as the target sees it.
         assert results.arrivals(item) == {(to if rule == "snat" else SOURCE)[version]}
+
+
+@pytest.mark.parametrize("origin", [ROUTER, SECOND], ids=["the router's", "another"])
+def test_a_source_behind_nat_is_judged_by_the_address_that_arrives(net: Net, origin: dict[int, str]) -> None:
+    """The router translates it to an address of its own; the plan knows that, or expects another."""
+    at_target = {4: "10.77.2.1", 6: "fd77:2::1"}
+    _base(net.router, "postrouting", 100, 'oifname "link2" masquerade', kind="nat")
+    _base(net.target, "input", 0, *(f"{family} saddr {at_target[version]} meta l4proto {{ tcp, udp }} drop"
+                                    for version, family in FAMILIES.items()))
+    known = tuple((at_target if origin == ROUTER else origin).values())
+    results = replace(_tried(net, TARGET), origins={"source": Origin(known, True)})
+    verdicts = verdicts_of([_item(TARGET[version], protocol) for version in FAMILIES for protocol in PORT], results)
+    judged = _judgements(net, verdicts, is_read=True)
+    for found in verdicts:
+        item, counters = found.expectation, results.counters(found.expectation)
+        diagnosis = diagnosis_of(Clues(
+            found, counters, frozenset(results.arrivals(item)), inward=judged[ends(found)[1]].packet, sources=frozenset(known)))
+        version = 6 if ":" in item.address else 4
+        assert (found.verdict, diagnosis.code) == ("wrong", "other_table" if origin == ROUTER else "wrong_source")
+        assert f"{at_target[version]} " in diagnosis.text and SOURCE[version] not in diagnosis.text
+        assert [bool(counters[name]) for name in COUNTERS] == [True, origin == ROUTER, False, False, False]
 
 
 def test_what_is_not_tracked_is_counted_where_others_are(net: Net) -> None:

@@ -136,6 +136,15 @@ def test_what_comes_from_another_address() -> None:
                 f"(`ip route get {TARGET}` on source; NAT between the two).")
 
 
+def test_the_address_that_nat_gives_as_the_plan_says_is_not_wrong() -> None:
+    for about in (verdict(source=STRANGE, translated=SOURCE), verdict("filtered", "open", source=STRANGE, translated=SOURCE)):
+        for counters, arrivals in ((NOT_COUNTED, []), (counts(1), []), (counts(1, 1), [SOURCE])):
+            found = told(about, counters, arrivals=frozenset(arrivals), inward=OURS)
+            assert found.code in ("ruleset_drops", "ruleset_allows", "not_arrived")
+            assert STRANGE not in found.text
+    assert told(verdict(source="10.9.9.8", translated=SOURCE), counts(1), arrivals=frozenset([STRANGE])).code == "wrong_source"
+
+
 @pytest.mark.parametrize("arrivals,counters,seen_as", [
     ([STRANGE], counts(1), STRANGE), ([STRANGE, "10.8.8.8"], counts(1), f"10.8.8.8, {STRANGE}"),
     (["10.0.0.22"], counts(1), "10.0.0.22"),  # another address of the source

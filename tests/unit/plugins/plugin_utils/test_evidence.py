@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Results, Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Origin, Results, Seen
 from ansible_collections.hpc.ports.tests.support.reported import (
     DEAD,
     DIED,
@@ -122,6 +122,57 @@ def test_who_came_to_a_port() -> None:
     assert results.arrivals(ITEM) == {SOURCE, OTHER}
     assert results.arrivals(expectation("open", address="fd00::1")) == {"fd00::9"}
     assert Results().arrivals(ITEM) == set()
+
+
+# ---- a source behind NAT
+
+INNER, GATEWAY = SOURCE, "192.0.2.39"
+
+
+def behind_nat(counts: dict[str, Any], is_told: bool = True, addresses: tuple[str, ...] = ("2001:db8::39", GATEWAY),
+               **more: Any) -> Results:
+    """Return what both say of a probe that took the inner address, sent twice."""
+    here = {**NOBODY, "counts": counted(TARGET, own=INNER, left=2)}
+    return Results({"source": [result("filtered")], **more.pop("probed", {})},
+                   {"source": here, "target": {**NOBODY, "own": {TARGET: True}, "counts": counts}, **more.pop("stopped", {})},
+                   NONCES, origins={"source": Origin(addresses, is_told), **more})
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_packets_from_the_address_of_the_plan_are_those_of_a_source_behind_nat(is_told: bool) -> None:
+    results = behind_nat(counted(GATEWAY, arrived=2, passed=1), is_told)
+    assert (results.seen(ITEM).source, results.seen(ITEM).peer) == (INNER, GATEWAY)
+    assert results.counters(ITEM) == {"left": 2, "arrived": 2, "passed": 1, "answered": 0, "returned": 0}
+
+
+@pytest.mark.parametrize("counts,is_told,peer", [
+    ({}, True, GATEWAY), ({}, False, INNER),  # nothing came: the inventory is believed, where it says so
+    (counted(OTHER, arrived=2), True, GATEWAY), (counted(INNER, arrived=2), True, INNER),
+    ({"arrived": {TARGET: {peer: {"1": ["443/tcp"]} for peer in (INNER, GATEWAY)}}}, True, INNER),
+])
+def test_an_address_that_is_not_the_plans_is_believed_where_it_arrives(counts: dict[str, Any], is_told: bool, peer: str) -> None:
+    assert behind_nat(counts, is_told).seen(ITEM).peer == peer
+
+
+def test_nothing_is_translated_that_the_plan_knows() -> None:
+    assert behind_nat({}, addresses=(INNER, GATEWAY)).seen(ITEM).translated == ""
+    assert behind_nat({}, addresses=("2001:db8::39",)).seen(ITEM).translated == ""
+    assert behind_nat({}).translated(ITEM, "") == ""
+
+
+@pytest.mark.parametrize("sent,answered,counters", [
+    (2, "", [2, 2]), (4, "", [None, None]), (None, "", [None, None]), (4, "source", [1, 1]), (4, "other", [None, None])])
+def test_of_several_hosts_behind_one_address_only_what_is_certain_is_told(
+        sent: int | None, answered: str, counters: list[int | None]) -> None:
+    """Four packets came, and `sent` of them may be the other host's."""
+    probed = [result("filtered", source=OTHER)]
+    others = {"probed": {"other": probed}, "stopped": {} if sent is None else {
+        "other": {**NOBODY, "counts": counted(TARGET, own=OTHER, left=sent)}}, "other": Origin((GATEWAY,), True)}
+    results = behind_nat(counted(GATEWAY, arrived=4, passed=4), **others)
+    if answered:
+        outcome = result("open", nonce=NONCES["target"], source=INNER if answered == "source" else OTHER)
+        results.probed[answered][0].update(outcome)  # type: ignore[attr-defined]
+    assert [results.counters(ITEM)[name] for name in ("arrived", "passed")] == counters
 
 
 # ---- several addresses of one host

@@ -153,6 +153,16 @@ def test_an_address_that_the_plan_does_not_know() -> None:
     assert found.ways[0].text == "head sees 10.1.0.77 where the plan expects login as 10.1.0.2, fd01::2."
 
 
+@pytest.mark.parametrize("inward,code,text", [
+    (said(), "yes", "login can connect to 6817/tcp of head by flow control."),
+    (said("drop"), "should_but_does_not",
+     f"Rules of others on head drop what goes from 192.0.2.39 to 6817/tcp: {PLACE}; flow control allows it.")])
+def test_an_address_behind_nat_is_judged_as_the_target_sees_it(inward: dict[str, Any], code: str, text: str) -> None:
+    plan = plan_of({"login": {"source_addresses": ["192.0.2.39"]}})
+    way = answered("login", "head", "6817/tcp", said(), inward, plan, used="10.1.0.2").ways[0]
+    assert (way.sources, way.code, way.text) == (("192.0.2.39",), code, text)
+
+
 def test_it_does_not_matter_where_the_flow_knows_it_all_the_same() -> None:
     found = answered("other", "ctl", "443/tcp", said(), said(), used="10.2.0.99")
     assert (found.code, found.ways[0].compiled) == ("should", None)
@@ -253,6 +263,21 @@ def test_a_probe_is_believed_before_the_rules(source: str, outcome: str, counter
     way = answer_of(PLAN, inquiry, probed(inquiry, outcome, counters), {}).ways[0]
     assert (way.code, way.diagnosis.code if way.diagnosis else None) == (code, diagnosis)
     assert way.cell is not None and way.cell["counters"] == {**dict.fromkeys(COUNTED, 0), **counters}
+
+
+@pytest.mark.parametrize("arrives_as,sources,diagnosis", [
+    ("192.0.2.40", ("192.0.2.40",), "other_table"), ("10.1.0.2", ("10.1.0.2",), "wrong_source"),
+    ("192.0.2.99", ("192.0.2.39", "192.0.2.40"), "wrong_source")])
+def test_of_a_probe_behind_nat_the_address_counts_that_arrives(
+        arrives_as: str, sources: tuple[str, ...], diagnosis: str) -> None:
+    plan = plan_of({"login": {"source_addresses": ["192.0.2.39", "192.0.2.40"]}})
+    inquiry = inquiry_of(plan, "login", "head", "6817/tcp")
+    found = probed(inquiry, "filtered", {"left": 2}, source="10.1.0.2")
+    found["head"]["judged"]["judgements"] = [said("drop")] * len(inquiry.packets["head"])
+    found["login"]["stopped"]["counts"] = {"left": {"10.1.0.2": {"10.1.0.1": {"2": ["6817/tcp"]}}}}
+    found["head"]["stopped"]["counts"] = {"arrived": {"10.1.0.1": {arrives_as: {"2": ["6817/tcp"]}}}}
+    way = answer_of(plan, inquiry, found, {}).ways[0]
+    assert (way.sources, way.diagnosis.code if way.diagnosis else "") == (sources, diagnosis)
 
 
 def test_a_probe_that_proves_nothing_leaves_it_to_the_rules() -> None:

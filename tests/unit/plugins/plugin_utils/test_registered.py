@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.registered import (
     left_out,
     published_of,
     registered,
+    origins_of,
     results_of,
     run_of,
     suspects,
@@ -77,7 +78,7 @@ def test_a_published_port_that_a_flow_opens_is_right_where_the_target_sends_it_o
     plan = site()
     run = begin(plan, "[?port==`443`]")
     found = said(laptop={"probed": probed(open=["443/tcp"])}, ctl={"stopped": {**HELD, "counts": {}}, "compared": SAME})
-    [item] = judged_verdicts(plan, run, results_of(run, found))
+    [item] = judged_verdicts(plan, run, results_of(plan, run, found))
     assert (item.verdict, item.why) == ("wrong", "It was answered, but not by the listener on ctl.")
     sent_on = {"verdict": "unknown", "notes": ["the destination is changed to 172.17.0.2 port 80 (table ip nat)"]}
     with_rules = {**found, "ctl": {**found["ctl"], "judged": {"judgements": [sent_on] * len(suspects(plan, run, found)["ctl"])}}}
@@ -94,12 +95,13 @@ def test_of_hosts_that_take_no_part_the_reason_is_told_where_it_is_known() -> No
 
 
 def test_only_a_probe_that_ran_has_results() -> None:
-    run = begin(site())
+    plan = site()
+    run = begin(plan)
     found = said(laptop={"probed": probed(open=["443/tcp"])}, ctl={"probed": {"skipped": True}, "stopped": HELD})
-    results = results_of(run, found)
+    results = results_of(plan, run, found)
     assert results == Results({"laptop": found["laptop"]["probed"]["results"]}, {"ctl": HELD, "laptop": {}},
-                              {host: part["nonce"] for host, part in run.parts.items()}, False)
-    assert results_of(begin(site(), passive=True), found).passive
+                              {host: part["nonce"] for host, part in run.parts.items()}, False, origins_of(plan, HOSTS))
+    assert results_of(plan, begin(plan, passive=True), found).passive
 
 
 @pytest.mark.parametrize("phases,compared", [
@@ -126,8 +128,8 @@ def test_nobody_need_listen_where_a_flow_is_all_broad(services: list[str], verdi
     plan = site(https={"from": ["users"], "to": ["control_plane"], "services": services, "need": "required"})
     run = begin(plan, "[?expected=='open']", passive=True)
     ports = [f"{item.port}/{item.protocol}" for item in run.expected.expectations]
-    results = results_of(run, said(laptop={"probed": probed(refused=ports)},
-                                   ctl={"stopped": {**HELD, "listening": {}}}))
+    results = results_of(plan, run, said(laptop={"probed": probed(refused=ports)},
+                                         ctl={"stopped": {**HELD, "listening": {}}}))
     assert {item.verdict for item in judged_verdicts(plan, run, results)} == {verdict}
 
 
