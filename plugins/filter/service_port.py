@@ -13,7 +13,7 @@ author:
 description:
   - Returns a TCP port of a service of the port file, to be written into the configuration of the service.
   - Is empty where the port file lacks the service, or the service such a port.
-positional: name, position
+positional: name, position, shipped
 options:
   _input:
     description: The services of the site, C(firewall_services). They are merged over the shipped ones as the plan does it.
@@ -28,6 +28,10 @@ options:
       - Which of its ports, counted from 0 in the order of the port file.
       - Without it the first range is returned whole, as V(6817) or V(6817-6820).
     type: int
+  shipped:
+    description: Whether these are merged over the shipped ones at all, C(firewall_shipped).
+    type: bool
+    default: true
 seealso:
   - plugin: hpc.ports.unopened_ports
     plugin_type: filter
@@ -54,7 +58,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileEr
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import service_port, site_services
 
 
-def service_port_filter(services: Any, name: str, position: Any = None) -> str:
+def service_port_filter(services: Any, name: str, position: Any = None, shipped: Any = True) -> str:
     """Return `service_port`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(services, Mapping):
         raise AnsibleFilterError(f"Invalid input of hpc.ports.service_port: got {services!r}, expected a dictionary.")
@@ -62,7 +66,7 @@ def service_port_filter(services: Any, name: str, position: Any = None) -> str:
         raise AnsibleFilterError(
             f"Invalid position of hpc.ports.service_port: got {position!r}, expected a number from 0 on.")
     try:
-        return service_port(site_services(services), name, position)
+        return service_port(site_services(services, shipped=shipped), name, position)
     except PortFileError as exc:
         raise AnsibleFilterError(str(exc)) from exc
     except ValueError as exc:

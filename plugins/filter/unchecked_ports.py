@@ -13,7 +13,7 @@ author:
 description:
   - Returns a sentence for each listener that P(hpc.ports.unopened_ports#filter) does not judge, because the port file has no
     service for it. A site that deletes a service with null has that.
-positional: services
+positional: services, shipped
 options:
   _input:
     description: What P(hpc.ports.config_ports#filter) and P(hpc.ports.rpc_ports#filter) return.
@@ -24,6 +24,10 @@ options:
     description: The services of the site, C(firewall_services). They are merged over the shipped ones as the plan does it.
     type: dict
     required: true
+  shipped:
+    description: Whether these are merged over the shipped ones at all, C(firewall_shipped).
+    type: bool
+    default: true
 seealso:
   - plugin: hpc.ports.unopened_ports
     plugin_type: filter
@@ -55,7 +59,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileEr
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import site_services, unchecked_ports
 
 
-def unchecked_ports_filter(listeners: Any, services: Any) -> list[str]:
+def unchecked_ports_filter(listeners: Any, services: Any, shipped: Any = True) -> list[str]:
     """Return `unchecked_ports`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(listeners, list):
         raise AnsibleFilterError(f"Invalid input of hpc.ports.unchecked_ports: got {listeners!r}, expected a list.")
@@ -63,7 +67,7 @@ def unchecked_ports_filter(listeners: Any, services: Any) -> list[str]:
         raise AnsibleFilterError(
             f"Invalid services of hpc.ports.unchecked_ports: got {services!r}, expected a dictionary.")
     try:
-        return unchecked_ports(listeners, site_services(services))
+        return unchecked_ports(listeners, site_services(services, shipped=shipped))
     except PortFileError as exc:
         raise AnsibleFilterError(str(exc)) from exc
 

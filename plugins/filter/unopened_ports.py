@@ -14,7 +14,7 @@ description:
   - Compares where services listen with the ports that the port file gives them, and returns a sentence for each
     that listens elsewhere.
   - A service that the port file lacks is not judged; P(hpc.ports.unchecked_ports#filter) tells of it.
-positional: services, settings
+positional: services, settings, shipped
 options:
   _input:
     description: What P(hpc.ports.config_ports#filter) and P(hpc.ports.rpc_ports#filter) return.
@@ -29,6 +29,10 @@ options:
     description: The variables of the site that narrow a range, C(firewall_srun_ports) and C(firewall_user_ports).
     type: dict
     default: {}
+  shipped:
+    description: Whether these are merged over the shipped ones at all, C(firewall_shipped).
+    type: bool
+    default: true
 seealso:
   - plugin: hpc.ports.config_ports
     plugin_type: filter
@@ -71,7 +75,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import sit
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def unopened_ports_filter(listeners: Any, services: Any = _NOTHING, settings: Any = _NOTHING) -> list[str]:
+def unopened_ports_filter(listeners: Any, services: Any = _NOTHING, settings: Any = _NOTHING, shipped: Any = True
+                          ) -> list[str]:
     """Return `unopened_ports`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(listeners, list):
         raise AnsibleFilterError(f"Invalid input of hpc.ports.unopened_ports: got {listeners!r}, expected a list.")
@@ -80,7 +85,7 @@ def unopened_ports_filter(listeners: Any, services: Any = _NOTHING, settings: An
             raise AnsibleFilterError(
                 f"Invalid {name} of hpc.ports.unopened_ports: got {value!r}, expected a dictionary.")
     try:
-        return unopened_ports(listeners, site_services(services, settings))
+        return unopened_ports(listeners, site_services(services, settings, shipped))
     except PortFileError as exc:
         raise AnsibleFilterError(str(exc)) from exc
     except ValueError as exc:

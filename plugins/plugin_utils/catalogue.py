@@ -31,7 +31,13 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.checks import (
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils.merging import RANGES, merged_section, narrowed
+from ansible_collections.hpc.ports.plugins.plugin_utils.merging import (
+    MANAGEMENT_FLOW,
+    RANGES,
+    merged_section,
+    narrowed,
+    started,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils.nesting import check_nesting
 
 if TYPE_CHECKING:
@@ -41,7 +47,6 @@ EXPOSURES = ("public", "platform", "cluster", "host")
 NEEDS = ("required", "recommended", "optional", "conditional")
 SECTIONS = ("firewall_services", "firewall_endpoints", "firewall_flows")
 # The flow that nobody can do without: turning it off is a lock-out.
-MANAGEMENT_FLOW = "management_ssh"
 # The endpoint that it comes from: where Ansible runs.
 CONTROLLERS = "controllers"
 SWITCHES = ("firewall_ssh_through_tunnel",)
@@ -115,9 +120,9 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
     site = {**SITE_DEFAULTS, **site}
     for key in SITE_DEFAULTS:
         check_nesting(key, site[key])
-    for key in ("firewall_shipped", "firewall_broad_yields", *SWITCHES):
+    for key in ("firewall_broad_yields", *SWITCHES):
         boolean_of(key, site[key])
-    base = shipped if site["firewall_shipped"] else _always_there(shipped)
+    base = started(shipped, site["firewall_shipped"])
     merged = {key: merged_section(key, shipped.get(key, {}), base.get(key, {}), site[key]) for key in SECTIONS}
     for variable, _usual in RANGES.values():
         range_of(variable, site[variable])
@@ -152,13 +157,6 @@ SITE_DEFAULTS: dict[str, Any] = {
     "firewall_ssh_through_tunnel": False,
     **dict(RANGES.values()),
 }
-
-
-def _always_there(shipped: Mapping[str, Any]) -> dict[str, Any]:
-    flow = shipped["firewall_flows"][MANAGEMENT_FLOW]
-    wanted = {"firewall_services": flow["services"], "firewall_endpoints": [*flow["from"], *flow["to"]],
-              "firewall_flows": [MANAGEMENT_FLOW]}
-    return {key: {name: shipped[key][name] for name in names if name in shipped[key]} for key, names in wanted.items()}
 
 
 def _check_management(flows: Mapping[str, Flow]) -> None:

@@ -58,12 +58,12 @@ from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, 
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed, parse_network
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import (
     CONTROLLERS,
-    MANAGEMENT_FLOW,
     SITE_DEFAULTS,
     Flow,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import LONGEST, listed, nearest, printable, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils.merging import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Kind, Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils.ssh_gaps import Gaps
 

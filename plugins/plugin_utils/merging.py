@@ -11,9 +11,22 @@ from typing import Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid, nearest
 
+MANAGEMENT_FLOW = "management_ssh"
 # The variable that narrows the range of a broad service, and what it is by default.
 RANGES = {"srun": ("firewall_srun_ports", "8192-60000"), "user_ports": ("firewall_user_ports", "1024-65535")}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+
+
+def started(shipped: Mapping[str, Any], is_shipped: Any) -> Mapping[str, Any]:
+    """Return what a site is merged over: the shipped port file, or by `firewall_shipped` only what Ansible needs of it."""
+    if not isinstance(is_shipped, bool):
+        raise invalid("firewall_shipped", is_shipped, "true or false")
+    if is_shipped:
+        return shipped
+    flow = shipped["firewall_flows"][MANAGEMENT_FLOW]
+    wanted = {"firewall_services": flow["services"], "firewall_endpoints": [*flow["from"], *flow["to"]],
+              "firewall_flows": [MANAGEMENT_FLOW]}
+    return {key: {name: shipped[key][name] for name in names if name in shipped[key]} for key, names in wanted.items()}
 
 
 def merged_section(key: str, shipped: Mapping[str, Any], base: Mapping[str, Any], over: Any) -> dict[str, Any]:

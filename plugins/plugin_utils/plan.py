@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, without
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed, parse_network
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import CONTROLLERS, MANAGEMENT_FLOW, Catalogue, Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import CONTROLLERS, Catalogue, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils.endpoints import AddressBook, Resolver
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
 from ansible_collections.hpc.ports.plugins.plugin_utils.jump_hosts import Leg, legs_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.merging import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils.shared_addresses import check_shared
 
 if TYPE_CHECKING:

@@ -15,16 +15,18 @@ from ansible.module_utils.common.yaml import yaml_load
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports, without
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
-from ansible_collections.hpc.ports.plugins.plugin_utils.merging import merged_section, narrowed
+from ansible_collections.hpc.ports.plugins.plugin_utils.merging import merged_section, narrowed, started
 from ansible_collections.hpc.ports.plugins.plugin_utils.nesting import check_nesting
 from ansible_collections.hpc.ports.plugins.plugin_utils.vaults import plain
 
-__all__ = ["Listener", "config_ports", "rpc_ports", "service_port", "site_services", "unchecked_ports", "unopened_ports"]
+__all__ = ["Listener", "config_ports", "enabled_flows", "rpc_ports", "service_port", "site_services", "unchecked_ports",
+           "unopened_ports"]
 
 # The same as of the plan, whose module is slow to load: filters are loaded anew for every task of every host.
 PORT_FILE = Path(__file__).parents[2] / "roles" / "firewall" / "vars" / "port_file.yml"
 # RPC programs of NFS whose ports are not fixed (RFC 5531 numbers), and the service that has them.
 RPC_PROGRAMS = {"100005": "mountd", "100021": "nfs_locks", "100024": "nfs_locks", "100011": "rquotad"}
+_NEEDED = ("required", "recommended", "conditional")
 _RPC_LINE = re.compile(r"\s*(\d+)\s+\d+\s+(tcp|udp)\s+(\d+)", re.ASCII)
 _INCLUDE = re.compile(r"^\s*include\s", re.IGNORECASE | re.MULTILINE)
 
@@ -62,14 +64,29 @@ def rpc_ports(text: str) -> list[Listener]:
             for number, protocol, port in sorted(found) if number in RPC_PROGRAMS]
 
 
-def site_services(site: Any, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def site_services(site: Any, settings: Mapping[str, Any] | None = None, shipped: Any = True) -> dict[str, Any]:
     """Return the services of the port file: those of a site merged over the shipped ones, as the plan merges them.
 
-    `settings` are the site's other variables: those that narrow a range count. Raises PortFileError.
+    `settings` are the site's other variables: those that narrow a range count. `shipped` is its `firewall_shipped`. Raises
+    PortFileError.
     """
-    check_nesting("firewall_services", site)
-    shipped = shipped_port_file()["firewall_services"]
-    return narrowed(merged_section("firewall_services", shipped, shipped, plain(site)), settings or {})
+    return narrowed(_merged("firewall_services", site, shipped), settings or {})
+
+
+def enabled_flows(site: Any, shipped: Any = True) -> list[str]:
+    """Return the flows of the port file, merged as the plan does it, that are on by `enabled` or their need.
+
+    A conditional one counts: whether anybody is on its sides only the plan knows. Raises PortFileError.
+    """
+    flows = _merged("firewall_flows", site, shipped)
+    return sorted(name for name, flow in flows.items() if isinstance(flow, Mapping)
+                  and flow.get("enabled", flow.get("need") in _NEEDED) is True)
+
+
+def _merged(key: str, site: Any, is_shipped: Any) -> dict[str, Any]:
+    check_nesting(key, site)
+    shipped = shipped_port_file()
+    return merged_section(key, shipped[key], started(shipped, plain(is_shipped))[key], plain(site))
 
 
 @cache

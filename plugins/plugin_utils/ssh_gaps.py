@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, 
 from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, without
 from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import parse_network
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import MANAGEMENT_FLOW
+from ansible_collections.hpc.ports.plugins.plugin_utils.merging import MANAGEMENT_FLOW
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork

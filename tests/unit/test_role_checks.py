@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,10 @@ def checks(role: str) -> dict[str, Any]:
     def loaded(path: str) -> Any:
         return yaml.safe_load((folder / path).read_text(encoding="utf-8"))
 
-    tasks = [{**task, "ignore_errors": True} for task in loaded("tasks/preflight.yml") if CHECKS & task.keys()]
+    file = "tasks/kubernetes.yml" if role == "control_plane" else "tasks/preflight.yml"
+    tasks = [{**task, "ignore_errors": True} for task in loaded(file) if CHECKS & task.keys()]
     return {"hosts": "n1", "gather_facts": False, "tasks": tasks,
-            "vars": {**loaded("defaults/main.yml"), **loaded("vars/main.yml"), **READ[role]}}
+            "vars": {**loaded("defaults/main.yml"), **loaded("vars/main.yml"), **READ.get(role, {})}}
 
 
 @pytest.mark.parametrize(("services", "said", "unsaid"), [
@@ -48,10 +50,35 @@ def checks(role: str) -> dict[str, Any]:
       "service pbs_mom of the port file has no port. Change"], []),
 ])
 def test_a_check_that_finds_no_port_says_so(tmp_path: Path, services: dict[str, Any], said: list[str], unsaid: list[str]) -> None:
-    (tmp_path / "hosts.yml").write_text(GROUPS, encoding="utf-8")
-    (tmp_path / "play.yml").write_text(yaml.safe_dump(list(map(checks, READ))), encoding="utf-8")
-    done = played("-i", str(tmp_path / "hosts.yml"), str(tmp_path / "play.yml"), "-e",
-                  json.dumps({"firewall_services": services, "firewall_srun_ports": "60001-63000"}))
+    line = checked(tmp_path, READ, firewall_services=services, firewall_srun_ports="60001-63000")
+    assert [text for text in said if text not in line] == []
+    assert [text for text in unsaid if text in line] == []
+
+
+def checked(folder: Path, roles: Iterable[str], **variables: Any) -> str:
+    """Return what the checks of these roles say."""
+    (folder / "hosts.yml").write_text(GROUPS, encoding="utf-8")
+    (folder / "play.yml").write_text(yaml.safe_dump(list(map(checks, roles))), encoding="utf-8")
+    done = played("-i", str(folder / "hosts.yml"), str(folder / "play.yml"), "-e", json.dumps(variables))
     assert done.code == 0, done.line
-    assert [text for text in said if text not in done.line] == []
-    assert [text for text in unsaid if text in done.line] == []
+    return done.line
+
+
+def test_a_check_knows_nothing_of_what_is_shipped_where_the_site_does_without(tmp_path: Path) -> None:
+    line = checked(tmp_path, READ, firewall_shipped=False, firewall_services={"slurmd": {"ports": ["1/tcp"]}})
+    assert "SlurmctldPort, not set in /etc/slurm/slurm.conf, is 6817/tcp, and nothing checks that: the port file has no" in line
+    assert "SlurmdPort, not set in /etc/slurm/slurm.conf, is 6818/tcp, but service slurmd of the port file is 1/tcp" in line
+    assert "service slurmctld of the port file is" not in line and "NFS version 3" not in line
+
+
+@pytest.mark.parametrize("variables,said", [
+    ({}, "Set firewall_flows.kubernetes_nodes.enabled to true."),
+    ({"firewall_shipped": False}, "Write that flow, because firewall_shipped is false."),
+    ({"firewall_flows": {"kubernetes_nodes": {"enabled": True}}}, "but none of the flows kubernetes_flannel"),
+    # A flow that is on by its need.
+    ({"firewall_flows": {"kubernetes_nodes": {"need": "required"}, "kubernetes_flannel": {"need": "required"}}}, ""),
+])
+def test_a_kubelet_needs_flows_that_are_on(tmp_path: Path, variables: dict[str, Any], said: str) -> None:
+    line = checked(tmp_path, ["control_plane"], firewall_trusted_interfaces=["cni0"], **variables)
+    assert said in line
+    assert bool(said) == ("A kubelet runs on n1" in line)

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Service, load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils.merging import merge
-from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import service_port, shipped_port_file, site_services
+from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import (
+    enabled_flows,
+    service_port,
+    shipped_port_file,
+    site_services,
+)
 
 LEAVES = st.one_of(st.integers(0, 3), st.lists(st.integers(0, 3), max_size=2))
 NAMES = st.sampled_from("abc")
@@ -63,29 +68,49 @@ OF_SITES = st.dictionaries(
 RANGES = st.fixed_dictionaries({}, optional={"firewall_srun_ports": st.sampled_from(["8192-60000", "60001-63000"])})
 
 
-@given(OF_SITES, RANGES)
-def test_filters_of_roles_and_the_plan_merge_alike(site: dict[str, Any], ranges: dict[str, str]) -> None:
+@given(OF_SITES, RANGES, st.sampled_from([True, False, "no"]))
+def test_filters_of_roles_and_the_plan_merge_alike(site: dict[str, Any], ranges: dict[str, str], is_shipped: Any) -> None:
     """The plan takes what the filters return, and sees the same services in it; what one refuses the other does."""
     try:
-        found = site_services(site, ranges)
+        found = site_services(site, ranges, is_shipped)
     except PortFileError as refused:
         with pytest.raises(PortFileError) as error:
-            planned(site, ranges)
+            planned(site, ranges, is_shipped)
         assert str(error.value) == str(refused)
         return
     try:
-        expected = planned(site, ranges)
+        expected = planned(site, ranges, is_shipped)
     except PortFileError:  # of what the filters do not judge
         return
     assert {name: service["ports"] for name, service in found.items()} == {
         name: [str(item) for item in service.ports] for name, service in expected.items()}
 
 
-def planned(site: dict[str, Any], ranges: dict[str, str]) -> dict[str, Service]:
+def planned(site: dict[str, Any], ranges: dict[str, str], is_shipped: Any = True) -> dict[str, Service]:
     """Return the services of a plan; flows that lack theirs are left out, as they are another error."""
     shipped = {**shipped_port_file(), "firewall_flows": {
         "management_ssh": shipped_port_file()["firewall_flows"]["management_ssh"]}}
-    return load_catalogue(shipped, {"firewall_services": site, **ranges}, []).services
+    return load_catalogue(shipped, {"firewall_services": site, **ranges, "firewall_shipped": is_shipped}, []).services
+
+
+OF_FLOWS = st.dictionaries(
+    st.sampled_from(["nfs_v3", "kubernetes_nodes", "slurm_accounting", "own"]),
+    st.one_of(st.none(), st.fixed_dictionaries({"from": st.just(["all"]), "to": st.just(["all"]), "services": st.just(["ssh"])}, optional={
+        "enabled": st.sampled_from([True, False, None]),
+        "need": st.sampled_from(["required", "recommended", "conditional", "optional"])})),
+    max_size=3)
+
+
+@given(OF_FLOWS, st.booleans())
+def test_flows_that_are_on_for_roles_are_on_in_the_plan(site: dict[str, Any], is_shipped: bool) -> None:
+    """All but those that only the plan can judge: conditional ones, and those with a switch."""
+    try:
+        flows = load_catalogue(shipped_port_file(), {"firewall_flows": site, "firewall_shipped": is_shipped}, ["all"]).flows
+    except PortFileError:
+        return
+    on = {name for name, flow in flows.items()
+          if (flow.enabled if flow.enabled is not None else flow.need in ("required", "recommended", "conditional"))}
+    assert set(enabled_flows(site, is_shipped)) == on
 
 
 @pytest.mark.parametrize("name", ["slurmctld", "srun", "pbs_mom"])

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: enabled_flows
+short_description: The flows of the port file that are on
+version_added: 0.1.0
+author:
+  - The hpc.ports authors (@hpc-ports)
+description:
+  - Returns the names of the flows that are on by V(enabled) or by their need, in the order of the alphabet.
+  - A conditional flow counts, and one with V(unless); whether anybody is on both its sides only the plan knows.
+positional: shipped
+options:
+  _input:
+    description: The flows of the site, C(firewall_flows). They are merged over the shipped ones as the plan does it.
+    type: dict
+    required: true
+  shipped:
+    description: Whether these are merged over the shipped ones at all, C(firewall_shipped).
+    type: bool
+    default: true
+seealso:
+  - plugin: hpc.ports.service_port
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Check that NFS version 3 is open
+  ansible.builtin.assert:
+    that: "'nfs_v3' in firewall_flows | default({}) | hpc.ports.enabled_flows(firewall_shipped | default(true))"
+"""
+
+RETURN = r"""
+_value:
+  description: The names of the flows.
+  type: list
+  elements: str
+  sample: [management_ssh, nfs_v3]
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import enabled_flows
+
+
+def enabled_flows_filter(flows: Any, shipped: Any = True) -> list[str]:
+    """Return `enabled_flows`; raises AnsibleFilterError for bad arguments."""
+    if not isinstance(flows, Mapping):
+        raise AnsibleFilterError(f"Invalid input of hpc.ports.enabled_flows: got {flows!r}, expected a dictionary.")
+    try:
+        return enabled_flows(flows, shipped)
+    except PortFileError as exc:
+        raise AnsibleFilterError(str(exc)) from exc
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return it by name."""
+        return {"enabled_flows": enabled_flows_filter}
