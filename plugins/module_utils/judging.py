@@ -11,7 +11,7 @@ import socket
 import struct
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils import libnftables
+from ansible_collections.hpc.ports.plugins.module_utils import libnftables, xt_matches
 from ansible_collections.hpc.ports.plugins.module_utils.bound import Holders, holders
 from ansible_collections.hpc.ports.plugins.module_utils.command import find_program, run
 from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
@@ -250,7 +250,15 @@ def _words(path: str) -> Tuple[str, ...]:
 # ---- rules
 
 def rules_of_kernel() -> Tuple[str, str]:
-    """Return all rules as JSON and as text with handles, see `libnftables.ruleset`. Raises RuntimeError."""
+    """Return all rules as JSON and as text with handles, see `libnftables.ruleset`. Raises RuntimeError.
+
+    What nft lists of iptables by its name is written out in the text.
+    """
+    listing, text = _listed()
+    return listing, xt_matches.told(text, xt_matches.of_kernel)
+
+
+def _listed() -> Tuple[str, str]:
     try:
         return libnftables.ruleset()
     except libnftables.ListingError as exc:

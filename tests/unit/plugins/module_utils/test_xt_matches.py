@@ -1,0 +1,117 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Matches of iptables in the words of nft. What a real kernel says of real ones is in test_nft_compat and tests/kernel."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError, attribute
+from ansible_collections.hpc.ports.plugins.module_utils.xt_matches import Match, Matches, of_kernel, told, words
+
+
+def conntrack(states: int, flags: int = 1, negated: int = 0, revision: int = 3) -> Match:
+    return Match("conntrack", revision, bytes(146) + struct.pack("=HHH", flags, negated, states) + bytes(16))
+
+
+def addrtype(destination: int, flags: int = 0, source: int = 0, revision: int = 1) -> Match:
+    return Match("addrtype", revision, struct.pack("=HHI", source, destination, flags))
+
+
+def multiport(*ports: int, side: int = 1, ranges: tuple[int, ...] = (), negated: int = 0, count: int | None = None) -> Match:
+    padded = [*ports, *[0] * (15 - len(ports))]
+    goes_on = [int(place in ranges) for place in range(15)]
+    return Match("multiport", 1, struct.pack("=BB15H15BB", side, len(ports) if count is None else count, *padded, *goes_on, negated))
+
+
+@pytest.mark.parametrize("match,text", [
+    (conntrack(2 | 4), "ct state established,related"), (conntrack(8, 1 | 1 << 13), "ct state new"),
+    (conntrack(1 | 256, negated=1, revision=2), "ct state != invalid,untracked"),
+    (addrtype(4), "fib daddr type local"), (addrtype(4 | 8, 2), "fib daddr type != { local, broadcast }"),
+    (multiport(80), "tcp dport 80"), (multiport(80, 443, negated=1), "tcp dport != { 80, 443 }"),
+    (multiport(22, 8000, 8100, 9, side=0, ranges=(1,)), "tcp sport { 22, 8000-8100, 9 }"),
+    # What else is asked, or cannot be said: nothing.
+    (conntrack(8, 1 | 2), ""), (conntrack(8, 2), ""), (conntrack(0), ""), (conntrack(64), ""), (conntrack(8, revision=1), ""),
+    (addrtype(4, source=2), ""), (addrtype(4, 4), ""), (addrtype(0), ""), (addrtype(4, revision=0), ""), (addrtype(1 << 9), ""),
+    (multiport(80, side=2), ""), (multiport(80, count=0), ""), (multiport(80, count=16), ""),
+    (Match("recent", 1, bytes(232)), ""), (Match("conntrack", 3, bytes(20)), ""), (Match("multiport", 1, b"\1\1"), ""),
+])
+def test_a_match_in_words(match: Match, text: str) -> None:
+    assert words(match, "tcp") == text
+
+
+def test_ports_need_a_protocol() -> None:
+    assert (words(multiport(80)), words(multiport(80), "udp")) == ("", "udp dport 80")
+
+
+@given(st.sampled_from(["conntrack", "addrtype", "multiport"]), st.integers(0, 3), st.binary(max_size=200))
+def test_any_data_is_words_or_nothing(name: str, revision: int, data: bytes) -> None:
+    assert '"' not in words(Match(name, revision, data), "tcp")
+
+
+# ---- a listing
+
+LISTING = """table ip filter { # handle 1
+\tchain INPUT { # handle 1
+\t\ttype filter hook input priority filter; policy drop;
+\t\txt match "conntrack" counter accept # handle 5
+\t\tmeta l4proto 17 xt match "multiport" xt match "comment" counter accept # handle 6
+\t}
+}
+table ip6 filter { # handle 2
+\tchain INPUT { # handle 1
+\t\txt match "conntrack" counter accept # handle 5
+\t}
+}
+"""
+FOUND: Matches = {("ip filter", "5"): [conntrack(8)], ("ip filter", "6"): [multiport(53), Match("comment", 0, b"")]}
+
+
+def test_names_are_written_out_by_table_and_handle() -> None:
+    assert told(LISTING, lambda: FOUND) == LISTING.replace('xt match "conntrack"', "ct state new", 1).replace(
+        'xt match "multiport"', "udp dport 53")
+
+
+@pytest.mark.parametrize("line", [
+    'xt match "conntrack" xt match "conntrack" accept # handle 5', 'xt match "addrtype" accept # handle 5',
+    'ct state new accept comment "xt match" # handle 5', 'xt match "conntrack" accept # handle 7', 'xt match "conntrack" accept'])
+def test_a_rule_that_is_another_stays_as_it_is(line: str) -> None:
+    text = f'table ip filter {{\n\t\t{line}\n\t\txt match "x" # handle 9\n'
+    assert told(text, lambda: FOUND) == text
+
+
+def test_the_kernel_is_asked_only_for_names_and_may_refuse() -> None:
+    def refuses() -> Matches:
+        raise NetlinkError("Operation not permitted")
+
+    assert told(LISTING, refuses) == LISTING
+    assert told("table ip t {\n\t\ttcp dport 22 accept # handle 5\n}\n", refuses).count("accept") == 1
+
+
+# ---- the kernel
+
+def test_matches_are_read_by_table_and_handle() -> None:
+    def expression(name: bytes, data: bytes) -> bytes:
+        return attribute(1, attribute(1, name + b"\0") + attribute(2, data))
+
+    match = attribute(1, b"addrtype\0") + attribute(2, struct.pack("!I", 1)) + attribute(3, addrtype(4).data)
+    rules = [expression(b"counter", b"") + expression(b"match", match) + expression(b"match", match), expression(b"meta", b"")]
+
+    def asked(protocol: int, kind: int, amount: int, body: bytes) -> Iterator[bytes]:
+        assert (protocol, kind, amount, body) == (12, 0xA07, 0x300, bytes(4))
+        for handle, expressions in enumerate(rules, 7):
+            yield b"\2\0\0\0" + attribute(1, b"nat\0") + attribute(3, struct.pack("!Q", handle)) + attribute(4, expressions)
+
+    assert of_kernel(asked) == {("ip nat", "7"): [addrtype(4)] * 2}
+
+
+@pytest.mark.parametrize("cut", [b"\5\0\1\0", b"\3\0\1\0", b"\4"])
+def test_an_answer_that_is_cut_short_is_an_error(cut: bytes) -> None:
+    with pytest.raises(NetlinkError):
+        of_kernel(lambda *order: iter([b"\2\0\0\0" + attribute(1, b"t\0") + attribute(4, cut)]))
