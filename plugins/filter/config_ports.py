@@ -67,16 +67,16 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import refused
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import Listener, config_ports
 
 
 def config_ports_filter(text: Any, path: str, options: Any) -> list[Listener]:
     """Return `config_ports`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(text, str):
-        raise AnsibleFilterError(f"Invalid input of hpc.ports.config_ports: got {text!r}, expected a text.")
+        raise refused("input of hpc.ports.config_ports", text, "a text")
     if not isinstance(options, Mapping):
-        raise AnsibleFilterError(f"Invalid options of hpc.ports.config_ports: got {options!r}, expected a dictionary.")
+        raise refused("options of hpc.ports.config_ports", options, "a dictionary")
     return config_ports(text, path, options)
 
 

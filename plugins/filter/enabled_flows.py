@@ -47,17 +47,18 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import refused
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import enabled_flows
 
 
 def enabled_flows_filter(flows: Any, shipped: Any = True) -> list[str]:
     """Return `enabled_flows`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(flows, Mapping):
-        raise AnsibleFilterError(f"Invalid input of hpc.ports.enabled_flows: got {flows!r}, expected a dictionary.")
+        raise refused("input of hpc.ports.enabled_flows", flows, "a dictionary")
     try:
         return enabled_flows(flows, shipped)
     except PortFileError as exc:
-        raise AnsibleFilterError(str(exc)) from exc
+        raise AnsibleFilterError(str(exc)) from None
 
 
 class FilterModule:

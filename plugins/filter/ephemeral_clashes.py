@@ -56,26 +56,24 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import clashes, parsed_demands, parsed_described
+from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import failed, refused
 
 
 def ephemeral_clashes(needs: Any, result: Any, declared: str | None = None) -> list[str]:
     """Return `clashes` of all needs together; raises AnsibleFilterError for bad arguments."""
     if not isinstance(needs, Mapping) or not all(isinstance(need, Mapping) for need in needs.values()):
-        raise AnsibleFilterError(
-            f"Invalid input of hpc.ports.ephemeral_clashes: got {needs!r}, expected a dictionary of dictionaries.")
+        raise refused("input of hpc.ports.ephemeral_clashes", needs, "a dictionary of dictionaries")
     if not isinstance(result, Mapping) or not {"ephemeral_ports", "reserved_ports"} <= set(result):
-        raise AnsibleFilterError(
-            f"Invalid result of hpc.ports.ephemeral_clashes: got {result!r}, expected ephemeral_ports and "
-            "reserved_ports, as hpc.ports.firewall returns them.")
+        raise refused("result of hpc.ports.ephemeral_clashes", result,
+                      "ephemeral_ports and reserved_ports, as hpc.ports.firewall returns them")
     reserved, within = ([item for need in needs.values() for item in need.get(name, [])]
                         for name in ("reserved", "within"))
     try:
         running = parsed_described(result["ephemeral_ports"], result["reserved_ports"])
         return clashes(running, parsed_demands(reserved, within, declared))
     except (TypeError, ValueError) as exc:
-        raise AnsibleFilterError(f"Invalid argument of hpc.ports.ephemeral_clashes: {exc}") from exc
+        raise failed(f"Invalid argument of hpc.ports.ephemeral_clashes: {exc}") from None
 
 
 class FilterModule:

@@ -57,14 +57,14 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.hpc.ports.plugins.plugin_utils.ends import check_pattern, host_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import refused
 from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import NOBODY
 
 
 def explain_hosts(groups: Any, source: str, target: str) -> list[str]:
     """Return the two hosts; raises AnsibleFilterError for what is none."""
     if not isinstance(groups, Mapping):
-        raise AnsibleFilterError(
-            f"Invalid input of hpc.ports.explain_hosts: got {groups!r}, expected the variable groups.")
+        raise refused("input of hpc.ports.explain_hosts", groups, "the variable groups")
     if not (source and target):
         return list(groups.get("all", ()))[:1] or list(NOBODY)
     try:
@@ -73,7 +73,7 @@ def explain_hosts(groups: Any, source: str, target: str) -> list[str]:
             check_pattern(key, host)
         return list(dict.fromkeys(found.values()))
     except PortFileError as exc:
-        raise AnsibleFilterError(str(exc)) from exc
+        raise AnsibleFilterError(str(exc)) from None
 
 
 class FilterModule:

@@ -47,20 +47,20 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import failed, refused
 from ansible_collections.hpc.ports.plugins.plugin_utils.ganesha import with_ganesha_ports
 
 
 def ganesha_ports_filter(text: Any, path: str, ports: Any) -> str:
     """Return `with_ganesha_ports`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(text, str):
-        raise AnsibleFilterError(f"Invalid input of hpc.ports.ganesha_ports: got {text!r}, expected a text.")
+        raise refused("input of hpc.ports.ganesha_ports", text, "a text")
     if not isinstance(ports, Mapping):
-        raise AnsibleFilterError(f"Invalid ports of hpc.ports.ganesha_ports: got {ports!r}, expected a dictionary.")
+        raise refused("ports of hpc.ports.ganesha_ports", ports, "a dictionary")
     try:
         return with_ganesha_ports(text, ports)
     except ValueError as exc:
-        raise AnsibleFilterError(f"Invalid {path}: {exc}") from exc
+        raise failed(f"Invalid {path}: {exc}") from None
 
 
 class FilterModule:

@@ -69,19 +69,18 @@ _value:
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import failed, refused
 from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import host_pattern
 
 
 def host_pattern_filter(groups: Any, *kinds: str, among: Collection[str] | None = None) -> list[str]:
     """Return `host_pattern`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(groups, Mapping):
-        raise AnsibleFilterError(
-            f"Invalid input of hpc.ports.host_pattern: got {groups!r}, expected the variable groups.")
+        raise refused("input of hpc.ports.host_pattern", groups, "the variable groups")
     try:
         return host_pattern(groups, kinds, among)
     except ValueError as exc:
-        raise AnsibleFilterError(f"Invalid argument of hpc.ports.host_pattern: {exc}") from exc
+        raise failed(f"Invalid argument of hpc.ports.host_pattern: {exc}") from None
 
 
 class FilterModule:

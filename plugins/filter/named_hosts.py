@@ -52,21 +52,21 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.hpc.ports.plugins.plugin_utils.ends import check_pattern, hosts_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import refused
 from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import NOBODY
 
 
 def named_hosts(groups: Any, key: str, value: Any) -> list[str]:
     """Return the hosts; raises AnsibleFilterError for what is none."""
     if not isinstance(groups, Mapping):
-        raise AnsibleFilterError(
-            f"Invalid input of hpc.ports.named_hosts: got {groups!r}, expected the variable groups.")
+        raise refused("input of hpc.ports.named_hosts", groups, "the variable groups")
     try:
         found = hosts_of(key, value, groups)
         for host in found:
             check_pattern(key, host)
         return found or list(groups.get("all", ()))[:1] or list(NOBODY)
     except PortFileError as exc:
-        raise AnsibleFilterError(str(exc)) from exc
+        raise AnsibleFilterError(str(exc)) from None
 
 
 class FilterModule:

@@ -52,14 +52,14 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
+from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import refused
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import Listener, rpc_ports
 
 
 def rpc_ports_filter(text: Any) -> list[Listener]:
     """Return `rpc_ports`; raises AnsibleFilterError for anything but a text."""
     if not isinstance(text, str):
-        raise AnsibleFilterError(f"Invalid input of hpc.ports.rpc_ports: got {text!r}, expected a text.")
+        raise refused("input of hpc.ports.rpc_ports", text, "a text")
     return rpc_ports(text)
 
 

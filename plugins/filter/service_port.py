@@ -55,22 +55,22 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import failed, refused
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import service_port, site_services
 
 
 def service_port_filter(services: Any, name: str, position: Any = None, shipped: Any = True) -> str:
     """Return `service_port`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(services, Mapping):
-        raise AnsibleFilterError(f"Invalid input of hpc.ports.service_port: got {services!r}, expected a dictionary.")
+        raise refused("input of hpc.ports.service_port", services, "a dictionary")
     if position is not None and (not isinstance(position, int) or position < 0):
-        raise AnsibleFilterError(
-            f"Invalid position of hpc.ports.service_port: got {position!r}, expected a number from 0 on.")
+        raise refused("position of hpc.ports.service_port", position, "a number from 0 on")
     try:
         return service_port(site_services(services, shipped=shipped), name, position)
     except PortFileError as exc:
-        raise AnsibleFilterError(str(exc)) from exc
+        raise AnsibleFilterError(str(exc)) from None
     except ValueError as exc:
-        raise AnsibleFilterError(f"Invalid firewall_services.{name}.ports: {exc}") from exc
+        raise failed(f"Invalid firewall_services.{name}.ports: {exc}") from None
 
 
 class FilterModule:

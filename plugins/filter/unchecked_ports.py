@@ -56,20 +56,20 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import refused
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import site_services, unchecked_ports
 
 
 def unchecked_ports_filter(listeners: Any, services: Any, shipped: Any = True) -> list[str]:
     """Return `unchecked_ports`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(listeners, list):
-        raise AnsibleFilterError(f"Invalid input of hpc.ports.unchecked_ports: got {listeners!r}, expected a list.")
+        raise refused("input of hpc.ports.unchecked_ports", listeners, "a list")
     if not isinstance(services, Mapping):
-        raise AnsibleFilterError(
-            f"Invalid services of hpc.ports.unchecked_ports: got {services!r}, expected a dictionary.")
+        raise refused("services of hpc.ports.unchecked_ports", services, "a dictionary")
     try:
         return unchecked_ports(listeners, site_services(services, shipped=shipped))
     except PortFileError as exc:
-        raise AnsibleFilterError(str(exc)) from exc
+        raise AnsibleFilterError(str(exc)) from None
 
 
 class FilterModule:

@@ -70,6 +70,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import failed, refused
 from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import site_services, unopened_ports
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -79,17 +80,16 @@ def unopened_ports_filter(listeners: Any, services: Any = _NOTHING, settings: An
                           ) -> list[str]:
     """Return `unopened_ports`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(listeners, list):
-        raise AnsibleFilterError(f"Invalid input of hpc.ports.unopened_ports: got {listeners!r}, expected a list.")
+        raise refused("input of hpc.ports.unopened_ports", listeners, "a list")
     for name, value in (("services", services), ("settings", settings)):
         if not isinstance(value, Mapping):
-            raise AnsibleFilterError(
-                f"Invalid {name} of hpc.ports.unopened_ports: got {value!r}, expected a dictionary.")
+            raise refused(f"{name} of hpc.ports.unopened_ports", value, "a dictionary")
     try:
         return unopened_ports(listeners, site_services(services, settings, shipped))
     except PortFileError as exc:
-        raise AnsibleFilterError(str(exc)) from exc
+        raise AnsibleFilterError(str(exc)) from None
     except ValueError as exc:
-        raise AnsibleFilterError(f"Invalid argument of hpc.ports.unopened_ports: {exc}") from exc
+        raise failed(f"Invalid argument of hpc.ports.unopened_ports: {exc}") from None
 
 
 class FilterModule:

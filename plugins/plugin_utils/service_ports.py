@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 from ansible.module_utils.common.yaml import yaml_load
 
 from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports, without
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import Vaulted, invalid, listed
 from ansible_collections.hpc.ports.plugins.plugin_utils.merging import merged_section, narrowed, started
 from ansible_collections.hpc.ports.plugins.plugin_utils.nesting import check_nesting
 from ansible_collections.hpc.ports.plugins.plugin_utils.vaults import plain
@@ -85,6 +85,7 @@ def enabled_flows(site: Any, shipped: Any = True) -> list[str]:
 
 def _merged(key: str, site: Any, is_shipped: Any) -> dict[str, Any]:
     check_nesting(key, site)
+    check_nesting("firewall_shipped", is_shipped)
     shipped = shipped_port_file()
     return merged_section(key, shipped[key], started(shipped, plain(is_shipped))[key], plain(site))
 
@@ -133,7 +134,9 @@ def unchecked_ports(listeners: Iterable[Listener], services: Collection[str]) ->
 
 
 def _has_ports(service: Mapping[str, Any]) -> str:
-    return f"is {', '.join(service['ports'])}" if service.get("ports") else "has no port"
+    """Return which ports a service has, in words that messages may have: the first of them, none from the vault."""
+    ports = [repr(text) if isinstance(text, Vaulted) else text for text in service.get("ports") or ()]
+    return f"is {listed(ports)}" if ports else "has no port"
 
 
 def _ranges(services: Mapping[str, Mapping[str, Any]], name: str) -> list[PortRange]:
