@@ -27,9 +27,9 @@ def check_pattern(key: str, host: str) -> None:
 
 def host_of(key: str, name: str, groups: Mapping[str, Sequence[str]]) -> tuple[str, str]:
     """Return the host that a name means, and what is to be said of that. Raises PortFileError, which names the key."""
-    if name in groups.get("all", ()):
+    if isinstance(name, str) and name in groups.get("all", ()):
         return name, ""
-    if not groups.get(name):
+    if not isinstance(name, str) or not groups.get(name):
         known = [*groups.get("all", ()), *(group for group, hosts in groups.items() if hosts)]
         raise invalid(key, name, "a host of the inventory, or a group with hosts", nearest(name, known))
     first, more = groups[name][0], len(groups[name]) - 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.hpc.ports.plugins.module_utils.shown import word
 from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared, Run, addresses_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Origin, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils.said import Registered, counted, is_port, parsed, unreadable_hosts
@@ -31,7 +32,7 @@ def registered(names: Mapping[str, str], hosts: Any, variables_of: Any) -> Regis
 def left_out(hosts: Any, variables_of: Any) -> dict[str, str]:
     """Return why hosts of the play take no part in the tests: the run has lost them before."""
     said = {host: variables_of(host).get("firewall_result") for host in sorted(hosts)}
-    return {host: str(result["msg"]) if isinstance(result, Mapping) and result.get("failed") and "msg" in result
+    return {host: word(str(result["msg"])) if isinstance(result, Mapping) and result.get("failed") and "msg" in result
             else "It failed or was not reached before the tests; see above." for host, result in said.items()}
 
 

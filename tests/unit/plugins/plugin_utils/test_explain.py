@@ -67,8 +67,9 @@ def test_an_end_is_a_host_or_the_first_of_a_group(name: str, host: str, note: st
                       "Did you mean 'login1'?"),
     ("to", "empty", "Invalid to: got 'empty', expected a host of the inventory, or a group with hosts."),
     ("to", "", "Invalid to: got '', expected a host of the inventory, or a group with hosts."),
+    ("to", ["head"], "Invalid to: got ['head'], expected a host of the inventory, or a group with hosts."),
 ])
-def test_other_ends_are_refused(key: str, name: str, text: str) -> None:
+def test_other_ends_are_refused(key: str, name: Any, text: str) -> None:
     with pytest.raises(PortFileError) as caught:
         host_of(key, name, GROUPS)
     assert str(caught.value) == text
