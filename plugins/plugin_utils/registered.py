@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.module_utils.shown import word
 from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared, Run, addresses_of
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import LONGEST
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Origin, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils.said import Registered, counted, is_port, parsed, unreadable_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import judgements_of, packets_of
@@ -32,7 +33,7 @@ def registered(names: Mapping[str, str], hosts: Any, variables_of: Any) -> Regis
 def left_out(hosts: Any, variables_of: Any) -> dict[str, str]:
     """Return why hosts of the play take no part in the tests: the run has lost them before."""
     said = {host: variables_of(host).get("firewall_result") for host in sorted(hosts)}
-    return {host: word(str(result["msg"])) if isinstance(result, Mapping) and result.get("failed") and "msg" in result
+    return {host: word(str(result["msg"]), LONGEST) if isinstance(result, Mapping) and result.get("failed") and "msg" in result
             else "It failed or was not reached before the tests; see above." for host, result in said.items()}
 
 
