@@ -26,10 +26,12 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.probed_ports import port
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
 
-__all__ = ["FILTERED", "MOST", "OPEN", "Expectation", "Expected", "Skipped", "expected_of", "port_text",
+__all__ = ["FILTERED", "MOST", "MOST_PUBLISHED", "OPEN", "Expectation", "Expected", "Skipped", "expected_of", "port_text",
            "probed_ports", "selected"]
 # What is tried at most, unless flows and what the documents warn of need more.
 MOST = 50_000
+# Of the ports that a host has published.
+MOST_PUBLISHED = 500
 
 
 class Expected(NamedTuple):
@@ -73,11 +75,19 @@ def expected_of(plan: Plan, hosts: Collection[str], query: str = "", most: int =
 
 def _to_published(connections: Connections, classes: list[HostClass],
                   published: Mapping[str, Sequence[str]]) -> list[Expectation]:
-    ports = {target: [(item.protocol, item.first) for item in map(parse_ports, published.get(target, ()))]
-             for target in connections.managed}
+    ports = {target: _some(connections, target, published.get(target, ())) for target in connections.managed}
     return [item for number, target in enumerate(connections.managed) if ports[target]
             for source in _sources(classes, target, number)
             for item in _pair(connections, source, target, ports[target])]
+
+
+def _some(connections: Connections, target: str, published: Sequence[str]) -> list[tuple[str, int]]:
+    """Return the first ports that a host has published, and note how many more there are: it is the host that says so."""
+    ports = list(dict.fromkeys(published))
+    if len(ports) > MOST_PUBLISHED:
+        connections.skip("", "", f"{target} publishes {len(ports)} ports, of which {MOST_PUBLISHED} are tried.",
+                         len(ports) - MOST_PUBLISHED)
+    return [(item.protocol, item.first) for item in map(parse_ports, ports[:MOST_PUBLISHED])]
 
 
 def matrix_size(connections: Connections, classes: list[HostClass], ports: Mapping[str, Collection[object]]) -> int:

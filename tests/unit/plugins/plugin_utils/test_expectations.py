@@ -53,6 +53,14 @@ def test_the_ports_that_a_host_publishes_are_tried_besides() -> None:
     assert {item.source for item in few if item.port == 7070} == {"n1", "mon", "laptop", "stranger"}
 
 
+def test_a_host_that_says_it_publishes_every_port_keeps_nobody_busy() -> None:
+    plan = plan_of()
+    ports = [f"{port}/{protocol}" for protocol in ("tcp", "udp") for port in range(1, 65536)]
+    found = expected_of(plan, list(plan.inventory.hosts), published={"ctl": [*ports, *ports]})
+    assert len(found.expectations) < 5_000
+    assert Skipped("", "", 130_570, "ctl publishes 131070 ports, of which 500 are tried.") in found.skipped
+
+
 # ---- who
 
 def test_every_managed_host_is_a_target_and_one_of_each_class_a_source() -> None:
