@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import listed
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import MISSING, NOBODY, REFUSED, SERVICE
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
@@ -182,7 +183,7 @@ def _elsewhere(clues: Clues) -> Diagnosis | None:
         owners = sorted({f"{address} is {clues.owners.get(address, 'no host of the plan')}" for address in addresses})
         return Diagnosis(
             "elsewhere",
-            f"{name} is {', '.join(addresses)} to {item.source}, not {item.address} ({', '.join(owners)}).",
+            f"{name} is {listed(addresses)} to {item.source}, not {item.address} ({listed(owners)}).",
             f"Mend the name on {item.source}: /etc/hosts, DNS, or search domains in /etc/resolv.conf.")
     if clues.verdict.why.startswith(ANSWERED_BY) or clues.verdict.why.startswith(ANSWERED_BUT_NOT_BY):
         return Diagnosis(
@@ -241,7 +242,7 @@ def _wrong_source(clues: Clues) -> Diagnosis | None:
     if used and clues.sources and used not in clues.sources:
         seen_as = used
     elif strange and clues.counters["left"] != 0 and clues.counters["arrived"] == 0:
-        seen_as = ", ".join(strange)
+        seen_as = listed(strange)
     else:
         return None
     return Diagnosis(

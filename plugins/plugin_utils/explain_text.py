@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import listed
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import LISTENER, SERVICE
 from ansible_collections.hpc.ports.plugins.plugin_utils.explain import (
     BROKEN,
@@ -84,7 +85,7 @@ def _rules(found: Answer) -> Iterator[str]:
         where = sorted({address for addresses in listening for address in addresses or ()})
         target, port = found.reasons.target, found.reasons.port
         unit = found.ways[0].unit if found.ways[0].intended else ""
-        yield f"Somebody listens for {port} on {target}: {', '.join(where)}" if where else (
+        yield f"Somebody listens for {port} on {target}: {listed(where)}" if where else (
             f"Nobody listens for {port} on {target} now{f'; {unit} should' if unit else ''}.")
 
 

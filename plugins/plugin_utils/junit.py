@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from ansible_collections.hpc.ports.plugins.module_utils.shown import lines, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import listed
 
 SEVERAL = "(several hosts)"
 _POLICY = "runs its policy"
@@ -58,7 +59,7 @@ def _policy_case(name: str, host: Mapping[str, Any]) -> Case:
     if host["is_equal"]:
         return Case(_POLICY)
     if host["is_equal"] is False:
-        differ = f"These differ: {', '.join(host['objects'])}"
+        differ = f"These differ: {listed(host['objects'])}"
         return Case(_POLICY, 0.0, "failure", f"{name} does not run its policy.", differ)
     if host["reason"]:
         return Case(_POLICY, 0.0, "failure", f"It is not known whether {name} runs its policy: {host['reason']}")

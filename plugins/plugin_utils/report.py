@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ansible_collections.hpc.ports.plugins.plugin_utils.causes import MOST_NAMES, advice_lines, causes_of, some_of
 from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared
 from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Diagnosis
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import listed
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import REFUSED
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import OPEN, Expectation, Skipped
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, UNKNOWN, UNPROVEN, WRONG, Verdict
@@ -198,7 +199,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def compared_lines(compared: Mapping[str, Compared]) -> list[str]:
     """Return one line for each host that does not run its policy, or whose ruleset could not be read."""
-    lines = [f"wrong: {host} does not run its policy; these differ: {', '.join(item.objects)}"
+    lines = [f"wrong: {host} does not run its policy; these differ: {listed(item.objects)}"
              for host, item in sorted(compared.items()) if item.is_equal is False]
     return lines + [f"unknown: whether {host} runs its policy: {item.reason}"
                     for host, item in sorted(compared.items()) if item.is_equal is None]

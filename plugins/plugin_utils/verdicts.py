@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from ansible_collections.hpc.ports.plugins.plugin_utils.errors import listed
 from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import (
     ERROR,
     LISTENER,
@@ -87,7 +88,7 @@ def _named_elsewhere(case: _Case) -> tuple[str, str] | None:
     if not case.seen.elsewhere:
         return None
     name, addresses = next(iter(case.seen.elsewhere.items()))
-    return WRONG, f"{name} is {', '.join(addresses)} to {case.item.source}, not {case.item.address}."
+    return WRONG, f"{name} is {listed(addresses)} to {case.item.source}, not {case.item.address}."
 
 
 def _meaning(case: _Case) -> tuple[str, str]:

@@ -131,6 +131,24 @@ def test_a_spoilt_answer_is_its_host_s_unknown_and_nobody_else_s(case: Spoilt) -
     assert set(run.unreadable) <= {case.host}
 
 
+MANY = [f"203.0.113.{number}" for number in range(256)] * 40
+
+
+@pytest.mark.parametrize("host,name,path,junk", [
+    ("n1", "verify_compared", ("changes", "objects"), [f"chain {number}" for number in range(100_000)]),
+    ("laptop", "verify_probed", ("results", 0, "elsewhere"), {"ctl.example.org": MANY}),
+    ("ctl", "verify_stopped", ("counts", "arrived", "10.0.0.1"), {
+        f"10.99.{number // 256}.{number % 256}": {"1": ["443/tcp", "444/tcp", "9090/tcp"]} for number in range(20_000)}),
+    ("n1", "verify_stopped", ("dead_ends",), {f"{port}/tcp": "x" * 600 for port in range(1, 65536)}),
+])
+def test_a_host_that_says_much_does_not_fill_the_screen(host: str, name: str, path: tuple[Any, ...], junk: Any) -> None:
+    said = {**SAID, host: {**SAID[host], name: spoilt(SAID[host][name], path, "replaced", junk)}}
+    shown, data = reported(*ended(asked_on(name, said)))
+    assert not [line for line in shown if "cannot be read" in line]
+    assert_fit_to_be_seen(shown)
+    assert_fit_to_be_seen(junit(data).splitlines())
+
+
 # ---- answers that ended verify once
 
 SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
