@@ -55,6 +55,7 @@ class Origin(NamedTuple):
     is_told: bool = False
 
 
+_NOWHERE = Origin()
 # By the address bound and the port: who had it until the end, or why nobody had it; None where the listener died.
 _Held = dict[tuple[str, str], tuple[str, str]]
 # By what was counted, own address, peer and port: how many packets; None where they could not be counted.
@@ -87,9 +88,16 @@ class Results:
         NAT is believed where packets came from an address of the plan and none from the one that was taken, or else where
         the inventory says that the host comes from others.
         """
-        origin, version = self.origins.get(item.source, Origin()), ":" in item.address
-        if not source or source in origin.addresses:
+        origin = self.origins.get(item.source, _NOWHERE)
+        if not source or not origin.addresses or source in origin.addresses:
             return ""
+        key = item.source, item.target, item.address, item.protocol, item.port, source
+        if key not in self._translations:
+            self._translations[key] = self._translation(item, source, origin)
+        return self._translations[key]
+
+    def _translation(self, item: Expectation, source: str, origin: Origin) -> str:
+        version = ":" in item.address
         known, arrived = [text for text in origin.addresses if (":" in text) == version], self.arrivals(item)
         if source in arrived:
             return ""
@@ -119,13 +127,15 @@ class Results:
 
         They are those from the source's address to the address that was tried, and their answers.
         """
-        return {name: self._at_source(item, name) if name in _AT_SOURCE else self._at_target(item, name) for name in COUNTERS}
+        others = list(self._others(item)) if item.target in self._counts else []
+        return {name: self._at_source(item, name) if name in _AT_SOURCE else self._at_target(item, name, others)
+                for name in COUNTERS}
 
     def _at_source(self, item: Expectation, name: str) -> int | None:
         counted = self._counts.get(item.source, {}).get(name)
         return None if counted is None else counted.get((self.seen(item).source, item.address, port_text(item)), 0)
 
-    def _at_target(self, item: Expectation, name: str) -> int | None:
+    def _at_target(self, item: Expectation, name: str, others: Sequence[Expectation]) -> int | None:
         """Return how many came, as far as they can be told from those to another address of the target, or of another source.
 
         What is translated on the way comes to an address that is tried as well, maybe, or from one that others share. As many
@@ -135,7 +145,6 @@ class Results:
         if counted is None:
             return None
         peer, port = self.seen(item).peer, port_text(item)
-        others = list(self._others(item))
         if not others and self._is_here(item.target, item.address):
             return counted.get((item.address, peer, port), 0)
         anywhere = {place: counted.get((place, peer, port), 0) for place in self._arrived[item.target]}
@@ -179,21 +188,32 @@ class Results:
 
     def arrivals(self, item: Expectation) -> set[str]:
         """Return the addresses that opening packets to this port of the target's address came from."""
-        counted = self._counts.get(item.target, {}).get("arrived") or {}
-        version, places = ":" in item.address, self._places(item)
-        return {peer for place, peer, port in counted
-                if port == port_text(item) and (":" in peer) == version and place in places}
+        version, port, peers = ":" in item.address, port_text(item), self._peers.get(item.target, {})
+        return {peer for place in self._places(item) for peer in peers.get((place, port), ()) if (":" in peer) == version}
 
     @cached_property
     def _seen(self) -> dict[str, dict[tuple[str, str], Seen]]:
         return {source: _seen_by(found) for source, found in self.probed.items()}
 
     @cached_property
+    def _translations(self) -> dict[tuple[str, str, str, str, int, str], str]:
+        return {}
+
+    @cached_property
+    def _peers(self) -> dict[str, dict[tuple[str, str], set[str]]]:
+        """Who came to each host, by its address and port."""
+        found: dict[str, dict[tuple[str, str], set[str]]] = defaultdict(lambda: defaultdict(set))
+        for host, counts in self._counts.items():
+            for place, peer, port in counts["arrived"] or ():
+                found[host][place, port].add(peer)
+        return found
+
+    @cached_property
     def _sharing(self) -> dict[str, list[str]]:
         """The hosts that sent something, by the address of the plan that they come from, where it is of several."""
         found: dict[str, list[str]] = defaultdict(list)
         for host in self.probed:
-            for address in self.origins.get(host, Origin()).addresses:
+            for address in self.origins.get(host, _NOWHERE).addresses:
                 found[address].append(host)
         return {address: hosts for address, hosts in found.items() if len(hosts) > 1}
 
