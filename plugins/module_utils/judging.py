@@ -145,7 +145,8 @@ class Host:
         found = self._walker.judge(packet) if is_here else Judgement(
             "unknown", unknown="{0} is no address of this host.".format(asked.destination))
         result = {**_plain(found), "interface": interface, "route": _plain_route(back),
-                  "reverse_path": self._reverse_path(asked.source, interface, back),
+                  "reverse_path": self._reverse_path(
+                      asked.source, asked.interface or self._interface_with(asked, interface), back),
                   "listening": self._listening(asked)}
         if asked.reply and is_here:
             result["reply"] = self._answer(packet, back)
@@ -159,6 +160,10 @@ class Host:
         return _plain(self._walker.judge(_reply_to(packet, "out", back.interface, None)._replace(
             devices=self._under(back.interface), is_bridged=self._is_bridged(back.interface))))
 
+    def _interface_with(self, asked: Asked, other: str) -> str:
+        """Return the interface that has the address which was asked: over it comes what goes back by another way."""
+        return min(self._addresses.interfaces.get(asked.destination, {other}))
+
     def _interface_of(self, asked: Asked, back: Route) -> str:
         """Return over which interface a packet comes, as far as that can be told.
 
@@ -166,7 +171,7 @@ class Host:
         """
         if back.interface:
             return back.interface
-        return min(self._addresses.interfaces.get(asked.destination, {""}))
+        return self._interface_with(asked, "")
 
     def _reverse_path(self, source: str, interface: str, back: Route) -> Dict[str, Any]:
         """Return whether the filter of the kernel for spoofed sources lets it by (IPv4; nobody has it for IPv6)."""

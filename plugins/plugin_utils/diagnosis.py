@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.plugin_utils.errors import listed
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import MISSING, NOBODY, REFUSED, SERVICE
+from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import ERROR, LISTENER, MISSING, NOBODY, REFUSED, SERVICE
 from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
     ANSWERED_BUT_NOT_BY,
@@ -75,6 +75,11 @@ class Judged(NamedTuple):
     def is_stopped(self) -> bool:
         """Tell whether the rules let nothing through."""
         return self.verdict in (DROP, REJECT)
+
+    @property
+    def is_before_counting(self) -> bool:
+        """Tell whether it is stopped where nobody can count before: as it comes from the wire."""
+        return self.is_stopped and self.table.startswith("netdev ")
 
     def as_seen(self, passed: bool | None) -> Judged:
         """Return the judgement, where the rules do not tell by what became of the packet; None is not known.
@@ -141,8 +146,10 @@ def _links(clues: Clues) -> Iterator[Diagnosis | None]:
     if clues.verdict.verdict == UNKNOWN:
         yield _not_asked(clues)
         yield _no_route(clues)
-        if clues.item.expected == OPEN and clues.verdict.seen.outcome == FILTERED:
+        if clues.item.expected == OPEN and clues.verdict.seen.outcome in (FILTERED, ERROR):
             yield from _lost_on_the_way(clues)
+            if clues.verdict.held_by == LISTENER:  # it never keeps silent
+                yield from _lost_on_the_way_back(clues)
         yield _unproven(clues)
     yield _wrong_source(clues)
     if clues.item.expected == FILTERED:
@@ -151,9 +158,7 @@ def _links(clues: Clues) -> Iterator[Diagnosis | None]:
         yield _allowed(clues)
     yield _nobody(clues)
     yield from _lost_on_the_way(clues)
-    yield _not_answered(clues)
-    yield _not_returned(clues)
-    yield _not_taken_back(clues)
+    yield from _lost_on_the_way_back(clues)
     yield _by_rules(clues)
     yield Diagnosis("unknown", clues.verdict.why,
                     "Look at both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`.")
@@ -164,6 +169,13 @@ def _lost_on_the_way(clues: Clues) -> Iterator[Diagnosis | None]:
     yield _not_left(clues)
     yield _not_arrived(clues)
     yield _not_passed(clues)
+
+
+def _lost_on_the_way_back(clues: Clues) -> Iterator[Diagnosis | None]:
+    """As well: where answers are lost, those to echoes are lost, too."""
+    yield _not_answered(clues)
+    yield _not_returned(clues)
+    yield _not_taken_back(clues)
 
 
 # ---- the links, in the order of the packet's way
@@ -239,10 +251,10 @@ def _wrong_source(clues: Clues) -> Diagnosis | None:
     item, used = clues.item, clues.verdict.seen.peer
     strange = sorted(address for address in clues.arrivals - clues.sources
                      if clues.owners.get(address, item.source) == item.source)
-    if used and clues.sources and used not in clues.sources:
-        seen_as = used
-    elif strange and clues.counters["left"] != 0 and clues.counters["arrived"] == 0:
+    if strange and clues.counters["left"] != 0 and clues.counters["arrived"] == 0:
         seen_as = listed(strange)
+    elif used and clues.sources and used not in clues.sources:
+        seen_as = used
     else:
         return None
     return Diagnosis(
@@ -318,6 +330,8 @@ def _not_arrived(clues: Clues) -> Diagnosis | None:
     if not clues.is_lost("left", "arrived") or left is None and clues.verdict.seen.rejected:
         return None
     item = clues.item
+    if clues.inward and clues.inward.is_before_counting:
+        return _dropped(item.target, clues.inward, _inward(clues), item)
     number = "an unknown number" if left is None else left
     return Diagnosis(
         "not_arrived",
@@ -334,10 +348,21 @@ def _not_passed(clues: Clues) -> Diagnosis | None:
         return _dropped(item.target, inward, _inward(clues), item)
     if inward and inward.is_backwards:
         return _backwards(clues)
+    if inward and inward.translated:
+        return _published_in_vain(item, inward)
     said = (inward.unknown or "Its rules accept it.") if inward else "Its rules could not be read."
     return Diagnosis("unknown", f"{item.target} received the packet and did not take it. {said}",
                      f"Look on {item.target} at `nft list ruleset`, iptables-legacy, and the reverse path filter "
                      "(rp_filter).")
+
+
+def _published_in_vain(item: Expectation, inward: Judged) -> Diagnosis:
+    return Diagnosis(
+        "published",
+        f"{item.target} publishes {item.port}/{item.protocol}, and nobody answers there: it is sent on to "
+        f"{inward.translated}.",
+        f"See on {item.target} that the container or host there runs and listens, that net.ipv4.ip_forward is 1, and that "
+        "no rule drops what is forwarded. If nothing should be published, take that rule away.")
 
 
 def _backwards(clues: Clues) -> Diagnosis:

@@ -249,6 +249,13 @@ def test_dormant_tables_and_the_one_that_counts_do_nothing(machine: Served) -> N
     assert (found["verdict"], found["table"], found["chain"], found["rule"]) == ("accept", "", "", "no rule")
 
 
+def test_what_goes_back_another_way_is_dropped_where_the_reverse_path_filter_is_strict(machine: Served) -> None:
+    """A packet is taken to come over the interface that has the address."""
+    machine.host.arrange("echo 1 > /proc/sys/net/ipv4/conf/eth0/rp_filter; ip route add 10.98.0.0/16 via 192.0.3.2 dev fab0")
+    found = judged_by_module(machine, incoming("10.98.0.1", 22), incoming("10.64.0.1", 22))
+    assert [item["reverse_path"] for item in found] == [{"mode": 1, "is_dropped": True}, {"mode": 1, "is_dropped": False}]
+
+
 def test_the_module_tells_routes_listeners_and_what_becomes_of_the_answer(machine: Served) -> None:
     machine.host.nft(SITE.replace("  flags FLAGS\n", "").replace("tcp dport 25 drop", "tcp sport 26 drop"))
     machine.host.arrange("echo 1 > /proc/sys/net/ipv4/conf/fab0/rp_filter; ip route add blackhole 10.99.0.0/16; "

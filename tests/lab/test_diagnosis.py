@@ -6,22 +6,22 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from ansible_collections.hpc.ports.tests.lab.faults import BRIDGE, DRIFTED, FAULTS, OURS, Fault
-from ansible_collections.hpc.ports.tests.support.hosts import LAB, Play, firewall, on, play
+from ansible_collections.hpc.ports.tests.lab.networks import ISOLATED, ROUTED, SECOND, VARIABLES, in_lab, more_networks
+from ansible_collections.hpc.ports.tests.support.hosts import Play, firewall, on, play
 from ansible_collections.hpc.ports.tests.support.run import FULL, scaled
 
 # The plan knows this host by name, which the controller resolves by a file of its own.
-_NAMED = "pbs-exec: {firewall_addresses: [exec.example.org, 'fd00:203::42']}"
+_NAMED = {"pbs-exec": {"firewall_addresses": ["exec.example.org", "fd00:203::42"]}}
 _HOSTS_FILE = "127.0.0.1 localhost\n10.203.0.42 exec.example.org\n"
 
 # What runs ansible-playbook of the oldest ansible-core that is supported, and says so; who calls it names his own.
@@ -31,7 +31,7 @@ OLD_ANSIBLE = ("env", "HPC_PORTS_VENV=2.16", "dev/lab", "run",
 REMOVED = ("nfs1", "alpha-controller", "nfs2", "ctl2")
 # How many connections verify tries at most. By default a part of the closed ones after the repair: every host has the
 # rules then with which molecule tried them all.
-ALL = 50_000
+ALL = 60_000
 AFTER_REPAIR = ALL if FULL else 10_000
 # Whose rules are other than they should be.
 REWRITTEN = {fault.host for fault in OURS if not fault.undo}
@@ -40,13 +40,15 @@ REWRITTEN = {fault.host for fault in OURS if not fault.undo}
 class Verified:
     """One run of verify, or of a playbook that ends with it: how the play ended, and its report."""
 
-    def __init__(self, folder: Path, playbook: str = "verify", before: Sequence[str] = (), most: int = ALL) -> None:
+    def __init__(self, folder: Path, playbook: str = "verify", before: Sequence[str] = (), most: int = ALL,
+                 more: Mapping[str, Any] = MappingProxyType({})) -> None:
         (folder / "hosts").write_text(_HOSTS_FILE, encoding="utf-8")
-        (folder / "named.yml").write_text(f"all: {{hosts: {{{_NAMED}}}}}", encoding="utf-8")
+        inventory = {"all": {**more, "hosts": {**_NAMED, **more.get("hosts", {})}}}
+        (folder / "named.json").write_text(json.dumps(inventory), encoding="utf-8")
         report = folder / "report.json"
         names = ("unshare", "--mount", "sh", "-c", f'mount --bind {folder}/hosts /etc/hosts && exec "$@"', "sh")
         self.play: Play = play(
-            playbook, "-i", "extensions/molecule/inventory", "-i", str(folder / "named.yml"),
+            playbook, "-i", "extensions/molecule/inventory", "-i", str(folder / "named.json"),
             f"-everify_most={most}", f"-everify_report={report}", f"-everify_page={folder}/page.html",
             f"-everify_junit={folder}/junit.xml", before=(*names, *before))
         assert report.exists(), self.play.output
@@ -63,12 +65,10 @@ def _name(cell: dict[str, Any]) -> str:
 
 
 def _run(host: str, command: str) -> None:
-    if host != BRIDGE:
+    if host == BRIDGE:
+        in_lab(command)
+    else:
         on(host, command)
-        return
-    here, lab = (os.stat(path).st_ino for path in ("/proc/self/ns/net", f"/run/netns/{LAB}"))
-    assert here == lab, "This would load rules into the machine's own namespace."
-    subprocess.run(["sh", "-ec", command], check=True, timeout=scaled(60))
 
 
 class Broken:
@@ -76,12 +76,12 @@ class Broken:
 
     def __init__(self, folder: Path) -> None:
         self.is_repaired = False
-        with ExitStack() as repairs:
+        with more_networks(), ExitStack() as repairs:
             for fault in FAULTS:
                 _run(fault.host, fault.do)
                 if fault.undo:
                     repairs.callback(_run, fault.host, fault.undo)
-            self.verified = Verified(folder)
+            self.verified = Verified(folder, more=VARIABLES)
 
 
 @pytest.fixture(name="broken", scope="module")
@@ -116,6 +116,24 @@ def test_nothing_else_is_red(red: Verified) -> None:
     assert others == []
     assert red.data["summary"]["not_running_policy"] == DRIFTED
     assert red.play.code != 0
+
+
+def test_an_address_without_a_route_is_left_to_those_with_one(red: Verified) -> None:
+    """No more than that is said: other addresses of the same hosts are reached."""
+    for host, address in SECOND.items():
+        assert {cell["source"] for cell in red.data["cells"] if cell["address"] == address} == set(ROUTED)
+        said = {item["source"] for item in red.data["not_tested"] if item["reason"] == (
+            f"{item['source']} has no route to {address}, and reaches other addresses of {host}.")}
+        assert {"beta-controller", "laptop1", "outsider"} <= said
+
+
+def test_an_isolated_network_is_tried_by_its_own(red: Verified) -> None:
+    """What is said of it is that of each host without an address there."""
+    network = ISOLATED.removesuffix("0/24")
+    assert {cell["source"] for cell in red.data["cells"] if cell["address"].startswith(network)} == {"outsider"}
+    said = {item["source"] for item in red.data["not_tested"] if item["reason"] == (
+        f"{network}52 is in the isolated network {ISOLATED}, where {item['source']} has no address.")}
+    assert {"alpha-login", "beta-controller", "laptop1", "monitor1"} <= said
 
 
 def test_the_oldest_ansible_repairs_it(broken: Broken, tmp_path: Path) -> None:

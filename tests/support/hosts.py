@@ -117,11 +117,16 @@ def inside(host: str) -> list[str]:
 
     Such a command is in no cgroup of the host: what makes a unit of itself has to be started by `systemd-run`.
     """
+    return ["nsenter", f"--target={process_of(host)}", "--net", "--mount", "--pid", "--uts", "--ipc", "--",
+            "env", "--ignore-environment", "HOME=/root", f"PATH={_PATH}"]
+
+
+def process_of(host: str) -> int:
+    """Return the number of the first process of a host."""
     first = _FIRST.get(host)
     if first is None or first.has_ended:
         first = _FIRST[host] = _First(host)
-    return ["nsenter", f"--target={first.pid}", "--net", "--mount", "--pid", "--uts", "--ipc", "--",
-            "env", "--ignore-environment", "HOME=/root", f"PATH={_PATH}"]
+    return first.pid
 
 
 class _First:

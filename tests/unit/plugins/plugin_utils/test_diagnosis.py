@@ -121,10 +121,15 @@ def test_a_silent_service_proves_nothing(expected: str) -> None:
 
 @pytest.mark.parametrize("counters,code", [
     (counts(0, 0), "not_sent"), (counts(2, 0), "not_arrived"), (counts(2, 2), "other_table"),
-    (counts(2, None, None, None), "unreachable"), (NOT_COUNTED, "unreachable"), (counts(2, 2, 2), "unreachable")])
+    (counts(2, None, None, None), "unreachable"), (NOT_COUNTED, "unreachable"), (counts(2, 2, 2), "reply_lost"),
+    (counts(2, 2, 2, 2), "reply_lost"), (counts(2, 2, 2, 2, 2), "reply_lost")])
 def test_counts_prove_even_where_no_echo_is_answered(counters: dict[str, int | None], code: str) -> None:
     about = verdict(word="unknown", why="No answer, and none to an echo either.", reachable=False)
     assert told(about, counters, inward=THEIRS).code == code
+    probe_failed = verdict(outcome="error", word="unknown", why="The probe failed: No route to host, says 10.0.0.254.")
+    assert told(probe_failed, counters, inward=THEIRS).code == code
+    if code == "reply_lost":  # a service may keep silent
+        assert told(about._replace(held_by="service"), counters, inward=THEIRS).code == "unreachable"
 
 
 def test_what_comes_from_another_address() -> None:
@@ -156,6 +161,13 @@ def test_what_arrives_as_somebody_else(arrivals: list[str], counters: dict[str, 
     found = told(verdict(), counters, arrivals=frozenset(arrivals), owners={**OWNERS, "10.0.0.22": "source"})
     assert (found.text.split(" where ")[0] == f"target sees {seen_as}") == bool(seen_as)
     assert (found.code == "wrong_source") == bool(seen_as)
+
+
+def test_behind_nat_it_is_what_arrives_that_the_target_sees() -> None:
+    about = verdict(source="10.7.7.7")
+    assert told(about, counts(1), arrivals=frozenset([STRANGE])).text.startswith(f"target sees {STRANGE} where ")
+    both = frozenset(["10.7.7.7", STRANGE])
+    assert told(about, counts(1, 1), arrivals=both).text.startswith("target sees 10.7.7.7 where ")
 
 
 def test_without_known_addresses_none_is_wrong() -> None:
@@ -285,6 +297,22 @@ def test_what_was_seen_tells_where_the_rules_do_not() -> None:
     assert told(verdict("filtered", "open"), inward=doubtful.as_seen(True)).text.endswith("and target lets it through.")
     for certain in (ACCEPTED, OURS, REJECTS):
         assert certain.as_seen(True) == certain.as_seen(False) == certain
+
+
+def test_what_is_dropped_as_it_comes_from_the_wire_was_not_lost_on_the_way() -> None:
+    at_wire = THEIRS._replace(table="netdev site")
+    assert told(verdict(), counts(1), inward=at_wire).text.startswith(
+        f"Rules of others on target drop what goes from {SOURCE} to 443/tcp: table netdev site, chain c, ")
+    for inward in (THEIRS, at_wire._replace(verdict="accept"), None):  # what would have come after counting did not do it
+        assert told(verdict(), counts(1), inward=inward).code == "not_arrived"
+
+
+def test_what_is_published_and_leads_nowhere() -> None:
+    inward = UNREAD._replace(translated="10.88.0.2 port 80 (table ip nat, chain c: dnat to 10.88.0.2:80)")
+    assert told(verdict(), counts(1, 1), inward=inward) == Diagnosis(
+        "published", f"target publishes 443/tcp, and nobody answers there: it is sent on to {inward.translated}.",
+        "See on target that the container or host there runs and listens, that net.ipv4.ip_forward is 1, and that no rule "
+        "drops what is forwarded. If nothing should be published, take that rule away.")
 
 
 def test_the_kernel_drops_what_comes_the_wrong_way() -> None:
