@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.hpc.ports.tests.support.faults import Fault, Run
 from ansible_collections.hpc.ports.tests.support.killed import (
+    ARMING,
     ERRORS,
     LONG,
     Known,
@@ -127,9 +128,6 @@ def test_confirmations_killed_at_random_moments(runs: Runs) -> None:
         run = runs.confirm(begun(runs, after), kill_after=randomness.uniform(0, 1.2 * whole))
         check_confirm(known, before, after, run)
         known.check_mended(after, run)
-
-
-ARMING = "symlink /run/hpc-ports/armed"
 
 
 def _undone_by_the_clock(runs: Runs, seed: int) -> None:

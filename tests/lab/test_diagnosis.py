@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.hpc.ports.tests.lab.faults import BRIDGE, DRIFTED, FAULTS, OURS, Fault
 from ansible_collections.hpc.ports.tests.lab.networks import ISOLATED, ROUTED, SECOND, VARIABLES, in_lab, more_networks
 from ansible_collections.hpc.ports.tests.support.hosts import Play, firewall, on, play
-from ansible_collections.hpc.ports.tests.support.run import FULL, scaled
+from ansible_collections.hpc.ports.tests.support.run import FULL
 
 # The plan knows this host by name, which the controller resolves by a file of its own.
 _NAMED = {"pbs-exec": {"firewall_addresses": ["exec.example.org", "fd00:203::42"]}}
