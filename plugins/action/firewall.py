@@ -14,9 +14,9 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 
-from ansible_collections.hpc.ports.plugins.module_utils.shown import returned, shown
-from ansible_collections.hpc.ports.plugins.plugin_utils.batches import with_batches
-from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.batches import with_batches
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation import (
     UNSEEN,
     Begun,
     explained,
@@ -27,8 +27,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
     with_answer,
     with_name,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.own_addresses import known_addresses, unknown_warnings
-from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import known_addresses, unknown_warnings
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 
 
 class ActionModule(ActionBase):

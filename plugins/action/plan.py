@@ -14,16 +14,16 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import connection_loader
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.libraries import check_libraries
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.libraries import check_libraries
 
 try:
     check_libraries()
-    from ansible_collections.hpc.ports.plugins.plugin_utils.ansible_ssh import SSH_ARGUMENTS
-    from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, listed
-    from ansible_collections.hpc.ports.plugins.plugin_utils.lint import findings
-    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan, compile_plan
-    from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store, store_key
-    from ansible_collections.hpc.ports.plugins.plugin_utils.variables import (
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import SSH_ARGUMENTS
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
+    from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import findings
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store, store_key
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import (
         PORT_FILE,
         check_play,
         site_catalogue,

@@ -10,8 +10,8 @@ from typing import Any
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.hpc.ports.plugins.module_utils.shown import returned
-from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 
 
 class ActionModule(ActionBase):

@@ -13,10 +13,10 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 try:
-    from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-    from ansible_collections.hpc.ports.plugins.plugin_utils.folder import Work, work_of
-    from ansible_collections.hpc.ports.plugins.plugin_utils.rendering import Rendered, all_items, rendered, target_of
-    from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+    from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import Work, work_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import Rendered, all_items, rendered, target_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 
     MISSING: ImportError | None = None
 except ImportError as exc:

@@ -67,8 +67,8 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import refused
-from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import Listener, config_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.filter_errors import refused
+from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import Listener, config_ports
 
 
 def config_ports_filter(text: Any, path: str, options: Any) -> list[Listener]:

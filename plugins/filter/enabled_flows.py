@@ -46,9 +46,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import refused
-from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import enabled_flows
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.filter_errors import refused
+from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import enabled_flows
 
 
 def enabled_flows_filter(flows: Any, shipped: Any = True) -> list[str]:

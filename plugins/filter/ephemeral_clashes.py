@@ -56,8 +56,8 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import clashes, parsed_demands, parsed_described
-from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import failed, refused
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import clashes, parsed_demands, parsed_described
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.filter_errors import failed, refused
 
 
 def ephemeral_clashes(needs: Any, result: Any, declared: str | None = None) -> list[str]:

@@ -47,8 +47,8 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import failed, refused
-from ansible_collections.hpc.ports.plugins.plugin_utils.ganesha import with_ganesha_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.filter_errors import failed, refused
+from ansible_collections.hpc.ports.plugins.plugin_utils._services.ganesha import with_ganesha_ports
 
 
 def ganesha_ports_filter(text: Any, path: str, ports: Any) -> str:

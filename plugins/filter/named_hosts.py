@@ -50,10 +50,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hpc.ports.plugins.plugin_utils.ends import check_pattern, hosts_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import refused
-from ansible_collections.hpc.ports.plugins.plugin_utils.patterns import NOBODY
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import check_pattern, hosts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.filter_errors import refused
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_patterns import NOBODY
 
 
 def named_hosts(groups: Any, key: str, value: Any) -> list[str]:

@@ -52,8 +52,8 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import refused
-from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import Listener, rpc_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.filter_errors import refused
+from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import Listener, rpc_ports
 
 
 def rpc_ports_filter(text: Any) -> list[Listener]:

@@ -54,9 +54,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import failed, refused
-from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import service_port, site_services
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.filter_errors import failed, refused
+from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import service_port, site_services
 
 
 def service_port_filter(services: Any, name: str, position: Any = None, shipped: Any = True) -> str:

@@ -69,9 +69,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils.filter_errors import failed, refused
-from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import site_services, unopened_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.filter_errors import failed, refused
+from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import site_services, unopened_ports
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 

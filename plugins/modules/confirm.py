@@ -88,8 +88,8 @@ connections_cut:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils.confirming import confirm
-from ansible_collections.hpc.ports.plugins.module_utils.shown import returned, shown
+from ansible_collections.hpc.ports.plugins.module_utils._apply.confirm import confirm
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned, shown
 
 
 def main() -> None:

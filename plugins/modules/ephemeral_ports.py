@@ -121,9 +121,9 @@ reserved_ports:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import Demands, parsed_demands
-from ansible_collections.hpc.ports.plugins.module_utils.ephemeral_host import compared, worded
-from ansible_collections.hpc.ports.plugins.module_utils.shown import returned, shown
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import Demands, parsed_demands
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import compared, worded
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned, shown
 
 
 def main() -> None:

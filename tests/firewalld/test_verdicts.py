@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule, parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, call
 from ansible_collections.hpc.ports.tests.firewalld.verdicts import (
     ALLOWED,

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
-from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.walk import Judgement, Walker
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Walker
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon
 from ansible_collections.hpc.ports.tests.firewalld.verdicts import ALLOWED, applied, past_guards, passes
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, forget_connections
@@ -30,7 +30,7 @@ POLICIES = [ALLOWED, policy(SSH, ("in", "web", ["80/tcp", "53-99/udp", "112/ip"]
 
 def walker(daemon: Daemon) -> Walker:
     """Return the ruleset as the libnftables of the host lists it."""
-    program = ("from ansible_collections.hpc.ports.plugins.module_utils.judging import rules_of_kernel\n"
+    program = ("from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import rules_of_kernel\n"
                "result = rules_of_kernel()")
     return Walker(parse_ruleset(*daemon.runs.call(program)))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
 from ansible_collections.hpc.ports.tests.support.namespaces import forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires

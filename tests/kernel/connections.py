@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair, Space
 from ansible_collections.hpc.ports.tests.support.run import SLOWNESS, scaled
 

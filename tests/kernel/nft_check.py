@@ -16,13 +16,13 @@ import tempfile
 from pathlib import Path
 from typing import Iterator
 
-from ansible_collections.hpc.ports.plugins.module_utils import nftables
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
-from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule, parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.ports import merged
-from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, State, flow_changes
-from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import merged
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State, flow_changes
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.tests.support.samples import BY_NFT, SAMPLE, random_policies
 
 _WORDS = {4: "any IPv4", 6: "any IPv6"}

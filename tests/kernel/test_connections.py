@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import nftables
-from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.tests.support.availability import (
     CLIENT,
     NODES,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.said import parsed
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import parsed
 from ansible_collections.hpc.ports.tests.support.machine import (
     LINK,
     NO_FLOWS,

@@ -25,22 +25,22 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
 from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
-from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Run
-from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Clues, Judged, diagnosis_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Origin, Results
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils.said import parsed
-from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Clues, Judged, diagnosis_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Origin, Results
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import parsed
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
     Judgements,
     as_options,
     ends,
     judgements_of,
     packets_of,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict, verdicts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict, verdicts_of
 from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, Space
 from ansible_collections.hpc.ports.tests.support.run import SLOWNESS, scaled
 from ansible_collections.hpc.ports.tests.support.runs import ForkedServer
@@ -59,7 +59,7 @@ PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
 NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own": {}, "not_counted": "",
              "counts": {}}
-_IMPORTS = "from ansible_collections.hpc.ports.plugins.module_utils import listeners, probing, sockets"
+_IMPORTS = "from ansible_collections.hpc.ports.plugins.module_utils._probe import listener as listeners; from ansible_collections.hpc.ports.plugins.module_utils._probe import prober as probing; from ansible_collections.hpc.ports.plugins.module_utils._probe import sockets"
 KEY, NONCE = "0011223344556677", "8899aabbccddeeff"
 
 # An end of the row, its link, its address and the way to the other side. Absent neighbours are given up soon.
@@ -735,7 +735,7 @@ def _site(is_allowed: bool) -> Plan:
 
 def _judgements(net: Net, verdicts: Sequence[Verdict], is_read: bool) -> Judgements:
     """What the rules of both say of what is not right; `is_read`: with the library of iptables."""
-    program = ("import os\nfrom ansible_collections.hpc.ports.plugins.module_utils.judging import Host, parse_asked\n"
+    program = ("import os\nfrom ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import Host, parse_asked\n"
                "if not arguments[1]:\n    os.environ['XTABLES_LIBDIR'] = '/nonexistent'\n"
                "result = [Host().judged(parse_asked(packet)) for packet in arguments[0]]")
     packets = packets_of(verdicts, [])

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils import nftables
-from ansible_collections.hpc.ports.plugins.module_utils.command import run
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import run
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, Pair, Space, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets

@@ -18,13 +18,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils import judging, libnftables, nftables, walk
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
-from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ruleset
-from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.plugins.plugin_utils.said import UNREADABLE, parsed
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge as judging
+from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset import walker as walk
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ruleset
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, parsed
 from ansible_collections.hpc.ports.tests.kernel.rulesets import random_tables
 from ansible_collections.hpc.ports.tests.support import samples
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair, forget_connections
@@ -302,7 +305,7 @@ def test_rules_of_iptables_legacy_are_named(machine: Served) -> None:
 
 def test_without_a_library_nft_tells(pair: Pair) -> None:
     """A library that cannot be loaded, and nft that can be run."""
-    program = ("from ansible_collections.hpc.ports.plugins.module_utils import judging, libnftables\n"
+    program = ("from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge as judging; from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables\n"
                "def missing(): raise libnftables.ListingError('There is no library.')\n"
                "both = judging.rules_of_kernel()\n"
                "libnftables.ruleset = missing\n"

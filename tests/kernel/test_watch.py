@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import watch
-from ansible_collections.hpc.ports.plugins.module_utils.watching import LINK, PROGRAM, SERVICE, UNIT
+from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program as watch
+from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import LINK, PROGRAM, SERVICE, UNIT
 from ansible_collections.hpc.ports.tests.support.machine import PROGRAMS, RULESET, SYSTEMCTL, Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair
 from ansible_collections.hpc.ports.tests.support.run import SEED, examples, scaled

@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.page import page
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
 from ansible_collections.hpc.ports.tests.support.reports import large, small
 from ansible_collections.hpc.ports.tests.support.run import scaled
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils.registered import registered, suspects
-from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun, Limits, Order, begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered, suspects
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
 from ansible_collections.hpc.ports.tests.support import probed_site
 
 PHASES = ("probed", "stopped", "compared", "judged")

@@ -33,8 +33,8 @@ while True:
 """
 APPLIES = """
 import json, sys
-from ansible_collections.hpc.ports.plugins.module_utils.confirming import confirm
-from ansible_collections.hpc.ports.plugins.module_utils.firewall import Options, ensure_present
+from ansible_collections.hpc.ports.plugins.module_utils._apply.confirm import confirm
+from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import Options, ensure_present
 for number, data in enumerate(json.load(sys.stdin)):
     options = Options(confirm_within=300, lockout_guard=True, cut_established=False, transport="", token=f"{number:032x}",
                       watch=False)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld import Config
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld_bus import Bus
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld_files import Paths
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld_host import Firewalld
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Config
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import Bus
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daemon import Firewalld
 from ansible_collections.hpc.ports.tests.support.samples import policy
 
 VERSIONS = ("0.9.3", "1.3.3", "2.3.1")
@@ -20,7 +20,7 @@ RULES: tuple[tuple[str, str, list[str], tuple[str, ...]], ...] = (
     ("in", "web", ["443/tcp", "1-9/udp"], ("10.64.0.0/24", "10.64.2.1/32", "::/0")),
     ("out", "dns", ["53/udp"], ("10.64.0.53/32",)))
 # As they came from Debian 11, 12 and 13, without what is not ours.
-_LISTINGS = Path(__file__).parents[1] / "unit" / "plugins" / "module_utils" / "firewalld_listings"
+_LISTINGS = Path(__file__).parents[1] / "unit" / "plugins" / "module_utils" / "backends" / "firewalld" / "listings"
 _CHANGES = ("reload", "restart", "setEntries", "setPolicySettings")
 # What one says that has nothing but its defaults.
 _SAID = {"version": 's "1.3.3"', "state": 's "RUNNING"', "IPSetTypes": 'as 1 "hash:net"', "FirewallBackend": 's "nftables"',

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 SERVICES: dict[str, Any] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 MANAGED_GROUPS = ("control_plane", "slurm_controller", "slurm_compute")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
 
 SOURCE, TARGET, OTHER = "10.0.0.2", "10.0.0.1", "10.0.0.3"
 NONCES = {"source": "aaaa", "target": "bbbb", "other": "cccc"}

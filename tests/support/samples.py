@@ -9,7 +9,7 @@ import ipaddress
 import random
 from typing import Any, Iterator
 
-from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
 
 ANYWHERE = ("0.0.0.0/0", "::/0")
 

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import Phase
 
-from ansible_collections.hpc.ports.plugins.module_utils import nftables, walk
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
-from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset import walker as walk
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair
 from ansible_collections.hpc.ports.tests.support.packets import Opening, Wires, open_wires
 from ansible_collections.hpc.ports.tests.support.run import FULL

@@ -33,7 +33,7 @@ TABLE = changed.parse_table((ROOT / "tests" / "parts.txt").read_text(encoding="u
     (["README.md", "COPYING"], []),
     (["roles/nfs/README.md"], ["sanity"]),
     (["tests/page/test_ten_hosts.py", "tests/kernel/test_walk.py"], ["page", "kernel"]),
-    (["plugins/module_utils/backend_firewalld.py"], ["firewalld", "units", "lint", "sanity", "molecule"]),
+    (["plugins/module_utils/_backends/firewalld/backend.py"], ["firewalld", "units", "lint", "sanity", "molecule"]),
     # Every flow has its turn, which is the part platform and more.
     (["tests/platform/uses.py", "tests/platform/test_nodes.py"], ["units", "flows"]),
     (["README.md", "nobody/knows.py"], [*changed.PARTS[:-2], "flows"]),

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
-from ansible_collections.hpc.ports.plugins.module_utils.apply import settle, still_runs
-from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.tools import Tools
-from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending
+from ansible_collections.hpc.ports.plugins.module_utils._apply.execute import settle, still_runs
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
+from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.module_utils.established import Cut
+    from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Cut
 
 
 def cut_connections(policy: Policy) -> Cut:
     """Cut what the policy does not allow."""
     # Each execution compiles what it imports anew: this is much, and seldom needed.
-    from ansible_collections.hpc.ports.plugins.module_utils import established
+    from ansible_collections.hpc.ports.plugins.module_utils._apply import cut_connections as established
 
     return established.cut_connections(policy)
 

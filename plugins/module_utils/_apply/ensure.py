@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils import nftables
-from ansible_collections.hpc.ports.plugins.module_utils.apply import Terms, make_absent, make_present
-from ansible_collections.hpc.ports.plugins.module_utils.change import Change
-from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
-from ansible_collections.hpc.ports.plugins.module_utils.conntrack import fill_warning
-from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
-from ansible_collections.hpc.ports.plugins.module_utils.guard import check_lockout, missing_flow
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, least_of, parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import flushing
-from ansible_collections.hpc.ports.plugins.module_utils.tools import Tools
-from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._apply.execute import Terms, make_absent, make_present
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack_fill import fill_warning
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
+from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import check_lockout, missing_flow
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, least_of, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import flushing
+from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
+from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
 
 # Connection plugins that log in through a port of the host; others, such as `podman`, need no flow.
 _THROUGH_A_PORT = ("ssh", "paramiko", "paramiko_ssh", "libssh")

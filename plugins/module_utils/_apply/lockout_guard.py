@@ -8,9 +8,9 @@ Where Ansible runs on the host itself, `is_local`, that is the ssh connection th
 
 from __future__ import annotations
 
-from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, covers_port, evaluate
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, covers_port, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 
 
 _REFUSED = ("This policy would lock you out. {0} Nothing was changed. With firewall_lockout_guard: false it is applied "

@@ -8,12 +8,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils import backends, transaction
-from ansible_collections.hpc.ports.plugins.module_utils.change import Change
-from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, ssh_connection
-from ansible_collections.hpc.ports.plugins.module_utils.files import Places
-from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import Loader, loaders
-from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending, Undo
+from ansible_collections.hpc.ports.plugins.module_utils._backends import registry as backends
+from ansible_collections.hpc.ports.plugins.module_utils._apply import transaction
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection, ssh_connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader, loaders
+from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending, Undo
 
 
 class Transactions(Protocol):
@@ -53,7 +54,7 @@ class Transactions(Protocol):
 
 def _with_watch(change: Change, is_wanted: bool, closed: str) -> Change:
     # Who confirms does not need it, and each execution compiles what it imports anew.
-    from ansible_collections.hpc.ports.plugins.module_utils.watching import with_watch
+    from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import with_watch
 
     return with_watch(change, is_wanted, closed)
 

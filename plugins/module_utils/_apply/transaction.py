@@ -24,9 +24,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, NoReturn, Optional
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
-from ansible_collections.hpc.ports.plugins.module_utils.files import Places, naming
-from ansible_collections.hpc.ports.plugins.module_utils.systemd import has_systemd
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places, naming
+from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import has_systemd
 
 FOLDER = "/run/hpc-ports"
 _LOCK = FOLDER + "/lock"

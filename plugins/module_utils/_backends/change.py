@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import Any, Dict, NamedTuple, Optional, Protocol, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.files import Items, Places, items_state
-from ansible_collections.hpc.ports.plugins.module_utils.state import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, items_state
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import (
     FlowViews,
     State,
     changed_objects,
     flow_changes,
     state_diff,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.transaction import Undo
+from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Undo
 
 
 class NothingMade(RuntimeError):

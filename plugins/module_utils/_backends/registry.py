@@ -9,12 +9,12 @@ import glob
 from contextlib import AbstractContextManager
 from typing import Optional, Protocol
 
-from ansible_collections.hpc.ports.plugins.module_utils import backend_nftables
-from ansible_collections.hpc.ports.plugins.module_utils.change import Change
-from ansible_collections.hpc.ports.plugins.module_utils.files import Places
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
-from ansible_collections.hpc.ports.plugins.module_utils.state import State
-from ansible_collections.hpc.ports.plugins.module_utils.systemd import is_active
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import backend as backend_nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
+from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import is_active
 
 
 class Backend(Protocol):
@@ -42,7 +42,7 @@ class Backend(Protocol):
 def backend(name: str) -> Backend:
     """Return the backend of that name. What the other one needs is not even read: that takes time on each run."""
     if name == "firewalld":
-        from ansible_collections.hpc.ports.plugins.module_utils import backend_firewalld
+        from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import backend as backend_firewalld
 
         return backend_firewalld
     return backend_nftables

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.hpc.ports.plugins.module_utils import nftables, systemd
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 
 _FIREWALLD = "firewalld.service"
 _KEPT = "Nothing was changed: the ruleset that ran before still runs."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports, without
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports, without
 
 # The names of the settings, of the kernel's files and of lines for sysctl.
 RANGE, RESERVED = "ip_local_port_range", "ip_local_reserved_ports"

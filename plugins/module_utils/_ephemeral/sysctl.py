@@ -9,9 +9,9 @@ import os
 from contextlib import suppress
 from typing import Any, Dict, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils import ephemeral
-from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import Demands, Running, Settings
-from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Places, commit, discard, naming, stage
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral import demands as ephemeral
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import Demands, Running, Settings
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Places, commit, discard, naming, stage
 
 
 class Paths(NamedTuple):

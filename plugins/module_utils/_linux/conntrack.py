@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Dict, Iterator, NamedTuple, Optional
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     ALL,
     ONE,
     NetlinkError,

@@ -9,7 +9,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 
 class Item(NamedTuple):

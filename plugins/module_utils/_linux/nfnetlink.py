@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Callable, Dict, Iterator, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import ALL, attribute, attributes, number
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import ALL, attribute, attributes, number
 
 # linux/netfilter/nfnetlink.h and nf_tables.h.
 _NETFILTER, _SUBSYSTEM = 12, 10 << 8

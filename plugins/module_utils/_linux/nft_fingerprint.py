@@ -12,7 +12,7 @@ import hashlib
 import struct
 from typing import Dict, Iterable, Iterator, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     NetlinkError,
     ask,
     attributes,
@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
     number,
     part,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.nfnetlink import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import (
     GET_CHAIN,
     GET_ELEMENT,
     GET_FLOWTABLE,

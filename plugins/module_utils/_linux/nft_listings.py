@@ -14,11 +14,11 @@ import os
 from contextlib import suppress
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import find_program
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils.nft_fingerprint import NoTableError, Table, fingerprint
-from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
-from ansible_collections.hpc.ports.plugins.module_utils.transaction import FOLDER
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import NoTableError, Table, fingerprint
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
+from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import FOLDER
 
 _LIBRARIES = "/usr/lib*/libnftables.so.1", "/usr/lib/*/libnftables.so.1"
 # What nft and its library read to name things.

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, NamedTuple, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import ask, attributes, nested, number, part
-from ansible_collections.hpc.ports.plugins.module_utils.nfnetlink import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import ask, attributes, nested, number, part
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import (
     GET_CHAIN,
     GET_ELEMENT,
     GET_SET,

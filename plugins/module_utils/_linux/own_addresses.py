@@ -15,7 +15,7 @@ import struct
 from fnmatch import fnmatchcase
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     ALL,
     FAMILIES,
     address_text,
@@ -24,7 +24,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
     number,
     part,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Network
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network
 
 _ROUTE = 0
 _GET_LINK, _GET_ADDRESS = 18, 22

@@ -10,7 +10,7 @@ import socket
 import struct
 from typing import Dict, List, NamedTuple, Set, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     ALL,
     FAMILIES,
     ONE,
@@ -23,7 +23,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
     number,
     part,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Network
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network
 
 _ROUTE = 0
 _GET_ROUTE = 26

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Iterator, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     ALL,
     FAMILIES,
     ONE,
@@ -17,7 +17,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
     ask,
     number,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.tracking import TCP
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP
 
 _SOCK_DIAG = 4
 _BY_FAMILY, _DESTROY = 20, 21

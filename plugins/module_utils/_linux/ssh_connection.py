@@ -9,8 +9,8 @@ import ipaddress
 import os
 from typing import Callable, Iterator, NamedTuple, Optional
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils.routes import interface_towards
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import interface_towards
 
 _VARIABLE = b"SSH_CONNECTION="
 # Of no interface: what cannot be told is not trusted.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
 
 
 def has_systemd() -> bool:

@@ -12,8 +12,8 @@ import ipaddress
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Network, Policy, Rule, dhcp_answers
-from ansible_collections.hpc.ports.plugins.module_utils.ports import ALWAYS_ACCEPTED
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network, Policy, Rule, dhcp_answers
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED
 
 
 class Packet(NamedTuple):

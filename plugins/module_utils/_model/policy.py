@@ -13,7 +13,7 @@ import zlib
 from collections import Counter
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Set, Tuple, Union
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
 
 FORMAT = 1
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]

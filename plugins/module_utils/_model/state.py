@@ -8,8 +8,8 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
-from ansible_collections.hpc.ports.plugins.module_utils.shown import shown
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 
 # The objects of a firewall by what they are called, such as `chain input`, each as lines of text.
 State = Dict[str, Tuple[str, ...]]

@@ -9,7 +9,7 @@ import resource
 import socket
 import struct
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
 
 
 def single_port(text: object) -> PortRange:

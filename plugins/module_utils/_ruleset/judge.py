@@ -11,10 +11,11 @@ import socket
 import struct
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils import libnftables, xt_matches
-from ansible_collections.hpc.ports.plugins.module_utils.bound import Holders, holders
-from ansible_collections.hpc.ports.plugins.module_utils.command import find_program, run
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset import xt_matches
+from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders, holders
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     FAMILIES,
     ONE,
     NetlinkError,
@@ -25,10 +26,10 @@ from ansible_collections.hpc.ports.plugins.module_utils.netlink import (
     attributes,
     number,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.nft_expressions import ACK, SYN, TCP, UDP
-from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils.routes import Addresses, local_addresses
-from ansible_collections.hpc.ports.plugins.module_utils.walk import Judgement, Packet, Walker
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import ACK, SYN, TCP, UDP
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
+from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Packet, Walker
 
 PROTOCOLS = {"tcp": TCP, "udp": UDP}
 _LEGACY = {4: ("iptables-legacy", "ip_tables_names"), 6: ("ip6tables-legacy", "ip6_tables_names")}

@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from typing import Callable, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils import nft_outline
-from ansible_collections.hpc.ports.plugins.module_utils.command import Run, run
-from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept, Listing
-from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Contents, Outline
-from ansible_collections.hpc.ports.plugins.module_utils.nftables import TABLE, as_script, version
+from ansible_collections.hpc.ports.plugins.module_utils._linux import nft_outline
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Run, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, Listing
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Contents, Outline
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import TABLE, as_script, version
 
 # Rules, jumps, and elements of maps and of sets within a rule: of all others together.
 MOST = 2_000
@@ -120,7 +120,7 @@ def _by_nft(program: Run) -> Callable[[str, bool], str]:
 
 def _by_library(what: str, is_terse: bool) -> str:
     # A host with firewalld may have no nft.
-    from ansible_collections.hpc.ports.plugins.module_utils.libnftables import listing
+    from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import listing
 
     return listing(what, is_terse)
 

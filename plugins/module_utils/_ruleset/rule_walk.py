@@ -9,7 +9,7 @@ import ipaddress
 import re
 from typing import Any, FrozenSet, Mapping, Optional, Protocol, Sequence
 
-from ansible_collections.hpc.ports.plugins.module_utils.nft_expressions import (
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import (
     DESTINATION_NAT,
     SOURCE_NAT,
     Absent,
@@ -21,8 +21,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.nft_expressions import (
     number_of,
     values_of,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import Chain, Rule, Table
-from ansible_collections.hpc.ports.plugins.module_utils.walk_ways import End, Flow, Place, Trail, Ways, join, new_flow
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import Chain, Rule, Table
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import End, Flow, Place, Trail, Ways, join, new_flow
 
 _IGNORED = {"counter", "log", "comment", "dup", "flow", "ct helper", "ct timeout", "ct expectation", "secmark",
             "last"}

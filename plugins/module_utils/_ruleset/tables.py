@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.nft_compat import readable
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.iptables_matches import readable
 
 # The table of module `listen`, which only counts.
 COUNTING_TABLE = "inet hpc_ports_verify"

@@ -15,7 +15,7 @@ import json
 import re
 from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.nft_expressions import (
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import (
     DESTINATION_NAT,
     SOURCE_NAT,
     SYN,
@@ -24,9 +24,9 @@ from ansible_collections.hpc.ports.plugins.module_utils.nft_expressions import (
     Value,
     View,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import Chain, Table
-from ansible_collections.hpc.ports.plugins.module_utils.walk_rule import RuleWalk
-from ansible_collections.hpc.ports.plugins.module_utils.walk_ways import End, Flow, Place, Trail, Ways, join, new_flow
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import Chain, Table
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.rule_walk import RuleWalk
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import End, Flow, Place, Trail, Ways, join, new_flow
 
 _HOOKS = {"in": ("ingress", "prerouting", "input"), "out": ("output", "postrouting", "egress")}
 _LOOPBACK_HOOKS = ("output", "postrouting", "prerouting", "input")

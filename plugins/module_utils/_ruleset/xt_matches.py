@@ -12,8 +12,8 @@ import re
 import struct
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError, ask, attributes, nested, number, part
-from ansible_collections.hpc.ports.plugins.module_utils.nfnetlink import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, ask, attributes, nested, number, part
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import (
     GET_RULE,
     TABLE,
     Ask,

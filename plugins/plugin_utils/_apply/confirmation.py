@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
-from ansible_collections.hpc.ports.plugins.module_utils.shown import shown
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 
 # After the time in which a change is confirmed: how long a host may take to undo it and to answer again, seconds.
 RETURN_WITHIN = 60.0

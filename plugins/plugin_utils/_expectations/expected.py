@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils.by_class import chosen_by_class
-from ansible_collections.hpc.ports.plugins.plugin_utils.classes import HostClass, classes_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.connections import (
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.sampling import chosen_by_class
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass, classes_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import (
     FILTERED,
     OPEN,
     Connections,
@@ -20,11 +20,11 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.connections import (
     Skipped,
     port_text,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid
-from ansible_collections.hpc.ports.plugins.plugin_utils.probed_ports import portless, probed_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.probed_ports import portless, probed_ports
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 __all__ = ["FILTERED", "MOST", "MOST_PUBLISHED", "OPEN", "Expectation", "Expected", "Skipped", "expected_of", "port_text",
            "probed_ports", "selected"]

@@ -12,9 +12,9 @@ from secrets import token_hex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import is_address
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import (
     Expectation,
     Expected,
     expected_of,
@@ -22,7 +22,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import (
 )
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 
 class Limits(NamedTuple):

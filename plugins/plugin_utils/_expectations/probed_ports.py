@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, segments
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, without
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, segments
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, without
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 
 def probed_ports(plan: Plan, policy: Policy) -> list[tuple[str, int]]:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.choice import Choice, turned
-from ansible_collections.hpc.ports.plugins.plugin_utils.classes import HostClass
-from ansible_collections.hpc.ports.plugins.plugin_utils.connections import FILTERED, Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils.warned_ports import WarnedPort, warned_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice, turned
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import FILTERED, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.warned_ports import WarnedPort, warned_ports
 
 # So many classes take turns as the source that must not reach a port of another one.
 _TURNS = 12

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Service
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Service
 
 
 class Warned(NamedTuple):

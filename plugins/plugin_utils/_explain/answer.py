@@ -11,24 +11,24 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet as Opening
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import evaluate
-from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared, Run
-from ansible_collections.hpc.ports.plugins.plugin_utils.connections import FILTERED, OPEN, Connections, Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import ACCEPT, Clues, Diagnosis, Judged, diagnosis_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, SERVICE, Results, Seen
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expected
-from ansible_collections.hpc.ports.plugins.plugin_utils.reasons import AddressPair, Reasons, explained
-from ansible_collections.hpc.ports.plugins.plugin_utils.registered import judged_verdicts, origins_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.said import UNREADABLE, Registered
-from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Packet, judgements_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun, Limits, Order, tasks_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT, WRONG, Verdict
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet as Opening
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import FILTERED, OPEN, Connections, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import ACCEPT, Clues, Diagnosis, Judged, diagnosis_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, SERVICE, Results, Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expected
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import AddressPair, Reasons, explained
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import judged_verdicts, origins_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, Registered
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Judgement, Packet, judgements_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, tasks_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import RIGHT, WRONG, Verdict
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 # The answer for programs. SHOULD and SHOULD_NOT: the plan says so, and what the hosts do is not known.
 BROKEN, EXPOSED, YES, NO, SHOULD, SHOULD_NOT, UNKNOWN = (

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import listed
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import LISTENER, SERVICE
-from ansible_collections.hpc.ports.plugins.plugin_utils.explain import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import LISTENER, SERVICE
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
     BROKEN,
     EXPOSED,
     NO,
@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.explain import (
     YES,
     Answer,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import RIGHT
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import RIGHT
 
 _WORDS = {YES: "Yes", NO: "No", BROKEN: "It should, but does not", EXPOSED: "It should not, but does",
           SHOULD: "It should", SHOULD_NOT: "It should not", UNKNOWN: "Not known"}

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet, evaluate
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, without
-from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import parse_network
-from ansible_collections.hpc.ports.plugins.plugin_utils.merging import MANAGEMENT_FLOW
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, without
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import MANAGEMENT_FLOW
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
 
-    from ansible_collections.hpc.ports.plugins.plugin_utils.jump_hosts import Leg
-    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.jump_hosts import Leg
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 
 class ClosedPort(NamedTuple):

@@ -10,16 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.policy import digest
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, without
-from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed, parse_network
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import CONTROLLERS, Catalogue, Flow
-from ansible_collections.hpc.ports.plugins.plugin_utils.endpoints import AddressBook, Resolver
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, shown
-from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host, Inventory
-from ansible_collections.hpc.ports.plugins.plugin_utils.jump_hosts import Leg, legs_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.merging import MANAGEMENT_FLOW
-from ansible_collections.hpc.ports.plugins.plugin_utils.shared_addresses import check_shared
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, without
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Catalogue, Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook, Resolver
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Host, Inventory
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.jump_hosts import Leg, legs_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import MANAGEMENT_FLOW
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.shared_addresses import check_shared
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork

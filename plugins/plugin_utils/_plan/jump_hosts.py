@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import is_address, is_loopback
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address, is_loopback
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
 
-    from ansible_collections.hpc.ports.plugins.plugin_utils.endpoints import AddressBook
-    from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Host
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Host
 
 
 class Leg(NamedTuple):

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 
 
 class Store:

@@ -9,8 +9,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid
-from ansible_collections.hpc.ports.plugins.plugin_utils.vaults import plain
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.vaults import plain
 
 
 def refused(key: str, got: Any, expected: str) -> AnsibleFilterError:

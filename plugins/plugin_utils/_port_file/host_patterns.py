@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 
 __all__ = ["host_pattern"]
 

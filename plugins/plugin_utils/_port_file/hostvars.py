@@ -11,19 +11,19 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.ansible_ssh import REACH_VARIABLES, Unread
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import SITE_DEFAULTS, Catalogue, load_catalogue
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest, printable, shown
-from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import REACH_VARIABLES, Unread
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import SITE_DEFAULTS, Catalogue, load_catalogue
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest, printable, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import (
     HOST_DEFAULTS,
     Inventory,
     check_names,
     load_inventory,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.nesting import check_nesting
-from ansible_collections.hpc.ports.plugins.plugin_utils.vaults import plain
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.vaults import plain
 
-PORT_FILE = Path(__file__).parents[2] / "roles" / "firewall" / "vars" / "port_file.yml"
+PORT_FILE = Path(__file__).parents[3] / "roles" / "firewall" / "vars" / "port_file.yml"
 _MARKS = ("{{", "{%", "{#")
 # How much is shown of why a template failed.
 _LONGEST_REASON = 600

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
 
 MANAGEMENT_FLOW = "management_ssh"
 # The variable that narrows the range of a broad service, and what it is by default.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, printable, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, printable, shown
 
 # The port file has four levels.
 _DEEPEST = 16

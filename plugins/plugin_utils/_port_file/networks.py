@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown
 
 with suppress(ImportError):  # `check_libraries` says so to people
     from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, cidr_merge

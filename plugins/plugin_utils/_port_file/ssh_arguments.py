@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown
 
 SSH_PORT = 22
 # Options of ssh that have a value.

@@ -11,9 +11,9 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import parse_network
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, Vaulted, invalid, nearest
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted, invalid, nearest
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import Vaulted
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted
 
 try:  # ansible-core 2.19 and later
     from ansible.parsing.vault import EncryptedString, VaultHelper

@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.plugin_utils.connections import Connections
-    from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import Inventory
+    from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Inventory
 
 
 class HostClass(NamedTuple):

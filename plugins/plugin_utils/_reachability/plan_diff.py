@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged, parse_ports
-from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, flow_changes
-from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import collapsed, parse_network
-from ansible_collections.hpc.ports.plugins.plugin_utils.classes import classes_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.connections import Connections
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, flow_changes
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import classes_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 # How many addresses, ports or hosts a sentence names.
 _SHOWN = 5

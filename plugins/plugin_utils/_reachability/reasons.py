@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Judgement, Packet
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, parse_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils.connections import Address, Connections
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Judgement, Packet
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Address, Connections
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Flow, Service
-    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow, Service
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 # Why a flow does not let the connection pass, or that it does.
 APPLIES, OFF, NOT_A_SOURCE, OTHER_CLUSTER, YIELDS, EGRESS, ADDRESS = (

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils import files
-from ansible_collections.hpc.ports.plugins.module_utils.files import Items, Places
-from ansible_collections.hpc.ports.plugins.module_utils.state import State, changed_objects, state_diff
-from ansible_collections.hpc.ports.plugins.plugin_utils.rendering import CLASSES, listed_paths
+from ansible_collections.hpc.ports.plugins.module_utils._linux import files
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State, changed_objects, state_diff
+from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import CLASSES, listed_paths
 
 
 class Work(NamedTuple):

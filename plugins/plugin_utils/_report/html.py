@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils.shown import plain
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain
 
-TEMPLATE = Path(__file__).parents[2] / "roles" / "verify" / "files" / "report.html"
+TEMPLATE = Path(__file__).parents[3] / "roles" / "verify" / "files" / "report.html"
 _CELL = ("source", "target", "address", "protocol", "port", "services", "intended", "compiled", "outcome", "verdict",
          "flow", "denied_by", "rule", "held_by", "seconds", "attempts", "counters", "detail", "why", "diagnosis")
 _WHOLE = ("made", "mode", "summary", "hosts", "classes", "services", "flows", "not_tested")

@@ -11,8 +11,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-from ansible_collections.hpc.ports.plugins.module_utils.shown import lines, shown
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import listed
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import lines, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
 
 SEVERAL = "(several hosts)"
 _POLICY = "runs its policy"

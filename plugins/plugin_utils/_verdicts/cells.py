@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Packet as Opening
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import covers_port
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, network_text, parse_policy
-from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import ACCEPT, Clues, Diagnosis, diagnosis_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import ERROR, Results
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import FILTERED, OPEN, Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Judgements, ends, seen_passing
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet as Opening
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import covers_port
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, network_text, parse_policy
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import ACCEPT, Clues, Diagnosis, diagnosis_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import ERROR, Results
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Judgement, Judgements, ends, seen_passing
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import (
     ANSWERED_BUT_NOT_BY,
     RIGHT,
     UNKNOWN,
@@ -31,7 +31,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import (
 )
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 _NETWORKS_SHOWN = 4
 

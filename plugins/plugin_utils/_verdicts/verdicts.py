@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import listed
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import (
     ERROR,
     LISTENER,
     MISSING,
@@ -19,7 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import (
     Results,
     Seen,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import OPEN, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import OPEN, Expectation
 
 RIGHT, WRONG, UNKNOWN, UNPROVEN = "right", "wrong", "unknown", "unproven"
 ANSWERED_BY = "It was answered by "

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ansible_collections.hpc.ports.plugins.module_utils.nftables import ruleset_of, script_of
-from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import ruleset_of, script_of
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 
 FOLDER = Path(__file__).parent
 

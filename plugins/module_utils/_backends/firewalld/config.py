@@ -16,7 +16,7 @@ from itertools import product
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from xml.sax.saxutils import quoteattr
 
-from ansible_collections.hpc.ports.plugins.module_utils.policy import (
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     DHCP_SERVERS,
     Network,
     Policy,
@@ -27,7 +27,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import (
     network_text,
     parted_flows,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.ports import ALWAYS_ACCEPTED, PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, PortRange
 
 OLDEST = (0, 9, 0)
 # The first that looks destinations up in ipsets.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import Run, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Run, run
 
 SERVICE = "org.fedoraproject.FirewallD1"
 PATH = "/org/fedoraproject/FirewallD1"

@@ -19,10 +19,10 @@ from contextlib import contextmanager, suppress
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence
 from xml.sax.saxutils import quoteattr
 
-from ansible_collections.hpc.ports.plugins.module_utils import files
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, run
-from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items, Places
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux import files
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     PREFIX,
     PRIORITY,
     Config,
@@ -30,9 +30,9 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewalld import (
     IPSet,
     RichRule,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld_state import rule_line
-from ansible_collections.hpc.ports.plugins.module_utils.state import State
-from ansible_collections.hpc.ports.plugins.module_utils.systemd import has_systemd
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import rule_line
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
+from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import has_systemd
 
 _HEAD = ('<?xml version="1.0" encoding="utf-8"?>\n'
          "<!-- Written by the Ansible collection hpc.ports; changes here are undone by its next run. -->\n")

@@ -13,7 +13,7 @@ import ipaddress
 import re
 from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, Set, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld import (
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     INTERFACES,
     NETWORKS,
     PORTS,
@@ -23,7 +23,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewalld import (
     RichRule,
     kind_of,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, State
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State
 
 TABLE = "inet firewalld"
 _CHAIN = re.compile(r"chain filter_(IN|OUT)_policy_({0}\w+?)(?:_(pre|log|deny|allow|post))?".format(PREFIX))

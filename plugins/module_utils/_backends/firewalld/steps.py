@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Dict, Iterable, List, NamedTuple, Sequence
 
-from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus as bus
 
 _IPSET = re.compile(r'\bipset="([^"]+)"')
 _OTHER = {"a": "b", "b": "a"}

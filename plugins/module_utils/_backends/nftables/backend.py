@@ -8,17 +8,19 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils import boot, nftables, systemd
-from ansible_collections.hpc.ports.plugins.module_utils.change import Change, NothingMade
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils.files import Items, Places, items_state
-from ansible_collections.hpc.ports.plugins.module_utils.host import worded
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy
-from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import early, loaders
-from ansible_collections.hpc.ports.plugins.module_utils.snapshot import restoring_script
-from ansible_collections.hpc.ports.plugins.module_utils.state import State
-from ansible_collections.hpc.ports.plugins.module_utils.takeover import transactions
-from ansible_collections.hpc.ports.plugins.module_utils.transaction import Undo
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, items_state
+from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import worded
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early, loaders
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.restore import restoring_script
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
+from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Undo
 
 NAME = "nftables"
 _BOOTED_OPEN = ("{0} has failed: when this host booted, it could not load its ruleset. See: systemctl status {0}. Once the cause "

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 from typing import Sequence
 
-from ansible_collections.hpc.ports.plugins.module_utils import files
-from ansible_collections.hpc.ports.plugins.module_utils.command import find_program
-from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items, Places
-from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.plugins.module_utils._linux import files
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 RULESET = "/etc/hpc-ports/ruleset.nft"
 SERVICE = "hpc-ports.service"

@@ -15,9 +15,9 @@ import re
 import socket
 from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, Run, find_program, run
-from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept, table_of
-from ansible_collections.hpc.ports.plugins.module_utils.policy import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run, find_program, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, table_of
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     Network,
     Policy,
     Rule,
@@ -29,8 +29,8 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import (
     parted_flows,
     segments,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.ports import ALWAYS_ACCEPTED, PortRange
-from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, FlowViews, State
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State
 
 TABLE = "inet hpc_ports"
 OLDEST = (0, 9, 8)

@@ -20,14 +20,14 @@ from __future__ import annotations
 
 from typing import Iterable, Iterator, List, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils.nftables import (
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import (
     TABLE,
     Ruleset,
     as_script,
     fixed_lines,
     script_of,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 
 def transactions(ruleset: Ruleset, running: State, wanted: State) -> Tuple[str, ...]:

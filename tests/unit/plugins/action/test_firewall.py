@@ -16,10 +16,10 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.hpc.ports.plugins.action import firewall
-from ansible_collections.hpc.ports.plugins.plugin_utils import confirmation
-from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import explained
-from ansible_collections.hpc.ports.plugins.plugin_utils.own_addresses import Known
-from ansible_collections.hpc.ports.plugins.plugin_utils.store import Store
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply import confirmation
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation import explained
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import Known
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.tests.support.plays import played
 
 LOST = AnsibleConnectionFailure("Data could not be sent to remote host: Connection reset by peer")

@@ -8,7 +8,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.hpc.ports.plugins.filter.host_pattern import FilterModule
-from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 
 host_pattern = FilterModule().filters()["host_pattern"]
 

@@ -7,10 +7,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection
-from ansible_collections.hpc.ports.plugins.module_utils.guard import LockoutError, check_lockout, missing_flow
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule
-from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import LockoutError, check_lockout, missing_flow
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
 
 CLIENT = Connection("10.0.0.9", 51234, "10.0.1.1", 22, "mgmt7")
 

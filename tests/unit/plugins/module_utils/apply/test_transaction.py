@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.transaction import Pending, clock_command
+from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending, clock_command
 
 PENDING = Pending("0f3c", 30, 1234.56, "10.0.0.9", 51234, {})
 # On the clock of the deadline, which goes on while the machine is suspended.

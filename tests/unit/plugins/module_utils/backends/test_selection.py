@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import host, nftables, systemd
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils.errors import HostError
-from ansible_collections.hpc.ports.plugins.module_utils.host import check_user, chosen_backend, worded
+from ansible_collections.hpc.ports.plugins.module_utils._backends import selection as host
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
+from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend, worded
 from ansible_collections.hpc.ports.tests.support.said import KEPT
 
 

@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import watch
+from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program as watch
 
 HOST = watch.Host("/changes", "/ruleset", "/policy", "/closed", "/closed-firewalld")
 

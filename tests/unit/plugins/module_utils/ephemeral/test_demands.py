@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import (
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import (
     FEWEST,
     Demand,
     Demands,
@@ -28,7 +28,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import (
     saved_text,
     spans,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 
 LINUX = parsed_running("32768\t60999\n", "\n")
 NONE = Settings(None, None)

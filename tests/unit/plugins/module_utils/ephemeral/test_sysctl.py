@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.ephemeral import (
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import (
     Demands,
     any_ports,
     clashes,
     demanded,
     parsed_running,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.ephemeral_host import Paths, compared, worded
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import Paths, compared, worded
 from ansible_collections.hpc.ports.tests.support.limits import no_writing
 
 LOCKD = Demands((demanded("lockd", "32768/tcp"),))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.bound import Holders, holders, is_held
+from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders, holders, is_held
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 REST = "00000000:00000000 00:00000000 00000000     0        0 27 1 0000000000000000 100 0 0 10 0\n"

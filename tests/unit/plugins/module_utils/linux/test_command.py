@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import command
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, find_program, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux import command
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, find_program, run
 
 
 def test_run_returns_the_output() -> None:

@@ -13,7 +13,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.libnftables import ListingError, in_child, ruleset
+from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError, in_child, ruleset
 
 WHOLE = b'{"nftables": [{"metainfo": {}}, {"table": {"family": "ip", "name": "t", "flags": ["dormant"]}}]}\n'
 CUT = WHOLE[:60]

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError, attribute
-from ansible_collections.hpc.ports.plugins.module_utils.nft_fingerprint import NoTableError, fingerprint
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, attribute
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import NoTableError, fingerprint
 
 TABLES, CHAINS, RULES, SETS, ELEMENTS, OBJECTS, FLOWTABLES = 0xA01, 0xA04, 0xA07, 0xA0A, 0xA0D, 0xA13, 0xA17
 INET, IP = 1, 2

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept, Listing
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils.nft_fingerprint import NoTableError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, Listing
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import NoTableError
 
 OURS = Listing("nft -s list table inet t", (("inet", "t"),))
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError, attribute
-from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, attribute
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import (
     Base,
     Contents,
     Outline,

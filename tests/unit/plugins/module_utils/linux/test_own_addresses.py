@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import FAMILIES, attribute
-from ansible_collections.hpc.ports.plugins.module_utils.own_addresses import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import FAMILIES, attribute
+from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import (
     container_networks,
     leading_outside,
     own_addresses,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import Loader, early, flushing, loaders
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader, early, flushing, loaders
 
 # As Debian has them.
 NFTABLES = """\

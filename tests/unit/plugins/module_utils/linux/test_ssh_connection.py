@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.connection import Connection, parsed_connection
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection, parsed_connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 
-SAY = ("from ansible_collections.hpc.ports.plugins.module_utils.connection import ssh_connection\n"
+SAY = ("from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import ssh_connection\n"
        "found = ssh_connection()\nprint(found and tuple(found)[:4])")
 GIVEN = "192.0.2.9 51234 192.0.2.1 22"
 # A shell that waits for the program it starts.
 OUTER = ("sh", "-c", '"$@"; exit $?', "sh")
-COLLECTIONS = str(Path(__file__).parents[4] / ".collections")
+COLLECTIONS = str(Path(__file__).parents[5] / ".collections")
 FOUND = "('192.0.2.9', 51234, '192.0.2.1', 22)"
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.evaluate import Judgement, Packet, evaluate
-from ansible_collections.hpc.ports.plugins.module_utils.policy import Policy, Rule, segments
-from ansible_collections.hpc.ports.plugins.module_utils.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Judgement, Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, segments
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
 
 
 def rule(direction: str, flow: str, ports: str, *peers: str) -> Rule:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.policy import (
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     Policy,
     PolicyError,
     Rule,
@@ -19,7 +19,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.policy import (
     parse_policy,
     segments,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange, merged
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged
 
 DATA: dict[str, Any] = {
     "format": 1,

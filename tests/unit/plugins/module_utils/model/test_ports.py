@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import (
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
     ALWAYS_ACCEPTED,
     PortRange,
     merged,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView, changed_objects, flow_changes, state_diff
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, changed_objects, flow_changes, state_diff
 
 BEFORE = {"chain a": ("one", "two"), "chain b": ("same",), "set c": ("type x",)}
 AFTER = {"chain a": ("two", "one"), "chain b": ("same",), "set d": ()}

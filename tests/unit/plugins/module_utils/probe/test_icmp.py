@@ -8,8 +8,8 @@ import struct
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import icmp
-from ansible_collections.hpc.ports.plugins.module_utils.icmp import Notice, Path, echo
+from ansible_collections.hpc.ports.plugins.module_utils._probe import icmp
+from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import Notice, Path, echo
 
 
 @pytest.mark.parametrize("version,kind,code,prohibition,port_unreachable", [

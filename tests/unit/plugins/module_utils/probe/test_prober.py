@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.datagrams import greeting, question
-from ansible_collections.hpc.ports.plugins.module_utils.icmp import SILENT, Notice, Path
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
-from ansible_collections.hpc.ports.plugins.module_utils.probing import (
+from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import greeting, question
+from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import SILENT, Notice, Path
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import (
     SILENCE,
     Outcome,
     Pace,

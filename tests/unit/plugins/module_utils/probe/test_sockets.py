@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
-from ansible_collections.hpc.ports.plugins.module_utils.sockets import single_port
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import single_port
 
-COLLECTIONS = Path(__file__).parents[4] / ".collections"
+COLLECTIONS = Path(__file__).parents[5] / ".collections"
 
 
 def test_a_single_port() -> None:
@@ -33,7 +33,7 @@ def test_more_or_less_than_a_port_is_refused(text: str) -> None:
 def test_the_limit_of_open_files_is_raised_as_far_as_it_goes(soft: int, hard: int, wanted: int, reached: int,
                                                              after: int) -> None:
     program = ("import resource, sys\n"
-               "from ansible_collections.hpc.ports.plugins.module_utils.sockets import raise_file_limit\n"
+               "from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import raise_file_limit\n"
                "soft, hard, wanted = map(int, sys.argv[1:])\n"
                "resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))\n"
                "print(raise_file_limit(wanted), *resource.getrlimit(resource.RLIMIT_NOFILE))")

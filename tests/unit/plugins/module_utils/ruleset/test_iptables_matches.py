@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.nft_compat import readable
-from ansible_collections.hpc.ports.plugins.module_utils.nft_expressions import ACK, SYN
-from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils.walk import Judgement, Packet, Walker
-from ansible_collections.hpc.ports.plugins.module_utils.xt_matches import Match, told
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.iptables_matches import readable
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import ACK, SYN
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Packet, Walker
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.xt_matches import Match, told
 from ansible_collections.hpc.ports.tests.support.namespaces import ROOT
 
 ACCEPT = {"accept": None}

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError, Run
-from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept
-from ansible_collections.hpc.ports.plugins.module_utils.neighbours import Asked
-from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Base, Contents, Outline
-from ansible_collections.hpc.ports.plugins.module_utils.others import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import Asked
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Base, Contents, Outline
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import (
     Kernel,
     OtherRules,
     found_in,
@@ -25,7 +25,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.others import (
     warnings_of,
 )
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[3] / "golden"
 
 
 def table(*chains: str, head: str = "ip x") -> str:

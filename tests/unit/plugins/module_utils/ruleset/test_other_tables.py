@@ -11,15 +11,15 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept
-from ansible_collections.hpc.ports.plugins.module_utils.neighbours import (
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import (
     MOST,
     MOST_ELEMENTS,
     Asked,
     Neighbours,
     neighbours,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.nft_outline import Base, Contents, Outline
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Base, Contents, Outline
 
 INPUT = (Base("c", "filter", "input", "accept", 1),)
 NONE_KEPT = Kept("/nonexistent")

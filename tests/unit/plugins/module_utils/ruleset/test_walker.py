@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.nft_expressions import ACK, SYN, Members, Value
-from ansible_collections.hpc.ports.plugins.module_utils.nft_tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils.walk import Judgement, Packet, Walker
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import ACK, SYN, Members, Value
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Packet, Walker
 
 IN = Packet("in", 6, "10.0.0.7", "10.0.0.1", 22)
 OUT = Packet("out", 6, "10.0.0.1", "10.0.0.7", 22)

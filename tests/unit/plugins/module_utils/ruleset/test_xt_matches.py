@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError, attribute
-from ansible_collections.hpc.ports.plugins.module_utils.xt_matches import Match, Matches, of_kernel, told, words
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, attribute
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.xt_matches import Match, Matches, of_kernel, told, words
 
 
 def conntrack(states: int, flags: int = 1, negated: int = 0, revision: int = 3) -> Match:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.batches import with_batches
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.batches import with_batches
 
 HOSTS = [f"n{number}" for number in range(1, 7)]
 

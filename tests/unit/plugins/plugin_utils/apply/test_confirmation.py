@@ -14,7 +14,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.confirmation import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation import (
     RETURN_WITHIN,
     UNSEEN,
     Answer,

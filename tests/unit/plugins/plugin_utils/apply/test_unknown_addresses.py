@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.own_addresses import known_addresses, unknown_warnings
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import known_addresses, unknown_warnings
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 HOSTS: dict[str, Any] = {

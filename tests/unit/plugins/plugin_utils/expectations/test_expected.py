@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import (
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import (
     MOST,
     Expectation,
     Expected,

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.ends import host_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils.explain import Answer, Inquiry, answer_of, code_of, inquiry_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.explain_text import answer_line, lines
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Packet
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import Answer, Inquiry, answer_of, code_of, inquiry_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import answer_line, lines
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Packet
 from ansible_collections.hpc.ports.tests.support.explained_site import plan_of
 
 PLAN = plan_of()

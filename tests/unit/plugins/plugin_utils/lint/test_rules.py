@@ -13,11 +13,11 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.manager import VariableManager
 
-from ansible_collections.hpc.ports.plugins.plugin_utils import lint
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import load_catalogue
-from ansible_collections.hpc.ports.plugins.plugin_utils.inventory import load_inventory
-from ansible_collections.hpc.ports.plugins.plugin_utils.lint import Finding, findings
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan, compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint import rules as lint
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import Finding, findings
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
 from ansible_collections.hpc.ports.tests.support.sites import (
     CONTROLLER,
     SHIPPED,
@@ -25,7 +25,7 @@ from ansible_collections.hpc.ports.tests.support.sites import (
     make_plan,
 )
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 TODAY = date(2026, 11, 21)
 KNOWN = "expected known sources, networks no wider than /16 (IPv4) or /48 (IPv6)."
 INTERNAL = "expected internal networks, or known ones no wider than /16 (IPv4) or /48 (IPv6)."

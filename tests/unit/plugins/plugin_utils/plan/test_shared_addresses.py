@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, Vaulted
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 NAMES = {"vip.example.org": ["10.0.0.9"], "one.example.org": ["10.0.0.1"]}

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from netaddr import IPNetwork
 
-from ansible_collections.hpc.ports.plugins.module_utils.ports import PortRange
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import (
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import (
     SITE_DEFAULTS,
     Endpoint,
     Flow,
     Service,
     load_catalogue,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, Vaulted
-from ansible_collections.hpc.ports.plugins.plugin_utils.groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_catalogue
 
 FLOW = {"from": ["monitoring"], "to": ["workspace"], "services": ["ssh"], "need": "optional"}

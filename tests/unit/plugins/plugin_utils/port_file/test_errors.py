@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError, invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest
 
 
 def test_invalid_names_the_key_shows_the_value_and_says_what_was_expected() -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.catalogue import Service, load_catalogue
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils.merging import merge
-from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Service, load_catalogue
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import merge
+from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import (
     enabled_flows,
     service_port,
     shipped_port_file,

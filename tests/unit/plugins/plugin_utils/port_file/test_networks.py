@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.addresses import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import (
     address_bits,
     collapsed,
     has_hosts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.ssh_args import Hop, hops_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments import Hop, hops_of
 
 
 @pytest.mark.parametrize(("text", "hops"), [

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.ansible_ssh import Reach, Unread, reach_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.ssh_args import Hop
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import Reach, Unread, reach_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments import Hop
 
 
 @pytest.mark.parametrize("connection", [None, "", "ssh", "smart", "ansible.builtin.ssh", "paramiko_ssh",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.classes import HostClass, classes_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.connections import Connections
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass, classes_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 ENDPOINTS = {"users": {"cidrs": ["10.0.0.0/28"]}}

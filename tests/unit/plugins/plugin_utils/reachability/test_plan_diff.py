@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.differences import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.plan_diff import (
     Comparison,
     comparison_of,
     sample_of,
     sentences,
     shortened,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.tests.support.sites import accepts, make_plan, opens
 
 SITE: dict[str, Any] = {

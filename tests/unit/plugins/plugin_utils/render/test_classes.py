@@ -13,13 +13,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils import boot, firewalld_files, nftables, watching
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld import abilities_of, config_of
-from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.rule_loaders import early
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils.rendering import (
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends import watch as watching
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import abilities_of, config_of
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import (
     CLASSES,
     Rendered,
     Target,

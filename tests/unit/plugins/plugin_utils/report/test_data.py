@@ -18,12 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.junit import junit
-from ansible_collections.hpc.ports.plugins.plugin_utils.page import page
-from ansible_collections.hpc.ports.plugins.plugin_utils.registered import run_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.report import Found
-from ansible_collections.hpc.ports.plugins.plugin_utils.report_data import as_data, as_fact
-from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun, Limits, Order, begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import run_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data, as_fact
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 SCHEMA = json.loads(Path("roles/verify/files/report.schema.json").read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils import page
+from ansible_collections.hpc.ports.plugins.plugin_utils._report import html as page
 from ansible_collections.hpc.ports.tests.support.reports import SCHEMA, large, small, whole
 
 CHECK = jsonschema.Draft202012Validator(SCHEMA)

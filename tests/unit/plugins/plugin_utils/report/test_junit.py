@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 
-from ansible_collections.hpc.ports.plugins.module_utils.shown import shown
-from ansible_collections.hpc.ports.plugins.plugin_utils.junit import SEVERAL, junit
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import SEVERAL, junit
 from ansible_collections.hpc.ports.tests.support.reports import cell, host, large, small, whole
 
 

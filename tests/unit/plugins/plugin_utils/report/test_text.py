@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared
-from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Diagnosis
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Seen
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation, Skipped
-from ansible_collections.hpc.ports.plugins.plugin_utils.report import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Diagnosis
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation, Skipped
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import (
     Found,
     compared_lines,
     failure,
@@ -22,7 +22,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.report import (
     table,
     warnings_of,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
 
 
 def verdict(source: str, port: int, flow: str = "", verdict: str = "right", outcome: str = "", why: str = "",

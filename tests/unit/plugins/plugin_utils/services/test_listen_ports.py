@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils.service_ports import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import (
     Listener,
     config_ports,
     rpc_ports,

@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Run
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils.explain import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
     NO,
     YES,
     Answer,
@@ -24,16 +24,16 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.explain import (
     answer_of,
     inquiry_of,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.explain_text import lines
-from ansible_collections.hpc.ports.plugins.plugin_utils.junit import junit
-from ansible_collections.hpc.ports.plugins.plugin_utils.page import packed
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils.registered import registered, run_of
-from ansible_collections.hpc.ports.plugins.plugin_utils.report import Found, report
-from ansible_collections.hpc.ports.plugins.plugin_utils.report_data import as_data
-from ansible_collections.hpc.ports.plugins.plugin_utils.said import UNREADABLE, counted, parsed, unreadable_hosts
-from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import lines
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import packed
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered, run_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, report
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, counted, parsed, unreadable_hosts
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
 from ansible_collections.hpc.ports.tests.support.answers import (
     HOSTILE,
     NAMES,

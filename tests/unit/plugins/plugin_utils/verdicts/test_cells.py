@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared, Run
-from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Judged
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Results, Seen
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Judgement, Packet
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Results, Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Judgement, Packet
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 LAPTOP, CTL, NODE = "198.51.100.7", "10.0.0.1", "10.1.0.1"

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import (
     CODES,
     Clues,
     Diagnosis,
     Judged,
     diagnosis_of,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Results, Seen
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict, verdicts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Results, Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict, verdicts_of
 from ansible_collections.hpc.ports.tests.support.reported import (
     NONCES,
     OTHER,

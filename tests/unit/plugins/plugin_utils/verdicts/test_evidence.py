@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Origin, Results, Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Origin, Results, Seen
 from ansible_collections.hpc.ports.tests.support.reported import (
     DEAD,
     DIED,

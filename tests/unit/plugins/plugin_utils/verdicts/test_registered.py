@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.cells import Compared
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Results
-from ansible_collections.hpc.ports.plugins.plugin_utils.plan import Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils.registered import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Results
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import (
     Registered,
     compared_of,
     judged_verdicts,
@@ -22,8 +22,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.registered import (
     run_of,
     suspects,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import Packet
-from ansible_collections.hpc.ports.plugins.plugin_utils.tasks import Begun, Limits, Order, begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Packet
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 HOSTS = {"ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1"]},

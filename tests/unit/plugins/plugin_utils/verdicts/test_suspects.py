@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.judging import parse_asked
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import parse_asked
 from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
-from ansible_collections.hpc.ports.plugins.plugin_utils.diagnosis import Judged
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import COUNTERS, Seen
-from ansible_collections.hpc.ports.plugins.plugin_utils.expectations import Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
     Judgement,
     Packet,
     as_options,
@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils.suspects import (
     packets_of,
     seen_passing,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import Verdict
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
 
 OUT, IN = (Packet(direction, "tcp", "10.0.0.2", "10.0.0.1", 443) for direction in ("out", "in"))
 DROP: dict[str, Any] = {"verdict": "drop", "table": "inet site", "chain": "c", "rule": "drop", "is_ours": False,

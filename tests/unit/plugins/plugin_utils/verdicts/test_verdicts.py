@@ -9,8 +9,8 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.plugin_utils.evidence import Results
-from ansible_collections.hpc.ports.plugins.plugin_utils.verdicts import verdicts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Results
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import verdicts_of
 from ansible_collections.hpc.ports.tests.support.reported import (
     DEAD,
     DIED,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld import (
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     Abilities,
     RichRule,
     abilities_of,
@@ -18,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.module_utils.firewalld import (
     kind_of,
     parse_rich_rule,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
 OLD = Abilities(destination_ipsets=False, interface_ipsets=False, accepts_replies_out=False)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hpc.ports.plugins.module_utils import firewalld_bus as bus
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus as bus
 
 
 @pytest.mark.parametrize("text,values", [

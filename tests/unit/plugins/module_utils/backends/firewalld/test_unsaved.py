@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld_files import Paths
-from ansible_collections.hpc.ports.plugins.module_utils.firewalld_settings import compared, missing_ipsets
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.unsaved import compared, missing_ipsets
 
 
 @pytest.mark.parametrize("running,saved,told", [

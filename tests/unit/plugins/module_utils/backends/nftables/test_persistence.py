@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import boot, files
-from ansible_collections.hpc.ports.plugins.module_utils.command import find_program
-from ansible_collections.hpc.ports.plugins.module_utils.files import Item, Items, Places
-from ansible_collections.hpc.ports.plugins.module_utils.state import State
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
+from ansible_collections.hpc.ports.plugins.module_utils._linux import files
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 from ansible_collections.hpc.ports.tests.support.limits import no_writing
 
 SCRIPT = "add table inet hpc_ports\n"

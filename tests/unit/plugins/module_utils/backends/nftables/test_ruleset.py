@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hpc.ports.plugins.module_utils import nftables
-from ansible_collections.hpc.ports.plugins.module_utils.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils.listings import Kept
-from ansible_collections.hpc.ports.plugins.module_utils.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils.nft_fingerprint import NoTableError
-from ansible_collections.hpc.ports.plugins.module_utils.nftables import (
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import NoTableError
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import (
     Ruleset,
     check_definitions,
     flow_views,
@@ -26,10 +26,10 @@ from ansible_collections.hpc.ports.plugins.module_utils.nftables import (
     ruleset_of,
     script_of,
 )
-from ansible_collections.hpc.ports.plugins.module_utils.policy import parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils.state import FlowView
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[4] / "golden"
 VERSIONS = ("0.9.8", "1.0.6", "1.1.3")
 
 
