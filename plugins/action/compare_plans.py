@@ -12,8 +12,12 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 try:
-    from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.plan_diff import comparison_of, sample_of, sentences
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
+    from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.plan_diff import (
+        comparison_of,
+        sample_of,
+        sentences,
+    )
 
     MISSING: ImportError | None = None
 except ImportError as exc:

@@ -10,14 +10,13 @@ from typing import Any
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
 
 try:
+    from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Limits, Order, begun
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
     from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
     from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import published_of
-    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
-    from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Limits, Order, begun
 
     MISSING: ImportError | None = None
 except ImportError as exc:

@@ -11,18 +11,17 @@ from typing import Any
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
 
 try:
-    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
-    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
     from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import Inquiry, answer_of, inquiry_of
     from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import answer_line, lines
-    from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered
-    from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, Registered, counted
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, Registered, counted
+    from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered
     from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import as_options
 
     MISSING: ImportError | None = None

@@ -13,7 +13,6 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.batches import with_batches
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation import (
@@ -27,7 +26,10 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation impo
     with_answer,
     with_name,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import known_addresses, unknown_warnings
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import (
+    known_addresses,
+    unknown_warnings,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 
 

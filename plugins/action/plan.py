@@ -13,16 +13,14 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import connection_loader
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.libraries import check_libraries
 
 try:
     check_libraries()
-    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import SSH_ARGUMENTS
-    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
     from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import findings
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store, store_key
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
     from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import (
         PORT_FILE,
         check_play,
@@ -30,6 +28,7 @@ try:
         site_inventory,
         without_hosts,
     )
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import SSH_ARGUMENTS
 
     MISSING: ImportError | None = None
 except ImportError as exc:

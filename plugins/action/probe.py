@@ -9,7 +9,6 @@ from typing import Any
 
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 

@@ -13,10 +13,15 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 try:
-    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
-    from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import Work, work_of
-    from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import Rendered, all_items, rendered, target_of
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+    from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import (
+        Rendered,
+        all_items,
+        rendered,
+        target_of,
+    )
+    from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import Work, work_of
 
     MISSING: ImportError | None = None
 except ImportError as exc:

@@ -12,8 +12,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 try:
-    from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered, suspects
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
+    from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered, suspects
     from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import as_options
 
     MISSING: ImportError | None = None

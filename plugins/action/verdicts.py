@@ -13,16 +13,15 @@ from typing import Any
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 
 try:
-    from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
-    from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
-    from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import left_out, registered, run_of
-    from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, failure, report, warnings_of
-    from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data, as_fact
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
+    from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data, as_fact
+    from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
+    from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
+    from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, failure, report, warnings_of
+    from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import left_out, registered, run_of
 
     MISSING: ImportError | None = None
 except ImportError as exc:

@@ -56,7 +56,11 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import clashes, parsed_demands, parsed_described
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import (
+    clashes,
+    parsed_demands,
+    parsed_described,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.filter_errors import failed, refused
 
 

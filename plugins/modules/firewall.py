@@ -234,9 +234,6 @@ from contextlib import suppress
 from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import described
-from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import present_running
-from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
     Options,
     Outcome,
@@ -245,11 +242,14 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
 )
 from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import LockoutError
 from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend, worded
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import described
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import present_running
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import leading_outside, own_addresses
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned, shown
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
 
 ARGUMENTS = {
     "plan": {"type": "str"},

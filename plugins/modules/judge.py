@@ -180,8 +180,8 @@ judgements:
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import Host, parse_asked
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import Host, parse_asked
 
 PACKET: Dict[str, Any] = {
     "direction": {"type": "str", "choices": ["in", "out"], "required": True},

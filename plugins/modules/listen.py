@@ -154,10 +154,10 @@ counts:
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils._probe.listener import ListenError, Orders, start, stop
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils._probe.container_proxies import dead_ends
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
+from ansible_collections.hpc.ports.plugins.module_utils._probe.container_proxies import dead_ends
+from ansible_collections.hpc.ports.plugins.module_utils._probe.listener import ListenError, Orders, start, stop
 from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import single_port
 
 

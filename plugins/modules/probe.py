@@ -151,8 +151,8 @@ results:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import Pace, probe_all
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain
+from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import Pace, probe_all
 
 
 def main() -> None:

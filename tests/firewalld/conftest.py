@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
 from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.run import turn

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import ansible
-
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, ROOT, Pair, Space
 from ansible_collections.hpc.ports.tests.support.packets import Wires, open_wires

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, call
 from ansible_collections.hpc.ports.tests.support.availability import NODES, applied_meanwhile
 from ansible_collections.hpc.ports.tests.support.run import examples, scaled

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, FirewalldMachine
 from ansible_collections.hpc.ports.tests.support.faults import Fault, Run, State
 from ansible_collections.hpc.ports.tests.support.killed import (

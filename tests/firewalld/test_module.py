@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon
 from ansible_collections.hpc.ports.tests.support.cpu import ratio
 from ansible_collections.hpc.ports.tests.support.neighbours import LARGE, seconds_of_a_run

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Container, Daemon
 from ansible_collections.hpc.ports.tests.firewalld.verdicts import check_verdicts, past_guards
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair, forget_connections

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, call
 from ansible_collections.hpc.ports.tests.support.namespaces import snapshot
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SLURM, SSH, WEB, policy

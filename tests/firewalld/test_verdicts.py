@@ -10,9 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
@@ -38,6 +35,8 @@ from ansible_collections.hpc.ports.tests.support.verdicts import (
     load_nftables,
     passing,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 
 @pytest.fixture(name="pair", scope="module")

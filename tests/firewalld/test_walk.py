@@ -9,13 +9,12 @@ import random
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Walker
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon
-from ansible_collections.hpc.ports.tests.firewalld.verdicts import ALLOWED, applied, past_guards, passes
+from ansible_collections.hpc.ports.tests.firewalld.verdicts import ALLOWED, applied, passes, past_guards
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, special_packets

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair
 from ansible_collections.hpc.ports.tests.support.runs import Served

@@ -16,13 +16,15 @@ import tempfile
 from pathlib import Path
 from typing import Iterator
 
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel, views
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
+from ansible_collections.hpc.ports.plugins.module_utils._model import names
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import merged
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State, flow_changes
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.tests.support.samples import BY_NFT, SAMPLE, random_policies
 
 _WORDS = {4: "any IPv4", 6: "any IPv6"}
@@ -61,21 +63,21 @@ class Check:
         self.transitions += 1
         apply(first)
         self.failures += ["{0}: {1}".format(name, text) for text in problems(second)]
-        nftables.load(nftables.script_of(nftables.ruleset_of(first)))
+        kernel.load(nftables.script_of(nftables.ruleset_of(first)))
         self.failures += ["{0} and back: {1}".format(name, text) for text in problems(first)]
 
     def mending(self, case: str, script: str) -> None:
         """Do something by hand, then apply."""
         policy = parse_policy(SAMPLE)
-        nftables.load("add table {0}\ndelete table {0}\n".format(nftables.TABLE))
+        kernel.load("add table {0}\ndelete table {0}\n".format(names.TABLE))
         apply(policy)
         try:
-            nftables.load(script + "\n")
+            kernel.load(script + "\n")
         except CommandError:
             self.not_possible.append(case)
             return
         self.mendings += 1
-        if running_state() == nftables.wanted_state(nftables.ruleset_of(policy)):
+        if running_state() == kernel.wanted_state(nftables.ruleset_of(policy)):
             self.failures.append("{0}: is not seen".format(case))
         try:
             self.failures += ["{0}: {1}".format(case, text) for text in problems(policy)]
@@ -85,7 +87,7 @@ class Check:
 
 def running_state() -> State:
     """Return what runs. Raises RuntimeError where a listing was kept that is not true any more."""
-    kept, running = nftables.running_state(kept=KEPT), nftables.running_state(kept=NONE_KEPT)
+    kept, running = kernel.running_state(kept=KEPT), kernel.running_state(kept=NONE_KEPT)
     if kept != running:
         raise RuntimeError("kept is {0}, and nft lists {1}".format(kept, running))
     return running
@@ -94,10 +96,10 @@ def running_state() -> State:
 def apply(policy: Policy) -> None:
     """Apply in place, as the module does."""
     ruleset = nftables.ruleset_of(policy)
-    running, wanted = running_state(), nftables.wanted_state(ruleset)
-    nftables.check_definitions(running, wanted)
+    running, wanted = running_state(), kernel.wanted_state(ruleset)
+    kernel.check_definitions(running, wanted)
     for script in transactions(ruleset, running, wanted):
-        nftables.load(script)
+        kernel.load(script)
 
 
 def problems(policy: Policy) -> Iterator[str]:
@@ -107,11 +109,11 @@ def problems(policy: Policy) -> Iterator[str]:
     except CommandError as exc:
         yield str(exc)
         return
-    wanted = nftables.wanted_state(nftables.ruleset_of(policy))
+    wanted = kernel.wanted_state(nftables.ruleset_of(policy))
     running = running_state()
     if running != wanted:
         yield "runs {0}, wanted {1}".format(running, wanted)
-    changes = flow_changes(nftables.flow_views(running), expected_views(policy))
+    changes = flow_changes(views.flow_views(running), expected_views(policy))
     if any(changes.values()):
         yield "carries other flows than expected: {0}".format(changes)
 

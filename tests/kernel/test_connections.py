@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.availability import (
     CLIENT,
     NODES,
@@ -31,7 +31,6 @@ from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, Space
 from ansible_collections.hpc.ports.tests.support.run import examples
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
-
 
 # ---- the first apply, on a kernel that tracked no connection so far
 
@@ -170,7 +169,7 @@ MANY = tuple(f"x{number}" for number in range(200))
 def ways_between(machine: Machine, one: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, ...]]:
     """Give the host the one policy; return the transactions to the other, and those back."""
     rulesets = [nftables.ruleset_of(parse_policy(data)) for data in (one, other)]
-    states = [nftables.wanted_state(ruleset) for ruleset in rulesets]
+    states = [kernel.wanted_state(ruleset) for ruleset in rulesets]
     machine.nft(nftables.script_of(rulesets[0]))
     return [transactions(rulesets[1], *states), transactions(rulesets[0], *states[::-1])]
 
@@ -222,7 +221,7 @@ def test_no_outgoing_packet_is_lost_as_egress_is_restricted_and_opened(machine: 
 def test_no_outgoing_packet_is_lost_as_the_first_ruleset_comes(machine: Machine) -> None:
     """Where sets came in the transaction of the rules that name them, 20 of 60 times a packet was lost."""
     ruleset = nftables.ruleset_of(parse_policy(policy(SSH, ALLOWED, egress="restricted", interfaces=MANY)))
-    first = transactions(ruleset, {}, nftables.wanted_state(ruleset))
+    first = transactions(ruleset, {}, kernel.wanted_state(ruleset))
     unhooked = "".join(f"{verb} chain inet hpc_ports output\n" for verb in ("flush", "delete"))
     with none_lost(machine):
         switch(machine, [first, (unhooked, "delete table inet hpc_ports\n")], TIMES)

@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.module_utils._linux import sock_diag as inet_sockets
 from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Calls, Cut, cut_connections
-from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
-from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import echo
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import ruleset_of, script_of
+from ansible_collections.hpc.ports.plugins.module_utils._linux import sock_diag as inet_sockets
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import TABLE, ruleset_of, script_of
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import echo
 from ansible_collections.hpc.ports.tests.kernel.connections import DUAL_PORT, Connections, Living, living, passing
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, Space

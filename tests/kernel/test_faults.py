@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.faults import Fault, Run
 from ansible_collections.hpc.ports.tests.support.killed import (
     ARMING,

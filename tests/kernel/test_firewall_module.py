@@ -10,7 +10,6 @@ import shutil
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import parsed
 from ansible_collections.hpc.ports.tests.support.machine import (
     LINK,

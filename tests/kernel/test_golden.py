@@ -9,7 +9,6 @@ import json
 import sys
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, ROOT, Pair
 
 GOLDEN = ROOT / "tests" / "unit" / "golden"

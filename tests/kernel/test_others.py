@@ -8,10 +8,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST
 from ansible_collections.hpc.ports.tests.support.packets import Opening

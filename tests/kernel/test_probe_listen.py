@@ -24,15 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Clues, Judged, diagnosis_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Origin, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import parsed
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Clues, Judged, diagnosis_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Origin, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
     Judgements,
     as_options,
@@ -202,7 +201,7 @@ class Net:
         wait_until(lambda: not self._ended_listeners())
         for host in self.hosts:
             with host.space.entered():
-                nftables.load("flush ruleset\n")
+                kernel.load("flush ruleset\n")
 
     def _ended_listeners(self) -> list[int]:
         """End the listeners that there are, those included that started a moment ago, and return them."""

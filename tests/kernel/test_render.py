@@ -13,9 +13,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
-from ansible_collections.hpc.ports.tests.support.machine import NO_FLOWS, OWN_ADDRESSES, RULESET, UNIT, Machine, without_invocation
+from ansible_collections.hpc.ports.tests.support.machine import (
+    NO_FLOWS,
+    OWN_ADDRESSES,
+    RULESET,
+    UNIT,
+    Machine,
+    without_invocation,
+)
 from ansible_collections.hpc.ports.tests.support.namespaces import forget_connections
 from ansible_collections.hpc.ports.tests.support.rendered import CLASSES, class_of, give, put
 from ansible_collections.hpc.ports.tests.support.verdicts import check_loopback, check_verdicts, joined

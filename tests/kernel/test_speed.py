@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.cpu import ratio
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.kernel.connections import Connections, living
 from ansible_collections.hpc.ports.tests.support.machine import LINK, RULESET, UNIT, Machine
 from ansible_collections.hpc.ports.tests.support.run import scaled

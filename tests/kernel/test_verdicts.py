@@ -13,10 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import run
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
@@ -33,6 +30,8 @@ from ansible_collections.hpc.ports.tests.support.verdicts import (
     load_nftables,
     opening_of,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def test_every_verdict_of_the_kernel_is_that_of_evaluate(
     """Policies follow each other in one table, so every one is a transition from another."""
     randomness = random.Random(seed)
     with pair.host.entered():
-        nftables.load("add table inet hpc_ports\ndelete table inet hpc_ports\n")
+        kernel.load("add table inet hpc_ports\ndelete table inet hpc_ports\n")
         for policy in [policy for platform in platforms for policy in platform]:
             load_nftables(policy)
             for direction in ("in", "out"):

@@ -15,18 +15,16 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge as judging
-from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset import walker as walk
+from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ruleset
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge as judging
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset import walker as walk
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, parsed
 from ansible_collections.hpc.ports.tests.kernel.rulesets import random_tables
 from ansible_collections.hpc.ports.tests.support import samples
@@ -41,6 +39,8 @@ from ansible_collections.hpc.ports.tests.support.verdicts import (
     passing,
     whole,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 
 @pytest.fixture(name="shared", scope="module")
@@ -84,7 +84,7 @@ def check(wires: Wires, packets: Sequence[Packet], is_knowable: bool = True) -> 
 def test_the_walk_says_what_the_kernel_does(shared: Pair, wires: Wires, platform: list[Policy], seed: int) -> None:
     randomness = random.Random(seed)
     with shared.host.entered():
-        nftables.load("flush ruleset\n")
+        kernel.load("flush ruleset\n")
         for policy in platform:
             load_nftables(policy)
             for direction in ("in", "out"):
@@ -94,7 +94,7 @@ def test_the_walk_says_what_the_kernel_does(shared: Pair, wires: Wires, platform
                 others = random_tables(randomness, direction, ports, sorted({packet.peer for packet in packets}))
                 load_possible(others.script)
                 check(wires, packets, others.is_knowable)
-                nftables.load(others.removal)
+                kernel.load(others.removal)
 
 
 def load_possible(script: str) -> None:
@@ -102,7 +102,7 @@ def load_possible(script: str) -> None:
     lines = script.split("\n")
     for attempt in range(50):
         try:
-            nftables.load("\n".join(lines))
+            kernel.load("\n".join(lines))
             return
         except CommandError as exc:
             refused = {int(number) for number in re.findall(r"^/dev/stdin:(\d+):", exc.output, re.MULTILINE)}
@@ -167,7 +167,7 @@ def by_name(listing: str) -> str:
 def test_rules_of_iptables_do_what_the_walk_says(shared: Pair, wires: Wires, rules: str) -> None:
     """With the text of nft, which reads them here, and without it."""
     with shared.host.entered():
-        nftables.load("flush ruleset\n")
+        kernel.load("flush ruleset\n")
         nftables.run(["iptables-nft-restore"], rules)
         forget_connections()
         listing, text = ruleset()

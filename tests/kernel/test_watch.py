@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program as watch
 from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import LINK, PROGRAM, SERVICE, UNIT
 from ansible_collections.hpc.ports.tests.support.machine import PROGRAMS, RULESET, SYSTEMCTL, Machine

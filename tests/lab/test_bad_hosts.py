@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.hosts import LAB, ROOT, Play, on, play, wait_on
 
 DOWN = ("desk1", "nfs2")

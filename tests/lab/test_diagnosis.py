@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.lab.faults import BRIDGE, DRIFTED, FAULTS, OURS, Fault
 from ansible_collections.hpc.ports.tests.lab.networks import ISOLATED, ROUTED, SECOND, VARIABLES, in_lab, more_networks
 from ansible_collections.hpc.ports.tests.support.hosts import Play, firewall, on, play

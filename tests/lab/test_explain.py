@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.lab.faults import table
 from ansible_collections.hpc.ports.tests.support.hosts import Play, on, play
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.lab.wrong_programs import (
     ALL_DROPPED,
     ANSWERS_DROPPED,

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.hosts import (
     FIREWALL,
     Play,

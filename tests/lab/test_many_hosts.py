@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.lab.many_hosts import CONTROLLER, ManyHosts, many_hosts
 from ansible_collections.hpc.ports.tests.support.hosts import Play, firewall
 from ansible_collections.hpc.ports.tests.support.run import FULL, scaled

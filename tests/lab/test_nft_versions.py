@@ -11,7 +11,6 @@ import subprocess
 import tarfile
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.hosts import ROOT, inside
 from ansible_collections.hpc.ports.tests.support.run import SEED, scaled, turn
 
@@ -24,7 +23,7 @@ def sources() -> bytes:
     """Return a tar archive of what runs on the host."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        for pattern in ("plugins/module_utils/*.py", "tests/kernel/nft_check.py", "tests/support/samples.py",
+        for pattern in ("plugins/module_utils/**/*.py", "tests/kernel/nft_check.py", "tests/support/samples.py",
                         "tests/unit/golden/*.json"):
             for path in sorted(ROOT.glob(pattern)):
                 tar.add(path, f"{COLLECTION}/{path.relative_to(ROOT)}")

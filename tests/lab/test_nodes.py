@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.hpc.ports.tests.support.hosts import (
     FIREWALL_ONLY,
     ROOT,

@@ -10,7 +10,6 @@ import re
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.hosts import (
     EVERYTHING,
     FIREWALL_ONLY,

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
 from ansible_collections.hpc.ports.tests.support.reports import large, small
 from ansible_collections.hpc.ports.tests.support.run import scaled
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
 
 # In milliseconds. The tests run beside others, at the lowest priority.
 _PATIENCE = scaled(60) * 1000

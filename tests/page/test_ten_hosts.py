@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
-
 from ansible_collections.hpc.ports.tests.page.conftest import Show, Shown
 from ansible_collections.hpc.ports.tests.support.reports import cell, host, small, whole
+from playwright.sync_api import expect
 
 REPORT = small()
 

@@ -11,10 +11,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-from playwright.sync_api import expect
-
 from ansible_collections.hpc.ports.tests.page.conftest import Show
 from ansible_collections.hpc.ports.tests.support.reports import SCHEMA
+from playwright.sync_api import expect
 
 COMPUTE = "cluster01 slurm_compute (48)"
 

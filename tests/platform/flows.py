@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from ansible_collections.hpc.ports.tests.support.hosts import ROOT
 from ansible_collections.hpc.ports.tests.platform.uses import USES, Use
+from ansible_collections.hpc.ports.tests.support.hosts import ROOT
 
 PAGE = ROOT / "docs" / "flows.md"
 SHIPPED = ROOT / "roles" / "firewall" / "vars" / "port_file.yml"

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-
-from ansible_collections.hpc.ports.tests.support.hosts import ROOT, firewall
-from ansible_collections.hpc.ports.tests.support.run import FULL, scaled, turn
 from ansible_collections.hpc.ports.tests.platform import flows
 from ansible_collections.hpc.ports.tests.platform.uses import USES, Use, errors_of, output
+from ansible_collections.hpc.ports.tests.support.hosts import ROOT, firewall
+from ansible_collections.hpc.ports.tests.support.run import FULL, scaled, turn
 
 ALL = FULL or bool(os.environ.get("HPC_PORTS_ALL_FLOWS"))
 ROUNDS = flows.rounds() if ALL else turn(flows.rounds())

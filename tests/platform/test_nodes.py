@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
+from ansible_collections.hpc.ports.tests.platform.uses import USES, answering, errors_of, expect, output
 from ansible_collections.hpc.ports.tests.support.hosts import LAB, Play, firewall, play, restart, table
 from ansible_collections.hpc.ports.tests.support.run import scaled
-from ansible_collections.hpc.ports.tests.platform.uses import USES, answering, errors_of, expect, output
 
 _JOINING: dict[str, Any] = {"all": {"children": {group: {"hosts": {"node3": {}}} for group in ("slurm_compute", "alpha")}}}
 # Who has jobs to run.

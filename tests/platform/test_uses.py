@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from ansible_collections.hpc.ports.tests.support.hosts import firewall
-from ansible_collections.hpc.ports.tests.support.run import FULL
 from ansible_collections.hpc.ports.tests.platform import flows
 from ansible_collections.hpc.ports.tests.platform.uses import USES, answering, errors_of, output
+from ansible_collections.hpc.ports.tests.support.hosts import firewall
+from ansible_collections.hpc.ports.tests.support.run import FULL
 
 FRONT_DOOR = {("ctl1", 80), ("ctl1", 443), ("ctl1", 8443)}
 MANAGED = ("ctl1", "ctl2", "db1", "db2", "head", "accounting", "sql1", "login1", "node1", "node2", "pbs1", "pbs2", "pbs3",

@@ -10,12 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from hypothesis import strategies as st
-
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered, suspects
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
 from ansible_collections.hpc.ports.tests.support import probed_site
+from hypothesis import strategies as st
 
 PHASES = ("probed", "stopped", "compared", "judged")
 NAMES = {phase: f"verify_{phase}" for phase in PHASES}

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Config
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daemon import Firewalld
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import Bus
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daemon import Firewalld
 from ansible_collections.hpc.ports.tests.support.samples import policy
 
 VERSIONS = ("0.9.3", "1.3.3", "2.3.1")

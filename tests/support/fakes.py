@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux import files
-from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
 from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Cut
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader
-from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending, Undo
+from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, Undo
+from ansible_collections.hpc.ports.plugins.module_utils._linux import files
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 
 class FakeBackend:

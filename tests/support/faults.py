@@ -151,13 +151,13 @@ def _nft_table() -> list[str]:
 
 
 def _firewalld_table() -> list[str]:
-    running = importlib.import_module(f"{_UTILS}.backend_firewalld").running_state()
+    running = importlib.import_module(f"{_UTILS}._backends.firewalld.backend").running_state()
     return sorted("\n".join([name, *lines]) for name, lines in running.items())
 
 
 def _said_by_firewalld() -> list[str]:
     """Return what it has of ours at run time; in which order it has rules or entries matters to nobody."""
-    bus = importlib.import_module(f"{_UTILS}.firewalld_bus").Bus()
+    bus = importlib.import_module(f"{_UTILS}._backends.firewalld.dbus").Bus()
     ipsets = {name: bus.call("ipset.getEntries", "s", name)[0] for name in _ours(bus.call("ipset.getIPSets")[0])}
     policies = {name: bus.call("policy.getPolicySettings", "s", name)[0]
                 for name in _ours(bus.call("policy.getPolicies")[0])}
@@ -203,7 +203,7 @@ def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]
     began = time.monotonic()
     pid = os.fork()
     if not pid:
-        vars(importlib.import_module(f"{_UTILS}.transaction")).update(request["settings"])
+        vars(importlib.import_module(f"{_UTILS}._apply.transaction")).update(request["settings"])
         if request["ssh"]:
             _come_over(request["ssh"])
         _be_the_module(main, request["fault"], arguments, said, log)
@@ -460,7 +460,7 @@ def _give_servers(requests: socket.socket) -> None:
     """Fork a server for each request; that tells the host by the process that holds it, and brings the server's socket."""
     for name in ("firewall", "confirm", "judge"):
         _module(name)
-    for name in ("listeners", "probing", "established"):
+    for name in ("_probe.listener", "_probe.prober", "_apply.cut_connections"):
         importlib.import_module(f"{_UTILS}.{name}")
     message, handles = socket.recv_fds(requests, 4096, 1)[:2]
     while message:

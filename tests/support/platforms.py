@@ -10,13 +10,12 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network, Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import compile_plan
+from hypothesis import strategies as st
 
 GROUPS = ("slurm_controller", "slurm_compute", "nfs_server", "workspace")
 ENDPOINTS = ("here", "there", "elsewhere")

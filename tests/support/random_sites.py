@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
+from hypothesis import strategies as st
 
 MANAGED_GROUPS = ("control_plane", "slurm_controller", "slurm_compute")
 GROUPS = (*MANAGED_GROUPS, "desks")

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import work_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import all_items, rendered, target_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import work_of
 from ansible_collections.hpc.ports.tests.support.namespaces import Space
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, special_packets
 from ansible_collections.hpc.ports.tests.support.sites import make_plan

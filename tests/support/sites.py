@@ -11,11 +11,11 @@ from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Catalogue, load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import Resolver
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Inventory, load_inventory
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Catalogue, load_catalogue
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Inventory, load_inventory
 
 CONTROLLER = "192.0.2.1"
 # The least that a port file has.

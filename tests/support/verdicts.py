@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import Phase
-
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset import walker as walk
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset import walker as walk
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair
 from ansible_collections.hpc.ports.tests.support.packets import Opening, Wires, open_wires
 from ansible_collections.hpc.ports.tests.support.run import FULL
+from hypothesis import Phase
 
 # To find the smallest policy that fails takes minutes.
 PHASES = tuple(phase for phase in Phase if FULL or phase is not Phase.shrink)
@@ -67,10 +67,10 @@ def passing(wires: Wires, packets: Sequence[Packet]) -> set[Packet]:
 def load_nftables(policy: Policy) -> None:
     """Apply in place, as the module does, in the namespace of this thread; see that it runs as wanted."""
     ruleset = nftables.ruleset_of(policy)
-    wanted = nftables.wanted_state(ruleset)
-    for script in transactions(ruleset, nftables.running_state(), wanted):
-        nftables.load(script)
-    assert nftables.running_state() == wanted
+    wanted = kernel.wanted_state(ruleset)
+    for script in transactions(ruleset, kernel.running_state(), wanted):
+        kernel.load(script)
+    assert kernel.running_state() == wanted
 
 
 def check_verdicts(wires: Wires, policy: Policy, packets: Sequence[Packet]) -> None:

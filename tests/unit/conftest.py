@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
-
 from ansible_collections.hpc.ports.tests.support.run import examples
+from hypothesis import settings
 
 # Machines differ in speed, so no example has a deadline.
 settings.register_profile("unit", deadline=None, max_examples=examples(300), print_blob=True)

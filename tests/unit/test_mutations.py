@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.hpc.ports.dev.importers import distances, importers_of
 from ansible_collections.hpc.ports.dev.mutants import Mutation, applied, candidates, chosen, is_another, line_number
 

@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.plays import played
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, Ended, played
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, RunningPlay, playing
 from ansible_collections.hpc.ports.tests.support.run import scaled
 

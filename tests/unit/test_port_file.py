@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).parent / "port_table.csv"

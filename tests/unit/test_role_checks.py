@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
 
 # Tasks that look at nothing but variables.

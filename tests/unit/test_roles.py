@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import SITE_DEFAULTS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import HOST_DEFAULTS
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.benchmarks.plan import write_site
 from ansible_collections.hpc.ports.tests.support.cpu import cost_of, ratio
 

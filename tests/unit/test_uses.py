@@ -6,10 +6,17 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.platform import flows
 from ansible_collections.hpc.ports.tests.platform.flows import (
-    COVERED_BY, NOT_EXERCISED, PAGE, controls, rounds, shipped_port_file, shown_for, wrong)
+    COVERED_BY,
+    NOT_EXERCISED,
+    PAGE,
+    controls,
+    rounds,
+    shipped_port_file,
+    shown_for,
+    wrong,
+)
 from ansible_collections.hpc.ports.tests.platform.uses import USES, Hosts, Use, errors_of
 
 USED = {flow for use in USES.values() for flow in use.flows}

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.execute import settle, still_runs
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Cut

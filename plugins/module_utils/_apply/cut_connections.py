@@ -14,8 +14,6 @@ import errno
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
-from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket, destroy, sockets
 from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections import (
     Connection,
     Host,
@@ -23,10 +21,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections 
     denied_connections,
     key_of,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
-from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, Entry, delete, entries
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
+from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket, destroy, sockets
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 
 _EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
 _PAUSE = 1.0  # seconds after which a connection that the host goes on with is tracked again

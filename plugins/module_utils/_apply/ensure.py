@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
 from ansible_collections.hpc.ports.plugins.module_utils._apply.execute import Terms, make_absent, make_present
-from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
-from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack_fill import fill_warning
-from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import check_lockout, missing_flow
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, least_of, parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import flushing
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._linux import nft
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack_fill import fill_warning
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import flushing
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, least_of, parse_policy
 
 # Connection plugins that log in through a port of the host; others, such as `podman`, need no flow.
 _THROUGH_A_PORT = ("ssh", "paramiko", "paramiko_ssh", "libssh")
@@ -105,7 +106,7 @@ def _closed(name: str, policy: Policy, options: Options) -> str:
     if name == "firewalld" and not options.watch:
         raise RuntimeError("firewall_boot_failure is 'closed', and firewall_watch is false: with firewalld it is the watch "
                            "that closes the host. Nothing was changed. Set firewall_watch: true.")
-    if not nftables.is_installed():
+    if not nft.is_installed():
         raise HostError("Missing program nft, for firewall_boot_failure: closed. Install the package nftables.",
                         ["nftables"])
     return nftables.script_of(nftables.ruleset_of(least_of(policy)))

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux import files
-from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
-from ansible_collections.hpc.ports.plugins.module_utils._backends.registry import Backend
-from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Way
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools, Transactions
 from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Way
+from ansible_collections.hpc.ports.plugins.module_utils._backends.registry import Backend
+from ansible_collections.hpc.ports.plugins.module_utils._linux import files, systemd
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
 
 _NOT_ON_DISK = "The new ruleset runs, but it is not the one that a reboot loads: {0}. Mend this and run again."
 _NOT_LEFT = ("The new ruleset runs, but the one of the backend {0} is still there beside it: {1}. Mend this and run "

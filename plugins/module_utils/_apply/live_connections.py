@@ -10,12 +10,12 @@ from functools import lru_cache
 from typing import Callable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY
-from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
-from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
-from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, interface_towards
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, Entry, Way
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, interface_towards
+from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 
 _PROTOCOLS = {TCP: "tcp", UDP: "udp"}
 _FIRST_PORT_OF_USERS = 1024

@@ -12,7 +12,6 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection im
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, covers_port, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 
-
 _REFUSED = ("This policy would lock you out. {0} Nothing was changed. With firewall_lockout_guard: false it is applied "
             "all the same, and {1}.")
 _UNDONE = "the host undoes it unless a new connection confirms it"

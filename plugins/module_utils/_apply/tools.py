@@ -8,13 +8,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends import registry as backends
 from ansible_collections.hpc.ports.plugins.module_utils._apply import transaction
-from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection, ssh_connection
+from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
+from ansible_collections.hpc.ports.plugins.module_utils._backends import registry as backends
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader, loaders
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending, Undo
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection, ssh_connection
 
 
 class Transactions(Protocol):

@@ -24,11 +24,12 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, NoReturn, Optional
 
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Undo
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places, naming
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import has_systemd
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
 
-FOLDER = "/run/hpc-ports"
 _LOCK = FOLDER + "/lock"
 _ARMED = FOLDER + "/armed"
 _ABOUT = "about.json"
@@ -70,13 +71,6 @@ rmdir {folders} 2> /dev/null
 mv -T armed "$token/{undone}"
 echo "Nobody confirmed the change of the firewall: undone."
 """
-
-
-class Undo(NamedTuple):
-    """How to undo a change: a shell command, and the files that it finds in its working directory."""
-
-    command: str
-    files: Dict[str, str]
 
 
 class Pending(NamedTuple):

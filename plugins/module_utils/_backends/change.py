@@ -15,7 +15,13 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.state import (
     flow_changes,
     state_diff,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Undo
+
+
+class Undo(NamedTuple):
+    """How to undo a change: a shell command, and the files that it finds in its working directory."""
+
+    command: str
+    files: Dict[str, str]
 
 
 class NothingMade(RuntimeError):

@@ -9,12 +9,12 @@ import glob
 from contextlib import AbstractContextManager
 from typing import Optional, Protocol
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import backend as backend_nftables
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import backend as backend_nftables
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
+from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import is_active
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
-from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import is_active
 
 
 class Backend(Protocol):

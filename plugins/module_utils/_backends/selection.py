@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
-from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
+from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 
@@ -54,9 +54,9 @@ def _how_it_is() -> str:
 
 
 def _check_nftables() -> None:
-    if not nftables.is_installed():
+    if not nft.is_installed():
         raise HostError("Missing program nft: install the package nftables.", ["nftables"])
-    nftables.check_version()
+    kernel.check_version()
 
 
 def worded(error: Exception) -> str:

@@ -11,14 +11,13 @@ import re
 import sys
 from typing import TYPE_CHECKING, cast
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
-from ansible_collections.hpc.ports.plugins.module_utils._linux import files
-from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program as watch
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
+from ansible_collections.hpc.ports.plugins.module_utils._linux import files, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places, items_state
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import FOLDER
 
 if TYPE_CHECKING:
     from importlib.abc import InspectLoader

@@ -17,8 +17,8 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import NoTableError, Table, fingerprint
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import FOLDER
 
 _LIBRARIES = "/usr/lib*/libnftables.so.1", "/usr/lib/*/libnftables.so.1"
 # What nft and its library read to name things.

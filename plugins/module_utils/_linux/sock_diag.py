@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Iterator, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     ALL,
     FAMILIES,
@@ -17,7 +18,6 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     ask,
     number,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP
 
 _SOCK_DIAG = 4
 _BY_FAMILY, _DESTROY = 20, 21

@@ -24,9 +24,9 @@ import json
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack_fill import is_tracking
-from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import question
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import run
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import question
 
 TABLE = "inet hpc_ports_verify"
 # By what is counted, own address and peer: the ports by how many packets, such as

@@ -27,15 +27,15 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._probe import counters as counting
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY, Holders, holders, is_held
-from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import greeting, question
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
-from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import raise_file_limit
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import own_scope
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import FOLDER
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._probe import counters as counting
+from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import greeting, question
+from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import raise_file_limit
 
 # Ports by the address that they are bound to, such as {"0.0.0.0": ["22/tcp"]}.
 ByAddress = Dict[str, List[str]]

@@ -22,10 +22,20 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import nonce_in, questions_for
-from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import Notice, Path, ask_for_notices, echo, notice_of
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
-from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import raise_file_limit, reset_on_close, single_port
+from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import (
+    Notice,
+    Path,
+    ask_for_notices,
+    echo,
+    notice_of,
+)
+from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import nonce_in, questions_for
+from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import (
+    raise_file_limit,
+    reset_on_close,
+    single_port,
+)
 
 OPEN, REFUSED, FILTERED, ERROR = "open", "refused", "filtered", "error"
 _SPARE_FILES = 64

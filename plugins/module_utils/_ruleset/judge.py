@@ -12,7 +12,6 @@ import struct
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset import xt_matches
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders, holders
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
@@ -26,9 +25,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     attributes,
     number,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset import xt_matches
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import ACK, SYN, TCP, UDP
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Packet, Walker
 
 PROTOCOLS = {"tcp": TCP, "udp": UDP}

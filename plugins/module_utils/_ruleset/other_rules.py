@@ -17,9 +17,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import MOST, Asked, Neighbours, neighbours
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Outline
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import TABLE
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import MOST, Asked, Neighbours, neighbours
 
 
 class OtherRules(NamedTuple):

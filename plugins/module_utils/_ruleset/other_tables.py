@@ -15,9 +15,10 @@ from typing import Callable, Iterable, List, Mapping, NamedTuple, Sequence, Tupl
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft_outline
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Run, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script, version
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, Listing
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Contents, Outline
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import TABLE, as_script, version
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 
 # Rules, jumps, and elements of maps and of sets within a rule: of all others together.
 MOST = 2_000

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Dict, Mapping, NamedTuple, Tuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import View
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import TABLE
 
 
 class Place(NamedTuple):

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from typing import Any, FrozenSet, Mapping, Optional, Protocol, Sequence
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.outcomes import TRANSLATED
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import (
     DESTINATION_NAT,
     SOURCE_NAT,
@@ -21,14 +22,21 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions imp
     number_of,
     values_of,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
+    End,
+    Flow,
+    Place,
+    Trail,
+    Ways,
+    join,
+    new_flow,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import Chain, Rule, Table
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import End, Flow, Place, Trail, Ways, join, new_flow
 
 _IGNORED = {"counter", "log", "comment", "dup", "flow", "ct helper", "ct timeout", "ct expectation", "secmark",
             "last"}
 _LIMITS = {"limit", "quota", "ct count", "meter"}
 # How the note begins that says where a packet goes instead of where it was sent.
-TRANSLATED = "the destination is changed to "
 _XT_HARMLESS = {"comment", "LOG", "NFLOG", "ULOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "CLASSIFY", "SECMARK",
                 "CONNSECMARK", "TTL", "HL", "DSCP", "TOS", "RATEEST"}
 _XT_HEADERS = {"rt", "frag", "hbh", "dst"}  # of IPv6; a packet that opens something has none

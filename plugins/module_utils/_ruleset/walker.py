@@ -24,9 +24,17 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions imp
     Value,
     View,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import Chain, Table
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
+    End,
+    Flow,
+    Place,
+    Trail,
+    Ways,
+    join,
+    new_flow,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.rule_walk import RuleWalk
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import End, Flow, Place, Trail, Ways, join, new_flow
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import Chain, Table
 
 _HOOKS = {"in": ("ingress", "prerouting", "input"), "out": ("output", "postrouting", "egress")}
 _LOOPBACK_HOOKS = ("output", "postrouting", "prerouting", "input")

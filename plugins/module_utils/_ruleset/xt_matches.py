@@ -12,7 +12,14 @@ import re
 import struct
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, ask, attributes, nested, number, part
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
+    NetlinkError,
+    ask,
+    attributes,
+    nested,
+    number,
+    part,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import (
     GET_RULE,
     TABLE,

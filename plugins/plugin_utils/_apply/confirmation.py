@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 
 # After the time in which a change is confirmed: how long a host may take to undo it and to answer again, seconds.

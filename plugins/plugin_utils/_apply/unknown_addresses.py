@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_address, parse_network
 
 if TYPE_CHECKING:
-    from netaddr import IPAddress
-
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+    from netaddr import IPAddress
 
 _MOST = 5
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}", re.ASCII)

@@ -12,8 +12,8 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice, Ports, turned
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import FILTERED, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
 
 # So many pairs of classes are asked for one where a port is closed.
 _ASKED = 12

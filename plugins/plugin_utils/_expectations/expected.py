@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.probed_ports import portless, probed_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.sampling import chosen_by_class
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass, classes_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import (
     FILTERED,
     OPEN,
@@ -20,8 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connection
     Skipped,
     port_text,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.probed_ports import portless, probed_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass, classes_of
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan

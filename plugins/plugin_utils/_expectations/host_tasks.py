@@ -12,14 +12,14 @@ from secrets import token_hex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import (
     Expectation,
     Expected,
     expected_of,
     port_text,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice, Pair
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.probed_ports import flow_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice, Pair
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import OPEN
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
 
 
 class Route(NamedTuple):

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice, Ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.closed_ports import ClosedByRole
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.open_flows import FlowsByClass
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice, Ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.warned_hosts import WarnedByClass
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
 
 
 def chosen_by_class(connections: Connections, classes: Sequence[HostClass], ports: Ports, most: int

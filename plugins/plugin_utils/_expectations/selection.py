@@ -10,8 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import (
+    Address,
+    Connections,
+    Expectation,
+    by_kind,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Address, Connections, Expectation, by_kind
 
 T = TypeVar("T")
 # A source and a target.

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice, turned
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import FILTERED, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.warned_ports import WarnedPort, warned_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import FILTERED, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
 
 # So many classes take turns as the source that must not reach a port of another one.
 _TURNS = 12

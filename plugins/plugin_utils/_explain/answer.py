@@ -15,16 +15,27 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import P
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import FILTERED, OPEN, Connections, Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import ACCEPT, Clues, Diagnosis, Judged, diagnosis_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, SERVICE, Results, Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expected
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import AddressPair, Reasons, explained
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import judged_verdicts, origins_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, Registered
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Judgement, Packet, judgements_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, tasks_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import (
+    FILTERED,
+    OPEN,
+    Connections,
+    Expectation,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import AddressPair, Reasons, explained
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, Registered
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import (
+    ACCEPT,
+    Clues,
+    Diagnosis,
+    Judged,
+    diagnosis_of,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, SERVICE, Results, Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import judged_verdicts, origins_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Judgement, Packet, judgements_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import RIGHT, WRONG, Verdict
 
 if TYPE_CHECKING:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import LISTENER, SERVICE
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
     BROKEN,
     EXPOSED,
@@ -20,6 +18,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
     YES,
     Answer,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import LISTENER, SERVICE
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import RIGHT
 
 _WORDS = {YES: "Yes", NO: "No", BROKEN: "It should, but does not", EXPOSED: "It should not, but does",

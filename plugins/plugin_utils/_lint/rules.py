@@ -55,17 +55,23 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports, without
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.ssh_gaps import Gaps
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Kind, Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import (
     CONTROLLERS,
     SITE_DEFAULTS,
     Flow,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import LONGEST, listed, nearest, printable, shown
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
+    LONGEST,
+    listed,
+    nearest,
+    printable,
+    shown,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import MANAGEMENT_FLOW
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Kind, Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.ssh_gaps import Gaps
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork

@@ -13,15 +13,21 @@ from functools import cached_property
 from socket import AF_UNSPEC, SOCK_STREAM, getaddrinfo
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Endpoint
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
+    PortFileError,
+    Vaulted,
+    invalid,
+    listed,
+    printable,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Host, Inventory
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import (
     collapsed,
     is_reachable,
     parse_address,
     single,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Endpoint
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted, invalid, listed, printable
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Host, Inventory
 
 if TYPE_CHECKING:
     from netaddr import IPAddress, IPNetwork

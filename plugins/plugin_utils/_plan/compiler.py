@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, without
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Catalogue, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook, Resolver
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.jump_hosts import Leg, legs_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.shared_addresses import check_shared
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Catalogue, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Host, Inventory
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.jump_hosts import Leg, legs_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import MANAGEMENT_FLOW
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.shared_addresses import check_shared
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address, is_loopback
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address, is_loopback
 
 if TYPE_CHECKING:
-    from netaddr import IPNetwork
-
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook
     from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Host
+    from netaddr import IPNetwork
 
 
 class Leg(NamedTuple):

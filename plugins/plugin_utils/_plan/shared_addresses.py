@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address, parse_address, single
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted, invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address, parse_address, single
 
 if TYPE_CHECKING:
-    from netaddr import IPNetwork
-
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook
     from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Host
+    from netaddr import IPNetwork
 
 
 def check_shared(book: AddressBook) -> None:

@@ -13,6 +13,16 @@ from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import (
+    MANAGEMENT_FLOW,
+    RANGES,
+    merged_section,
+    narrowed,
+    started,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import has_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import (
     boolean_of,
@@ -29,16 +39,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators im
     text_of,
     texts_of,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import (
-    MANAGEMENT_FLOW,
-    RANGES,
-    merged_section,
-    narrowed,
-    started,
-)
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork

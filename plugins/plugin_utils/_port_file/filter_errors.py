@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.vaults import plain
 

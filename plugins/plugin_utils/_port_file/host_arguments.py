@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.inventory.manager import split_host_pattern
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import texts_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
-
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import texts_of
 
 # With one of these it is a pattern for other hosts, at the beginning of a name, or anywhere in it.
 _FIRST, _ANYWHERE = "!&~@", "*?["

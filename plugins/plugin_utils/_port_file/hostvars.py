@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import REACH_VARIABLES, Unread
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import SITE_DEFAULTS, Catalogue, load_catalogue
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest, printable, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import (
+    SITE_DEFAULTS,
+    Catalogue,
+    load_catalogue,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
+    PortFileError,
+    invalid,
+    nearest,
+    printable,
+    shown,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import (
     HOST_DEFAULTS,
     Inventory,
@@ -21,6 +29,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory imp
     load_inventory,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import REACH_VARIABLES, Unread
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.vaults import plain
 
 PORT_FILE = Path(__file__).parents[3] / "roles" / "firewall" / "vars" / "port_file.yml"

@@ -12,11 +12,18 @@ from functools import cached_property
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import REACH_VARIABLES, Reach, reach_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import choice_of, list_of, name_of, range_of, text_of, texts_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import REACH_VARIABLES, Reach, reach_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import (
+    choice_of,
+    list_of,
+    name_of,
+    range_of,
+    text_of,
+    texts_of,
+)
 
 # Role defaults of other hosts are not in hostvars, so the plan has its own, equal to the role's (tested).
 HOST_DEFAULTS: dict[str, Any] = {

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, shown
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments import SSH_PORT, Hop, hops_of, port_in, port_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments import (
+    SSH_PORT,
+    Hop,
+    hops_of,
+    port_in,
+    port_of,
+)
 
 # In the order in which Ansible gives them to ssh.
 SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")

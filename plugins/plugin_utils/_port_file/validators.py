@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
+    PortFileError,
+    Vaulted,
+    invalid,
+    nearest,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted, invalid, nearest
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Judgement, Packet, covers_port, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.address_classes import Kind, address_kinds
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.address_classes import Kind, address_kinds
 
 if TYPE_CHECKING:
-    from netaddr import IPNetwork
-
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+    from netaddr import IPNetwork
 
 OPEN, FILTERED = "open", "filtered"
 _FLOW = "flow "

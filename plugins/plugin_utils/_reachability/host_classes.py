@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
     from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Inventory
+    from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
 
 
 class HostClass(NamedTuple):

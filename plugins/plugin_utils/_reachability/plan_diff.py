@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, flow_changes
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import classes_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import classes_of
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Judgement, Packet
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Address, Connections
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Address, Connections
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow, Service
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow, Service
 
 # Why a flow does not let the connection pass, or that it does.
 APPLIES, OFF, NOT_A_SOURCE, OTHER_CLUSTER, YIELDS, EGRESS, ADDRESS = (

@@ -14,20 +14,28 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
+    OLDEST,
+    abilities_of,
+    config_of,
+)
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import OLDEST, abilities_of, config_of
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, digest, least_of, parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early
 from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import wanted_items
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import class_name, common_clusters, common_roles
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, digest, least_of, parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import (
+    class_name,
+    common_clusters,
+    common_roles,
+)
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Inventory
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Inventory
 
 # The file that tells which class is whose, and which files are ours to remove.
 CLASSES = "classes.json"

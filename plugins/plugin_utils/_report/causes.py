@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Diagnosis
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation, port_text
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Diagnosis
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import UNKNOWN, WRONG, Verdict
 
 MOST_NAMES = 3

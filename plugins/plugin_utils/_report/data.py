@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, not_tested, summary
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import RIGHT, UNPROVEN
 
 FORMAT = 2

@@ -11,13 +11,24 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.causes import MOST_NAMES, advice_lines, causes_of, some_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import OPEN, Expectation, Skipped
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.causes import (
+    MOST_NAMES,
+    advice_lines,
+    causes_of,
+    some_of,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Diagnosis
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import REFUSED
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import OPEN, Expectation, Skipped
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import RIGHT, UNKNOWN, UNPROVEN, WRONG, Verdict
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import (
+    RIGHT,
+    UNKNOWN,
+    UNPROVEN,
+    WRONG,
+    Verdict,
+)
 
 _WIDTH = 110
 _MOST_LINES = 100

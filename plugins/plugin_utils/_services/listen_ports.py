@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from ansible.module_utils.common.yaml import yaml_load
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, invalid, listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import merged_section, narrowed, started

@@ -18,8 +18,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, word
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, OUTCOMES
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, OUTCOMES
 
 # The key of an answer that cannot be read; its value is the reason. No host can say it, as no key is taken unknown.
 UNREADABLE = "unreadable"

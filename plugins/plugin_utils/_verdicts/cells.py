@@ -16,11 +16,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet as Opening
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import covers_port
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, network_text, parse_policy
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import ACCEPT, Clues, Diagnosis, diagnosis_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import ERROR, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Judgement, Judgements, ends, seen_passing
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import (
+    ACCEPT,
+    Clues,
+    Diagnosis,
+    diagnosis_of,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import ERROR, Results
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
+    Judgement,
+    Judgements,
+    ends,
+    seen_passing,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import (
     ANSWERED_BUT_NOT_BY,
     RIGHT,

@@ -13,9 +13,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import ERROR, LISTENER, MISSING, NOBODY, REFUSED, SERVICE
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import (
+    ERROR,
+    LISTENER,
+    MISSING,
+    NOBODY,
+    REFUSED,
+    SERVICE,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import (
     ANSWERED_BUT_NOT_BY,
     ANSWERED_BY,

@@ -12,7 +12,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN, Expectation, port_text
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import (
+    FILTERED,
+    OPEN,
+    Expectation,
+    port_text,
+)
 
 REFUSED, ERROR, MISSING = "refused", "error", "missing"
 LISTENER, SERVICE, NOBODY = "listener", "service", "nobody"

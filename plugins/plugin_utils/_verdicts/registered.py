@@ -9,13 +9,25 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import word
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run, addresses_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import LONGEST
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Origin, Results
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import Registered, counted, is_port, parsed, unreadable_hosts
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import judgements_of, packets_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import UNKNOWN, UNREAD, WRONG, Verdict, verdicts_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import LONGEST
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import (
+    Registered,
+    counted,
+    is_port,
+    parsed,
+    unreadable_hosts,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run, addresses_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Origin, Results
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import judgements_of, packets_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import (
+    UNKNOWN,
+    UNREAD,
+    WRONG,
+    Verdict,
+    verdicts_of,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan

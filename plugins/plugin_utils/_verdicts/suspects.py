@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.rule_walk import TRANSLATED
+from ansible_collections.hpc.ports.plugins.module_utils._model.outcomes import TRANSLATED
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import LISTENER
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import UNKNOWN, WRONG, Verdict
 
 _MOST = 3000  # packets a host: a host that drops everything has as many wrong verdicts as probes

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import OPEN, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import (
     ERROR,
@@ -19,7 +20,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence impor
     Results,
     Seen,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import OPEN, Expectation
 
 RIGHT, WRONG, UNKNOWN, UNPROVEN = "right", "wrong", "unknown", "unproven"
 ANSWERED_BY = "It was answered by "

@@ -10,13 +10,21 @@ import shlex
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus as bus
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
-from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, naming
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import PREFIX, Config, config_of, parse_rich_rule
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daemon import Firewalld, check_reload, daemon, running_table
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
+    PREFIX,
+    Config,
+    config_of,
+    parse_rich_rule,
+)
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daemon import (
+    Firewalld,
+    check_reload,
+    daemon,
+    running_table,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import (
     elements,
     flow_names,
@@ -26,9 +34,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.stat
     wanted_state,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import Runtime, backward, forward
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, naming
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowViews, State, changed_objects
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Undo
 
 NAME = "firewalld"
 # What one command can have as arguments, bytes, with room for the environment; Linux takes 2 MiB.

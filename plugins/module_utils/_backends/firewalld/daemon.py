@@ -11,20 +11,27 @@ import time
 from contextlib import suppress
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, find_program
-from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import OLDEST, Abilities, abilities_of
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
+    OLDEST,
+    Abilities,
+    abilities_of,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import CONFIG_PATH, Bus
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import PATHS, Paths
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.unsaved import missing_ipsets, unsaved_settings
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import TABLE, accepts_replies_out
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.unsaved import (
+    missing_ipsets,
+    unsaved_settings,
+)
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, find_program
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import listing
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, table_of
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import container_networks
+from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import is_active
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
-from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import is_active
 
 _BACKEND = re.compile(r"^\s*FirewallBackend\s*=\s*(\S+)", re.MULTILINE)
 # Seconds, far more than it takes.

@@ -19,9 +19,6 @@ from contextlib import contextmanager, suppress
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence
 from xml.sax.saxutils import quoteattr
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux import files
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     PREFIX,
     PRIORITY,
@@ -31,8 +28,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
     RichRule,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import rule_line
-from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
+from ansible_collections.hpc.ports.plugins.module_utils._linux import files
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import has_systemd
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 _HEAD = ('<?xml version="1.0" encoding="utf-8"?>\n'
          "<!-- Written by the Ansible collection hpc.ports; changes here are undone by its next run. -->\n")

@@ -8,19 +8,20 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Tuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel, views
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
-from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
-from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.restore import restoring_script
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
+from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import worded
+from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, items_state
-from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import worded
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early, loaders
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.restore import restoring_script
+from ansible_collections.hpc.ports.plugins.module_utils._model import names
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Undo
 
 NAME = "nftables"
 _BOOTED_OPEN = ("{0} has failed: when this host booted, it could not load its ruleset. See: systemctl status {0}. Once the cause "
@@ -41,7 +42,7 @@ class ByTransactions(NamedTuple):
         """Load the scripts. Raises CommandError, or NothingMade with its text."""
         for number, script in enumerate(self.scripts):
             try:
-                nftables.load(script)
+                kernel.load(script)
             except CommandError as exc:
                 # Each is all or nothing: where the first fails there is nothing to undo.
                 raise exc if number else NothingMade(worded(exc)) from exc
@@ -49,14 +50,14 @@ class ByTransactions(NamedTuple):
 
 def running_state() -> State:
     """Return what the kernel runs of ours. Raises CommandError."""
-    return nftables.running_state() if nftables.is_installed() else {}
+    return kernel.running_state() if nft.is_installed() else {}
 
 
 def present_change(policy: Policy, closed: str = "") -> Change:
     """Return the change that makes a host have this policy. Raises CommandError, OSError, RuntimeError."""
     ruleset = nftables.ruleset_of(policy)
-    running, wanted = nftables.running_state(), nftables.wanted_state(ruleset)
-    nftables.check_definitions(running, wanted)
+    running, wanted = kernel.running_state(), kernel.wanted_state(ruleset)
+    kernel.check_definitions(running, wanted)
     items = boot.wanted_items(nftables.script_of(ruleset), systemd.has_systemd(), after=early(loaders()), closed=closed)
     change = _change(running, wanted, items, transactions(ruleset, running, wanted))
     # The rules may be there again since: the watch loads them as soon as they can be loaded.
@@ -68,14 +69,14 @@ def present_change(policy: Policy, closed: str = "") -> Change:
 def absent_change() -> Change:
     """Return the change that leaves a host as it was before us. Raises CommandError, OSError."""
     running = running_state()
-    return _change(running, {}, {}, ("delete table {0}\n".format(nftables.TABLE),))
+    return _change(running, {}, {}, ("delete table {0}\n".format(names.TABLE),))
 
 
 def _change(running: State, wanted: State, items: Items, scripts: Tuple[str, ...]) -> Change:
     found, unit = boot.present_state(), "file " + boot.UNIT
     concerns_unit = systemd.has_systemd() and found.get(unit) != items_state(items).get(unit)
-    views = (nftables.flow_views(running), nftables.flow_views(wanted))
-    return Change(NAME, running, wanted, found, items, boot.places(items), views,
+    flows = (views.flow_views(running), views.flow_views(wanted))
+    return Change(NAME, running, wanted, found, items, boot.places(items), flows,
                   ByTransactions(running, scripts) if running != wanted else None,
                   concerns_unit, ends=(boot.SERVICE,) if concerns_unit and not items else ())
 

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.kernel import script_state
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import TABLE, script_state
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 

@@ -11,12 +11,10 @@ other flows cut these anew.
 
 from __future__ import annotations
 
-import re
-import socket
-from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Sequence, Set, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run, find_program, run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, table_of
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     Network,
     Policy,
@@ -29,18 +27,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     parted_flows,
     segments,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, PortRange
-from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED
 
-TABLE = "inet hpc_ports"
-OLDEST = (0, 9, 8)
-# The oldest that is known to take a set that a transaction deletes and adds again for the new one.
-_REDEFINES = (1, 0, 6)
 _HOOKS = {"in": "input", "out": "output"}
 _MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
-_ELEMENTS = "elements = {"
-_POLICY = re.compile(" policy [a-z]+;")
 # Of a chain; the longest name of a set is 80. The kernel takes 255, and a reader of a listing less.
 _LONGEST_NAME = 100
 
@@ -196,187 +187,3 @@ def script_of(ruleset: Ruleset) -> str:
     lines += ["add rule {0} {1} {2}".format(TABLE, name, rule)
               for name, chain in ruleset.chains.items() for rule in chain.rules]
     return as_script(lines)
-
-
-def check_definitions(running: State, wanted: State, program: Run = run) -> None:
-    """Raise RuntimeError for a set or map that somebody made anew with another type, where nft cannot mend it.
-
-    An old nft takes the elements that follow in the transaction for those of the old type: 0.9.8 has made an interval
-    without an end of a single address.
-    """
-    changed = [name for name in sorted(wanted) if name.startswith(("set ", "map ")) and name in running
-               and fixed_lines(name, running[name]) != fixed_lines(name, wanted[name])]
-    if changed and version(program) < _REDEFINES:
-        raise RuntimeError(
-            "Invalid {0} of table {1}: got {2!r}, expected {3!r}. Somebody made it anew, and an nft before {4} cannot "
-            "change its type in one transaction. Nothing was changed. Delete the table and run again.".format(
-                changed[0], TABLE, "; ".join(fixed_lines(changed[0], running[changed[0]]) or ()),
-                "; ".join(fixed_lines(changed[0], wanted[changed[0]]) or ()), ".".join(map(str, _REDEFINES))))
-
-
-def fixed_lines(name: str, lines: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
-    """Return those lines of an object that cannot be changed in place; the policy of a chain can."""
-    if lines is None:
-        return None
-    if name.startswith("chain "):
-        return tuple(_POLICY.sub("", line) for line in lines if line.startswith(("type ", "comment ")))
-    return tuple(line for line in lines if not line.startswith("element "))
-
-
-def as_script(lines: Iterable[str]) -> str:
-    """Return commands as a script, which nft loads in one transaction."""
-    return "".join(line + "\n" for line in lines)
-
-
-# ---- the kernel
-
-def check_version(program: Run = run) -> None:
-    """Raise RuntimeError where nft is too old. The caller has seen that nft exists."""
-    if version(program) < OLDEST:
-        raise RuntimeError("nft is too old: got {0!r}, expected {1} or later. Update the package nftables.".format(
-            program(["nft", "--version"]).strip(), ".".join(map(str, OLDEST))))
-
-
-def version(program: Run) -> Tuple[int, ...]:
-    """Return the version of nft, three numbers; (0,) where it does not tell."""
-    match = re.search(r"v([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", program(["nft", "--version"]))
-    return tuple(int(part or 0) for part in match.groups()) if match else (0,)
-
-
-def running_state(program: Run = run, kept: Kept = Kept()) -> State:
-    """Return our table in the kernel, as `parse_listing` does; empty where there is none. Raises CommandError."""
-    command = ["nft", "-s", "list", "table", *TABLE.split()]
-    try:
-        text = kept.text_of_table(" ".join(command), table_of(TABLE), lambda: program(command))
-        return parse_listing(text) if text else {}
-    except CommandError as exc:
-        if "No such file or directory" in exc.output:
-            return {}
-        raise
-
-
-def wanted_state(ruleset: Ruleset, program: Run = run) -> State:
-    """Return what the ruleset becomes, see `script_state`."""
-    return script_state(script_of(ruleset), program)
-
-
-def script_state(script: str, program: Run = run) -> State:
-    """Return what our table becomes by a script: loaded and listed in a network namespace that lives as long.
-
-    Raises CommandError for a script that does not load, RuntimeError where no namespace can be made.
-    """
-    try:
-        return _tried(["-n"], script, program)
-    except CommandError as exc:
-        if not exc.output.startswith("unshare: "):
-            raise
-    try:
-        # A container with CAP_NET_ADMIN only: a user namespace of its own may be allowed.
-        return _tried(["-r", "-n"], script, program)
-    except CommandError as exc:
-        if not exc.output.startswith("unshare: "):
-            raise
-        raise RuntimeError("Cannot make a network namespace to try the ruleset in: {0}. Nothing was changed. Give the "
-                           "container CAP_SYS_ADMIN, or allow user namespaces.".format(exc.output)) from exc
-
-
-def _tried(namespaces: Sequence[str], script: str, program: Run) -> State:
-    commands = "nft -f - && exec nft -s list table " + TABLE
-    return parse_listing(program(["unshare", *namespaces, "sh", "-c", commands], script))
-
-
-def load(script: str) -> None:
-    """Load a script in one transaction: all of it or, with CommandError, nothing."""
-    run(["nft", "-f", "-"], script)
-
-
-def is_installed() -> bool:
-    """Tell whether the host has nft."""
-    return find_program("nft") is not None
-
-
-def parse_listing(text: str) -> State:
-    """Return the objects of a listing of one table, elements one a line and sorted; rules keep their order.
-
-    The object `table` stands for the table itself; it has lines only when it has flags or a comment.
-    """
-    state: Dict[str, Tuple[str, ...]] = {"table": ()}
-    body: List[str] = []
-    name: Optional[str] = None
-    # nft 0.9.8 ends a counter on its last line: `packets 0 bytes 0\t}`.
-    for line in map(str.strip, text.replace("\t}\n", "\n}\n").splitlines()[1:]):
-        if name is None and line.endswith("{"):
-            name, body = line[:-1].strip(), []
-        elif name is not None and line == "}":
-            state[name], name = _object_lines(body), None
-        elif name is not None:
-            body.append(line)
-        elif line not in ("", "}"):
-            state["table"] += (line,)
-    return state
-
-
-def _object_lines(body: Sequence[str]) -> Tuple[str, ...]:
-    start = next((number for number, line in enumerate(body) if line.startswith(_ELEMENTS)), len(body))
-    elements = " ".join(body[start:])[len(_ELEMENTS):].rstrip("} ").split(",")
-    found = sorted("element " + element.strip() for element in elements if element)
-    return (*(line for line in body[:start] if line), *found)
-
-
-# ---- state to flows
-
-_RULE_COUNTER = re.compile(r'counter name "((?:in|out)_[a-z0-9_]+)" accept')
-_RULE_SET = re.compile(r"@(\S+)")
-
-
-def flow_views(state: State) -> FlowViews:
-    """Return the flows that a state carries, with their ports, segment by segment, and addresses."""
-    ports: Dict[str, Set[str]] = {}
-    peers: Dict[str, Set[str]] = {}
-    reached = _ports_by_chain(state)
-    for name, lines in state.items():
-        for line in lines if name.startswith("chain ") else ():
-            counter = _RULE_COUNTER.search(line)
-            if counter:
-                ports.setdefault(counter[1], set()).update(reached.get(name, ()))
-                peers.setdefault(counter[1], set()).add(_peers(line))
-    return {flow: FlowView(frozenset(ports[flow]), _addresses(state, peers[flow])) for flow in ports}
-
-
-def _ports_by_chain(state: State) -> Dict[str, List[str]]:
-    result: Dict[str, List[str]] = {}
-    for name, lines in state.items():
-        for line in lines if name.startswith("map ") else ():
-            if line.startswith("element "):
-                key, found, target = line[len("element "):].partition(" : jump ")
-                result.setdefault("chain " + target, []).append(_as_written(key, name.rsplit("_", 1)[1]))
-    return result
-
-
-def _as_written(key: str, protocol: str) -> str:
-    """Return ports as the port file writes them, protocols by number; what somebody wrote otherwise stays as it is."""
-    try:
-        return str(port_range(key, protocol))
-    except (ValueError, OSError):
-        return "{0}/{1}".format(key, protocol)
-
-
-def port_range(key: str, protocol: str) -> PortRange:
-    """Return what a key of a map covers; nft names the IP protocols that /etc/protocols names."""
-    if protocol == "ip" and not key.isdigit():
-        key = str(socket.getprotobyname(key))
-    first, dash, last = key.partition("-")
-    return PortRange(protocol, int(first), int(last or first))
-
-
-def _peers(line: str) -> str:
-    """Return the set that a rule looks peers up in, as a State names it; or how it says `any`."""
-    named = _RULE_SET.search(line)
-    if named:
-        return "set " + named[1]
-    return "any IPv4" if "ipv4" in line else "any IPv6" if "ipv6" in line else "any"
-
-
-def _addresses(state: State, peers: Iterable[str]) -> FrozenSet[str]:
-    found = [state.get(name, ()) if name.startswith("set ") else ("element " + name,) for name in peers]
-    return frozenset(line[len("element "):] for lines in found for line in lines if line.startswith("element "))

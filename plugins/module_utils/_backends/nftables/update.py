@@ -20,13 +20,10 @@ from __future__ import annotations
 
 from typing import Iterable, Iterator, List, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import (
-    TABLE,
-    Ruleset,
-    as_script,
-    fixed_lines,
-    script_of,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.kernel import fixed_lines
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
 
 # Where nobody listens, so that Ansible reaches nobody and knows it at once.

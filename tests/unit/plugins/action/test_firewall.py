@@ -14,7 +14,6 @@ import pytest
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.hpc.ports.plugins.action import firewall
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply import confirmation
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation import explained

@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
-
 from ansible_collections.hpc.ports.tests.support.plays import played
 
 HOSTS = {

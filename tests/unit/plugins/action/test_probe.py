@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.hpc.ports.plugins.action import probe
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.plays import played
 
 HOSTS = """

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.filter.config_ports import FilterModule
 
 config_ports = FilterModule().filters()["config_ports"]

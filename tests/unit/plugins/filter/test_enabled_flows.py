@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.filter.enabled_flows import FilterModule
 
 enabled_flows = FilterModule().filters()["enabled_flows"]

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.filter.ephemeral_clashes import FilterModule
 
 ephemeral_clashes = FilterModule().filters()["ephemeral_clashes"]

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.filter.explain_hosts import FilterModule
 
 GROUPS = {"all": ["login1", "ctl"], "logins": ["login1"]}

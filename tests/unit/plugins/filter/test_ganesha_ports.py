@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.filter.ganesha_ports import FilterModule
 
 ganesha_ports = FilterModule().filters()["ganesha_ports"]

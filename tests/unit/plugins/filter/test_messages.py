@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import LONGEST, Vaulted
 from ansible_collections.hpc.ports.tests.support.plays import ROOT
 

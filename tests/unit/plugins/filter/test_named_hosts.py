@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.filter.named_hosts import FilterModule
 
 GROUPS = {"all": ["head", "n1", "n2", "my host"], "slurm_compute": ["n1", "n2"]}

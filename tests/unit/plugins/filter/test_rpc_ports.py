@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.filter.rpc_ports import FilterModule
 
 rpc_ports = FilterModule().filters()["rpc_ports"]

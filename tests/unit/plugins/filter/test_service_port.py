@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.filter.service_port import FilterModule
 
 service_port = FilterModule().filters()["service_port"]

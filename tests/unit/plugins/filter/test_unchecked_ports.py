@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.filter.unchecked_ports import FilterModule
 
 unchecked_ports = FilterModule().filters()["unchecked_ports"]

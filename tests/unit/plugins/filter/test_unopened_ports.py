@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hpc.ports.plugins.filter.unopened_ports import FilterModule
 
 unopened_ports = FilterModule().filters()["unopened_ports"]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.faces import module
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import parse_asked
 from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
 from ansible_collections.hpc.ports.tests.support.faces import module

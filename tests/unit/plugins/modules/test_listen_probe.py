@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.hpc.ports.tests.support.faces import module
 
 

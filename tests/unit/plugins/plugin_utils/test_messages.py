@@ -10,15 +10,24 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import event, given, settings
-from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted, listed, printable, shown
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import HOST_DEFAULTS, check_names
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import findings
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import compile_plan
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import check_play, site_catalogue, site_inventory
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
+    PortFileError,
+    Vaulted,
+    listed,
+    printable,
+    shown,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import (
+    check_play,
+    site_catalogue,
+    site_inventory,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import HOST_DEFAULTS, check_names
 from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_resolver
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
 # As many as a message may have.
 LONGEST = 2000

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._apply.confirm import confirm
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
 from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import Options, ensure_present
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.fakes import FakeHost
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE

@@ -13,18 +13,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Calls, Cut, cut_connections
-from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket, parse_socket
-from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections import Host, connections, denied_connections
+from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections import (
+    Host,
+    connections,
+    denied_connections,
+)
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, Entry, Way, parse_entry
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses
+from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket, parse_socket
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
-from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses
-from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, Entry, Way, parse_entry
+from hypothesis import given
+from hypothesis import strategies as st
 
 # ---- the wire, as the kernel's headers lay it out
 

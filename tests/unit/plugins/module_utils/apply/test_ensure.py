@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.module_utils._backends.change import NothingMade
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
 from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
     Options,
     Outcome,
@@ -19,9 +16,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
     ensure_present,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import LockoutError, missing_flow
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError, least_of, parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader, flushing
 from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import NothingMade
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader, flushing
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError, least_of, parse_policy
 from ansible_collections.hpc.ports.tests.support.fakes import FakeHost
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SSH, WEB, policy
 

@@ -6,9 +6,12 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
-
+from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import (
+    LockoutError,
+    check_lockout,
+    missing_flow,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
-from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import LockoutError, check_lockout, missing_flow
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending, clock_command
 
 PENDING = Pending("0f3c", 30, 1234.56, "10.0.0.9", 51234, {})

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._backends import selection as host
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
-from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
+from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend, worded
+from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
-from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend, worded
 from ansible_collections.hpc.ports.tests.support.said import KEPT
 
 
@@ -20,8 +19,8 @@ from ansible_collections.hpc.ports.tests.support.said import KEPT
 def _good_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host.os, "geteuid", lambda: 0)
     monkeypatch.setattr(systemd, "has_systemd", lambda: False)
-    monkeypatch.setattr(nftables, "is_installed", lambda: True)
-    monkeypatch.setattr(nftables, "check_version", lambda: None)
+    monkeypatch.setattr(nft, "is_installed", lambda: True)
+    monkeypatch.setattr(kernel, "check_version", lambda: None)
 
 
 def refusal(asked: str = "auto") -> tuple[str, list[str]]:
@@ -54,7 +53,7 @@ def test_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nft_missing_is_a_package_to_install_and_no_hindrance_to_removal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nftables, "is_installed", lambda: False)
+    monkeypatch.setattr(nft, "is_installed", lambda: False)
     assert refusal() == ("Missing program nft: install the package nftables.", ["nftables"])
     check_user()
 

@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program as watch
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch as watching
+from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program as watch
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import PATHS
 

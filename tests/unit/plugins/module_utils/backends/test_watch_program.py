@@ -8,7 +8,6 @@ from __future__ import annotations
 import socket
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program as watch
 
 HOST = watch.Host("/changes", "/ruleset", "/policy", "/closed", "/closed-firewalld")

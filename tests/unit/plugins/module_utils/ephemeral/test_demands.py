@@ -8,9 +8,6 @@ from collections.abc import Iterable
 from itertools import chain
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import (
     FEWEST,
     Demand,
@@ -29,6 +26,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands impor
     spans,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from hypothesis import given
+from hypothesis import strategies as st
 
 LINUX = parsed_running("32768\t60999\n", "\n")
 NONE = Settings(None, None)

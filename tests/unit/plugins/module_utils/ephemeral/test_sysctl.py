@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import (
     Demands,
     any_ports,

@@ -9,7 +9,6 @@ import subprocess
 import sys
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._linux import command
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, find_program, run
 

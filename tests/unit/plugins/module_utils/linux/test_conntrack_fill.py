@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack_fill import fill_warning, is_tracking
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from unittest.mock import MagicMock
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError, in_child, ruleset
 
 WHOLE = b'{"nftables": [{"metainfo": {}}, {"table": {"family": "ip", "name": "t", "flags": ["dormant"]}}]}\n'

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, Listing
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import NoTableError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, Listing
 
 OURS = Listing("nft -s list table inet t", (("inet", "t"),))
 

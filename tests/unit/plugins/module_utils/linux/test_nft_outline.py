@@ -9,7 +9,6 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, attribute
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import (
     Base,

@@ -10,7 +10,6 @@ import struct
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import FAMILIES, attribute
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import (
     container_networks,

@@ -11,11 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection, parsed_connection
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection, parsed_connection
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 
 SAY = ("from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import ssh_connection\n"
        "found = ssh_connection()\nprint(found and tuple(found)[:4])")

@@ -6,12 +6,11 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Judgement, Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, segments
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def rule(direction: str, flow: str, ports: str, *peers: str) -> Rule:

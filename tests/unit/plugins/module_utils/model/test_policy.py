@@ -8,9 +8,6 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     Policy,
     PolicyError,
@@ -20,6 +17,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     segments,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged
+from hypothesis import given
+from hypothesis import strategies as st
 
 DATA: dict[str, Any] = {
     "format": 1,

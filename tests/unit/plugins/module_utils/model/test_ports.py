@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
     ALWAYS_ACCEPTED,
     PortRange,
@@ -14,6 +11,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
     parse_ports,
     without,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 FORM = "expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"
 PORTS = st.integers(1, 20)

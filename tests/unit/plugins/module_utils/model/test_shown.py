@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import MOST, lines, plain, returned, shown, word
 from ansible_collections.hpc.ports.tests.support.run import examples
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 ANY = st.text(st.characters(exclude_categories=[]) | st.sampled_from("\x1b\n\r\t\x9b\u202e\u2066\u200b\ufeff\u2028\ud800"))
 # By what Unicode says of them: controls, surrogates, separators of lines, and what turns text around.

@@ -8,10 +8,14 @@ from __future__ import annotations
 from ipaddress import collapse_addresses, ip_address, ip_network
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import (
+    FlowView,
+    changed_objects,
+    flow_changes,
+    state_diff,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, changed_objects, flow_changes, state_diff
 
 BEFORE = {"chain a": ("one", "two"), "chain b": ("same",), "set c": ("type x",)}
 AFTER = {"chain a": ("two", "one"), "chain b": ("same",), "set d": ()}

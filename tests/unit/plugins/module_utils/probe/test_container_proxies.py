@@ -8,8 +8,12 @@ import socket
 from pathlib import Path
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.module_utils._probe.container_proxies import Proxy, connects, dead_ends, proxies
+from ansible_collections.hpc.ports.plugins.module_utils._probe.container_proxies import (
+    Proxy,
+    connects,
+    dead_ends,
+    proxies,
+)
 
 PROXY = ("/usr/bin/docker-proxy -proto {0} -host-ip {1} -host-port {2} -container-ip {3} -container-port 80")
 

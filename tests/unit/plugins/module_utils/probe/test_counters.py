@@ -8,11 +8,10 @@ import re
 from typing import Any
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.module_utils._probe.counters import counts, counts_in, load, script, unload
-from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import question
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._probe.counters import counts, counts_in, load, script, unload
+from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import question
 
 KEY = "0123456789abcdef"
 PORTS = [PortRange("tcp", 443, 443), PortRange("udp", 53, 53), PortRange("tcp", 22, 22), PortRange("tcp", 443, 443)]

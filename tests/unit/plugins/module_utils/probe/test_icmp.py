@@ -7,7 +7,6 @@ import socket
 import struct
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._probe import icmp
 from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import Notice, Path, echo
 

@@ -12,10 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import greeting, question
-from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import SILENT, Notice, Path
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import SILENT, Notice, Path
 from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import (
     SILENCE,
     Outcome,
@@ -29,6 +27,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import (
     report,
     source_to,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import greeting, question
 
 TARGET, ROUTER = "10.0.0.1", "10.0.0.254"
 KEY, NONCE = "0123456789abcdef", "fedcba9876543210"

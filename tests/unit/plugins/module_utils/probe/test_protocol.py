@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import greeting, nonce_in, question, questions_for
-
+from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import (
+    greeting,
+    nonce_in,
+    question,
+    questions_for,
+)
 
 KEY, NONCE = "0123456789abcdef", "fedcba9876543210"
 

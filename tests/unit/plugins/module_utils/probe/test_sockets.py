@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import single_port
 

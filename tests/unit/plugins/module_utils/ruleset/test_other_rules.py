@@ -10,12 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import Asked
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Base, Contents, Outline
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import (
     Kernel,
@@ -24,6 +20,9 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules imp
     other_rules,
     warnings_of,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import Asked
+from hypothesis import given
+from hypothesis import strategies as st
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 

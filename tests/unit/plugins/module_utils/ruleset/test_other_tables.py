@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from unittest.mock import MagicMock
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Base, Contents, Outline
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import (
     MOST,
     MOST_ELEMENTS,
@@ -19,7 +19,6 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables im
     Neighbours,
     neighbours,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Base, Contents, Outline
 
 INPUT = (Base("c", "filter", "input", "accept", 1),)
 NONE_KEPT = Kept("/nonexistent")

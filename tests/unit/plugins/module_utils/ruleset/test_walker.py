@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import ACK, SYN, Members, Value
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Packet, Walker
+from hypothesis import given
+from hypothesis import strategies as st
 
 IN = Packet("in", 6, "10.0.0.7", "10.0.0.1", 22)
 OUT = Packet("out", 6, "10.0.0.1", "10.0.0.7", 22)

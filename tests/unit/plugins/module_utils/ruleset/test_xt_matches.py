@@ -9,11 +9,16 @@ import struct
 from collections.abc import Iterator
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, attribute
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.xt_matches import (
+    Match,
+    Matches,
+    of_kernel,
+    told,
+    words,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, attribute
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.xt_matches import Match, Matches, of_kernel, told, words
 
 
 def conntrack(states: int, flags: int = 1, negated: int = 0, revision: int = 3) -> Match:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.batches import with_batches
 
 HOSTS = [f"n{number}" for number in range(1, 7)]

@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation import (
     RETURN_WITHIN,
     UNSEEN,
@@ -27,6 +24,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation impo
     with_answer,
     with_name,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 CONFIRMED = {"status": "confirmed", "confirmed_from": "10.0.0.9 port 51235"}
 NOT_NEW = {"status": "not new", "confirmed_from": "10.0.0.9 port 51234"}

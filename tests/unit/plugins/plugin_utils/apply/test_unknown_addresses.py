@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import known_addresses, unknown_warnings
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import (
+    known_addresses,
+    unknown_warnings,
+)
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 HOSTS: dict[str, Any] = {

@@ -6,9 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import (
     MOST,
     Expectation,
@@ -18,6 +16,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected i
     probed_ports,
     selected,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.tests.support.probed_site import HOSTS, plan_of
 from ansible_collections.hpc.ports.tests.support.sites import accepts, opens
 

@@ -9,9 +9,15 @@ import re
 from typing import Any
 
 import pytest
-
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import (
+    Begun,
+    Limits,
+    Order,
+    begun,
+    lifetime,
+    names_of,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun, lifetime, names_of
 from ansible_collections.hpc.ports.tests.support.probed_site import ENDPOINTS, FLOWS, HOSTS, SERVICES, plan_of
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 

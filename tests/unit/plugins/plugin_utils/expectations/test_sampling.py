@@ -13,22 +13,25 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from hypothesis import event, given, settings
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass, classes_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.closed_ports import ClosedByRole, roles_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections, Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expected, expected_of, probed_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import (
+    Expected,
+    expected_of,
+    probed_ports,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.warned_ports import warned_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass, classes_of
 from ansible_collections.hpc.ports.tests.support.random_sites import SITES, Site
 from ansible_collections.hpc.ports.tests.support.sites import make_inventory, make_plan
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
 pytestmark = pytest.mark.slow
 

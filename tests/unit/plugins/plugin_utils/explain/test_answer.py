@@ -7,16 +7,21 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import Answer, Inquiry, answer_of, code_of, inquiry_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
+    Answer,
+    Inquiry,
+    answer_of,
+    code_of,
+    inquiry_of,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import answer_line, lines
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Packet
 from ansible_collections.hpc.ports.tests.support.explained_site import plan_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 PLAN = plan_of()
 GROUPS = {"all": ["login1", "head", "ctl"], "logins": ["login1"], "slurm": ["head", "login1"], "empty": []}

@@ -12,12 +12,11 @@ import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.manager import VariableManager
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint import rules as lint
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import Finding, findings
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory
 from ansible_collections.hpc.ports.tests.support.sites import (
     CONTROLLER,
     SHIPPED,

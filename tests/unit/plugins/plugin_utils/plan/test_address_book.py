@@ -7,12 +7,11 @@ import socket
 from typing import Any
 
 import pytest
-from netaddr import IPNetwork
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Endpoint
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook, Resolver, system_lookup
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Endpoint
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.tests.support.sites import make_inventory, make_resolver
+from netaddr import IPNetwork
 
 ADVICE = "Mend the name, or name addresses: firewall_addresses of the host, or cidrs of the endpoint."
 NAMES = {

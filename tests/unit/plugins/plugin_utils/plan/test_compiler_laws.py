@@ -15,13 +15,10 @@ from ipaddress import ip_address, ip_network
 from itertools import product
 from typing import Any
 
-from hypothesis import event, given, settings
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.tests.support.random_sites import (
     CLUSTERS,
     MANAGED_GROUPS,
@@ -33,6 +30,8 @@ from ansible_collections.hpc.ports.tests.support.random_sites import (
     Site,
 )
 from ansible_collections.hpc.ports.tests.support.sites import SHIPPED
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
 OFF = {"required": True, "recommended": True, "optional": False}
 

@@ -12,15 +12,14 @@ from itertools import product
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import expected_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.ssh_gaps import ClosedPort, Gaps, NoWayOut, Stranger
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.plan_diff import comparison_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import explained
+from ansible_collections.hpc.ports.tests.support.sites import CONTROLLER, accepts, make_plan, opens, rules
 from hypothesis import event, given
 from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.plan_diff import comparison_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import expected_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import explained
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.ssh_gaps import ClosedPort, Gaps, NoWayOut, Stranger
-from ansible_collections.hpc.ports.tests.support.sites import CONTROLLER, accepts, make_plan, opens, rules
 
 JUMP: dict[str, Any] = {"groups": ["slurm_login"], "addresses": ["10.0.0.1"], "egress": "restricted"}
 NODE: dict[str, Any] = {"groups": ["slurm_compute"], "ansible_host": "10.0.0.2"}

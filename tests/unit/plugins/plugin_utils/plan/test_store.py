@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store, store_key
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 
 
 @dataclass

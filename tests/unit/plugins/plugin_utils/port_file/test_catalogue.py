@@ -8,9 +8,8 @@ from datetime import date
 from typing import Any
 
 import pytest
-from netaddr import IPNetwork
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import (
     SITE_DEFAULTS,
     Endpoint,
@@ -19,8 +18,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue imp
     load_catalogue,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_catalogue
+from netaddr import IPNetwork
 
 FLOW = {"from": ["monitoring"], "to": ["workspace"], "services": ["ssh"], "need": "optional"}
 NAME = "expected a lower-case letter, then up to 63 of a-z, 0-9 and _"

@@ -7,10 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments import Hop
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import site_inventory, without_hosts
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments import Hop
 
 
 class HostVars(dict[str, dict[str, Any]]):

@@ -6,12 +6,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import Reach
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Host, Inventory, load_host, load_inventory
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import (
+    Host,
+    Inventory,
+    load_host,
+    load_inventory,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import Reach
 
 INTERFACE = "expected an interface name of up to 15 letters, such as 'ib0' or 'cni*'"
 

@@ -6,9 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Service, load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import merge
@@ -18,6 +15,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports i
     shipped_port_file,
     site_services,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 LEAVES = st.one_of(st.integers(0, 3), st.lists(st.integers(0, 3), max_size=2))
 NAMES = st.sampled_from("abc")

@@ -6,10 +6,6 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from netaddr import IPAddress, IPNetwork
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import (
     address_bits,
     collapsed,
@@ -18,6 +14,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks impo
     parse_address,
     parse_network,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+from netaddr import IPAddress, IPNetwork
 
 NETWORK = "expected an IPv4 or IPv6 network, such as '10.20.0.0/16' or 'fd00:20::/64'"
 ADDRESS = "expected an IPv4 or IPv6 address"

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments import Hop, hops_of
 
 

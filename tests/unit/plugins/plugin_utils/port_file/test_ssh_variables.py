@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import Reach, Unread, reach_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments import Hop
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import Reach, Unread, reach_of
 
 
 @pytest.mark.parametrize("connection", [None, "", "ssh", "smart", "ansible.builtin.ssh", "paramiko_ssh",

@@ -8,11 +8,10 @@ from datetime import date, datetime
 from typing import Any
 
 import pytest
-from netaddr import IPNetwork
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file import validators as checks
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from netaddr import IPNetwork
 
 RANGE = "expected a range FIRST-LAST of ports from 1 to 65535, such as '60001-63000'"
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import ipaddress
 
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.address_classes import address_kinds
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.address_classes import address_kinds
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
 
 ADDRESSES = st.one_of(st.integers(0, 15).map(lambda number: f"10.0.0.{number}"),
                       st.integers(0, 15).map(lambda number: f"fe80::{number:x}"),

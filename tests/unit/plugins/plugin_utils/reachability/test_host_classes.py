@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass, classes_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass, classes_of
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 ENDPOINTS = {"users": {"cidrs": ["10.0.0.0/28"]}}

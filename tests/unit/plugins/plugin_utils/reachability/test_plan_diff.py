@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.plan_diff import (
     Comparison,
     comparison_of,
@@ -18,8 +16,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.plan_diff 
     sentences,
     shortened,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.tests.support.sites import accepts, make_plan, opens
+from hypothesis import given
+from hypothesis import strategies as st
 
 SITE: dict[str, Any] = {
     "services": {"slurmctld": {"ports": ["6817/tcp"]}, "slurmd": {"ports": ["6818/tcp"]}},

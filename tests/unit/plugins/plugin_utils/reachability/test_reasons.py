@@ -7,15 +7,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import event, given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import Reasons, explained, reasons_of
 from ansible_collections.hpc.ports.tests.support.explained_site import plan_of
 from ansible_collections.hpc.ports.tests.support.random_sites import PORTS, SITES, Site
+from hypothesis import event, given
+from hypothesis import strategies as st
 
 
 def why(source: str, target: str, port: str, **changes: dict[str, Any]) -> Reasons:

@@ -10,18 +10,15 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch as watching
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import abilities_of, config_of
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import (
     CLASSES,
     Rendered,
@@ -32,6 +29,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import (
     target_of,
 )
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
+from hypothesis import given
+from hypothesis import strategies as st
 
 BOTH = Target(("nftables", "firewalld"), (1, 0, 0), "/usr/sbin/nft")
 SITE: dict[str, Any] = {

@@ -9,11 +9,10 @@ import os
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import Work, work_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import Rendered, all_items
+from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import Work, work_of
 
 RULESET = "nftables/etc/hpc-ports/ruleset.nft"
 LINK = "nftables/etc/systemd/link"

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
-from hypothesis import strategies as st
-
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.causes import advice_lines, causes_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Diagnosis
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Seen
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def verdict(source: str, target: str, port: int = 80, flow: str = "", word: str = "wrong", outcome: str = "open",

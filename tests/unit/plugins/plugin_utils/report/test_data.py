@@ -15,16 +15,15 @@ from xml.etree import ElementTree
 import jmespath
 import jsonschema
 import pytest
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data, as_fact
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import run_of
+from ansible_collections.hpc.ports.tests.support.sites import make_plan
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import run_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data, as_fact
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
-from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 SCHEMA = json.loads(Path("roles/verify/files/report.schema.json").read_text(encoding="utf-8"))
 CHECK = jsonschema.Draft202012Validator(SCHEMA)

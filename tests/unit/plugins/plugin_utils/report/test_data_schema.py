@@ -12,11 +12,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._report import html as page
 from ansible_collections.hpc.ports.tests.support.reports import SCHEMA, large, small, whole
+from hypothesis import given
+from hypothesis import strategies as st
 
 CHECK = jsonschema.Draft202012Validator(SCHEMA)
 SMALL = {**small(), "cells": small()["cells"][:3] + [item for item in small()["cells"] if item["diagnosis"]][:1]}

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import TEMPLATE, packed, page
 from ansible_collections.hpc.ports.tests.support.reports import cell, host, large, small, whole
+from hypothesis import given
+from hypothesis import strategies as st
 
 HOSTILE = "</script><script>hacked = 1</script><img src=x onerror='hacked = 1'><!--\u2028\u2029&amp;@DATA@\ud800"
 

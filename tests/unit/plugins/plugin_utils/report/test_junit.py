@@ -12,13 +12,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from junitparser import JUnitXml
-
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import SEVERAL, junit
 from ansible_collections.hpc.ports.tests.support.reports import cell, host, large, small, whole
+from hypothesis import given
+from hypothesis import strategies as st
+from junitparser import JUnitXml
 
 
 def read(data: dict[str, Any]) -> dict[tuple[str, str], list[Any]]:

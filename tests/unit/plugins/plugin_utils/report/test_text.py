@@ -6,10 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Diagnosis
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation, Skipped
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import (
     Found,
@@ -22,6 +18,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import (
     table,
     warnings_of,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Diagnosis
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
 
 

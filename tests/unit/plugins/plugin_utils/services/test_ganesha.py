@@ -7,10 +7,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from ansible_collections.hpc.ports.plugins.plugin_utils._services.ganesha import with_ganesha_ports
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._services.ganesha import with_ganesha_ports
 
 PORTS = {"NFS_Port": 2049, "MNT_Port": 20048}
 BLOCK = "NFS_CORE_PARAM {\n    NFS_Port = 2049;\n    MNT_Port = 20048;\n}\n"

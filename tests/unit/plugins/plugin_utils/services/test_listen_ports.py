@@ -7,9 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import (
     Listener,
@@ -20,6 +17,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports i
     unchecked_ports,
     unopened_ports,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 OPTIONS = {
     "SlurmctldPort": {"service": "slurmctld", "default": "6817"},

@@ -12,10 +12,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
-
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
     NO,
     YES,
@@ -25,14 +23,19 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
     inquiry_of,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import lines
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import packed
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered, run_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, report
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, counted, parsed, unreadable_hosts
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import packed
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, report
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import (
+    UNREADABLE,
+    counted,
+    parsed,
+    unreadable_hosts,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered, run_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
 from ansible_collections.hpc.ports.tests.support.answers import (
     HOSTILE,
@@ -46,6 +49,7 @@ from ansible_collections.hpc.ports.tests.support.answers import (
     with_judgements,
 )
 from ansible_collections.hpc.ports.tests.support.run import examples
+from hypothesis import given, settings
 
 PLAN: Plan = site()
 RUN: Begun = begin(PLAN)

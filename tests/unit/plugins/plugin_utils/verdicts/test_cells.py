@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Results, Seen
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Judgement, Packet
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
 from ansible_collections.hpc.ports.tests.support.sites import make_plan

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import event, given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import (
     CODES,
     Clues,
@@ -29,6 +26,8 @@ from ansible_collections.hpc.ports.tests.support.reported import (
     held,
     result,
 )
+from hypothesis import event, given
+from hypothesis import strategies as st
 
 STRANGE = "10.9.9.9"
 OWNERS = {SOURCE: "source", TARGET: "target", OTHER: "other"}

@@ -6,9 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import event, given, settings
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Origin, Results, Seen
 from ansible_collections.hpc.ports.tests.support.reported import (
     DEAD,
@@ -25,6 +22,8 @@ from ansible_collections.hpc.ports.tests.support.reported import (
     result,
 )
 from ansible_collections.hpc.ports.tests.support.run import examples
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
 ITEM = expectation("open")
 

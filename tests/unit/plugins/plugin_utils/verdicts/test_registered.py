@@ -6,24 +6,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Results
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import (
     Registered,
     compared_of,
     judged_verdicts,
     left_out,
+    origins_of,
     published_of,
     registered,
-    origins_of,
     results_of,
     run_of,
     suspects,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Packet
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 HOSTS = {"ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1"]},

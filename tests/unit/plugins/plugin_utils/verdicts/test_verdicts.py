@@ -6,9 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import event, given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Results
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import verdicts_of
 from ansible_collections.hpc.ports.tests.support.reported import (
@@ -24,6 +21,8 @@ from ansible_collections.hpc.ports.tests.support.reported import (
     held,
     result,
 )
+from hypothesis import event, given
+from hypothesis import strategies as st
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 EXPECTED = pytest.mark.parametrize("expected", ["open", "filtered"])

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import backend as backend_firewalld
-from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.backend import (
     ByCalls,
@@ -24,13 +23,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.back
     present_change,
     running_state,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import abilities_of, config_of
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import Runtime
+from ansible_collections.hpc.ports.plugins.module_utils._linux import files
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Undo
 from ansible_collections.hpc.ports.tests.support.fake_firewalld import RULES, FakeFirewalld, listed_policy, listing
 
 VERSION = "1.3.3"

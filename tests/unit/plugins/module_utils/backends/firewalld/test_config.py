@@ -6,9 +6,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     Abilities,
     RichRule,
@@ -20,6 +17,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
 )
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
+from hypothesis import given
+from hypothesis import strategies as st
 
 OLD = Abilities(destination_ipsets=False, interface_ipsets=False, accepts_replies_out=False)
 NEW = Abilities(destination_ipsets=True, interface_ipsets=True, accepts_replies_out=True)

@@ -8,12 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
+    OLDEST,
+    Abilities,
+    abilities_of,
+)
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daemon import check_reload, daemon
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import OLDEST, Abilities, abilities_of
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daemon import check_reload, daemon
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import parse_listing
 from ansible_collections.hpc.ports.tests.support.fake_firewalld import VERSIONS, FakeFirewalld, listing
 
 

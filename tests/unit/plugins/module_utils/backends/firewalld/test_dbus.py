@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus as bus
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus as bus
 
 
 @pytest.mark.parametrize("text,values", [

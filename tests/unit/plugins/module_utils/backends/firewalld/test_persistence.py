@@ -9,12 +9,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Abilities, config_of
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import flow_names
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 

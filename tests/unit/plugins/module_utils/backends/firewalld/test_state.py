@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Abilities, Config, config_of
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import (
     accepts_replies_out,
@@ -15,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.stat
     state_of,
     wanted_state,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import parse_listing
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, changed_objects
 from ansible_collections.hpc.ports.tests.support.fake_firewalld import VERSIONS, listed_policy, listing

@@ -8,11 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus as bus
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import (
+    Command,
+    Runtime,
+    backward,
+    forward,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus as bus
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import Command, Runtime, backward, forward
 
 FLOWS = ("in_data", "in_web")
 PEERS = ("10.0.0.1", "10.0.0.2")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.unsaved import compared, missing_ipsets
 

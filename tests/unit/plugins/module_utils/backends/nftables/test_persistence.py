@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program

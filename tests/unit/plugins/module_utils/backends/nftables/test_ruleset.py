@@ -12,20 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.kernel import check_definitions
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, ruleset_of, script_of
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.views import flow_views
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import NoTableError
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import (
-    Ruleset,
-    check_definitions,
-    flow_views,
-    parse_listing,
-    ruleset_of,
-    script_of,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView
 
@@ -248,13 +243,13 @@ class Programs:
 @pytest.mark.parametrize("text", ["nftables v0.9.8 (E.D.S.)", "nftables v1.0.6 (Lester Gooch #5)", "nftables v1.1",
                                   "nftables v10.0.0 (x)"])
 def test_a_new_enough_nft(text: str) -> None:
-    nftables.check_version(Programs(text))
+    kernel.check_version(Programs(text))
 
 
 @pytest.mark.parametrize("text", ["nftables v0.9.7 (x)", "nftables v0.9", "what?"])
 def test_an_old_or_unknown_nft(text: str) -> None:
     with pytest.raises(RuntimeError) as caught:
-        nftables.check_version(Programs(text, text + "\n"))
+        kernel.check_version(Programs(text, text + "\n"))
     assert str(caught.value) == (
         f"nft is too old: got {text!r}, expected 0.9.8 or later. Update the package nftables.")
 
@@ -299,17 +294,17 @@ UNTOLD = Kept(fingerprint=_untold)
 
 def test_no_table_is_an_empty_state() -> None:
     absent = CommandError(["nft"], 1, "Error: No such file or directory\nlist table inet hpc_ports")
-    assert nftables.running_state(Programs(absent), UNTOLD) == {}
+    assert kernel.running_state(Programs(absent), UNTOLD) == {}
 
 
 def test_nft_is_not_asked_for_a_table_that_the_kernel_has_not() -> None:
-    assert nftables.running_state(Programs(), Kept(fingerprint=_no_table)) == {}
+    assert kernel.running_state(Programs(), Kept(fingerprint=_no_table)) == {}
 
 
 def test_a_listing_that_fails_is_not_an_empty_state() -> None:
     refused = CommandError(["nft"], 1, "Error: cache initialization failed: Operation not permitted")
     with pytest.raises(CommandError):
-        nftables.running_state(Programs(refused), UNTOLD)
+        kernel.running_state(Programs(refused), UNTOLD)
 
 
 REFUSED = CommandError(["unshare"], 1, "unshare: unshare failed: Operation not permitted")
@@ -318,26 +313,26 @@ RULESET = ruleset_of(parse_policy(golden_policy("empty")))
 
 def test_the_ruleset_is_tried_in_a_network_namespace() -> None:
     programs = Programs(LISTING)
-    assert nftables.wanted_state(RULESET, programs) == parse_listing(LISTING)
+    assert kernel.wanted_state(RULESET, programs) == parse_listing(LISTING)
     assert [command[:2] for command in programs.commands] == [["unshare", "-n"]]
 
 
 def test_or_in_a_user_namespace_with_one() -> None:
     programs = Programs(REFUSED, LISTING)
-    assert nftables.wanted_state(RULESET, programs) == parse_listing(LISTING)
+    assert kernel.wanted_state(RULESET, programs) == parse_listing(LISTING)
     assert programs.commands[1][:3] == ["unshare", "-r", "-n"]
 
 
 def test_or_nowhere() -> None:
     with pytest.raises(RuntimeError, match="^Cannot make a network namespace to try the ruleset in: unshare: "):
-        nftables.wanted_state(RULESET, Programs(REFUSED, REFUSED))
+        kernel.wanted_state(RULESET, Programs(REFUSED, REFUSED))
 
 
 @pytest.mark.parametrize("before", [(), (REFUSED,)])
 def test_a_ruleset_that_does_not_load_is_not_tried_elsewhere(before: tuple[Exception, ...]) -> None:
     programs = Programs(*before, CommandError(["unshare"], 1, "/dev/stdin:7:1-9: Error: syntax error"))
     with pytest.raises(CommandError, match="syntax error"):
-        nftables.wanted_state(RULESET, programs)
+        kernel.wanted_state(RULESET, programs)
 
 
 # ---- state to flows

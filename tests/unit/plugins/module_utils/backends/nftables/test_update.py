@@ -8,12 +8,11 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
-
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, ruleset_of, script_of
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 
 
 def ruleset(egress: str = "open", **flows: str) -> Ruleset:

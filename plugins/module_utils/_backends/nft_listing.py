@@ -1,0 +1,40 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A listing of one table, as nft prints it, to the objects of a state. Pure."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
+
+_ELEMENTS = "elements = {"
+
+
+def parse_listing(text: str) -> State:
+    """Return the objects of a listing of one table, elements one a line and sorted; rules keep their order.
+
+    The object `table` stands for the table itself; it has lines only when it has flags or a comment.
+    """
+    state: Dict[str, Tuple[str, ...]] = {"table": ()}
+    body: List[str] = []
+    name: Optional[str] = None
+    # nft 0.9.8 ends a counter on its last line: `packets 0 bytes 0\t}`.
+    for line in map(str.strip, text.replace("\t}\n", "\n}\n").splitlines()[1:]):
+        if name is None and line.endswith("{"):
+            name, body = line[:-1].strip(), []
+        elif name is not None and line == "}":
+            state[name], name = _object_lines(body), None
+        elif name is not None:
+            body.append(line)
+        elif line not in ("", "}"):
+            state["table"] += (line,)
+    return state
+
+
+def _object_lines(body: Sequence[str]) -> Tuple[str, ...]:
+    start = next((number for number, line in enumerate(body) if line.startswith(_ELEMENTS)), len(body))
+    elements = " ".join(body[start:])[len(_ELEMENTS):].rstrip("} ").split(",")
+    found = sorted("element " + element.strip() for element in elements if element)
+    return (*(line for line in body[:start] if line), *found)

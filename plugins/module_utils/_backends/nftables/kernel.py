@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Our table in the kernel: read, tried in a network namespace of its own, and loaded."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional, Sequence, Tuple
+
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import version
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, table_of
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
+
+OLDEST = (0, 9, 8)
+# The oldest that is known to take a set that a transaction deletes and adds again for the new one.
+_REDEFINES = (1, 0, 6)
+_POLICY = re.compile(" policy [a-z]+;")
+
+
+def check_version(program: Run = run) -> None:
+    """Raise RuntimeError where nft is too old. The caller has seen that nft exists."""
+    if version(program) < OLDEST:
+        raise RuntimeError("nft is too old: got {0!r}, expected {1} or later. Update the package nftables.".format(
+            program(["nft", "--version"]).strip(), ".".join(map(str, OLDEST))))
+
+
+def running_state(program: Run = run, kept: Kept = Kept()) -> State:
+    """Return our table in the kernel, as `parse_listing` does; empty where there is none. Raises CommandError."""
+    command = ["nft", "-s", "list", "table", *TABLE.split()]
+    try:
+        text = kept.text_of_table(" ".join(command), table_of(TABLE), lambda: program(command))
+        return parse_listing(text) if text else {}
+    except CommandError as exc:
+        if "No such file or directory" in exc.output:
+            return {}
+        raise
+
+
+def wanted_state(ruleset: Ruleset, program: Run = run) -> State:
+    """Return what the ruleset becomes, see `script_state`."""
+    return script_state(script_of(ruleset), program)
+
+
+def script_state(script: str, program: Run = run) -> State:
+    """Return what our table becomes by a script: loaded and listed in a network namespace that lives as long.
+
+    Raises CommandError for a script that does not load, RuntimeError where no namespace can be made.
+    """
+    try:
+        return _tried(["-n"], script, program)
+    except CommandError as exc:
+        if not exc.output.startswith("unshare: "):
+            raise
+    try:
+        # A container with CAP_NET_ADMIN only: a user namespace of its own may be allowed.
+        return _tried(["-r", "-n"], script, program)
+    except CommandError as exc:
+        if not exc.output.startswith("unshare: "):
+            raise
+        raise RuntimeError("Cannot make a network namespace to try the ruleset in: {0}. Nothing was changed. Give the "
+                           "container CAP_SYS_ADMIN, or allow user namespaces.".format(exc.output)) from exc
+
+
+def _tried(namespaces: Sequence[str], script: str, program: Run) -> State:
+    commands = "nft -f - && exec nft -s list table " + TABLE
+    return parse_listing(program(["unshare", *namespaces, "sh", "-c", commands], script))
+
+
+def load(script: str) -> None:
+    """Load a script in one transaction: all of it or, with CommandError, nothing."""
+    run(["nft", "-f", "-"], script)
+
+
+def check_definitions(running: State, wanted: State, program: Run = run) -> None:
+    """Raise RuntimeError for a set or map that somebody made anew with another type, where nft cannot mend it.
+
+    An old nft takes the elements that follow in the transaction for those of the old type: 0.9.8 has made an interval
+    without an end of a single address.
+    """
+    changed = [name for name in sorted(wanted) if name.startswith(("set ", "map ")) and name in running
+               and fixed_lines(name, running[name]) != fixed_lines(name, wanted[name])]
+    if changed and version(program) < _REDEFINES:
+        raise RuntimeError(
+            "Invalid {0} of table {1}: got {2!r}, expected {3!r}. Somebody made it anew, and an nft before {4} cannot "
+            "change its type in one transaction. Nothing was changed. Delete the table and run again.".format(
+                changed[0], TABLE, "; ".join(fixed_lines(changed[0], running[changed[0]]) or ()),
+                "; ".join(fixed_lines(changed[0], wanted[changed[0]]) or ()), ".".join(map(str, _REDEFINES))))
+
+
+def fixed_lines(name: str, lines: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
+    """Return those lines of an object that cannot be changed in place; the policy of a chain can."""
+    if lines is None:
+        return None
+    if name.startswith("chain "):
+        return tuple(_POLICY.sub("", line) for line in lines if line.startswith(("type ", "comment ")))
+    return tuple(line for line in lines if not line.startswith("element "))

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The flows that a state of our table carries, with their ports and addresses."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import Dict, FrozenSet, Iterable, List, Set
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State
+
+_RULE_COUNTER = re.compile(r'counter name "((?:in|out)_[a-z0-9_]+)" accept')
+_RULE_SET = re.compile(r"@(\S+)")
+
+
+def flow_views(state: State) -> FlowViews:
+    """Return the flows that a state carries, with their ports, segment by segment, and addresses."""
+    ports: Dict[str, Set[str]] = {}
+    peers: Dict[str, Set[str]] = {}
+    reached = _ports_by_chain(state)
+    for name, lines in state.items():
+        for line in lines if name.startswith("chain ") else ():
+            counter = _RULE_COUNTER.search(line)
+            if counter:
+                ports.setdefault(counter[1], set()).update(reached.get(name, ()))
+                peers.setdefault(counter[1], set()).add(_peers(line))
+    return {flow: FlowView(frozenset(ports[flow]), _addresses(state, peers[flow])) for flow in ports}
+
+
+def _ports_by_chain(state: State) -> Dict[str, List[str]]:
+    result: Dict[str, List[str]] = {}
+    for name, lines in state.items():
+        for line in lines if name.startswith("map ") else ():
+            if line.startswith("element "):
+                key, found, target = line[len("element "):].partition(" : jump ")
+                result.setdefault("chain " + target, []).append(_as_written(key, name.rsplit("_", 1)[1]))
+    return result
+
+
+def _as_written(key: str, protocol: str) -> str:
+    """Return ports as the port file writes them, protocols by number; what somebody wrote otherwise stays as it is."""
+    try:
+        return str(port_range(key, protocol))
+    except (ValueError, OSError):
+        return "{0}/{1}".format(key, protocol)
+
+
+def port_range(key: str, protocol: str) -> PortRange:
+    """Return what a key of a map covers; nft names the IP protocols that /etc/protocols names."""
+    if protocol == "ip" and not key.isdigit():
+        key = str(socket.getprotobyname(key))
+    first, dash, last = key.partition("-")
+    return PortRange(protocol, int(first), int(last or first))
+
+
+def _peers(line: str) -> str:
+    """Return the set that a rule looks peers up in, as a State names it; or how it says `any`."""
+    named = _RULE_SET.search(line)
+    if named:
+        return "set " + named[1]
+    return "any IPv4" if "ipv4" in line else "any IPv6" if "ipv6" in line else "any"
+
+
+def _addresses(state: State, peers: Iterable[str]) -> FrozenSet[str]:
+    found = [state.get(name, ()) if name.startswith("set ") else ("element " + name,) for name in peers]
+    return frozenset(line[len("element "):] for lines in found for line in lines if line.startswith("element "))
