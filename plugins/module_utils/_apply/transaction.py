@@ -6,7 +6,7 @@
 What undoes a change lies in a folder named by the change's token; while it awaits its confirmation, the link `armed`
 points there. Who undoes it moves that link into the folder, for those who ask later what became of it. Whoever arms,
 confirms or undoes holds the lock. All of it is under /run: a reboot forgets the change, and the host comes up with what
-was confirmed last. The files of an unconfirmed change lie staged beside their places: see module `files`.
+was confirmed last. The files of an unconfirmed change lie staged beside their places: see `_linux/files.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The watch on a host, see module `watch`: its program, its unit, and whether it runs."""
+"""The watch on a host, see `watch_program.py`: its program, its unit, and whether it runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SERVICE = "hpc-ports-watch.service"
 UNIT = "/etc/systemd/system/" + SERVICE
 LINK = "/etc/systemd/system/sysinit.target.wants/" + SERVICE
 POLICY = "/etc/firewalld/policies/hpc_ports_in.xml"
-# Beside firewalld; of our own table the boot has one, see module `boot`.
+# Beside firewalld; of our own table the boot has one, see `nftables/persistence.py`.
 CLOSED = "/etc/hpc-ports/closed-firewalld.nft"
 PLACES = Places((CLOSED, PROGRAM, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(PROGRAM)))
 # The host's own come first: that of the module may lie in a folder of the user who logs in.

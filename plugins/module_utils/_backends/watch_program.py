@@ -4,7 +4,7 @@
 """Put our rules back when something has flushed them: a program that sleeps until the kernel deletes rules of ours.
 
 This file is copied to hosts as it is, and runs there for as long as the host does. So it imports nothing of this
-collection, and little of Python. Its arguments are the folder of the changes (see module `transaction`), the confirmed
+collection, and little of Python. Its arguments are the folder of the changes (see `_apply/transaction.py`), the confirmed
 ruleset, the file of our policy in firewalld, and two rulesets that our table gets where the rules do not load: with
 nftables, and with firewalld. A host has the second and perhaps the fourth, or the third and perhaps the fifth.
 """

@@ -8,7 +8,7 @@ says. What is translated before our table sees it, and what is only forwarded, o
 Which packets other rules mean is not worked out: a finding says what they can do.
 
 A listing is read line by line, as nft indents it. Rules that cannot be read are passed over; tables that are too large
-to be read are told of by their base chains, see module `neighbours`.
+to be read are told of by their base chains, see `other_tables.py`.
 """
 
 from __future__ import annotations

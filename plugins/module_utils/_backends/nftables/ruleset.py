@@ -170,7 +170,7 @@ def _always(policy: Policy, direction: str) -> List[str]:
 def script_of(ruleset: Ruleset) -> str:
     """Return one nft transaction that fills our table with the ruleset, in place, whether it is there or not.
 
-    What runs and the ruleset lacks stays as it is, and what it defines otherwise is in the way: see module `takeover`.
+    What runs and the ruleset lacks stays as it is, and what it defines otherwise is in the way: see `update.py`.
     """
     lines = ["add table " + TABLE]
     lines += ["add chain {0} {1}{2}".format(TABLE, name, " {{ {0} }}".format(chain.base) if chain.base else "")
