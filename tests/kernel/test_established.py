@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Calls, Cut, cut_connections
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import ruleset_of, script_of
-from ansible_collections.hpc.ports.plugins.module_utils._linux import sock_diag as inet_sockets
+from ansible_collections.hpc.ports.plugins.module_utils._linux import sock_diag
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
@@ -123,12 +123,12 @@ def test_a_service_whose_connection_has_just_ended_goes_on_listening(machine: Ma
     """The kernel still tracks the connection, and would find the listening socket where it looks for that one's."""
     found = links.opened("in", "tcp", BAD[4], HOST[4], 6000)
     with machine.host.entered():
-        (sock,) = [sock for sock in inet_sockets.sockets(6) if sock.peer == BAD[4]]
+        (sock,) = [sock for sock in sock_diag.sockets(6) if sock.peer == BAD[4]]
     machine.nft("table inet mute { chain output { type filter hook output priority -500; tcp flags rst drop; }; }")
     found.server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     found.server.close()
     with machine.host.entered(), pytest.raises(NetlinkError) as caught:
-        inet_sockets.destroy(sock)
+        sock_diag.destroy(sock)
     assert caught.value.code == errno.ENOENT
     assert cut(machine, policy(("in", "served", ["6000/tcp"], BOTH))) == Cut(names(found), "")
     new = links.opened("in", "tcp", GOOD[4], HOST[4], 6000)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
 from ansible_collections.hpc.ports.tests.support.machine import Machine
@@ -25,7 +25,7 @@ ALLOWED = policy(SSH, WEB)  # Anybody may open 443/tcp.
 @pytest.fixture(name="host")
 def _host(machine: Machine) -> Machine:
     """The host with a ruleset of ours, and nothing else."""
-    machine.nft(nftables.script_of(nftables.ruleset_of(parse_policy(ALLOWED))))
+    machine.nft(ruleset.script_of(ruleset.ruleset_of(parse_policy(ALLOWED))))
     assert found_on(machine) == NOTHING
     assert answer(machine, 443) == "refused"
     return machine

@@ -22,7 +22,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Co
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge as judging
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset import walker as walk
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, parsed
@@ -173,7 +173,7 @@ def test_rules_of_iptables_do_what_the_walk_says(shared: Pair, wires: Wires, rul
         listing, text = ruleset()
         named = by_name(listing)
         with mock.patch.object(libnftables, "ruleset", return_value=(listing, named)):
-            written_out = judging.rules_of_kernel()[1]
+            written_out = judge.rules_of_kernel()[1]
         got = passing(wires, OPENING)
         for about, listed in (("read", text), ("by name", named), ("written out", written_out), ("nothing", "")):
             judged = walk.Walker(parse_ruleset(listing, listed), own=(str(address) for address in HOST.values()))
@@ -305,7 +305,8 @@ def test_rules_of_iptables_legacy_are_named(machine: Served) -> None:
 
 def test_without_a_library_nft_tells(pair: Pair) -> None:
     """A library that cannot be loaded, and nft that can be run."""
-    program = ("from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge as judging; from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables\n"
+    program = ("from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge\n"
+               "from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables\n"
                "def missing(): raise libnftables.ListingError('There is no library.')\n"
                "both = judging.rules_of_kernel()\n"
                "libnftables.ruleset = missing\n"

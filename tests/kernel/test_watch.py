@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program as watch
+from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program
 from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import LINK, PROGRAM, SERVICE, UNIT
 from ansible_collections.hpc.ports.tests.support.machine import PROGRAMS, RULESET, SYSTEMCTL, Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair
@@ -59,7 +59,7 @@ def runs(machine: Machine) -> bool:
 
 def has_rules(machine: Machine) -> bool:
     with machine.host.entered():
-        return watch.are_loaded(watch.NFTABLES)
+        return watch_program.are_loaded(watch_program.NFTABLES)
 
 
 def journal(machine: Machine) -> str:
@@ -81,7 +81,7 @@ def never_open_for_long(machine: Machine) -> Iterator[None]:
             last = time.monotonic()
             while not done.wait(0.01):
                 now = time.monotonic()
-                last = now if watch.are_loaded(watch.NFTABLES) else last
+                last = now if watch_program.are_loaded(watch_program.NFTABLES) else last
                 longest[0] = max(longest[0], now - last)
         ended.set()
 

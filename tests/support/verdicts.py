@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables impor
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset import walker as walk
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset import walker
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair
 from ansible_collections.hpc.ports.tests.support.packets import Opening, Wires, open_wires
 from ansible_collections.hpc.ports.tests.support.run import FULL
@@ -48,11 +48,11 @@ def opening_of(packet: Packet) -> Opening:
     return Opening(packet.protocol, source, target, packet.port, packet.source_port, packet.interface)
 
 
-def whole(packet: Packet) -> walk.Packet:
+def whole(packet: Packet) -> walker.Packet:
     """Return the packet with both its ends."""
     opening = opening_of(packet)
     # The best route to every peer is that of the first interface.
-    return walk.Packet(packet.direction, opening.number, opening.source, opening.target, packet.port,
+    return walker.Packet(packet.direction, opening.number, opening.source, opening.target, packet.port,
                        packet.source_port, packet.interface, source_kind="unicast" if packet.direction == "in" else "local",
                        returns=packet.interface == "eth0")
 

@@ -12,7 +12,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard imp
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack_fill import fill_warning
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
@@ -109,7 +109,7 @@ def _closed(name: str, policy: Policy, options: Options) -> str:
     if not nft.is_installed():
         raise HostError("Missing program nft, for firewall_boot_failure: closed. Install the package nftables.",
                         ["nftables"])
-    return nftables.script_of(nftables.ruleset_of(least_of(policy)))
+    return ruleset.script_of(ruleset.ruleset_of(least_of(policy)))
 
 
 def _absent_change(tools: Tools) -> Change:

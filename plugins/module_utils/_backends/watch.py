@@ -11,9 +11,9 @@ import re
 import sys
 from typing import TYPE_CHECKING, cast
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program as watch
+from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places, items_state
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
@@ -59,8 +59,8 @@ WantedBy=sysinit.target
 
 def wanted_items(python: str = "", closed: str = "") -> Items:
     """Return the files of the watch; `python` is where that program is, without it where this host has it."""
-    unit = _UNIT_TEXT.format(python=python or _python(), program=PROGRAM, changes=FOLDER, ruleset=boot.RULESET,
-                             policy=POLICY, closed=boot.CLOSED, closed_firewalld=CLOSED,
+    unit = _UNIT_TEXT.format(python=python or _python(), program=PROGRAM, changes=FOLDER, ruleset=persistence.RULESET,
+                             policy=POLICY, closed=persistence.CLOSED, closed_firewalld=CLOSED,
                              folder=os.path.dirname(PROGRAM))
     found = {CLOSED: Item(closed, mode=0o600)} if closed else {}
     return {**found, PROGRAM: Item(_source()), UNIT: Item(unit), LINK: Item(target=UNIT)}
@@ -68,8 +68,8 @@ def wanted_items(python: str = "", closed: str = "") -> Items:
 
 def _source() -> str:
     # A module runs from an archive, so that there is no file to be read.
-    loader = cast("InspectLoader", watch.__loader__)
-    return str(loader.get_source(watch.__name__))
+    loader = cast("InspectLoader", watch_program.__loader__)
+    return str(loader.get_source(watch_program.__name__))
 
 
 def _python() -> str:
@@ -90,7 +90,7 @@ def present_state() -> State:
 _RUNS: State = {"service " + SERVICE: ("runs",)}
 
 
-def runs(path: str = os.path.join(FOLDER, watch.RUNS)) -> bool:
+def runs(path: str = os.path.join(FOLDER, watch_program.RUNS)) -> bool:
     """Tell whether the watch runs: then it holds this file."""
     try:
         with open(path, encoding="ascii") as file:

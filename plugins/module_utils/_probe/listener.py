@@ -33,7 +33,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Add
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import own_scope
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
-from ansible_collections.hpc.ports.plugins.module_utils._probe import counters as counting
+from ansible_collections.hpc.ports.plugins.module_utils._probe import counters
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import greeting, question
 from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import raise_file_limit
 
@@ -117,7 +117,7 @@ def own_among(addresses: Sequence[str], host: Addresses) -> Dict[str, bool]:
 def _counting(orders: Orders) -> str:
     """Begin to count; return why that could not be."""
     try:
-        counting.load([*orders.ports, *orders.counted], orders.key)
+        counters.load([*orders.ports, *orders.counted], orders.key)
     except ListingError as exc:
         return str(exc)
     return ""
@@ -133,7 +133,7 @@ def stop(identity: str = "") -> Dict[str, Any]:
     return until_now(identity, _ended(identity, _PATIENCE), holders(), *counted)
 
 
-def until_now(identity: str, facts: Dict[str, Any], now: Holders, counts: counting.Counts,
+def until_now(identity: str, facts: Dict[str, Any], now: Holders, counts: counters.Counts,
               not_counted: str) -> Dict[str, Any]:
     """Return what `stop` returns of what a listener said at its end: nothing where it is another one, or none."""
     if not facts or identity not in ("", facts["id"]):
@@ -145,10 +145,10 @@ def until_now(identity: str, facts: Dict[str, Any], now: Holders, counts: counti
             "own": facts["own"], "not_counted": facts["not_counted"] or not_counted, "counts": counts}
 
 
-def _counted() -> Tuple[counting.Counts, str]:
+def _counted() -> Tuple[counters.Counts, str]:
     """What was counted, or nothing and why."""
     try:
-        return counting.counts(), ""
+        return counters.counts(), ""
     except ListingError as exc:
         return {}, str(exc)
 
@@ -283,7 +283,7 @@ def _listen(sockets: Sequence[socket.socket], control: socket.socket, facts: Dic
 
 def _stop_counting() -> None:
     with contextlib.suppress(ListingError):
-        counting.unload()
+        counters.unload()
 
 
 def _end(number: int, frame: object) -> None:

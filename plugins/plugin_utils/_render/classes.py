@@ -14,14 +14,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     OLDEST,
     abilities_of,
     config_of,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import wanted_items
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early
@@ -119,16 +119,16 @@ def _rendered(plan: Plan, policy: str, hosts: Sequence[str], name: str, target: 
 def _items(policy: Policy, target: Target) -> tuple[Items, dict[str, str]]:
     items: Items = {}
     lacks = {}
-    closed = nftables.script_of(nftables.ruleset_of(least_of(policy))) if target.boot_failure == "closed" else ""
+    closed = ruleset.script_of(ruleset.ruleset_of(least_of(policy))) if target.boot_failure == "closed" else ""
     if "nftables" in target.backends:
-        found = {**boot.wanted_items(nftables.script_of(nftables.ruleset_of(policy)), has_systemd=True, nft=target.nft,
+        found = {**boot.wanted_items(ruleset.script_of(ruleset.ruleset_of(policy)), has_systemd=True, nft=target.nft,
                                      after=early(()), closed=closed), **_watch(target)}
         items.update(_tree("nftables", found))
         items[CLOUD_INIT] = Item(cloud_init(found), mode=0o600)
     if "firewalld" in target.backends:
         try:
             config = config_of(policy, abilities_of(target.firewalld_version))
-            items.update(_tree("firewalld", {**firewalld_files.items_of(config), **_watch(target, closed)}))
+            items.update(_tree("firewalld", {**persistence.items_of(config), **_watch(target, closed)}))
         except RuntimeError as exc:
             lacks["firewalld"] = str(exc)
     return items, lacks

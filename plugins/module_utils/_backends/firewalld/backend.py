@@ -11,8 +11,7 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus as bus
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus, persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     PREFIX,
     Config,
@@ -50,7 +49,7 @@ if ! systemctl is-active --quiet firewalld.service; then
   systemctl is-failed --quiet firewalld.service || exit 0
   systemctl restart firewalld.service && {reload}
   exit
-fi""".format(reload=shlex.join(bus.command("reload")))
+fi""".format(reload=shlex.join(dbus.command("reload")))
 # firewalld 0.9 stays as it failed until it is started anew.
 _UNDO_RELOAD = """\
 [ ! -e {undo} ] || /bin/sh {undo} || exit 1
@@ -77,13 +76,13 @@ class ByReload(NamedTuple):
         """Return how the host undoes it: the files in place are the old ones, or are put back."""
         paths = self.firewalld.paths
         text = _UNDO_RELOAD.format(undo=paths.undo, discard=paths.discard(), no_daemon=_NO_DAEMON,
-                                   reload=shlex.join(bus.command("reload")),
-                                   state=shlex.join(bus.property_command("state")))
+                                   reload=shlex.join(dbus.command("reload")),
+                                   state=shlex.join(dbus.property_command("state")))
         return Undo("/bin/sh ./restore", {"restore": text})
 
     def make(self, folder: str) -> None:
         """Load the files; they are not there any more when this returns. Raises CommandError, OSError, RuntimeError."""
-        with firewalld_files.in_place(self.items, self.firewalld.paths):
+        with persistence.in_place(self.items, self.firewalld.paths):
             _load(self.firewalld)
         _check_running(self.wanted, self.firewalld)
 
@@ -170,10 +169,10 @@ def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HER
     found, paths = daemon(firewalld), firewalld.paths
     config = config_of(policy, found.abilities, firewalld.container_networks(policy.container_interfaces))
     running, wanted = state_of(found.table), wanted_state(config)
-    items, files_now = firewalld_files.items_of(config, paths), firewalld_files.present_state(paths)
-    names = {**firewalld_files.flow_names(files_now, paths), **flow_names(config)}
+    items, files_now = persistence.items_of(config, paths), persistence.present_state(paths)
+    names = {**persistence.flow_names(files_now, paths), **flow_names(config)}
     way = _way(running, wanted, config, items, firewalld) if running != wanted else None
-    return Change(NAME, running, wanted, files_now, items, firewalld_files.places(items, paths),
+    return Change(NAME, running, wanted, files_now, items, persistence.places(items, paths),
                   (flow_views(running, names), flow_views(wanted, names)), way)
 
 
@@ -236,13 +235,13 @@ def absent_change(firewalld: Firewalld = _HERE) -> Change:
     """Return the change that leaves a host as it was before us. Raises CommandError, OSError, RuntimeError."""
     runs, paths = firewalld.is_active("firewalld.service"), firewalld.paths
     running = running_state(firewalld) if runs else {}
-    found = firewalld_files.present_state(paths)
-    views: Tuple[FlowViews, FlowViews] = (flow_views(running, firewalld_files.flow_names(found, paths)), {})
+    found = persistence.present_state(paths)
+    views: Tuple[FlowViews, FlowViews] = (flow_views(running, persistence.flow_names(found, paths)), {})
     # Where somebody has flushed the kernel's rules, firewalld still knows ours.
     way = Removal(firewalld) if running or runs and found and _is_known(firewalld) else None
     if way is not None:
         check_reload(firewalld)
-    return Change(NAME, running, {}, found, {}, firewalld_files.places({}, paths), views, way)
+    return Change(NAME, running, {}, found, {}, persistence.places({}, paths), views, way)
 
 
 def _is_known(firewalld: Firewalld) -> bool:
@@ -251,9 +250,9 @@ def _is_known(firewalld: Firewalld) -> bool:
 
 def all_or_nothing(places: Places, firewalld: Firewalld = _HERE) -> AbstractContextManager[None]:
     """Have a boot find either all files as before the block or all as after it. Raises CommandError, OSError."""
-    return firewalld_files.all_or_nothing(places, firewalld.paths)
+    return persistence.all_or_nothing(places, firewalld.paths)
 
 
 def recover(firewalld: Firewalld = _HERE) -> None:
     """Put back what a crash left of an unconfirmed change. Raises CommandError, OSError."""
-    firewalld_files.put_back(firewalld.paths)
+    persistence.put_back(firewalld.paths)

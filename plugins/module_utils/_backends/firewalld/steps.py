@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Dict, Iterable, List, NamedTuple, Sequence
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus as bus
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus
 
 _IPSET = re.compile(r'\bipset="([^"]+)"')
 _OTHER = {"a": "b", "b": "a"}
@@ -99,8 +99,8 @@ def _rules_commands(before: Dict[str, Sequence[str]], after: Dict[str, Sequence[
 
 
 def _all_rules(rules: Dict[str, Sequence[str]]) -> List[Command]:
-    return [bus.rich_rules_command(name, found) for name, found in rules.items()]
+    return [dbus.rich_rules_command(name, found) for name, found in rules.items()]
 
 
 def _fill(runtime: Runtime, bases: Iterable[str], copy: str) -> List[Command]:
-    return [bus.entries_command(base + copy, runtime.entries[base + copy]) for base in bases]
+    return [dbus.entries_command(base + copy, runtime.entries[base + copy]) for base in bases]

@@ -9,8 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel, views
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel, persistence, views
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.restore import restoring_script
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
@@ -25,7 +24,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.state import Stat
 
 NAME = "nftables"
 _BOOTED_OPEN = ("{0} has failed: when this host booted, it could not load its ruleset. See: systemctl status {0}. Once the cause "
-                "is mended: systemctl restart {0}".format(boot.SERVICE))
+                "is mended: systemctl restart {0}".format(persistence.SERVICE))
 
 
 class ByTransactions(NamedTuple):
@@ -58,11 +57,11 @@ def present_change(policy: Policy, closed: str = "") -> Change:
     ruleset = nftables.ruleset_of(policy)
     running, wanted = kernel.running_state(), kernel.wanted_state(ruleset)
     kernel.check_definitions(running, wanted)
-    items = boot.wanted_items(nftables.script_of(ruleset), systemd.has_systemd(), after=early(loaders()), closed=closed)
+    items = persistence.wanted_items(nftables.script_of(ruleset), systemd.has_systemd(), after=early(loaders()), closed=closed)
     change = _change(running, wanted, items, transactions(ruleset, running, wanted))
     # The rules may be there again since: the watch loads them as soon as they can be loaded.
-    failed = bool(change.found) and systemd.has_failed(boot.SERVICE)
-    return change._replace(starts=(boot.SERVICE,) if failed and change.way else (),
+    failed = bool(change.found) and systemd.has_failed(persistence.SERVICE)
+    return change._replace(starts=(persistence.SERVICE,) if failed and change.way else (),
                            warnings=(_BOOTED_OPEN,) if failed else ())
 
 
@@ -73,12 +72,12 @@ def absent_change() -> Change:
 
 
 def _change(running: State, wanted: State, items: Items, scripts: Tuple[str, ...]) -> Change:
-    found, unit = boot.present_state(), "file " + boot.UNIT
+    found, unit = persistence.present_state(), "file " + persistence.UNIT
     concerns_unit = systemd.has_systemd() and found.get(unit) != items_state(items).get(unit)
     flows = (views.flow_views(running), views.flow_views(wanted))
-    return Change(NAME, running, wanted, found, items, boot.places(items), flows,
+    return Change(NAME, running, wanted, found, items, persistence.places(items), flows,
                   ByTransactions(running, scripts) if running != wanted else None,
-                  concerns_unit, ends=(boot.SERVICE,) if concerns_unit and not items else ())
+                  concerns_unit, ends=(persistence.SERVICE,) if concerns_unit and not items else ())
 
 
 def all_or_nothing(places: Places) -> AbstractContextManager[None]:

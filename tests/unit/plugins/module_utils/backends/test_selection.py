@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._backends import selection as host
+from ansible_collections.hpc.ports.plugins.module_utils._backends import selection
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend, worded
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
@@ -17,7 +17,7 @@ from ansible_collections.hpc.ports.tests.support.said import KEPT
 
 @pytest.fixture(autouse=True)
 def _good_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(selection.os, "geteuid", lambda: 0)
     monkeypatch.setattr(systemd, "has_systemd", lambda: False)
     monkeypatch.setattr(nft, "is_installed", lambda: True)
     monkeypatch.setattr(kernel, "check_version", lambda: None)
@@ -48,7 +48,7 @@ def test_no_systemd(asked: str) -> None:
 
 
 def test_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(selection.os, "geteuid", lambda: 1000)
     assert refusal() == ("Invalid user: got uid 1000, expected root. Set become: true.", [])
 
 

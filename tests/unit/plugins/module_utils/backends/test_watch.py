@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch as watching
-from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program as watch
+from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import PATHS
 
 
 def test_the_program_is_the_module_as_it_is_and_needs_nothing_of_ours() -> None:
     items = watching.wanted_items()
-    assert items[watching.PROGRAM].text == Path(watch.__file__).read_text(encoding="utf-8")
+    assert items[watching.PROGRAM].text == Path(watch_program.__file__).read_text(encoding="utf-8")
     assert "import" in items[watching.PROGRAM].text and "ansible_collections" not in items[watching.PROGRAM].text
 
 
@@ -46,7 +46,7 @@ def test_it_is_started_by_the_python_of_the_host_unless_that_is_too_old(
 
 def test_it_looks_at_the_policy_that_the_other_backend_writes() -> None:
     assert watching.POLICY == f"{PATHS.policies}/{PREFIX}in.xml"
-    assert watch.FIREWALLD[1][1].decode() == f"filter_IN_policy_{PREFIX}in"
+    assert watch_program.FIREWALLD[1][1].decode() == f"filter_IN_policy_{PREFIX}in"
 
 
 def test_a_ruleset_for_when_firewalld_fails_is_there_where_it_is_wanted() -> None:

@@ -8,21 +8,21 @@ from __future__ import annotations
 import socket
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program as watch
+from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program
 
-HOST = watch.Host("/changes", "/ruleset", "/policy", "/closed", "/closed-firewalld")
+HOST = watch_program.Host("/changes", "/ruleset", "/policy", "/closed", "/closed-firewalld")
 
 
 def test_what_an_attempt_itself_deletes_is_no_reason_to_try_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     sock, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 
-    def fail(host: watch.Host, loss: watch.Loss) -> None:
+    def fail(host: watch_program.Host, loss: watch_program.Loss) -> None:
         kernel.send(b"firewalld stops")
         kernel.send(b"firewalld starts")
         raise OSError("It does not load.")
 
-    monkeypatch.setattr(watch, "put_back", fail)
-    monkeypatch.setattr(watch, "_close", lambda host: kernel.send(b"somebody flushes"))
+    monkeypatch.setattr(watch_program, "put_back", fail)
+    monkeypatch.setattr(watch_program, "_close", lambda host: kernel.send(b"somebody flushes"))
     with sock, kernel:
-        assert watch.seconds_to_next(HOST, watch.Loss(), 2.0, sock) == 4.0
+        assert watch_program.seconds_to_next(HOST, watch_program.Loss(), 2.0, sock) == 4.0
         assert sock.recv(100) == b"somebody flushes"

@@ -12,7 +12,7 @@ import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.manager import VariableManager
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint import rules as lint
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint import rules
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import Finding, findings
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
@@ -744,11 +744,11 @@ def test_a_managed_host_in_a_network_of_the_controllers_has_its_way_out() -> Non
 
 
 def test_every_rule_is_documented() -> None:
-    in_place = {line.split("`")[1] for line in (lint.__doc__ or "").splitlines() if line.startswith("- `")}
+    in_place = {line.split("`")[1] for line in (rules.__doc__ or "").splitlines() if line.startswith("- `")}
     page = (ROOT / "playbooks" / "README.md").read_text(encoding="utf-8")
     told = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
-    used = {item.rule for item in lint.ADVICE} | {
-        line.split('"')[1] for line in Path(lint.__file__).read_text(encoding="utf-8").splitlines()
+    used = {item.rule for item in rules.ADVICE} | {
+        line.split('"')[1] for line in Path(rules.__file__).read_text(encoding="utf-8").splitlines()
         if "yield Finding(\"" in line}
     assert in_place == used
     assert used <= told

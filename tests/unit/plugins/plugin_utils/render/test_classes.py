@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch as watching
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import abilities_of, config_of
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
@@ -58,9 +58,9 @@ def test_the_files_are_those_that_the_module_makes() -> None:
     for item in rendered(plan, BOTH):
         policy = parse_policy(plan.policies[item.digest])
         made = {
-            "nftables": {**boot.wanted_items(nftables.script_of(nftables.ruleset_of(policy)), True, "/usr/sbin/nft",
+            "nftables": {**boot.wanted_items(ruleset.script_of(ruleset.ruleset_of(policy)), True, "/usr/sbin/nft",
                                              early(())), **watching.wanted_items("/usr/bin/python3")},
-            "firewalld": {**firewalld_files.items_of(config_of(policy, abilities_of((1, 0, 0)))),
+            "firewalld": {**persistence.items_of(config_of(policy, abilities_of((1, 0, 0)))),
                           **watching.wanted_items("/usr/bin/python3")},
         }
         found = {path: content for path, content in item.items.items() if path != "cloud-init.yml"}

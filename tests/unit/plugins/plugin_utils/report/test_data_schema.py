@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from ansible_collections.hpc.ports.plugins.plugin_utils._report import html as page
+from ansible_collections.hpc.ports.plugins.plugin_utils._report import html
 from ansible_collections.hpc.ports.tests.support.reports import SCHEMA, large, small, whole
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,8 +46,8 @@ def test_every_object_has_exactly_the_properties_that_are_described() -> None:
 
 
 def test_the_page_packs_what_the_schema_has() -> None:
-    assert list(page._CELL) == SCHEMA["properties"]["cells"]["items"]["required"]
-    assert {"format", "cells", *page._WHOLE} == set(SCHEMA["required"])
+    assert list(html._CELL) == SCHEMA["properties"]["cells"]["items"]["required"]
+    assert {"format", "cells", *html._WHOLE} == set(SCHEMA["required"])
 
 
 @pytest.mark.parametrize("build", [small, partial(large, 60, 400, 3), partial(whole, {}, [], mode="passive")],

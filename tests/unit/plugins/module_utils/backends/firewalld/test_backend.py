@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import backend as backend_firewalld
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import backend, persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.backend import (
     ByCalls,
     ByReload,
@@ -53,7 +52,7 @@ def _firewalld(tmp_path: Path) -> FakeFirewalld:
     found = FakeFirewalld(tmp_path / "etc")
     found.table = found.next_table = LISTING
     found.has(config())
-    for path, item in firewalld_files.items_of(config(), found.paths).items():
+    for path, item in persistence.items_of(config(), found.paths).items():
         Path(path).write_text(item.text, encoding="utf-8")
     return found
 
@@ -75,7 +74,7 @@ def by_reload(firewalld: FakeFirewalld, rules: Any = MORE) -> ByReload:
 
 
 def our_files(firewalld: FakeFirewalld) -> State:
-    return firewalld_files.present_state(firewalld.paths)
+    return persistence.present_state(firewalld.paths)
 
 
 # ---- which way
@@ -234,7 +233,7 @@ def test_without_its_table_it_is_started_anew(firewalld: FakeFirewalld) -> None:
 def test_what_runs_goes_by_a_reload_once_the_files_are_gone(firewalld: FakeFirewalld) -> None:
     change = absent_change(firewalld.handed_in)
     assert change.is_needed and change.wanted == {} and set(change.places.gone) == {
-        *firewalld_files.items_of(config(), firewalld.paths)}
+        *persistence.items_of(config(), firewalld.paths)}
     assert isinstance(change.way, Removal)
     with pytest.raises(RuntimeError, match="the kernel has it otherwise"):
         change.way.make("")
@@ -252,7 +251,7 @@ def test_what_firewalld_knows_though_somebody_flushed_it_goes_too(
     if not knows:
         firewalld.answers["getPolicies"] = 'as 1 "mine"'
     if not has_files:
-        files.remove(firewalld_files.places({}, firewalld.paths))
+        files.remove(persistence.places({}, firewalld.paths))
     change = absent_change(firewalld.handed_in)
     assert (change.way is not None, change.running) == (is_way, {})
 
@@ -304,8 +303,8 @@ def program(path: Path, text: str) -> None:
 def test_a_reload_is_undone_by_another(firewalld: FakeFirewalld, undone: Callable[..., list[str]], host: dict[str, Any],
                                        done: list[str]) -> None:
     before = our_files(firewalld)
-    firewalld_files.keep(by_reload(firewalld).items, firewalld.paths)
-    files.remove(firewalld_files.places({}, firewalld.paths))
+    persistence.keep(by_reload(firewalld).items, firewalld.paths)
+    files.remove(persistence.places({}, firewalld.paths))
     assert undone(by_reload(firewalld).undo(), **host) == done
     assert our_files(firewalld) == before and not Path(firewalld.paths.home).exists()
 
@@ -324,19 +323,19 @@ def test_calls_are_undone_as_far_as_they_came(firewalld: FakeFirewalld, undone: 
 
 def test_a_boot_finds_all_files_or_none(firewalld: FakeFirewalld) -> None:
     before = our_files(firewalld)
-    places = firewalld_files.places({}, firewalld.paths)
-    with pytest.raises(OSError), backend_firewalld.all_or_nothing(places, firewalld.handed_in):
+    places = persistence.places({}, firewalld.paths)
+    with pytest.raises(OSError), backend.all_or_nothing(places, firewalld.handed_in):
         files.unlink(places.gone[0])
         raise OSError("half way")
     assert our_files(firewalld) == before
-    with backend_firewalld.all_or_nothing(places, firewalld.handed_in):
+    with backend.all_or_nothing(places, firewalld.handed_in):
         files.commit(places)
     assert our_files(firewalld) == {}
 
 
 def test_what_a_crash_left_is_put_back(firewalld: FakeFirewalld) -> None:
     before = our_files(firewalld)
-    firewalld_files.keep([], firewalld.paths)
-    files.remove(firewalld_files.places({}, firewalld.paths))
-    backend_firewalld.recover(firewalld.handed_in)
+    persistence.keep([], firewalld.paths)
+    files.remove(persistence.places({}, firewalld.paths))
+    backend.recover(firewalld.handed_in)
     assert our_files(firewalld) == before

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus as bus
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +34,7 @@ from hypothesis import strategies as st
     ('sas "x" 1 "y"\n', ["x", ["y"]]),
 ])
 def test_real_messages(text: str, values: list[Any]) -> None:
-    assert bus.parsed(text) == values
+    assert dbus.parsed(text) == values
 
 
 def escaped(text: str) -> str:
@@ -50,13 +50,13 @@ characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 def test_any_text_comes_back(values: list[str], pairs: dict[str, str]) -> None:
     one = " ".join(["as", str(len(values)), *(f'"{escaped(value)}"' for value in values)])
     other = " ".join(["a{sv}", str(len(pairs)), *(f'"{escaped(key)}" s "{escaped(value)}"' for key, value in pairs.items())])
-    assert bus.parsed(one) == [values]
-    assert bus.parsed(other) == [pairs]
+    assert dbus.parsed(one) == [values]
+    assert dbus.parsed(other) == [pairs]
 
 
 def test_the_command_of_a_method() -> None:
     start = ["busctl", "--system", "--auto-start=no", "--timeout=300", "call", "org.fedoraproject.FirewallD1"]
-    assert bus.entries_command("users", ["10.0.0.1", "10.0.0.2"]) == [
+    assert dbus.entries_command("users", ["10.0.0.1", "10.0.0.2"]) == [
         *start, "/org/fedoraproject/FirewallD1", "org.fedoraproject.FirewallD1.ipset", "setEntries", "sas", "users", "2",
         "10.0.0.1", "10.0.0.2"]
-    assert bus.command("reload") == [*start, "/org/fedoraproject/FirewallD1", "org.fedoraproject.FirewallD1", "reload"]
+    assert dbus.command("reload") == [*start, "/org/fedoraproject/FirewallD1", "org.fedoraproject.FirewallD1", "reload"]

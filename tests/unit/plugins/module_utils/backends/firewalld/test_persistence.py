@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence as firewalld_files
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Abilities, config_of
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import flow_names
@@ -40,7 +40,7 @@ def items(paths: Paths) -> Items:
 
 
 def test_new_files_are_there_only_while_the_block_runs(paths: Paths) -> None:
-    with firewalld_files.in_place(items(paths), paths):
+    with persistence.in_place(items(paths), paths):
         now = found(paths)
         assert {path: text for path, text in now.items() if path.startswith("firewalld/")} == {
             **NEW, "firewalld/zones/public.xml": "not ours\n"}
@@ -51,7 +51,7 @@ def test_new_files_are_there_only_while_the_block_runs(paths: Paths) -> None:
 @pytest.mark.parametrize("done", ["nothing", "one file", "all"])
 def test_the_script_puts_back_what_was_there_and_can_run_twice(paths: Paths, done: str) -> None:
     new = items(paths)
-    firewalld_files.keep(new, paths)
+    persistence.keep(new, paths)
     script = Path(paths.undo).read_text(encoding="utf-8")
     for path, item in list(new.items())[:{"nothing": 0, "one file": 1, "all": 2}[done]]:
         Path(path).write_text(item.text, encoding="utf-8")
@@ -63,37 +63,37 @@ def test_the_script_puts_back_what_was_there_and_can_run_twice(paths: Paths, don
 
 
 def test_what_a_crash_left_is_put_back_before_anything_is_kept(paths: Paths) -> None:
-    firewalld_files.keep(items(paths), paths)
+    persistence.keep(items(paths), paths)
     for path, item in items(paths).items():
         Path(path).write_text(item.text, encoding="utf-8")
-    with firewalld_files.in_place({}, paths):
+    with persistence.in_place({}, paths):
         pass
     assert found(paths) == OLD
 
 
 def test_copies_that_a_crash_left_without_their_script_are_seen_and_go(paths: Paths) -> None:
-    firewalld_files.keep(items(paths), paths)
+    persistence.keep(items(paths), paths)
     for path in (paths.undo, paths.link, paths.unit):
         Path(path).unlink(missing_ok=True)
-    assert [name for name in firewalld_files.present_state(paths) if paths.kept in name]
-    firewalld_files.put_back(paths)
+    assert [name for name in persistence.present_state(paths) if paths.kept in name]
+    persistence.put_back(paths)
     assert found(paths) == OLD
 
 
 def test_a_failure_in_the_block_puts_the_old_files_back(paths: Paths) -> None:
-    with pytest.raises(RuntimeError, match="reload"), firewalld_files.in_place(items(paths), paths):
+    with pytest.raises(RuntimeError, match="reload"), persistence.in_place(items(paths), paths):
         raise RuntimeError("reload")
     assert found(paths) == OLD
 
 
 def test_the_files_name_the_flows(paths: Paths) -> None:
     config = config_of(parse_policy(SAMPLE), Abilities(False, False, False))
-    with firewalld_files.in_place(firewalld_files.items_of(config, paths), paths):
-        names = firewalld_files.flow_names(firewalld_files.present_state(paths), paths)
+    with persistence.in_place(persistence.items_of(config, paths), paths):
+        names = persistence.flow_names(persistence.present_state(paths), paths)
     assert {key: flow for key, flow in flow_names(config).items() if flow and "@" not in key} == names
 
 
 def test_ipsets_come_before_the_policies_that_name_them() -> None:
-    order = [path.split("/")[-2] for path in firewalld_files.items_of(config_of(parse_policy(SAMPLE), Abilities(
+    order = [path.split("/")[-2] for path in persistence.items_of(config_of(parse_policy(SAMPLE), Abilities(
         True, True, True)))]
     assert order == sorted(order)

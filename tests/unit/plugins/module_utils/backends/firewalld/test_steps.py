@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus as bus
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import (
     Command,
     Runtime,
@@ -136,4 +136,4 @@ def test_no_call_where_nothing_changes() -> None:
 def test_other_members_take_two_calls() -> None:
     old = runtime({"in_web": (frozenset(PORTS), frozenset(PEERS[:1]))})
     new = runtime({"in_web": (frozenset(PORTS), frozenset(PEERS))})
-    assert forward(old, new) == [[bus.entries_command(ipset("in_web", copy), PEERS)] for copy in "ba"]
+    assert forward(old, new) == [[dbus.entries_command(ipset("in_web", copy), PEERS)] for copy in "ba"]

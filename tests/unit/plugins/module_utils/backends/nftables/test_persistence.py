@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
@@ -26,8 +26,8 @@ class Etc:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ruleset, self.unit, self.link = map(self._inside, (boot.RULESET, boot.UNIT, boot.LINK))
-        self.places = Places(*(tuple(map(self._inside, paths)) for paths in boot.PLACES))
+        self.ruleset, self.unit, self.link = map(self._inside, (persistence.RULESET, persistence.UNIT, persistence.LINK))
+        self.places = Places(*(tuple(map(self._inside, paths)) for paths in persistence.PLACES))
         (folder / "systemd" / "system").mkdir(parents=True)
 
     def _inside(self, path: str) -> str:
@@ -36,7 +36,7 @@ class Etc:
     def items(self, script: str = SCRIPT) -> Items:
         """Return the files that make this script last."""
         return {self._inside(path): item._replace(target=item.target and self._inside(item.target))
-                for path, item in boot.wanted_items(script, has_systemd=True, nft="/sbin/nft").items()}
+                for path, item in persistence.wanted_items(script, has_systemd=True, nft="/sbin/nft").items()}
 
     def make(self) -> Items:
         """Put them there."""
@@ -47,7 +47,7 @@ class Etc:
 
     def state(self) -> State:
         """Return what is there."""
-        return boot.present_state(self.places)
+        return persistence.present_state(self.places)
 
     def names(self) -> list[str]:
         """Return the names of all files and folders."""
@@ -64,7 +64,7 @@ def test_what_is_staged_and_committed_is_what_is_wanted(etc: Etc) -> None:
     assert etc.state() == files.items_state(items)
     assert (etc.folder / "hpc-ports" / "ruleset.nft").read_text(encoding="utf-8").splitlines()[1:] == SCRIPT.splitlines()
     assert os.readlink(etc.link) == etc.unit
-    assert f"ExecStart=/sbin/nft -f {boot.RULESET}\n" in Path(etc.unit).read_text(encoding="utf-8")
+    assert f"ExecStart=/sbin/nft -f {persistence.RULESET}\n" in Path(etc.unit).read_text(encoding="utf-8")
     assert not [name for name in etc.names() if name.endswith(".new")]
 
 
@@ -81,40 +81,40 @@ def test_modes_do_not_depend_on_the_umask(etc: Etc, umask: int) -> None:
 
 def test_the_program_is_where_this_host_has_it_or_where_another_one_does() -> None:
     for nft, started in (("", find_program("nft")), ("/opt/sbin/nft", "/opt/sbin/nft")):
-        text = boot.wanted_items(SCRIPT, has_systemd=True, nft=nft)[boot.UNIT].text
-        assert f"\nExecStart={started} -f {boot.RULESET}\n" in text
+        text = persistence.wanted_items(SCRIPT, has_systemd=True, nft=nft)[persistence.UNIT].text
+        assert f"\nExecStart={started} -f {persistence.RULESET}\n" in text
 
 
 def test_the_rules_are_there_before_any_network() -> None:
     """In early boot: systemd has no network before that target, and stops what it does not order at a shutdown."""
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
-    unit.read_string(boot.wanted_items(SCRIPT, has_systemd=True)[boot.UNIT].text)
+    unit.read_string(persistence.wanted_items(SCRIPT, has_systemd=True)[persistence.UNIT].text)
     assert dict(unit["Unit"], Description="") == {
         "Description": "", "DefaultDependencies": "no", "Wants": "network-pre.target",
         "Before": "network-pre.target shutdown.target", "Conflicts": "shutdown.target",
-        "RequiresMountsFor": os.path.dirname(boot.RULESET)}
+        "RequiresMountsFor": os.path.dirname(persistence.RULESET)}
     assert (unit["Service"]["Type"], unit["Service"]["RemainAfterExit"]) == ("oneshot", "yes")
     assert unit["Install"]["WantedBy"] == "sysinit.target"
 
 
 def test_it_comes_after_those_that_flush() -> None:
-    unit = boot.wanted_items(SCRIPT, has_systemd=True, after=("nftables.service", "site.service"))[boot.UNIT].text
+    unit = persistence.wanted_items(SCRIPT, has_systemd=True, after=("nftables.service", "site.service"))[persistence.UNIT].text
     assert "\nAfter=nftables.service site.service\n" in unit
 
 
 def test_a_boot_that_fails_loads_the_other_ruleset_and_fails_all_the_same() -> None:
-    items = boot.wanted_items(SCRIPT, has_systemd=True, nft="/sbin/nft", closed="closed\n")
-    assert items[boot.CLOSED].text.splitlines()[1:] == ["closed"]
-    assert (f"\nExecStart=/bin/sh -c '/sbin/nft -f {boot.RULESET} && /sbin/nft list chain inet hpc_ports input || "
-            f"{{ /sbin/nft -f {boot.CLOSED}; exit 1; }}'\n"
-            in items[boot.UNIT].text)
-    assert boot.CLOSED in boot.places(items).paths and not boot.places(items).gone
-    assert boot.places(boot.wanted_items(SCRIPT, has_systemd=True)).gone == (boot.CLOSED,)
+    items = persistence.wanted_items(SCRIPT, has_systemd=True, nft="/sbin/nft", closed="closed\n")
+    assert items[persistence.CLOSED].text.splitlines()[1:] == ["closed"]
+    assert (f"\nExecStart=/bin/sh -c '/sbin/nft -f {persistence.RULESET} && /sbin/nft list chain inet hpc_ports input || "
+            f"{{ /sbin/nft -f {persistence.CLOSED}; exit 1; }}'\n"
+            in items[persistence.UNIT].text)
+    assert persistence.CLOSED in persistence.places(items).paths and not persistence.places(items).gone
+    assert persistence.places(persistence.wanted_items(SCRIPT, has_systemd=True)).gone == (persistence.CLOSED,)
 
 
 def test_without_systemd_there_is_only_the_ruleset() -> None:
-    assert list(boot.wanted_items(SCRIPT, has_systemd=False)) == [boot.RULESET]
+    assert list(persistence.wanted_items(SCRIPT, has_systemd=False)) == [persistence.RULESET]
 
 
 @pytest.mark.parametrize("text", ["add table inet hpc_ports", "add table inet hpc_ports\r\n",
