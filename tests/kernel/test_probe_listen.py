@@ -58,7 +58,7 @@ PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
 NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own": {}, "not_counted": "",
              "counts": {}}
-_IMPORTS = "from ansible_collections.hpc.ports.plugins.module_utils._probe import listener as listeners; from ansible_collections.hpc.ports.plugins.module_utils._probe import prober as probing; from ansible_collections.hpc.ports.plugins.module_utils._probe import sockets"
+_IMPORTS = "from ansible_collections.hpc.ports.plugins.module_utils._probe import listener, prober, sockets"
 KEY, NONCE = "0011223344556677", "8899aabbccddeeff"
 
 # An end of the row, its link, its address and the way to the other side. Absent neighbours are given up soon.
@@ -128,16 +128,16 @@ class Host:
         call = self.call_started if is_started else self.call
         return call("ports = {name: [sockets.single_port(text) for text in arguments.pop(name)]"
                     " for name in ('ports', 'counted')}\n"
-                    "result = listeners.start(listeners.Orders(**ports, **arguments))", ports=ports,
+                    "result = listener.start(listener.Orders(**ports, **arguments))", ports=ports,
                     **{"lifetime": 600, "key": KEY, "nonce": NONCE, "counted": [], **orders})
 
     def stop(self, identity: str = "") -> dict[str, Any]:
-        said = self.call("result = listeners.stop(*arguments)", identity)
+        said = self.call("result = listener.stop(*arguments)", identity)
         assert parsed("stopped", said) == said
         return said
 
     def probe(self, address: str, *ports: str, user: int = 0, names: Sequence[str] = (), **pace: Any) -> dict[str, Any]:
-        said = self.call("result = probing.probe_all(arguments[0], probing.Pace(**arguments[1]))",
+        said = self.call("result = prober.probe_all(arguments[0], prober.Pace(**arguments[1]))",
                          [{"address": address, "ports": ports, "names": names}],
                          {"timeout": 0.5 * SLOWNESS, "key": KEY, **pace}, user=user)
         assert parsed("probed", {"results": said}) == {"results": said}
@@ -574,7 +574,7 @@ def _tried(net: Net, *tried: dict[int, str]) -> Results:
     net.target.start(*ports, "7002/tcp", "7002/udp", addresses=addresses)
     net.source.start(counted=ports, nonce=NONCES["source"])
     probed = net.source.call(
-        "result = probing.probe_all(arguments[0], probing.Pace(**arguments[1]))",
+        "result = prober.probe_all(arguments[0], prober.Pace(**arguments[1]))",
         [{"address": address, "ports": ports, "names": []} for address in addresses], {"timeout": 0.5 * SLOWNESS, "key": KEY})
     stopped = {"source": net.source.stop(), "target": net.target.stop()}
     assert [said["not_counted"] for said in stopped.values()] == ["", ""]
@@ -750,7 +750,7 @@ def test_every_cell_behind_ufw_is_right(net: Net, is_read: bool) -> None:
     net.target.start(*UFW_PORTS)
     net.source.start(counted=UFW_PORTS)
     probed = net.source.call(
-        "result = probing.probe_all(arguments[0], probing.Pace(**arguments[1]))",
+        "result = prober.probe_all(arguments[0], prober.Pace(**arguments[1]))",
         [{"address": address, "ports": UFW_PORTS, "names": []} for address in TARGET.values()],
         {"timeout": 0.5 * SLOWNESS, "key": KEY})
     results = Results({"source": probed}, {"source": net.source.stop(), "target": net.target.stop()}, {"target": NONCE})
@@ -797,8 +797,8 @@ def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
     # Root without CAP_NET_BIND_SERVICE (10): take it from what a program may ever have (24), and start one anew.
     dropped = ("import ctypes, os, sys\nctypes.CDLL(None).prctl(24, 10, 0, 0, 0)\n"
                "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])")
-    program = (f"import json\n{_IMPORTS}\nprint(json.dumps(listeners.start(listeners.Orders("
-               "[sockets.single_port('80/tcp')]))))\nlisteners.stop()")
+    program = (f"import json\n{_IMPORTS}\nprint(json.dumps(listener.start(listener.Orders("
+               "[sockets.single_port('80/tcp')]))))\nlistener.stop()")
     result = json.loads(net.target.space.run(sys.executable, "-c", dropped, program, PYTHONPATH=str(COLLECTIONS)).stdout)
     denied = {"80/tcp": "Permission denied"}
     assert (result["listening"], result["not_held"]) == ({}, {"0.0.0.0": denied, "::": denied})
@@ -806,8 +806,8 @@ def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
 
 # ---- who else is on the host
 
-_ATTEMPT = "try:\n    result = listeners.{0}\nexcept listeners.ListenError as exc:\n    result = str(exc)"
-_PLACE = "result = listeners.place()"
+_ATTEMPT = "try:\n    result = listener.{0}\nexcept listener.ListenError as exc:\n    result = str(exc)"
+_PLACE = "result = listener.place()"
 
 
 def test_another_user_cannot_be_in_the_way(net: Net) -> None:
@@ -836,7 +836,7 @@ def test_another_users_process_is_not_obeyed_or_believed(net: Net) -> None:
                "while True:\n    try:\n        sock.accept()[0].sendall(b'{}')\n    except OSError:\n        pass")
     place = net.target.call(_PLACE)
     with net.target.running(program, place):
-        for call in ("start(listeners.Orders([]))", "stop()"):
+        for call in ("start(listener.Orders([]))", "stop()"):
             assert net.target.call(_ATTEMPT.format(call)) == (
                 f"A process of uid 65534 answers at {place}, expected uid 0. End that process; `ss -xlp` shows it.")
 
@@ -861,7 +861,7 @@ def test_another_user_cannot_end_the_listener(net: Net) -> None:
 
 def test_who_only_looks_does_not_end_the_listener(net: Net) -> None:
     started = net.target.start("7001/tcp")
-    look = ("import socket\nwith socket.socket(socket.AF_UNIX) as sock:\n    sock.connect(listeners.place())\n"
+    look = ("import socket\nwith socket.socket(socket.AF_UNIX) as sock:\n    sock.connect(listener.place())\n"
             "    sock.shutdown(socket.SHUT_WR)\n    result = len(sock.recv(99))")
     assert net.target.call(look) > 0
     assert net.target.stop(started["id"])["alive"] is True
@@ -870,8 +870,8 @@ def test_who_only_looks_does_not_end_the_listener(net: Net) -> None:
 @pytest.mark.parametrize("left", ["socket", "file"])
 def test_what_was_left_at_the_place_is_not_in_the_way(net: Net, left: str) -> None:
     """By a process that was killed, or before a boot, where /run is a disk: the number of the network is the same."""
-    make = {"file": "os.close(os.open(listeners.place(), os.O_CREAT))",
-            "socket": "sock = socket.socket(socket.AF_UNIX)\nsock.bind(listeners.place())\nsock.listen()\nsock.close()"}
+    make = {"file": "os.close(os.open(listener.place(), os.O_CREAT))",
+            "socket": "sock = socket.socket(socket.AF_UNIX)\nsock.bind(listener.place())\nsock.listen()\nsock.close()"}
     net.target.call("import os, socket\nos.makedirs('/run/hpc-ports', 0o700, exist_ok=True)\n"
                     f"{make[left]}\nresult = 0")
     assert net.target.stop() == NOT_ALIVE
@@ -884,8 +884,8 @@ def test_of_two_that_are_started_at_once_one_is_told(net: Net) -> None:
     net.target.start("7001/tcp")
     os.kill(net.target.listener(), signal.SIGKILL)
     wait_until(lambda: net.target.listeners() == [])
-    program = (f"import json\n{_IMPORTS}\ntry:\n    result = listeners.start(listeners.Orders([sockets.single_port('7001/tcp')]))\n"
-               "except listeners.ListenError as exc:\n    result = str(exc)\nprint(json.dumps(result))")
+    program = (f"import json\n{_IMPORTS}\ntry:\n    result = listener.start(listener.Orders([sockets.single_port('7001/tcp')]))\n"
+               "except listener.ListenError as exc:\n    result = str(exc)\nprint(json.dumps(result))")
     with ExitStack() as stack:
         folder = os.open(net.run / "hpc-ports", os.O_RDONLY)
         stack.callback(os.close, folder)
@@ -913,8 +913,8 @@ def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
     net.target.start("7001/tcp")
     pid = net.target.listener()
     os.kill(pid, signal.SIGSTOP)
-    program = ("try:\n    result = listeners.start(listeners.Orders([]), patience=1.0)\n"
-               "except listeners.ListenError as exc:\n    result = str(exc)")
+    program = ("try:\n    result = listener.start(listener.Orders([]), patience=1.0)\n"
+               "except listener.ListenError as exc:\n    result = str(exc)")
     try:
         assert net.target.call(program) == (
             "The listener on this host does not answer within 1 s. It ends by itself at the end of its lifetime; "
@@ -926,8 +926,8 @@ def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
 def test_the_limit_of_open_files_is_raised_or_said_to_be_too_low(net: Net) -> None:
     program = ("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, tuple(arguments))\n"
                "ports = [sockets.single_port(f'{port}/tcp') for port in range(7000, 7300)]\n"
-               "try:\n    result = len(listeners.start(listeners.Orders(ports))['listening']['::'])\n"
-               "except listeners.ListenError as exc:\n    result = str(exc)")
+               "try:\n    result = len(listener.start(listener.Orders(ports))['listening']['::'])\n"
+               "except listener.ListenError as exc:\n    result = str(exc)")
     assert net.target.call(program, 64, 2000) == 300
     assert net.target.call(program, 64, 500) == (
         "Too many ports for the limit of open files: got 500, expected 664. Raise the hard limit (ulimit -Hn), or name "

@@ -308,11 +308,11 @@ def test_without_a_library_nft_tells(pair: Pair) -> None:
     program = ("from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge\n"
                "from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables\n"
                "def missing(): raise libnftables.ListingError('There is no library.')\n"
-               "both = judging.rules_of_kernel()\n"
+               "both = judge.rules_of_kernel()\n"
                "libnftables.ruleset = missing\n"
-               "assert judging.rules_of_kernel() == both and both[1]\n"
-               "judging.find_program = lambda name: None\n"
-               "try: judging.rules_of_kernel()\n"
+               "assert judge.rules_of_kernel() == both and both[1]\n"
+               "judge.find_program = lambda name: None\n"
+               "try: judge.rules_of_kernel()\n"
                "except RuntimeError as exc: print(exc)\n")
     pair.host.nft(SITE.replace("  flags FLAGS\n", "").replace("counter ", ""))
     done = pair.host.run(pair.python, "-c", program, PYTHONPATH=pair.python_path)
