@@ -57,8 +57,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.filter_errors import refused
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import check_pattern, host_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_patterns import NOBODY
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import NOBODY, check_pattern, host_of
 
 
 def explain_hosts(groups: Any, source: str, target: str) -> list[str]:

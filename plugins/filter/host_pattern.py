@@ -70,7 +70,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.filter_errors import failed, refused
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_patterns import host_pattern
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_pattern
 
 
 def host_pattern_filter(groups: Any, *kinds: str, among: Collection[str] | None = None) -> list[str]:

@@ -241,10 +241,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
     ensure_present,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import LockoutError
-from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend, worded
+from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import described
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import present_running
-from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, worded
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import leading_outside, own_addresses
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError

@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction impor
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft
-from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack_fill import fill_warning
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import fill_warning
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import flushing
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection

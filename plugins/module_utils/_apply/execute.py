@@ -10,7 +10,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools, Transactions
 from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Way
-from ansible_collections.hpc.ports.plugins.module_utils._backends.registry import Backend
+from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import Backend
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places

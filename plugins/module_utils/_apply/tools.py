@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol, Tuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply import transaction
 from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
-from ansible_collections.hpc.ports.plugins.module_utils._backends import registry
+from ansible_collections.hpc.ports.plugins.module_utils._backends import selection
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader, loaders
@@ -65,8 +65,8 @@ class Tools(NamedTuple):
     """
 
     transaction: Transactions = transaction
-    backend: Callable[[str], registry.Backend] = registry.backend
-    leaving: Callable[[str], Optional[Change]] = registry.leaving
+    backend: Callable[[str], selection.Backend] = selection.backend
+    leaving: Callable[[str], Optional[Change]] = selection.leaving
     connection: Callable[[], Optional[Connection]] = ssh_connection
     watch: Callable[[Change, bool, str], Change] = _with_watch
     loaders: Callable[[], Tuple[Loader, ...]] = loaders

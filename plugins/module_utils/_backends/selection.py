@@ -1,19 +1,26 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which backend carries the rules of this host, if any can, and how failures are worded."""
+"""Which backend carries the rules of this host, if any can, and what is left of the other."""
 
 from __future__ import annotations
 
+import glob
 import os
+from contextlib import AbstractContextManager
+from typing import Optional, Protocol
 
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import backend as backend_nftables
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
+from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import is_active
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 _FIREWALLD = "firewalld.service"
-_KEPT = "Nothing was changed: the ruleset that ran before still runs."
 
 
 def chosen_backend(asked: str) -> str:
@@ -59,10 +66,44 @@ def _check_nftables() -> None:
     kernel.check_version()
 
 
-def worded(error: Exception) -> str:
-    """Return the text of a failure on the host, with what it means for the rules that run."""
-    if isinstance(error, OSError) and error.filename:
-        return "Cannot write {0}: {1}. {2}".format(error.filename, error.strerror, _KEPT)
-    if isinstance(error, (OSError, CommandError)):
-        return "{0}. {1}".format(error, _KEPT)
-    return str(error)
+class Backend(Protocol):
+    """What a backend can do; all of it raises CommandError, OSError and RuntimeError."""
+
+    def running_state(self) -> State:
+        """Return what the kernel runs of ours."""
+
+    def present_change(self, policy: Policy, closed: str) -> Change:
+        """Return the change that makes a host have this policy.
+
+        `closed` is the nft script of a boot that cannot load it, if there is to be one; with firewalld the watch has it.
+        """
+
+    def absent_change(self) -> Change:
+        """Return the change that leaves a host as it was before us."""
+
+    def all_or_nothing(self, places: Places) -> AbstractContextManager[None]:
+        """Have a boot find either all files as before the block or all as after it."""
+
+    def recover(self) -> None:
+        """Put back what a crash left of an unconfirmed change."""
+
+
+def backend(name: str) -> Backend:
+    """Return the backend of that name. What the other one needs is not even read: that takes time on each run."""
+    if name == "firewalld":
+        from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import backend as backend_firewalld
+
+        return backend_firewalld
+    return backend_nftables
+
+
+def leaving(name: str) -> Optional[Change]:
+    """Return the change that removes what the other backend has of ours, if it has anything."""
+    if name == "nftables" and not _may_be_in_firewalld():
+        return None
+    change = backend("nftables" if name == "firewalld" else "firewalld").absent_change()
+    return change if change.is_needed else None
+
+
+def _may_be_in_firewalld() -> bool:
+    return bool(glob.glob("/etc/firewalld/*/hpc_ports_*") or glob.glob("/etc/hpc-ports/undo")) or is_active("firewalld.service")

@@ -1,11 +1,15 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Failures that more than one part of what runs on a host raises."""
+"""Failures that more than one part of what runs on a host raises, and how they are worded."""
 
 from __future__ import annotations
 
 from typing import List
+
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
+
+_KEPT = "Nothing was changed: the ruleset that ran before still runs."
 
 
 class HostError(RuntimeError):
@@ -14,3 +18,12 @@ class HostError(RuntimeError):
     def __init__(self, text: str, missing_packages: List[str]) -> None:
         super().__init__(text)
         self.missing_packages = missing_packages
+
+
+def worded(error: Exception) -> str:
+    """Return the text of a failure on the host, with what it means for the rules that run."""
+    if isinstance(error, OSError) and error.filename:
+        return "Cannot write {0}: {1}. {2}".format(error.filename, error.strerror, _KEPT)
+    if isinstance(error, (OSError, CommandError)):
+        return "{0}. {1}".format(error, _KEPT)
+    return str(error)

@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack_fill import is_tracking
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import is_tracking
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import run
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import question

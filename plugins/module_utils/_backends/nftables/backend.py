@@ -13,9 +13,9 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables impor
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.restore import restoring_script
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
-from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import worded
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import worded
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, items_state
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early, loaders
 from ansible_collections.hpc.ports.plugins.module_utils._model import names

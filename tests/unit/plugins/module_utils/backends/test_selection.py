@@ -8,10 +8,10 @@ from __future__ import annotations
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends import selection
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
-from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend, worded
+from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, worded
 from ansible_collections.hpc.ports.tests.support.said import KEPT
 
 

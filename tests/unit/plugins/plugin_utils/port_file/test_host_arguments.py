@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_patterns import host_pattern
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_pattern
 
 GROUPS = {
     "all": ["c1", "n1", "n2", "other"],

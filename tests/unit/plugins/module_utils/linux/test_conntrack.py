@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack_fill import fill_warning, is_tracking
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import fill_warning, is_tracking
 
 
 def warning(folder: Path, count: str, limit: str) -> str | None:
