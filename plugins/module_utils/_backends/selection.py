@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, syste
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import is_active
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX, SETTINGS
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
@@ -106,4 +107,5 @@ def leaving(name: str) -> Optional[Change]:
 
 
 def _may_be_in_firewalld() -> bool:
-    return bool(glob.glob("/etc/firewalld/*/hpc_ports_*") or glob.glob("/etc/hpc-ports/undo")) or is_active("firewalld.service")
+    left = glob.glob("/etc/firewalld/*/{0}*".format(PREFIX)) or glob.glob(SETTINGS + "/undo")
+    return bool(left) or is_active(_FIREWALLD)

@@ -16,19 +16,19 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.change import 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places, items_state
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER, POLICY_IN, SETTINGS
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 if TYPE_CHECKING:
     from importlib.abc import InspectLoader
 
-PROGRAM = "/etc/hpc-ports/watch.py"
+PROGRAM = SETTINGS + "/watch.py"
 SERVICE = "hpc-ports-watch.service"
 UNIT = "/etc/systemd/system/" + SERVICE
 LINK = "/etc/systemd/system/sysinit.target.wants/" + SERVICE
-POLICY = "/etc/firewalld/policies/hpc_ports_in.xml"
+POLICY = "/etc/firewalld/policies/{0}.xml".format(POLICY_IN)
 # Beside firewalld; of our own table the boot has one, see `nftables/persistence.py`.
-CLOSED = "/etc/hpc-ports/closed-firewalld.nft"
+CLOSED = SETTINGS + "/closed-firewalld.nft"
 PLACES = Places((CLOSED, PROGRAM, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(PROGRAM)))
 # The host's own come first: that of the module may lie in a folder of the user who logs in.
 _PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python")

@@ -6,5 +6,13 @@
 from __future__ import annotations
 
 TABLE = "inet hpc_ports"
+# What verify counts packets in, as long as it runs.
+COUNTING_TABLE = "inet hpc_ports_verify"
+# With this begin the policies and ipsets of ours in firewalld; these are the policies.
+PREFIX = "hpc_ports_"
+POLICY_IN, POLICY_OUT = PREFIX + "in", PREFIX + "out"
+# What a boot loads. Copied to a host, `watch_program.py` names these again.
+SETTINGS = "/etc/hpc-ports"
+SERVICE = "hpc-ports.service"
 # Where a change lies until it is confirmed. A reboot empties it.
 FOLDER = "/run/hpc-ports"

@@ -25,10 +25,10 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Named
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import is_tracking
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import run
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import COUNTING_TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import question
 
-TABLE = "inet hpc_ports_verify"
 # By what is counted, own address and peer: the ports by how many packets, such as
 # {"arrived": {"10.0.0.1": {"10.0.0.7": {"2": ["22/tcp"]}}}}; None where there was more than could be counted.
 Counts = Dict[str, Optional[Dict[str, Dict[str, Dict[str, List[str]]]]]]
@@ -89,12 +89,12 @@ def load(ports: Sequence[PortRange], key: str, nft: Nft = run, is_tracked: Calla
 
 def unload(nft: Nft = run) -> None:
     """Take the table away; none may be there. Raises ListingError."""
-    nft("add table {0}\ndelete table {0}\n".format(TABLE))
+    nft("add table {0}\ndelete table {0}\n".format(COUNTING_TABLE))
 
 
 def script(ports: Sequence[PortRange], key: str, is_tracked: bool) -> str:
     """Return the commands that make the table anew; `is_tracked`: the kernel tracks connections."""
-    lines = ["add table {0}".format(TABLE), "delete table {0}".format(TABLE), "table {0} {{".format(TABLE)]
+    lines = [form.format(COUNTING_TABLE) for form in ("add table {0}", "delete table {0}", "table {0} {{")]
     lines += ["set ports {{ type inet_proto . inet_service; {0} }}".format(_elements(ports))]
     lines += ["set {0}_{1} {{ type {2} . {2} . inet_proto . inet_service; flags dynamic; size {3}; }}".format(
         name, number, kind, _MOST) for name in _COUNTED for number, family, kind in _FAMILIES]
@@ -157,7 +157,7 @@ def _answering() -> Tuple[str, str]:
 
 def counts(nft: Nft = run) -> Counts:
     """Return what was counted until now. Raises ListingError."""
-    return counts_in(json.loads(nft("list table {0}".format(TABLE), as_json=True)))
+    return counts_in(json.loads(nft("list table {0}".format(COUNTING_TABLE), as_json=True)))
 
 
 def counts_in(listing: Mapping[str, Any]) -> Counts:

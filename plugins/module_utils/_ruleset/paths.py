@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Dict, Mapping, NamedTuple, Tuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import POLICY_IN, POLICY_OUT, TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import View
 
 
@@ -21,8 +21,8 @@ class Place(NamedTuple):
     @property
     def is_ours(self) -> bool:
         """Tell whether it is of our table, or of our policies in firewalld's."""
-        names = ("hpc_ports_in", "hpc_ports_out")
-        return self.table == TABLE or self.table.endswith(" firewalld") and any(name in self.chain for name in names)
+        is_policy = self.table.endswith(" firewalld") and (POLICY_IN in self.chain or POLICY_OUT in self.chain)
+        return self.table == TABLE or is_policy
 
     def __str__(self) -> str:
         """Return how a text names it."""

@@ -9,10 +9,10 @@ import json
 import re
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import COUNTING_TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.iptables_matches import readable
 
 # The table of module `listen`, which only counts.
-COUNTING_TABLE = "inet hpc_ports_verify"
 
 
 class Rule(NamedTuple):

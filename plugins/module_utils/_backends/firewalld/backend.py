@@ -13,7 +13,6 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus, persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
-    PREFIX,
     Config,
     config_of,
     parse_rich_rule,
@@ -35,6 +34,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.stat
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import Runtime, backward, forward
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, naming
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowViews, State, changed_objects
 

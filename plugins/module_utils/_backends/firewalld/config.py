@@ -16,6 +16,7 @@ from itertools import product
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from xml.sax.saxutils import quoteattr
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import POLICY_IN, POLICY_OUT, PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     DHCP_SERVERS,
     Network,
@@ -32,12 +33,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWA
 OLDEST = (0, 9, 0)
 # The first that looks destinations up in ipsets.
 _WHOLE = (1, 0, 0)
-PREFIX = "hpc_ports_"
 # Before every policy that firewalld ships or a site is likely to have.
 PRIORITY = -32000
 # After the accepts, which have none.
 _LAST = 32000
-_POLICY_NAMES = {"in": PREFIX + "in", "out": PREFIX + "out"}
+_POLICY_NAMES = {"in": POLICY_IN, "out": POLICY_OUT}
 _ZONES = {"in": ("ANY", "HOST"), "out": ("HOST", "ANY")}
 # An ipset's name has at most 31 characters.
 _LONGEST_NAME = 31

@@ -20,7 +20,6 @@ from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence
 from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
-    PREFIX,
     PRIORITY,
     Config,
     FirewalldPolicy,
@@ -32,6 +31,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import has_systemd
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 _HEAD = ('<?xml version="1.0" encoding="utf-8"?>\n'

@@ -17,12 +17,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
     INTERFACES,
     NETWORKS,
     PORTS,
-    PREFIX,
     Config,
     FirewalldPolicy,
     RichRule,
     kind_of,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State
 
 TABLE = "inet firewalld"

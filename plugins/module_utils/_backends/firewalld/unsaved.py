@@ -10,9 +10,9 @@ import os
 import re
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import CONFIG_PATH, Bus
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 
 Settings = Dict[str, Dict[str, Any]]
 # A name for people; and what NetworkManager and firewalld keep over a reload.

@@ -14,12 +14,12 @@ from typing import Sequence
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import SERVICE, SETTINGS, TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
-RULESET = "/etc/hpc-ports/ruleset.nft"
-SERVICE = "hpc-ports.service"
+RULESET = SETTINGS + "/ruleset.nft"
 # A ruleset for when the first does not load.
-CLOSED = "/etc/hpc-ports/closed.nft"
+CLOSED = SETTINGS + "/closed.nft"
 UNIT = "/etc/systemd/system/" + SERVICE
 LINK = "/etc/systemd/system/sysinit.target.wants/" + SERVICE
 _UNIT_TEXT = """\
@@ -43,7 +43,7 @@ ExecStart={start}
 WantedBy=sysinit.target
 """
 # What is empty loads, too.
-_HAS_CHAIN = "{nft} list chain inet hpc_ports input"
+_HAS_CHAIN = "{nft} list chain " + TABLE + " input"
 _OR_CLOSED = "/bin/sh -c '{nft} -f {ruleset} && " + _HAS_CHAIN + " || {{ {nft} -f {closed}; exit 1; }}'"
 PLACES = Places((RULESET, CLOSED, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(RULESET)))
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch as watching
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import PATHS
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 
 
 def test_the_program_is_the_module_as_it_is_and_needs_nothing_of_ours() -> None:
