@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
-from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables
+from ansible_collections.hpc.ports.plugins.module_utils._linux import command, libnftables
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
@@ -75,7 +75,7 @@ def check(wires: Wires, packets: Sequence[Packet], is_knowable: bool = True) -> 
             continue
         if (found.verdict == "accept") != (packet in got) or found.verdict == "unknown":
             wrong.append((packet, found, packet in got))
-    assert not wrong[:1], nftables.run(["nft", "list", "ruleset"])
+    assert not wrong[:1], command.run(["nft", "list", "ruleset"])
 
 
 @settings(max_examples=examples(8), phases=PHASES, deadline=None, print_blob=True,
@@ -154,7 +154,7 @@ OPENING = [Packet("in", protocol, peer, port, 20_000 + number) for number, (prot
 def by_name(listing: str) -> str:
     """Return the text as of an nft that is built without the library of iptables, as that of Debian 13 is."""
     with mock.patch.dict(os.environ, {"XTABLES_LIBDIR": "/nonexistent"}):
-        text = nftables.run(["nft", "-a", "-s", "-t", "-p", "list", "ruleset"])
+        text = command.run(["nft", "-a", "-s", "-t", "-p", "list", "ruleset"])
     for rule in (item["rule"] for item in json.loads(listing)["nftables"] if "rule" in item):
         names = "".join(f'xt match "{statement["xt"]["name"]}" ' for statement in rule["expr"] if "xt" in statement)
         text = re.sub(rf"(?m)^\t\t *(.* # handle {rule['handle']})$", rf"\t\t{names}\1", text)
@@ -168,7 +168,7 @@ def test_rules_of_iptables_do_what_the_walk_says(shared: Pair, wires: Wires, rul
     """With the text of nft, which reads them here, and without it."""
     with shared.host.entered():
         kernel.load("flush ruleset\n")
-        nftables.run(["iptables-nft-restore"], rules)
+        command.run(["iptables-nft-restore"], rules)
         forget_connections()
         listing, text = ruleset()
         named = by_name(listing)
