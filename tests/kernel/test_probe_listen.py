@@ -656,7 +656,9 @@ def test_where_the_packets_of_two_addresses_cannot_be_told_apart_none_are_believ
     _base(net.target, "output", 0, "tcp sport 7001 drop", "udp sport 7001 drop")
     results = _tried(net, TARGET, PUBLIC)
     for address, protocol in itertools.product([*TARGET.values(), *PUBLIC.values()], PORT):
-        assert list(results.counters(_item(address, protocol)).values()) == [2, None, None, 0, 0]
+        left, *others = results.counters(_item(address, protocol)).values()
+        # The kernel sends again where the probe waits for long.
+        assert (left or 0) >= 2 and others == [None, None, 0, 0]
         assert _verdict(results, address, protocol, "filtered") == ("unknown", "unreachable")
 
 
