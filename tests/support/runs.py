@@ -21,6 +21,7 @@ from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, 
 from ansible_collections.hpc.ports.tests.support.run import scaled
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 
+
 # ---- the server of a host
 
 class Server:

@@ -53,8 +53,9 @@ def whole(packet: Packet) -> walker.Packet:
     opening = opening_of(packet)
     # The best route to every peer is that of the first interface.
     return walker.Packet(packet.direction, opening.number, opening.source, opening.target, packet.port,
-                       packet.source_port, packet.interface, source_kind="unicast" if packet.direction == "in" else "local",
-                       returns=packet.interface == "eth0")
+                         packet.source_port, packet.interface,
+                         source_kind="unicast" if packet.direction == "in" else "local",
+                         returns=packet.interface == "eth0")
 
 
 def passing(wires: Wires, packets: Sequence[Packet]) -> set[Packet]:
