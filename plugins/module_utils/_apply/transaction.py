@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One change at a time, and the host itself undoes it unless a new connection confirms it (DESIGN section 6).
+"""One change at a time, and the host itself undoes it unless a new connection confirms it (docs/ARCHITECTURE.md, section 6).
 
 What undoes a change lies in a folder named by the change's token; while it awaits its confirmation, the link `armed`
 points there. Who undoes it moves that link into the folder, for those who ask later what became of it. Whoever arms,

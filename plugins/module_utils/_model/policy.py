@@ -70,7 +70,7 @@ def digest(data: object) -> str:
 
 
 def parse_policy(data: Mapping[str, Any]) -> Policy:
-    """Return the policy of plain data (see DESIGN section 3); PolicyError says what is wrong."""
+    """Return the policy of plain data (see docs/ARCHITECTURE.md, section 3); PolicyError says what is wrong."""
     if data.get("format") != FORMAT:
         raise PolicyError("Invalid policy format: got {0!r}, expected {1}.".format(data.get("format"), FORMAT))
     try:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host says, made fit to be shown (DESIGN rule 11).
+"""What a host says, made fit to be shown (docs/ARCHITECTURE.md, section 5, rule 11).
 
 Nothing in it moves the cursor, has a colour, is hidden, turns text around or begins a line: what would is written as its
 code, such as `\\x1b`, `\\u202e` or `\\n`. All other text stays as it is. What is shown already stays as it is, too.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Flows x hosts to policies: what each managed host accepts and may open (DESIGN sections 2 and 3)."""
+"""Flows x hosts to policies: what each managed host accepts and may open (docs/ARCHITECTURE.md, sections 2 and 3)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The port file: merge what a site writes over what is shipped, validate it, give it types (DESIGN section 2)."""
+"""The port file: merge what a site writes over what is shipped, validate it, give it types (docs/ARCHITECTURE.md, section 2)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verdicts: what was expected and what came of it, side by side. Unknown is never right (DESIGN section 5)."""
+"""Verdicts: what was expected and what came of it, side by side. Unknown is never right (docs/ARCHITECTURE.md, section 5)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The firewalld backend: a policy to firewalld policies and ipsets of our own (DESIGN section 6).
+"""The firewalld backend: a policy to firewalld policies and ipsets of our own (docs/ARCHITECTURE.md, section 6).
 
 Each flow looks its peers up in two ipsets an address family, `a` and `b`, which hold the same: firewalld empties an
 ipset before it fills it anew, and meanwhile the other one holds. The ipsets are there whether they hold anything or

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The nftables backend: a policy to a ruleset in the one table `inet hpc_ports`, and back (DESIGN section 6).
+"""The nftables backend: a policy to a ruleset in the one table `inet hpc_ports`, and back (docs/ARCHITECTURE.md, section 6).
 
 Ports are cut into disjoint segments; one named verdict map a protocol and direction jumps from each of them to a short
 chain of address-set lookups. Names are stable, so that a packet which is half way through the old rules finds the new
@@ -140,7 +140,7 @@ def _base_chain(policy: Policy, direction: str, found: Sequence[Segment]) -> Cha
     hook = "type filter hook {0} priority filter; policy {1};".format(_HOOKS[direction], drop)
     maps = ["{0} vmap @{1}_{2}".format(_MAP_KEYS[protocol], direction, protocol)
             for protocol in _MAP_KEYS if any(segment.ports.protocol == protocol for segment in found)]
-    # No anonymous sets or maps in these rules: replacing one loses connections (DESIGN section 6).
+    # No anonymous sets or maps in these rules: replacing one loses connections (docs/ARCHITECTURE.md, section 6).
     last = 'counter name "denied_{0}" {1}'.format(direction, drop)
     return Chain((*_always(policy, direction), *maps, last), hook)
 

@@ -278,7 +278,7 @@ COUNTS = st.one_of(st.just({}), st.fixed_dictionaries({
 
 
 def is_proven(case: dict[str, Any], target: dict[str, Any] | None) -> bool:
-    """Tell whether what was expected is proven, as DESIGN has it, by other words than the code."""
+    """Tell whether what was expected is proven, as docs/ARCHITECTURE.md has it, by other words than the code."""
     counts = case["counts"] if target and case["by"] != "dead" else {}
     answered = case["outcome"] == "open"
     if case["nonce"] and case["nonce"] != NONCES["target"] and answered:
