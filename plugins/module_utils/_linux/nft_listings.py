@@ -103,6 +103,9 @@ class Kept(NamedTuple):
             with open(new, "w", encoding="utf-8", opener=_private) as file:
                 json.dump(content, file)
             os.rename(new, path)
+        # What could not be written to its end, as where the disk is full.
+        with suppress(OSError):
+            os.unlink(new)
 
     def _path(self, listing: Listing) -> str:
         return os.path.join(self.folder, "listing-{0}.json".format(digest([listing.command])))

@@ -110,6 +110,15 @@ def test_a_file_that_somebody_spoiled_is_made_anew(host: Host, tmp_path: Path, c
     assert [host.tells(), host.tells()] == [("text", 2), ("text", 2)]
 
 
+def test_a_listing_that_cannot_be_kept_leaves_nothing_behind(host: Host, tmp_path: Path) -> None:
+    host.tells()
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    path.mkdir()
+    assert [host.tells(), host.tells()] == [("text", 2), ("text", 3)]
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_only_root_reads_it(host: Host, tmp_path: Path) -> None:
     host.tells()
     assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
