@@ -27,8 +27,15 @@ PORTS = [20000 + 10 * number for number in range(RULES)]
 OURS: dict[str, Any] = {
     "firewall_services": {f"bench{port}": {"ports": [f"{port}/tcp"]} for port in PORTS},
     "firewall_endpoints": {"controllers": {"cidrs": ["10.203.0.1/32"]}, "bench_peers": {"cidrs": [PEERS]}},
-    "firewall_flows": {f"bench{port}": {"from": ["bench_peers"], "to": ["control_plane"], "services": [f"bench{port}"],
-                                        "need": "required"} for port in PORTS},
+    "firewall_flows": {
+        f"bench{port}": {
+            "from": ["bench_peers"],
+            "to": ["control_plane"],
+            "services": [f"bench{port}"],
+            "need": "required",
+        }
+        for port in PORTS
+    },
     "firewall_shipped": False,
 }
 
@@ -55,30 +62,44 @@ def tools(host: str) -> Iterator[Tool]:
     yield Tool("hpc.ports, 30 flows", Run(ours, OURS), Run(ours, {**OURS, "firewall_state": "absent"}))
     yield Tool("hpc.ports, a port of one of them", Run(ours, _with_a_port()), Run(ours, OURS))
     if _has_posix():
-        yield Tool("ansible.posix.firewalld, 30 times", Run({**play, "tasks": [_loop("enabled")]}),
-                   Run({**play, "tasks": [_loop("disabled")]}))
+        yield Tool(
+            "ansible.posix.firewalld, 30 times",
+            Run({**play, "tasks": [_loop("enabled")]}),
+            Run({**play, "tasks": [_loop("disabled")]}),
+        )
     print("skipped: linux-system-roles/firewall, which is on Galaxy and GitHub only", file=sys.stderr)
 
 
 def _with_a_port() -> dict[str, Any]:
     name = f"bench{PORTS[0]}"
-    return {**OURS, "firewall_services": {**OURS["firewall_services"], name: {"ports": [f"{PORTS[0]}/tcp", "29999/tcp"]}}}
+    return {
+        **OURS,
+        "firewall_services": {**OURS["firewall_services"], name: {"ports": [f"{PORTS[0]}/tcp", "29999/tcp"]}},
+    }
 
 
 def _loop(state: str) -> dict[str, Any]:
     rule = f'rule family="ipv4" source address="{PEERS}" port port="{{{{ item }}}}" protocol="tcp" accept'
-    return {"ansible.posix.firewalld": {"rich_rule": rule, "permanent": True, "immediate": True, "state": state},
-            "loop": PORTS}
+    return {
+        "ansible.posix.firewalld": {"rich_rule": rule, "permanent": True, "immediate": True, "state": state},
+        "loop": PORTS,
+    }
 
 
 def _has_posix() -> bool:
     """Tell whether ansible.posix is there, after an attempt to get it."""
     if not (CACHE / "ansible_collections" / "ansible" / "posix").is_dir():
-        done = subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(CACHE), WHEEL],
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(CACHE), WHEEL],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         for wheel in CACHE.glob("ansible-*.whl"):
             with zipfile.ZipFile(wheel) as found:
-                found.extractall(CACHE, [name for name in found.namelist() if name.startswith("ansible_collections/ansible/posix/")])
+                found.extractall(
+                    CACHE, [name for name in found.namelist() if name.startswith("ansible_collections/ansible/posix/")]
+                )
             wheel.unlink()
         last = done.stderr.strip().rpartition("\n")[2]
         if done.returncode:
@@ -93,9 +114,14 @@ def seconds(run: Run) -> float:
         path.write_text(json.dumps([run.play]), encoding="utf-8")
         variables.write_text(json.dumps(run.variables), encoding="utf-8")
         start = perf_counter()
-        done = subprocess.run([ROOT / "dev" / "lab", "run", "ansible-playbook", f"--extra-vars=@{variables}", str(path)], cwd=ROOT, check=False,
-                              capture_output=True, text=True,
-                              env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": f"{ROOT / '.collections'}:{CACHE}"})
+        done = subprocess.run(
+            [ROOT / "dev" / "lab", "run", "ansible-playbook", f"--extra-vars=@{variables}", str(path)],
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": f"{ROOT / '.collections'}:{CACHE}"},
+        )
         if done.returncode:
             sys.exit(f"A playbook failed:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
         return perf_counter() - start
@@ -120,7 +146,10 @@ def main() -> None:
 
 def show(name: str, change: float, nothing: float, reference: float) -> None:
     """Print a line of the table."""
-    print(f"{name:36}{change:>8.1f} s {change / reference:>5.1f}{nothing:>12.1f} s {nothing / reference:>5.1f}", flush=True)
+    print(
+        f"{name:36}{change:>8.1f} s {change / reference:>5.1f}{nothing:>12.1f} s {nothing / reference:>5.1f}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -21,15 +21,17 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / ".collections"))
 
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import compile_plan  # noqa: E402
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue  # noqa: E402
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory  # noqa: E402
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import compile_plan  # noqa: E402
 
 PORT_FILE = ROOT / "roles" / "firewall" / "vars" / "port_file.yml"
 NODES_OF_A_CLUSTER = 500
 SITE = {
-    "firewall_endpoints": {"controllers": {"cidrs": ["192.0.2.1/32"]},
-                           "admin_networks": {"cidrs": ["198.51.100.0/24"]}},
+    "firewall_endpoints": {
+        "controllers": {"cidrs": ["192.0.2.1/32"]},
+        "admin_networks": {"cidrs": ["198.51.100.0/24"]},
+    },
     "firewall_srun_ports": "60001-63000",
 }
 PLAYBOOK = [{"hosts": "all", "gather_facts": False, "tasks": [{"hpc.ports.plan": {}, "run_once": True}]}]
@@ -70,8 +72,7 @@ def write_site(folder: Path, count: int) -> None:
     for host in hosts:
         for group in host.groups:
             groups.setdefault(group, {"hosts": {}})["hosts"][host.name] = None
-    inventory = {"all": {"hosts": {host.name: host.variables for host in hosts}, "children": groups,
-                         "vars": SITE}}
+    inventory = {"all": {"hosts": {host.name: host.variables for host in hosts}, "children": groups, "vars": SITE}}
     (folder / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
     (folder / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
     (folder / "plan.yml").write_text(yaml.safe_dump(PLAYBOOK), encoding="utf-8")
@@ -79,11 +80,20 @@ def write_site(folder: Path, count: int) -> None:
 
 def command_seconds(folder: Path, *command: str) -> float:
     """Return how long a whole command takes; CalledProcessError where it fails."""
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
-                   "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "ANSIBLE_CONFIG": str(folder / "ansible.cfg")}
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+        "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
+    }
     start = perf_counter()
-    subprocess.run([str(Path(sys.executable).parent / command[0]), "-i", "hosts.yml", *command[1:]], cwd=folder,
-                   env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [str(Path(sys.executable).parent / command[0]), "-i", "hosts.yml", *command[1:]],
+        cwd=folder,
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return perf_counter() - start
 
 
@@ -123,8 +133,11 @@ def main() -> None:
         print(" ".join(f"{name:>9}" for name in HEADER))
     for count in arguments.sizes:
         row = measured(count, arguments.repeat)
-        text = json.dumps(row) if arguments.json else " ".join(
-            f"{value:9d}" if isinstance(value, int) else f"{value:9.2f}" for value in row.values())
+        text = (
+            json.dumps(row)
+            if arguments.json
+            else " ".join(f"{value:9d}" if isinstance(value, int) else f"{value:9.2f}" for value in row.values())
+        )
         print(text, flush=True)
 
 

@@ -18,16 +18,22 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / ".collections"))
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue  # noqa: E402
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import MOST, expected_of  # noqa: E402
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory  # noqa: E402
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan  # noqa: E402
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue  # noqa: E402
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory  # noqa: E402
 
 PORT_FILE = ROOT / "roles" / "firewall" / "vars" / "port_file.yml"
 NODES_OF_A_CLUSTER = 40
 SITE = {"firewall_endpoints": {"controllers": {"cidrs": ["192.0.2.1/32"]}}, "firewall_srun_ports": "60001-63000"}
-ONCE = (("control_plane",), ("control_plane",), ("workspace",), ("monitoring",), ("workbench", "web_portal"),
-        ("offices",))
+ONCE = (
+    ("control_plane",),
+    ("control_plane",),
+    ("workspace",),
+    ("monitoring",),
+    ("workbench", "web_portal"),
+    ("offices",),
+)
 FIRST = {0: ("slurm_controller", "slurm_database", "nfs_server"), 1: ("slurm_login", "nfs_client")}
 # Columns: hosts, classes of them, connections, those beside them that the whole matrix would have, the most that one
 # host opens, seconds to compile the plan and to choose the connections, and their ratio.
@@ -46,8 +52,9 @@ def hosts_of(count: int) -> Iterator[Host]:
     """Yield what a platform has once, an outsider among it, and clusters of 40 nodes, every third restricted."""
     for number in range(count):
         cluster, node = divmod(number - len(ONCE), NODES_OF_A_CLUSTER)
-        variables: dict[str, Any] = {"firewall_addresses": [
-            f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", f"fd00::{number:x}"]}
+        variables: dict[str, Any] = {
+            "firewall_addresses": [f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", f"fd00::{number:x}"]
+        }
         if number >= len(ONCE):
             variables["firewall_cluster"] = f"cluster{cluster}"
             variables["firewall_egress"] = "open" if cluster % 3 else "restricted"
@@ -79,8 +86,16 @@ def measured(count: int, most: int, repeat: int) -> dict[str, float]:
     by_source: dict[str, int] = {}
     for item in found.expectations:
         by_source[item.source] = by_source.get(item.source, 0) + 1
-    values = (count, len(found.classes), len(found.expectations), sum(item.connections for item in found.skipped),
-              max(by_source.values()), compile_seconds, choose_seconds, choose_seconds / compile_seconds)
+    values = (
+        count,
+        len(found.classes),
+        len(found.expectations),
+        sum(item.connections for item in found.skipped),
+        max(by_source.values()),
+        compile_seconds,
+        choose_seconds,
+        choose_seconds / compile_seconds,
+    )
     return dict(zip(HEADER, values))
 
 
@@ -96,8 +111,11 @@ def main() -> None:
         print(" ".join(f"{name:>11}" for name in HEADER))
     for count in arguments.sizes:
         row = measured(count, arguments.most, arguments.repeat)
-        text = json.dumps(row) if arguments.json else " ".join(
-            f"{value:11d}" if isinstance(value, int) else f"{value:11.2f}" for value in row.values())
+        text = (
+            json.dumps(row)
+            if arguments.json
+            else " ".join(f"{value:11d}" if isinstance(value, int) else f"{value:11.2f}" for value in row.values())
+        )
         print(text, flush=True)
 
 

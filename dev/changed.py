@@ -23,7 +23,9 @@ def parse_table(text: str) -> Table:
     lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     for pattern, *parts in lines:
         if unknown := set(parts) - set(PARTS):
-            raise ValueError(f"Invalid parts of {pattern}: got {' '.join(sorted(unknown))}, expected {', '.join(PARTS)}")
+            raise ValueError(
+                f"Invalid parts of {pattern}: got {' '.join(sorted(unknown))}, expected {', '.join(PARTS)}"
+            )
     return [(pattern, parts) for pattern, *parts in lines]
 
 
@@ -41,8 +43,10 @@ def _parts_of(path: str, table: Table) -> Iterable[str]:
 
 def changed_paths() -> list[str] | None:
     """Return the paths that differ from the base, committed or not; None without a base."""
-    commands = (["git", "diff", "-z", "--name-only", "--no-renames", BASE],
-                ["git", "ls-files", "-z", "--others", "--exclude-standard"])
+    commands = (
+        ["git", "diff", "-z", "--name-only", "--no-renames", BASE],
+        ["git", "ls-files", "-z", "--others", "--exclude-standard"],
+    )
     results = [subprocess.run(command, capture_output=True, text=True, check=False) for command in commands]
     if any(result.returncode for result in results):
         return None

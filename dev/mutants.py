@@ -47,21 +47,56 @@ _TEXTS = {"DOCUMENTATION", "EXAMPLES", "RETURN", "__metaclass__", "__all__"}
 _TYPING = {"TypeVar", "NewType", "cast"}
 _NO_CODE = {"annotation", "returns", "decorator_list"}
 _COMPARISONS: Mapping[type[ast.cmpop], tuple[str, str]] = {
-    ast.Eq: ("==", "!="), ast.NotEq: ("!=", "=="), ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="),
-    ast.GtE: (">=", ">"), ast.In: (r"\bin\b", "not in"), ast.NotIn: (r"\bnot\s+in\b", "in"),
-    ast.Is: (r"\bis\b", "is not"), ast.IsNot: (r"\bis\s+not\b", "is")}
+    ast.Eq: ("==", "!="),
+    ast.NotEq: ("!=", "=="),
+    ast.Lt: ("<", "<="),
+    ast.LtE: ("<=", "<"),
+    ast.Gt: (">", ">="),
+    ast.GtE: (">=", ">"),
+    ast.In: (r"\bin\b", "not in"),
+    ast.NotIn: (r"\bnot\s+in\b", "in"),
+    ast.Is: (r"\bis\b", "is not"),
+    ast.IsNot: (r"\bis\s+not\b", "is"),
+}
 # By what an annotation begins with.
-_EMPTY = {"list": "[]", "sequence": "[]", "iterable": "[]", "iterator": "iter(())", "dict": "{}", "mapping": "{}",
-          "str": '""', "bytes": 'b""', "int": "0", "float": "0.0", "tuple": "()", "set": "set()", "frozenset": "frozenset()"}
+_EMPTY = {
+    "list": "[]",
+    "sequence": "[]",
+    "iterable": "[]",
+    "iterator": "iter(())",
+    "dict": "{}",
+    "mapping": "{}",
+    "str": '""',
+    "bytes": 'b""',
+    "int": "0",
+    "float": "0.0",
+    "tuple": "()",
+    "set": "set()",
+    "frozenset": "frozenset()",
+}
 # An expression of one of these kinds may have `EMPTY and` before it, and is not evaluated then.
-_WHOLE = (ast.Call, ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp, ast.JoinedStr)
+_WHOLE = (
+    ast.Call,
+    ast.List,
+    ast.Dict,
+    ast.Set,
+    ast.ListComp,
+    ast.DictComp,
+    ast.SetComp,
+    ast.GeneratorExp,
+    ast.JoinedStr,
+)
 
 
 def candidates(path: str, source: str) -> list[Mutation]:
     """Return every mutation of a file; some may turn out to be no program, or the same one: see `is_another`."""
     text = _Text(source)
-    found = [_mutation(path, kind, text.lines, edit) for kind, edits in KINDS.items()
-             for node in _code(text.tree) for edit in edits(text, node)]
+    found = [
+        _mutation(path, kind, text.lines, edit)
+        for kind, edits in KINDS.items()
+        for node in _code(text.tree)
+        for edit in edits(text, node)
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -91,8 +126,10 @@ def is_another(source: str, mutation: Mutation) -> bool:
 def chosen(sources: Mapping[str, str], seed: int, count: int) -> list[Mutation]:
     """Return mutations by lot, of each kind as many. A line keeps its lot whatever changes elsewhere."""
     every = [mutation for path, source in sources.items() for mutation in candidates(path, source)]
-    by_kind = {kind: sorted((found for found in every if found.kind == kind), key=lambda found: _lot(seed, found))
-               for kind in KINDS}
+    by_kind = {
+        kind: sorted((found for found in every if found.kind == kind), key=lambda found: _lot(seed, found))
+        for kind in KINDS
+    }
     result: list[Mutation] = []
     lines: set[tuple[str, str, int]] = set()
     for mutation in _by_turns([*by_kind.values()]):
@@ -116,10 +153,11 @@ def _by_turns(rows: list[list[Mutation]]) -> Iterator[Mutation]:
 
 def _mutation(path: str, kind: str, lines: list[str], edit: Edit) -> Mutation:
     old = lines[edit.row]
-    return Mutation(path, kind, old, old[:edit.begin] + edit.text + old[edit.end:], lines[:edit.row].count(old))
+    return Mutation(path, kind, old, old[: edit.begin] + edit.text + old[edit.end :], lines[: edit.row].count(old))
 
 
 # ---- where the code is
+
 
 class _Text:
     """A source file: its lines, and what they say."""
@@ -144,7 +182,7 @@ class _Text:
         """Write a node otherwise where it is on one line; `{}` in the form is what is written."""
         begin, end = self.begin(node), self.end(node)
         if begin.row == end.row:
-            old = self.lines[begin.row][begin.column:end.column]
+            old = self.lines[begin.row][begin.column : end.column]
             yield Edit(begin.row, begin.column, end.column, form.replace("{}", old))
 
     def put_before(self, node: ast.AST, text: str) -> Iterator[Edit]:
@@ -190,9 +228,13 @@ def _is_no_code(node: ast.AST, field: str) -> bool:
 
 # ---- the kinds
 
+
 def _conditions(text: _Text, node: ast.AST) -> Iterator[Edit]:
-    tests = node.ifs if isinstance(node, ast.comprehension) else (
-        [node.test] if isinstance(node, (ast.If, ast.While, ast.IfExp, ast.Assert)) else [])
+    tests = (
+        node.ifs
+        if isinstance(node, ast.comprehension)
+        else ([node.test] if isinstance(node, (ast.If, ast.While, ast.IfExp, ast.Assert)) else [])
+    )
     for test in tests:
         if not (isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)):
             yield from text.replace(test, "not ({})")
@@ -269,7 +311,9 @@ def _without(text: _Text, places: list[tuple[Place, Place]], number: int) -> Ite
 
 def _one_of_two(text: _Text, places: list[tuple[Place, Place]], left_out: int) -> Edit:
     begin, end = places[1 - left_out]
-    return Edit(begin.row, places[0][0].column, places[1][1].column, f"{text.lines[begin.row][begin.column:end.column]},")
+    return Edit(
+        begin.row, places[0][0].column, places[1][1].column, f"{text.lines[begin.row][begin.column : end.column]},"
+    )
 
 
 def _junctions(text: _Text, node: ast.AST) -> Iterator[Edit]:
@@ -293,13 +337,13 @@ def _sums(text: _Text, node: ast.AST) -> Iterator[Edit]:
 
 
 KINDS: Mapping[str, Callable[[_Text, ast.AST], Iterator[Edit]]] = {
-    "condition": _conditions,    # is negated
+    "condition": _conditions,  # is negated
     "comparison": _comparisons,  # has another operator
-    "call": _calls,              # as a statement: is dropped
-    "return": _returns,          # returns what is empty, None, or the contrary
-    "constant": _constants,      # is another
-    "element": _elements,        # of a tuple or a list: is dropped
-    "junction": _junctions,      # `and` is `or`, and the other way round
-    "negation": _negations,      # `not` is dropped
-    "sum": _sums,                # + is -
+    "call": _calls,  # as a statement: is dropped
+    "return": _returns,  # returns what is empty, None, or the contrary
+    "constant": _constants,  # is another
+    "element": _elements,  # of a tuple or a list: is dropped
+    "junction": _junctions,  # `and` is `or`, and the other way round
+    "negation": _negations,  # `not` is dropped
+    "sum": _sums,  # + is -
 }

@@ -41,14 +41,26 @@ _NEAR = 2
 _FAR = 1000
 # Seconds that a stage may take beyond four times what it takes without a mutation.
 _PATIENCE = 120
-_ISOLATED = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec", """
+_ISOLATED = (
+    "unshare",
+    "--net",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+    "sh",
+    "-ec",
+    """
 mount -t tmpfs tmpfs /run
 mkdir /run/upper /run/work
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work /etc
 ip link set lo up
 ulimit -d 8000000
 exec "$@"
-""", "sh")
+""",
+    "sh",
+)
 
 
 class Stage(NamedTuple):
@@ -65,12 +77,19 @@ STAGES = {
     "page": Stage("tests/page", ((*_PYTEST, "-n", "2", "--dist", "loadfile", TESTS),)),
     "kernel": Stage("tests/kernel", ((*_PYTEST, "-n", "4", TESTS),)),
     "firewalld": Stage("tests/firewalld", (("dev/lab", "open"), (*_LAB, *_PYTEST, "-n", "3", TESTS)), "default"),
-    "lab": Stage("tests/lab", (
-        ("dev/lab", "down"), ("dev/lab", "up"), ("dev/lab", "site"), (*_LAB, *_PYTEST, TESTS)), "default"),
-    "platform": Stage("tests/platform", (
-        ("dev/lab", "down"), ("dev/lab", "open"),
-        (*_LAB, "molecule", "test", "--scenario-name", "platform", "--destroy", "never"),
-        (*_LAB, *_PYTEST, TESTS)), "platform"),
+    "lab": Stage(
+        "tests/lab", (("dev/lab", "down"), ("dev/lab", "up"), ("dev/lab", "site"), (*_LAB, *_PYTEST, TESTS)), "default"
+    ),
+    "platform": Stage(
+        "tests/platform",
+        (
+            ("dev/lab", "down"),
+            ("dev/lab", "open"),
+            (*_LAB, "molecule", "test", "--scenario-name", "platform", "--destroy", "never"),
+            (*_LAB, *_PYTEST, TESTS),
+        ),
+        "platform",
+    ),
 }
 
 
@@ -135,8 +154,11 @@ class Tree:
 
     def sources(self, *folders: str) -> dict[str, str]:
         """Return the text of each Python file in some folders, by path."""
-        return {str(path.relative_to(self.copy)): path.read_text(encoding="utf-8")
-                for folder in folders for path in sorted((self.copy / folder).rglob("*.py"))}
+        return {
+            str(path.relative_to(self.copy)): path.read_text(encoding="utf-8")
+            for folder in folders
+            for path in sorted((self.copy / folder).rglob("*.py"))
+        }
 
     @contextmanager
     def mutated(self, mutation: Mutation, number: int) -> Iterator[None]:
@@ -144,7 +166,7 @@ class Tree:
         path = self.copy / mutation.path
         source, times = path.read_text(encoding="utf-8"), path.stat()
         path.write_text(applied(source, mutation), encoding="utf-8")
-        os.utime(path, (10 ** 9 + 10 * number,) * 2)
+        os.utime(path, (10**9 + 10 * number,) * 2)
         try:
             yield
         finally:
@@ -159,10 +181,15 @@ class Run:
         self.tree, self.logs, self.seed = tree, logs, seed
         subprocess.run(["dev/setup"], cwd=tree.copy, check=True)
         venv = _said("bash", "-c", ". dev/common.sh; venv_dir main", folder=tree.copy).strip()
-        self.environment = {"HPC_PORTS_LAB": "hpc-ports-mutations", **os.environ, "NO_COLOR": "1",
-                            # What was compiled of a mutation may look like what is compiled of the next.
-                            "PYTHONDONTWRITEBYTECODE": "1",
-                            "HPC_PORTS_SEED": str(seed), "PATH": f"{venv}/bin:{os.environ['PATH']}"}
+        self.environment = {
+            "HPC_PORTS_LAB": "hpc-ports-mutations",
+            **os.environ,
+            "NO_COLOR": "1",
+            # What was compiled of a mutation may look like what is compiled of the next.
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "HPC_PORTS_SEED": str(seed),
+            "PATH": f"{venv}/bin:{os.environ['PATH']}",
+        }
         self.sources = tree.sources("plugins", "tests")
         self.importers = importers_of(self.sources)
 
@@ -212,8 +239,15 @@ def _said(*command: str, folder: Path) -> str:
 
 
 def _ended(command: Sequence[str], folder: Path, environment: dict[str, str], output: Any, limit: float | None) -> str:
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,
-                               stderr=subprocess.STDOUT, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     try:
         return "passed" if process.wait(limit) == 0 else "failed"
     except subprocess.TimeoutExpired:
@@ -226,12 +260,16 @@ def _ended(command: Sequence[str], folder: Path, environment: dict[str, str], ou
 
 # ---- the stages, one after the other
 
+
 def go_through(run: Run, record: Record, names: Sequence[str], path: Path | None) -> None:
     """Try what lives in each stage that it has not passed yet."""
     for name in names:
         stage = STAGES[name]
-        todo = [(number, trial) for number, trial in enumerate(record.trials)
-                if trial.lives and name not in trial.passed and trial.mutation.path in run.sources]
+        todo = [
+            (number, trial)
+            for number, trial in enumerate(record.trials)
+            if trial.lives and name not in trial.passed and trial.mutation.path in run.sources
+        ]
         for number, trial in todo:
             if run.concerns(stage, trial.mutation.path):
                 see_it_pass(run, record, name)
@@ -239,8 +277,13 @@ def go_through(run: Run, record: Record, names: Sequence[str], path: Path | None
                 attempt(run, record, name, number)
                 write_record(path, record)
         if stage.lab and todo:
-            subprocess.run(["dev/lab", "down"], cwd=run.tree.copy, check=False, stdout=subprocess.DEVNULL,
-                           env={**run.environment, "HPC_PORTS_SCENARIO": stage.lab})
+            subprocess.run(
+                ["dev/lab", "down"],
+                cwd=run.tree.copy,
+                check=False,
+                stdout=subprocess.DEVNULL,
+                env={**run.environment, "HPC_PORTS_SCENARIO": stage.lab},
+            )
 
 
 def see_it_pass(run: Run, record: Record, name: str) -> None:
@@ -277,6 +320,7 @@ def attempt(run: Run, record: Record, name: str, number: int) -> None:
 
 # ---- what is said
 
+
 def shown(mutation: Mutation, sources: dict[str, str]) -> str:
     """Return where a mutation is and what it does."""
     number = line_number(sources[mutation.path], mutation)
@@ -302,7 +346,9 @@ def begin(arguments: argparse.Namespace, sources: dict[str, str]) -> Record:
     if arguments.json and arguments.json.exists():
         return read_record(arguments.json)
     if not arguments.load:
-        return Record(arguments.seed, [Trial(mutation) for mutation in chosen(sources, arguments.seed, arguments.count)])
+        return Record(
+            arguments.seed, [Trial(mutation) for mutation in chosen(sources, arguments.seed, arguments.count)]
+        )
     other = read_record(arguments.load)
     return Record(other.seed, [Trial(trial.mutation) for trial in other.trials])
 
@@ -319,19 +365,29 @@ def leave_out_what_is_gone(record: Record, sources: dict[str, str]) -> None:
 
 def parsed() -> argparse.Namespace:
     """Return the options."""
-    parser = argparse.ArgumentParser(prog="dev/mutations", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="dev/mutations", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     today = os.environ.get("HPC_PORTS_SEED") or str(int(time.time()) // 86400)
-    parser.add_argument("--seed", type=int, default=today,
-                        help="by which mutations are chosen (default: HPC_PORTS_SEED, or the day)")
+    parser.add_argument(
+        "--seed", type=int, default=today, help="by which mutations are chosen (default: HPC_PORTS_SEED, or the day)"
+    )
     parser.add_argument("--count", type=int, default=40, help="how many (default: 40)")
     parser.add_argument("--stages", default=",".join(STAGES), help="which of %(default)s (default: all)")
     parser.add_argument("--tree", type=Path, default=ROOT, help="the clone of hpc.ports to mutate (default: this one)")
-    parser.add_argument("--json", type=Path, metavar="FILE",
-                        help="keep there what came of each; where the file exists, go on with what lives there, "
-                             "in the stages that it has not passed yet: --seed, --count and --load are not asked then")
-    parser.add_argument("--load", type=Path, metavar="FILE",
-                        help="try the mutations of the --json FILE of another run, such as over another tree")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="keep there what came of each; where the file exists, go on with what lives there, "
+        "in the stages that it has not passed yet: --seed, --count and --load are not asked then",
+    )
+    parser.add_argument(
+        "--load",
+        type=Path,
+        metavar="FILE",
+        help="try the mutations of the --json FILE of another run, such as over another tree",
+    )
     parser.add_argument("--list", action="store_true", help="show the mutations and end")
     arguments = parser.parse_args()
     arguments.names = [name for name in STAGES if name in arguments.stages.split(",")]

@@ -35,11 +35,13 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         if MISSING:
             raise AnsibleActionFail(str(MISSING))
-        found, options = self.validate_argument_spec({
-            "before": {"type": "str", "required": True},
-            "after": {"type": "str", "required": True},
-            "sample": {"type": "bool", "default": False},
-        })
+        found, options = self.validate_argument_spec(
+            {
+                "before": {"type": "str", "required": True},
+                "after": {"type": "str", "required": True},
+                "sample": {"type": "bool", "default": False},
+            }
+        )
         before, after = (Store(C.DEFAULT_LOCAL_TMP, options[name]).plan() for name in ("before", "after"))
         comparison = comparison_of(before, after)
         return {

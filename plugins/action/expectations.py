@@ -36,30 +36,44 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(MISSING))
         task_vars = task_vars or {}
         self._check_strategy()
-        found, options = self.validate_argument_spec({
-            "plan": {"type": "str", "required": True},
-            "hosts": {"type": "list", "elements": "str", "required": True},
-            "query": {"type": "str", "default": ""},
-            "mode": {"type": "str", "choices": ["active", "passive"], "default": "active"},
-            "timeout": {"type": "float", "default": 1.0},
-            "attempts": {"type": "int", "default": 2},
-            "concurrency": {"type": "int", "default": 1000},
-            "rate": {"type": "float", "default": 300.0},
-            "most": {"type": "int", "default": 50000},
-            "firewalls": {"type": "list", "elements": "str", "default": []},
-        })
+        found, options = self.validate_argument_spec(
+            {
+                "plan": {"type": "str", "required": True},
+                "hosts": {"type": "list", "elements": "str", "required": True},
+                "query": {"type": "str", "default": ""},
+                "mode": {"type": "str", "choices": ["active", "passive"], "default": "active"},
+                "timeout": {"type": "float", "default": 1.0},
+                "attempts": {"type": "int", "default": 2},
+                "concurrency": {"type": "int", "default": 1000},
+                "rate": {"type": "float", "default": 300.0},
+                "most": {"type": "int", "default": 50000},
+                "firewalls": {"type": "list", "elements": "str", "default": []},
+            }
+        )
         host = task_vars["inventory_hostname"]
         if host not in options["hosts"]:
-            raise AnsibleActionFail(f"Invalid hosts: got {len(options['hosts'])} without {host}, expected {host} among "
-                                    "them, because its part is asked for.")
-        order = Order(tuple(options["hosts"]), options["query"], options["mode"] == "passive",
-                      Limits(**{name: options[name] for name in Limits._fields if name in options},
-                             forks=task_vars["ansible_forks"]))
+            raise AnsibleActionFail(
+                f"Invalid hosts: got {len(options['hosts'])} without {host}, expected {host} among "
+                "them, because its part is asked for."
+            )
+        order = Order(
+            tuple(options["hosts"]),
+            options["query"],
+            options["mode"] == "passive",
+            Limits(
+                **{name: options[name] for name in Limits._fields if name in options}, forks=task_vars["ansible_forks"]
+            ),
+        )
         name = f"verify-{digest(order)}"
         store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])
         try:
-            part = store.part(name, host, lambda plan: begun(
-                plan, order, published_of(order.hosts, options["firewalls"], task_vars["hostvars"].raw_get)))
+            part = store.part(
+                name,
+                host,
+                lambda plan: begun(
+                    plan, order, published_of(order.hosts, options["firewalls"], task_vars["hostvars"].raw_get)
+                ),
+            )
         except PortFileError as exc:
             raise AnsibleActionFail(str(exc)) from exc
         part["progress"].update(plan=options["plan"], run=name)
@@ -68,5 +82,7 @@ class ActionModule(ActionBase):
     def _check_strategy(self) -> None:
         strategy = self._task.get_play().strategy
         if strategy.rpartition(".")[2] in ("free", "host_pinned"):
-            raise AnsibleActionFail(f"Invalid strategy of the play: got {strategy!r}, expected 'linear', because every "
-                                    "host has to listen before the first one probes.")
+            raise AnsibleActionFail(
+                f"Invalid strategy of the play: got {strategy!r}, expected 'linear', because every "
+                "host has to listen before the first one probes."
+            )

@@ -43,11 +43,13 @@ class ActionModule(ActionBase):
         if MISSING:
             raise AnsibleActionFail(str(MISSING))
         task_vars = task_vars or {}
-        found, options = self.validate_argument_spec({
-            **{name: {"type": "str", "required": True} for name in ("plan", "from", "to", "port")},
-            **{name: {"type": "str", "default": ""} for name in _PHASES},
-            "probe": {"type": "bool", "default": False},
-        })
+        found, options = self.validate_argument_spec(
+            {
+                **{name: {"type": "str", "required": True} for name in ("plan", "from", "to", "port")},
+                **{name: {"type": "str", "default": ""} for name in _PHASES},
+                "probe": {"type": "bool", "default": False},
+            }
+        )
         try:
             ends = {key: host_of(key, options[key], task_vars["groups"]) for key in ("from", "to")}
             store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])
@@ -60,27 +62,57 @@ class ActionModule(ActionBase):
             return _asked(inquiry)
         names = {phase: options[phase] for phase in _PHASES}
         said = counted(registered(names, dict.fromkeys(hosts), task_vars["hostvars"].raw_get), inquiry.packets)
-        return self._answer(inquiry, store, said, [note for host, note in ends.values() if note], options["probe"],
-                            task_vars["ansible_play_hosts_all"])
+        return self._answer(
+            inquiry,
+            store,
+            said,
+            [note for host, note in ends.values() if note],
+            options["probe"],
+            task_vars["ansible_play_hosts_all"],
+        )
 
-    def _answer(self, inquiry: Inquiry, store: Store, said: Registered, notes: Sequence[str], probe: bool,
-                play_hosts: Sequence[str]) -> dict[str, Any]:
-        silent = {host: _why_silent(phases["judged"], host in play_hosts) for host, phases in said.items()
-                  if "judgements" not in phases["judged"] and inquiry.packets}
+    def _answer(
+        self,
+        inquiry: Inquiry,
+        store: Store,
+        said: Registered,
+        notes: Sequence[str],
+        probe: bool,
+        play_hosts: Sequence[str],
+    ) -> dict[str, Any]:
+        silent = {
+            host: _why_silent(phases["judged"], host in play_hosts)
+            for host, phases in said.items()
+            if "judgements" not in phases["judged"] and inquiry.packets
+        }
         answer = answer_of(store.plan(), inquiry, said, silent)
         why = _why_no_probe(inquiry, said, silent, probe, self._task.check_mode)
         text = list(map(shown, lines(answer, notes, why)))
         self._display.display("\n".join(["", *text, ""]))
-        return plain({
-            "changed": False, "answer": answer_line(answer), "code": answer.code, "from": answer.reasons.source,
-            "to": answer.reasons.target, "port": answer.reasons.port, "notes": list(notes),
-            "plan": answer.reasons.as_data(), "ways": [way.as_data() for way in answer.ways], "silent": silent,
-            "advice": answer.advice, "lines": text})
+        return plain(
+            {
+                "changed": False,
+                "answer": answer_line(answer),
+                "code": answer.code,
+                "from": answer.reasons.source,
+                "to": answer.reasons.target,
+                "port": answer.reasons.port,
+                "notes": list(notes),
+                "plan": answer.reasons.as_data(),
+                "ways": [way.as_data() for way in answer.ways],
+                "silent": silent,
+                "advice": answer.advice,
+                "lines": text,
+            }
+        )
 
 
 def _asked(inquiry: Inquiry) -> dict[str, Any]:
-    return {"changed": False, "packets": {host: as_options(packets) for host, packets in inquiry.packets.items()},
-            "parts": inquiry.parts}
+    return {
+        "changed": False,
+        "packets": {host: as_options(packets) for host, packets in inquiry.packets.items()},
+        "parts": inquiry.parts,
+    }
 
 
 def _why_silent(judged: Mapping[str, Any], is_in_play: bool) -> str:
@@ -90,16 +122,19 @@ def _why_silent(judged: Mapping[str, Any], is_in_play: bool) -> str:
     return f"Ansible does not reach it: {text}" if judged.get("unreachable") else text
 
 
-def _why_no_probe(inquiry: Inquiry, said: Registered, silent: Mapping[str, str], probe: bool,
-                  check_mode: bool) -> str:
+def _why_no_probe(inquiry: Inquiry, said: Registered, silent: Mapping[str, str], probe: bool, check_mode: bool) -> str:
     if not probe:
         return "None was asked for; -e probe=true sends one."
     if check_mode:
         return "Check mode: none was sent."
     if not inquiry.parts:
         return "None was sent: there is nothing to try."
-    unread = [f"What {host} said of it cannot be read: {phases[name][UNREADABLE]}" for host, phases in said.items()
-              for name in ("probed", "stopped") if UNREADABLE in phases[name]]
+    unread = [
+        f"What {host} said of it cannot be read: {phases[name][UNREADABLE]}"
+        for host, phases in said.items()
+        for name in ("probed", "stopped")
+        if UNREADABLE in phases[name]
+    ]
     if unread:
         return unread[0]
     source = inquiry.reasons.source

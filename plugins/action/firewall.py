@@ -71,13 +71,16 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure as exc:
             if self._task.check_mode or not may_have_begun(exc):
                 raise
-            return self._confirmed(Begun(host, named(host, {"warnings": [UNSEEN]}), seconds, loss=exc), arguments, task_vars)
+            return self._confirmed(
+                Begun(host, named(host, {"warnings": [UNSEEN]}), seconds, loss=exc), arguments, task_vars
+            )
         if not result.pop("pending", None):
             return result
         return self._confirmed(Begun(host, result, seconds, login), arguments, task_vars)
 
     def _confirmed(self, begun: Begun, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Return the result with what became of the change."""
+
         def ask() -> dict[str, Any]:
             if type(self._connection).reset is not ConnectionBase.reset:
                 self._connection.reset()

@@ -46,10 +46,12 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         if MISSING:
             raise AnsibleActionFail(str(MISSING))
-        found, options = self.validate_argument_spec({
-            "lint": {"type": "bool", "default": False},
-            "without": {"type": "list", "elements": "str", "default": []},
-        })
+        found, options = self.validate_argument_spec(
+            {
+                "lint": {"type": "bool", "default": False},
+                "without": {"type": "list", "elements": "str", "default": []},
+            }
+        )
         task_vars = task_vars or {}
         try:
             check_play(task_vars["inventory_hostname"], task_vars)
@@ -73,13 +75,18 @@ class ActionModule(ActionBase):
         found = store.kept("findings", lambda plan: [item._asdict() for item in findings(plan, date.today())])
         if lint:
             return {"changed": False, "key": store.key, "findings": found}
-        return {"changed": False, "key": store.key,
-                "warnings": [f"{item['subject']}: {item['message']}" for item in found if item["severity"] != "note"]}
+        return {
+            "changed": False,
+            "key": store.key,
+            "warnings": [f"{item['subject']}: {item['message']}" for item in found if item["severity"] != "note"],
+        }
 
 
 def _ssh_settings() -> dict[str, Any]:
     """Return what ansible.cfg, the environment and the command line say, by the variables that come before it."""
     connection_loader.get("ssh", class_only=True)  # loads the definitions of its settings
     names = {"ansible_port": "port", **{name: name.replace("ansible_", "", 1) for name in SSH_ARGUMENTS}}
-    return {variable: C.config.get_config_value(name, plugin_type="connection", plugin_name="ssh")
-            for variable, name in names.items()}
+    return {
+        variable: C.config.get_config_value(name, plugin_type="connection", plugin_name="ssh")
+        for variable, name in names.items()
+    }

@@ -27,6 +27,8 @@ class ActionModule(ActionBase):
         if progress and "results" in result:
             tried = sum(len(group["ports"]) for group in arguments["probes"])
             done, connections = Store(C.DEFAULT_LOCAL_TMP, progress["plan"]).added(progress["run"], tried)
-            self._display.display(f"verify: {done} of {progress['hosts']} hosts are done, {connections} of "
-                                  f"{progress['connections']} connections tried")
+            self._display.display(
+                f"verify: {done} of {progress['hosts']} hosts are done, {connections} of "
+                f"{progress['connections']} connections tried"
+            )
         return result

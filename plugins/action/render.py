@@ -42,16 +42,22 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         if MISSING:
             raise AnsibleActionFail(str(MISSING))
-        found, options = self.validate_argument_spec({
-            "plan": {"type": "str", "required": True},
-            "folder": {"type": "path", "required": True},
-            "backends": {"type": "list", "elements": "str", "choices": ["nftables", "firewalld"],
-                         "default": ["nftables", "firewalld"]},
-            "firewalld_version": {"type": "str", "default": "1.0"},
-            "nft": {"type": "str", "default": "/usr/sbin/nft"},
-            "watch": {"type": "bool", "default": True},
-            "boot_failure": {"type": "str", "choices": ["open", "closed"], "default": "open"},
-        })
+        found, options = self.validate_argument_spec(
+            {
+                "plan": {"type": "str", "required": True},
+                "folder": {"type": "path", "required": True},
+                "backends": {
+                    "type": "list",
+                    "elements": "str",
+                    "choices": ["nftables", "firewalld"],
+                    "default": ["nftables", "firewalld"],
+                },
+                "firewalld_version": {"type": "str", "default": "1.0"},
+                "nft": {"type": "str", "default": "/usr/sbin/nft"},
+                "watch": {"type": "bool", "default": True},
+                "boot_failure": {"type": "str", "choices": ["open", "closed"], "default": "open"},
+            }
+        )
         try:
             target = target_of(**{name: options[name] for name in _TARGET})
             classes = rendered(Store(C.DEFAULT_LOCAL_TMP, options["plan"]).plan(), target)
@@ -66,7 +72,14 @@ class ActionModule(ActionBase):
 
 
 def _result(classes: list[Rendered], work: Work) -> dict[str, Any]:
-    lacks = [f"Class {item.name} has no files of {backend}: {why}"
-             for item in classes for backend, why in item.lacks.items()]
-    return {"changed": bool(work.changed), "diff": work.diff(), "folder": work.folder, "warnings": lacks,
-            "classes": {item.name: item.as_data() for item in classes}, "removed": list(work.gone)}
+    lacks = [
+        f"Class {item.name} has no files of {backend}: {why}" for item in classes for backend, why in item.lacks.items()
+    ]
+    return {
+        "changed": bool(work.changed),
+        "diff": work.diff(),
+        "folder": work.folder,
+        "warnings": lacks,
+        "classes": {item.name: item.as_data() for item in classes},
+        "removed": list(work.gone),
+    }

@@ -33,7 +33,8 @@ class ActionModule(ActionBase):
         if MISSING:
             raise AnsibleActionFail(str(MISSING))
         found, options = self.validate_argument_spec(
-            {name: {"type": "str", "required": True} for name in ("plan", "run", "probed", "stopped", "compared")})
+            {name: {"type": "str", "required": True} for name in ("plan", "run", "probed", "stopped", "compared")}
+        )
         if self._task.check_mode:
             return {"changed": False, "skipped": True, "packets": {}}
         store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])

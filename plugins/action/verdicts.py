@@ -41,15 +41,17 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         if MISSING:
             raise AnsibleActionFail(str(MISSING))
-        found, options = self.validate_argument_spec({
-            **{name: {"type": "str", "required": True} for name in ("plan", "run", *_PHASES)},
-            "report": {"type": "path", "default": ""},
-            "junit": {"type": "path", "default": ""},
-            "page": {"type": "path", "default": ""},
-            "require_outsider": {"type": "bool", "default": False},
-            "fail": {"type": "bool", "default": True},
-            "all_hosts": {"type": "list", "elements": "str", "default": []},
-        })
+        found, options = self.validate_argument_spec(
+            {
+                **{name: {"type": "str", "required": True} for name in ("plan", "run", *_PHASES)},
+                "report": {"type": "path", "default": ""},
+                "junit": {"type": "path", "default": ""},
+                "page": {"type": "path", "default": ""},
+                "require_outsider": {"type": "bool", "default": False},
+                "fail": {"type": "bool", "default": True},
+                "all_hosts": {"type": "list", "elements": "str", "default": []},
+            }
+        )
         store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])
         begun = store.whole(options["run"])
         if self._task.check_mode:
@@ -59,9 +61,16 @@ class ActionModule(ActionBase):
         said = registered(names, begun.order.hosts, variables_of)
         run, verdicts = run_of(store.plan(), begun, said)
         expected = begun.expected
-        about = Found(verdicts, expected.skipped, expected.unmanaged, expected.classes, run.compared, {
-            item.expectation: diagnosis for item in verdicts for diagnosis in [run.diagnosis(item)] if diagnosis},
-            run.unreadable, left_out(set(options["all_hosts"]) - set(begun.order.hosts), variables_of))
+        about = Found(
+            verdicts,
+            expected.skipped,
+            expected.unmanaged,
+            expected.classes,
+            run.compared,
+            {item.expectation: diagnosis for item in verdicts for diagnosis in [run.diagnosis(item)] if diagnosis},
+            run.unreadable,
+            left_out(set(options["all_hosts"]) - set(begun.order.hosts), variables_of),
+        )
         data = as_data(about, run)
         self._display.display("\n".join(map(shown, report(about))))
         for name, text_of in (("report", _json), ("junit", junit), ("page", page)):
@@ -76,8 +85,12 @@ def _planned(begun: Any) -> dict[str, Any]:
     count = len(expected.expectations)
     skipped = [f"Not covered, {item.connections}: {item.reason}" for item in expected.skipped]
     text = " ".join([f"Check mode: {count} connections would be tried; none was.", *skipped])
-    return {"changed": False, "skipped": True, "msg": text, "summary": {
-        "connections": count, "not_tested": sum(item.connections for item in expected.skipped)}}
+    return {
+        "changed": False,
+        "skipped": True,
+        "msg": text,
+        "summary": {"connections": count, "not_tested": sum(item.connections for item in expected.skipped)},
+    }
 
 
 def _json(data: Mapping[str, Any]) -> str:
@@ -93,9 +106,13 @@ def _write(name: str, path: str, text: str) -> None:
 
 def _result(data: Mapping[str, Any], failure_text: str, fails: bool) -> dict[str, Any]:
     """Ansible forgets the facts of a task that fails."""
-    result = {"changed": False, "summary": data["summary"], "warnings": warnings_of(data["summary"]),
-              "failure": failure_text, "ansible_facts": {"hpc_ports_verify": as_fact(data)},
-              # For AWX, which keeps it with the job and gives it to the next one of a workflow.
-              "ansible_stats": {"data": {"hpc_ports_verify_summary": data["summary"]}, "per_host": False,
-                                "aggregate": False}}
+    result = {
+        "changed": False,
+        "summary": data["summary"],
+        "warnings": warnings_of(data["summary"]),
+        "failure": failure_text,
+        "ansible_facts": {"hpc_ports_verify": as_fact(data)},
+        # For AWX, which keeps it with the job and gives it to the next one of a workflow.
+        "ansible_stats": {"data": {"hpc_ports_verify_summary": data["summary"]}, "per_host": False, "aggregate": False},
+    }
     return {**result, "failed": True, "msg": failure_text} if failure_text and fails else result

@@ -69,10 +69,14 @@ def ephemeral_clashes(needs: Any, result: Any, declared: str | None = None) -> l
     if not isinstance(needs, Mapping) or not all(isinstance(need, Mapping) for need in needs.values()):
         raise refused("input of hpc.ports.ephemeral_clashes", needs, "a dictionary of dictionaries")
     if not isinstance(result, Mapping) or not {"ephemeral_ports", "reserved_ports"} <= set(result):
-        raise refused("result of hpc.ports.ephemeral_clashes", result,
-                      "ephemeral_ports and reserved_ports, as hpc.ports.firewall returns them")
-    reserved, within = ([item for need in needs.values() for item in need.get(name, [])]
-                        for name in ("reserved", "within"))
+        raise refused(
+            "result of hpc.ports.ephemeral_clashes",
+            result,
+            "ephemeral_ports and reserved_ports, as hpc.ports.firewall returns them",
+        )
+    reserved, within = (
+        [item for need in needs.values() for item in need.get(name, [])] for name in ("reserved", "within")
+    )
     try:
         running = parsed_described(result["ephemeral_ports"], result["reserved_ports"])
         return clashes(running, parsed_demands(reserved, within, declared))

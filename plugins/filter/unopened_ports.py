@@ -76,8 +76,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports i
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def unopened_ports_filter(listeners: Any, services: Any = _NOTHING, settings: Any = _NOTHING, shipped: Any = True
-                          ) -> list[str]:
+def unopened_ports_filter(
+    listeners: Any, services: Any = _NOTHING, settings: Any = _NOTHING, shipped: Any = True
+) -> list[str]:
     """Return `unopened_ports`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(listeners, list):
         raise refused("input of hpc.ports.unopened_ports", listeners, "a list")

@@ -264,16 +264,19 @@ ARGUMENTS = {
     "watch": {"type": "bool", "default": True},
     "boot_failure": {"type": "str", "choices": ["open", "closed"], "default": "open"},
 }
-_TOO_WIDE = ("Restricted egress does not hold on {0}: its name matches firewall_container_interfaces, and other hosts are behind "
-             "it. Write the interfaces of containers alone into firewall_container_interfaces of this host.")
+_TOO_WIDE = (
+    "Restricted egress does not hold on {0}: its name matches firewall_container_interfaces, and other hosts are behind "
+    "it. Write the interfaces of containers alone into firewall_container_interfaces of this host."
+)
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 def main() -> None:
     """Compare, and apply unless in check mode."""
     began = time.monotonic()
-    module = AnsibleModule(argument_spec=ARGUMENTS, required_if=[("state", "present", ("policy",))],
-                           supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS, required_if=[("state", "present", ("policy",))], supports_check_mode=True
+    )
     _check(module, 1 <= module.params["confirm_within"] <= 3600, "confirm_within", "seconds from 1 to 3600")
     module.params["token"] = module.params["token"] or uuid.uuid4().hex
     _check(module, _TOKEN.fullmatch(module.params["token"]), "token", "32 hexadecimal digits")

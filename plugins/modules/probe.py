@@ -157,9 +157,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import Pac
 
 def main() -> None:
     """Send the probes; in check mode none."""
-    groups = {"address": {"type": "str", "required": True},
-              "ports": {"type": "list", "elements": "str", "required": True},
-              "names": {"type": "list", "elements": "str", "default": []}}
+    groups = {
+        "address": {"type": "str", "required": True},
+        "ports": {"type": "list", "elements": "str", "required": True},
+        "names": {"type": "list", "elements": "str", "default": []},
+    }
     module = AnsibleModule(
         argument_spec={
             "probes": {"type": "list", "elements": "dict", "required": True, "options": groups},

@@ -42,13 +42,16 @@ _BUSCTL = "busctl --timeout=300"
 _FIREWALLD = "org.fedoraproject.FirewallD1 /org/fedoraproject/FirewallD1 org.fedoraproject.FirewallD1"
 _STATE = f"$({_BUSCTL} get-property {_FIREWALLD} state)"
 _RUNNING = "'s \"RUNNING\"'"
-_ONCE_STARTED = f"until [ \"{_STATE}\" = {_RUNNING} ] && systemctl is-active --quiet firewalld; do sleep 0.1; done"
+_ONCE_STARTED = f'until [ "{_STATE}" = {_RUNNING} ] && systemctl is-active --quiet firewalld; do sleep 0.1; done'
 
 
 def call(method: str, *arguments: str) -> str:
     """Return the shell command that calls a method of firewalld, such as `ipset.getEntries`; a Python takes far longer."""
     interface, dot, name = method.rpartition(".")
-    return shlex.join([*_BUSCTL.split(), "call", *_FIREWALLD.split()]) + f"{dot}{interface} {shlex.join([name, *arguments])}"
+    return (
+        shlex.join([*_BUSCTL.split(), "call", *_FIREWALLD.split()])
+        + f"{dot}{interface} {shlex.join([name, *arguments])}"
+    )
 
 
 # Tests have servers on the port of ssh.
@@ -75,8 +78,8 @@ systemctl restart firewalld
 # Fails where a reload would not bring back what the package has.
 _RELOAD = f"""
 nft list tables | grep -qx 'table inet firewalld'
-[ "$({call('queryPanicMode')})" = 'b false' ]
-{call('reload')}
+[ "$({call("queryPanicMode")})" = 'b false' ]
+{call("reload")}
 [ "{_STATE}" = {_RUNNING} ]
 """
 # Interfaces stay in their zones through a reload.
@@ -94,7 +97,9 @@ class Container(Space):
 
     def _found(self) -> int:
         """Return the process of a container that runs, was made of the image, and sees the same; 0 where there is none."""
-        done = subprocess.run(["podman", "container", "inspect", self.name], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["podman", "container", "inspect", self.name], capture_output=True, text=True, check=False
+        )
         (found,) = json.loads(done.stdout) or [None]
         if not found or not found["State"]["Running"] or found["Config"]["Labels"].get("hpc-ports-sees") != self._sees:
             return 0
@@ -103,10 +108,21 @@ class Container(Space):
 
     def _started(self) -> int:
         volumes = [f"--volume={path}:{path}:ro" for path in _SEEN]
-        _podman("run", "--detach", "--replace", f"--name={self.name}", f"--label=hpc-ports-lab={LAB}",
-                f"--label=hpc-ports-sees={self._sees}", "--network=none", "--systemd=always",
-                "--cap-add=NET_ADMIN,NET_RAW,SYS_ADMIN", "--security-opt=apparmor=unconfined", *volumes, self._image,
-                "/sbin/init")
+        _podman(
+            "run",
+            "--detach",
+            "--replace",
+            f"--name={self.name}",
+            f"--label=hpc-ports-lab={LAB}",
+            f"--label=hpc-ports-sees={self._sees}",
+            "--network=none",
+            "--systemd=always",
+            "--cap-add=NET_ADMIN,NET_RAW,SYS_ADMIN",
+            "--security-opt=apparmor=unconfined",
+            *volumes,
+            self._image,
+            "/sbin/init",
+        )
         return int(_podman("inspect", "--format={{.State.Pid}}", self.name))
 
     @property
@@ -117,8 +133,18 @@ class Container(Space):
     @property
     def prefix(self) -> list[str]:
         """What to put before a command so that it runs in here."""
-        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--uts", "--ipc", "--", "env",
-                "--unset=DBUS_SYSTEM_BUS_ADDRESS"]
+        return [
+            "nsenter",
+            f"--target={self.pid}",
+            "--net",
+            "--mount",
+            "--pid",
+            "--uts",
+            "--ipc",
+            "--",
+            "env",
+            "--unset=DBUS_SYSTEM_BUS_ADDRESS",
+        ]
 
     def wait(self, program: str) -> None:
         """Wait until a shell program succeeds in here."""
@@ -199,8 +225,13 @@ class Daemon(Pair):
         self.peer.close()
         self._join(self.host)
 
-    def module(self, name: str = "firewall", check: bool = False, diff: bool = False,  # type: ignore[override]
-               **options: Any) -> dict[str, Any]:
+    def module(
+        self,
+        name: str = "firewall",
+        check: bool = False,
+        diff: bool = False,  # type: ignore[override]
+        **options: Any,
+    ) -> dict[str, Any]:
         """Run a module on the host, in a process that has all imported."""
         return self.runs.module(name, _ansible_check_mode=check, _ansible_diff=diff, **_patient(options))
 
@@ -258,11 +289,13 @@ class FirewalldMachine(Machine):
 
     def reload_from_disk(self) -> None:
         """Have the host run what it would after a reboot, and nothing else."""
-        self.host.shell(f"systemctl stop firewalld; rm -rf /run/hpc-ports; {PUT_BACK}; systemctl start firewalld; "
-                        f"{_ONCE_STARTED}")
+        self.host.shell(
+            f"systemctl stop firewalld; rm -rf /run/hpc-ports; {PUT_BACK}; systemctl start firewalld; {_ONCE_STARTED}"
+        )
 
     def boot_elsewhere(self) -> Mapping[str, str]:
         """Do with a copy of /etc what a boot would do now; return the folders there, and what they stand for."""
-        self.host.shell("rm -rf /run/boot; cp -a /etc /run/boot; unshare --mount sh -ec "
-                        f"'mount --bind /run/boot /etc; {PUT_BACK}'")
+        self.host.shell(
+            f"rm -rf /run/boot; cp -a /etc /run/boot; unshare --mount sh -ec 'mount --bind /run/boot /etc; {PUT_BACK}'"
+        )
         return {folder.replace("/etc", "/run/boot"): folder for folder in self.folders}

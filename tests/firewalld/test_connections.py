@@ -24,14 +24,19 @@ def changed_by_calls(count: int) -> list[dict[str, Any]]:
     found = []
     for number in range(count):
         # Two of three times the flow of the clients itself changes: its peers, its ports, or both.
-        peers = (CLIENTS[number // 2 % 3], *NODES[number % 4:4])
+        peers = (CLIENTS[number // 2 % 3], *NODES[number % 4 : 4])
         ports = [("6000/tcp", "5990-6020/tcp", "5999-6000/tcp")[number // 3 % 3]]
         ports += [f"{7000 + number // 4}/tcp"] * (number % 2)
-        found.append(policy(
-            SSH, ("in", "served", ports, peers),
-            ("in", "nfs", ["2049/tcp", "111/udp"][:1 + number % 2], NODES[:1 + number % 5]),
-            ("in", "web", [f"{5998 + number % 5 % 2}/tcp", "6001-6010/tcp"], NODES[number % 3:4]),
-            ("out", "dns", ["53/udp"], NODES[number % 4:4]), egress="restricted"))
+        found.append(
+            policy(
+                SSH,
+                ("in", "served", ports, peers),
+                ("in", "nfs", ["2049/tcp", "111/udp"][: 1 + number % 2], NODES[: 1 + number % 5]),
+                ("in", "web", [f"{5998 + number % 5 % 2}/tcp", "6001-6010/tcp"], NODES[number % 3 : 4]),
+                ("out", "dns", ["53/udp"], NODES[number % 4 : 4]),
+                egress="restricted",
+            )
+        )
     return found
 
 
@@ -54,8 +59,10 @@ def test_no_connection_is_lost_through_applies_by_calls(daemon: Daemon) -> None:
 @pytest.mark.takes_turns
 def test_a_reload_delays_a_connection_and_loses_none(daemon: Daemon) -> None:
     """The session that lives was there before us, and before egress is restricted."""
-    steps = [policy(SSH, ("in", f"served{number}", ["6000/tcp"], ANYWHERE), egress=("restricted", "open")[number % 2])
-             for number in range(3)]
+    steps = [
+        policy(SSH, ("in", f"served{number}", ["6000/tcp"], ANYWHERE), egress=("restricted", "open")[number % 2])
+        for number in range(3)
+    ]
     daemon.host.shell(f"firewall-cmd --quiet --add-port=6000/tcp --permanent; {call('reload')}")
     before = handle(daemon)
     found = applied_meanwhile(daemon.machine, steps, RATE)

@@ -39,17 +39,27 @@ from ansible_collections.hpc.ports.tests.support.said import KEPT
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
 # From one to the other by calls: ports and peers of both flows change; RENAMED needs a reload.
-OLD_RULES = (("in", "nfs", ["2049/tcp"], ("10.64.0.0/24", "10.64.2.1/32")),
-             ("in", "web", ["443/tcp", "8443/tcp"], ("10.64.0.0/24",)))
+OLD_RULES = (
+    ("in", "nfs", ["2049/tcp"], ("10.64.0.0/24", "10.64.2.1/32")),
+    ("in", "web", ["443/tcp", "8443/tcp"], ("10.64.0.0/24",)),
+)
 OLD = policy(SSH, *OLD_RULES)
-NEW = policy(SSH, ("in", "nfs", ["2049/tcp", "111/udp"], ("10.64.0.0/24", "10.64.3.0/24")),
-             ("in", "web", ["8443/tcp"], ("10.64.2.0/24",)))
+NEW = policy(
+    SSH,
+    ("in", "nfs", ["2049/tcp", "111/udp"], ("10.64.0.0/24", "10.64.3.0/24")),
+    ("in", "web", ["8443/tcp"], ("10.64.2.0/24",)),
+)
 RENAMED = policy(SSH, ("in", "other", ["2049/tcp", "443/tcp"], ("10.64.0.0/24",)), egress="restricted")
 # A packet from each network, to each port.
-PACKETS = [Opening(protocol, source, HOST[4], port, 40_000 + number)
-           for number, (source, (port, protocol)) in enumerate(product(
-               ("10.64.9.9", "10.64.0.7", "10.64.2.1", "10.64.2.9", "10.64.3.9", "10.65.0.1"),
-               ((22, "tcp"), (2049, "tcp"), (111, "udp"), (443, "tcp"), (8443, "tcp"), (9, "tcp"))))]
+PACKETS = [
+    Opening(protocol, source, HOST[4], port, 40_000 + number)
+    for number, (source, (port, protocol)) in enumerate(
+        product(
+            ("10.64.9.9", "10.64.0.7", "10.64.2.1", "10.64.2.9", "10.64.3.9", "10.65.0.1"),
+            ((22, "tcp"), (2049, "tcp"), (111, "udp"), (443, "tcp"), (8443, "tcp"), (9, "tcp")),
+        )
+    )
+]
 UNIT = "/etc/systemd/system/hpc-ports-undo.service"
 SCRIPT = "/etc/hpc-ports/undo/run"
 LINK = "/etc/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
@@ -117,8 +127,11 @@ def _confirmed(state: State) -> dict[str, str]:
     """Return the files without those that wait, and without what an undo has not begun to use or is done with."""
     if {UNIT, LINK, SCRIPT} <= set(state.files):
         raise AssertionError("The boot has put nothing back.")
-    return {path: text for path, text in state.places.items()
-            if path not in (UNIT, LINK) and not path.startswith("/etc/hpc-ports/undo/")}
+    return {
+        path: text
+        for path, text in state.places.items()
+        if path not in (UNIT, LINK) and not path.startswith("/etc/hpc-ports/undo/")
+    }
 
 
 def moments_of(usual: int) -> Moments:
@@ -140,6 +153,7 @@ def moments_of(usual: int) -> Moments:
             yield run
         # The way back has fewer operations, or others.
         assert hits >= 0.7 * len(chosen) - 1
+
     return moments
 
 
@@ -151,6 +165,7 @@ def _got_through(attempt: Callable[[Fault], Run]) -> Run:
 
 def failures_of(count: int) -> Moments:
     """Return moments: one run that gets through, then so many of each kind that fail at a write, at others each day."""
+
     def moments(attempt: Callable[[Fault], Run]) -> Iterator[Run]:
         run = _got_through(attempt)
         yield run
@@ -160,6 +175,7 @@ def failures_of(count: int) -> Moments:
                 run = attempt(Fault(at, how))
                 check_message(run, how)
                 yield run
+
     return moments
 
 
@@ -238,8 +254,9 @@ exec /usr/bin/busctl "$@"
 
 @pytest.mark.takes_turns
 @pytest.mark.parametrize("after, calls", [(NEW, 6), (RENAMED, 1)], ids=["by calls", "by a reload"])
-def test_a_change_of_which_a_call_fails_is_undone(known: KnownByFirewalld, machine: FirewalldMachine, after: Policy,
-                                                  calls: int) -> None:
+def test_a_change_of_which_a_call_fails_is_undone(
+    known: KnownByFirewalld, machine: FirewalldMachine, after: Policy, calls: int
+) -> None:
     known.begin(OLD)
     for at in random.Random(SEED).sample(range(1, calls + 1), min(calls, examples(calls))):
         machine.host.shell("rm -f /run/programs/*")
@@ -247,20 +264,24 @@ def test_a_change_of_which_a_call_fails_is_undone(known: KnownByFirewalld, machi
         run = known.runs.firewall(after, confirm_within=LONG)
         assert run.result and run.result.get("failed"), (at, run)
         assert run.result["msg"].startswith("'busctl ") and run.result["msg"].endswith(
-            "failed with exit code 1: Call failed: Connection reset by peer. " + KEPT), run.result["msg"]
+            "failed with exit code 1: Call failed: Connection reset by peer. " + KEPT
+        ), run.result["msg"]
         known.check_is(OLD, run)
 
 
 # ---- policies that lock out, and hosts that go down
 
-LETHAL = {"by calls": policy(("in", "management_ssh", ["22/tcp"], ("10.99.0.0/16",)), *OLD_RULES),
-          "by a reload": policy(("in", "web", ["443/tcp"], ANYWHERE), egress="restricted")}
+LETHAL = {
+    "by calls": policy(("in", "management_ssh", ["22/tcp"], ("10.99.0.0/16",)), *OLD_RULES),
+    "by a reload": policy(("in", "web", ["443/tcp"], ANYWHERE), egress="restricted"),
+}
 
 
 @pytest.mark.takes_turns
 @pytest.mark.parametrize("way", LETHAL)
-def test_a_policy_that_locks_out_is_undone_by_the_clock(known: KnownByFirewalld, machine: FirewalldMachine,
-                                                        way: str) -> None:
+def test_a_policy_that_locks_out_is_undone_by_the_clock(
+    known: KnownByFirewalld, machine: FirewalldMachine, way: str
+) -> None:
     known.begin(OLD)
     run = known.runs.firewall(LETHAL[way], confirm_within=scaled(5), lockout_guard=False)
     assert run.result and "pending" in run.result, run
@@ -298,7 +319,7 @@ def test_a_boot_within_a_reload_brings_what_was_confirmed_last(daemon: Daemon, r
     runs.undo_now()
     # So that the next run has nothing more to do.
     daemon.host.shell("rm -r /run/hpc-ports")
-    armed = whole.operations[whole.operations.index(ARMING) + 1:]
+    armed = whole.operations[whole.operations.index(ARMING) + 1 :]
     (at,) = [number for number, text in enumerate(armed, 1) if text.endswith(" reload")]
     assert runs.firewall(RENAMED, Fault(at, "half way", ARMING), confirm_within=LONG).result is None
     assert UNIT in runs.state().files and runs.state().table != before.table

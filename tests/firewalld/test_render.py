@@ -25,6 +25,7 @@ UNITS = ("hpc-ports.service", "network-pre.target", "ssh.service")
 
 # ---- firewalld
 
+
 def test_firewalld_starts_with_the_files_and_the_module_changes_nothing(daemon: Daemon, tmp_path: Path) -> None:
     for name in turn(CLASSES, int(daemon.release)):
         daemon.host.shell("systemctl stop firewalld; rm -f /etc/firewalld/*/hpc_ports_*")
@@ -45,6 +46,7 @@ def _check_unchanged(pair: Pair, found: Class, backend: str) -> None:
 
 
 # ---- nftables
+
 
 class Booted(Pair):
     """A host that has booted, joined to its peer."""
@@ -100,6 +102,7 @@ def test_user_data_loads_the_rules_as_a_host_boots_first(image: Container, tmp_p
 
 
 # ---- a boot that fails
+
 
 @pytest.mark.takes_turns
 def test_a_host_that_cannot_load_its_rules_boots_closed(image: Container) -> None:

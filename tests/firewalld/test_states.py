@@ -44,7 +44,8 @@ def everything(host: Daemon) -> Any:
     """What a run that changes nothing leaves as it is: rules, files, and that nothing is armed."""
     return snapshot_of(host), host.host.shell(
         "nft -s list ruleset; ls /etc/systemd/system /etc/systemd/system/sysinit.target.wants; "
-        "ls -a /etc | grep hpc || true; ls /run/hpc-ports 2> /dev/null | grep -vE '^(lock|listing-.*)$' || true")
+        "ls -a /etc | grep hpc || true; ls /run/hpc-ports 2> /dev/null | grep -vE '^(lock|listing-.*)$' || true"
+    )
 
 
 def snapshot_of(host: Daemon) -> Mapping[str, Any]:
@@ -72,6 +73,7 @@ def generation(host: Daemon) -> str:
 
 
 # ---- whether it runs
+
 
 @pytest.mark.versions("1.3.3")
 def test_stopped_and_enabled(host: Daemon) -> None:
@@ -125,8 +127,11 @@ def test_a_start_without_protocols(host: Daemon) -> None:
         host.host.wait(f"systemctl is-active firewalld | grep -qx {state}")
     else:
         host.wait_for_firewalld()
-    assert refusal(host).startswith(NO_PROTOCOLS if state is None else (
-        f"firewalld is enabled on this host, but does not run (its state is {state!r})."))
+    assert refusal(host).startswith(
+        NO_PROTOCOLS
+        if state is None
+        else (f"firewalld is enabled on this host, but does not run (its state is {state!r}).")
+    )
 
 
 @pytest.mark.versions("1.3.3")
@@ -147,9 +152,11 @@ WITH_LOCKDOWN = pytest.mark.versions("0.9.3", "1.3.3")
 
 def lock_down(host: Daemon) -> None:
     """Have nobody change firewalld over D-Bus, root neither."""
-    host.host.shell("printf '<whitelist>\\n</whitelist>\\n' > /etc/firewalld/lockdown-whitelist.xml; "
-                    "sed -i 's/^Lockdown=.*/Lockdown=yes/' /etc/firewalld/firewalld.conf; systemctl restart firewalld; "
-                    "firewall-cmd --query-lockdown")
+    host.host.shell(
+        "printf '<whitelist>\\n</whitelist>\\n' > /etc/firewalld/lockdown-whitelist.xml; "
+        "sed -i 's/^Lockdown=.*/Lockdown=yes/' /etc/firewalld/firewalld.conf; systemctl restart firewalld; "
+        "firewall-cmd --query-lockdown"
+    )
 
 
 @WITH_LOCKDOWN
@@ -159,7 +166,9 @@ def test_lockdown_stops_a_change_of_rules_by_calls(host: Daemon) -> None:
     lock_down(host)
     before = everything(host)
     result = host.module(policy=OTHER_PORTS)
-    assert result["msg"].startswith("firewalld is locked down, ") and "ACCESS_DENIED: lockdown is enabled" in result["msg"]
+    assert (
+        result["msg"].startswith("firewalld is locked down, ") and "ACCESS_DENIED: lockdown is enabled" in result["msg"]
+    )
     assert everything(host) == before
 
 
@@ -193,22 +202,26 @@ def test_the_other_firewall_backend(host: Daemon) -> None:
 
 # ---- what a policy cannot have
 
+
 @pytest.mark.versions("1.3.3")
 def test_observe(host: Daemon) -> None:
     assert refusal(host, policy(SSH, mode="observe")) == (
         "firewall_mode is 'observe': firewalld has no counters for what it would drop. Nothing was changed. Set "
-        "firewall_mode: enforce for this host, or use the nftables backend.")
+        "firewall_mode: enforce for this host, or use the nftables backend."
+    )
 
 
 def test_trusted_interfaces(host: Daemon) -> None:
     if host.version == "0.9.3":
         assert refusal(host, policy(SSH, interfaces=("fab0", "eth9"))) == (
             "firewall_trusted_interfaces: got fab0, eth9: firewalld before 1.0 cannot tell interfaces apart in a policy. "
-            "Nothing was changed. Allow what they need by flows, update firewalld, or use the nftables backend.")
+            "Nothing was changed. Allow what they need by flows, update firewalld, or use the nftables backend."
+        )
     else:
         assert refusal(host, policy(SSH, interfaces=("eth9", "fab*"))) == (
             "firewall_trusted_interfaces: got 'fab*': firewalld knows no patterns of interfaces. Nothing was changed. "
-            "Name each interface.")
+            "Name each interface."
+        )
 
 
 # ---- its own containers
@@ -244,12 +257,21 @@ def test_restricted_egress_lets_out_what_goes_to_the_hosts_own_containers(host: 
 
 ONLY_RUN = {
     "a service": ("firewall-cmd --add-service=http", "zone public: services", "--list-services"),
-    "a rich rule": ("firewall-cmd --add-rich-rule='rule family=\"ipv4\" source address=\"10.9.9.9\" accept'",
-                    "zone public: rules_str", "--list-rich-rules"),
-    "an entry of an ipset": ("firewall-cmd --ipset=users --add-entry=10.9.9.9", "ipset users: entries",
-                             "--ipset=users --get-entries"),
-    "a direct rule": ("firewall-cmd --direct --add-rule ipv4 filter INPUT 0 -p tcp --dport 9 -j ACCEPT", "direct: rules",
-                      "--direct --get-all-rules"),
+    "a rich rule": (
+        'firewall-cmd --add-rich-rule=\'rule family="ipv4" source address="10.9.9.9" accept\'',
+        "zone public: rules_str",
+        "--list-rich-rules",
+    ),
+    "an entry of an ipset": (
+        "firewall-cmd --ipset=users --add-entry=10.9.9.9",
+        "ipset users: entries",
+        "--ipset=users --get-entries",
+    ),
+    "a direct rule": (
+        "firewall-cmd --direct --add-rule ipv4 filter INPUT 0 -p tcp --dport 9 -j ACCEPT",
+        "direct: rules",
+        "--direct --get-all-rules",
+    ),
 }
 
 
@@ -260,8 +282,13 @@ def users_ipset(host: Daemon) -> None:
 
 
 # Direct rules need iptables, which comes with the package of 0.9.3 only.
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.versions(
-    "0.9.3" if kind == "a direct rule" else "1.3.3")) for kind in ONLY_RUN])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.versions("0.9.3" if kind == "a direct rule" else "1.3.3"))
+        for kind in ONLY_RUN
+    ],
+)
 def test_what_only_runs_survives_calls_and_stops_a_reload(host: Daemon, kind: str) -> None:
     command, name, listing = ONLY_RUN[kind]
     users_ipset(host)
@@ -278,9 +305,11 @@ def test_what_only_runs_survives_calls_and_stops_a_reload(host: Daemon, kind: st
 @pytest.mark.versions("1.3.3")
 def test_what_is_only_saved_stops_a_reload(host: Daemon) -> None:
     users_ipset(host)
-    host.host.shell("firewall-cmd --permanent --add-service=http; "
-                    "firewall-cmd --permanent --ipset=users --add-entry=10.9.9.9; firewall-cmd --permanent --new-zone=mine; "
-                    "firewall-cmd --permanent --new-policy=users")
+    host.host.shell(
+        "firewall-cmd --permanent --add-service=http; "
+        "firewall-cmd --permanent --ipset=users --add-entry=10.9.9.9; firewall-cmd --permanent --new-zone=mine; "
+        "firewall-cmd --permanent --new-policy=users"
+    )
     refused = refusal(host)
     assert f"{NEEDS_RELOAD}ipset users: entries; policy users: " in refused
     assert "; zone mine: " in refused and "; zone public: services. Nothing" in refused
@@ -299,6 +328,7 @@ def test_a_saved_zone_that_is_broken(host: Daemon) -> None:
 
 
 # ---- between apply and confirm
+
 
 @pytest.mark.versions("1.3.3")
 @pytest.mark.parametrize("command", ["systemctl restart firewalld", "firewall-cmd --reload"])
@@ -319,13 +349,24 @@ def test_what_does_not_run_any_more_is_not_confirmed(host: Daemon, wanted: Mappi
 # ---- drift
 
 DRIFT = {
-    "a rich rule": ("firewall-cmd --policy=hpc_ports_in --add-rich-rule='rule family=\"ipv4\" "
-                    "source address=\"10.9.9.9\" accept'", ["policy hpc_ports_in"], False),
+    "a rich rule": (
+        'firewall-cmd --policy=hpc_ports_in --add-rich-rule=\'rule family="ipv4" source address="10.9.9.9" accept\'',
+        ["policy hpc_ports_in"],
+        False,
+    ),
     "a port": ("firewall-cmd --policy=hpc_ports_in --add-port=9/tcp", ["policy hpc_ports_in"], True),
     "an entry added": (f"firewall-cmd --ipset={IPSET} --add-entry=10.9.9.0/24", [f"ipset {IPSET}"], False),
     "an entry removed": (f"firewall-cmd --ipset={IPSET} --remove-entry=10.64.2.1", [f"ipset {IPSET}"], False),
-    "an element behind its back": (f"nft add element inet firewalld {IPSET} '{{ 10.9.9.0/24 }}'", [f"ipset {IPSET}"], True),
-    "a chain flushed": ("nft flush chain inet firewalld filter_IN_policy_hpc_ports_in_allow", ["policy hpc_ports_in"], True),
+    "an element behind its back": (
+        f"nft add element inet firewalld {IPSET} '{{ 10.9.9.0/24 }}'",
+        [f"ipset {IPSET}"],
+        True,
+    ),
+    "a chain flushed": (
+        "nft flush chain inet firewalld filter_IN_policy_hpc_ports_in_allow",
+        ["policy hpc_ports_in"],
+        True,
+    ),
 }
 
 
@@ -366,8 +407,10 @@ def test_all_rules_flushed(host: Daemon) -> None:
 # ---- the watch
 
 # As long as firewalld lives, nobody else can flush its table from 2.0 on.
-DIED_AND_FLUSHED = ("systemctl kill --signal=KILL firewalld; until systemctl is-failed --quiet firewalld; do sleep 0.05; "
-                    "done; nft flush ruleset")
+DIED_AND_FLUSHED = (
+    "systemctl kill --signal=KILL firewalld; until systemctl is-failed --quiet firewalld; do sleep 0.05; "
+    "done; nft flush ruleset"
+)
 
 
 def say_of_watch(host: Daemon) -> str:
@@ -384,8 +427,13 @@ def wait_for_rules(host: Daemon, rules: tuple[str, ...]) -> None:
 def test_what_is_flushed_comes_back_by_itself(host: Daemon) -> None:
     apply(host, watch=True)
     before = table_of(host)
-    for how in ("nft flush ruleset", "systemctl restart firewalld", "firewall-cmd --quiet --reload", DIED_AND_FLUSHED,
-                *(["nft flush table inet firewalld"] if host.version in NOT_OWNING else [])):
+    for how in (
+        "nft flush ruleset",
+        "systemctl restart firewalld",
+        "firewall-cmd --quiet --reload",
+        DIED_AND_FLUSHED,
+        *(["nft flush table inet firewalld"] if host.version in NOT_OWNING else []),
+    ):
         host.host.shell(f"systemctl reset-failed firewalld; {how}")  # systemd counts how often it is started
         wait_for_rules(host, before)
         host.wait_for_firewalld()
@@ -408,7 +456,9 @@ def test_a_flush_undoes_a_change_that_awaits_its_confirmation(host: Daemon) -> N
 def test_a_firewalld_that_somebody_stops_stays_stopped(host: Daemon) -> None:
     apply(host, watch=True)
     host.host.shell("systemctl stop firewalld")
-    wait_until(lambda: "firewalld was stopped: this host has no rules of ours until it is started." in say_of_watch(host))
+    wait_until(
+        lambda: "firewalld was stopped: this host has no rules of ours until it is started." in say_of_watch(host)
+    )
     assert host.host.run("systemctl", "is-active", "firewalld", check=False).stdout == "inactive\n"
 
 
@@ -419,22 +469,27 @@ def test_a_firewalld_that_cannot_load_its_rules_closes_the_host_and_opens_it_aga
     host.host.shell(DIED_AND_FLUSHED)
     wait_until(lambda: "The rules of firewalld are back." in say_of_watch(host))
     host.wait_for_firewalld()
-    host.host.shell("mv /etc/protocols /etc/protocols.gone; systemctl kill --signal=KILL firewalld; "
-                    "systemctl stop firewalld; mv /usr/sbin/nft /root; /root/nft flush ruleset; "
-                    "systemctl start firewalld || true; systemctl restart hpc-ports-watch")
+    host.host.shell(
+        "mv /etc/protocols /etc/protocols.gone; systemctl kill --signal=KILL firewalld; "
+        "systemctl stop firewalld; mv /usr/sbin/nft /root; /root/nft flush ruleset; "
+        "systemctl start firewalld || true; systemctl restart hpc-ports-watch"
+    )
     try:
         wait_until(lambda: "Cannot load /etc/hpc-ports/closed-firewalld.nft: " in say_of_watch(host))
     finally:
         host.host.shell("mv /root/nft /usr/sbin")
     host.host.wait("nft list chain inet hpc_ports input")
     assert "in_management_ssh" in host.host.shell("nft list table inet hpc_ports")
-    host.host.shell("mv /etc/protocols.gone /etc/protocols; systemctl reset-failed firewalld; systemctl restart firewalld")
+    host.host.shell(
+        "mv /etc/protocols.gone /etc/protocols; systemctl reset-failed firewalld; systemctl restart firewalld"
+    )
     host.host.wait("nft list chain inet firewalld filter_IN_policy_hpc_ports_in")
     host.host.wait("! nft list table inet hpc_ports 2> /dev/null")
     assert not apply(host, watch=True, boot_failure="closed")["changed"]
 
 
 # ---- check mode, diff, removal
+
 
 @pytest.mark.versions("1.3.3")
 @pytest.mark.parametrize("wanted", [OTHER_PEERS, OTHER_FLOWS], ids=["by calls", "by a reload"])
@@ -444,7 +499,9 @@ def test_check_mode_says_the_same_and_touches_nothing(host: Daemon, wanted: Mapp
     told = host.module(policy=wanted, check=True, diff=True)
     assert (everything(host), generation(host)) == (before, handle)
     done = apply(host, wanted)
-    assert [told[name] for name in ("changed", "changes", "diff")] == [done[name] for name in ("changed", "changes", "diff")]
+    assert [told[name] for name in ("changed", "changes", "diff")] == [
+        done[name] for name in ("changed", "changes", "diff")
+    ]
 
 
 @pytest.mark.versions("1.3.3")
@@ -453,12 +510,19 @@ def test_the_diff_of_other_peers(host: Daemon) -> None:
     result = apply(host, OTHER_PEERS)
     names = [f"hpc_ports_in_slurm_control_4{copy}" for copy in "ab"]
     assert result["changes"] == {
-        "flows_added": [], "flows_removed": [], "ports_changed": {},
+        "flows_added": [],
+        "flows_removed": [],
+        "ports_changed": {},
         "addresses_changed": {"in_slurm_control": {"added": ["10.64.2.2"], "removed": ["10.64.2.1"]}},
-        "objects": [*(f"file /etc/firewalld/ipsets/{name}.xml" for name in names), *(f"ipset {name}" for name in names)]}
+        "objects": [
+            *(f"file /etc/firewalld/ipsets/{name}.xml" for name in names),
+            *(f"ipset {name}" for name in names),
+        ],
+    }
     assert result["diff"]["before"].replace("10.64.2.1", "10.64.2.2") == result["diff"]["after"]
-    assert result["diff"]["after"].endswith("".join(
-        f"ipset {name}:\n    element 10.64.0.0/24\n    element 10.64.2.2\n" for name in names))
+    assert result["diff"]["after"].endswith(
+        "".join(f"ipset {name}:\n    element 10.64.0.0/24\n    element 10.64.2.2\n" for name in names)
+    )
 
 
 @pytest.mark.takes_turns
@@ -468,6 +532,8 @@ def test_removal_leaves_the_host_as_it_was(host: Daemon) -> None:
     apply(host)
     told = host.module(state="absent", check=True, diff=True)
     done = host.module(state="absent", diff=True)
-    assert done["changed"] and [told[name] for name in ("changes", "diff")] == [done[name] for name in ("changes", "diff")]
+    assert done["changed"] and [told[name] for name in ("changes", "diff")] == [
+        done[name] for name in ("changes", "diff")
+    ]
     assert everything(host) == before
     assert not host.module(state="absent")["changed"]

@@ -55,25 +55,39 @@ def _wires_of_nftables(pair: Pair) -> Iterator[Wires]:
 
 # ---- policies that follow each other
 
+
 def as_data(wanted: Policy) -> dict[str, Any]:
     """Return the policy as plain data."""
-    rules = [(rule.direction, rule.flow, list(map(str, rule.ports)), tuple(map(str, rule.peers))) for rule in wanted.rules]
+    rules = [
+        (rule.direction, rule.flow, list(map(str, rule.ports)), tuple(map(str, rule.peers))) for rule in wanted.rules
+    ]
     return policy(*rules, mode=wanted.mode, egress=wanted.egress, interfaces=wanted.trusted_interfaces)
 
 
 def carried(version: str, wanted: Policy, egress: str, trusts: bool) -> Policy:
     """Return a policy that this firewalld can carry. Whether interfaces are trusted costs a reload, and so does egress."""
     named = tuple(name for name in wanted.trusted_interfaces if not name.endswith("*"))
-    return wanted._replace(mode="enforce", egress=egress, container_interfaces=(),
-                           trusted_interfaces=(named or ("eth9",)) if trusts and version != OLDEST else ())
+    return wanted._replace(
+        mode="enforce",
+        egress=egress,
+        container_interfaces=(),
+        trusted_interfaces=(named or ("eth9",)) if trusts and version != OLDEST else (),
+    )
 
 
 def related(found: Sequence[Policy]) -> list[Policy]:
     """Return the policies, cut to a few rules, with flows of the same names: from one to another it takes no reload."""
     sizes = {way: max(len(_rules(wanted, way)) for wanted in found) for way in ("in", "out")}
-    return [wanted._replace(rules=tuple(
-        rule._replace(flow=f"f{number}") for way, size in sizes.items()
-        for number, rule in enumerate((*_rules(wanted, way), *[_nobodys(way)] * size)[:size]))) for wanted in found]
+    return [
+        wanted._replace(
+            rules=tuple(
+                rule._replace(flow=f"f{number}")
+                for way, size in sizes.items()
+                for number, rule in enumerate((*_rules(wanted, way), *[_nobodys(way)] * size)[:size])
+            )
+        )
+        for wanted in found
+    ]
 
 
 def _rules(wanted: Policy, way: str) -> list[Rule]:
@@ -90,16 +104,32 @@ def _say_something(platforms: list[list[Policy]]) -> bool:
     return sum(len(wanted.rules) for platform in platforms for wanted in platform) >= 10
 
 
-@settings(max_examples=examples(3, least=1), phases=PHASES, deadline=None, print_blob=True,
-          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(platforms=st.lists(policies(), min_size=3, max_size=5).filter(_say_something), egress=st.sampled_from(["restricted", "open"]),
-       trusts=st.booleans(), seed=st.integers(0, 2**32))
+@settings(
+    max_examples=examples(3, least=1),
+    phases=PHASES,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    platforms=st.lists(policies(), min_size=3, max_size=5).filter(_say_something),
+    egress=st.sampled_from(["restricted", "open"]),
+    trusts=st.booleans(),
+    seed=st.integers(0, 2**32),
+)
 def test_every_verdict_is_that_of_evaluate_and_of_the_other_backend(
-        daemon: Daemon, runs: Runs, wires: Wires, pair: Pair, wires_of_nftables: Wires,
-        platforms: list[list[Policy]], egress: str, trusts: bool, seed: int) -> None:
+    daemon: Daemon,
+    runs: Runs,
+    wires: Wires,
+    pair: Pair,
+    wires_of_nftables: Wires,
+    platforms: list[list[Policy]],
+    egress: str,
+    trusts: bool,
+    seed: int,
+) -> None:
     """Policies follow each other, so every one is a transition from another: most of them without a reload."""
-    found = [carried(daemon.version, wanted, egress, trusts)
-             for platform in platforms for wanted in platform][:7]
+    found = [carried(daemon.version, wanted, egress, trusts) for platform in platforms for wanted in platform][:7]
     randomness = random.Random(seed)
     for number, wanted in enumerate((found[0], *related(found))):
         is_reloaded = applied(runs, as_data(wanted))
@@ -119,6 +149,7 @@ def test_every_verdict_is_that_of_evaluate_and_of_the_other_backend(
 
 # ---- what the property does not look at
 
+
 @pytest.mark.takes_turns
 def test_a_host_that_serves_dhcp_may_answer_whom_it_has_never_seen(daemon: Daemon, runs: Runs, wires: Wires) -> None:
     applied(runs, DHCP_SERVER)
@@ -132,17 +163,37 @@ def test_five_thousand_addresses_load_and_judge(daemon: Daemon, runs: Runs, wire
         peers = (*(f"10.{number // 250}.{number % 250}.1/32" for number in range(4999)), last)
         wanted = policy(("in", "many", ["2000-2001/tcp"], peers))
         applied(runs, wanted)
-        check_verdicts(daemon, wires, parse_policy(wanted), [
-            Packet("in", "tcp", peer, port, 30000 + 10 * number + port)
-            for number, peer in enumerate(("10.0.0.1", "10.0.0.2", "10.0.1.1", "10.19.248.1", "10.19.249.1",
-                                           "10.19.249.2", "10.19.250.1", "fd64::1"))
-            for port in (1999, 2000, 2001, 2002)])
+        check_verdicts(
+            daemon,
+            wires,
+            parse_policy(wanted),
+            [
+                Packet("in", "tcp", peer, port, 30000 + 10 * number + port)
+                for number, peer in enumerate(
+                    (
+                        "10.0.0.1",
+                        "10.0.0.2",
+                        "10.0.1.1",
+                        "10.19.248.1",
+                        "10.19.249.1",
+                        "10.19.249.2",
+                        "10.19.250.1",
+                        "fd64::1",
+                    )
+                )
+                for port in (1999, 2000, 2001, 2002)
+            ],
+        )
 
 
 # ---- beside what is the user's
 
-CHANGED = policy(SSH, ("in", "web", ["81/tcp", "53/udp"], ("10.64.0.2/31", "fd64::/126")),
-                 ("out", "web", ["80/tcp", "53/udp"], ("10.64.0.2/31", "fd64::/126")), egress="restricted")
+CHANGED = policy(
+    SSH,
+    ("in", "web", ["81/tcp", "53/udp"], ("10.64.0.2/31", "fd64::/126")),
+    ("out", "web", ["80/tcp", "53/udp"], ("10.64.0.2/31", "fd64::/126")),
+    egress="restricted",
+)
 # All that a user may have of his own: it allows what we deny, and drops what we allow.
 USERS = {
     "services/mine": '<service><port protocol="tcp" port="82"/></service>',
@@ -159,11 +210,17 @@ TARGETS = {"trusted": 'target="ACCEPT"', "drop": 'target="DROP"', "mine": ""}
 
 def listings(daemon: Daemon, zone: str) -> list[list[str]]:
     """Return what is the user's: zones, what else was made, and the files; in which order it is told matters to nobody."""
-    asked = [call("zone.getActiveZones"), call("zone.getZones"), call("ipset.getIPSetSettings", "s", "users"),
-             call("policy.getPolicySettings", "s", "users"), call("zone.getZoneSettings2", "s", zone),
-             call("zone.getZoneSettings2", "s", "public")]
-    told = daemon.host.shell("\n".join([
-        *asked, "find /etc/firewalld -type f ! -name '*hpc_ports_*' -exec md5sum {} + | sort"]))
+    asked = [
+        call("zone.getActiveZones"),
+        call("zone.getZones"),
+        call("ipset.getIPSetSettings", "s", "users"),
+        call("policy.getPolicySettings", "s", "users"),
+        call("zone.getZoneSettings2", "s", zone),
+        call("zone.getZoneSettings2", "s", "public"),
+    ]
+    told = daemon.host.shell(
+        "\n".join([*asked, "find /etc/firewalld -type f ! -name '*hpc_ports_*' -exec md5sum {} + | sort"])
+    )
     return [sorted(line.split()) for line in told.splitlines()]
 
 
@@ -179,8 +236,12 @@ def test_what_is_the_users_changes_no_verdict_and_stays(daemon: Daemon, runs: Ru
         applied(runs, wanted)
         for direction in ("in", "out"):
             packets = packets_at_edges(parse_policy(wanted), direction, random.Random(0), 150)
-            check_verdicts(daemon, wires, parse_policy(wanted), past_guards(
-                [*special_packets(direction), *packets, Packet(direction, "tcp", "fd64::5", 82, 902)]))
+            check_verdicts(
+                daemon,
+                wires,
+                parse_policy(wanted),
+                past_guards([*special_packets(direction), *packets, Packet(direction, "tcp", "fd64::5", 82, 902)]),
+            )
         assert listings(daemon, zone) == before
     result = daemon.module(state="absent")
     assert result.get("changed"), result

@@ -23,14 +23,22 @@ from ansible_collections.hpc.ports.tests.support.runs import Runs
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 from ansible_collections.hpc.ports.tests.support.verdicts import passing, whole
 
-POLICIES = [ALLOWED, policy(SSH, ("in", "web", ["80/tcp", "53-99/udp", "112/ip"], ANYWHERE),
-                            ("in", "nodes", ["1024-65535/tcp"], ("10.64.0.0/28", "fd64::/64")))]
+POLICIES = [
+    ALLOWED,
+    policy(
+        SSH,
+        ("in", "web", ["80/tcp", "53-99/udp", "112/ip"], ANYWHERE),
+        ("in", "nodes", ["1024-65535/tcp"], ("10.64.0.0/28", "fd64::/64")),
+    ),
+]
 
 
 def walker(daemon: Daemon) -> Walker:
     """Return the ruleset as the libnftables of the host lists it."""
-    program = ("from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import rules_of_kernel\n"
-               "result = rules_of_kernel()")
+    program = (
+        "from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import rules_of_kernel\n"
+        "result = rules_of_kernel()"
+    )
     return Walker(parse_ruleset(*daemon.runs.call(program)))
 
 
@@ -46,8 +54,11 @@ def check(daemon: Daemon, wires: Wires, judged: Walker, packets: list[Packet]) -
         forget_connections()
     got = passing(wires, packets)
     found = {packet: judged.judge(whole(packet)) for packet in packets}
-    wrong = {packet: (one, packet in got) for packet, one in found.items()
-             if one.verdict != "unknown" and (one.verdict == "accept") != (packet in got)}
+    wrong = {
+        packet: (one, packet in got)
+        for packet, one in found.items()
+        if one.verdict != "unknown" and (one.verdict == "accept") != (packet in got)
+    }
     assert not wrong
     return got
 
@@ -63,7 +74,8 @@ def test_the_walk_says_what_firewalld_does(daemon: Daemon, runs: Runs, wires: Wi
             got = check(daemon, wires, judged, packets)
             guarded = past_guards(packets)
             assert {packet for packet in guarded if packet in packets and passes(daemon.version, wanted, packet)} == (
-                got & set(guarded))
+                got & set(guarded)
+            )
 
 
 USERS = """
@@ -90,7 +102,9 @@ def test_the_rule_of_the_user_that_decides_is_named(daemon: Daemon, runs: Runs, 
     assert (found.verdict, found.table, found.is_ours) == ("drop", "inet firewalld", False)
     # From 2.0 on, in the chain that dispatches to zones.
     assert (found.chain, found.rule) in (
-        ("filter_IN_mine", "drop"), ("filter_INPUT_POLICIES", 'iifname "eth0" drop')), found
+        ("filter_IN_mine", "drop"),
+        ("filter_INPUT_POLICIES", 'iifname "eth0" drop'),
+    ), found
     applied(runs, ALLOWED)
     judged = walker(daemon)
     packets = packets_at_edges(parse_policy(ALLOWED), "in", random.Random(1), 100)
@@ -104,11 +118,20 @@ def test_the_rule_of_the_user_that_decides_is_named(daemon: Daemon, runs: Runs, 
 @pytest.mark.versions("0.9.3")
 def test_the_module_runs_with_the_python_and_the_library_of_the_host(daemon: Daemon, runs: Runs) -> None:
     applied(runs, ALLOWED)
-    packet: dict[str, Any] = {"direction": "in", "source": "10.64.0.1", "destination": HOST[4], "port": 80,
-                              "reply": True}
-    found, = daemon.started_module("judge", packets=[packet])["judgements"]
+    packet: dict[str, Any] = {
+        "direction": "in",
+        "source": "10.64.0.1",
+        "destination": HOST[4],
+        "port": 80,
+        "reply": True,
+    }
+    (found,) = daemon.started_module("judge", packets=[packet])["judgements"]
     assert (found["verdict"], found["is_ours"], found["interface"], found["reply"]["verdict"]) == (
-        "accept", True, "eth0", "accept")
+        "accept",
+        True,
+        "eth0",
+        "accept",
+    )
 
 
 def _said(judged: Walker, peer: str, port: int) -> tuple[str, str, bool]:

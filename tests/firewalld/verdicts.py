@@ -21,8 +21,12 @@ from ansible_collections.hpc.ports.tests.support.verdicts import passing
 OLDEST = VERSIONS["11"]
 # The peer's address in the network of the second interface.
 FABRIC = "2001:db8:1::2"
-ALLOWED = policy(SSH, ("in", "web", ["80/tcp", "53/udp"], ("10.64.0.0/30", "fd64::/126")),
-                 ("out", "web", ["80/tcp", "53/udp"], ("10.64.0.0/30", "fd64::/126")), egress="restricted")
+ALLOWED = policy(
+    SSH,
+    ("in", "web", ["80/tcp", "53/udp"], ("10.64.0.0/30", "fd64::/126")),
+    ("out", "web", ["80/tcp", "53/udp"], ("10.64.0.0/30", "fd64::/126")),
+    egress="restricted",
+)
 
 
 def applied(runs: Runs, wanted: Mapping[str, Any]) -> bool:

@@ -41,12 +41,21 @@ class Connections:
     def __enter__(self) -> Connections:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
 
-    def opened(self, direction: str, protocol: str, source: str, target: str, port: int,
-               listen: str = "", is_connected: bool = True) -> Living:
+    def opened(
+        self,
+        direction: str,
+        protocol: str,
+        source: str,
+        target: str,
+        port: int,
+        listen: str = "",
+        is_connected: bool = True,
+    ) -> Living:
         """Return a new connection in or out of the host; `listen` is the address of a server of TCP, any by default.
 
         The server of UDP connects to its client, or does not.

@@ -36,10 +36,13 @@ NONE_KEPT = Kept("/nonexistent")
 
 def main() -> None:
     """Print the result."""
-    policies = {path.stem: parse_policy(json.loads(path.read_text(encoding="utf-8")))
-                for path in sorted(Path(sys.argv[1]).glob("*.json"))}
-    policies.update(("random {0}".format(number), parse_policy(data))
-                    for number, data in enumerate(random_policies(20)))
+    policies = {
+        path.stem: parse_policy(json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(Path(sys.argv[1]).glob("*.json"))
+    }
+    policies.update(
+        ("random {0}".format(number), parse_policy(data)) for number, data in enumerate(random_policies(20))
+    )
     found = Check()
     for first, second in zip(policies, [*policies][1:]):
         found.transition("{0} to {1}".format(first, second), policies[first], policies[second])
@@ -121,10 +124,13 @@ def problems(policy: Policy) -> Iterator[str]:
 def expected_views(policy: Policy) -> FlowViews:
     """Return the flows of a policy, with their ports and addresses."""
     rules = [rule for rule in policy.rules if rule.direction == "in" or policy.egress == "restricted"]
-    return {name: FlowView(
-        ports=frozenset(map(str, merged(item for rule in rules if rule.name == name for item in rule.ports))),
-        addresses=frozenset(text for rule in rules if rule.name == name for text in _addresses(rule)),
-    ) for name in {rule.name for rule in rules}}
+    return {
+        name: FlowView(
+            ports=frozenset(map(str, merged(item for rule in rules if rule.name == name for item in rule.ports))),
+            addresses=frozenset(text for rule in rules if rule.name == name for text in _addresses(rule)),
+        )
+        for name in {rule.name for rule in rules}
+    }
 
 
 def _addresses(rule: Rule) -> Iterator[str]:

@@ -12,12 +12,22 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_BEGIN = {"inet": "meta l4proto { icmp, ipv6-icmp } accept", "ip": "meta l4proto icmp accept",
-          "ip6": "meta l4proto ipv6-icmp accept"}
+_BEGIN = {
+    "inet": "meta l4proto { icmp, ipv6-icmp } accept",
+    "ip": "meta l4proto icmp accept",
+    "ip6": "meta l4proto ipv6-icmp accept",
+}
 _PRIORITIES = (-300, -150, -10, 0, 0, 5, 100, 300)
 # Rules that nobody can judge who does not know the user, the second or the chance.
-UNKNOWABLE = ("meta skuid != 4711 drop", "numgen random mod 2 0 drop", "meta time < \"2001-01-01\" drop",
-              "meta length < 30 drop", "meta cpu 77 drop", "ip ttl < 3 drop", "ip6 hoplimit < 3 drop")
+UNKNOWABLE = (
+    "meta skuid != 4711 drop",
+    "numgen random mod 2 0 drop",
+    'meta time < "2001-01-01" drop',
+    "meta length < 30 drop",
+    "meta cpu 77 drop",
+    "ip ttl < 3 drop",
+    "ip6 hoplimit < 3 drop",
+)
 
 
 class Tables(NamedTuple):
@@ -51,9 +61,11 @@ class _Writer:
     # ---- sets
 
     def _sets(self) -> list[str]:
-        found = [f"set ports {{ type inet_service; flags interval; elements = {{ {self._port_elements()} }} }}",
-                 f"map verdicts {{ type inet_service : verdict; flags interval; "
-                 f"elements = {{ {self._verdict_elements()} }} }}"]
+        found = [
+            f"set ports {{ type inet_service; flags interval; elements = {{ {self._port_elements()} }} }}",
+            f"map verdicts {{ type inet_service : verdict; flags interval; "
+            f"elements = {{ {self._verdict_elements()} }} }}",
+        ]
         for version in self._versions:
             kind = f"ipv{version}_addr"
             networks = ", ".join(sorted({self._network(version) for number in range(3)}))
@@ -64,7 +76,8 @@ class _Writer:
                 f"{self._network(version)} . {self._range()} }} }}",
                 f"map what{version} {{ type {kind} . inet_proto . inet_service : verdict; elements = {{ "
                 f"{self._peer(version)} . tcp . {self._port()} : drop, "
-                f"{self._peer(version)} . udp . {self._port()} : accept }} }}"]
+                f"{self._peer(version)} . udp . {self._port()} : accept }} }}",
+            ]
         return found
 
     def _port_elements(self) -> str:
@@ -115,17 +128,33 @@ class _Writer:
             rules += [self._rule(hook, -1) for count in range(self._random.randrange(1, 6))]
             policy = self._random.choice(["accept", "accept", "drop"])
         if self._random.random() < 0.1:
-            rules.insert(2, self._random.choice(
-                [rule for rule in UNKNOWABLE if not rule.startswith("ip") or self.family == "inet"]))
+            rules.insert(
+                2,
+                self._random.choice(
+                    [rule for rule in UNKNOWABLE if not rule.startswith("ip") or self.family == "inet"]
+                ),
+            )
             self.is_knowable = False
         return self._chain(f"b{number}", [f"type filter hook {hook} priority {priority}; policy {policy};", *rules])
 
     def _translating(self) -> str:
         if self._direction == "in":
-            return self._chain("n", ["type nat hook prerouting priority dstnat; policy accept;",
-                                     f"tcp dport {self._range()} redirect to :{self._port()}"])
-        return self._chain("n", ["type nat hook postrouting priority srcnat; policy accept;", _BEGIN[self.family],
-                                 f"udp dport {self._range()} masquerade", f"{self._match('postrouting')} drop"])
+            return self._chain(
+                "n",
+                [
+                    "type nat hook prerouting priority dstnat; policy accept;",
+                    f"tcp dport {self._range()} redirect to :{self._port()}",
+                ],
+            )
+        return self._chain(
+            "n",
+            [
+                "type nat hook postrouting priority srcnat; policy accept;",
+                _BEGIN[self.family],
+                f"udp dport {self._range()} masquerade",
+                f"{self._match('postrouting')} drop",
+            ],
+        )
 
     @staticmethod
     def _chain(name: str, rules: Sequence[str]) -> str:
@@ -135,8 +164,18 @@ class _Writer:
 
     def _rule(self, hook: str, number: int) -> str:
         matches = [self._match(hook) for count in range(self._random.choice([0, 1, 1, 1, 2]))]
-        does = self._random.choice(["", "", "counter", "meta mark set 5", "ct mark set 7", "meta mark set ct mark",
-                                    "limit rate over 1000000/second drop", "comment"])
+        does = self._random.choice(
+            [
+                "",
+                "",
+                "counter",
+                "meta mark set 5",
+                "ct mark set 7",
+                "meta mark set ct mark",
+                "limit rate over 1000000/second drop",
+                "comment",
+            ]
+        )
         if does == "limit rate over 1000000/second drop":
             return " ".join([*matches, does])
         end = self._verdict(hook, number)
@@ -150,8 +189,11 @@ class _Writer:
         if hook in ("input", "output"):
             choices.append("reject with icmpx type admin-prohibited" if self.family == "inet" else "drop")
         if number == -1:
-            choices += ["tcp dport vmap @verdicts", "udp dport vmap @verdicts",
-                        f"tcp dport vmap {{ {self._port()} : drop, 1-10 : jump c2 }}" if self._small() else "drop"]
+            choices += [
+                "tcp dport vmap @verdicts",
+                "udp dport vmap @verdicts",
+                f"tcp dport vmap {{ {self._port()} : drop, 1-10 : jump c2 }}" if self._small() else "drop",
+            ]
             if self.family != "ip6":
                 choices.append(f"ip {self._side} . meta l4proto . th dport vmap @what4")
             if self.family != "ip":
@@ -162,12 +204,20 @@ class _Writer:
         return all(port > 10 for port in self._ports)
 
     def _port_match(self) -> str:
-        return self._random.choice([
-            f"tcp dport {self._range()}", f"udp dport {self._range()}", f"tcp dport != {self._range()}",
-            f"meta l4proto {{ tcp, udp }} th dport {{ {self._port()}, {self._port()} }}", "tcp dport @ports",
-            "udp dport != @ports",
-            f"tcp dport > {self._port()}", f"tcp dport {self._port()}", f"udp dport <= {self._port()}",
-            f"tcp dport & 3 == {self._random.randrange(4)}"])
+        return self._random.choice(
+            [
+                f"tcp dport {self._range()}",
+                f"udp dport {self._range()}",
+                f"tcp dport != {self._range()}",
+                f"meta l4proto {{ tcp, udp }} th dport {{ {self._port()}, {self._port()} }}",
+                "tcp dport @ports",
+                "udp dport != @ports",
+                f"tcp dport > {self._port()}",
+                f"tcp dport {self._port()}",
+                f"udp dport <= {self._port()}",
+                f"tcp dport & 3 == {self._random.randrange(4)}",
+            ]
+        )
 
     def _match(self, hook: str) -> str:
         kinds = [self._port_match, self._port_match, self._state_match, self._interface_match]
@@ -180,43 +230,96 @@ class _Writer:
         return self._random.choice(kinds)()
 
     def _state_match(self) -> str:
-        return self._random.choice([
-            "ct state new", "ct state invalid", "ct state { new, untracked }", "ct state != new",
-            "ct direction original",
-            "ct direction reply", "ct mark 7", "ct mark != 7", "ct status dnat", "ct status & (snat | dnat) == 0",
-            "meta mark 5",
-            "meta mark != 5", "meta mark & 0x4 == 4", "tcp flags syn", "tcp flags & (fin | syn | rst | ack) == syn",
-            "tcp flags != syn", "tcp flags & (fin | syn | rst | ack) != syn", "tcp flags ack", "meta l4proto tcp",
-            "meta l4proto { tcp, udp }", "meta l4proto != udp", "tcp sport > 20040", "udp sport 20000-20030",
-            "meta pkttype host", "meta pkttype multicast", "fib daddr type local", "fib daddr type != local",
-            "ct zone 0",
-            "limit rate 1000000/second burst 100000 packets"])
+        return self._random.choice(
+            [
+                "ct state new",
+                "ct state invalid",
+                "ct state { new, untracked }",
+                "ct state != new",
+                "ct direction original",
+                "ct direction reply",
+                "ct mark 7",
+                "ct mark != 7",
+                "ct status dnat",
+                "ct status & (snat | dnat) == 0",
+                "meta mark 5",
+                "meta mark != 5",
+                "meta mark & 0x4 == 4",
+                "tcp flags syn",
+                "tcp flags & (fin | syn | rst | ack) == syn",
+                "tcp flags != syn",
+                "tcp flags & (fin | syn | rst | ack) != syn",
+                "tcp flags ack",
+                "meta l4proto tcp",
+                "meta l4proto { tcp, udp }",
+                "meta l4proto != udp",
+                "tcp sport > 20040",
+                "udp sport 20000-20030",
+                "meta pkttype host",
+                "meta pkttype multicast",
+                "fib daddr type local",
+                "fib daddr type != local",
+                "ct zone 0",
+                "limit rate 1000000/second burst 100000 packets",
+            ]
+        )
 
     def _interface_match(self) -> str:
         here, there = ("iifname", "oifname") if self._direction == "in" else ("oifname", "iifname")
-        return self._random.choice([
-            f'{here} "eth0"', f'{here} != "eth0"', f'{here} "fab*"', f'{here} {{ "eth9", "fab0" }}', f'{there} "eth0"',
-            f'{there} != "eth0"', f'{here[:3]} "eth0"', f'{here} "lo"', f'{here} {{ "e*", "lo" }}'])
+        return self._random.choice(
+            [
+                f'{here} "eth0"',
+                f'{here} != "eth0"',
+                f'{here} "fab*"',
+                f'{here} {{ "eth9", "fab0" }}',
+                f'{there} "eth0"',
+                f'{there} != "eth0"',
+                f'{here[:3]} "eth0"',
+                f'{here} "lo"',
+                f'{here} {{ "e*", "lo" }}',
+            ]
+        )
 
     def _ipv4_match(self) -> str:
         peer, other = self._peer(4), self._peer(4)
         first, last = sorted((peer, other), key=lambda text: tuple(map(int, text.split("."))))
-        return self._random.choice([
-            f"ip {self._side} {self._network(4)}", f"ip {self._side} @peers4", f"ip {self._side} != @peers4",
-            f"ip {self._side} @hosts4", f"ip {self._side} . tcp dport @both4", f"ip {self._side} . udp dport != @both4",
-            f"ip {self._side} & 0.0.0.3 == 0.0.0.{self._random.randrange(4)}", "ip protocol tcp", "ip protocol != tcp",
-            f"ip {self._side} {first}-{last}" if first != last else f"ip {self._side} {peer}",
-            f"ip {self._side} . tcp dport {{ {peer} . {self._port()}, 10.64.0.0/28 . 1-{65000} }}",
-            "ip frag-off & 0x1fff != 0", "meta nfproto ipv4" if self.family == "inet" else "ip version 4",
-            "ip saddr 192.0.2.1", "ip daddr 192.0.2.1"])
+        return self._random.choice(
+            [
+                f"ip {self._side} {self._network(4)}",
+                f"ip {self._side} @peers4",
+                f"ip {self._side} != @peers4",
+                f"ip {self._side} @hosts4",
+                f"ip {self._side} . tcp dport @both4",
+                f"ip {self._side} . udp dport != @both4",
+                f"ip {self._side} & 0.0.0.3 == 0.0.0.{self._random.randrange(4)}",
+                "ip protocol tcp",
+                "ip protocol != tcp",
+                f"ip {self._side} {first}-{last}" if first != last else f"ip {self._side} {peer}",
+                f"ip {self._side} . tcp dport {{ {peer} . {self._port()}, 10.64.0.0/28 . 1-{65000} }}",
+                "ip frag-off & 0x1fff != 0",
+                "meta nfproto ipv4" if self.family == "inet" else "ip version 4",
+                "ip saddr 192.0.2.1",
+                "ip daddr 192.0.2.1",
+            ]
+        )
 
     def _ipv6_match(self) -> str:
-        return self._random.choice([
-            f"ip6 {self._side} {self._network(6)}", f"ip6 {self._side} @peers6", f"ip6 {self._side} != @peers6",
-            f"ip6 {self._side} @hosts6", f"ip6 {self._side} . tcp dport @both6", "ip6 nexthdr udp",
-            "exthdr frag exists",
-            "exthdr frag missing", "ip6 daddr fe80::/10", f"ip6 {self._side} {{ fd64::1-fd64::7, 2400::/16 }}",
-            "meta nfproto ipv6" if self.family == "inet" else "ip6 version 6", "meta protocol ip6"])
+        return self._random.choice(
+            [
+                f"ip6 {self._side} {self._network(6)}",
+                f"ip6 {self._side} @peers6",
+                f"ip6 {self._side} != @peers6",
+                f"ip6 {self._side} @hosts6",
+                f"ip6 {self._side} . tcp dport @both6",
+                "ip6 nexthdr udp",
+                "exthdr frag exists",
+                "exthdr frag missing",
+                "ip6 daddr fe80::/10",
+                f"ip6 {self._side} {{ fd64::1-fd64::7, 2400::/16 }}",
+                "meta nfproto ipv6" if self.family == "inet" else "ip6 version 6",
+                "meta protocol ip6",
+            ]
+        )
 
 
 def random_tables(randomness: random.Random, direction: str, ports: Sequence[int], peers: Sequence[str]) -> Tables:

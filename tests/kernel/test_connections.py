@@ -40,7 +40,8 @@ RESTRICTED = policy(SSH, egress="restricted")
 @pytest.mark.parametrize("source, target", [(CLIENT, HOST[4]), ("fd64::9", HOST[6])], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("first", ["server", "client"])
 def test_the_session_that_applies_the_first_restricted_egress_goes_on(
-        machine: Machine, source: str, target: str, first: str) -> None:
+    machine: Machine, source: str, target: str, first: str
+) -> None:
     with session(machine.host, machine.pair.peer, source, target, 22) as (server, client):
         assert machine.apply(RESTRICTED)["changed"]
         ends = (server, client) if first == "server" else (client, server)
@@ -87,7 +88,7 @@ def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
     """
     found = []
     for number in range(50):
-        rules = [SSH, *kept, ("in", "nfs", ["2049/tcp", "111/udp"][:1 + number % 2], NODES[:20 + number % 20])]
+        rules = [SSH, *kept, ("in", "nfs", ["2049/tcp", "111/udp"][: 1 + number % 2], NODES[: 20 + number % 20])]
         if number % 3:
             rules.append(("in", "web", [f"{5998 + number % 5 % 2}/tcp", "6001-6010/tcp"], ANYWHERE))
         if number % 4:
@@ -100,12 +101,16 @@ def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("concerned, rate", [(PORT, RATE), (RANGE, RATE), (RANGE, math.inf)],
-                         ids=["port", "range", "range, as fast as it goes"])
-def test_no_connection_is_lost_through_applies_that_do_not_concern_it(machine: Machine, concerned: Any,
-                                                                      rate: float) -> None:
+@pytest.mark.parametrize(
+    "concerned, rate",
+    [(PORT, RATE), (RANGE, RATE), (RANGE, math.inf)],
+    ids=["port", "range", "range, as fast as it goes"],
+)
+def test_no_connection_is_lost_through_applies_that_do_not_concern_it(
+    machine: Machine, concerned: Any, rate: float
+) -> None:
     """50 of them at an effort of 1; the first ones are of all kinds."""
-    steps = unconcerned_policies(concerned)[:examples(50, least=15)]
+    steps = unconcerned_policies(concerned)[: examples(50, least=15)]
     machine.apply(policy(SSH, concerned))
     found = applied_meanwhile(machine, steps, rate)
     assert (found.lost, found.of_living) == (0, [0, 0])
@@ -117,8 +122,9 @@ def chain_of(space: Space, port: int) -> tuple[str, str]:
     """Return the chain that a port's element jumps to: its name, and the handle that only this very object has."""
     element = space.shell(f"nft get element inet hpc_ports in_tcp '{{ {port} }}'")
     (name,) = re.findall(r" : jump (\S+)", element)
-    (handle,) = re.findall(r"^\tchain .* # handle (\d+)$",
-                           space.shell(f"nft -a list chain inet hpc_ports {name}"), re.MULTILINE)
+    (handle,) = re.findall(
+        r"^\tchain .* # handle (\d+)$", space.shell(f"nft -a list chain inet hpc_ports {name}"), re.MULTILINE
+    )
     return name, handle
 
 
@@ -144,8 +150,10 @@ SERVED = ("in", "served", ["253/ip", "254/ip"], PORT[3])
 COVERED: dict[str, list[Any]] = {
     # Another flow goes from one IP protocol of a flow to the other, and back: both chains are always there.
     "by a chain that is there": [[SERVED, ("in", "web", [ports], NODES)] for ports in ("253/ip", "254/ip")],
-    "by a chain that is new": [[("in", "served", ["253/ip"], PORT[3])],
-                               [("in", "served", ["253/ip"], PORT[3]), ("in", "web", ["253/ip"], NODES)]],
+    "by a chain that is new": [
+        [("in", "served", ["253/ip"], PORT[3])],
+        [("in", "served", ["253/ip"], PORT[3]), ("in", "web", ["253/ip"], NODES)],
+    ],
 }
 
 

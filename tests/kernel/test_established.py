@@ -73,11 +73,17 @@ def targets(links: Connections, version: int) -> Iterator[tuple[str, str, str]]:
 
 @FIRST
 def test_exactly_what_is_not_allowed_dies(machine: Machine, links: Connections, first: str) -> None:
-    found = [links.opened(direction, protocol, source, target, 6000)
-             for version, protocol in itertools.product((4, 6), ("tcp", "udp"))
-             for direction, source, target in targets(links, version)]
-    allowed = policy(SSH, ("in", "served", ["6000/tcp", "6000/udp"], BOTH),
-                     ("out", "used", ["6000/tcp", "6000/udp"], BOTH), egress="restricted")
+    found = [
+        links.opened(direction, protocol, source, target, 6000)
+        for version, protocol in itertools.product((4, 6), ("tcp", "udp"))
+        for direction, source, target in targets(links, version)
+    ]
+    allowed = policy(
+        SSH,
+        ("in", "served", ["6000/tcp", "6000/udp"], BOTH),
+        ("out", "used", ["6000/tcp", "6000/udp"], BOTH),
+        egress="restricted",
+    )
     good = {item.name for item in found if item.packet.peer in GOOD.values()}
     assert len(found) == 2 * len(good) == 16
     assert cut(machine, allowed) == Cut(tuple(sorted({item.name for item in found} - good)), "")
@@ -87,8 +93,10 @@ def test_exactly_what_is_not_allowed_dies(machine: Machine, links: Connections, 
 
 def test_the_host_does_not_bring_back_what_was_cut(machine: Machine, links: Connections) -> None:
     """With open egress it may send what it likes; the kernel would track that as a connection of its own."""
-    found = [links.opened("in", protocol, BAD[version], HOST[version], 6000)
-             for version, protocol in itertools.product((4, 6), ("tcp", "udp"))]
+    found = [
+        links.opened("in", protocol, BAD[version], HOST[version], 6000)
+        for version, protocol in itertools.product((4, 6), ("tcp", "udp"))
+    ]
     assert cut(machine, CLOSED) == Cut(names(*found), "")
     assert living(found, "server") == set()
 
@@ -137,6 +145,7 @@ def test_a_service_whose_connection_has_just_ended_goes_on_listening(machine: Ma
 
 # ---- what is not ours to cut
 
+
 def test_what_stays_within_the_host_goes_on(machine: Machine, links: Connections) -> None:
     with machine.host.entered():
         pairs = [(socket.create_server((address, 6001)), address) for address in ("127.0.0.1", HOST[4])]
@@ -151,14 +160,19 @@ def test_what_stays_within_the_host_goes_on(machine: Machine, links: Connections
 def test_what_is_forwarded_goes_on(machine: Machine, links: Connections) -> None:
     """A third machine behind the host, which is reached by its own address, and by one of the host."""
     behind = Space()
-    machine.host.shell(f"ip link add back0 type veth peer name back0 netns {behind.holder.pid}\n"
-                       "ip link set back0 up; ip address add 198.51.100.1/24 dev back0\n"
-                       "echo 1 > /proc/sys/net/ipv4/ip_forward")
-    behind.shell("ip link set back0 up; ip address add 198.51.100.2/24 dev back0\n"
-                 "ip route add default via 198.51.100.1")
+    machine.host.shell(
+        f"ip link add back0 type veth peer name back0 netns {behind.holder.pid}\n"
+        "ip link set back0 up; ip address add 198.51.100.1/24 dev back0\n"
+        "echo 1 > /proc/sys/net/ipv4/ip_forward"
+    )
+    behind.shell(
+        "ip link set back0 up; ip address add 198.51.100.2/24 dev back0\nip route add default via 198.51.100.1"
+    )
     machine.pair.peer.shell("ip route add 198.51.100.0/24 via 192.0.2.1")
-    machine.nft("table ip nat { chain pre { type nat hook prerouting priority dstnat; "
-                "ip daddr 192.0.2.1 tcp dport 8080 dnat to 198.51.100.2:6000; }; }")
+    machine.nft(
+        "table ip nat { chain pre { type nat hook prerouting priority dstnat; "
+        "ip daddr 192.0.2.1 tcp dport 8080 dnat to 198.51.100.2:6000; }; }"
+    )
     listener = links.bound(behind, "tcp", "0.0.0.0", 6000)
     listener.listen()
     clients = [links.bound(machine.pair.peer, "tcp", PEER[4], 0) for target in range(2)]
@@ -174,10 +188,12 @@ def test_what_is_forwarded_goes_on(machine: Machine, links: Connections) -> None
 
 def test_what_comes_over_a_trusted_interface_goes_on(machine: Machine, links: Connections) -> None:
     ends = [(PEER[4], HOST[4]), ("192.0.3.2", "192.0.3.1"), ("2001:db8:1::2", "2001:db8:1::1"), (PEER[6], HOST[6])]
-    found = [links.opened("in", protocol, source, target, 6000)
-             for protocol in ("tcp", "udp") for source, target in ends]
-    found += [links.opened("out", protocol, target, source, 7000)
-              for protocol in ("tcp", "udp") for source, target in ends]
+    found = [
+        links.opened("in", protocol, source, target, 6000) for protocol in ("tcp", "udp") for source, target in ends
+    ]
+    found += [
+        links.opened("out", protocol, target, source, 7000) for protocol in ("tcp", "udp") for source, target in ends
+    ]
     trusted = [item for item in found if ":1::" in item.name or "192.0.3." in item.name]
     closed = policy(egress="restricted", interfaces=("fab*",))
     assert cut(machine, closed) == Cut(tuple(sorted(set(names(*found)) - set(names(*trusted)))), "")
@@ -216,12 +232,14 @@ def test_a_link_local_peer(machine: Machine, links: Connections) -> None:
 
 # ---- NAT
 
+
 @pytest.mark.parametrize("ports, lives", [("6000/tcp", True), ("8080/tcp", False)])
-def test_the_port_that_is_really_reached_counts(
-        machine: Machine, links: Connections, ports: str, lives: bool) -> None:
-    machine.nft("table ip nat { "
-                "chain pre { type nat hook prerouting priority dstnat; tcp dport 8080 redirect to :6000; }; "
-                "chain in { type nat hook input priority 100; tcp dport 6000 snat to 10.1.1.1; }; }")
+def test_the_port_that_is_really_reached_counts(machine: Machine, links: Connections, ports: str, lives: bool) -> None:
+    machine.nft(
+        "table ip nat { "
+        "chain pre { type nat hook prerouting priority dstnat; tcp dport 8080 redirect to :6000; }; "
+        "chain in { type nat hook input priority 100; tcp dport 6000 snat to 10.1.1.1; }; }"
+    )
     listener = links.bound(machine.host, "tcp", "0.0.0.0", 6000)
     listener.listen()
     client = links.bound(machine.pair.peer, "tcp", GOOD[4], 0)
@@ -238,11 +256,12 @@ def test_the_port_that_is_really_reached_counts(
 
 
 @pytest.mark.parametrize("peer, lives", [(PEER[4], True), ("10.99.0.1", False)])
-def test_the_peer_that_is_really_reached_counts(
-        machine: Machine, links: Connections, peer: str, lives: bool) -> None:
-    machine.nft("table ip nat { chain out { type nat hook output priority -100; "
-                "ip daddr 10.99.0.1 tcp dport 6000 dnat to 192.0.2.2:5000; }; "
-                "chain post { type nat hook postrouting priority 100; oifname eth0 snat to 192.0.2.77; }; }")
+def test_the_peer_that_is_really_reached_counts(machine: Machine, links: Connections, peer: str, lives: bool) -> None:
+    machine.nft(
+        "table ip nat { chain out { type nat hook output priority -100; "
+        "ip daddr 10.99.0.1 tcp dport 6000 dnat to 192.0.2.2:5000; }; "
+        "chain post { type nat hook postrouting priority 100; oifname eth0 snat to 192.0.2.77; }; }"
+    )
     machine.pair.peer.shell("ip neighbour replace 192.0.2.77 lladdr 02:00:00:00:00:01 dev eth0 nud permanent")
     machine.host.shell("ip address add 192.0.2.77/24 dev eth0")
     listener = links.bound(machine.pair.peer, "tcp", "0.0.0.0", 5000)
@@ -259,13 +278,15 @@ def test_the_peer_that_is_really_reached_counts(
 
 # ---- connections older than their tracking
 
+
 @pytest.mark.parametrize("egress", ["open", "restricted"])
 @pytest.mark.parametrize("earlier", ["", "server", "client"])
 def test_connections_older_than_all_rules(machine: Machine, earlier: str, egress: str) -> None:
     """The kernel tracks none at first, and then takes the first to speak for who opened it."""
     with Connections(machine.pair) as links:
-        found = [links.opened("in", "tcp", peers[version], HOST[version], 22)
-                 for peers in (GOOD, BAD) for version in (4, 6)]
+        found = [
+            links.opened("in", "tcp", peers[version], HOST[version], 22) for peers in (GOOD, BAD) for version in (4, 6)
+        ]
         if earlier:
             load(machine, EVERYTHING)
             assert len(living(found, earlier)) == 4
@@ -287,6 +308,7 @@ def test_connections_of_the_host_older_than_all_rules(machine: Machine, first: s
 
 # ---- other protocols, and connections that others announce
 
+
 def test_an_ip_protocol(machine: Machine, links: Connections) -> None:
     with machine.host.entered():
         server = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
@@ -306,8 +328,10 @@ def test_an_echo_is_left(machine: Machine, links: Connections) -> None:
 
 
 def test_a_data_connection_of_ftp_goes_with_its_control_connection(machine: Machine, links: Connections) -> None:
-    machine.nft('table inet ftp { ct helper ftp { type "ftp" protocol tcp; }; chain pre { type filter hook prerouting '
-                'priority 0; tcp dport 21 ct helper set "ftp"; }; }')
+    machine.nft(
+        'table inet ftp { ct helper ftp { type "ftp" protocol tcp; }; chain pre { type filter hook prerouting '
+        'priority 0; tcp dport 21 ct helper set "ftp"; }; }'
+    )
     control = links.opened("in", "tcp", GOOD[4], HOST[4], 21)
     only_control = policy(("in", "ftp", ["21/tcp"], BOTH))
     load(machine, only_control)
@@ -323,6 +347,7 @@ def test_a_data_connection_of_ftp_goes_with_its_control_connection(machine: Mach
 
 
 # ---- what cannot be done is said
+
 
 def test_a_server_of_udp_that_goes_on_sending(machine: Machine, links: Connections) -> None:
     """Its socket serves others too, and open egress lets it send to anybody."""
@@ -344,13 +369,15 @@ def test_a_server_of_udp_that_goes_on_sending(machine: Machine, links: Connectio
 def refusing(code: int) -> Any:
     def refuse(*arguments: object) -> Any:
         raise NetlinkError("no", code)
+
     return refuse
 
 
 def test_a_kernel_that_closes_no_sockets(machine: Machine, links: Connections) -> None:
     found = [links.opened("in", protocol, BAD[4], HOST[4], 6000, is_connected=False) for protocol in ("tcp", "udp")]
     assert cut(machine, CLOSED, Calls(destroy=refusing(errno.EOPNOTSUPP))) == Cut(
-        names(found[1]), f"Not cut, as the kernel does not close their sockets: no: {found[0].name}.")
+        names(found[1]), f"Not cut, as the kernel does not close their sockets: no: {found[0].name}."
+    )
 
 
 def test_a_kernel_that_does_not_list_what_it_tracks(machine: Machine, links: Connections) -> None:
@@ -363,10 +390,12 @@ def test_a_kernel_that_does_not_list_what_it_tracks(machine: Machine, links: Con
 def test_an_entry_that_the_kernel_keeps(machine: Machine, links: Connections) -> None:
     found = links.opened("in", "udp", BAD[4], HOST[4], 6000)
     assert cut(machine, CLOSED, Calls(delete=refusing(errno.EPERM))) == Cut(
-        (), f"Not cut, as the kernel does not forget them: no: {found.name}.")
+        (), f"Not cut, as the kernel does not forget them: no: {found.name}."
+    )
 
 
 # ---- any connections, any policy
+
 
 @pytest.mark.parametrize("seed", range(4))
 def test_exactly_those_that_the_policy_denies_die(machine: Machine, links: Connections, seed: int) -> None:

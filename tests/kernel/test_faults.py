@@ -40,8 +40,13 @@ ENDS = ("before", "half way")
 
 def _large(name: str, number: int) -> Policy:
     """Return a policy whose script is longer than what a pipe takes at once."""
-    return policy(SSH, *(("in", f"{name}_{item}", [f"{1000 * item + number}/tcp"], (f"10.{item}.{number}.0/24",))
-                         for item in range(1, 25)))
+    return policy(
+        SSH,
+        *(
+            ("in", f"{name}_{item}", [f"{1000 * item + number}/tcp"], (f"10.{item}.{number}.0/24",))
+            for item in range(1, 25)
+        ),
+    )
 
 
 OLD, NEW = _large("flow", 1), _large("flow", 2)
@@ -101,6 +106,7 @@ def test_a_confirmation_killed_at_every_operation(runs: Runs) -> None:
 
 # ---- killed at any moment
 
+
 @pytest.mark.parametrize("part", range(2))
 def test_changes_killed_at_random_moments(runs: Runs, part: int) -> None:
     randomness = random.Random(2 * SEED + part)
@@ -157,6 +163,7 @@ def test_what_was_killed_is_undone_by_the_clock() -> None:
 
 
 # ---- failing at every write in turn: each day all kinds of error, one for each kind of run
+
 
 def every_failure(attempt: Callable[[Fault], Run], how: str) -> Iterator[Run]:
     """Yield runs, each of which fails at the next write, until one gets through; that one, too."""

@@ -58,19 +58,27 @@ table inet filter {
 
 # ---- first and second run
 
+
 def test_the_first_run_adds_every_flow_and_the_second_does_nothing(machine: Served) -> None:
     """A Python that is started for each run, as on a host; so it is where a run needs processes or rights of its own."""
     first = machine.started.apply()
     assert first["changed"] and first["backend"] == "nftables"
     assert first["changes"]["flows_added"] == ["in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
     assert {"table", "chain input", "chain output", f"file {RULESET}", f"file {UNIT}", f"link {LINK}"} <= set(
-        first["changes"]["objects"])
+        first["changes"]["objects"]
+    )
     before = machine.generation(), machine.listing(), machine.inodes()
     second = machine.started.apply()
     assert without_invocation(second) == {
-        "backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
-        "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": [], "published": []},
-        "ephemeral_ports": "32768-60999", "reserved_ports": "", "own_addresses": OWN_ADDRESSES}
+        "backend": "nftables",
+        "changed": False,
+        "changes": {**NO_FLOWS, "objects": []},
+        "diff": {"before": "", "after": ""},
+        "other_rules": {"dropping": [], "bypassing": [], "published": []},
+        "ephemeral_ports": "32768-60999",
+        "reserved_ports": "",
+        "own_addresses": OWN_ADDRESSES,
+    }
     assert (machine.generation(), machine.listing(), machine.inodes()) == before
     assert machine.systemctl_calls() == ["daemon-reload"]
 
@@ -89,8 +97,9 @@ def test_the_unit_loads_the_file_before_the_network(machine: Machine) -> None:
     lines = machine.host.shell(f"cat {UNIT}").splitlines()
     program = machine.host.shell("command -v nft").strip()
     assert f"ExecStart={program} -f {RULESET}" in lines
-    assert {"DefaultDependencies=no", "Before=network-pre.target shutdown.target",
-            "WantedBy=sysinit.target"} <= set(lines)
+    assert {"DefaultDependencies=no", "Before=network-pre.target shutdown.target", "WantedBy=sysinit.target"} <= set(
+        lines
+    )
     assert machine.host.shell(f"readlink {LINK}").strip() == UNIT
     assert machine.host.shell(f"stat -c %a {RULESET} {UNIT}").split() == ["600", "644"]
 
@@ -137,10 +146,17 @@ def test_changes_are_told_in_addresses_and_ports_not_in_how_they_are_collapsed(m
     peers = ("10.64.0.1/32", "10.64.0.2/31", "fd64::/64")
     machine.apply(policy(SSH, ("in", "nfs", ["2049/tcp"], peers), ("in", "srun", ["8192-60000/tcp"], ANYWHERE)))
     more = ("10.64.0.0/30", "fd64::/65")
-    result = machine.apply(policy(SSH, ("in", "nfs", ["2049/tcp", "111/udp"], more),
-                                  ("in", "srun", ["8192-60000/tcp"], ANYWHERE), ("in", "web", ["9000/tcp"], ANYWHERE)))
+    result = machine.apply(
+        policy(
+            SSH,
+            ("in", "nfs", ["2049/tcp", "111/udp"], more),
+            ("in", "srun", ["8192-60000/tcp"], ANYWHERE),
+            ("in", "web", ["9000/tcp"], ANYWHERE),
+        )
+    )
     assert {key: value for key, value in result["changes"].items() if key != "objects"} == {
-        "flows_added": ["in_web"], "flows_removed": [],
+        "flows_added": ["in_web"],
+        "flows_removed": [],
         "ports_changed": {"in_nfs": {"added": ["111/udp"], "removed": []}},
         "addresses_changed": {"in_nfs": {"added": ["10.64.0.0"], "removed": ["fd64::8000:0:0:0/65"]}},
     }
@@ -160,8 +176,13 @@ SSH_RULE = 'ip saddr @in_management_ssh_v4 counter name "in_management_ssh" acce
 
 
 # What is new comes before any rule leads to it, and what somebody added goes when none does any more.
-IN_TWO = {"a chain that ours jumps to", *(f"another {kind}" for kind in KINDS),
-          "the table gone", "everything gone", "the table empty"}
+IN_TWO = {
+    "a chain that ours jumps to",
+    *(f"another {kind}" for kind in KINDS),
+    "the table gone",
+    "everything gone",
+    "the table empty",
+}
 
 
 @pytest.mark.parametrize("case", BY_NFT)
@@ -190,10 +211,15 @@ def test_a_rule_deleted_by_hand_is_exactly_what_the_diff_shows(machine: Machine)
     machine.delete_rule("in_management_ssh", SSH_RULE)
     result = machine.apply(check=True)
     other = '    ip6 saddr @in_management_ssh_v6 counter name "in_management_ssh" accept\n'
-    assert result["diff"] == {"before": f"chain in_management_ssh:\n{other}",
-                              "after": f"chain in_management_ssh:\n    {SSH_RULE}\n{other}"}
-    assert result["changes"] == {**NO_FLOWS, "objects": ["chain in_management_ssh"], "addresses_changed": {
-        "in_management_ssh": {"added": ["10.64.9.9"], "removed": []}}}
+    assert result["diff"] == {
+        "before": f"chain in_management_ssh:\n{other}",
+        "after": f"chain in_management_ssh:\n    {SSH_RULE}\n{other}",
+    }
+    assert result["changes"] == {
+        **NO_FLOWS,
+        "objects": ["chain in_management_ssh"],
+        "addresses_changed": {"in_management_ssh": {"added": ["10.64.9.9"], "removed": []}},
+    }
     check_mending(machine, {"chain in_management_ssh"})
     assert not machine.apply()["changed"]
 
@@ -240,6 +266,7 @@ exec {nft} "$@"
 
 def test_nft_lists_again_only_what_has_changed(machine: Machine) -> None:
     """Some nft read all rules of a host for any listing, which may be very many."""
+
     def listed() -> list[str]:
         machine.path("/run/listed").write_text("", encoding="utf-8")
         result = machine.apply(check=True)
@@ -247,8 +274,9 @@ def test_nft_lists_again_only_what_has_changed(machine: Machine) -> None:
         return machine.path("/run/listed").read_text(encoding="utf-8").splitlines()
 
     machine.nft(OTHER_TABLES)
-    machine.program("nft", NOTING_NFT.format(
-        nft=shutil.which("nft"), network=os.readlink(f"/proc/{machine.host.pid}/ns/net")))
+    machine.program(
+        "nft", NOTING_NFT.format(nft=shutil.which("nft"), network=os.readlink(f"/proc/{machine.host.pid}/ns/net"))
+    )
     machine.apply()
     listed()  # The folder in which listings are kept is there since the change.
     assert listed() == []
@@ -257,8 +285,10 @@ def test_nft_lists_again_only_what_has_changed(machine: Machine) -> None:
     assert listed() == []
     machine.nft("add rule inet hpc_ports input tcp dport 23 accept\n")
     assert [listed(), listed()] == [["-s list table inet hpc_ports"], []]
-    machine.nft("add table ip site\nadd chain ip site c { type filter hook input priority 7; }\n"
-                "add rule ip site c tcp dport 24 counter drop\n")
+    machine.nft(
+        "add table ip site\nadd chain ip site c { type filter hook input priority 7; }\n"
+        "add rule ip site c tcp dport 24 counter drop\n"
+    )
     assert [listed(), listed()] == [["-s -t list ruleset"], []]
 
 
@@ -282,8 +312,10 @@ BY_SHELL: dict[str, tuple[str, set[str]]] = {
     "the file empty": (f": > {RULESET}", {f"file {RULESET}"}),
     "the file gone": (f"rm {RULESET}", {f"file {RULESET}"}),
     "the folder gone": (f"rm -r $(dirname {RULESET})", {f"file {RULESET}"}),
-    "the file a link": (f"mv {RULESET} /etc/elsewhere; ln -s /etc/elsewhere {RULESET}",
-                        {f"file {RULESET}", f"link {RULESET}"}),
+    "the file a link": (
+        f"mv {RULESET} /etc/elsewhere; ln -s /etc/elsewhere {RULESET}",
+        {f"file {RULESET}", f"link {RULESET}"},
+    ),
     "the mode changed": (f"chmod 666 {RULESET}", {f"file {RULESET}"}),
     "the unit edited": (f"sed -i s/oneshot/simple/ {UNIT}", {f"file {UNIT}"}),
     "the unit gone": (f"rm {UNIT}", {f"file {UNIT}"}),
@@ -309,6 +341,7 @@ def test_drift_on_disk_is_named_and_mended(machine: Machine, case: str) -> None:
 
 # ---- other people's rules, and absent
 
+
 def test_other_tables_stay_byte_for_byte_through_apply_and_absent(machine: Machine) -> None:
     machine.nft(OTHER_TABLES)
     machine.host.shell("iptables-nft -t mangle -A INPUT -p tcp --dport 81 -j ACCEPT")
@@ -327,17 +360,31 @@ def test_absent_leaves_the_host_as_it_was_after_ten_applies_and_then_does_nothin
     for wanted in [*(policy(SSH), SAMPLE, policy(SSH, WEB, mode="observe")) * 3, SAMPLE]:
         assert machine.apply(wanted)["changed"]
     assert machine.started.remove()["changes"]["flows_removed"] == [
-        "in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
+        "in_management_ssh",
+        "in_slurm_control",
+        "in_web",
+        "out_dns",
+    ]
     assert (machine.listing(), machine.files()) == ("", files)
-    assert machine.systemctl_calls() == ["daemon-reload", "daemon-reload", "stop hpc-ports.service",
-                                         "reset-failed hpc-ports.service"]
+    assert machine.systemctl_calls() == [
+        "daemon-reload",
+        "daemon-reload",
+        "stop hpc-ports.service",
+        "reset-failed hpc-ports.service",
+    ]
     generation = machine.generation()
     assert not machine.remove()["changed"]
     assert machine.generation() == generation
 
 
-@pytest.mark.parametrize("left", ["nft add table inet hpc_ports", f"mkdir -p $(dirname {LINK}); ln -s {UNIT} {LINK}",
-                                  f"mkdir /etc/hpc-ports; echo x > {RULESET}"])
+@pytest.mark.parametrize(
+    "left",
+    [
+        "nft add table inet hpc_ports",
+        f"mkdir -p $(dirname {LINK}); ln -s {UNIT} {LINK}",
+        f"mkdir /etc/hpc-ports; echo x > {RULESET}",
+    ],
+)
 def test_absent_removes_what_half_a_removal_left(machine: Machine, left: str) -> None:
     files = machine.files()
     machine.host.shell(left)
@@ -348,9 +395,12 @@ def test_absent_removes_what_half_a_removal_left(machine: Machine, left: str) ->
 
 # ---- warnings
 
+
 def test_a_connection_tracking_that_is_nearly_full_is_warned_of_before_a_change(machine: Machine) -> None:
-    machine.host.shell("mkdir /run/full; cd /run/full; echo 950 > nf_conntrack_count; echo 1000 > nf_conntrack_max\n"
-                       "mount --bind /run/full /proc/sys/net/netfilter")
+    machine.host.shell(
+        "mkdir /run/full; cd /run/full; echo 950 > nf_conntrack_count; echo 1000 > nf_conntrack_max\n"
+        "mount --bind /run/full /proc/sys/net/netfilter"
+    )
     for check in (True, False):
         warnings = str(machine.apply(check=check)["warnings"])
         assert "nf_conntrack_count is 950, nf_conntrack_max is 1000" in warnings
@@ -358,8 +408,10 @@ def test_a_connection_tracking_that_is_nearly_full_is_warned_of_before_a_change(
 
 
 def test_a_bridge_with_a_network_card_is_no_bridge_of_containers(machine: Served) -> None:
-    machine.host.shell("ip link add br-lan type bridge; ip link add card type ifb; ip link set card master br-lan\n"
-                       "ip link add br-0a1b type bridge")
+    machine.host.shell(
+        "ip link add br-lan type bridge; ip link add card type ifb; ip link set card master br-lan\n"
+        "ip link add br-0a1b type bridge"
+    )
     try:
         result = machine.apply({**SAMPLE, "container_interfaces": ["br-*"]})
         assert len(result["warnings"]) == 1 and "Restricted egress does not hold on br-lan: " in str(result["warnings"])
@@ -372,13 +424,16 @@ def test_other_rules_are_told_by_name_on_every_run(machine: Machine) -> None:
     for check in (True, False, False):
         result = machine.apply(check=check)
         warnings = str(result["warnings"])
-        for effect, names in (("dropping", ("inet f2b-table", "f2b-chain")),
-                              ("bypassing", ("ip nat", "172.17.0.2:80"))):
+        for effect, names in (
+            ("dropping", ("inet f2b-table", "f2b-chain")),
+            ("bypassing", ("ip nat", "172.17.0.2:80")),
+        ):
             found = [text for text in result["other_rules"][effect] if all(name in text for name in names)]
             assert len(found) == 1 and all(name in warnings for name in names), result
 
 
 # ---- failures
+
 
 def check_refusal(machine: Machine, wanted: Any = None, **options: Any) -> dict[str, Any]:
     """The run fails, and kernel and disk are as they were; return the result."""
@@ -405,21 +460,26 @@ def test_nft_missing(any_machine: Machine) -> None:
     any_machine.host.shell(WITHOUT_NFT)
     result = any_machine.apply(OTHER)
     assert (result["failed"], result["msg"], result["missing_packages"]) == (
-        True, "Missing program nft: install the package nftables.", ["nftables"])
+        True,
+        "Missing program nft: install the package nftables.",
+        ["nftables"],
+    )
 
 
 def test_nft_too_old(any_machine: Machine) -> None:
     any_machine.program("nft", 'echo "nftables v0.9.6 (Capital Idea #2)"')
     assert check_refusal(any_machine, OTHER)["msg"] == (
-        "nft is too old: got 'nftables v0.9.6 (Capital Idea #2)', expected 0.9.8 or later. Update the package "
-        "nftables.")
+        "nft is too old: got 'nftables v0.9.6 (Capital Idea #2)', expected 0.9.8 or later. Update the package nftables."
+    )
 
 
 def test_a_user_who_is_not_root(any_machine: Machine) -> None:
     # In a user namespace without a mapping a process is nobody, and can still read what root can.
     result = check_refusal(any_machine, OTHER, prefix=("unshare", "--user"))
     assert (result["msg"], result["missing_packages"]) == (
-        "Invalid user: got uid 65534, expected root. Set become: true.", [])
+        "Invalid user: got uid 65534, expected root. Set become: true.",
+        [],
+    )
 
 
 def test_root_without_the_right_to_change_rules(any_machine: Machine) -> None:
@@ -441,7 +501,8 @@ def test_no_right_to_any_namespace(any_machine: Machine) -> None:
     any_machine.program("unshare", "echo 'unshare: unshare failed: Operation not permitted' >&2; exit 1")
     assert check_refusal(any_machine, OTHER)["msg"] == (
         "Cannot make a network namespace to try the ruleset in: unshare: unshare failed: Operation not permitted. "
-        "Nothing was changed. Give the container CAP_SYS_ADMIN, or allow user namespaces.")
+        "Nothing was changed. Give the container CAP_SYS_ADMIN, or allow user namespaces."
+    )
 
 
 def test_etc_read_only(any_machine: Served) -> None:
@@ -455,7 +516,8 @@ def test_absent_with_etc_read_only_leaves_all_as_it_was(machine: Machine) -> Non
     found = machine.listing(), machine.files()
     assert machine.remove()["msg"] == (
         f"Cannot remove {LINK}: Read-only file system. The ruleset that ran before still runs, but a reboot may not load "
-        "it any more. Mend this and run again.")
+        "it any more. Mend this and run again."
+    )
     assert (machine.listing(), machine.files()) == found
 
 
@@ -473,7 +535,8 @@ def test_disk_full(any_machine: Machine, room: str) -> None:
     any_machine.host.shell(
         "mkdir /run/small; mount -t tmpfs -o size=64k tmpfs /run/small; mkdir -p /etc/hpc-ports\n"
         "cp -a /etc/hpc-ports/. /run/small/; mount --bind /run/small /etc/hpc-ports; chmod 755 /etc/hpc-ports\n"
-        f"head -c {65536 if room == 'none' else 45000} /dev/zero > /run/small/filler || true")
+        f"head -c {65536 if room == 'none' else 45000} /dev/zero > /run/small/filler || true"
+    )
     addresses = tuple(f"10.{number // 200}.{number % 200}.0/25" for number in range(3000))
     wanted = policy(SSH, ("in", "nfs", ["2049/tcp"], addresses))
     assert check_refusal(any_machine, wanted)["msg"] == f"Cannot write {RULESET}: No space left on device. {KEPT}"
@@ -488,13 +551,17 @@ def test_a_ruleset_that_does_not_load_where_it_is_tried(any_machine: Machine) ->
 
 def test_a_ruleset_that_does_not_load_into_the_host(any_machine: Machine) -> None:
     nft = any_machine.host.shell("command -v nft").strip()
-    any_machine.program("nft", f"""
+    any_machine.program(
+        "nft",
+        f"""
 if [ "$1" = -f ] && [ "$(readlink /proc/self/ns/net)" = "$(readlink /proc/{any_machine.host.holder.pid}/ns/net)" ]; then
     echo 'Error: Could not process rule: No buffer space available' >&2; exit 1
 fi
-exec {nft} "$@" """)
+exec {nft} "$@" """,
+    )
     assert check_refusal(any_machine, OTHER)["msg"] == (
-        "'nft -f -' failed with exit code 1: Error: Could not process rule: No buffer space available. " + KEPT)
+        "'nft -f -' failed with exit code 1: Error: Could not process rule: No buffer space available. " + KEPT
+    )
     # There was nothing to undo.
     assert "undone" not in any_machine.host.shell("ls -R /run/hpc-ports")
 
@@ -506,19 +573,23 @@ def test_a_change_of_which_a_later_part_does_not_load_is_undone(machine: Machine
     machine.apply()
     found, files = machine.objects(), machine.files()
     nft = machine.host.shell("command -v nft").strip()
-    machine.program("nft", f"""
+    machine.program(
+        "nft",
+        f"""
 if [ "$*" = "-f -" ] && [ "$(readlink /proc/self/ns/net)" = "$(readlink /proc/{machine.host.holder.pid}/ns/net)" ]; then
     echo x >> /run/loads; [ "$(wc -l < /run/loads)" -ne {at} ] || {{ echo 'Error: No buffer space' >&2; exit 1; }}
 fi
-exec {nft} "$@" """)
+exec {nft} "$@" """,
+    )
     assert machine.apply(wanted)["msg"] == f"'nft -f -' failed with exit code 1: Error: No buffer space. {KEPT}"
     assert (machine.objects(), machine.files()) == (found, files)
     assert machine.apply(policy(SSH))["changed"]
 
 
 def test_a_file_that_cannot_be_put_in_its_place(any_machine: Machine) -> None:
-    any_machine.host.shell(f"mkdir -p $(dirname {RULESET}); touch {RULESET} /run/mine\n"
-                           f"mount --bind /run/mine {RULESET}")
+    any_machine.host.shell(
+        f"mkdir -p $(dirname {RULESET}); touch {RULESET} /run/mine\nmount --bind /run/mine {RULESET}"
+    )
     result = any_machine.apply(OTHER)
     assert result["failed"] and "not the one that a reboot loads: cannot write " in result["msg"]
     assert any_machine.host.shell("find /etc -name '*.new'") == ""
@@ -528,7 +599,8 @@ def test_firewalld_that_runs_and_does_not_answer(any_machine: Machine) -> None:
     any_machine.program("systemctl", "exit 0")
     assert check_refusal(any_machine, OTHER)["msg"] == (
         "firewalld runs, but does not answer on D-Bus: Failed to connect to bus: No such file or directory. Nothing "
-        "was changed. See: systemctl status firewalld dbus")
+        "was changed. See: systemctl status firewalld dbus"
+    )
 
 
 def test_nftables_asked_for_beside_firewalld(any_machine: Machine) -> None:
@@ -537,7 +609,7 @@ def test_nftables_asked_for_beside_firewalld(any_machine: Machine) -> None:
 
 
 def test_firewalld_asked_for_where_it_does_not_run(any_machine: Machine) -> None:
-    any_machine.program("systemctl", 'case $1 in show) echo inactive ;; *) exit 3 ;; esac')
+    any_machine.program("systemctl", "case $1 in show) echo inactive ;; *) exit 3 ;; esac")
     assert check_refusal(any_machine, OTHER, backend="firewalld")["msg"].startswith("firewall_backend is 'firewalld'")
 
 
@@ -546,24 +618,34 @@ def test_firewalld_asked_for_where_it_does_not_run(any_machine: Machine) -> None
 RULE: dict[str, Any] = {"direction": "in", "flow": "x", "ports": ["22/tcp"], "peers": "k"}
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "format": ({"format": 2}, "Invalid policy format: got 2, expected 1."),
-    "mode": ({"mode": "enforce; policy accept"},
-             "Invalid mode: got 'enforce; policy accept', expected one of enforce, observe."),
+    "mode": (
+        {"mode": "enforce; policy accept"},
+        "Invalid mode: got 'enforce; policy accept', expected one of enforce, observe.",
+    ),
     "egress": ({"egress": "closed"}, "Invalid egress: got 'closed', expected one of open, restricted."),
-    "interface": ({"trusted_interfaces": ['eth0" accept #']},
-                  "Invalid interface: got 'eth0\" accept #', expected a name of the form"),
+    "interface": (
+        {"trusted_interfaces": ['eth0" accept #']},
+        "Invalid interface: got 'eth0\" accept #', expected a name of the form",
+    ),
     "interface, too long": ({"trusted_interfaces": ["a" * 16]}, "Invalid interface: got 'aaaaaaaaaaaaaaaa', expected"),
     "any interface": ({"trusted_interfaces": ["*"]}, "Invalid interface: got '*', expected a name of the form"),
-    "flow": ({"rules": [{**RULE, "flow": 'x" accept; add rule inet hpc_ports input accept #'}]},
-             "Invalid flow: got 'x\" accept; add rule inet hpc_ports input accept #', expected a name of the form"),
+    "flow": (
+        {"rules": [{**RULE, "flow": 'x" accept; add rule inet hpc_ports input accept #'}]},
+        "Invalid flow: got 'x\" accept; add rule inet hpc_ports input accept #', expected a name of the form",
+    ),
     "flow, new line": ({"rules": [{**RULE, "flow": "x\n"}]}, "Invalid flow: got 'x\\n', expected a name of the form"),
     "flow, too long": ({"rules": [{**RULE, "flow": "x" * 65}]}, "Invalid flow: got 'x"),
-    "direction": ({"rules": [{**RULE, "direction": "in; flush ruleset"}]},
-                  "Invalid direction: got 'in; flush ruleset', expected one of in, out."),
+    "direction": (
+        {"rules": [{**RULE, "direction": "in; flush ruleset"}]},
+        "Invalid direction: got 'in; flush ruleset', expected one of in, out.",
+    ),
     "ports": ({"rules": [{**RULE, "ports": ["22/tcp, 23"]}]}, "Invalid ports of flow 'x': got '22/tcp, 23', expected"),
     "ports, as a number": ({"rules": [{**RULE, "ports": [22]}]}, "Invalid ports of flow 'x': got 22, expected"),
     "network": ({"networks": {"k": ["10.0.0.0/8 }; flush ruleset"]}}, "Invalid network: "),
-    "network with a scope": ({"networks": {"k": ["fe80::%} ; flush ruleset"]}},
-                             "Invalid network: got 'fe80::%} ; flush ruleset', expected a network such as"),
+    "network with a scope": (
+        {"networks": {"k": ["fe80::%} ; flush ruleset"]}},
+        "Invalid network: got 'fe80::%} ; flush ruleset', expected a network such as",
+    ),
     "network, as a number": ({"networks": {"k": [1]}}, "Invalid network: got 1, expected a network such as"),
     "no such peers": ({"rules": [{**RULE, "peers": "other"}]}, "Invalid policy: the key 'other' is missing."),
     "rules, as a number": ({"rules": 1}, "Invalid policy: "),

@@ -24,8 +24,9 @@ def test_a_golden_ruleset_loads_into_an_empty_table_and_over_itself(pair: Pair, 
 
 
 def test_the_backend_works_with_this_nft(pair: Pair) -> None:
-    done = pair.host.run(sys.executable, str(ROOT / "tests" / "kernel" / "nft_check.py"), str(GOLDEN),
-                         PYTHONPATH=str(COLLECTIONS))
+    done = pair.host.run(
+        sys.executable, str(ROOT / "tests" / "kernel" / "nft_check.py"), str(GOLDEN), PYTHONPATH=str(COLLECTIONS)
+    )
     result = json.loads(done.stdout)
     assert (result["not_possible"], result["refusals"], result["failures"]) == ([], {}, [])
     assert result["transitions"] >= 25 and result["mendings"] >= 30

@@ -66,8 +66,12 @@ table inet f2b-table {
 def test_fail2ban_drops_whom_ours_allows(host: Machine) -> None:
     host.nft(FAIL2BAN)
     assert found_on(host) == OtherRules(
-        ("table inet f2b-table, chain f2b-chain (hook input): drops by 1 rule ('tcp dport { 22, 443 } ip saddr "
-         "@addr-set-sshd drop')",), ())
+        (
+            "table inet f2b-table, chain f2b-chain (hook input): drops by 1 rule ('tcp dport { 22, 443 } ip saddr "
+            "@addr-set-sshd drop')",
+        ),
+        (),
+    )
     assert [answer(host, 443, source) for source in ("10.64.9.8", CLIENT)] == ["filtered", "refused"]
 
 
@@ -95,18 +99,20 @@ def test_ufw_drops_what_it_was_not_told_of(host: Machine) -> None:
     assert answer(host, 443) == "refused"
 
 
-@pytest.mark.parametrize("head, hook, rule", [
-    ("inet x", "prerouting", "tcp dport 443 drop"),
-    ("netdev x", 'ingress device "eth0"', "tcp dport 443 drop"),
-    ("inet x", 'ingress device "eth0"', "tcp dport 443 drop"),
-    ("inet x", "input", "tcp dport vmap { 443 : drop, 444 : accept }"),
-    ("ip x", "output", "tcp sport 443 drop"),
-    ("ip x", "postrouting", "tcp sport 443 drop"),
-])
+@pytest.mark.parametrize(
+    "head, hook, rule",
+    [
+        ("inet x", "prerouting", "tcp dport 443 drop"),
+        ("netdev x", 'ingress device "eth0"', "tcp dport 443 drop"),
+        ("inet x", 'ingress device "eth0"', "tcp dport 443 drop"),
+        ("inet x", "input", "tcp dport vmap { 443 : drop, 444 : accept }"),
+        ("ip x", "output", "tcp sport 443 drop"),
+        ("ip x", "postrouting", "tcp sport 443 drop"),
+    ],
+)
 def test_a_drop_at_any_hook_counts(host: Machine, head: str, hook: str, rule: str) -> None:
     host.nft(f"table {head} {{\n chain c {{\n type filter hook {hook} priority 50\n {rule}\n }}\n}}\n")
-    assert found_on(host).dropping == (
-        f"table {head}, chain c (hook {hook.split()[0]}): drops by 1 rule ({rule!r})",)
+    assert found_on(host).dropping == (f"table {head}, chain c (hook {hook.split()[0]}): drops by 1 rule ({rule!r})",)
     assert answer(host, 443) == "filtered"
 
 
@@ -150,22 +156,28 @@ def test_a_large_table_is_told_of_by_its_base_chains_and_the_others_by_their_rul
     unread = "rules that were not read, as others have more than 2000 rules and jumps here"
     large = OtherRules(
         (f"table ip kube, chain input (hook input): may drop by {unread}",),
-        (f"table ip kube, chain nat may translate by {unread}",
-         "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table ip kube, chain forward (drops by policy)"))
+        (
+            f"table ip kube, chain nat may translate by {unread}",
+            "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table ip kube, chain forward (drops by policy)",
+        ),
+    )
     assert found == large
     host.nft(SMALL)
-    assert found_on(host) == large._replace(dropping=(
-        "table ip small, chain c (hook input): drops by 2 rules (first 'tcp dport { 80, 443 } ip saddr @listed drop')",
-        *large.dropping))
+    assert found_on(host) == large._replace(
+        dropping=(
+            "table ip small, chain c (hook input): drops by 2 rules (first 'tcp dport { 80, 443 } ip saddr @listed drop')",
+            *large.dropping,
+        )
+    )
 
 
 SPREAD = {
     "a set within a rule": "chain c { type filter hook input priority 5; ip saddr { ADDRESSES } drop; }",
     "a map of verdicts": "map m { type ipv4_addr : verdict; elements = { DROPS }; }\n"
-                         "chain c { type filter hook input priority 5; ip saddr vmap @m; }",
+    "chain c { type filter hook input priority 5; ip saddr vmap @m; }",
     "a dormant table": "flags dormant;\nchain c { type filter hook input priority 5; ip saddr { ADDRESSES } drop; }",
     "a plain set": "set s { type ipv4_addr; elements = { ADDRESSES }; }\n"
-                   "chain c { type filter hook input priority 5; ip saddr @s drop; }",
+    "chain c { type filter hook input priority 5; ip saddr @s drop; }",
 }
 
 
@@ -173,8 +185,11 @@ SPREAD = {
 @pytest.mark.parametrize("count", [100, 3_000])
 def test_what_counts_as_large(host: Machine, kind: str, count: int) -> None:
     addresses = [f"198.51.{number // 250}.{number % 250}" for number in range(count)]
-    body = SPREAD[kind].replace("ADDRESSES", ", ".join(addresses)).replace(
-        "DROPS", ", ".join(f"{address} : drop" for address in addresses))
+    body = (
+        SPREAD[kind]
+        .replace("ADDRESSES", ", ".join(addresses))
+        .replace("DROPS", ", ".join(f"{address} : drop" for address in addresses))
+    )
     host.nft(f"table ip x {{\n{body}\n}}\n")
     told = found_on(host).dropping
     if kind == "a dormant table":
@@ -226,7 +241,8 @@ def test_a_published_port_goes_around_ours(host: Machine) -> None:
     assert answer(host, 8080) == "filtered"
     host.nft(DOCKER)
     assert found_on(host) == OtherRules(
-        (), ("table ip nat, chain PREROUTING translates 8080/tcp to 10.200.0.1:80", *FORWARDED), ("8080/tcp",))
+        (), ("table ip nat, chain PREROUTING translates 8080/tcp to 10.200.0.1:80", *FORWARDED), ("8080/tcp",)
+    )
     assert answer(host, 8080) == "refused"
 
 
@@ -240,14 +256,18 @@ def test_a_published_port_of_iptables_goes_around_ours(host: Machine) -> None:
     assert answer(host, 8080) == "refused"
 
 
-@pytest.mark.parametrize("target, text, expected", [
-    ("redirect to :443", "443 of this host", "refused"), ("redirect to :25", "25 of this host", "filtered")])
+@pytest.mark.parametrize(
+    "target, text, expected",
+    [("redirect to :443", "443 of this host", "refused"), ("redirect to :25", "25 of this host", "filtered")],
+)
 def test_what_is_translated_to_the_host_itself_is_judged_at_its_new_port(
-        host: Machine, target: str, text: str, expected: str) -> None:
-    host.nft("table ip x {\n chain c {\n type nat hook prerouting priority dstnat; policy accept\n"
-             f" tcp dport 81 {target}\n }}\n}}\n")
-    assert found_on(host) == OtherRules(
-        (), (f"table ip x, chain c translates 81/tcp to port {text}",), ("81/tcp",))
+    host: Machine, target: str, text: str, expected: str
+) -> None:
+    host.nft(
+        "table ip x {\n chain c {\n type nat hook prerouting priority dstnat; policy accept\n"
+        f" tcp dport 81 {target}\n }}\n}}\n"
+    )
+    assert found_on(host) == OtherRules((), (f"table ip x, chain c translates 81/tcp to port {text}",), ("81/tcp",))
     assert answer(host, 81) == expected
 
 
@@ -278,8 +298,9 @@ def test_kube_proxy_is_followed_through_its_maps(host: Machine) -> None:
     forward(host)
     host.nft(KUBE_PROXY)
     (dropping,), bypassing, _published = found_on(host)
-    assert dropping.startswith("table ip kube-proxy, chain filter-input (hook input): drops by 1 rule ('elements = { "
-                               "192.0.2.1 . tcp . 443 ")
+    assert dropping.startswith(
+        "table ip kube-proxy, chain filter-input (hook input): drops by 1 rule ('elements = { 192.0.2.1 . tcp . 443 "
+    )
     assert bypassing[0] == "table ip kube-proxy, chain nat-prerouting translates to 10.200.0.1:6443"
     assert bypassing[1].startswith("forwarded IPv4 ")
     assert answer(host, 443) == "filtered"
@@ -295,10 +316,13 @@ def test_forwarding_of_ipv6_is_told(host: Machine) -> None:
 
 
 def test_rules_of_iptables_legacy_are_seen_though_nft_does_not_list_them(host: Machine) -> None:
-    host.host.shell("iptables-legacy -A INPUT -p tcp --dport 443 -j DROP\n"
-                    "iptables-legacy -t nat -A PREROUTING -p tcp --dport 8080 -j REDIRECT --to-port 22")
+    host.host.shell(
+        "iptables-legacy -A INPUT -p tcp --dport 443 -j DROP\n"
+        "iptables-legacy -t nat -A PREROUTING -p tcp --dport 8080 -j REDIRECT --to-port 22"
+    )
     dropping, bypassing, published = found_on(host)
     assert sorted(dropping[0].replace(",", " ").replace(")", " ").split()) == sorted(
-        "iptables-legacy (tables filter nat which nft does not list".split())
+        "iptables-legacy (tables filter nat which nft does not list".split()
+    )
     assert (len(dropping), bypassing, published) == (1, dropping, ())
     assert [answer(host, 443), answer(host, 8080)] == ["filtered", "refused"]

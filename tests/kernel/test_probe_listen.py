@@ -56,8 +56,7 @@ PORT = {"tcp": "7001/tcp", "udp": "7001/udp"}
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
-NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own": {}, "not_counted": "",
-             "counts": {}}
+NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own": {}, "not_counted": "", "counts": {}}
 _IMPORTS = "from ansible_collections.hpc.ports.plugins.module_utils._probe import listener, prober, sockets"
 KEY, NONCE = "0011223344556677", "8899aabbccddeeff"
 
@@ -118,18 +117,23 @@ class Host:
 
     def call_started(self, program: str, **named: Any) -> Any:
         """Do the same with a Python that is started for it, and waited for until nobody has its pipes any more."""
-        text = (f"import json, sys\n{_IMPORTS}\narguments = json.loads(sys.stdin.read())\n{program}\n"
-                "print(json.dumps(result))")
+        text = (
+            f"import json, sys\n{_IMPORTS}\narguments = json.loads(sys.stdin.read())\n{program}\n"
+            "print(json.dumps(result))"
+        )
         done = self.space.run(sys.executable, "-c", text, text=json.dumps(named), PYTHONPATH=str(COLLECTIONS))
         return json.loads(done.stdout)
 
     def start(self, *ports: str, is_started: bool = False, **orders: Any) -> dict[str, Any]:
         """Start a listener; `is_started`: by a Python that is started for it."""
         call = self.call_started if is_started else self.call
-        return call("ports = {name: [sockets.single_port(text) for text in arguments.pop(name)]"
-                    " for name in ('ports', 'counted')}\n"
-                    "result = listener.start(listener.Orders(**ports, **arguments))", ports=ports,
-                    **{"lifetime": 600, "key": KEY, "nonce": NONCE, "counted": [], **orders})
+        return call(
+            "ports = {name: [sockets.single_port(text) for text in arguments.pop(name)]"
+            " for name in ('ports', 'counted')}\n"
+            "result = listener.start(listener.Orders(**ports, **arguments))",
+            ports=ports,
+            **{"lifetime": 600, "key": KEY, "nonce": NONCE, "counted": [], **orders},
+        )
 
     def stop(self, identity: str = "") -> dict[str, Any]:
         said = self.call("result = listener.stop(*arguments)", identity)
@@ -137,9 +141,12 @@ class Host:
         return said
 
     def probe(self, address: str, *ports: str, user: int = 0, names: Sequence[str] = (), **pace: Any) -> dict[str, Any]:
-        said = self.call("result = prober.probe_all(arguments[0], prober.Pace(**arguments[1]))",
-                         [{"address": address, "ports": ports, "names": names}],
-                         {"timeout": 0.5 * SLOWNESS, "key": KEY, **pace}, user=user)
+        said = self.call(
+            "result = prober.probe_all(arguments[0], prober.Pace(**arguments[1]))",
+            [{"address": address, "ports": ports, "names": names}],
+            {"timeout": 0.5 * SLOWNESS, "key": KEY, **pace},
+            user=user,
+        )
         assert parsed("probed", {"results": said}) == {"results": said}
         return said[0]
 
@@ -155,9 +162,16 @@ class Host:
                 process.kill()
 
     def rules(self, hook: str, *rules: str) -> None:
-        self.space.nft("".join(line + "\n" for line in (
-            "add table inet t", f"add chain inet t c {{ type filter hook {hook} priority 0; }}",
-            *(f"add rule inet t c {rule}" for rule in rules))))
+        self.space.nft(
+            "".join(
+                line + "\n"
+                for line in (
+                    "add table inet t",
+                    f"add chain inet t c {{ type filter hook {hook} priority 0; }}",
+                    *(f"add rule inet t c {rule}" for rule in rules),
+                )
+            )
+        )
 
     def listeners(self) -> list[int]:
         """The processes here that are listeners."""
@@ -241,15 +255,26 @@ def _outcome(result: dict[str, Any], port: str) -> str:
 
 # ---- outcomes
 
+
 @VERSIONS
 def test_a_listener_is_open_and_a_port_without_one_refused(net: Net, version: int) -> None:
     net.target.start(*PORT.values())
     result = net.source.probe(TARGET[version], "7001/tcp", "7002/tcp", "7001/udp", "7002/udp")
     assert set(result.pop("seconds")) == {"7001/tcp", "7002/tcp", "7001/udp", "7002/udp"}
-    assert result == {"address": TARGET[version], "reachable": True, "open": ["7001/tcp", "7001/udp"],
-                      "refused": ["7002/tcp", "7002/udp"], "filtered": [], "rejected": [], "error": [], "details": {},
-                      "nonces": {NONCE: ["7001/tcp", "7001/udp"]}, "attempts": {}, "source": SOURCE[version],
-                      "elsewhere": {}}
+    assert result == {
+        "address": TARGET[version],
+        "reachable": True,
+        "open": ["7001/tcp", "7001/udp"],
+        "refused": ["7002/tcp", "7002/udp"],
+        "filtered": [],
+        "rejected": [],
+        "error": [],
+        "details": {},
+        "nonces": {NONCE: ["7001/tcp", "7001/udp"]},
+        "attempts": {},
+        "source": SOURCE[version],
+        "elsewhere": {},
+    }
 
 
 @VERSIONS
@@ -268,8 +293,12 @@ def test_a_reject_on_the_way_is_filtered_and_tells_who(net: Net, version: int, p
     net.target.start(PORT[protocol])
     net.router.rules("forward", f"{protocol} dport 7001 reject with icmpx type {reject}")
     result = net.source.probe(TARGET[version], PORT[protocol])
-    codes = {("admin-prohibited", 4): (3, 13), ("admin-prohibited", 6): (1, 1),
-             ("port-unreachable", 4): (3, 3), ("port-unreachable", 6): (1, 4)}
+    codes = {
+        ("admin-prohibited", 4): (3, 13),
+        ("admin-prohibited", 6): (1, 1),
+        ("port-unreachable", 4): (3, 3),
+        ("port-unreachable", 6): (1, 4),
+    }
     kind, code = codes[reject, version]
     assert result["rejected"] == result["filtered"] == [PORT[protocol]]
     assert result["details"] == {PORT[protocol]: f"Rejected by {ROUTER[version]} (ICMP type {kind}, code {code})."}
@@ -278,7 +307,8 @@ def test_a_reject_on_the_way_is_filtered_and_tells_who(net: Net, version: int, p
 @VERSIONS
 @pytest.mark.parametrize("protocol,outcome", [("tcp", "filtered"), ("udp", "refused")])
 def test_port_unreachable_from_the_target_means_a_reject_only_for_tcp(
-        net: Net, version: int, protocol: str, outcome: str) -> None:
+    net: Net, version: int, protocol: str, outcome: str
+) -> None:
     net.target.start(PORT[protocol])
     net.target.rules("input", f"{protocol} dport 7001 reject with icmpx type port-unreachable")
     assert _outcome(net.source.probe(TARGET[version], PORT[protocol]), PORT[protocol]) == outcome
@@ -306,8 +336,10 @@ def test_a_drop_on_the_source_is_filtered(net: Net, version: int) -> None:
 def test_no_route_is_an_error(net: Net, address: str, protocol: str) -> None:
     result = net.source.probe(address, PORT[protocol])
     assert result["error"] == [PORT[protocol]]
-    assert result["details"] == {"path": "An echo could not be sent: Network is unreachable.",
-                                 PORT[protocol]: "Network is unreachable."}
+    assert result["details"] == {
+        "path": "An echo could not be sent: Network is unreachable.",
+        PORT[protocol]: "Network is unreachable.",
+    }
 
 
 @pytest.mark.parametrize("kind,outcome", [("unreachable", "error"), ("prohibit", "filtered")])
@@ -372,6 +404,7 @@ def test_a_connection_leaves_nothing_behind(net: Net) -> None:
 
 # ---- listeners
 
+
 def test_a_listener_holds_both_families_and_lets_go_of_the_caller(net: Net) -> None:
     """That the call returned at all shows that the process holds none of its pipes."""
     started = net.target.start(*PORT.values(), is_started=True)
@@ -385,8 +418,12 @@ def test_a_listener_holds_both_families_and_lets_go_of_the_caller(net: Net) -> N
     assert sum("socket:" in file for file in files) == 5  # two ports, two families, and the word to end
     state, parent, group, session = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:4]
     assert session != str(os.getsid(0))
-    assert net.target.stop(started["id"]) == {**NOT_ALIVE, "alive": True, "listening": started["listening"],
-                                              "counts": dict.fromkeys(COUNTED, {})}
+    assert net.target.stop(started["id"]) == {
+        **NOT_ALIVE,
+        "alive": True,
+        "listening": started["listening"],
+        "counts": dict.fromkeys(COUNTED, {}),
+    }
     wait_until(lambda: net.target.listeners() == [])
 
 
@@ -416,15 +453,25 @@ def test_a_new_listener_takes_the_place_of_the_old_and_is_not_ended_for_it(net: 
 
 
 def test_services_keep_their_ports_and_are_listened_beside(net: Net) -> None:
-    binds = ["tcp 127.0.0.1 7003", "udp 127.0.0.1 7003", "tcp 0.0.0.0 7004", "udp 0.0.0.0 7004", "tcp :: 7005",
-             f"tcp {TARGET[4]} 7006", f"tcp ::ffff:{TARGET[4]} 7007"]
+    binds = [
+        "tcp 127.0.0.1 7003",
+        "udp 127.0.0.1 7003",
+        "tcp 0.0.0.0 7004",
+        "udp 0.0.0.0 7004",
+        "tcp :: 7005",
+        f"tcp {TARGET[4]} 7006",
+        f"tcp ::ffff:{TARGET[4]} 7007",
+    ]
     ports = ["7003/tcp", "7003/udp", "7004/tcp", "7004/udp", "7005/tcp", "7006/tcp", "7007/tcp"]
     with net.target.running(_SERVICE, *binds):
         started = net.target.start(*ports, addresses=[TARGET[4], SECOND[4], TARGET[6]])
         result = net.source.probe(TARGET[4], *ports)
         stopped = net.target.stop()
     assert started["in_use"] == {
-        "0.0.0.0": ["7004/tcp", "7004/udp", "7005/tcp"], "::": ["7005/tcp"], TARGET[4]: ["7006/tcp", "7007/tcp"]}
+        "0.0.0.0": ["7004/tcp", "7004/udp", "7005/tcp"],
+        "::": ["7005/tcp"],
+        TARGET[4]: ["7006/tcp", "7007/tcp"],
+    }
     assert started["listening"] == {
         "::": ["7003/tcp", "7003/udp", "7004/tcp", "7004/udp", "7006/tcp", "7007/tcp"],
         TARGET[4]: ["7003/tcp", "7003/udp"],
@@ -433,7 +480,8 @@ def test_services_keep_their_ports_and_are_listened_beside(net: Net) -> None:
     assert started["not_held"] == {}
     assert (result["open"], result["filtered"]) == ([port for port in ports if port != "7004/udp"], ["7004/udp"])
     assert {name: stopped[name] for name in ("listening", "in_use", "not_held")} == {
-        name: started[name] for name in ("listening", "in_use", "not_held")}
+        name: started[name] for name in ("listening", "in_use", "not_held")
+    }
 
 
 def test_a_service_that_went_away_is_not_in_use_until_the_end(net: Net) -> None:
@@ -444,8 +492,10 @@ def test_a_service_that_went_away_is_not_in_use_until_the_end(net: Net) -> None:
 
 
 def test_a_port_that_an_outgoing_connection_uses_is_no_service(net: Net) -> None:
-    program = ("import socket, time\nsock = socket.socket()\nsock.bind(('', 7008))\n"
-               f"sock.connect(('{SOURCE[4]}', 7001))\nprint('ready', flush=True)\ntime.sleep(600)")
+    program = (
+        "import socket, time\nsock = socket.socket()\nsock.bind(('', 7008))\n"
+        f"sock.connect(('{SOURCE[4]}', 7001))\nprint('ready', flush=True)\ntime.sleep(600)"
+    )
     with net.source.running(_SERVICE, "tcp 0.0.0.0 7001"), net.target.running(program):
         started = net.target.start("7008/tcp")
     assert started["in_use"] == {}
@@ -461,8 +511,13 @@ def test_datagrams_are_answered_from_the_address_that_was_asked(net: Net, versio
 
 def test_strangers_get_no_answer(net: Net) -> None:
     net.target.start("7001/udp")
-    questions = ("", "hpc.ports probe 0000000000000000", f"hpc.ports probe {KEY}0", f"hpc.ports {NONCE}",
-                 f"hpc.ports probe {KEY}")
+    questions = (
+        "",
+        "hpc.ports probe 0000000000000000",
+        f"hpc.ports probe {KEY}0",
+        f"hpc.ports {NONCE}",
+        f"hpc.ports probe {KEY}",
+    )
     with net.source.space.entered(), ExitStack() as stack:
         asking = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for question in questions]
         for sock, question in zip(asking, questions):
@@ -508,10 +563,14 @@ def test_it_is_counted_how_far_packets_come(net: Net, version: int) -> None:
     assert net.source.probe(TARGET[version], *PORT.values())["open"] == list(PORT.values())
     ports = {"1": ["7001/tcp", "7001/udp"]}
     here, there = net.source.stop()["counts"], net.target.stop()["counts"]
-    assert _in_order(here) == {**dict.fromkeys(COUNTED, {}), **{
-        name: {SOURCE[version]: {TARGET[version]: ports}} for name in ("left", "returned")}}
-    assert _in_order(there) == {**dict.fromkeys(COUNTED, {}), **{
-        name: {TARGET[version]: {SOURCE[version]: ports}} for name in ("arrived", "passed", "answered")}}
+    assert _in_order(here) == {
+        **dict.fromkeys(COUNTED, {}),
+        **{name: {SOURCE[version]: {TARGET[version]: ports}} for name in ("left", "returned")},
+    }
+    assert _in_order(there) == {
+        **dict.fromkeys(COUNTED, {}),
+        **{name: {TARGET[version]: {SOURCE[version]: ports}} for name in ("arrived", "passed", "answered")},
+    }
 
 
 def _in_order(counts: Any) -> Any:
@@ -519,11 +578,20 @@ def _in_order(counts: Any) -> Any:
 
 
 @PROTOCOLS
-@pytest.mark.parametrize("host,hook,side,last", [
-    ("source", "output", "dport", ""), ("router", "forward", "dport", "left"), ("target", "input", "dport", "arrived"),
-    ("target", "output", "sport", "passed"), ("router", "forward", "sport", "answered"),
-    ("source", "input", "sport", "returned")])
-def test_where_a_packet_was_lost_can_be_told(net: Net, protocol: str, host: str, hook: str, side: str, last: str) -> None:
+@pytest.mark.parametrize(
+    "host,hook,side,last",
+    [
+        ("source", "output", "dport", ""),
+        ("router", "forward", "dport", "left"),
+        ("target", "input", "dport", "arrived"),
+        ("target", "output", "sport", "passed"),
+        ("router", "forward", "sport", "answered"),
+        ("source", "input", "sport", "returned"),
+    ],
+)
+def test_where_a_packet_was_lost_can_be_told(
+    net: Net, protocol: str, host: str, hook: str, side: str, last: str
+) -> None:
     port = PORT[protocol]
     net.target.start(port)
     net.source.start(counted=[port])
@@ -533,7 +601,7 @@ def test_where_a_packet_was_lost_can_be_told(net: Net, protocol: str, host: str,
     there, back = (0, SOURCE[4], TARGET[4]), (1, TARGET[4], SOURCE[4])
     way = {"left": there, "arrived": back, "passed": back, "answered": back, "returned": there}
     reached = [name for name, (side_of, own, peer) in way.items() if counts[side_of][name].get(own, {}).get(peer)]
-    assert reached == list(way)[:list(way).index(last) + 1 if last else 0]
+    assert reached == list(way)[: list(way).index(last) + 1 if last else 0]
 
 
 # ---- several addresses of one host, and translation
@@ -545,8 +613,11 @@ FAMILIES = {4: "ip", 6: "ip6"}
 
 def _base(host: Host, hook: str, priority: int, *rules: str, kind: str = "filter") -> None:
     """Load a chain of somebody's; the table is named by where it is."""
-    host.space.nft(f"table inet {kind}_{hook} {{\nchain c {{ type {kind} hook {hook} priority {priority}; policy accept;\n"
-                   + "\n".join(rules) + "\n}\n}\n")
+    host.space.nft(
+        f"table inet {kind}_{hook} {{\nchain c {{ type {kind} hook {hook} priority {priority}; policy accept;\n"
+        + "\n".join(rules)
+        + "\n}\n}\n"
+    )
 
 
 def _translate(net: Net, translated: str) -> None:
@@ -565,7 +636,9 @@ def _translate(net: Net, translated: str) -> None:
 
 def _closed(addresses: dict[int, str]) -> list[str]:
     """Rules that drop what is tried at these addresses."""
-    return [f"{family} daddr {addresses[version]} meta l4proto {{ tcp, udp }} drop" for version, family in FAMILIES.items()]
+    return [
+        f"{family} daddr {addresses[version]} meta l4proto {{ tcp, udp }} drop" for version, family in FAMILIES.items()
+    ]
 
 
 def _tried(net: Net, *tried: dict[int, str]) -> Results:
@@ -575,7 +648,9 @@ def _tried(net: Net, *tried: dict[int, str]) -> Results:
     net.source.start(counted=ports, nonce=NONCES["source"])
     probed = net.source.call(
         "result = prober.probe_all(arguments[0], prober.Pace(**arguments[1]))",
-        [{"address": address, "ports": ports, "names": []} for address in addresses], {"timeout": 0.5 * SLOWNESS, "key": KEY})
+        [{"address": address, "ports": ports, "names": []} for address in addresses],
+        {"timeout": 0.5 * SLOWNESS, "key": KEY},
+    )
     stopped = {"source": net.source.stop(), "target": net.target.stop()}
     assert [said["not_counted"] for said in stopped.values()] == ["", ""]
     return Results({"source": probed}, stopped, NONCES)
@@ -583,15 +658,22 @@ def _tried(net: Net, *tried: dict[int, str]) -> Results:
 
 def _item(address: str, protocol: str, expected: str = "open") -> Expectation:
     is_open = expected == "open"
-    return Expectation("source", "target", address, protocol, 7001, expected, "f" if is_open else "", "" if is_open else "target")
+    return Expectation(
+        "source", "target", address, protocol, 7001, expected, "f" if is_open else "", "" if is_open else "target"
+    )
 
 
 def _verdict(results: Results, address: str, protocol: str, expected: str) -> tuple[str, str]:
     """The verdict on one connection, and the code of what is wrong. The rules of the target are said to drop."""
     item = _item(address, protocol, expected)
     [found] = verdicts_of([item], results)
-    clues = Clues(found, results.counters(item), frozenset(results.arrivals(item)), inward=Judged("drop", "inet t", "c", "r"),
-                  sources=frozenset([results.seen(item).source]))
+    clues = Clues(
+        found,
+        results.counters(item),
+        frozenset(results.arrivals(item)),
+        inward=Judged("drop", "inet t", "c", "r"),
+        sources=frozenset([results.seen(item).source]),
+    )
     return found.verdict, "" if found.verdict == "right" else diagnosis_of(clues).code
 
 
@@ -607,7 +689,9 @@ def _check(results: Results, closed: dict[int, str], far: str, blocked: tuple[st
     for version, protocol in itertools.product(FAMILIES, PORT):
         at, other = closed[version], (PUBLIC if closed == TARGET else TARGET)[version]
         assert (_far(results, other, protocol), _far(results, at, protocol)) == ("returned", far)
-        assert _verdict(results, other, protocol, "open") == _verdict(results, at, protocol, "filtered") == ("right", "")
+        assert (
+            _verdict(results, other, protocol, "open") == _verdict(results, at, protocol, "filtered") == ("right", "")
+        )
         assert _verdict(results, other, protocol, "filtered") == ("wrong", "ruleset_allows")
         assert _verdict(results, at, protocol, "open") == blocked
 
@@ -618,7 +702,8 @@ CLOSED = pytest.mark.parametrize("closed", [TARGET, PUBLIC], ids=["own", "public
 @TRANSLATED
 @CLOSED
 def test_an_address_that_is_closed_on_the_way_is_not_vouched_for_by_another(
-        net: Net, translated: str, closed: dict[int, str]) -> None:
+    net: Net, translated: str, closed: dict[int, str]
+) -> None:
     _translate(net, translated)
     _base(net.router, "prerouting", -300, *_closed(closed))
     _check(_tried(net, TARGET, PUBLIC), closed, "left", ("wrong", "not_arrived"))
@@ -627,7 +712,8 @@ def test_an_address_that_is_closed_on_the_way_is_not_vouched_for_by_another(
 @pytest.mark.parametrize("translated", ["to an address that is not tried", "by the host"])
 @CLOSED
 def test_an_address_that_the_host_closes_is_not_vouched_for_by_another(
-        net: Net, translated: str, closed: dict[int, str]) -> None:
+    net: Net, translated: str, closed: dict[int, str]
+) -> None:
     _translate(net, translated)
     _base(net.target, "input", 0, *_closed(TARGET if closed == TARGET else SECOND))
     _check(_tried(net, TARGET, PUBLIC), closed, "arrived", ("wrong", "other_table"))
@@ -636,10 +722,16 @@ def test_an_address_that_the_host_closes_is_not_vouched_for_by_another(
 @TRANSLATED
 @CLOSED
 def test_an_answer_that_is_lost_is_not_vouched_for_by_one_from_another_address(
-        net: Net, translated: str, closed: dict[int, str]) -> None:
+    net: Net, translated: str, closed: dict[int, str]
+) -> None:
     _translate(net, translated)
-    net.router.rules("forward", *(f"ct direction reply ct original {family} daddr {closed[version]} meta l4proto {{ tcp, udp }} drop"
-                                  for version, family in FAMILIES.items()))
+    net.router.rules(
+        "forward",
+        *(
+            f"ct direction reply ct original {family} daddr {closed[version]} meta l4proto {{ tcp, udp }} drop"
+            for version, family in FAMILIES.items()
+        ),
+    )
     results = _tried(net, TARGET, PUBLIC)
     for version, protocol in itertools.product(FAMILIES, PORT):
         lost, other = closed[version], (PUBLIC if closed == TARGET else TARGET)[version]
@@ -666,8 +758,13 @@ def test_where_the_packets_of_two_addresses_cannot_be_told_apart_none_are_believ
 def test_what_the_source_translates_is_counted_as_it_was_sent(net: Net, hook: str, rule: str) -> None:
     """It leaves from another address, or for another; the answer comes back to that."""
     tried, to = (PUBLIC, TARGET) if rule == "dnat" else (TARGET, {4: "10.77.1.3", 6: "fd77:1::3"})
-    _base(net.source, hook, 100 if rule == "snat" else -100, *(
-        f"{family} daddr {tried[version]} {rule} {family} to {to[version]}" for version, family in FAMILIES.items()), kind="nat")
+    _base(
+        net.source,
+        hook,
+        100 if rule == "snat" else -100,
+        *(f"{family} daddr {tried[version]} {rule} {family} to {to[version]}" for version, family in FAMILIES.items()),
+        kind="nat",
+    )
     results = _tried(net, tried)
     for version, protocol in itertools.product(FAMILIES, PORT):
         item = _item(tried[version], protocol)
@@ -681,16 +778,30 @@ def test_a_source_behind_nat_is_judged_by_the_address_that_arrives(net: Net, ori
     """The router translates it to an address of its own; the plan knows that, or expects another."""
     at_target = {4: "10.77.2.1", 6: "fd77:2::1"}
     _base(net.router, "postrouting", 100, 'oifname "link2" masquerade', kind="nat")
-    _base(net.target, "input", 0, *(f"{family} saddr {at_target[version]} meta l4proto {{ tcp, udp }} drop"
-                                    for version, family in FAMILIES.items()))
+    _base(
+        net.target,
+        "input",
+        0,
+        *(
+            f"{family} saddr {at_target[version]} meta l4proto {{ tcp, udp }} drop"
+            for version, family in FAMILIES.items()
+        ),
+    )
     known = tuple((at_target if origin == ROUTER else origin).values())
     results = replace(_tried(net, TARGET), origins={"source": Origin(known, True)})
     verdicts = verdicts_of([_item(TARGET[version], protocol) for version in FAMILIES for protocol in PORT], results)
     judged = _judgements(net, verdicts, is_read=True)
     for found in verdicts:
         item, counters = found.expectation, results.counters(found.expectation)
-        diagnosis = diagnosis_of(Clues(
-            found, counters, frozenset(results.arrivals(item)), inward=judged[ends(found)[1]].packet, sources=frozenset(known)))
+        diagnosis = diagnosis_of(
+            Clues(
+                found,
+                counters,
+                frozenset(results.arrivals(item)),
+                inward=judged[ends(found)[1]].packet,
+                sources=frozenset(known),
+            )
+        )
         version = 6 if ":" in item.address else 4
         assert (found.verdict, diagnosis.code) == ("wrong", "other_table" if origin == ROUTER else "wrong_source")
         assert f"{at_target[version]} " in diagnosis.text and SOURCE[version] not in diagnosis.text
@@ -728,21 +839,38 @@ UFW_OPEN = {"22/tcp", "80/tcp", "443/tcp", "53/udp"}
 
 def _site(is_allowed: bool) -> Plan:
     """The source may connect to all ports of the target, or to none."""
-    flow = {"from": ["slurm_login"], "to": ["slurm_controller"], "services": ["all"], "need": "required", "enabled": is_allowed}
-    return make_plan({"services": {"all": {"ports": UFW_PORTS}}, "flows": {"f": flow}}, {
-        "source": {"groups": ["slurm_login"], "addresses": [*SOURCE.values()]},
-        "target": {"groups": ["slurm_controller"], "addresses": [*TARGET.values()]}})
+    flow = {
+        "from": ["slurm_login"],
+        "to": ["slurm_controller"],
+        "services": ["all"],
+        "need": "required",
+        "enabled": is_allowed,
+    }
+    return make_plan(
+        {"services": {"all": {"ports": UFW_PORTS}}, "flows": {"f": flow}},
+        {
+            "source": {"groups": ["slurm_login"], "addresses": [*SOURCE.values()]},
+            "target": {"groups": ["slurm_controller"], "addresses": [*TARGET.values()]},
+        },
+    )
 
 
 def _judgements(net: Net, verdicts: Sequence[Verdict], is_read: bool) -> Judgements:
     """What the rules of both say of what is not right; `is_read`: with the library of iptables."""
-    program = ("import os\nfrom ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import Host, parse_asked\n"
-               "if not arguments[1]:\n    os.environ['XTABLES_LIBDIR'] = '/nonexistent'\n"
-               "result = [Host().judged(parse_asked(packet)) for packet in arguments[0]]")
+    program = (
+        "import os\nfrom ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import Host, parse_asked\n"
+        "if not arguments[1]:\n    os.environ['XTABLES_LIBDIR'] = '/nonexistent'\n"
+        "result = [Host().judged(parse_asked(packet)) for packet in arguments[0]]"
+    )
     packets = packets_of(verdicts, [])
     defaults = {name: about.get("default") for name, about in PACKET.items()}
-    return judgements_of(packets, {host: getattr(net, host).call(program, [
-        {**defaults, **options} for options in as_options(wanted)], is_read) for host, wanted in packets.items()})
+    return judgements_of(
+        packets,
+        {
+            host: getattr(net, host).call(program, [{**defaults, **options} for options in as_options(wanted)], is_read)
+            for host, wanted in packets.items()
+        },
+    )
 
 
 @pytest.mark.parametrize("is_read", [True, False], ids=["read", "not read"])
@@ -754,20 +882,30 @@ def test_every_cell_behind_ufw_is_right(net: Net, is_read: bool) -> None:
     probed = net.source.call(
         "result = prober.probe_all(arguments[0], prober.Pace(**arguments[1]))",
         [{"address": address, "ports": UFW_PORTS, "names": []} for address in TARGET.values()],
-        {"timeout": 0.5 * SLOWNESS, "key": KEY})
+        {"timeout": 0.5 * SLOWNESS, "key": KEY},
+    )
     results = Results({"source": probed}, {"source": net.source.stop(), "target": net.target.stop()}, {"target": NONCE})
     for is_allowed in (True, False):
-        verdicts = verdicts_of([_ufw_item(is_allowed, *about) for about in itertools.product(TARGET.values(), UFW_PORTS)], results)
+        verdicts = verdicts_of(
+            [_ufw_item(is_allowed, *about) for about in itertools.product(TARGET.values(), UFW_PORTS)], results
+        )
         run = Run(_site(is_allowed), results, {}, _judgements(net, verdicts, is_read))
         for cell in map(run.cell, verdicts):
             port = f"{cell['port']}/{cell['protocol']}"
             is_open = port in UFW_OPEN
             diagnosis = "" if is_open == is_allowed else "other_table" if is_allowed else "ruleset_allows"
             assert (cell["verdict"], cell["compiled"], (cell["diagnosis"] or {}).get("code", "")) == (
-                "wrong" if diagnosis else "right", "open" if is_open else "filtered", diagnosis), cell
+                "wrong" if diagnosis else "right",
+                "open" if is_open else "filtered",
+                diagnosis,
+            ), cell
             if diagnosis == "other_table":
-                place = {"137/udp": "chain ufw-skip-to-policy-input, `counter drop`"}.get(port, "chain INPUT, `policy drop`")
-                assert f"table {FAMILIES[6 if ':' in cell['address'] else 4]} filter, {place}" in cell["diagnosis"]["text"], cell
+                place = {"137/udp": "chain ufw-skip-to-policy-input, `counter drop`"}.get(
+                    port, "chain INPUT, `policy drop`"
+                )
+                assert (
+                    f"table {FAMILIES[6 if ':' in cell['address'] else 4]} filter, {place}" in cell["diagnosis"]["text"]
+                ), cell
 
 
 def _ufw_item(is_allowed: bool, address: str, port: str) -> Expectation:
@@ -788,8 +926,10 @@ def test_the_table_that_counts_goes_with_the_listener(net: Net) -> None:
 
 def test_production_traffic_is_not_counted(net: Net) -> None:
     net.target.start("7001/udp")
-    program = ("import socket\nsock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-               "result = sock.sendto(b'a reading of some sensor', (arguments[0], 7001))")
+    program = (
+        "import socket\nsock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "result = sock.sendto(b'a reading of some sensor', (arguments[0], 7001))"
+    )
     net.source.call(program, TARGET[4])
     assert net.target.stop()["counts"]["arrived"] == {}
 
@@ -797,11 +937,17 @@ def test_production_traffic_is_not_counted(net: Net) -> None:
 def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
     net.target.space.shell("echo 1024 > /proc/sys/net/ipv4/ip_unprivileged_port_start")
     # Root without CAP_NET_BIND_SERVICE (10): take it from what a program may ever have (24), and start one anew.
-    dropped = ("import ctypes, os, sys\nctypes.CDLL(None).prctl(24, 10, 0, 0, 0)\n"
-               "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])")
-    program = (f"import json\n{_IMPORTS}\nprint(json.dumps(listener.start(listener.Orders("
-               "[sockets.single_port('80/tcp')]))))\nlistener.stop()")
-    result = json.loads(net.target.space.run(sys.executable, "-c", dropped, program, PYTHONPATH=str(COLLECTIONS)).stdout)
+    dropped = (
+        "import ctypes, os, sys\nctypes.CDLL(None).prctl(24, 10, 0, 0, 0)\n"
+        "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])"
+    )
+    program = (
+        f"import json\n{_IMPORTS}\nprint(json.dumps(listener.start(listener.Orders("
+        "[sockets.single_port('80/tcp')]))))\nlistener.stop()"
+    )
+    result = json.loads(
+        net.target.space.run(sys.executable, "-c", dropped, program, PYTHONPATH=str(COLLECTIONS)).stdout
+    )
     denied = {"80/tcp": "Permission denied"}
     assert (result["listening"], result["not_held"]) == ({}, {"0.0.0.0": denied, "::": denied})
 
@@ -815,32 +961,37 @@ _PLACE = "result = listener.place()"
 def test_another_user_cannot_be_in_the_way(net: Net) -> None:
     """It holds the name by which listeners were found once, and tries to have all that a listener needs."""
     place = net.target.call(_PLACE)
-    program = ("import os, socket, sys\nos.setuid(65534)\nsock = socket.socket(socket.AF_UNIX)\n"
-               "sock.bind('\\0hpc-ports-listen')\nsock.listen()\nmade = []\n"
-               "for path in (sys.argv[1], os.path.dirname(sys.argv[1]), '/run/hpc-ports-listen'):\n"
-               "    for make in (os.mkdir, lambda name: socket.socket(socket.AF_UNIX).bind(name), os.mkfifo):\n"
-               "        try:\n            made.append(make(path) or path)\n        except OSError:\n            pass\n"
-               "print('ready' if not made else made, flush=True)\nsock.accept()")
+    program = (
+        "import os, socket, sys\nos.setuid(65534)\nsock = socket.socket(socket.AF_UNIX)\n"
+        "sock.bind('\\0hpc-ports-listen')\nsock.listen()\nmade = []\n"
+        "for path in (sys.argv[1], os.path.dirname(sys.argv[1]), '/run/hpc-ports-listen'):\n"
+        "    for make in (os.mkdir, lambda name: socket.socket(socket.AF_UNIX).bind(name), os.mkfifo):\n"
+        "        try:\n            made.append(make(path) or path)\n        except OSError:\n            pass\n"
+        "print('ready' if not made else made, flush=True)\nsock.accept()"
+    )
     for is_first in (True, False):  # before there is a folder, and with one
         if is_first:
             net.target.space.shell("rm -rf /run/hpc-ports")
         with net.target.running(program, place):
             started = net.target.start("7001/tcp")
             assert net.target.stop(started["id"])["alive"] is True
-    assert not os.path.lexists(f"{net.run}/{place[len('/run/'):]}")
+    assert not os.path.lexists(f"{net.run}/{place[len('/run/') :]}")
 
 
 def test_another_users_process_is_not_obeyed_or_believed(net: Net) -> None:
     """Where root itself has let it have the place."""
-    program = ("import os, socket, sys\nos.makedirs('/run/hpc-ports', 0o700, exist_ok=True)\n"
-               "sock = socket.socket(socket.AF_UNIX)\nsock.bind(sys.argv[1])\nos.setuid(65534)\nsock.listen()\n"
-               "print('ready', flush=True)\n"
-               "while True:\n    try:\n        sock.accept()[0].sendall(b'{}')\n    except OSError:\n        pass")
+    program = (
+        "import os, socket, sys\nos.makedirs('/run/hpc-ports', 0o700, exist_ok=True)\n"
+        "sock = socket.socket(socket.AF_UNIX)\nsock.bind(sys.argv[1])\nos.setuid(65534)\nsock.listen()\n"
+        "print('ready', flush=True)\n"
+        "while True:\n    try:\n        sock.accept()[0].sendall(b'{}')\n    except OSError:\n        pass"
+    )
     place = net.target.call(_PLACE)
     with net.target.running(program, place):
         for call in ("start(listener.Orders([]))", "stop()"):
             assert net.target.call(_ATTEMPT.format(call)) == (
-                f"A process of uid 65534 answers at {place}, expected uid 0. End that process; `ss -xlp` shows it.")
+                f"A process of uid 65534 answers at {place}, expected uid 0. End that process; `ss -xlp` shows it."
+            )
 
 
 def test_another_user_cannot_end_the_listener(net: Net) -> None:
@@ -848,13 +999,16 @@ def test_another_user_cannot_end_the_listener(net: Net) -> None:
     started = net.target.start("7001/tcp")
     place = net.target.call(_PLACE)
     assert net.target.call(_ATTEMPT.format("stop()"), user=65534) == (
-        f"Cannot use {place}, where a listener is found: Permission denied. A listener needs root: set become.")
+        f"Cannot use {place}, where a listener is found: Permission denied. A listener needs root: set become."
+    )
     net.target.space.shell(f"chmod 777 {place} /run/hpc-ports")
     try:
         assert "uid 0 answers" in net.target.call(_ATTEMPT.format("stop()"), user=65534)
-        word = ("import socket\nsock = socket.socket(socket.AF_UNIX)\nsock.connect(arguments[0])\n"
-                "try:\n    sock.sendall(b'end ')\n    result = sock.recv(99).decode()\n"
-                "except ConnectionError:\n    result = ''")
+        word = (
+            "import socket\nsock = socket.socket(socket.AF_UNIX)\nsock.connect(arguments[0])\n"
+            "try:\n    sock.sendall(b'end ')\n    result = sock.recv(99).decode()\n"
+            "except ConnectionError:\n    result = ''"
+        )
         assert net.target.call(word, place, user=65534) == ""
     finally:
         net.target.space.shell("chmod 700 /run/hpc-ports")
@@ -863,8 +1017,10 @@ def test_another_user_cannot_end_the_listener(net: Net) -> None:
 
 def test_who_only_looks_does_not_end_the_listener(net: Net) -> None:
     started = net.target.start("7001/tcp")
-    look = ("import socket\nwith socket.socket(socket.AF_UNIX) as sock:\n    sock.connect(listener.place())\n"
-            "    sock.shutdown(socket.SHUT_WR)\n    result = len(sock.recv(99))")
+    look = (
+        "import socket\nwith socket.socket(socket.AF_UNIX) as sock:\n    sock.connect(listener.place())\n"
+        "    sock.shutdown(socket.SHUT_WR)\n    result = len(sock.recv(99))"
+    )
     assert net.target.call(look) > 0
     assert net.target.stop(started["id"])["alive"] is True
 
@@ -872,10 +1028,11 @@ def test_who_only_looks_does_not_end_the_listener(net: Net) -> None:
 @pytest.mark.parametrize("left", ["socket", "file"])
 def test_what_was_left_at_the_place_is_not_in_the_way(net: Net, left: str) -> None:
     """By a process that was killed, or before a boot, where /run is a disk: the number of the network is the same."""
-    make = {"file": "os.close(os.open(listener.place(), os.O_CREAT))",
-            "socket": "sock = socket.socket(socket.AF_UNIX)\nsock.bind(listener.place())\nsock.listen()\nsock.close()"}
-    net.target.call("import os, socket\nos.makedirs('/run/hpc-ports', 0o700, exist_ok=True)\n"
-                    f"{make[left]}\nresult = 0")
+    make = {
+        "file": "os.close(os.open(listener.place(), os.O_CREAT))",
+        "socket": "sock = socket.socket(socket.AF_UNIX)\nsock.bind(listener.place())\nsock.listen()\nsock.close()",
+    }
+    net.target.call(f"import os, socket\nos.makedirs('/run/hpc-ports', 0o700, exist_ok=True)\n{make[left]}\nresult = 0")
     assert net.target.stop() == NOT_ALIVE
     started = net.target.start("7001/tcp")
     assert net.target.stop(started["id"])["alive"] is True
@@ -886,23 +1043,39 @@ def test_of_two_that_are_started_at_once_one_is_told(net: Net) -> None:
     net.target.start("7001/tcp")
     os.kill(net.target.listener(), signal.SIGKILL)
     wait_until(lambda: net.target.listeners() == [])
-    program = (f"import json\n{_IMPORTS}\ntry:\n    result = listener.start(listener.Orders([sockets.single_port('7001/tcp')]))\n"
-               "except listener.ListenError as exc:\n    result = str(exc)\nprint(json.dumps(result))")
+    program = (
+        f"import json\n{_IMPORTS}\ntry:\n    result = listener.start(listener.Orders([sockets.single_port('7001/tcp')]))\n"
+        "except listener.ListenError as exc:\n    result = str(exc)\nprint(json.dumps(result))"
+    )
     with ExitStack() as stack:
         folder = os.open(net.run / "hpc-ports", os.O_RDONLY)
         stack.callback(os.close, folder)
         fcntl.flock(folder, fcntl.LOCK_EX)
-        processes = [stack.enter_context(subprocess.Popen(
-            [*net.target.space.prefix, sys.executable, "-c", program], stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": str(COLLECTIONS)})) for number in range(2)]
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*net.target.space.prefix, sys.executable, "-c", program],
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
+                )
+            )
+            for number in range(2)
+        ]
         inode = f":{os.fstat(folder).st_ino} "
-        wait_until(lambda: sum("->" in line and inode in line for line in Path("/proc/locks").read_text(
-            encoding="ascii").splitlines()) == 2)
+        wait_until(
+            lambda: (
+                sum(
+                    "->" in line and inode in line
+                    for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()
+                )
+                == 2
+            )
+        )
         fcntl.flock(folder, fcntl.LOCK_UN)
         said = [json.loads(process.communicate(timeout=scaled(60))[0]) for process in processes]
     [told], [started] = ([item for item in said if isinstance(item, kind)] for kind in (str, dict))
-    assert told == (
-        "Cannot start the listener: another one is being started on this host. Run one verify at a time.")
+    assert told == ("Cannot start the listener: another one is being started on this host. Run one verify at a time.")
     assert net.target.stop(started["id"])["alive"] is True
 
 
@@ -915,22 +1088,28 @@ def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
     net.target.start("7001/tcp")
     pid = net.target.listener()
     os.kill(pid, signal.SIGSTOP)
-    program = ("try:\n    result = listener.start(listener.Orders([]), patience=1.0)\n"
-               "except listener.ListenError as exc:\n    result = str(exc)")
+    program = (
+        "try:\n    result = listener.start(listener.Orders([]), patience=1.0)\n"
+        "except listener.ListenError as exc:\n    result = str(exc)"
+    )
     try:
         assert net.target.call(program) == (
             "The listener on this host does not answer within 1 s. It ends by itself at the end of its lifetime; "
-            "`ss -xlp` shows its process.")
+            "`ss -xlp` shows its process."
+        )
     finally:
         os.kill(pid, signal.SIGKILL)
 
 
 def test_the_limit_of_open_files_is_raised_or_said_to_be_too_low(net: Net) -> None:
-    program = ("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, tuple(arguments))\n"
-               "ports = [sockets.single_port(f'{port}/tcp') for port in range(7000, 7300)]\n"
-               "try:\n    result = len(listener.start(listener.Orders(ports))['listening']['::'])\n"
-               "except listener.ListenError as exc:\n    result = str(exc)")
+    program = (
+        "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, tuple(arguments))\n"
+        "ports = [sockets.single_port(f'{port}/tcp') for port in range(7000, 7300)]\n"
+        "try:\n    result = len(listener.start(listener.Orders(ports))['listening']['::'])\n"
+        "except listener.ListenError as exc:\n    result = str(exc)"
+    )
     assert net.target.call(program, 64, 2000) == 300
     assert net.target.call(program, 64, 500) == (
         "Too many ports for the limit of open files: got 500, expected 664. Raise the hard limit (ulimit -Hn), or name "
-        "fewer ports.")
+        "fewer ports."
+    )

@@ -26,9 +26,16 @@ from ansible_collections.hpc.ports.tests.support.namespaces import forget_connec
 from ansible_collections.hpc.ports.tests.support.rendered import CLASSES, class_of, give, put
 from ansible_collections.hpc.ports.tests.support.verdicts import check_loopback, check_verdicts, joined
 
-UNCHANGED = {"backend": "nftables", "changed": False, "changes": {**NO_FLOWS, "objects": []},
-             "diff": {"before": "", "after": ""}, "other_rules": {"dropping": [], "bypassing": [], "published": []},
-             "ephemeral_ports": "32768-60999", "reserved_ports": "", "own_addresses": OWN_ADDRESSES}
+UNCHANGED = {
+    "backend": "nftables",
+    "changed": False,
+    "changes": {**NO_FLOWS, "objects": []},
+    "diff": {"before": "", "after": ""},
+    "other_rules": {"dropping": [], "bypassing": [], "published": []},
+    "ephemeral_ports": "32768-60999",
+    "reserved_ports": "",
+    "own_addresses": OWN_ADDRESSES,
+}
 
 
 @contextmanager
@@ -43,7 +50,8 @@ def watched(machine: Machine) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_files_alone_judge_as_the_policy_and_are_what_the_module_makes(
-        machine: Machine, tmp_path: Path, name: str) -> None:
+    machine: Machine, tmp_path: Path, name: str
+) -> None:
     found = class_of(tmp_path / "rulesets", name, nft=str(find_program("nft")))
     put(found.folder / "nftables", machine.host)
     # What the unit does as the host boots.

@@ -86,7 +86,9 @@ def at_the_lock(machine: Machine) -> list[int]:
 def times_slept(pid: int) -> int:
     """How often a process gave way of its own accord; one that waits for another change does so as often as it looks."""
     with suppress(OSError):
-        return int(Path(f"/proc/{pid}/status").read_text(encoding="utf-8").split("\nvoluntary_ctxt_switches:")[1].split()[0])
+        return int(
+            Path(f"/proc/{pid}/status").read_text(encoding="utf-8").split("\nvoluntary_ctxt_switches:")[1].split()[0]
+        )
     return 0
 
 
@@ -135,6 +137,7 @@ def waiting(machine: Served, function: Callable[..., Any], *arguments: Any, **op
 
 # ---- confirmed or not
 
+
 @pytest.mark.parametrize("before", [None, SAMPLE], ids=["never had rules", "has rules"])
 def test_what_nobody_confirms_is_undone(any_host: Served, before: Any) -> None:
     if before:
@@ -162,8 +165,10 @@ def test_the_last_eight_that_were_undone_are_remembered(machine: Served) -> None
     assert machine.apply(OTHER)["changed"]
     assert [machine.confirm(token)["status"] for token in tokens] == ["unknown"] * 2 + ["reverted"] * 8
     left = machine.host.shell("cd /run/hpc-ports; find . -mindepth 1 -not -name 'listing-*'").split()
-    assert set(left) == {"./lock", *(f"./{token}{name}" for token in tokens[2:]
-                                     for name in ("", "/about.json", "/undone"))}
+    assert set(left) == {
+        "./lock",
+        *(f"./{token}{name}" for token in tokens[2:] for name in ("", "/about.json", "/undone")),
+    }
 
 
 def test_what_is_confirmed_stays(any_host: Served) -> None:
@@ -200,6 +205,7 @@ def test_a_change_of_the_disk_alone_needs_no_confirmation(machine: Served) -> No
 
 
 # ---- which connection confirms
+
 
 def over_sudo(connection: str) -> tuple[str, ...]:
     """As sudo does: the variable is only in the environment of the process that started it."""
@@ -308,8 +314,8 @@ def test_a_removal_waits_for_a_change(any_host: Served, confirmed: bool) -> None
         result = removal.result(60)
     assert warnings_of(result) == [WAITED.format("")]
     assert result["changes"]["flows_removed"] == (
-        ["in_management_ssh", "in_nfs"] if confirmed else
-        ["in_management_ssh", "in_slurm_control", "in_web", "out_dns"])
+        ["in_management_ssh", "in_nfs"] if confirmed else ["in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
+    )
     assert everything(any_host) == never
 
 
@@ -360,12 +366,14 @@ def test_a_lock_that_is_held_for_ever(machine: Served, wanted: Any) -> None:
         run = runs.firewall(wanted)
         assert run.result and run.result["msg"] == (
             "Another process has held /run/hpc-ports/lock for 1 s: a run that changes this host, or the host that "
-            "undoes a change. Nothing was changed. See what holds it (fuser /run/hpc-ports/lock), and run again.")
+            "undoes a change. Nothing was changed. See what holds it (fuser /run/hpc-ports/lock), and run again."
+        )
     assert everything(machine) == found
     assert runs.apply(wanted)["changed"]
 
 
 # ---- when the host does not come to undo it
+
 
 @pytest.fixture
 def stopped(any_host: Served) -> Served:
@@ -381,8 +389,10 @@ def stopped(any_host: Served) -> Served:
 def test_the_next_run_undoes_what_is_long_overdue(stopped: Served) -> None:
     with waiting(stopped, stopped.started.begin, THIRD, confirm_within=LONG) as second:
         # As if much time had passed; whole at any moment.
-        stopped.host.shell("cd /run/hpc-ports/armed; sed 's/\"deadline\": [0-9.]*/\"deadline\": 1/' about.json > other; "
-                           "mv other about.json")
+        stopped.host.shell(
+            'cd /run/hpc-ports/armed; sed \'s/"deadline": [0-9.]*/"deadline": 1/\' about.json > other; '
+            "mv other about.json"
+        )
         result = second.result(60)
     assert warnings_of(result) == [WAITED.format("")]
     assert result["changes"]["flows_removed"] == ["in_slurm_control", "out_dns"]
@@ -397,8 +407,11 @@ def test_a_reboot_brings_what_was_confirmed_last(stopped: Served) -> None:
     loaded = stopped.objects()
     assert any("slurm" in text for text in loaded) and not any("nfs" in text for text in loaded)
     assert stopped.confirm(token)["status"] == "unknown"
-    staged = {f"{kind} {Path(path).parent}/.{Path(path).name}.new"
-              for kind, path in (("file", RULESET), ("file", UNIT), ("link", LINK)) if path in in_place(stopped)}
+    staged = {
+        f"{kind} {Path(path).parent}/.{Path(path).name}.new"
+        for kind, path in (("file", RULESET), ("file", UNIT), ("link", LINK))
+        if path in in_place(stopped)
+    }
     result = stopped.apply()
     assert set(result["changes"]["objects"]) == staged and result["changed"]
     assert stopped.objects() == loaded
@@ -407,6 +420,7 @@ def test_a_reboot_brings_what_was_confirmed_last(stopped: Served) -> None:
 
 
 # ---- nobody is locked out
+
 
 def refusal(client: str, port: int = 22) -> str:
     """Return what it says of the connection; the rest is in the unit test of the guard."""
@@ -426,11 +440,9 @@ CLIENTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "trusted interface": (TRUSTING, "192.0.3.2 51234 192.0.3.1 22", ""),
     "trusted interface, link-local": (TRUSTING, "fe80::9%fab0 51234 fe80::1%fab0 22", ""),
     "another interface": (TRUSTING, "192.0.2.2 51234 192.0.2.1 22", refusal("192.0.2.2")),
-    "another interface, link-local": (
-        TRUSTING, "fe80::9%eth0 51234 fe80::1%eth0 22", refusal("fe80::9")),
+    "another interface, link-local": (TRUSTING, "fe80::9%eth0 51234 fe80::1%eth0 22", refusal("fe80::9")),
     "address missing": (policy(SSH), f"10.64.9.8 51234 {SERVER}", refusal("10.64.9.8")),
-    "IPv4 within IPv6 missing": (
-        policy(SSH), "::ffff:10.64.9.8 51234 ::ffff:192.0.2.1 22", refusal("10.64.9.8")),
+    "IPv4 within IPv6 missing": (policy(SSH), "::ffff:10.64.9.8 51234 ::ffff:192.0.2.1 22", refusal("10.64.9.8")),
     "port missing": (policy(SSH), "10.64.9.9 51234 192.0.2.1 2222", refusal("10.64.9.9", 2222)),
     "port of another flow": (policy(SSH, SLURM), "10.64.9.9 51234 192.0.2.1 6817", refusal("10.64.9.9", 6817)),
 }
@@ -454,8 +466,9 @@ def test_through_sudo_it_is_refused_as_well(machine: Served) -> None:
 
 def test_without_the_guard_it_is_applied_and_undone(machine: Served) -> None:
     found = everything(machine)
-    result = machine.begin(policy(SSH), transport="ssh", ssh=f"10.64.9.8 51234 {SERVER}", lockout_guard=False,
-                           confirm_within=LONG)
+    result = machine.begin(
+        policy(SSH), transport="ssh", ssh=f"10.64.9.8 51234 {SERVER}", lockout_guard=False, confirm_within=LONG
+    )
     machine.runs.undo_now()
     assert everything(machine) == found
     answer = machine.confirm(token_of(result))
@@ -468,7 +481,8 @@ def test_a_connection_that_cannot_be_seen_is_warned_of(machine: Served) -> None:
         result = machine.begin(policy(SSH), transport=transport, prefix=OVER_NOTHING, check=True)
         assert warnings_of(result) == [
             "Cannot tell from where Ansible connects to this host: no process above the module has SSH_CONNECTION. The "
-            "policy was not checked against that connection; the host still undoes the change unless it is confirmed."]
+            "policy was not checked against that connection; the host still undoes the change unless it is confirmed."
+        ]
 
 
 def test_a_connection_that_is_no_ssh_is_let_be(machine: Served) -> None:
@@ -478,6 +492,7 @@ def test_a_connection_that_is_no_ssh_is_let_be(machine: Served) -> None:
 
 
 # ---- Ansible on the host itself
+
 
 def test_on_the_host_itself_the_ssh_connection_above_is_guarded(machine: Served) -> None:
     """A module that is started, with a login and sudo above it."""
@@ -504,10 +519,14 @@ def test_on_the_host_itself_with_no_ssh_above_nothing_is_proved(machine: Served)
 
 UNARMED: dict[str, tuple[str, str]] = {
     "a file in the way": ("touch /run/hpc-ports", "Cannot write /run/hpc-ports: File exists."),
-    "read-only": ("mkdir /run/hpc-ports; mount -t tmpfs -o ro tmpfs /run/hpc-ports",
-                  "Cannot write /run/hpc-ports/lock: Read-only file system."),
-    "full": ("mkdir /run/hpc-ports; mount -t tmpfs -o size=4k tmpfs /run/hpc-ports",
-             r"Cannot write /run/hpc-ports/[0-9a-f]{32}/[a-z.]+: No space left on device."),
+    "read-only": (
+        "mkdir /run/hpc-ports; mount -t tmpfs -o ro tmpfs /run/hpc-ports",
+        "Cannot write /run/hpc-ports/lock: Read-only file system.",
+    ),
+    "full": (
+        "mkdir /run/hpc-ports; mount -t tmpfs -o size=4k tmpfs /run/hpc-ports",
+        r"Cannot write /run/hpc-ports/[0-9a-f]{32}/[a-z.]+: No space left on device.",
+    ),
 }
 
 
@@ -530,7 +549,9 @@ def check_unchanged(machine: Served, message: str) -> None:
 def test_nothing_is_changed_where_no_clock_can_be_started(machine: Served) -> None:
     machine.apply()
     machine.program("systemd-run", "echo 'Failed to connect to bus: No such file or directory' >&2; exit 1")
-    check_unchanged(machine, "'systemd-run .*' failed with exit code 1: Failed to connect to bus: No such file or "
-                             f"directory. {KEPT}")
+    check_unchanged(
+        machine,
+        f"'systemd-run .*' failed with exit code 1: Failed to connect to bus: No such file or directory. {KEPT}",
+    )
     machine.program("systemd-run", "exit 0")
     assert machine.apply(OTHER)["changed"]

@@ -41,11 +41,17 @@ def wires(pair: Pair) -> Iterator[Wires]:
 
 
 # Two or three policies each.
-@settings(max_examples=examples(35), phases=PHASES, deadline=None, print_blob=True,
-          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(35),
+    phases=PHASES,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(platforms=st.lists(policies(), min_size=1, max_size=2), seed=st.integers(0, 2**32))
 def test_every_verdict_of_the_kernel_is_that_of_evaluate(
-        pair: Pair, wires: Wires, platforms: list[list[Policy]], seed: int) -> None:
+    pair: Pair, wires: Wires, platforms: list[list[Policy]], seed: int
+) -> None:
     """Policies follow each other in one table, so every one is a transition from another."""
     randomness = random.Random(seed)
     with pair.host.entered():
@@ -61,8 +67,9 @@ def test_every_verdict_of_the_kernel_is_that_of_evaluate(
 
 def test_a_host_that_serves_dhcp_may_answer_whom_it_has_never_seen(pair: Pair, wires: Wires) -> None:
     wanted = parse_policy(DHCP_SERVER)
-    assert {evaluate(wanted, packet).passes for packet in special_packets("out") if packet.source_port in (67, 547)} == {
-        True, False}
+    assert {
+        evaluate(wanted, packet).passes for packet in special_packets("out") if packet.source_port in (67, 547)
+    } == {True, False}
     with pair.host.entered():
         load_nftables(wanted)
         check_verdicts(wires, wanted, special_packets("out"))
@@ -71,15 +78,27 @@ def test_a_host_that_serves_dhcp_may_answer_whom_it_has_never_seen(pair: Pair, w
 # ---- what the property does not look at
 
 DATA = {
-    "format": 1, "mode": "enforce", "egress": "restricted", "trusted_interfaces": [],
+    "format": 1,
+    "mode": "enforce",
+    "egress": "restricted",
+    "trusted_interfaces": [],
     "networks": {"a": ["10.64.0.0/30"], "b": ["10.64.0.2/32", "fd64::2/128"]},
-    "rules": [{"direction": "in", "flow": "first", "ports": ["80-90/tcp"], "peers": "a"},
-              {"direction": "in", "flow": "second", "ports": ["85/tcp", "53/udp"], "peers": "b"},
-              {"direction": "out", "flow": "third", "ports": ["80/tcp"], "peers": "b"}],
+    "rules": [
+        {"direction": "in", "flow": "first", "ports": ["80-90/tcp"], "peers": "a"},
+        {"direction": "in", "flow": "second", "ports": ["85/tcp", "53/udp"], "peers": "b"},
+        {"direction": "out", "flow": "third", "ports": ["80/tcp"], "peers": "b"},
+    ],
 }
-SENT = [Packet("in", "tcp", "10.64.0.1", 80), Packet("in", "tcp", "10.64.0.1", 85), Packet("in", "udp", "fd64::2", 53),
-        Packet("in", "tcp", "fd64::2", 84), Packet("in", "udp", "10.64.0.1", 53), Packet("in", "tcp", "10.64.0.4", 80),
-        Packet("out", "tcp", "10.64.0.2", 80), Packet("out", "tcp", "10.64.0.1", 80)]
+SENT = [
+    Packet("in", "tcp", "10.64.0.1", 80),
+    Packet("in", "tcp", "10.64.0.1", 85),
+    Packet("in", "udp", "fd64::2", 53),
+    Packet("in", "tcp", "fd64::2", 84),
+    Packet("in", "udp", "10.64.0.1", 53),
+    Packet("in", "tcp", "10.64.0.4", 80),
+    Packet("out", "tcp", "10.64.0.2", 80),
+    Packet("out", "tcp", "10.64.0.1", 80),
+]
 
 
 def counters() -> dict[str, int]:
@@ -89,14 +108,18 @@ def counters() -> dict[str, int]:
 
 
 @pytest.mark.parametrize("mode", ["enforce", "observe"])
-def test_each_flow_counts_its_packets_and_observe_counts_what_it_would_drop(pair: Pair, wires: Wires,
-                                                                            mode: str) -> None:
+def test_each_flow_counts_its_packets_and_observe_counts_what_it_would_drop(
+    pair: Pair, wires: Wires, mode: str
+) -> None:
     policy = parse_policy({**DATA, "mode": mode})
     with pair.host.entered():
         load_nftables(policy)
         for direction, wire in (("in", wires.inward), ("out", wires.outward)):
-            sent = [opening_of(packet._replace(source_port=1000 + number)) for number, packet in enumerate(SENT)
-                    if packet.direction == direction]
+            sent = [
+                opening_of(packet._replace(source_port=1000 + number))
+                for number, packet in enumerate(SENT)
+                if packet.direction == direction
+            ]
             passed = wire.answered(sent, tries=1)
             assert (len(passed) == len(sent)) == (mode == "observe")
         assert counters() == {"in_first": 2, "in_second": 1, "denied_in": 3, "out_third": 1, "denied_out": 1}
@@ -123,18 +146,28 @@ def membership(space: Space, group: str, address: str) -> Iterator[socket.socket
     with sock:
         sock.settimeout(scaled(20))
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton(address))
+        sock.setsockopt(
+            socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton(address)
+        )
         yield sock
 
 
 def test_ten_thousand_addresses_and_a_thousand_segments_load_and_judge(pair: Pair, wires: Wires) -> None:
     networks = [f"10.{number // 250}.{number % 250}.{side}/32" for number in range(5000) for side in (1, 3)]
-    rules = [{"direction": "in", "flow": "many", "ports": [f"{2000 + 2 * number}/tcp" for number in range(1000)],
-              "peers": "many"}]
+    rules = [
+        {
+            "direction": "in",
+            "flow": "many",
+            "ports": [f"{2000 + 2 * number}/tcp" for number in range(1000)],
+            "peers": "many",
+        }
+    ]
     policy = parse_policy({**DATA, "networks": {"many": networks}, "rules": rules})
-    packets = [Packet("in", "tcp", peer, port, 30000 + 10 * number + place)
-               for number, peer in enumerate(("10.0.0.1", "10.0.0.2", "10.19.249.3", "10.20.0.1"))
-               for place, port in enumerate((1999, 2000, 2001, 3000, 3998, 4000))]
+    packets = [
+        Packet("in", "tcp", peer, port, 30000 + 10 * number + place)
+        for number, peer in enumerate(("10.0.0.1", "10.0.0.2", "10.19.249.3", "10.20.0.1"))
+        for place, port in enumerate((1999, 2000, 2001, 3000, 3998, 4000))
+    ]
     with pair.host.entered():
         load_nftables(policy)
         check_verdicts(wires, policy, packets)

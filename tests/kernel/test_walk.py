@@ -77,8 +77,13 @@ def check(wires: Wires, packets: Sequence[Packet], is_knowable: bool = True) -> 
     assert not wrong[:1], command.run(["nft", "list", "ruleset"])
 
 
-@settings(max_examples=examples(8), phases=PHASES, deadline=None, print_blob=True,
-          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(8),
+    phases=PHASES,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(platform=policies(), seed=st.integers(0, 2**32))
 def test_the_walk_says_what_the_kernel_does(shared: Pair, wires: Wires, platform: list[Policy], seed: int) -> None:
     randomness = random.Random(seed)
@@ -127,18 +132,33 @@ STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
 @st.composite
 def iptables_rules(draw: st.DrawFn) -> str:
     """Rules of iptables with matches that nft lists by name at most, as iptables-restore reads them."""
+
     def negated() -> str:
         return draw(st.sampled_from(["", "", "! "]))
 
     lines = []
     for _number in range(draw(st.integers(1, 6))):
         states = ",".join(draw(st.lists(st.sampled_from(STATES), min_size=1, max_size=3, unique=True)))
-        ports = ",".join(draw(st.lists(st.sampled_from(["22", "80", "443", "1000:2000"]), min_size=1, max_size=3, unique=True)))
+        ports = ",".join(
+            draw(st.lists(st.sampled_from(["22", "80", "443", "1000:2000"]), min_size=1, max_size=3, unique=True))
+        )
         protocol = draw(st.sampled_from(["tcp", "udp"]))
-        matches = draw(st.lists(st.sampled_from([
-            f"-m conntrack {negated()}--ctstate {states}", f"-p {protocol} -m multiport {negated()}--dports {ports}",
-            f"-m addrtype {negated()}--dst-type LOCAL", "-s 10.64.0.0/24", '-m comment --comment "ct state invalid"'],
-        ), min_size=1, max_size=4, unique=True))
+        matches = draw(
+            st.lists(
+                st.sampled_from(
+                    [
+                        f"-m conntrack {negated()}--ctstate {states}",
+                        f"-p {protocol} -m multiport {negated()}--dports {ports}",
+                        f"-m addrtype {negated()}--dst-type LOCAL",
+                        "-s 10.64.0.0/24",
+                        '-m comment --comment "ct state invalid"',
+                    ],
+                ),
+                min_size=1,
+                max_size=4,
+                unique=True,
+            )
+        )
         chain = draw(st.sampled_from(["INPUT", "INPUT", "first"]))
         target = draw(st.sampled_from(["ACCEPT", "DROP", *(["first"] if chain == "INPUT" else ["RETURN"])]))
         lines.append(f"-A {chain} {' '.join(matches)} -j {target}")
@@ -146,8 +166,15 @@ def iptables_rules(draw: st.DrawFn) -> str:
     return "\n".join(["*filter", f":INPUT {policy}", ":first -", "-A INPUT -p icmp -j ACCEPT", *lines, "COMMIT", ""])
 
 
-OPENING = [Packet("in", protocol, peer, port, 20_000 + number) for number, (protocol, peer, port) in enumerate(
-    (protocol, peer, port) for protocol in ("tcp", "udp") for peer in ("10.64.0.1", "10.64.1.1") for port in (22, 80, 1500, 9))]
+OPENING = [
+    Packet("in", protocol, peer, port, 20_000 + number)
+    for number, (protocol, peer, port) in enumerate(
+        (protocol, peer, port)
+        for protocol in ("tcp", "udp")
+        for peer in ("10.64.0.1", "10.64.1.1")
+        for port in (22, 80, 1500, 9)
+    )
+]
 
 
 def by_name(listing: str) -> str:
@@ -160,8 +187,13 @@ def by_name(listing: str) -> str:
     return text
 
 
-@settings(max_examples=examples(30), phases=PHASES, deadline=None, print_blob=True,
-          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(30),
+    phases=PHASES,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(rules=iptables_rules())
 def test_rules_of_iptables_do_what_the_walk_says(shared: Pair, wires: Wires, rules: str) -> None:
     """With the text of nft, which reads them here, and without it."""
@@ -177,8 +209,11 @@ def test_rules_of_iptables_do_what_the_walk_says(shared: Pair, wires: Wires, rul
         for about, listed in (("read", text), ("by name", named), ("written out", written_out), ("nothing", "")):
             judged = walk.Walker(parse_ruleset(listing, listed), own=(str(address) for address in HOST.values()))
             found = {packet: judged.judge(whole(packet)).verdict for packet in OPENING}
-            wrong = {packet: verdict for packet, verdict in found.items() if verdict != "unknown" and (
-                verdict == "accept") != (packet in got)}
+            wrong = {
+                packet: verdict
+                for packet, verdict in found.items()
+                if verdict != "unknown" and (verdict == "accept") != (packet in got)
+            }
             assert not wrong, (about, listed)
             assert about in ("by name", "nothing") or "unknown" not in found.values(), (about, listed)
 
@@ -220,16 +255,25 @@ def judged_by_module(machine: Served, *packets: dict[str, Any]) -> list[dict[str
 
 def incoming(source: str, port: int, **options: Any) -> dict[str, Any]:
     """What the option `packets` takes."""
-    return {"direction": "in", "source": source, "destination": HOST[6 if ":" in source else 4], "port": port,
-            **options}
+    return {
+        "direction": "in",
+        "source": source,
+        "destination": HOST[6 if ":" in source else 4],
+        "port": port,
+        **options,
+    }
 
 
 def test_the_module_names_the_rule_that_decides(machine: Served) -> None:
     machine.host.nft(SITE.replace("  flags FLAGS\n", ""))
     with machine.host.entered():
         load_nftables(parse_policy(OURS))
-    found = judged_by_module(machine, *[incoming("10.64.0.1", port) for port in (22, 23, 24, 25, 31)],
-                             incoming("10.64.1.1", 22), incoming("fd64::1", 53, protocol="udp"))
+    found = judged_by_module(
+        machine,
+        *[incoming("10.64.0.1", port) for port in (22, 23, 24, 25, 31)],
+        incoming("10.64.1.1", 22),
+        incoming("fd64::1", 53, protocol="udp"),
+    )
     assert [(item["verdict"], item["table"], item["chain"], item["rule"], item["is_ours"]) for item in found] == [
         ("accept", "inet hpc_ports", "in_all", 'ip saddr @in_all_v4 counter name "in_all" accept', True),
         ("drop", "inet site", "tcp_ports", "tcp dport vmap { 23 : drop, 24 : goto last }", False),
@@ -239,43 +283,62 @@ def test_the_module_names_the_rule_that_decides(machine: Served) -> None:
         ("drop", "inet site", "early", 'ip saddr @blocked counter drop comment "blocked: # handle 5"', False),
         ("accept", "inet hpc_ports", "in_all", 'ip6 saddr @in_all_v6 counter name "in_all" accept', True),
     ]
-    assert found[3]["unknown"] == ("it cannot be told whether this applies: table inet site, chain late: "
-                                   "tcp dport 25 meta skuid 4711 drop")
+    assert found[3]["unknown"] == (
+        "it cannot be told whether this applies: table inet site, chain late: tcp dport 25 meta skuid 4711 drop"
+    )
 
 
 def test_dormant_tables_and_the_one_that_counts_do_nothing(machine: Served) -> None:
     """Of nft before 1.1, only the text tells that a table is dormant."""
     machine.host.nft(SITE.replace("FLAGS", "dormant"))
     machine.host.nft("table inet hpc_ports_verify {\nchain c { type filter hook input priority 0; policy drop; }\n}\n")
-    found, = judged_by_module(machine, incoming("10.64.0.1", 23))
+    (found,) = judged_by_module(machine, incoming("10.64.0.1", 23))
     assert (found["verdict"], found["table"], found["chain"], found["rule"]) == ("accept", "", "", "no rule")
 
 
 def test_what_goes_back_another_way_is_dropped_where_the_reverse_path_filter_is_strict(machine: Served) -> None:
     """A packet is taken to come over the interface that has the address."""
-    machine.host.arrange("echo 1 > /proc/sys/net/ipv4/conf/eth0/rp_filter; ip route add 10.98.0.0/16 via 192.0.3.2 dev fab0")
+    machine.host.arrange(
+        "echo 1 > /proc/sys/net/ipv4/conf/eth0/rp_filter; ip route add 10.98.0.0/16 via 192.0.3.2 dev fab0"
+    )
     found = judged_by_module(machine, incoming("10.98.0.1", 22), incoming("10.64.0.1", 22))
-    assert [item["reverse_path"] for item in found] == [{"mode": 1, "is_dropped": True}, {"mode": 1, "is_dropped": False}]
+    assert [item["reverse_path"] for item in found] == [
+        {"mode": 1, "is_dropped": True},
+        {"mode": 1, "is_dropped": False},
+    ]
 
 
 def test_the_module_tells_routes_listeners_and_what_becomes_of_the_answer(machine: Served) -> None:
     machine.host.nft(SITE.replace("  flags FLAGS\n", "").replace("tcp dport 25 drop", "tcp sport 26 drop"))
-    machine.host.arrange("echo 1 > /proc/sys/net/ipv4/conf/fab0/rp_filter; ip route add blackhole 10.99.0.0/16; "
-                         "ip route add 10.98.0.0/16 via 192.0.3.2 dev fab0")
+    machine.host.arrange(
+        "echo 1 > /proc/sys/net/ipv4/conf/fab0/rp_filter; ip route add blackhole 10.99.0.0/16; "
+        "ip route add 10.98.0.0/16 via 192.0.3.2 dev fab0"
+    )
     with machine.host.entered(), socket.create_server(("", 26)):
         found = judged_by_module(
-            machine, incoming("10.64.0.1", 26, reply=True), incoming("10.64.0.1", 22, reply=True, interface="fab0"),
-            incoming("10.99.0.1", 22, reply=True), {"direction": "out", "destination": "10.98.0.1", "port": 80,
-                                                    "reply": True},
-            {"direction": "out", "destination": "10.99.0.1", "port": 80}, {**incoming("10.64.0.1", 22),
-                                                                           "destination": "10.64.0.2"},
-            {"direction": "out", "destination": HOST[4], "port": 23})
+            machine,
+            incoming("10.64.0.1", 26, reply=True),
+            incoming("10.64.0.1", 22, reply=True, interface="fab0"),
+            incoming("10.99.0.1", 22, reply=True),
+            {"direction": "out", "destination": "10.98.0.1", "port": 80, "reply": True},
+            {"direction": "out", "destination": "10.99.0.1", "port": 80},
+            {**incoming("10.64.0.1", 22), "destination": "10.64.0.2"},
+            {"direction": "out", "destination": HOST[4], "port": 23},
+        )
     first, spoofed, lost, out, nowhere, elsewhere, itself = found
     assert (first["verdict"], first["interface"], first["listening"]) == ("accept", "eth0", ["0.0.0.0"])
     assert (first["reply"]["verdict"], first["reply"]["table"], first["reply"]["rule"]) == (
-        "drop", "ip raw", "tcp sport 26 drop")
-    assert first["route"] == {"interface": "eth0", "source": HOST[4], "gateway": "192.0.2.2", "kind": "unicast",
-                              "error": ""}
+        "drop",
+        "ip raw",
+        "tcp sport 26 drop",
+    )
+    assert first["route"] == {
+        "interface": "eth0",
+        "source": HOST[4],
+        "gateway": "192.0.2.2",
+        "kind": "unicast",
+        "error": "",
+    }
     assert (spoofed["reverse_path"], spoofed["listening"]) == ({"mode": 1, "is_dropped": True}, [])
     assert first["reverse_path"] == {"mode": 0, "is_dropped": False}
     assert lost["reply"]["unknown"].startswith("No answer is sent to 10.99.0.1: no route (")
@@ -287,8 +350,10 @@ def test_the_module_tells_routes_listeners_and_what_becomes_of_the_answer(machin
 
 
 def test_a_comment_is_only_text_in_what_the_module_says(machine: Served) -> None:
-    machine.host.nft('add table inet site\nadd chain inet site c { type filter hook input priority 0; }\n'
-                     'add rule inet site c tcp dport 22 drop comment "\x1b[2J\u202e"\n')
+    machine.host.nft(
+        "add table inet site\nadd chain inet site c { type filter hook input priority 0; }\n"
+        'add rule inet site c tcp dport 22 drop comment "\x1b[2J\u202e"\n'
+    )
     [found] = judged_by_module(machine, incoming("10.64.0.1", 22))
     assert (found["verdict"], found["rule"]) == ("drop", 'tcp dport 22 drop comment "\\x1b[2J\\u202e"')
 
@@ -298,21 +363,25 @@ def test_rules_of_iptables_legacy_are_named(machine: Served) -> None:
         pytest.skip("no iptables-legacy here")
     found, six = judged_by_module(machine, incoming("10.64.0.1", 22), incoming("fd64::1", 22))
     assert (found["verdict"], found["unknown"]) == (
-        "unknown", "nft does not list the rules of iptables-legacy (tables filter)")
+        "unknown",
+        "nft does not list the rules of iptables-legacy (tables filter)",
+    )
     assert six["verdict"] == "accept"
 
 
 def test_without_a_library_nft_tells(pair: Pair) -> None:
     """A library that cannot be loaded, and nft that can be run."""
-    program = ("from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge\n"
-               "from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables\n"
-               "def missing(): raise libnftables.ListingError('There is no library.')\n"
-               "both = judge.rules_of_kernel()\n"
-               "libnftables.ruleset = missing\n"
-               "assert judge.rules_of_kernel() == both and both[1]\n"
-               "judge.find_program = lambda name: None\n"
-               "try: judge.rules_of_kernel()\n"
-               "except RuntimeError as exc: print(exc)\n")
+    program = (
+        "from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge\n"
+        "from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables\n"
+        "def missing(): raise libnftables.ListingError('There is no library.')\n"
+        "both = judge.rules_of_kernel()\n"
+        "libnftables.ruleset = missing\n"
+        "assert judge.rules_of_kernel() == both and both[1]\n"
+        "judge.find_program = lambda name: None\n"
+        "try: judge.rules_of_kernel()\n"
+        "except RuntimeError as exc: print(exc)\n"
+    )
     pair.host.nft(SITE.replace("  flags FLAGS\n", "").replace("counter ", ""))
     done = pair.host.run(pair.python, "-c", program, PYTHONPATH=pair.python_path)
     assert done.stdout == "There is no library. Or install the package nftables.\n"

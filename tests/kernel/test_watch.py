@@ -97,11 +97,16 @@ def never_open_for_long(machine: Machine) -> Iterator[None]:
 
 
 FLUSHES = (
-    "nft flush ruleset", "nft delete table inet hpc_ports", f"printf '{CONF}' | nft -f -",
+    "nft flush ruleset",
+    "nft delete table inet hpc_ports",
+    f"printf '{CONF}' | nft -f -",
     "nft 'flush table inet hpc_ports; delete map inet hpc_ports in_tcp; delete chain inet hpc_ports input'",
-    "nft flush table inet hpc_ports", "nft flush chain inet hpc_ports input",
+    "nft flush table inet hpc_ports",
+    "nft flush chain inet hpc_ports input",
     # What `nft list ruleset` has once written, with another ruleset of ours, and one that ours does not fit into.
-    f"printf '{OLD}' | nft -f -", f"printf '{OLD.replace('filter; accept', '7; accept')}' | nft -f -")
+    f"printf '{OLD}' | nft -f -",
+    f"printf '{OLD.replace('filter; accept', '7; accept')}' | nft -f -",
+)
 
 
 def test_what_is_flushed_is_put_back(host: Machine) -> None:
@@ -211,7 +216,8 @@ def test_a_ruleset_that_does_not_load_is_said_and_tried_again(host: Machine) -> 
         host.nft("flush ruleset\n")
         wait_until(lambda: "this host has none" in journal(host))
         assert journal(host).splitlines()[-1] == (
-            f"<3>[Errno 5] nft cannot load our rules from it, and this host has none: '{RULESET}'")
+            f"<3>[Errno 5] nft cannot load our rules from it, and this host has none: '{RULESET}'"
+        )
         host.path(RULESET).write_text(good, encoding="utf-8")
         wait_until(lambda: has_rules(host))
 

@@ -38,23 +38,39 @@ class Fault:
     undo: str = ""
 
 
-def to(target: str, *ports: str, intended: str = "open", version: int = 0, source: str = "",
-       but: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> Callable[[Mapping[str, Any]], bool]:
+def to(
+    target: str,
+    *ports: str,
+    intended: str = "open",
+    version: int = 0,
+    source: str = "",
+    but: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> Callable[[Mapping[str, Any]], bool]:
     """Return what tells the connections to these ports of a target, all of them without ports, where there is a way."""
+
     def is_one(cell: Mapping[str, Any]) -> bool:
-        return has_way(cell) and (cell["target"] == target or not target) and (
-            not ports or f"{cell['port']}/{cell['protocol']}" in ports) and (
-            cell["intended"] in (intended, intended or cell["intended"])) and (
-            not version or (":" in cell["address"]) == (version == 6)) and (
-            cell["source"] in (only or (source or cell["source"],))) and cell["source"] not in but
+        return (
+            has_way(cell)
+            and (cell["target"] == target or not target)
+            and (not ports or f"{cell['port']}/{cell['protocol']}" in ports)
+            and (cell["intended"] in (intended, intended or cell["intended"]))
+            and (not version or (":" in cell["address"]) == (version == 6))
+            and (cell["source"] in (only or (source or cell["source"],)))
+            and cell["source"] not in but
+        )
+
     return is_one
 
 
 def opened(target: str, *ports: str, **more: Any) -> Callable[[Mapping[str, Any]], bool]:
     """Return what tells the connections that a target lets in against its policy."""
     is_one = to(target, *ports, intended="filtered", but=_RESTRICTED, **more)
-    return lambda cell: is_one(cell) and cell["denied_by"] == "target" and (
-        cell["source"], cell["port"], cell["protocol"]) not in _DROPPED_AT_SOURCE
+    return lambda cell: (
+        is_one(cell)
+        and cell["denied_by"] == "target"
+        and (cell["source"], cell["port"], cell["protocol"]) not in _DROPPED_AT_SOURCE
+    )
 
 
 def either(*cells: Callable[[Mapping[str, Any]], bool]) -> Callable[[Mapping[str, Any]], bool]:
@@ -67,38 +83,48 @@ def without(cells: Callable[[Mapping[str, Any]], bool], source: str) -> Callable
     return lambda cell: cells(cell) and (cell["source"] != source or ":" in cell["address"])
 
 
-def but_to(cells: Callable[[Mapping[str, Any]], bool],
-           others: Callable[[Mapping[str, Any]], bool]) -> Callable[[Mapping[str, Any]], bool]:
+def but_to(
+    cells: Callable[[Mapping[str, Any]], bool], others: Callable[[Mapping[str, Any]], bool]
+) -> Callable[[Mapping[str, Any]], bool]:
     """Return the same but for what other faults do first."""
     return lambda cell: cells(cell) and not others(cell)
 
 
-def table(name: str, hook: str, rule: str, kind: str = "filter", priority: int = 5,
-          family: str = "inet") -> tuple[str, str]:
+def table(
+    name: str, hook: str, rule: str, kind: str = "filter", priority: int = 5, family: str = "inet"
+) -> tuple[str, str]:
     """Return how to add and to remove a table of somebody else with one rule."""
     chain = f"chain c {{\ntype {kind} hook {hook} priority {priority}\n{rule}\n}}"
     return f"nft 'table {family} {name} {{\n{chain}\n}}'", f"nft delete table {family} {name}"
 
 
 def _blocklist(network: str) -> tuple[str, str]:
-    return (f"nft 'table ip site_list {{ set bad {{ type ipv4_addr; flags interval; elements = {{ {network} }}; }}\n"
-            "chain c { type filter hook input priority 6; ip saddr @bad ct state new drop; }; }'",
-            "nft delete table ip site_list")
+    return (
+        f"nft 'table ip site_list {{ set bad {{ type ipv4_addr; flags interval; elements = {{ {network} }}; }}\n"
+        "chain c { type filter hook input priority 6; ip saddr @bad ct state new drop; }; }'",
+        "nft delete table ip site_list",
+    )
 
 
-def _foreign(name: str, host: str, rule: tuple[str, str], cells: Callable[[Mapping[str, Any]], bool], code: str,
-             says: str) -> Fault:
+def _foreign(
+    name: str, host: str, rule: tuple[str, str], cells: Callable[[Mapping[str, Any]], bool], code: str, says: str
+) -> Fault:
     return Fault(name, host, rule[0], cells, code, says, undo=rule[1])
 
 
 _OURS = "nft insert rule inet hpc_ports {0}"
-_POLICY = ("firewall-cmd -q --policy hpc_ports_in "
-           "--add-rich-rule='rule priority=\"-50\" port port=\"{0}\" protocol=\"tcp\" {1}'")
-_FLUSH = ("for set in $(nft list table inet firewalld | sed -n 's/.*ip saddr @\\(\\S*\\) tcp dport 9090 .*/\\1/p'); "
-          "do nft flush set inet firewalld $set; done")
+_POLICY = (
+    'firewall-cmd -q --policy hpc_ports_in --add-rich-rule=\'rule priority="-50" port port="{0}" protocol="tcp" {1}\''
+)
+_FLUSH = (
+    "for set in $(nft list table inet firewalld | sed -n 's/.*ip saddr @\\(\\S*\\) tcp dport 9090 .*/\\1/p'); "
+    "do nft flush set inet firewalld $set; done"
+)
 
 # The containers of the lab have /proc/sys for reading only.
-_FORWARD = "mkdir -p /run/box; mount -t proc proc /run/box; echo {0} > /run/box/sys/net/ipv4/ip_forward; umount /run/box"
+_FORWARD = (
+    "mkdir -p /run/box; mount -t proc proc /run/box; echo {0} > /run/box/sys/net/ipv4/ip_forward; umount /run/box"
+)
 # A service in a network of its own, as of a container, and the rule that docker writes for it.
 _PUBLISHED = f"""set -e
 systemd-run --quiet --unit site-box --property PrivateNetwork=yes python3 -m http.server 80
@@ -120,8 +146,10 @@ tcp dport 7070 dnat to 172.31.99.2:80
 _UNPUBLISHED = f"nft delete table ip site_box; systemctl stop site-box; {_FORWARD.format(0)}"
 
 # A way to one host that goes nowhere.
-_NOWHERE = ("ip link add site0 type veth peer name site1; ip link set site0 up; ip link set site1 up; "
-            "ip route add {0}/32 dev site0")
+_NOWHERE = (
+    "ip link add site0 type veth peer name site1; ip link set site0 up; ip link set site1 up; "
+    "ip route add {0}/32 dev site0"
+)
 _BACK = "ip link delete site0"
 _STRICT = "mount -t proc proc /run/box; echo {0} > /run/box/sys/net/ipv4/conf/site2/rp_filter; umount /run/box"
 
@@ -129,23 +157,50 @@ _STRICT = "mount -t proc proc /run/box; echo {0} > /run/box/sys/net/ipv4/conf/si
 def _is_rejected(cell: Mapping[str, Any]) -> bool:
     """Tell the connection to a second address that another fault stops as well."""
     return (cell["address"], cell["source"], cell["port"], cell["protocol"]) == (
-        SECOND["nfs2"], "alpha-controller", 111, "udp")
+        SECOND["nfs2"],
+        "alpha-controller",
+        111,
+        "udp",
+    )
 
 
 def _second_network(backend: str, host: str, address: str) -> Iterator[Fault]:
     """Yield what may be wrong on the way to the second address of a host."""
-    def from_one(source: str, intended: str) -> Callable[[Mapping[str, Any]], bool]:
-        return lambda cell: not _is_rejected(cell) and (
-            cell["address"], cell["source"], cell["intended"]) == (address, source, intended)
 
-    yield Fault(f"the reverse path filter is strict, {backend}", host, f"mkdir -p /run/box; {_STRICT.format(1)}",
-                from_one("alpha-controller", "open"), "wrong_source", "the reverse path filter is strict",
-                undo=_STRICT.format(0))
+    def from_one(source: str, intended: str) -> Callable[[Mapping[str, Any]], bool]:
+        return lambda cell: (
+            not _is_rejected(cell)
+            and (cell["address"], cell["source"], cell["intended"]) == (address, source, intended)
+        )
+
+    yield Fault(
+        f"the reverse path filter is strict, {backend}",
+        host,
+        f"mkdir -p /run/box; {_STRICT.format(1)}",
+        from_one("alpha-controller", "open"),
+        "wrong_source",
+        "the reverse path filter is strict",
+        undo=_STRICT.format(0),
+    )
     no_way = f"ip rule {{0}} from 10.203.0.71 to {address} unreachable"
-    yield Fault(f"the router has no route, {backend}", BRIDGE, no_way.format("add"), from_one("monitor1", "open"),
-                "not_arrived", "none came.", undo=no_way.format("delete"))
-    yield Fault(f"the router has no route, and nothing is proven, {backend}", BRIDGE, "true",
-                from_one("monitor1", "filtered"), "unreachable", "", undo="true")
+    yield Fault(
+        f"the router has no route, {backend}",
+        BRIDGE,
+        no_way.format("add"),
+        from_one("monitor1", "open"),
+        "not_arrived",
+        "none came.",
+        undo=no_way.format("delete"),
+    )
+    yield Fault(
+        f"the router has no route, and nothing is proven, {backend}",
+        BRIDGE,
+        "true",
+        from_one("monitor1", "filtered"),
+        "unreachable",
+        "",
+        undo="true",
+    )
 
 
 # As docker-proxy does: it takes the connection, and has nobody to connect to.
@@ -164,211 +219,567 @@ fail2ban-client set sshd banip {0} > /dev/null"""
 _NO_BAN = "systemctl stop fail2ban; "
 
 OURS = [
-    Fault("our rules drop, nftables", "ctl1", _OURS.format("input tcp dport 9400 drop"), to("ctl1", "9400/tcp"),
-          "ruleset_drops", "table inet hpc_ports, chain input, `tcp dport 9400 drop`"),
-    Fault("our rules drop, firewalld", "ctl2", _POLICY.format(9400, "drop"), to("ctl2", "9400/tcp"),
-          "ruleset_drops", "chain filter_IN_policy_hpc_ports_in_"),
-    Fault("a flow is missing, nftables", "alpha-login", "nft flush chain inet hpc_ports in_monitoring_nodes",
-          to("alpha-login", "9090/tcp", "24224/tcp"), "ruleset_drops", "though flow monitoring_nodes allows it"),
-    Fault("a flow is missing, firewalld", "nfs2", _FLUSH, to("nfs2", "9090/tcp", "24224/tcp", version=4),
-          "ruleset_drops", "though flow monitoring_nodes allows it"),
-    Fault("one port too many, nftables", "desk1", _OURS.format("input tcp dport 2375 accept"),
-          without(opened("desk1", "2375/tcp"), "laptop1"),
-          "ruleset_allows", "table inet hpc_ports, chain input, `tcp dport 2375 accept`"),
-    Fault("one port too many, firewalld", "beta-controller", _POLICY.format(2375, "accept"),
-          without(opened("beta-controller", "2375/tcp"), "monitor1"), "ruleset_allows",
-          "chain filter_IN_policy_hpc_ports_in_"),
-    Fault("no rules at all, nftables", "beta-compute1",
-          "systemctl stop hpc-ports-watch; nft delete table inet hpc_ports", opened("beta-compute1"),
-          "ruleset_allows", "beta-compute1 lets it through"),
-    Fault("no rules at all, firewalld", "alpha-compute2", "systemctl stop firewalld.service", opened("alpha-compute2"),
-          "ruleset_allows", "alpha-compute2 lets it through", undo=START_FIREWALLD),
-    Fault("our egress drops, nftables", "alpha-compute1", _OURS.format("output tcp dport 875 drop"),
-          to("", "875/tcp", source="alpha-compute1"), "ruleset_drops", "The rules of hpc.ports on alpha-compute1 drop"),
-    Fault("our egress drops, firewalld", "nfs2",
-          "nft insert rule inet firewalld filter_OUT_policy_hpc_ports_out_deny tcp dport 24224 drop",
-          to("monitor1", "24224/tcp", source="nfs2"), "ruleset_drops", "The rules of hpc.ports on nfs2 drop"),
+    Fault(
+        "our rules drop, nftables",
+        "ctl1",
+        _OURS.format("input tcp dport 9400 drop"),
+        to("ctl1", "9400/tcp"),
+        "ruleset_drops",
+        "table inet hpc_ports, chain input, `tcp dport 9400 drop`",
+    ),
+    Fault(
+        "our rules drop, firewalld",
+        "ctl2",
+        _POLICY.format(9400, "drop"),
+        to("ctl2", "9400/tcp"),
+        "ruleset_drops",
+        "chain filter_IN_policy_hpc_ports_in_",
+    ),
+    Fault(
+        "a flow is missing, nftables",
+        "alpha-login",
+        "nft flush chain inet hpc_ports in_monitoring_nodes",
+        to("alpha-login", "9090/tcp", "24224/tcp"),
+        "ruleset_drops",
+        "though flow monitoring_nodes allows it",
+    ),
+    Fault(
+        "a flow is missing, firewalld",
+        "nfs2",
+        _FLUSH,
+        to("nfs2", "9090/tcp", "24224/tcp", version=4),
+        "ruleset_drops",
+        "though flow monitoring_nodes allows it",
+    ),
+    Fault(
+        "one port too many, nftables",
+        "desk1",
+        _OURS.format("input tcp dport 2375 accept"),
+        without(opened("desk1", "2375/tcp"), "laptop1"),
+        "ruleset_allows",
+        "table inet hpc_ports, chain input, `tcp dport 2375 accept`",
+    ),
+    Fault(
+        "one port too many, firewalld",
+        "beta-controller",
+        _POLICY.format(2375, "accept"),
+        without(opened("beta-controller", "2375/tcp"), "monitor1"),
+        "ruleset_allows",
+        "chain filter_IN_policy_hpc_ports_in_",
+    ),
+    Fault(
+        "no rules at all, nftables",
+        "beta-compute1",
+        "systemctl stop hpc-ports-watch; nft delete table inet hpc_ports",
+        opened("beta-compute1"),
+        "ruleset_allows",
+        "beta-compute1 lets it through",
+    ),
+    Fault(
+        "no rules at all, firewalld",
+        "alpha-compute2",
+        "systemctl stop firewalld.service",
+        opened("alpha-compute2"),
+        "ruleset_allows",
+        "alpha-compute2 lets it through",
+        undo=START_FIREWALLD,
+    ),
+    Fault(
+        "our egress drops, nftables",
+        "alpha-compute1",
+        _OURS.format("output tcp dport 875 drop"),
+        to("", "875/tcp", source="alpha-compute1"),
+        "ruleset_drops",
+        "The rules of hpc.ports on alpha-compute1 drop",
+    ),
+    Fault(
+        "our egress drops, firewalld",
+        "nfs2",
+        "nft insert rule inet firewalld filter_OUT_policy_hpc_ports_out_deny tcp dport 24224 drop",
+        to("monitor1", "24224/tcp", source="nfs2"),
+        "ruleset_drops",
+        "The rules of hpc.ports on nfs2 drop",
+    ),
 ]
 
 OTHERS = [
-    _foreign("another table drops, nftables", "ctl1", table("site_web", "input", "tcp dport 8443 drop"),
-             to("ctl1", "8443/tcp"), "other_table", "table inet site_web, chain c, `tcp dport 8443 drop`"),
-    _foreign("another table drops, firewalld", "ctl2", table("site_web", "input", "tcp dport 8443 drop"),
-             without(to("ctl2", "8443/tcp"), "outsider"), "other_table",
-             "table inet site_web, chain c, `tcp dport 8443 drop`"),
-    _foreign("another table drops before ours, nftables", "alpha-controller",
-             table("site_raw", "prerouting", "tcp dport 6817 drop", priority=-300, family="ip"),
-             to("alpha-controller", "6817/tcp", version=4), "other_table", "table ip site_raw"),
-    _foreign("another table drops before ours, firewalld", "beta-controller",
-             table("site_raw", "prerouting", "tcp dport 6817 drop", priority=-300, family="ip"),
-             to("beta-controller", "6817/tcp", version=4), "other_table", "table ip site_raw"),
-    _foreign("another table drops one family", "alpha-controller",
-             table("site_six", "input", "tcp dport 32767 drop", family="ip6"),
-             to("alpha-controller", "32767/tcp", version=6), "other_table", "table ip6 site_six"),
-    _foreign("another table rejects, nftables", "nfs1", table("site_udp", "input", "udp dport 111 reject"),
-             to("nfs1", "111/udp"), "other_table", "table inet site_udp"),
-    _foreign("another table rejects, firewalld", "nfs2", table("site_udp", "input", "udp dport 111 reject"),
-             either(without(to("nfs2", "111/udp"), "beta-compute1"), _is_rejected), "other_table", "table inet site_udp"),
-    _foreign("another table drops at the source, nftables", "alpha-login",
-             table("site_out", "output", "tcp dport 20048 drop"), to("", "20048/tcp", source="alpha-login"),
-             "other_table", "Rules of others on alpha-login drop"),
-    _foreign("another table drops at the source, firewalld", "beta-controller",
-             table("site_out", "output", "tcp dport 32765 drop"), to("", "32765/tcp", source="beta-controller"),
-             "other_table", "Rules of others on beta-controller drop"),
-    _foreign("a port is redirected to another", "pbs-server",
-             table("site_nat", "prerouting", "tcp dport 2376 redirect to :22", kind="nat", priority=-100, family="ip"),
-             lambda cell: opened("pbs-server", "2376/tcp", version=4)(cell) and cell["source"] in ("ctl2", "laptop1"),
-             "published", "it is sent on to this host port 22 (table ip site_nat, chain c: tcp dport 2376 redirect to :22)"),
-    Fault("ufw lets only ssh in, nftables", "pbs-exec", _UFW.format(""), but_to(
-          to("pbs-exec"), either(to("pbs-exec", "22/tcp"), to("pbs-exec", source="pbs-server", version=4))),
-          "other_table", "filter, chain INPUT, `policy drop`", undo=_NO_UFW),
-    Fault("ufw lets only ssh in, firewalld", "beta-controller",
-          _UFW.format("ufw allow 2375/tcp > /dev/null; ufw allow 6820/tcp > /dev/null;"), but_to(
-              to("beta-controller"), either(
-                  to("beta-controller", "22/tcp", "6820/tcp"), to("beta-controller", "5432/tcp", "6817/tcp", version=4),
-                  to("beta-controller", source="monitor1", version=4))),
-          "other_table", "filter, chain INPUT, `policy drop`", undo=_NO_UFW),
-    Fault("fail2ban has banned an address, nftables", "alpha-login", _BAN.format("10.203.0.98"),
-          to("alpha-login", "22/tcp", version=4, source="laptop1"), "other_table", "table ip filter, chain f2b-sshd",
-          undo=_NO_BAN + "nft delete table ip filter"),
-    Fault("fail2ban has banned an address, firewalld", "beta-controller",
-          "printf '[DEFAULT]\nbanaction = nftables-multiport\n' > /etc/fail2ban/jail.d/site.local; "
-          + _BAN.format("10.203.0.98"),
-          to("beta-controller", "22/tcp", version=4, source="laptop1"), "other_table",
-          "table inet f2b-table, chain f2b-chain", undo=_NO_BAN + "rm /etc/fail2ban/jail.d/site.local"),
-    Fault("a rule of iptables drops new connections", "alpha-compute1",
-          "iptables -A INPUT -p tcp -m multiport --dports 9100,9400 -m conntrack --ctstate NEW -j DROP",
-          to("alpha-compute1", "9100/tcp", "9400/tcp", version=4), "other_table", "table ip filter, chain INPUT",
-          undo="nft delete table ip filter"),
-    _foreign("a list of bad addresses drops, nftables", "workspace1", _blocklist("10.203.0.40/29"),
-             to("workspace1", "3004/tcp", version=4, only=("pbs-exec", "pbs-server")), "other_table",
-             "table ip site_list, chain c, `ip saddr @bad ct state new drop`"),
-    _foreign("a list of bad addresses drops, firewalld", "ctl2", _blocklist("10.203.0.80/31"),
-             to("ctl2", "80/tcp", "443/tcp", version=4, source="desk1"), "other_table",
-             "table ip site_list, chain c, `ip saddr @bad ct state new drop`"),
-    _foreign("dropped as it comes from the wire, nftables", "ctl1",
-             table("site_wire", "ingress device eth0", "ip saddr 10.203.0.12 tcp dport 5432 drop", family="netdev"),
-             to("ctl1", "5432/tcp", version=4), "other_table", "table netdev site_wire, chain c"),
-    _foreign("dropped as it comes from the wire, firewalld", "ctl2",
-             table("site_wire", "ingress device eth0", "ip saddr 10.203.0.11 tcp dport 5432 drop", family="netdev"),
-             to("ctl2", "5432/tcp", version=4), "other_table", "table netdev site_wire, chain c"),
-    _foreign("a port is sent on to a dead container, nftables", "workspace1",
-             table("site_dead", "prerouting", "tcp dport 4369 dnat to 172.31.98.9:80", kind="nat", priority=-100,
-                   family="ip"),
-             to("workspace1", "4369/tcp", version=4), "published",
-             "it is sent on to 172.31.98.9 port 80 (table ip site_dead, chain c"),
-    _foreign("a port is sent on to a dead container, firewalld", "beta-controller",
-             table("site_dead", "prerouting", "tcp dport 5432 dnat to 172.31.98.9:80", kind="nat", priority=-100,
-                   family="ip"),
-             to("beta-controller", "5432/tcp", version=4), "published",
-             "it is sent on to 172.31.98.9 port 80 (table ip site_dead, chain c"),
-    Fault("a proxy has lost its container, nftables", "workspace1", _PROXY.format(30000), to("workspace1", "30000/tcp"),
-          "no_listener", "30000/tcp of workspace1 opens and carries nothing", undo=_NO_PROXY),
-    Fault("a proxy has lost its container, firewalld", "ctl2", _PROXY.format(8888), to("ctl2", "8888/tcp"),
-          "no_listener", "8888/tcp of ctl2 opens and carries nothing", undo=_NO_PROXY),
-    Fault("a container publishes a port, nftables", "desk1", _PUBLISHED,
-          without(opened("desk1", "7070/tcp", version=4), "laptop1"), "published",
-          "desk1 publishes 7070/tcp past its firewall: it is sent on to 172.31.99.2 port 80 (table ip site_box", undo=_UNPUBLISHED),
-    Fault("a container publishes a port, firewalld", "ctl2", _PUBLISHED,
-          without(opened("ctl2", "7070/tcp", version=4), "outsider"), "published",
-          "ctl2 publishes 7070/tcp past its firewall: it is sent on to 172.31.99.2 port 80 (table ip site_box", undo=_UNPUBLISHED),
+    _foreign(
+        "another table drops, nftables",
+        "ctl1",
+        table("site_web", "input", "tcp dport 8443 drop"),
+        to("ctl1", "8443/tcp"),
+        "other_table",
+        "table inet site_web, chain c, `tcp dport 8443 drop`",
+    ),
+    _foreign(
+        "another table drops, firewalld",
+        "ctl2",
+        table("site_web", "input", "tcp dport 8443 drop"),
+        without(to("ctl2", "8443/tcp"), "outsider"),
+        "other_table",
+        "table inet site_web, chain c, `tcp dport 8443 drop`",
+    ),
+    _foreign(
+        "another table drops before ours, nftables",
+        "alpha-controller",
+        table("site_raw", "prerouting", "tcp dport 6817 drop", priority=-300, family="ip"),
+        to("alpha-controller", "6817/tcp", version=4),
+        "other_table",
+        "table ip site_raw",
+    ),
+    _foreign(
+        "another table drops before ours, firewalld",
+        "beta-controller",
+        table("site_raw", "prerouting", "tcp dport 6817 drop", priority=-300, family="ip"),
+        to("beta-controller", "6817/tcp", version=4),
+        "other_table",
+        "table ip site_raw",
+    ),
+    _foreign(
+        "another table drops one family",
+        "alpha-controller",
+        table("site_six", "input", "tcp dport 32767 drop", family="ip6"),
+        to("alpha-controller", "32767/tcp", version=6),
+        "other_table",
+        "table ip6 site_six",
+    ),
+    _foreign(
+        "another table rejects, nftables",
+        "nfs1",
+        table("site_udp", "input", "udp dport 111 reject"),
+        to("nfs1", "111/udp"),
+        "other_table",
+        "table inet site_udp",
+    ),
+    _foreign(
+        "another table rejects, firewalld",
+        "nfs2",
+        table("site_udp", "input", "udp dport 111 reject"),
+        either(without(to("nfs2", "111/udp"), "beta-compute1"), _is_rejected),
+        "other_table",
+        "table inet site_udp",
+    ),
+    _foreign(
+        "another table drops at the source, nftables",
+        "alpha-login",
+        table("site_out", "output", "tcp dport 20048 drop"),
+        to("", "20048/tcp", source="alpha-login"),
+        "other_table",
+        "Rules of others on alpha-login drop",
+    ),
+    _foreign(
+        "another table drops at the source, firewalld",
+        "beta-controller",
+        table("site_out", "output", "tcp dport 32765 drop"),
+        to("", "32765/tcp", source="beta-controller"),
+        "other_table",
+        "Rules of others on beta-controller drop",
+    ),
+    _foreign(
+        "a port is redirected to another",
+        "pbs-server",
+        table("site_nat", "prerouting", "tcp dport 2376 redirect to :22", kind="nat", priority=-100, family="ip"),
+        lambda cell: opened("pbs-server", "2376/tcp", version=4)(cell) and cell["source"] in ("ctl2", "laptop1"),
+        "published",
+        "it is sent on to this host port 22 (table ip site_nat, chain c: tcp dport 2376 redirect to :22)",
+    ),
+    Fault(
+        "ufw lets only ssh in, nftables",
+        "pbs-exec",
+        _UFW.format(""),
+        but_to(to("pbs-exec"), either(to("pbs-exec", "22/tcp"), to("pbs-exec", source="pbs-server", version=4))),
+        "other_table",
+        "filter, chain INPUT, `policy drop`",
+        undo=_NO_UFW,
+    ),
+    Fault(
+        "ufw lets only ssh in, firewalld",
+        "beta-controller",
+        _UFW.format("ufw allow 2375/tcp > /dev/null; ufw allow 6820/tcp > /dev/null;"),
+        but_to(
+            to("beta-controller"),
+            either(
+                to("beta-controller", "22/tcp", "6820/tcp"),
+                to("beta-controller", "5432/tcp", "6817/tcp", version=4),
+                to("beta-controller", source="monitor1", version=4),
+            ),
+        ),
+        "other_table",
+        "filter, chain INPUT, `policy drop`",
+        undo=_NO_UFW,
+    ),
+    Fault(
+        "fail2ban has banned an address, nftables",
+        "alpha-login",
+        _BAN.format("10.203.0.98"),
+        to("alpha-login", "22/tcp", version=4, source="laptop1"),
+        "other_table",
+        "table ip filter, chain f2b-sshd",
+        undo=_NO_BAN + "nft delete table ip filter",
+    ),
+    Fault(
+        "fail2ban has banned an address, firewalld",
+        "beta-controller",
+        "printf '[DEFAULT]\nbanaction = nftables-multiport\n' > /etc/fail2ban/jail.d/site.local; "
+        + _BAN.format("10.203.0.98"),
+        to("beta-controller", "22/tcp", version=4, source="laptop1"),
+        "other_table",
+        "table inet f2b-table, chain f2b-chain",
+        undo=_NO_BAN + "rm /etc/fail2ban/jail.d/site.local",
+    ),
+    Fault(
+        "a rule of iptables drops new connections",
+        "alpha-compute1",
+        "iptables -A INPUT -p tcp -m multiport --dports 9100,9400 -m conntrack --ctstate NEW -j DROP",
+        to("alpha-compute1", "9100/tcp", "9400/tcp", version=4),
+        "other_table",
+        "table ip filter, chain INPUT",
+        undo="nft delete table ip filter",
+    ),
+    _foreign(
+        "a list of bad addresses drops, nftables",
+        "workspace1",
+        _blocklist("10.203.0.40/29"),
+        to("workspace1", "3004/tcp", version=4, only=("pbs-exec", "pbs-server")),
+        "other_table",
+        "table ip site_list, chain c, `ip saddr @bad ct state new drop`",
+    ),
+    _foreign(
+        "a list of bad addresses drops, firewalld",
+        "ctl2",
+        _blocklist("10.203.0.80/31"),
+        to("ctl2", "80/tcp", "443/tcp", version=4, source="desk1"),
+        "other_table",
+        "table ip site_list, chain c, `ip saddr @bad ct state new drop`",
+    ),
+    _foreign(
+        "dropped as it comes from the wire, nftables",
+        "ctl1",
+        table("site_wire", "ingress device eth0", "ip saddr 10.203.0.12 tcp dport 5432 drop", family="netdev"),
+        to("ctl1", "5432/tcp", version=4),
+        "other_table",
+        "table netdev site_wire, chain c",
+    ),
+    _foreign(
+        "dropped as it comes from the wire, firewalld",
+        "ctl2",
+        table("site_wire", "ingress device eth0", "ip saddr 10.203.0.11 tcp dport 5432 drop", family="netdev"),
+        to("ctl2", "5432/tcp", version=4),
+        "other_table",
+        "table netdev site_wire, chain c",
+    ),
+    _foreign(
+        "a port is sent on to a dead container, nftables",
+        "workspace1",
+        table(
+            "site_dead", "prerouting", "tcp dport 4369 dnat to 172.31.98.9:80", kind="nat", priority=-100, family="ip"
+        ),
+        to("workspace1", "4369/tcp", version=4),
+        "published",
+        "it is sent on to 172.31.98.9 port 80 (table ip site_dead, chain c",
+    ),
+    _foreign(
+        "a port is sent on to a dead container, firewalld",
+        "beta-controller",
+        table(
+            "site_dead", "prerouting", "tcp dport 5432 dnat to 172.31.98.9:80", kind="nat", priority=-100, family="ip"
+        ),
+        to("beta-controller", "5432/tcp", version=4),
+        "published",
+        "it is sent on to 172.31.98.9 port 80 (table ip site_dead, chain c",
+    ),
+    Fault(
+        "a proxy has lost its container, nftables",
+        "workspace1",
+        _PROXY.format(30000),
+        to("workspace1", "30000/tcp"),
+        "no_listener",
+        "30000/tcp of workspace1 opens and carries nothing",
+        undo=_NO_PROXY,
+    ),
+    Fault(
+        "a proxy has lost its container, firewalld",
+        "ctl2",
+        _PROXY.format(8888),
+        to("ctl2", "8888/tcp"),
+        "no_listener",
+        "8888/tcp of ctl2 opens and carries nothing",
+        undo=_NO_PROXY,
+    ),
+    Fault(
+        "a container publishes a port, nftables",
+        "desk1",
+        _PUBLISHED,
+        without(opened("desk1", "7070/tcp", version=4), "laptop1"),
+        "published",
+        "desk1 publishes 7070/tcp past its firewall: it is sent on to 172.31.99.2 port 80 (table ip site_box",
+        undo=_UNPUBLISHED,
+    ),
+    Fault(
+        "a container publishes a port, firewalld",
+        "ctl2",
+        _PUBLISHED,
+        without(opened("ctl2", "7070/tcp", version=4), "outsider"),
+        "published",
+        "ctl2 publishes 7070/tcp past its firewall: it is sent on to 172.31.99.2 port 80 (table ip site_box",
+        undo=_UNPUBLISHED,
+    ),
 ]
 
 BETWEEN = [
-    _foreign("dropped on the way, to nftables", BRIDGE,
-             table("there_a", "forward", "ip saddr 10.203.0.22 ip daddr 10.203.0.21 tcp dport 6819 drop",
-                   family="bridge"),
-             to("alpha-controller", "6819/tcp", version=4, source="alpha-login"), "not_arrived", "did not arrive"),
-    _foreign("dropped on the way, to firewalld", BRIDGE,
-             table("there_b", "forward", "ip saddr 10.203.0.61 ip daddr 10.203.0.12 tcp dport 443 drop",
-                   family="bridge"),
-             to("ctl2", "443/tcp", version=4, source="workspace1"), "not_arrived", "did not arrive"),
-    _foreign("the answer is lost on the way, from nftables", BRIDGE,
-             table("back_a", "forward", "ip saddr 10.203.0.61 tcp sport 3001 drop", family="bridge"),
-             to("workspace1", "3001/tcp", version=4), "reply_lost", "the answer did not come back"),
-    _foreign("the answer is lost on the way, from firewalld", BRIDGE,
-             table("back_b", "forward", "ip saddr 10.203.0.12 tcp sport 8200 drop", family="bridge"),
-             to("ctl2", "8200/tcp", version=4), "reply_lost", "the answer did not come back"),
-    _foreign("the answer is dropped at the target, nftables", "monitor1",
-             table("site_answers", "output", "udp sport 123 drop"), without(to("monitor1", "123/udp"), "pbs-exec"),
-             "reply_lost", "its answer did not leave it: table inet site_answers"),
-    _foreign("the answer is dropped at the target, firewalld", "alpha-compute2",
-             table("site_answers", "output", "tcp sport 9100 drop"), to("alpha-compute2", "9100/tcp"), "reply_lost",
-             "its answer did not leave it: table inet site_answers"),
-    _foreign("the answer is dropped at the source, nftables", "pbs-server",
-             table("site_back", "input", "tcp sport 53 drop"), to("monitor1", "53/tcp", source="pbs-server"),
-             "reply_lost", "whose own rules drop it: table inet site_back"),
-    _foreign("the answer is dropped at the source, firewalld", "beta-controller",
-             table("site_back", "input", "tcp sport 53 drop"), to("monitor1", "53/tcp", source="beta-controller"),
-             "reply_lost", "whose own rules drop it: table inet site_back"),
-    _foreign("the source does not track what it sends, nftables", "desk1",
-             table("site_fast", "output", "tcp dport 53 notrack", priority=-300),
-             to("monitor1", "53/tcp", source="desk1"), "reply_lost", "came back to desk1, which did not take it"),
-    _foreign("the source does not track what it sends, firewalld", "ctl2",
-             table("site_fast", "output", "tcp dport 53 notrack", priority=-300),
-             to("monitor1", "53/tcp", source="ctl2"), "reply_lost", "came back to ctl2, which did not take it"),
-    Fault("answers take another way, nftables", "ctl1", _NOWHERE.format("10.203.0.201"),
-          to("ctl1", "80/tcp", "443/tcp", version=4, source="outsider"), "reply_lost",
-          "the answer did not come back to outsider", undo=_BACK),
-    Fault("answers take another way, firewalld", "beta-controller", _NOWHERE.format("10.203.0.98"),
-          to("beta-controller", "6820/tcp", version=4, source="laptop1"), "reply_lost",
-          "the answer did not come back to laptop1", undo=_BACK),
+    _foreign(
+        "dropped on the way, to nftables",
+        BRIDGE,
+        table("there_a", "forward", "ip saddr 10.203.0.22 ip daddr 10.203.0.21 tcp dport 6819 drop", family="bridge"),
+        to("alpha-controller", "6819/tcp", version=4, source="alpha-login"),
+        "not_arrived",
+        "did not arrive",
+    ),
+    _foreign(
+        "dropped on the way, to firewalld",
+        BRIDGE,
+        table("there_b", "forward", "ip saddr 10.203.0.61 ip daddr 10.203.0.12 tcp dport 443 drop", family="bridge"),
+        to("ctl2", "443/tcp", version=4, source="workspace1"),
+        "not_arrived",
+        "did not arrive",
+    ),
+    _foreign(
+        "the answer is lost on the way, from nftables",
+        BRIDGE,
+        table("back_a", "forward", "ip saddr 10.203.0.61 tcp sport 3001 drop", family="bridge"),
+        to("workspace1", "3001/tcp", version=4),
+        "reply_lost",
+        "the answer did not come back",
+    ),
+    _foreign(
+        "the answer is lost on the way, from firewalld",
+        BRIDGE,
+        table("back_b", "forward", "ip saddr 10.203.0.12 tcp sport 8200 drop", family="bridge"),
+        to("ctl2", "8200/tcp", version=4),
+        "reply_lost",
+        "the answer did not come back",
+    ),
+    _foreign(
+        "the answer is dropped at the target, nftables",
+        "monitor1",
+        table("site_answers", "output", "udp sport 123 drop"),
+        without(to("monitor1", "123/udp"), "pbs-exec"),
+        "reply_lost",
+        "its answer did not leave it: table inet site_answers",
+    ),
+    _foreign(
+        "the answer is dropped at the target, firewalld",
+        "alpha-compute2",
+        table("site_answers", "output", "tcp sport 9100 drop"),
+        to("alpha-compute2", "9100/tcp"),
+        "reply_lost",
+        "its answer did not leave it: table inet site_answers",
+    ),
+    _foreign(
+        "the answer is dropped at the source, nftables",
+        "pbs-server",
+        table("site_back", "input", "tcp sport 53 drop"),
+        to("monitor1", "53/tcp", source="pbs-server"),
+        "reply_lost",
+        "whose own rules drop it: table inet site_back",
+    ),
+    _foreign(
+        "the answer is dropped at the source, firewalld",
+        "beta-controller",
+        table("site_back", "input", "tcp sport 53 drop"),
+        to("monitor1", "53/tcp", source="beta-controller"),
+        "reply_lost",
+        "whose own rules drop it: table inet site_back",
+    ),
+    _foreign(
+        "the source does not track what it sends, nftables",
+        "desk1",
+        table("site_fast", "output", "tcp dport 53 notrack", priority=-300),
+        to("monitor1", "53/tcp", source="desk1"),
+        "reply_lost",
+        "came back to desk1, which did not take it",
+    ),
+    _foreign(
+        "the source does not track what it sends, firewalld",
+        "ctl2",
+        table("site_fast", "output", "tcp dport 53 notrack", priority=-300),
+        to("monitor1", "53/tcp", source="ctl2"),
+        "reply_lost",
+        "came back to ctl2, which did not take it",
+    ),
+    Fault(
+        "answers take another way, nftables",
+        "ctl1",
+        _NOWHERE.format("10.203.0.201"),
+        to("ctl1", "80/tcp", "443/tcp", version=4, source="outsider"),
+        "reply_lost",
+        "the answer did not come back to outsider",
+        undo=_BACK,
+    ),
+    Fault(
+        "answers take another way, firewalld",
+        "beta-controller",
+        _NOWHERE.format("10.203.0.98"),
+        to("beta-controller", "6820/tcp", version=4, source="laptop1"),
+        "reply_lost",
+        "the answer did not come back to laptop1",
+        undo=_BACK,
+    ),
 ]
 
 ADDRESSES = [
-    Fault("another source address, to nftables", "laptop1",
-          "ip address add 10.203.0.197/24 dev eth0; ip route replace 10.203.0.81/32 dev eth0 src 10.203.0.197",
-          either(to("desk1", version=4, source="laptop1"), opened("desk1", "2375/tcp", "7070/tcp", version=4, source="laptop1")),
-          "wrong_source", "desk1 sees 10.203.0.197",
-          undo="ip route delete 10.203.0.81/32; ip address delete 10.203.0.197/24 dev eth0"),
-    Fault("another source address, to firewalld", "monitor1",
-          "ip address add 10.203.0.196/24 dev eth0; ip route replace 10.203.0.31/32 dev eth0 src 10.203.0.196",
-          either(to("beta-controller", version=4, source="monitor1"),
-                 opened("beta-controller", "2375/tcp", version=4, source="monitor1")), "wrong_source",
-          "beta-controller sees 10.203.0.196",
-          undo="ip route delete 10.203.0.31/32; ip address delete 10.203.0.196/24 dev eth0"),
-    _foreign("translated on the way, to nftables", "ctl1",
-             table("site_snat", "postrouting", "ip daddr 10.203.0.61 tcp dport 3003 snat to 10.203.0.198", kind="nat",
-                   priority=100, family="ip"),
-             to("workspace1", "3003/tcp", version=4), "wrong_source", "workspace1 sees 10.203.0.198"),
-    _foreign("translated on the way, to firewalld", "ctl1",
-             table("site_snat2", "postrouting", "ip daddr 10.203.0.12 tcp dport 4006 snat to 10.203.0.199", kind="nat",
-                   priority=100, family="ip"),
-             to("ctl2", "4006/tcp", version=4), "wrong_source", "ctl2 sees 10.203.0.199"),
-    _foreign("another host answers, for nftables", "alpha-compute1",
-             table("site_dnat", "output", "ip daddr 10.203.0.51 tcp dport 2049 dnat to 10.203.0.21", kind="nat",
-                   priority=-100, family="ip"),
-             to("nfs1", "2049/tcp", version=4, source="alpha-compute1"), "elsewhere", "answered by alpha-controller"),
-    _foreign("another host answers, for firewalld", "alpha-compute2",
-             table("site_dnat", "output", "ip daddr 10.203.0.52 tcp dport 2049 dnat to 10.203.0.21", kind="nat",
-                   priority=-100, family="ip"),
-             to("nfs2", "2049/tcp", version=4, source="alpha-compute2"), "elsewhere", "answered by alpha-controller"),
-    Fault("a name means another host", "pbs-server", "echo 10.203.0.99 exec.example.org >> /etc/hosts",
-          to("pbs-exec", version=4, source="pbs-server", intended=""), "elsewhere",
-          "exec.example.org is 10.203.0.99 to pbs-server",
-          undo="grep -v exec.example.org /etc/hosts > /root/hosts; cat /root/hosts > /etc/hosts"),
-    Fault("no route, to nftables", "outsider", "ip route add unreachable 10.203.0.71/32",
-          to("monitor1", version=4, source="outsider", intended=""), "not_sent", "no route to 10.203.0.71",
-          undo="ip route delete unreachable 10.203.0.71/32"),
-    Fault("no route, to firewalld", "outsider", "ip route add unreachable 10.203.0.12/32",
-          to("ctl2", version=4, source="outsider", intended=""), "not_sent", "no route to 10.203.0.12",
-          undo="ip route delete unreachable 10.203.0.12/32"),
-    Fault("a rule for routes forbids it, from nftables", "ctl1",
-          "ip rule add to 10.203.0.12 ipproto tcp dport 15672 prohibit", to("ctl2", "15672/tcp", version=4), "not_sent",
-          "Not let out by this host itself", undo="ip rule delete to 10.203.0.12 ipproto tcp dport 15672 prohibit"),
-    Fault("a rule for routes forbids it, from firewalld", "ctl2",
-          "ip rule add to 10.203.0.11 ipproto tcp dport 15672 prohibit", to("ctl1", "15672/tcp", version=4), "not_sent",
-          "Not let out by this host itself", undo="ip rule delete to 10.203.0.11 ipproto tcp dport 15672 prohibit"),
-    *(fault for backend, host in (("nftables", "alpha-compute1"), ("firewalld", "nfs2"))
-      for fault in _second_network(backend, host, SECOND[host])),
-    Fault("the source is behind NAT, to nftables", "pbs-exec", "ip route add 10.203.0.71/32 via 10.207.0.1",
-          to("monitor1", version=4, source="pbs-exec"), "wrong_source",
-          "monitor1 sees 10.203.0.194 where the plan expects pbs-exec as 10.203.0.42",
-          undo="ip route delete 10.203.0.71/32"),
-    Fault("the source is behind NAT, to firewalld", "beta-compute1", "ip route add 10.203.0.52/32 via 10.208.0.1",
-          to("nfs2", version=4, source="beta-compute1"), "wrong_source",
-          "nfs2 sees 10.203.0.195 where the plan expects beta-compute1 as 10.203.0.32",
-          undo="ip route delete 10.203.0.52/32"),
+    Fault(
+        "another source address, to nftables",
+        "laptop1",
+        "ip address add 10.203.0.197/24 dev eth0; ip route replace 10.203.0.81/32 dev eth0 src 10.203.0.197",
+        either(
+            to("desk1", version=4, source="laptop1"),
+            opened("desk1", "2375/tcp", "7070/tcp", version=4, source="laptop1"),
+        ),
+        "wrong_source",
+        "desk1 sees 10.203.0.197",
+        undo="ip route delete 10.203.0.81/32; ip address delete 10.203.0.197/24 dev eth0",
+    ),
+    Fault(
+        "another source address, to firewalld",
+        "monitor1",
+        "ip address add 10.203.0.196/24 dev eth0; ip route replace 10.203.0.31/32 dev eth0 src 10.203.0.196",
+        either(
+            to("beta-controller", version=4, source="monitor1"),
+            opened("beta-controller", "2375/tcp", version=4, source="monitor1"),
+        ),
+        "wrong_source",
+        "beta-controller sees 10.203.0.196",
+        undo="ip route delete 10.203.0.31/32; ip address delete 10.203.0.196/24 dev eth0",
+    ),
+    _foreign(
+        "translated on the way, to nftables",
+        "ctl1",
+        table(
+            "site_snat",
+            "postrouting",
+            "ip daddr 10.203.0.61 tcp dport 3003 snat to 10.203.0.198",
+            kind="nat",
+            priority=100,
+            family="ip",
+        ),
+        to("workspace1", "3003/tcp", version=4),
+        "wrong_source",
+        "workspace1 sees 10.203.0.198",
+    ),
+    _foreign(
+        "translated on the way, to firewalld",
+        "ctl1",
+        table(
+            "site_snat2",
+            "postrouting",
+            "ip daddr 10.203.0.12 tcp dport 4006 snat to 10.203.0.199",
+            kind="nat",
+            priority=100,
+            family="ip",
+        ),
+        to("ctl2", "4006/tcp", version=4),
+        "wrong_source",
+        "ctl2 sees 10.203.0.199",
+    ),
+    _foreign(
+        "another host answers, for nftables",
+        "alpha-compute1",
+        table(
+            "site_dnat",
+            "output",
+            "ip daddr 10.203.0.51 tcp dport 2049 dnat to 10.203.0.21",
+            kind="nat",
+            priority=-100,
+            family="ip",
+        ),
+        to("nfs1", "2049/tcp", version=4, source="alpha-compute1"),
+        "elsewhere",
+        "answered by alpha-controller",
+    ),
+    _foreign(
+        "another host answers, for firewalld",
+        "alpha-compute2",
+        table(
+            "site_dnat",
+            "output",
+            "ip daddr 10.203.0.52 tcp dport 2049 dnat to 10.203.0.21",
+            kind="nat",
+            priority=-100,
+            family="ip",
+        ),
+        to("nfs2", "2049/tcp", version=4, source="alpha-compute2"),
+        "elsewhere",
+        "answered by alpha-controller",
+    ),
+    Fault(
+        "a name means another host",
+        "pbs-server",
+        "echo 10.203.0.99 exec.example.org >> /etc/hosts",
+        to("pbs-exec", version=4, source="pbs-server", intended=""),
+        "elsewhere",
+        "exec.example.org is 10.203.0.99 to pbs-server",
+        undo="grep -v exec.example.org /etc/hosts > /root/hosts; cat /root/hosts > /etc/hosts",
+    ),
+    Fault(
+        "no route, to nftables",
+        "outsider",
+        "ip route add unreachable 10.203.0.71/32",
+        to("monitor1", version=4, source="outsider", intended=""),
+        "not_sent",
+        "no route to 10.203.0.71",
+        undo="ip route delete unreachable 10.203.0.71/32",
+    ),
+    Fault(
+        "no route, to firewalld",
+        "outsider",
+        "ip route add unreachable 10.203.0.12/32",
+        to("ctl2", version=4, source="outsider", intended=""),
+        "not_sent",
+        "no route to 10.203.0.12",
+        undo="ip route delete unreachable 10.203.0.12/32",
+    ),
+    Fault(
+        "a rule for routes forbids it, from nftables",
+        "ctl1",
+        "ip rule add to 10.203.0.12 ipproto tcp dport 15672 prohibit",
+        to("ctl2", "15672/tcp", version=4),
+        "not_sent",
+        "Not let out by this host itself",
+        undo="ip rule delete to 10.203.0.12 ipproto tcp dport 15672 prohibit",
+    ),
+    Fault(
+        "a rule for routes forbids it, from firewalld",
+        "ctl2",
+        "ip rule add to 10.203.0.11 ipproto tcp dport 15672 prohibit",
+        to("ctl1", "15672/tcp", version=4),
+        "not_sent",
+        "Not let out by this host itself",
+        undo="ip rule delete to 10.203.0.11 ipproto tcp dport 15672 prohibit",
+    ),
+    *(
+        fault
+        for backend, host in (("nftables", "alpha-compute1"), ("firewalld", "nfs2"))
+        for fault in _second_network(backend, host, SECOND[host])
+    ),
+    Fault(
+        "the source is behind NAT, to nftables",
+        "pbs-exec",
+        "ip route add 10.203.0.71/32 via 10.207.0.1",
+        to("monitor1", version=4, source="pbs-exec"),
+        "wrong_source",
+        "monitor1 sees 10.203.0.194 where the plan expects pbs-exec as 10.203.0.42",
+        undo="ip route delete 10.203.0.71/32",
+    ),
+    Fault(
+        "the source is behind NAT, to firewalld",
+        "beta-compute1",
+        "ip route add 10.203.0.52/32 via 10.208.0.1",
+        to("nfs2", version=4, source="beta-compute1"),
+        "wrong_source",
+        "nfs2 sees 10.203.0.195 where the plan expects beta-compute1 as 10.203.0.32",
+        undo="ip route delete 10.203.0.52/32",
+    ),
 ]
 
 FAULTS = [*OURS, *OTHERS, *BETWEEN, *ADDRESSES]

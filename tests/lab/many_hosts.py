@@ -68,11 +68,13 @@ class ManyHosts:
     @property
     def inventory(self) -> dict[str, Any]:
         """Return an inventory in which all of them are compute nodes of one cluster."""
-        shared = {"ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3",
-                  "ansible_ssh_private_key_file": _KEY,
-                  "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
-                                             "-o LogLevel=ERROR",
-                  "firewall_endpoints": {"controllers": {"cidrs": [f"{CONTROLLER}/32"]}}}
+        shared = {
+            "ansible_user": "root",
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_ssh_private_key_file": _KEY,
+            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+            "firewall_endpoints": {"controllers": {"cidrs": [f"{CONTROLLER}/32"]}},
+        }
         hosts = {name: {"ansible_host": address} for name, address in self.names.items()}
         return {"all": {"vars": shared, "children": {"slurm_compute": {"hosts": hosts}}}}
 
@@ -84,9 +86,28 @@ class ManyHosts:
 
     def start(self) -> None:
         """Start them all, and wait until each accepts connections."""
-        _run("podman", "run", "--detach", "--replace", "--name", _CONTAINER, "--label", f"hpc-ports-lab={LAB}",
-             "--network", "none", "--cap-add", _CAPABILITIES, "--security-opt", "apparmor=unconfined",
-             "--volume", f"{_KEY}.pub:/authorized_keys:ro", _IMAGE, "sh", "-c", "sleep infinity & wait")
+        _run(
+            "podman",
+            "run",
+            "--detach",
+            "--replace",
+            "--name",
+            _CONTAINER,
+            "--label",
+            f"hpc-ports-lab={LAB}",
+            "--network",
+            "none",
+            "--cap-add",
+            _CAPABILITIES,
+            "--security-opt",
+            "apparmor=unconfined",
+            "--volume",
+            f"{_KEY}.pub:/authorized_keys:ro",
+            _IMAGE,
+            "sh",
+            "-c",
+            "sleep infinity & wait",
+        )
         process = _run("podman", "inspect", "--format", "{{.State.Pid}}", _CONTAINER).strip()
         _run("ip", "link", "add", _LINK, "type", "veth", "peer", "name", "lab", "netns", process)
         _run("ip", "address", "add", f"{CONTROLLER}/16", "dev", _LINK)

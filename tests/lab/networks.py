@@ -29,10 +29,14 @@ _IN_ISOLATED = {"alpha-compute1": "10.206.0.23", "nfs2": "10.206.0.52", "outside
 VARIABLES: Mapping[str, Any] = {
     "vars": {"firewall_isolated_networks": [ISOLATED]},
     "hosts": {
-        "alpha-compute1": {"firewall_addresses": ["10.203.0.23", "fd00:203::23", "10.205.0.23", "10.206.0.23"],
-                           "firewall_source_addresses": ["10.203.0.23", "fd00:203::23"]},
-        "nfs2": {"firewall_addresses": ["10.203.0.52", "fd00:203::52", "10.204.0.52", "10.206.0.52"],
-                 "firewall_source_addresses": ["10.203.0.52", "fd00:203::52"]},
+        "alpha-compute1": {
+            "firewall_addresses": ["10.203.0.23", "fd00:203::23", "10.205.0.23", "10.206.0.23"],
+            "firewall_source_addresses": ["10.203.0.23", "fd00:203::23"],
+        },
+        "nfs2": {
+            "firewall_addresses": ["10.203.0.52", "fd00:203::52", "10.204.0.52", "10.206.0.52"],
+            "firewall_source_addresses": ["10.203.0.52", "fd00:203::52"],
+        },
         # It is behind NAT, and the plan knows it.
         "laptop1": {"firewall_source_addresses": ["10.203.0.98", "fd00:203::97"]},
         "outsider": {"firewall_addresses": ["10.203.0.201", "fd00:203::201", "10.206.0.201"]},
@@ -69,16 +73,23 @@ class _Link(NamedTuple):
         return f"router-{self.network.replace('.', '-')}"
 
     def make(self) -> None:
-        in_lab(f"ip link add {self.name} type veth peer name site2 netns {process_of(self.host)}; "
-               f"ip address add {self.network}.1/24 dev {self.name}; ip link set {self.name} up")
+        in_lab(
+            f"ip link add {self.name} type veth peer name site2 netns {process_of(self.host)}; "
+            f"ip address add {self.network}.1/24 dev {self.name}; ip link set {self.name} up"
+        )
         on(self.host, f"ip address add {self.network}.{self.number}/24 dev site2; ip link set site2 up")
 
     def remove(self) -> None:
         in_lab(f"ip link delete {self.name}")
 
 
-_LINKS = (_Link("nfs2", "10.204.0", 52), _Link("alpha-compute1", "10.205.0", 23),  # two networks
-          _Link("pbs-exec", "10.207.0", 42), _Link("beta-compute1", "10.208.0", 32), _Link("laptop1", "10.209.0", 97))  # NAT
+_LINKS = (
+    _Link("nfs2", "10.204.0", 52),
+    _Link("alpha-compute1", "10.205.0", 23),  # two networks
+    _Link("pbs-exec", "10.207.0", 42),
+    _Link("beta-compute1", "10.208.0", 32),
+    _Link("laptop1", "10.209.0", 97),
+)  # NAT
 
 
 def has_way(cell: Mapping[str, Any]) -> bool:
@@ -105,7 +116,10 @@ def more_networks() -> Iterator[None]:
             on(host, f"ip address add {address}/24 dev eth0")
             ends.callback(on, host, f"ip address delete {address}/24 dev eth0")
         for host, address in SECOND.items():
-            on(host, f"{_ANSWER.format('add', address)}; ip route add default via {address.rsplit('.', 1)[0]}.1 table 25")
+            on(
+                host,
+                f"{_ANSWER.format('add', address)}; ip route add default via {address.rsplit('.', 1)[0]}.1 table 25",
+            )
             ends.callback(on, host, _ANSWER.format("delete", address))
         for host in {*managed_hosts(), "laptop1", "outsider"}.difference(ROUTED):
             on(host, _NO_WAY.format("add"))

@@ -58,7 +58,9 @@ def test_bad_hosts_end_in_errors_and_never_in_green(tmp_path: Path) -> None:
         done, data = _verified(tmp_path, "--limit", ",".join((*DOWN, LOSSY, NO_PYTHON, *OTHERS)))
     assert done.code != 0
     assert (data["summary"]["left_out"], _touching(data, *DOWN)) == (sorted(DOWN), [])
-    assert f"left out: {', '.join(sorted(DOWN))}: It failed or was not reached before the tests; see above." in done.text
+    assert (
+        f"left out: {', '.join(sorted(DOWN))}: It failed or was not reached before the tests; see above." in done.text
+    )
     gone = _touching(data, NO_PYTHON)
     assert {cell["source"] for cell in gone} > {NO_PYTHON}
     assert {(cell["outcome"], cell["verdict"]) for cell in gone} == {("error", "unknown")}
@@ -78,11 +80,15 @@ def _touching(data: dict[str, Any], *hosts: str) -> list[dict[str, Any]]:
 
 
 def test_passive_mode_tells_who_should_listen_and_what_stays_unproven(tmp_path: Path) -> None:
-    done, data = _verified(tmp_path, "-everify_mode=passive", "--limit",
-                           "alpha-controller,alpha-login,beta-controller,laptop1")
+    done, data = _verified(
+        tmp_path, "-everify_mode=passive", "--limit", "alpha-controller,alpha-login,beta-controller,laptop1"
+    )
     assert data["mode"] == "passive"
-    cells = {(cell["source"], cell["target"], cell["port"], cell["protocol"]): cell for cell in data["cells"]
-             if ":" not in cell["address"]}
+    cells = {
+        (cell["source"], cell["target"], cell["port"], cell["protocol"]): cell
+        for cell in data["cells"]
+        if ":" not in cell["address"]
+    }
     slurm = cells["alpha-login", "alpha-controller", 6817, "tcp"]
     assert (slurm["outcome"], slurm["verdict"], slurm["diagnosis"]["code"]) == ("refused", "wrong", "no_listener")
     assert slurm["diagnosis"]["text"] == ("Nobody listens on 6817/tcp of alpha-controller; slurmctld.service should.")
@@ -95,7 +101,9 @@ def test_passive_mode_tells_who_should_listen_and_what_stays_unproven(tmp_path: 
 
 def test_passive_mode_is_green_where_services_are(tmp_path: Path) -> None:
     query = json.dumps({"verify_query": "[?port==`22` || expected=='filtered']"})
-    done, data = _verified(tmp_path, "-everify_mode=passive", "-e", query, "--limit", "alpha-controller,beta-controller,laptop1")
+    done, data = _verified(
+        tmp_path, "-everify_mode=passive", "-e", query, "--limit", "alpha-controller,beta-controller,laptop1"
+    )
     assert (done.code, data["summary"]["wrong"], data["summary"]["unknown"]) == (0, 0, 0), done.output
     assert data["summary"]["connections"] > 100
 
@@ -119,8 +127,13 @@ def test_nothing_is_left_when_the_controller_dies() -> None:
 def _listeners(lifetime: int) -> dict[str, str]:
     """Start a listener on some hosts, and forget it; return its units by host."""
     hosts, options = "alpha-controller,ctl2,nfs1", json.dumps({"ports": ["7001/tcp"], "lifetime": lifetime})
-    done = subprocess.run(["ansible", hosts, "--become", "-m", "hpc.ports.listen", "-a", options], cwd=ROOT, check=True,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        ["ansible", hosts, "--become", "-m", "hpc.ports.listen", "-a", options],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     found = re.findall(r'^(\S+) \| CHANGED.*?"id": "(\w+)"', done.stdout, re.MULTILINE | re.DOTALL)
     assert ",".join(sorted(host for host, identity in found)) == hosts, done.stdout
     return {host: f"hpc-ports-verify-{identity}.scope" for host, identity in found}

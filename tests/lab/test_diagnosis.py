@@ -24,8 +24,16 @@ _NAMED = {"pbs-exec": {"firewall_addresses": ["exec.example.org", "fd00:203::42"
 _HOSTS_FILE = "127.0.0.1 localhost\n10.203.0.42 exec.example.org\n"
 
 # What runs ansible-playbook of the oldest ansible-core that is supported, and says so; who calls it names his own.
-OLD_ANSIBLE = ("env", "HPC_PORTS_VENV=2.16", "dev/lab", "run",
-               "sh", "-c", 'shift; ansible-playbook --version; exec ansible-playbook "$@"', "sh")
+OLD_ANSIBLE = (
+    "env",
+    "HPC_PORTS_VENV=2.16",
+    "dev/lab",
+    "run",
+    "sh",
+    "-c",
+    'shift; ansible-playbook --version; exec ansible-playbook "$@"',
+    "sh",
+)
 # Hosts that have no firewall when it comes: nft 0.9.8 and 1.1.3, firewalld 0.9.3 and 2.3.1, by sudo and as root.
 REMOVED = ("nfs1", "alpha-controller", "nfs2", "ctl2")
 # How many connections verify tries at most. By default a part of the closed ones after the repair: every host has the
@@ -39,17 +47,31 @@ REWRITTEN = {fault.host for fault in OURS if not fault.undo}
 class Verified:
     """One run of verify, or of a playbook that ends with it: how the play ended, and its report."""
 
-    def __init__(self, folder: Path, playbook: str = "verify", before: Sequence[str] = (), most: int = ALL,
-                 more: Mapping[str, Any] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        playbook: str = "verify",
+        before: Sequence[str] = (),
+        most: int = ALL,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         (folder / "hosts").write_text(_HOSTS_FILE, encoding="utf-8")
         inventory = {"all": {**more, "hosts": {**_NAMED, **more.get("hosts", {})}}}
         (folder / "named.json").write_text(json.dumps(inventory), encoding="utf-8")
         report = folder / "report.json"
         names = ("unshare", "--mount", "sh", "-c", f'mount --bind {folder}/hosts /etc/hosts && exec "$@"', "sh")
         self.play: Play = play(
-            playbook, "-i", "extensions/molecule/inventory", "-i", str(folder / "named.json"),
-            f"-everify_most={most}", f"-everify_report={report}", f"-everify_page={folder}/page.html",
-            f"-everify_junit={folder}/junit.xml", before=(*names, *before))
+            playbook,
+            "-i",
+            "extensions/molecule/inventory",
+            "-i",
+            str(folder / "named.json"),
+            f"-everify_most={most}",
+            f"-everify_report={report}",
+            f"-everify_page={folder}/page.html",
+            f"-everify_junit={folder}/junit.xml",
+            before=(*names, *before),
+        )
         assert report.exists(), self.play.output
         self.data: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
 
@@ -121,8 +143,11 @@ def test_an_address_without_a_route_is_left_to_those_with_one(red: Verified) -> 
     """No more than that is said: other addresses of the same hosts are reached."""
     for host, address in SECOND.items():
         assert {cell["source"] for cell in red.data["cells"] if cell["address"] == address} == set(ROUTED)
-        said = {item["source"] for item in red.data["not_tested"] if item["reason"] == (
-            f"{item['source']} has no route to {address}, and reaches other addresses of {host}.")}
+        said = {
+            item["source"]
+            for item in red.data["not_tested"]
+            if item["reason"] == (f"{item['source']} has no route to {address}, and reaches other addresses of {host}.")
+        }
         assert {"beta-controller", "laptop1", "outsider"} <= said
 
 
@@ -130,8 +155,12 @@ def test_an_isolated_network_is_tried_by_its_own(red: Verified) -> None:
     """What is said of it is that of each host without an address there."""
     network = ISOLATED.removesuffix("0/24")
     assert {cell["source"] for cell in red.data["cells"] if cell["address"].startswith(network)} == {"outsider"}
-    said = {item["source"] for item in red.data["not_tested"] if item["reason"] == (
-        f"{network}52 is in the isolated network {ISOLATED}, where {item['source']} has no address.")}
+    said = {
+        item["source"]
+        for item in red.data["not_tested"]
+        if item["reason"]
+        == (f"{network}52 is in the isolated network {ISOLATED}, where {item['source']} has no address.")
+    }
     assert {"alpha-login", "beta-controller", "laptop1", "monitor1"} <= said
 
 

@@ -33,40 +33,89 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
         on(host, undo)
 
 
-@pytest.mark.parametrize("source,target,port,options,says", [
-    # nftables, by the rules alone
-    ("alpha-login", "alpha-controller", "6817/tcp", (), [
-        "Yes: alpha-login can connect to 6817/tcp of alpha-controller by flow slurm_control.",
-        "alpha-controller takes it in from 10.203.0.22: accept, table inet hpc_ports, chain in_slurm_control",
-        "Probe: None was asked for"]),
-    # firewalld and sudo, with restricted egress at the source
-    ("workspace1", "ctl2", "443/tcp", (PROBE,), [
-        "Yes: workspace1 can connect to 443/tcp of ctl2 by flow platform_https.",
-        "workspace1 sends it: accept, table inet hpc_ports, chain out_workspace_platform",
-        "ctl2 takes it in from 10.203.0.61: accept, table inet firewalld, chain filter_IN_policy_hpc_ports_in_allow",
-        "by the listener of the probe"]),
-    # another cluster
-    ("beta-compute1", "alpha-controller", "6817/tcp", (PROBE,), [
-        "No: beta-compute1 cannot connect to 6817/tcp of alpha-controller: no flow lets it in at alpha-controller.",
-        "beta-compute1 is in beta, alpha-controller in alpha",
-        "alpha-controller takes it in from 10.203.0.32: drop, table inet hpc_ports, chain input",
-        "arrived, 0 passed the rules, 0 answers left"]),
-    # an outsider, and a zone of firewalld that drops
-    ("outsider", "beta-controller", "22/tcp", (PROBE,), [
-        "No: outsider cannot connect to 22/tcp of beta-controller: no flow lets it in at beta-controller.",
-        "Somebody listens for 22/tcp on beta-controller:", "10.203.0.31: filtered"]),
-    # egress, by nftables and by firewalld
-    ("workspace1", "laptop1", "22/tcp", (PROBE,), [
-        "No: workspace1 cannot connect to 22/tcp of laptop1: workspace1 has restricted egress, and no flow lets it out",
-        "workspace1 sends it: drop, table inet hpc_ports, chain output", "Packets: 0 left, 0 arrived"]),
-    ("nfs2", "laptop1", "22/tcp", ("--check", PROBE), [
-        "No: nfs2 cannot connect to 22/tcp of laptop1: nfs2 has restricted egress, and no flow lets it out there.",
-        "nfs2 sends it: ", "chain filter_OUT_policy_hpc_ports_out",
-        "laptop1 takes it in from 10.203.0.52: accept, by no",
-        "Probe: Check mode: none was sent."]),
-])
-def test_the_answer_and_the_reason(source: str, target: str, port: str, options: tuple[str, ...],
-                                   says: list[str]) -> None:
+@pytest.mark.parametrize(
+    "source,target,port,options,says",
+    [
+        # nftables, by the rules alone
+        (
+            "alpha-login",
+            "alpha-controller",
+            "6817/tcp",
+            (),
+            [
+                "Yes: alpha-login can connect to 6817/tcp of alpha-controller by flow slurm_control.",
+                "alpha-controller takes it in from 10.203.0.22: accept, table inet hpc_ports, chain in_slurm_control",
+                "Probe: None was asked for",
+            ],
+        ),
+        # firewalld and sudo, with restricted egress at the source
+        (
+            "workspace1",
+            "ctl2",
+            "443/tcp",
+            (PROBE,),
+            [
+                "Yes: workspace1 can connect to 443/tcp of ctl2 by flow platform_https.",
+                "workspace1 sends it: accept, table inet hpc_ports, chain out_workspace_platform",
+                "ctl2 takes it in from 10.203.0.61: accept, table inet firewalld, chain filter_IN_policy_hpc_ports_in_allow",
+                "by the listener of the probe",
+            ],
+        ),
+        # another cluster
+        (
+            "beta-compute1",
+            "alpha-controller",
+            "6817/tcp",
+            (PROBE,),
+            [
+                "No: beta-compute1 cannot connect to 6817/tcp of alpha-controller: no flow lets it in at alpha-controller.",
+                "beta-compute1 is in beta, alpha-controller in alpha",
+                "alpha-controller takes it in from 10.203.0.32: drop, table inet hpc_ports, chain input",
+                "arrived, 0 passed the rules, 0 answers left",
+            ],
+        ),
+        # an outsider, and a zone of firewalld that drops
+        (
+            "outsider",
+            "beta-controller",
+            "22/tcp",
+            (PROBE,),
+            [
+                "No: outsider cannot connect to 22/tcp of beta-controller: no flow lets it in at beta-controller.",
+                "Somebody listens for 22/tcp on beta-controller:",
+                "10.203.0.31: filtered",
+            ],
+        ),
+        # egress, by nftables and by firewalld
+        (
+            "workspace1",
+            "laptop1",
+            "22/tcp",
+            (PROBE,),
+            [
+                "No: workspace1 cannot connect to 22/tcp of laptop1: workspace1 has restricted egress, and no flow lets it out",
+                "workspace1 sends it: drop, table inet hpc_ports, chain output",
+                "Packets: 0 left, 0 arrived",
+            ],
+        ),
+        (
+            "nfs2",
+            "laptop1",
+            "22/tcp",
+            ("--check", PROBE),
+            [
+                "No: nfs2 cannot connect to 22/tcp of laptop1: nfs2 has restricted egress, and no flow lets it out there.",
+                "nfs2 sends it: ",
+                "chain filter_OUT_policy_hpc_ports_out",
+                "laptop1 takes it in from 10.203.0.52: accept, by no",
+                "Probe: Check mode: none was sent.",
+            ],
+        ),
+    ],
+)
+def test_the_answer_and_the_reason(
+    source: str, target: str, port: str, options: tuple[str, ...], says: list[str]
+) -> None:
     run = explain(source, target, port, *options)
     assert [text for text in says if text not in run.text] == [], run.output
 

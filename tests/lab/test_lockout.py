@@ -49,8 +49,10 @@ from ansible_collections.hpc.ports.tests.support.hosts import (
 from ansible_collections.hpc.ports.tests.support.run import examples, scaled, turn
 
 CONTROLLER = "10.203.0.1"
-NO_WAY_IN = {"firewall_endpoints": {"controllers": {"cidrs": ["10.9.9.9/32"]}, "admin_networks": {"cidrs": []}},
-             "firewall_flows": {"cluster_ssh": {"enabled": False}}}
+NO_WAY_IN = {
+    "firewall_endpoints": {"controllers": {"cidrs": ["10.9.9.9/32"]}, "admin_networks": {"cidrs": []}},
+    "firewall_flows": {"cluster_ssh": {"enabled": False}},
+}
 SSH_CLOSED = {"firewall_services": {"ssh": {"ports": ["2222/tcp"]}}}
 # What concerns each of the hosts and locks nobody out: firewalld comes to one by calls, to the other by a reload.
 OTHER_PORT = {"firewall_services": {"node_exporter": {"ports": ["9101/tcp"]}}}
@@ -64,8 +66,10 @@ ENOUGH = scaled(60)
 # As many of each backend as kinds of changes that wait at once, the Debians in turn.
 HOSTS = {"nftables": (*NFTABLES, "alpha-login", "desk1"), "firewalld": (*FIREWALLD, "alpha-compute2")}
 # By who needs sudo.
-LOGINS = {name: "{{ 'admin' if ('firewalld' in group_names) == %s else 'root' }}" % where
-          for name, where in (("sudo on firewalld", True), ("sudo on nftables", False))}
+LOGINS = {
+    name: "{{ 'admin' if ('firewalld' in group_names) == %s else 'root' }}" % where
+    for name, where in (("sudo on firewalld", True), ("sudo on nftables", False))
+}
 
 
 def variables(wanted: Mapping[str, Any], **more: Any) -> str:
@@ -85,6 +89,7 @@ def everything(host: str) -> tuple[list[str], str, str]:
 
 
 # ---- changes that do not stay
+
 
 class Kind(NamedTuple):
     """A change: what is wanted, what the play says of it, and what is wrong with the programs of the host by backend."""
@@ -124,7 +129,8 @@ UNDONE = {
     "port closed": Kind(SSH_CLOSED, MISSING),
     NOTHING_BEFORE: Kind(NO_WAY_IN, MISSING),
     "no new connection comes through": Kind(
-        RESTRICTED, NOT_MISSING, {"nftables": ANSWERS_DROPPED, "firewalld": LED_ELSEWHERE}),
+        RESTRICTED, NOT_MISSING, {"nftables": ANSWERS_DROPPED, "firewalld": LED_ELSEWHERE}
+    ),
     "everything that leaves is dropped": Kind(RESTRICTED, NOT_MISSING, {"nftables": ALL_DROPPED}),
 }
 REFUSED = {
@@ -132,7 +138,8 @@ REFUSED = {
     "port closed": Kind(SSH_CLOSED, MISSING),
     "does not load": Kind(OTHER_PORT, "still runs", {"nftables": NEVER_LOADS, "firewalld": NAMES_NO_IPSET}),
     "does not load, as was not foreseen": Kind(
-        HARMLESS, "still runs", {"nftables": LOADS_WHEN_TRIED, "firewalld": NAMES_NO_IPSET}),
+        HARMLESS, "still runs", {"nftables": LOADS_WHEN_TRIED, "firewalld": NAMES_NO_IPSET}
+    ),
 }
 
 
@@ -142,16 +149,24 @@ def cases(kinds: Mapping[str, Kind]) -> list[Case]:
 
 def ended(kinds: Mapping[str, Kind], shift: int, login: str, **more: Any) -> dict[Case, Ended]:
     """Make all these changes at once, and return how each ended; hosts that had no firewall before have one again."""
-    hosts = {(name, backend): HOSTS[backend][(list(kinds).index(name) + shift) % len(HOSTS[backend])]
-             for name, backend in cases(kinds)}
+    hosts = {
+        (name, backend): HOSTS[backend][(list(kinds).index(name) + shift) % len(HOSTS[backend])]
+        for name, backend in cases(kinds)
+    }
     with ExitStack() as stack:
-        stack.enter_context(_nothing_loaded([host for (name, _backend), host in hosts.items() if name == NOTHING_BEFORE]))
+        stack.enter_context(
+            _nothing_loaded([host for (name, _backend), host in hosts.items() if name == NOTHING_BEFORE])
+        )
         for (name, backend), host in hosts.items():
             if backend in kinds[name].faults:
                 stack.enter_context(kinds[name].faults[backend].standing_on(host))
         before = {host: everything(host) for host in hosts.values()}
-        runs = _changed({host: variables(kinds[name].wanted, ansible_user=LOGINS[login], **more)
-                         for (name, _backend), host in hosts.items()})
+        runs = _changed(
+            {
+                host: variables(kinds[name].wanted, ansible_user=LOGINS[login], **more)
+                for (name, _backend), host in hosts.items()
+            }
+        )
         return {case: Ended(host, runs[host], before[host], everything(host)) for case, host in hosts.items()}
 
 
@@ -198,6 +213,7 @@ def test_what_would_lock_out_or_does_not_load_is_refused(case: Case, refused: di
 
 # ---- confirmed
 
+
 @pytest.mark.parametrize("hosts, login", turn(list(product(zip(NFTABLES, FIREWALLD), LOGINS))), ids=str)
 def test_a_harmless_change_is_confirmed_by_a_second_module_execution(hosts: tuple[str, str], login: str) -> None:
     with restoring(*hosts):
@@ -212,8 +228,7 @@ def test_a_harmless_change_is_confirmed_by_a_second_module_execution(hosts: tupl
 
 
 # What undoes a change: the link to it, the program, and the unit that waits.
-CLOCKS = ("find /run/hpc-ports -name armed -o -name revert; "
-          "systemctl list-units --all --no-legend 'hpc-ports-revert-*'")
+CLOCKS = "find /run/hpc-ports -name armed -o -name revert; systemctl list-units --all --no-legend 'hpc-ports-revert-*'"
 
 
 def test_through_a_jump_host_its_address_counts(tmp_path: Path) -> None:
@@ -221,9 +236,20 @@ def test_through_a_jump_host_its_address_counts(tmp_path: Path) -> None:
     host, address = "alpha-login", "10.203.0.11"
     assert address in on("ctl1", "hostname -I").split()
     # Not the connections without the jump host that Ansible keeps open.
-    jump = ("--limit", host, "-e", json.dumps({"ansible_control_path_dir": str(tmp_path), "ansible_ssh_extra_args": (
-        "-o ProxyCommand='ssh -i {{ ansible_ssh_private_key_file }} -o StrictHostKeyChecking=no -o LogLevel=ERROR"
-        f" -o UserKnownHostsFile=/dev/null -W %h:%p root@{address}'")}))
+    jump = (
+        "--limit",
+        host,
+        "-e",
+        json.dumps(
+            {
+                "ansible_control_path_dir": str(tmp_path),
+                "ansible_ssh_extra_args": (
+                    "-o ProxyCommand='ssh -i {{ ansible_ssh_private_key_file }} -o StrictHostKeyChecking=no -o LogLevel=ERROR"
+                    f" -o UserKnownHostsFile=/dev/null -W %h:%p root@{address}'"
+                ),
+            }
+        ),
+    )
     before = state(host)
     run = firewall(*jump, variables(NO_WAY_IN))
     assert f"Ansible comes from {address} to 22/tcp" in run.text, run.output
@@ -319,12 +345,16 @@ def test_a_connection_that_no_flow_allows_any_more_is_cut_if_asked() -> None:
     with restoring(*hosts), ExitStack() as stack:
         servers = [stack.enter_context(program(host, SERVER)) for host in hosts]
         assert [server[1].readline() for server in servers] == ["ready\n"] * len(hosts)
-        clients = [stack.enter_context(program("monitor1", CLIENT, address, str(scaled(5)))) for address in hosts.values()]
+        clients = [
+            stack.enter_context(program("monitor1", CLIENT, address, str(scaled(5)))) for address in hosts.values()
+        ]
         assert list(map(said, clients)) == ["answered"] * len(hosts)
         assert firewall(*limit, variables(OTHER_PORT)).code == 0
         assert list(map(said, clients)) == ["answered"] * len(hosts)
         run = firewall(*limit, "-v", variables(HARMLESS, firewall_cut_established=True))
         assert run.code == 0, run.output
         for address in hosts.values():
-            assert re.search(rf'"connections_cut": \["tcp 10.203.0.71:[0-9]+ -> {address}:9100"\]', run.text), run.output
+            assert re.search(rf'"connections_cut": \["tcp 10.203.0.71:[0-9]+ -> {address}:9100"\]', run.text), (
+                run.output
+            )
         assert [said(client).split()[0] for client in clients] == ["cut"] * len(hosts)

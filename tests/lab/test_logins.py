@@ -34,8 +34,10 @@ LIMIT = ("--limit", ",".join(BY_SUDO))
 CHANGE = {"firewall_services": {"node_exporter": {"ports": ["9101/tcp"]}}}
 JUMP, ADDRESS = "alpha-login", "10.203.0.22"
 BEHIND = ("desk1", "ctl2")
-THROUGH_JUMP = ("-o ProxyCommand='ssh -i {{ ansible_ssh_private_key_file }} -o StrictHostKeyChecking=no "
-                f"-o LogLevel=ERROR -o UserKnownHostsFile=/dev/null -W [%h]:%p root@{ADDRESS}'")
+THROUGH_JUMP = (
+    "-o ProxyCommand='ssh -i {{ ansible_ssh_private_key_file }} -o StrictHostKeyChecking=no "
+    f"-o LogLevel=ERROR -o UserKnownHostsFile=/dev/null -W [%h]:%p root@{ADDRESS}'"
+)
 
 
 def variables(**wanted: Any) -> str:
@@ -54,9 +56,19 @@ def on_all(do: str, undo: str) -> Iterator[None]:
 
 def through_a_jump_host_with_restricted_egress(folder: Path) -> None:
     """It gets its firewall alone, and those behind it are still reached through it, by no flow but Ansible's own."""
-    (folder / "jump.yml").write_text(json.dumps({"all": {"hosts": {
-        JUMP: {"firewall_egress": "restricted"},
-        **{host: {"ansible_ssh_extra_args": THROUGH_JUMP} for host in BEHIND}}}}), encoding="utf-8")
+    (folder / "jump.yml").write_text(
+        json.dumps(
+            {
+                "all": {
+                    "hosts": {
+                        JUMP: {"firewall_egress": "restricted"},
+                        **{host: {"ansible_ssh_extra_args": THROUGH_JUMP} for host in BEHIND},
+                    }
+                }
+            }
+        ),
+        encoding="utf-8",
+    )
     site = ("-i", "extensions/molecule/inventory", "-i", str(folder / "jump.yml"))
     comes_from = variables(firewall_endpoints={"controllers": {"cidrs": ["10.203.0.1/32", f"{ADDRESS}/32"]}})
     with restoring(JUMP, *BEHIND):
@@ -65,8 +77,14 @@ def through_a_jump_host_with_restricted_egress(folder: Path) -> None:
         assert (run.code, run.changed) == (0, {JUMP: 1}), run.output
         assert "chain output" in str(table(JUMP))
         # Not the connections without the jump host that Ansible keeps open.
-        run = firewall(*site, comes_from, "-v", variables(ansible_control_path_dir=str(folder), **CHANGE),
-                       "--limit", ",".join(BEHIND))
+        run = firewall(
+            *site,
+            comes_from,
+            "-v",
+            variables(ansible_control_path_dir=str(folder), **CHANGE),
+            "--limit",
+            ",".join(BEHIND),
+        )
         assert (run.code, run.changed) == (0, dict.fromkeys(BEHIND, 1)), run.output
         assert run.text.count(f'"confirmed_from": "{ADDRESS} port ') == len(BEHIND)
 
@@ -105,8 +123,10 @@ def by_a_sudo_that_wants_a_terminal(folder: Path) -> None:
 
 def past_others_rules_that_drop_new_connections(folder: Path) -> None:
     """As ufw has them that was enabled without ssh, while Ansible's connection from before lives."""
-    drops = ("table inet site_filter {\nchain input {\ntype filter hook input priority 0; policy drop;\n"
-             "ct state established,related accept\niif lo accept\n}\n}")
+    drops = (
+        "table inet site_filter {\nchain input {\ntype filter hook input priority 0; policy drop;\n"
+        "ct state established,related accept\niif lo accept\n}\n}"
+    )
     before = {host: state(host) for host in BY_SUDO}
     wanted = variables(firewall_confirm_within=scaled(15), **CHANGE)
     assert firewall(*LIMIT).code == 0  # the connections are there then
@@ -124,8 +144,12 @@ def past_others_rules_that_drop_new_connections(folder: Path) -> None:
     assert {host: state(host) for host in BY_SUDO} == before
 
 
-WAYS = (through_a_jump_host_with_restricted_egress, that_takes_long, by_a_sudo_that_wants_a_terminal,
-        past_others_rules_that_drop_new_connections)
+WAYS = (
+    through_a_jump_host_with_restricted_egress,
+    that_takes_long,
+    by_a_sudo_that_wants_a_terminal,
+    past_others_rules_that_drop_new_connections,
+)
 
 
 @pytest.mark.takes_turns(2)

@@ -58,7 +58,7 @@ def test_many_hosts_with_five_forks(hosts: ManyHosts, tmp_path: Path) -> None:
     # No host waited for those after it.
     assert confirmed_before_the_last_began(hosts.everywhere(TIMES)) >= COUNT - 2 * FORKS
 
-    some = list(everywhere)[::1 if FULL else 8]
+    some = list(everywhere)[:: 1 if FULL else 8]
     second = firewall_on(hosts, tmp_path, "--limit", ",".join(some))
     assert (second.code, second.changed) == (0, dict.fromkeys(some, 0)), second.output
     assert hosts.everywhere(STATE) == dict.fromkeys(everywhere, APPLIED)

@@ -23,8 +23,12 @@ def sources() -> bytes:
     """Return a tar archive of what runs on the host."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        for pattern in ("plugins/module_utils/**/*.py", "tests/kernel/nft_check.py", "tests/support/samples.py",
-                        "tests/unit/golden/*.json"):
+        for pattern in (
+            "plugins/module_utils/**/*.py",
+            "tests/kernel/nft_check.py",
+            "tests/support/samples.py",
+            "tests/unit/golden/*.json",
+        ):
             for path in sorted(ROOT.glob(pattern)):
                 tar.add(path, f"{COLLECTION}/{path.relative_to(ROOT)}")
     return archive.getvalue()
@@ -32,13 +36,18 @@ def sources() -> bytes:
 
 # Its own turn comes each third day, and another version each time.
 @pytest.mark.takes_turns(1)
-@pytest.mark.parametrize("host, version, refused", turn([("nfs1", "v0.9.8", REFUSED), ("ctl1", "v1.0.6", set()),
-                                                         ("alpha-controller", "v1.1.3", set())], SEED // 3))
+@pytest.mark.parametrize(
+    "host, version, refused",
+    turn([("nfs1", "v0.9.8", REFUSED), ("ctl1", "v1.0.6", set()), ("alpha-controller", "v1.1.3", set())], SEED // 3),
+)
 def test_the_backend_works_with_this_nft(host: str, version: str, refused: set[str]) -> None:
-    program = (f"folder=$(mktemp -d); trap 'rm -r $folder' EXIT; cd $folder; tar --extract; PYTHONPATH=. "
-               f"unshare --net python3 -B {COLLECTION}/tests/kernel/nft_check.py {COLLECTION}/tests/unit/golden")
-    done = subprocess.run([*inside(host), "sh", "-ec", program], input=sources(), capture_output=True,
-                          timeout=scaled(600), check=False)
+    program = (
+        f"folder=$(mktemp -d); trap 'rm -r $folder' EXIT; cd $folder; tar --extract; PYTHONPATH=. "
+        f"unshare --net python3 -B {COLLECTION}/tests/kernel/nft_check.py {COLLECTION}/tests/unit/golden"
+    )
+    done = subprocess.run(
+        [*inside(host), "sh", "-ec", program], input=sources(), capture_output=True, timeout=scaled(600), check=False
+    )
     assert done.returncode == 0, done.stderr.decode()
     result = json.loads(done.stdout)
     assert result["failures"] == []

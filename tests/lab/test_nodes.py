@@ -48,7 +48,8 @@ class Site:
         variables.mkdir(parents=True)
         self.hosts: dict[str, Any] = yaml.safe_load((INVENTORY / "hosts.yml").read_text(encoding="utf-8"))
         self.firewall: dict[str, Any] = yaml.safe_load(
-            (INVENTORY / "group_vars" / "all" / "firewall.yml").read_text(encoding="utf-8"))
+            (INVENTORY / "group_vars" / "all" / "firewall.yml").read_text(encoding="utf-8")
+        )
         for name in ("all/lab.yml", "by_sudo.yml"):
             (folder / "group_vars" / name).symlink_to(INVENTORY / "group_vars" / name)
 
@@ -86,8 +87,10 @@ def states() -> dict[str, tuple[list[str], str]]:
 
 def reaches(target: str, port: int) -> str:
     """Return what a connection of the node comes to: `refused` where it got through and nobody listens."""
-    program = ("import socket\ntry:\n    socket.create_connection(('{0}', {1}), {2})\n    print('open')\n"
-               "except ConnectionRefusedError:\n    print('refused')\nexcept OSError:\n    print('filtered')")
+    program = (
+        "import socket\ntry:\n    socket.create_connection(('{0}', {1}), {2})\n    print('open')\n"
+        "except ConnectionRefusedError:\n    print('refused')\nexcept OSError:\n    print('filtered')"
+    )
     return on(NODE, f'python3 -c "{program.format(target, port, scaled(2))}"').strip()
 
 

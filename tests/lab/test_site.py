@@ -56,9 +56,11 @@ def test_a_rule_deleted_by_hand_is_shown_exactly_and_put_back() -> None:
     hosts = ("nfs1", "nfs2")
     limit = ("--limit", ",".join(hosts))
     with mending(*hosts):
-        gone = [_without_last_accept("nfs1", "inet hpc_ports in_nfs-nfs_external"),
-                # firewalld before 1.0 judges new connections alone, and says so in each rule.
-                _without_last_accept("nfs2", _IN_FIREWALLD).replace(" ct state { new, untracked }", "")]
+        gone = [
+            _without_last_accept("nfs1", "inet hpc_ports in_nfs-nfs_external"),
+            # firewalld before 1.0 judges new connections alone, and says so in each rule.
+            _without_last_accept("nfs2", _IN_FIREWALLD).replace(" ct state { new, untracked }", ""),
+        ]
         before = [on(host, HANDLES) for host in hosts]
 
         checked = firewall("--check", "--diff", *limit)
@@ -159,8 +161,14 @@ def test_a_host_moves_to_firewalld_when_that_runs_and_back() -> None:
 
 # Each section of the port file. What else can be wrong, and what is said of it, is for the unit tests.
 BAD_INPUT = (
-    ({"firewall_flows": {"bad": {"form": ["anywhere"], "to": ["control_plane"], "services": ["ssh"], "need": "optional"}}},
-     "Invalid key in firewall_flows.bad"),
+    (
+        {
+            "firewall_flows": {
+                "bad": {"form": ["anywhere"], "to": ["control_plane"], "services": ["ssh"], "need": "optional"}
+            }
+        },
+        "Invalid key in firewall_flows.bad",
+    ),
     ({"firewall_endpoints": {"controllers": {"cidrs": []}}}, "Invalid firewall_endpoints.controllers"),
     ({"firewall_services": {"bad": {"ports": ["30-20/tcp"]}}}, "Invalid firewall_services.bad.ports"),
 )

@@ -34,17 +34,22 @@ PING = """
 def seconds_of_hosts() -> float:
     """Return the CPU seconds that the managed hosts have taken since they were started."""
     hosts = [f"{LAB}-{host}" for host in managed_hosts()]
-    told = subprocess.run(["podman", "stats", "--no-stream", "--format={{.CPUNano}}", *hosts], check=True,
-                          capture_output=True, text=True).stdout.split()
+    told = subprocess.run(
+        ["podman", "stats", "--no-stream", "--format={{.CPUNano}}", *hosts], check=True, capture_output=True, text=True
+    ).stdout.split()
     assert len(told) == len(hosts)
-    return sum(map(int, told)) / 10 ** 9
+    return sum(map(int, told)) / 10**9
 
 
 def seconds_of(playbook: str) -> float:
     """Return the CPU seconds of a playbook that changes nothing, on the controller and on the hosts."""
     before = seconds_of_hosts()
-    cost = cost_of("ansible-playbook", playbook, folder=ROOT,
-                   environment={"ANSIBLE_NOCOLOR": "1", "ANSIBLE_TIMEOUT": str(scaled(30))})
+    cost = cost_of(
+        "ansible-playbook",
+        playbook,
+        folder=ROOT,
+        environment={"ANSIBLE_NOCOLOR": "1", "ANSIBLE_TIMEOUT": str(scaled(30))},
+    )
     on_hosts = seconds_of_hosts() - before
     assert Play(0, cost.output).changed == dict.fromkeys(managed_hosts(), 0), cost.output
     print(f"{Path(playbook).name}: {cost.seconds:.2f} s of CPU on the controller, {on_hosts:.2f} on the hosts")

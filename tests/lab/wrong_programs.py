@@ -78,6 +78,8 @@ ALL_DROPPED = _nft("output", "counter drop")
 NEVER_LOADS = _nft("input", "tcp dport @nothing drop")
 LOADS_WHEN_TRIED = _nft("input", "tcp dport @nothing drop", _FOR_REAL)
 # firewalld itself accepts answers before it asks any policy: new connections to ssh come to where nobody listens.
-LED_ELSEWHERE = _busctl('family="ipv4" forward-port port="22" protocol="tcp" to-port="9"',
-                        '<forward-port port="22" protocol="tcp" to-port="9"/>')
+LED_ELSEWHERE = _busctl(
+    'family="ipv4" forward-port port="22" protocol="tcp" to-port="9"',
+    '<forward-port port="22" protocol="tcp" to-port="9"/>',
+)
 NAMES_NO_IPSET = _busctl('family="ipv4" source ipset="nothing" drop', '<source ipset="nothing"/><drop/>')

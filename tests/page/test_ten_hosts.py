@@ -37,25 +37,40 @@ def _said(items: list[dict[str, Any]]) -> str:
 
 def tried(shown: Shown) -> dict[str, str]:
     """What the matrix says of each pair that has connections which the filters keep."""
-    return {pair: said for pair, said in shown.said().items()
-            if said not in ("not tested", "the same host", "none that the filters keep")}
+    return {
+        pair: said
+        for pair, said in shown.said().items()
+        if said not in ("not tested", "the same host", "none that the filters keep")
+    }
 
 
 # ---- what is on it
+
 
 def test_the_summary_and_what_is_wrong_come_first(show: Show, ten: Path) -> None:
     shown = show(ten)
     buttons = shown.page.locator("#totals button").all_inner_texts()
     assert [text.replace("\n", " ") for text in buttons] == [
-        "✖ 4 wrong", "? 1 unknown", "✔ 635 right", "– 10 not tested"]
+        "✖ 4 wrong",
+        "? 1 unknown",
+        "✔ 635 right",
+        "– 10 not tested",
+    ]
     assert shown.page.locator("#found .where").all_inner_texts() == [
-        "ctl1", "node2, node3 → ctl1", "login1 → ctl1", "outsider → login1", "nfs1", "node1 → node4"]
+        "ctl1",
+        "node2, node3 → ctl1",
+        "login1 → ctl1",
+        "outsider → login1",
+        "nfs1",
+        "node1 → node4",
+    ]
     assert shown.page.locator("#found li").all_inner_texts()[:3] == [
         "✖ wrong ctl1 does not run its policy\nThese differ from its policy: chain input, set ssh_sources",
         "✖ wrong node2, node3 → ctl1 2049/tcp, should pass by flow nfs_v4\n"
         "2 connections. The ruleset of ctl1 drops it: it is not that of the policy.",
         "✖ wrong login1 → ctl1 6817/tcp, should pass by flow slurm_control\n"
-        "The table inet docker on ctl1 drops it after our ruleset let it in."]
+        "The table inet docker on ctl1 drops it after our ruleset let it in.",
+    ]
 
 
 def test_the_matrix_says_of_each_pair_what_was_found(show: Show, ten: Path) -> None:
@@ -79,20 +94,33 @@ def test_a_report_without_a_fault_says_so(show: Show) -> None:
     hosts = {name: host(name, ["workspace"], "x", number) for number, name in enumerate("ab")}
     shown = show(whole(hosts, [cell("a", "b", "10.0.0.2", 22)], mode="passive"))
     assert shown.page.locator("#found").inner_text() == (
-        "✔ Nothing: every connection that was tried is right, and every host runs its policy.")
+        "✔ Nothing: every connection that was tried is right, and every host runs its policy."
+    )
     assert shown.page.locator("#facts li").all_inner_texts() == [
         "1 connection from 1 source to 1 target.",
         "No host outside the managed groups took part: nothing shows that strangers are kept out.",
-        "Passive mode, without listeners: where nobody listens, silence and refusal do not show what a firewall does."]
+        "Passive mode, without listeners: where nobody listens, silence and refusal do not show what a firewall does.",
+    ]
 
 
-@pytest.mark.parametrize(("changes", "title", "said"), [
-    ({"is_equal": None}, "What is not known",
-     "? unknown b: whether it runs its policy is not known\nNothing was read back from it."),
-    ({"is_equal": False, "objects": ["chain input"]}, "What is wrong",
-     "✖ wrong b does not run its policy\nThese differ from its policy: chain input")])
+@pytest.mark.parametrize(
+    ("changes", "title", "said"),
+    [
+        (
+            {"is_equal": None},
+            "What is not known",
+            "? unknown b: whether it runs its policy is not known\nNothing was read back from it.",
+        ),
+        (
+            {"is_equal": False, "objects": ["chain input"]},
+            "What is wrong",
+            "✖ wrong b does not run its policy\nThese differ from its policy: chain input",
+        ),
+    ],
+)
 def test_right_connections_do_not_hide_a_host_that_may_run_something_else(
-        show: Show, changes: dict[str, Any], title: str, said: str) -> None:
+    show: Show, changes: dict[str, Any], title: str, said: str
+) -> None:
     hosts = {"a": host("a", [], "x", 1), "b": host("b", [], "x", 2, **changes)}
     shown = show(whole(hosts, [cell("a", "b", "10.0.0.2", 22)]))
     assert shown.page.locator("#found-title").inner_text() == title
@@ -121,8 +149,10 @@ FILTERS: list[tuple[dict[str, str], Callable[[dict[str, Any]], bool]]] = [
     ({"verdict": "right"}, lambda item: item["verdict"] == "right"),
     ({"verdict": "wrong"}, lambda item: item["verdict"] == "wrong"),
     ({"verdict": "unknown"}, lambda item: item["verdict"] == "unknown"),
-    ({"from": "node", "service": "slurmctld", "verdict": "right"},
-     lambda item: "node" in item["source"] and item["port"] == 6817 and item["verdict"] == "right"),
+    (
+        {"from": "node", "service": "slurmctld", "verdict": "right"},
+        lambda item: "node" in item["source"] and item["port"] == 6817 and item["verdict"] == "right",
+    ),
 ]
 
 
@@ -139,8 +169,9 @@ def test_filters_change_the_matrix_and_the_address_keeps_them(show: Show, ten: P
 
 
 @pytest.mark.parametrize(("values", "keep"), FILTERS[1::5])
-def test_an_address_brings_its_filters_back(show: Show, ten: Path, values: dict[str, str],
-                                            keep: Callable[[dict[str, Any]], bool]) -> None:
+def test_an_address_brings_its_filters_back(
+    show: Show, ten: Path, values: dict[str, str], keep: Callable[[dict[str, Any]], bool]
+) -> None:
     shown = show(ten, "&".join(f"{name}={value}" for name, value in values.items()))
     assert tried(shown) == counted(keep)
     assert {name: shown.page.locator(f"#{name}").input_value() for name in values} == values
@@ -193,29 +224,49 @@ def test_an_address_that_names_nothing_that_is_here_does_no_harm(show: Show, ten
 
 # ---- a cell, opened
 
+
 def test_a_cell_opens_to_flow_rule_layers_counters_times_and_advice(show: Show, ten: Path) -> None:
     shown = show(ten)
     shown.cell("login1", "ctl1").click()
     dialog = shown.page.get_by_role("dialog", name="login1 → ctl1")
     entry = dialog.locator("details").first
     assert entry.locator("summary").inner_text() == (
-        "✖ wrong 6817/tcp by flow slurm_control: observed filtered, intended open (1 connection)")
+        "✖ wrong 6817/tcp by flow slurm_control: observed filtered, intended open (1 connection)"
+    )
     assert entry.locator(".says").inner_text().split("\n") == [
-        "Another table decides. The table inet docker on ctl1 drops it after our ruleset let it in.", "",
-        "What to do: Remove the rule `drop` of chain forward in table inet docker, or put our port before it."]
+        "Another table decides. The table inet docker on ctl1 drops it after our ruleset let it in.",
+        "",
+        "What to do: Remove the rule `drop` of chain forward in table inet docker, or put our port before it.",
+    ]
     assert [text.split("\n") for text in entry.locator(".layers div").all_inner_texts()] == [
-        ["Intended", "open", "the port file"], ["Compiled", "open", "the rulesets read back"],
-        ["Observed", "≠ filtered", "the probe"]]
+        ["Intended", "open", "the port file"],
+        ["Compiled", "open", "the rulesets read back"],
+        ["Observed", "≠ filtered", "the probe"],
+    ]
     pairs = zip(entry.locator(".pairs dt").all_inner_texts(), entry.locator(".pairs dd").all_inner_texts())
     assert dict(pairs) == {
-        "Flow": "slurm_control: Nodes talk to their controller", "From": "slurm_nodes", "To": "slurm_controller",
-        "Services": "slurmctld (6817/tcp)", "Need": "conditional, within a cluster only",
-        "Reference": "ACTIVATE: Slurm Scheduler; E-HPC: Slurm", "Rule": "accept tcp 6817 of flow slurm_control",
-        "Port held by": "a listener of verify"}
+        "Flow": "slurm_control: Nodes talk to their controller",
+        "From": "slurm_nodes",
+        "To": "slurm_controller",
+        "Services": "slurmctld (6817/tcp)",
+        "Need": "conditional, within a cluster only",
+        "Reference": "ACTIVATE: Slurm Scheduler; E-HPC: Slurm",
+        "Rule": "accept tcp 6817 of flow slurm_control",
+        "Port held by": "a listener of verify",
+    }
     titles = entry.get_by_role("columnheader").all_inner_texts()
     assert dict(zip(titles, entry.get_by_role("cell").all_inner_texts())) == {
-        "Address": "10.0.0.2", "Port": "6817/tcp", "Service": "slurmctld", "Time": "1.00 s", "Tries": "1", "Left": "2",
-        "Arrived": "2", "Passed": "2", "Answered": "0", "Returned": "0"}
+        "Address": "10.0.0.2",
+        "Port": "6817/tcp",
+        "Service": "slurmctld",
+        "Time": "1.00 s",
+        "Tries": "1",
+        "Left": "2",
+        "Arrived": "2",
+        "Passed": "2",
+        "Answered": "0",
+        "Returned": "0",
+    }
     assert "does not run its policy" in dialog.locator(".ends").inner_text()
 
 
@@ -225,7 +276,8 @@ def test_right_connections_are_there_when_asked_for(show: Show, ten: Path) -> No
     assert entries.count() == 3
     assert entries.nth(2).locator("summary").inner_text() == (
         "✔ right 22/tcp, 2375/tcp, 2376/tcp, 5432/tcp, 6818/tcp and 1 more no flow: observed filtered, "
-        "intended filtered (6 connections)")
+        "intended filtered (6 connections)"
+    )
     entries.nth(2).locator("summary").click()
     assert entries.nth(2).locator("tbody tr").count() == 6
     assert entries.nth(2).locator(".pairs dd").first.inner_text() == "none: the policy of the target does not let it in"
@@ -258,8 +310,10 @@ def test_what_is_wrong_opens_to_its_connections(show: Show, ten: Path) -> None:
 
 def test_a_dialog_closes_by_its_button_and_by_a_click_beside_it(show: Show, ten: Path) -> None:
     shown = show(ten)
-    for close in (lambda: shown.page.get_by_role("button", name="Close").click(),
-                  lambda: shown.page.mouse.click(20, 400)):
+    for close in (
+        lambda: shown.page.get_by_role("button", name="Close").click(),
+        lambda: shown.page.mouse.click(20, 400),
+    ):
         shown.cell("login1", "ctl1").click()
         expect(shown.page.get_by_role("dialog")).to_be_visible()
         shown.wait_for_state("source=login1&target=ctl1")
@@ -269,6 +323,7 @@ def test_a_dialog_closes_by_its_button_and_by_a_click_beside_it(show: Show, ten:
 
 
 # ---- by keyboard, to a screen reader
+
 
 def test_the_keyboard_reaches_a_cell_opens_it_and_comes_back(show: Show, ten: Path) -> None:
     shown = show(ten)
@@ -307,9 +362,15 @@ def test_keys_go_on_from_where_the_focus_was_put(show: Show, ten: Path) -> None:
 def test_keys_move_within_the_matrix_and_one_tab_leaves_it(show: Show, ten: Path) -> None:
     shown = show(ten)
     shown.cell("ctl1", "ctl1").focus()
-    moves = {"ArrowLeft": "ctl1", "ArrowUp": "ctl1", "Control+End": "outsider to node5: all 8 right, 0 open",
-             "ArrowRight": "outsider to node5: all 8 right, 0 open", "Home": "outsider",
-             "End": "outsider to node5: all 8 right, 0 open", "Control+Home": "ctl1"}
+    moves = {
+        "ArrowLeft": "ctl1",
+        "ArrowUp": "ctl1",
+        "Control+End": "outsider to node5: all 8 right, 0 open",
+        "ArrowRight": "outsider to node5: all 8 right, 0 open",
+        "Home": "outsider",
+        "End": "outsider to node5: all 8 right, 0 open",
+        "Control+Home": "ctl1",
+    }
     for key, said in moves.items():
         shown.page.keyboard.press(key)
         assert shown.focused() == said, key
@@ -344,10 +405,22 @@ def test_what_has_the_focus_is_seen(show: Show, ten: Path) -> None:
 def test_a_screen_reader_finds_its_way(show: Show, ten: Path) -> None:
     shown = show(ten, "from=login1&to=c")
     snapshot = shown.page.locator("body").aria_snapshot()
-    for line in ('- banner:', '- heading "Verification of ports" [level=1]', '- main:', '- region "What is wrong":',
-                 '- search "Filter the connections":', '- searchbox "From host"', '- combobox "Verdict"', '- status:',
-                 '- grid "Sources in rows, targets in columns":', '- columnheader "ctl1"', '- rowheader "login1"',
-                 '- \'gridcell "login1 to ctl1: 1 of 8 wrong"\'', '- region "Not tested":', '- contentinfo:'):
+    for line in (
+        "- banner:",
+        '- heading "Verification of ports" [level=1]',
+        "- main:",
+        '- region "What is wrong":',
+        '- search "Filter the connections":',
+        '- searchbox "From host"',
+        '- combobox "Verdict"',
+        "- status:",
+        '- grid "Sources in rows, targets in columns":',
+        '- columnheader "ctl1"',
+        '- rowheader "login1"',
+        "- 'gridcell \"login1 to ctl1: 1 of 8 wrong\"'",
+        '- region "Not tested":',
+        "- contentinfo:",
+    ):
         assert line in snapshot, snapshot
 
 
@@ -360,15 +433,23 @@ def test_the_way_to_the_matrix_is_short(show: Show, ten: Path) -> None:
     shown.wait_for_state("")
 
 
-@pytest.mark.parametrize(("scheme", "width", "state"), [
-    ("light", 1300, ""), ("dark", 360, ""), ("dark", 1300, "by=class&row=class:alpha+slurm_compute"),
-    ("light", 360, "source=login1&target=ctl1"), ("dark", 1300, "source=login1&target=ctl1")])
+@pytest.mark.parametrize(
+    ("scheme", "width", "state"),
+    [
+        ("light", 1300, ""),
+        ("dark", 360, ""),
+        ("dark", 1300, "by=class&row=class:alpha+slurm_compute"),
+        ("light", 360, "source=login1&target=ctl1"),
+        ("dark", 1300, "source=login1&target=ctl1"),
+    ],
+)
 def test_nothing_keeps_people_out(show: Show, ten: Path, scheme: str, width: int, state: str) -> None:
     shown = show(ten, state, color_scheme=scheme, viewport={"width": width, "height": 800})
     assert shown.violations() == []
 
 
 # ---- light and dark, on a phone
+
 
 def brightness(shown: Shown) -> float:
     """How bright the background is, from 0 to 255."""
@@ -411,22 +492,62 @@ def test_a_cell_opens_by_touch(show: Show, ten: Path) -> None:
 
 # ---- what must not happen
 
-BAD = ["</script><script>window.hacked = 1</script>", "<img src=x onerror=\"window.hacked = 1\">",
-       "--><svg onload=alert(1)>", "__proto__", "constructor", "a\u2028b\u2029", "'\"&amp;", "\u202egnp", "x" * 400, "\ud800"]
+BAD = [
+    "</script><script>window.hacked = 1</script>",
+    '<img src=x onerror="window.hacked = 1">',
+    "--><svg onload=alert(1)>",
+    "__proto__",
+    "constructor",
+    "a\u2028b\u2029",
+    "'\"&amp;",
+    "\u202egnp",
+    "x" * 400,
+    "\ud800",
+]
 
 
 def hostile() -> dict[str, Any]:
     """A report all of whose texts are of the bad kind."""
-    hosts = {name: host(name, [name], name, number, BAD[number // 2], is_equal=False, objects=[name], reason=name)
-             for number, name in enumerate(BAD)}
-    cells = [cell(source, target, target, 22, target, verdict="wrong", services=[source], rule=target, detail=source,
-                  why=target, diagnosis={"code": "unknown", "text": source, "advice": target})
-             for source in BAD for target in BAD if source != target]
+    hosts = {
+        name: host(name, [name], name, number, BAD[number // 2], is_equal=False, objects=[name], reason=name)
+        for number, name in enumerate(BAD)
+    }
+    cells = [
+        cell(
+            source,
+            target,
+            target,
+            22,
+            target,
+            verdict="wrong",
+            services=[source],
+            rule=target,
+            detail=source,
+            why=target,
+            diagnosis={"code": "unknown", "text": source, "advice": target},
+        )
+        for source in BAD
+        for target in BAD
+        if source != target
+    ]
     skipped = [{"source": name, "target": name, "connections": 1, "reason": name} for name in BAD]
-    flow = {"title": BAD[0], "from": BAD, "to": BAD, "services": BAD, "need": BAD[1], "within_cluster": True,
-            "reference": BAD, "note": BAD[1]}
-    return {**whole(hosts, cells, skipped), "flows": {name: flow for name in BAD}, "made": BAD[0], "mode": BAD[1],
-            "services": {name: {"title": name, "ports": BAD} for name in BAD}}
+    flow = {
+        "title": BAD[0],
+        "from": BAD,
+        "to": BAD,
+        "services": BAD,
+        "need": BAD[1],
+        "within_cluster": True,
+        "reference": BAD,
+        "note": BAD[1],
+    }
+    return {
+        **whole(hosts, cells, skipped),
+        "flows": {name: flow for name in BAD},
+        "made": BAD[0],
+        "mode": BAD[1],
+        "services": {name: {"title": name, "ports": BAD} for name in BAD},
+    }
 
 
 @pytest.mark.parametrize("state", ["by=host", "by=class"])

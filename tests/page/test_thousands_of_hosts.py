@@ -110,8 +110,10 @@ def test_a_pair_for_which_others_stand_says_so(show: Show, two_thousand: Path) -
     shown = show(two_thousand, "by=host&from=cluster01-compute1&to=cluster01-controller")
     untried = [pair for pair, said in shown.said().items() if said == "not tested"]
     shown.cell(*untried[-1].split(" to ")).click()
-    assert ("– Not tested. Other hosts of the same classes stand for it: 8 connections from cluster01 slurm_compute "
-            "to cluster01-controller.") in shown.page.locator("#inside").inner_text()
+    assert (
+        "– Not tested. Other hosts of the same classes stand for it: 8 connections from cluster01 slurm_compute "
+        "to cluster01-controller."
+    ) in shown.page.locator("#inside").inner_text()
 
 
 def test_it_fits_a_phone(show: Show, two_thousand: Path) -> None:

@@ -130,9 +130,11 @@ def wrong(off: Collection[str], without: Mapping[str, str], again: Mapping[str, 
     the same patience once they were on again: what fails then failed for another reason, as on a machine that is too slow.
     """
     shown = {use.name: flow for flow in off for use in shown_for(flow)}
-    return [*(f"{name} works without {flow}." for name, flow in shown.items() if name not in without),
-            *(f"{name} fails though its flows are on: {text}" for name, text in without.items() if name not in shown),
-            *(f"{name} fails with all flows on as well: {text}" for name, text in again.items())]
+    return [
+        *(f"{name} works without {flow}." for name, flow in shown.items() if name not in without),
+        *(f"{name} fails though its flows are on: {text}" for name, text in without.items() if name not in shown),
+        *(f"{name} fails with all flows on as well: {text}" for name, text in again.items()),
+    ]
 
 
 def _covering(flows: Iterable[str]) -> list[str]:
@@ -149,7 +151,9 @@ def site_without(*flows: str) -> dict[str, Any]:
 def page(failed: Mapping[str, list[str]]) -> str:
     """Return the page: `failed` are the names of the uses that failed without a flow, by flow."""
     port_file = shipped_port_file()
-    lines = [_row(name, flow, port_file["firewall_services"], failed) for name, flow in port_file["firewall_flows"].items()]
+    lines = [
+        _row(name, flow, port_file["firewall_services"], failed) for name, flow in port_file["firewall_flows"].items()
+    ]
     return _HEAD + "".join(lines)
 
 

@@ -21,8 +21,11 @@ ROUNDS = flows.rounds() if ALL else turn(flows.rounds())
 # What passes takes a second or two, and none of what is shown is to pass.
 SHORT = scaled(7)
 # Without state: jobs that hang because of a closed port would stand in the way of the next.
-_ANEW = {"head": "systemctl stop slurmctld; rm -rf /var/lib/slurm/slurmctld/*; systemctl start slurmctld",
-         "node1": "systemctl restart slurmd", "node2": "systemctl restart slurmd"}
+_ANEW = {
+    "head": "systemctl stop slurmctld; rm -rf /var/lib/slurm/slurmctld/*; systemctl start slurmctld",
+    "node1": "systemctl restart slurmd",
+    "node2": "systemctl restart slurmd",
+}
 _READY = 'until [ "$(sinfo --noheader --states=idle --nodes=node1,node2 --format=%D)" = 2 ]; do sleep 0.3; done'
 
 

@@ -17,7 +17,9 @@ from ansible_collections.hpc.ports.tests.platform.uses import USES, answering, e
 from ansible_collections.hpc.ports.tests.support.hosts import LAB, Play, firewall, play, restart, table
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
-_JOINING: dict[str, Any] = {"all": {"children": {group: {"hosts": {"node3": {}}} for group in ("slurm_compute", "alpha")}}}
+_JOINING: dict[str, Any] = {
+    "all": {"children": {group: {"hosts": {"node3": {}}} for group in ("slurm_compute", "alpha")}}
+}
 # Who has jobs to run.
 _CLUSTER = ("head", "login1", "node1", "node2")
 _BACKEND = os.environ.get("HPC_PORTS_BACKEND") or "nftables"
@@ -56,16 +58,26 @@ def test_ganesha_has_the_ports_of_the_port_file() -> None:
     found = output("nfs1", "rpcinfo -p").split("\n")
     ports = {line.split()[4]: line.split()[3] for line in found[1:] if len(line.split()) == 5}
     assert {name: ports[name] for name in ("nfs", "mountd", "nlockmgr")} == {
-        "nfs": "2049", "mountd": "20048", "nlockmgr": "32768"}
+        "nfs": "2049",
+        "mountd": "20048",
+        "nlockmgr": "32768",
+    }
 
 
 def test_the_daemons_of_nfs_utils_have_the_ports_of_the_port_file() -> None:
     """As they read them; statd, which alone of them needs no kernel that has NFS, also as it listens."""
-    wanted = {"mountd port": "20048", "statd port": "32765", "statd outgoing-port": "32766", "lockd port": "32768",
-              "lockd udp-port": "32768"}
+    wanted = {
+        "mountd port": "20048",
+        "statd port": "32765",
+        "statd outgoing-port": "32766",
+        "lockd port": "32768",
+        "lockd udp-port": "32768",
+    }
     assert {key: output("nfs1", f"nfsconf --get {key}").strip() for key in wanted} == wanted
-    found = output("nfs1", "pidof rpc.statd > /dev/null || rpc.statd 2> /dev/null; "
-                           "until rpcinfo -p | grep status; do sleep 0.2; done")
+    found = output(
+        "nfs1",
+        "pidof rpc.statd > /dev/null || rpc.statd 2> /dev/null; until rpcinfo -p | grep status; do sleep 0.2; done",
+    )
     assert {line.split()[3] for line in found.splitlines()} == {"32765"}
 
 

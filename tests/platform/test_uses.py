@@ -14,8 +14,24 @@ from ansible_collections.hpc.ports.tests.support.hosts import firewall
 from ansible_collections.hpc.ports.tests.support.run import FULL
 
 FRONT_DOOR = {("ctl1", 80), ("ctl1", 443), ("ctl1", 8443)}
-MANAGED = ("ctl1", "ctl2", "db1", "db2", "head", "accounting", "sql1", "login1", "node1", "node2", "pbs1", "pbs2", "pbs3",
-           "nfs1", "workspace1", "monitor1")
+MANAGED = (
+    "ctl1",
+    "ctl2",
+    "db1",
+    "db2",
+    "head",
+    "accounting",
+    "sql1",
+    "login1",
+    "node1",
+    "node2",
+    "pbs1",
+    "pbs2",
+    "pbs3",
+    "nfs1",
+    "workspace1",
+    "monitor1",
+)
 # What answers whom outside, of all that listens.
 ANSWERS = {"outsider": FRONT_DOOR, "laptop1": {*FRONT_DOOR, ("login1", 22), ("pbs3", 22)}}
 
@@ -46,5 +62,7 @@ def test_the_tunnel_holds_over_a_reload() -> None:
         assert firewall(*ends).changed == {"node1": 1, "ctl1": 1}
     # The next answer: its number is higher than all that came before, if the connection is the same.
     last = output("node1", "cat /run/agent")
-    after = output("node1", f"until answer=$(cat /run/agent); [ \"$answer\" != '{last}' ]; do sleep 0.1; done; echo $answer").split()
+    after = output(
+        "node1", f"until answer=$(cat /run/agent); [ \"$answer\" != '{last}' ]; do sleep 0.1; done; echo $answer"
+    ).split()
     assert after[0] == before[0] and int(after[1]) > int(before[1])

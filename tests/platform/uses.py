@@ -35,8 +35,14 @@ class Hosts:
         command = [*inside(host), "timeout", "-k", "1", str(self.patience), "bash", "-ec", script]
         # No pipe: srun leaves a process behind that holds on to its output for half a minute.
         with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as said:
-            code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=printed, stderr=said,
-                                  timeout=self.patience + scaled(30), check=False).returncode
+            code = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=said,
+                timeout=self.patience + scaled(30),
+                check=False,
+            ).returncode
             output, errors = ((file.seek(0), file.read())[1] for file in (printed, said))
         assert code == 0, f"{host}: {script}: exit {code}: {output}{errors}"
         return output
@@ -81,10 +87,12 @@ _Run = TypeVar("_Run", bound=Callable[[Hosts], None])
 
 def use(area: str, *flows: str, stand_in: bool = False) -> Callable[[_Run], _Run]:
     """Have a function be a use: its name is the name, its docstring the purpose."""
+
     def noted(run: _Run) -> _Run:
         purpose = (run.__doc__ or "").strip().rstrip(".")
         USES[run.__name__] = Use(run.__name__, purpose, area, flows, run, stand_in)
         return run
+
     return noted
 
 
@@ -167,7 +175,9 @@ def user_logs_in_with_a_smart_card(hosts: Hosts) -> None:
 @use("front door", "agent_tunnel")
 def agent_opens_its_tunnel(hosts: Hosts) -> None:
     """An agent on a node opens its WebSocket to the platform."""
-    hosts.output("node1", "systemctl restart agent.service; rm -f /run/agent; until [ -s /run/agent ]; do sleep 0.2; done")
+    hosts.output(
+        "node1", "systemctl restart agent.service; rm -f /run/agent; until [ -s /run/agent ]; do sleep 0.2; done"
+    )
 
 
 @use("front door", "workspace_platform")
@@ -178,9 +188,13 @@ def workspace_uses_the_platform(hosts: Hosts) -> None:
 
 # ---- Databases and services of the control plane ---------------------------------------------------------------------
 
+
 def _query(hosts: Hosts, client: str, server: str) -> None:
-    found = hosts.output(client, "PGPASSWORD=platform psql --no-align --tuples-only "
-                                 f"--host {server} --username platform --command 'SELECT 6 * 7' platform")
+    found = hosts.output(
+        client,
+        "PGPASSWORD=platform psql --no-align --tuples-only "
+        f"--host {server} --username platform --command 'SELECT 6 * 7' platform",
+    )
     assert found.strip() == "42", found
 
 
@@ -219,9 +233,12 @@ def mongodb_replicates(hosts: Hosts) -> None:
 def message_passes_the_queue(hosts: Hosts) -> None:
     """A message goes into RabbitMQ and comes out."""
     account = "--server ctl1 --username platform --password platform"
-    found = hosts.output("ctl2", f"amqp-declare-queue {account} --queue work > /dev/null; "
-                                 f"amqp-publish {account} --routing-key work --body 'a message'; "
-                                 f"amqp-get {account} --queue work")
+    found = hosts.output(
+        "ctl2",
+        f"amqp-declare-queue {account} --queue work > /dev/null; "
+        f"amqp-publish {account} --routing-key work --body 'a message'; "
+        f"amqp-get {account} --queue work",
+    )
     expect(found, "a message")
 
 
@@ -251,6 +268,7 @@ def rabbitmq_nodes_reach_each_other(hosts: Hosts) -> None:
 
 
 # ---- Storage ---------------------------------------------------------------------------------------------------------
+
 
 @use("storage", "nfs")
 def node_reads_by_nfs_4(hosts: Hosts) -> None:
@@ -283,6 +301,7 @@ def control_plane_reads_its_storage(hosts: Hosts) -> None:
 
 
 # ---- Monitoring ------------------------------------------------------------------------------------------------------
+
 
 def _scraped(hosts: Hosts, job: str) -> None:
     """Wait until each target of the job has answered a scrape that began after now."""
@@ -318,6 +337,7 @@ def node_sends_logs(hosts: Hosts) -> None:
 
 # ---- Logging in ------------------------------------------------------------------------------------------------------
 
+
 @use("logging in", "cluster_ssh")
 def platform_logs_in_to_a_cluster(hosts: Hosts) -> None:
     """The platform logs in to the login node."""
@@ -344,6 +364,7 @@ def platform_logs_in_to_a_workspace(hosts: Hosts) -> None:
 
 # ---- Workspaces ------------------------------------------------------------------------------------------------------
 
+
 @use("workspaces", "workspace_services", stand_in=True)
 def platform_uses_ide_and_api(hosts: Hosts) -> None:
     """The platform reaches the IDE and the API of a workspace."""
@@ -364,6 +385,7 @@ def platform_shows_what_a_user_started(hosts: Hosts) -> None:
 
 # ---- Names, time, mail -----------------------------------------------------------------------------------------------
 
+
 @use("services", "dns")
 def node_resolves_a_name(hosts: Hosts) -> None:
     """A node asks the resolver, over UDP and over TCP."""
@@ -382,11 +404,15 @@ def node_asks_the_time(hosts: Hosts) -> None:
 @use("services", "smtp")
 def platform_sends_mail(hosts: Hosts) -> None:
     """The platform sends a mail."""
-    hosts.output("ctl1", "echo Subject: news | curl --silent --show-error --mail-from platform@example.org "
-                         "--mail-rcpt user@example.org --upload-file - smtp://services1:587")
+    hosts.output(
+        "ctl1",
+        "echo Subject: news | curl --silent --show-error --mail-from platform@example.org "
+        "--mail-rcpt user@example.org --upload-file - smtp://services1:587",
+    )
 
 
 # ---- PBS -------------------------------------------------------------------------------------------------------------
+
 
 @use("pbs", "pbs_batch", stand_in=True)
 def pbs_server_is_reached(hosts: Hosts) -> None:
@@ -425,8 +451,11 @@ _UNTIL_ENDED = "while squeue --noheader --jobs $job | grep -q .; do sleep 0.3; d
 
 def _batch_output(hosts: Hosts, script: str) -> str:
     """Return what a batch job on both nodes prints: the file is on its first node, as no file system is shared."""
-    job = hosts.output("login1", "job=$(sbatch --parsable --chdir=/tmp --nodelist=node1,node2 -N2 --output=/tmp/%j.out "
-                                 f"--wrap {script!r}); {_UNTIL_ENDED}; echo $job").strip()
+    job = hosts.output(
+        "login1",
+        "job=$(sbatch --parsable --chdir=/tmp --nodelist=node1,node2 -N2 --output=/tmp/%j.out "
+        f"--wrap {script!r}); {_UNTIL_ENDED}; echo $job",
+    ).strip()
     return hosts.output("node1", f"cat /tmp/{job}.out")
 
 
@@ -458,9 +487,12 @@ def srun_in_a_batch_job(hosts: Hosts) -> None:
 @use("slurm", *_SRUN)
 def queued_job_wakes(hosts: Hosts) -> None:
     """An srun that has to wait for nodes is woken by the controller."""
-    found = hosts.output("login1", "srun --exclusive --nodelist=node1,node2 -N2 sleep 2 & "
-                                   "until squeue --noheader --states=running | grep -q .; do sleep 0.2; done; "
-                                   "srun --exclusive --nodelist=node1,node2 -N2 hostname; wait")
+    found = hosts.output(
+        "login1",
+        "srun --exclusive --nodelist=node1,node2 -N2 sleep 2 & "
+        "until squeue --noheader --states=running | grep -q .; do sleep 0.2; done; "
+        "srun --exclusive --nodelist=node1,node2 -N2 hostname; wait",
+    )
     expect(found, "node1\n", "node2\n")
 
 
@@ -468,7 +500,9 @@ def queued_job_wakes(hosts: Hosts) -> None:
 def job_is_cancelled(hosts: Hosts) -> None:
     """A batch job that waits is cancelled, and nothing of it stays."""
     # Held: one that starts at once would be ended over slurmd as well.
-    hosts.output("login1", f"job=$(sbatch --hold --parsable --chdir=/tmp --wrap 'sleep 300'); scancel $job; {_UNTIL_ENDED}")
+    hosts.output(
+        "login1", f"job=$(sbatch --hold --parsable --chdir=/tmp --wrap 'sleep 300'); scancel $job; {_UNTIL_ENDED}"
+    )
 
 
 @use("slurm", *_SRUN)
@@ -487,7 +521,9 @@ def node_is_drained_and_back(hosts: Hosts) -> None:
 def account_is_shown(hosts: Hosts) -> None:
     """sacct on the login node shows jobs; sacctmgr, who may run them."""
     expect(hosts.output("login1", "sacctmgr --noheader --parsable2 show cluster format=cluster"), "alpha")
-    found = hosts.output("login1", "sacct --noheader --parsable2 --allusers --format=jobid,state --starttime=now-1hour 2>&1")
+    found = hosts.output(
+        "login1", "sacct --noheader --parsable2 --allusers --format=jobid,state --starttime=now-1hour 2>&1"
+    )
     assert "refused" not in found and "timed out" not in found and "COMPLETED" in found, found
 
 
@@ -501,9 +537,11 @@ def account_is_shown_inside_a_job(hosts: Hosts) -> None:
 @use("slurm", *_SRUN, *_ACCOUNTING)
 def new_account_may_run_jobs(hosts: Hosts) -> None:
     """The database daemon tells the controller of a new account, which may run jobs at once."""
-    script = ("name=new$RANDOM; sacctmgr --immediate add account $name > /dev/null; "
-              "sacctmgr --immediate add user root account=$name > /dev/null; "
-              "for attempt in $(seq 10); do srun --account=$name --nodelist=node1 hostname && break; sleep 0.5; done")
+    script = (
+        "name=new$RANDOM; sacctmgr --immediate add account $name > /dev/null; "
+        "sacctmgr --immediate add user root account=$name > /dev/null; "
+        "for attempt in $(seq 10); do srun --account=$name --nodelist=node1 hostname && break; sleep 0.5; done"
+    )
     expect(hosts.output("login1", script), "node1\n")
 
 

@@ -38,17 +38,37 @@ def begin(plan: Plan) -> Begun:
 
 def answers_of(plan: Plan, run: Begun) -> dict[str, dict[str, Any]]:
     """Return the variables of each host: what its modules returned, all as the plan says but for _WRONG."""
-    return with_judgements(plan, run, {
-        host: {"verify_probed": _probed(plan, run, host), "verify_stopped": _stopped(plan, run, host),
-               "verify_compared": _compared(plan, host)} for host in run.order.hosts})
+    return with_judgements(
+        plan,
+        run,
+        {
+            host: {
+                "verify_probed": _probed(plan, run, host),
+                "verify_stopped": _stopped(plan, run, host),
+                "verify_compared": _compared(plan, host),
+            }
+            for host in run.order.hosts
+        },
+    )
 
 
 def with_judgements(plan: Plan, run: Begun, said: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the variables, with what the hosts judge that are asked after such answers."""
     packets = suspects(plan, run, registered(NAMES, said, said.__getitem__))
-    return {host: {**names, "verify_judged": {"changed": False, "judgements": [
-        _judgement("accept" if host == _DRIFTED else "drop", packet) for packet in packets[host]]}
-        if host in packets else {"changed": False, "skipped": True}} for host, names in said.items()}
+    return {
+        host: {
+            **names,
+            "verify_judged": {
+                "changed": False,
+                "judgements": [
+                    _judgement("accept" if host == _DRIFTED else "drop", packet) for packet in packets[host]
+                ],
+            }
+            if host in packets
+            else {"changed": False, "skipped": True},
+        }
+        for host, names in said.items()
+    }
 
 
 def _source(plan: Plan, host: str, address: str) -> str:
@@ -65,10 +85,24 @@ def _probed(plan: Plan, run: Begun, host: str) -> dict[str, Any]:
     for item in run.expected.expectations:
         if item.source != host:
             continue
-        found = results.setdefault(item.address, {
-            "address": item.address, "reachable": True, "open": [], "refused": [], "filtered": [], "error": [], "rejected": [],
-            "details": {}, "nonces": {}, "seconds": {}, "attempts": {}, "source": _source(plan, host, item.address),
-            "elsewhere": {}})
+        found = results.setdefault(
+            item.address,
+            {
+                "address": item.address,
+                "reachable": True,
+                "open": [],
+                "refused": [],
+                "filtered": [],
+                "error": [],
+                "rejected": [],
+                "details": {},
+                "nonces": {},
+                "seconds": {},
+                "attempts": {},
+                "source": _source(plan, host, item.address),
+                "elsewhere": {},
+            },
+        )
         port, outcome = f"{item.port}/{item.protocol}", _outcome(item)
         found[outcome].append(port)
         found["seconds"][port] = 0.25
@@ -84,20 +118,33 @@ def _stopped(plan: Plan, run: Begun, host: str) -> dict[str, Any]:
     ports = run.parts[host]["listen"]
     nobody = [port for source, target, port in _WRONG if target == host and _WRONG[source, target, port] == "refused"]
     held = [port for port in ports if port not in nobody]
-    return {"changed": True, "failed": False, "alive": True, "listening": {"0.0.0.0": held, "::": held} if held else {},
-            "in_use": {}, "not_held": {"0.0.0.0": {port: "Permission denied" for port in nobody}} if nobody else {},
-            "not_counted": "", "counts": _counts(plan, run, host)}
+    return {
+        "changed": True,
+        "failed": False,
+        "alive": True,
+        "listening": {"0.0.0.0": held, "::": held} if held else {},
+        "in_use": {},
+        "not_held": {"0.0.0.0": {port: "Permission denied" for port in nobody}} if nobody else {},
+        "not_counted": "",
+        "counts": _counts(plan, run, host),
+    }
 
 
 def _counts(plan: Plan, run: Begun, host: str) -> dict[str, Any]:
     counts: dict[str, dict[str, dict[str, dict[str, list[str]]]]] = {
-        name: defaultdict(lambda: defaultdict(dict)) for name in ("left", "arrived", "passed", "answered", "returned")}
+        name: defaultdict(lambda: defaultdict(dict)) for name in ("left", "arrived", "passed", "answered", "returned")
+    }
     for item in run.expected.expectations:
         port, passes = f"{item.port}/{item.protocol}", _outcome(item) == "open"
         peer = item.address if item.source == host else _source(plan, item.source, item.address)
         own = _source(plan, host, item.address) if item.source == host else item.address
-        names = ["left", *(["returned"] if passes else [])] if item.source == host else [
-            "arrived", *(["passed", "answered"] if passes else [])] if item.target == host else []
+        names = (
+            ["left", *(["returned"] if passes else [])]
+            if item.source == host
+            else ["arrived", *(["passed", "answered"] if passes else [])]
+            if item.target == host
+            else []
+        )
         for name in names:
             counts[name][own][peer].setdefault("1", []).append(port)
     return {name: {own: dict(peers) for own, peers in found.items()} for name, found in counts.items()}
@@ -107,16 +154,32 @@ def _compared(plan: Plan, host: str) -> dict[str, Any]:
     if host not in plan.hosts:
         return {"changed": False, "skipped": True, "skip_reason": "Conditional result was False"}
     objects = ["chain input", "set users_4"] if host == _DRIFTED else []
-    return {"changed": bool(objects), "failed": False, "backend": "nftables",
-            "changes": {"objects": objects, "flows_added": [], "ports_changed": {}}}
+    return {
+        "changed": bool(objects),
+        "failed": False,
+        "backend": "nftables",
+        "changes": {"objects": objects, "flows_added": [], "ports_changed": {}},
+    }
 
 
 def _judgement(verdict: str, packet: Any) -> dict[str, Any]:
-    rule = {"verdict": verdict, "table": "inet site", "chain": "input", "rule": f"th dport {packet.port} {verdict}",
-            "is_ours": False, "unknown": "", "notes": []}
-    return {**rule, "interface": "eth0", "reverse_path": {"mode": 1, "is_dropped": False}, "listening": ["0.0.0.0"],
-            "route": {"interface": "eth0", "source": packet.source, "gateway": "", "kind": "unicast", "error": ""},
-            "reply": {**rule, "verdict": "accept"}}
+    rule = {
+        "verdict": verdict,
+        "table": "inet site",
+        "chain": "input",
+        "rule": f"th dport {packet.port} {verdict}",
+        "is_ours": False,
+        "unknown": "",
+        "notes": [],
+    }
+    return {
+        **rule,
+        "interface": "eth0",
+        "reverse_path": {"mode": 1, "is_dropped": False},
+        "listening": ["0.0.0.0"],
+        "route": {"interface": "eth0", "source": packet.source, "gateway": "", "kind": "unicast", "error": ""},
+        "reply": {**rule, "verdict": "accept"},
+    }
 
 
 # ---- how an answer is spoilt
@@ -126,11 +189,54 @@ for _level in range(400):
     _DEEP = [_DEEP] if _level % 2 else {"results": _DEEP}
 HOSTILE = "\x1b]0;x\x07\x9b2J\nwrong: ctl -> n1\u202e\u2028\u200b\ud800"
 JUNK: list[Any] = [
-    None, True, False, 0, 1, -1, 10**400, float("nan"), float("inf"), 1e300, "", "no", "true", "0", "-1", "22", "22/tcp",
-    "0/tcp", "70000/tcp", "22/sctp", "٢٢/tcp", "443/tcp", "999.1.1.1", "10.0.0.1/8", "fe80::1%\x1b", "::", "open", "path",
-    HOSTILE, HOSTILE + "x" * 100_000, HOSTILE, HOSTILE, "x" * 100_000, "{{ 1 + 1 }}",
-    [], {}, [[]], [None], ["22/tcp"], [HOSTILE], {"a": 1}, {"22/tcp": HOSTILE},
-    {HOSTILE: {HOSTILE: [HOSTILE]}}, {"0.0.0.0": ["443/tcp"]}, {1: 2}, (1, 2), _DEEP]
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    10**400,
+    float("nan"),
+    float("inf"),
+    1e300,
+    "",
+    "no",
+    "true",
+    "0",
+    "-1",
+    "22",
+    "22/tcp",
+    "0/tcp",
+    "70000/tcp",
+    "22/sctp",
+    "٢٢/tcp",
+    "443/tcp",
+    "999.1.1.1",
+    "10.0.0.1/8",
+    "fe80::1%\x1b",
+    "::",
+    "open",
+    "path",
+    HOSTILE,
+    HOSTILE + "x" * 100_000,
+    HOSTILE,
+    HOSTILE,
+    "x" * 100_000,
+    "{{ 1 + 1 }}",
+    [],
+    {},
+    [[]],
+    [None],
+    ["22/tcp"],
+    [HOSTILE],
+    {"a": 1},
+    {"22/tcp": HOSTILE},
+    {HOSTILE: {HOSTILE: [HOSTILE]}},
+    {"0.0.0.0": ["443/tcp"]},
+    {1: 2},
+    (1, 2),
+    _DEEP,
+]
 _KEY = "\x1b[31mkey"
 
 

@@ -59,8 +59,9 @@ def connected(space: Space, source: str, target: str, port: int) -> socket.socke
 
 
 @contextmanager
-def session(server_space: Space, client_space: Space, source: str, target: str,
-            port: int) -> Iterator[tuple[socket.socket, socket.socket]]:
+def session(
+    server_space: Space, client_space: Space, source: str, target: str, port: int
+) -> Iterator[tuple[socket.socket, socket.socket]]:
     """An established connection: the server's and the client's end."""
     with listening(server_space, 6 if ":" in target else 4, port) as listener:
         with connected(client_space, source, target, port) as client:
@@ -80,8 +81,9 @@ def say(one: socket.socket, other: socket.socket, size: int = 64) -> None:
         got += len(other.recv(size - got)) or pytest.fail("The connection was closed")
 
 
-def lost_connections(space: Space, living: tuple[socket.socket, socket.socket], process: subprocess.Popen[str],
-                     rate: float) -> tuple[int, int, float]:
+def lost_connections(
+    space: Space, living: tuple[socket.socket, socket.socket], process: subprocess.Popen[str], rate: float
+) -> tuple[int, int, float]:
     """Connect so many times a second until the process ends.
 
     Return how many connections there were, how many lost a packet, and how many seconds the slowest took.
@@ -109,13 +111,15 @@ def retransmissions(sock: socket.socket) -> int:
 
 
 @contextmanager
-def started(space: Space, program: str, *arguments: str, text: str = "", machine: Machine | None = None
-            ) -> Iterator[subprocess.Popen[str]]:
+def started(
+    space: Space, program: str, *arguments: str, text: str = "", machine: Machine | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Have Python run a program in the network of the space; with a machine, on that host, with its programs."""
     options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     if machine:
-        process = subprocess.Popen([*space.prefix, machine.pair.python, "-c", program, *arguments], **options,
-                                   env=machine.environment)
+        process = subprocess.Popen(
+            [*space.prefix, machine.pair.python, "-c", program, *arguments], **options, env=machine.environment
+        )
     else:
         with space.entered():
             process = subprocess.Popen([sys.executable, "-c", program, *arguments], **options)

@@ -19,17 +19,37 @@ SERVICES: dict[str, Any] = {
 }
 ENDPOINTS = {"users": {"cidrs": ["198.51.100.0/24"]}, "admins": {"cidrs": []}, "site": {"cidrs": ["10.0.0.0/8"]}}
 FLOWS: dict[str, Any] = {
-    "control": {"from": ["slurm_login", "slurm_compute"], "to": ["slurm_controller"], "services": ["slurmctld"],
-                "within_cluster": True, "need": "required"},
+    "control": {
+        "from": ["slurm_login", "slurm_compute"],
+        "to": ["slurm_controller"],
+        "services": ["slurmctld"],
+        "within_cluster": True,
+        "need": "required",
+    },
     "docker": {"from": ["slurm_login"], "to": ["slurm_controller"], "services": ["docker"], "need": "optional"},
     "rest": {"from": ["admins"], "to": ["slurm_controller"], "services": ["rest"], "need": "conditional"},
-    "tunnel": {"from": ["slurm_login"], "to": ["slurm_controller"], "services": ["rest"], "need": "recommended",
-               "unless": "firewall_ssh_through_tunnel"},
-    "no_rest": {"from": ["users"], "to": ["slurm_controller"], "services": ["rest"], "need": "required",
-                "enabled": False},
+    "tunnel": {
+        "from": ["slurm_login"],
+        "to": ["slurm_controller"],
+        "services": ["rest"],
+        "need": "recommended",
+        "unless": "firewall_ssh_through_tunnel",
+    },
+    "no_rest": {
+        "from": ["users"],
+        "to": ["slurm_controller"],
+        "services": ["rest"],
+        "need": "required",
+        "enabled": False,
+    },
     "web": {"from": ["users", "site"], "to": ["control_plane"], "services": ["web"], "need": "required"},
-    "work": {"from": ["slurm_login"], "to": ["slurm_controller"], "services": ["user_ports"], "within_cluster": True,
-             "need": "required"},
+    "work": {
+        "from": ["slurm_login"],
+        "to": ["slurm_controller"],
+        "services": ["user_ports"],
+        "within_cluster": True,
+        "need": "required",
+    },
 }
 HOSTS: dict[str, dict[str, Any]] = {
     "ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1", "fd00::1"]},
@@ -43,5 +63,9 @@ HOSTS: dict[str, dict[str, Any]] = {
 
 def plan_of(changes: dict[str, dict[str, Any]] | None = None, **settings: Any) -> Plan:
     hosts = {name: {**host, **(changes or {}).get(name, {})} for name, host in HOSTS.items()}
-    return make_plan({"services": SERVICES, "endpoints": ENDPOINTS, "flows": FLOWS}, hosts,
-                     firewall_ssh_through_tunnel=True, **settings)
+    return make_plan(
+        {"services": SERVICES, "endpoints": ENDPOINTS, "flows": FLOWS},
+        hosts,
+        firewall_ssh_through_tunnel=True,
+        **settings,
+    )

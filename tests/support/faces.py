@@ -25,8 +25,14 @@ def module(name: str, check: bool = False, real: bool = False, **options: Any) -
 
 
 def _run(name: str, arguments: str) -> str:
-    return subprocess.run([sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py")], text=True, check=False,
-                          input=arguments, stdout=subprocess.PIPE, env={"PYTHONPATH": str(ROOT / ".collections")}).stdout
+    return subprocess.run(
+        [sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py")],
+        text=True,
+        check=False,
+        input=arguments,
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": str(ROOT / ".collections")},
+    ).stdout
 
 
 def _forked(name: str, arguments: str) -> str:

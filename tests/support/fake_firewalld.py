@@ -18,16 +18,31 @@ from ansible_collections.hpc.ports.tests.support.samples import policy
 VERSIONS = ("0.9.3", "1.3.3", "2.3.1")
 RULES: tuple[tuple[str, str, list[str], tuple[str, ...]], ...] = (
     ("in", "web", ["443/tcp", "1-9/udp"], ("10.64.0.0/24", "10.64.2.1/32", "::/0")),
-    ("out", "dns", ["53/udp"], ("10.64.0.53/32",)))
+    ("out", "dns", ["53/udp"], ("10.64.0.53/32",)),
+)
 # As they came from Debian 11, 12 and 13, without what is not ours.
 _LISTINGS = Path(__file__).parents[1] / "unit" / "plugins" / "module_utils" / "backends" / "firewalld" / "listings"
 _CHANGES = ("reload", "restart", "setEntries", "setPolicySettings")
 # What one says that has nothing but its defaults.
-_SAID = {"version": 's "1.3.3"', "state": 's "RUNNING"', "IPSetTypes": 'as 1 "hash:net"', "FirewallBackend": 's "nftables"',
-         "queryPanicMode": "b false", "getPolicies": "as 0", "getIPSets": "as 0", "getZones": "as 0",
-         "getAllChains": "as 0", "getAllRules": "as 0", "getAllPassthroughs": "as 0", "getZoneNames": "as 0",
-         "getPolicyNames": "as 0", "getIPSetNames": "as 0", "getSettings": "(asasas) 0 0 0", "getEntries": "as 0",
-         "getPolicySettings": "a{sv} 0"}
+_SAID = {
+    "version": 's "1.3.3"',
+    "state": 's "RUNNING"',
+    "IPSetTypes": 'as 1 "hash:net"',
+    "FirewallBackend": 's "nftables"',
+    "queryPanicMode": "b false",
+    "getPolicies": "as 0",
+    "getIPSets": "as 0",
+    "getZones": "as 0",
+    "getAllChains": "as 0",
+    "getAllRules": "as 0",
+    "getAllPassthroughs": "as 0",
+    "getZoneNames": "as 0",
+    "getPolicyNames": "as 0",
+    "getIPSetNames": "as 0",
+    "getSettings": "(asasas) 0 0 0",
+    "getEntries": "as 0",
+    "getPolicySettings": "a{sv} 0",
+}
 
 
 def listed_policy(version: str, rules: Sequence[Any] = RULES) -> dict[str, Any]:
@@ -65,15 +80,21 @@ class FakeFirewalld:
     @property
     def handed_in(self) -> Firewalld:
         """Return what functions take."""
-        return Firewalld(Bus(self._run), lambda what: self.table, lambda unit: self.is_active,
-                         lambda name: name if name in self.programs else None, self.paths)
+        return Firewalld(
+            Bus(self._run),
+            lambda what: self.table,
+            lambda unit: self.is_active,
+            lambda name: name if name in self.programs else None,
+            self.paths,
+        )
 
     def has(self, config: Config) -> None:
         """Have firewalld believe that it runs this."""
         self.answers["getPolicies"] = _strings(config.policies)
         for name, found in config.policies.items():
             self.answers[f"getPolicySettings {name}"] = 'a{sv} 1 "rich_rules" ' + _strings(
-                rule.text() for rule in found.rules)
+                rule.text() for rule in found.rules
+            )
         for name, ipset in config.ipsets.items():
             self.answers[f"getEntries {name}"] = _strings(ipset.entries)
 
@@ -82,10 +103,12 @@ class FakeFirewalld:
         if command[0] == "systemctl":
             return self._said(command[1], command[2])
         if "get-property" in command:
-            path, interface, *names = command[command.index("get-property") + 2:]
+            path, interface, *names = command[command.index("get-property") + 2 :]
             assert ("FirewallBackend" in names) == interface.endswith(".config") == path.endswith("/config")
             return "".join(self._said(name, "") + "\n" for name in names)
-        path, method, *arguments = [word for number, word in enumerate(command[command.index("call") + 2:]) if number != 1]
+        path, method, *arguments = [
+            word for number, word in enumerate(command[command.index("call") + 2 :]) if number != 1
+        ]
         return self._said(method, arguments[1] if len(arguments) > 1 else path)
 
     def _said(self, method: str, about: str) -> str:

@@ -100,8 +100,9 @@ class FakeTransactions:
         yield self.waited_for
         self.log.append("end of turn")
 
-    def arm(self, token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int,
-            extra: dict[str, Any]) -> Pending:
+    def arm(
+        self, token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, extra: dict[str, Any]
+    ) -> Pending:
         """Arm a change."""
         self.log.append(f"arm: {undo.command}")
         self.pending = Pending(token, seconds, 0.0, client, client_port, extra)
@@ -161,8 +162,14 @@ class FakeHost:
     @property
     def tools(self) -> Tools:
         """What to hand in."""
-        return Tools(self.transactions, self.backends.__getitem__, self._leaving, lambda: self.connection,
-                     lambda change, is_wanted, closed: change, lambda: self.loaders)
+        return Tools(
+            self.transactions,
+            self.backends.__getitem__,
+            self._leaving,
+            lambda: self.connection,
+            lambda change, is_wanted, closed: change,
+            lambda: self.loaders,
+        )
 
     def files(self) -> list[str]:
         """Return the names of the files that there are, those included that wait for their places."""

@@ -40,6 +40,7 @@ _UTILS = "ansible_collections.hpc.ports.plugins.module_utils"
 
 # ---- for tests
 
+
 class Fault(NamedTuple):
     """What befalls a run at its operation number `at`, from 1: `how` is `before`, `half way` or the name of an errno.
 
@@ -84,6 +85,7 @@ class State(NamedTuple):
 
 
 # ---- the server
+
 
 def _serve() -> None:
     for line in sys.stdin:
@@ -144,8 +146,13 @@ def _armed() -> str:
 
 
 def _nft_table() -> list[str]:
-    done = subprocess.run(["nft", "-s", "list", "table", "inet", "hpc_ports"], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, check=False, text=True)
+    done = subprocess.run(
+        ["nft", "-s", "list", "table", "inet", "hpc_ports"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
+        text=True,
+    )
     body = done.stdout.removeprefix("table inet hpc_ports {\n").removesuffix("}\n").rstrip("\n")
     return sorted(body.split("\n\n")) if body else []
 
@@ -159,11 +166,14 @@ def _said_by_firewalld() -> list[str]:
     """Return what it has of ours at run time; in which order it has rules or entries matters to nobody."""
     bus = importlib.import_module(f"{_UTILS}._backends.firewalld.dbus").Bus()
     ipsets = {name: bus.call("ipset.getEntries", "s", name)[0] for name in _ours(bus.call("ipset.getIPSets")[0])}
-    policies = {name: bus.call("policy.getPolicySettings", "s", name)[0]
-                for name in _ours(bus.call("policy.getPolicies")[0])}
+    policies = {
+        name: bus.call("policy.getPolicySettings", "s", name)[0] for name in _ours(bus.call("policy.getPolicies")[0])
+    }
     return [f"{name} {json.dumps(sorted(found))}" for name, found in ipsets.items()] + [
         f"{name} {key} {sorted(value) if isinstance(value, list) else value}"
-        for name, settings in policies.items() for key, value in sorted(settings.items())]
+        for name, settings in policies.items()
+        for key, value in sorted(settings.items())
+    ]
 
 
 def _ours(names: list[str]) -> list[str]:
@@ -181,7 +191,7 @@ def _written_files(folders: dict[str, str]) -> dict[str, str]:
                     # An undo that runs now has renamed it.
                     continue
                 if text:
-                    found[called + path[len(top):]] = text
+                    found[called + path[len(top) :]] = text
     return found
 
 
@@ -219,9 +229,12 @@ def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]
     said_nothing = '{"failed": true, "msg": "The module said nothing; see what it wrote to standard error."}'
     result = json.loads((texts[1] or said_nothing).splitlines()[-1])
     assert killed or bool(result.get("failed")) == bool(os.WEXITSTATUS(status)), (result, status)
-    return {"result": None if killed else result, "seconds": seconds,
-            "operations": [line for line in lines if not line.startswith(_HIT)],
-            "hit": "".join(line[len(_HIT):] for line in lines if line.startswith(_HIT))}
+    return {
+        "result": None if killed else result,
+        "seconds": seconds,
+        "operations": [line for line in lines if not line.startswith(_HIT)],
+        "hit": "".join(line[len(_HIT) :] for line in lines if line.startswith(_HIT)),
+    }
 
 
 def _wait_for_the_end(pid: int, seconds: float) -> None:
@@ -357,20 +370,22 @@ class _Operations:
             *target, path = arguments if kind in _NAMING_TWO else arguments[:1]
             self.happens(kind, os.path.join(at, str(path)), target="".join(target))
             return function(*arguments, **options)
+
         return wrapped
 
     def _of_handle(self, kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(handle: int, *arguments: Any) -> Any:
             self.happens(kind, os.readlink(f"/proc/self/fd/{handle}"))
             return function(handle, *arguments)
+
         return wrapped
 
     def _write(self, function: Callable[..., int]) -> Callable[..., int]:
         def wrapped(handle: int, data: bytes) -> int:
             whole = bytes(data)
-            self.happens("write", os.readlink(f"/proc/self/fd/{handle}"),
-                         lambda: function(handle, _first_half(whole)))
+            self.happens("write", os.readlink(f"/proc/self/fd/{handle}"), lambda: function(handle, _first_half(whole)))
             return function(handle, data)
+
         return wrapped
 
     def _os_open(self, function: Callable[..., int]) -> Callable[..., int]:
@@ -378,6 +393,7 @@ class _Operations:
             if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
                 self.happens("open", str(path))
             return function(path, flags, *arguments, **options)
+
         return wrapped
 
     def _open(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -388,13 +404,16 @@ class _Operations:
             if not isinstance(path, int):
                 self.happens("open", name)
             return _File(function(path, mode, *arguments, **options), name, self)
+
         return wrapped
 
     def _started(self, function: Callable[..., None]) -> Callable[..., None]:
         def wrapped(process: Any, arguments: Any, *others: Any, **options: Any) -> None:
-            self.happens("start", " ".join(map(str, arguments)),
-                         lambda: function(process, arguments, *others, **options))
+            self.happens(
+                "start", " ".join(map(str, arguments)), lambda: function(process, arguments, *others, **options)
+            )
             function(process, arguments, *others, **options)
+
         return wrapped
 
 
@@ -447,7 +466,7 @@ class _File:
 def _first_half(data: Any) -> Any:
     """Return text or bytes up to the end of a line about half way."""
     line_end = b"\n" if isinstance(data, bytes) else "\n"
-    return data[:data.rfind(line_end, 0, len(data) // 2) + 1]
+    return data[: data.rfind(line_end, 0, len(data) // 2) + 1]
 
 
 # ---- where servers come from

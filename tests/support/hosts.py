@@ -28,8 +28,10 @@ FIREWALL_ONLY = ("--skip-tags", "verify")
 NFTABLES = ("nfs1", "ctl1", "alpha-controller")
 FIREWALLD = ("nfs2", "beta-controller", "ctl2")
 # What a host has on its disk that is ours or firewalld's.
-FILES = ("find /etc '(' -path '*hpc[-_]ports*' -o -path '/etc/firewalld/*' ')' -exec stat -c '%n %A %U' {} + "
-         "-a -type f -exec cat {} +")
+FILES = (
+    "find /etc '(' -path '*hpc[-_]ports*' -o -path '/etc/firewalld/*' ')' -exec stat -c '%n %A %U' {} + "
+    "-a -type f -exec cat {} +"
+)
 # The names of all files, and of what systemd knows.
 EVERYTHING = "find /etc | sort; systemctl list-unit-files --no-legend --type=service,timer,target"
 # The rules with their handles, which nobody sees again who loads them anew.
@@ -89,16 +91,23 @@ def _ended(started: AbstractContextManager[RunningPlay]) -> Play:
         return Play(running.wait(), output)
 
 
-def play_started(path: str, *options: str, before: tuple[str, ...] = (),
-                 **environment: str) -> AbstractContextManager[RunningPlay]:
+def play_started(
+    path: str, *options: str, before: tuple[str, ...] = (), **environment: str
+) -> AbstractContextManager[RunningPlay]:
     """Have a playbook run meanwhile; both its outputs are one."""
     return playing(path, *options, before=before, joined=True, environment=environment)
 
 
 def on(host: str, command: str) -> str:
     """Return what a shell command on a host prints; the command must succeed."""
-    done = subprocess.run([*inside(host), "sh", "-ec", command], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=scaled(120), check=False)
+    done = subprocess.run(
+        [*inside(host), "sh", "-ec", command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=scaled(120),
+        check=False,
+    )
     assert done.returncode == 0, f"{command!r} on {host}: {done.stderr}"
     return done.stdout
 
@@ -106,8 +115,9 @@ def on(host: str, command: str) -> str:
 def wait_on(host: str, command: str, seconds: float = 60) -> None:
     """Wait until a shell command on a host succeeds."""
     deadline = time.monotonic() + scaled(seconds)
-    while subprocess.run([*inside(host), "sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True,
-                         check=False).returncode:
+    while subprocess.run(
+        [*inside(host), "sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    ).returncode:
         assert time.monotonic() < deadline, f"{command!r} never succeeded on {host}"
         time.sleep(0.1)
 
@@ -117,8 +127,20 @@ def inside(host: str) -> list[str]:
 
     Such a command is in no cgroup of the host: what makes a unit of itself has to be started by `systemd-run`.
     """
-    return ["nsenter", f"--target={process_of(host)}", "--net", "--mount", "--pid", "--uts", "--ipc", "--",
-            "env", "--ignore-environment", "HOME=/root", f"PATH={_PATH}"]
+    return [
+        "nsenter",
+        f"--target={process_of(host)}",
+        "--net",
+        "--mount",
+        "--pid",
+        "--uts",
+        "--ipc",
+        "--",
+        "env",
+        "--ignore-environment",
+        "HOME=/root",
+        f"PATH={_PATH}",
+    ]
 
 
 def process_of(host: str) -> int:
@@ -215,8 +237,9 @@ def forget_executions() -> None:
 @functools.cache
 def managed_hosts() -> tuple[str, ...]:
     """Return the hosts of the lab that have a firewall."""
-    listed = subprocess.run(["ansible", "all:!laptop1:!outsider", "--list-hosts"], cwd=ROOT, capture_output=True,
-                            text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ansible", "all:!laptop1:!outsider", "--list-hosts"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     hosts = tuple(line.strip() for line in listed.splitlines()[1:])
     assert len(hosts) >= 10
     return hosts

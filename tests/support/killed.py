@@ -164,7 +164,10 @@ def check_message(run: Run, how: str) -> None:
         path = run.hit.split(" ", 1)[1]
         place = path.replace("/.", "/").removesuffix(".new")
         # A listing that cannot be kept is no failure; on a disk that takes nothing the next file is.
-        assert "/listing-" in path or path in run.result["msg"] or place in run.result["msg"], (run.result["msg"], run.hit)
+        assert "/listing-" in path or path in run.result["msg"] or place in run.result["msg"], (
+            run.result["msg"],
+            run.hit,
+        )
         assert ERRORS[how] in run.result["msg"], (run.result["msg"], run.hit)
 
 

@@ -25,8 +25,15 @@ NO_FLOWS: dict[str, Any] = {"flows_added": [], "flows_removed": [], "ports_chang
 
 
 # Where other hosts may see the host, sorted by interface.
-OWN_ADDRESSES = [{"address": address, "interface": interface} for interface, address in (
-    ("eth0", "192.0.2.1"), ("eth0", "2001:db8::1"), ("fab0", "192.0.3.1"), ("fab0", "2001:db8:1::1"))]
+OWN_ADDRESSES = [
+    {"address": address, "interface": interface}
+    for interface, address in (
+        ("eth0", "192.0.2.1"),
+        ("eth0", "2001:db8::1"),
+        ("fab0", "192.0.3.1"),
+        ("fab0", "2001:db8:1::1"),
+    )
+]
 
 
 # What a systemd does that matters here: it notes what it is asked, starts a program, and stops it.

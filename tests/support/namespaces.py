@@ -85,8 +85,12 @@ class Space:
 
     def __init__(self, mounts: str = "") -> None:
         program = f"set -e\n{mounts}\necho ready\nexec cat"
-        self.holder = subprocess.Popen(["unshare", "--net", "--mount", "sh", "-c", program],
-                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.holder = subprocess.Popen(
+            ["unshare", "--net", "--mount", "sh", "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert self.holder.stdout and self.holder.stdout.readline() == "ready\n"
 
     @property
@@ -99,13 +103,21 @@ class Space:
         """What to put before a command so that it runs in here."""
         return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--"]
 
-    def run(self, *command: str, text: str = "", check: bool = True, path: Path | None = None,
-            **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, text: str = "", check: bool = True, path: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command in here; programs in the folder `path` are found before those of the machine."""
         if path:
             environment["PATH"] = f"{path}:{os.environ['PATH']}"
-        done = subprocess.run([*self.prefix, *command], input=text, capture_output=True, text=True, check=False,
-                              env={**os.environ, **environment}, timeout=scaled(120))
+        done = subprocess.run(
+            [*self.prefix, *command],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **environment},
+            timeout=scaled(120),
+        )
         assert not check or done.returncode == 0, f"{command}: {done.stderr}"
         return done
 
@@ -159,16 +171,31 @@ class Pair:
     def __init__(self, host: Space | None = None) -> None:
         self.host, self.peer = host or Space(_MOUNTS), Space()
         self.peer.arrange(_SYSCTLS)
-        self.host.arrange(_SYSCTLS + _batch(_LINK.format(peer=self.peer.pid) + _END.format(me=1, other=2) + _HOST_ROUTES))
+        self.host.arrange(
+            _SYSCTLS + _batch(_LINK.format(peer=self.peer.pid) + _END.format(me=1, other=2) + _HOST_ROUTES)
+        )
         self.peer.arrange(_batch(_END.format(me=2, other=1) + _PEER_ROUTES))
 
-    def module(self, name: str = "firewall", prefix: tuple[str, ...] = (), path: Path | None = None,
-               check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
+    def module(
+        self,
+        name: str = "firewall",
+        prefix: tuple[str, ...] = (),
+        path: Path | None = None,
+        check: bool = False,
+        diff: bool = False,
+        **options: Any,
+    ) -> dict[str, Any]:
         """Run a module on the host, as Ansible does: a process of its own, arguments and result as JSON."""
         arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
-        done = self.host.run(*prefix, self.python, str(ROOT / "plugins" / "modules" / f"{name}.py"), check=False,
-                             text=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}), path=path,
-                             PYTHONPATH=self.python_path)
+        done = self.host.run(
+            *prefix,
+            self.python,
+            str(ROOT / "plugins" / "modules" / f"{name}.py"),
+            check=False,
+            text=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+            path=path,
+            PYTHONPATH=self.python_path,
+        )
         assert done.stdout, done.stderr
         result = json.loads(done.stdout.splitlines()[-1])
         assert bool(result.get("failed")) == bool(done.returncode), done.stderr

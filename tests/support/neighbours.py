@@ -23,19 +23,27 @@ def address(number: int) -> str:
 
 
 # As kube-proxy has them, and as a blocklist.
-LARGE = "\n".join([
-    "table ip kube {",
-    "chain input { type filter hook input priority 5; policy accept;",
-    *(f"jump c{number}" for number in range(CHAINS)),
-    "}",
-    *(f"chain c{number} {{\n" + "tcp dport 443 ip daddr 203.0.113.1 counter drop\n" * RULES + "}" for number in range(CHAINS)),
-    "}",
-    "table ip blocklist {",
-    "set listed {\ntype ipv4_addr",
-    "elements = {", ", ".join(map(address, range(CHAINS * RULES))), "}",
-    "}",
-    "chain input { type filter hook input priority 6; policy accept;\nip saddr @listed drop\n}",
-    "}"])
+LARGE = "\n".join(
+    [
+        "table ip kube {",
+        "chain input { type filter hook input priority 5; policy accept;",
+        *(f"jump c{number}" for number in range(CHAINS)),
+        "}",
+        *(
+            f"chain c{number} {{\n" + "tcp dport 443 ip daddr 203.0.113.1 counter drop\n" * RULES + "}"
+            for number in range(CHAINS)
+        ),
+        "}",
+        "table ip blocklist {",
+        "set listed {\ntype ipv4_addr",
+        "elements = {",
+        ", ".join(map(address, range(CHAINS * RULES))),
+        "}",
+        "}",
+        "chain input { type filter hook input priority 6; policy accept;\nip saddr @listed drop\n}",
+        "}",
+    ]
+)
 
 
 def seconds_of_a_run(machine: Machine, folder: Path) -> float:
@@ -43,7 +51,13 @@ def seconds_of_a_run(machine: Machine, folder: Path) -> float:
     arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {"policy": SAMPLE, "watch": False}})
     machine.path("/run/arguments").write_text(arguments, encoding="utf-8")
     command = shlex.join([machine.pair.python, str(ROOT / "plugins" / "modules" / "firewall.py")])
-    cost = cost_of(*machine.host.prefix, "sh", "-c", f"exec {command} < /run/arguments", folder=folder,
-                   environment=machine.environment)
+    cost = cost_of(
+        *machine.host.prefix,
+        "sh",
+        "-c",
+        f"exec {command} < /run/arguments",
+        folder=folder,
+        environment=machine.environment,
+    )
     assert json.loads(cost.output.splitlines()[-1])["changed"] is False, cost.output
     return cost.seconds

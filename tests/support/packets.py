@@ -55,8 +55,11 @@ class Opening(NamedTuple):
         """What an answer tells of the packet it answers."""
         if self.number in _ECHO:
             return self.number, self.target, 0, self.source_port, call
-        return (self.number, self.target, 0, self.source, call) if self.protocol == "ip" else (
-            self.number, self.target, self.port, self.source_port, call)
+        return (
+            (self.number, self.target, 0, self.source, call)
+            if self.protocol == "ip"
+            else (self.number, self.target, self.port, self.source_port, call)
+        )
 
 
 class Wire:
@@ -66,10 +69,15 @@ class Wire:
         self._here, self._there = here, there
         self._calls, self._echoes = count(1), count(1)
         with space.entered(), ExitStack() as stack:
-            self._out = {(version, name): stack.enter_context(_sender(version, name))
-                         for version in _FAMILIES for name in INTERFACES}
-            self._in = {stack.enter_context(_receiver(version, number)): (version, number)
-                        for version, number in ((4, 6), (4, 1), (6, 6), (6, 58))}
+            self._out = {
+                (version, name): stack.enter_context(_sender(version, name))
+                for version in _FAMILIES
+                for name in INTERFACES
+            }
+            self._in = {
+                stack.enter_context(_receiver(version, number)): (version, number)
+                for version, number in ((4, 6), (4, 1), (6, 6), (6, 58))
+            }
             self._stack = stack.pop_all()
 
     def close(self) -> None:
@@ -87,8 +95,10 @@ class Wire:
         return found
 
     def _exchange(self, packets: Iterable[Opening], call: int) -> set[Key]:
-        last = [Opening("ip", self._here[version], self._there[version], number, next(self._echoes) % 65536)
-                for version, number in ((4, 1), (6, 58))]
+        last = [
+            Opening("ip", self._here[version], self._there[version], number, next(self._echoes) % 65536)
+            for version, number in ((4, 1), (6, 58))
+        ]
         for packet in (*packets, *last):
             self._send(packet, call)
         keys: set[Key] = set()
@@ -186,7 +196,7 @@ def _with_checksum(packet: Opening, payload: bytes, offset: int) -> bytes:
     total = sum(struct.unpack(f"!{len(text) // 2}H", text))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
-    return payload[:offset] + struct.pack("!H", ~total & 0xFFFF or 0xFFFF) + payload[offset + 2:]
+    return payload[:offset] + struct.pack("!H", ~total & 0xFFFF or 0xFFFF) + payload[offset + 2 :]
 
 
 def _keys(sock: socket.socket, version: int, number: int) -> Iterator[Key]:
@@ -196,7 +206,7 @@ def _keys(sock: socket.socket, version: int, number: int) -> Iterator[Key]:
         except BlockingIOError:
             return
         if version == 4:
-            data = data[(data[0] & 15) * 4:]
+            data = data[(data[0] & 15) * 4 :]
         address = str(ip_address(sender[0].partition("%")[0]))
         yield from _tcp_key(data, address) if number == 6 else _icmp_key(data, address, number)
 
@@ -216,8 +226,11 @@ def _icmp_key(data: bytes, address: str, number: int) -> Iterator[Key]:
 
 
 def _quoted_key(data: bytes, version: int) -> Key:
-    number, source, target, rest = (data[9], data[12:16], data[16:20], data[20:]) if version == 4 else (
-        data[6], data[8:24], data[24:40], data[40:])
+    number, source, target, rest = (
+        (data[9], data[12:16], data[16:20], data[20:])
+        if version == 4
+        else (data[6], data[8:24], data[24:40], data[40:])
+    )
     rest = rest.ljust(12, b"\0")
     if number in (6, 17):
         near, far = struct.unpack_from("!HH", rest)

@@ -23,8 +23,19 @@ CLUSTERS = ("alpha", "beta")
 # Few addresses and edges of ports, so that sets and ranges overlap, touch and hold each other.
 _ADDRESSES = [f"10.64.0.{number}" for number in range(12)] + [f"fd64::{number:x}" for number in range(12)]
 _NETWORKS = [
-    *_ADDRESSES, "10.64.0.0/30", "10.64.0.4/30", "10.64.0.0/28", "10.64.0.0/16", "0.0.0.0/0", "128.0.0.0/1",
-    "fd64::/126", "fd64::8/125", "fd64::/64", "fc00::/7", "::/0", "fe80::/64",
+    *_ADDRESSES,
+    "10.64.0.0/30",
+    "10.64.0.4/30",
+    "10.64.0.0/28",
+    "10.64.0.0/16",
+    "0.0.0.0/0",
+    "128.0.0.0/1",
+    "fd64::/126",
+    "fd64::8/125",
+    "fd64::/64",
+    "fc00::/7",
+    "::/0",
+    "fe80::/64",
 ]
 _PORTS = [1, 22, 67, 68, 80, 546, 547, 1023, 1024, 1025, 6817, 8192, 9000, 60000, 65534, 65535]
 # Protocols that no kernel handles, so that it answers: OSPF, VRRP, and two for experiments (RFC 3692).
@@ -47,24 +58,31 @@ def _port_texts(draw: st.DrawFn) -> str:
 
 _SERVICES = st.fixed_dictionaries({"ports": st.lists(_port_texts(), min_size=1, max_size=3), "broad": st.booleans()})
 _DECLARED = st.fixed_dictionaries({"groups": _some(GROUPS, 2, 0), "cidrs": _some(_NETWORKS, 4, 0)})
-_HOSTS = st.fixed_dictionaries({
-    "firewall_addresses": _some(_ADDRESSES, 3),
-    "firewall_source_addresses": _some(_ADDRESSES, 2, 0),
-    "firewall_shared_addresses": st.just(_ADDRESSES),
-    "firewall_cluster": _some(CLUSTERS, 2),
-    "firewall_egress": st.sampled_from(["restricted", "open"]),
-    "firewall_mode": st.sampled_from(["enforce", "enforce", "enforce", "observe"]),
-    "firewall_trusted_interfaces": _some(_INTERFACES, 3, 0),
-    "firewall_container_interfaces": _some(_INTERFACES, 2, 0),
-})
+_HOSTS = st.fixed_dictionaries(
+    {
+        "firewall_addresses": _some(_ADDRESSES, 3),
+        "firewall_source_addresses": _some(_ADDRESSES, 2, 0),
+        "firewall_shared_addresses": st.just(_ADDRESSES),
+        "firewall_cluster": _some(CLUSTERS, 2),
+        "firewall_egress": st.sampled_from(["restricted", "open"]),
+        "firewall_mode": st.sampled_from(["enforce", "enforce", "enforce", "observe"]),
+        "firewall_trusted_interfaces": _some(_INTERFACES, 3, 0),
+        "firewall_container_interfaces": _some(_INTERFACES, 2, 0),
+    }
+)
 
 
 @st.composite
 def _flows(draw: st.DrawFn, services: Sequence[str]) -> dict[str, Any]:
     within = draw(st.booleans())
     sides = _some(GROUPS if within else (*GROUPS, *ENDPOINTS), 3)
-    return {"from": draw(sides), "to": draw(sides), "services": draw(_some(services, 3)), "within_cluster": within,
-            "need": "recommended"}
+    return {
+        "from": draw(sides),
+        "to": draw(sides),
+        "services": draw(_some(services, 3)),
+        "within_cluster": within,
+        "need": "recommended",
+    }
 
 
 @st.composite
@@ -75,12 +93,16 @@ def policies(draw: st.DrawFn) -> list[Policy]:
     management = {"from": ["controllers"], "to": list(GROUPS), "services": ["ssh"], "need": "required"}
     shipped = {
         "firewall_services": {"ssh": {"ports": ["22/tcp"]}, **services},
-        "firewall_endpoints": {"controllers": {"cidrs": ["10.64.9.9"]},
-                               **{name: draw(_DECLARED) for name in ENDPOINTS}},
+        "firewall_endpoints": {
+            "controllers": {"cidrs": ["10.64.9.9"]},
+            **{name: draw(_DECLARED) for name in ENDPOINTS},
+        },
         "firewall_flows": {"management_ssh": management, **flows},
     }
-    site = {"firewall_broad_yields": draw(st.booleans()),
-            "firewall_clusters": draw(st.sampled_from([{}, {"alpha": {"cidrs": ["10.64.0.8/30", "fd64::/125"]}}]))}
+    site = {
+        "firewall_broad_yields": draw(st.booleans()),
+        "firewall_clusters": draw(st.sampled_from([{}, {"alpha": {"cidrs": ["10.64.0.8/30", "fd64::/125"]}}])),
+    }
     hosts = {f"h{number}": draw(_HOSTS) for number in range(draw(st.integers(1, 4)))}
     groups = {name: draw(_some(sorted(hosts), 3, 0)) for name in GROUPS}
     groups["workspace"] = sorted(hosts)
@@ -90,33 +112,62 @@ def policies(draw: st.DrawFn) -> list[Policy]:
 
 # ---- packets that show the edges of a policy
 
+
 def packets_at_edges(policy: Policy, direction: str, randomness: random.Random, size: int) -> list[Packet]:
     """Return up to `size` packets for ports and peers at, and just beyond, the ends of what the rules name."""
     rules = [rule for rule in policy.rules if rule.direction == direction]
     ranges = {item for rule in rules for item in rule.ports}
-    ports = sorted({port for item in ranges for port in _around(item.protocol, item.first, item.last)}
-                   | {("tcp", 22), ("udp", 53), ("ip", 200)})
-    peers = sorted({peer for rule in rules for network in rule.peers for peer in _peers_around(network)}
-                   | {"10.64.0.3", "10.64.9.9", "120.1.2.3", "fd64::3", "2400::1"})
+    ports = sorted(
+        {port for item in ranges for port in _around(item.protocol, item.first, item.last)}
+        | {("tcp", 22), ("udp", 53), ("ip", 200)}
+    )
+    peers = sorted(
+        {peer for rule in rules for network in rule.peers for peer in _peers_around(network)}
+        | {"10.64.0.3", "10.64.9.9", "120.1.2.3", "fd64::3", "2400::1"}
+    )
     pairs = [(protocol, port, peer) for protocol, port in ports for peer in peers]
     chosen = pairs if len(pairs) <= size else randomness.sample(pairs, size)
     # Every packet has a source port of its own: by it an answer is known.
-    return [Packet(direction, protocol, peer, port, 20000 + number, randomness.choice(["eth0", "eth0", "eth0", "fab0"]))
-            for number, (protocol, port, peer) in enumerate(chosen)]
+    return [
+        Packet(direction, protocol, peer, port, 20000 + number, randomness.choice(["eth0", "eth0", "eth0", "fab0"]))
+        for number, (protocol, port, peer) in enumerate(chosen)
+    ]
 
 
 def special_packets(direction: str) -> list[Packet]:
     """Return packets for what every ruleset accepts, and some that only look like it."""
-    echo = [Packet(direction, "ip", "10.64.0.1", 1, 901), Packet(direction, "ip", "fd64::1", 58, 902),
-            # The kernel keeps IGMP for itself and answers it over IPv6 alone.
-            Packet(direction, "ip", "fd64::2", 2)]
+    echo = [
+        Packet(direction, "ip", "10.64.0.1", 1, 901),
+        Packet(direction, "ip", "fd64::1", 58, 902),
+        # The kernel keeps IGMP for itself and answers it over IPv6 alone.
+        Packet(direction, "ip", "fd64::2", 2),
+    ]
     if direction == "in":
-        dhcp = [("10.64.0.1", 67, 68), ("10.64.0.1", 66, 68), ("10.64.0.2", 67, 69), ("fd64::2", 67, 68),
-                ("fe80::2", 547, 546), ("fe80::2", 900, 546), ("fe80::2", 546, 547), ("fd64::1", 547, 546)]
+        dhcp = [
+            ("10.64.0.1", 67, 68),
+            ("10.64.0.1", 66, 68),
+            ("10.64.0.2", 67, 69),
+            ("fd64::2", 67, 68),
+            ("fe80::2", 547, 546),
+            ("fe80::2", 900, 546),
+            ("fe80::2", 546, 547),
+            ("fd64::1", 547, 546),
+        ]
     else:
-        dhcp = [("10.64.0.1", 68, 67), ("10.64.0.2", 69, 67), ("10.64.0.3", 68, 66), ("fd64::2", 68, 67),
-                ("fe80::2", 546, 547), ("fd64::1", 546, 547), ("fd64::3", 545, 547), ("fd64::4", 547, 546),
-                ("10.64.0.4", 67, 68), ("10.64.0.5", 66, 68), ("fd64::2", 67, 68), ("10.64.0.6", 547, 546)]
+        dhcp = [
+            ("10.64.0.1", 68, 67),
+            ("10.64.0.2", 69, 67),
+            ("10.64.0.3", 68, 66),
+            ("fd64::2", 68, 67),
+            ("fe80::2", 546, 547),
+            ("fd64::1", 546, 547),
+            ("fd64::3", 545, 547),
+            ("fd64::4", 547, 546),
+            ("10.64.0.4", 67, 68),
+            ("10.64.0.5", 66, 68),
+            ("fd64::2", 67, 68),
+            ("10.64.0.6", 547, 546),
+        ]
     return echo + [Packet(direction, "udp", peer, port, source_port) for peer, source_port, port in dhcp]
 
 

@@ -24,8 +24,11 @@ from importlib import import_module
 
 # What nearly each play imports as it goes, where this version of ansible has it.
 _USED = (
-    "ansible.cli.playbook", "ansible.executor.task_executor", "ansible.executor.process.worker",
-    "ansible.playbook.handler_task_include", "ansible.utils._junit_xml",
+    "ansible.cli.playbook",
+    "ansible.executor.task_executor",
+    "ansible.executor.process.worker",
+    "ansible.playbook.handler_task_include",
+    "ansible.utils._junit_xml",
     *(f"ansible.plugins.action.{name}" for name in ("assert", "copy", "debug", "include_vars", "normal", "set_fact")),
     *(f"ansible.plugins.become.{name}" for name in ("su", "sudo")),
     "ansible.plugins.cache.memory",
@@ -35,8 +38,15 @@ _USED = (
     *(f"ansible.plugins.shell.{name}" for name in ("cmd", "sh")),
     *(f"ansible.plugins.strategy.{name}" for name in ("free", "linear")),
     *(f"ansible.plugins.test.{name}" for name in ("core", "files", "mathstuff", "uri")),
-    "ansible.plugins.vars.host_group_vars", "jmespath", "multiprocessing.popen_fork", "multiprocessing.synchronize",
-    "netaddr", "tomllib", "xml.dom.minidom", "yaml")
+    "ansible.plugins.vars.host_group_vars",
+    "jmespath",
+    "multiprocessing.popen_fork",
+    "multiprocessing.synchronize",
+    "netaddr",
+    "tomllib",
+    "xml.dom.minidom",
+    "yaml",
+)
 
 
 def main() -> None:
@@ -87,8 +97,11 @@ def _serve(requests: socket.socket) -> list[str] | None:
 
 
 def _fork() -> int:
-    loaded = [name for name in sys.modules if name.startswith("ansible_collections.")
-              and not name.startswith("ansible_collections.ansible")]
+    loaded = [
+        name
+        for name in sys.modules
+        if name.startswith("ansible_collections.") and not name.startswith("ansible_collections.ansible")
+    ]
     assert not loaded, f"a play must load its own: {loaded}"
     assert threading.active_count() == 1
     return os.fork()
@@ -154,8 +167,9 @@ def _play(arguments: list[str]) -> None:
     # The folder for temporary files is made, and its removal arranged, with each reading of its setting: that one is
     # the server's.
     atexit.unregister(cleanup_tmp_file)
-    constants.set_constant("DEFAULT_LOCAL_TMP", constants.config.get_config_value(
-        "DEFAULT_LOCAL_TMP", variables=vars(constants)))
+    constants.set_constant(
+        "DEFAULT_LOCAL_TMP", constants.config.get_config_value("DEFAULT_LOCAL_TMP", variables=vars(constants))
+    )
     sys.argv = arguments
     warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
     ansible_playbook()

@@ -34,8 +34,11 @@ _IGNORED = "PYTEST_CURRENT_TEST"
 
 
 # What the plays of the unit tests have in common, so that they share a server.
-_UNIT = {"ANSIBLE_HOST_PATTERN_MISMATCH": "error", "ANSIBLE_SHOW_CUSTOM_STATS": "1",
-         "ANSIBLE_PYTHON_INTERPRETER": sys.executable}
+_UNIT = {
+    "ANSIBLE_HOST_PATTERN_MISMATCH": "error",
+    "ANSIBLE_SHOW_CUSTOM_STATS": "1",
+    "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+}
 
 
 class _Process(Protocol):
@@ -72,7 +75,9 @@ class RunningPlay:
             try:
                 self.returncode = self._process.wait(timeout)
             except subprocess.TimeoutExpired:
-                raise AssertionError(f"still running after {timeout} s; printed so far:\n{''.join(self.printed)}") from None
+                raise AssertionError(
+                    f"still running after {timeout} s; printed so far:\n{''.join(self.printed)}"
+                ) from None
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
@@ -128,16 +133,23 @@ class _Server:
         with theirs:
             self._process = subprocess.Popen(
                 [_interpreter(), play_server.__file__, str(theirs.fileno())],
-                cwd=folder, env=dict(environment), pass_fds=[theirs.fileno()], start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors)
+                cwd=folder,
+                env=dict(environment),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+            )
         atexit.register(self.end)
 
     def start(self, arguments: list[str], outputs: tuple[IO[str], IO[str]]) -> _Process:
         """Have a play started."""
         ours, theirs = os.pipe()
         try:
-            socket.send_fds(self._requests, [json.dumps(arguments).encode()],
-                            [*(output.fileno() for output in outputs), theirs])
+            socket.send_fds(
+                self._requests, [json.dumps(arguments).encode()], [*(output.fileno() for output in outputs), theirs]
+            )
         finally:
             os.close(theirs)
         try:
@@ -168,8 +180,14 @@ def _server(folder: str, environment: Mapping[str, str]) -> _Server:
 
 
 @contextmanager
-def playing(*arguments: str, root: Path = ROOT, before: tuple[str, ...] = (), real: bool = False, joined: bool = False,
-            environment: Mapping[str, str] | None = None) -> Iterator[RunningPlay]:
+def playing(
+    *arguments: str,
+    root: Path = ROOT,
+    before: tuple[str, ...] = (),
+    real: bool = False,
+    joined: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[RunningPlay]:
     """Have ansible-playbook run meanwhile, over what is in `root`, and end it at the end of the block.
 
     It starts as the program where `real` is set, or where something such as unshare stands `before` it.
@@ -198,9 +216,18 @@ def played(*arguments: str, real: bool = False, **environment: str) -> Ended:
         return Ended(running.wait(scaled(300)), *running.printed)
 
 
-def _started(command: list[str], root: Path, environment: Mapping[str, str], outputs: tuple[IO[str], IO[str]]) -> _Process:
-    return subprocess.Popen(command, cwd=root, env=dict(environment), stdin=subprocess.DEVNULL, stdout=outputs[0],
-                            stderr=outputs[1], start_new_session=True)
+def _started(
+    command: list[str], root: Path, environment: Mapping[str, str], outputs: tuple[IO[str], IO[str]]
+) -> _Process:
+    return subprocess.Popen(
+        command,
+        cwd=root,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=outputs[0],
+        stderr=outputs[1],
+        start_new_session=True,
+    )
 
 
 def _all_of(output: IO[str]) -> str:

@@ -34,7 +34,9 @@ HOSTS: dict[str, dict[str, Any]] = {
 }
 
 
-def plan_of(hosts: dict[str, dict[str, Any]] | None = None, flows: dict[str, Any] | None = None,
-            **settings: Any) -> Plan:
-    return make_plan({"services": SERVICES, "endpoints": ENDPOINTS, "flows": {**FLOWS, **(flows or {})}},
-                     hosts or HOSTS, **settings)
+def plan_of(
+    hosts: dict[str, dict[str, Any]] | None = None, flows: dict[str, Any] | None = None, **settings: Any
+) -> Plan:
+    return make_plan(
+        {"services": SERVICES, "endpoints": ENDPOINTS, "flows": {**FLOWS, **(flows or {})}}, hosts or HOSTS, **settings
+    )

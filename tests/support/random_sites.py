@@ -35,8 +35,14 @@ class Site:
 
     def plan(self) -> Plan:
         port_file = {"services": self.services, "endpoints": self.endpoints, "flows": self.flows}
-        return make_plan(port_file, self.hosts, NAMES, firewall_clusters=self.clusters,
-                         firewall_ssh_through_tunnel=self.tunnel, firewall_broad_yields=self.yields)
+        return make_plan(
+            port_file,
+            self.hosts,
+            NAMES,
+            firewall_clusters=self.clusters,
+            firewall_ssh_through_tunnel=self.tunnel,
+            firewall_broad_yields=self.yields,
+        )
 
 
 def address(family: int, number: int) -> str:
@@ -54,19 +60,31 @@ SMALL_NETWORKS = st.builds(network, FAMILIES, st.integers(0, 15), st.integers(0,
 NETWORKS = st.one_of(SMALL_NETWORKS, st.sampled_from(["0.0.0.0/0", "::/0"]))
 RANGES = st.builds(
     lambda first, length, protocol: f"{first}-{min(first + length, 30)}/{protocol}",
-    st.integers(1, 30), st.integers(0, 12), st.sampled_from(PROTOCOLS))
-SERVICES = st.fixed_dictionaries({
-    name: st.fixed_dictionaries({"ports": st.lists(RANGES, min_size=1, max_size=2), "broad": st.just(broad)})
-    for name, broad in [("s0", False), ("s1", False), ("s2", False), ("b0", True), ("b1", True)]
-})
+    st.integers(1, 30),
+    st.integers(0, 12),
+    st.sampled_from(PROTOCOLS),
+)
+SERVICES = st.fixed_dictionaries(
+    {
+        name: st.fixed_dictionaries({"ports": st.lists(RANGES, min_size=1, max_size=2), "broad": st.just(broad)})
+        for name, broad in [("s0", False), ("s1", False), ("s2", False), ("b0", True), ("b1", True)]
+    }
+)
 GROUP_LISTS = st.lists(st.sampled_from([*GROUPS, "absent"]), unique=True, max_size=2)
-ENDPOINTS = st.fixed_dictionaries({
-    "e0": st.fixed_dictionaries({"groups": GROUP_LISTS, "cidrs": st.lists(NETWORKS, max_size=2)}),
-    "e1": st.fixed_dictionaries({"groups": GROUP_LISTS, "cidrs": st.lists(NETWORKS, max_size=1),
-                                 "hostnames": st.lists(st.sampled_from(sorted(NAMES)), max_size=1)}),
-    # Of groups only, so that flows within a cluster may name it.
-    "e2": st.fixed_dictionaries({"groups": GROUP_LISTS}),
-})
+ENDPOINTS = st.fixed_dictionaries(
+    {
+        "e0": st.fixed_dictionaries({"groups": GROUP_LISTS, "cidrs": st.lists(NETWORKS, max_size=2)}),
+        "e1": st.fixed_dictionaries(
+            {
+                "groups": GROUP_LISTS,
+                "cidrs": st.lists(NETWORKS, max_size=1),
+                "hostnames": st.lists(st.sampled_from(sorted(NAMES)), max_size=1),
+            }
+        ),
+        # Of groups only, so that flows within a cluster may name it.
+        "e2": st.fixed_dictionaries({"groups": GROUP_LISTS}),
+    }
+)
 OF_GROUPS = ("e2", *GROUPS)
 
 
@@ -85,15 +103,19 @@ def flows(names: tuple[str, ...], within_cluster: bool) -> st.SearchStrategy[dic
 
 
 FLOWS = st.lists(st.one_of(flows(("e0", "e1", *OF_GROUPS), False), flows(OF_GROUPS, True)), min_size=1, max_size=5).map(
-    lambda items: {f"f{number}": item for number, item in enumerate(items)})
-HOST = st.fixed_dictionaries({
-    "groups": st.lists(st.sampled_from(GROUPS), max_size=2, unique=True),
-    "cluster": st.one_of(st.sampled_from(CLUSTERS), st.lists(st.sampled_from(CLUSTERS), min_size=1, max_size=2)),
-    "egress": st.sampled_from(["open", "restricted"]),
-    "mode": st.sampled_from(["enforce", "enforce", "observe"]),
-})
+    lambda items: {f"f{number}": item for number, item in enumerate(items)}
+)
+HOST = st.fixed_dictionaries(
+    {
+        "groups": st.lists(st.sampled_from(GROUPS), max_size=2, unique=True),
+        "cluster": st.one_of(st.sampled_from(CLUSTERS), st.lists(st.sampled_from(CLUSTERS), min_size=1, max_size=2)),
+        "egress": st.sampled_from(["open", "restricted"]),
+        "mode": st.sampled_from(["enforce", "enforce", "observe"]),
+    }
+)
 CLUSTER_NETWORKS = st.dictionaries(
-    st.sampled_from(CLUSTERS), st.fixed_dictionaries({"cidrs": st.lists(SMALL_NETWORKS, max_size=2)}), max_size=2)
+    st.sampled_from(CLUSTERS), st.fixed_dictionaries({"cidrs": st.lists(SMALL_NETWORKS, max_size=2)}), max_size=2
+)
 
 
 @st.composite
@@ -102,20 +124,42 @@ def hosts(draw: st.DrawFn, apart: bool) -> dict[str, Any]:
     result: dict[str, Any] = {"h0": {"groups": ["desks"], "cluster": "alpha", "addresses": [address(4, 7)]}}
     for number in range(1, draw(st.integers(2, 6)) + 1):
         host = draw(HOST)
-        host["addresses"] = draw(st.sampled_from([[address(4, number)], [address(6, number)],
-                                                  [address(4, number), address(6, number)],
-                                                  [address(4, number), address(4, number + 8)]]))
+        host["addresses"] = draw(
+            st.sampled_from(
+                [
+                    [address(4, number)],
+                    [address(6, number)],
+                    [address(4, number), address(6, number)],
+                    [address(4, number), address(4, number + 8)],
+                ]
+            )
+        )
         if not apart and draw(st.integers(0, 3)) == 0:
             host["source_addresses"] = [address(4, number + 100)]
         result[f"h{number}"] = host
     return result
 
 
-SITES = st.builds(Site, SERVICES, ENDPOINTS, FLOWS, hosts(apart=False), CLUSTER_NETWORKS, st.booleans(),
-                  st.sampled_from([True, True, False]))
+SITES = st.builds(
+    Site,
+    SERVICES,
+    ENDPOINTS,
+    FLOWS,
+    hosts(apart=False),
+    CLUSTER_NETWORKS,
+    st.booleans(),
+    st.sampled_from([True, True, False]),
+)
 # Without networks of any kind, and where every host comes from where it is.
 SITES_OF_GROUPS = st.builds(
-    Site, SERVICES, st.just({"e2": {"groups": ["slurm_compute", "desks"]}}),
+    Site,
+    SERVICES,
+    st.just({"e2": {"groups": ["slurm_compute", "desks"]}}),
     st.lists(st.one_of(flows(OF_GROUPS, False), flows(OF_GROUPS, True)), min_size=1, max_size=5).map(
-        lambda items: {f"f{number}": item for number, item in enumerate(items)}),
-    hosts(apart=True), st.just({}), st.booleans(), st.booleans())
+        lambda items: {f"f{number}": item for number, item in enumerate(items)}
+    ),
+    hosts(apart=True),
+    st.just({}),
+    st.booleans(),
+    st.booleans(),
+)

@@ -21,18 +21,39 @@ from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edg
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 _SITE: dict[str, Any] = {
-    "services": {"slurmctld": {"ports": ["6817/tcp"]}, "srun": {"ports": ["60001-60100/tcp"], "broad": True},
-                 "web": {"ports": ["443/tcp"]}, "names": {"ports": ["53/udp", "53/tcp"]}},
-    "endpoints": {"controllers": {"cidrs": ["10.64.9.9/32", "fd64::9/128"]},
-                  "anywhere": {"cidrs": ["0.0.0.0/0", "::/0"]}, "resolvers": {"cidrs": ["10.64.0.53/32"]}},
+    "services": {
+        "slurmctld": {"ports": ["6817/tcp"]},
+        "srun": {"ports": ["60001-60100/tcp"], "broad": True},
+        "web": {"ports": ["443/tcp"]},
+        "names": {"ports": ["53/udp", "53/tcp"]},
+    },
+    "endpoints": {
+        "controllers": {"cidrs": ["10.64.9.9/32", "fd64::9/128"]},
+        "anywhere": {"cidrs": ["0.0.0.0/0", "::/0"]},
+        "resolvers": {"cidrs": ["10.64.0.53/32"]},
+    },
     "flows": {
-        "control": {"from": ["slurm_compute"], "to": ["slurm_controller"], "services": ["slurmctld"],
-                    "within_cluster": True, "need": "recommended"},
-        "srun": {"from": ["slurm_controller", "slurm_compute"], "to": ["slurm_compute"], "services": ["srun"],
-                 "within_cluster": True, "need": "recommended"},
+        "control": {
+            "from": ["slurm_compute"],
+            "to": ["slurm_controller"],
+            "services": ["slurmctld"],
+            "within_cluster": True,
+            "need": "recommended",
+        },
+        "srun": {
+            "from": ["slurm_controller", "slurm_compute"],
+            "to": ["slurm_compute"],
+            "services": ["srun"],
+            "within_cluster": True,
+            "need": "recommended",
+        },
         "web": {"from": ["anywhere"], "to": ["slurm_controller"], "services": ["web"], "need": "recommended"},
-        "names": {"from": ["slurm_controller", "slurm_compute"], "to": ["resolvers"], "services": ["names"],
-                  "need": "recommended"},
+        "names": {
+            "from": ["slurm_controller", "slurm_compute"],
+            "to": ["resolvers"],
+            "services": ["names"],
+            "need": "recommended",
+        },
     },
 }
 # Nodes come and go in this network, and no inventory has them.
@@ -70,8 +91,9 @@ def class_of(folder: Path, name: str, firewalld_version: str = "1.0", nft: str =
 
 def put(tree: Path, host: Space) -> None:
     """Put the files of a tree in their places on a host, as the build of an image does, and do nothing else there."""
-    packed = subprocess.run(["tar", "-cC", str(tree), "--owner=0", "--group=0", "etc"], check=True,
-                            capture_output=True).stdout
+    packed = subprocess.run(
+        ["tar", "-cC", str(tree), "--owner=0", "--group=0", "etc"], check=True, capture_output=True
+    ).stdout
     subprocess.run([*host.prefix, "tar", "-xC", "/", "--no-overwrite-dir"], input=packed, check=True)
 
 
@@ -80,7 +102,13 @@ def give(user_data: Path, run: Callable[..., Any]) -> None:
     data = yaml.safe_load(user_data.read_text(encoding="utf-8"))
     assert set(data) == {"write_files", "runcmd"}
     for file in data["write_files"]:
-        run("sh", "-ec", 'mkdir -p "$(dirname "$0")"; cat > "$0"; chmod "$1" "$0"', file["path"],
-            file["permissions"], text=file["content"])
+        run(
+            "sh",
+            "-ec",
+            'mkdir -p "$(dirname "$0")"; cat > "$0"; chmod "$1" "$0"',
+            file["path"],
+            file["permissions"],
+            text=file["content"],
+        )
     for words in data["runcmd"]:
         run(*words)

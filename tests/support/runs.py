@@ -21,8 +21,8 @@ from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, 
 from ansible_collections.hpc.ports.tests.support.run import scaled
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 
-
 # ---- the server of a host
+
 
 class Server:
     """What tests ask, one request at a time."""
@@ -48,8 +48,12 @@ class StartedServer(Server):
 
     def __init__(self, machine: Machine) -> None:
         self._process = subprocess.Popen(
-            [*machine.host.prefix, machine.pair.python, faults.__file__], text=True, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, env=machine.environment)
+            [*machine.host.prefix, machine.pair.python, faults.__file__],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=machine.environment,
+        )
         assert self._process.stdin and self._process.stdout
         super().__init__(self._process.stdin, self._process.stdout)
 
@@ -85,8 +89,12 @@ def _origin() -> socket.socket:
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environment = {**dict([faults.ROOM.split("=")]), **environment_with(str(COLLECTIONS))}
     with there:
-        process = subprocess.Popen([sys.executable, faults.__file__, str(there.fileno())], pass_fds=[there.fileno()],
-                                   stdin=subprocess.DEVNULL, env=environment)
+        process = subprocess.Popen(
+            [sys.executable, faults.__file__, str(there.fileno())],
+            pass_fds=[there.fileno()],
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
 
     def end() -> None:
         here.close()
@@ -98,6 +106,7 @@ def _origin() -> socket.socket:
 
 # ---- runs of modules
 
+
 class Runs:
     """The server of a host."""
 
@@ -108,8 +117,13 @@ class Runs:
         is_ours = machine.pair.python == sys.executable
         self.server = ForkedServer(machine.host) if is_ours else StartedServer(machine)
 
-    def firewall(self, policy: Mapping[str, Any] | None, fault: Fault | None = None, kill_after: float | None = None,
-                 **options: Any) -> Run:
+    def firewall(
+        self,
+        policy: Mapping[str, Any] | None,
+        fault: Fault | None = None,
+        kill_after: float | None = None,
+        **options: Any,
+    ) -> Run:
         """Run the module `firewall`: give the host this policy, or none, without a watch; do not confirm it."""
         wanted = {"policy": policy} if policy else {"state": "absent"}
         return self._run("firewall", fault, kill_after, **wanted, **options)
@@ -135,8 +149,9 @@ class Runs:
     def _run(self, module: str, fault: Fault | None, kill_after: float | None, ssh: str = "", **options: Any) -> Run:
         if "policy" in options:
             options = {"watch": False, **options}
-        answer = self._ask(module=module, options=options, fault=fault, kill_after=kill_after,
-                           settings=self.settings, ssh=ssh)
+        answer = self._ask(
+            module=module, options=options, fault=fault, kill_after=kill_after, settings=self.settings, ssh=ssh
+        )
         return Run(answer["result"], answer["operations"], answer["hit"], answer["seconds"])
 
     def state(self, folders: Mapping[str, str] | None = None, said: bool = True) -> State:
@@ -180,8 +195,7 @@ class Served(Machine):
         """Give the host a policy, or a sample, and return the module's result; the change is not confirmed."""
         if "prefix" in options:
             return super().begin(wanted, **options)
-        return self.runs.module("firewall", policy=wanted or SAMPLE,
-                                **_of_ansible(**options))
+        return self.runs.module("firewall", policy=wanted or SAMPLE, **_of_ansible(**options))
 
     def confirm(self, token: str, ssh: str = "") -> dict[str, Any]:
         """Run the module that confirms a change."""

@@ -40,8 +40,14 @@ def make_inventory(hosts: Mapping[str, Mapping[str, Any]]) -> Inventory:
     for name, host in hosts.items():
         for group in ("all", *host["groups"]):
             groups[group].append(name)
-    variables = {name: {key if key.startswith("ansible_") else f"firewall_{key}": value
-                        for key, value in host.items() if key != "groups"} for name, host in hosts.items()}
+    variables = {
+        name: {
+            key if key.startswith("ansible_") else f"firewall_{key}": value
+            for key, value in host.items()
+            if key != "groups"
+        }
+        for name, host in hosts.items()
+    }
     return load_inventory(groups, variables.__getitem__)
 
 
@@ -56,12 +62,17 @@ def make_resolver(names: Mapping[str, list[str]]) -> Resolver:
     return Resolver(lookup)
 
 
-def make_plan(site: Mapping[str, Any], hosts: Mapping[str, Mapping[str, Any]],
-              names: Mapping[str, list[str]] | None = None, **settings: Any) -> Plan:
+def make_plan(
+    site: Mapping[str, Any],
+    hosts: Mapping[str, Mapping[str, Any]],
+    names: Mapping[str, list[str]] | None = None,
+    **settings: Any,
+) -> Plan:
     """Return the plan of a site."""
     inventory = make_inventory(hosts)
-    return compile_plan(make_catalogue(site, tuple(inventory.groups), **settings), inventory,
-                        make_resolver(names or {}))
+    return compile_plan(
+        make_catalogue(site, tuple(inventory.groups), **settings), inventory, make_resolver(names or {})
+    )
 
 
 def accepts(plan: Plan, host: str, peer: str, port: int, protocol: str = "tcp") -> bool:

@@ -53,8 +53,9 @@ _LOCAL = """-A ufw-before-input -j ufw-not-local
 """
 _BY_PROGRAM = {
     "iptables-nft": _RULES.format(first="", icmp="icmp", local=_LOCAL, denied="10.9.0.0/16"),
-    "ip6tables-nft": _RULES.format(first="-A ufw-before-input -m rt --rt-type 0 -j DROP\n", icmp="ipv6-icmp", local="",
-                                   denied="fd09::/16"),
+    "ip6tables-nft": _RULES.format(
+        first="-A ufw-before-input -m rt --rt-type 0 -j DROP\n", icmp="ipv6-icmp", local="", denied="fd09::/16"
+    ),
 }
 # A shell program.
 UFW = "".join(f"{program} {line}\n" for program, rules in _BY_PROGRAM.items() for line in rules.strip().splitlines())

@@ -52,10 +52,17 @@ def whole(packet: Packet) -> walker.Packet:
     """Return the packet with both its ends."""
     opening = opening_of(packet)
     # The best route to every peer is that of the first interface.
-    return walker.Packet(packet.direction, opening.number, opening.source, opening.target, packet.port,
-                         packet.source_port, packet.interface,
-                         source_kind="unicast" if packet.direction == "in" else "local",
-                         returns=packet.interface == "eth0")
+    return walker.Packet(
+        packet.direction,
+        opening.number,
+        opening.source,
+        opening.target,
+        packet.port,
+        packet.source_port,
+        packet.interface,
+        source_kind="unicast" if packet.direction == "in" else "local",
+        returns=packet.interface == "eth0",
+    )
 
 
 def passing(wires: Wires, packets: Sequence[Packet]) -> set[Packet]:
@@ -77,8 +84,12 @@ def load_nftables(policy: Policy) -> None:
 def check_verdicts(wires: Wires, policy: Policy, packets: Sequence[Packet]) -> None:
     """See that exactly those packets pass, all of one direction, of which `evaluate` says so."""
     got = passing(wires, packets)
-    wrong = {packet: judged for packet in packets for judged in [evaluate(policy, packet)]
-             if judged.passes != (packet in got)}
+    wrong = {
+        packet: judged
+        for packet in packets
+        for judged in [evaluate(policy, packet)]
+        if judged.passes != (packet in got)
+    }
     assert not wrong, policy
 
 

@@ -25,23 +25,26 @@ class Name:
 SOURCE = "def f(x):\n    if x > 1:\n        return x\n    if x > 1:\n        go(x)\n    return 0\n"
 
 
-@pytest.mark.parametrize(("line", "kind", "expected"), [
-    ("x = 1 if a else 2", "condition", {"x = 1 if not (a) else 2"}),
-    ("x = a <= b != c", "comparison", {"x = a < b != c", "x = a <= b == c"}),
-    ("x = é not in b", "comparison", {"x = é in b"}),
-    ("go(a)", "call", {"pass"}),
-    ("def f() -> list[str]: return a", "return", {"def f() -> list[str]: return []"}),
-    ("def f() -> bool: return a", "return", {"def f() -> bool: return not (a)"}),
-    ("def f() -> Name: return a", "return", {"def f() -> Name: return None"}),
-    ("x = True, b'y'", "constant", {"x = False, b'y'", "x = True, b\"x\" b'y'"}),
-    ("x = f'{a[0]}' + '3'", "constant", {"x = \"x\" f'{a[0]}' + '3'", "x = f'{a[0]}' + \"x\" '3'"}),
-    ("x = (a, b, c)", "element", {"x = (b, c)", "x = (a, c)", "x = (a, b)"}),
-    ("x = a, b", "element", {"x = b,", "x = a,"}),
-    ("x = [a]", "element", {"x = []"}),
-    ("x = a and b or c", "junction", {"x = a or b or c", "x = a and b and c"}),
-    ("x = not a", "negation", {"x = a"}),
-    ("x = a + (b + c)", "sum", {"x = a - (b + c)", "x = a + (b - c)"}),
-])
+@pytest.mark.parametrize(
+    ("line", "kind", "expected"),
+    [
+        ("x = 1 if a else 2", "condition", {"x = 1 if not (a) else 2"}),
+        ("x = a <= b != c", "comparison", {"x = a < b != c", "x = a <= b == c"}),
+        ("x = é not in b", "comparison", {"x = é in b"}),
+        ("go(a)", "call", {"pass"}),
+        ("def f() -> list[str]: return a", "return", {"def f() -> list[str]: return []"}),
+        ("def f() -> bool: return a", "return", {"def f() -> bool: return not (a)"}),
+        ("def f() -> Name: return a", "return", {"def f() -> Name: return None"}),
+        ("x = True, b'y'", "constant", {"x = False, b'y'", "x = True, b\"x\" b'y'"}),
+        ("x = f'{a[0]}' + '3'", "constant", {"x = \"x\" f'{a[0]}' + '3'", "x = f'{a[0]}' + \"x\" '3'"}),
+        ("x = (a, b, c)", "element", {"x = (b, c)", "x = (a, c)", "x = (a, b)"}),
+        ("x = a, b", "element", {"x = b,", "x = a,"}),
+        ("x = [a]", "element", {"x = []"}),
+        ("x = a and b or c", "junction", {"x = a or b or c", "x = a and b and c"}),
+        ("x = not a", "negation", {"x = a"}),
+        ("x = a + (b + c)", "sum", {"x = a - (b + c)", "x = a + (b - c)"}),
+    ],
+)
 def test_what_a_line_may_become(line: str, kind: str, expected: set[str]) -> None:
     found = {mutation for mutation in candidates("f.py", line) if mutation.kind == kind}
     assert {mutation.new for mutation in found} == expected
@@ -51,7 +54,10 @@ def test_what_a_line_may_become(line: str, kind: str, expected: set[str]) -> Non
 def test_calls_and_returns_over_several_lines_change_in_the_first() -> None:
     source = "def f() -> list[str]:\n    go(\n        a)\n    return sorted(\n        b)\n"
     found = {mutation.kind: applied(source, mutation) for mutation in candidates("f.py", source)}
-    assert found == {"call": source.replace("go(", "None and go("), "return": source.replace("sorted(", "[] and sorted(")}
+    assert found == {
+        "call": source.replace("go(", "None and go("),
+        "return": source.replace("sorted(", "[] and sorted("),
+    }
 
 
 def test_documentation_and_types_stay_as_they_are() -> None:
@@ -83,7 +89,16 @@ def test_lines_keep_their_lot_where_others_come_and_go() -> None:
 
 def test_tests_are_near_by_their_imports() -> None:
     ours = "from ansible_collections.hpc.ports.plugins"
-    sources = {"plugins/a.py": "", "plugins/b.py": f"{ours} import a", "tests/unit/test_a.py": f"{ours}.a import f",
-               "tests/unit/test_b.py": f"import os\nif os:\n    {ours}.b import g", "tests/unit/test_c.py": ""}
+    sources = {
+        "plugins/a.py": "",
+        "plugins/b.py": f"{ours} import a",
+        "tests/unit/test_a.py": f"{ours}.a import f",
+        "tests/unit/test_b.py": f"import os\nif os:\n    {ours}.b import g",
+        "tests/unit/test_c.py": "",
+    }
     assert distances(importers_of(sources), "plugins/a.py") == {
-        "plugins/a.py": 0, "plugins/b.py": 1, "tests/unit/test_a.py": 1, "tests/unit/test_b.py": 2}
+        "plugins/a.py": 0,
+        "plugins/b.py": 1,
+        "tests/unit/test_a.py": 1,
+        "tests/unit/test_b.py": 2,
+    }

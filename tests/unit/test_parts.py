@@ -28,16 +28,19 @@ changed = _loaded()
 TABLE = changed.parse_table((ROOT / "tests" / "parts.txt").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("paths, parts", [
-    ([], []),
-    (["README.md", "COPYING"], []),
-    (["roles/nfs/README.md"], ["sanity"]),
-    (["tests/page/test_ten_hosts.py", "tests/kernel/test_walk.py"], ["page", "kernel"]),
-    (["plugins/module_utils/_backends/firewalld/backend.py"], ["firewalld", "units", "lint", "sanity", "molecule"]),
-    # Every flow has its turn, which is the part platform and more.
-    (["tests/platform/uses.py", "tests/platform/test_nodes.py"], ["units", "flows"]),
-    (["README.md", "nobody/knows.py"], [*changed.PARTS[:-2], "flows"]),
-])
+@pytest.mark.parametrize(
+    "paths, parts",
+    [
+        ([], []),
+        (["README.md", "COPYING"], []),
+        (["roles/nfs/README.md"], ["sanity"]),
+        (["tests/page/test_ten_hosts.py", "tests/kernel/test_walk.py"], ["page", "kernel"]),
+        (["plugins/module_utils/_backends/firewalld/backend.py"], ["firewalld", "units", "lint", "sanity", "molecule"]),
+        # Every flow has its turn, which is the part platform and more.
+        (["tests/platform/uses.py", "tests/platform/test_nodes.py"], ["units", "flows"]),
+        (["README.md", "nobody/knows.py"], [*changed.PARTS[:-2], "flows"]),
+    ],
+)
 def test_the_parts_that_concern_paths(paths: list[str], parts: list[str]) -> None:
     assert changed.parts_for(paths, TABLE) == parts
 
@@ -48,7 +51,12 @@ def test_a_part_that_there_is_not_is_an_error() -> None:
 
 
 def test_every_line_of_the_table_matches_a_file() -> None:
-    files = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True,
-                           capture_output=True, check=True).stdout.splitlines()
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout.splitlines()
     assert len(files) > 400
     assert [pattern for pattern, _parts in TABLE if not any(fnmatchcase(file, pattern) for file in files)] == []

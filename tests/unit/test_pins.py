@@ -44,15 +44,16 @@ FILES = {
     "login/ganesha.conf": "NFS_CORE_PARAM {\n\tmnt_port = 0;\n}\n",
 }
 PINNED = {
-    "ctl/slurm.conf":
-        "ClusterName=a\nSrunPortRange=60001-60100\nSlurmctldPort=7817\nSlurmdPort=6818\nAccountingStoragePort=6819\n",
+    "ctl/slurm.conf": "ClusterName=a\nSrunPortRange=60001-60100\nSlurmctldPort=7817\nSlurmdPort=6818\nAccountingStoragePort=6819\n",
     "ctl/slurmdbd.conf": "StoragePass=secret123\nDbdPort=6819\nStorageUser=slurm\n",
-    "login/pbs.conf":
-        "PBS_SERVER=pbs\nPBS_MOM_SERVICE_PORT=15002\nPBS_BATCH_SERVICE_PORT=15001\nPBS_MANAGER_SERVICE_PORT=15003\n"
-        "PBS_DATA_SERVICE_PORT=15007\n",
+    "login/pbs.conf": "PBS_SERVER=pbs\nPBS_MOM_SERVICE_PORT=15002\nPBS_BATCH_SERVICE_PORT=15001\nPBS_MANAGER_SERVICE_PORT=15003\n"
+    "PBS_DATA_SERVICE_PORT=15007\n",
 }
-PINS = ("-e", '{"firewall_srun_ports": "60001-60100", "slurm_pin_daemon_ports": true, "pbs_pin_ports": true, '
-              '"nfs_pin_ports": true, "firewall_services": {"slurmctld": {"ports": ["7817/tcp"]}}}')
+PINS = (
+    "-e",
+    '{"firewall_srun_ports": "60001-60100", "slurm_pin_daemon_ports": true, "pbs_pin_ports": true, '
+    '"nfs_pin_ports": true, "firewall_services": {"slurmctld": {"ports": ["7817/tcp"]}}}',
+)
 
 
 @pytest.fixture(name="site")
@@ -96,10 +97,11 @@ def test_pins_are_written_once_and_promised_before(site: Path) -> None:
 def test_without_pins_what_is_not_opened_is_refused(site: Path) -> None:
     output = play(site, "--check")
     assert changed(output) == {}
-    for said in (f"DbdPort of {site}/ctl/slurmdbd.conf is 7819/tcp, but service slurmdbd of the port file is "
-                 "6819/tcp. ",
-                 f"PBS_MOM_SERVICE_PORT of {site}/login/pbs.conf is 16002/tcp, but service pbs_mom of the port file is "
-                 "15002-15003/tcp. "):
+    for said in (
+        f"DbdPort of {site}/ctl/slurmdbd.conf is 7819/tcp, but service slurmdbd of the port file is 6819/tcp. ",
+        f"PBS_MOM_SERVICE_PORT of {site}/login/pbs.conf is 16002/tcp, but service pbs_mom of the port file is "
+        "15002-15003/tcp. ",
+    ):
         assert said in output
 
 

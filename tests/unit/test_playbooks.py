@@ -82,7 +82,13 @@ def test_lint_fails_where_it_finds_something() -> None:
 
 
 def test_a_note_of_lint_is_shown_and_fails_nothing() -> None:
-    probe = {"from": ["admin_networks"], "to": ["control_plane"], "services": ["ntp"], "need": "recommended", "title": "T"}
+    probe = {
+        "from": ["admin_networks"],
+        "to": ["control_plane"],
+        "services": ["ntp"],
+        "need": "recommended",
+        "title": "T",
+    }
     others = {name: {"enabled": False} for name in ("workbench_rdp", "workbench_vscode", "nfs_v3")}
     done = play("playbooks/lint.yml", "-e", json.dumps({"firewall_flows": {"probe": probe, **others}}))
     assert done.code == 0, done.printed + done.errors
@@ -93,5 +99,4 @@ def test_bad_input_ends_before_any_host_is_touched() -> None:
     done = play("playbooks/site.yml", "-e", json.dumps({"firewall_egress": "closed"}))
     assert done.code != 0
     assert "PLAY [Prepare the control plane]" not in done.printed
-    assert "Invalid firewall_egress of host alpha-controller: got 'closed', " in (
-        done.errors + done.printed)
+    assert "Invalid firewall_egress of host alpha-controller: got 'closed', " in (done.errors + done.printed)

@@ -78,8 +78,9 @@ def closed_gate(playbook: Path) -> Iterator[None]:
 def test_a_served_play_ends_and_prints_as_a_real_one(playbook: Path, how: str, word: str, code: int) -> None:
     ends = []
     for real in (True, False):
-        with playing("-i", "localhost,", str(playbook), f"-ehow={how}", real=real,
-                     environment={"HPC_PORTS_WORD": word}) as running:
+        with playing(
+            "-i", "localhost,", str(playbook), f"-ehow={how}", real=real, environment={"HPC_PORTS_WORD": word}
+        ) as running:
             ends.append((running.communicate(scaled(120)), running.returncode))
     assert ends[0] == ends[1]
     printed, errors = ends[0][0]
@@ -88,11 +89,15 @@ def test_a_served_play_ends_and_prints_as_a_real_one(playbook: Path, how: str, w
 
 
 def test_what_was_printed_is_shown_when_time_is_up(waiting: RunningPlay, playbook: Path) -> None:
-    with pytest.raises(AssertionError, match=r"(?s)still running after 0.1 s; printed so far:.*PLAY \[localhost\].*\[Wait\]"):
+    with pytest.raises(
+        AssertionError, match=r"(?s)still running after 0.1 s; printed so far:.*PLAY \[localhost\].*\[Wait\]"
+    ):
         waiting.communicate(timeout=0.1)
     task = f"^cat {playbook.with_name('gate')}"
     end = time.monotonic() + scaled(60)
-    while not (tasks := subprocess.run(["pgrep", "-f", task], capture_output=True, text=True, check=False).stdout.split()):
+    while not (
+        tasks := subprocess.run(["pgrep", "-f", task], capture_output=True, text=True, check=False).stdout.split()
+    ):
         assert time.monotonic() < end, waiting.printed
         time.sleep(0.05)
     waiting.kill()
@@ -106,9 +111,15 @@ def test_what_was_printed_is_shown_when_time_is_up(waiting: RunningPlay, playboo
 
 def test_the_server_and_its_plays_end_with_who_started_them(playbook: Path) -> None:
     with closed_gate(playbook):
-        done = subprocess.run([sys.executable, "-c", DIES, str(playbook), str(playbook.with_name("gate"))], cwd=ROOT,
-                              capture_output=True, text=True, timeout=scaled(120), check=False,
-                              env={**os.environ, "PYTHONPATH": str(ROOT / ".collections")})
+        done = subprocess.run(
+            [sys.executable, "-c", DIES, str(playbook), str(playbook.with_name("gate"))],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=scaled(120),
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT / ".collections")},
+        )
         assert done.returncode == -signal.SIGKILL, done.stderr
         for pid in map(int, done.stdout.split()):
             await_end(pid)

@@ -29,8 +29,8 @@ SERVICES, ENDPOINTS, FLOWS = (SHIPPED[f"firewall_{name}"] for name in ("services
 SHORT = {
     "@cluster": "slurm_controller slurm_database slurm_login slurm_compute pbs_server pbs_comm pbs_login pbs_execution",
     "@every": "control_plane platform_storage platform_database slurm_controller slurm_database slurm_login "
-              "slurm_compute pbs_server pbs_comm pbs_login pbs_execution nfs_server nfs_client workspace workbench "
-              "web_portal monitoring",
+    "slurm_compute pbs_server pbs_comm pbs_login pbs_execution nfs_server nfs_client workspace workbench "
+    "web_portal monitoring",
     "@platform": "control_plane platform",
     "@kubernetes": "control_plane",
 }
@@ -53,11 +53,21 @@ class Row(NamedTuple):
 def rows_of_table() -> Iterator[Row]:
     with TABLE.open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
-            sides = [[name for word in line[side].split() for name in SHORT.get(word, word).split()]
-                     for side in ("from", "to")]
+            sides = [
+                [name for word in line[side].split() for name in SHORT.get(word, word).split()]
+                for side in ("from", "to")
+            ]
             for protocol, source, target in product(line["protocol"].split(), *sides):
-                yield Row(line["port"], protocol, source, target, line["cluster"], line["need"], line["state"],
-                          line["exposure"])
+                yield Row(
+                    line["port"],
+                    protocol,
+                    source,
+                    target,
+                    line["cluster"],
+                    line["need"],
+                    line["state"],
+                    line["exposure"],
+                )
 
 
 def rows_of_port_file() -> Iterator[Row]:
@@ -120,20 +130,31 @@ def test_nothing_is_declared_in_vain() -> None:
 
 
 def test_only_the_documented_doors_are_open_to_anyone() -> None:
-    doors = [(kind, port) for flow in FLOWS.values() if "anywhere" in flow["from"]
-             for service in flow["services"] for port in SERVICES[service]["ports"] for kind in kinds(flow["to"])]
+    doors = [
+        (kind, port)
+        for flow in FLOWS.values()
+        if "anywhere" in flow["from"]
+        for service in flow["services"]
+        for port in SERVICES[service]["ports"]
+        for kind in kinds(flow["to"])
+    ]
     assert doors == [("control_plane", "443/tcp"), ("control_plane", "80/tcp"), ("control_plane", "8443/tcp")]
 
 
 def test_services_of_a_cluster_stay_in_it() -> None:
-    leaving = [name for name, flow in FLOWS.items() if not flow.get("within_cluster")
-               and any(SERVICES[service]["exposure"] == "cluster" for service in flow["services"])]
+    leaving = [
+        name
+        for name, flow in FLOWS.items()
+        if not flow.get("within_cluster")
+        and any(SERVICES[service]["exposure"] == "cluster" for service in flow["services"])
+    ]
     assert leaving == []
 
 
 def test_ssh_between_platform_and_clusters_is_what_the_tunnel_replaces() -> None:
     assert {name: flow["unless"] for name, flow in FLOWS.items() if "unless" in flow} == {
-        "cluster_ssh": "firewall_ssh_through_tunnel"}
+        "cluster_ssh": "firewall_ssh_through_tunnel"
+    }
 
 
 @pytest.mark.parametrize(
@@ -144,8 +165,13 @@ def test_ssh_between_platform_and_clusters_is_what_the_tunnel_replaces() -> None
 def test_broad_services_never_cover(port: str, except_on: set[str]) -> None:
     broad = {name for name, service in SERVICES.items() if service.get("broad")}
     exposed = {kind for flow in FLOWS.values() if broad & set(flow["services"]) for kind in kinds(flow["to"])}
-    claimed = {kind for flow in FLOWS.values() for service in set(flow["services"]) - broad
-               if port in SERVICES[service]["ports"] for kind in kinds(flow["to"])}
+    claimed = {
+        kind
+        for flow in FLOWS.values()
+        for service in set(flow["services"]) - broad
+        if port in SERVICES[service]["ports"]
+        for kind in kinds(flow["to"])
+    }
     assert exposed - claimed == except_on
 
 

@@ -19,8 +19,11 @@ from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
 CHECKS = {"ansible.builtin.assert", "ansible.builtin.debug"}
 GROUPS = "{slurm_controller: {hosts: {n1: }}, slurm_database: {hosts: {n1: }}, nfs_server: {hosts: {n1: }}}"
 READ: dict[str, dict[str, Any]] = {
-    "slurm": {"slurm_config": {"content": base64.b64encode(b"SrunPortRange=60001-63000").decode()},
-              "slurm_pin_srun_ports": False, "slurm_database_config": {"rc": 0, "stdout": "DbdPort=6819"}},
+    "slurm": {
+        "slurm_config": {"content": base64.b64encode(b"SrunPortRange=60001-63000").decode()},
+        "slurm_pin_srun_ports": False,
+        "slurm_database_config": {"rc": 0, "stdout": "DbdPort=6819"},
+    },
     "pbs": {"pbs_config": {"content": base64.b64encode(b"PBS_SERVER=head").decode()}, "pbs_pin_ports": True},
     "nfs": {"nfs_pin_ports": True, "nfs_rpcinfo": {"stdout": ""}},
 }
@@ -34,21 +37,45 @@ def checks(role: str) -> dict[str, Any]:
 
     file = "tasks/kubernetes.yml" if role == "control_plane" else "tasks/preflight.yml"
     tasks = [{**task, "ignore_errors": True} for task in loaded(file) if CHECKS & task.keys()]
-    return {"hosts": "n1", "gather_facts": False, "tasks": tasks,
-            "vars": {**loaded("defaults/main.yml"), **loaded("vars/main.yml"), **READ.get(role, {})}}
+    return {
+        "hosts": "n1",
+        "gather_facts": False,
+        "tasks": tasks,
+        "vars": {**loaded("defaults/main.yml"), **loaded("vars/main.yml"), **READ.get(role, {})},
+    }
 
 
-@pytest.mark.parametrize(("services", "said", "unsaid"), [
-    # A key that the plan takes for nothing changes nothing, and srun has the range that the plan gives it.
-    ({"slurmctld": {}, "srun": {"title": "Own"}, "pbs_server": {}}, [], ["Change firewall_services", "nothing checks that"]),
-    ({"slurmctld": None, "rquotad": None},
-     ["SlurmctldPort, not set in /etc/slurm/slurm.conf, is 6817/tcp, and nothing checks that: the port file has no service "
-      "slurmctld.", "nfs_rquotad_port is 875/tcp, and nothing checks that"], ["Change firewall_services"]),
-    ({"slurmd": {"ports": None}, "pbs_mom": {"ports": []}},
-     ["SlurmdPort, not set in /etc/slurm/slurm.conf, is 6818/tcp, but service slurmd of the port file has no port. Change",
-      "service pbs_mom of the port file has no port. Change"], []),
-])
-def test_a_check_that_finds_no_port_says_so(tmp_path: Path, services: dict[str, Any], said: list[str], unsaid: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("services", "said", "unsaid"),
+    [
+        # A key that the plan takes for nothing changes nothing, and srun has the range that the plan gives it.
+        (
+            {"slurmctld": {}, "srun": {"title": "Own"}, "pbs_server": {}},
+            [],
+            ["Change firewall_services", "nothing checks that"],
+        ),
+        (
+            {"slurmctld": None, "rquotad": None},
+            [
+                "SlurmctldPort, not set in /etc/slurm/slurm.conf, is 6817/tcp, and nothing checks that: the port file has no service "
+                "slurmctld.",
+                "nfs_rquotad_port is 875/tcp, and nothing checks that",
+            ],
+            ["Change firewall_services"],
+        ),
+        (
+            {"slurmd": {"ports": None}, "pbs_mom": {"ports": []}},
+            [
+                "SlurmdPort, not set in /etc/slurm/slurm.conf, is 6818/tcp, but service slurmd of the port file has no port. Change",
+                "service pbs_mom of the port file has no port. Change",
+            ],
+            [],
+        ),
+    ],
+)
+def test_a_check_that_finds_no_port_says_so(
+    tmp_path: Path, services: dict[str, Any], said: list[str], unsaid: list[str]
+) -> None:
     line = checked(tmp_path, READ, firewall_services=services, firewall_srun_ports="60001-63000")
     assert [text for text in said if text not in line] == []
     assert [text for text in unsaid if text in line] == []
@@ -65,18 +92,30 @@ def checked(folder: Path, roles: Iterable[str], **variables: Any) -> str:
 
 def test_a_check_knows_nothing_of_what_is_shipped_where_the_site_does_without(tmp_path: Path) -> None:
     line = checked(tmp_path, READ, firewall_shipped=False, firewall_services={"slurmd": {"ports": ["1/tcp"]}})
-    assert "SlurmctldPort, not set in /etc/slurm/slurm.conf, is 6817/tcp, and nothing checks that: the port file has no" in line
-    assert "SlurmdPort, not set in /etc/slurm/slurm.conf, is 6818/tcp, but service slurmd of the port file is 1/tcp" in line
+    assert (
+        "SlurmctldPort, not set in /etc/slurm/slurm.conf, is 6817/tcp, and nothing checks that: the port file has no"
+        in line
+    )
+    assert (
+        "SlurmdPort, not set in /etc/slurm/slurm.conf, is 6818/tcp, but service slurmd of the port file is 1/tcp"
+        in line
+    )
     assert "service slurmctld of the port file is" not in line and "NFS version 3" not in line
 
 
-@pytest.mark.parametrize("variables,said", [
-    ({}, "Set firewall_flows.kubernetes_nodes.enabled to true."),
-    ({"firewall_shipped": False}, "Write that flow, because firewall_shipped is false."),
-    ({"firewall_flows": {"kubernetes_nodes": {"enabled": True}}}, "but none of the flows kubernetes_flannel"),
-    # A flow that is on by its need.
-    ({"firewall_flows": {"kubernetes_nodes": {"need": "required"}, "kubernetes_flannel": {"need": "required"}}}, ""),
-])
+@pytest.mark.parametrize(
+    "variables,said",
+    [
+        ({}, "Set firewall_flows.kubernetes_nodes.enabled to true."),
+        ({"firewall_shipped": False}, "Write that flow, because firewall_shipped is false."),
+        ({"firewall_flows": {"kubernetes_nodes": {"enabled": True}}}, "but none of the flows kubernetes_flannel"),
+        # A flow that is on by its need.
+        (
+            {"firewall_flows": {"kubernetes_nodes": {"need": "required"}, "kubernetes_flannel": {"need": "required"}}},
+            "",
+        ),
+    ],
+)
 def test_a_kubelet_needs_flows_that_are_on(tmp_path: Path, variables: dict[str, Any], said: str) -> None:
     line = checked(tmp_path, ["control_plane"], firewall_trusted_interfaces=["cni0"], **variables)
     assert said in line

@@ -59,7 +59,14 @@ def test_a_role_is_described_for_galaxy(role: str) -> None:
 
 
 def test_the_defaults_of_the_role_firewall_are_those_of_the_plan() -> None:
-    of_the_role = {"firewall_state": "present", "firewall_confirm_within": 30, "firewall_lockout_guard": True,
-                   "firewall_cut_established": False, "firewall_watch": True, "firewall_boot_failure": "open",
-                   "firewall_without": [], "firewall_port_needs": {}}
+    of_the_role = {
+        "firewall_state": "present",
+        "firewall_confirm_within": 30,
+        "firewall_lockout_guard": True,
+        "firewall_cut_established": False,
+        "firewall_watch": True,
+        "firewall_boot_failure": "open",
+        "firewall_without": [],
+        "firewall_port_needs": {},
+    }
     assert {**SITE_DEFAULTS, **HOST_DEFAULTS, **of_the_role} == loaded("firewall", "defaults/main.yml")

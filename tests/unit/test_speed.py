@@ -20,14 +20,30 @@ USUAL = 0.66
 
 def seconds_of(folder: Path, program: str, *options: str) -> float:
     """Return the CPU seconds of a program of Ansible over the platform in a folder."""
-    return cost_of(str(Path(sys.executable).with_name(program)), "-i", "hosts.yml", *options, folder=folder, environment={
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
-        "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "ANSIBLE_NOCOLOR": "1"}).seconds
+    return cost_of(
+        str(Path(sys.executable).with_name(program)),
+        "-i",
+        "hosts.yml",
+        *options,
+        folder=folder,
+        environment={
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+            "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
+            "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+            "ANSIBLE_NOCOLOR": "1",
+        },
+    ).seconds
 
 
 @pytest.mark.slow
 def test_a_plan_of_2000_hosts(tmp_path: Path) -> None:
     write_site(tmp_path, 2000)
     bound = 1 + 1.5 * USUAL
-    assert ratio(lambda: seconds_of(tmp_path, "ansible-playbook", "plan.yml"),
-                 lambda: seconds_of(tmp_path, "ansible-inventory", "--list"), bound) <= bound
+    assert (
+        ratio(
+            lambda: seconds_of(tmp_path, "ansible-playbook", "plan.yml"),
+            lambda: seconds_of(tmp_path, "ansible-inventory", "--list"),
+            bound,
+        )
+        <= bound
+    )

@@ -39,7 +39,9 @@ def test_each_flow_is_off_once() -> None:
 
 
 def test_what_shows_a_flow_goes_by_no_other_that_is_off() -> None:
-    assert [use.name for off in rounds() for flow in off for use in shown_for(flow) if len({*use.flows} & {*off}) != 1] == []
+    assert [
+        use.name for off in rounds() for flow in off for use in shown_for(flow) if len({*use.flows} & {*off}) != 1
+    ] == []
 
 
 def test_the_page_says_what_the_port_file_and_the_uses_say() -> None:
@@ -74,6 +76,7 @@ def test_a_use_that_works_without_its_flow_is_told() -> None:
 
 def test_a_use_that_fails_only_because_the_machine_is_slow_is_told() -> None:
     """It fails without the flow, and with it: with the patience that there is, nothing is proven."""
+
     def run(hosts: Hosts) -> None:
         assert hosts.patience >= 20, "exit 124"
 

@@ -50,8 +50,12 @@ def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], Cut] = c
 def _undone(pending: Optional[Pending]) -> Dict[str, Any]:
     if pending is None:
         return {"status": "unknown"}
-    return {"status": "reverted", "seconds": pending.seconds, "client": pending.client,
-            "advice": pending.extra["advice"]}
+    return {
+        "status": "reverted",
+        "seconds": pending.seconds,
+        "client": pending.client,
+        "advice": pending.extra["advice"],
+    }
 
 
 def _settled(pending: Pending, tools: Tools) -> Dict[str, str]:
@@ -64,7 +68,9 @@ def _settled(pending: Pending, tools: Tools) -> Dict[str, str]:
 
 def _is_new(connection: Optional[Connection], pending: Pending) -> bool:
     return connection is not None and (connection.client, connection.client_port) != (
-        pending.client, pending.client_port)
+        pending.client,
+        pending.client_port,
+    )
 
 
 def _cut(data: Optional[Mapping[str, Any]], cut: Callable[[Policy], Cut]) -> Dict[str, Any]:

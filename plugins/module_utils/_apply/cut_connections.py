@@ -32,10 +32,14 @@ _EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
 _PAUSE = 1.0  # seconds after which a connection that the host goes on with is tracked again
 _NAMED = 5  # connections in a message
 _RETURNED = "this host goes on sending"
-_NO_ENTRIES = ("The connections that the kernel tracks cannot be listed, so only sockets of tcp were looked at. "
-               "Load the kernel module nf_conntrack_netlink.")
-_NO_SOCKETS = ("The sockets of {0} cannot be listed, so what was cut may go on as soon as this host sends. "
-               "Load the kernel module {0}_diag.")
+_NO_ENTRIES = (
+    "The connections that the kernel tracks cannot be listed, so only sockets of tcp were looked at. "
+    "Load the kernel module nf_conntrack_netlink."
+)
+_NO_SOCKETS = (
+    "The sockets of {0} cannot be listed, so what was cut may go on as soon as this host sends. "
+    "Load the kernel module {0}_diag."
+)
 
 
 class Calls(NamedTuple):
@@ -75,8 +79,10 @@ def cut_connections(policy: Policy, calls: Calls = Calls(), pause: float = _PAUS
 def _this_host(calls: Calls) -> Host:
     """The sockets come first: whatever is opened from now on, the policy allows."""
     problems: List[str] = []
-    held = (*_listed(lambda: calls.sockets(TCP), _NO_SOCKETS.format("tcp"), problems),
-            *_listed(lambda: calls.sockets(UDP), _NO_SOCKETS.format("udp"), problems))
+    held = (
+        *_listed(lambda: calls.sockets(TCP), _NO_SOCKETS.format("tcp"), problems),
+        *_listed(lambda: calls.sockets(UDP), _NO_SOCKETS.format("udp"), problems),
+    )
     return Host(calls.addresses(), held, _listed(calls.entries, _NO_ENTRIES, problems), tuple(problems))
 
 

@@ -22,17 +22,23 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Pol
 
 # Connection plugins that log in through a port of the host; others, such as `podman`, need no flow.
 _THROUGH_A_PORT = ("ssh", "paramiko", "paramiko_ssh", "libssh")
-_UNSEEN = ("Cannot tell from where Ansible connects to this host: no process above the module has SSH_CONNECTION. The "
-           "policy was not checked against that connection; the host still undoes the change unless it is confirmed.")
+_UNSEEN = (
+    "Cannot tell from where Ansible connects to this host: no process above the module has SSH_CONNECTION. The "
+    "policy was not checked against that connection; the host still undoes the change unless it is confirmed."
+)
 # Here Ansible runs on the host itself; whoever started it may have come through a port.
 _LOCAL = "local"
-_UNPROVED = ("No new connection confirms this change, as Ansible runs on the host itself (connection local). {0} Keep "
-             "your session open until a new one comes through.")
+_UNPROVED = (
+    "No new connection confirms this change, as Ansible runs on the host itself (connection local). {0} Keep "
+    "your session open until a new one comes through."
+)
 _LETS_IN = "The policy lets {0} in, but nothing proves it."
-_NOBODY = ("Nothing proves that anybody gets back into this host: Ansible runs on it (connection local), with no ssh "
-           "connection above it. firewall_endpoints.controllers has to name where administrators come from. Keep a "
-           "session or the console open until a new ssh connection comes through. A change that Ansible makes from "
-           "another host over ssh is undone after firewall_confirm_within where it locks out.")
+_NOBODY = (
+    "Nothing proves that anybody gets back into this host: Ansible runs on it (connection local), with no ssh "
+    "connection above it. firewall_endpoints.controllers has to name where administrators come from. Keep a "
+    "session or the console open until a new ssh connection comes through. A change that Ansible makes from "
+    "another host over ssh is undone after firewall_confirm_within where it locks out."
+)
 
 
 class Options(NamedTuple):
@@ -55,8 +61,9 @@ class Outcome(NamedTuple):
     warnings: Tuple[str, ...] = ()
 
 
-def ensure_present(name: str, data: Mapping[str, Any], options: Options, check: bool,
-                   tools: Tools = Tools()) -> Outcome:
+def ensure_present(
+    name: str, data: Mapping[str, Any], options: Options, check: bool, tools: Tools = Tools()
+) -> Outcome:
     """Give the host its policy by that backend, or with `check` stop just before.
 
     Raises OSError, PolicyError, RuntimeError.
@@ -104,11 +111,14 @@ def _closed(name: str, policy: Policy, options: Options) -> str:
     if options.boot_failure == "open":
         return ""
     if name == "firewalld" and not options.watch:
-        raise RuntimeError("firewall_boot_failure is 'closed', and firewall_watch is false: with firewalld it is the watch "
-                           "that closes the host. Nothing was changed. Set firewall_watch: true.")
+        raise RuntimeError(
+            "firewall_boot_failure is 'closed', and firewall_watch is false: with firewalld it is the watch "
+            "that closes the host. Nothing was changed. Set firewall_watch: true."
+        )
     if not nft.is_installed():
-        raise HostError("Missing program nft, for firewall_boot_failure: closed. Install the package nftables.",
-                        ["nftables"])
+        raise HostError(
+            "Missing program nft, for firewall_boot_failure: closed. Install the package nftables.", ["nftables"]
+        )
     return ruleset.script_of(ruleset.ruleset_of(least_of(policy)))
 
 
@@ -160,5 +170,8 @@ def _terms(policy: Policy, data: Mapping[str, Any], options: Options, client: _C
 def _told(waited_for: Optional[Pending]) -> Tuple[str, ...]:
     if waited_for is None:
         return ()
-    return ("Another run changed this host{0} and awaited its confirmation: this one waited for it.".format(
-        " from " + waited_for.client if waited_for.client else ""),)
+    return (
+        "Another run changed this host{0} and awaited its confirmation: this one waited for it.".format(
+            " from " + waited_for.client if waited_for.client else ""
+        ),
+    )

@@ -18,12 +18,16 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection im
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
 
 _NOT_ON_DISK = "The new ruleset runs, but it is not the one that a reboot loads: {0}. Mend this and run again."
-_NOT_LEFT = ("The new ruleset runs, but the one of the backend {0} is still there beside it: {1}. Mend this and run "
-             "again.")
-_NOT_STARTED = ("The new ruleset runs, and a reboot loads it, but systemd could not start what goes with it: {0}. Mend "
-                "this and run again.")
-_HALF_REMOVED = ("{0}. The ruleset that ran before still runs, but a reboot may not load it any more. Mend this and "
-                 "run again.")
+_NOT_LEFT = (
+    "The new ruleset runs, but the one of the backend {0} is still there beside it: {1}. Mend this and run again."
+)
+_NOT_STARTED = (
+    "The new ruleset runs, and a reboot loads it, but systemd could not start what goes with it: {0}. Mend "
+    "this and run again."
+)
+_HALF_REMOVED = (
+    "{0}. The ruleset that ran before still runs, but a reboot may not load it any more. Mend this and run again."
+)
 
 
 class Terms(NamedTuple):
@@ -54,8 +58,9 @@ def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Option
 
 def _load(change: Change, way: Way, terms: Terms, transactions: Transactions) -> Pending:
     client = (terms.connection.client, terms.connection.client_port) if terms.connection else ("", 0)
-    pending = transactions.arm(terms.token, way.undo(), change.places, terms.seconds, *client,
-                               {**terms.extra, **_last_things(change)})
+    pending = transactions.arm(
+        terms.token, way.undo(), change.places, terms.seconds, *client, {**terms.extra, **_last_things(change)}
+    )
     try:
         with transactions.no_longer_than(pending):
             way.make(transactions.folder_of(pending))
@@ -71,9 +76,15 @@ def _load(change: Change, way: Way, terms: Terms, transactions: Transactions) ->
 
 def _last_things(change: Change) -> Dict[str, Any]:
     """Return what is left to be done once the change is for good, as plain data."""
-    return {"backend": change.backend, "runs": digest(change.wanted), "places": change.places._asdict(),
-            "concerns_unit": change.concerns_unit, "starts": change.starts, "ends": change.ends,
-            "leaves": change.leaving.backend if change.leaving else ""}
+    return {
+        "backend": change.backend,
+        "runs": digest(change.wanted),
+        "places": change.places._asdict(),
+        "concerns_unit": change.concerns_unit,
+        "starts": change.starts,
+        "ends": change.ends,
+        "leaves": change.leaving.backend if change.leaving else "",
+    }
 
 
 def still_runs(last_things: Mapping[str, Any], tools: Tools = Tools()) -> bool:

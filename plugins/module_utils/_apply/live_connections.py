@@ -89,8 +89,14 @@ def connection_of(addresses: Addresses, entry: Entry, listening: Set[Tuple[str, 
     known = there.protocol != TCP or not entry.picked_up
     ends = [(there.source, there.source_port), (back.source, back.source_port)]
     local, peer = ends if is_out else ends[::-1]
-    return Connection(there.protocol, *local, *peer, entry=entry, key=key,
-                      directions=(direction,) if known else _directions(listening, key))
+    return Connection(
+        there.protocol,
+        *local,
+        *peer,
+        entry=entry,
+        key=key,
+        directions=(direction,) if known else _directions(listening, key),
+    )
 
 
 def _directions(listening: Set[Tuple[str, int]], key: Way) -> Tuple[str, ...]:
@@ -110,8 +116,10 @@ def _is_remote(addresses: Addresses, sock: Socket) -> bool:
 
 # ---- which of them the policy denies
 
-def denied_connections(policy: Policy, host: Host,
-                       towards: Callable[[str, str], str] = interface_towards) -> List[Connection]:
+
+def denied_connections(
+    policy: Policy, host: Host, towards: Callable[[str, str], str] = interface_towards
+) -> List[Connection]:
     """Return the connections that the policy does not allow; one that another has announced goes with that one.
 
     `towards` tells the interface to a peer from an address of this host.
@@ -126,7 +134,11 @@ def denied_connections(policy: Policy, host: Host,
         elif not any(passes(_likened(connection.opening(direction))) for direction in connection.directions):
             denied.append(connection)
     if policy.trusted_interfaces or policy.container_interfaces:
-        denied = [connection for connection in denied if not _may_pass_by_interface(policy, host.addresses, connection, towards)]
+        denied = [
+            connection
+            for connection in denied
+            if not _may_pass_by_interface(policy, host.addresses, connection, towards)
+        ]
     return _with_related(denied, related)
 
 
@@ -138,16 +150,16 @@ def _likened(packet: Packet) -> Packet:
 def _with_related(denied: List[Connection], related: List[Connection]) -> List[Connection]:
     while True:
         masters = {connection.entry.there for connection in denied if connection.entry}
-        more = [connection for connection in related
-                if connection.entry and connection.entry.master in masters]
+        more = [connection for connection in related if connection.entry and connection.entry.master in masters]
         if not more:
             return denied
         denied = denied + more
         related = [connection for connection in related if connection not in more]
 
 
-def _may_pass_by_interface(policy: Policy, addresses: Addresses, connection: Connection,
-                           towards: Callable[[str, str], str]) -> bool:
+def _may_pass_by_interface(
+    policy: Policy, addresses: Addresses, connection: Connection, towards: Callable[[str, str], str]
+) -> bool:
     """Tell whether the connection runs over an interface by which it passes, or may do so."""
     # An address on `lo` is one of the whole host: what came to it did not come over `lo`.
     names = addresses.interfaces.get(connection.local, set()) - {"lo"}

@@ -12,8 +12,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection im
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, covers_port, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 
-_REFUSED = ("This policy would lock you out. {0} Nothing was changed. With firewall_lockout_guard: false it is applied "
-            "all the same, and {1}.")
+_REFUSED = (
+    "This policy would lock you out. {0} Nothing was changed. With firewall_lockout_guard: false it is applied "
+    "all the same, and {1}."
+)
 _UNDONE = "the host undoes it unless a new connection confirms it"
 _STAYS = "stays: Ansible runs on the host itself, so that no new connection has to confirm it"
 _MANAGEMENT_FLOW = "management_ssh"
@@ -36,20 +38,28 @@ def check_lockout(policy: Policy, connection: Connection, is_local: bool = False
 
 def missing_flow(policy: Policy, connection: Connection, is_local: bool = False) -> str:
     """Return which flow a new connection like this one lacks, as sentences; empty where it passes."""
-    opening = Packet("in", "tcp", connection.client, connection.server_port, connection.client_port,
-                     connection.interface)
+    opening = Packet(
+        "in", "tcp", connection.client, connection.server_port, connection.client_port, connection.interface
+    )
     if evaluate(policy, opening).passes:
         return ""
     return "Ansible {0} from {1} to {2}/tcp of this host, and no flow lets it in. {3}".format(
-        "was started here over ssh" if is_local else "comes", connection.client, connection.server_port,
-        _advice(policy, opening))
+        "was started here over ssh" if is_local else "comes",
+        connection.client,
+        connection.server_port,
+        _advice(policy, opening),
+    )
 
 
 def _advice(policy: Policy, opening: Packet) -> str:
     """Return what to add: never to another flow than that of ssh, which may be broad."""
-    if any(rule.flow == _MANAGEMENT_FLOW and rule.direction == "in" and covers_port(rule, opening)
-           for rule in policy.rules):
+    if any(
+        rule.flow == _MANAGEMENT_FLOW and rule.direction == "in" and covers_port(rule, opening) for rule in policy.rules
+    ):
         return "Add {0} to firewall_endpoints.controllers, where the flow {1} comes from.".format(
-            opening.peer, _MANAGEMENT_FLOW)
-    return ("Add {0}/tcp to firewall_services.ssh.ports, and {1} to firewall_endpoints.controllers unless it is "
-            "there.".format(opening.port, opening.peer))
+            opening.peer, _MANAGEMENT_FLOW
+        )
+    return (
+        "Add {0}/tcp to firewall_services.ssh.ports, and {1} to firewall_endpoints.controllers unless it is "
+        "there.".format(opening.port, opening.peer)
+    )

@@ -23,8 +23,9 @@ class Transactions(Protocol):
     def turn(self) -> AbstractContextManager[Optional[Pending]]:
         """Have this process alone change the host."""
 
-    def arm(self, token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int,
-            extra: Dict[str, Any]) -> Pending:
+    def arm(
+        self, token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, extra: Dict[str, Any]
+    ) -> Pending:
         """Have the host undo the change that follows."""
 
     def folder_of(self, pending: Pending) -> str:

@@ -104,6 +104,7 @@ class ExpiredError(RuntimeError):
 
 # ---- one at a time
 
+
 @contextmanager
 def turn() -> Iterator[Optional[Pending]]:
     """Have this process alone change the host, when no change awaits confirmation any more.
@@ -142,9 +143,11 @@ def _lock(handle: int) -> None:
             if exc.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
         if time.monotonic() > end:
-            raise BusyError("Another process has held {0} for {1:.0f} s: a run that changes this host, or the host "
-                            "that undoes a change. Nothing was changed. See what holds it (fuser {0}), and run "
-                            "again.".format(_LOCK, PATIENCE))
+            raise BusyError(
+                "Another process has held {0} for {1:.0f} s: a run that changes this host, or the host "
+                "that undoes a change. Nothing was changed. See what holds it (fuser {0}), and run "
+                "again.".format(_LOCK, PATIENCE)
+            )
         time.sleep(_POLL)
 
 
@@ -176,8 +179,10 @@ def _now() -> float:
 
 # ---- arm, and what may follow; all of it in one's turn
 
-def arm(token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int,
-        extra: Dict[str, Any]) -> Pending:
+
+def arm(
+    token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, extra: Dict[str, Any]
+) -> Pending:
     """Have the host undo, in `seconds`, the change that follows. `token` is a name that no other change has.
 
     Of the files that are staged at `places` the host then keeps nothing.
@@ -186,8 +191,15 @@ def arm(token: str, undo: Undo, places: Places, seconds: int, client: str, clien
     """
     _forget_decided()
     pending = Pending(token, seconds, _now() + seconds, client, client_port, extra)
-    script = _REVERT.format(token=pending.token, folder=FOLDER, patience=PATIENCE, command=undo.command,
-                            undone=_UNDONE, staged=_quoted(places.staged), folders=_quoted(places.folders))
+    script = _REVERT.format(
+        token=pending.token,
+        folder=FOLDER,
+        patience=PATIENCE,
+        command=undo.command,
+        undone=_UNDONE,
+        staged=_quoted(places.staged),
+        folders=_quoted(places.folders),
+    )
     os.mkdir(folder_of(pending), 0o700)
     for name, text in {**undo.files, "revert": script, _ABOUT: json.dumps(pending._asdict())}.items():
         path = os.path.join(folder_of(pending), name)
@@ -236,8 +248,14 @@ def _start_clock(pending: Pending) -> None:
         return
     with open(os.devnull, "r+b") as null:
         # A session of its own: the end of the connection does not end it. It ends by itself once the change is decided.
-        subprocess.Popen(clock_command(pending, by_systemd=False), cwd="/", start_new_session=True,
-                         stdin=null, stdout=null, stderr=null)
+        subprocess.Popen(
+            clock_command(pending, by_systemd=False),
+            cwd="/",
+            start_new_session=True,
+            stdin=null,
+            stdout=null,
+            stderr=null,
+        )
 
 
 def clock_command(pending: Pending, by_systemd: bool) -> List[str]:
@@ -246,8 +264,15 @@ def clock_command(pending: Pending, by_systemd: bool) -> List[str]:
     if not by_systemd:
         return program
     # Killed, as by a kernel without memory, it is started again, and goes on by the same clock.
-    return ["systemd-run", "--quiet", "--collect", "--unit=" + _unit(pending), "--property=Restart=on-abnormal",
-            "--description=Undo the change of the firewall unless it is confirmed", *program]
+    return [
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        "--unit=" + _unit(pending),
+        "--property=Restart=on-abnormal",
+        "--description=Undo the change of the firewall unless it is confirmed",
+        *program,
+    ]
 
 
 def _stop_clock(pending: Pending) -> None:
@@ -264,9 +289,12 @@ def _unit(pending: Pending) -> str:
 @contextmanager
 def no_longer_than(pending: Pending) -> Iterator[None]:
     """Raise ExpiredError in the block once the change is overdue: what comes later would never be undone."""
+
     def expire(number: int, frame: Optional[FrameType]) -> NoReturn:
-        raise ExpiredError("This host took longer than the {0} s of firewall_confirm_within to load the ruleset, and "
-                           "went back to what ran before. Give it more.".format(pending.seconds))
+        raise ExpiredError(
+            "This host took longer than the {0} s of firewall_confirm_within to load the ruleset, and "
+            "went back to what ran before. Give it more.".format(pending.seconds)
+        )
 
     # Late where the machine was suspended meanwhile: until then the host that undoes waits for the lock.
     before = signal.signal(signal.SIGALRM, expire)
@@ -303,6 +331,7 @@ def disarm(pending: Pending) -> None:
 
 
 # ---- confirm
+
 
 @contextmanager
 def confirmation(token: str) -> Iterator[Optional[Pending]]:

@@ -80,5 +80,8 @@ class Change(NamedTuple):
     def described(self) -> Dict[str, Any]:
         """Return what a module returns about the change."""
         objects = changed_objects(self.before, self.after)
-        return {"changed": self.is_needed, "changes": dict(flow_changes(*self.views), objects=objects),
-                "diff": state_diff(self.before, self.after)}
+        return {
+            "changed": self.is_needed,
+            "changes": dict(flow_changes(*self.views), objects=objects),
+            "diff": state_diff(self.before, self.after),
+        }

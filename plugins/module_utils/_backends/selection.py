@@ -29,13 +29,18 @@ def chosen_backend(asked: str) -> str:
     check_user()
     runs = systemd.is_active(_FIREWALLD)
     if asked == "firewalld" and not runs:
-        raise HostError("firewall_backend is 'firewalld', and firewalld does not run on this host ({0}). Nothing was "
-                        "changed. Install it if need be, and start it: systemctl enable --now firewalld".format(
-                            _how_it_is()), [])
+        raise HostError(
+            "firewall_backend is 'firewalld', and firewalld does not run on this host ({0}). Nothing was "
+            "changed. Install it if need be, and start it: systemctl enable --now firewalld".format(_how_it_is()),
+            [],
+        )
     if asked == "nftables" and runs:
-        raise HostError("firewall_backend is 'nftables', and firewalld runs on this host: both at once would each drop "
-                        "what the other allows. Nothing was changed. Stop and mask firewalld (systemctl mask --now "
-                        "firewalld), or set firewall_backend: auto.", [])
+        raise HostError(
+            "firewall_backend is 'nftables', and firewalld runs on this host: both at once would each drop "
+            "what the other allows. Nothing was changed. Stop and mask firewalld (systemctl mask --now "
+            "firewalld), or set firewall_backend: auto.",
+            [],
+        )
     if runs:
         return "firewalld"
     _check_no_firewalld_to_come()
@@ -52,9 +57,12 @@ def check_user() -> None:
 def _check_no_firewalld_to_come() -> None:
     """Raise HostError where firewalld would come beside our rules with the next boot, as where it has failed."""
     if systemd.is_enabled(_FIREWALLD):
-        raise HostError("firewalld is enabled on this host, but does not run ({0}). Nothing was changed. Mend and "
-                        "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask "
-                        "firewalld".format(_how_it_is()), [])
+        raise HostError(
+            "firewalld is enabled on this host, but does not run ({0}). Nothing was changed. Mend and "
+            "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask "
+            "firewalld".format(_how_it_is()),
+            [],
+        )
 
 
 def _how_it_is() -> str:

@@ -59,9 +59,16 @@ WantedBy=sysinit.target
 
 def wanted_items(python: str = "", closed: str = "") -> Items:
     """Return the files of the watch; `python` is where that program is, without it where this host has it."""
-    unit = _UNIT_TEXT.format(python=python or _python(), program=PROGRAM, changes=FOLDER, ruleset=persistence.RULESET,
-                             policy=POLICY, closed=persistence.CLOSED, closed_firewalld=CLOSED,
-                             folder=os.path.dirname(PROGRAM))
+    unit = _UNIT_TEXT.format(
+        python=python or _python(),
+        program=PROGRAM,
+        changes=FOLDER,
+        ruleset=persistence.RULESET,
+        policy=POLICY,
+        closed=persistence.CLOSED,
+        closed_firewalld=CLOSED,
+        folder=os.path.dirname(PROGRAM),
+    )
     found = {CLOSED: Item(closed, mode=0o600)} if closed else {}
     return {**found, PROGRAM: Item(_source()), UNIT: Item(unit), LINK: Item(target=UNIT)}
 
@@ -108,8 +115,11 @@ def with_watch(change: Change, is_wanted: bool, closed: str = "") -> Change:
     `closed` is an nft script, for when the rules do not load. Raises OSError: a file can't be read.
     """
     found = present_state()
-    items = wanted_items(closed=closed if change.backend == "firewalld" else "") if (
-        is_wanted and systemd.has_systemd()) else {}
+    items = (
+        wanted_items(closed=closed if change.backend == "firewalld" else "")
+        if (is_wanted and systemd.has_systemd())
+        else {}
+    )
     services = _RUNS if items else {}
     differs = found != {**items_state(items), **services}
     paths, gone, folders = change.places
@@ -121,4 +131,5 @@ def with_watch(change: Change, is_wanted: bool, closed: str = "") -> Change:
         places=Places((*paths, *items), (*gone, *left), (*folders, *PLACES.folders)),
         concerns_unit=change.concerns_unit or differs and systemd.has_systemd(),
         starts=(*change.starts, *((SERVICE,) if items and differs else ())),
-        ends=(*change.ends, *((SERVICE,) if found and not items else ())))
+        ends=(*change.ends, *((SERVICE,) if found and not items else ())),
+    )

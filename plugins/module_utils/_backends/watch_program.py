@@ -46,8 +46,14 @@ _PAUSE = 0.1  # seconds; also how often firewalld is asked for its state while i
 _STARTS_WITHIN = 30.0
 _LONGEST_PAUSE = 60.0  # between attempts to put back what does not load
 _WARNING, _ERROR_LEVEL = 4, 3
-_ASK_STATE = ("busctl", "get-property", "org.fedoraproject.FirewallD1", "/org/fedoraproject/FirewallD1",
-              "org.fedoraproject.FirewallD1", "state")
+_ASK_STATE = (
+    "busctl",
+    "get-property",
+    "org.fedoraproject.FirewallD1",
+    "/org/fedoraproject/FirewallD1",
+    "org.fedoraproject.FirewallD1",
+    "state",
+)
 
 
 class Host(NamedTuple):
@@ -73,6 +79,7 @@ class Host(NamedTuple):
 
 
 # ---- the kernel
+
 
 def subscribed() -> socket.socket:
     """Return a socket that gets what the kernel says of its rules. Raises OSError."""
@@ -137,7 +144,7 @@ def _messages(data: bytes) -> Iterator[Tuple[int, bytes]]:
     start = 0
     while start + _HEADER.size <= len(data):
         size, kind = _HEADER.unpack_from(data, start)[:2]
-        yield kind, data[start + _HEADER.size:start + size]
+        yield kind, data[start + _HEADER.size : start + size]
         start += max(size + 3 & ~3, _HEADER.size)
 
 
@@ -145,14 +152,16 @@ def _committer(body: bytes) -> Tuple[int, str]:
     """Return the process that changed rules, and the name of its program; that is empty where the kernel does not tell."""
     found = dict(_attributes(body[_FAMILY_SIZE:]))
     raw = found.get(_PROGRAM, b"").rstrip(b"\0").decode("ascii", "replace")
-    return int.from_bytes(found.get(_PROCESS, b"")[:4], "big"), "".join(char if char.isprintable() else "?" for char in raw)
+    return int.from_bytes(found.get(_PROCESS, b"")[:4], "big"), "".join(
+        char if char.isprintable() else "?" for char in raw
+    )
 
 
 def _attributes(data: bytes) -> Iterator[Tuple[int, bytes]]:
     start = 0
     while start + 4 <= len(data):
         size, kind = struct.unpack_from("=HH", data, start)
-        yield kind & 0x3FFF, data[start + 4:start + size]
+        yield kind & 0x3FFF, data[start + 4 : start + size]
         start += max(size + 3 & ~3, 4)
 
 
@@ -178,6 +187,7 @@ def _named(kind: int, name: bytes) -> bytes:
 
 
 # ---- put back
+
 
 @contextmanager
 def _alone(host: Host) -> Iterator[None]:
@@ -257,7 +267,10 @@ def _close(host: Host) -> None:
     ruleset = next(filter(os.path.exists, (host.closed, host.closed_firewalld)), "")
     try:
         if ruleset and not are_loaded(NFTABLES) and _run("nft", "-f", ruleset) == 0:
-            _say("Loaded {0}: this host lets in ssh from the controllers, and nothing else.".format(ruleset), _ERROR_LEVEL)
+            _say(
+                "Loaded {0}: this host lets in ssh from the controllers, and nothing else.".format(ruleset),
+                _ERROR_LEVEL,
+            )
     except OSError as exc:  # a host with firewalld need not have nft
         _say("Cannot load {0}: {1}".format(ruleset, exc), _ERROR_LEVEL)
 
@@ -265,8 +278,11 @@ def _close(host: Host) -> None:
 def _is_busy() -> bool:
     """Tell whether firewalld starts, stops or reloads: then its rules are on their way. It answers after a reload."""
     state = _state()
-    return (state in ("activating", "deactivating", "reloading", "refreshing")
-            or state == "active" and "INIT" in _output(*_ASK_STATE))
+    return (
+        state in ("activating", "deactivating", "reloading", "refreshing")
+        or state == "active"
+        and "INIT" in _output(*_ASK_STATE)
+    )
 
 
 def _state() -> str:
@@ -292,8 +308,9 @@ def _code(process: int) -> int:
 def _output(*command: str) -> str:
     """Return what a program writes; nothing where it fails."""
     reader, writer = os.pipe()
-    process = os.posix_spawnp(command[0], command, dict(os.environ, PATH=_PATH, LC_ALL="C"),
-                              file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)])
+    process = os.posix_spawnp(
+        command[0], command, dict(os.environ, PATH=_PATH, LC_ALL="C"), file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)]
+    )
     os.close(writer)
     with open(reader, encoding="utf-8", errors="replace") as file:
         text = file.read().strip()

@@ -55,8 +55,9 @@ def any_ports(first: int, last: int) -> PortRange:
     return PortRange("tcp", first, last)
 
 
-def parsed_demands(reserved: Iterable[Dict[str, str]] = (), within: Iterable[Dict[str, str]] = (),
-                   declared: Optional[str] = None) -> Demands:
+def parsed_demands(
+    reserved: Iterable[Dict[str, str]] = (), within: Iterable[Dict[str, str]] = (), declared: Optional[str] = None
+) -> Demands:
     """Return demands of `what` and `ports` each, and of a range FIRST-LAST. Raises ValueError that names the list."""
     try:
         name = "reserved"
@@ -95,12 +96,18 @@ def common(ranges: Iterable[PortRange], other: PortRange) -> List[PortRange]:
 
 # ---- What clashes ----------------------------------------------------------------------------------------------------
 
-_TAKEABLE = ("{what} needs {ports}, but the kernel gives {bad} to any connection as an ephemeral port "
-             "(ip_local_port_range is {range}). Reserve it in ip_local_reserved_ports.")
-_OUTSIDE = ("{what} takes ephemeral ports, of which {ports} is open, but the kernel also gives {bad} "
-            "(ip_local_port_range is {range}). Narrow ip_local_port_range to what is open.")
-_UNLIKE = ("firewall_ephemeral_ports is {ports}, but ip_local_port_range of this host is {range}, so lint judges by "
-           "other ports. Set firewall_ephemeral_ports of this host to '{range}'.")
+_TAKEABLE = (
+    "{what} needs {ports}, but the kernel gives {bad} to any connection as an ephemeral port "
+    "(ip_local_port_range is {range}). Reserve it in ip_local_reserved_ports."
+)
+_OUTSIDE = (
+    "{what} takes ephemeral ports, of which {ports} is open, but the kernel also gives {bad} "
+    "(ip_local_port_range is {range}). Narrow ip_local_port_range to what is open."
+)
+_UNLIKE = (
+    "firewall_ephemeral_ports is {ports}, but ip_local_port_range of this host is {range}, so lint judges by "
+    "other ports. Set firewall_ephemeral_ports of this host to '{range}'."
+)
 
 
 def clashes(running: Running, demands: Demands) -> List[str]:
@@ -111,8 +118,9 @@ def clashes(running: Running, demands: Demands) -> List[str]:
     for text, demand, ports in found:
         bad = without(ports, running.reserved)
         if bad:
-            result.append(text.format(what=demand.what, ports=span(demand.ports), bad=spans(bad),
-                                      range=span(running.range)))
+            result.append(
+                text.format(what=demand.what, ports=span(demand.ports), bad=spans(bad), range=span(running.range))
+            )
     if demands.declared and demands.declared != running.range:
         result.append(_UNLIKE.format(ports=span(demands.declared), range=span(running.range)))
     return result
@@ -133,8 +141,10 @@ def fitting(running: Running, saved: Settings, demands: Demands) -> Tuple[Runnin
     left = sum(ports.last - ports.first + 1 for ports in without([narrow], reserved))
     if left < FEWEST and (narrow, reserved) != running:
         settings = "{0} {1} without {2} {3}".format(RANGE, span(narrow), RESERVED, spans(reserved))
-        raise ValueError("{0} would leave {1} ephemeral ports, expected at least {2}. Give services fewer ports, or "
-                         "ports outside of that range".format(settings, left, FEWEST))
+        raise ValueError(
+            "{0} would leave {1} ephemeral ports, expected at least {2}. Give services fewer ports, or "
+            "ports outside of that range".format(settings, left, FEWEST)
+        )
     is_narrower = saved.range is not None or narrow != running.range
     has_reserved = saved.reserved is not None or bool(needed)
     return Running(narrow, reserved), Settings(narrow if is_narrower else None, reserved if has_reserved else None)
@@ -145,8 +155,9 @@ def _narrowed(ports: PortRange, saved: Settings, within: Sequence[Demand]) -> Po
     for demand in (*saved_range, *within):
         left = common([ports], demand.ports)
         if not left:
-            raise ValueError("{0} {1} has no port of {2}. Set {0} to ports of that range".format(
-                RANGE, span(ports), demand))
+            raise ValueError(
+                "{0} {1} has no port of {2}. Set {0} to ports of that range".format(RANGE, span(ports), demand)
+            )
         ports = left[0]
     return ports
 
@@ -215,5 +226,6 @@ def parsed_saved(text: str) -> Settings:
     lines = [line.split("#")[0].partition("=") for line in text.splitlines()]
     values = {key.strip().replace("/", "."): value for key, sign, value in lines if sign}
     ports, reserved = values.get(PREFIX + RANGE), values.get(PREFIX + RESERVED)
-    return Settings(parsed_running(ports, "").range if ports else None,
-                    None if reserved is None else parsed_reserved(reserved))
+    return Settings(
+        parsed_running(ports, "").range if ports else None, None if reserved is None else parsed_reserved(reserved)
+    )

@@ -43,8 +43,9 @@ def compared(demands: Demands, fix: bool, check_mode: bool, paths: Paths = Paths
     return {
         "changed": (running, text) != (now.running, now.text),
         "clashes": left,
-        "fixed": [clash for clash in ephemeral.clashes(now.running, demands._replace(declared=None))
-                  if clash not in left],
+        "fixed": [
+            clash for clash in ephemeral.clashes(now.running, demands._replace(declared=None)) if clash not in left
+        ],
         **ephemeral.described(running),
         "diff": {"before": _shown(now.running, now.text, paths), "after": _shown(running, text, paths)},
     }
@@ -91,10 +92,11 @@ def worded(error: OSError) -> str:
     """Return the text of a failure to read or write, with what to do."""
     if not str(error.filename).startswith("/proc/"):
         return "Cannot change the ephemeral ports: {0}: {1}.".format(error.filename, error.strerror)
-    return ("Cannot read or write {0}: {1}. Become root; in a container without a network of its own, or with a "
-            "read-only /proc/sys, set it where the container is run (podman run --sysctl {2}=...), or leave fix "
-            "false.".format(error.filename, error.strerror,
-                            ephemeral.PREFIX + os.path.basename(str(error.filename))))
+    return (
+        "Cannot read or write {0}: {1}. Become root; in a container without a network of its own, or with a "
+        "read-only /proc/sys, set it where the container is run (podman run --sysctl {2}=...), or leave fix "
+        "false.".format(error.filename, error.strerror, ephemeral.PREFIX + os.path.basename(str(error.filename)))
+    )
 
 
 def _save(text: str, places: Places) -> None:
@@ -107,7 +109,9 @@ def _save(text: str, places: Places) -> None:
 
 
 def _shown(running: Running, text: str, paths: Paths) -> str:
-    kernel = [ephemeral.PREFIX + ephemeral.RANGE + " = " + ephemeral.range_text(running),
-              ephemeral.PREFIX + ephemeral.RESERVED + " = " + ephemeral.spans(running.reserved)]
+    kernel = [
+        ephemeral.PREFIX + ephemeral.RANGE + " = " + ephemeral.range_text(running),
+        ephemeral.PREFIX + ephemeral.RESERVED + " = " + ephemeral.spans(running.reserved),
+    ]
     saved = [paths.saved + ":", *text.splitlines()] if text else []
     return "".join(line + "\n" for line in ["kernel:", *kernel, *saved])

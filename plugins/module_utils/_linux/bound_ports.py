@@ -52,7 +52,7 @@ def _entries(protocol: str, lines: Iterable[str]) -> Iterator[Tuple[str, int]]:
 
 def _address(digits: str) -> str:
     """The kernel prints each 32-bit word in the order of the machine."""
-    words = [int(digits[start:start + 8], 16) for start in range(0, len(digits), 8)]
+    words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
     raw = struct.pack(f"={len(words)}I", *words)
     if len(raw) == 4:
         return socket.inet_ntoa(raw)

@@ -44,8 +44,16 @@ def run(arguments: Sequence[str], text: str = "") -> str:
     environment = dict(os.environ, LC_ALL="C", PATH=_PATH, SYSTEMD_LOG_COLOR="0")
     try:
         with _whole(text) as given:
-            done = subprocess.run(arguments, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                  env=environment, encoding="utf-8", errors="replace", check=False)
+            done = subprocess.run(
+                arguments,
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+            )
     except FileNotFoundError as exc:
         raise CommandError(arguments, 127, "{0}: not found".format(arguments[0])) from exc
     if done.returncode:

@@ -84,7 +84,7 @@ def delete(entry: Entry) -> None:
 
 def parse_entry(body: bytes) -> Entry:
     """Return the entry of an answer. Raises NetlinkError."""
-    found = attributes(body[_HEAD.size:])
+    found = attributes(body[_HEAD.size :])
     there = _way(part(found, _THERE))
     info = _tcp_info(found) if there.protocol == TCP else {}
     return Entry(
@@ -95,8 +95,9 @@ def parse_entry(body: bytes) -> Entry:
         is_related=_STATUS in found and bool(number("!I", found[_STATUS]) & _EXPECTED),
         master=_way(found[_MASTER]) if _MASTER in found else None,
         family=number("=B", body),
-        name=b"".join(attribute(kind | (_NESTED if kind == _THERE else 0), found[kind])
-                      for kind in _NAMING if kind in found),
+        name=b"".join(
+            attribute(kind | (_NESTED if kind == _THERE else 0), found[kind]) for kind in _NAMING if kind in found
+        ),
     )
 
 
@@ -108,10 +109,16 @@ def _tcp_info(found: Dict[int, bytes]) -> Dict[int, bytes]:
 def _way(data: bytes) -> Way:
     found = attributes(data)
     addresses, protocol = attributes(part(found, _ADDRESSES)), attributes(part(found, _PROTOCOL))
-    source, target = (part(addresses, kinds[0] if kinds[0] in addresses else kinds[1])
-                      for kinds in (_SOURCES, _TARGETS))
-    return Way(number("=B", part(protocol, _NUMBER)), address_text(source), _port(protocol, _SOURCE_PORT),
-               address_text(target), _port(protocol, _TARGET_PORT))
+    source, target = (
+        part(addresses, kinds[0] if kinds[0] in addresses else kinds[1]) for kinds in (_SOURCES, _TARGETS)
+    )
+    return Way(
+        number("=B", part(protocol, _NUMBER)),
+        address_text(source),
+        _port(protocol, _SOURCE_PORT),
+        address_text(target),
+        _port(protocol, _TARGET_PORT),
+    )
 
 
 def _port(protocol: Dict[int, bytes], kind: int) -> int:
@@ -131,10 +138,13 @@ def fill_warning(folder: str = _FOLDER) -> Optional[str]:
     count, limit = _number(folder + "/nf_conntrack_count"), _number(folder + "/nf_conntrack_max")
     if not count or not limit or count * 100 < limit * _NEARLY_FULL:
         return None
-    return ("The connection tracking table of this host is nearly full: nf_conntrack_count is {0}, nf_conntrack_max is "
-            "{1} ({2} %). Once it is full, the kernel drops what would open a new connection, whatever the flows allow "
-            "(\"nf_conntrack: table full, dropping packet\"). Raise the sysctl net.netfilter.nf_conntrack_max.".format(
-                count, limit, count * 100 // limit))
+    return (
+        "The connection tracking table of this host is nearly full: nf_conntrack_count is {0}, nf_conntrack_max is "
+        "{1} ({2} %). Once it is full, the kernel drops what would open a new connection, whatever the flows allow "
+        '("nf_conntrack: table full, dropping packet"). Raise the sysctl net.netfilter.nf_conntrack_max.'.format(
+            count, limit, count * 100 // limit
+        )
+    )
 
 
 def _number(path: str) -> Optional[int]:

@@ -119,11 +119,18 @@ def _library() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL("libnftables.so.1")
     except OSError as exc:
-        raise ListingError("Cannot read the rules of the kernel: {0}. Install libnftables, which firewalld uses with "
-                           "FirewallBackend=nftables.".format(exc)) from exc
+        raise ListingError(
+            "Cannot read the rules of the kernel: {0}. Install libnftables, which firewalld uses with "
+            "FirewallBackend=nftables.".format(exc)
+        ) from exc
     library.nft_ctx_new.restype = ctypes.c_void_p
-    for name in ("nft_ctx_free", "nft_ctx_buffer_output", "nft_ctx_buffer_error", "nft_ctx_get_output_buffer",
-                 "nft_ctx_get_error_buffer"):
+    for name in (
+        "nft_ctx_free",
+        "nft_ctx_buffer_output",
+        "nft_ctx_buffer_error",
+        "nft_ctx_get_output_buffer",
+        "nft_ctx_get_error_buffer",
+    ):
         getattr(library, name).argtypes = [ctypes.c_void_p]
     library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
     library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]

@@ -40,8 +40,9 @@ class Message(NamedTuple):
     body: bytes
 
 
-def ask(protocol: int, kind: int, amount: int, body: bytes,
-        opened: Callable[[int, int, int], socket.socket] = socket.socket) -> Iterator[bytes]:
+def ask(
+    protocol: int, kind: int, amount: int, body: bytes, opened: Callable[[int, int, int], socket.socket] = socket.socket
+) -> Iterator[bytes]:
     """Yield the body of each answer to a request, of this thread's network namespace. Raises NetlinkError."""
     try:
         with opened(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as sock:
@@ -73,7 +74,7 @@ def messages(data: bytes) -> Iterator[Message]:
         size, kind = _HEADER.unpack_from(data, start)[:2]
         if not _HEADER.size <= size <= len(data) - start:
             raise _cut_short(data)
-        yield Message(kind, data[start + _HEADER.size:start + size])
+        yield Message(kind, data[start + _HEADER.size : start + size])
         start += _aligned(size)
 
 
@@ -88,7 +89,7 @@ def attributes(data: bytes) -> Dict[int, bytes]:
         size, kind = _read_attribute(data, start)
         if not 4 <= size <= end - start:
             raise _cut_short(data)
-        found[kind & _KIND] = data[start + 4:start + size]
+        found[kind & _KIND] = data[start + 4 : start + size]
         start += (size + 3) & ~3
     return found
 
@@ -100,7 +101,7 @@ def nested(data: bytes) -> Iterator[bytes]:
         size = number("=H", data, start)
         if not 4 <= size <= len(data) - start:
             raise _cut_short(data)
-        yield data[start + 4:start + size]
+        yield data[start + 4 : start + size]
         start += _aligned(size)
 
 

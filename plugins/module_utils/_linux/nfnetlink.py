@@ -13,7 +13,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import AL
 # linux/netfilter/nfnetlink.h and nf_tables.h.
 _NETFILTER, _SUBSYSTEM = 12, 10 << 8
 GET_TABLE, GET_CHAIN, GET_RULE, GET_SET, GET_ELEMENT, GET_OBJECT, GET_FLOWTABLE = (
-    _SUBSYSTEM | kind for kind in (1, 4, 7, 10, 13, 19, 23))
+    _SUBSYSTEM | kind for kind in (1, 4, 7, 10, 13, 19, 23)
+)
 _HEAD = struct.Struct("=BBH")  # nfgenmsg: family, version, resource
 _FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 # Of all but a table: the table that it is in. Of an element: its set.
@@ -25,7 +26,7 @@ Ask = Callable[[int, int, int, bytes], Iterator[bytes]]
 def answers(asked: Ask, kind: int, family: int = 0, body: bytes = b"") -> Iterator[Tuple[int, Dict[int, bytes]]]:
     """Yield the family and the attributes of each object of a kind. Raises NetlinkError."""
     for answer in asked(_NETFILTER, kind, ALL, _HEAD.pack(family, 0, 0) + body):
-        yield number("=B", answer), attributes(answer[_HEAD.size:])
+        yield number("=B", answer), attributes(answer[_HEAD.size :])
 
 
 def within(table: str, name: str = "") -> bytes:

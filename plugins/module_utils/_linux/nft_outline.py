@@ -88,8 +88,16 @@ def outlines(asked: Ask = ask) -> List[Outline]:
         sizes[key] = sizes.get(key, 0) + size
         if _CHAIN_HOOK in found:
             bases.setdefault(key, []).append(_base(family, found, size))
-    return [Outline(family_name(family), text(name), tuple(bases.get((family, name), ())), sizes.get((family, name), 0),
-                    bool(flags & _DORMANT)) for family, name, flags in _tables(asked)]
+    return [
+        Outline(
+            family_name(family),
+            text(name),
+            tuple(bases.get((family, name), ())),
+            sizes.get((family, name), 0),
+            bool(flags & _DORMANT),
+        )
+        for family, name, flags in _tables(asked)
+    ]
 
 
 def _tables(asked: Ask) -> Iterator[Tuple[int, bytes, int]]:
@@ -131,8 +139,13 @@ def _base(family: int, found: Dict[int, bytes], size: int) -> Base:
     hooks = _HOOKS_OF.get(family_name(family), _HOOKS)
     hook = number("!I", part(attributes(found[_CHAIN_HOOK]), _HOOK_NUMBER))
     policy = number("!I", found.get(_CHAIN_POLICY, b"\0\0\0\1"))
-    return Base(text(part(found, _NAME)), text(part(found, _CHAIN_KIND)),
-                hooks[hook] if hook < len(hooks) else str(hook), "accept" if policy else "drop", size)
+    return Base(
+        text(part(found, _NAME)),
+        text(part(found, _CHAIN_KIND)),
+        hooks[hook] if hook < len(hooks) else str(hook),
+        "accept" if policy else "drop",
+        size,
+    )
 
 
 def _sets(table: Outline, asked: Ask) -> Iterator[_Set]:

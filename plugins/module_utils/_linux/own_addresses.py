@@ -37,9 +37,28 @@ _ADDRESS, _LOCAL, _FLAGS = 1, 2, 8
 _TEMPORARY, _UNUSABLE = 0x01, 0x08 | 0x20 | 0x40  # of IPv4, the first is an ordinary second address
 _PODS = ("vxlan", "geneve", "ipip")
 _GUESTS = ("veth", "tun")
-_NAMES = ("veth*", "docker*", "br-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]*", "podman*", "cni*", "virbr*", "lxcbr*", "lxdbr*",
-          "incusbr*", "flannel*", "cali*", "tunl*", "vxlan*", "cilium*", "lxc*", "weave*", "kube-*", "nodelocaldns",
-          "ovn-k8s-*", "antrea-*")
+_NAMES = (
+    "veth*",
+    "docker*",
+    "br-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]*",
+    "podman*",
+    "cni*",
+    "virbr*",
+    "lxcbr*",
+    "lxdbr*",
+    "incusbr*",
+    "flannel*",
+    "cali*",
+    "tunl*",
+    "vxlan*",
+    "cilium*",
+    "lxc*",
+    "weave*",
+    "kube-*",
+    "nodelocaldns",
+    "ovn-k8s-*",
+    "antrea-*",
+)
 # What asks the kernel, as `netlink.ask` does.
 Ask = Callable[[int, int, int, bytes], Iterator[bytes]]
 
@@ -62,8 +81,11 @@ def own_addresses(trusted: Iterable[str] = (), asked: Ask = ask) -> List[OwnAddr
     """Return the addresses, but those on trusted interfaces, which may be patterns. Raises NetlinkError."""
     left_out = (*_NAMES, *trusted)
     links = dict(_links(asked))
-    shown = {index: link.name for index, link in links.items()
-             if link.is_up and not _leads_inside(index, links) and not any(fnmatchcase(link.name, name) for name in left_out)}
+    shown = {
+        index: link.name
+        for index, link in links.items()
+        if link.is_up and not _leads_inside(index, links) and not any(fnmatchcase(link.name, name) for name in left_out)
+    }
     found = [OwnAddress(address, shown[index]) for index, address in _addresses(asked) if index in shown]
     return sorted(set(found), key=lambda item: (item.interface, item.address))
 
@@ -73,8 +95,11 @@ def container_networks(patterns: Iterable[str], asked: Ask = ask) -> Tuple[Netwo
     names = tuple(patterns)
     links = dict(_links(asked)) if names else {}
     inside = {index for index, link in links.items() if _is_named(link, names) and not _leads_outside(index, links)}
-    found = {ipaddress.ip_network("{0}/{1}".format(address, number("=B", body, _LENGTH_AT)), strict=False)
-             for body, address in (_known(asked) if inside else ()) if number("=I", body, _ADDRESS_INDEX_AT) in inside}
+    found = {
+        ipaddress.ip_network("{0}/{1}".format(address, number("=B", body, _LENGTH_AT)), strict=False)
+        for body, address in (_known(asked) if inside else ())
+        if number("=I", body, _ADDRESS_INDEX_AT) in inside
+    }
     return tuple(sorted(found, key=lambda network: (network.version, network)))
 
 
@@ -102,11 +127,17 @@ def _leads_inside(index: int, links: Dict[int, _Link]) -> bool:
 
 def _links(asked: Ask) -> Iterator[Tuple[int, _Link]]:
     for body in asked(_ROUTE, _GET_LINK, ALL, bytes(_LINK_HEAD.size)):
-        found = attributes(body[_LINK_HEAD.size:])
+        found = attributes(body[_LINK_HEAD.size :])
         kind = attributes(found.get(_INFO, b"")).get(_KIND, b"")
-        yield number("=i", body, _INDEX_AT), _Link(
-            _text(part(found, _NAME)), _text(kind), number("=I", found.get(_MASTER, bytes(4))),
-            bool(number("=I", body, _LINK_FLAGS_AT) & _UP))
+        yield (
+            number("=i", body, _INDEX_AT),
+            _Link(
+                _text(part(found, _NAME)),
+                _text(kind),
+                number("=I", found.get(_MASTER, bytes(4))),
+                bool(number("=I", body, _LINK_FLAGS_AT) & _UP),
+            ),
+        )
 
 
 def _addresses(asked: Ask) -> Iterator[Tuple[int, str]]:
@@ -118,7 +149,7 @@ def _addresses(asked: Ask) -> Iterator[Tuple[int, str]]:
 def _known(asked: Ask) -> Iterator[Tuple[bytes, str]]:
     """Yield what the kernel says of each address but those of loopback and link-local ones."""
     for body in asked(_ROUTE, _GET_ADDRESS, ALL, bytes(_ADDRESS_HEAD.size)):
-        found = attributes(body[_ADDRESS_HEAD.size:])
+        found = attributes(body[_ADDRESS_HEAD.size :])
         raw = found.get(_LOCAL) or found.get(_ADDRESS)
         if raw and number("=B", body) in FAMILIES.values():
             address = ipaddress.ip_address(address_text(raw))
@@ -127,7 +158,7 @@ def _known(asked: Ask) -> Iterator[Tuple[bytes, str]]:
 
 
 def _is_usable(body: bytes) -> bool:
-    found = attributes(body[_ADDRESS_HEAD.size:])
+    found = attributes(body[_ADDRESS_HEAD.size :])
     flags = number("=I", found[_FLAGS]) if _FLAGS in found else number("=B", body, 2)
     unwanted = _UNUSABLE | (_TEMPORARY if number("=B", body) == FAMILIES[6] else 0)
     return not flags & unwanted and number("=B", body, _SCOPE_AT) == _EVERYWHERE

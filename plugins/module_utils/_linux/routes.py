@@ -40,8 +40,7 @@ class Addresses(NamedTuple):
 
     def is_local(self, address: str) -> bool:
         """Tell whether this host receives what is sent to the address."""
-        return address in self.interfaces or any(
-            ipaddress.ip_address(address) in network for network in self.networks)
+        return address in self.interfaces or any(ipaddress.ip_address(address) in network for network in self.networks)
 
 
 def local_addresses() -> Addresses:
@@ -76,7 +75,7 @@ def interface_towards(peer: str, local: str) -> str:
 
 
 def _said(body: bytes) -> Dict[int, bytes]:
-    return attributes(body[_HEAD.size:])
+    return attributes(body[_HEAD.size :])
 
 
 def _interface(found: Dict[int, bytes]) -> str:

@@ -14,12 +14,38 @@ import re
 from typing import Dict, Iterator, NamedTuple, Sequence, Tuple
 
 # In the order in which systemd looks for a unit, see systemd.unit(5).
-_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
-            "/lib/systemd/system")
+_FOLDERS = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
 # Of packages. A site's own units lie in the first folder, and are known by what they start.
-_KNOWN = ("nftables", "netfilter-persistent", "iptables", "ip6tables", "ipset", "ebtables", "arptables", "ferm", "ufw",
-          "shorewall", "shorewall6", "firehol", "fireqos", "awall", "foomuuri")
-_USUALLY_EARLY = ("ip6tables.service", "iptables.service", "netfilter-persistent.service", "nftables.service", "ufw.service")
+_KNOWN = (
+    "nftables",
+    "netfilter-persistent",
+    "iptables",
+    "ip6tables",
+    "ipset",
+    "ebtables",
+    "arptables",
+    "ferm",
+    "ufw",
+    "shorewall",
+    "shorewall6",
+    "firehol",
+    "fireqos",
+    "awall",
+    "foomuuri",
+)
+_USUALLY_EARLY = (
+    "ip6tables.service",
+    "iptables.service",
+    "netfilter-persistent.service",
+    "nftables.service",
+    "ufw.service",
+)
 _LOADS = r"[^#\n]*?\b(?:nft|(?:ip6?|eb|arp)tables(?:-\w+)*|ipset|ferm|ufw|shorewall6?)\b"
 _STARTS = re.compile("^ExecStart\\w*=" + _LOADS, re.MULTILINE)
 _SCRIPT = re.compile("#!(?:.*^)?" + _LOADS, re.MULTILINE | re.DOTALL)
@@ -30,8 +56,10 @@ _MOST = 1 << 16  # of a file, characters
 _FLUSH = re.compile(r"^[^#\n]*\bflush\s+ruleset\b", re.MULTILINE)
 _BEFORE = re.compile(r"^Before=[^\n]*\bnetwork-pre\.target\b", re.MULTILINE)
 _AFTER_OURS = re.compile(r"^After=[^\n]*\bhpc-ports\.service\b", re.MULTILINE)
-_FLUSHING = ("{0.name} is enabled, and {0.flushes} has 'flush ruleset': each start or reload of that unit deletes all rules "
-             "of this host. Take that line out, or disable the unit.")
+_FLUSHING = (
+    "{0.name} is enabled, and {0.flushes} has 'flush ruleset': each start or reload of that unit deletes all rules "
+    "of this host. Take that line out, or disable the unit."
+)
 _NOT_OTHERS = re.compile(r"hpc-ports\b.*|firewalld\.service")
 
 
@@ -76,7 +104,9 @@ def _text(name: str, root: str) -> str:
     """Return a unit with its drop-ins; nothing where there is no such unit, or it is masked."""
     paths = ["{0}{1}/{2}".format(root, folder, name) for folder in _FOLDERS]
     text = _content(next(filter(os.path.exists, paths), ""))
-    return text and "\n".join([text, *(_content(path) for start in paths for path in sorted(glob.glob(start + ".d/*.conf")))])
+    return text and "\n".join(
+        [text, *(_content(path) for start in paths for path in sorted(glob.glob(start + ".d/*.conf")))]
+    )
 
 
 def _content(path: str) -> str:
@@ -92,15 +122,22 @@ def _started(text: str, root: str) -> Dict[str, str]:
     """Return what a unit starts: its own commands, and by path the scripts and rules that these name, or include."""
     commands = "\n".join(_START.findall(text))
     named = {path: _content(root + path) for path in _PATH.findall(" " + commands)}
-    included = [path[len(root):] for content in named.values() for pattern in _INCLUDE.findall(content)
-                for path in sorted(glob.glob(root + os.path.join("/etc", pattern)))]
+    included = [
+        path[len(root) :]
+        for content in named.values()
+        for pattern in _INCLUDE.findall(content)
+        for path in sorted(glob.glob(root + os.path.join("/etc", pattern)))
+    ]
     return {"its ExecStart": commands, **named, **{path: _content(root + path) for path in included}}
 
 
 def _loader(name: str, text: str, root: str) -> Loader:
     flushes = [where for where, content in _started(text, root).items() if _FLUSH.search(content)]
-    return Loader(name,
-                  is_early=bool(_BEFORE.search(text)) and not _AFTER_OURS.search(text),
-                  is_enabled=any(glob.glob("{0}{1}/*.{2}/{3}".format(root, _FOLDERS[0], kind, name))
-                                 for kind in ("wants", "requires")),
-                  flushes=flushes[0] if flushes else "")
+    return Loader(
+        name,
+        is_early=bool(_BEFORE.search(text)) and not _AFTER_OURS.search(text),
+        is_enabled=any(
+            glob.glob("{0}{1}/*.{2}/{3}".format(root, _FOLDERS[0], kind, name)) for kind in ("wants", "requires")
+        ),
+        flushes=flushes[0] if flushes else "",
+    )

@@ -67,5 +67,14 @@ def parse_socket(protocol: int, body: bytes) -> Socket:
     local, peer = _ADDRESSES[4 if family == FAMILIES[4] else 6]
     if len(body) < _NAME.stop:
         raise NetlinkError("An answer of the kernel is cut short: {0} bytes.".format(len(body)))
-    return Socket(protocol, address_text(body[local]), number("!H", body, 4), address_text(body[peer]),
-                  number("!H", body, 6), state == _LISTENS, state == _OPENING, family, body[_NAME])
+    return Socket(
+        protocol,
+        address_text(body[local]),
+        number("!H", body, 4),
+        address_text(body[peer]),
+        number("!H", body, 6),
+        state == _LISTENS,
+        state == _OPENING,
+        family,
+        body[_NAME],
+    )

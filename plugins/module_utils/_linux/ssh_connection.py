@@ -39,7 +39,7 @@ def ssh_connection() -> Optional[Connection]:
     for pid in _ancestors(os.getpid()):
         for item in _content("/proc/{0}/environ".format(pid)).split(b"\0"):
             if item.startswith(_VARIABLE):
-                return parsed_connection(item[len(_VARIABLE):].decode("ascii", "replace"))
+                return parsed_connection(item[len(_VARIABLE) :].decode("ascii", "replace"))
     return None
 
 

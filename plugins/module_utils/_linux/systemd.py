@@ -70,7 +70,29 @@ def own_scope(unit: str, description: str, lifetime: int) -> None:
     """
     if has_systemd():
         with suppress(CommandError):
-            run(["busctl", "--system", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                 "org.freedesktop.systemd1.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "replace",
-                 "3", "PIDs", "au", "1", str(os.getpid()), "Description", "s", description,
-                 "RuntimeMaxUSec", "t", str(lifetime * 1_000_000), "0"])
+            run(
+                [
+                    "busctl",
+                    "--system",
+                    "call",
+                    "org.freedesktop.systemd1",
+                    "/org/freedesktop/systemd1",
+                    "org.freedesktop.systemd1.Manager",
+                    "StartTransientUnit",
+                    "ssa(sv)a(sa(sv))",
+                    unit,
+                    "replace",
+                    "3",
+                    "PIDs",
+                    "au",
+                    "1",
+                    str(os.getpid()),
+                    "Description",
+                    "s",
+                    description,
+                    "RuntimeMaxUSec",
+                    "t",
+                    str(lifetime * 1_000_000),
+                    "0",
+                ]
+            )

@@ -92,7 +92,8 @@ def _policy(data: Mapping[str, Any]) -> Policy:
         trusted_interfaces=tuple(_matching("interface", _INTERFACE, name) for name in data["trusted_interfaces"]),
         rules=rules,
         container_interfaces=tuple(
-            _matching("interface", _INTERFACE, name) for name in data.get("container_interfaces", ())),
+            _matching("interface", _INTERFACE, name) for name in data.get("container_interfaces", ())
+        ),
     )
 
 
@@ -134,9 +135,15 @@ def dhcp_answers(policy: Policy) -> Tuple[Tuple[int, int, int], ...]:
 
     Answers go to broadcast, or to whom connection tracking has never seen: they are no replies to a firewall.
     """
-    return tuple(found for found in DHCP_SERVERS if any(
-        rule.direction == "in" and ports.protocol == "udp" and ports.first <= found[1] <= ports.last
-        for rule in policy.rules for ports in rule.ports))
+    return tuple(
+        found
+        for found in DHCP_SERVERS
+        if any(
+            rule.direction == "in" and ports.protocol == "udp" and ports.first <= found[1] <= ports.last
+            for rule in policy.rules
+            for ports in rule.ports
+        )
+    )
 
 
 def least_of(policy: Policy) -> Policy:

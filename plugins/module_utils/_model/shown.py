@@ -32,7 +32,8 @@ MOST = 500
 # the byte order mark, annotations, what is no character, controls of shorthand and music, and tags.
 _HIDDEN = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb"
-    "\\ufffe\\uffff\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e007f]")
+    "\\ufffe\\uffff\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e007f]"
+)
 _FORMATTED = "formatted_"  # such as a traceback
 _BY_LINES = ("diff", "exception", "module_stdout", "module_stderr")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -52,11 +53,11 @@ def _code(found: Match[str]) -> str:
 
 def word(text: str, most: int = MOST) -> str:
     """Return the text as `shown`, cut to so many characters, which it then says."""
-    found = shown(text[:most + 1])
+    found = shown(text[: most + 1])
     if len(found) <= most:
         return found
     said = " (cut: it has {0} characters)".format(len(text))
-    return found[:most - len(said)] + said
+    return found[: most - len(said)] + said
 
 
 def lines(text: str) -> str:
@@ -74,8 +75,13 @@ def plain(value: Any) -> Any:
         found = [plain(item) for item in value]
         return tuple(found) if isinstance(value, tuple) else found
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{name: (_by_lines if name.startswith(_FORMATTED) else plain)(getattr(value, name))
-                                 for name in (field.name for field in fields(value))})
+        return replace(
+            value,
+            **{
+                name: (_by_lines if name.startswith(_FORMATTED) else plain)(getattr(value, name))
+                for name in (field.name for field in fields(value))
+            },
+        )
     return value
 
 

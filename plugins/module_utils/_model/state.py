@@ -57,13 +57,16 @@ def flow_changes(before: FlowViews, after: FlowViews) -> Dict[str, Any]:
         "flows_added": sorted(set(after) - set(before)),
         "flows_removed": sorted(set(before) - set(after)),
         "ports_changed": _members({name: (before[name].ports, after[name].ports) for name in both}, _gained_ports),
-        "addresses_changed": _members({name: (before[name].addresses, after[name].addresses) for name in both},
-                                      _gained_addresses),
+        "addresses_changed": _members(
+            {name: (before[name].addresses, after[name].addresses) for name in both}, _gained_addresses
+        ),
     }
 
 
-def _members(pairs: Dict[str, Tuple[FrozenSet[str], FrozenSet[str]]],
-             gained: Callable[[FrozenSet[str], FrozenSet[str]], List[str]]) -> Dict[str, Dict[str, List[str]]]:
+def _members(
+    pairs: Dict[str, Tuple[FrozenSet[str], FrozenSet[str]]],
+    gained: Callable[[FrozenSet[str], FrozenSet[str]], List[str]],
+) -> Dict[str, Dict[str, List[str]]]:
     found = {name: {"added": gained(new, old), "removed": gained(old, new)} for name, (old, new) in pairs.items()}
     return {name: members for name, members in found.items() if members["added"] or members["removed"]}
 
@@ -71,8 +74,9 @@ def _members(pairs: Dict[str, Tuple[FrozenSet[str], FrozenSet[str]]],
 def _gained_ports(new: FrozenSet[str], old: FrozenSet[str]) -> List[str]:
     """Return the ports that are in `new` and not in `old`, whatever ranges each is written in."""
     try:
-        found = _minus([_Span(*parse_ports(text)) for text in new - old],
-                       [_Span(*parse_ports(text)) for text in old - new])
+        found = _minus(
+            [_Span(*parse_ports(text)) for text in new - old], [_Span(*parse_ports(text)) for text in old - new]
+        )
     except ValueError:
         return sorted(new - old)
     return [str(PortRange(*span)) for span in found]

@@ -35,8 +35,11 @@ def proxies(proc: str = "/proc") -> Iterator[Proxy]:
                 words = file.read().decode("utf-8", "replace").split("\0")
             options = dict(zip(words[1::2], words[2::2]))
             if os.path.basename(words[0]) == _PROGRAM and options["-proto"] == "tcp":
-                yield Proxy(int(options["-host-port"]), str(ipaddress.ip_address(options["-container-ip"])),
-                            int(options["-container-port"]))
+                yield Proxy(
+                    int(options["-host-port"]),
+                    str(ipaddress.ip_address(options["-container-ip"])),
+                    int(options["-container-port"]),
+                )
 
 
 def connects(address: str, port: int) -> str:
@@ -56,5 +59,8 @@ def connects(address: str, port: int) -> str:
 def dead_ends(proc: str = "/proc", try_to_connect: Callable[[str, int], str] = connects) -> Dict[str, str]:
     """Return by port, such as `8080/tcp`, what a proxy has behind it that this host cannot connect to, and why."""
     reasons = {found: try_to_connect(found.address, found.target) for found in set(proxies(proc))}
-    return {"{0}/tcp".format(found.port): "{0} port {1}: {2}".format(found.address, found.target, reason)
-            for found, reason in sorted(reasons.items()) if reason}
+    return {
+        "{0}/tcp".format(found.port): "{0} port {1}: {2}".format(found.address, found.target, reason)
+        for found, reason in sorted(reasons.items())
+        if reason
+    }

@@ -96,17 +96,33 @@ def script(ports: Sequence[PortRange], key: str, is_tracked: bool) -> str:
     """Return the commands that make the table anew; `is_tracked`: the kernel tracks connections."""
     lines = [form.format(COUNTING_TABLE) for form in ("add table {0}", "delete table {0}", "table {0} {{")]
     lines += ["set ports {{ type inet_proto . inet_service; {0} }}".format(_elements(ports))]
-    lines += ["set {0}_{1} {{ type {2} . {2} . inet_proto . inet_service; flags dynamic; size {3}; }}".format(
-        name, number, kind, _MOST) for name in _COUNTED for number, family, kind in _FAMILIES]
+    lines += [
+        "set {0}_{1} {{ type {2} . {2} . inet_proto . inet_service; flags dynamic; size {3}; }}".format(
+            name, number, kind, _MOST
+        )
+        for name in _COUNTED
+        for number, family, kind in _FAMILIES
+    ]
     for hook, priority in sorted({(count.hook, count.priority) for count in _COUNTED.values()}):
-        rules = (rule for name, count in _COUNTED.items() if count.hook == hook
-                 for rule in _rules(name, count, key, is_tracked and priority == _LAST))
+        rules = (
+            rule
+            for name, count in _COUNTED.items()
+            if count.hook == hook
+            for rule in _rules(name, count, key, is_tracked and priority == _LAST)
+        )
         lines += _chain(hook, hook, priority, rules)
     if is_tracked:
         count = _COUNTED["returned"]
-        lines += _chain("translated", count.hook, _TRACKED, (
-            _by_connection("returned", count, family, "{0} {1}".format(what, _TRANSLATED))
-            for family in _FAMILIES for what in _answering()))
+        lines += _chain(
+            "translated",
+            count.hook,
+            _TRACKED,
+            (
+                _by_connection("returned", count, family, "{0} {1}".format(what, _TRANSLATED))
+                for family in _FAMILIES
+                for what in _answering()
+            ),
+        )
     return "\n".join([*lines, "}", ""])
 
 
@@ -141,14 +157,15 @@ def _by_connection(name: str, count: _Count, family: _Family, what: str) -> str:
 
 
 def _rule(name: str, family: _Family, what: str, own: str, peer: str, port: str) -> str:
-    return (f"meta nfproto ipv{family[0]} {what} meta l4proto . {port} @ports "
-            f"update @{name}_{family[0]} {{ {own} . {peer} . meta l4proto . {port} counter }}")
+    return (
+        f"meta nfproto ipv{family[0]} {what} meta l4proto . {port} @ports "
+        f"update @{name}_{family[0]} {{ {own} . {peer} . meta l4proto . {port} counter }}"
+    )
 
 
 def _opening(key: str) -> Tuple[str, str]:
     """Our own datagrams are told by their length: production traffic on the same port costs one comparison."""
-    return ("tcp flags & (fin | syn | rst | ack) == syn",
-            "udp length {0}".format(_UDP_HEADER + len(question(key))))
+    return ("tcp flags & (fin | syn | rst | ack) == syn", "udp length {0}".format(_UDP_HEADER + len(question(key))))
 
 
 def _answering() -> Tuple[str, str]:
@@ -179,5 +196,6 @@ def _add(elements: Iterable[Mapping[str, Any]], counted: Dict[str, Dict[str, Dic
     for element in elements:
         own, peer, number, port = element["elem"]["val"]["concat"]
         by_number = counted.setdefault(own, {}).setdefault(peer, {})
-        by_number.setdefault(str(element["elem"]["counter"]["packets"]), []).append("{0}/{1}".format(
-            port, _PROTOCOLS.get(number, number)))
+        by_number.setdefault(str(element["elem"]["counter"]["packets"]), []).append(
+            "{0}/{1}".format(port, _PROTOCOLS.get(number, number))
+        )

@@ -56,6 +56,7 @@ SILENT = Path(False, "No answer to an echo.")
 
 # ---- errors
 
+
 def ask_for_notices(sock: socket.socket) -> None:
     """Have the kernel keep the ICMP errors of a socket, for `notice_of`."""
     level, option = _RECVERR[socket.AddressFamily(sock.family)]
@@ -77,7 +78,7 @@ def _notice(content: bytes) -> Optional[Notice]:
     if origin not in _ORIGIN_ICMP:
         return None
     version = 4 if origin == 2 else 6
-    return Notice(_sender(content[_ERROR.size:], version), version, kind, code)
+    return Notice(_sender(content[_ERROR.size :], version), version, kind, code)
 
 
 def _sender(address: bytes, version: int) -> str:
@@ -89,6 +90,7 @@ def _sender(address: bytes, version: int) -> str:
 
 # ---- echo
 
+
 def raw_socket(version: int) -> socket.socket:
     """Return a socket for echoes of an IP version. Raises OSError, as without the right to it."""
     if version == 4:
@@ -96,8 +98,9 @@ def raw_socket(version: int) -> socket.socket:
     return socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
 
 
-def echo(addresses: Sequence[str], timeout: float, attempts: int,
-         opened: Callable[[int], socket.socket] = raw_socket) -> Dict[str, Path]:
+def echo(
+    addresses: Sequence[str], timeout: float, attempts: int, opened: Callable[[int], socket.socket] = raw_socket
+) -> Dict[str, Path]:
     """Return for each address whether it answers an echo within `timeout` seconds, tried up to `attempts` times.
 
     The addresses are in their normal form. Needs the right to open raw sockets.
@@ -106,12 +109,13 @@ def echo(addresses: Sequence[str], timeout: float, attempts: int,
     for version in (4, 6):
         wanted = [address for address in addresses if (":" in address) == (version == 6)]
         for start in range(0, len(wanted), _AT_ONCE):
-            found.update(_echo(wanted[start:start + _AT_ONCE], version, timeout, attempts, opened))
+            found.update(_echo(wanted[start : start + _AT_ONCE], version, timeout, attempts, opened))
     return found
 
 
-def _echo(addresses: Sequence[str], version: int, timeout: float, attempts: int,
-          opened: Callable[[int], socket.socket]) -> Dict[str, Path]:
+def _echo(
+    addresses: Sequence[str], version: int, timeout: float, attempts: int, opened: Callable[[int], socket.socket]
+) -> Dict[str, Path]:
     try:
         sock = opened(version)
     except OSError as exc:
@@ -154,8 +158,9 @@ def _checksum(packet: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def _answers(sock: socket.socket, addresses: Sequence[str], version: int, identity: int,
-             deadline: float) -> Dict[str, Path]:
+def _answers(
+    sock: socket.socket, addresses: Sequence[str], version: int, identity: int, deadline: float
+) -> Dict[str, Path]:
     found: Dict[str, Path] = {}
     while len(found) < len(addresses) and time.monotonic() < deadline:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
@@ -170,6 +175,6 @@ def _answers(sock: socket.socket, addresses: Sequence[str], version: int, identi
 
 def is_reply(packet: bytes, version: int, identity: int) -> bool:
     """Tell whether a packet, of version 4 with its header, answers an echo of this identity."""
-    body = packet[(packet[0] & 0x0F) * 4:] if version == 4 else packet
+    body = packet[(packet[0] & 0x0F) * 4 :] if version == 4 else packet
     kind, code, checksum, number = struct.unpack_from("!BBHH", body)
     return (kind, number) == (_ECHO_REPLY[version], identity)

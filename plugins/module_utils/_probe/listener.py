@@ -90,6 +90,7 @@ class Orders(NamedTuple):
 
 # ---- start and stop
 
+
 def start(orders: Orders, patience: float = _PATIENCE) -> Dict[str, Any]:
     """Start the listener, in place of one that may run and has to answer by then, and return what it holds.
 
@@ -101,8 +102,14 @@ def start(orders: Orders, patience: float = _PATIENCE) -> Dict[str, Any]:
     with _control() as control:
         now = holders()
         found = seen(orders.ports, now) if orders.passive else bind(orders.ports, orders.addresses, now)
-        facts = {"id": uuid.uuid4().hex, "listening": found.listening, "in_use": found.in_use, "not_held": found.not_held,
-                 "own": own_among(orders.addresses, local_addresses()), "not_counted": _counting(orders)}
+        facts = {
+            "id": uuid.uuid4().hex,
+            "listening": found.listening,
+            "in_use": found.in_use,
+            "not_held": found.not_held,
+            "own": own_among(orders.addresses, local_addresses()),
+            "not_counted": _counting(orders),
+        }
         files = frozenset(sock.fileno() for sock in (*found.sockets, control))
         _detach(files, lambda: _listen(found.sockets, control, facts, orders))
         _close(found.sockets)
@@ -133,16 +140,33 @@ def stop(identity: str = "") -> Dict[str, Any]:
     return until_now(identity, _ended(identity, _PATIENCE), holders(), *counted)
 
 
-def until_now(identity: str, facts: Dict[str, Any], now: Holders, counts: counters.Counts,
-              not_counted: str) -> Dict[str, Any]:
+def until_now(
+    identity: str, facts: Dict[str, Any], now: Holders, counts: counters.Counts, not_counted: str
+) -> Dict[str, Any]:
     """Return what `stop` returns of what a listener said at its end: nothing where it is another one, or none."""
     if not facts or identity not in ("", facts["id"]):
-        return {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own": {}, "not_counted": "",
-                "counts": {}}
-    in_use = {address: [text for text in ports if is_held(now, *_key(text), address)]
-              for address, ports in facts["in_use"].items()}
-    return {"alive": True, "listening": facts["listening"], "in_use": in_use, "not_held": facts["not_held"],
-            "own": facts["own"], "not_counted": facts["not_counted"] or not_counted, "counts": counts}
+        return {
+            "alive": False,
+            "listening": {},
+            "in_use": {},
+            "not_held": {},
+            "own": {},
+            "not_counted": "",
+            "counts": {},
+        }
+    in_use = {
+        address: [text for text in ports if is_held(now, *_key(text), address)]
+        for address, ports in facts["in_use"].items()
+    }
+    return {
+        "alive": True,
+        "listening": facts["listening"],
+        "in_use": in_use,
+        "not_held": facts["not_held"],
+        "own": facts["own"],
+        "not_counted": facts["not_counted"] or not_counted,
+        "counts": counts,
+    }
 
 
 def _counted() -> Tuple[counters.Counts, str]:
@@ -161,11 +185,14 @@ def _key(text: str) -> Tuple[str, int]:
 def _check_file_limit(most: int) -> None:
     limit = raise_file_limit(most + _SPARE_FILES)
     if limit < most + _SPARE_FILES:
-        raise ListenError(f"Too many ports for the limit of open files: got {limit}, expected {most + _SPARE_FILES}. "
-                          "Raise the hard limit (ulimit -Hn), or name fewer ports.")
+        raise ListenError(
+            f"Too many ports for the limit of open files: got {limit}, expected {most + _SPARE_FILES}. "
+            "Raise the hard limit (ulimit -Hn), or name fewer ports."
+        )
 
 
 # ---- binding
+
 
 def seen(ports: Sequence[PortRange], now: Holders) -> Bound:
     """Hold nothing; return which of the ports a service holds, on which addresses."""
@@ -211,7 +238,8 @@ def bind(ports: Sequence[PortRange], addresses: Sequence[str], before: Holders, 
             if reason:
                 own = [address for address in addresses if (":" in address) == (version == 6)]
                 reasons = {address: _bind_one(found, before, port, address, take) for address in own} or {
-                    wildcard: reason}
+                    wildcard: reason
+                }
                 for address, text in reasons.items():
                     if text:
                         found.not_held.setdefault(address, {})[str(port)] = text
@@ -232,6 +260,7 @@ def _bind_one(found: Bound, before: Holders, port: PortRange, address: str, take
 
 
 # ---- the process
+
 
 def _detach(files: FrozenSet[int], work: Callable[[], None]) -> None:
     """Run `work` in a process of its own session that has no file of ours open but these."""
@@ -310,6 +339,7 @@ def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: Dict[
 
 def _take(said: bytes) -> Callable[[socket.socket], None]:
     """Return what takes one connection, and says the nonce. The probe closes it by a reset."""
+
     def take(sock: socket.socket) -> None:
         with contextlib.suppress(OSError), sock.accept()[0] as connection:
             connection.send(said)
@@ -319,6 +349,7 @@ def _take(said: bytes) -> Callable[[socket.socket], None]:
 
 def _answer(asked: bytes, said: bytes) -> Callable[[socket.socket], None]:
     """Return what answers one datagram, from the address that was asked, also where the host has several."""
+
     def answer(sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
             datagram, extra, flags, peer = sock.recvmsg(len(asked) + 1, 128)
@@ -337,6 +368,7 @@ def source_of(level: int, kind: int, data: bytes) -> Tuple[int, int, bytes]:
 
 
 # ---- the word on the socket
+
 
 def place() -> str:
     """Return where the listener of this network namespace is found. Raises OSError."""
@@ -425,8 +457,10 @@ def _ended(identity: str, patience: float) -> Dict[str, Any]:
             sock.shutdown(socket.SHUT_WR)
             return dict(json.loads(b"".join(iter(lambda: sock.recv(65536), b""))))
         except socket.timeout as exc:
-            raise ListenError(f"The listener on this host does not answer within {patience:.0f} s. It ends by itself "
-                              "at the end of its lifetime; `ss -xlp` shows its process.") from exc
+            raise ListenError(
+                f"The listener on this host does not answer within {patience:.0f} s. It ends by itself "
+                "at the end of its lifetime; `ss -xlp` shows its process."
+            ) from exc
         except (ConnectionError, FileNotFoundError, ValueError):
             return {}
         except OSError as exc:
@@ -436,8 +470,10 @@ def _ended(identity: str, patience: float) -> Dict[str, Any]:
 def _check_user(sock: socket.socket) -> None:
     user = _user_of(sock)
     if user != os.geteuid():
-        raise ListenError(f"A process of uid {user} answers at {place()}, expected uid {os.geteuid()}. End that process; "
-                          "`ss -xlp` shows it.")
+        raise ListenError(
+            f"A process of uid {user} answers at {place()}, expected uid {os.geteuid()}. End that process; "
+            "`ss -xlp` shows it."
+        )
 
 
 def _user_of(sock: socket.socket) -> int:

@@ -107,8 +107,9 @@ def opened(probe: Probe) -> socket.socket:
 class Prober:
     """Runs probes at a pace."""
 
-    def __init__(self, probes: Sequence[Probe], pace: Pace,
-                 socket_of: Callable[[Probe], socket.socket] = opened) -> None:
+    def __init__(
+        self, probes: Sequence[Probe], pace: Pace, socket_of: Callable[[Probe], socket.socket] = opened
+    ) -> None:
         self._probes = probes
         self._pace = pace
         self._socket_of = socket_of
@@ -228,6 +229,7 @@ def _send(sock: socket.socket, probe: Probe, key: str) -> None:
 
 # ---- what an error means
 
+
 def judged(probe: Probe, number: int, notice: Optional[Notice], at_once: bool = False) -> Outcome:
     """Return what an errno means (0: none), with the ICMP error behind it where the kernel tells.
 
@@ -259,8 +261,12 @@ def _is_reject(probe: Probe, notice: Notice) -> bool:
 
 # ---- a whole call
 
-def probe_all(groups: Sequence[Mapping[str, Any]], pace: Pace,
-              echoes: Callable[[Sequence[str], float, int], Dict[str, Path]] = echo) -> List[Dict[str, Any]]:
+
+def probe_all(
+    groups: Sequence[Mapping[str, Any]],
+    pace: Pace,
+    echoes: Callable[[Sequence[str], float, int], Dict[str, Path]] = echo,
+) -> List[Dict[str, Any]]:
     """Probe `ports` of each `address` (groups of both) and return one result an address, as `report` has them.
 
     Each path is tried before and after: it has to stand all the time. With `names` in a group, what this host makes of
@@ -272,10 +278,13 @@ def probe_all(groups: Sequence[Mapping[str, Any]], pace: Pace,
     before = echoes(addresses, pace.timeout, _ECHO_ATTEMPTS)
     outcomes = Prober(probes, pace._replace(concurrency=max(1, min(pace.concurrency, limit)))).run()
     after = echoes([address for address in addresses if before[address].reachable], pace.timeout, _ECHO_ATTEMPTS)
-    named = {_normal(group["address"]): elsewhere(group.get("names") or (), _normal(group["address"]))
-             for group in groups}
-    return [{**result, "source": source_to(result["address"]), "elsewhere": named[result["address"]]}
-            for result in report(probes, outcomes, {**before, **after})]
+    named = {
+        _normal(group["address"]): elsewhere(group.get("names") or (), _normal(group["address"])) for group in groups
+    }
+    return [
+        {**result, "source": source_to(result["address"]), "elsewhere": named[result["address"]]}
+        for result in report(probes, outcomes, {**before, **after})
+    ]
 
 
 def source_to(address: str, socket_of: Callable[[int, int], socket.socket] = socket.socket) -> str:
@@ -288,8 +297,9 @@ def source_to(address: str, socket_of: Callable[[int, int], socket.socket] = soc
         return str(sock.getsockname()[0])
 
 
-def elsewhere(names: Sequence[str], address: str,
-              lookup: Callable[..., Sequence[Any]] = socket.getaddrinfo) -> Dict[str, List[str]]:
+def elsewhere(
+    names: Sequence[str], address: str, lookup: Callable[..., Sequence[Any]] = socket.getaddrinfo
+) -> Dict[str, List[str]]:
     """Return the addresses of each name of a host that this host resolves, but not to this address of it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     found = {}
@@ -324,9 +334,18 @@ def report(probes: Sequence[Probe], outcomes: Sequence[Outcome], paths: Dict[str
     Also the ports by the `nonces` that were said, `seconds` until each outcome, and `attempts` where more than one.
     """
     results: Dict[str, Dict[str, Any]] = {
-        address: {"address": address, "reachable": path.reachable, **{name: [] for name in OUTCOMES}, "rejected": [],
-                  "details": {"path": path.detail} if path.detail else {}, "nonces": {}, "seconds": {}, "attempts": {}}
-        for address, path in paths.items()}
+        address: {
+            "address": address,
+            "reachable": path.reachable,
+            **{name: [] for name in OUTCOMES},
+            "rejected": [],
+            "details": {"path": path.detail} if path.detail else {},
+            "nonces": {},
+            "seconds": {},
+            "attempts": {},
+        }
+        for address, path in paths.items()
+    }
     for probe, outcome in zip(probes, outcomes):
         _note(results[probe.address], str(probe.port), outcome)
     return list(results.values())

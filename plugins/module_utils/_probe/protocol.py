@@ -36,7 +36,7 @@ def greeting(nonce: str) -> bytes:
 
 def nonce_in(data: bytes) -> str:
     """Return the nonce that a listener said, or nothing where something else said this."""
-    return data[len(_START):].decode("ascii", "replace") if data.startswith(_START) else ""
+    return data[len(_START) :].decode("ascii", "replace") if data.startswith(_START) else ""
 
 
 def questions_for(port: int, key: str) -> Tuple[bytes, ...]:

@@ -23,31 +23,97 @@ _ALL = -1  # every bit
 
 _FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128}
 _NAMES: Mapping[str, Mapping[str, int]] = {
-    "protocol": {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "dccp": 33, "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58,
-                 "ipv6-icmp": 58, "comp": 108, "ipcomp": 108, "sctp": 132, "udplite": 136},
+    "protocol": {
+        "icmp": 1,
+        "igmp": 2,
+        "tcp": 6,
+        "udp": 17,
+        "dccp": 33,
+        "gre": 47,
+        "esp": 50,
+        "ah": 51,
+        "icmpv6": 58,
+        "ipv6-icmp": 58,
+        "comp": 108,
+        "ipcomp": 108,
+        "sctp": 132,
+        "udplite": 136,
+    },
     "nfproto": {"ipv4": 2, "ipv6": 10},
-    "ethertype": {"ip": 0x0800, "arp": 0x0806, "vlan": 0x8100, "8021q": 0x8100, "ip6": 0x86dd},
+    "ethertype": {"ip": 0x0800, "arp": 0x0806, "vlan": 0x8100, "8021q": 0x8100, "ip6": 0x86DD},
     "state": {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64},
-    "status": {"expected": 1, "seen-reply": 2, "assured": 4, "confirmed": 8, "snat": SOURCE_NAT,
-               "dnat": DESTINATION_NAT, "dying": 512},
+    "status": {
+        "expected": 1,
+        "seen-reply": 2,
+        "assured": 4,
+        "confirmed": 8,
+        "snat": SOURCE_NAT,
+        "dnat": DESTINATION_NAT,
+        "dying": 512,
+    },
     "direction": {"original": 0, "reply": 1},
     "flags": _FLAGS,
     "packet type": {"host": 0, "unicast": 0, "broadcast": 1, "multicast": 2, "other": 3},
-    "route type": {"unspec": 0, "unicast": 1, "local": 2, "broadcast": 3, "anycast": 4, "multicast": 5, "blackhole": 6,
-                   "unreachable": 7, "prohibit": 8},
+    "route type": {
+        "unspec": 0,
+        "unicast": 1,
+        "local": 2,
+        "broadcast": 3,
+        "anycast": 4,
+        "multicast": 5,
+        "blackhole": 6,
+        "unreachable": 7,
+        "prohibit": 8,
+    },
     "hardware": {"ether": 1, "loopback": 772},
-    "icmp type": {"echo-reply": 0, "destination-unreachable": 3, "source-quench": 4, "redirect": 5, "echo-request": 8,
-                  "router-advertisement": 9, "router-solicitation": 10, "time-exceeded": 11, "parameter-problem": 12,
-                  "timestamp-request": 13, "timestamp-reply": 14, "info-request": 15, "info-reply": 16,
-                  "address-mask-request": 17, "address-mask-reply": 18},
-    "icmpv6 type": {"destination-unreachable": 1, "packet-too-big": 2, "time-exceeded": 3, "parameter-problem": 4,
-                    "echo-request": 128, "echo-reply": 129, "mld-listener-query": 130, "mld-listener-report": 131,
-                    "mld-listener-done": 132, "mld-listener-reduction": 132, "nd-router-solicit": 133,
-                    "nd-router-advert": 134, "nd-neighbor-solicit": 135, "nd-neighbor-advert": 136, "nd-redirect": 137,
-                    "router-renumbering": 138, "ind-neighbor-solicit": 141, "ind-neighbor-advert": 142,
-                    "mld2-listener-report": 143},
-    "icmp code": {"net-unreachable": 0, "host-unreachable": 1, "prot-unreachable": 2, "port-unreachable": 3,
-                  "frag-needed": 4, "net-prohibited": 9, "host-prohibited": 10, "admin-prohibited": 13},
+    "icmp type": {
+        "echo-reply": 0,
+        "destination-unreachable": 3,
+        "source-quench": 4,
+        "redirect": 5,
+        "echo-request": 8,
+        "router-advertisement": 9,
+        "router-solicitation": 10,
+        "time-exceeded": 11,
+        "parameter-problem": 12,
+        "timestamp-request": 13,
+        "timestamp-reply": 14,
+        "info-request": 15,
+        "info-reply": 16,
+        "address-mask-request": 17,
+        "address-mask-reply": 18,
+    },
+    "icmpv6 type": {
+        "destination-unreachable": 1,
+        "packet-too-big": 2,
+        "time-exceeded": 3,
+        "parameter-problem": 4,
+        "echo-request": 128,
+        "echo-reply": 129,
+        "mld-listener-query": 130,
+        "mld-listener-report": 131,
+        "mld-listener-done": 132,
+        "mld-listener-reduction": 132,
+        "nd-router-solicit": 133,
+        "nd-router-advert": 134,
+        "nd-neighbor-solicit": 135,
+        "nd-neighbor-advert": 136,
+        "nd-redirect": 137,
+        "router-renumbering": 138,
+        "ind-neighbor-solicit": 141,
+        "ind-neighbor-advert": 142,
+        "mld2-listener-report": 143,
+    },
+    "icmp code": {
+        "net-unreachable": 0,
+        "host-unreachable": 1,
+        "prot-unreachable": 2,
+        "port-unreachable": 3,
+        "frag-needed": 4,
+        "net-prohibited": 9,
+        "host-prohibited": 10,
+        "admin-prohibited": 13,
+    },
     "icmpv6 code": {"no-route": 0, "admin-prohibited": 1, "addr-unreachable": 3, "port-unreachable": 4},
 }
 
@@ -99,6 +165,7 @@ def _number(kind: str, number: Optional[int]) -> Value:
 
 
 # ---- what a packet has
+
 
 def values_of(expression: Any, view: View) -> Tuple[Value, ...]:
     """Return what an expression is for a packet, part by part where it is a concatenation. Raises Absent, Unknown."""
@@ -186,7 +253,7 @@ def _meta(data: Mapping[str, Any], view: View) -> Value:
     if key == "nfproto":
         return Value("nfproto", 2 if view.version == 4 else 10)
     if key == "protocol":
-        return Value("ethertype", 0x0800 if view.version == 4 else 0x86dd)
+        return Value("ethertype", 0x0800 if view.version == 4 else 0x86DD)
     if key == "mark":
         return _number("mark", view.mark)
     if key == "pkttype":
@@ -253,10 +320,16 @@ def _extension(data: Mapping[str, Any], view: View) -> Value:
 
 
 _READERS: Dict[str, Callable[[Mapping[str, Any], View], Value]] = {
-    "payload": _payload, "meta": _meta, "ct": _tracked, "fib": _route, "exthdr": _extension}
+    "payload": _payload,
+    "meta": _meta,
+    "ct": _tracked,
+    "fib": _route,
+    "exthdr": _extension,
+}
 
 
 # ---- what a rule compares it with
+
 
 def number_of(kind: str, data: Any) -> int:
     """Return the number that JSON stands for. Raises Unknown."""
@@ -326,6 +399,7 @@ def _is_between(number: int, known: int, first: int, last: int) -> Optional[bool
 
 # ---- sets and maps
 
+
 class Members:
     """The elements of a set, or the keys of a map with what each stands for."""
 
@@ -340,8 +414,9 @@ class Members:
     def _sort(self, kind: str) -> bool:
         """Put elements that are numbers in order; the kernel has none that overlap."""
         try:
-            self._ranges = sorted(((*range_of(kind, key), payload) for key, payload in self._pairs),
-                                  key=lambda item: item[0])
+            self._ranges = sorted(
+                ((*range_of(kind, key), payload) for key, payload in self._pairs), key=lambda item: item[0]
+            )
         except (Unknown, KeyError, TypeError, ValueError):
             return False
         return True
@@ -421,5 +496,9 @@ def _has_bits(value: Value, bits: int, is_none_wanted: bool) -> Optional[bool]:
 def _is_ordered(value: Value, operator: str, number: int) -> Optional[bool]:
     if value.known != _ALL or isinstance(value.number, str):
         return None
-    return {"<": value.number < number, ">": value.number > number, "<=": value.number <= number,
-            ">=": value.number >= number}[operator]
+    return {
+        "<": value.number < number,
+        ">": value.number > number,
+        "<=": value.number <= number,
+        ">=": value.number >= number,
+    }[operator]

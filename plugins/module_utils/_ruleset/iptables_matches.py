@@ -18,7 +18,8 @@ _MATCH = re.compile(
     r"\b(?P<state>ct state) (?:(?P<not_state>!=?) )?(?P<states>[a-z]+(?:,[a-z]+)*)"
     r"|\b(?P<type>fib daddr type) (?:(?P<not_type>!=) )?(?:\{(?P<types>[^}]*)\}|(?P<one_type>[a-z]+))"
     r"|\b(?P<protocol>tcp|udp) (?P<field>[sd]port) (?:(?P<not_port>!=) )?"
-    r"(?:\{(?P<ports>[0-9, -]*)\}|(?P<one_port>[0-9]+(?:-[0-9]+)?))")
+    r"(?:\{(?P<ports>[0-9, -]*)\}|(?P<one_port>[0-9]+(?:-[0-9]+)?))"
+)
 _OTHER_STATE = re.compile(r"\bct (?!state )")  # what else is asked of the connection
 
 
@@ -38,8 +39,15 @@ def readable(statements: Sequence[Any], text: str) -> Tuple[Any, ...]:
     native = [statement["match"]["left"] for statement in statements if "match" in statement]
     told = [item for item in _told(plain) if item.match["left"] not in native]
     kept = _unsettled(statements, foreign, [item.extension for item in told], bool(_OTHER_STATE.search(plain)))
-    return (*statements[:foreign[0]], *({"match": item.match} for item in told),
-            *(statements[number] for number in range(foreign[0], len(statements)) if number not in foreign or number in kept))
+    return (
+        *statements[: foreign[0]],
+        *({"match": item.match} for item in told),
+        *(
+            statements[number]
+            for number in range(foreign[0], len(statements))
+            if number not in foreign or number in kept
+        ),
+    )
 
 
 def _is_foreign_match(statements: Sequence[Any], number: int) -> bool:
@@ -71,16 +79,25 @@ def _told(text: str) -> Iterator[_Told]:
         if found["state"]:
             yield _Told("conntrack", _match({"ct": {"key": "state"}}, found["not_state"], found["states"]))
         elif found["type"]:
-            yield _Told("addrtype", _match({"fib": {"result": "type", "flags": ["daddr"]}}, found["not_type"],
-                                           found["types"] or found["one_type"]))
+            yield _Told(
+                "addrtype",
+                _match(
+                    {"fib": {"result": "type", "flags": ["daddr"]}},
+                    found["not_type"],
+                    found["types"] or found["one_type"],
+                ),
+            )
         else:
             left = {"payload": {"protocol": found["protocol"], "field": found["field"]}}
             yield _Told("multiport", _match(left, found["not_port"], found["ports"] or found["one_port"]))
 
 
 def _match(left: Dict[str, Any], is_negated: Optional[str], members: str) -> Dict[str, Any]:
-    return {"left": left, "op": "!=" if is_negated else "==", "right": {"set": [
-        _member(text.strip()) for text in members.split(",") if text.strip()]}}
+    return {
+        "left": left,
+        "op": "!=" if is_negated else "==",
+        "right": {"set": [_member(text.strip()) for text in members.split(",") if text.strip()]},
+    }
 
 
 def _member(text: str) -> Any:

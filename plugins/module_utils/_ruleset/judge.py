@@ -39,8 +39,16 @@ _HEAD = struct.Struct("=BBBBBBBBI")
 _TYPE_AT = 7
 _TARGET, _SOURCE, _INTERFACE, _GATEWAY, _PREFERRED = 1, 2, 4, 5, 7
 _LOCAL = 2
-_TYPES = {1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole", 7: "unreachable",
-          8: "prohibit"}
+_TYPES = {
+    1: "unicast",
+    2: "local",
+    3: "broadcast",
+    4: "anycast",
+    5: "multicast",
+    6: "blackhole",
+    7: "unreachable",
+    8: "prohibit",
+}
 _LOOSE = 2
 
 
@@ -69,6 +77,7 @@ class Route(NamedTuple):
 
 # ---- what is asked
 
+
 def parse_asked(data: Mapping[str, Any]) -> Asked:
     """Return what one entry of the option asks. Raises ValueError."""
     source = _address("source", data["source"]) if data["source"] or data["direction"] == "in" else ""
@@ -80,8 +89,16 @@ def parse_asked(data: Mapping[str, Any]) -> Asked:
             raise ValueError("got {0} {1}, expected {2} to 65535".format(key, data[key], first))
     if source and (":" in source) != (":" in destination):
         raise ValueError("got {0!r} and {1!r}, expected addresses of one family".format(source, destination))
-    return Asked(data["direction"], protocol, source, destination, data["port"], data["source_port"],
-                 data["interface"], data["reply"])
+    return Asked(
+        data["direction"],
+        protocol,
+        source,
+        destination,
+        data["port"],
+        data["source_port"],
+        data["interface"],
+        data["reply"],
+    )
 
 
 def _address(key: str, text: str) -> str:
@@ -102,6 +119,7 @@ def _protocol(text: str) -> int:
 
 
 # ---- the host
+
 
 class Host:
     """The rules, addresses and listeners of this host as they were when this was made.
@@ -126,9 +144,17 @@ class Host:
             text = route.error or "the route to it has no source address"
             found = Judgement("unknown", unknown="No packet is sent to {0}: {1}.".format(asked.destination, text))
             return {**_plain(found), "route": _plain_route(route)}
-        packet = Packet("out", asked.protocol, source, asked.destination, asked.port, asked.source_port,
-                        route.interface, devices=self._under(route.interface),
-                        is_bridged=self._is_bridged(route.interface))
+        packet = Packet(
+            "out",
+            asked.protocol,
+            source,
+            asked.destination,
+            asked.port,
+            asked.source_port,
+            route.interface,
+            devices=self._under(route.interface),
+            is_bridged=self._is_bridged(route.interface),
+        )
         result = {**_plain(self._walker.judge(packet)), "route": _plain_route(route)}
         if asked.reply:
             back = _returns(route_to(asked.destination, source), asked.destination, route.interface)
@@ -140,15 +166,33 @@ class Host:
         is_here = self._addresses.is_local(asked.destination)
         back = route_to(asked.source, asked.destination if is_here else "")
         interface = asked.interface or self._interface_of(asked, back)
-        packet = Packet("in", asked.protocol, asked.source, asked.destination, asked.port, asked.source_port, interface,
-                        source_kind=back.kind, returns=_returns(back, asked.source, interface),
-                        devices=self._under(interface), is_bridged=self._is_bridged(interface))
-        found = self._walker.judge(packet) if is_here else Judgement(
-            "unknown", unknown="{0} is no address of this host.".format(asked.destination))
-        result = {**_plain(found), "interface": interface, "route": _plain_route(back),
-                  "reverse_path": self._reverse_path(
-                      asked.source, asked.interface or self._interface_with(asked, interface), back),
-                  "listening": self._listening(asked)}
+        packet = Packet(
+            "in",
+            asked.protocol,
+            asked.source,
+            asked.destination,
+            asked.port,
+            asked.source_port,
+            interface,
+            source_kind=back.kind,
+            returns=_returns(back, asked.source, interface),
+            devices=self._under(interface),
+            is_bridged=self._is_bridged(interface),
+        )
+        found = (
+            self._walker.judge(packet)
+            if is_here
+            else Judgement("unknown", unknown="{0} is no address of this host.".format(asked.destination))
+        )
+        result = {
+            **_plain(found),
+            "interface": interface,
+            "route": _plain_route(back),
+            "reverse_path": self._reverse_path(
+                asked.source, asked.interface or self._interface_with(asked, interface), back
+            ),
+            "listening": self._listening(asked),
+        }
         if asked.reply and is_here:
             result["reply"] = self._answer(packet, back)
         return result
@@ -158,8 +202,13 @@ class Host:
         if back.error:
             text = "No answer is sent to {0}: {1}.".format(packet.source, back.error)
             return _plain(Judgement("unknown", unknown=text))
-        return _plain(self._walker.judge(_reply_to(packet, "out", back.interface, None)._replace(
-            devices=self._under(back.interface), is_bridged=self._is_bridged(back.interface))))
+        return _plain(
+            self._walker.judge(
+                _reply_to(packet, "out", back.interface, None)._replace(
+                    devices=self._under(back.interface), is_bridged=self._is_bridged(back.interface)
+                )
+            )
+        )
 
     def _interface_with(self, asked: Asked, other: str) -> str:
         """Return the interface that has the address which was asked: over it comes what goes back by another way."""
@@ -176,8 +225,11 @@ class Host:
 
     def _reverse_path(self, source: str, interface: str, back: Route) -> Dict[str, Any]:
         """Return whether the filter of the kernel for spoofed sources lets it by (IPv4; nobody has it for IPv6)."""
-        mode = 0 if ":" in source or interface in ("", "lo") else max(
-            self._number("all", "rp_filter"), self._number(interface, "rp_filter"))
+        mode = (
+            0
+            if ":" in source or interface in ("", "lo")
+            else max(self._number("all", "rp_filter"), self._number(interface, "rp_filter"))
+        )
         is_stopped = mode > 0 and (bool(back.error) or mode != _LOOSE and back.interface != interface)
         return {"mode": mode, "is_dropped": is_stopped}
 
@@ -199,7 +251,7 @@ class Host:
         found: List[str] = []
         waiting = [interface]
         while waiting:
-            lower = [name[len("lower_"):] for name in self._files(waiting.pop()) if name.startswith("lower_")]
+            lower = [name[len("lower_") :] for name in self._files(waiting.pop()) if name.startswith("lower_")]
             waiting += [name for name in lower if name not in found]
             found += lower
         return frozenset(found)
@@ -216,8 +268,18 @@ class Host:
 
 def _reply_to(packet: Packet, direction: str, interface: str, returns: Optional[bool]) -> Packet:
     """Return what answers a packet: to connection tracking, of a connection that it knows."""
-    return Packet(direction, packet.protocol, packet.destination, packet.source, packet.source_port, packet.port,
-                  interface, state="established", flags=SYN | ACK, returns=returns)
+    return Packet(
+        direction,
+        packet.protocol,
+        packet.destination,
+        packet.source,
+        packet.source_port,
+        packet.port,
+        interface,
+        state="established",
+        flags=SYN | ACK,
+        returns=returns,
+    )
 
 
 def _returns(back: Route, peer: str, interface: str) -> Optional[bool]:
@@ -240,8 +302,11 @@ def _plain_route(route: Route) -> Dict[str, str]:
 def _legacy(proc: str) -> Dict[int, str]:
     """Return by IP version the rules that nft does not list."""
     found = {version: (name, _words("{0}/net/{1}".format(proc, file))) for version, (name, file) in _LEGACY.items()}
-    return {version: "nft does not list the rules of {0} (tables {1})".format(name, ", ".join(tables))
-            for version, (name, tables) in found.items() if tables}
+    return {
+        version: "nft does not list the rules of {0} (tables {1})".format(name, ", ".join(tables))
+        for version, (name, tables) in found.items()
+        if tables
+    }
 
 
 def _words(path: str) -> Tuple[str, ...]:
@@ -254,6 +319,7 @@ def _words(path: str) -> Tuple[str, ...]:
 
 
 # ---- rules
+
 
 def rules_of_kernel() -> Tuple[str, str]:
     """Return all rules as JSON and as text with handles, see `libnftables.ruleset`. Raises RuntimeError.
@@ -274,6 +340,7 @@ def _listed() -> Tuple[str, str]:
 
 
 # ---- routes
+
 
 def route_to(address: str, source: str = "", interface: str = "") -> Route:
     """Return where the kernel would send a packet for the address."""
@@ -296,13 +363,14 @@ def route_to(address: str, source: str = "", interface: str = "") -> Route:
 
 
 def _route_in(answer: bytes) -> Route:
-    found = attributes(answer[_HEAD.size:])
+    found = attributes(answer[_HEAD.size :])
     kind = _TYPES.get(number("=B", answer, _TYPE_AT), "")
     if kind in ("blackhole", "unreachable", "prohibit"):
         return Route(error="no route ({0})".format(kind))
     interface = socket.if_indextoname(number("=I", found[_INTERFACE])) if _INTERFACE in found else ""
-    return Route("lo" if kind == "local" else interface, _text(found.get(_PREFERRED, b"")),
-                 _text(found.get(_GATEWAY, b"")), kind)
+    return Route(
+        "lo" if kind == "local" else interface, _text(found.get(_PREFERRED, b"")), _text(found.get(_GATEWAY, b"")), kind
+    )
 
 
 def _text(raw: bytes) -> str:

@@ -49,15 +49,21 @@ class Kernel(NamedTuple):
 _UNREAD = "rules that were not read, as others have more than {0} rules and jumps here".format(MOST)
 _MOST_PUBLISHED = 200
 _MOST = 5  # What a warning or a list in a finding names, before "and N more".
-_MAY_DROP = ("Other rules of this host may drop what flows allow, as a packet passes only where every table accepts "
-             "it: {0}. They are left as they are.")
-_MAY_GO_AROUND = ("Traffic may go around the flows of this host: {0}. What comes to the host itself after its "
-                  "translation is judged at its new port; what is forwarded is outside of the policy.")
+_MAY_DROP = (
+    "Other rules of this host may drop what flows allow, as a packet passes only where every table accepts "
+    "it: {0}. They are left as they are."
+)
+_MAY_GO_AROUND = (
+    "Traffic may go around the flows of this host: {0}. What comes to the host itself after its "
+    "translation is judged at its new port; what is forwarded is outside of the policy."
+)
 # Before and behind our chains, and beside them. What is dropped at `forward` was never ours to judge.
 _HOOKS = {"ingress", "prerouting", "input", "output", "postrouting", "egress"}
 _FAMILIES = {"ip", "ip6", "inet", "bridge", "netdev"}
-_SYSCTLS = {"IPv4": ("net.ipv4.ip_forward", "ipv4/ip_forward", {"ip", "inet"}),
-            "IPv6": ("net.ipv6.conf.all.forwarding", "ipv6/conf/all/forwarding", {"ip6", "inet"})}
+_SYSCTLS = {
+    "IPv4": ("net.ipv4.ip_forward", "ipv4/ip_forward", {"ip", "inet"}),
+    "IPv6": ("net.ipv6.conf.all.forwarding", "ipv6/conf/all/forwarding", {"ip6", "inet"}),
+}
 _LEGACY = {"IPv4": ("iptables-legacy", "ip_tables_names"), "IPv6": ("ip6tables-legacy", "ip6_tables_names")}
 
 # ---- what to look for in a listing
@@ -74,9 +80,20 @@ _DATA = re.compile(r"(?<!vmap )(?<!elements = )\{[^{}\n]*\}")
 _VERDICT = re.compile(
     r"[ \t](?:(?:jump|goto) (?P<chain>[^\s,{}]+)|vmap @(?P<map>[^\s,{}]+)"
     r"|(?:xt target |# xt_)(?P<target>\w+)|(?P<verdict>drop|reject|queue)(?![\w-])"
-    r"|(?P<nat>dnat(?= (?:ip6? )?(?:addr \. port |prefix |interval )?to )|(?<!type )(?<!= )redirect(?![\w-])))")
-_KINDS = {"drop": "drops", "reject": "rejects", "queue": "queues", "REJECT": "rejects", "NFQUEUE": "queues",
-          "QUEUE": "queues", "TARPIT": "drops", "DELUDE": "drops", "CHAOS": "drops", "STEAL": "drops"}
+    r"|(?P<nat>dnat(?= (?:ip6? )?(?:addr \. port |prefix |interval )?to )|(?<!type )(?<!= )redirect(?![\w-])))"
+)
+_KINDS = {
+    "drop": "drops",
+    "reject": "rejects",
+    "queue": "queues",
+    "REJECT": "rejects",
+    "NFQUEUE": "queues",
+    "QUEUE": "queues",
+    "TARPIT": "drops",
+    "DELUDE": "drops",
+    "CHAOS": "drops",
+    "STEAL": "drops",
+}
 _NAT_TARGETS = {"DNAT", "REDIRECT", "NETMAP"}
 _HIDDEN = ("counter", "counter ")  # Where iptables-nft has a target that nft does not know, nothing follows.
 _IPTABLES_CHAINS = {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
@@ -120,14 +137,14 @@ class _Table(NamedTuple):
         found = {name: self.nodes[name]}
         waiting = [name]
         while waiting:
-            new = [other for other in self.nodes[waiting.pop(0)].leads_to
-                   if other in self.nodes and other not in found]
+            new = [other for other in self.nodes[waiting.pop(0)].leads_to if other in self.nodes and other not in found]
             found.update((other, self.nodes[other]) for other in new)
             waiting += dict.fromkeys(new)
         return list(found.values())
 
 
 # ---- reading a listing
+
 
 def _tables(listing: str) -> List[_Table]:
     """Return the tables of a listing but ours, and but those that are dormant."""
@@ -136,14 +153,17 @@ def _tables(listing: str) -> List[_Table]:
         match = _TABLE.search(block)
         if match and "{0} {1}".format(match[1], match[2]) != TABLE and not _DORMANT.search(block):
             # Maps of verdicts may come apart from their table.
-            found.setdefault((match[1], match[2]), {}).update(_nodes(block[match.end():]))
+            found.setdefault((match[1], match[2]), {}).update(_nodes(block[match.end() :]))
     return [_Table(family, name, nodes) for (family, name), nodes in found.items()]
 
 
 def _outlined(table: Outline) -> _Table:
     """Return a table whose rules were not read."""
-    return _Table(table.family, table.name, {
-        base.name: _Node(base.kind, base.hook, base.policy, is_unread=bool(base.rules)) for base in table.bases})
+    return _Table(
+        table.family,
+        table.name,
+        {base.name: _Node(base.kind, base.hook, base.policy, is_unread=bool(base.rules)) for base in table.bases},
+    )
 
 
 def _nodes(text: str) -> Dict[str, _Node]:
@@ -197,6 +217,7 @@ def _forget_counting(nodes: Mapping[str, _Node]) -> None:
 
 # ---- what may drop
 
+
 def _dropping(tables: Iterable[_Table]) -> Iterator[str]:
     for table in tables:
         for name, node in table.bases(_HOOKS if table.family in _FAMILIES else ()):
@@ -235,6 +256,7 @@ def _quoted(text: str, longest: int = 100) -> str:
 
 # ---- what may go around
 
+
 def _bypassing(tables: Sequence[_Table]) -> Iterator[str]:
     for table in tables:
         for name, node in table.bases({"prerouting"} if table.family in _FAMILIES else ()):
@@ -256,11 +278,23 @@ def _ways_around(reached: Sequence[_Node]) -> List[str]:
 
 def _published(tables: Sequence[_Table]) -> Tuple[str, ...]:
     """Return the ports that rules name which translate what comes from outside, in their order."""
-    rules = dict.fromkeys(line for table in tables if table.family in _FAMILIES for name, node in table.bases({"prerouting"})
-                          if node.kind == "nat" for other in table.reached(name) for line in other.published)
-    ports = dict.fromkeys("{0}/{1}".format(number, match[1]) for rule in rules if not _TO_LOOPBACK.search(rule)
-                          for match in [_PORT.search(_STRING.sub('""', rule))] if match and match[1] in ("tcp", "udp")
-                          for number in re.findall(r"\d+", match[2]))
+    rules = dict.fromkeys(
+        line
+        for table in tables
+        if table.family in _FAMILIES
+        for name, node in table.bases({"prerouting"})
+        if node.kind == "nat"
+        for other in table.reached(name)
+        for line in other.published
+    )
+    ports = dict.fromkeys(
+        "{0}/{1}".format(number, match[1])
+        for rule in rules
+        if not _TO_LOOPBACK.search(rule)
+        for match in [_PORT.search(_STRING.sub('""', rule))]
+        if match and match[1] in ("tcp", "udp")
+        for number in re.findall(r"\d+", match[2])
+    )
     return tuple(ports)[:_MOST_PUBLISHED]
 
 
@@ -279,13 +313,18 @@ def _publication(rule: str) -> str:
 def _forwarding(tables: Sequence[_Table], kernel: Kernel) -> Iterator[str]:
     for family in kernel.forwarding:
         sysctl, path, families = _SYSCTLS[family]
-        chains = [table.where(name) + (" (drops by policy)" if node.policy == "drop" else "")
-                  for table in tables if table.family in families for name, node in table.bases({"forward"})]
+        chains = [
+            table.where(name) + (" (drops by policy)" if node.policy == "drop" else "")
+            for table in tables
+            if table.family in families
+            for name, node in table.bases({"forward"})
+        ]
         judge = _listed(chains[:_MOST], len(chains)) if chains else "no chain that nft lists"
         yield "forwarded {0} ({1} is 1), judged by {2}".format(family, sysctl, judge)
 
 
 # ---- all of it
+
 
 def found_in(kernel: Kernel, backend: str = "nftables") -> OtherRules:
     """Return what the rules of a kernel do, our own table aside. The time is linear in the listing a base chain.
@@ -294,12 +333,18 @@ def found_in(kernel: Kernel, backend: str = "nftables") -> OtherRules:
     """
     tables = [*_tables(kernel.listing), *map(_outlined, kernel.unread)]
     failed = ["what nft cannot list ({0})".format(_quoted(kernel.failure, 300))] if kernel.failure else []
-    legacy = {family: "{0} (tables {1}), which nft does not list".format(_LEGACY[family][0], ", ".join(names))
-              for family, names in kernel.legacy.items() if names}
+    legacy = {
+        family: "{0} (tables {1}), which nft does not list".format(_LEGACY[family][0], ", ".join(names))
+        for family, names in kernel.legacy.items()
+        if names
+    }
     translating = [text for family, text in legacy.items() if "nat" in kernel.legacy[family]]
     return OtherRules(
-        dropping=(*failed, *legacy.values(),
-                  *_dropping([table for table in tables if (backend, table.name) != ("firewalld", "firewalld")])),
+        dropping=(
+            *failed,
+            *legacy.values(),
+            *_dropping([table for table in tables if (backend, table.name) != ("firewalld", "firewalld")]),
+        ),
         bypassing=(*failed, *translating, *_bypassing(tables), *_forwarding(tables, kernel)),
         published=_published(tables),
     )
@@ -312,14 +357,20 @@ def other_rules(backend: str = "nftables", proc: str = "/proc", asked: Asked = A
         found = neighbours(backend, asked)
     except (OSError, RuntimeError) as exc:
         failure = str(exc)
-    return found_in(Kernel(
-        listing=found.listing,
-        failure=failure,
-        forwarding=tuple(family for family, (sysctl, path, families) in _SYSCTLS.items()
-                         if _words("{0}/sys/net/{1}".format(proc, path)) == ("1",)),
-        legacy={family: _words("{0}/net/{1}".format(proc, name)) for family, (program, name) in _LEGACY.items()},
-        unread=found.unread,
-    ), backend)
+    return found_in(
+        Kernel(
+            listing=found.listing,
+            failure=failure,
+            forwarding=tuple(
+                family
+                for family, (sysctl, path, families) in _SYSCTLS.items()
+                if _words("{0}/sys/net/{1}".format(proc, path)) == ("1",)
+            ),
+            legacy={family: _words("{0}/net/{1}".format(proc, name)) for family, (program, name) in _LEGACY.items()},
+            unread=found.unread,
+        ),
+        backend,
+    )
 
 
 def _words(path: str) -> Tuple[str, ...]:
@@ -333,8 +384,11 @@ def _words(path: str) -> Tuple[str, ...]:
 
 def warnings_of(found: OtherRules) -> List[str]:
     """Return at most one warning about what may drop, and one about what may go around."""
-    return [text.format(_listed(findings[:_MOST], len(findings), "; "))
-            for text, findings in ((_MAY_DROP, found.dropping), (_MAY_GO_AROUND, found.bypassing)) if findings]
+    return [
+        text.format(_listed(findings[:_MOST], len(findings), "; "))
+        for text, findings in ((_MAY_DROP, found.dropping), (_MAY_GO_AROUND, found.bypassing))
+        if findings
+    ]
 
 
 def _listed(names: Sequence[str], count: int, comma: str = ", ") -> str:

@@ -60,8 +60,11 @@ def neighbours(backend: str, asked: Asked = Asked()) -> Neighbours:
     judging = {item: found[item] for item in found if item.bases and not item.is_dormant}
     if sum(sizes.values()) <= MOST:
         return Neighbours(_all_listed(judging, _lister(backend, asked, found)), ())
-    read = {item: found[item] for item in _smallest(judging, sizes)
-            if not sizes[item] or asked.plain_elements(item, MOST_ELEMENTS) <= MOST_ELEMENTS}
+    read = {
+        item: found[item]
+        for item in _smallest(judging, sizes)
+        if not sizes[item] or asked.plain_elements(item, MOST_ELEMENTS) <= MOST_ELEMENTS
+    }
     return Neighbours(_listed(read, backend, asked), tuple(item for item in judging if item not in read))
 
 
@@ -83,8 +86,11 @@ def _listed(tables: Mapping[Outline, Contents], backend: str, asked: Asked) -> s
 
 
 def _maps(tables: Mapping[Outline, Contents]) -> List[str]:
-    return ["map {0} {1}".format(_checked(item), _plain(name))
-            for item, found in tables.items() for name in found.verdict_maps]
+    return [
+        "map {0} {1}".format(_checked(item), _plain(name))
+        for item, found in tables.items()
+        for name in found.verdict_maps
+    ]
 
 
 def _smallest(tables: Iterable[Outline], sizes: Mapping[Outline, int]) -> List[Outline]:
@@ -133,7 +139,9 @@ def _checked(table: Outline) -> str:
 def _plain(name: str) -> str:
     """Return a name that is safe in a command: the kernel takes any."""
     if not _NAME.fullmatch(name):
-        raise RuntimeError("Cannot list {0!r}: expected a name of letters, digits and /_.-, as nft takes them.".format(name))
+        raise RuntimeError(
+            "Cannot list {0!r}: expected a name of letters, digits and /_.-, as nft takes them.".format(name)
+        )
     return name
 
 

@@ -33,12 +33,27 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
 )
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import Chain, Rule, Table
 
-_IGNORED = {"counter", "log", "comment", "dup", "flow", "ct helper", "ct timeout", "ct expectation", "secmark",
-            "last"}
+_IGNORED = {"counter", "log", "comment", "dup", "flow", "ct helper", "ct timeout", "ct expectation", "secmark", "last"}
 _LIMITS = {"limit", "quota", "ct count", "meter"}
 # How the note begins that says where a packet goes instead of where it was sent.
-_XT_HARMLESS = {"comment", "LOG", "NFLOG", "ULOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "CLASSIFY", "SECMARK",
-                "CONNSECMARK", "TTL", "HL", "DSCP", "TOS", "RATEEST"}
+_XT_HARMLESS = {
+    "comment",
+    "LOG",
+    "NFLOG",
+    "ULOG",
+    "TRACE",
+    "AUDIT",
+    "CHECKSUM",
+    "TCPMSS",
+    "CLASSIFY",
+    "SECMARK",
+    "CONNSECMARK",
+    "TTL",
+    "HL",
+    "DSCP",
+    "TOS",
+    "RATEEST",
+}
 _XT_HEADERS = {"rt", "frag", "hbh", "dst"}  # of IPv6; a packet that opens something has none
 _LIMITED = re.compile("limit rate|ct count|quota")
 _VERDICTS = ("accept", "drop", "continue", "return", "jump", "goto")
@@ -116,6 +131,7 @@ class RuleWalk:
             if isinstance(data, str) and data[1:] in view.touched:
                 raise Unknown
             return self._ruleset.members_in(self._table, data, values, is_map)
+
         return members
 
     def _mapped(self, data: Mapping[str, Any], view: View, trail: Trail) -> Ways:
@@ -162,7 +178,8 @@ class RuleWalk:
         """What a reject answers with can be of one family only; nft does not always list the match for that."""
         kind = (data or {}).get("type", "")
         if {"icmp": 4, "icmpv6": 6}.get(kind, view.version) == view.version and (
-                kind != "tcp reset" or view.protocol == 6):
+            kind != "tcp reset" or view.protocol == 6
+        ):
             self._result.end("reject", End(self._place, trail))
         else:
             join(self._result.on, {view: trail})
@@ -187,8 +204,11 @@ class RuleWalk:
             return self._forked(None, view, trail)
         ways: Ways = {view: trail}
         for statement in data.get("stmt", []):
-            ways = {one: way for before, its in ways.items()
-                    for one, way in self._past(statement, before, its, is_last).items()}
+            ways = {
+                one: way
+                for before, its in ways.items()
+                for one, way in self._past(statement, before, its, is_last).items()
+            }
         return ways
 
     def _tracks_later(self) -> bool:
@@ -239,8 +259,11 @@ class RuleWalk:
             join(self._result.on, {view: trail})
             return {}
         if kind == "match":
-            trail = trail.guessing("nft does not tell what this rule of iptables asks ({0}): {1}".format(
-                "xt {0}".format(name).strip(), self._place))
+            trail = trail.guessing(
+                "nft does not tell what this rule of iptables asks ({0}): {1}".format(
+                    "xt {0}".format(name).strip(), self._place
+                )
+            )
             join(self._result.on, {view: trail})
             return {view: trail}
         return self._not_judged("xt " + name, view, trail)

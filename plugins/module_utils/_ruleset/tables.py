@@ -104,8 +104,15 @@ def _chain(item: Mapping[str, Any], devices: Optional[FrozenSet[str]]) -> Chain:
     said = item.get("dev")
     if said:
         devices = frozenset([said] if isinstance(said, str) else said)
-    return Chain(item["name"], [], item.get("type", ""), item.get("hook", ""), item.get("prio", 0),
-                 item.get("policy", "accept"), devices)
+    return Chain(
+        item["name"],
+        [],
+        item.get("type", ""),
+        item.get("hook", ""),
+        item.get("prio", 0),
+        item.get("policy", "accept"),
+        devices,
+    )
 
 
 _HANDLE = re.compile(r"^\t\t *(\S.*?) # handle ([0-9]+)$")
@@ -127,6 +134,5 @@ def _texts(text: str) -> _Texts:
         if rule:
             texts.rules[table, rule[2]] = rule[1]
         if devices:
-            texts.devices[table, chain] = frozenset(
-                name.strip('" ') for name in (devices[1] or devices[2]).split(","))
+            texts.devices[table, chain] = frozenset(name.strip('" ') for name in (devices[1] or devices[2]).split(","))
     return texts._replace(dormant=frozenset(dormant))

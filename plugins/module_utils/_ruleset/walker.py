@@ -86,14 +86,16 @@ class Judgement(NamedTuple):
 
 # ---- the walk
 
+
 class Walker:
     """The rules of a host, ready for many packets.
 
     `legacy` names what nft does not list, by IP version; `own` are the addresses of the host.
     """
 
-    def __init__(self, tables: Iterable[Table], legacy: Optional[Mapping[int, str]] = None,
-                 own: Iterable[str] = ()) -> None:
+    def __init__(
+        self, tables: Iterable[Table], legacy: Optional[Mapping[int, str]] = None, own: Iterable[str] = ()
+    ) -> None:
         self.own = frozenset(own)
         self._tables = list(tables)
         self._legacy = legacy or {}
@@ -112,8 +114,13 @@ class Walker:
     def _bases(self, packet: Packet, hook: str) -> Iterator[Tuple[Table, Chain]]:
         """Yield the base chains at a hook in their order; of one priority, the youngest is first."""
         version = ipaddress.ip_address(packet.source).version
-        found = [(table, chain) for table in self._tables if table.family in _FAMILIES[version]
-                 for chain in table.chains.values() if chain.hook == hook and _sees(table, chain, packet)]
+        found = [
+            (table, chain)
+            for table in self._tables
+            if table.family in _FAMILIES[version]
+            for chain in table.chains.values()
+            if chain.hook == hook and _sees(table, chain, packet)
+        ]
         return iter(sorted(reversed(found), key=lambda pair: _priority(pair[1])))
 
     def _through(self, table: Table, chain: Chain, packet: Packet, ways: Ways, flow: Flow) -> Ways:
@@ -181,8 +188,10 @@ class Walker:
         trail = min(ways.values(), key=lambda trail: len(trail.guesses))
         legacy = self._legacy.get(ipaddress.ip_address(packet.source).version, "")
         if not ended and not legacy:
-            place = next((place for place in reversed(trail.accepted) if place.is_ours),
-                         trail.accepted[-1] if trail.accepted else Place("", "", "no rule"))
+            place = next(
+                (place for place in reversed(trail.accepted) if place.is_ours),
+                trail.accepted[-1] if trail.accepted else Place("", "", "no rule"),
+            )
             return Judgement("accept", *place, is_ours=place.is_ours, notes=trail.notes)
         return _doubtful(list(ended.values()), trail, [legacy] if legacy else [])
 
@@ -211,6 +220,7 @@ def _doubtful(ends: List[End], passing: Trail, more: List[str]) -> Judgement:
 
 # ---- hooks
 
+
 def _is_looped(packet: Packet) -> bool:
     return packet.direction == "out" and packet.interface == "lo"
 
@@ -219,8 +229,16 @@ def _view_of(packet: Packet) -> View:
     source, destination = ipaddress.ip_address(packet.source), ipaddress.ip_address(packet.destination)
     is_inward = packet.direction == "in"
     return View(
-        source.version, packet.protocol, int(source), int(destination), packet.source_port, packet.port, packet.flags,
-        state=packet.state, connection_mark=0 if packet.state == "new" else None, returns=packet.returns,
+        source.version,
+        packet.protocol,
+        int(source),
+        int(destination),
+        packet.source_port,
+        packet.port,
+        packet.flags,
+        state=packet.state,
+        connection_mark=0 if packet.state == "new" else None,
+        returns=packet.returns,
         source_kind=packet.source_kind if is_inward else "local",
         destination_kind="local" if is_inward or packet.interface == "lo" else "unicast",
     )
@@ -247,8 +265,11 @@ def _priority(chain: Chain) -> int:
 
 def _is_opaque(table: Table, chain: Chain, packet: Packet) -> bool:
     """Tell whether a base chain is not judged: it sees frames, or nobody knows whether it sees this packet."""
-    return table.family == "bridge" or chain.hook in ("ingress", "egress") and (
-        chain.devices is None or packet.interface not in chain.devices)
+    return (
+        table.family == "bridge"
+        or chain.hook in ("ingress", "egress")
+        and (chain.devices is None or packet.interface not in chain.devices)
+    )
 
 
 def _past_opaque(table: Table, chain: Chain, ways: Ways, flow: Flow) -> Ways:

@@ -41,8 +41,12 @@ _STATES = {1: "invalid", 2: "established", 4: "related", 8: "new", 256: "untrack
 # linux/netfilter/xt_addrtype.h, revision 1: types of the source and of the destination, flags.
 _ADDRTYPE = struct.Struct("=HHI")
 _NOT_DESTINATION = 2
-_TYPES = {1 << place: name for place, name in enumerate((
-    "unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit"))}
+_TYPES = {
+    1 << place: name
+    for place, name in enumerate(
+        ("unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit")
+    )
+}
 # linux/netfilter/xt_multiport.h, revision 1: which ports, how many; the ports, whether a range goes on, the negation.
 _MULTIPORT = struct.Struct("=BB15H15BB")
 _SIDES = {0: "sport", 1: "dport"}
@@ -111,25 +115,29 @@ def words(match: Match, protocol: str = "") -> str:
 def _state(flags: int, negated: int, states: int) -> str:
     if flags & ~_AS_STATE != _STATE or states & ~sum(_STATES) or not states:
         return ""
-    return "ct state {0}{1}".format("!= " if negated & _STATE else "", ",".join(
-        name for bit, name in _STATES.items() if states & bit))
+    return "ct state {0}{1}".format(
+        "!= " if negated & _STATE else "", ",".join(name for bit, name in _STATES.items() if states & bit)
+    )
 
 
 def _type(source: int, destination: int, flags: int) -> str:
     if source or flags & ~_NOT_DESTINATION or destination & ~sum(_TYPES) or not destination:
         return ""
-    return "fib daddr type {0}{1}".format("!= " if flags else "", _set([
-        name for bit, name in _TYPES.items() if destination & bit]))
+    return "fib daddr type {0}{1}".format(
+        "!= " if flags else "", _set([name for bit, name in _TYPES.items() if destination & bit])
+    )
 
 
 def _ports(protocol: str, data: Tuple[int, ...]) -> str:
-    side, count, ports, goes_on, negated = data[0], data[1], data[2:2 + _PLACES], data[2 + _PLACES:-1], data[-1]
+    side, count, ports, goes_on, negated = data[0], data[1], data[2 : 2 + _PLACES], data[2 + _PLACES : -1], data[-1]
     if side not in _SIDES or not 0 < count <= _PLACES:
         return ""
     found: List[str] = []
     for place in range(count):
         is_end = place > 0 and goes_on[place - 1]
-        found[len(found) - int(bool(is_end)):] = ["{0}-{1}".format(found[-1], ports[place]) if is_end else str(ports[place])]
+        found[len(found) - int(bool(is_end)) :] = [
+            "{0}-{1}".format(found[-1], ports[place]) if is_end else str(ports[place])
+        ]
     return "{0} {1} {2}{3}".format(protocol, _SIDES[side], "!= " if negated else "", _set(found))
 
 
@@ -139,12 +147,16 @@ def _set(members: List[str]) -> str:
 
 # ---- the kernel
 
+
 def of_kernel(asked: Ask = ask) -> Matches:
     """Return the matches of all rules of this thread's network namespace. Raises NetlinkError."""
     found: Matches = {}
     for family, rule in answers(asked, GET_RULE):
-        matches = [_match(data) for data in map(attributes, nested(rule.get(_EXPRESSIONS, b"")))
-                   if text(part(data, _EXPRESSION_NAME)) == "match"]
+        matches = [
+            _match(data)
+            for data in map(attributes, nested(rule.get(_EXPRESSIONS, b"")))
+            if text(part(data, _EXPRESSION_NAME)) == "match"
+        ]
         if matches:
             table = "{0} {1}".format(family_name(family), text(part(rule, TABLE)))
             found[table, str(number("!Q", part(rule, _HANDLE)))] = matches

@@ -28,19 +28,23 @@ def _note(task_vars: Mapping[str, Any]) -> str:
     """
     hosts, batch = task_vars.get("ansible_play_hosts_all", []), task_vars.get("ansible_play_batch", [])
     places = [place for place, host in enumerate(hosts) if host in batch]
-    left = hosts[places[-1] + 1:] if places else []
+    left = hosts[places[-1] + 1 :] if places else []
     if not left:
         return ""
     is_last = len(batch) == 1
-    before, going = hosts[:places[0]], set(task_vars["ansible_play_hosts"])
-    parts = [("Done", [host for host in before if host in going]),
-             ("Failed before", [host for host in before if host not in going]),
-             ("Left as they are" if is_last else "Left in that case", left)]
+    before, going = hosts[: places[0]], set(task_vars["ansible_play_hosts"])
+    parts = [
+        ("Done", [host for host in before if host in going]),
+        ("Failed before", [host for host in before if host not in going]),
+        ("Left as they are" if is_last else "Left in that case", left),
+    ]
     lists = " ".join(f"{what}: {_text(names)}." for what, names in parts if names)
     goes_on = "ends with this host" if is_last else "goes on unless every host of this batch fails"
     without = f":!{task_vars['inventory_hostname']}"
-    return (f"This play takes its hosts in batches, and {goes_on}. {lists} To go on without this one: --limit "
-            f"'all{without}', or '{without}' at the end of your own limit.")
+    return (
+        f"This play takes its hosts in batches, and {goes_on}. {lists} To go on without this one: --limit "
+        f"'all{without}', or '{without}' at the end of your own limit."
+    )
 
 
 def _text(hosts: Sequence[str]) -> str:

@@ -18,30 +18,45 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.shown import show
 RETURN_WITHIN = 60.0
 _PAUSE = 0.5
 UNSEEN = "The connection ended while the host changed its firewall, so what changed is not known."
-_FORGOTTEN = ("The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and "
-              "has the ruleset that was confirmed last. Run again.")
-_UNDONE = ("The host undid the change after {0} s, because no new connection confirmed it. It has the ruleset from "
-           "before again.")
-_UNREACHABLE = ("The host has not answered for {0:.0f} s. It should have undone the change by itself after {1} s. The "
-                "last attempt: {2}.")
+_FORGOTTEN = (
+    "The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and "
+    "has the ruleset that was confirmed last. Run again."
+)
+_UNDONE = (
+    "The host undid the change after {0} s, because no new connection confirmed it. It has the ruleset from "
+    "before again."
+)
+_UNREACHABLE = (
+    "The host has not answered for {0:.0f} s. It should have undone the change by itself after {1} s. The "
+    "last attempt: {2}."
+)
 # How many logins have to fit into the time in which a change is confirmed: the one that confirms, with room to spare.
 _LOGINS = 3
 _SLOW = "A login to {0} took {1} s: give firewall_confirm_within {2} or more."
 # How ansible-core says that a module returned nothing that it understands, from 2.19 on and before, and why with sudo.
 _NOT_RUN = ("Module result deserialization failed", "MODULE FAILURE")
 _NO_TERMINAL = "you must have a tty to run sudo"
-_REQUIRES_TTY = ("sudo did not run the module: it wants a terminal (requiretty in the sudoers of the host), and with "
-                 "pipelining Ansible gives it none. Take requiretty out for this user, or set ansible_pipelining: "
-                 "false.")
+_REQUIRES_TTY = (
+    "sudo did not run the module: it wants a terminal (requiretty in the sudoers of the host), and with "
+    "pipelining Ansible gives it none. Take requiretty out for this user, or set ansible_pipelining: "
+    "false."
+)
 _NOT_FINAL = {
     "not new": "Ansible could not make a new connection: it came from {0} again. See that nothing but Ansible keeps "
-               "connections to the host open (ControlPath in ~/.ssh/config)",
+    "connections to the host open (ControlPath in ~/.ssh/config)",
     "not made": "The run that began the change has not come to its end",
     "altered": "What runs on the host is not what was applied any more: something else changed the firewall meanwhile",
 }
 # What ssh says when it never got through, and Ansible when sudo did not: then it has started no module.
-_NEVER_MADE = ("connect to host", "Could not resolve hostname", "banner exchange", "kex_exchange_identification",
-               "Permission denied", "Host key verification failed", "waiting for privilege escalation prompt")
+_NEVER_MADE = (
+    "connect to host",
+    "Could not resolve hostname",
+    "banner exchange",
+    "kex_exchange_identification",
+    "Permission denied",
+    "Host key verification failed",
+    "waiting for privilege escalation prompt",
+)
 _SAID = ("confirmed_from", "connections_cut", "failed", "msg")
 
 
@@ -109,16 +124,21 @@ def explained(result: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def timed(execute: Callable[[], dict[str, Any]],
-          now: Callable[[], float] = time.monotonic) -> tuple[dict[str, Any], float]:
+def timed(
+    execute: Callable[[], dict[str, Any]], now: Callable[[], float] = time.monotonic
+) -> tuple[dict[str, Any], float]:
     """Return the result of a module, and how long it took to get to the host: all but the time that the module ran."""
     began = now()
     result = execute()
     return result, now() - began - result.get("pending", result).get("ran_for", 0.0)
 
 
-def final_answer(ask: Callable[[], dict[str, Any]], begun: Begun,
-                 now: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep) -> Answer:
+def final_answer(
+    ask: Callable[[], dict[str, Any]],
+    begun: Begun,
+    now: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> Answer:
     """Ask the host over new connections until it has confirmed the change, or undone it, and return what it says.
 
     `ask` makes a new connection and runs the module `confirm`. Raises AnsibleConnectionFailure for a host that does not
@@ -135,9 +155,11 @@ def final_answer(ask: Callable[[], dict[str, Any]], begun: Begun,
         except AnsibleError as exc:
             trouble = shown(str(exc).strip())
         if now() > end:
-            raise AnsibleConnectionFailure(_sentences(
-                _UNREACHABLE.format(patience, begun.seconds, trouble.rstrip(".")),
-                _slowness(begun), begun.dropping))
+            raise AnsibleConnectionFailure(
+                _sentences(
+                    _UNREACHABLE.format(patience, begun.seconds, trouble.rstrip(".")), _slowness(begun), begun.dropping
+                )
+            )
         pause(_PAUSE)
 
 

@@ -25,7 +25,8 @@ _WARNING = (
     "{host} has addresses that the plan does not know: {unknown}. Other hosts take what comes from there for a "
     "stranger's, and those with restricted egress send nothing there. The plan knows {known}. If other hosts see {host} "
     "under them, write all of its addresses into firewall_addresses of {host}, or into firewall_source_addresses where "
-    "it only connects from them.{fabric} Where NAT hides them from all other hosts, nothing is closed.")
+    "it only connects from them.{fabric} Where NAT hides them from all other hosts, nothing is closed."
+)
 _FABRIC = " On a fabric where everything may pass, write {0} into firewall_trusted_interfaces of each host on it."
 
 
@@ -38,11 +39,19 @@ class Known(NamedTuple):
 def known_addresses(plan: Plan) -> Known:
     """Return what a plan knows of the hosts that it manages."""
     book = plan.addresses
-    return Known({host: {
-        "addresses": list(dict.fromkeys(str(item.ip) for is_source in (False, True)
-                                        for item in book.host_networks([host], is_source))),
-        "networks": [str(network) for network in book.outside((), plan.inventory.hosts[host].clusters)],
-    } for host in plan.hosts})
+    return Known(
+        {
+            host: {
+                "addresses": list(
+                    dict.fromkeys(
+                        str(item.ip) for is_source in (False, True) for item in book.host_networks([host], is_source)
+                    )
+                ),
+                "networks": [str(network) for network in book.outside((), plan.inventory.hosts[host].clusters)],
+            }
+            for host in plan.hosts
+        }
+    )
 
 
 def unknown_warnings(host: str, said: object, known: Mapping[str, Any]) -> list[str]:
@@ -50,17 +59,26 @@ def unknown_warnings(host: str, said: object, known: Mapping[str, Any]) -> list[
     versions = {parse_address(text).version for text in known["addresses"]}
     networks = [parse_network(text) for text in known["networks"]]
     own = list(_readable(said))
-    unknown = [(str(address), interface) for address, interface in own
-               if address.version in versions and str(address) not in known["addresses"]
-               and not any(address in network for network in networks)]
+    unknown = [
+        (str(address), interface)
+        for address, interface in own
+        if address.version in versions
+        and str(address) not in known["addresses"]
+        and not any(address in network for network in networks)
+    ]
     if not unknown:
         return []
     # One that has an address which the plan knows leads to the others by their rules.
     planned = {interface for address, interface in own if str(address) in known["addresses"]}
     fabrics = sorted({interface for address, interface in unknown} - planned)
-    return [_WARNING.format(
-        host=host, unknown=_listed([f"{address} on {interface}" for address, interface in unknown]),
-        known=_listed(known["addresses"]), fabric=_FABRIC.format(_listed(fabrics)) if fabrics else "")]
+    return [
+        _WARNING.format(
+            host=host,
+            unknown=_listed([f"{address} on {interface}" for address, interface in unknown]),
+            known=_listed(known["addresses"]),
+            fabric=_FABRIC.format(_listed(fabrics)) if fabrics else "",
+        )
+    ]
 
 
 def _readable(said: object) -> Iterable[tuple[IPAddress, str]]:

@@ -50,8 +50,11 @@ class ClosedByRole:
 
     def _done(self) -> set[tuple[Roles, str, int]]:
         by_host = {host: found for found in self.choice.classes for host in found.members}
-        return {(roles_of(by_host[item.source], by_host[item.target]), item.protocol, item.port)
-                for item in self.choice.found if item.expected == FILTERED}
+        return {
+            (roles_of(by_host[item.source], by_host[item.target]), item.protocol, item.port)
+            for item in self.choice.found
+            if item.expected == FILTERED
+        }
 
     def _sort_by_roles(self) -> None:
         for target in self.choice.classes:
@@ -60,8 +63,10 @@ class ClosedByRole:
 
     def _in_turn(self) -> Iterator[tuple[Roles, tuple[str, int]]]:
         """Each two roles begin with another port, so that all ports have a turn where there is little room."""
-        by_roles = [[(roles, port) for port in turned(self._ports_of(pairs), number)]
-                    for number, (roles, pairs) in enumerate(self._pairs.items())]
+        by_roles = [
+            [(roles, port) for port in turned(self._ports_of(pairs), number)]
+            for number, (roles, pairs) in enumerate(self._pairs.items())
+        ]
         return (item for items in zip_longest(*by_roles) for item in items if item)
 
     def _ports_of(self, pairs: Sequence[tuple[HostClass, HostClass]]) -> list[tuple[str, int]]:
@@ -73,7 +78,7 @@ class ClosedByRole:
         self._turns[roles] += 1
         turn = self._turns[roles]
         pairs = turned(self._pairs[roles], turn)
-        for source, target in pairs[::max(1, len(pairs) // _ASKED)]:
+        for source, target in pairs[:: max(1, len(pairs) // _ASKED)]:
             pair = self.choice.pair(source, target)
             for kind in turned(sorted(self.choice.kinds(pair[1])), turn) if pair else ():
                 item = self.choice.ask(pair, kind, protocol, port)

@@ -26,8 +26,19 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_class
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
-__all__ = ["FILTERED", "MOST", "MOST_PUBLISHED", "OPEN", "Expectation", "Expected", "Skipped", "expected_of", "port_text",
-           "probed_ports", "selected"]
+__all__ = [
+    "FILTERED",
+    "MOST",
+    "MOST_PUBLISHED",
+    "OPEN",
+    "Expectation",
+    "Expected",
+    "Skipped",
+    "expected_of",
+    "port_text",
+    "probed_ports",
+    "selected",
+]
 # What is tried at most, unless flows and what the documents warn of need more.
 MOST = 50_000
 # Of the ports that a host has published.
@@ -46,8 +57,13 @@ class Expected(NamedTuple):
     classes: Mapping[str, list[str]] = MappingProxyType({})
 
 
-def expected_of(plan: Plan, hosts: Collection[str], query: str = "", most: int = MOST,
-                published: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Expected:
+def expected_of(
+    plan: Plan,
+    hosts: Collection[str],
+    query: str = "",
+    most: int = MOST,
+    published: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Expected:
     """Return the expectations among these hosts.
 
     Where they are not more than `most`: each managed host as target, one of each class as source, every port. Else
@@ -69,24 +85,37 @@ def expected_of(plan: Plan, hosts: Collection[str], query: str = "", most: int =
     if names:
         connections.skip("", "", f"No ports to probe: {', '.join(names)}.", len(names))
     found = selected(found, query)
-    return Expected(found, connections.skipped(), sorted({item.source for item in found} - plan.hosts.keys()),
-                    {item.name: list(item.members) for item in classes})
+    return Expected(
+        found,
+        connections.skipped(),
+        sorted({item.source for item in found} - plan.hosts.keys()),
+        {item.name: list(item.members) for item in classes},
+    )
 
 
-def _to_published(connections: Connections, classes: list[HostClass],
-                  published: Mapping[str, Sequence[str]]) -> list[Expectation]:
+def _to_published(
+    connections: Connections, classes: list[HostClass], published: Mapping[str, Sequence[str]]
+) -> list[Expectation]:
     ports = {target: _some(connections, target, published.get(target, ())) for target in connections.managed}
-    return [item for number, target in enumerate(connections.managed) if ports[target]
-            for source in _sources(classes, target, number)
-            for item in _pair(connections, source, target, ports[target])]
+    return [
+        item
+        for number, target in enumerate(connections.managed)
+        if ports[target]
+        for source in _sources(classes, target, number)
+        for item in _pair(connections, source, target, ports[target])
+    ]
 
 
 def _some(connections: Connections, target: str, published: Sequence[str]) -> list[tuple[str, int]]:
     """Return the first ports that a host has published, and note how many more there are: it is the host that says so."""
     ports = list(dict.fromkeys(published))
     if len(ports) > MOST_PUBLISHED:
-        connections.skip("", "", f"{target} publishes {len(ports)} ports, of which {MOST_PUBLISHED} are tried.",
-                         len(ports) - MOST_PUBLISHED)
+        connections.skip(
+            "",
+            "",
+            f"{target} publishes {len(ports)} ports, of which {MOST_PUBLISHED} are tried.",
+            len(ports) - MOST_PUBLISHED,
+        )
     return [(item.protocol, item.first) for item in map(parse_ports, ports[:MOST_PUBLISHED])]
 
 
@@ -99,25 +128,36 @@ def matrix_size(connections: Connections, classes: list[HostClass], ports: Mappi
     total = 0
     for target in connections.managed:
         reached = [item.version for item in connections.reached[target]]
-        sources = sum(reached.count(version) for found, known in zip(classes, versions)
-                      if found.members != (target,) for version in known)
+        sources = sum(
+            reached.count(version)
+            for found, known in zip(classes, versions)
+            if found.members != (target,)
+            for version in known
+        )
         total += sources * len(ports[connections.plan.hosts[target]])
     return total
 
 
 def _say_what_is_left(connections: Connections, tried: int, whole: int) -> None:
     left = sum(item.connections for item in connections.skipped())
-    connections.skip("", "", (
-        "Hosts that are alike to every rule share the work: each flow is tried between every two classes, what the "
-        "documents warn of on every host, other closed ports once for every two kinds of host. "
-        f"With verify_most at {whole} or more, each port of each managed host is tried from one host of each class."
-    ), max(0, whole - tried - left))
+    connections.skip(
+        "",
+        "",
+        (
+            "Hosts that are alike to every rule share the work: each flow is tried between every two classes, what the "
+            "documents warn of on every host, other closed ports once for every two kinds of host. "
+            f"With verify_most at {whole} or more, each port of each managed host is tried from one host of each class."
+        ),
+        max(0, whole - tried - left),
+    )
 
 
 # ---- every port
 
-def _matrix(connections: Connections, classes: list[HostClass],
-            ports: Mapping[str, list[tuple[str, int]]]) -> list[Expectation]:
+
+def _matrix(
+    connections: Connections, classes: list[HostClass], ports: Mapping[str, list[tuple[str, int]]]
+) -> list[Expectation]:
     found: list[Expectation] = []
     for number, target in enumerate(connections.managed):
         for source in _sources(classes, target, number):
@@ -155,6 +195,7 @@ def _pair(connections: Connections, source: str, target: str, ports: list[tuple[
 
 # ---- selecting
 
+
 def selected(expectations: list[Expectation], query: str) -> list[Expectation]:
     """Return the expectations that a JMESPath expression selects; all of them without one. Raises PortFileError."""
     if not query:
@@ -177,5 +218,6 @@ def selected(expectations: list[Expectation], query: str) -> list[Expectation]:
 
 
 def _invalid_query(query: str, advice: str) -> PortFileError:
-    return invalid("verify_query", query, "a JMESPath expression that selects expectations, such as [?target=='ctl1']",
-                   advice)
+    return invalid(
+        "verify_query", query, "a JMESPath expression that selects expectations, such as [?target=='ctl1']", advice
+    )

@@ -90,19 +90,24 @@ def tasks_of(plan: Plan, order: Order, expectations: Sequence[Expectation]) -> d
     most = max((sum(map(len, groups.values())) for groups in probes.values()), default=0)
     key = "" if order.passive else token_hex(8)
     progress = {"hosts": len(probes), "connections": len(expectations)}
-    return {host: {
-        "managed": host in plan.hosts,
-        "passive": order.passive,
-        "key": key,
-        "nonce": token_hex(8),
-        "listen": sorted(listen[host], key=_in_order),
-        "addresses": sorted(addresses[host]),
-        "lifetime": lifetime(most, len(order.hosts), order.limits),
-        "probes": [{"address": address, "ports": ports, "names": names_of(plan, target)}
-                   for (target, address), ports in probes[host].items()],
-        "progress": dict(progress),
-        "counted": sorted({port for ports in probes[host].values() for port in ports}, key=_in_order),
-    } for host in order.hosts}
+    return {
+        host: {
+            "managed": host in plan.hosts,
+            "passive": order.passive,
+            "key": key,
+            "nonce": token_hex(8),
+            "listen": sorted(listen[host], key=_in_order),
+            "addresses": sorted(addresses[host]),
+            "lifetime": lifetime(most, len(order.hosts), order.limits),
+            "probes": [
+                {"address": address, "ports": ports, "names": names_of(plan, target)}
+                for (target, address), ports in probes[host].items()
+            ],
+            "progress": dict(progress),
+            "counted": sorted({port for ports in probes[host].values() for port in ports}, key=_in_order),
+        }
+        for host in order.hosts
+    }
 
 
 def _in_order(port: str) -> tuple[str, int]:

@@ -91,8 +91,11 @@ class FlowsByClass:
         if policy not in self._opened:
             plan = self.choice.connections.plan
             rules = zip(plan.policies[policy]["rules"], self.choice.connections.policy(policy).rules)
-            self._opened[policy] = [_Opened(raw["peers"], flow_ports(plan, rule.flow, rule.ports))
-                                    for raw, rule in rules if rule.direction == "in"]
+            self._opened[policy] = [
+                _Opened(raw["peers"], flow_ports(plan, rule.flow, rule.ports))
+                for raw, rule in rules
+                if rule.direction == "in"
+            ]
         return self._opened[policy]
 
     def _between(self, source: HostClass, target: HostClass, opened: _Opened) -> Iterator[Route]:

@@ -35,8 +35,14 @@ def flow_ports(plan: Plan, flow: str, opened: Iterable[PortRange]) -> list[tuple
 
 def portless(plan: Plan) -> list[str]:
     """Return the services that are IP protocols, which have no ports, as text."""
-    return sorted({f"{service.name} ({ports})" for service in plan.catalogue.services.values()
-                   for ports in service.ports if ports.protocol == "ip"})
+    return sorted(
+        {
+            f"{service.name} ({ports})"
+            for service in plan.catalogue.services.values()
+            for ports in service.ports
+            if ports.protocol == "ip"
+        }
+    )
 
 
 def _ends(ranges: Iterable[PortRange]) -> Iterable[tuple[str, int]]:

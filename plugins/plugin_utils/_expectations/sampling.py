@@ -26,8 +26,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connection
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
 
 
-def chosen_by_class(connections: Connections, classes: Sequence[HostClass], ports: Ports, most: int
-                    ) -> list[Expectation]:
+def chosen_by_class(
+    connections: Connections, classes: Sequence[HostClass], ports: Ports, most: int
+) -> list[Expectation]:
     """Return what to try: at most `most`, unless flows and warned ports are more. Notes what closed ports are left."""
     choice = Choice(connections, classes)
     FlowsByClass(choice).choose()
@@ -38,6 +39,11 @@ def chosen_by_class(connections: Connections, classes: Sequence[HostClass], port
     closed.choose(most)
     if closed.left:
         beyond = f", and {first} connections for flows and warned ports are tried all the same" if first > most else ""
-        connections.skip("", "", f"Closed ports between two roles of host: verify_most is {most}{beyond}. With "
-                                 f"verify_most at {len(choice.found) + closed.left} each is tried once.", closed.left)
+        connections.skip(
+            "",
+            "",
+            f"Closed ports between two roles of host: verify_most is {most}{beyond}. With "
+            f"verify_most at {len(choice.found) + closed.left} each is tried once.",
+            closed.left,
+        )
     return list(choice.found)

@@ -66,8 +66,15 @@ class Choice:
         return turned(found.members, self._turns[side, found.name] - 1)
 
     def _first(self, sources: Sequence[str], targets: Sequence[str]) -> Pair | None:
-        return next(((source, target) for target in targets for source in sources
-                     if source != target and not self.connections.why_not(source, target)), None)
+        return next(
+            (
+                (source, target)
+                for target in targets
+                for source in sources
+                if source != target and not self.connections.why_not(source, target)
+            ),
+            None,
+        )
 
     def kinds(self, host: str) -> dict[int, list[Address]]:
         """Return the addresses where a host is reached by their kind."""

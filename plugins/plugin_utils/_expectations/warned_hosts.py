@@ -40,8 +40,13 @@ class WarnedByClass:
                 else:
                     self._untried[port] += 1
         for port, count in self._untried.items():
-            connections.skip("", "", f"{port.title} ({port.port}/{port.protocol}) on {count} hosts: {port.reason}, but "
-                                     "the plan keeps no other host of this run out.", count)
+            connections.skip(
+                "",
+                "",
+                f"{port.title} ({port.port}/{port.protocol}) on {count} hosts: {port.reason}, but "
+                "the plan keeps no other host of this run out.",
+                count,
+            )
 
     def _tried(self, target: HostClass, host: str, port: WarnedPort, number: int, index: int) -> Expectation | None:
         """The families take turns from port to port, the sources from host to host: so few pairs have to find a way."""
@@ -68,8 +73,14 @@ class WarnedByClass:
         key = (target.name, kind, port)
         if key not in self._kept_out:
             kept_out = ((strict, group) for strict in (True, False) for group in self._groups(target, port))
-            found = (list(islice((source for source in group if self._is_kept_out(source, target, kind, port, strict)),
-                                 _TURNS)) for strict, group in kept_out)
+            found = (
+                list(
+                    islice(
+                        (source for source in group if self._is_kept_out(source, target, kind, port, strict)), _TURNS
+                    )
+                )
+                for strict, group in kept_out
+            )
             self._kept_out[key] = next(filter(None, found), [])
         return self._kept_out[key]
 
@@ -90,5 +101,8 @@ class WarnedByClass:
         if not pair or item is None or item.expected != FILTERED:
             return False
         address = self.choice.kinds(pair[1])[kind][0]
-        return not strict or item.denied_by == "target" and self.choice.connections.judgement(
-            pair[0], "out", port.protocol, port.port, address).passes
+        return (
+            not strict
+            or item.denied_by == "target"
+            and self.choice.connections.judgement(pair[0], "out", port.protocol, port.port, address).passes
+        )

@@ -63,6 +63,7 @@ def warned_ports(services: Mapping[str, Service]) -> list[WarnedPort]:
         for ports in ranges:
             for port in (ports.first, ports.last) if ports.protocol != "ip" else ():
                 title = service.title if service and service.title else item.service
-                found.setdefault((ports.protocol, port), WarnedPort(
-                    ports.protocol, port, title, item.reason, item.cluster))
+                found.setdefault(
+                    (ports.protocol, port), WarnedPort(ports.protocol, port, title, item.reason, item.cluster)
+                )
     return list(found.values())

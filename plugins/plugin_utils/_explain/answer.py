@@ -43,7 +43,14 @@ if TYPE_CHECKING:
 
 # The answer for programs. SHOULD and SHOULD_NOT: the plan says so, and what the hosts do is not known.
 BROKEN, EXPOSED, YES, NO, SHOULD, SHOULD_NOT, UNKNOWN = (
-    "should_but_does_not", "should_not_but_does", "yes", "no", "should", "should_not", "unknown")
+    "should_but_does_not",
+    "should_not_but_does",
+    "yes",
+    "no",
+    "should",
+    "should_not",
+    "unknown",
+)
 _WORST_FIRST = (BROKEN, EXPOSED, UNKNOWN, SHOULD, SHOULD_NOT, NO, YES)
 _LIMITS = Limits(timeout=1.0, attempts=2, concurrency=10, rate=100.0, forks=1, most=100)
 _FLOW = "flow "
@@ -51,6 +58,7 @@ _OF_PROBE = ("probed", "stopped")
 
 
 # ---- what is asked
+
 
 class Inquiry(NamedTuple):
     """What is asked, and what both hosts are told for it.
@@ -81,9 +89,15 @@ def inquiry_of(plan: Plan, source: str, target: str, port: str) -> Inquiry:
     found = [Expectation(source, target, address, ports.protocol, ports.first, OPEN) for address in addresses]
     order = Order(hosts, "", False, _LIMITS)
     begun = Begun(order, Expected(found, [], [], {}), tasks_of(plan, order, found))
-    packets = {source: [packet_of("out", "", item) for item in found],
-               target: [packet_of("in", pair.source_address, item) for item in found for pair in pairs
-                        if pair.target_address == item.address]}
+    packets = {
+        source: [packet_of("out", "", item) for item in found],
+        target: [
+            packet_of("in", pair.source_address, item)
+            for item in found
+            for pair in pairs
+            if pair.target_address == item.address
+        ],
+    }
     return Inquiry(reasons, begun, packets if pairs else {}, why_not)
 
 
@@ -94,6 +108,7 @@ def packet_of(direction: str, source: str, item: Expectation) -> Packet:
 
 
 # ---- what is known
+
 
 class Side(NamedTuple):
     """What the rules of one host do with one packet, such as `takes in`; `passes` is none where that is not known."""
@@ -127,9 +142,13 @@ class Way(NamedTuple):
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""
-        return {**self._asdict(), "sources": list(self.sources), "sides": [side._asdict() for side in self.sides],
-                "listening": None if self.listening is None else list(self.listening),
-                "diagnosis": self.diagnosis._asdict() if self.diagnosis else None}
+        return {
+            **self._asdict(),
+            "sources": list(self.sources),
+            "sides": [side._asdict() for side in self.sides],
+            "listening": None if self.listening is None else list(self.listening),
+            "diagnosis": self.diagnosis._asdict() if self.diagnosis else None,
+        }
 
 
 class Answer(NamedTuple):
@@ -153,8 +172,7 @@ def answer_of(plan: Plan, inquiry: Inquiry, found: Registered, silent: Mapping[s
     """Return the answer; `found` is what both hosts said in the phases judged, probed and stopped."""
     reasons = inquiry.reasons
     ways = tuple(_Evidence(plan, inquiry, found, silent).ways())
-    codes = {way.code for way in ways} or {
-        YES if reasons.source == reasons.target else code_of(reasons.passes, None)}
+    codes = {way.code for way in ways} or {YES if reasons.source == reasons.target else code_of(reasons.passes, None)}
     return Answer(reasons, inquiry.why_not, silent, ways, next(code for code in _WORST_FIRST if code in codes))
 
 
@@ -199,9 +217,19 @@ class _Evidence:
         verdict = self._verdict(expected)
         passes, diagnosis = self._seen(expected, verdict) or self._by_rules(expected, sources[0], judged[0], compiled)
         code = code_of(intended, passes)
-        return Way(item.address, sources, intended, compiled, tuple(_sides(item, sources, judged)),
-                   self._listening(item), self._unit(item), self._run.cell(verdict) if verdict else None, code,
-                   diagnosis.text if diagnosis else _why(code, expected) + _sent_on(judged, expected), diagnosis)
+        return Way(
+            item.address,
+            sources,
+            intended,
+            compiled,
+            tuple(_sides(item, sources, judged)),
+            self._listening(item),
+            self._unit(item),
+            self._run.cell(verdict) if verdict else None,
+            code,
+            diagnosis.text if diagnosis else _why(code, expected) + _sent_on(judged, expected),
+            diagnosis,
+        )
 
     # ---- the plan
 
@@ -226,8 +254,9 @@ class _Evidence:
         reason = pairs[0].ingress.reason
         return intended, item._replace(
             expected=FILTERED if intended is False else OPEN,
-            flow=reason[len(_FLOW):] if intended and reason.startswith(_FLOW) else "",
-            denied_by="" if intended is not False else "source" if enters else "target")
+            flow=reason[len(_FLOW) :] if intended and reason.startswith(_FLOW) else "",
+            denied_by="" if intended is not False else "source" if enters else "target",
+        )
 
     def _is_trusted(self, host: str, interface: str) -> bool:
         names = self.plan.inventory.hosts[host].trusted_interfaces if host in self.plan.hosts else ()
@@ -260,14 +289,15 @@ class _Evidence:
         source = self.inquiry.reasons.source
         packets = {host: list(asked) for host, asked in self.inquiry.packets.items()}
         for number, said in enumerate(self._judgements_by(source)):
-            packets[source][number] = packets[source][number]._replace(
-                source=said.get("route", {}).get("source", ""))
+            packets[source][number] = packets[source][number]._replace(source=said.get("route", {}).get("source", ""))
         return judgements_of(packets, {host: self._judgements_by(host) for host in packets})
 
     def _judged(self, item: Expectation, source: str) -> _Pair:
         out = packet_of("out", self._route(item).get("source", ""), item)
-        return (self._judgements.get((item.source, out)),
-                self._judgements.get((item.target, packet_of("in", source, item))))
+        return (
+            self._judgements.get((item.source, out)),
+            self._judgements.get((item.target, packet_of("in", source, item))),
+        )
 
     def _passes(self, item: Expectation, out: Judgement | None, inward: Judgement | None) -> bool | None:
         """Whether the rules of both let the packet and its answer through."""
@@ -276,8 +306,9 @@ class _Evidence:
             return False
         return True if all(judged and judged.verdict == ACCEPT for judged in ways) else None
 
-    def _by_rules(self, item: Expectation, source: str, judged: _Pair, compiled: bool | None
-                  ) -> tuple[bool | None, Diagnosis | None]:
+    def _by_rules(
+        self, item: Expectation, source: str, judged: _Pair, compiled: bool | None
+    ) -> tuple[bool | None, Diagnosis | None]:
         """Whether it passes by the rules, and what is wrong: as of a probe that comes as far as they let it."""
         passes = False if self._is_unknown(item, source) else compiled
         if passes in (None, item.expected == OPEN):
@@ -285,11 +316,18 @@ class _Evidence:
         out, inward = judged
         error = self._route(item).get("error", "")
         seen = Seen(FILTERED, f"{error}." if error else "", reachable=True, source=source)
-        return passes, diagnosis_of(Clues(
-            Verdict(item, seen, SERVICE, WRONG, ""), _counters_by(error, out, inward),
-            out=out.packet if out else None, inward=inward.packet if inward else None,
-            reply=inward.reply if inward else None, back=out.reply if out else None,
-            sources=frozenset(self._run.addresses(item.source, source=True)), owners=self._run.owners))
+        return passes, diagnosis_of(
+            Clues(
+                Verdict(item, seen, SERVICE, WRONG, ""),
+                _counters_by(error, out, inward),
+                out=out.packet if out else None,
+                inward=inward.packet if inward else None,
+                reply=inward.reply if inward else None,
+                back=out.reply if out else None,
+                sources=frozenset(self._run.addresses(item.source, source=True)),
+                owners=self._run.owners,
+            )
+        )
 
     def _is_unknown(self, item: Expectation, source: str) -> bool:
         """Tell whether the source takes an address that the plan does not know, and the target would drop it."""
@@ -307,8 +345,11 @@ class _Evidence:
         phases = {host: self.found.get(host, {}) for host in self.inquiry.begun.order.hosts}
         stopped = {host: phase.get("stopped", {}) for host, phase in phases.items()}
         return Results(
-            probed={host: phase["probed"]["results"] for host, phase in phases.items()
-                    if "results" in phase.get("probed", {})},
+            probed={
+                host: phase["probed"]["results"]
+                for host, phase in phases.items()
+                if "results" in phase.get("probed", {})
+            },
             stopped=stopped,
             nonces={host: part["nonce"] for host, part in self.inquiry.begun.parts.items()},
             passive="alive" not in stopped[self.inquiry.reasons.target],
@@ -337,6 +378,7 @@ class _Evidence:
 
 
 # ---- small things
+
 
 def _alike(values: Iterable[bool | None]) -> bool | None:
     """Return the value that all have, or none."""
@@ -396,6 +438,9 @@ def _why(code: str, item: Expectation) -> str:
     if item.expected == OPEN:
         by = f" by flow {item.flow}" if item.flow else ""
         return f"{item.source} {'can' if code == YES else 'may'} connect to {what}{by}."
-    denied = (f"{item.source} has restricted egress, and no flow lets it out there" if item.denied_by == "source"
-              else f"no flow lets it in at {item.target}")
+    denied = (
+        f"{item.source} has restricted egress, and no flow lets it out there"
+        if item.denied_by == "source"
+        else f"no flow lets it in at {item.target}"
+    )
     return f"{item.source} {'cannot' if code == NO else 'may not'} connect to {what}: {denied}."

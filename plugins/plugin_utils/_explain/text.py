@@ -22,10 +22,22 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import LISTENER, SERVICE
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import RIGHT
 
-_WORDS = {YES: "Yes", NO: "No", BROKEN: "It should, but does not", EXPOSED: "It should not, but does",
-          SHOULD: "It should", SHOULD_NOT: "It should not", UNKNOWN: "Not known"}
-_COUNTED = {"left": "left", "arrived": "arrived", "passed": "passed the rules", "answered": "answers left",
-            "returned": "answers returned"}
+_WORDS = {
+    YES: "Yes",
+    NO: "No",
+    BROKEN: "It should, but does not",
+    EXPOSED: "It should not, but does",
+    SHOULD: "It should",
+    SHOULD_NOT: "It should not",
+    UNKNOWN: "Not known",
+}
+_COUNTED = {
+    "left": "left",
+    "arrived": "arrived",
+    "passed": "passed the rules",
+    "answered": "answers left",
+    "returned": "answers returned",
+}
 
 
 def answer_line(found: Answer) -> str:
@@ -49,8 +61,12 @@ def _but(found: Answer) -> str:
 
 def lines(found: Answer, notes: Sequence[str], probe: str) -> list[str]:
     """Return the lines to show; `notes` are said first of all, `probe` says why there was none."""
-    sections = {"Plan": list(_plan(found)), "Rulesets": list(_rules(found)), "Probe": list(_probe(found, probe)),
-                "What to do" if found.code in (BROKEN, EXPOSED) else "To change it": found.advice}
+    sections = {
+        "Plan": list(_plan(found)),
+        "Rulesets": list(_rules(found)),
+        "Probe": list(_probe(found, probe)),
+        "What to do" if found.code in (BROKEN, EXPOSED) else "To change it": found.advice,
+    }
     shown = [answer_line(found), *_addresses(found), *notes]
     for title, texts in sections.items():
         shown += ["", f"{title}:", *(f"  {text}" for text in texts)] if texts else []
@@ -63,8 +79,10 @@ def _addresses(found: Answer) -> Iterator[str]:
     if pairs:
         sources = ", ".join(dict.fromkeys(pair.source_address for pair in pairs))
         targets = ", ".join(dict.fromkeys(pair.target_address for pair in pairs))
-        yield (f"It speaks of addresses that the plan knows: {sources} of {found.reasons.source}; {targets} of "
-               f"{found.reasons.target}.")
+        yield (
+            f"It speaks of addresses that the plan knows: {sources} of {found.reasons.source}; {targets} of "
+            f"{found.reasons.target}."
+        )
 
 
 def _plan(found: Answer) -> Iterator[str]:
@@ -85,8 +103,11 @@ def _rules(found: Answer) -> Iterator[str]:
         where = sorted({address for addresses in listening for address in addresses or ()})
         target, port = found.reasons.target, found.reasons.port
         unit = found.ways[0].unit if found.ways[0].intended else ""
-        yield f"Somebody listens for {port} on {target}: {listed(where)}" if where else (
-            f"Nobody listens for {port} on {target} now{f'; {unit} should' if unit else ''}.")
+        yield (
+            f"Somebody listens for {port} on {target}: {listed(where)}"
+            if where
+            else (f"Nobody listens for {port} on {target} now{f'; {unit} should' if unit else ''}.")
+        )
 
 
 def _probe(found: Answer, probe: str) -> Iterator[str]:
@@ -104,8 +125,9 @@ def _cell_lines(cell: Mapping[str, Any]) -> Iterator[str]:
     if cell["detail"]:
         yield f"  {cell['detail']}"
     if cell["counters"]:
-        counted = ", ".join(f"{'?' if count is None else count} {_COUNTED[name]}"
-                            for name, count in cell["counters"].items())
+        counted = ", ".join(
+            f"{'?' if count is None else count} {_COUNTED[name]}" for name, count in cell["counters"].items()
+        )
         yield f"  Packets: {counted}"
     if cell["diagnosis"]:
         yield f"  [{cell['diagnosis']['code']}] {cell['diagnosis']['text']}"

@@ -134,8 +134,12 @@ def _advice(plan: Plan, today: date) -> Iterator[Finding]:
             ports = _common(opened, advice.ports)
             breach = advice.breach(plan, flow) if ports and _reaches(plan, flow, advice.groups) else None
             if breach:
-                yield Finding(advice.rule, breach.severity, _key(flow),
-                              f"Opens {_text(ports)} to {breach.source}, expected {advice.expected}.")
+                yield Finding(
+                    advice.rule,
+                    breach.severity,
+                    _key(flow),
+                    f"Opens {_text(ports)} to {breach.source}, expected {advice.expected}.",
+                )
 
 
 def _from_unknown(plan: Plan, flow: Flow) -> Breach | None:
@@ -143,8 +147,11 @@ def _from_unknown(plan: Plan, flow: Flow) -> Breach | None:
 
 
 def _from_outside(plan: Plan, flow: Flow) -> Breach | None:
-    external = [network for network in _source_networks(plan, flow)
-                if not any(network in internal for internal in _internal_networks())]
+    external = [
+        network
+        for network in _source_networks(plan, flow)
+        if not any(network in internal for internal in _internal_networks())
+    ]
     return _widest(external, KNOWN_PREFIX)
 
 
@@ -166,9 +173,13 @@ def _from_others_than_monitoring(plan: Plan, flow: Flow) -> Breach | None:
 def _docker_without_encryption(plan: Plan, today: date) -> Iterator[Finding]:
     for flow in plan.flows_on.values():
         if _common(_named_ports(plan, flow), DOCKER_PLAIN):
-            yield Finding("docker-without-encryption", "warning", _key(flow),
-                          "Opens 2375/tcp, where whoever connects is root on the host, without a password and in clear "
-                          "text. Use Docker with TLS on 2376/tcp.")
+            yield Finding(
+                "docker-without-encryption",
+                "warning",
+                _key(flow),
+                "Opens 2375/tcp, where whoever connects is root on the host, without a password and in clear "
+                "text. Use Docker with TLS on 2376/tcp.",
+            )
 
 
 def _access_review(plan: Plan, today: date) -> Iterator[Finding]:
@@ -176,20 +187,32 @@ def _access_review(plan: Plan, today: date) -> Iterator[Finding]:
         opened = _named_ports(plan, flow)
         ports = _common(opened, RDP) + (_common(opened, VSCODE) if _reaches(plan, flow, ("workbench",)) else [])
         if flow.review_by and flow.review_by < today:
-            yield Finding("access-review", "warning", _key(flow),
-                          f"Was to be reviewed by {flow.review_by}: check who still needs it, then move review_by.")
+            yield Finding(
+                "access-review",
+                "warning",
+                _key(flow),
+                f"Was to be reviewed by {flow.review_by}: check who still needs it, then move review_by.",
+            )
         elif not flow.review_by and ports:
-            yield Finding("access-review", "warning", _key(flow),
-                          f"Opens {_text(ports)}, expected review_by, the day by which somebody checks who needs it.")
+            yield Finding(
+                "access-review",
+                "warning",
+                _key(flow),
+                f"Opens {_text(ports)}, expected review_by, the day by which somebody checks who needs it.",
+            )
 
 
 def _mutual_tls_note(plan: Plan, today: date) -> Iterator[Finding]:
     for flow in plan.flows_on.values():
         opened = _common(_named_ports(plan, flow), MUTUAL_TLS)
         if opened and not flow.note and _reaches(plan, flow, ("control_plane",)):
-            yield Finding("mutual-tls-note", "warning", _key(flow),
-                          "Opens 8443/tcp, expected a note on where TLS ends: on the platform itself, never on a load "
-                          "balancer, because the platform checks the client's certificate.")
+            yield Finding(
+                "mutual-tls-note",
+                "warning",
+                _key(flow),
+                "Opens 8443/tcp, expected a note on where TLS ends: on the platform itself, never on a load "
+                "balancer, because the platform checks the client's certificate.",
+            )
 
 
 def _least_privilege(plan: Plan, today: date) -> Iterator[Finding]:
@@ -198,40 +221,63 @@ def _least_privilege(plan: Plan, today: date) -> Iterator[Finding]:
         wide = [name for name in flow.services if plan.catalogue.services[name].broad or _is_whole_range(plan, name)]
         breach = _from_unknown(plan, flow) or _widest(_networks(plan, flow, flow.targets), PLATFORM_PREFIX)
         if wide and breach and not flow.within_cluster:
-            yield Finding("least-privilege", breach.severity, _key(flow),
-                          f"Opens the whole range of {listed(wide)} between hosts and {breach.source}, expected the "
-                          "ports that are needed, or narrower networks.")
+            yield Finding(
+                "least-privilege",
+                breach.severity,
+                _key(flow),
+                f"Opens the whole range of {listed(wide)} between hosts and {breach.source}, expected the "
+                "ports that are needed, or narrower networks.",
+            )
 
 
 def _ranges_that_do_not_yield(plan: Plan) -> Iterator[Finding]:
     used = sorted({name for flow in plan.flows_on.values() for name in flow.services})
     for name in used:
         if _is_whole_range(plan, name) and not plan.catalogue.services[name].broad:
-            yield Finding("least-privilege", "warning", f"firewall_services.{name}",
-                          f"Has {_text(plan.catalogue.services[name].ports)}, more than {WHOLE_RANGE} ports, expected "
-                          "those that are needed, or broad: true, so that it yields to other services.")
+            yield Finding(
+                "least-privilege",
+                "warning",
+                f"firewall_services.{name}",
+                f"Has {_text(plan.catalogue.services[name].ports)}, more than {WHOLE_RANGE} ports, expected "
+                "those that are needed, or broad: true, so that it yields to other services.",
+            )
     if not plan.catalogue.broad_yields and any(plan.catalogue.services[name].broad for name in used):
-        yield Finding("least-privilege", "warning", "firewall_broad_yields",
-                      "Is false, so broad services also open the ports of databases, monitoring and Docker on the same "
-                      "host, expected true.")
+        yield Finding(
+            "least-privilege",
+            "warning",
+            "firewall_broad_yields",
+            "Is false, so broad services also open the ports of databases, monitoring and Docker on the same "
+            "host, expected true.",
+        )
 
 
 def _udp_by_address(plan: Plan, today: date) -> Iterator[Finding]:
     """Not from anywhere, where a forged address opens nothing more; nor from hosts alone, whose addresses are few."""
-    flows = [flow.name for flow in plan.flows_on.values() if _has_udp(plan, flow) and any(
-        network.size > 1 and network.prefixlen >= PLATFORM_PREFIX[network.version]
-        for network in _source_networks(plan, flow))]
+    flows = [
+        flow.name
+        for flow in plan.flows_on.values()
+        if _has_udp(plan, flow)
+        and any(
+            network.size > 1 and network.prefixlen >= PLATFORM_PREFIX[network.version]
+            for network in _source_networks(plan, flow)
+        )
+    ]
     if flows:
-        yield Finding("udp-by-address", "note", "firewall_flows",
-                      f"UDP comes from whole networks by {listed(flows)}. UDP has no handshake, so a forged address "
-                      "of such a network passes. See that hosts and routers check sources (rp_filter, see the README), "
-                      "and that the services authenticate who asks.")
+        yield Finding(
+            "udp-by-address",
+            "note",
+            "firewall_flows",
+            f"UDP comes from whole networks by {listed(flows)}. UDP has no handshake, so a forged address "
+            "of such a network passes. See that hosts and routers check sources (rp_filter, see the README), "
+            "and that the services authenticate who asks.",
+        )
 
 
 def _has_udp(plan: Plan, flow: Flow) -> bool:
     is_opened = any(plan.addresses.members(name) & plan.hosts.keys() for name in flow.targets)
-    return is_opened and any(item.protocol == "udp" for name in flow.services
-                             for item in plan.catalogue.services[name].ports)
+    return is_opened and any(
+        item.protocol == "udp" for name in flow.services for item in plan.catalogue.services[name].ports
+    )
 
 
 # ---- Flows and services that are not what they seem -----------------------------------------------------------------
@@ -244,8 +290,12 @@ def _exposure(plan: Plan, today: date) -> Iterator[Finding]:
             exposure = plan.catalogue.services[name].exposure
             source = _beyond(flow, exposure, widest)
             if source:
-                yield Finding("exposure", "error", _key(flow),
-                              f"Opens service {name} to {source}, but its exposure is {exposure}.")
+                yield Finding(
+                    "exposure",
+                    "error",
+                    _key(flow),
+                    f"Opens service {name} to {source}, but its exposure is {exposure}.",
+                )
 
 
 def _beyond(flow: Flow, exposure: str, widest: Breach | None) -> str:
@@ -261,8 +311,12 @@ def _duplicate_flows(plan: Plan, today: date) -> Iterator[Finding]:
     for flow in plan.catalogue.flows.values():
         first = seen.setdefault(_says(flow), flow.name)
         if first != flow.name:
-            yield Finding("duplicate-flow", "warning", _key(flow),
-                          f"Says the same as {first} (which is {'on' if first in plan.flows_on else 'off'}). Keep one.")
+            yield Finding(
+                "duplicate-flow",
+                "warning",
+                _key(flow),
+                f"Says the same as {first} (which is {'on' if first in plan.flows_on else 'off'}). Keep one.",
+            )
 
 
 def _says(flow: Flow) -> tuple[object, ...]:
@@ -272,12 +326,21 @@ def _says(flow: Flow) -> tuple[object, ...]:
 def _shadowed_flows(plan: Plan, today: date) -> Iterator[Finding]:
     flows = [flow for flow in plan.flows_on.values() if not _uses_broad(plan, flow)]
     for flow in flows:
-        covering = [other.name for other in flows if other is not flow and _covers(plan, other, flow)
-                    and not (_rank(other) > _rank(flow) and _covers(plan, flow, other))]
+        covering = [
+            other.name
+            for other in flows
+            if other is not flow
+            and _covers(plan, other, flow)
+            and not (_rank(other) > _rank(flow) and _covers(plan, flow, other))
+        ]
         if covering and flow.name != MANAGEMENT_FLOW:
-            yield Finding("shadowed-flow", "warning", _key(flow),
-                          f"Flow {covering[0]} covers all of it, so turning it off would close nothing. Turn off or "
-                          "narrow one of them.")
+            yield Finding(
+                "shadowed-flow",
+                "warning",
+                _key(flow),
+                f"Flow {covering[0]} covers all of it, so turning it off would close nothing. Turn off or "
+                "narrow one of them.",
+            )
 
 
 def _rank(flow: Flow) -> tuple[bool, str]:
@@ -297,8 +360,11 @@ def _covers(plan: Plan, wide: Flow, narrow: Flow) -> bool:
 
 def _side_covers(plan: Plan, wide: tuple[Flow, tuple[str, ...]], narrow: tuple[Flow, tuple[str, ...]]) -> bool:
     groups, networks = _groups(plan, narrow[1]), _outside(plan, *narrow)
-    return (bool(groups or networks) and groups <= _groups(plan, wide[1])
-            and all(_is_inside(plan, network, wide) for network in networks))
+    return (
+        bool(groups or networks)
+        and groups <= _groups(plan, wide[1])
+        and all(_is_inside(plan, network, wide) for network in networks)
+    )
 
 
 def _is_inside(plan: Plan, network: IPNetwork, side: tuple[Flow, tuple[str, ...]]) -> bool:
@@ -312,9 +378,13 @@ def _unused_services(plan: Plan, today: date) -> Iterator[Finding]:
     used = {name for flow in plan.catalogue.flows.values() for name in flow.services}
     for service in plan.catalogue.services.values():
         if service.declared_by_site and service.name not in used:
-            yield Finding("unused-service", "warning", f"firewall_services.{service.name}",
-                          "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, "
-                          "which may be off, or delete it.")
+            yield Finding(
+                "unused-service",
+                "warning",
+                f"firewall_services.{service.name}",
+                "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, "
+                "which may be off, or delete it.",
+            )
 
 
 def _srun_unpinned(plan: Plan, today: date) -> Iterator[Finding]:
@@ -329,10 +399,14 @@ def _srun_unpinned(plan: Plan, today: date) -> Iterator[Finding]:
         lost[tuple(without([ephemeral], _unclaimed(plan, kind)))] += hosts
     for ports, hosts in sorted(lost.items()):
         if ports:
-            yield Finding("srun-unpinned", "warning", _hosts_text(sorted(hosts)),
-                          f"An unpinned srun takes any port of firewall_ephemeral_ports, but {_text(ports)} is not "
-                          "open to it, and it hangs when it takes one of these. Set SrunPortRange in slurm.conf and "
-                          "firewall_srun_ports to one narrow range, such as 60001-63000.")
+            yield Finding(
+                "srun-unpinned",
+                "warning",
+                _hosts_text(sorted(hosts)),
+                f"An unpinned srun takes any port of firewall_ephemeral_ports, but {_text(ports)} is not "
+                "open to it, and it hangs when it takes one of these. Set SrunPortRange in slurm.conf and "
+                "firewall_srun_ports to one narrow range, such as 60001-63000.",
+            )
 
 
 def _srun_hosts(plan: Plan) -> set[str]:
@@ -342,8 +416,13 @@ def _srun_hosts(plan: Plan) -> set[str]:
 
 def _unclaimed(plan: Plan, kind: Kind) -> list[PortRange]:
     """Return what is open inside the cluster on hosts of a kind and is no other service's."""
-    ports = [item for flow in plan.flows_on.values() if flow.within_cluster and kind.endpoints & set(flow.targets)
-             for name in flow.services for item in plan.catalogue.services[name].ports]
+    ports = [
+        item
+        for flow in plan.flows_on.values()
+        if flow.within_cluster and kind.endpoints & set(flow.targets)
+        for name in flow.services
+        for item in plan.catalogue.services[name].ports
+    ]
     return without(ports, plan.claims[kind] if plan.catalogue.broad_yields else ())
 
 
@@ -356,9 +435,13 @@ def _empty_endpoints(plan: Plan, today: date) -> Iterator[Finding]:
         for name in _empty_ends(plan, flow):
             users[name].append(flow.name)
     for name, flows in sorted(users.items()):
-        yield Finding("empty-endpoint", "warning", f"firewall_endpoints.{name}",
-                      f"Has no address, so it adds nothing to the flow {flows[0]}{_more(flows)}. Give it hosts or "
-                      "networks, or turn the flow off.")
+        yield Finding(
+            "empty-endpoint",
+            "warning",
+            f"firewall_endpoints.{name}",
+            f"Has no address, so it adds nothing to the flow {flows[0]}{_more(flows)}. Give it hosts or "
+            "networks, or turn the flow off.",
+        )
 
 
 def _empty_ends(plan: Plan, flow: Flow) -> Iterator[str]:
@@ -383,17 +466,25 @@ def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
     for endpoint in plan.catalogue.endpoints.values():
         for group in endpoint.groups:
             if endpoint.declared_by_site and group not in known:
-                yield Finding("missing-group", "warning", f"firewall_endpoints.{endpoint.name}.groups",
-                              f"Lists {shown(group)}, which the inventory lacks, so it counts as empty. Add the group to "
-                              "the inventory or mend its name.")
+                yield Finding(
+                    "missing-group",
+                    "warning",
+                    f"firewall_endpoints.{endpoint.name}.groups",
+                    f"Lists {shown(group)}, which the inventory lacks, so it counts as empty. Add the group to "
+                    "the inventory or mend its name.",
+                )
 
 
 def _hidden_groups(plan: Plan, today: date) -> Iterator[Finding]:
     for endpoint in plan.catalogue.endpoints.values():
         if plan.inventory.groups.get(endpoint.name) and endpoint.name not in endpoint.groups:
-            yield Finding("hidden-group", "warning", f"firewall_endpoints.{endpoint.name}.groups",
-                          "Lacks the group of the inventory that has the same name, so the hosts of that group are not "
-                          "in it. Add the group, or rename it.")
+            yield Finding(
+                "hidden-group",
+                "warning",
+                f"firewall_endpoints.{endpoint.name}.groups",
+                "Lacks the group of the inventory that has the same name, so the hosts of that group are not "
+                "in it. Add the group, or rename it.",
+            )
 
 
 def _hosts_in_networks(plan: Plan, today: date) -> Iterator[Finding]:
@@ -403,22 +494,34 @@ def _hosts_in_networks(plan: Plan, today: date) -> Iterator[Finding]:
         for names, is_target in ((flow.targets, True), (flow.sources, False)):
             for name, network in _named_networks(plan, names):
                 # An open egress leaves nothing closed on the side of a source, nor does the plan where Ansible may run.
-                hosts = [host for host in _strangers(plan, names, _inside(ordered, network))
-                         if is_target or plan.inventory.hosts[host].egress == "restricted"
-                         and (flow.name, name) != (MANAGEMENT_FLOW, CONTROLLERS)]
+                hosts = [
+                    host
+                    for host in _strangers(plan, names, _inside(ordered, network))
+                    if is_target
+                    or plan.inventory.hosts[host].egress == "restricted"
+                    and (flow.name, name) != (MANAGEMENT_FLOW, CONTROLLERS)
+                ]
                 if hosts:
                     found.setdefault((name, network), (flow.name, hosts))
     for (name, network), (flow_name, hosts) in sorted(found.items()):
-        yield Finding("host-in-network", "warning", f"firewall_endpoints.{name}.cidrs",
-                      f"{network} holds the managed {_hosts_text(hosts)}, which the endpoint does not name: the host's "
-                      f"own side of the flow {flow_name} stays closed. Add a group of it, or its address as a network "
-                      "of its own, or narrow the network.")
+        yield Finding(
+            "host-in-network",
+            "warning",
+            f"firewall_endpoints.{name}.cidrs",
+            f"{network} holds the managed {_hosts_text(hosts)}, which the endpoint does not name: the host's "
+            f"own side of the flow {flow_name} stays closed. Add a group of it, or its address as a network "
+            "of its own, or narrow the network.",
+        )
 
 
 def _named_networks(plan: Plan, names: Iterable[str]) -> list[tuple[str, IPNetwork]]:
     """Return the networks of endpoints, without single addresses and what is as good as anywhere."""
-    return [(name, item) for name in names for item in plan.catalogue.endpoints[name].cidrs
-            if item.size > 1 and item.prefixlen >= PLATFORM_PREFIX[item.version]]
+    return [
+        (name, item)
+        for name in names
+        for item in plan.catalogue.endpoints[name].cidrs
+        if item.size > 1 and item.prefixlen >= PLATFORM_PREFIX[item.version]
+    ]
 
 
 def _strangers(plan: Plan, names: Iterable[str], hosts: Iterable[str]) -> list[str]:
@@ -430,9 +533,13 @@ def _empty_clusters(plan: Plan, today: date) -> Iterator[Finding]:
     known = {cluster for name in plan.hosts for cluster in plan.inventory.hosts[name].clusters}
     for cluster, networks in sorted(plan.catalogue.clusters.items()):
         if networks and cluster not in known:
-            yield Finding("empty-cluster", "warning", f"firewall_clusters.{cluster}",
-                          "No managed host has it in its firewall_cluster, so its networks reach nobody. "
-                          f"{nearest(cluster, sorted(known)) or 'Mend the name or delete it.'}")
+            yield Finding(
+                "empty-cluster",
+                "warning",
+                f"firewall_clusters.{cluster}",
+                "No managed host has it in its firewall_cluster, so its networks reach nobody. "
+                f"{nearest(cluster, sorted(known)) or 'Mend the name or delete it.'}",
+            )
 
 
 def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
@@ -441,10 +548,14 @@ def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
         for network in networks:
             hosts = [host for host in _inside(ordered, network) if cluster not in plan.inventory.hosts[host].clusters]
             if hosts:
-                yield Finding("host-in-cluster-network", "warning", f"firewall_clusters.{cluster}.cidrs",
-                              f"{network} holds the managed {_hosts_text(hosts)}, which is not in the cluster, and "
-                              "lets it in as if it were. Narrow the network, or add the cluster to its "
-                              "firewall_cluster.")
+                yield Finding(
+                    "host-in-cluster-network",
+                    "warning",
+                    f"firewall_clusters.{cluster}.cidrs",
+                    f"{network} holds the managed {_hosts_text(hosts)}, which is not in the cluster, and "
+                    "lets it in as if it were. Narrow the network, or add the cluster to its "
+                    "firewall_cluster.",
+                )
 
 
 # ---- The way of Ansible's own ssh -----------------------------------------------------------------------------------
@@ -455,41 +566,64 @@ def _ssh_ports(plan: Plan, today: date) -> Iterator[Finding]:
     key, ports = f"firewall_services.{flow.services[0]}", _text(_named_ports(plan, flow))
     for item, hosts in Gaps(plan).closed_ports().items():
         source = "as a jump host" if item.is_jump else "by ansible_port"
-        yield Finding("ssh-port", "warning", _hosts_text(hosts),
-                      f"Ansible connects to {item.port}/tcp, {source}, but {key} has {ports}. Add {item.port}/tcp to "
-                      f"{key}.ports, unless something before the host forwards that port to {ports}.")
+        yield Finding(
+            "ssh-port",
+            "warning",
+            _hosts_text(hosts),
+            f"Ansible connects to {item.port}/tcp, {source}, but {key} has {ports}. Add {item.port}/tcp to "
+            f"{key}.ports, unless something before the host forwards that port to {ports}.",
+        )
 
 
 def _jump_host_sources(plan: Plan, today: date) -> Iterator[Finding]:
     for item, hosts in Gaps(plan).strangers().items():
-        yield Finding("jump-host-source", "warning", _hosts_text(hosts),
-                      f"Is reached through jump host {item.jump} ({listed(item.addresses)}), which it does not let "
-                      f"in. Add that to firewall_endpoints.{CONTROLLERS}, or set firewall_source_addresses of "
-                      f"{item.jump} to what the hosts behind it see.")
+        yield Finding(
+            "jump-host-source",
+            "warning",
+            _hosts_text(hosts),
+            f"Is reached through jump host {item.jump} ({listed(item.addresses)}), which it does not let "
+            f"in. Add that to firewall_endpoints.{CONTROLLERS}, or set firewall_source_addresses of "
+            f"{item.jump} to what the hosts behind it see.",
+        )
 
 
 def _jump_host_egress(plan: Plan, today: date) -> Iterator[Finding]:
     for item, hosts in Gaps(plan).no_ways_out().items():
-        why = (f"no flow lets that out to {item.port}/tcp of {listed(item.addresses)}. Write such a flow"
-               if item.addresses else f"no address of {printable(item.name, _LONGEST_NAME)}, where ssh goes from there, is known. Name its "
-               "address, or give it firewall_addresses in the inventory")
-        yield Finding("jump-host-egress", "warning", _hosts_text(hosts),
-                      f"Is reached through jump host {item.jump}, whose egress is restricted, and {why}.")
+        why = (
+            f"no flow lets that out to {item.port}/tcp of {listed(item.addresses)}. Write such a flow"
+            if item.addresses
+            else f"no address of {printable(item.name, _LONGEST_NAME)}, where ssh goes from there, is known. Name its "
+            "address, or give it firewall_addresses in the inventory"
+        )
+        yield Finding(
+            "jump-host-egress",
+            "warning",
+            _hosts_text(hosts),
+            f"Is reached through jump host {item.jump}, whose egress is restricted, and {why}.",
+        )
 
 
 def _unknown_jump_hosts(plan: Plan, today: date) -> Iterator[Finding]:
     for name, hosts in Gaps(plan).unknown_jumps().items():
-        yield Finding("jump-host-unknown", "warning", _hosts_text(hosts),
-                      f"Is reached through jump host {printable(name, _LONGEST_NAME)}, which is no host of the inventory and has no address on "
-                      "the controller. If it is a managed host with restricted egress, this cuts Ansible off: name it "
-                      "as the inventory does, or by its address.")
+        yield Finding(
+            "jump-host-unknown",
+            "warning",
+            _hosts_text(hosts),
+            f"Is reached through jump host {printable(name, _LONGEST_NAME)}, which is no host of the inventory and has no address on "
+            "the controller. If it is a managed host with restricted egress, this cuts Ansible off: name it "
+            "as the inventory does, or by its address.",
+        )
 
 
 def _unread_connections(plan: Plan, today: date) -> Iterator[Finding]:
     for (variable, reason), hosts in Gaps(plan).unread().items():
-        yield Finding("connection-unread", "warning", _hosts_text(hosts),
-                      f"Nothing can be told from {variable}: {reason.rstrip('.')}. The plan does as if it was not set, "
-                      "and may keep Ansible's own ssh out.")
+        yield Finding(
+            "connection-unread",
+            "warning",
+            _hosts_text(hosts),
+            f"Nothing can be told from {variable}: {reason.rstrip('.')}. The plan does as if it was not set, "
+            "and may keep Ansible's own ssh out.",
+        )
 
 
 # ---- Ports, networks and words --------------------------------------------------------------------------------------
@@ -600,22 +734,49 @@ _IN_CLUSTER = "within_cluster: true, because the nodes of a cluster are all that
 
 ADVICE = (
     Advice("ssh-known-sources", _ports("22/tcp"), _from_unknown, _KNOWN),
-    Advice("scheduler-in-cluster", _ports("6817-6819/tcp", "15001-15003/tcp", "17001/tcp"), _from_other_clusters,
-           _IN_CLUSTER),
-    Advice("scheduler-in-cluster", _ports("3306/tcp"), _from_other_clusters, _IN_CLUSTER,
-           ("slurm_controller", "slurm_database")),
-    Advice("monitoring-from-servers", _ports("9090/tcp", "24224/tcp", "24224/udp"), _from_others_than_monitoring,
-           "the endpoint monitoring alone"),
-    Advice("monitoring-internal", _ports("9090/tcp", "24224/tcp", "24224/udp"), _from_outside, _INTERNAL,
-           ("monitoring",)),
+    Advice(
+        "scheduler-in-cluster",
+        _ports("6817-6819/tcp", "15001-15003/tcp", "17001/tcp"),
+        _from_other_clusters,
+        _IN_CLUSTER,
+    ),
+    Advice(
+        "scheduler-in-cluster",
+        _ports("3306/tcp"),
+        _from_other_clusters,
+        _IN_CLUSTER,
+        ("slurm_controller", "slurm_database"),
+    ),
+    Advice(
+        "monitoring-from-servers",
+        _ports("9090/tcp", "24224/tcp", "24224/udp"),
+        _from_others_than_monitoring,
+        "the endpoint monitoring alone",
+    ),
+    Advice(
+        "monitoring-internal", _ports("9090/tcp", "24224/tcp", "24224/udp"), _from_outside, _INTERNAL, ("monitoring",)
+    ),
     Advice("docker-internal", _ports("2375-2376/tcp"), _from_outside, _INTERNAL),
-    Advice("control-plane-internal",
-           _ports("3000/tcp", "4006/tcp", "5432/tcp", "5672/tcp", "8200/tcp", "8888/tcp", "15672/tcp", "27017/tcp"),
-           _from_outside, _INTERNAL, ("control_plane", "platform_database")),
-    Advice("nfs-internal", _ports("111/tcp", "111/udp", "2049/tcp", "2049/udp", "20048/tcp", "20048/udp"),
-           _from_outside, _INTERNAL),
-    Advice("workbench-known-sources", _ports("3389/tcp", "3389/udp", "8888/tcp", "3000/tcp"), _from_unknown, _KNOWN,
-           ("workbench",)),
+    Advice(
+        "control-plane-internal",
+        _ports("3000/tcp", "4006/tcp", "5432/tcp", "5672/tcp", "8200/tcp", "8888/tcp", "15672/tcp", "27017/tcp"),
+        _from_outside,
+        _INTERNAL,
+        ("control_plane", "platform_database"),
+    ),
+    Advice(
+        "nfs-internal",
+        _ports("111/tcp", "111/udp", "2049/tcp", "2049/udp", "20048/tcp", "20048/udp"),
+        _from_outside,
+        _INTERNAL,
+    ),
+    Advice(
+        "workbench-known-sources",
+        _ports("3389/tcp", "3389/udp", "8888/tcp", "3000/tcp"),
+        _from_unknown,
+        _KNOWN,
+        ("workbench",),
+    ),
 )
 
 RULES: tuple[Callable[[Plan, date], Iterable[Finding]], ...] = (

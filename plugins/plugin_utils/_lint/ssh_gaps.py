@@ -55,27 +55,38 @@ class Gaps:
 
     def closed_ports(self) -> dict[ClosedPort, list[str]]:
         """Return hosts with an sshd on a port that management_ssh does not have, and that no flow opens to it."""
-        return self._hosts_by((ClosedPort(leg.port, leg.is_jump), leg.target) for leg in self.plan.legs
-                              if leg.target in self.plan.hosts and self._is_closed(leg))
+        return self._hosts_by(
+            (ClosedPort(leg.port, leg.is_jump), leg.target)
+            for leg in self.plan.legs
+            if leg.target in self.plan.hosts and self._is_closed(leg)
+        )
 
     def strangers(self) -> dict[Stranger, list[str]]:
         """Return hosts that do not let in the managed jump host that they are reached through."""
-        found = ((Stranger(leg.source, self._not_let_in(leg)), leg.target) for leg in self.plan.legs
-                 if leg.source and leg.target in self.plan.hosts)
+        found = (
+            (Stranger(leg.source, self._not_let_in(leg)), leg.target)
+            for leg in self.plan.legs
+            if leg.source and leg.target in self.plan.hosts
+        )
         return self._hosts_by(item for item in found if item[0].addresses)
 
     def no_ways_out(self) -> dict[NoWayOut, list[str]]:
         """Return hosts behind a jump host that has no way out to them, or to the next jump host."""
         return self._hosts_by(
             (NoWayOut(leg.source, leg.name, tuple(str(item.ip) for item in leg.networks), leg.port), leg.host)
-            for leg in self.plan.legs if self._is_restricted(leg.source) and self._has_no_way_out(leg))
+            for leg in self.plan.legs
+            if self._is_restricted(leg.source) and self._has_no_way_out(leg)
+        )
 
     def unknown_jumps(self) -> dict[str, list[str]]:
         """Return hosts behind a name that is no host and has no address: any managed host may be meant."""
         if not any(map(self._is_restricted, self.plan.hosts)):
             return {}
-        return self._hosts_by((leg.name, leg.host) for leg in self.plan.legs if not leg.target and not leg.networks
-                              and not self._is_restricted(leg.source))
+        return self._hosts_by(
+            (leg.name, leg.host)
+            for leg in self.plan.legs
+            if not leg.target and not leg.networks and not self._is_restricted(leg.source)
+        )
 
     def unread(self) -> dict[tuple[str, str], list[str]]:
         """Return hosts by a variable that says nothing to us, with the reason."""
@@ -107,9 +118,13 @@ class Gaps:
         """Return the addresses of the jump host, of a family that the target has, that are none of a controller."""
         book = self.plan.addresses
         versions = {network.version for network in book.host_networks([leg.target])}
-        return tuple(str(address.ip) for address in book.host_networks([leg.source], source=True)
-                     if address.version in versions and not any(address in network for network in self._controllers)
-                     and not self._passes(leg.target, "in", address, leg.port))
+        return tuple(
+            str(address.ip)
+            for address in book.host_networks([leg.source], source=True)
+            if address.version in versions
+            and not any(address in network for network in self._controllers)
+            and not self._passes(leg.target, "in", address, leg.port)
+        )
 
     def _is_restricted(self, host: str) -> bool:
         return host in self.plan.hosts and self.plan.inventory.hosts[host].egress == "restricted"
@@ -117,8 +132,9 @@ class Gaps:
     def _has_no_way_out(self, leg: Leg) -> bool:
         # To managed hosts the plan has opened it, as far as addresses are known; that takes no proof, which takes time.
         is_opened = leg.host in self.plan.hosts and bool(leg.networks)
-        return not is_opened and not (leg.networks and all(
-            self._passes(leg.source, "out", network, leg.port) for network in leg.networks))
+        return not is_opened and not (
+            leg.networks and all(self._passes(leg.source, "out", network, leg.port) for network in leg.networks)
+        )
 
     def _passes(self, host: str, direction: str, network: IPNetwork, port: int) -> bool:
         key = self.plan.hosts[host]

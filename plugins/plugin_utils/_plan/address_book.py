@@ -72,12 +72,20 @@ class Resolver:
         try:
             found = [parse_address(text) for text in self.lookup(name)]
         except (OSError, ValueError) as exc:
-            said = "" if isinstance(name, Vaulted) else f"The resolver of the controller said: {printable(str(exc), 200)}. "
+            said = (
+                ""
+                if isinstance(name, Vaulted)
+                else f"The resolver of the controller said: {printable(str(exc), 200)}. "
+            )
             raise invalid(key, name, expected, f"{said}{_ADVICE}") from exc
         reachable = [address for address in found if is_reachable(address) and not address.is_link_local()]
         if not reachable:
-            raise invalid(key, name, "a name with an address that other hosts can reach",
-                          f"It resolves to {listed(list(map(str, found))) or 'nothing'}. {_ADVICE}")
+            raise invalid(
+                key,
+                name,
+                "a name with an address that other hosts can reach",
+                f"It resolves to {listed(list(map(str, found))) or 'nothing'}. {_ADVICE}",
+            )
         return reachable
 
 
@@ -126,8 +134,9 @@ class AddressBook:
 
     def is_empty(self, endpoints: Iterable[str]) -> bool:
         """Tell whether nobody is behind these endpoints; looks no name up."""
-        return not any(self.members(name) or self.endpoints[name].cidrs or self.endpoints[name].hostnames
-                       for name in endpoints)
+        return not any(
+            self.members(name) or self.endpoints[name].cidrs or self.endpoints[name].hostnames for name in endpoints
+        )
 
     def clusters_of(self, endpoints: Iterable[str]) -> set[str]:
         """Return the clusters in which these endpoints have hosts or networks."""

@@ -85,8 +85,11 @@ def _check_required(flows: Iterable[Flow], book: AddressBook) -> None:
         managed = any(book.members(name) & book.inventory.managed for name in flow.targets)
         empty = not book.clusters_of(flow.sources) if flow.within_cluster else book.is_empty(flow.sources)
         if flow.need == "required" and managed and empty:
-            where = "groups with hosts, or firewall_clusters networks" if flow.within_cluster else (
-                "cidrs, hostnames or groups with hosts")
+            where = (
+                "groups with hosts, or firewall_clusters networks"
+                if flow.within_cluster
+                else ("cidrs, hostnames or groups with hosts")
+            )
             off = "" if flow.name == MANAGEMENT_FLOW else f", or set firewall_flows.{flow.name}.enabled to false"
             raise PortFileError(
                 f"Invalid firewall_endpoints.{flow.sources[0]}: got no address, expected at least one, because the "
@@ -133,14 +136,18 @@ class _Compiler:
                 shared[key] = digest(policy)
                 policies[shared[key]] = policy
             hosts[name] = shared[key]
-        return Plan(self.catalogue, self.book.inventory, self.book, self.flows, policies, hosts, kinds, self.claims,
-                    self.legs)
+        return Plan(
+            self.catalogue, self.book.inventory, self.book, self.flows, policies, hosts, kinds, self.claims, self.legs
+        )
 
     def _ways(self) -> dict[str, tuple[Opening, ...]]:
         """Return what hosts with restricted egress open for Ansible's own ssh, which goes on from there."""
         to_all, behind = self._targets(self.flows[MANAGEMENT_FLOW], None), self._behind()
-        return {host: (*(to_all if self._is_controller(host) else ()), *behind.get(host, ()))
-                for host in self.book.inventory.managed if self.book.inventory.hosts[host].egress == "restricted"}
+        return {
+            host: (*(to_all if self._is_controller(host) else ()), *behind.get(host, ()))
+            for host in self.book.inventory.managed
+            if self.book.inventory.hosts[host].egress == "restricted"
+        }
 
     def _behind(self) -> dict[str, list[Opening]]:
         """Return what ssh goes to from each jump host, on its way to managed hosts."""
@@ -150,28 +157,34 @@ class _Compiler:
             if leg.source and leg.host in self.book.inventory.managed:
                 port = (PortRange("tcp", leg.port, leg.port),)
                 found[leg.source][port if without(port, usual) else usual] += leg.networks
-        return {host: [(ports, collapsed(networks)) for ports, networks in sorted(by_ports.items())]
-                for host, by_ports in found.items()}
+        return {
+            host: [(ports, collapsed(networks)) for ports, networks in sorted(by_ports.items())]
+            for host, by_ports in found.items()
+        }
 
     def _is_controller(self, host: str) -> bool:
         """Tell whether a host comes from a network of the controllers: Ansible may run there, or pass through it."""
         if CONTROLLERS not in self.flows[MANAGEMENT_FLOW].sources:
             return False
         networks = [network for network in self.book.networks(CONTROLLERS) if network.prefixlen]
-        return any(address in network for address in self.book.host_networks([host], source=True)
-                   for network in networks)
+        return any(
+            address in network for address in self.book.host_networks([host], source=True) for network in networks
+        )
 
     def _kinds(self) -> dict[str, Kind]:
         behind: dict[str, set[str]] = {name: set() for name in self.book.inventory.managed}
         for endpoint in {name for flow in self.catalogue.flows.values() for name in (*flow.sources, *flow.targets)}:
             for host in self.book.members(endpoint):
                 behind.setdefault(host, set()).add(endpoint)
-        return {host: Kind(frozenset(endpoints), self.book.inventory.hosts[host].clusters)
-                for host, endpoints in sorted(behind.items())}
+        return {
+            host: Kind(frozenset(endpoints), self.book.inventory.hosts[host].clusters)
+            for host, endpoints in sorted(behind.items())
+        }
 
     def _claims(self, endpoints: frozenset[str]) -> tuple[PortRange, ...]:
-        services = {name for flow in self.catalogue.flows.values() if endpoints & set(flow.targets)
-                    for name in flow.services}
+        services = {
+            name for flow in self.catalogue.flows.values() if endpoints & set(flow.targets) for name in flow.services
+        }
         return self._named_ports(services)
 
     def _named_ports(self, services: Iterable[str]) -> tuple[PortRange, ...]:
@@ -196,8 +209,12 @@ class _Compiler:
         key = (kind, direction, ways if direction == "out" else ())
         if key not in self._rules:
             self._rules[key] = [
-                {"direction": direction, "flow": flow.name, "ports": [str(item) for item in ports],
-                 "peers": self._shared(peers)}
+                {
+                    "direction": direction,
+                    "flow": flow.name,
+                    "ports": [str(item) for item in ports],
+                    "peers": self._shared(peers),
+                }
                 for flow in self.flows.values()
                 for ports, peers in (self._ingress(flow, kind) if direction == "in" else self._egress(flow, kind, ways))
                 if ports and peers
@@ -228,7 +245,8 @@ class _Compiler:
                 by_ports[self._ports(flow, self.claims[other])] += self.book.host_networks(hosts)
         # What a network has behind it is not known here, so every named service may be there.
         by_ports[self._ports(flow, self._named_ports(self.catalogue.services))] += self.book.outside(
-            flow.targets, clusters)
+            flow.targets, clusters
+        )
         return [(ports, collapsed(networks)) for ports, networks in sorted(by_ports.items())]
 
     def _ports(self, flow: Flow, claims: tuple[PortRange, ...]) -> tuple[PortRange, ...]:

@@ -55,8 +55,10 @@ class _Ways:
         """Yield the legs to one host. The end of a tunnel is none, nor a jump host for itself (by settings for all)."""
         source = ""
         stops = [(self._host(hop.host), hop.host, hop.port) for hop in host.reach.hops]
-        for target, name, port in (*(stop for stop in stops if stop[0] != host.name),
-                                   (host.name, host.reach.address, host.reach.port)):
+        for target, name, port in (
+            *(stop for stop in stops if stop[0] != host.name),
+            (host.name, host.reach.address, host.reach.port),
+        ):
             if host.reach.by_ssh and not is_loopback(name):
                 networks = self._networks(name, target) if source or not target else ()
                 yield Leg(host.name, source, target, name, port, networks)
@@ -66,16 +68,25 @@ class _Ways:
         """Return the host that a name or an address of a jump host stands for; its name by DNS counts, too."""
         if name in self._by_text:
             return self._by_text[name]
-        return next((self.book.hosts_by_address[network][0] for network in self._resolved(name)
-                     if network in self.book.hosts_by_address), "")
+        return next(
+            (
+                self.book.hosts_by_address[network][0]
+                for network in self._resolved(name)
+                if network in self.book.hosts_by_address
+            ),
+            "",
+        )
 
     @cached_property
     def _by_text(self) -> dict[str, str]:
         """Hosts by what is written of them: names come before addresses, managed hosts before others."""
         managed = self.book.inventory.managed
         hosts = sorted(self.book.inventory.hosts.values(), key=lambda host: host.name not in managed)
-        found = [*((host.name, host.name) for host in hosts), *((host.reach.address, host.name) for host in hosts),
-                 *((text, host.name) for host in hosts for text in host.addresses)]
+        found = [
+            *((host.name, host.name) for host in hosts),
+            *((host.reach.address, host.name) for host in hosts),
+            *((text, host.name) for host in hosts for text in host.addresses),
+        ]
         return dict(reversed(found))
 
     def _networks(self, name: str, target: str) -> tuple[IPNetwork, ...]:

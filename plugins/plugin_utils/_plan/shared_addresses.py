@@ -48,7 +48,13 @@ def _shares(book: AddressBook, host: Host, network: IPNetwork) -> bool:
 
 def _error(owner: Host, host: Host, text: str, network: IPNetwork) -> PortFileError:
     address = "it" if isinstance(text, Vaulted) else str(network.ip)
-    return invalid(host.address_key, text, "an address that no other host has", (
-        f"Host {owner.name} has {address} by its {owner.addressed_by}, too, and rules know hosts by their addresses. Set "
-        "firewall_addresses of each to where other hosts reach it, or, where they mean to share it, name it in "
-        "firewall_shared_addresses of both."))
+    return invalid(
+        host.address_key,
+        text,
+        "an address that no other host has",
+        (
+            f"Host {owner.name} has {address} by its {owner.addressed_by}, too, and rules know hosts by their addresses. Set "
+            "firewall_addresses of each to where other hosts reach it, or, where they mean to share it, name it in "
+            "firewall_shared_addresses of both."
+        ),
+    )

@@ -127,10 +127,14 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
     for variable, _usual in RANGES.values():
         range_of(variable, site[variable])
     known_groups = {*groups, *CANONICAL_GROUPS}
-    services = {name: _service(name, value, name in site["firewall_services"])
-                for name, value in sorted(narrowed(merged["firewall_services"], site).items())}
-    endpoints = {name: _endpoint(name, value, name in site["firewall_endpoints"])
-                 for name, value in sorted(merged["firewall_endpoints"].items())}
+    services = {
+        name: _service(name, value, name in site["firewall_services"])
+        for name, value in sorted(narrowed(merged["firewall_services"], site).items())
+    }
+    endpoints = {
+        name: _endpoint(name, value, name in site["firewall_endpoints"])
+        for name, value in sorted(merged["firewall_endpoints"].items())
+    }
     flows = {name: _flow(name, value) for name, value in sorted(merged["firewall_flows"].items())}
     for flow in flows.values():
         _check_names(flow, services, endpoints, known_groups)
@@ -165,8 +169,11 @@ def _check_management(flows: Mapping[str, Flow]) -> None:
     advice = "Without it Ansible is locked out of every host; change its endpoint controllers instead."
     if flow is None or flow.enabled is False:
         raise invalid(key, flow and {"enabled": False}, "a flow that is on", advice)
-    for name, got, wanted in (("need", flow.need, "required"), ("unless", flow.unless, ""),
-                              ("within_cluster", flow.within_cluster, False)):
+    for name, got, wanted in (
+        ("need", flow.need, "required"),
+        ("unless", flow.unless, ""),
+        ("within_cluster", flow.within_cluster, False),
+    ):
         if got != wanted:
             raise invalid(f"{key}.{name}", got, repr(wanted), advice)
 
@@ -199,8 +206,10 @@ def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
         name=name,
         groups=texts_of(f"{key}.groups", value.get("groups", []), "group names", may_be_empty=True),
         cidrs=networks_of(f"{key}.cidrs", value.get("cidrs", [])),
-        hostnames=tuple(host_name_of(f"{key}.hostnames", item) for item in
-                        list_of(f"{key}.hostnames", value.get("hostnames", []), "host names", may_be_empty=True)),
+        hostnames=tuple(
+            host_name_of(f"{key}.hostnames", item)
+            for item in list_of(f"{key}.hostnames", value.get("hostnames", []), "host names", may_be_empty=True)
+        ),
         title=text_of(f"{key}.title", value.get("title", "")),
         declared_by_site=declared_by_site,
     )
@@ -208,8 +217,19 @@ def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
 
 def _flow(name: str, value: Any) -> Flow:
     key = f"firewall_flows.{name}"
-    allowed = ("from", "to", "services", "within_cluster", "need", "enabled", "title", "reference", "note",
-               "review_by", "unless")
+    allowed = (
+        "from",
+        "to",
+        "services",
+        "within_cluster",
+        "need",
+        "enabled",
+        "title",
+        "reference",
+        "note",
+        "review_by",
+        "unless",
+    )
     check_keys(key, value, allowed, required=("from", "to", "services", "need"))
     enabled = value.get("enabled")
     return Flow(
@@ -228,8 +248,9 @@ def _flow(name: str, value: Any) -> Flow:
     )
 
 
-def _check_names(flow: Flow, services: Collection[str], endpoints: Mapping[str, Endpoint],
-                 groups: Collection[str]) -> None:
+def _check_names(
+    flow: Flow, services: Collection[str], endpoints: Mapping[str, Endpoint], groups: Collection[str]
+) -> None:
     key = f"firewall_flows.{flow.name}"
     for name in flow.services:
         if name not in services:
@@ -237,12 +258,20 @@ def _check_names(flow: Flow, services: Collection[str], endpoints: Mapping[str, 
     for side, names in (("from", flow.sources), ("to", flow.targets)):
         for name in names:
             if name not in endpoints and name not in groups:
-                raise invalid(f"{key}.{side}", name, "an endpoint of firewall_endpoints or a group of the inventory",
-                              nearest(name, [*endpoints, *groups]))
+                raise invalid(
+                    f"{key}.{side}",
+                    name,
+                    "an endpoint of firewall_endpoints or a group of the inventory",
+                    nearest(name, [*endpoints, *groups]),
+                )
             endpoint = endpoints.get(name)
             if flow.within_cluster and endpoint and (endpoint.cidrs or endpoint.hostnames):
-                raise invalid(f"{key}.{side}", name, "endpoints made of groups only, because of within_cluster",
-                              "Put the networks of a cluster into firewall_clusters.")
+                raise invalid(
+                    f"{key}.{side}",
+                    name,
+                    "endpoints made of groups only, because of within_cluster",
+                    "Put the networks of a cluster into firewall_clusters.",
+                )
 
 
 def _clusters(value: Any) -> dict[str, tuple[IPNetwork, ...]]:

@@ -74,4 +74,4 @@ def printable(text: str, longest: int = LONGEST) -> str:
     """Return a text in which what cannot be printed is escaped; the beginning of a long one."""
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-    return text if len(text) <= longest else f"{text[:longest - 3]}..."
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

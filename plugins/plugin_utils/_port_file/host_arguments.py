@@ -21,8 +21,12 @@ _FIRST, _ANYWHERE = "!&~@", "*?["
 def check_pattern(key: str, host: str) -> None:
     """Raise PortFileError, which names the key, for a host that Ansible does not find by its name in `hosts` of a play."""
     if split_host_pattern([host]) != [host] or host[0] in _FIRST or any(letter in host for letter in _ANYWHERE):
-        raise invalid(key, host, "a host that Ansible finds by its name, which no name with a space, a comma, a colon or a "
-                                 "wildcard is", "Rename it in the inventory, with its address in ansible_host.")
+        raise invalid(
+            key,
+            host,
+            "a host that Ansible finds by its name, which no name with a space, a comma, a colon or a wildcard is",
+            "Rename it in the inventory, with its address in ansible_host.",
+        )
 
 
 def host_of(key: str, name: str, groups: Mapping[str, Sequence[str]]) -> tuple[str, str]:
@@ -39,13 +43,22 @@ def host_of(key: str, name: str, groups: Mapping[str, Sequence[str]]) -> tuple[s
 
 def hosts_of(key: str, value: Any, groups: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the hosts that a list, or a text with commas, names. Raises PortFileError, which names the key."""
-    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else texts_of(
-        key, value, "hosts", may_be_empty=True)
+    names = (
+        [name.strip() for name in value.split(",")]
+        if isinstance(value, str)
+        else texts_of(key, value, "hosts", may_be_empty=True)
+    )
     for name in filter(None, names):
         if name not in groups.get("all", ()):
-            raise invalid(key, name, "a host of the inventory", (
-                f"{nearest(name, groups.get('all', ()))} A host is added to the inventory first, in the groups of its "
-                "kind, and taken out of it last.").strip())
+            raise invalid(
+                key,
+                name,
+                "a host of the inventory",
+                (
+                    f"{nearest(name, groups.get('all', ()))} A host is added to the inventory first, in the groups of its "
+                    "kind, and taken out of it last."
+                ).strip(),
+            )
     return list(dict.fromkeys(filter(None, names)))
 
 
@@ -55,8 +68,9 @@ __all__ = ["host_pattern"]
 NOBODY = ("all", "!all")
 
 
-def host_pattern(groups: Mapping[str, Collection[str]], kinds: Sequence[str] = (),
-                 among: Collection[str] | None = None) -> list[str]:
+def host_pattern(
+    groups: Mapping[str, Collection[str]], kinds: Sequence[str] = (), among: Collection[str] | None = None
+) -> list[str]:
     """Return the canonical groups of an inventory that match one of `kinds` (all without), as a pattern for hosts.
 
     With `among` they are those of these hosts that are in one of the groups.

@@ -84,8 +84,10 @@ def without_hosts(task_vars: Mapping[str, Any], hosts: Sequence[str]) -> Mapping
             raise invalid("without", host, "a host of the inventory", nearest(host, groups["all"]))
     if not set(groups["all"]) - set(hosts):
         raise invalid("without", list(hosts), "at least one host of the inventory left")
-    return {**task_vars, "groups": {group: [host for host in members if host not in hosts]
-                                    for group, members in groups.items()}}
+    return {
+        **task_vars,
+        "groups": {group: [host for host in members if host not in hosts] for group, members in groups.items()},
+    }
 
 
 def check_play(host: str, task_vars: Mapping[str, Any]) -> None:
@@ -111,8 +113,7 @@ def _check_same(name: str, host: str, value: Any, known: Any) -> None:
         )
 
 
-def templated(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any],
-              names: Collection[str]) -> dict[str, Any]:
+def templated(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     """Return the named variables of a host; only those that hold a template cost templating.
 
     Raises PortFileError, which names the host and the variable, for a template that fails.
@@ -148,8 +149,10 @@ def _plain(key: str, value: Any) -> Any:
 
 def _failed(key: str, exc: AnsibleError) -> PortFileError:
     said = printable(" ".join(str(exc).split()).rstrip("."), _LONGEST_REASON)
-    return PortFileError(f"Invalid {key}: got no value ({said}), expected one that the inventory gives, because a plan knows "
-                         "neither facts nor variables of a play.")
+    return PortFileError(
+        f"Invalid {key}: got no value ({said}), expected one that the inventory gives, because a plan knows "
+        "neither facts nor variables of a play."
+    )
 
 
 def _check_equal(first: str, values: Mapping[str, Any], host: str, others: Mapping[str, Any]) -> None:

@@ -36,7 +36,17 @@ HOST_DEFAULTS: dict[str, Any] = {
     "firewall_backend": "auto",
     "firewall_trusted_interfaces": [],
     "firewall_container_interfaces": [
-        "br-*", "cali*", "cni*", "docker*", "incusbr*", "lxc*", "lxdbr*", "podman*", "veth*", "virbr*"],
+        "br-*",
+        "cali*",
+        "cni*",
+        "docker*",
+        "incusbr*",
+        "lxc*",
+        "lxdbr*",
+        "podman*",
+        "veth*",
+        "virbr*",
+    ],
     "firewall_ephemeral_ports": "32768-60999",
 }
 # A Linux interface name has up to 15 bytes; a * at the end stands for any rest.
@@ -90,8 +100,9 @@ class Inventory:
         return frozenset(host for group in CANONICAL_GROUPS for host in self.groups.get(group, ()))
 
 
-def load_inventory(groups: Mapping[str, Collection[str]],
-                   variables_of: Callable[[str], Mapping[str, Any]]) -> Inventory:
+def load_inventory(
+    groups: Mapping[str, Collection[str]], variables_of: Callable[[str], Mapping[str, Any]]
+) -> Inventory:
     """Return the inventory; `variables_of` gives a host's variables, templated. Raises PortFileError."""
     check_names(groups)
     names = sorted({host for members in groups.values() for host in members})

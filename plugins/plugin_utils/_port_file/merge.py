@@ -24,8 +24,11 @@ def started(shipped: Mapping[str, Any], is_shipped: Any) -> Mapping[str, Any]:
     if is_shipped:
         return shipped
     flow = shipped["firewall_flows"][MANAGEMENT_FLOW]
-    wanted = {"firewall_services": flow["services"], "firewall_endpoints": [*flow["from"], *flow["to"]],
-              "firewall_flows": [MANAGEMENT_FLOW]}
+    wanted = {
+        "firewall_services": flow["services"],
+        "firewall_endpoints": [*flow["from"], *flow["to"]],
+        "firewall_flows": [MANAGEMENT_FLOW],
+    }
     return {key: {name: shipped[key][name] for name in names if name in shipped[key]} for key, names in wanted.items()}
 
 
@@ -39,8 +42,9 @@ def merged_section(key: str, shipped: Mapping[str, Any], base: Mapping[str, Any]
         if not (isinstance(name, str) and _NAME.fullmatch(name)):
             raise invalid(f"name in {key}", name, "a lower-case letter, then up to 63 of a-z, 0-9 and _")
         if value is None and name not in shipped:
-            raise invalid(f"{key}.{name}", value, "the name of a shipped one, because null deletes",
-                          nearest(name, shipped))
+            raise invalid(
+                f"{key}.{name}", value, "the name of a shipped one, because null deletes", nearest(name, shipped)
+            )
     return result
 
 

@@ -21,7 +21,8 @@ _SETTING = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.*)", re.DOTALL)
 # `user@host:port`, also with ssh:// before it; an IPv6 address has a port only in brackets.
 _HOP = re.compile(
     r"(?:ssh://)?(?:.*@)?(?:\[(?P<bracketed>[^][]+)\]|(?P<name>[^][:]+)|(?P<bare>[^][:]*(?::[^][:]*){2,}))"
-    r"(?::(?P<port>[0-9]+))?/?")
+    r"(?::(?P<port>[0-9]+))?/?"
+)
 
 
 class Hop(NamedTuple):
@@ -101,7 +102,7 @@ def _hops_of_command(words: list[str]) -> tuple[Hop, ...]:
     if "ssh" not in names:
         inner = (_hops_of_command(shlex.split(word)) for word in words if " " in word)
         return next(filter(None, inner), ())
-    options, destination = _read(words[names.index("ssh") + 1:])
+    options, destination = _read(words[names.index("ssh") + 1 :])
     settings = _settings(options)
     hop = _hop(destination)
     if hop.host in ("%h", "%n"):  # the end of the way: another program whose argument is `ssh`

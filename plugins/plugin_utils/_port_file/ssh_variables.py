@@ -45,10 +45,14 @@ class Reach(NamedTuple):
 def reach_of(address: str, variables: Mapping[str, Any]) -> Reach:
     """Return how Ansible reaches a host whose `ansible_host`, or name, is `address`."""
     values = {name: variables[name] for name in REACH_VARIABLES if variables.get(name) not in (None, "")}
-    unread = {name: f"got {shown(str(value))}, a template that has no value on the controller"
-              for name, value in values.items() if isinstance(value, Unread)}
-    known = {name: value if isinstance(value, str) else shown(value) for name, value in values.items()
-             if name not in unread}
+    unread = {
+        name: f"got {shown(str(value))}, a template that has no value on the controller"
+        for name, value in values.items()
+        if isinstance(value, Unread)
+    }
+    known = {
+        name: value if isinstance(value, str) else shown(value) for name, value in values.items() if name not in unread
+    }
     # A connection that cannot be read is taken for ssh: the most that it can cost is a warning.
     if known.get("ansible_connection", "").rpartition(".")[2] not in _BY_SSH:
         return Reach(False, address)

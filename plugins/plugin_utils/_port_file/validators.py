@@ -115,7 +115,9 @@ def host_name_of(key: str, value: Any) -> str:
 def networks_of(key: str, value: Any) -> tuple[IPNetwork, ...]:
     """Return a list of networks."""
     items = list_of(key, value, "networks", may_be_empty=True)
-    return tuple(parsed(key, parse_network, item, "a network such as '10.20.0.0/16' or 'fd00:20::/64'") for item in items)
+    return tuple(
+        parsed(key, parse_network, item, "a network such as '10.20.0.0/16' or 'fd00:20::/64'") for item in items
+    )
 
 
 def ports_of(key: str, value: Any) -> PortRange:

@@ -15,7 +15,9 @@ try:  # ansible-core 2.19 and later
 
     def _is_vaulted(value: Any) -> bool:
         """Tell whether this is from the vault; a template gives it back as a text with a tag."""
-        return isinstance(value, (str, EncryptedString)) and VaultHelper.get_ciphertext(value, with_tags=False) is not None
+        return (
+            isinstance(value, (str, EncryptedString)) and VaultHelper.get_ciphertext(value, with_tags=False) is not None
+        )
 
 except ImportError:
     from ansible.parsing.yaml.objects import AnsibleVaultEncryptedUnicode

@@ -36,15 +36,19 @@ class AddressKinds(NamedTuple):
     kinds: list[Kind]
 
 
-def address_kinds(policies: Iterable[Mapping[str, Any]], addresses: Iterable[IPNetwork],
-                  isolated: Sequence[IPNetwork] = ()) -> AddressKinds:
+def address_kinds(
+    policies: Iterable[Mapping[str, Any]], addresses: Iterable[IPNetwork], isolated: Sequence[IPNetwork] = ()
+) -> AddressKinds:
     """Return the kinds of addresses, prefixes of one address each; they are numbered in the order of the addresses."""
     items = sorted(set(addresses))
     inside = _inside(policies, [(item.version, item.first) for item in items])
     known: dict[Kind, int] = {}
-    numbers = {item: known.setdefault(
-        Kind(item.version, item.ip.is_link_local(), frozenset(keys), isolated_network(item, isolated)), len(known))
-        for item, keys in zip(items, inside)}
+    numbers = {
+        item: known.setdefault(
+            Kind(item.version, item.ip.is_link_local(), frozenset(keys), isolated_network(item, isolated)), len(known)
+        )
+        for item, keys in zip(items, inside)
+    }
     return AddressKinds(numbers, list(known))
 
 

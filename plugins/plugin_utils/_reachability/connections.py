@@ -80,14 +80,22 @@ class Connections:
         self.managed = [host for host in self.hosts if host in self.plan.hosts]
         reached = {host: self._found(host, source=False) for host in self.hosts}
         comes_from = {host: self._found(host, source=True) for host in self.hosts}
-        found = address_kinds(self.plan.policies.values(), (
-            network for by_host in (reached, comes_from) for networks in by_host.values() for network in networks),
-            self.plan.catalogue.isolated)
+        found = address_kinds(
+            self.plan.policies.values(),
+            (network for by_host in (reached, comes_from) for networks in by_host.values() for network in networks),
+            self.plan.catalogue.isolated,
+        )
         self.kinds = found.kinds
         self.reached, self.comes_from = (
-            {host: [Address(str(item.ip), item.version, found.numbers[item], found.kinds[found.numbers[item]].isolated)
-                    for item in networks]
-             for host, networks in by_host.items()} for by_host in (reached, comes_from))
+            {
+                host: [
+                    Address(str(item.ip), item.version, found.numbers[item], found.kinds[found.numbers[item]].isolated)
+                    for item in networks
+                ]
+                for host, networks in by_host.items()
+            }
+            for by_host in (reached, comes_from)
+        )
         self._texts = {host: frozenset(item.text for item in items) for host, items in self.reached.items()}
 
     def _found(self, host: str, source: bool) -> list[IPNetwork]:
@@ -117,8 +125,11 @@ class Connections:
         """Return the addresses that a host comes from to a target: of its family, and with a way to it."""
         key = (host, target.version, target.isolated)
         if key not in self._froms:
-            self._froms[key] = [item for item in self.comes_from[host]
-                                if (item.version, item.isolated) == (target.version, target.isolated)]
+            self._froms[key] = [
+                item
+                for item in self.comes_from[host]
+                if (item.version, item.isolated) == (target.version, target.isolated)
+            ]
         return self._froms[key]
 
     def no_way(self, host: str, target: Address) -> str:
@@ -140,9 +151,15 @@ class Connections:
         judgement = min(inward)
         passes = outward.passes and judgement.passes
         return Expectation(
-            source, target, address.text, protocol, port, OPEN if passes else FILTERED,
-            flow=judgement.reason[len(_FLOW):] if passes and judgement.reason.startswith(_FLOW) else "",
-            denied_by="" if passes else "source" if judgement.passes else "target")
+            source,
+            target,
+            address.text,
+            protocol,
+            port,
+            OPEN if passes else FILTERED,
+            flow=judgement.reason[len(_FLOW) :] if passes and judgement.reason.startswith(_FLOW) else "",
+            denied_by="" if passes else "source" if judgement.passes else "target",
+        )
 
     def judgement(self, host: str, direction: str, protocol: str, port: int, peer: Address) -> Judgement:
         """Return what the policy of a host says. The interface of a packet is not known, so none counts as trusted."""
@@ -173,8 +190,11 @@ class Connections:
         short = (key, packet.direction, packet.protocol, packet.port)
         if short not in self._narrowed:
             policy = self.policy(key)
-            self._narrowed[short] = policy._replace(rules=tuple(
-                rule for rule in policy.rules if rule.direction == packet.direction and covers_port(rule, packet)))
+            self._narrowed[short] = policy._replace(
+                rules=tuple(
+                    rule for rule in policy.rules if rule.direction == packet.direction and covers_port(rule, packet)
+                )
+            )
         return self._narrowed[short]
 
     def skip(self, source: str, target: str, reason: str, connections: int = 1) -> None:
@@ -184,8 +204,12 @@ class Connections:
     def skip_dependent(self, source: str, target: str, address: Address) -> None:
         """Note a connection of which `expectation` says nothing."""
         froms = ", ".join(item.text for item in self.froms(source, address))
-        self.skip(source, target, f"{target} would judge the addresses {froms} of {source} differently; set "
-                                  "firewall_source_addresses to the one that it comes from.")
+        self.skip(
+            source,
+            target,
+            f"{target} would judge the addresses {froms} of {source} differently; set "
+            "firewall_source_addresses to the one that it comes from.",
+        )
 
     def skipped(self) -> list[Skipped]:
         """Return what was skipped, in the order of the first of each."""

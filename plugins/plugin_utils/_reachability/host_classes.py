@@ -36,16 +36,26 @@ def classes_of(connections: Connections) -> list[HostClass]:
         alike[_alike(connections, host)].append(host)
     plan = connections.plan
     names = _unique(class_name(plan.inventory, members) for members in alike.values())
-    return [HostClass(name, tuple(members), plan.hosts.get(members[0], ""), _role(connections, members[0]),
-                      common_clusters(plan.inventory, members))
-            for name, members in zip(names, alike.values())]
+    return [
+        HostClass(
+            name,
+            tuple(members),
+            plan.hosts.get(members[0], ""),
+            _role(connections, members[0]),
+            common_clusters(plan.inventory, members),
+        )
+        for name, members in zip(names, alike.values())
+    ]
 
 
 def _alike(connections: Connections, host: str) -> tuple[Any, ...]:
     """No `kind` of the plan has hosts of two clusters, but those that no flow names have none."""
     plan = connections.plan
-    return (plan.kinds.get(host), plan.hosts.get(host),
-            *(frozenset(item.kind for item in found[host]) for found in (connections.comes_from, connections.reached)))
+    return (
+        plan.kinds.get(host),
+        plan.hosts.get(host),
+        *(frozenset(item.kind for item in found[host]) for found in (connections.comes_from, connections.reached)),
+    )
 
 
 def _role(connections: Connections, host: str) -> tuple[Any, ...]:
@@ -61,8 +71,11 @@ def class_name(inventory: Inventory, members: Sequence[str]) -> str:
     """Return the groups and clusters that all members share, such as `slurm_compute alpha`, and what is unusual."""
     clusters = common_clusters(inventory, members) - {"default"}
     common = common_roles(inventory, members)
-    others = [group for group in sorted(inventory.groups)
-              if group not in ("all", "ungrouped") and _are_in(inventory, group, members)]
+    others = [
+        group
+        for group in sorted(inventory.groups)
+        if group not in ("all", "ungrouped") and _are_in(inventory, group, members)
+    ]
     if members[0] not in inventory.managed:
         return " ".join(["outsider", *others])
     host = inventory.hosts[members[0]]

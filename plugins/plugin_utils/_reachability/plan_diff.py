@@ -52,13 +52,18 @@ def comparison_of(before: Plan, after: Plan) -> Comparison:
     return Comparison(
         added=tuple(sorted(set(after.hosts) - set(before.hosts))),
         removed=tuple(sorted(set(before.hosts) - set(after.hosts))),
-        differences=tuple(Difference(tuple(hosts), _changes(before.policies[old], after.policies[new]))
-                          for (old, new), hosts in alike.items()))
+        differences=tuple(
+            Difference(tuple(hosts), _changes(before.policies[old], after.policies[new]))
+            for (old, new), hosts in alike.items()
+        ),
+    )
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    return {**flow_changes(_views(before), _views(after)),
-            "settings": [name for name in _SETTINGS if before[name] != after[name]]}
+    return {
+        **flow_changes(_views(before), _views(after)),
+        "settings": [name for name in _SETTINGS if before[name] != after[name]],
+    }
 
 
 def _views(policy: Mapping[str, Any]) -> FlowViews:
@@ -69,24 +74,30 @@ def _views(policy: Mapping[str, Any]) -> FlowViews:
         name = f"{rule['direction']}_{rule['flow']}"
         ports[name] += map(parse_ports, rule["ports"])
         peers[name].update(policy["networks"][rule["peers"]])
-    return {name: FlowView(frozenset(map(str, merged(found))),
-                           frozenset(collapsed(map(parse_network, peers[name]))))
-            for name, found in ports.items()}
+    return {
+        name: FlowView(frozenset(map(str, merged(found))), frozenset(collapsed(map(parse_network, peers[name]))))
+        for name, found in ports.items()
+    }
 
 
 def sample_of(plan: Plan, but: Collection[str]) -> list[str]:
     """Return a host of each class that stands for the others, whoever has another member than those in `but`."""
-    found = [[host for host in item.members if host not in but]
-             for item in classes_of(Connections(plan, sorted(plan.inventory.hosts)))]
+    found = [
+        [host for host in item.members if host not in but]
+        for item in classes_of(Connections(plan, sorted(plan.inventory.hosts)))
+    ]
     return [members[0] for members in found if members]
 
 
 # ---- for people
 
+
 def sentences(comparison: Comparison) -> list[str]:
     """Return what changes, hosts that change alike in one sentence, such as `n1, n2: 10.0.0.7 comes to in_nfs.`"""
-    return [f"{shortened(item.hosts)}: {'; '.join(_phrases(item.changes)) or 'broad egress by target'}."
-            for item in comparison.differences]
+    return [
+        f"{shortened(item.hosts)}: {'; '.join(_phrases(item.changes)) or 'broad egress by target'}."
+        for item in comparison.differences
+    ]
 
 
 def _phrases(changes: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 # Why a flow does not let the connection pass, or that it does.
 APPLIES, OFF, NOT_A_SOURCE, OTHER_CLUSTER, YIELDS, EGRESS, ADDRESS = (
-    "applies", "off", "not_a_source", "other_cluster", "yields", "egress", "address")
+    "applies",
+    "off",
+    "not_a_source",
+    "other_cluster",
+    "yields",
+    "egress",
+    "address",
+)
 
 
 class AddressPair(NamedTuple):
@@ -63,10 +70,17 @@ class Reasons(NamedTuple):
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""
-        pairs = [{**item._asdict(), "egress": item.egress._asdict(), "ingress": item.ingress._asdict()}
-                 for item in self.pairs]
-        return {**self._asdict(), "pairs": pairs, "flows": [item._asdict() for item in self.flows],
-                "sentences": list(self.sentences), "advice": list(self.advice)}
+        pairs = [
+            {**item._asdict(), "egress": item.egress._asdict(), "ingress": item.ingress._asdict()}
+            for item in self.pairs
+        ]
+        return {
+            **self._asdict(),
+            "pairs": pairs,
+            "flows": [item._asdict() for item in self.flows],
+            "sentences": list(self.sentences),
+            "advice": list(self.advice),
+        }
 
 
 def explained(plan: Plan, source: str, target: str, port: str) -> Reasons:
@@ -86,16 +100,25 @@ def explained(plan: Plan, source: str, target: str, port: str) -> Reasons:
 def reasons_of(connections: Connections, source: str, target: str, port: PortRange) -> Reasons:
     """Return whether and why hosts of these connections may connect; `port` is one port."""
     if source == target:
-        return Reasons(source, target, str(port), True, (), (), (f"{source} reaches itself by loopback, which always "
-                                                                 "passes.",), ())
+        return Reasons(
+            source, target, str(port), True, (), (), (f"{source} reaches itself by loopback, which always passes.",), ()
+        )
     question = _Question(connections, source, target, port)
     pairs = tuple(question.pairs())
     outcomes = {item.passes for item in pairs} or {False}
     passes = outcomes.pop() if len(outcomes) == 1 else None
     flows = tuple(question.flows())
     by_flows = all(item.passes and item.ingress.reason != "no flow" for item in pairs) and bool(pairs)
-    return Reasons(source, target, str(port), passes, pairs, flows, tuple(question.sentences(pairs, flows, passes)),
-                   () if by_flows or passes is None and not question.is_managed else tuple(question.advice(flows)))
+    return Reasons(
+        source,
+        target,
+        str(port),
+        passes,
+        pairs,
+        flows,
+        tuple(question.sentences(pairs, flows, passes)),
+        () if by_flows or passes is None and not question.is_managed else tuple(question.advice(flows)),
+    )
 
 
 @dataclass
@@ -108,7 +131,8 @@ class _Question:
     def __post_init__(self) -> None:
         self.plan = self.connections.plan
         self.clusters, self.target_clusters = (
-            self.plan.inventory.hosts[host].clusters for host in (self.source, self.target))
+            self.plan.inventory.hosts[host].clusters for host in (self.source, self.target)
+        )
 
     # ---- what the policies say
 
@@ -134,12 +158,16 @@ class _Question:
                 yield FlowReason(flow.name, tuple(services), reason, text)
 
     def _covers(self, service: Service) -> bool:
-        return any(ports.protocol == self.port.protocol and ports.first <= self.port.first <= ports.last
-                   for ports in service.ports)
+        return any(
+            ports.protocol == self.port.protocol and ports.first <= self.port.first <= ports.last
+            for ports in service.ports
+        )
 
     def _is_target(self, flow: Flow) -> bool:
-        return any(self.target in self.plan.addresses.members(name) or self._in_network(self.target, name, source=False)
-                   for name in flow.targets)
+        return any(
+            self.target in self.plan.addresses.members(name) or self._in_network(self.target, name, source=False)
+            for name in flow.targets
+        )
 
     def _in_network(self, host: str, endpoint: str, source: bool) -> bool:
         networks = self.plan.addresses.networks(endpoint)
@@ -159,11 +187,15 @@ class _Question:
         if not self._is_source(flow):
             return NOT_A_SOURCE, f"{self.source} is not in {' or '.join(flow.sources)}, from where it comes."
         if flow.within_cluster and not self._shares_cluster():
-            return OTHER_CLUSTER, (f"It is within a cluster only: {self.source} is in {_list(self.clusters)}, "
-                                   f"{self.target} in {_list(self.target_clusters)}.")
+            return OTHER_CLUSTER, (
+                f"It is within a cluster only: {self.source} is in {_list(self.clusters)}, "
+                f"{self.target} in {_list(self.target_clusters)}."
+            )
         if claimed:
-            return YIELDS, (f"{' and '.join(services)} is broad and yields on {self.target} to {_list(claimed)}, which "
-                            f"has {self.port} there.")
+            return YIELDS, (
+                f"{' and '.join(services)} is broad and yields on {self.target} to {_list(claimed)}, which "
+                f"has {self.port} there."
+            )
         return self._by_rules(flow)
 
     def _why_off(self, flow: Flow) -> str:
@@ -178,8 +210,10 @@ class _Question:
         return "it is optional, and enabled is not set"
 
     def _is_source(self, flow: Flow) -> bool:
-        named = any(self.source in self.plan.addresses.members(name) or self._in_network(self.source, name, source=True)
-                    for name in flow.sources)
+        named = any(
+            self.source in self.plan.addresses.members(name) or self._in_network(self.source, name, source=True)
+            for name in flow.sources
+        )
         return named or flow.within_cluster and self._in_cluster_network()
 
     def _shares_cluster(self) -> bool:
@@ -187,28 +221,39 @@ class _Question:
 
     def _in_cluster_network(self) -> bool:
         networks = [item for name in self.target_clusters for item in self.plan.catalogue.clusters.get(name, ())]
-        return any(address in network for address in self._networks_of(self.source, source=True)
-                   for network in networks)
+        return any(
+            address in network for address in self._networks_of(self.source, source=True) for network in networks
+        )
 
     def _claimed_by(self, flow: Flow, services: list[str]) -> list[str]:
         """The services that a flow yields to: those that any other flow, on or off, has on the target."""
         known = self.plan.catalogue.services
         if not self.plan.catalogue.broad_yields or not all(known[name].broad for name in services):
             return []
-        return sorted({name for item in self.plan.catalogue.flows.values() if self._is_target(item)
-                       for name in item.services if not known[name].broad and self._covers(known[name])})
+        return sorted(
+            {
+                name
+                for item in self.plan.catalogue.flows.values()
+                if self._is_target(item)
+                for name in item.services
+                if not known[name].broad and self._covers(known[name])
+            }
+        )
 
     def _by_rules(self, flow: Flow) -> tuple[str, str]:
         """What is left is a matter of addresses, and of what the source may send."""
         enters = [item for item in self._pairs if self._enters(flow.name, item.source_address)]
         if not enters:
-            return ADDRESS, (f"No address that {self.source} comes from is one of it, in a family that {self.target} "
-                             "has, too.")
+            return ADDRESS, (
+                f"No address that {self.source} comes from is one of it, in a family that {self.target} has, too."
+            )
         leaves = [item for item in enters if item.egress.passes]
         if not leaves:
             where = _list({item.target_address for item in enters})
-            return EGRESS, (f"{self.target} takes it in, but {self.source} has restricted egress and no flow to "
-                            f"{where}. Where {self.source} is in networks of a flow only, that is none for its egress.")
+            return EGRESS, (
+                f"{self.target} takes it in, but {self.source} has restricted egress and no flow to "
+                f"{where}. Where {self.source} is in networks of a flow only, that is none for its egress."
+            )
         if len(leaves) < len(self._pairs):
             shown = _list({f"{item.source_address} to {item.target_address}" for item in leaves})
             return APPLIES, f"It lets this pass from {shown} only."
@@ -229,20 +274,27 @@ class _Question:
 
     # ---- in words
 
-    def sentences(self, pairs: tuple[AddressPair, ...], flows: tuple[FlowReason, ...], passes: bool | None
-                  ) -> Iterator[str]:
+    def sentences(
+        self, pairs: tuple[AddressPair, ...], flows: tuple[FlowReason, ...], passes: bool | None
+    ) -> Iterator[str]:
         """Yield the answer, what each pair of addresses gets, and what the flows do."""
         can = "may" if passes else "may not" if passes is False else "may, or may not,"
         yield f"By the plan {self.source} {can} connect to {self.port} of {self.target}."
-        closed = [text for address in self.connections.reached[self.target]
-                  for text in [self.connections.no_way(self.source, address)] if text]
+        closed = [
+            text
+            for address in self.connections.reached[self.target]
+            for text in [self.connections.no_way(self.source, address)]
+            if text
+        ]
         yield from closed
         if not pairs and not closed:
             yield f"{self.source} comes from no address of a family in which {self.target} is reached."
         for item in pairs:
-            yield (f"{item.source_address} to {item.target_address}: "
-                   f"{self.source} {_says(item.egress, ('sends it', 'does not send it', 'sends'))}; "
-                   f"{self.target} {_says(item.ingress, ('takes it in', 'drops it', 'takes in'))}.")
+            yield (
+                f"{item.source_address} to {item.target_address}: "
+                f"{self.source} {_says(item.egress, ('sends it', 'does not send it', 'sends'))}; "
+                f"{self.target} {_says(item.ingress, ('takes it in', 'drops it', 'takes in'))}."
+            )
         for flow in flows:
             yield f"Flow {flow.flow} ({', '.join(flow.services)}): {flow.text}"
         if not flows:
@@ -278,12 +330,17 @@ class _Question:
         known = self.plan.catalogue.services
         services = [name for name, item in known.items() if not item.broad and self._covers(item)]
         what = " or ".join(services) if services else f"a new service with {self.port}"
-        return (f"The flow that is missing goes from {self._endpoint(self.source)} to {self._endpoint(self.target)} on "
-                f"{what}.")
+        return (
+            f"The flow that is missing goes from {self._endpoint(self.source)} to {self._endpoint(self.target)} on "
+            f"{what}."
+        )
 
     def _endpoint(self, host: str) -> str:
-        groups = [name for name, members in self.plan.inventory.groups.items()
-                  if host in members and name not in ("all", "ungrouped")]
+        groups = [
+            name
+            for name, members in self.plan.inventory.groups.items()
+            if host in members and name not in ("all", "ungrouped")
+        ]
         return f"{host} (in {_list(groups)})" if groups else host
 
 

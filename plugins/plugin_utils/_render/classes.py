@@ -78,12 +78,19 @@ class Rendered(NamedTuple):
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data, with the paths of the files alone."""
-        return {"hosts": list(self.hosts), "digest": self.digest, "roles": list(self.roles),
-                "clusters": list(self.clusters), "files": sorted(self.items), "lacks": dict(self.lacks)}
+        return {
+            "hosts": list(self.hosts),
+            "digest": self.digest,
+            "roles": list(self.roles),
+            "clusters": list(self.clusters),
+            "files": sorted(self.items),
+            "lacks": dict(self.lacks),
+        }
 
 
-def target_of(backends: Sequence[str], firewalld_version: str, nft: str, watch: bool = True,
-              boot_failure: str = "open") -> Target:
+def target_of(
+    backends: Sequence[str], firewalld_version: str, nft: str, watch: bool = True, boot_failure: str = "open"
+) -> Target:
     """Return what the hosts are like. Raises PortFileError for a version or a path that is none."""
     if not backends:
         raise invalid("backends", list(backends), "at least one of nftables, firewalld")
@@ -96,7 +103,9 @@ def target_of(backends: Sequence[str], firewalld_version: str, nft: str, watch: 
     if not _PROGRAM.fullmatch(nft):
         raise invalid("nft", nft, "a path such as '/usr/sbin/nft'")
     if boot_failure == "closed" and "firewalld" in backends and not watch:
-        raise invalid("watch", watch, "true with boot_failure 'closed', as it is the watch that closes hosts with firewalld")
+        raise invalid(
+            "watch", watch, "true with boot_failure 'closed', as it is the watch that closes hosts with firewalld"
+        )
     return Target(tuple(backends), version, nft, watch, boot_failure)
 
 
@@ -106,14 +115,20 @@ def rendered(plan: Plan, target: Target) -> list[Rendered]:
     for host, policy in plan.hosts.items():
         members[policy].append(host)
     names = _names(plan.inventory, list(members.values()))
-    return [_rendered(plan, policy, hosts, name, target)
-            for name, (policy, hosts) in zip(names, members.items())]
+    return [_rendered(plan, policy, hosts, name, target) for name, (policy, hosts) in zip(names, members.items())]
 
 
 def _rendered(plan: Plan, policy: str, hosts: Sequence[str], name: str, target: Target) -> Rendered:
     items, lacks = _items(parse_policy(plan.policies[policy]), target)
-    return Rendered(name, tuple(hosts), policy, tuple(common_roles(plan.inventory, hosts)),
-                    tuple(sorted(common_clusters(plan.inventory, hosts))), items, lacks)
+    return Rendered(
+        name,
+        tuple(hosts),
+        policy,
+        tuple(common_roles(plan.inventory, hosts)),
+        tuple(sorted(common_clusters(plan.inventory, hosts))),
+        items,
+        lacks,
+    )
 
 
 def _items(policy: Policy, target: Target) -> tuple[Items, dict[str, str]]:
@@ -121,8 +136,16 @@ def _items(policy: Policy, target: Target) -> tuple[Items, dict[str, str]]:
     lacks = {}
     closed = ruleset.script_of(ruleset.ruleset_of(least_of(policy))) if target.boot_failure == "closed" else ""
     if "nftables" in target.backends:
-        found = {**boot.wanted_items(ruleset.script_of(ruleset.ruleset_of(policy)), has_systemd=True, nft=target.nft,
-                                     after=early(()), closed=closed), **_watch(target)}
+        found = {
+            **boot.wanted_items(
+                ruleset.script_of(ruleset.ruleset_of(policy)),
+                has_systemd=True,
+                nft=target.nft,
+                after=early(()),
+                closed=closed,
+            ),
+            **_watch(target),
+        }
         items.update(_tree("nftables", found))
         items[CLOUD_INIT] = Item(cloud_init(found), mode=0o600)
     if "firewalld" in target.backends:
@@ -144,6 +167,7 @@ def _tree(backend: str, items: Items) -> Items:
 
 # ---- names
 
+
 def _names(inventory: Inventory, members: Sequence[Sequence[str]]) -> list[str]:
     """The names of folders. Where two classes have one name, each bears its first host: numbers would change hands."""
     plain = [_safe(class_name(inventory, hosts)) for hosts in members]
@@ -158,7 +182,7 @@ def _safe(text: str) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME - 17]}-{digest(name)}"
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 17]}-{digest(name)}"
 
 
 # ---- cloud-init
@@ -173,10 +197,12 @@ def cloud_init(items: Items) -> str:
     """Return user-data that writes these files as a host boots first, and has systemd start what they enable."""
     files = "".join(map(_written, items, items.values()))
     links = {path: item.target for path, item in items.items() if item.target}
-    commands = [["mkdir", "-p", *sorted({path.rpartition("/")[0] for path in links})],
-                *(["ln", "-sfn", target, path] for path, target in links.items()),
-                ["systemctl", "daemon-reload"],
-                *(["systemctl", "start", target.rpartition("/")[2]] for target in links.values())]
+    commands = [
+        ["mkdir", "-p", *sorted({path.rpartition("/")[0] for path in links})],
+        *(["ln", "-sfn", target, path] for path, target in links.items()),
+        ["systemctl", "daemon-reload"],
+        *(["systemctl", "start", target.rpartition("/")[2]] for target in links.values()),
+    ]
     # JSON is YAML: a list of words needs no shell.
     return f"{_HEAD}write_files:\n{files}runcmd:\n" + "".join(f"  - {json.dumps(words)}\n" for words in commands)
 
@@ -190,12 +216,15 @@ def _written(path: str, item: Item) -> str:
 
 # ---- the list of classes
 
+
 def all_items(classes: Iterable[Rendered]) -> Items:
     """Return the files of all classes by path in the folder, the list of classes last."""
     found = list(classes)
     items = {f"{item.name}/{path}": content for item in found for path, content in item.items.items()}
-    text = json.dumps({"written_by": "hpc.ports", "format": FORMAT,
-                       "classes": {item.name: item.as_data() for item in found}}, indent=2)
+    text = json.dumps(
+        {"written_by": "hpc.ports", "format": FORMAT, "classes": {item.name: item.as_data() for item in found}},
+        indent=2,
+    )
     return {**items, CLASSES: Item(text + "\n")}
 
 
@@ -211,6 +240,8 @@ def listed_paths(text: str) -> list[str]:
     except (ValueError, KeyError, TypeError, AttributeError):
         is_ours = False
     if not is_ours or any(".." in path.split("/") or path.startswith("/") for path in paths):
-        raise PortFileError(f"Invalid folder: got a {CLASSES} in it that hpc.ports did not write, expected one that it "
-                            "wrote, or none. Choose another folder, or remove that file.")
+        raise PortFileError(
+            f"Invalid folder: got a {CLASSES} in it that hpc.ports did not write, expected one that it "
+            "wrote, or none. Choose another folder, or remove that file."
+        )
     return paths

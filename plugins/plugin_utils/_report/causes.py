@@ -36,8 +36,9 @@ class Cause(NamedTuple):
         if first.verdict == UNKNOWN:
             return f"unknown: {what}: {first.why}"
         said = f"[{self.diagnosis.code}] {self.diagnosis.text}" if self.diagnosis else first.why
-        return (f"wrong: {what}: expected {first.expectation.expected} ({self._flows()}), was {first.seen.outcome}. "
-                f"{said}")
+        return (
+            f"wrong: {what}: expected {first.expectation.expected} ({self._flows()}), was {first.seen.outcome}. {said}"
+        )
 
     def _which(self) -> str:
         """Return the ports; of two hosts with the address."""
@@ -60,21 +61,34 @@ def causes_of(verdicts: Iterable[Verdict], diagnoses: Diagnoses, kind: str) -> l
     for item in verdicts:
         if item.verdict == kind:
             alike[_reason(item, diagnoses.get(item.expectation))].append(item)
-    return [Cause(*found, diagnoses.get(found[2][0].expectation) if kind == WRONG else None)
-            for items in alike.values() for found in _blocks(items)]
+    return [
+        Cause(*found, diagnoses.get(found[2][0].expectation) if kind == WRONG else None)
+        for items in alike.values()
+        for found in _blocks(items)
+    ]
 
 
 def _reason(item: Verdict, found: Diagnosis | None) -> tuple[str, ...]:
     if item.verdict == UNKNOWN:
         return (_neutral(item.why, item),)
-    return (item.expectation.expected, item.seen.outcome, _neutral(f"{found.code} {found.text}" if found else item.why, item))
+    return (
+        item.expectation.expected,
+        item.seen.outcome,
+        _neutral(f"{found.code} {found.text}" if found else item.why, item),
+    )
 
 
 def _neutral(text: str, item: Verdict) -> str:
     """Return a sentence without what is particular to one connection."""
     what = item.expectation
-    marks = {what.flow: "<flow>", port_text(what): "<port>", item.seen.peer: "<peer>", what.address: "<address>",
-             what.target: _TARGET, what.source: _SOURCE}
+    marks = {
+        what.flow: "<flow>",
+        port_text(what): "<port>",
+        item.seen.peer: "<peer>",
+        what.address: "<address>",
+        what.target: _TARGET,
+        what.source: _SOURCE,
+    }
     return _WORD.sub(lambda match: marks.get(match[0], match[0]), text)
 
 
@@ -104,9 +118,14 @@ def advice_lines(verdicts: Iterable[Verdict], diagnoses: Diagnoses) -> list[str]
 def _told(text: str, items: Sequence[Verdict]) -> str:
     """Return advice with the names of all hosts that it is for; of what else differs, the first one's."""
     first = items[0].expectation
-    marks = {"<flow>": first.flow, "<port>": port_text(first), "<peer>": items[0].seen.peer, "<address>": first.address,
-             _SOURCE: some_of(sorted({item.expectation.source for item in items})),
-             _TARGET: some_of(sorted({item.expectation.target for item in items}))}
+    marks = {
+        "<flow>": first.flow,
+        "<port>": port_text(first),
+        "<peer>": items[0].seen.peer,
+        "<address>": first.address,
+        _SOURCE: some_of(sorted({item.expectation.source for item in items})),
+        _TARGET: some_of(sorted({item.expectation.target for item in items})),
+    }
     return re.sub("|".join(marks), lambda match: marks[match[0]], text)
 
 

@@ -28,12 +28,23 @@ def as_data(found: Found, run: Run) -> dict[str, Any]:
         "summary": summary(found),
         "hosts": {host: run.host(host, name) for host, name in sorted(class_of.items())},
         "classes": {name: list(hosts) for name, hosts in found.classes.items()},
-        "services": {name: {"title": service.title, "ports": list(map(str, service.ports))}
-                     for name, service in catalogue.services.items()},
-        "flows": {name: {"title": flow.title, "from": list(flow.sources), "to": list(flow.targets),
-                         "services": list(flow.services), "need": flow.need, "within_cluster": flow.within_cluster,
-                         "reference": list(flow.reference), "note": flow.note}
-                  for name, flow in catalogue.flows.items()},
+        "services": {
+            name: {"title": service.title, "ports": list(map(str, service.ports))}
+            for name, service in catalogue.services.items()
+        },
+        "flows": {
+            name: {
+                "title": flow.title,
+                "from": list(flow.sources),
+                "to": list(flow.targets),
+                "services": list(flow.services),
+                "need": flow.need,
+                "within_cluster": flow.within_cluster,
+                "reference": list(flow.reference),
+                "note": flow.note,
+            }
+            for name, flow in catalogue.flows.items()
+        },
         "cells": [run.cell(item) for item in found.verdicts if item.verdict != UNPROVEN],
         "not_tested": [item._asdict() for item in not_tested(found)],
     }
@@ -46,7 +57,10 @@ def as_fact(data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "summary": data["summary"],
         "hosts": data["hosts"],
-        "open": [{**{key: cell[key] for key in keys}, "from_outside": cell["source"] in outsiders}
-                 for cell in data["cells"] if cell["outcome"] == OPEN],
+        "open": [
+            {**{key: cell[key] for key in keys}, "from_outside": cell["source"] in outsiders}
+            for cell in data["cells"]
+            if cell["outcome"] == OPEN
+        ],
         "not_right": [cell for cell in data["cells"] if cell["verdict"] != RIGHT],
     }

@@ -16,8 +16,28 @@ from typing import Any
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain
 
 TEMPLATE = Path(__file__).parents[3] / "roles" / "verify" / "files" / "report.html"
-_CELL = ("source", "target", "address", "protocol", "port", "services", "intended", "compiled", "outcome", "verdict",
-         "flow", "denied_by", "rule", "held_by", "seconds", "attempts", "counters", "detail", "why", "diagnosis")
+_CELL = (
+    "source",
+    "target",
+    "address",
+    "protocol",
+    "port",
+    "services",
+    "intended",
+    "compiled",
+    "outcome",
+    "verdict",
+    "flow",
+    "denied_by",
+    "rule",
+    "held_by",
+    "seconds",
+    "attempts",
+    "counters",
+    "detail",
+    "why",
+    "diagnosis",
+)
 _WHOLE = ("made", "mode", "summary", "hosts", "classes", "services", "flows", "not_tested")
 
 
@@ -44,7 +64,10 @@ def _column(values: Sequence[Any]) -> dict[str, Any]:
         keys = list(values)
     distinct = dict(zip(keys, values))
     numbers = {key: number for number, key in enumerate(distinct)}
-    return {"values": plain(list(distinct.values())), "rows": [numbers[key] for key in keys] if len(distinct) > 1 else 0}
+    return {
+        "values": plain(list(distinct.values())),
+        "rows": [numbers[key] for key in keys] if len(distinct) > 1 else 0,
+    }
 
 
 def _embedded(data: object) -> str:
@@ -55,8 +78,10 @@ def _embedded(data: object) -> str:
 
 def _policy(template: str) -> str:
     """Return a Content-Security-Policy that lets this page's own style and script run, and nothing else."""
-    return f"default-src 'none'; style-src {_hash(template, 'style')}; script-src {_hash(template, 'script')}; " \
-           "base-uri 'none'; form-action 'none'"
+    return (
+        f"default-src 'none'; style-src {_hash(template, 'style')}; script-src {_hash(template, 'script')}; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def _hash(template: str, tag: str) -> str:

@@ -54,6 +54,7 @@ def junit(data: Mapping[str, Any]) -> str:
 
 # ---- the test cases
 
+
 def _policy_case(name: str, host: Mapping[str, Any]) -> Case:
     """A host that runs another policy, or may, fails; one that nobody asked is skipped, never passed."""
     if host["is_equal"]:
@@ -74,8 +75,10 @@ def _cell_cases(cells: Iterable[Mapping[str, Any]]) -> list[tuple[str, Case]]:
             right[cell["target"], cell["source"], cell["intended"]].append(cell)
         else:
             cases.append((cell["target"], _bad_case(cell)))
-    return cases + [(target, _right_case(source, target, intended, found))
-                    for (target, source, intended), found in sorted(right.items())]
+    return cases + [
+        (target, _right_case(source, target, intended, found))
+        for (target, source, intended), found in sorted(right.items())
+    ]
 
 
 def _bad_case(cell: Mapping[str, Any]) -> Case:
@@ -83,11 +86,22 @@ def _bad_case(cell: Mapping[str, Any]) -> Case:
     message = f"intended {cell['intended']}, compiled {cell['compiled']}, observed {cell['outcome']}"
     flow = f"Flow: {cell['flow']}" if cell["flow"] else "No flow lets this in."
     said = cell["diagnosis"] or {"text": "", "advice": ""}
-    texts = [cell["why"], said["text"], said["advice"], flow, f"Rule: {cell['rule']}" if cell["rule"] else "",
-             cell["detail"]]
+    texts = [
+        cell["why"],
+        said["text"],
+        said["advice"],
+        flow,
+        f"Rule: {cell['rule']}" if cell["rule"] else "",
+        cell["detail"],
+    ]
     address = "" if cell["address"] == cell["target"] else f" ({cell['address']})"
-    return Case(f"{cell['source']} -> {cell['target']}:{cell['port']}/{cell['protocol']}{address}",
-                cell["seconds"] or 0.0, result, f"{cell['verdict']}: {message}", "\n".join(map(shown, filter(None, texts))))
+    return Case(
+        f"{cell['source']} -> {cell['target']}:{cell['port']}/{cell['protocol']}{address}",
+        cell["seconds"] or 0.0,
+        result,
+        f"{cell['verdict']}: {message}",
+        "\n".join(map(shown, filter(None, texts))),
+    )
 
 
 def _right_case(source: str, target: str, intended: str, cells: list[Mapping[str, Any]]) -> Case:
@@ -104,12 +118,15 @@ def _skipped_case(item: Mapping[str, Any]) -> Case:
 
 # ---- the XML
 
+
 def _suite(target: str, cases: list[Case], made: str) -> ElementTree.Element:
-    suite = ElementTree.Element("testsuite", _clean({
-        "name": target, "timestamp": made.removesuffix("Z"), **_counts(cases)}))
+    suite = ElementTree.Element(
+        "testsuite", _clean({"name": target, "timestamp": made.removesuffix("Z"), **_counts(cases)})
+    )
     for case in cases:
-        element = ElementTree.SubElement(suite, "testcase", _clean(
-            {"classname": target, "name": case.name, "time": f"{case.seconds:.3f}"}))
+        element = ElementTree.SubElement(
+            suite, "testcase", _clean({"classname": target, "name": case.name, "time": f"{case.seconds:.3f}"})
+        )
         if case.result:
             said = ElementTree.SubElement(element, case.result, _clean({"message": case.message}))
             said.text = lines(case.text) or None
@@ -120,8 +137,11 @@ def _counts(cases: Iterable[Case]) -> dict[str, str]:
     """Return the attributes; the time is the longest, as the cases of a host are tried side by side."""
     cases = list(cases)
     count = Counter(case.result for case in cases)
-    return {"tests": str(len(cases)), **{attribute: str(count[result]) for result, attribute in _COUNTED.items()},
-            "time": f"{max((case.seconds for case in cases), default=0.0):.3f}"}
+    return {
+        "tests": str(len(cases)),
+        **{attribute: str(count[result]) for result, attribute in _COUNTED.items()},
+        "time": f"{max((case.seconds for case in cases), default=0.0):.3f}",
+    }
 
 
 def _clean(attributes: Mapping[str, str]) -> dict[str, str]:

@@ -82,29 +82,44 @@ def summary(found: Found) -> dict[str, Any]:
 
 def not_tested(found: Found) -> list[Skipped]:
     """Return what was not tried, and what was and proves nothing, with the reasons."""
-    unproven = Counter((item.expectation.source, item.expectation.target, item.why)
-                       for item in found.verdicts if item.verdict == UNPROVEN)
+    unproven = Counter(
+        (item.expectation.source, item.expectation.target, item.why)
+        for item in found.verdicts
+        if item.verdict == UNPROVEN
+    )
     return [*found.skipped, *(Skipped(source, target, count, why) for (source, target, why), count in unproven.items())]
 
 
 def report(found: Found, most_tables: int = _MOST_TABLES) -> list[str]:
     """Return the lines to show."""
-    compared = {host: item for host, item in found.compared.items()
-                if host not in found.unreadable or found.unreadable[host] not in item.reason}
-    lines = [*_tables(found, most_tables), *not_tested_lines(not_tested(found)), *compared_lines(compared),
-             *unreadable_lines(found.unreadable), *_shortened(cause_lines(found.verdicts, found.diagnoses)), *_advice(found)]
+    compared = {
+        host: item
+        for host, item in found.compared.items()
+        if host not in found.unreadable or found.unreadable[host] not in item.reason
+    }
+    lines = [
+        *_tables(found, most_tables),
+        *not_tested_lines(not_tested(found)),
+        *compared_lines(compared),
+        *unreadable_lines(found.unreadable),
+        *_shortened(cause_lines(found.verdicts, found.diagnoses)),
+        *_advice(found),
+    ]
     return [*lines, "", *left_out_lines(found.left_out), summary_line(summary(found))]
 
 
 def summary_line(counts: dict[str, Any]) -> str:
     """Return the counts in words."""
     outsiders = some_of(counts["outsiders"]) or "NO HOST outside the managed groups"
-    return (f"{counts['connections']} connections from {counts['sources']} hosts to {counts['targets']}: "
-            f"{counts[RIGHT]} right, {counts[WRONG]} wrong, {counts[UNKNOWN]} unknown. "
-            f"From outside: {outsiders}.")
+    return (
+        f"{counts['connections']} connections from {counts['sources']} hosts to {counts['targets']}: "
+        f"{counts[RIGHT]} right, {counts[WRONG]} wrong, {counts[UNKNOWN]} unknown. "
+        f"From outside: {outsiders}."
+    )
 
 
 # ---- the tables
+
 
 def _tables(found: Found, most: int) -> list[str]:
     """Where there are many kinds of target, only those where something is not right have a table."""
@@ -112,10 +127,16 @@ def _tables(found: Found, most: int) -> list[str]:
     by_target: dict[str, list[Verdict]] = defaultdict(list)
     for item in found.verdicts:
         by_target[class_of.get(item.expectation.target, item.expectation.target)].append(item)
-    shown = {name: items for name, items in by_target.items()
-             if len(by_target) <= most or any(item.verdict in (WRONG, UNKNOWN) for item in items)}
-    lines = [line for name, items in sorted(shown.items())[:most]
-             for line in (*table(_name(name, {item.expectation.target for item in items}), items, class_of), "")]
+    shown = {
+        name: items
+        for name, items in by_target.items()
+        if len(by_target) <= most or any(item.verdict in (WRONG, UNKNOWN) for item in items)
+    }
+    lines = [
+        line
+        for name, items in sorted(shown.items())[:most]
+        for line in (*table(_name(name, {item.expectation.target for item in items}), items, class_of), "")
+    ]
     if len(shown) > most:
         lines += [f"{len(shown) - most} more kinds of host are in the files of the report.", ""]
     if len(shown) < len(by_target):
@@ -146,8 +167,9 @@ def table(target: str, items: Sequence[Verdict], class_of: Mapping[str, str]) ->
     lines = [f"{target}  {', '.join(addresses) if len(addresses) <= 2 * MOST_NAMES else ''}".rstrip()]
     for letter, numbers in zip(letters, shown):
         names = ", ".join(_name(sources[number], members[sources[number]]) for number in numbers)
-        lines += textwrap.wrap(names, _WIDTH, initial_indent=f"  {letter:<3}", subsequent_indent="     ",
-                               break_on_hyphens=False)
+        lines += textwrap.wrap(
+            names, _WIDTH, initial_indent=f"  {letter:<3}", subsequent_indent="     ", break_on_hyphens=False
+        )
     cells = [["port", "flow", *letters]]
     cells += [[row.ports, row.flows, *(row.cells[numbers[0]] for numbers in shown)] for row in rows]
     return lines + _aligned(cells)
@@ -208,12 +230,19 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 # ---- what is not right
 
+
 def compared_lines(compared: Mapping[str, Compared]) -> list[str]:
     """Return one line for each host that does not run its policy, or whose ruleset could not be read."""
-    lines = [f"wrong: {host} does not run its policy; these differ: {listed(item.objects)}"
-             for host, item in sorted(compared.items()) if item.is_equal is False]
-    return lines + [f"unknown: whether {host} runs its policy: {item.reason}"
-                    for host, item in sorted(compared.items()) if item.is_equal is None]
+    lines = [
+        f"wrong: {host} does not run its policy; these differ: {listed(item.objects)}"
+        for host, item in sorted(compared.items())
+        if item.is_equal is False
+    ]
+    return lines + [
+        f"unknown: whether {host} runs its policy: {item.reason}"
+        for host, item in sorted(compared.items())
+        if item.is_equal is None
+    ]
 
 
 def cause_lines(verdicts: Sequence[Verdict], diagnoses: Mapping[Expectation, Diagnosis]) -> list[str]:
@@ -261,21 +290,30 @@ def _shortened(lines: list[str]) -> list[str]:
 
 # ---- the end
 
+
 def failure(found: Found, require_outsider: bool) -> str:
     """Return why the play must fail, or nothing."""
     counts = summary(found)
     if not counts["connections"]:
-        return ("Nothing was tried: expected at least one managed host and another host in the play that verify_query "
-                "selects. With --limit, name hosts on both sides.")
+        return (
+            "Nothing was tried: expected at least one managed host and another host in the play that verify_query "
+            "selects. With --limit, name hosts on both sides."
+        )
     if counts[WRONG] or counts[UNKNOWN]:
         lines = cause_lines(found.verdicts, found.diagnoses)
         more = len(lines) - _MOST_CAUSES
-        return " ".join([
-            f"{counts[WRONG]} connections are wrong and {counts[UNKNOWN]} unknown of {counts['connections']}; "
-            f"see the report above{f' for {more} more causes' if more > 0 else ''}.", *lines[:_MOST_CAUSES]])
+        return " ".join(
+            [
+                f"{counts[WRONG]} connections are wrong and {counts[UNKNOWN]} unknown of {counts['connections']}; "
+                f"see the report above{f' for {more} more causes' if more > 0 else ''}.",
+                *lines[:_MOST_CAUSES],
+            ]
+        )
     if counts["not_running_policy"]:
-        return (f"All {counts['connections']} connections are right, but these hosts do not run their policy, or it "
-                f"could not be read: {', '.join(counts['not_running_policy'])}; see the report above.")
+        return (
+            f"All {counts['connections']} connections are right, but these hosts do not run their policy, or it "
+            f"could not be read: {', '.join(counts['not_running_policy'])}; see the report above."
+        )
     if require_outsider and not counts["outsiders"]:
         return "No host outside the managed groups took part, and verify_require_outsider is true: add one to the play."
     return ""
@@ -285,5 +323,7 @@ def warnings_of(counts: dict[str, Any]) -> list[str]:
     """Return what a good result leaves unproven."""
     if counts["outsiders"]:
         return []
-    return ["No host outside the managed groups took part, so nothing shows that strangers are kept out. "
-            "Add one to the inventory, in no group of the collection."]
+    return [
+        "No host outside the managed groups took part, so nothing shows that strangers are kept out. "
+        "Add one to the inventory, in no group of the collection."
+    ]

@@ -12,8 +12,11 @@ from typing import NamedTuple
 # Names match in any case. NFS-Ganesha 4.3 takes a second block, of all its files, and silently forgets the first, which
 # its source forbids; of an option that is there twice it takes the last.
 _BLOCK = "nfs_core_param"
-_TOKEN = re.compile(r"""(?P<skipped>\s+|\#[^\n]*)|(?P<sign>[{}=;,])
-    |(?P<word>"(?:\\.|[^"\\])*"|'[^']*'|[^\s{}=;,\#"']+)|(?P<other>.)""", re.VERBOSE | re.DOTALL)
+_TOKEN = re.compile(
+    r"""(?P<skipped>\s+|\#[^\n]*)|(?P<sign>[{}=;,])
+    |(?P<word>"(?:\\.|[^"\\])*"|'[^']*'|[^\s{}=;,\#"']+)|(?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
 _INCLUDES = ("%include", "%dir", "%url")
 _BY_HAND = "Write the ports into it by hand, and set nfs_pin_ports to false"
 
@@ -32,8 +35,10 @@ def with_ganesha_ports(text: str, ports: Mapping[str, int]) -> str:
     tokens = list(_tokens(text))
     opened = [place for place, depth in _opened(tokens) if depth == 0 and _name_before(tokens, place) == _BLOCK]
     if len(opened) > 1:
-        raise ValueError(f"got {len(opened)} blocks NFS_CORE_PARAM, expected one: NFS-Ganesha forgets all but the "
-                         "last. Make them one")
+        raise ValueError(
+            f"got {len(opened)} blocks NFS_CORE_PARAM, expected one: NFS-Ganesha forgets all but the "
+            "last. Make them one"
+        )
     if not opened:
         return _with_block(text, tokens, ports)
     values = _values(tokens, opened[0], {name.lower() for name in ports})
@@ -75,9 +80,11 @@ def _name_before(tokens: list[_Token], place: int) -> str:
 def _with_block(text: str, tokens: list[_Token], ports: Mapping[str, int]) -> str:
     included = [token.text for token in tokens if token.text.lower() in _INCLUDES]
     if included:
-        raise ValueError(f"got {included[0]} and no block NFS_CORE_PARAM, expected the block in this file: there may "
-                         "be only one, and it may be in what is included. Set nfs_ganesha_config_path to the file "
-                         "that has it, or move it here")
+        raise ValueError(
+            f"got {included[0]} and no block NFS_CORE_PARAM, expected the block in this file: there may "
+            "be only one, and it may be in what is included. Set nfs_ganesha_config_path to the file "
+            "that has it, or move it here"
+        )
     lines = "".join(f"    {name} = {port};\n" for name, port in ports.items())
     newline = "" if text.endswith("\n") or not text else "\n"
     return f"{text}{newline}NFS_CORE_PARAM {{\n{lines}}}\n"
@@ -89,8 +96,10 @@ def _values(tokens: list[_Token], place: int, names: Collection[str]) -> dict[st
     for at in _equals(tokens, place):
         name = _name_before(tokens, at)
         if name in found:
-            raise ValueError(f"got {tokens[at - 1].text} more than once in NFS_CORE_PARAM, expected it once: "
-                             "which one counts is not sure. Delete the others")
+            raise ValueError(
+                f"got {tokens[at - 1].text} more than once in NFS_CORE_PARAM, expected it once: "
+                "which one counts is not sure. Delete the others"
+            )
         if name in names:
             found[name] = _words(tokens, at)
     return found
@@ -109,7 +118,7 @@ def _equals(tokens: list[_Token], place: int) -> Iterator[int]:
 
 def _words(tokens: list[_Token], place: int) -> list[_Token]:
     result = []
-    for token in tokens[place + 1:]:
+    for token in tokens[place + 1 :]:
         if token.text in "{}=":
             raise ValueError(f"got {tokens[place - 1].text} without a ';' after its value, expected one")
         if token.text == ";":

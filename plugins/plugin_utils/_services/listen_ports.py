@@ -18,8 +18,16 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import 
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.vaults import plain
 
-__all__ = ["Listener", "config_ports", "enabled_flows", "rpc_ports", "service_port", "site_services", "unchecked_ports",
-           "unopened_ports"]
+__all__ = [
+    "Listener",
+    "config_ports",
+    "enabled_flows",
+    "rpc_ports",
+    "service_port",
+    "site_services",
+    "unchecked_ports",
+    "unopened_ports",
+]
 
 # The same as of the plan, whose module is slow to load: filters are loaded anew for every task of every host.
 PORT_FILE = Path(__file__).parents[3] / "roles" / "firewall" / "vars" / "port_file.yml"
@@ -50,17 +58,28 @@ def config_ports(text: str, path: str, options: Mapping[str, Mapping[str, str]])
         values = re.findall(rf"(?:^|\s){re.escape(option)}\s*=\s*[\"']?([0-9][0-9-]*)", plain, re.IGNORECASE)
         if values or not _INCLUDE.search(plain):
             what = f"{option} of {path}" if values else f"{option}, not set in {path},"
-            result.append({"what": what, "service": about["service"],
-                           "ports": f"{values[-1] if values else about['default']}/tcp"})
+            result.append(
+                {
+                    "what": what,
+                    "service": about["service"],
+                    "ports": f"{values[-1] if values else about['default']}/tcp",
+                }
+            )
     return result
 
 
 def rpc_ports(text: str) -> list[Listener]:
     """Return where the side services of NFS version 3 listen, from what `rpcinfo -p` prints."""
     found = {match.groups() for match in map(_RPC_LINE.match, text.splitlines()) if match}
-    return [{"what": f"RPC program {number} ({RPC_PROGRAMS[number]})", "service": RPC_PROGRAMS[number],
-             "ports": f"{port}/{protocol}"}
-            for number, protocol, port in sorted(found) if number in RPC_PROGRAMS]
+    return [
+        {
+            "what": f"RPC program {number} ({RPC_PROGRAMS[number]})",
+            "service": RPC_PROGRAMS[number],
+            "ports": f"{port}/{protocol}",
+        }
+        for number, protocol, port in sorted(found)
+        if number in RPC_PROGRAMS
+    ]
 
 
 def site_services(site: Any, settings: Mapping[str, Any] | None = None, shipped: Any = True) -> dict[str, Any]:
@@ -78,8 +97,11 @@ def enabled_flows(site: Any, shipped: Any = True) -> list[str]:
     A conditional one counts: whether anybody is on its sides only the plan knows. Raises PortFileError.
     """
     flows = _merged("firewall_flows", site, shipped)
-    return sorted(name for name, flow in flows.items() if isinstance(flow, Mapping)
-                  and flow.get("enabled", flow.get("need") in _NEEDED) is True)
+    return sorted(
+        name
+        for name, flow in flows.items()
+        if isinstance(flow, Mapping) and flow.get("enabled", flow.get("need") in _NEEDED) is True
+    )
 
 
 def _merged(key: str, site: Any, is_shipped: Any) -> dict[str, Any]:
@@ -121,15 +143,19 @@ def unopened_ports(listeners: Iterable[Listener], services: Mapping[str, Mapping
     for item in listeners:
         name = item["service"]
         if name in services and without([parse_ports(item["ports"])], _ranges(services, name)):
-            result.append(f"{item['what']} is {item['ports']}, but service {name} of the port file "
-                          f"{_has_ports(services[name])}.")
+            result.append(
+                f"{item['what']} is {item['ports']}, but service {name} of the port file {_has_ports(services[name])}."
+            )
     return result
 
 
 def unchecked_ports(listeners: Iterable[Listener], services: Collection[str]) -> list[str]:
     """Return a sentence for each listener that nothing judges, because the port file lacks its service."""
-    return [f"{item['what']} is {item['ports']}, and nothing checks that: the port file has no service {item['service']}."
-            for item in listeners if item["service"] not in services]
+    return [
+        f"{item['what']} is {item['ports']}, and nothing checks that: the port file has no service {item['service']}."
+        for item in listeners
+        if item["service"] not in services
+    ]
 
 
 def _has_ports(service: Mapping[str, Any]) -> str:

@@ -60,22 +60,29 @@ def unreadable(reason: str) -> dict[str, Any]:
 
 def unreadable_hosts(found: Registered) -> dict[str, str]:
     """Return the hosts of which some answer cannot be read, with the first reason."""
-    return {host: reasons[0] for host, phases in found.items()
-            for reasons in [[said[UNREADABLE] for said in phases.values() if UNREADABLE in said]] if reasons}
+    return {
+        host: reasons[0]
+        for host, phases in found.items()
+        for reasons in [[said[UNREADABLE] for said in phases.values() if UNREADABLE in said]]
+        if reasons
+    }
 
 
 def _answer(phase: str, said: object) -> dict[str, Any]:
     """A module that failed, or did not run, has no other answer than that; one that ran has its own."""
     answer = _mapping("", said)
     key, parse = _PHASES[phase]
-    status = {**{name: _flag(name, answer[name]) for name in _FLAGS if name in answer},
-              **{name: _word(name, answer[name]) for name in _TEXTS if name in answer}}
+    status = {
+        **{name: _flag(name, answer[name]) for name in _FLAGS if name in answer},
+        **{name: _word(name, answer[name]) for name in _TEXTS if name in answer},
+    }
     if any(status.get(name) for name in _FLAGS) or key not in answer and "msg" in status:
         return status
     return {**status, **parse(answer)}
 
 
 # ---- values
+
 
 def _refuse(key: str, got: object, expected: str) -> UnreadableError:
     return UnreadableError(f"{key or 'the whole'}: got {_named(got)}, expected {expected}.")
@@ -201,22 +208,29 @@ def _list(parse: Parse) -> Parse:
 
 def _by(name: Parse, parse: Parse) -> Parse:
     """Of a dictionary with names of one kind, and values of one."""
+
     def parse_all(key: str, value: object) -> dict[str, Any]:
-        return {name(key, part): parse(f"{key}[{word(part, _MOST_SHOWN)}]", item)
-                for part, item in _mapping(key, value).items()}
+        return {
+            name(key, part): parse(f"{key}[{word(part, _MOST_SHOWN)}]", item)
+            for part, item in _mapping(key, value).items()
+        }
 
     return parse_all
 
 
 def _record(required: Mapping[str, Parse], optional: Mapping[str, Parse] | None = None) -> Parse:
     """Of a dictionary with known keys; a host may leave out the optional ones."""
+
     def parse_all(key: str, value: object) -> dict[str, Any]:
         said, before = _mapping(key, value), f"{key}." if key else ""
         for name in required:
             if name not in said:
                 raise _missing(before + name)
-        return {name: parse(before + name, said[name]) for name, parse in {**required, **(optional or {})}.items()
-                if name in said}
+        return {
+            name: parse(before + name, said[name])
+            for name, parse in {**required, **(optional or {})}.items()
+            if name in said
+        }
 
     return parse_all
 
@@ -226,19 +240,28 @@ def _once(key: str, items: Iterable[object]) -> None:
     seen = set()
     for item in items:
         if item in seen:
-            raise UnreadableError(f"{key}: got {shown(' '.join(item) if isinstance(item, tuple) else str(item))} twice, "
-                                  "expected it once.")
+            raise UnreadableError(
+                f"{key}: got {shown(' '.join(item) if isinstance(item, tuple) else str(item))} twice, expected it once."
+            )
         seen.add(item)
 
 
 # ---- of the module probe
 
 _PORTS = _list(_port)
-_RESULT = _record({
-    "address": _address, "reachable": _known, **dict.fromkeys((*OUTCOMES, "rejected"), _PORTS),
-    "details": _by(_port_or_path, _word),
-    "nonces": _by(_word, _PORTS), "seconds": _by(_port, _seconds), "attempts": _by(_port, _whole),
-    "source": _maybe_address, "elsewhere": _by(_word, _list(_address))})
+_RESULT = _record(
+    {
+        "address": _address,
+        "reachable": _known,
+        **dict.fromkeys((*OUTCOMES, "rejected"), _PORTS),
+        "details": _by(_port_or_path, _word),
+        "nonces": _by(_word, _PORTS),
+        "seconds": _by(_port, _seconds),
+        "attempts": _by(_port, _whole),
+        "source": _maybe_address,
+        "elsewhere": _by(_word, _list(_address)),
+    }
+)
 
 
 def _probed(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,6 +294,7 @@ def _within(key: str, ports: Iterable[str], name: str, result: Mapping[str, Any]
 
 # ---- of the module listen, when stopped
 
+
 def _maybe(parse: Parse) -> Parse:
     def parse_it(key: str, value: object) -> Any:
         return None if value is None else parse(key, value)
@@ -279,32 +303,53 @@ def _maybe(parse: Parse) -> Parse:
 
 
 _BY_ADDRESS = _by(_address, _PORTS)
-_STOPPED = _record({
-    "alive": _flag, "listening": _BY_ADDRESS, "in_use": _BY_ADDRESS, "not_held": _by(_address, _by(_port, _word)),
-    "not_counted": _word, "counts": _record({}, dict.fromkeys(
-        COUNTERS, _maybe(_by(_address, _by(_address, _by(_matching(_COUNT, "a number of packets"), _PORTS))))))},
-    {"own": _by(_address, _flag), "dead_ends": _by(_port, _word)})
+_STOPPED = _record(
+    {
+        "alive": _flag,
+        "listening": _BY_ADDRESS,
+        "in_use": _BY_ADDRESS,
+        "not_held": _by(_address, _by(_port, _word)),
+        "not_counted": _word,
+        "counts": _record(
+            {},
+            dict.fromkeys(
+                COUNTERS, _maybe(_by(_address, _by(_address, _by(_matching(_COUNT, "a number of packets"), _PORTS))))
+            ),
+        ),
+    },
+    {"own": _by(_address, _flag), "dead_ends": _by(_port, _word)},
+)
 
 
 def _stopped(said: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = _STOPPED("", said)
-    _once("listening, in_use and not_held", (
-        (address, port) for name in ("listening", "in_use", "not_held")
-        for address, ports in found[name].items() for port in ports))
+    _once(
+        "listening, in_use and not_held",
+        (
+            (address, port)
+            for name in ("listening", "in_use", "not_held")
+            for address, ports in found[name].items()
+            for port in ports
+        ),
+    )
     for name, counted_there in found["counts"].items():
         _once(f"counts.{name}", _counted_ports(counted_there or {}))
     return found
 
 
 def _counted_ports(found: Mapping[str, Mapping[str, Mapping[str, list[str]]]]) -> Iterator[tuple[str, str, str]]:
-    return ((own, peer, port) for own, peers in found.items() for peer, by_number in peers.items()
-            for ports in by_number.values() for port in ports)
+    return (
+        (own, peer, port)
+        for own, peers in found.items()
+        for peer, by_number in peers.items()
+        for ports in by_number.values()
+        for port in ports
+    )
 
 
 # ---- of the module firewall, in check mode
 
-_COMPARED = _record({"changes": _record({"objects": _list(_word)})},
-                    {"backend": _one_of("nftables", "firewalld", "")})
+_COMPARED = _record({"changes": _record({"objects": _list(_word)})}, {"backend": _one_of("nftables", "firewalld", "")})
 
 
 def _compared(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -314,13 +359,23 @@ def _compared(said: Mapping[str, Any]) -> dict[str, Any]:
 
 # ---- of the module judge
 
-_ROUTE = _record({}, {"interface": _word, "source": _maybe_address, "gateway": _maybe_address, "kind": _word,
-                      "error": _word})
+_ROUTE = _record(
+    {}, {"interface": _word, "source": _maybe_address, "gateway": _maybe_address, "kind": _word, "error": _word}
+)
 _JUDGED: dict[str, Parse] = {"verdict": _one_of("accept", "drop", "reject", "unknown")}
 _ABOUT: dict[str, Parse] = {"table": _word, "chain": _word, "rule": _word, "is_ours": _flag, "unknown": _word}
-_JUDGEMENT = _record(_JUDGED, {
-    **_ABOUT, "notes": _list(_word), "interface": _word, "route": _ROUTE, "listening": _list(_address),
-    "reverse_path": _record({"is_dropped": _flag}), "reply": _record(_JUDGED, _ABOUT)})
+_JUDGEMENT = _record(
+    _JUDGED,
+    {
+        **_ABOUT,
+        "notes": _list(_word),
+        "interface": _word,
+        "route": _ROUTE,
+        "listening": _list(_address),
+        "reverse_path": _record({"is_dropped": _flag}),
+        "reply": _record(_JUDGED, _ABOUT),
+    },
+)
 
 
 def _judged(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -330,15 +385,24 @@ def _judged(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def counted(found: Registered, packets: Mapping[str, Sequence[object]]) -> Registered:
     """Return what was registered; what was judged cannot be read where it is not of each packet that was asked about."""
-    return {host: {**phases, "judged": _counted(phases.get("judged", {}), len(packets.get(host, ())))}
-            for host, phases in found.items()}
+    return {
+        host: {**phases, "judged": _counted(phases.get("judged", {}), len(packets.get(host, ())))}
+        for host, phases in found.items()
+    }
 
 
 def _counted(said: Mapping[str, Any], asked: int) -> Mapping[str, Any]:
     given = len(said["judgements"]) if "judgements" in said else asked
-    return said if given == asked else unreadable(f"judge: judgements: got {given}, expected {asked}, one for each packet.")
+    return (
+        said
+        if given == asked
+        else unreadable(f"judge: judgements: got {given}, expected {asked}, one for each packet.")
+    )
 
 
 _PHASES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
-    "probed": ("results", _probed), "stopped": ("alive", _stopped), "compared": ("changes", _compared),
-    "judged": ("judgements", _judged)}
+    "probed": ("results", _probed),
+    "stopped": ("alive", _stopped),
+    "compared": ("changes", _compared),
+    "judged": ("judgements", _judged),
+}

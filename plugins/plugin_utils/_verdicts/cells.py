@@ -79,8 +79,12 @@ class Run:
     @cached_property
     def owners(self) -> dict[str, str]:
         """Return whose each address of the inventory is, as far as it can be told."""
-        return {address: host for host in self.plan.inventory.hosts for source in (False, True)
-                for address in self.addresses(host, source)}
+        return {
+            address: host
+            for host in self.plan.inventory.hosts
+            for source in (False, True)
+            for address in self.addresses(host, source)
+        }
 
     def addresses(self, host: str, source: bool) -> list[str]:
         """Return where a host is reached, or comes from; nothing where a name does not resolve."""
@@ -106,21 +110,40 @@ class Run:
         counters = self.results.counters(item)
         found = self.diagnosis(verdict)
         return {
-            "source": item.source, "target": item.target, "address": item.address, "protocol": item.protocol,
-            "port": item.port, "services": self.services(item), "intended": item.expected,
-            "compiled": self.compiled(verdict), "outcome": ERROR if verdict.verdict == UNKNOWN else seen.outcome,
-            "verdict": verdict.verdict, "flow": item.flow, "denied_by": item.denied_by, "rule": self.rule(item),
-            "held_by": verdict.held_by, "seconds": seen.seconds, "attempts": seen.attempts,
+            "source": item.source,
+            "target": item.target,
+            "address": item.address,
+            "protocol": item.protocol,
+            "port": item.port,
+            "services": self.services(item),
+            "intended": item.expected,
+            "compiled": self.compiled(verdict),
+            "outcome": ERROR if verdict.verdict == UNKNOWN else seen.outcome,
+            "verdict": verdict.verdict,
+            "flow": item.flow,
+            "denied_by": item.denied_by,
+            "rule": self.rule(item),
+            "held_by": verdict.held_by,
+            "seconds": seen.seconds,
+            "attempts": seen.attempts,
             "counters": counters if any(count is not None for count in counters.values()) else None,
-            "detail": seen.detail, "why": verdict.why, "diagnosis": found._asdict() if found else None,
+            "detail": seen.detail,
+            "why": verdict.why,
+            "diagnosis": found._asdict() if found else None,
         }
 
     def services(self, item: Expectation) -> list[str]:
         """Return the services of the port file that have the port, broad ones only where no other has it."""
         key = (item.protocol, item.port)
         if key not in self._named:
-            having = [service for service in self.plan.catalogue.services.values() if any(
-                ports.protocol == item.protocol and ports.first <= item.port <= ports.last for ports in service.ports)]
+            having = [
+                service
+                for service in self.plan.catalogue.services.values()
+                if any(
+                    ports.protocol == item.protocol and ports.first <= item.port <= ports.last
+                    for ports in service.ports
+                )
+            ]
             named = [service.name for service in having if not service.broad]
             self._named[key] = named or [service.name for service in having]
         return self._named[key]
@@ -161,9 +184,13 @@ class Run:
         item, compiled = verdict.expectation, self.compiled(verdict)
         if verdict.verdict != RIGHT or compiled in (item.expected, "unknown"):
             return verdict
-        return verdict._replace(verdict=WRONG, why=(
-            f"The rules that {item.source} and {item.target} run make it {compiled}, though it was "
-            f"{verdict.seen.outcome}."))
+        return verdict._replace(
+            verdict=WRONG,
+            why=(
+                f"The rules that {item.source} and {item.target} run make it {compiled}, though it was "
+                f"{verdict.seen.outcome}."
+            ),
+        )
 
     def with_published(self, verdict: Verdict) -> Verdict:
         """Return the verdict: right where a flow lets in what the target itself sends on to who answered."""
@@ -198,18 +225,20 @@ class Run:
         item = verdict.expectation
         (source, out), (target, inward) = self._judged(verdict)
         services = self.plan.catalogue.services
-        return diagnosis_of(Clues(
-            verdict=verdict,
-            counters=self.results.counters(item),
-            arrivals=frozenset(self.results.arrivals(item)),
-            out=out.packet if out else None,
-            inward=inward.packet if inward else None,
-            reply=inward.reply if inward else None,
-            back=out.reply if out else None,
-            sources=frozenset(self.addresses(item.source, source=True)),
-            owners=self.owners,
-            unit=next((services[name].unit for name in self.services(item) if services[name].unit), ""),
-        ))
+        return diagnosis_of(
+            Clues(
+                verdict=verdict,
+                counters=self.results.counters(item),
+                arrivals=frozenset(self.results.arrivals(item)),
+                out=out.packet if out else None,
+                inward=inward.packet if inward else None,
+                reply=inward.reply if inward else None,
+                back=out.reply if out else None,
+                sources=frozenset(self.addresses(item.source, source=True)),
+                owners=self.owners,
+                unit=next((services[name].unit for name in self.services(item) if services[name].unit), ""),
+            )
+        )
 
     # ---- hosts
 
@@ -221,8 +250,11 @@ class Run:
             "managed": name in self.plan.hosts,
             "roles": sorted(group for group in CANONICAL_GROUPS if name in inventory.groups.get(group, ())),
             "clusters": sorted(inventory.hosts[name].clusters) if name in self.plan.hosts else [],
-            "addresses": self.addresses(name, source=False), "source_addresses": self.addresses(name, source=True),
+            "addresses": self.addresses(name, source=False),
+            "source_addresses": self.addresses(name, source=True),
             "class": class_name,
-            "backend": compared.backend, "is_equal": compared.is_equal, "objects": list(compared.objects),
+            "backend": compared.backend,
+            "is_equal": compared.is_equal,
+            "objects": list(compared.objects),
             "reason": self.unreadable.get(name, compared.reason),
         }

@@ -56,7 +56,7 @@ CODES = {
     "elsewhere": "the name or the address leads to another host",
     "reply_lost": "the packet was taken, and the answer was lost",
     "unreachable": "nothing is known, because a host could not be asked, what it said cannot be read, or the path is not "
-                   "proven",
+    "proven",
     "unknown": "none of these",
 }
 
@@ -167,8 +167,9 @@ def _links(clues: Clues) -> Iterator[Diagnosis | None]:
     yield from _lost_on_the_way(clues)
     yield from _lost_on_the_way_back(clues)
     yield _by_rules(clues)
-    yield Diagnosis("unknown", clues.verdict.why,
-                    "Look at both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`.")
+    yield Diagnosis(
+        "unknown", clues.verdict.why, "Look at both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`."
+    )
 
 
 def _lost_on_the_way(clues: Clues) -> Iterator[Diagnosis | None]:
@@ -187,13 +188,19 @@ def _lost_on_the_way_back(clues: Clues) -> Iterator[Diagnosis | None]:
 
 # ---- the links, in the order of the packet's way
 
+
 def _not_read(clues: Clues) -> Diagnosis | None:
-    host = next((host for host in (clues.item.source, clues.item.target) if clues.verdict.why == UNREAD.format(host)), "")
+    host = next(
+        (host for host in (clues.item.source, clues.item.target) if clues.verdict.why == UNREAD.format(host)), ""
+    )
     if not host:
         return None
-    return Diagnosis("unreachable", clues.verdict.why,
-                     f"See what is said of {host} above. Something on {host} answers in the place of our modules, or changes "
-                     "what they say.")
+    return Diagnosis(
+        "unreachable",
+        clues.verdict.why,
+        f"See what is said of {host} above. Something on {host} answers in the place of our modules, or changes "
+        "what they say.",
+    )
 
 
 def _elsewhere(clues: Clues) -> Diagnosis | None:
@@ -203,12 +210,15 @@ def _elsewhere(clues: Clues) -> Diagnosis | None:
         return Diagnosis(
             "elsewhere",
             f"{name} is {listed(addresses)} to {item.source}, not {item.address} ({listed(owners)}).",
-            f"Mend the name on {item.source}: /etc/hosts, DNS, or search domains in /etc/resolv.conf.")
+            f"Mend the name on {item.source}: /etc/hosts, DNS, or search domains in /etc/resolv.conf.",
+        )
     if clues.verdict.why.startswith(ANSWERED_BY) or clues.verdict.why.startswith(ANSWERED_BUT_NOT_BY):
         return Diagnosis(
-            "elsewhere", f"{item.address} does not lead {item.source} to {item.target}. {clues.verdict.why}",
+            "elsewhere",
+            f"{item.address} does not lead {item.source} to {item.target}. {clues.verdict.why}",
             f"See whether {item.address} is used twice (`arping`), or translated on {item.source}, on the way or on "
-            f"{item.target} (dnat, redirect, load balancer).")
+            f"{item.target} (dnat, redirect, load balancer).",
+        )
     return None
 
 
@@ -218,9 +228,11 @@ def _dead_end(clues: Clues) -> Diagnosis | None:
     if not clues.verdict.why.startswith(DEAD_END):
         return None
     return Diagnosis(
-        "no_listener", f"{item.port}/{item.protocol} of {item.target} opens and carries nothing. {clues.verdict.why}",
+        "no_listener",
+        f"{item.port}/{item.protocol} of {item.target} opens and carries nothing. {clues.verdict.why}",
         f"See on {item.target} that the container runs and listens there, and that firewall_container_interfaces has the "
-        "interface that leads to it.")
+        "interface that leads to it.",
+    )
 
 
 def _not_asked(clues: Clues) -> Diagnosis | None:
@@ -235,8 +247,11 @@ def _no_route(clues: Clues) -> Diagnosis | None:
     if seen.source:
         return None
     why = seen.detail or seen.path or "Nothing was sent."
-    return Diagnosis("not_sent", f"{item.source} has no route to {item.address}: {why}",
-                     f"Look at `ip route get {item.address}` on {item.source}. {_IF_ISOLATED}")
+    return Diagnosis(
+        "not_sent",
+        f"{item.source} has no route to {item.address}: {why}",
+        f"Look at `ip route get {item.address}` on {item.source}. {_IF_ISOLATED}",
+    )
 
 
 def _unproven(clues: Clues) -> Diagnosis:
@@ -244,20 +259,26 @@ def _unproven(clues: Clues) -> Diagnosis:
     item, seen = clues.item, clues.verdict.seen
     if seen.outcome == FILTERED and seen.reachable and clues.verdict.held_by == SERVICE:
         return Diagnosis(
-            "unknown", clues.verdict.why,
+            "unknown",
+            clues.verdict.why,
             f"Stop what holds {item.port}/{item.protocol} of {item.target} for the time of a run: a listener then "
-            "answers in its place.")
-    return Diagnosis("unreachable", clues.verdict.why,
-                     f"See that {item.target} runs, that Ansible reaches it until the end, and that `ping "
-                     f"{item.address}` on {item.source} is answered; hpc.ports always accepts ICMP."
-                     f"{'' if seen.reachable else f' {_IF_ISOLATED}'}")
+            "answers in its place.",
+        )
+    return Diagnosis(
+        "unreachable",
+        clues.verdict.why,
+        f"See that {item.target} runs, that Ansible reaches it until the end, and that `ping "
+        f"{item.address}` on {item.source} is answered; hpc.ports always accepts ICMP."
+        f"{'' if seen.reachable else f' {_IF_ISOLATED}'}",
+    )
 
 
 def _wrong_source(clues: Clues) -> Diagnosis | None:
     """Where the target counts, what it saw; else the address that the source takes, or that it is translated to."""
     item, used = clues.item, clues.verdict.seen.peer
-    strange = sorted(address for address in clues.arrivals - clues.sources
-                     if clues.owners.get(address, item.source) == item.source)
+    strange = sorted(
+        address for address in clues.arrivals - clues.sources if clues.owners.get(address, item.source) == item.source
+    )
     if strange and clues.counters["left"] != 0 and clues.counters["arrived"] == 0:
         seen_as = listed(strange)
     elif used and clues.sources and used not in clues.sources:
@@ -268,7 +289,8 @@ def _wrong_source(clues: Clues) -> Diagnosis | None:
         "wrong_source",
         f"{item.target} sees {seen_as} where the plan expects {item.source} as {', '.join(sorted(clues.sources))}.",
         f"Add the address to firewall_source_addresses of {item.source}, or have it come from the right one "
-        f"(`ip route get {item.address}` on {item.source}; NAT between the two).")
+        f"(`ip route get {item.address}` on {item.source}; NAT between the two).",
+    )
 
 
 def _refused(clues: Clues) -> Diagnosis | None:
@@ -282,7 +304,8 @@ def _refused(clues: Clues) -> Diagnosis | None:
         f"Somebody refuses what goes from {item.source} to {item.port}/{item.protocol} of {item.target}, where it "
         f"should meet silence{by}.",
         f"Look on {item.source}, on {item.target} and between them for rules that reject with a TCP reset or with port "
-        "unreachable. Nobody was let in.")
+        "unreachable. Nobody was let in.",
+    )
 
 
 def _published(clues: Clues) -> Diagnosis | None:
@@ -294,7 +317,8 @@ def _published(clues: Clues) -> Diagnosis | None:
         "published",
         f"{item.target} publishes {item.port}/{item.protocol} past its firewall: it is sent on to {clues.inward.translated}.",
         f"On {item.target}, publish the port on 127.0.0.1 or on an address that strangers do not reach, or stop what publishes "
-        "it. Running the playbook site changes nothing. If the connection is meant, write a flow.")
+        "it. Running the playbook site changes nothing. If the connection is meant, write a flow.",
+    )
 
 
 def _allowed(clues: Clues) -> Diagnosis:
@@ -306,7 +330,8 @@ def _allowed(clues: Clues) -> Diagnosis:
         f"No flow lets {item.source} connect to {item.port}/{item.protocol} of {item.target}, and {host} lets it "
         f"through{by}.",
         f"Run the playbook site on {host}: its rules are not loaded, or were changed by hand. If the connection is "
-        "meant, write a flow.")
+        "meant, write a flow.",
+    )
 
 
 def _nobody(clues: Clues) -> Diagnosis | None:
@@ -317,8 +342,11 @@ def _nobody(clues: Clues) -> Diagnosis | None:
         return None
     should = f"; {clues.unit} should" if clues.unit else ""
     status = f"`systemctl status {clues.unit}` and " if clues.unit else ""
-    return Diagnosis("no_listener", f"Nobody listens on {item.port}/{item.protocol} of {item.target}{should}.",
-                     f"Look at {status}`ss -ltnup` on {item.target}.")
+    return Diagnosis(
+        "no_listener",
+        f"Nobody listens on {item.port}/{item.protocol} of {item.target}{should}.",
+        f"Look at {status}`ss -ltnup` on {item.target}.",
+    )
 
 
 def _not_left(clues: Clues) -> Diagnosis | None:
@@ -328,8 +356,11 @@ def _not_left(clues: Clues) -> Diagnosis | None:
     if clues.out and clues.out.is_stopped:
         return _dropped(item.source, clues.out, _outward(clues), item)
     why = seen.detail or seen.path or "no reason is known."
-    return Diagnosis("not_sent", f"{item.source} sends nothing to {item.address}: {why}",
-                     f"Look at `ip route get {item.address}` on {item.source}.")
+    return Diagnosis(
+        "not_sent",
+        f"{item.source} sends nothing to {item.address}: {why}",
+        f"Look at `ip route get {item.address}` on {item.source}.",
+    )
 
 
 def _not_arrived(clues: Clues) -> Diagnosis | None:
@@ -344,7 +375,8 @@ def _not_arrived(clues: Clues) -> Diagnosis | None:
         "not_arrived",
         f"Packets of {item.source} to {item.address} {item.port}/{item.protocol} did not arrive at {item.target}: "
         f"{number} left, none came.{f' {detail}' if detail else ''}",
-        "Look at what lies between: security groups, another firewall, routes, a VLAN or an MTU.")
+        "Look at what lies between: security groups, another firewall, routes, a VLAN or an MTU.",
+    )
 
 
 def _not_passed(clues: Clues) -> Diagnosis | None:
@@ -358,9 +390,11 @@ def _not_passed(clues: Clues) -> Diagnosis | None:
     if inward and inward.translated:
         return _published_in_vain(item, inward)
     said = (inward.unknown or "Its rules accept it.") if inward else "Its rules could not be read."
-    return Diagnosis("unknown", f"{item.target} received the packet and did not take it. {said}",
-                     f"Look on {item.target} at `nft list ruleset`, iptables-legacy, and the reverse path filter "
-                     "(rp_filter).")
+    return Diagnosis(
+        "unknown",
+        f"{item.target} received the packet and did not take it. {said}",
+        f"Look on {item.target} at `nft list ruleset`, iptables-legacy, and the reverse path filter (rp_filter).",
+    )
 
 
 def _published_in_vain(item: Expectation, inward: Judged) -> Diagnosis:
@@ -369,14 +403,18 @@ def _published_in_vain(item: Expectation, inward: Judged) -> Diagnosis:
         f"{item.target} publishes {item.port}/{item.protocol}, and nobody answers there: it is sent on to "
         f"{inward.translated}.",
         f"See on {item.target} that the container or host there runs and listens, that net.ipv4.ip_forward is 1, and that "
-        "no rule drops what is forwarded. If nothing should be published, take that rule away.")
+        "no rule drops what is forwarded. If nothing should be published, take that rule away.",
+    )
 
 
 def _backwards(clues: Clues) -> Diagnosis:
     target, source = clues.item.target, clues.peer
-    return Diagnosis("wrong_source", f"{target} drops what comes from {source} over this interface: its way back is "
-                     "another, and the reverse path filter is strict.",
-                     f"Mend the route: `ip route get {source}` on {target}; or set rp_filter to 2.")
+    return Diagnosis(
+        "wrong_source",
+        f"{target} drops what comes from {source} over this interface: its way back is "
+        "another, and the reverse path filter is strict.",
+        f"Mend the route: `ip route get {source}` on {target}; or set rp_filter to 2.",
+    )
 
 
 def _not_answered(clues: Clues) -> Diagnosis | None:
@@ -384,17 +422,23 @@ def _not_answered(clues: Clues) -> Diagnosis | None:
         return None
     target = clues.item.target
     by = f": {clues.reply.where} drops it" if clues.reply and clues.reply.is_stopped else ""
-    return Diagnosis("reply_lost", f"{target} took the packet, and its answer did not leave it{by}.",
-                     f"Look on {target} at rules for what goes out, and at `ip route get {clues.peer}`.")
+    return Diagnosis(
+        "reply_lost",
+        f"{target} took the packet, and its answer did not leave it{by}.",
+        f"Look on {target} at rules for what goes out, and at `ip route get {clues.peer}`.",
+    )
 
 
 def _not_returned(clues: Clues) -> Diagnosis | None:
     if not clues.counters["answered"] or not clues.is_lost("answered", "returned"):
         return None
     source, target = clues.item.source, clues.item.target
-    return Diagnosis("reply_lost", f"{target} answered, and the answer did not come back to {source}.",
-                     f"Look at the way back: `ip route get {clues.peer}` on {target}, and firewalls "
-                     "between that see one direction only.")
+    return Diagnosis(
+        "reply_lost",
+        f"{target} answered, and the answer did not come back to {source}.",
+        f"Look at the way back: `ip route get {clues.peer}` on {target}, and firewalls "
+        "between that see one direction only.",
+    )
 
 
 def _not_taken_back(clues: Clues) -> Diagnosis | None:
@@ -402,14 +446,19 @@ def _not_taken_back(clues: Clues) -> Diagnosis | None:
     if not clues.counters["returned"] or clues.verdict.seen.outcome == REFUSED:
         return None
     by = f"whose own rules drop it: {back.where}" if back and back.is_stopped else "which did not take it"
-    return Diagnosis("reply_lost", f"The answer of {target} came back to {source}, {by}.",
-                     f"Look on {source} with `nft list ruleset` at rules of others for what comes in.")
+    return Diagnosis(
+        "reply_lost",
+        f"The answer of {target} came back to {source}, {by}.",
+        f"Look on {source} with `nft list ruleset` at rules of others for what comes in.",
+    )
 
 
 def _by_rules(clues: Clues) -> Diagnosis | None:
     """Where nobody counted, what the rules say is the best that is known."""
-    for host, judged, what in ((clues.item.source, clues.out, _outward(clues)),
-                               (clues.item.target, clues.inward, _inward(clues))):
+    for host, judged, what in (
+        (clues.item.source, clues.out, _outward(clues)),
+        (clues.item.target, clues.inward, _inward(clues)),
+    ):
         if judged and judged.is_stopped:
             return _dropped(host, judged, what, clues.item)
     return None
@@ -429,7 +478,11 @@ def _dropped(host: str, judged: Judged, what: str, item: Expectation) -> Diagnos
         return Diagnosis(
             "ruleset_drops",
             f"The rules of hpc.ports on {host} drop what goes {what} ({judged.where}), though {allowed}.",
-            f"Run the playbook site on {host}: its rules are older than the plan, or were changed by hand.")
+            f"Run the playbook site on {host}: its rules are older than the plan, or were changed by hand.",
+        )
     verb, doubt = ("seem to drop", f" Not certain: {judged.unknown}.") if judged.unknown else ("drop", "")
-    return Diagnosis("other_table", f"Rules of others on {host} {verb} what goes {what}: {judged.where}; {allowed}.{doubt}",
-                     f"Change that rule on {host}: an accept of hpc.ports does not override a drop of another table.")
+    return Diagnosis(
+        "other_table",
+        f"Rules of others on {host} {verb} what goes {what}: {judged.where}; {allowed}.{doubt}",
+        f"Change that rule on {host}: an accept of hpc.ports does not override a drop of another table.",
+    )

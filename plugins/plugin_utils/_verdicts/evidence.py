@@ -115,8 +115,11 @@ class Results:
             return NOBODY, f"the listener on {item.target} was not there until the end"
         wildcard = _ANY[6 if ":" in item.address else 4]
         left = f"the service on {item.target} was not there until the end"
-        return held.get((item.address, port_text(item))) or held.get((wildcard, port_text(item))) or (
-            NOBODY, "nobody listens there" if self.passive else left)
+        return (
+            held.get((item.address, port_text(item)))
+            or held.get((wildcard, port_text(item)))
+            or (NOBODY, "nobody listens there" if self.passive else left)
+        )
 
     def dead_end(self, item: Expectation) -> str:
         """Return what a proxy on the target does not reach for which it takes connections to the port; or nothing."""
@@ -133,8 +136,10 @@ class Results:
         They are those from the source's address to the address that was tried, and their answers.
         """
         others = list(self._others(item)) if item.target in self._counts else []
-        return {name: self._at_source(item, name) if name in _AT_SOURCE else self._at_target(item, name, others)
-                for name in COUNTERS}
+        return {
+            name: self._at_source(item, name) if name in _AT_SOURCE else self._at_target(item, name, others)
+            for name in COUNTERS
+        }
 
     def _at_source(self, item: Expectation, name: str) -> int | None:
         counted = self._counts.get(item.source, {}).get(name)
@@ -194,7 +199,9 @@ class Results:
     def arrivals(self, item: Expectation) -> set[str]:
         """Return the addresses that opening packets to this port of the target's address came from."""
         version, port, peers = ":" in item.address, port_text(item), self._peers.get(item.target, {})
-        return {peer for place in self._places(item) for peer in peers.get((place, port), ()) if (":" in peer) == version}
+        return {
+            peer for place in self._places(item) for peer in peers.get((place, port), ()) if (":" in peer) == version
+        }
 
     @cached_property
     def _seen(self) -> dict[str, dict[tuple[str, str], Seen]]:
@@ -237,24 +244,32 @@ class Results:
     @cached_property
     def _arrived(self) -> dict[str, set[str]]:
         """The addresses of each host that packets came to."""
-        return {host: {place for name in COUNTERS if name not in _AT_SOURCE for place, peer, port in counts[name] or ()}
-                for host, counts in self._counts.items()}
+        return {
+            host: {place for name in COUNTERS if name not in _AT_SOURCE for place, peer, port in counts[name] or ()}
+            for host, counts in self._counts.items()
+        }
 
 
 def _seen_by(found: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Seen]:
-    return {(result["address"], port): Seen(
-        outcome=outcome,
-        detail=result["details"].get(port, ""),
-        rejected=port in result["rejected"],
-        reachable=result["reachable"],
-        path=result["details"].get("path", ""),
-        nonce=nonce,
-        seconds=result["seconds"].get(port),
-        attempts=result["attempts"].get(port, 1),
-        source=result["source"],
-        elsewhere=result["elsewhere"],
-    ) for result in found for nonces in [_by_port(result["nonces"])] for outcome in OUTCOMES
-        for port in result[outcome] for nonce in [nonces.get(port, "")]}
+    return {
+        (result["address"], port): Seen(
+            outcome=outcome,
+            detail=result["details"].get(port, ""),
+            rejected=port in result["rejected"],
+            reachable=result["reachable"],
+            path=result["details"].get("path", ""),
+            nonce=nonce,
+            seconds=result["seconds"].get(port),
+            attempts=result["attempts"].get(port, 1),
+            source=result["source"],
+            elsewhere=result["elsewhere"],
+        )
+        for result in found
+        for nonces in [_by_port(result["nonces"])]
+        for outcome in OUTCOMES
+        for port in result[outcome]
+        for nonce in [nonces.get(port, "")]
+    }
 
 
 def _by_port(nonces: Mapping[str, list[str]]) -> dict[str, str]:
@@ -264,14 +279,27 @@ def _by_port(nonces: Mapping[str, list[str]]) -> dict[str, str]:
 def _held_on(said: Mapping[str, Any]) -> _Held | None:
     if not said.get("alive"):
         return None
-    nobody = {(address, port): (NOBODY, f"no listener could be put there ({reason})")
-              for address, reasons in said["not_held"].items() for port, reason in reasons.items()}
+    nobody = {
+        (address, port): (NOBODY, f"no listener could be put there ({reason})")
+        for address, reasons in said["not_held"].items()
+        for port, reason in reasons.items()
+    }
     ours = {(address, port): (LISTENER, "") for address, ports in said["listening"].items() for port in ports}
     services = {(address, port): (SERVICE, "") for address, ports in said["in_use"].items() for port in ports}
     return {**nobody, **ours, **services}
 
 
 def _counted(counts: Mapping[str, Mapping[str, Mapping[str, Mapping[str, list[str]]]] | None]) -> _Counted:
-    return {name: None if found is None else {
-        (own, peer, port): int(number) for own, peers in found.items() for peer, by_number in peers.items()
-        for number, ports in by_number.items() for port in ports} for name in COUNTERS for found in [counts.get(name, {})]}
+    return {
+        name: None
+        if found is None
+        else {
+            (own, peer, port): int(number)
+            for own, peers in found.items()
+            for peer, by_number in peers.items()
+            for number, ports in by_number.items()
+            for port in ports
+        }
+        for name in COUNTERS
+        for found in [counts.get(name, {})]
+    }

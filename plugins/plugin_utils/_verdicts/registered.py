@@ -39,20 +39,31 @@ def registered(names: Mapping[str, str], hosts: Any, variables_of: Any) -> Regis
     `names` has the variable of each phase, `variables_of` gives those of a host.
     """
     raw = {host: variables_of(host) for host in hosts}
-    return {host: {phase: parsed(phase, found.get(name)) for phase, name in names.items()} for host, found in raw.items()}
+    return {
+        host: {phase: parsed(phase, found.get(name)) for phase, name in names.items()} for host, found in raw.items()
+    }
 
 
 def left_out(hosts: Any, variables_of: Any) -> dict[str, str]:
     """Return why hosts of the play take no part in the tests: the run has lost them before."""
     said = {host: variables_of(host).get("firewall_result") for host in sorted(hosts)}
-    return {host: word(str(result["msg"]), LONGEST) if isinstance(result, Mapping) and result.get("failed") and "msg" in result
-            else "It failed or was not reached before the tests; see above." for host, result in said.items()}
+    return {
+        host: word(str(result["msg"]), LONGEST)
+        if isinstance(result, Mapping) and result.get("failed") and "msg" in result
+        else "It failed or was not reached before the tests; see above."
+        for host, result in said.items()
+    }
 
 
 def published_of(hosts: Any, names: Collection[str], variables_of: Any) -> dict[str, list[str]]:
     """Return by host the ports that rules of others translate there, as the module `firewall` told under these names."""
-    return {host: ports for host in hosts for said in map(variables_of(host).get, names) for ports in [_published(said)]
-            if ports}
+    return {
+        host: ports
+        for host in hosts
+        for said in map(variables_of(host).get, names)
+        for ports in [_published(said)]
+        if ports
+    }
 
 
 def _published(said: Any) -> list[str]:
@@ -64,8 +75,10 @@ def _published(said: Any) -> list[str]:
 def origins_of(plan: Plan, hosts: Iterable[str]) -> dict[str, Origin]:
     """Return where these hosts come from, as the inventory says."""
     known = plan.inventory.hosts
-    return {host: Origin(addresses_of(plan, host, source=True), known[host].source_addresses != known[host].addresses)
-            for host in hosts}
+    return {
+        host: Origin(addresses_of(plan, host, source=True), known[host].source_addresses != known[host].addresses)
+        for host in hosts
+    }
 
 
 def results_of(plan: Plan, begun: Begun, found: Registered) -> Results:
@@ -112,8 +125,10 @@ def run_of(plan: Plan, begun: Begun, found: Registered) -> tuple[Run, list[Verdi
     """Return all that is known of a run, and its verdicts."""
     results, packets = results_of(plan, begun, found), suspects(plan, begun, found)
     said = counted(found, packets)
-    judgements = judgements_of(packets, {host: phases["judged"]["judgements"] for host, phases in said.items()
-                                         if "judgements" in phases["judged"]})
+    judgements = judgements_of(
+        packets,
+        {host: phases["judged"]["judgements"] for host, phases in said.items() if "judgements" in phases["judged"]},
+    )
     run = Run(plan, results, compared_of(begun, said), judgements, unreadable_hosts(said))
     verdicts = map(run.reconsidered, map(run.with_published, judged_verdicts(plan, begun, results)))
     return run, list(_believed(verdicts, run.unreadable))

@@ -62,8 +62,10 @@ def packets_of(verdicts: Iterable[Verdict], drifted: Collection[str], most: int 
 def ends(verdict: Verdict) -> list[tuple[str, Packet]]:
     """Return the packet of a connection as the source and as the target see it."""
     item = verdict.expectation
-    return [(item.source, Packet("out", item.protocol, verdict.seen.source, item.address, item.port)),
-            (item.target, Packet("in", item.protocol, verdict.seen.peer, item.address, item.port))]
+    return [
+        (item.source, Packet("out", item.protocol, verdict.seen.source, item.address, item.port)),
+        (item.target, Packet("in", item.protocol, verdict.seen.peer, item.address, item.port)),
+    ]
 
 
 def seen_passing(verdict: Verdict, counters: Mapping[str, int | None]) -> tuple[_Passed, _Passed]:
@@ -73,9 +75,13 @@ def seen_passing(verdict: Verdict, counters: Mapping[str, int | None]) -> tuple[
     """
     answers, outcome = verdict.held_by == LISTENER, verdict.seen.outcome
     taken = {OPEN: True, FILTERED: False}.get(outcome) if counters["returned"] else None
-    return ((_passed(1, counters["left"]), taken),
-            (_passed(counters["arrived"], counters["passed"]),
-             _passed(counters["passed"] if answers else None, counters["answered"])))
+    return (
+        (_passed(1, counters["left"]), taken),
+        (
+            _passed(counters["arrived"], counters["passed"]),
+            _passed(counters["passed"] if answers else None, counters["answered"]),
+        ),
+    )
 
 
 def _passed(before: int | None, after: int | None) -> bool | None:
@@ -88,14 +94,18 @@ def as_options(packets: Iterable[Packet]) -> list[dict[str, Any]]:
     return [{**packet._asdict(), "reply": True} for packet in packets]
 
 
-def judgements_of(packets: Mapping[str, Sequence[Packet]],
-                  judged: Mapping[str, Sequence[Mapping[str, Any]]]) -> Judgements:
+def judgements_of(
+    packets: Mapping[str, Sequence[Packet]], judged: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Judgements:
     """Return what the hosts said of their packets, which is in the same order; nothing of a host that said nothing."""
-    return {(host, packet): Judgement(_judged(said), _judged(said["reply"]) if said.get("reply") else None)
-            for host, wanted in packets.items() for packet, said in zip(wanted, judged.get(host, ()))}
+    return {
+        (host, packet): Judgement(_judged(said), _judged(said["reply"]) if said.get("reply") else None)
+        for host, wanted in packets.items()
+        for packet, said in zip(wanted, judged.get(host, ()))
+    }
 
 
 def _judged(said: Mapping[str, Any]) -> Judged:
     found = Judged(**{name: said[name] for name in Judged._fields if name in said})
-    translated = next((note[len(TRANSLATED):] for note in said.get("notes", ()) if note.startswith(TRANSLATED)), "")
+    translated = next((note[len(TRANSLATED) :] for note in said.get("notes", ()) if note.startswith(TRANSLATED)), "")
     return found._replace(translated=translated, is_backwards=said.get("reverse_path", {}).get("is_dropped", False))

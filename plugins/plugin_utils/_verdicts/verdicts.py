@@ -49,11 +49,11 @@ class _Case(NamedTuple):
     held_by: str
     why_nobody: str
     answered_by: str  # the host whose nonce it was
-    answers: bool     # whether the service there has answered anybody
+    answers: bool  # whether the service there has answered anybody
     passive: bool
-    dead_end: str     # what the proxy there does not reach
-    is_broad: bool    # users may listen there, and need not
-    is_routed: bool   # the source has a route to some address of the target, of this family
+    dead_end: str  # what the proxy there does not reach
+    is_broad: bool  # users may listen there, and need not
+    is_routed: bool  # the source has a route to some address of the target, of this family
     counters: Mapping[str, int | None]
 
     def counted(self, name: str) -> bool | None:
@@ -67,12 +67,23 @@ def verdicts_of(expectations: Iterable[Expectation], results: Results, broad: Co
     items = [(item, results.seen(item)) for item in expectations]
     answering = {(item.address, item.protocol, item.port) for item, seen in items if seen.outcome == OPEN}
     routed = {_pair(item) for item, seen in items if seen.source}
-    return [_verdict(_Case(
-        item, seen, *results.holder(item), results.host_of(seen.nonce),
-        (item.address, item.protocol, item.port) in answering, results.passive, results.dead_end(item),
-        item.flow in broad,
-        _pair(item) in routed, results.counters(item),
-    )) for item, seen in items]
+    return [
+        _verdict(
+            _Case(
+                item,
+                seen,
+                *results.holder(item),
+                results.host_of(seen.nonce),
+                (item.address, item.protocol, item.port) in answering,
+                results.passive,
+                results.dead_end(item),
+                item.flow in broad,
+                _pair(item) in routed,
+                results.counters(item),
+            )
+        )
+        for item, seen in items
+    ]
 
 
 def _pair(item: Expectation) -> tuple[str, str, bool]:
@@ -95,8 +106,10 @@ def _meaning(case: _Case) -> tuple[str, str]:
     if case.seen.outcome == MISSING:
         return UNKNOWN, f"{case.item.source} reported nothing: it was not reached, or its module failed."
     if case.seen.outcome == ERROR and case.is_routed and not case.seen.source:
-        return UNPROVEN, (f"{case.item.source} has no route to {case.item.address}, and reaches other addresses of "
-                          f"{case.item.target}.")
+        return UNPROVEN, (
+            f"{case.item.source} has no route to {case.item.address}, and reaches other addresses of "
+            f"{case.item.target}."
+        )
     if case.seen.outcome == ERROR:
         return UNKNOWN, f"The probe failed: {case.seen.detail}"
     if case.seen.outcome == OPEN:
@@ -151,8 +164,10 @@ def _silent(case: _Case) -> tuple[str, str]:
     if case.counted("passed") is False:
         return WRONG, "No answer, and the question was not let in."
     return UNPROVEN if case.passive else UNKNOWN, (
-        "No answer, but the service there may keep silent." if case.held_by == SERVICE
-        else f"No answer, and {case.why_nobody}.")
+        "No answer, but the service there may keep silent."
+        if case.held_by == SERVICE
+        else f"No answer, and {case.why_nobody}."
+    )
 
 
 def _kept_out(case: _Case) -> tuple[str, str]:
@@ -170,5 +185,6 @@ def _kept_out(case: _Case) -> tuple[str, str]:
         return UNPROVEN if case.passive else UNKNOWN, f"Silence proves nothing: {case.why_nobody}."
     if case.item.protocol == "udp" and case.held_by == SERVICE and not (case.answers or case.seen.rejected):
         return UNPROVEN if case.passive else UNKNOWN, (
-            "The service there answered nobody, so its silence proves nothing.")
+            "The service there answered nobody, so its silence proves nothing."
+        )
     return RIGHT, ""

@@ -20,4 +20,5 @@ async def main() -> None:
             pathlib.Path("/run/agent.new").rename("/run/agent")
             await asyncio.sleep(0.5)
 
+
 asyncio.run(main())

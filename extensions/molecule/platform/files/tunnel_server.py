@@ -20,4 +20,5 @@ async def main() -> None:
     async with websockets.serve(serve, "127.0.0.1", 8001):
         await asyncio.Future()
 
+
 asyncio.run(main())

@@ -75,9 +75,13 @@ class ByReload(NamedTuple):
     def undo(self) -> Undo:
         """Return how the host undoes it: the files in place are the old ones, or are put back."""
         paths = self.firewalld.paths
-        text = _UNDO_RELOAD.format(undo=paths.undo, discard=paths.discard(), no_daemon=_NO_DAEMON,
-                                   reload=shlex.join(dbus.command("reload")),
-                                   state=shlex.join(dbus.property_command("state")))
+        text = _UNDO_RELOAD.format(
+            undo=paths.undo,
+            discard=paths.discard(),
+            no_daemon=_NO_DAEMON,
+            reload=shlex.join(dbus.command("reload")),
+            state=shlex.join(dbus.property_command("state")),
+        )
         return Undo("/bin/sh ./restore", {"restore": text})
 
     def make(self, folder: str) -> None:
@@ -107,8 +111,10 @@ class ByCalls(NamedTuple):
 
     def undo(self) -> Undo:
         """Return how the host undoes it, from whichever phase it is in."""
-        phases = ["{0})\n{1}\n;;\n".format(number, "\n".join(map(shlex.join, commands)))
-                  for number, commands in enumerate(backward(self.old, self.new))]
+        phases = [
+            "{0})\n{1}\n;;\n".format(number, "\n".join(map(shlex.join, commands)))
+            for number, commands in enumerate(backward(self.old, self.new))
+        ]
         text = _UNDO_CALLS.format(no_daemon=_NO_DAEMON, phases="".join(phases))
         return Undo("/bin/sh ./restore", {"restore": text, _PHASE: "0"})
 
@@ -132,9 +138,10 @@ def _run(run: Run, command: Sequence[str], is_first: bool) -> None:
         run(command)
     except CommandError as exc:
         if is_first and "ACCESS_DENIED" in exc.output:
-            raise NothingMade("firewalld is locked down, and root is not on its list: {0}. Nothing was changed. Add "
-                              "root (firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown.".format(
-                                  exc.output)) from exc
+            raise NothingMade(
+                "firewalld is locked down, and root is not on its list: {0}. Nothing was changed. Add "
+                "root (firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown.".format(exc.output)
+            ) from exc
         raise
 
 
@@ -150,8 +157,10 @@ def _check_running(wanted: State, firewalld: Firewalld) -> None:
     found = running_state(firewalld)
     if found != wanted:
         names = changed_objects(found, wanted)
-        raise RuntimeError("firewalld took the change, but the kernel has it otherwise: {0}. It was undone. See: "
-                           "journalctl -u firewalld".format(", ".join(names[:5])))
+        raise RuntimeError(
+            "firewalld took the change, but the kernel has it otherwise: {0}. It was undone. See: "
+            "journalctl -u firewalld".format(", ".join(names[:5]))
+        )
 
 
 # ---- the backend
@@ -172,8 +181,16 @@ def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HER
     items, files_now = persistence.items_of(config, paths), persistence.present_state(paths)
     names = {**persistence.flow_names(files_now, paths), **flow_names(config)}
     way = _way(running, wanted, config, items, firewalld) if running != wanted else None
-    return Change(NAME, running, wanted, files_now, items, persistence.places(items, paths),
-                  (flow_views(running, names), flow_views(wanted, names)), way)
+    return Change(
+        NAME,
+        running,
+        wanted,
+        files_now,
+        items,
+        persistence.places(items, paths),
+        (flow_views(running, names), flow_views(wanted, names)),
+        way,
+    )
 
 
 def _way(running: State, wanted: State, config: Config, items: Items, firewalld: Firewalld) -> ByReload | ByCalls:
@@ -193,19 +210,23 @@ def _calls(running: State, wanted: State, config: Config, firewalld: Firewalld) 
     if not all(name.endswith(("a", "b")) for name in ipsets):
         return None
     names = sorted({name[:-1] + copy for name in ipsets for copy in "ab"})
-    old = Runtime({name: firewalld.bus.rich_rules(name) for name in config.policies},
-                  {name: firewalld.bus.call("ipset.getEntries", "s", name)[0] for name in names})
-    new = Runtime({name: [rule.text() for rule in policy.rules] for name, policy in config.policies.items()},
-                  {name: config.ipsets[name].entries for name in names})
+    old = Runtime(
+        {name: firewalld.bus.rich_rules(name) for name in config.policies},
+        {name: firewalld.bus.call("ipset.getEntries", "s", name)[0] for name in names},
+    )
+    new = Runtime(
+        {name: [rule.text() for rule in policy.rules] for name, policy in config.policies.items()},
+        {name: config.ipsets[name].entries for name in names},
+    )
     way = ByCalls(old, new, wanted, firewalld)
     return way if _runs(old, running, config) and way.is_possible() else None
 
 
 def _runs(runtime: Runtime, running: State, config: Config) -> bool:
     """Tell whether the kernel has what firewalld believes that it has."""
-    return (all(running["ipset " + name] == elements(name, entries) for name, entries in runtime.entries.items())
-            and all(_runs_policy(rules, running["policy " + name], config, name)
-                    for name, rules in runtime.rules.items()))
+    return all(
+        running["ipset " + name] == elements(name, entries) for name, entries in runtime.entries.items()
+    ) and all(_runs_policy(rules, running["policy " + name], config, name) for name, rules in runtime.rules.items())
 
 
 def _runs_policy(rules: Sequence[str], lines: Sequence[str], config: Config, name: str) -> bool:

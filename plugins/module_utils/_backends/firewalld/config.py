@@ -53,9 +53,12 @@ _COPIES = "ab"
 _TRANSPORTS = (6, 17, 33, 132, 136)
 # Of a DHCP client, and of what a server answers: ipset of the source port, direction, IP version, from and to which port
 # (RFC 2131, RFC 8415).
-_DHCP = ((PREFIX + "dhcp_in_4", "in", 4, 67, 68), (PREFIX + "dhcp_out_4", "out", 4, 68, 67),
-         (PREFIX + "dhcp_out_6", "out", 6, 546, 547),
-         *((PREFIX + "dhcp_answers_{0}".format(found[0]), "out", *found) for found in DHCP_SERVERS))
+_DHCP = (
+    (PREFIX + "dhcp_in_4", "in", 4, 67, 68),
+    (PREFIX + "dhcp_out_4", "out", 4, 68, 67),
+    (PREFIX + "dhcp_out_6", "out", 6, 546, 547),
+    *((PREFIX + "dhcp_answers_{0}".format(found[0]), "out", *found) for found in DHCP_SERVERS),
+)
 
 
 class Abilities(NamedTuple):
@@ -98,20 +101,30 @@ class RichRule(NamedTuple):
     def text(self) -> str:
         """Return the rule as firewalld writes it at run time."""
         words = ["rule", _pairs(priority=self.priority or "", family=self.family)]
-        words += [kind + _pairs(**{found[0]: found[1]})
-                  for kind, found in (("source ", self.source), ("destination ", self.destination)) if found]
+        words += [
+            kind + _pairs(**{found[0]: found[1]})
+            for kind, found in (("source ", self.source), ("destination ", self.destination))
+            if found
+        ]
         words += [_element(self.element), self.verdict]
         return " ".join(filter(None, (word.strip() for word in words)))
 
     def xml(self) -> str:
         """Return the rule as a policy's file has it."""
-        inner = ["{0} {1}".format(kind, _pairs(**{found[0]: found[1]}))
-                 for kind, found in (("source", self.source), ("destination", self.destination)) if found]
+        inner = [
+            "{0} {1}".format(kind, _pairs(**{found[0]: found[1]}))
+            for kind, found in (("source", self.source), ("destination", self.destination))
+            if found
+        ]
         inner += filter(None, [_element(self.element)])
         attributes = _pairs(priority=self.priority or "", family=self.family)
-        return "".join(["  <rule{0}>\n".format(" " + attributes if attributes else ""),
-                        *("    <{0}/>\n".format(item) for item in inner),
-                        "    <{0}/>\n  </rule>\n".format(self.verdict)])
+        return "".join(
+            [
+                "  <rule{0}>\n".format(" " + attributes if attributes else ""),
+                *("    <{0}/>\n".format(item) for item in inner),
+                "    <{0}/>\n  </rule>\n".format(self.verdict),
+            ]
+        )
 
 
 class FirewalldPolicy(NamedTuple):
@@ -132,7 +145,8 @@ class Config(NamedTuple):
 
 _RICH_RULE = re.compile(
     r'rule(?: priority="(-?\d+)")?(?: family="(ipv[46])")?(?: source (\w+)="([^"]*)")?(?: destination (\w+)="([^"]*)")?'
-    r'(?: (?:(port) port="([^"]*)" protocol="([^"]*)"|(protocol) value="([^"]*)"))? (accept|drop)')
+    r'(?: (?:(port) port="([^"]*)" protocol="([^"]*)"|(protocol) value="([^"]*)"))? (accept|drop)'
+)
 
 
 def parse_rich_rule(text: str) -> Optional[RichRule]:
@@ -147,7 +161,7 @@ def parse_rich_rule(text: str) -> Optional[RichRule]:
 
 def kind_of(ipset: str) -> str:
     """Return the kind of an ipset of ours, by its name."""
-    own = ipset[len(PREFIX):]
+    own = ipset[len(PREFIX) :]
     return PORTS if own.startswith("dhcp_") else INTERFACES if own.startswith(_TRUSTED + "_") else NETWORKS
 
 
@@ -164,6 +178,7 @@ def _element(element: Tuple[str, ...]) -> str:
 
 
 # ---- policy to config
+
 
 def config_of(policy: Policy, abilities: Abilities, containers: Sequence[Network] = ()) -> Config:
     """Return what firewalld should have of a policy. Raises RuntimeError for what firewalld cannot do.
@@ -182,8 +197,10 @@ def config_of(policy: Policy, abilities: Abilities, containers: Sequence[Network
             ipsets.update(_ipsets(rule, label(rule, parted)) if by_ipset else {})
             rules += _lookups(rule, label(rule, parted)) if by_ipset else _literals(rule)
         policies[_POLICY_NAMES[direction]] = FirewalldPolicy(
-            *_ZONES[direction], "DROP" if direction == "in" else "CONTINUE",
-            _once((*rules, *(_denials(abilities) if direction == "out" else ()))))
+            *_ZONES[direction],
+            "DROP" if direction == "in" else "CONTINUE",
+            _once((*rules, *(_denials(abilities) if direction == "out" else ()))),
+        )
     return Config(policies, ipsets)
 
 
@@ -197,16 +214,22 @@ def _once(rules: Iterable[RichRule]) -> Tuple[RichRule, ...]:
 
 def _check(policy: Policy, abilities: Abilities) -> None:
     if policy.mode == "observe":
-        raise RuntimeError("firewall_mode is 'observe': firewalld has no counters for what it would drop. Nothing was "
-                           "changed. Set firewall_mode: enforce for this host, or use the nftables backend.")
+        raise RuntimeError(
+            "firewall_mode is 'observe': firewalld has no counters for what it would drop. Nothing was "
+            "changed. Set firewall_mode: enforce for this host, or use the nftables backend."
+        )
     if policy.trusted_interfaces and not abilities.interface_ipsets:
-        raise RuntimeError("firewall_trusted_interfaces: got {0}: firewalld before 1.0 cannot tell interfaces apart in "
-                           "a policy. Nothing was changed. Allow what they need by flows, update firewalld, or use the "
-                           "nftables backend.".format(", ".join(policy.trusted_interfaces)))
+        raise RuntimeError(
+            "firewall_trusted_interfaces: got {0}: firewalld before 1.0 cannot tell interfaces apart in "
+            "a policy. Nothing was changed. Allow what they need by flows, update firewalld, or use the "
+            "nftables backend.".format(", ".join(policy.trusted_interfaces))
+        )
     patterns = [name for name in policy.trusted_interfaces if name.endswith("*")]
     if patterns:
-        raise RuntimeError("firewall_trusted_interfaces: got {0!r}: firewalld knows no patterns of interfaces. Nothing "
-                           "was changed. Name each interface.".format(patterns[0]))
+        raise RuntimeError(
+            "firewall_trusted_interfaces: got {0!r}: firewalld knows no patterns of interfaces. Nothing "
+            "was changed. Name each interface.".format(patterns[0])
+        )
 
 
 def ipset_name(name: str, version: int, copy: str) -> str:
@@ -228,26 +251,40 @@ def _entries(rule: Rule, version: int) -> Tuple[str, ...]:
 
 def _ipsets(rule: Rule, name: str) -> Dict[str, IPSet]:
     found = [(version, _entries(rule, version)) for version in _VERSIONS]
-    return {ipset_name(name, version, copy): IPSet(NETWORKS, version, rule.name, entries)
-            for version, entries in found for copy in _COPIES}
+    return {
+        ipset_name(name, version, copy): IPSet(NETWORKS, version, rule.name, entries)
+        for version, entries in found
+        for copy in _COPIES
+    }
 
 
 def _lookups(rule: Rule, name: str) -> List[RichRule]:
     side = "source" if rule.direction == "in" else "destination"
-    return [RichRule(family="ipv{0}".format(version), element=_ports(ports), flow=rule.name,
-                     **{side: ("ipset", ipset_name(name, version, copy))})  # type: ignore[arg-type]
-            for version, copy, ports in product(_VERSIONS, _COPIES, rule.ports)]
+    return [
+        RichRule(
+            family="ipv{0}".format(version),
+            element=_ports(ports),
+            flow=rule.name,
+            **{side: ("ipset", ipset_name(name, version, copy))},
+        )  # type: ignore[arg-type]
+        for version, copy, ports in product(_VERSIONS, _COPIES, rule.ports)
+    ]
 
 
 def _to_networks(networks: Sequence[Network]) -> List[RichRule]:
-    return [RichRule(family="ipv{0}".format(network.version), destination=("address", network_text(network)))
-            for network in networks]
+    return [
+        RichRule(family="ipv{0}".format(network.version), destination=("address", network_text(network)))
+        for network in networks
+    ]
 
 
 def _literals(rule: Rule) -> List[RichRule]:
-    return [RichRule(family="ipv{0}".format(version), destination=("address", entry), element=_ports(ports),
-                     flow=rule.name)
-            for version in _VERSIONS for entry in _entries(rule, version) for ports in rule.ports]
+    return [
+        RichRule(family="ipv{0}".format(version), destination=("address", entry), element=_ports(ports), flow=rule.name)
+        for version in _VERSIONS
+        for entry in _entries(rule, version)
+        for ports in rule.ports
+    ]
 
 
 def _ports(ports: PortRange) -> Tuple[str, ...]:
@@ -264,23 +301,33 @@ def _always(policy: Policy, direction: str) -> Iterator[RichRule]:
     for name, way, version, from_port, to_port in _DHCP:
         is_needed = "answers" not in name or (version, from_port, to_port) in dhcp_answers(policy)
         if way == direction and is_needed:
-            yield RichRule(family="ipv{0}".format(version), source=("ipset", name), element=("port", str(to_port), "udp"))
+            yield RichRule(
+                family="ipv{0}".format(version), source=("ipset", name), element=("port", str(to_port), "udp")
+            )
     if policy.trusted_interfaces:
         # Which of the two firewalld takes for the interface that the packet uses here depends on its version.
         for side, version, copy in product(("source", "destination"), _VERSIONS, _COPIES):
-            yield RichRule(family="ipv{0}".format(version),
-                           **{side: ("ipset", ipset_name(_TRUSTED, version, copy))})  # type: ignore[arg-type]
+            yield RichRule(family="ipv{0}".format(version), **{side: ("ipset", ipset_name(_TRUSTED, version, copy))})  # type: ignore[arg-type]
 
 
 def _always_ipsets(policy: Policy, directions: Sequence[str]) -> Iterator[Tuple[str, IPSet]]:
     # Those of a server's answers, too: a port that comes to a flow needs no reload then.
     for name, way, version, from_port, to_port in _DHCP:
         if way in directions:
-            yield name, IPSet(
-                PORTS, version, "", tuple("{0},udp:{1}".format(half, from_port) for half in _HALVES[version]))
+            yield (
+                name,
+                IPSet(PORTS, version, "", tuple("{0},udp:{1}".format(half, from_port) for half in _HALVES[version])),
+            )
     for version, copy in product(_VERSIONS, _COPIES) if policy.trusted_interfaces else ():
-        yield ipset_name(_TRUSTED, version, copy), IPSet(INTERFACES, version, "", tuple(
-            "{0},{1}".format(half, name) for name in policy.trusted_interfaces for half in _HALVES[version]))
+        yield (
+            ipset_name(_TRUSTED, version, copy),
+            IPSet(
+                INTERFACES,
+                version,
+                "",
+                tuple("{0},{1}".format(half, name) for name in policy.trusted_interfaces for half in _HALVES[version]),
+            ),
+        )
 
 
 def _denials(abilities: Abilities) -> Iterable[RichRule]:
@@ -290,5 +337,7 @@ def _denials(abilities: Abilities) -> Iterable[RichRule]:
     """
     if not abilities.accepts_replies_out:
         return [RichRule("drop", element=("protocol", str(number)), priority=_LAST) for number in _TRANSPORTS]
-    return [RichRule("drop", family, destination=("address", network), priority=_LAST)
-            for family, network in (("ipv4", "0.0.0.0/0"), ("ipv6", "::/0"))]
+    return [
+        RichRule("drop", family, destination=("address", network), priority=_LAST)
+        for family, network in (("ipv4", "0.0.0.0/0"), ("ipv6", "::/0"))
+    ]

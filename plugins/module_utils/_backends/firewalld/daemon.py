@@ -72,14 +72,17 @@ def daemon(firewalld: Firewalld) -> Daemon:
     try:
         version, state, kinds = _once_started(firewalld.bus)
     except CommandError as exc:
-        raise RuntimeError("firewalld runs, but does not answer on D-Bus: {0}. Nothing was changed. See: systemctl "
-                           "status firewalld dbus".format(exc.output)) from exc
+        raise RuntimeError(
+            "firewalld runs, but does not answer on D-Bus: {0}. Nothing was changed. See: systemctl "
+            "status firewalld dbus".format(exc.output)
+        ) from exc
     number = tuple(map(int, re.findall("[0-9]+", version)[:3]))
     _check(firewalld, number, version, state)
     # Once the program is there, the reload that brings our first ipsets finds it.
     if "hash:net" not in kinds and not firewalld.find_program("ipset"):
-        raise HostError("firewalld {0} has no ipsets: install the package ipset. Nothing was changed.".format(version),
-                        ["ipset"])
+        raise HostError(
+            "firewalld {0} has no ipsets: install the package ipset. Nothing was changed.".format(version), ["ipset"]
+        )
     table = running_table(firewalld)
     abilities = abilities_of(number)
     # Where somebody has deleted the table, it will be made anew.
@@ -98,24 +101,34 @@ def _once_started(bus: Bus) -> List[Any]:
 
 def _check(firewalld: Firewalld, number: Tuple[int, ...], version: str, state: str) -> None:
     if number < OLDEST:
-        raise RuntimeError("firewalld is too old: got {0!r}, expected {1} or later. Nothing was changed.".format(
-            version, ".".join(map(str, OLDEST))))
+        raise RuntimeError(
+            "firewalld is too old: got {0!r}, expected {1} or later. Nothing was changed.".format(
+                version, ".".join(map(str, OLDEST))
+            )
+        )
     if state != "RUNNING":
-        raise RuntimeError("firewalld is in state {0!r}, expected 'RUNNING': its configuration did not load, and the "
-                           "host may be open. Nothing was changed. See: journalctl -u firewalld. Mend the cause (a "
-                           "broken file of ours, hpc_ports_* in /etc/firewalld, can be removed), restart firewalld, and "
-                           "run again.".format(state))
+        raise RuntimeError(
+            "firewalld is in state {0!r}, expected 'RUNNING': its configuration did not load, and the "
+            "host may be open. Nothing was changed. See: journalctl -u firewalld. Mend the cause (a "
+            "broken file of ours, hpc_ports_* in /etc/firewalld, can be removed), restart firewalld, and "
+            "run again.".format(state)
+        )
     backend = firewalld.bus.properties("FirewallBackend", path=CONFIG_PATH, interface=".config")[0]
     _check_backend(backend, firewalld.paths)
     if firewalld.bus.call("queryPanicMode")[0]:
-        raise RuntimeError("firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was "
-                           "changed. End it (firewall-cmd --panic-off), and run again.")
+        raise RuntimeError(
+            "firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was "
+            "changed. End it (firewall-cmd --panic-off), and run again."
+        )
 
 
 def _check_backend(backend: str, paths: Paths) -> None:
     if backend != "nftables":
-        raise RuntimeError("FirewallBackend is {0!r} in {1}, expected 'nftables'. Nothing was changed.".format(
-            backend, _settings(paths)))
+        raise RuntimeError(
+            "FirewallBackend is {0!r} in {1}, expected 'nftables'. Nothing was changed.".format(
+                backend, _settings(paths)
+            )
+        )
 
 
 def _settings(paths: Paths) -> str:
@@ -134,21 +147,28 @@ def check_reload(firewalld: Firewalld) -> None:
     """Raise RuntimeError where a reload of firewalld would lose or break something that is not ours."""
     protocols = firewalld.paths.etc + "/protocols"
     if not os.path.exists(protocols):
-        raise RuntimeError("{0} is missing: firewalld would load no rules without it. Nothing was changed. Install "
-                           "the package that has it (Debian: netbase, RHEL: setup).".format(protocols))
+        raise RuntimeError(
+            "{0} is missing: firewalld would load no rules without it. Nothing was changed. Install "
+            "the package that has it (Debian: netbase, RHEL: setup).".format(protocols)
+        )
     _check_backend(_saved_backend(firewalld.paths), firewalld.paths)
     missing = missing_ipsets(firewalld.paths)
     if missing:
-        raise RuntimeError("firewalld would load no rules at all: no such ipset: {0}. Nothing was changed. Add or "
-                           "take out what is missing.".format("; ".join(missing)))
+        raise RuntimeError(
+            "firewalld would load no rules at all: no such ipset: {0}. Nothing was changed. Add or "
+            "take out what is missing.".format("; ".join(missing))
+        )
     try:
         firewalld.bus.call("checkPermanentConfig")
     except CommandError as exc:
-        raise RuntimeError("firewalld could not load its saved configuration: {0}. Nothing was changed. Mend it: "
-                           "firewall-cmd --check-config".format(exc.output)) from exc
+        raise RuntimeError(
+            "firewalld could not load its saved configuration: {0}. Nothing was changed. Mend it: "
+            "firewall-cmd --check-config".format(exc.output)
+        ) from exc
     unsaved = unsaved_settings(firewalld.bus)
     if unsaved:
         raise RuntimeError(
             "This change needs a reload of firewalld, which would change what is not ours, as it is not saved as it "
             "runs: {0}. Nothing was changed. Save what runs (firewall-cmd --runtime-to-permanent) or load what is "
-            "saved (firewall-cmd --reload), and run again.".format("; ".join(unsaved)))
+            "saved (firewall-cmd --reload), and run again.".format("; ".join(unsaved))
+        )

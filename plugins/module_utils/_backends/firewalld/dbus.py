@@ -49,8 +49,16 @@ class Bus(NamedTuple):
 def command(method: str, *arguments: str, path: str = PATH) -> List[str]:
     """Return the command that calls a method."""
     interface, dot, name = method.rpartition(".")
-    return [*_BUSCTL, "--timeout={0}".format(_PATIENCE), "call", SERVICE, path,
-            "{0}{1}{2}".format(SERVICE, dot, interface), name, *arguments]
+    return [
+        *_BUSCTL,
+        "--timeout={0}".format(_PATIENCE),
+        "call",
+        SERVICE,
+        path,
+        "{0}{1}{2}".format(SERVICE, dot, interface),
+        name,
+        *arguments,
+    ]
 
 
 def property_command(*names: str, path: str = PATH, interface: str = "") -> List[str]:
@@ -64,6 +72,7 @@ def strings(values: Sequence[str]) -> List[str]:
 
 
 # ---- what busctl prints
+
 
 def parsed(text: str) -> List[Any]:
     """Return the values of a message as busctl prints it: `as 2 "one" "two"`. Structs are tuples."""
@@ -86,7 +95,7 @@ def _first_type(signature: str) -> Tuple[str, str]:
         for end, character in enumerate(signature):
             depth += (character in "({") - (character in ")}")
             if depth == 0:
-                return signature[:end + 1], signature[end + 1:]
+                return signature[: end + 1], signature[end + 1 :]
     return signature[0], signature[1:]
 
 
@@ -116,12 +125,14 @@ def _members(signature: str) -> List[str]:
 
 def _unquoted(word: str) -> str:
     """Return a string without busctl's quotes; it writes bytes that are not ASCII in octal."""
-    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 8)) if match[1].isdigit() else _CONTROL.get(match[1], match[1]),
-                        word[1:-1])
+    plain = _ESCAPE.sub(
+        lambda match: chr(int(match[1], 8)) if match[1].isdigit() else _CONTROL.get(match[1], match[1]), word[1:-1]
+    )
     return plain.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 # ---- the words of firewalld
+
 
 def rich_rules_command(policy: str, rules: Sequence[str]) -> List[str]:
     """Return the command that gives a policy these rich rules at run time; firewalld first removes, then adds."""

@@ -34,8 +34,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import ha
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
-_HEAD = ('<?xml version="1.0" encoding="utf-8"?>\n'
-         "<!-- Written by the Ansible collection hpc.ports; changes here are undone by its next run. -->\n")
+_HEAD = (
+    '<?xml version="1.0" encoding="utf-8"?>\n'
+    "<!-- Written by the Ansible collection hpc.ports; changes here are undone by its next run. -->\n"
+)
 _SHORT = re.compile("  <short>(.*)</short>")
 _COMMENT = re.compile("  <!-- ([a-z0-9_]+): (.*) -->")
 _UNIT_TEXT = """\
@@ -114,17 +116,24 @@ PATHS = Paths()
 
 def items_of(config: Config, paths: Paths = PATHS) -> Items:
     """Return the files of a config, in the order in which they must come: no policy before its ipsets."""
-    items = {"{0}/{1}.xml".format(paths.ipsets, name): Item(ipset_xml(ipset))
-             for name, ipset in config.ipsets.items()}
-    items.update({"{0}/{1}.xml".format(paths.policies, name): Item(policy_xml(policy))
-                  for name, policy in config.policies.items()})
+    items = {"{0}/{1}.xml".format(paths.ipsets, name): Item(ipset_xml(ipset)) for name, ipset in config.ipsets.items()}
+    items.update(
+        {
+            "{0}/{1}.xml".format(paths.policies, name): Item(policy_xml(policy))
+            for name, policy in config.policies.items()
+        }
+    )
     return items
 
 
 def present_paths(paths: Paths = PATHS) -> List[str]:
     """Return our files that are there, in the order in which they can go; firewalld keeps old ones as `.old`."""
-    return [path for folder in (paths.policies, paths.ipsets) for form in (PREFIX + "*", "." + PREFIX + "*")
-            for path in sorted(glob.glob("{0}/{1}".format(folder, form)))]
+    return [
+        path
+        for folder in (paths.policies, paths.ipsets)
+        for form in (PREFIX + "*", "." + PREFIX + "*")
+        for path in sorted(glob.glob("{0}/{1}".format(folder, form)))
+    ]
 
 
 def places(items: Items, paths: Paths = PATHS) -> Places:
@@ -223,33 +232,51 @@ def _passing(path: str) -> str:
 
 def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: Paths) -> str:
     """Return a shell script that can run more than once; what it needs goes last, when all else is on the disk."""
-    come = {folder: [copy for path, copy in kept.items() if os.path.dirname(path) == folder]
-            for folder in (paths.ipsets, paths.policies)}
+    come = {
+        folder: [copy for path, copy in kept.items() if os.path.dirname(path) == folder]
+        for folder in (paths.ipsets, paths.policies)
+    }
     go = [path for path in reversed(new) if path not in kept]
     lines = ["#!/bin/sh", "# Put back the files of firewalld that were confirmed last.", "set -e"]
     lines += ["cp -f {0} {1}/".format(shlex.join(copies), folder) for folder, copies in come.items() if copies]
     lines.append("rm -f {0}".format(shlex.join([*go, *map(_passing, new)])))
-    lines += ["sync -f {0.policies} || sync".format(paths), "rm -f {0.link} {0.unit}".format(paths),
-              "rm -rf {0.kept}".format(paths), "rmdir {0.home} 2> /dev/null || :".format(paths)]
+    lines += [
+        "sync -f {0.policies} || sync".format(paths),
+        "rm -f {0.link} {0.unit}".format(paths),
+        "rm -rf {0.kept}".format(paths),
+        "rmdir {0.home} 2> /dev/null || :".format(paths),
+    ]
     return "".join(line + "\n" for line in lines)
 
 
 # ---- the files' text
 
+
 def ipset_xml(ipset: IPSet) -> str:
     """Return the file of an ipset; `short` names the flow."""
-    return "".join([
-        _HEAD, "<ipset type={0}>\n".format(quoteattr(ipset.kind)),
-        "  <short>{0}</short>\n".format(ipset.flow) if ipset.flow else "",
-        '  <option name="family" value="inet6"/>\n' if ipset.version == 6 else "",
-        *("  <entry>{0}</entry>\n".format(entry) for entry in ipset.entries), "</ipset>\n"])
+    return "".join(
+        [
+            _HEAD,
+            "<ipset type={0}>\n".format(quoteattr(ipset.kind)),
+            "  <short>{0}</short>\n".format(ipset.flow) if ipset.flow else "",
+            '  <option name="family" value="inet6"/>\n' if ipset.version == 6 else "",
+            *("  <entry>{0}</entry>\n".format(entry) for entry in ipset.entries),
+            "</ipset>\n",
+        ]
+    )
 
 
 def policy_xml(policy: FirewalldPolicy) -> str:
     """Return the file of a policy; a comment names the flow of a rule that looks up no ipset."""
     head = '<policy priority="{0}" target="{1}">\n  <ingress-zone name="{2}"/>\n  <egress-zone name="{3}"/>\n'
-    return "".join([_HEAD, head.format(PRIORITY, policy.target, policy.ingress_zone, policy.egress_zone),
-                    *(_comment(rule) + rule.xml() for rule in policy.rules), "</policy>\n"])
+    return "".join(
+        [
+            _HEAD,
+            head.format(PRIORITY, policy.target, policy.ingress_zone, policy.egress_zone),
+            *(_comment(rule) + rule.xml() for rule in policy.rules),
+            "</policy>\n",
+        ]
+    )
 
 
 def _comment(rule: RichRule) -> str:
@@ -263,7 +290,7 @@ def flow_names(found: State, paths: Paths = PATHS) -> Dict[str, str]:
     for name, lines in found.items():
         if name.startswith("file {0}/{1}".format(paths.ipsets, PREFIX)):
             shorts = [match[1] for match in map(_SHORT.fullmatch, lines) if match]
-            result.update({os.path.basename(name)[:-len(".xml")]: flow for flow in shorts})
+            result.update({os.path.basename(name)[: -len(".xml")]: flow for flow in shorts})
         elif name.startswith("file {0}/{1}".format(paths.policies, PREFIX)):
             result.update({match[2]: match[1] for match in map(_COMMENT.fullmatch, lines) if match})
     return result

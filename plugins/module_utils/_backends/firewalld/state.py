@@ -40,6 +40,7 @@ _SIDES = (("destination", "daddr", "dport"), ("source", "saddr", "sport"))
 
 # ---- what should be
 
+
 def wanted_state(config: Config) -> State:
     """Return what the kernel should have of a config."""
     state = {"ipset " + name: elements(name, ipset.entries) for name, ipset in config.ipsets.items()}
@@ -72,11 +73,11 @@ def policy_lines(policy: FirewalldPolicy) -> Tuple[str, ...]:
 def rule_line(rule: RichRule) -> str:
     """Return the nft rule that firewalld makes of a rich rule of ours."""
     word = {"ipv4": "ip", "ipv6": "ip6"}.get(rule.family, "")
-    words = [_match(word, getattr(rule, side), address, port)
-             for side, address, port in _SIDES if getattr(rule, side)]
+    words = [_match(word, getattr(rule, side), address, port) for side, address, port in _SIDES if getattr(rule, side)]
     if rule.element:
-        words.append("{2} dport {1}".format(*rule.element) if rule.element[0] == "port" else
-                     "meta l4proto " + rule.element[1])
+        words.append(
+            "{2} dport {1}".format(*rule.element) if rule.element[0] == "port" else "meta l4proto " + rule.element[1]
+        )
     return " ".join([*words, rule.verdict])
 
 
@@ -89,10 +90,14 @@ def _match(word: str, found: Tuple[str, ...], address: str, port: str) -> str:
 
 # ---- what is
 
+
 def state_of(listing: State) -> State:
     """Return what is ours of a listing of firewalld's table."""
-    state = {"ipset " + name[len("set "):]: tuple(sorted(map(_listed, filter(_is_element, lines))))
-             for name, lines in listing.items() if name.startswith("set " + PREFIX)}
+    state = {
+        "ipset " + name[len("set ") :]: tuple(sorted(map(_listed, filter(_is_element, lines))))
+        for name, lines in listing.items()
+        if name.startswith("set " + PREFIX)
+    }
     found = {match[2]: match[1] for match in map(_CHAIN.fullmatch, listing) if match}
     state.update({"policy " + name: tuple(_chain_lines(listing, name, way)) for name, way in found.items()})
     return state
@@ -104,7 +109,7 @@ def _is_element(line: str) -> bool:
 
 def _listed(line: str) -> str:
     """Return an element as `_element` does; nft 0.9.8 lists the last prefix as a range."""
-    network, dot, rest = line[len("element "):].partition(" . ")
+    network, dot, rest = line[len("element ") :].partition(" . ")
     if dot:
         return "element {0} . {1}".format(network.partition("/")[0], rest)
     first, dash, last = network.partition("-")
@@ -135,8 +140,11 @@ def _plain(line: str) -> str:
 
 def _reached(listing: State, hook: str) -> Set[str]:
     """Return the chains that packets come to from a hook."""
-    new = [name[len("chain "):] for name, lines in listing.items()
-           if any("hook {0} ".format(hook) in line for line in lines)]
+    new = [
+        name[len("chain ") :]
+        for name, lines in listing.items()
+        if any("hook {0} ".format(hook) in line for line in lines)
+    ]
     reached: Set[str] = set()
     while new:
         reached.update(new)
@@ -185,7 +193,7 @@ def _line_ports(line: str) -> Iterator[str]:
 def _line_peers(line: str, state: State) -> List[str]:
     looked_up = _SET.search(line)
     if looked_up:
-        return [element[len("element "):] for element in state.get("ipset " + looked_up[1], ())]
+        return [element[len("element ") :] for element in state.get("ipset " + looked_up[1], ())]
     return _ADDRESS.findall(line)
 
 
@@ -194,5 +202,6 @@ def _with_any(addresses: Set[str]) -> FrozenSet[str]:
     for half, other, whole in (("0.0.0.0/1", "128.0.0.0/1", "any IPv4"), ("::/1", "8000::/1", "any IPv6")):
         if {half, other} <= addresses:
             addresses = addresses - {half, other} | {whole}
-    return frozenset({"any"} | (addresses - {"any IPv4", "any IPv6"}) if {"any IPv4", "any IPv6"} <= addresses
-                     else addresses)
+    return frozenset(
+        {"any"} | (addresses - {"any IPv4", "any IPv6"}) if {"any IPv4", "any IPv6"} <= addresses else addresses
+    )

@@ -86,8 +86,9 @@ def _rules_change(old: Runtime, new: Runtime) -> bool:
 def _without(runtime: Runtime, bases: Iterable[str], copy: str) -> Dict[str, Sequence[str]]:
     """Return the rules but those that look up one copy of these ipsets."""
     gone = {base + copy for base in bases}
-    return {name: [rule for rule in rules if not gone & set(_IPSET.findall(rule))]
-            for name, rules in runtime.rules.items()}
+    return {
+        name: [rule for rule in rules if not gone & set(_IPSET.findall(rule))] for name, rules in runtime.rules.items()
+    }
 
 
 def _united(one: Dict[str, Sequence[str]], other: Dict[str, Sequence[str]]) -> Dict[str, Sequence[str]]:

@@ -31,8 +31,11 @@ def unsaved_settings(bus: Bus) -> List[str]:
 
 def compared(running: Settings, saved: Settings) -> List[str]:
     """Return what differs between settings that run and those that are saved."""
-    return [text for name in sorted({**running, **saved})
-            for text in _differences(name, running.get(name, {}), saved.get(name, {}))]
+    return [
+        text
+        for name in sorted({**running, **saved})
+        for text in _differences(name, running.get(name, {}), saved.get(name, {}))
+    ]
 
 
 def _differences(name: str, running: Mapping[str, Any], saved: Mapping[str, Any]) -> Iterator[str]:
@@ -50,10 +53,18 @@ def _plain(value: Any) -> Any:
 
 def _running(bus: Bus) -> Settings:
     found = _named("zone", bus.call("zone.getZones")[0], lambda name: bus.call("zone.getZoneSettings2", "s", name)[0])
-    found.update(_named("policy", bus.call("policy.getPolicies")[0],
-                        lambda name: bus.call("policy.getPolicySettings", "s", name)[0]))
-    found.update(_named("ipset", bus.call("ipset.getIPSets")[0],
-                        lambda name: _ipset(bus.call("ipset.getIPSetSettings", "s", name)[0])))
+    found.update(
+        _named(
+            "policy", bus.call("policy.getPolicies")[0], lambda name: bus.call("policy.getPolicySettings", "s", name)[0]
+        )
+    )
+    found.update(
+        _named(
+            "ipset",
+            bus.call("ipset.getIPSets")[0],
+            lambda name: _ipset(bus.call("ipset.getIPSetSettings", "s", name)[0]),
+        )
+    )
     direct = [bus.call("direct.getAll" + kind.capitalize())[0] for kind in _DIRECT]
     return {**found, "direct": dict(zip(_DIRECT, direct))}
 
@@ -90,16 +101,27 @@ def _ipset(settings: List[Any]) -> Dict[str, Any]:
 def missing_ipsets(paths: Paths) -> List[str]:
     """Return what saved zones and policies of others name and no ipset is: firewalld then loads no rules at all."""
     folders = (paths.firewalld, paths.shipped)
-    known = {os.path.basename(path)[:-len(".xml")] for folder in folders
-             for path in glob.glob(folder + "/ipsets/*.xml")}
-    return sorted({"{0} of {1}".format(name, path) for path in _saved_files(folders) for name in _named_ipsets(path)
-                   if name not in known})
+    known = {
+        os.path.basename(path)[: -len(".xml")] for folder in folders for path in glob.glob(folder + "/ipsets/*.xml")
+    }
+    return sorted(
+        {
+            "{0} of {1}".format(name, path)
+            for path in _saved_files(folders)
+            for name in _named_ipsets(path)
+            if name not in known
+        }
+    )
 
 
 def _saved_files(folders: Iterable[str]) -> List[str]:
-    return [path for folder in folders for kind in ("zones", "policies")
-            for path in glob.glob("{0}/{1}/*.xml".format(folder, kind))
-            if not os.path.basename(path).startswith(PREFIX)]
+    return [
+        path
+        for folder in folders
+        for kind in ("zones", "policies")
+        for path in glob.glob("{0}/{1}/*.xml".format(folder, kind))
+        if not os.path.basename(path).startswith(PREFIX)
+    ]
 
 
 def _named_ipsets(path: str) -> List[str]:

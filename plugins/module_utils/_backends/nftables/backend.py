@@ -23,8 +23,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Pol
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 NAME = "nftables"
-_BOOTED_OPEN = ("{0} has failed: when this host booted, it could not load its ruleset. See: systemctl status {0}. Once the cause "
-                "is mended: systemctl restart {0}".format(persistence.SERVICE))
+_BOOTED_OPEN = (
+    "{0} has failed: when this host booted, it could not load its ruleset. See: systemctl status {0}. Once the cause "
+    "is mended: systemctl restart {0}".format(persistence.SERVICE)
+)
 
 
 class ByTransactions(NamedTuple):
@@ -57,12 +59,15 @@ def present_change(policy: Policy, closed: str = "") -> Change:
     ruleset = nftables.ruleset_of(policy)
     running, wanted = kernel.running_state(), kernel.wanted_state(ruleset)
     kernel.check_definitions(running, wanted)
-    items = persistence.wanted_items(nftables.script_of(ruleset), systemd.has_systemd(), after=early(loaders()), closed=closed)
+    items = persistence.wanted_items(
+        nftables.script_of(ruleset), systemd.has_systemd(), after=early(loaders()), closed=closed
+    )
     change = _change(running, wanted, items, transactions(ruleset, running, wanted))
     # The rules may be there again since: the watch loads them as soon as they can be loaded.
     failed = bool(change.found) and systemd.has_failed(persistence.SERVICE)
-    return change._replace(starts=(persistence.SERVICE,) if failed and change.way else (),
-                           warnings=(_BOOTED_OPEN,) if failed else ())
+    return change._replace(
+        starts=(persistence.SERVICE,) if failed and change.way else (), warnings=(_BOOTED_OPEN,) if failed else ()
+    )
 
 
 def absent_change() -> Change:
@@ -75,9 +80,18 @@ def _change(running: State, wanted: State, items: Items, scripts: Tuple[str, ...
     found, unit = persistence.present_state(), "file " + persistence.UNIT
     concerns_unit = systemd.has_systemd() and found.get(unit) != items_state(items).get(unit)
     flows = (views.flow_views(running), views.flow_views(wanted))
-    return Change(NAME, running, wanted, found, items, persistence.places(items), flows,
-                  ByTransactions(running, scripts) if running != wanted else None,
-                  concerns_unit, ends=(persistence.SERVICE,) if concerns_unit and not items else ())
+    return Change(
+        NAME,
+        running,
+        wanted,
+        found,
+        items,
+        persistence.places(items),
+        flows,
+        ByTransactions(running, scripts) if running != wanted else None,
+        concerns_unit,
+        ends=(persistence.SERVICE,) if concerns_unit and not items else (),
+    )
 
 
 def all_or_nothing(places: Places) -> AbstractContextManager[None]:

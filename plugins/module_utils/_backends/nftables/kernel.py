@@ -25,8 +25,11 @@ _POLICY = re.compile(" policy [a-z]+;")
 def check_version(program: Run = run) -> None:
     """Raise RuntimeError where nft is too old. The caller has seen that nft exists."""
     if version(program) < OLDEST:
-        raise RuntimeError("nft is too old: got {0!r}, expected {1} or later. Update the package nftables.".format(
-            program(["nft", "--version"]).strip(), ".".join(map(str, OLDEST))))
+        raise RuntimeError(
+            "nft is too old: got {0!r}, expected {1} or later. Update the package nftables.".format(
+                program(["nft", "--version"]).strip(), ".".join(map(str, OLDEST))
+            )
+        )
 
 
 def running_state(program: Run = run, kept: Kept = Kept()) -> State:
@@ -62,8 +65,10 @@ def script_state(script: str, program: Run = run) -> State:
     except CommandError as exc:
         if not exc.output.startswith("unshare: "):
             raise
-        raise RuntimeError("Cannot make a network namespace to try the ruleset in: {0}. Nothing was changed. Give the "
-                           "container CAP_SYS_ADMIN, or allow user namespaces.".format(exc.output)) from exc
+        raise RuntimeError(
+            "Cannot make a network namespace to try the ruleset in: {0}. Nothing was changed. Give the "
+            "container CAP_SYS_ADMIN, or allow user namespaces.".format(exc.output)
+        ) from exc
 
 
 def _tried(namespaces: Sequence[str], script: str, program: Run) -> State:
@@ -82,14 +87,24 @@ def check_definitions(running: State, wanted: State, program: Run = run) -> None
     An old nft takes the elements that follow in the transaction for those of the old type: 0.9.8 has made an interval
     without an end of a single address.
     """
-    changed = [name for name in sorted(wanted) if name.startswith(("set ", "map ")) and name in running
-               and fixed_lines(name, running[name]) != fixed_lines(name, wanted[name])]
+    changed = [
+        name
+        for name in sorted(wanted)
+        if name.startswith(("set ", "map "))
+        and name in running
+        and fixed_lines(name, running[name]) != fixed_lines(name, wanted[name])
+    ]
     if changed and version(program) < _REDEFINES:
         raise RuntimeError(
             "Invalid {0} of table {1}: got {2!r}, expected {3!r}. Somebody made it anew, and an nft before {4} cannot "
             "change its type in one transaction. Nothing was changed. Delete the table and run again.".format(
-                changed[0], TABLE, "; ".join(fixed_lines(changed[0], running[changed[0]]) or ()),
-                "; ".join(fixed_lines(changed[0], wanted[changed[0]]) or ()), ".".join(map(str, _REDEFINES))))
+                changed[0],
+                TABLE,
+                "; ".join(fixed_lines(changed[0], running[changed[0]]) or ()),
+                "; ".join(fixed_lines(changed[0], wanted[changed[0]]) or ()),
+                ".".join(map(str, _REDEFINES)),
+            )
+        )
 
 
 def fixed_lines(name: str, lines: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:

@@ -50,8 +50,10 @@ PLACES = Places((RULESET, CLOSED, UNIT, LINK), folders=(os.path.dirname(LINK), o
 
 def places(items: Items) -> Places:
     """Return where these files come; what of ours is not among them goes."""
-    return PLACES._replace(paths=tuple(path for path in PLACES.paths if path in items),
-                           gone=tuple(path for path in reversed(PLACES.paths) if path not in items))
+    return PLACES._replace(
+        paths=tuple(path for path in PLACES.paths if path in items),
+        gone=tuple(path for path in reversed(PLACES.paths) if path not in items),
+    )
 
 
 def wanted_items(script: str, has_systemd: bool, nft: str = "", after: Sequence[str] = (), closed: str = "") -> Items:
@@ -68,8 +70,12 @@ def wanted_items(script: str, has_systemd: bool, nft: str = "", after: Sequence[
         program = nft or find_program("nft")
         start = (_OR_CLOSED if closed else "{nft} -f {ruleset}").format(nft=program, ruleset=RULESET, closed=CLOSED)
         check = "" if closed else "ExecStartPost={0}\n".format(_HAS_CHAIN.format(nft=program))
-        unit = _UNIT_TEXT.format(start=start, check=check, folder=os.path.dirname(RULESET),
-                                 after="After={0}\n".format(" ".join(after)) if after else "")
+        unit = _UNIT_TEXT.format(
+            start=start,
+            check=check,
+            folder=os.path.dirname(RULESET),
+            after="After={0}\n".format(" ".join(after)) if after else "",
+        )
         items.update({UNIT: Item(unit), LINK: Item(target=UNIT)})
     return items
 

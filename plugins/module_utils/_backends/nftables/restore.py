@@ -35,4 +35,5 @@ def _try(script: str, running: State) -> None:
     raise RuntimeError(
         "Cannot make the way back: table {0} has something that nft lists and cannot load ({1}), so this change could "
         "not be undone. Nothing was changed. Delete what is not ours from that table, or all of it, and run "
-        "again.".format(TABLE, reason))
+        "again.".format(TABLE, reason)
+    )

@@ -54,11 +54,13 @@ class Ruleset(NamedTuple):
 
 # ---- policy to ruleset
 
+
 def ruleset_of(policy: Policy) -> Ruleset:
     """Return the ruleset of a policy."""
     directions = ("in", "out") if policy.egress == "restricted" else ("in",)
-    cut = {direction: segments(rule for rule in policy.rules if rule.direction == direction)
-           for direction in directions}
+    cut = {
+        direction: segments(rule for rule in policy.rules if rule.direction == direction) for direction in directions
+    }
     parted = parted_flows(policy.rules)
     lookups = {label(rule, parted): _lookups(rule, label(rule, parted)) for rule in policy.rules}
     chains = {_HOOKS[direction]: _base_chain(policy, direction, cut[direction]) for direction in directions}
@@ -69,8 +71,9 @@ def ruleset_of(policy: Policy) -> Ruleset:
     return Ruleset(
         counters=tuple(sorted(counters | {"denied_" + direction for direction in directions})),
         sets=_sets(policy.rules, parted),
-        maps={name: value for direction, found in cut.items()
-              for name, value in _maps(direction, found, parted).items()},
+        maps={
+            name: value for direction, found in cut.items() for name, value in _maps(direction, found, parted).items()
+        },
         chains=chains,
     )
 
@@ -104,7 +107,7 @@ def _chain_name(direction: str, names: Sequence[str]) -> str:
 
     No name of a flow holds a dash or begins with a digit, so that no two of the three are ever the same.
     """
-    whole = "{0}_{1}".format(direction, "-".join(name[len(direction) + 1:] for name in names))
+    whole = "{0}_{1}".format(direction, "-".join(name[len(direction) + 1 :] for name in names))
     return whole if len(whole) <= _LONGEST_NAME else "{0}_{1}_flows.{2}".format(direction, len(names), digest(names))
 
 
@@ -112,9 +115,13 @@ def _maps(direction: str, found: Sequence[Segment], parted: Set[str]) -> Dict[st
     result: Dict[str, Tuple[str, Tuple[str, ...]]] = {}
     for protocol in sorted({segment.ports.protocol for segment in found}):
         kind = "type inet_proto : verdict;" if protocol == "ip" else "type inet_service : verdict; flags interval;"
-        elements = ["{0} : jump {1}".format(str(segment.ports).split("/", 1)[0],
-                                            _chain_name(direction, _set_names(segment, parted)))
-                    for segment in found if segment.ports.protocol == protocol]
+        elements = [
+            "{0} : jump {1}".format(
+                str(segment.ports).split("/", 1)[0], _chain_name(direction, _set_names(segment, parted))
+            )
+            for segment in found
+            if segment.ports.protocol == protocol
+        ]
         result["{0}_{1}".format(direction, protocol)] = (kind, tuple(elements))
     return result
 
@@ -138,8 +145,11 @@ def _lookups(rule: Rule, set_name: str) -> List[str]:
 def _base_chain(policy: Policy, direction: str, found: Sequence[Segment]) -> Chain:
     drop = "drop" if policy.mode == "enforce" else "accept"
     hook = "type filter hook {0} priority filter; policy {1};".format(_HOOKS[direction], drop)
-    maps = ["{0} vmap @{1}_{2}".format(_MAP_KEYS[protocol], direction, protocol)
-            for protocol in _MAP_KEYS if any(segment.ports.protocol == protocol for segment in found)]
+    maps = [
+        "{0} vmap @{1}_{2}".format(_MAP_KEYS[protocol], direction, protocol)
+        for protocol in _MAP_KEYS
+        if any(segment.ports.protocol == protocol for segment in found)
+    ]
     # No anonymous sets or maps in these rules: replacing one loses connections (docs/ARCHITECTURE.md, section 6).
     last = 'counter name "denied_{0}" {1}'.format(direction, drop)
     return Chain((*_always(policy, direction), *maps, last), hook)
@@ -157,15 +167,21 @@ def _always(policy: Policy, direction: str) -> List[str]:
     # By number: names are looked up in /etc/protocols, which a host may lack.
     rules += ["meta l4proto {0} accept".format(number) for number in ALWAYS_ACCEPTED]
     if direction == "in":
-        return rules + ["meta nfproto ipv4 udp sport 67 udp dport 68 accept",
-                        "ip6 saddr fe80::/10 udp dport 546 accept"]
-    rules += ["meta nfproto ipv4 udp sport 68 udp dport 67 accept",
-              "meta nfproto ipv6 udp sport 546 udp dport 547 accept"]
-    return rules + ["meta nfproto ipv{0} udp sport {1} udp dport {2} accept".format(*answer)
-                    for answer in dhcp_answers(policy)]
+        return rules + [
+            "meta nfproto ipv4 udp sport 67 udp dport 68 accept",
+            "ip6 saddr fe80::/10 udp dport 546 accept",
+        ]
+    rules += [
+        "meta nfproto ipv4 udp sport 68 udp dport 67 accept",
+        "meta nfproto ipv6 udp sport 546 udp dport 547 accept",
+    ]
+    return rules + [
+        "meta nfproto ipv{0} udp sport {1} udp dport {2} accept".format(*answer) for answer in dhcp_answers(policy)
+    ]
 
 
 # ---- ruleset to script
+
 
 def script_of(ruleset: Ruleset) -> str:
     """Return one nft transaction that fills our table with the ruleset, in place, whether it is there or not.
@@ -173,17 +189,28 @@ def script_of(ruleset: Ruleset) -> str:
     What runs and the ruleset lacks stays as it is, and what it defines otherwise is in the way: see `update.py`.
     """
     lines = ["add table " + TABLE]
-    lines += ["add chain {0} {1}{2}".format(TABLE, name, " {{ {0} }}".format(chain.base) if chain.base else "")
-              for name, chain in ruleset.chains.items()]
+    lines += [
+        "add chain {0} {1}{2}".format(TABLE, name, " {{ {0} }}".format(chain.base) if chain.base else "")
+        for name, chain in ruleset.chains.items()
+    ]
     lines += ["add counter {0} {1}".format(TABLE, name) for name in ruleset.counters]
     tables = [("set", ruleset.sets), ("map", ruleset.maps)]
-    lines += ["add {0} {1} {2} {{ {3} }}".format(kind, TABLE, name, definition)
-              for kind, found in tables for name, (definition, elements) in found.items()]
+    lines += [
+        "add {0} {1} {2} {{ {3} }}".format(kind, TABLE, name, definition)
+        for kind, found in tables
+        for name, (definition, elements) in found.items()
+    ]
     # Not the table: a packet that is half way through the old rules still comes to chains that the ruleset lacks.
     lines += ["flush chain {0} {1}".format(TABLE, name) for name in ruleset.chains]
     lines += ["flush {0} {1} {2}".format(kind, TABLE, name) for kind, found in tables for name in found]
-    lines += ["add element {0} {1} {{ {2} }}".format(TABLE, name, ", ".join(elements))
-              for kind, found in tables for name, (definition, elements) in found.items()]
-    lines += ["add rule {0} {1} {2}".format(TABLE, name, rule)
-              for name, chain in ruleset.chains.items() for rule in chain.rules]
+    lines += [
+        "add element {0} {1} {{ {2} }}".format(TABLE, name, ", ".join(elements))
+        for kind, found in tables
+        for name, (definition, elements) in found.items()
+    ]
+    lines += [
+        "add rule {0} {1} {2}".format(TABLE, name, rule)
+        for name, chain in ruleset.chains.items()
+        for rule in chain.rules
+    ]
     return as_script(lines)

@@ -41,11 +41,14 @@ def transactions(ruleset: Ruleset, running: State, wanted: State) -> Tuple[str, 
 
 # ---- what is in the way
 
+
 def _is_in_the_way(running: State, wanted: State) -> bool:
     """Tell whether somebody made an object anew, so that the wanted one of that name cannot come before it goes."""
     places = {_place(name): fixed_lines(name, lines) for name, lines in wanted.items()}
-    return any(fixed_lines(name, lines) != places.get(_place(name), fixed_lines(name, lines))
-               for name, lines in running.items())
+    return any(
+        fixed_lines(name, lines) != places.get(_place(name), fixed_lines(name, lines))
+        for name, lines in running.items()
+    )
 
 
 def _place(name: str) -> str:
@@ -62,8 +65,11 @@ def _clearance(running: State, wanted: State) -> str:
     """
     if running["table"]:
         return as_script(["delete table " + TABLE])
-    gone = [name for name, lines in sorted(running.items())
-            if fixed_lines(name, lines) != fixed_lines(name, wanted.get(name))]
+    gone = [
+        name
+        for name, lines in sorted(running.items())
+        if fixed_lines(name, lines) != fixed_lines(name, wanted.get(name))
+    ]
     filled = [name for name in sorted(running) if name.startswith(("set ", "map "))]
     return as_script(["flush table " + TABLE, *_commands("flush", filled), *_commands("delete", gone)])
 
@@ -74,6 +80,7 @@ def _commands(verb: str, names: Iterable[str]) -> Iterator[str]:
 
 
 # ---- what goes
+
 
 def _unhooking(running: State, wanted: State) -> str:
     """Return the lines before the script, in its transaction, that delete the base chains that are not wanted."""
@@ -101,22 +108,35 @@ def _is_base(name: str, lines: Sequence[str]) -> bool:
 
 # ---- what comes
 
+
 def _preparation(ruleset: Ruleset, running: State) -> str:
     """Return the transaction before the script: it adds all that is new and that nothing leads to yet."""
     chains = _new("chain", (name for name, chain in ruleset.chains.items() if not chain.base), running)
     counters = _new("counter", ruleset.counters, running)
-    filled = [(kind, name, *found[name]) for kind, found in (("set", ruleset.sets), ("map", ruleset.maps))
-              for name in _new(kind, found, running)]
+    filled = [
+        (kind, name, *found[name])
+        for kind, found in (("set", ruleset.sets), ("map", ruleset.maps))
+        for name in _new(kind, found, running)
+    ]
     if not chains and not filled:
         return ""
-    return as_script([
-        "add table " + TABLE,
-        *("add chain {0} {1}".format(TABLE, name) for name in chains),
-        *("add counter {0} {1}".format(TABLE, name) for name in counters),
-        *("add {0} {1} {2} {{ {3} }}".format(kind, TABLE, name, form) for kind, name, form, elements in filled),
-        *("add element {0} {1} {{ {2} }}".format(TABLE, name, ", ".join(elements))
-          for kind, name, form, elements in filled),
-        *("add rule {0} {1} {2}".format(TABLE, name, rule) for name in chains for rule in ruleset.chains[name].rules)])
+    return as_script(
+        [
+            "add table " + TABLE,
+            *("add chain {0} {1}".format(TABLE, name) for name in chains),
+            *("add counter {0} {1}".format(TABLE, name) for name in counters),
+            *("add {0} {1} {2} {{ {3} }}".format(kind, TABLE, name, form) for kind, name, form, elements in filled),
+            *(
+                "add element {0} {1} {{ {2} }}".format(TABLE, name, ", ".join(elements))
+                for kind, name, form, elements in filled
+            ),
+            *(
+                "add rule {0} {1} {2}".format(TABLE, name, rule)
+                for name in chains
+                for rule in ruleset.chains[name].rules
+            ),
+        ]
+    )
 
 
 def _new(kind: str, names: Iterable[str], running: State) -> List[str]:

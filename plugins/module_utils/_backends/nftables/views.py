@@ -35,7 +35,7 @@ def _ports_by_chain(state: State) -> Dict[str, List[str]]:
     for name, lines in state.items():
         for line in lines if name.startswith("map ") else ():
             if line.startswith("element "):
-                key, found, target = line[len("element "):].partition(" : jump ")
+                key, found, target = line[len("element ") :].partition(" : jump ")
                 result.setdefault("chain " + target, []).append(_as_written(key, name.rsplit("_", 1)[1]))
     return result
 
@@ -66,4 +66,4 @@ def _peers(line: str) -> str:
 
 def _addresses(state: State, peers: Iterable[str]) -> FrozenSet[str]:
     found = [state.get(name, ()) if name.startswith("set ") else ("element " + name,) for name in peers]
-    return frozenset(line[len("element "):] for lines in found for line in lines if line.startswith("element "))
+    return frozenset(line[len("element ") :] for lines in found for line in lines if line.startswith("element "))

@@ -55,12 +55,17 @@ def asked(source: str, target: str, port: str, *more: str) -> list[str]:
     return [f"-efrom={source}", f"-eto={target}", f"-eport={port}", *more]
 
 
-@pytest.mark.parametrize("said,code,text", [
-    ({"login1": [ACCEPT], "head": [ACCEPT]}, "yes",
-     "Yes: login1 can connect"),
-    ({"login1": [ACCEPT], "head": [DROP]}, "should_but_does_not",
-     "It should, but does not: Rules of others on head drop"),
-])
+@pytest.mark.parametrize(
+    "said,code,text",
+    [
+        ({"login1": [ACCEPT], "head": [ACCEPT]}, "yes", "Yes: login1 can connect"),
+        (
+            {"login1": [ACCEPT], "head": [DROP]},
+            "should_but_does_not",
+            "It should, but does not: Rules of others on head drop",
+        ),
+    ],
+)
 def test_what_the_hosts_said_is_answered(tmp_path: Path, said: dict[str, Any], code: str, text: str) -> None:
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
     facts = {"said": {host: {"judgements": found} for host, found in said.items()}}
@@ -70,16 +75,27 @@ def test_what_the_hosts_said_is_answered(tmp_path: Path, said: dict[str, Any], c
     assert text in output
 
 
-@pytest.mark.parametrize("said,text", [
-    ({"login1": [ACCEPT], "head": [{**DROP, "rule": "drop comment \"\x1b[2J\nYes: login1\u202e\""}]},
-     "drop comment \"\\x1b[2J\\nYes: login1\\u202e\""),
-    ({"login1": [{**ACCEPT, "route": "no"}], "head": [ACCEPT]},
-     "Not known of login1: Its answer cannot be read: judge: judgements[0].route: got 'no', expected a dictionary."),
-    ({"login1": [ACCEPT, ACCEPT], "head": [ACCEPT]},
-     "Not known of login1: Its answer cannot be read: judge: judgements: got 2, expected 1, one for each packet."),
-    ({"login1": 3, "head": [ACCEPT]},
-     "Not known of login1: Its answer cannot be read: judge: judgements: got 3, expected a list."),
-])
+@pytest.mark.parametrize(
+    "said,text",
+    [
+        (
+            {"login1": [ACCEPT], "head": [{**DROP, "rule": 'drop comment "\x1b[2J\nYes: login1\u202e"'}]},
+            'drop comment "\\x1b[2J\\nYes: login1\\u202e"',
+        ),
+        (
+            {"login1": [{**ACCEPT, "route": "no"}], "head": [ACCEPT]},
+            "Not known of login1: Its answer cannot be read: judge: judgements[0].route: got 'no', expected a dictionary.",
+        ),
+        (
+            {"login1": [ACCEPT, ACCEPT], "head": [ACCEPT]},
+            "Not known of login1: Its answer cannot be read: judge: judgements: got 2, expected 1, one for each packet.",
+        ),
+        (
+            {"login1": 3, "head": [ACCEPT]},
+            "Not known of login1: Its answer cannot be read: judge: judgements: got 3, expected a list.",
+        ),
+    ],
+)
 def test_what_the_hosts_said_is_only_text_and_ends_nothing(tmp_path: Path, said: dict[str, Any], text: str) -> None:
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
     facts = {"said": {host: {"judgements": found} for host, found in said.items()}}
@@ -93,7 +109,11 @@ def test_what_the_hosts_said_is_only_text_and_ends_nothing(tmp_path: Path, said:
 def test_the_plan_answers_for_hosts_that_are_away(tmp_path: Path) -> None:
     code, output = run(tmp_path, *asked("slurm_login", "head", "6817/tcp", "-eprobe=true"))
     assert code == 0, output
-    for text in ("It should: login1 may connect", "slurm_login is a group: login1 is its first host", "Plan: By the plan "):
+    for text in (
+        "It should: login1 may connect",
+        "slurm_login is a group: login1 is its first host",
+        "Plan: By the plan ",
+    ):
         assert text in output
     assert "Not known of head: Ansible does not reach it: " in output
     assert "Probe: None could be sent from login1: Ansible does not reach it: " in output
@@ -115,14 +135,17 @@ def test_a_host_and_itself(tmp_path: Path) -> None:
     assert "Yes: head reaches itself" in output
 
 
-@pytest.mark.parametrize("options,text", [
-    (asked("logn1", "head", "6817/tcp"), "Invalid from: got 'logn1'"),
-    (asked("login1", "heads", "6817/tcp"), "Invalid to: got 'heads'"),
-    (["-eto=head"], "Invalid from: got ''"),
-    (["-efrom=login1", "-eto=head"], "Invalid port: got ''"),
-    (asked("login1", "head", "6817"), "Invalid port: got '6817'"),
-    (asked("login1", "head", "1-9/tcp"), "Invalid port: got '1-9/tcp', expected one port"),
-])
+@pytest.mark.parametrize(
+    "options,text",
+    [
+        (asked("logn1", "head", "6817/tcp"), "Invalid from: got 'logn1'"),
+        (asked("login1", "heads", "6817/tcp"), "Invalid to: got 'heads'"),
+        (["-eto=head"], "Invalid from: got ''"),
+        (["-efrom=login1", "-eto=head"], "Invalid port: got ''"),
+        (asked("login1", "head", "6817"), "Invalid port: got '6817'"),
+        (asked("login1", "head", "1-9/tcp"), "Invalid port: got '1-9/tcp', expected one port"),
+    ],
+)
 def test_bad_questions(tmp_path: Path, options: list[str], text: str) -> None:
     code, output = run(tmp_path, *options)
     assert code != 0

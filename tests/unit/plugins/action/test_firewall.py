@@ -23,10 +23,14 @@ from ansible_collections.hpc.ports.tests.support.plays import played
 
 LOST = AnsibleConnectionFailure("Data could not be sent to remote host: Connection reset by peer")
 REFUSED = AnsibleConnectionFailure(
-    "Failed to connect to the host via ssh: connect to host n1 port 22: Connection refused")
+    "Failed to connect to the host via ssh: connect to host n1 port 22: Connection refused"
+)
 # Of a play that takes one host at a time.
-SERIAL = {"ansible_play_hosts_all": ["n0", "n1", "n2"], "ansible_play_batch": ["n1"],
-          "ansible_play_hosts": ["n0", "n1", "n2"]}
+SERIAL = {
+    "ansible_play_hosts_all": ["n0", "n1", "n2"],
+    "ansible_play_batch": ["n1"],
+    "ansible_play_hosts": ["n0", "n1", "n2"],
+}
 LEFT = " Done: n0. Left as they are: n2. "
 POLICY = {"mode": "enforce"}
 
@@ -61,8 +65,14 @@ class SimplePlan:
         return {"10.0.0.9": "login1"}.get(address, "")
 
 
-def ran(sent: list[tuple[str, dict[str, Any]]], *answers: Any, check_mode: bool = False, host: str = "n1",
-        play: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
+def ran(
+    sent: list[tuple[str, dict[str, Any]]],
+    *answers: Any,
+    check_mode: bool = False,
+    host: str = "n1",
+    play: dict[str, Any] | None = None,
+    **arguments: Any,
+) -> dict[str, Any]:
     """Run the action; modules answer in turn, and are noted in `sent`."""
     left = list(answers)
 
@@ -95,12 +105,17 @@ def test_a_host_is_sent_its_policy_and_nothing_else(sent: list[tuple[str, dict[s
 
 @pytest.mark.parametrize("changes", [{"changed": False}, {"changed": True, "pending": {"token": "t"}}])
 def test_addresses_that_the_plan_does_not_know_are_a_warning(
-        sent: list[tuple[str, dict[str, Any]]], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(firewall, "known_addresses",
-                        lambda plan: Known({"n1": {"addresses": ["10.1.0.1"], "networks": []}}))
+    sent: list[tuple[str, dict[str, Any]]], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        firewall, "known_addresses", lambda plan: Known({"n1": {"addresses": ["10.1.0.1"], "networks": []}})
+    )
     own = [{"address": "10.1.0.1", "interface": "eth0"}, {"address": "10.2.0.1", "interface": "ib0"}]
-    found = ran(sent, {**changes, "warnings": ["Other."], "own_addresses": own},
-                {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"})
+    found = ran(
+        sent,
+        {**changes, "warnings": ["Other."], "own_addresses": own},
+        {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"},
+    )
     assert found["warnings"][0] == "n1: Other."
     [warning] = found["warnings"][1:]
     assert warning.startswith("n1 has addresses that the plan does not know: 10.2.0.1 on ib0.")
@@ -110,7 +125,11 @@ def test_addresses_that_the_plan_does_not_know_are_a_warning(
 
 
 def test_what_has_changed_is_confirmed_over_a_new_connection(sent: list[tuple[str, dict[str, Any]]]) -> None:
-    found = ran(sent, {"changed": True, "pending": {"token": "x", "ran_for": 0.1}}, {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"})
+    found = ran(
+        sent,
+        {"changed": True, "pending": {"token": "x", "ran_for": 0.1}},
+        {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"},
+    )
     assert [name for name, arguments in sent] == ["hpc.ports.firewall", "hpc.ports.confirm"]
     assert sent[1][1]["token"] == sent[0][1]["token"]
     assert found["changed"] and found["warnings"] == [] and "pending" not in found
@@ -137,8 +156,9 @@ def test_in_check_mode_a_lost_connection_is_no_change_to_confirm(sent: list[tupl
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
-def test_a_connection_that_was_never_made_changed_nothing(sent: list[tuple[str, dict[str, Any]]],
-                                                          check_mode: bool) -> None:
+def test_a_connection_that_was_never_made_changed_nothing(
+    sent: list[tuple[str, dict[str, Any]]], check_mode: bool
+) -> None:
     with pytest.raises(AnsibleConnectionFailure) as failed:
         ran(sent, REFUSED, check_mode=check_mode)
     assert str(failed.value) == str(REFUSED)
@@ -158,11 +178,16 @@ def test_this_ansible_says_so_in_the_words_that_are_known() -> None:
     assert "requiretty" in explained(parse(SimpleNamespace(_used_interpreter=None), said, *profile))["msg"]
 
 
-NO_TTY = {"failed": True, "msg": "Module result deserialization failed.", "module_stderr": "you must have a tty to run sudo"}
+NO_TTY = {
+    "failed": True,
+    "msg": "Module result deserialization failed.",
+    "module_stderr": "you must have a tty to run sudo",
+}
 
 
-def test_sudo_that_wants_a_terminal_is_named_for_either_module(sent: list[tuple[str, dict[str, Any]]],
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sudo_that_wants_a_terminal_is_named_for_either_module(
+    sent: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(confirmation, "_PAUSE", 0.0)
     undone = {"status": "reverted", "seconds": 30, "client": "", "advice": ""}
     for answers in ([NO_TTY], [{"changed": True, "pending": {"token": "x", "ran_for": 0.1}}, NO_TTY, undone]):
@@ -170,17 +195,32 @@ def test_sudo_that_wants_a_terminal_is_named_for_either_module(sent: list[tuple[
     assert "requiretty" in ran(sent, NO_TTY, state="absent")["msg"]
 
 
-def test_what_the_host_said_first_is_not_lost_where_it_does_not_answer(sent: list[tuple[str, dict[str, Any]]],
-                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_host_said_first_is_not_lost_where_it_does_not_answer(
+    sent: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(confirmation, "RETURN_WITHIN", -100.0)
     with pytest.raises(AnsibleConnectionFailure, match="may be why: table ip filter, chain ufw-before-input"):
-        ran(sent, {"changed": True, "pending": {"token": "x", "ran_for": 0.1},
-                   "other_rules": {"dropping": ["table ip filter, chain ufw-before-input"]}}, REFUSED)
+        ran(
+            sent,
+            {
+                "changed": True,
+                "pending": {"token": "x", "ran_for": 0.1},
+                "other_rules": {"dropping": ["table ip filter, chain ufw-before-input"]},
+            },
+            REFUSED,
+        )
 
 
 def test_what_a_host_says_is_only_text(sent: list[tuple[str, dict[str, Any]]]) -> None:
-    result = ran(sent, {"changed": True, "warnings": ["a\x1b\nb"], "other_rules": {"dropping": ["c\u202e"]},
-                        "diff": {"before": "d\x9b\n", "after": "e\n"}})
+    result = ran(
+        sent,
+        {
+            "changed": True,
+            "warnings": ["a\x1b\nb"],
+            "other_rules": {"dropping": ["c\u202e"]},
+            "diff": {"before": "d\x9b\n", "after": "e\n"},
+        },
+    )
     assert (result["warnings"], result["other_rules"]) == (["n1: a\\x1b\\nb"], {"dropping": ["c\\u202e"]})
     assert result["diff"] == {"before": "d\\x9b\n", "after": "e\n"}
     with pytest.raises(AnsibleConnectionFailure, match=r"^Denied: \\x1b\[2J\\nok: n2$"):
@@ -192,13 +232,21 @@ def test_to_take_it_away_needs_no_plan(sent: list[tuple[str, dict[str, Any]]]) -
     assert sent == [("hpc.ports.firewall", {"state": "absent"})]
 
 
-@pytest.mark.parametrize("arguments,host,text", [
-    ({"state": "present"}, "n1", "Missing option plan: give the key that hpc.ports.plan returned."),
-    ({"plan": "key"}, "desk", "Host desk has no policy in this plan: it is in none of the canonical groups. Put it in "
-                              "one, or leave it out of the play."),
-])
-def test_what_cannot_be_sent_is_refused(sent: list[tuple[str, dict[str, Any]]], arguments: dict[str, Any], host: str,
-                                        text: str) -> None:
+@pytest.mark.parametrize(
+    "arguments,host,text",
+    [
+        ({"state": "present"}, "n1", "Missing option plan: give the key that hpc.ports.plan returned."),
+        (
+            {"plan": "key"},
+            "desk",
+            "Host desk has no policy in this plan: it is in none of the canonical groups. Put it in "
+            "one, or leave it out of the play.",
+        ),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(
+    sent: list[tuple[str, dict[str, Any]]], arguments: dict[str, Any], host: str, text: str
+) -> None:
     with pytest.raises(AnsibleActionFail) as failed:
         ran(sent, host=host, **arguments)
     assert (str(failed.value), sent) == (text, [])
@@ -206,41 +254,57 @@ def test_what_cannot_be_sent_is_refused(sent: list[tuple[str, dict[str, Any]]], 
 
 # ---- plays that take their hosts in batches
 
+
 def test_a_failure_says_whom_it_leaves_behind(sent: list[tuple[str, dict[str, Any]]]) -> None:
     found = ran(sent, {"failed": True, "msg": "It is refused."}, play=SERIAL)
     assert found["msg"].startswith("It is refused. This play ") and LEFT in found["msg"]
-    found = ran(sent, {"changed": True, "pending": {"token": "t"}},
-                {"status": "reverted", "seconds": 30, "advice": "", "client": ""}, play=SERIAL)
+    found = ran(
+        sent,
+        {"changed": True, "pending": {"token": "t"}},
+        {"status": "reverted", "seconds": 30, "advice": "", "client": ""},
+        play=SERIAL,
+    )
     assert found["failed"] and LEFT in found["msg"]
 
 
 @pytest.mark.parametrize("loss,arguments", [(REFUSED, {}), (AnsibleActionFail("No."), {"state": "absent"})])
-def test_so_does_a_host_that_is_not_reached(sent: list[tuple[str, dict[str, Any]]], loss: Exception,
-                                            arguments: dict[str, Any]) -> None:
+def test_so_does_a_host_that_is_not_reached(
+    sent: list[tuple[str, dict[str, Any]]], loss: Exception, arguments: dict[str, Any]
+) -> None:
     with pytest.raises(type(loss)) as failed:
         ran(sent, loss, play=SERIAL, **arguments)
     assert str(failed.value).startswith(str(loss).rstrip(".") + ". This play ") and LEFT in str(failed.value)
 
 
-@pytest.mark.parametrize("answer", [{"changed": True, "msg": "Well."},
-                                    {"failed": True, "msg": "Well.", "missing_packages": ["nftables"]}])
-def test_what_is_no_failure_of_the_task_leaves_nobody_behind(sent: list[tuple[str, dict[str, Any]]],
-                                                             answer: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "answer", [{"changed": True, "msg": "Well."}, {"failed": True, "msg": "Well.", "missing_packages": ["nftables"]}]
+)
+def test_what_is_no_failure_of_the_task_leaves_nobody_behind(
+    sent: list[tuple[str, dict[str, Any]]], answer: dict[str, Any]
+) -> None:
     assert ran(sent, answer, play=SERIAL) == answer
 
 
-@pytest.mark.parametrize("serial,where,goes_on", [(1, "Done: one, two. Left as they are: four, five.", False),
-                                                  (2, "Done: one, two. Left in that case: five.", True)])
+@pytest.mark.parametrize(
+    "serial,where,goes_on",
+    [
+        (1, "Done: one, two. Left as they are: four, five.", False),
+        (2, "Done: one, two. Left in that case: five.", True),
+    ],
+)
 def test_ansible_knows_who_is_left(tmp_path: Path, serial: int, where: str, goes_on: bool) -> None:
     """Through Ansible itself, which has an ssh that connects to nobody."""
     ssh, playbook = tmp_path / "ssh", tmp_path / "play.yml"
     ssh.write_text("#!/bin/sh\nexit 255\n", encoding="utf-8")
     ssh.chmod(0o755)
-    playbook.write_text(f"""
+    playbook.write_text(
+        f"""
 - hosts: all
   gather_facts: false
   serial: {serial}
   tasks: [{{hpc.ports.firewall: {{state: absent}}, when: inventory_hostname == 'three'}}]
-""", encoding="utf-8")
+""",
+        encoding="utf-8",
+    )
     done = played("-i", "one,two,three,four,five,", str(playbook), "-e", f"ansible_ssh_executable={ssh}")
     assert ("UNREACHABLE" in done.line, where in done.line, "five : ok" in done.line) == (True, True, goes_on)

@@ -25,8 +25,10 @@ monitoring: {hosts: {tape: {firewall_addresses: [192.0.2.90]}}}
 ungrouped: {hosts: {stranger: {firewall_addresses: [192.0.2.99]}}}
 """
 SITE = "firewall_endpoints: {controllers: {cidrs: [192.0.2.1/32]}}"
-NETWORK = ('{"firewall_clusters": {"default": {"cidrs": ["192.0.2.0/24"]}}, '
-           '"firewall_flows": {"monitoring_nodes": {"enabled": false}}}')
+NETWORK = (
+    '{"firewall_clusters": {"default": {"cidrs": ["192.0.2.0/24"]}}, '
+    '"firewall_flows": {"monitoring_nodes": {"enabled": false}}}'
+)
 PLAY = """
 - hosts: all
   gather_facts: false
@@ -64,6 +66,7 @@ def tried(output: str) -> set[str]:
 
 # ---- plans without a host
 
+
 def test_a_plan_without_a_host_is_that_of_an_inventory_without_it(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-e", '{"away": ["n2"]}')
     assert code == 0, output
@@ -77,11 +80,16 @@ def test_a_plan_without_a_host_is_that_of_an_inventory_without_it(tmp_path: Path
     assert "n1: 192.0.2.23 goes from in_cluster_user_traffic, in_slurm_launch, in_slurm_srun." in found["reasons"]
 
 
-@pytest.mark.parametrize("away,message", [
-    ('["n7"]', "Invalid without: got 'n7', "),
-    ('["head", "n1", "n2", "mover", "tape", "stranger"]',
-     "Invalid without: got ['head', 'n1', 'n2', 'mover', 'tape', 'stranger'], "),
-])
+@pytest.mark.parametrize(
+    "away,message",
+    [
+        ('["n7"]', "Invalid without: got 'n7', "),
+        (
+            '["head", "n1", "n2", "mover", "tape", "stranger"]',
+            "Invalid without: got ['head', 'n1', 'n2', 'mover', 'tape', 'stranger'], ",
+        ),
+    ],
+)
 def test_without_whom(tmp_path: Path, away: str, message: str) -> None:
     code, output = run(tmp_path, "-e", f'{{"away": {away}}}')
     assert code != 0
@@ -92,11 +100,14 @@ def test_an_error_of_the_plan_without_a_host_says_so(tmp_path: Path) -> None:
     needed = {"away": ["tape"], "firewall_flows": {"monitoring_nodes": {"need": "required"}}}
     code, output = run(tmp_path, "-e", json.dumps(needed))
     assert code != 0
-    assert ("Without tape: Invalid firewall_endpoints.monitoring: got no address, expected at least one, because the "
-            "required flow monitoring_nodes comes from it.") in output
+    assert (
+        "Without tape: Invalid firewall_endpoints.monitoring: got no address, expected at least one, because the "
+        "required flow monitoring_nodes comes from it."
+    ) in output
 
 
 # ---- add_node and remove_node
+
 
 def test_a_new_node_and_exactly_those_that_change_are_reached(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-enew=n2", "--skip-tags=verify", play=PLAYBOOKS / "add_node.yml")
@@ -138,8 +149,10 @@ def test_a_host_in_no_group_of_ours_gets_no_firewall(tmp_path: Path) -> None:
 def test_who_is_left_out_by_a_limit_is_said(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-eold=n2", "--limit=n2,head", play=PLAYBOOKS / "remove_node.yml")
     assert code != 0
-    assert ("--limit leaves out hosts whose policy changes. Run site.yml for them once the old hosts have left the "
-            "inventory: n1") in output
+    assert (
+        "--limit leaves out hosts whose policy changes. Run site.yml for them once the old hosts have left the "
+        "inventory: n1"
+    ) in output
     assert tried(output) == {"head"}
 
 
@@ -160,6 +173,7 @@ def test_slurm_with_a_limit_reaches_the_new_node_alone(tmp_path: Path) -> None:
 
 # ---- render
 
+
 def test_rulesets_are_written_and_no_host_is_reached(tmp_path: Path) -> None:
     folder = tmp_path / "rulesets"
     options = ("-e", f"render_folder={folder}", "--diff")
@@ -170,7 +184,12 @@ def test_rulesets_are_written_and_no_host_is_reached(tmp_path: Path) -> None:
     assert "head : ok=3 changed=1" in checked and checked == output
     assert f"{folder}/slurm_compute: n1, n2" in output
     assert sorted(path.name for path in folder.iterdir()) == [
-        "classes.json", "monitoring", "nfs_client", "slurm_compute", "slurm_controller"]
+        "classes.json",
+        "monitoring",
+        "nfs_client",
+        "slurm_compute",
+        "slurm_controller",
+    ]
     code, output = run(tmp_path, *options, play=PLAYBOOKS / "render.yml")
     assert (code, "changed=0" in output) == (0, True)
 
@@ -179,8 +198,10 @@ def test_a_node_outside_the_inventory_has_a_place_holder_in_another_one(tmp_path
     """Whoever is in the inventory of the site has the same rules with it and without it."""
     folder = tmp_path / "rulesets"
     more = tmp_path / "cloud.yml"
-    more.write_text("slurm_compute: {hosts: {cloud: {firewall_addresses: [192.0.2.200], firewall_egress: restricted}}}",
-                    encoding="utf-8")
+    more.write_text(
+        "slurm_compute: {hosts: {cloud: {firewall_addresses: [192.0.2.200], firewall_egress: restricted}}}",
+        encoding="utf-8",
+    )
     options = ("-e", f"render_folder={folder}", "-e", NETWORK)
     classes = []
     for extra in ((), ("-i", str(more))):
@@ -192,14 +213,18 @@ def test_a_node_outside_the_inventory_has_a_place_holder_in_another_one(tmp_path
     assert {**classes[1], **classes[0]} == classes[1]
 
 
-@pytest.mark.parametrize("variables,message", [
-    ('{"render_backends": ["iptables"]}', "value of backends must be one or more of: nftables, firewalld."),
-    ('{"render_firewalld_version": "x"}', "Invalid firewalld_version: got 'x', expected a version such as '1.0'."),
-    ('{"render_folder": "/proc/rulesets"}', "Cannot write /proc/rulesets"),
-])
+@pytest.mark.parametrize(
+    "variables,message",
+    [
+        ('{"render_backends": ["iptables"]}', "value of backends must be one or more of: nftables, firewalld."),
+        ('{"render_firewalld_version": "x"}', "Invalid firewalld_version: got 'x', expected a version such as '1.0'."),
+        ('{"render_folder": "/proc/rulesets"}', "Cannot write /proc/rulesets"),
+    ],
+)
 def test_bad_settings(tmp_path: Path, variables: str, message: str) -> None:
-    code, output = run(tmp_path, "-e", f"render_folder={tmp_path}/rulesets", "-e", variables,
-                       play=PLAYBOOKS / "render.yml")
+    code, output = run(
+        tmp_path, "-e", f"render_folder={tmp_path}/rulesets", "-e", variables, play=PLAYBOOKS / "render.yml"
+    )
     assert code != 0
     assert message in output
     assert not (tmp_path / "rulesets").exists()

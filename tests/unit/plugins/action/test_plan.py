@@ -32,8 +32,16 @@ PLAY = """
 """
 
 
-def run(folder: Path, *options: str, site: str = SITE, hosts: str = "", keywords: str = "", task: str = "",
-        blocked: str = "", settings: dict[str, str] | None = None) -> tuple[int, str]:
+def run(
+    folder: Path,
+    *options: str,
+    site: str = SITE,
+    hosts: str = "",
+    keywords: str = "",
+    task: str = "",
+    blocked: str = "",
+    settings: dict[str, str] | None = None,
+) -> tuple[int, str]:
     """Return how `ansible-playbook` with one plan ended and what it printed, on one line."""
     (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(site, encoding="utf-8")
@@ -44,7 +52,9 @@ def run(folder: Path, *options: str, site: str = SITE, hosts: str = "", keywords
     if blocked:
         (folder / f"{blocked}.py").write_text(f"raise ImportError('No module', name={blocked!r})", encoding="utf-8")
         environment = {"PYTHONPATH": str(folder)}
-    done = played("-i", str(folder / "hosts.yml"), str(folder / "play.yml"), *options, real=bool(blocked), **environment)
+    done = played(
+        "-i", str(folder / "hosts.yml"), str(folder / "play.yml"), *options, real=bool(blocked), **environment
+    )
     return done.code, done.line
 
 
@@ -60,11 +70,14 @@ def test_every_host_gets_a_key(tmp_path: Path, keywords: str) -> None:
 
 def test_a_run_is_not_warned_of_a_note(tmp_path: Path) -> None:
     """Nor is it of this file otherwise: but for the note, there is nothing."""
-    site = SITE + """
+    site = (
+        SITE
+        + """
 firewall_endpoints: {controllers: {cidrs: [192.0.2.5/32]}, desks: {cidrs: [10.8.0.0/16]}}
 firewall_services: {probe: {ports: [9/udp], exposure: platform}}
 firewall_flows: {probe: {from: [desks], to: [control_plane], services: [probe], need: recommended, title: Probe}}
 """
+    )
     code, output = run(tmp_path, site=site)
     assert code == 0, output
     assert "UDP" not in output
@@ -79,16 +92,19 @@ def test_limit_leaves_the_plan_whole(tmp_path: Path) -> None:
 def test_hosts_that_see_different_port_files_are_named(tmp_path: Path) -> None:
     code, output = run(tmp_path, hosts="odd: {hosts: {n2: {firewall_shipped: false}}}")
     assert code != 0
-    assert ("Invalid firewall_shipped: hosts ctl1 and n2 see different values, expected one for the whole inventory. "
-            "Set it in group_vars/all.") in output
+    assert (
+        "Invalid firewall_shipped: hosts ctl1 and n2 see different values, expected one for the whole inventory. "
+        "Set it in group_vars/all."
+    ) in output
 
 
 def test_a_setting_of_the_play_is_refused(tmp_path: Path) -> None:
     code, output = run(tmp_path, keywords="vars: {firewall_mode: observe}")
     assert code != 0
-    assert ("Invalid firewall_mode of this play for host ctl1: got 'observe', expected what the inventory says, "
-            "'enforce'. A plan is for all hosts, whichever play runs: set it in group_vars or host_vars, or with -e."
-            ) in output
+    assert (
+        "Invalid firewall_mode of this play for host ctl1: got 'observe', expected what the inventory says, "
+        "'enforce'. A plan is for all hosts, whichever play runs: set it in group_vars or host_vars, or with -e."
+    ) in output
 
 
 def test_extra_variables_are_for_all_hosts(tmp_path: Path) -> None:
@@ -98,34 +114,50 @@ def test_extra_variables_are_for_all_hosts(tmp_path: Path) -> None:
 
 def test_how_ansible_reaches_hosts_is_read_from_variables_and_settings(tmp_path: Path) -> None:
     """Through real templates; a value that only some play has is no error, as that of an address is."""
-    odd = ("odd: {hosts: {n1: {odd: 22, ansible_port: '{{ odd + 200 }}'}, "
-           "n2: {ansible_ssh_common_args: '-J {{ jump }}'}}}")
-    code, output = run(tmp_path, "--ssh-common-args=-J 192.0.2.21", "-e", "firewall_egress=restricted", "--limit", "ctl1",
-                       hosts=odd, settings={"ANSIBLE_REMOTE_PORT": "223"})
+    odd = (
+        "odd: {hosts: {n1: {odd: 22, ansible_port: '{{ odd + 200 }}'}, n2: {ansible_ssh_common_args: '-J {{ jump }}'}}}"
+    )
+    code, output = run(
+        tmp_path,
+        "--ssh-common-args=-J 192.0.2.21",
+        "-e",
+        "firewall_egress=restricted",
+        "--limit",
+        "ctl1",
+        hosts=odd,
+        settings={"ANSIBLE_REMOTE_PORT": "223"},
+    )
     assert code == 0, output
     assert "host ctl1 and 2 more: Ansible connects to 223/tcp, by ansible_port, " in output
     assert "host n1: Ansible connects to 222/tcp, by ansible_port, " in output
     assert "host ctl1 and 1 more: Is reached through jump host head (192.0.2.21), which it does not let in." in output
-    assert ("host n2: Nothing can be told from ansible_ssh_common_args: got '-J {{ jump }}', a template that has no value "
-            "on the controller.") in output
+    assert (
+        "host n2: Nothing can be told from ansible_ssh_common_args: got '-J {{ jump }}', a template that has no value "
+        "on the controller."
+    ) in output
 
 
 @pytest.mark.parametrize("library", ["netaddr", "jmespath"])
 def test_missing_library_is_named(tmp_path: Path, library: str) -> None:
     code, output = run(tmp_path, blocked=library)
     assert code != 0
-    assert (f"Missing Python library '{library}' on the controller: hpc.ports needs netaddr and jmespath beside "
-            "ansible-core. Install them where ansible-playbook runs, such as with: pip install netaddr jmespath"
-            ) in output
+    assert (
+        f"Missing Python library '{library}' on the controller: hpc.ports needs netaddr and jmespath beside "
+        "ansible-core. Install them where ansible-playbook runs, such as with: pip install netaddr jmespath"
+    ) in output
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize(("site", "message"), [
-    ("firewall_endpoints: {}",
-     "Invalid firewall_endpoints.controllers: got no address, "),
-    (SITE + "\nfirewall_flows: {x: {form: [anywhere], to: [control_plane], services: [ssh], need: optional}}",
-     "Invalid key in firewall_flows.x: got 'form', "),
-])
+@pytest.mark.parametrize(
+    ("site", "message"),
+    [
+        ("firewall_endpoints: {}", "Invalid firewall_endpoints.controllers: got no address, "),
+        (
+            SITE + "\nfirewall_flows: {x: {form: [anywhere], to: [control_plane], services: [ssh], need: optional}}",
+            "Invalid key in firewall_flows.x: got 'form', ",
+        ),
+    ],
+)
 def test_bad_input_is_one_message(tmp_path: Path, site: str, message: str) -> None:
     code, output = run(tmp_path, site=site, keywords="any_errors_fatal: true", task="run_once: true")
     assert code != 0
@@ -135,10 +167,13 @@ def test_bad_input_is_one_message(tmp_path: Path, site: str, message: str) -> No
 
 PASSWORD = "only for tests"
 # What a run makes of the port file: the rules of all classes of hosts.
-RENDERED = PLAY + """
+RENDERED = (
+    PLAY
+    + """
     - hpc.ports.render: {{plan: "{{{{ plan.key }}}}", folder: "{{{{ render_folder }}}}", backends: [nftables]}}
       run_once: true
 """
+)
 
 
 class Vaulted(str):
@@ -157,26 +192,50 @@ def to_yaml(value: object, margin: str = "  ") -> str:
     return f" {json.dumps(value)}\n"
 
 
-def run_vaulted(folder: Path, text: Callable[[str], str], *options: str, play: str = PLAY, **wrong: object) -> tuple[int, str]:
+def run_vaulted(
+    folder: Path, text: Callable[[str], str], *options: str, play: str = PLAY, **wrong: object
+) -> tuple[int, str]:
     """Run a play over a site, each text of which `text` may have in the vault; each host has the port file itself."""
+
     def port_file() -> dict[str, object]:
         return {
             "firewall_endpoints": {"controllers": {"cidrs": [text("192.0.2.1/32")]}},
             "firewall_services": {"web": {"ports": [text("81/tcp"), "444/tcp"], "title": text("Web")}},
-            "firewall_flows": {"web": {"from": ["controllers"], "to": ["slurm_compute"], "services": [text("web")],
-                                       "need": text("recommended")}},
+            "firewall_flows": {
+                "web": {
+                    "from": ["controllers"],
+                    "to": ["slurm_compute"],
+                    "services": [text("web")],
+                    "need": text("recommended"),
+                }
+            },
             "firewall_clusters": {"alpha": {"cidrs": [text("10.9.0.0/16")]}},
             "firewall_srun_ports": text("60001-63000"),
         }
-    host = {"ansible_host": text("192.0.2.22"), "firewall_egress": text("restricted"), "firewall_cluster": text("alpha"),
-            "secret": text("192.0.2.23"), "firewall_source_addresses": ["{{ secret }}"], **wrong}
-    inventory = {"slurm_compute": {"hosts": {"n1": {**port_file(), **host}}},
-                 "slurm_controller": {"hosts": {"head": {**port_file(), "firewall_addresses": [text("192.0.2.21")]}}}}
+
+    host = {
+        "ansible_host": text("192.0.2.22"),
+        "firewall_egress": text("restricted"),
+        "firewall_cluster": text("alpha"),
+        "secret": text("192.0.2.23"),
+        "firewall_source_addresses": ["{{ secret }}"],
+        **wrong,
+    }
+    inventory = {
+        "slurm_compute": {"hosts": {"n1": {**port_file(), **host}}},
+        "slurm_controller": {"hosts": {"head": {**port_file(), "firewall_addresses": [text("192.0.2.21")]}}},
+    }
     (folder / "hosts.yml").write_text(to_yaml(inventory, ""), encoding="utf-8")
     (folder / "password").write_text(PASSWORD, encoding="utf-8")
     (folder / "play.yml").write_text(play.format(keywords="", task="run_once: true"), encoding="utf-8")
-    done = played("-i", str(folder / "hosts.yml"), str(folder / "play.yml"), "--vault-password-file", str(folder / "password"),
-                  *options)
+    done = played(
+        "-i",
+        str(folder / "hosts.yml"),
+        str(folder / "play.yml"),
+        "--vault-password-file",
+        str(folder / "password"),
+        *options,
+    )
     return done.code, done.line
 
 
@@ -186,9 +245,13 @@ def test_values_of_the_vault_count_as_plain_ones(tmp_path: Path) -> None:
     for name, text in (("plain", str), ("vaulted", Vaulted)):
         (tmp_path / name).mkdir()
         rules = tmp_path / name / "rules"
-        code, output = run_vaulted(tmp_path / name, text, "-e", f"render_folder={rules}", play=RENDERED, firewall_mode="enforce")
+        code, output = run_vaulted(
+            tmp_path / name, text, "-e", f"render_folder={rules}", play=RENDERED, firewall_mode="enforce"
+        )
         assert code == 0, output
-        found.append({path.relative_to(rules): path.read_text(encoding="utf-8") for path in rules.rglob("*") if path.is_file()})
+        found.append(
+            {path.relative_to(rules): path.read_text(encoding="utf-8") for path in rules.rglob("*") if path.is_file()}
+        )
     assert found[0] == found[1]
     assert any("192.0.2.23" in text and "60001-63000" in text for text in found[0].values())
 
@@ -203,14 +266,25 @@ def test_messages_do_not_show_values_of_the_vault(tmp_path: Path, wrong: str) ->
 
 
 def test_a_value_of_the_vault_in_a_play_is_not_shown(tmp_path: Path) -> None:
-    code, output = run_vaulted(tmp_path, Vaulted, play=PLAY.replace("{keywords}", "vars: {{firewall_mode: observe}}"),
-                               firewall_mode=Vaulted("enforce"))
+    code, output = run_vaulted(
+        tmp_path,
+        Vaulted,
+        play=PLAY.replace("{keywords}", "vars: {{firewall_mode: observe}}"),
+        firewall_mode=Vaulted("enforce"),
+    )
     assert code != 0
     assert "of this play for host " in output and "hunter2" not in output and "ANSIBLE_VAULT" not in output
 
 
-@pytest.mark.parametrize(("template", "why"), [
-    ("{{ nope }}", ""), ("{{ 1 / 0 }}", "division by zero"), ("{{ 1 | nope }}", "nope"), ("{{ firewall_addresses }}", "")])
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{{ nope }}", ""),
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("{{ 1 | nope }}", "nope"),
+        ("{{ firewall_addresses }}", ""),
+    ],
+)
 def test_a_template_that_fails_names_its_own_host_and_variable(tmp_path: Path, template: str, why: str) -> None:
     code, output = run(tmp_path, hosts=f"odd: {{hosts: {{n2: {{firewall_addresses: ['{template}']}}}}}}")
     assert code != 0
@@ -221,5 +295,8 @@ def test_a_template_that_fails_names_its_own_host_and_variable(tmp_path: Path, t
 def test_a_value_that_holds_itself_names_its_key(tmp_path: Path) -> None:
     code, output = run(tmp_path, site=SITE + "\nfirewall_services: &all {web: {ports: [1/tcp], title: *all}}")
     assert code != 0
-    assert "Invalid firewall_services of host ctl1: got a value at firewall_services.web.title.web that holds itself " in output
+    assert (
+        "Invalid firewall_services of host ctl1: got a value at firewall_services.web.title.web that holds itself "
+        in output
+    )
     assert "RecursionError" not in output and "recursion" not in output

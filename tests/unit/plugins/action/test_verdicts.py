@@ -70,17 +70,30 @@ QUERY = "[?port==`443` || port==`5432`]"
 PHASES = ("seen", "held", "same", "judged")
 
 
-def run(folder: Path, *options: str, results: dict[str, Any] | None = None, strategy: str = "linear",
-        query: str = QUERY, outsider: bool = False, fail: bool = True, mode: str = "active",
-        hosts: str = "ansible_play_hosts_all") -> tuple[int, str]:
+def run(
+    folder: Path,
+    *options: str,
+    results: dict[str, Any] | None = None,
+    strategy: str = "linear",
+    query: str = QUERY,
+    outsider: bool = False,
+    fail: bool = True,
+    mode: str = "active",
+    hosts: str = "ansible_play_hosts_all",
+) -> tuple[int, str]:
     """Return how the play ended and what it printed, on one line; `results` are what tasks registered, by host."""
     (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(SITE, encoding="utf-8")
     (folder / "hosts.yml").write_text(HOSTS, encoding="utf-8")
-    (folder / "play.yml").write_text(PLAY.format(folder=folder, strategy=strategy, query=query, outsider=outsider,
-                                                 fail=fail, mode=mode, hosts=hosts), encoding="utf-8")
-    whole = {host: {phase: (results or {}).get(host, {}).get(phase, {}) for phase in PHASES}
-             for host in ("ctl1", "stranger")}
+    (folder / "play.yml").write_text(
+        PLAY.format(
+            folder=folder, strategy=strategy, query=query, outsider=outsider, fail=fail, mode=mode, hosts=hosts
+        ),
+        encoding="utf-8",
+    )
+    whole = {
+        host: {phase: (results or {}).get(host, {}).get(phase, {}) for phase in PHASES} for host in ("ctl1", "stranger")
+    }
     (folder / "results.json").write_text(json.dumps({"results": whole}), encoding="utf-8")
     done = played("-i", str(folder / "hosts.yml"), str(folder / "play.yml"), "-e", f"@{folder}/results.json", *options)
     return done.code, done.line
@@ -88,13 +101,32 @@ def run(folder: Path, *options: str, results: dict[str, Any] | None = None, stra
 
 def seen(nonce: str = "NONCE", **outcomes: list[str]) -> dict[str, Any]:
     lists: dict[str, list[str]] = {name: [] for name in ("open", "refused", "filtered", "error", "rejected")}
-    return {"results": [{"address": "192.0.2.11", "reachable": True, **lists, **outcomes, "details": {}, "seconds": {},
-                         "attempts": {}, "nonces": {nonce: outcomes.get("open", [])} if nonce else {},
-                         "source": "192.0.2.99", "elsewhere": {}}]}
+    return {
+        "results": [
+            {
+                "address": "192.0.2.11",
+                "reachable": True,
+                **lists,
+                **outcomes,
+                "details": {},
+                "seconds": {},
+                "attempts": {},
+                "nonces": {nonce: outcomes.get("open", [])} if nonce else {},
+                "source": "192.0.2.99",
+                "elsewhere": {},
+            }
+        ]
+    }
 
 
-HELD = {"alive": True, "listening": {"0.0.0.0": ["443/tcp", "5432/tcp"]}, "in_use": {}, "not_held": {}, "not_counted": "",
-        "counts": {}}
+HELD = {
+    "alive": True,
+    "listening": {"0.0.0.0": ["443/tcp", "5432/tcp"]},
+    "in_use": {},
+    "not_held": {},
+    "not_counted": "",
+    "counts": {},
+}
 RIGHT = {"stranger": {"seen": seen(open=["443/tcp"], filtered=["5432/tcp"])}, "ctl1": {"held": HELD}}
 WRONG = {**RIGHT, "stranger": {"seen": seen(open=["443/tcp", "5432/tcp"])}}
 
@@ -111,6 +143,7 @@ def said(output: str, word: str) -> Any:
 
 # ---- the part of each host
 
+
 def test_each_host_gets_its_part(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=RIGHT)
     assert code == 0, output
@@ -118,14 +151,31 @@ def test_each_host_gets_its_part(tmp_path: Path) -> None:
     parts = {part["managed"]: part for part in (json.loads(text.replace('\\"', '"')) for text in found)}
     own = ("nonce", "lifetime")
     assert {name: value for name, value in parts[True].items() if name not in own} == {
-        "changed": False, "failed": False, "managed": True, "passive": False, "key": parts[False]["key"],
-        "run": parts[False]["run"], "listen": ["443/tcp", "5432/tcp"], "addresses": ["192.0.2.11"], "probes": [],
-        "counted": [], "progress": parts[False]["progress"]}
+        "changed": False,
+        "failed": False,
+        "managed": True,
+        "passive": False,
+        "key": parts[False]["key"],
+        "run": parts[False]["run"],
+        "listen": ["443/tcp", "5432/tcp"],
+        "addresses": ["192.0.2.11"],
+        "probes": [],
+        "counted": [],
+        "progress": parts[False]["progress"],
+    }
     assert {name: value for name, value in parts[False].items() if name not in own} == {
-        "changed": False, "failed": False, "managed": False, "passive": False, "key": parts[True]["key"],
-        "run": parts[True]["run"], "listen": [], "addresses": [], "counted": ["443/tcp", "5432/tcp"],
+        "changed": False,
+        "failed": False,
+        "managed": False,
+        "passive": False,
+        "key": parts[True]["key"],
+        "run": parts[True]["run"],
+        "listen": [],
+        "addresses": [],
+        "counted": ["443/tcp", "5432/tcp"],
         "probes": [{"address": "192.0.2.11", "ports": ["443/tcp", "5432/tcp"], "names": []}],
-        "progress": parts[True]["progress"]}
+        "progress": parts[True]["progress"],
+    }
     assert parts[True]["lifetime"] == parts[False]["lifetime"] > 60
     assert parts[True]["nonce"] != parts[False]["nonce"]
     assert (parts[True]["progress"]["hosts"], parts[True]["progress"]["connections"]) == (1, 2)
@@ -134,11 +184,13 @@ def test_each_host_gets_its_part(tmp_path: Path) -> None:
 def test_a_host_that_takes_no_part_is_told(tmp_path: Path) -> None:
     code, output = run(tmp_path, hosts="['ctl1']")
     assert code != 0
-    assert ("Invalid hosts: got 1 without stranger, expected stranger among them, because its part is asked for."
-            in output)
+    assert (
+        "Invalid hosts: got 1 without stranger, expected stranger among them, because its part is asked for." in output
+    )
 
 
 # ---- suspects
+
 
 def test_nothing_is_suspect_where_all_is_right(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=RIGHT)
@@ -148,45 +200,62 @@ def test_nothing_is_suspect_where_all_is_right(tmp_path: Path) -> None:
 def test_both_ends_are_asked_about_what_is_wrong(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=WRONG)
     packet = {"protocol": "tcp", "source": "192.0.2.99", "destination": "192.0.2.11", "port": 5432, "reply": True}
-    assert said(output, "SUSPECTS") == {"stranger": [{"direction": "out", **packet}],
-                                        "ctl1": [{"direction": "in", **packet}]}, output
+    assert said(output, "SUSPECTS") == {
+        "stranger": [{"direction": "out", **packet}],
+        "ctl1": [{"direction": "in", **packet}],
+    }, output
 
 
 def test_a_host_that_has_drifted_is_asked_about_all(tmp_path: Path) -> None:
     drifted = {"held": HELD, "same": {"changes": {"objects": ["chain input"]}}}
     code, output = run(tmp_path, results={**RIGHT, "ctl1": drifted})
-    assert {host: sorted(packet["port"] for packet in packets)
-            for host, packets in said(output, "SUSPECTS").items()} == {"ctl1": [443, 5432]}, output
+    assert {
+        host: sorted(packet["port"] for packet in packets) for host, packets in said(output, "SUSPECTS").items()
+    } == {"ctl1": [443, 5432]}, output
 
 
 # ---- verdicts
+
 
 def test_when_all_is_right_the_play_passes(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=RIGHT, outsider=True)
     assert code == 0, output
     assert "2 connections from 1 hosts to 1: 2 right, 0 wrong, 0 unknown. From outside: stranger." in output
     assert report(tmp_path)["summary"]["right"] == 2
-    stats = output[output.index("CUSTOM STATS"):]  # what AWX keeps with a job
+    stats = output[output.index("CUSTOM STATS") :]  # what AWX keeps with a job
     assert '"hpc_ports_verify_summary": { "connections": 2,' in stats
     assert [(cell["port"], cell["verdict"]) for cell in report(tmp_path)["cells"]] == [(443, "right"), (5432, "right")]
     assert "<failure" not in (tmp_path / "junit.xml").read_text(encoding="utf-8")
     assert (tmp_path / "page.html").read_text(encoding="utf-8").lower().startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize("host,facts,text", [
-    ("stranger", WRONG["stranger"], "1 connections are wrong and 0 unknown of 2"),
-    ("stranger", {"seen": seen("", open=["443/tcp"], filtered=["5432/tcp"])},
-     "192.0.2.11 does not lead stranger to ctl1. It was answered, but not by the listener on ctl1."),
-    ("stranger", {"seen": {"failed": True, "msg": "No Python."}}, "0 connections are wrong and 2 unknown of 2"),
-    ("ctl1", {"held": {"skipped": True}}, "0 connections are wrong and 1 unknown of 2"),
-    ("ctl1", {"held": HELD, "same": {"changed": False, "changes": {"objects": ["chain input"]}}},
-     "All 2 connections are right, but "),
-    ("ctl1", {"held": HELD, "same": {"changed": False, "failed": False, "msg": "Missing program nft."}},
-     "unknown: whether ctl1 runs its policy: Missing program nft."),
-    ("ctl1", {}, "unknown: whether ctl1 runs its policy: It reported nothing"),
-])
+@pytest.mark.parametrize(
+    "host,facts,text",
+    [
+        ("stranger", WRONG["stranger"], "1 connections are wrong and 0 unknown of 2"),
+        (
+            "stranger",
+            {"seen": seen("", open=["443/tcp"], filtered=["5432/tcp"])},
+            "192.0.2.11 does not lead stranger to ctl1. It was answered, but not by the listener on ctl1.",
+        ),
+        ("stranger", {"seen": {"failed": True, "msg": "No Python."}}, "0 connections are wrong and 2 unknown of 2"),
+        ("ctl1", {"held": {"skipped": True}}, "0 connections are wrong and 1 unknown of 2"),
+        (
+            "ctl1",
+            {"held": HELD, "same": {"changed": False, "changes": {"objects": ["chain input"]}}},
+            "All 2 connections are right, but ",
+        ),
+        (
+            "ctl1",
+            {"held": HELD, "same": {"changed": False, "failed": False, "msg": "Missing program nft."}},
+            "unknown: whether ctl1 runs its policy: Missing program nft.",
+        ),
+        ("ctl1", {}, "unknown: whether ctl1 runs its policy: It reported nothing"),
+    ],
+)
 def test_when_something_is_not_right_the_play_fails(
-        tmp_path: Path, host: str, facts: dict[str, Any], text: str) -> None:
+    tmp_path: Path, host: str, facts: dict[str, Any], text: str
+) -> None:
     code, output = run(tmp_path, results={**RIGHT, host: facts})
     assert code != 0
     assert text in output
@@ -194,8 +263,14 @@ def test_when_something_is_not_right_the_play_fails(
 
 
 def test_the_ruleset_that_was_asked_is_in_the_diagnosis(tmp_path: Path) -> None:
-    accept = {"verdict": "accept", "table": "inet hpc_ports", "chain": "input", "rule": "tcp dport 5432 accept",
-              "is_ours": True, "unknown": ""}
+    accept = {
+        "verdict": "accept",
+        "table": "inet hpc_ports",
+        "chain": "input",
+        "rule": "tcp dport 5432 accept",
+        "is_ours": True,
+        "unknown": "",
+    }
     code, output = run(tmp_path, results={**WRONG, "ctl1": {"held": HELD, "judged": {"judgements": [accept]}}})
     assert code != 0
     [cell] = [cell for cell in report(tmp_path)["cells"] if cell["verdict"] == "wrong"]
@@ -211,19 +286,24 @@ def test_the_fact_is_there_where_a_role_fails_later(tmp_path: Path) -> None:
     assert "FAILURE=1 connections are wrong" in output
     fact = said(output, "FACT")
     assert [(item["target"], item["port"], item["from_outside"]) for item in fact["open"]] == [
-        ("ctl1", 443, True), ("ctl1", 5432, True)]
+        ("ctl1", 443, True),
+        ("ctl1", 5432, True),
+    ]
     assert [item["port"] for item in fact["not_right"]] == [5432]
     assert (fact["summary"]["wrong"], sorted(fact["hosts"])) == (1, ["ctl1", "stranger"])
 
 
 def test_without_listeners_it_says_so(tmp_path: Path) -> None:
-    results = {"stranger": {"seen": seen("", refused=["443/tcp"], filtered=["5432/tcp"])},
-               "ctl1": {"held": {**HELD, "listening": {}}}}
+    results = {
+        "stranger": {"seen": seen("", refused=["443/tcp"], filtered=["5432/tcp"])},
+        "ctl1": {"held": {**HELD, "listening": {}}},
+    }
     code, output = run(tmp_path, results=results, mode="passive")
     assert code != 0
-    assert (report(tmp_path)["mode"], [(cell["verdict"], (cell["diagnosis"] or {}).get("code"))
-                                       for cell in report(tmp_path)["cells"]]) == (
-        "passive", [("wrong", "no_listener"), ("right", None)])
+    assert (
+        report(tmp_path)["mode"],
+        [(cell["verdict"], (cell["diagnosis"] or {}).get("code")) for cell in report(tmp_path)["cells"]],
+    ) == ("passive", [("wrong", "no_listener"), ("right", None)])
 
 
 @pytest.mark.parametrize("same", [{"skipped": True}, {"changed": False, "changes": {"objects": []}}])
@@ -239,10 +319,20 @@ SHOWN = "\\x1b]0;x\\x07\\x9b2J\\nwrong: ctl1 -> forged\\u202e\\u2028\\u200b"
 def test_what_hosts_say_is_only_text_wherever_it_is_shown(tmp_path: Path) -> None:
     probed = seen(open=["443/tcp", "5432/tcp"])
     probed["results"][0].update(details={"5432/tcp": HOSTILE}, elsewhere={HOSTILE: ["192.0.2.1"]})
-    drop = {"verdict": "accept", "table": "inet site", "chain": "c", "rule": f'tcp dport 5432 accept comment "{HOSTILE}"'}
-    results = {"stranger": {"seen": probed}, "ctl1": {
-        "held": {**HELD, "listening": {}, "not_held": {"0.0.0.0": {"443/tcp": HOSTILE}}},
-        "same": {"changes": {"objects": [HOSTILE]}}, "judged": {"judgements": [drop, drop]}}}
+    drop = {
+        "verdict": "accept",
+        "table": "inet site",
+        "chain": "c",
+        "rule": f'tcp dport 5432 accept comment "{HOSTILE}"',
+    }
+    results = {
+        "stranger": {"seen": probed},
+        "ctl1": {
+            "held": {**HELD, "listening": {}, "not_held": {"0.0.0.0": {"443/tcp": HOSTILE}}},
+            "same": {"changes": {"objects": [HOSTILE]}},
+            "judged": {"judgements": [drop, drop]},
+        },
+    }
     code, output = run(tmp_path, results=results)
     assert code != 0
     assert f"these differ: {SHOWN}" in output and f"{SHOWN} is 192.0.2.1 to stranger" in output
@@ -252,15 +342,23 @@ def test_what_hosts_say_is_only_text_wherever_it_is_shown(tmp_path: Path) -> Non
     assert report(tmp_path)["hosts"]["ctl1"]["objects"] == [SHOWN]
 
 
-@pytest.mark.parametrize("host,phase,answer,text", [
-    ("stranger", "seen", {"results": [{**seen("")["results"][0], "reachable": "no"}]},
-     "probe: results[0].reachable: got 'no', expected true, false or null."),
-    ("ctl1", "held", {**HELD, "listening": ["443/tcp"]}, "listen: listening: got a list, expected a dictionary."),
-    ("ctl1", "same", {"changes": 3}, "firewall: changes: got 3, expected a dictionary."),
-    ("ctl1", "judged", [1], "judge: the whole: got a list, expected a dictionary."),
-])
+@pytest.mark.parametrize(
+    "host,phase,answer,text",
+    [
+        (
+            "stranger",
+            "seen",
+            {"results": [{**seen("")["results"][0], "reachable": "no"}]},
+            "probe: results[0].reachable: got 'no', expected true, false or null.",
+        ),
+        ("ctl1", "held", {**HELD, "listening": ["443/tcp"]}, "listen: listening: got a list, expected a dictionary."),
+        ("ctl1", "same", {"changes": 3}, "firewall: changes: got 3, expected a dictionary."),
+        ("ctl1", "judged", [1], "judge: the whole: got a list, expected a dictionary."),
+    ],
+)
 def test_what_cannot_be_read_is_unknown_and_ends_nothing(
-        tmp_path: Path, host: str, phase: str, answer: Any, text: str) -> None:
+    tmp_path: Path, host: str, phase: str, answer: Any, text: str
+) -> None:
     code, output = run(tmp_path, results={**RIGHT, host: {**RIGHT[host], phase: answer}})
     assert code != 0
     assert output.count(f"unknown: what {host} said cannot be read: {text}") == 1
@@ -285,8 +383,10 @@ def test_check_mode_plans_and_passes(tmp_path: Path) -> None:
 def test_other_strategies_are_refused(tmp_path: Path, strategy: str) -> None:
     code, output = run(tmp_path, strategy=strategy)
     assert code != 0
-    assert (f"Invalid strategy of the play: got '{strategy}', expected 'linear', because every host has to listen "
-            "before the first one probes.") in output
+    assert (
+        f"Invalid strategy of the play: got '{strategy}', expected 'linear', because every host has to listen "
+        "before the first one probes."
+    ) in output
 
 
 def test_a_bad_query_is_refused(tmp_path: Path) -> None:

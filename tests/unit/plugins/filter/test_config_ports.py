@@ -15,7 +15,8 @@ config_ports = FilterModule().filters()["config_ports"]
 
 def test_a_text_becomes_listeners() -> None:
     assert config_ports("A=1", "/etc/a", {"A": {"service": "a", "default": "2"}}) == [
-        {"what": "A of /etc/a", "service": "a", "ports": "1/tcp"}]
+        {"what": "A of /etc/a", "service": "a", "ports": "1/tcp"}
+    ]
 
 
 @pytest.mark.parametrize(

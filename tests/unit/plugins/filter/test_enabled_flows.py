@@ -13,12 +13,21 @@ from ansible_collections.hpc.ports.plugins.filter.enabled_flows import FilterMod
 enabled_flows = FilterModule().filters()["enabled_flows"]
 
 
-@pytest.mark.parametrize(("site", "shipped", "is_on"), [
-    ({}, True, True), ({}, False, False),
-    ({"nfs_v3": None}, True, False), ({"nfs_v3": {"enabled": False}}, True, False), ({"nfs_v3": {"need": "optional"}}, True, False),
-    ({"nfs_v3": {"need": "required"}}, False, True), ({"nfs_v3": {"enabled": True}}, False, True),
-])
-def test_a_conditional_flow_is_on_unless_the_site_says_otherwise(site: dict[str, Any], shipped: bool, is_on: bool) -> None:
+@pytest.mark.parametrize(
+    ("site", "shipped", "is_on"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"nfs_v3": None}, True, False),
+        ({"nfs_v3": {"enabled": False}}, True, False),
+        ({"nfs_v3": {"need": "optional"}}, True, False),
+        ({"nfs_v3": {"need": "required"}}, False, True),
+        ({"nfs_v3": {"enabled": True}}, False, True),
+    ],
+)
+def test_a_conditional_flow_is_on_unless_the_site_says_otherwise(
+    site: dict[str, Any], shipped: bool, is_on: bool
+) -> None:
     assert ("nfs_v3" in enabled_flows(site, shipped)) is is_on
 
 
@@ -26,11 +35,14 @@ def test_without_the_shipped_ones_ansible_still_gets_in() -> None:
     assert enabled_flows({}, False) == ["management_ssh"]
 
 
-@pytest.mark.parametrize(("flows", "shipped", "message"), [
-    ([], True, "Invalid input of hpc.ports.enabled_flows: got [], expected a dictionary."),
-    ({}, "no", "Invalid firewall_shipped: got 'no', expected true or false."),
-    ({"Bad": {}}, True, "Invalid name in firewall_flows: got 'Bad', expected "),
-])
+@pytest.mark.parametrize(
+    ("flows", "shipped", "message"),
+    [
+        ([], True, "Invalid input of hpc.ports.enabled_flows: got [], expected a dictionary."),
+        ({}, "no", "Invalid firewall_shipped: got 'no', expected true or false."),
+        ({"Bad": {}}, True, "Invalid name in firewall_flows: got 'Bad', expected "),
+    ],
+)
 def test_bad_arguments(flows: Any, shipped: Any, message: str) -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         enabled_flows(flows, shipped)

@@ -38,16 +38,37 @@ def test_the_needs_of_all_are_held_against_what_the_host_told(result: Any, decla
 @pytest.mark.parametrize(
     ("needs", "result", "declared", "message"),
     [
-        ([], RESULT, None, "Invalid input of hpc.ports.ephemeral_clashes: got [], expected a dictionary of dictionaries."),
-        ({"nfs": []}, RESULT, None,
-         "Invalid input of hpc.ports.ephemeral_clashes: got {'nfs': []}, expected a dictionary of dictionaries."),
-        ({}, {"ephemeral_ports": "1-2"}, None,
-         "Invalid result of hpc.ports.ephemeral_clashes: got {'ephemeral_ports': '1-2'}, expected ephemeral_ports and "
-         "reserved_ports, as hpc.ports.firewall returns them."),
-        ({"nfs": {"reserved": [{"what": "x", "ports": "0/tcp"}]}}, RESULT, None,
-         "Invalid argument of hpc.ports.ephemeral_clashes: Invalid reserved: got '0/tcp', "),
-        ({"nfs": {"within": [{"ports": "1/tcp"}]}}, RESULT, None,
-         "Invalid argument of hpc.ports.ephemeral_clashes: demanded() missing 1 required positional argument: 'what'"),
+        (
+            [],
+            RESULT,
+            None,
+            "Invalid input of hpc.ports.ephemeral_clashes: got [], expected a dictionary of dictionaries.",
+        ),
+        (
+            {"nfs": []},
+            RESULT,
+            None,
+            "Invalid input of hpc.ports.ephemeral_clashes: got {'nfs': []}, expected a dictionary of dictionaries.",
+        ),
+        (
+            {},
+            {"ephemeral_ports": "1-2"},
+            None,
+            "Invalid result of hpc.ports.ephemeral_clashes: got {'ephemeral_ports': '1-2'}, expected ephemeral_ports and "
+            "reserved_ports, as hpc.ports.firewall returns them.",
+        ),
+        (
+            {"nfs": {"reserved": [{"what": "x", "ports": "0/tcp"}]}},
+            RESULT,
+            None,
+            "Invalid argument of hpc.ports.ephemeral_clashes: Invalid reserved: got '0/tcp', ",
+        ),
+        (
+            {"nfs": {"within": [{"ports": "1/tcp"}]}},
+            RESULT,
+            None,
+            "Invalid argument of hpc.ports.ephemeral_clashes: demanded() missing 1 required positional argument: 'what'",
+        ),
     ],
 )
 def test_bad_arguments(needs: Any, result: Any, declared: Any, message: str) -> None:

@@ -14,29 +14,42 @@ ODD = {"all": ["ctl", "my host", "n*", "!n"], "odds": ["my host"]}
 explain_hosts = FilterModule().filters()["explain_hosts"]
 
 
-@pytest.mark.parametrize("source,target,hosts", [
-    ("login1", "ctl", ["login1", "ctl"]), ("logins", "ctl", ["login1", "ctl"]), ("logins", "login1", ["login1"])])
+@pytest.mark.parametrize(
+    "source,target,hosts",
+    [("login1", "ctl", ["login1", "ctl"]), ("logins", "ctl", ["login1", "ctl"]), ("logins", "login1", ["login1"])],
+)
 def test_the_two_hosts_once_each(source: str, target: str, hosts: list[str]) -> None:
     assert explain_hosts(GROUPS, source, target) == hosts
 
 
-@pytest.mark.parametrize("groups,source,target,hosts", [
-    (GROUPS, "", "ctl", ["login1"]), (GROUPS, "ctl", "", ["login1"]), ({"all": []}, "", "", ["all", "!all"])])
+@pytest.mark.parametrize(
+    "groups,source,target,hosts",
+    [(GROUPS, "", "ctl", ["login1"]), (GROUPS, "ctl", "", ["login1"]), ({"all": []}, "", "", ["all", "!all"])],
+)
 def test_without_a_name_the_action_says_what_is_missing(
-        groups: Any, source: str, target: str, hosts: list[str]) -> None:
+    groups: Any, source: str, target: str, hosts: list[str]
+) -> None:
     assert explain_hosts(groups, source, target) == hosts
 
 
-@pytest.mark.parametrize("groups,source,target,text", [
-    (["all"], "a", "b", "Invalid input of hpc.ports.explain_hosts: got ['all'], expected the variable groups."),
-    (GROUPS, "login", "ctl", "Invalid from: got 'login', "),
-    (GROUPS, "login1", "x", "Invalid to: got 'x', "),
-    (ODD, "ctl", "my host", "Invalid to: got 'my host', expected a host that Ansible finds by its name, which no name with a space, "
-                            "a comma, a colon or a wildcard is. Rename it in the inventory, with its address in ansible_host."),
-    (ODD, "odds", "ctl", "Invalid from: got 'my host', "),
-    (ODD, "n*", "ctl", "Invalid from: got 'n*', "),
-    (ODD, "!n", "ctl", "Invalid from: got '!n', "),
-])
+@pytest.mark.parametrize(
+    "groups,source,target,text",
+    [
+        (["all"], "a", "b", "Invalid input of hpc.ports.explain_hosts: got ['all'], expected the variable groups."),
+        (GROUPS, "login", "ctl", "Invalid from: got 'login', "),
+        (GROUPS, "login1", "x", "Invalid to: got 'x', "),
+        (
+            ODD,
+            "ctl",
+            "my host",
+            "Invalid to: got 'my host', expected a host that Ansible finds by its name, which no name with a space, "
+            "a comma, a colon or a wildcard is. Rename it in the inventory, with its address in ansible_host.",
+        ),
+        (ODD, "odds", "ctl", "Invalid from: got 'my host', "),
+        (ODD, "n*", "ctl", "Invalid from: got 'n*', "),
+        (ODD, "!n", "ctl", "Invalid from: got '!n', "),
+    ],
+)
 def test_others_are_refused(groups: Any, source: str, target: str, text: str) -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         explain_hosts(groups, source, target)

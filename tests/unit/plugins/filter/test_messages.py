@@ -18,9 +18,16 @@ from ansible_collections.hpc.ports.tests.support.plays import ROOT
 SECRET = "hush"
 ITSELF: list[Any] = []
 ITSELF.append(ITSELF)
-BAD = {"vaulted": Vaulted(SECRET), "in a list": [Vaulted(SECRET)], "ports": {"own": {"ports": [Vaulted(SECRET)]}}, "itself": ITSELF,
-       "long": "x" * 10_000, "long ports": {"own": {"ports": ["9" * 10_000]}}, "control": ["\x1b[31m\n\u202e\ud800"],
-       "control ports": {"own": {"ports": ["\x1b[31m\n\u202e\ud800"]}}}
+BAD = {
+    "vaulted": Vaulted(SECRET),
+    "in a list": [Vaulted(SECRET)],
+    "ports": {"own": {"ports": [Vaulted(SECRET)]}},
+    "itself": ITSELF,
+    "long": "x" * 10_000,
+    "long ports": {"own": {"ports": ["9" * 10_000]}},
+    "control": ["\x1b[31m\n\u202e\ud800"],
+    "control ports": {"own": {"ports": ["\x1b[31m\n\u202e\ud800"]}},
+}
 # Arguments that are good enough to come to the one that is not.
 GOOD: dict[str, Any] = {"name": "own", "path": "/etc/x", "key": "new", "source": "a", "target": "b", "kinds": "managed"}
 LISTENERS = [{"what": "It", "service": "own", "ports": "1/tcp"}]
@@ -42,7 +49,9 @@ FILTERS = every_filter()
 def test_what_a_filter_says_of_a_bad_argument(name: str, bad: str) -> None:
     parameters = [*inspect.signature(FILTERS[name]).parameters]
     for place, wrong in enumerate(parameters):
-        values = [GOOD.get(parameter, LISTENERS if parameter == "listeners" else {}) for parameter in parameters[:place]]
+        values = [
+            GOOD.get(parameter, LISTENERS if parameter == "listeners" else {}) for parameter in parameters[:place]
+        ]
         said = said_of(FILTERS[name], *values, BAD[bad])
         # Names of hosts are typed by who runs the play.
         assert (SECRET not in said or name == "named_hosts") and len(said) <= LONGEST, (wrong, said)
@@ -63,6 +72,7 @@ def said_of(function: Callable[..., Any], *arguments: Any) -> str:
 def test_ports_from_the_vault_are_not_shown_where_another_is_used() -> None:
     own = {"own": {"ports": [Vaulted("7001/tcp"), "7002/tcp"]}}
     assert FILTERS["unopened_ports"](LISTENERS, own) == [
-        "It is 1/tcp, but service own of the port file is a value from the vault, 7002/tcp."]
+        "It is 1/tcp, but service own of the port file is a value from the vault, 7002/tcp."
+    ]
     [said] = FILTERS["unopened_ports"](LISTENERS, {"own": {"ports": ["7002/tcp"] * 3000}})
     assert len(said) < LONGEST and said.endswith("and 2980 more.")

@@ -14,9 +14,19 @@ GROUPS = {"all": ["head", "n1", "n2", "my host"], "slurm_compute": ["n1", "n2"]}
 named_hosts = FilterModule().filters()["named_hosts"]
 
 
-@pytest.mark.parametrize("value,hosts", [
-    ("n2", ["n2"]), ("n2,n1", ["n2", "n1"]), (" n2 , n1,", ["n2", "n1"]), (["n1", "head"], ["n1", "head"]),
-    ("n1,n1", ["n1"]), ("", ["head"]), ([], ["head"]), (",", ["head"])])
+@pytest.mark.parametrize(
+    "value,hosts",
+    [
+        ("n2", ["n2"]),
+        ("n2,n1", ["n2", "n1"]),
+        (" n2 , n1,", ["n2", "n1"]),
+        (["n1", "head"], ["n1", "head"]),
+        ("n1,n1", ["n1"]),
+        ("", ["head"]),
+        ([], ["head"]),
+        (",", ["head"]),
+    ],
+)
 def test_hosts_as_a_list_or_a_text(value: Any, hosts: list[str]) -> None:
     assert named_hosts(GROUPS, "new", value) == hosts
 
@@ -25,16 +35,28 @@ def test_an_empty_inventory_has_nobody() -> None:
     assert named_hosts({"all": []}, "new", "") == ["all", "!all"]
 
 
-@pytest.mark.parametrize("value,message", [
-    ("hea", "Invalid new: got 'hea', expected a host of the inventory. Did you mean 'head'? A host is added to the "
-            "inventory first, in the groups of its kind, and taken out of it last."),
-    ("slurm_compute", "Invalid new: got 'slurm_compute', expected a host of the inventory. A host is added to the "
-                      "inventory first, in the groups of its kind, and taken out of it last."),
-    ("my host", "Invalid new: got 'my host', expected a host that Ansible finds by its name, which no name with a space, a comma, a "
-                "colon or a wildcard is. Rename it in the inventory, with its address in ansible_host."),
-    (["n1", 7], "Invalid new: got 7, expected a text."),
-    ({"n1": 1}, "Invalid new: got {'n1': 1}, expected a list of hosts."),
-])
+@pytest.mark.parametrize(
+    "value,message",
+    [
+        (
+            "hea",
+            "Invalid new: got 'hea', expected a host of the inventory. Did you mean 'head'? A host is added to the "
+            "inventory first, in the groups of its kind, and taken out of it last.",
+        ),
+        (
+            "slurm_compute",
+            "Invalid new: got 'slurm_compute', expected a host of the inventory. A host is added to the "
+            "inventory first, in the groups of its kind, and taken out of it last.",
+        ),
+        (
+            "my host",
+            "Invalid new: got 'my host', expected a host that Ansible finds by its name, which no name with a space, a comma, a "
+            "colon or a wildcard is. Rename it in the inventory, with its address in ansible_host.",
+        ),
+        (["n1", 7], "Invalid new: got 7, expected a text."),
+        ({"n1": 1}, "Invalid new: got {'n1': 1}, expected a list of hosts."),
+    ],
+)
 def test_what_is_no_host(value: Any, message: str) -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         named_hosts(GROUPS, "new", value)

@@ -13,11 +13,13 @@ rpc_ports = FilterModule().filters()["rpc_ports"]
 
 def test_a_text_becomes_listeners() -> None:
     assert rpc_ports("100005 3 tcp 4000 mountd") == [
-        {"what": "RPC program 100005 (mountd)", "service": "mountd", "ports": "4000/tcp"}]
+        {"what": "RPC program 100005 (mountd)", "service": "mountd", "ports": "4000/tcp"}
+    ]
 
 
 def test_bad_input() -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         rpc_ports(["100005 3 tcp 4000 mountd"])
     assert str(caught.value) == (
-        "Invalid input of hpc.ports.rpc_ports: got ['100005 3 tcp 4000 mountd'], expected a text.")
+        "Invalid input of hpc.ports.rpc_ports: got ['100005 3 tcp 4000 mountd'], expected a text."
+    )

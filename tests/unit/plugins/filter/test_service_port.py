@@ -29,8 +29,11 @@ def test_those_of_the_site_are_merged_over_them() -> None:
         ([], 0, "Invalid input of hpc.ports.service_port: got [], expected a dictionary."),
         ({}, -1, "Invalid position of hpc.ports.service_port: got -1, expected a number from 0 on."),
         ({}, "0", "Invalid position of hpc.ports.service_port: got '0', expected a number from 0 on."),
-        ({"slurmd": {"ports": ["0/tcp"]}}, 0,
-         "Invalid firewall_services.slurmd.ports: got '0/tcp', expected ports from 1 to 65535"),
+        (
+            {"slurmd": {"ports": ["0/tcp"]}},
+            0,
+            "Invalid firewall_services.slurmd.ports: got '0/tcp', expected ports from 1 to 65535",
+        ),
     ],
 )
 def test_bad_arguments(services: Any, position: Any, message: str) -> None:

@@ -26,14 +26,16 @@ def test_those_of_the_site_are_merged_over_them() -> None:
 def test_a_service_that_a_site_names_without_a_change_is_judged() -> None:
     assert unopened_ports(LISTENERS, {"slurmctld": {}}) == unopened_ports(LISTENERS)
     assert unopened_ports(LISTENERS, {"slurmctld": {"ports": None}}) == [
-        "It is 7817/tcp, but service slurmctld of the port file has no port."]
+        "It is 7817/tcp, but service slurmctld of the port file has no port."
+    ]
 
 
 def test_a_range_that_the_site_narrows_is_the_one_of_the_plan() -> None:
     srun = [{"what": "It", "service": "srun", "ports": "60001-63000/tcp"}]
     assert unopened_ports(srun, {"srun": {"title": "Own"}}, {"firewall_srun_ports": "60001-63000"}) == []
     assert unopened_ports(srun, {"srun": {"ports": ["60001-63000/tcp"]}}, {"firewall_srun_ports": "5-6"}) == [
-        "It is 60001-63000/tcp, but service srun of the port file is 5-6/tcp."]
+        "It is 60001-63000/tcp, but service srun of the port file is 5-6/tcp."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -43,8 +45,7 @@ def test_a_range_that_the_site_narrows_is_the_one_of_the_plan() -> None:
         (LISTENERS, [], "Invalid services of hpc.ports.unopened_ports: got [], expected a dictionary."),
         (LISTENERS, None, "Invalid services of hpc.ports.unopened_ports: got None, expected a dictionary."),
         (LISTENERS, {"slurmctld": []}, "Invalid firewall_services.slurmctld: got [], expected a dictionary to merge."),
-        ([{**LISTENERS[0], "ports": "0/tcp"}], {},
-         "Invalid argument of hpc.ports.unopened_ports: got '0/tcp', "),
+        ([{**LISTENERS[0], "ports": "0/tcp"}], {}, "Invalid argument of hpc.ports.unopened_ports: got '0/tcp', "),
     ],
 )
 def test_bad_arguments(listeners: Any, services: Any, message: str) -> None:

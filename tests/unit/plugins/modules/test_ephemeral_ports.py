@@ -13,8 +13,13 @@ from ansible_collections.hpc.ports.tests.support.faces import module
 
 def test_what_this_machine_has() -> None:
     first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
-    result = module("ephemeral_ports", check=True, real=True, reserved=[{"what": "It", "ports": f"{first}-{last}/tcp"}],
-                    declared=f"{first}-{last}")
+    result = module(
+        "ephemeral_ports",
+        check=True,
+        real=True,
+        reserved=[{"what": "It", "ports": f"{first}-{last}/tcp"}],
+        declared=f"{first}-{last}",
+    )
     assert (result["ephemeral_ports"], result["changed"]) == (f"{first}-{last}", False)
     assert [text.split(",")[0] for text in result["clashes"]] == [f"It needs {first}-{last}"]
 
@@ -22,10 +27,8 @@ def test_what_this_machine_has() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"reserved": [{"what": "It", "ports": "0/tcp"}]},
-         "Invalid reserved: got '0/tcp', "),
-        ({"within": [{"what": "It", "ports": "9-1/tcp"}]},
-         "Invalid within: got '9-1/tcp', "),
+        ({"reserved": [{"what": "It", "ports": "0/tcp"}]}, "Invalid reserved: got '0/tcp', "),
+        ({"within": [{"what": "It", "ports": "9-1/tcp"}]}, "Invalid within: got '9-1/tcp', "),
         ({"declared": "a"}, "Invalid declared: got 'a/tcp', "),
         ({"within": [{"what": "It", "ports": "1/tcp"}], "fix": True}, "Cannot tell the ephemeral ports: "),
     ],

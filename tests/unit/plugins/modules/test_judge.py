@@ -19,18 +19,23 @@ def asked(**options: Any) -> dict[str, Any]:
     return {**defaults, "direction": "in", "source": "10.0.0.7", "destination": "10.0.0.1", "port": 22, **options}
 
 
-@pytest.mark.parametrize("options,text", [
-    ({"source": "login1"}, "got source 'login1', expected an IPv4 or IPv6 address without a scope"),
-    ({"source": ""}, "got source '', expected an IPv4 or IPv6 address without a scope"),
-    ({"destination": "fe80::1%eth0"},
-     "got destination 'fe80::1%eth0', expected an IPv4 or IPv6 address without a scope"),
-    ({"destination": "fd00::1"}, "got '10.0.0.7' and 'fd00::1', expected addresses of one family"),
-    ({"protocol": "icmp"}, "got protocol 'icmp', expected tcp, udp or a number from 0 to 255"),
-    ({"protocol": "256"}, "got protocol '256', expected tcp, udp or a number from 0 to 255"),
-    ({"port": 0}, "got port 0, expected 1 to 65535"),
-    ({"port": 65536, "protocol": "112"}, "got port 65536, expected 0 to 65535"),
-    ({"source_port": -1}, "got source_port -1, expected 1 to 65535"),
-])
+@pytest.mark.parametrize(
+    "options,text",
+    [
+        ({"source": "login1"}, "got source 'login1', expected an IPv4 or IPv6 address without a scope"),
+        ({"source": ""}, "got source '', expected an IPv4 or IPv6 address without a scope"),
+        (
+            {"destination": "fe80::1%eth0"},
+            "got destination 'fe80::1%eth0', expected an IPv4 or IPv6 address without a scope",
+        ),
+        ({"destination": "fd00::1"}, "got '10.0.0.7' and 'fd00::1', expected addresses of one family"),
+        ({"protocol": "icmp"}, "got protocol 'icmp', expected tcp, udp or a number from 0 to 255"),
+        ({"protocol": "256"}, "got protocol '256', expected tcp, udp or a number from 0 to 255"),
+        ({"port": 0}, "got port 0, expected 1 to 65535"),
+        ({"port": 65536, "protocol": "112"}, "got port 65536, expected 0 to 65535"),
+        ({"source_port": -1}, "got source_port -1, expected 1 to 65535"),
+    ],
+)
 def test_bad_packets_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_asked(asked(**options))
@@ -49,4 +54,5 @@ def test_what_goes_out_may_leave_its_source_to_the_kernel() -> None:
 
 def test_a_packet_has_a_direction() -> None:
     assert module("judge", real=True, packets=[{"destination": "10.0.0.1"}])["msg"] == (
-        "missing required arguments: direction found in packets")
+        "missing required arguments: direction found in packets"
+    )

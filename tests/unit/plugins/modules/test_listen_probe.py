@@ -22,23 +22,31 @@ def test_in_check_mode_nothing_is_sent() -> None:
     assert "results" not in result
 
 
-@pytest.mark.parametrize("ports,text", [
-    (["22"], "got '22', "), (["1-9/tcp"], "got '1-9/tcp', "),
-])
+@pytest.mark.parametrize(
+    "ports,text",
+    [
+        (["22"], "got '22', "),
+        (["1-9/tcp"], "got '1-9/tcp', "),
+    ],
+)
 def test_bad_ports_are_refused(ports: list[str], text: str) -> None:
     assert module("listen", ports=ports)["msg"].startswith(f"Invalid ports: {text}")
-    assert module("probe", probes=[{"address": "10.0.0.1", "ports": ports}])["msg"].startswith(f"Invalid probes: {text}")
+    assert module("probe", probes=[{"address": "10.0.0.1", "ports": ports}])["msg"].startswith(
+        f"Invalid probes: {text}"
+    )
 
 
 def test_a_name_is_no_address() -> None:
     assert module("probe", probes=[{"address": "ctl1", "ports": []}])["msg"] == (
-        "Invalid probes: got 'ctl1', expected an IPv4 or IPv6 address.")
+        "Invalid probes: got 'ctl1', expected an IPv4 or IPv6 address."
+    )
 
 
 @pytest.mark.parametrize("name,value", [("timeout", 0), ("timeout", -1.5), ("attempts", 0), ("concurrency", 0)])
 def test_limits_have_to_be_more_than_nothing(name: str, value: float) -> None:
     assert module("probe", probes=[], **{name: value})["msg"] == (
-        f"Invalid {name}: got {float(value) if name == 'timeout' else value}, expected more than 0.")
+        f"Invalid {name}: got {float(value) if name == 'timeout' else value}, expected more than 0."
+    )
 
 
 def test_a_lifetime_has_to_be_more_than_nothing() -> None:
@@ -47,4 +55,5 @@ def test_a_lifetime_has_to_be_more_than_nothing() -> None:
 
 def test_a_probe_without_ports_is_refused() -> None:
     assert module("probe", probes=[{"address": "10.0.0.1"}])["msg"] == (
-        "missing required arguments: ports found in probes")
+        "missing required arguments: ports found in probes"
+    )

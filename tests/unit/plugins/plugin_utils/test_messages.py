@@ -32,15 +32,21 @@ from hypothesis import strategies as st
 # As many as a message may have.
 LONGEST = 2000
 SITE: dict[str, Any] = {
-    "firewall_services": {"web": {"ports": ["80/tcp", "443/tcp"], "unit": "nginx.service", "title": "Web"},
-                          "all": {"ports": ["1024-65535/udp"], "broad": True}},
+    "firewall_services": {
+        "web": {"ports": ["80/tcp", "443/tcp"], "unit": "nginx.service", "title": "Web"},
+        "all": {"ports": ["1024-65535/udp"], "broad": True},
+    },
     "firewall_endpoints": {"desks": {"groups": ["offices"], "cidrs": ["10.20.0.0/16"], "hostnames": ["a.example.org"]}},
-    "firewall_flows": {"f": {"from": ["desks"], "to": ["slurm_compute"], "services": ["web", "all"], "need": "recommended"}},
+    "firewall_flows": {
+        "f": {"from": ["desks"], "to": ["slurm_compute"], "services": ["web", "all"], "need": "recommended"}
+    },
     "firewall_clusters": {"alpha": {"cidrs": ["10.30.0.0/16"]}},
     "firewall_srun_ports": "60001-63000",
 }
 HOST: dict[str, Any] = {
-    "firewall_addresses": ["10.30.0.1"], "firewall_cluster": "alpha", "ansible_port": 22,
+    "firewall_addresses": ["10.30.0.1"],
+    "firewall_cluster": "alpha",
+    "ansible_port": 22,
     "ansible_ssh_common_args": "-J bastion",
 }
 
@@ -59,16 +65,38 @@ def endless() -> dict[str, Any]:
 
 
 # Of all characters, halves of surrogate pairs as well.
-NAMES = st.one_of(st.text(st.characters(), max_size=8), st.sampled_from(["web", "desks", "n1", "slurm_compute", "x" * 3000]),
-                  st.sampled_from(["a\nb", "\x1b[31m", "a b", "\ud800", "é", "\u202e"]))
+NAMES = st.one_of(
+    st.text(st.characters(), max_size=8),
+    st.sampled_from(["web", "desks", "n1", "slurm_compute", "x" * 3000]),
+    st.sampled_from(["a\nb", "\x1b[31m", "a b", "\ud800", "é", "\u202e"]),
+)
 LEAVES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.builds(pow, st.just(16), st.just(5000)), st.floats(), st.dates(), st.binary(max_size=3), NAMES,
-    st.builds(Vaulted, NAMES), st.sampled_from(["10.0.0.1", "::1", "10.0.0.0/8", f"10.0.0.0/{'1' * 5000}", "1/tcp", "-J " + "y" * 3000,
-                                                "{{ nope }}"]))
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.builds(pow, st.just(16), st.just(5000)),
+    st.floats(),
+    st.dates(),
+    st.binary(max_size=3),
+    NAMES,
+    st.builds(Vaulted, NAMES),
+    st.sampled_from(
+        ["10.0.0.1", "::1", "10.0.0.0/8", f"10.0.0.0/{'1' * 5000}", "1/tcp", "-J " + "y" * 3000, "{{ nope }}"]
+    ),
+)
 VALUES = st.one_of(
-    LEAVES, st.lists(LEAVES, max_size=3), st.dictionaries(NAMES, LEAVES, max_size=3),
-    st.recursive(LEAVES, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)), max_leaves=6),
-    st.builds(nested, st.sampled_from([30, 1500])), st.builds(lambda: ["name"] * 3000), st.builds(endless))
+    LEAVES,
+    st.lists(LEAVES, max_size=3),
+    st.dictionaries(NAMES, LEAVES, max_size=3),
+    st.recursive(
+        LEAVES,
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
+        max_leaves=6,
+    ),
+    st.builds(nested, st.sampled_from([30, 1500])),
+    st.builds(lambda: ["name"] * 3000),
+    st.builds(endless),
+)
 
 
 class HostVars(dict[str, dict[str, Any]]):
@@ -85,7 +113,7 @@ def replaced(draw: st.DrawFn, tree: Any) -> Any:
         return draw(VALUES)
     if isinstance(tree, list):
         place = draw(st.integers(0, len(tree) - 1))
-        return [*tree[:place], replaced(draw, tree[place]), *tree[place + 1:]]
+        return [*tree[:place], replaced(draw, tree[place]), *tree[place + 1 :]]
     if draw(st.integers(0, 4)) == 0:
         return {**tree, draw(NAMES): draw(st.one_of(VALUES, st.sampled_from(list(tree.values()))))}
     name = draw(st.sampled_from(list(tree)))
@@ -106,7 +134,9 @@ def inventories(draw: st.DrawFn) -> dict[str, Any]:
             host[key] = replaced(draw, host.get(key))
         elif what == "name":
             names.append(draw(NAMES))
-    hostvars = HostVars({name: {"firewall_addresses": [f"10.30.1.{number}"], **site} for number, name in enumerate(names)})
+    hostvars = HostVars(
+        {name: {"firewall_addresses": [f"10.30.1.{number}"], **site} for number, name in enumerate(names)}
+    )
     hostvars["n1"] = {**site, **host}
     if draw(st.integers(0, 9)) == 0:
         hostvars["n2"] = {**hostvars["n2"], draw(st.sampled_from(list(SITE))): draw(VALUES)}
@@ -154,7 +184,10 @@ def test_lists_have_the_first_names_and_how_many_more(names: list[str]) -> None:
 
 
 def test_a_list_that_is_cut_says_so() -> None:
-    assert listed([f"n{number}" for number in range(57)]) == f"{', '.join(f'n{number}' for number in range(20))} and 37 more"
+    assert (
+        listed([f"n{number}" for number in range(57)])
+        == f"{', '.join(f'n{number}' for number in range(20))} and 37 more"
+    )
 
 
 @given(st.text(st.characters(), max_size=40))
@@ -169,13 +202,27 @@ def test_what_is_cut_ends_in_dots() -> None:
     assert shown("a" * 500) == f"'{'a' * 399}... and 102 more characters"
 
 
-@pytest.mark.parametrize(("groups", "message"), [
-    ({"all": ["a\nb"]}, "Invalid name of a host in the inventory: got 'a\\nb', expected 1 to 253 letters that can be printed."),
-    ({"all": ["\ud800"]}, "Invalid name of a host in the inventory: got '\\ud800', expected a text without control characters."),
-    ({"a\x1b": []}, "Invalid name of a group in the inventory: got 'a\\x1b', expected a text without control characters."),
-    ({"all": ["a" * 254]},
-     f"Invalid name of a host in the inventory: got '{'a' * 254}', expected 1 to 253 letters that can be printed."),
-])
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (
+            {"all": ["a\nb"]},
+            "Invalid name of a host in the inventory: got 'a\\nb', expected 1 to 253 letters that can be printed.",
+        ),
+        (
+            {"all": ["\ud800"]},
+            "Invalid name of a host in the inventory: got '\\ud800', expected a text without control characters.",
+        ),
+        (
+            {"a\x1b": []},
+            "Invalid name of a group in the inventory: got 'a\\x1b', expected a text without control characters.",
+        ),
+        (
+            {"all": ["a" * 254]},
+            f"Invalid name of a host in the inventory: got '{'a' * 254}', expected 1 to 253 letters that can be printed.",
+        ),
+    ],
+)
 def test_names_of_hosts_and_groups(groups: dict[str, list[str]], message: str) -> None:
     with pytest.raises(PortFileError) as error:
         check_names(groups)

@@ -62,8 +62,9 @@ def test_a_change_over_no_connection_is_confirmed_over_any(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("connection", [OLD, None])
-def test_a_change_of_ansible_on_the_host_itself_is_confirmed_over_the_same(tmp_path: Path,
-                                                                           connection: Connection | None) -> None:
+def test_a_change_of_ansible_on_the_host_itself_is_confirmed_over_the_same(
+    tmp_path: Path, connection: Connection | None
+) -> None:
     host = armed(FakeHost(tmp_path), OLD, transport="local")
     host.connection = connection
     assert confirm("token", host.tools) == {"status": "confirmed", "confirmed_from": ""}
@@ -97,28 +98,43 @@ def test_what_the_host_has_undone_is_told(host: FakeHost) -> None:
     assert pending
     host.transactions.revert(pending._replace(extra={**pending.extra, "advice": "Add it."}))
     assert confirm("token", host.tools) == {
-        "status": "reverted", "seconds": 30, "client": "10.64.9.9", "advice": "Add it."}
+        "status": "reverted",
+        "seconds": 30,
+        "client": "10.64.9.9",
+        "advice": "Add it.",
+    }
 
 
-@pytest.mark.parametrize("failure,why", [
-    (CommandError(["x"], 1, "no"), "'x' failed with exit code 1: no"),
-    (OSError(28, "No space left on device", "/etc/x"), "cannot write /etc/x: No space left on device")])
-def test_what_a_reboot_would_not_load_is_a_failure_of_a_change_that_stays(host: FakeHost, failure: Exception,
-                                                                          why: str) -> None:
+@pytest.mark.parametrize(
+    "failure,why",
+    [
+        (CommandError(["x"], 1, "no"), "'x' failed with exit code 1: no"),
+        (OSError(28, "No space left on device", "/etc/x"), "cannot write /etc/x: No space left on device"),
+    ],
+)
+def test_what_a_reboot_would_not_load_is_a_failure_of_a_change_that_stays(
+    host: FakeHost, failure: Exception, why: str
+) -> None:
     host.backends["nftables"].failures["settle"] = failure
     result = confirm("token", host.tools)
     assert (result["status"], result["msg"]) == (
-        "confirmed", f"The new ruleset runs, but it is not the one that a reboot loads: {why}. Mend this and run again.")
+        "confirmed",
+        f"The new ruleset runs, but it is not the one that a reboot loads: {why}. Mend this and run again.",
+    )
     assert (host.log, host.files()) == (CONFIRMED, [])
 
 
 # ---- what follows
 
+
 def test_connections_are_cut_once_others_may_go_on(tmp_path: Path) -> None:
     host = armed(FakeHost(tmp_path), OLD, cut=True)
     assert confirm("token", host.tools, host.cut) == {
-        "status": "confirmed", "confirmed_from": str(NEW), "connections_cut": ["tcp 10.0.0.1:1 -> 10.0.0.2:2"],
-        "warnings": ["One was not cut."]}
+        "status": "confirmed",
+        "confirmed_from": str(NEW),
+        "connections_cut": ["tcp 10.0.0.1:1 -> 10.0.0.2:2"],
+        "warnings": ["One was not cut."],
+    }
     assert host.log == [*CONFIRMED, "cut"] and host.cuts == [parse_policy(SAMPLE)]
 
 
@@ -138,4 +154,7 @@ def test_what_the_other_backend_has_goes_last(tmp_path: Path, failures: dict[str
     result = confirm("token", armed(host, OLD).tools)
     assert host.log == [*CONFIRMED[:-1], "firewalld recover", "firewalld make", "decided"]
     assert (result["status"], "firewalld" not in result.get("msg", ""), firewalld.running == {}) == (
-        "confirmed", is_gone, is_gone)
+        "confirmed",
+        is_gone,
+        is_gone,
+    )

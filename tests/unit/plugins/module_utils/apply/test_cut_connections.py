@@ -41,8 +41,9 @@ def encoded_way(way: Way) -> bytes:
     version = 6 if ":" in way.source else 4
     family = socket.AF_INET6 if version == 6 else socket.AF_INET
     kinds = (3, 4) if version == 6 else (1, 2)
-    addresses = b"".join(encoded(kind, socket.inet_pton(family, address))
-                         for kind, address in zip(kinds, (way.source, way.target)))
+    addresses = b"".join(
+        encoded(kind, socket.inet_pton(family, address)) for kind, address in zip(kinds, (way.source, way.target))
+    )
     protocol = encoded(1, bytes([way.protocol]))
     if way.protocol in (TCP, UDP):
         protocol += encoded(2, struct.pack("!H", way.source_port)) + encoded(3, struct.pack("!H", way.target_port))
@@ -76,8 +77,16 @@ def ways(draw: st.DrawFn) -> Way:
 def tracked(draw: st.DrawFn) -> tuple[Entry, bytes]:
     there, state, flags = draw(ways()), draw(st.integers(0, 9)), draw(st.integers(0, 255))
     tcp, related = there.protocol == TCP, draw(st.booleans())
-    entry = Entry(there, draw(ways()), tcp and bool(flags & 8), tcp and state in (7, 8), related,
-                  draw(st.none() | ways()) if related else None, 10 if ":" in there.source else 2, b"")
+    entry = Entry(
+        there,
+        draw(ways()),
+        tcp and bool(flags & 8),
+        tcp and state in (7, 8),
+        related,
+        draw(st.none() | ways()) if related else None,
+        10 if ":" in there.source else 2,
+        b"",
+    )
     name = encoded(0x8001, encoded_way(there)) + encoded(18, b"\x00\x05") + encoded(12, b"\x00\x00\x00\x07")
     return entry._replace(name=name), encoded_entry(entry, state, flags)
 
@@ -90,7 +99,7 @@ def test_an_entry_is_read_as_the_kernel_writes_it(sample: tuple[Entry, bytes]) -
 
 @given(tracked(), st.data())
 def test_an_entry_cut_short_is_one_clear_error(sample: tuple[Entry, bytes], data: st.DataObject) -> None:
-    body = sample[1][:data.draw(st.integers(0, len(sample[1]) - 1))]
+    body = sample[1][: data.draw(st.integers(0, len(sample[1]) - 1))]
     try:
         parse_entry(body)
     except NetlinkError as exc:
@@ -122,8 +131,9 @@ def test_a_socket_is_read_as_the_kernel_writes_it(way: Way, state: int, rest: by
 
 @given(st.lists(st.tuples(PORTS, st.binary(max_size=20))))
 def test_messages_and_attributes_come_back(items: list[tuple[int, bytes]]) -> None:
-    data = b"".join(struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body + bytes(-len(body) % 4)
-                    for kind, body in items)
+    data = b"".join(
+        struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body + bytes(-len(body) % 4) for kind, body in items
+    )
     assert list(netlink.messages(data)) == items
     kinds = [(kind & 0x3FFF, body) for kind, body in items]
     assert netlink.attributes(b"".join(netlink.attribute(kind, body) for kind, body in kinds)) == dict(kinds)
@@ -165,20 +175,28 @@ def message(kind: int, body: bytes) -> bytes:
 END = message(3, bytes(4))
 
 
-@pytest.mark.parametrize("answers, bodies", [
-    ([message(20, b"body"), message(20, b"more") + END], [b"body", b"more"]),
-    ([END], []), ([message(3, b"")], []), ([message(2, bytes(20))], []),
-])
+@pytest.mark.parametrize(
+    "answers, bodies",
+    [
+        ([message(20, b"body"), message(20, b"more") + END], [b"body", b"more"]),
+        ([END], []),
+        ([message(3, b"")], []),
+        ([message(2, bytes(20))], []),
+    ],
+)
 def test_all_answers_are_read(answers: list[bytes], bodies: list[bytes]) -> None:
     assert list(netlink.ask(12, 1, netlink.ALL, b"", Kernel(*answers))) == bodies
 
 
-@pytest.mark.parametrize("answers, code, text", [
-    ([message(2, struct.pack("=i", -errno.EPERM))], errno.EPERM, "Operation not permitted"),
-    ([message(20, b"body") + message(3, struct.pack("=i", -errno.EINVAL))], errno.EINVAL, "Invalid argument"),
-    ([message(20, b"body")], 0, "timed out"),
-    ([message(20, b"body")[:-1]], 0, "An answer of the kernel is cut short: 19 bytes."),
-])
+@pytest.mark.parametrize(
+    "answers, code, text",
+    [
+        ([message(2, struct.pack("=i", -errno.EPERM))], errno.EPERM, "Operation not permitted"),
+        ([message(20, b"body") + message(3, struct.pack("=i", -errno.EINVAL))], errno.EINVAL, "Invalid argument"),
+        ([message(20, b"body")], 0, "timed out"),
+        ([message(20, b"body")[:-1]], 0, "An answer of the kernel is cut short: 19 bytes."),
+    ],
+)
 def test_a_request_that_fails(answers: list[bytes], code: int, text: str) -> None:
     with pytest.raises(NetlinkError) as caught:
         list(netlink.ask(12, 1, netlink.ALL, b"", Kernel(*answers)))
@@ -193,8 +211,16 @@ IN_22 = Rule("in", "ssh", (parse_ports("22/tcp"),), (ipaddress.ip_network("10.0.
 
 
 def entry(protocol: int, source: str, source_port: int, target: str, target_port: int, **more: Any) -> Entry:
-    found = Entry(Way(protocol, source, source_port, target, target_port),
-                  Way(protocol, target, target_port, source, source_port), False, False, False, None, 2, b"")
+    found = Entry(
+        Way(protocol, source, source_port, target, target_port),
+        Way(protocol, target, target_port, source, source_port),
+        False,
+        False,
+        False,
+        None,
+        2,
+        b"",
+    )
     return found._replace(**more)
 
 
@@ -206,19 +232,39 @@ def nowhere(peer: str, local: str) -> str:
     raise AssertionError("No interface should have been asked for.")
 
 
-def denied(*items: Entry | Socket, egress: str = "restricted", interfaces: tuple[str, ...] = (),
-           towards: Callable[[str, str], str] = nowhere) -> list[str]:
-    host = Host(ADDRESSES, tuple(item for item in items if isinstance(item, Socket)),
-                tuple(item for item in items if isinstance(item, Entry)))
+def denied(
+    *items: Entry | Socket,
+    egress: str = "restricted",
+    interfaces: tuple[str, ...] = (),
+    towards: Callable[[str, str], str] = nowhere,
+) -> list[str]:
+    host = Host(
+        ADDRESSES,
+        tuple(item for item in items if isinstance(item, Socket)),
+        tuple(item for item in items if isinstance(item, Entry)),
+    )
     return list(map(str, denied_connections(Policy("enforce", egress, interfaces, (IN_22,)), host, towards)))
 
 
 def test_how_connections_read() -> None:
-    host = Host(ADDRESSES, (), (entry(UDP, PEER, 5, HERE, 6), entry(TCP, HERE, 5, PEER, 6), entry(47, PEER, 0, HERE, 0),
-                                entry(TCP, "fe80::2", 5, "fe80::1", 6), entry(50, "fe80::2", 0, "fe80::1", 0)))
+    host = Host(
+        ADDRESSES,
+        (),
+        (
+            entry(UDP, PEER, 5, HERE, 6),
+            entry(TCP, HERE, 5, PEER, 6),
+            entry(47, PEER, 0, HERE, 0),
+            entry(TCP, "fe80::2", 5, "fe80::1", 6),
+            entry(50, "fe80::2", 0, "fe80::1", 0),
+        ),
+    )
     assert list(map(str, connections(host))) == [
-        "udp 10.0.0.1:5 -> 192.0.2.1:6", "tcp 192.0.2.1:5 -> 10.0.0.1:6", "ip/47 10.0.0.1 -> 192.0.2.1",
-        "tcp [fe80::2]:5 -> [fe80::1]:6", "ip/50 fe80::2 -> fe80::1"]
+        "udp 10.0.0.1:5 -> 192.0.2.1:6",
+        "tcp 192.0.2.1:5 -> 10.0.0.1:6",
+        "ip/47 10.0.0.1 -> 192.0.2.1",
+        "tcp [fe80::2]:5 -> [fe80::1]:6",
+        "ip/50 fe80::2 -> fe80::1",
+    ]
 
 
 def test_the_ends_count_in_their_order() -> None:
@@ -249,15 +295,25 @@ def test_a_session_of_a_service_that_is_gone_is_left_if_either_direction_is_allo
     assert denied(held(23, PEER, 999)) == ["tcp 192.0.2.1:23 -> 10.0.0.1:999"]
 
 
-@pytest.mark.parametrize("item", [
-    entry(TCP, PEER, 9, "10.0.0.2", 9),  # forwarded
-    entry(TCP, PEER, 9, HERE, 9, back=Way(TCP, "10.0.0.2", 9, PEER, 9)),  # sent on to another host
-    entry(TCP, "127.0.0.1", 9, "127.0.0.2", 9), entry(TCP, HERE, 9, "127.0.0.2", 9), entry(1, PEER, 0, HERE, 0),
-    entry(TCP, PEER, 9, HERE, 9, is_over=True), entry(TCP, PEER, 9, HERE, 9, is_related=True),
-    entry(TCP, PEER, 9, HERE, 9, is_related=True, master=Way(TCP, PEER, 9, HERE, 10)),
-    held(9, PEER, 9, opens=True), held(9, PEER, 9, local="10.0.0.2"), held(9, "127.0.0.1", 9), held(9),
-    held(9, PEER, 9, protocol=UDP),
-], ids=str)
+@pytest.mark.parametrize(
+    "item",
+    [
+        entry(TCP, PEER, 9, "10.0.0.2", 9),  # forwarded
+        entry(TCP, PEER, 9, HERE, 9, back=Way(TCP, "10.0.0.2", 9, PEER, 9)),  # sent on to another host
+        entry(TCP, "127.0.0.1", 9, "127.0.0.2", 9),
+        entry(TCP, HERE, 9, "127.0.0.2", 9),
+        entry(1, PEER, 0, HERE, 0),
+        entry(TCP, PEER, 9, HERE, 9, is_over=True),
+        entry(TCP, PEER, 9, HERE, 9, is_related=True),
+        entry(TCP, PEER, 9, HERE, 9, is_related=True, master=Way(TCP, PEER, 9, HERE, 10)),
+        held(9, PEER, 9, opens=True),
+        held(9, PEER, 9, local="10.0.0.2"),
+        held(9, "127.0.0.1", 9),
+        held(9),
+        held(9, PEER, 9, protocol=UDP),
+    ],
+    ids=str,
+)
 def test_what_is_left(item: Entry | Socket) -> None:
     assert denied(item) == []
 
@@ -323,7 +379,8 @@ def test_a_kernel_that_tells_nothing() -> None:
     for text in ("nf_conntrack_netlink", "tcp_diag", "udp_diag", "The kernel says: Protocol not supported."):
         assert text in found.not_done
     assert cut_connections(POLICY, REFUSES._replace(addresses=refusing)).not_done.startswith(
-        "Nothing was cut: the kernel does not tell the addresses")
+        "Nothing was cut: the kernel does not tell the addresses"
+    )
 
 
 def test_what_ends_by_itself_meanwhile_is_cut() -> None:
@@ -337,19 +394,26 @@ def test_what_ends_by_itself_meanwhile_is_cut() -> None:
 
 
 def test_many_that_fail_are_counted() -> None:
-    calls = REFUSES._replace(sockets=lambda protocol: [],
-                             entries=lambda: [entry(TCP, PEER, port, HERE, 9) for port in range(10, 17)])
+    calls = REFUSES._replace(
+        sockets=lambda protocol: [], entries=lambda: [entry(TCP, PEER, port, HERE, 9) for port in range(10, 17)]
+    )
     text = "Not cut, as the kernel does not forget them: Protocol not supported: "
-    assert cut_connections(POLICY, calls, pause=0) == Cut((), text + ", ".join(
-        f"tcp 10.0.0.1:{port} -> 192.0.2.1:9" for port in range(10, 15)) + ", … (7 in all).")
+    assert cut_connections(POLICY, calls, pause=0) == Cut(
+        (), text + ", ".join(f"tcp 10.0.0.1:{port} -> 192.0.2.1:9" for port in range(10, 15)) + ", … (7 in all)."
+    )
 
 
 @pytest.mark.parametrize("port, closed", [(9, True), (40000, False)])
 def test_the_socket_of_a_client_of_udp_is_not_closed(port: int, closed: bool) -> None:
     """Its server spoke first after a long silence; the policy allows what it opened itself."""
     ended: list[object] = []
-    calls = Calls(lambda: ADDRESSES, with_one(UDP, held(port, PEER, 10, protocol=UDP)),
-                  lambda: [entry(UDP, PEER, 10, HERE, port)] if not ended else [], ended.append, ended.append)
+    calls = Calls(
+        lambda: ADDRESSES,
+        with_one(UDP, held(port, PEER, 10, protocol=UDP)),
+        lambda: [entry(UDP, PEER, 10, HERE, port)] if not ended else [],
+        ended.append,
+        ended.append,
+    )
     found = cut_connections(POLICY._replace(egress="open"), calls, pause=0)
     assert found.connections == (f"udp 10.0.0.1:10 -> 192.0.2.1:{port}",)
     assert [type(item) for item in ended] == ([Socket, Entry] if closed else [Entry])

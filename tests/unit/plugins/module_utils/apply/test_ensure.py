@@ -36,17 +36,28 @@ def _host(tmp_path: Path) -> FakeHost:
     return FakeHost(tmp_path)
 
 
-def present(host: FakeHost, data: dict[str, Any], transport: str = "ssh", check: bool = False, guard: bool = True,
-            cut: bool = False) -> Outcome:
+def present(
+    host: FakeHost,
+    data: dict[str, Any],
+    transport: str = "ssh",
+    check: bool = False,
+    guard: bool = True,
+    cut: bool = False,
+) -> Outcome:
     return ensure_present("nftables", data, Options(40, guard, cut, transport, "token"), check, host.tools)
 
 
 # ---- the guard
 
+
 @pytest.mark.parametrize("check", [False, True])
-@pytest.mark.parametrize("transport", ["ssh", "ansible.builtin.ssh", "paramiko", "ansible.netcommon.libssh", "local",
-                                       "ansible.builtin.local"])
-def test_who_would_be_locked_out_is_refused_before_anything_is_done(host: FakeHost, transport: str, check: bool) -> None:
+@pytest.mark.parametrize(
+    "transport",
+    ["ssh", "ansible.builtin.ssh", "paramiko", "ansible.netcommon.libssh", "local", "ansible.builtin.local"],
+)
+def test_who_would_be_locked_out_is_refused_before_anything_is_done(
+    host: FakeHost, transport: str, check: bool
+) -> None:
     host.connection = CLIENT
     with pytest.raises(LockoutError):
         present(host, WEB_ONLY, transport, check)
@@ -71,7 +82,11 @@ def test_without_the_guard_it_is_applied_and_what_is_missing_noted(host: FakeHos
 def test_who_comes_through_no_port_is_not_asked_for(host: FakeHost, transport: str) -> None:
     host.connection = CLIENT
     found = present(host, WEB_ONLY, transport)
-    assert found.pending and (found.pending.client, found.pending.client_port, found.pending.extra["advice"]) == ("", 0, "")
+    assert found.pending and (found.pending.client, found.pending.client_port, found.pending.extra["advice"]) == (
+        "",
+        0,
+        "",
+    )
     assert not [text for text in found.warnings if "SSH_CONNECTION" in text]
 
 
@@ -81,6 +96,7 @@ def test_a_connection_that_cannot_be_seen_is_warned_of(host: FakeHost) -> None:
 
 
 # ---- Ansible on the host itself
+
 
 def warned(found: Outcome) -> list[str]:
     """The warnings that concern the way back in; another one is of the kernel of the machine."""
@@ -94,7 +110,8 @@ def test_over_local_the_ssh_connection_above_proves_nothing(host: FakeHost, tran
     found = present(host, SAMPLE, transport, check)
     assert warned(found) == [
         "No new connection confirms this change, as Ansible runs on the host itself (connection local). The policy lets "
-        "10.64.9.9 in, but nothing proves it. Keep your session open until a new one comes through."]
+        "10.64.9.9 in, but nothing proves it. Keep your session open until a new one comes through."
+    ]
     # None that a new one could be told from.
     assert check or found.pending and (found.pending.client, found.pending.client_port) == ("10.64.9.9", 0)
 
@@ -106,7 +123,8 @@ def test_over_local_without_the_guard_what_is_missing_is_warned_of(host: FakeHos
     assert found.pending and found.pending.extra["advice"] == missing
     assert warned(found) == [
         f"No new connection confirms this change, as Ansible runs on the host itself (connection local). {missing} Keep "
-        "your session open until a new one comes through."]
+        "your session open until a new one comes through."
+    ]
 
 
 def test_over_local_without_any_ssh_above_nothing_is_proved(host: FakeHost) -> None:
@@ -116,10 +134,12 @@ def test_over_local_without_any_ssh_above_nothing_is_proved(host: FakeHost) -> N
         "Nothing proves that anybody gets back into this host: Ansible runs on it (connection local), with no ssh "
         "connection above it. firewall_endpoints.controllers has to name where administrators come from. Keep a session or "
         "the console open until a new ssh connection comes through. A change that Ansible makes from another host over ssh "
-        "is undone after firewall_confirm_within where it locks out."]
+        "is undone after firewall_confirm_within where it locks out."
+    ]
 
 
 # ---- a policy
+
 
 def test_a_change_awaits_its_confirmation(host: FakeHost) -> None:
     host.connection = CLIENT
@@ -198,6 +218,7 @@ def test_a_bad_policy_is_refused(host: FakeHost) -> None:
 
 # ---- removal
 
+
 def run_both(host: FakeHost, *names: str) -> None:
     for name in names:
         host.backends[name].running = {"rules": ("old",)}
@@ -231,6 +252,7 @@ def test_a_removal_waits_its_turn(host: FakeHost) -> None:
 
 
 # ---- what else the host is told
+
 
 def test_another_unit_that_flushes_is_named_also_where_nothing_changes(host: FakeHost) -> None:
     host.loaders = (Loader("nftables.service", True, True, "/etc/nftables.conf"), Loader("ufw.service", True, True, ""))

@@ -26,13 +26,16 @@ def policy(*rules: Rule, mode: str = "enforce", egress: str = "restricted", trus
     return Policy(mode, egress, trusted, rules)
 
 
-@pytest.mark.parametrize("wanted", [
-    policy(rule("management_ssh", "22/tcp", "10.0.0.9/32")),
-    policy(rule("admin_ssh", "20-30/tcp", "10.0.0.0/8")),
-    policy(mode="observe"),
-    policy(trusted=("mgmt*",)),
-    policy(rule("management_ssh", "22/tcp", "0.0.0.0/0"), egress="open"),
-])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        policy(rule("management_ssh", "22/tcp", "10.0.0.9/32")),
+        policy(rule("admin_ssh", "20-30/tcp", "10.0.0.0/8")),
+        policy(mode="observe"),
+        policy(trusted=("mgmt*",)),
+        policy(rule("management_ssh", "22/tcp", "0.0.0.0/0"), egress="open"),
+    ],
+)
 def test_a_policy_that_lets_the_connection_in(wanted: Policy) -> None:
     check_lockout(wanted, CLIENT)
     assert missing_flow(wanted, CLIENT) == ""
@@ -46,22 +49,35 @@ def test_another_interface_is_not_the_trusted_one(interface: str) -> None:
 FROM = "Ansible comes from 10.0.0.9 to 22/tcp of this host, and no flow lets it in."
 
 
-@pytest.mark.parametrize(("rules", "message"), [
-    ([rule("management_ssh", "22/tcp", "10.0.0.8/32"), rule("admin_ssh", "22/tcp", "10.7.0.0/16")],
-     f"{FROM} Add 10.0.0.9 to firewall_endpoints.controllers, where the flow management_ssh comes from."),
-    *[(rules, f"{FROM} Add 22/tcp to firewall_services.ssh.ports, and 10.0.0.9 to firewall_endpoints.controllers unless "
-              "it is there.")
-      for rules in ([rule("management_ssh", "2222/tcp", "10.0.0.9/32"), rule("user_ports", "1-65535/tcp", "10.0.0.8/32")],
-                    [rule("cluster_ssh", "22/tcp", "10.0.0.8/32")],
-                    [rule("management_ssh", "22/tcp", "10.0.0.9/32", "out")])],
-])
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        (
+            [rule("management_ssh", "22/tcp", "10.0.0.8/32"), rule("admin_ssh", "22/tcp", "10.7.0.0/16")],
+            f"{FROM} Add 10.0.0.9 to firewall_endpoints.controllers, where the flow management_ssh comes from.",
+        ),
+        *[
+            (
+                rules,
+                f"{FROM} Add 22/tcp to firewall_services.ssh.ports, and 10.0.0.9 to firewall_endpoints.controllers unless "
+                "it is there.",
+            )
+            for rules in (
+                [rule("management_ssh", "2222/tcp", "10.0.0.9/32"), rule("user_ports", "1-65535/tcp", "10.0.0.8/32")],
+                [rule("cluster_ssh", "22/tcp", "10.0.0.8/32")],
+                [rule("management_ssh", "22/tcp", "10.0.0.9/32", "out")],
+            )
+        ],
+    ],
+)
 def test_a_policy_that_would_lock_out_names_what_to_add(rules: list[Rule], message: str) -> None:
     assert missing_flow(policy(*rules), CLIENT) == message
     with pytest.raises(LockoutError) as caught:
         check_lockout(policy(*rules), CLIENT)
     assert str(caught.value) == (
         f"This policy would lock you out. {message} Nothing was changed. With firewall_lockout_guard: false it is "
-        "applied all the same, and the host undoes it unless a new connection confirms it.")
+        "applied all the same, and the host undoes it unless a new connection confirms it."
+    )
     assert caught.value.client == "10.0.0.9"
 
 
@@ -72,4 +88,5 @@ def test_who_runs_ansible_on_the_host_itself_is_told_that_nothing_undoes_it() ->
         "This policy would lock you out. Ansible was started here over ssh from 10.0.0.9 to 22/tcp of this host, and no "
         "flow lets it in. Add 10.0.0.9 to firewall_endpoints.controllers, where the flow management_ssh comes from. "
         "Nothing was changed. With firewall_lockout_guard: false it is applied all the same, and stays: Ansible runs on "
-        "the host itself, so that no new connection has to confirm it.")
+        "the host itself, so that no new connection has to confirm it."
+    )

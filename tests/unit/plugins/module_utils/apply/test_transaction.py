@@ -13,10 +13,23 @@ PENDING = Pending("0f3c", 30, 1234.56, "10.0.0.9", 51234, {})
 SCRIPT = ["/bin/sh", "/run/hpc-ports/0f3c/revert", "at", "1235"]
 
 
-@pytest.mark.parametrize("by_systemd,expected", [
-    (False, SCRIPT),
-    (True, ["systemd-run", "--quiet", "--collect", "--unit=hpc-ports-revert-0f3c.service",
-            "--property=Restart=on-abnormal", "--description=Undo the change of the firewall unless it is confirmed",
-            *SCRIPT])])
+@pytest.mark.parametrize(
+    "by_systemd,expected",
+    [
+        (False, SCRIPT),
+        (
+            True,
+            [
+                "systemd-run",
+                "--quiet",
+                "--collect",
+                "--unit=hpc-ports-revert-0f3c.service",
+                "--property=Restart=on-abnormal",
+                "--description=Undo the change of the firewall unless it is confirmed",
+                *SCRIPT,
+            ],
+        ),
+    ],
+)
 def test_the_clock_of_a_change(by_systemd: bool, expected: list[str]) -> None:
     assert clock_command(PENDING, by_systemd) == expected

@@ -58,15 +58,19 @@ def test_nft_missing_is_a_package_to_install_and_no_hindrance_to_removal(monkeyp
     check_user()
 
 
-@pytest.mark.parametrize(("asked", "state", "enabled", "backend"), [
-    ("auto", "active", True, "firewalld"),
-    ("auto", "active", False, "firewalld"),
-    ("firewalld", "active", True, "firewalld"),
-    ("auto", "inactive", False, "nftables"),
-    ("nftables", "inactive", False, "nftables"),
-])
-def test_what_runs_carries_the_rules(monkeypatch: pytest.MonkeyPatch, asked: str, state: str, enabled: bool,
-                                     backend: str) -> None:
+@pytest.mark.parametrize(
+    ("asked", "state", "enabled", "backend"),
+    [
+        ("auto", "active", True, "firewalld"),
+        ("auto", "active", False, "firewalld"),
+        ("firewalld", "active", True, "firewalld"),
+        ("auto", "inactive", False, "nftables"),
+        ("nftables", "inactive", False, "nftables"),
+    ],
+)
+def test_what_runs_carries_the_rules(
+    monkeypatch: pytest.MonkeyPatch, asked: str, state: str, enabled: bool, backend: str
+) -> None:
     firewalld_is(monkeypatch, state, enabled)
     assert chosen_backend(asked) == backend
 
@@ -76,14 +80,18 @@ def test_nftables_beside_a_firewalld_that_runs(monkeypatch: pytest.MonkeyPatch) 
     assert refusal("nftables") == (
         "firewall_backend is 'nftables', and firewalld runs on this host: both at once would each drop what the other "
         "allows. Nothing was changed. Stop and mask firewalld (systemctl mask --now firewalld), or set "
-        "firewall_backend: auto.", [])
+        "firewall_backend: auto.",
+        [],
+    )
 
 
 def test_a_firewalld_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     firewalld_is(monkeypatch, "inactive", enabled=False)
     assert refusal("firewalld") == (
         "firewall_backend is 'firewalld', and firewalld does not run on this host (its state is 'inactive'). Nothing "
-        "was changed. Install it if need be, and start it: systemctl enable --now firewalld", [])
+        "was changed. Install it if need be, and start it: systemctl enable --now firewalld",
+        [],
+    )
 
 
 @pytest.mark.parametrize("asked", ["auto", "nftables"])
@@ -91,14 +99,19 @@ def test_a_firewalld_that_would_come_back_with_the_next_boot(monkeypatch: pytest
     firewalld_is(monkeypatch, "failed", enabled=True)
     assert refusal(asked) == (
         "firewalld is enabled on this host, but does not run (its state is 'failed'). Nothing was changed. Mend and "
-        "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask firewalld", [])
+        "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask firewalld",
+        [],
+    )
 
 
-@pytest.mark.parametrize("error, text", [
-    (OSError(28, "No space left on device", "/etc/x"), f"Cannot write /etc/x: No space left on device. {KEPT}"),
-    (OSError(12, "Cannot allocate memory"), f"[Errno 12] Cannot allocate memory. {KEPT}"),
-    (CommandError(["nft", "-f", "-"], 1, "Error: x"), f"'nft -f -' failed with exit code 1: Error: x. {KEPT}"),
-    (RuntimeError("As it is."), "As it is."),
-])
+@pytest.mark.parametrize(
+    "error, text",
+    [
+        (OSError(28, "No space left on device", "/etc/x"), f"Cannot write /etc/x: No space left on device. {KEPT}"),
+        (OSError(12, "Cannot allocate memory"), f"[Errno 12] Cannot allocate memory. {KEPT}"),
+        (CommandError(["nft", "-f", "-"], 1, "Error: x"), f"'nft -f -' failed with exit code 1: Error: x. {KEPT}"),
+        (RuntimeError("As it is."), "As it is."),
+    ],
+)
 def test_worded(error: Exception, text: str) -> None:
     assert worded(error) == text

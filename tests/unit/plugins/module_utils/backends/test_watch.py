@@ -24,18 +24,32 @@ def test_the_program_is_the_module_as_it_is_and_needs_nothing_of_ours() -> None:
 
 def test_the_unit_starts_it_with_what_it_has_to_look_at() -> None:
     unit = watching.wanted_items(python="/opt/python3")[watching.UNIT].text
-    assert ("\nExecStart=/opt/python3 -I -S /etc/hpc-ports/watch.py /run/hpc-ports /etc/hpc-ports/ruleset.nft "
-            "/etc/firewalld/policies/hpc_ports_in.xml /etc/hpc-ports/closed.nft /etc/hpc-ports/closed-firewalld.nft\n") in unit
-    for line in ("DefaultDependencies=no", "After=hpc-ports.service firewalld.service", "Type=notify", "Restart=always"):
+    assert (
+        "\nExecStart=/opt/python3 -I -S /etc/hpc-ports/watch.py /run/hpc-ports /etc/hpc-ports/ruleset.nft "
+        "/etc/firewalld/policies/hpc_ports_in.xml /etc/hpc-ports/closed.nft /etc/hpc-ports/closed-firewalld.nft\n"
+    ) in unit
+    for line in (
+        "DefaultDependencies=no",
+        "After=hpc-ports.service firewalld.service",
+        "Type=notify",
+        "Restart=always",
+    ):
         assert f"\n{line}\n" in unit
 
 
-@pytest.mark.parametrize(("links", "wanted"), [
-    ({"python3": "python3.11"}, "python3"), ({"python3": "python3.6", "platform-python": "platform-python3.6"}, sys.executable),
-    ({"python3": "python3.7", "platform-python": "platform-python3.8"}, "platform-python"), ({"python3": ""}, "python3"),
-    ({}, sys.executable)])
+@pytest.mark.parametrize(
+    ("links", "wanted"),
+    [
+        ({"python3": "python3.11"}, "python3"),
+        ({"python3": "python3.6", "platform-python": "platform-python3.6"}, sys.executable),
+        ({"python3": "python3.7", "platform-python": "platform-python3.8"}, "platform-python"),
+        ({"python3": ""}, "python3"),
+        ({}, sys.executable),
+    ],
+)
 def test_it_is_started_by_the_python_of_the_host_unless_that_is_too_old(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: dict[str, str], wanted: str) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: dict[str, str], wanted: str
+) -> None:
     monkeypatch.setattr(watching, "_PYTHONS", [str(tmp_path / name) for name in ("python3", "platform-python")])
     for name, target in links.items():
         (tmp_path / (target or name)).touch()

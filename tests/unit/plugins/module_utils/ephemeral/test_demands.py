@@ -44,22 +44,42 @@ def numbers(ranges: Iterable[PortRange]) -> set[int]:
     ("running", "demands", "sentences"),
     [
         (LINUX, Demands(), []),
-        (LINUX, Demands((LOCKD,)),
-         ["lockd needs 32768, but the kernel gives 32768 to any connection as an ephemeral port (ip_local_port_range "
-          "is 32768-60999). Reserve it in ip_local_reserved_ports."]),
+        (
+            LINUX,
+            Demands((LOCKD,)),
+            [
+                "lockd needs 32768, but the kernel gives 32768 to any connection as an ephemeral port (ip_local_port_range "
+                "is 32768-60999). Reserve it in ip_local_reserved_ports."
+            ],
+        ),
         (LINUX, Demands((demanded("statd", "32765-32766/tcp"),)), []),
         (parsed_running("32768 60999", "32768"), Demands((LOCKD,)), []),
-        (parsed_running("32768 60999", "60010-60020"), Demands((SRUN,)),
-         ["SrunPortRange needs 60001-63000, but the kernel gives 60001-60009,60021-60999 to any connection as an "
-          "ephemeral port (ip_local_port_range is 32768-60999). Reserve it in ip_local_reserved_ports."]),
-        (LINUX, Demands(within=(UNPINNED,)),
-         ["srun takes ephemeral ports, of which 8192-60000 is open, but the kernel also gives 60001-60999 "
-          "(ip_local_port_range is 32768-60999). Narrow ip_local_port_range to what is open."]),
+        (
+            parsed_running("32768 60999", "60010-60020"),
+            Demands((SRUN,)),
+            [
+                "SrunPortRange needs 60001-63000, but the kernel gives 60001-60009,60021-60999 to any connection as an "
+                "ephemeral port (ip_local_port_range is 32768-60999). Reserve it in ip_local_reserved_ports."
+            ],
+        ),
+        (
+            LINUX,
+            Demands(within=(UNPINNED,)),
+            [
+                "srun takes ephemeral ports, of which 8192-60000 is open, but the kernel also gives 60001-60999 "
+                "(ip_local_port_range is 32768-60999). Narrow ip_local_port_range to what is open."
+            ],
+        ),
         (parsed_running("32768 60999", "60001-61000"), Demands(within=(UNPINNED,)), []),
         (LINUX, Demands(declared=any_ports(32768, 60999)), []),
-        (parsed_running("1024 65535", ""), Demands(declared=any_ports(32768, 60999)),
-         ["firewall_ephemeral_ports is 32768-60999, but ip_local_port_range of this host is 1024-65535, so lint judges "
-          "by other ports. Set firewall_ephemeral_ports of this host to '1024-65535'."]),
+        (
+            parsed_running("1024 65535", ""),
+            Demands(declared=any_ports(32768, 60999)),
+            [
+                "firewall_ephemeral_ports is 32768-60999, but ip_local_port_range of this host is 1024-65535, so lint judges "
+                "by other ports. Set firewall_ephemeral_ports of this host to '1024-65535'."
+            ],
+        ),
     ],
 )
 def test_clashes(running: Running, demands: Demands, sentences: list[str]) -> None:
@@ -71,18 +91,29 @@ def test_clashes(running: Running, demands: Demands, sentences: list[str]) -> No
     [
         (LINUX, NONE, Demands(), ("32768-60999", "", "")),
         (LINUX, NONE, Demands((SRUN,)), ("32768-60999", "60001-60999", "ip_local_reserved_ports = 60001-60999")),
-        (parsed_running("32768 60999", "8080,60500-62000"), NONE, Demands((SRUN,)),
-         ("32768-60999", "8080,60001-62000", "ip_local_reserved_ports = 8080,60001-62000")),
+        (
+            parsed_running("32768 60999", "8080,60500-62000"),
+            NONE,
+            Demands((SRUN,)),
+            ("32768-60999", "8080,60001-62000", "ip_local_reserved_ports = 8080,60001-62000"),
+        ),
         (LINUX, NONE, Demands(within=(UNPINNED,)), ("32768-60000", "", "ip_local_port_range = 32768 60000")),
         # Narrowed enough, nothing is to be reserved.
         (LINUX, NONE, Demands((SRUN,), (UNPINNED,)), ("32768-60000", "", "ip_local_port_range = 32768 60000")),
         # Another role came first.
-        (LINUX, Settings(any_ports(32768, 60000), (any_ports(32768, 32768),)), Demands((demanded("a", "40000/tcp"),)),
-         ("32768-60000", "32768,40000",
-          "ip_local_port_range = 32768 60000 ip_local_reserved_ports = 32768,40000")),
+        (
+            LINUX,
+            Settings(any_ports(32768, 60000), (any_ports(32768, 32768),)),
+            Demands((demanded("a", "40000/tcp"),)),
+            ("32768-60000", "32768,40000", "ip_local_port_range = 32768 60000 ip_local_reserved_ports = 32768,40000"),
+        ),
         # The kernel is as it should be: the file makes it last.
-        (parsed_running("32768 60999", "32768"), NONE, Demands((LOCKD,)),
-         ("32768-60999", "32768", "ip_local_reserved_ports = 32768")),
+        (
+            parsed_running("32768 60999", "32768"),
+            NONE,
+            Demands((LOCKD,)),
+            ("32768-60999", "32768", "ip_local_reserved_ports = 32768"),
+        ),
     ],
 )
 def test_fitting(running: Running, saved: Settings, demands: Demands, result: tuple[str, str, str]) -> None:
@@ -94,12 +125,16 @@ def test_fitting(running: Running, saved: Settings, demands: Demands, result: tu
 @pytest.mark.parametrize(
     ("demands", "message"),
     [
-        (Demands(within=(demanded("srun", "8192-30000/tcp"),)),
-         "ip_local_port_range 32768-60999 has no port of srun (8192-30000). Set ip_local_port_range to ports of that "
-         "range"),
-        (Demands((demanded("srun", "20000-60000/tcp"),)),
-         "ip_local_port_range 32768-60999 without ip_local_reserved_ports 32768-60000 would leave 999 ephemeral ports, "
-         "expected at least 1024. Give services fewer ports, or ports outside of that range"),
+        (
+            Demands(within=(demanded("srun", "8192-30000/tcp"),)),
+            "ip_local_port_range 32768-60999 has no port of srun (8192-30000). Set ip_local_port_range to ports of that "
+            "range",
+        ),
+        (
+            Demands((demanded("srun", "20000-60000/tcp"),)),
+            "ip_local_port_range 32768-60999 without ip_local_reserved_ports 32768-60000 would leave 999 ephemeral ports, "
+            "expected at least 1024. Give services fewer ports, or ports outside of that range",
+        ),
     ],
 )
 def test_demands_that_cannot_be_met(demands: Demands, message: str) -> None:
@@ -120,7 +155,8 @@ def test_ports_that_are_none(ports: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "ranges"), [("", ""), ("\n", ""), ("8080\n", "8080"), ("32768,32765-32767,1\n", "1,32765-32768")])
+    ("text", "ranges"), [("", ""), ("\n", ""), ("8080\n", "8080"), ("32768,32765-32767,1\n", "1,32765-32768")]
+)
 def test_parsed_reserved(text: str, ranges: str) -> None:
     assert spans(parsed_reserved(text)) == ranges
 
@@ -143,11 +179,15 @@ PORT = st.integers(1, 65535)
 RANGES = st.tuples(PORT, st.integers(0, 3000)).map(lambda drawn: any_ports(drawn[0], min(65535, sum(drawn))))
 DEMANDS = st.lists(RANGES.map(lambda ports: Demand("it", ports)), max_size=3).map(tuple)
 WITHIN = st.tuples(st.integers(1, 30000), st.integers(40000, 65535)).map(
-    lambda drawn: (Demand("that", any_ports(*drawn)),))
+    lambda drawn: (Demand("that", any_ports(*drawn)),)
+)
 ALL = st.builds(Demands, DEMANDS, st.just(()) | WITHIN, st.none())
 RESERVED = st.lists(RANGES, max_size=3).map(lambda ranges: parsed_reserved(spans(ranges)))
-RUNNING = st.builds(Running, st.tuples(st.integers(1024, 32768), st.integers(50000, 65535)).map(
-    lambda drawn: any_ports(*drawn)), RESERVED)
+RUNNING = st.builds(
+    Running,
+    st.tuples(st.integers(1024, 32768), st.integers(50000, 65535)).map(lambda drawn: any_ports(*drawn)),
+    RESERVED,
+)
 SAVED = st.builds(Settings, st.none() | st.just(any_ports(20000, 60000)), st.none() | RESERVED)
 
 
@@ -180,5 +220,6 @@ def test_roles_end_with_the_needs_of_all_whichever_comes_first(running: Running,
     second = fitting(*fitting(running, NONE, other), one)
     both = fitting(running, NONE, Demands(one.reserved + other.reserved, one.within + other.within))[0]
     assert [numbers([fits.range]) - numbers(fits.reserved) for fits in (first[0], second[0])] == [
-        numbers([both.range]) - numbers(both.reserved)] * 2
+        numbers([both.range]) - numbers(both.reserved)
+    ] * 2
     assert clashes(first[0], one) == clashes(first[0], other) == []

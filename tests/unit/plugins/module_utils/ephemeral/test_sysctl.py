@@ -22,8 +22,10 @@ from ansible_collections.hpc.ports.tests.support.limits import no_writing
 LOCKD = Demands((demanded("lockd", "32768/tcp"),))
 [LOCKD_CLASH] = clashes(parsed_running("32768 60999", "8080"), LOCKD)
 QSUB = Demands(within=(demanded("qsub -I", "32768-60000/tcp"),))
-HEADER = ("# Written by hpc.ports: ephemeral ports that leave services the ports which the port file says they have.\n"
-          "# What others had reserved is among them, as one list replaces another. Other lines here are not kept.\n")
+HEADER = (
+    "# Written by hpc.ports: ephemeral ports that leave services the ports which the port file says they have.\n"
+    "# What others had reserved is among them, as one list replaces another. Other lines here are not kept.\n"
+)
 
 
 @pytest.fixture(name="paths")
@@ -47,8 +49,13 @@ def test_a_clash_is_told_and_left(paths: Paths) -> None:
     result = compared(LOCKD, False, False, paths)
     assert result["diff"]["before"] == result["diff"]["after"]
     del result["diff"]
-    assert result == {"changed": False, "clashes": [LOCKD_CLASH], "fixed": [], "ephemeral_ports": "32768-60999",
-                      "reserved_ports": "8080"}
+    assert result == {
+        "changed": False,
+        "clashes": [LOCKD_CLASH],
+        "fixed": [],
+        "ephemeral_ports": "32768-60999",
+        "reserved_ports": "8080",
+    }
     assert texts(paths) == before
 
 
@@ -66,7 +73,8 @@ def test_the_kernel_and_a_file_are_changed(paths: Paths) -> None:
     assert texts(paths) == ("32768\t60999\n", "8080,32768\n", HEADER + lines)
     assert result["diff"] == {
         "before": "kernel:\nnet.ipv4.ip_local_port_range = 32768 60999\nnet.ipv4.ip_local_reserved_ports = 8080\n",
-        "after": f"kernel:\nnet.ipv4.ip_local_port_range = 32768 60999\n{lines}{paths.saved}:\n{HEADER}{lines}"}
+        "after": f"kernel:\nnet.ipv4.ip_local_port_range = 32768 60999\n{lines}{paths.saved}:\n{HEADER}{lines}",
+    }
     assert os.stat(paths.saved).st_mode & 0o7777 == 0o644
     assert os.listdir(os.path.dirname(paths.saved)) == ["zz.conf"]
 
@@ -96,8 +104,9 @@ def test_what_somebody_undid_is_done_again(paths: Paths) -> None:
 
 
 def test_nothing_in_the_way_writes_no_file(paths: Paths) -> None:
-    result = compared(Demands((demanded("statd", "32765-32766/tcp"),), declared=any_ports(32768, 60999)), True, False,
-                      paths)
+    result = compared(
+        Demands((demanded("statd", "32765-32766/tcp"),), declared=any_ports(32768, 60999)), True, False, paths
+    )
     assert (result["changed"], result["clashes"], texts(paths)[2]) == (False, [], "")
 
 
@@ -127,7 +136,8 @@ def test_a_file_that_holds_something_else(paths: Paths) -> None:
     with pytest.raises(ValueError) as caught:
         compared(LOCKD, True, False, paths)
     assert str(caught.value) == (
-        f"{paths.saved}: got ' all' for ip_local_port_range, expected two ports. Mend the file, or remove it")
+        f"{paths.saved}: got ' all' for ip_local_port_range, expected two ports. Mend the file, or remove it"
+    )
 
 
 def test_a_kernel_that_refuses_leaves_the_file_alone(paths: Paths) -> None:
@@ -148,4 +158,5 @@ def test_a_proc_that_is_read_only() -> None:
     assert worded(OSError(30, "Read-only file system", "/proc/sys/net/ipv4/ip_local_port_range")) == (
         "Cannot read or write /proc/sys/net/ipv4/ip_local_port_range: Read-only file system. Become root; in a "
         "container without a network of its own, or with a read-only /proc/sys, set it where the container is run "
-        "(podman run --sysctl net.ipv4.ip_local_port_range=...), or leave fix false.")
+        "(podman run --sysctl net.ipv4.ip_local_port_range=...), or leave fix false."
+    )

@@ -16,10 +16,17 @@ REST = "00000000:00000000 00:00000000 00000000     0        0 27 1 0000000000000
 NONE4, NONE6 = "00000000", "0" * 32
 # As /proc/net has it: local address and port, remote ones, state.
 TABLES = {
-    "tcp": [f"{NONE4}:0016 {NONE4}:0000 0A", f"0100007F:1538 {NONE4}:0000 0A", "0B00CB0A:C350 0100CB0A:0016 01",
-            "0B00CB0A:C351 0100CB0A:0016 06"],
-    "tcp6": [f"{NONE6}:0016 {NONE6}:0000 0A", f"030200FD000000000000000011000000:1F90 {NONE6}:0000 0A",
-             f"0000000000000000FFFF00000B00CB0A:0FA0 {NONE6}:0000 0A"],
+    "tcp": [
+        f"{NONE4}:0016 {NONE4}:0000 0A",
+        f"0100007F:1538 {NONE4}:0000 0A",
+        "0B00CB0A:C350 0100CB0A:0016 01",
+        "0B00CB0A:C351 0100CB0A:0016 06",
+    ],
+    "tcp6": [
+        f"{NONE6}:0016 {NONE6}:0000 0A",
+        f"030200FD000000000000000011000000:1F90 {NONE6}:0000 0A",
+        f"0000000000000000FFFF00000B00CB0A:0FA0 {NONE6}:0000 0A",
+    ],
     "udp": [f"3500007F:0035 {NONE4}:0000 07", "0B00CB0A:D431 0100CB0A:0035 01"],
     "udp6": [f"{NONE6}:007B {NONE6}:0000 07"],
 }
@@ -65,10 +72,19 @@ def test_this_machine_tells_of_a_service(service: int) -> None:
 FOUND: Holders = {("tcp", 80): {"::"}, ("tcp", 81): {"0.0.0.0"}, ("tcp", 82): {"127.0.0.1"}}
 
 
-@pytest.mark.parametrize("protocol,port,address,held", [
-    ("tcp", 80, "::", True), ("tcp", 80, "0.0.0.0", True), ("tcp", 80, "127.0.0.1", False), ("udp", 80, "::", False),
-    ("tcp", 81, "0.0.0.0", True), ("tcp", 81, "::", False),
-    ("tcp", 82, "127.0.0.1", True), ("tcp", 82, "0.0.0.0", False), ("tcp", 83, "0.0.0.0", False),
-])
+@pytest.mark.parametrize(
+    "protocol,port,address,held",
+    [
+        ("tcp", 80, "::", True),
+        ("tcp", 80, "0.0.0.0", True),
+        ("tcp", 80, "127.0.0.1", False),
+        ("udp", 80, "::", False),
+        ("tcp", 81, "0.0.0.0", True),
+        ("tcp", 81, "::", False),
+        ("tcp", 82, "127.0.0.1", True),
+        ("tcp", 82, "0.0.0.0", False),
+        ("tcp", 83, "0.0.0.0", False),
+    ],
+)
 def test_an_address_is_held_by_who_is_bound_to_it(protocol: str, port: int, address: str, held: bool) -> None:
     assert is_held(FOUND, protocol, port, address) is held

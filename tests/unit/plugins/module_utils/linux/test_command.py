@@ -45,8 +45,13 @@ def test_output_that_is_no_text_is_no_error() -> None:
 
 def test_sbin_is_searched_too() -> None:
     program = f"from {command.__name__} import run; print(run(['printenv', 'PATH']), end='')"
-    done = subprocess.run([sys.executable, "-c", program], env={"PATH": "/nowhere", "PYTHONPATH": ":".join(sys.path)},
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PATH": "/nowhere", "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == "/nowhere:/usr/sbin:/sbin:/usr/bin:/bin\n"
 
 

@@ -21,7 +21,8 @@ def test_a_table_that_is_nearly_full(tmp_path: Path) -> None:
     assert warning(tmp_path, "247999\n", "262144\n") == (
         "The connection tracking table of this host is nearly full: nf_conntrack_count is 247999, nf_conntrack_max is "
         "262144 (94 %). Once it is full, the kernel drops what would open a new connection, whatever the flows allow "
-        '("nf_conntrack: table full, dropping packet"). Raise the sysctl net.netfilter.nf_conntrack_max.')
+        '("nf_conntrack: table full, dropping packet"). Raise the sysctl net.netfilter.nf_conntrack_max.'
+    )
 
 
 @pytest.mark.parametrize("count, warned", [(0, False), (899, False), (900, True), (1000, True), (1001, True)])

@@ -65,29 +65,45 @@ def printed(is_terse: bool = False, **changed: list[bytes]) -> str:
     return fingerprint([OURS], is_terse, asked)
 
 
-@pytest.mark.parametrize("changed", [
-    {"TABLES": [of(number(2, 1))]},
-    {"CHAINS": [of(name(3, "input"), number(5, 0))]},
-    {"RULES": [rule(expression("cmp", b"23"), expression("counter", b"3 packets"), expression("immediate", b"accept"))]},
-    {"RULES": [rule(expression("cmp", b"22"), expression("immediate", b"accept"))]},
-    {"RULES": WHOLE[RULES] * 2},
-    {"OBJECTS": [of(name(2, "d"), number(3, COUNTER))]},
-    {"OBJECTS": [of(name(2, "c"), number(3, QUOTA), attribute(4, b"5 packets"))]},
-    {"FLOWTABLES": [of(name(2, "g"))]},
-    {"SETS": [a_set(4)]},
-    {"ELEMENTS": [of(name(2, "s"), attribute(3, b"10.0.0.2"))]},
-    {"ELEMENTS": []},
-], ids=str)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"TABLES": [of(number(2, 1))]},
+        {"CHAINS": [of(name(3, "input"), number(5, 0))]},
+        {
+            "RULES": [
+                rule(expression("cmp", b"23"), expression("counter", b"3 packets"), expression("immediate", b"accept"))
+            ]
+        },
+        {"RULES": [rule(expression("cmp", b"22"), expression("immediate", b"accept"))]},
+        {"RULES": WHOLE[RULES] * 2},
+        {"OBJECTS": [of(name(2, "d"), number(3, COUNTER))]},
+        {"OBJECTS": [of(name(2, "c"), number(3, QUOTA), attribute(4, b"5 packets"))]},
+        {"FLOWTABLES": [of(name(2, "g"))]},
+        {"SETS": [a_set(4)]},
+        {"ELEMENTS": [of(name(2, "s"), attribute(3, b"10.0.0.2"))]},
+        {"ELEMENTS": []},
+    ],
+    ids=str,
+)
 def test_what_nft_lists_otherwise_has_another_digest(changed: dict[str, list[bytes]]) -> None:
     assert printed(**changed) != printed()
 
 
-@pytest.mark.parametrize("changed", [
-    {"CHAINS": [of(name(3, "input"), number(5, 1), attribute(8, b"13 packets"))]},
-    {"RULES": [rule(expression("cmp", b"22"), expression("counter", b"4 packets"), expression("immediate", b"accept"))]},
-    {"OBJECTS": [of(name(2, "c"), number(3, COUNTER), attribute(4, b"6 packets"))]},
-    {"CHAINS": [*WHOLE[CHAINS], of(name(3, "input"), table="other"), of(name(3, "input"), family=IP)]},
-], ids=str)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"CHAINS": [of(name(3, "input"), number(5, 1), attribute(8, b"13 packets"))]},
+        {
+            "RULES": [
+                rule(expression("cmp", b"22"), expression("counter", b"4 packets"), expression("immediate", b"accept"))
+            ]
+        },
+        {"OBJECTS": [of(name(2, "c"), number(3, COUNTER), attribute(4, b"6 packets"))]},
+        {"CHAINS": [*WHOLE[CHAINS], of(name(3, "input"), table="other"), of(name(3, "input"), family=IP)]},
+    ],
+    ids=str,
+)
 def test_packets_and_other_tables_leave_it_as_it_is(changed: dict[str, list[bytes]]) -> None:
     assert printed(**changed) == printed()
 

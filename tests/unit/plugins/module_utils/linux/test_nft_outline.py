@@ -61,8 +61,12 @@ class Kernel:
     """One that has these answers; `given` counts those that were taken of each kind."""
 
     def __init__(self, **answers: list[bytes]) -> None:
-        self.answers = {TABLES: answers.get("tables", []), CHAINS: answers.get("chains", []),
-                        SETS: answers.get("sets", []), ELEMENTS: answers.get("elements", [])}
+        self.answers = {
+            TABLES: answers.get("tables", []),
+            CHAINS: answers.get("chains", []),
+            SETS: answers.get("sets", []),
+            ELEMENTS: answers.get("elements", []),
+        }
         self.given = dict.fromkeys(self.answers, 0)
         self.bodies: dict[int, bytes] = {}
 
@@ -77,21 +81,41 @@ class Kernel:
 def test_tables_with_their_base_chains() -> None:
     kernel = Kernel(
         tables=[table(INET, "a"), table(IP, "a"), table(NETDEV, "d"), table(IP, "asleep", 1), table(IP, "none", 2)],
-        chains=[chain(INET, "a", "in", 2, base(1, policy=0)), chain(INET, "a", "other", 5),
-                chain(INET, "a", "early", 0, base(5)), chain(IP, "a", "nat", 1, base(0, "nat")),
-                chain(IP, "asleep", "in", 3, base(1)), chain(NETDEV, "d", "in", 1, base(0)),
-                chain(NETDEV, "d", "out", 1, base(1)), chain(IP, "a", "later", 1, base(4)),
-                chain(IP, "a", "strange", 1, base(9))])
+        chains=[
+            chain(INET, "a", "in", 2, base(1, policy=0)),
+            chain(INET, "a", "other", 5),
+            chain(INET, "a", "early", 0, base(5)),
+            chain(IP, "a", "nat", 1, base(0, "nat")),
+            chain(IP, "asleep", "in", 3, base(1)),
+            chain(NETDEV, "d", "in", 1, base(0)),
+            chain(NETDEV, "d", "out", 1, base(1)),
+            chain(IP, "a", "later", 1, base(4)),
+            chain(IP, "a", "strange", 1, base(9)),
+        ],
+    )
     assert outlines(kernel) == [
-        Outline("inet", "a", (Base("in", "filter", "input", "drop", 2), Base("early", "filter", "ingress", "accept", 0)),
-                7),
-        Outline("ip", "a", (Base("nat", "nat", "prerouting", "accept", 1),
-                            Base("later", "filter", "postrouting", "accept", 1),
-                            Base("strange", "filter", "9", "accept", 1)), 3),
-        Outline("netdev", "d", (Base("in", "filter", "ingress", "accept", 1),
-                                Base("out", "filter", "egress", "accept", 1)), 2),
+        Outline(
+            "inet", "a", (Base("in", "filter", "input", "drop", 2), Base("early", "filter", "ingress", "accept", 0)), 7
+        ),
+        Outline(
+            "ip",
+            "a",
+            (
+                Base("nat", "nat", "prerouting", "accept", 1),
+                Base("later", "filter", "postrouting", "accept", 1),
+                Base("strange", "filter", "9", "accept", 1),
+            ),
+            3,
+        ),
+        Outline(
+            "netdev",
+            "d",
+            (Base("in", "filter", "ingress", "accept", 1), Base("out", "filter", "egress", "accept", 1)),
+            2,
+        ),
         Outline("ip", "asleep", (Base("in", "filter", "input", "accept", 3),), 3, True),
-        Outline("ip", "none", (), 0)]
+        Outline("ip", "none", (), 0),
+    ]
     assert kernel.bodies == {TABLES: bytes(4), CHAINS: bytes(4)}
     assert str(outlines(kernel)[0]) == "inet a"
 
@@ -100,18 +124,22 @@ SMALL = Outline("ip", "t", (), 10)
 VERDICTS = 0xFFFFFF00
 
 
-@pytest.mark.parametrize("sets, count, expected", [
-    ([], [], Contents(10, ())),
-    ([a_set("plain"), a_set("numbers", 8, 12)], [99], Contents(10, ())),
-    ([a_set("__set0", 3, size=5), a_set("__map0", 11, VERDICTS, 6), a_set("__set1", 3)], [99], Contents(21, ())),
-    ([a_set("m", 8, VERDICTS)], [3, 4], Contents(17, ("m",))),
-])
+@pytest.mark.parametrize(
+    "sets, count, expected",
+    [
+        ([], [], Contents(10, ())),
+        ([a_set("plain"), a_set("numbers", 8, 12)], [99], Contents(10, ())),
+        ([a_set("__set0", 3, size=5), a_set("__map0", 11, VERDICTS, 6), a_set("__set1", 3)], [99], Contents(21, ())),
+        ([a_set("m", 8, VERDICTS)], [3, 4], Contents(17, ("m",))),
+    ],
+)
 def test_what_counts_of_a_table(sets: list[bytes], count: list[int], expected: Contents) -> None:
     kernel = Kernel(sets=sets, elements=list(map(elements, count)))
     assert contents(SMALL, 1_000, kernel) == expected
     assert kernel.bodies[SETS] == b"\x02\0\0\0" + name(1, "t")
     assert kernel.bodies.get(ELEMENTS, b"\x02\0\0\0" + name(1, "t") + name(2, "m")) == (
-        b"\x02\0\0\0" + name(1, "t") + name(2, "m"))
+        b"\x02\0\0\0" + name(1, "t") + name(2, "m")
+    )
 
 
 def test_counting_ends_at_the_bound() -> None:

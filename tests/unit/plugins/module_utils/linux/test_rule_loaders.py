@@ -71,7 +71,8 @@ def test_debians_own(root: Root) -> None:
     root.enable("nftables.service")
     assert flushing(root.loaders()) == (
         "nftables.service is enabled, and /etc/nftables.conf has 'flush ruleset': each start or reload of that unit deletes "
-        "all rules of this host. Take that line out, or disable the unit.",)
+        "all rules of this host. Take that line out, or disable the unit.",
+    )
 
 
 @pytest.mark.parametrize("text", ["", "# flush ruleset\n", "flush table inet filter\n"])
@@ -82,12 +83,15 @@ def test_what_does_not_flush(root: Root, text: str) -> None:
     assert flushing(root.loaders()) == ()
 
 
-@pytest.mark.parametrize(("start", "where"), [
-    ("/usr/sbin/nft flush ruleset", "its ExecStart"),
-    ('/bin/sh -c "nft flush ruleset; nft -f /srv/a.nft"', "its ExecStart"),
-    ("-/srv/rules.sh --now", "/srv/rules.sh"),
-    ("/usr/sbin/nft -f /srv/main.nft", "/srv/parts/b.nft"),
-])
+@pytest.mark.parametrize(
+    ("start", "where"),
+    [
+        ("/usr/sbin/nft flush ruleset", "its ExecStart"),
+        ('/bin/sh -c "nft flush ruleset; nft -f /srv/a.nft"', "its ExecStart"),
+        ("-/srv/rules.sh --now", "/srv/rules.sh"),
+        ("/usr/sbin/nft -f /srv/main.nft", "/srv/parts/b.nft"),
+    ],
+)
 def test_ways_to_flush(root: Root, start: str, where: str) -> None:
     root.write(f"{ETC}/site-rules.service", NFTABLES.replace("/usr/sbin/nft -f /etc/nftables.conf", start))
     root.write("srv/rules.sh", "#!/bin/sh\nset -e\nnft flush ruleset\n")

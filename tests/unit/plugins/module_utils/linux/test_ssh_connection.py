@@ -16,8 +16,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection im
 from hypothesis import given
 from hypothesis import strategies as st
 
-SAY = ("from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import ssh_connection\n"
-       "found = ssh_connection()\nprint(found and tuple(found)[:4])")
+SAY = (
+    "from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import ssh_connection\n"
+    "found = ssh_connection()\nprint(found and tuple(found)[:4])"
+)
 GIVEN = "192.0.2.9 51234 192.0.2.1 22"
 # A shell that waits for the program it starts.
 OUTER = ("sh", "-c", '"$@"; exit $?', "sh")
@@ -25,17 +27,23 @@ COLLECTIONS = str(Path(__file__).parents[5] / ".collections")
 FOUND = "('192.0.2.9', 51234, '192.0.2.1', 22)"
 
 
-@pytest.mark.parametrize(("text", "expected", "asked"), [
-    (GIVEN, Connection("192.0.2.9", 51234, "192.0.2.1", 22, "eth7"), ["192.0.2.9"]),
-    ("2001:db8::9 40000 2001:db8::1 2222", Connection("2001:db8::9", 40000, "2001:db8::1", 2222, "eth7"),
-     ["2001:db8::9"]),
-    ("::ffff:192.0.2.9 1 ::ffff:192.0.2.1 22", Connection("192.0.2.9", 1, "192.0.2.1", 22, "eth7"), ["192.0.2.9"]),
-    ("fe80::9%ib0 1 fe80::1%ib0 22", Connection("fe80::9", 1, "fe80::1", 22, "ib0"), []),
-    ("", None, []),
-    ("192.0.2.9 51234 192.0.2.1", None, []),
-    ("UNKNOWN 65535 UNKNOWN 65535", None, []),
-    ("192.0.2.9 x 192.0.2.1 22", None, []),
-])
+@pytest.mark.parametrize(
+    ("text", "expected", "asked"),
+    [
+        (GIVEN, Connection("192.0.2.9", 51234, "192.0.2.1", 22, "eth7"), ["192.0.2.9"]),
+        (
+            "2001:db8::9 40000 2001:db8::1 2222",
+            Connection("2001:db8::9", 40000, "2001:db8::1", 2222, "eth7"),
+            ["2001:db8::9"],
+        ),
+        ("::ffff:192.0.2.9 1 ::ffff:192.0.2.1 22", Connection("192.0.2.9", 1, "192.0.2.1", 22, "eth7"), ["192.0.2.9"]),
+        ("fe80::9%ib0 1 fe80::1%ib0 22", Connection("fe80::9", 1, "fe80::1", 22, "ib0"), []),
+        ("", None, []),
+        ("192.0.2.9 51234 192.0.2.1", None, []),
+        ("UNKNOWN 65535 UNKNOWN 65535", None, []),
+        ("192.0.2.9 x 192.0.2.1 22", None, []),
+    ],
+)
 def test_what_sshd_says(text: str, expected: Connection | None, asked: list[str]) -> None:
     peers: list[str] = []
 
@@ -62,13 +70,20 @@ def test_an_interface_that_cannot_be_told_is_of_no_name() -> None:
 def said(*prefix: str, **environment: str) -> str:
     """What a process finds that was started by these programs."""
     clean = {key: value for key, value in os.environ.items() if key != "SSH_CONNECTION"}
-    return subprocess.run([*prefix, sys.executable, "-c", SAY], check=True, capture_output=True, text=True,
-                          env={**clean, "PYTHONPATH": COLLECTIONS, **environment}).stdout.strip()
+    return subprocess.run(
+        [*prefix, sys.executable, "-c", SAY],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**clean, "PYTHONPATH": COLLECTIONS, **environment},
+    ).stdout.strip()
 
 
-@pytest.mark.parametrize("prefix", [
-    (), (*OUTER, "env", "-u", "SSH_CONNECTION"),
-    (*OUTER, "env", "-i", f"PYTHONPATH={COLLECTIONS}", *OUTER)], ids=["its own", "stripped", "stripped twice"])
+@pytest.mark.parametrize(
+    "prefix",
+    [(), (*OUTER, "env", "-u", "SSH_CONNECTION"), (*OUTER, "env", "-i", f"PYTHONPATH={COLLECTIONS}", *OUTER)],
+    ids=["its own", "stripped", "stripped twice"],
+)
 def test_the_nearest_process_that_knows(prefix: tuple[str, ...]) -> None:
     assert said(*prefix, SSH_CONNECTION=GIVEN) == FOUND
 
@@ -80,5 +95,4 @@ def test_a_process_whose_name_looks_like_the_end_of_its_name(tmp_path: Path) -> 
 
 
 def test_the_nearer_one_counts() -> None:
-    assert said(*OUTER, "env", f"SSH_CONNECTION={GIVEN}",
-                SSH_CONNECTION="198.51.100.1 1 198.51.100.2 22") == FOUND
+    assert said(*OUTER, "env", f"SSH_CONNECTION={GIVEN}", SSH_CONNECTION="198.51.100.1 1 198.51.100.2 22") == FOUND

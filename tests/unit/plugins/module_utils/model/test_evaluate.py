@@ -97,22 +97,41 @@ def test_observe_names_the_flow_that_accepts() -> None:
 
 
 NETWORKS = st.one_of(
-    st.builds(lambda number, length: ip_network((number >> (32 - length) << (32 - length), length)),
-              st.integers(0x0A000000, 0x0A00000F), st.integers(28, 32)),
-    st.builds(lambda number, length: ip_network((number >> (128 - length) << (128 - length), length)),
-              st.integers(0xFD << 120, (0xFD << 120) + 15), st.integers(124, 128)),
+    st.builds(
+        lambda number, length: ip_network((number >> (32 - length) << (32 - length), length)),
+        st.integers(0x0A000000, 0x0A00000F),
+        st.integers(28, 32),
+    ),
+    st.builds(
+        lambda number, length: ip_network((number >> (128 - length) << (128 - length), length)),
+        st.integers(0xFD << 120, (0xFD << 120) + 15),
+        st.integers(124, 128),
+    ),
 )
 RULES = st.lists(
-    st.builds(lambda number, first, length, peers: rule("in", f"f{number}", f"{first}-{first + length}/tcp")._replace(
-        peers=tuple(peers)), st.integers(0, 9), st.integers(1, 9), st.integers(0, 4), st.lists(NETWORKS, max_size=3)),
-    max_size=6)
-PEERS = st.one_of(st.integers(0, 15).map(lambda number: str(ip_address(0x0A000000 + number))),
-                  st.integers(0, 15).map(lambda number: str(ip_address((0xFD << 120) + number))))
+    st.builds(
+        lambda number, first, length, peers: rule("in", f"f{number}", f"{first}-{first + length}/tcp")._replace(
+            peers=tuple(peers)
+        ),
+        st.integers(0, 9),
+        st.integers(1, 9),
+        st.integers(0, 4),
+        st.lists(NETWORKS, max_size=3),
+    ),
+    max_size=6,
+)
+PEERS = st.one_of(
+    st.integers(0, 15).map(lambda number: str(ip_address(0x0A000000 + number))),
+    st.integers(0, 15).map(lambda number: str(ip_address((0xFD << 120) + number))),
+)
 
 
 @given(RULES, PEERS, st.integers(1, 15))
 def test_evaluate_agrees_with_the_segments_that_rulesets_are_made_of(rules: list[Rule], peer: str, port: int) -> None:
     address = ip_address(peer)
-    expected = any(segment.ports.first <= port <= segment.ports.last and any(address in net for net in item.peers)
-                   for segment in segments(rules) for item in segment.rules)
+    expected = any(
+        segment.ports.first <= port <= segment.ports.last and any(address in net for net in item.peers)
+        for segment in segments(rules)
+        for item in segment.rules
+    )
     assert evaluate(Policy("enforce", "open", (), tuple(rules)), Packet("in", "tcp", peer, port)).passes == expected

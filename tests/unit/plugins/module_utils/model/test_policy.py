@@ -34,10 +34,14 @@ DATA: dict[str, Any] = {
 FLOW_FORM = "expected a name of the form [a-z][a-z0-9_]{0,63}"
 INTERFACE_FORM = "expected a name of the form [A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\\*"
 PORTS = st.integers(1, 15)
-RANGES = st.builds(lambda protocol, ends: PortRange(protocol, min(ends), max(ends)),
-                   st.sampled_from(["tcp", "udp"]), st.tuples(PORTS, PORTS))
+RANGES = st.builds(
+    lambda protocol, ends: PortRange(protocol, min(ends), max(ends)),
+    st.sampled_from(["tcp", "udp"]),
+    st.tuples(PORTS, PORTS),
+)
 RULES = st.lists(st.lists(RANGES, min_size=1, max_size=4), max_size=6).map(
-    lambda lists: [Rule("in", f"flow{number}", tuple(merged(ranges)), ()) for number, ranges in enumerate(lists)])
+    lambda lists: [Rule("in", f"flow{number}", tuple(merged(ranges)), ()) for number, ranges in enumerate(lists)]
+)
 
 
 def test_parse_policy() -> None:
@@ -46,8 +50,10 @@ def test_parse_policy() -> None:
         mode="enforce",
         egress="restricted",
         trusted_interfaces=("ib0", "cni*"),
-        rules=(Rule("in", "ssh", (PortRange("tcp", 22, 24),), peers),
-               Rule("out", "web", (PortRange("tcp", 443, 443),), ())),
+        rules=(
+            Rule("in", "ssh", (PortRange("tcp", 22, 24),), peers),
+            Rule("out", "web", (PortRange("tcp", 443, 443),), ()),
+        ),
     )
 
 
@@ -65,19 +71,27 @@ def test_name_of_a_rule() -> None:
         (("trusted_interfaces",), ["a" * 16], f"Invalid interface: got '{'a' * 16}', {INTERFACE_FORM}."),
         (("networks", "a"), ["10.0.0.1/8"], "Invalid network: 10.0.0.1/8 has host bits set."),
         (("networks", "a"), ["evil"], "Invalid network: 'evil' does not appear to be an IPv4 or IPv6 network."),
-        (("networks", "a"), ["fe80::1%eth0; x"], "Invalid network: got 'fe80::1%eth0; x', expected a network such as "
-                                                 "'10.20.0.0/16' or 'fd00:20::/64'."),
-        (("networks", "a"), [5],
-         "Invalid network: got 5, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'."),
+        (
+            ("networks", "a"),
+            ["fe80::1%eth0; x"],
+            "Invalid network: got 'fe80::1%eth0; x', expected a network such as '10.20.0.0/16' or 'fd00:20::/64'.",
+        ),
+        (
+            ("networks", "a"),
+            [5],
+            "Invalid network: got 5, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'.",
+        ),
         (("rules", 0, "direction"), "forward", "Invalid direction: got 'forward', expected one of in, out."),
         (("rules", 0, "flow"), "ssh }", f"Invalid flow: got 'ssh }}', {FLOW_FORM}."),
         (("rules", 0, "flow"), "ssh\n", f"Invalid flow: got 'ssh\\n', {FLOW_FORM}."),
         (("rules", 0, "flow"), "a" * 65, f"Invalid flow: got '{'a' * 65}', {FLOW_FORM}."),
-        (("rules", 0, "ports"), ["0/tcp"],
-         "Invalid ports of flow 'ssh': got '0/tcp', expected ports from 1 to 65535."),
+        (("rules", 0, "ports"), ["0/tcp"], "Invalid ports of flow 'ssh': got '0/tcp', expected ports from 1 to 65535."),
         (("rules",), 5, "Invalid policy: 'int' object is not iterable."),
-        (("rules",), [DATA["rules"][0], {**DATA["rules"][0], "peers": "b"}],
-         "Invalid policy: two rules of one flow, expected other ports in each."),
+        (
+            ("rules",),
+            [DATA["rules"][0], {**DATA["rules"][0], "peers": "b"}],
+            "Invalid policy: two rules of one flow, expected other ports in each.",
+        ),
         (("rules", 0, "peers"), "c", "Invalid policy: the key 'c' is missing."),
     ],
 )
@@ -109,16 +123,28 @@ def test_segments_are_cut_where_a_rule_begins_or_ends() -> None:
     wide = Rule("in", "wide", (PortRange("tcp", 10, 20),), ())
     inner = Rule("in", "inner", (PortRange("tcp", 12, 14), PortRange("udp", 12, 12)), ())
     found = [(str(item.ports), [rule.flow for rule in item.rules]) for item in segments([wide, inner])]
-    assert found == [("10-11/tcp", ["wide"]), ("12-14/tcp", ["wide", "inner"]), ("15-20/tcp", ["wide"]),
-                     ("12/udp", ["inner"])]
+    assert found == [
+        ("10-11/tcp", ["wide"]),
+        ("12-14/tcp", ["wide", "inner"]),
+        ("15-20/tcp", ["wide"]),
+        ("12/udp", ["inner"]),
+    ]
 
 
 @given(RULES)
 def test_segments_say_what_the_rules_say(rules: list[Rule]) -> None:
-    said = {(ports.protocol, port, rule.flow) for rule in rules for ports in rule.ports
-            for port in range(ports.first, ports.last + 1)}
-    found = [(item.ports.protocol, port, rule.flow) for item in segments(rules) for rule in item.rules
-             for port in range(item.ports.first, item.ports.last + 1)]
+    said = {
+        (ports.protocol, port, rule.flow)
+        for rule in rules
+        for ports in rule.ports
+        for port in range(ports.first, ports.last + 1)
+    }
+    found = [
+        (item.ports.protocol, port, rule.flow)
+        for item in segments(rules)
+        for rule in item.rules
+        for port in range(item.ports.first, item.ports.last + 1)
+    ]
     assert sorted(found) == sorted(said)
 
 

@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 FORM = "expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"
 PORTS = st.integers(1, 20)
 RANGES = st.one_of(
-    st.builds(lambda protocol, ends: PortRange(protocol, min(ends), max(ends)),
-              st.sampled_from(["tcp", "udp"]), st.tuples(PORTS, PORTS)),
+    st.builds(
+        lambda protocol, ends: PortRange(protocol, min(ends), max(ends)),
+        st.sampled_from(["tcp", "udp"]),
+        st.tuples(PORTS, PORTS),
+    ),
     st.builds(lambda number: PortRange("ip", number, number), PORTS),
 )
 LISTS = st.lists(RANGES, max_size=8)

@@ -14,7 +14,9 @@ from ansible_collections.hpc.ports.tests.support.run import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-ANY = st.text(st.characters(exclude_categories=[]) | st.sampled_from("\x1b\n\r\t\x9b\u202e\u2066\u200b\ufeff\u2028\ud800"))
+ANY = st.text(
+    st.characters(exclude_categories=[]) | st.sampled_from("\x1b\n\r\t\x9b\u202e\u2066\u200b\ufeff\u2028\ud800")
+)
 # By what Unicode says of them: controls, surrogates, separators of lines, and what turns text around.
 _CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -23,8 +25,9 @@ _ZERO_WIDTH = set("\u200b\u200c\u200d\u200e\u200f\u061c\u2060\ufeff\u180e\xad")
 
 def does_something(char: str) -> bool:
     """Tell whether a character is one that no host may put on a screen."""
-    return (unicodedata.category(char) in _CATEGORIES or unicodedata.bidirectional(char) in _TURNING
-            or char in _ZERO_WIDTH)
+    return (
+        unicodedata.category(char) in _CATEGORIES or unicodedata.bidirectional(char) in _TURNING or char in _ZERO_WIDTH
+    )
 
 
 @given(ANY)
@@ -44,14 +47,17 @@ def test_what_does_nothing_stays_in_its_place(text: str) -> None:
     assert not text.isprintable() or shown(text) == text
 
 
-@pytest.mark.parametrize("text,expected", [
-    ("\x1b]0;hacked\x07", "\\x1b]0;hacked\\x07"),
-    ("ok\nwrong: ctl1 -> db1", "ok\\nwrong: ctl1 -> db1"),
-    ("a\r\tb\x9b2J\x7f", "a\\r\\tb\\x9b2J\\x7f"),
-    ("\u202eecho\u2066\u200e\u061c", "\\u202eecho\\u2066\\u200e\\u061c"),
-    ("\u200b\u2028\u2029\ud800\U000e0041", "\\u200b\\u2028\\u2029\\ud800\\U000e0041"),
-    ("Zürich – 東京, Αθήνα, עברית 😀 a\xa0b \\x1b", "Zürich – 東京, Αθήνα, עברית 😀 a\xa0b \\x1b"),
-])
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ("\x1b]0;hacked\x07", "\\x1b]0;hacked\\x07"),
+        ("ok\nwrong: ctl1 -> db1", "ok\\nwrong: ctl1 -> db1"),
+        ("a\r\tb\x9b2J\x7f", "a\\r\\tb\\x9b2J\\x7f"),
+        ("\u202eecho\u2066\u200e\u061c", "\\u202eecho\\u2066\\u200e\\u061c"),
+        ("\u200b\u2028\u2029\ud800\U000e0041", "\\u200b\\u2028\\u2029\\ud800\\U000e0041"),
+        ("Zürich – 東京, Αθήνα, עברית 😀 a\xa0b \\x1b", "Zürich – 東京, Αθήνα, עברית 😀 a\xa0b \\x1b"),
+    ],
+)
 def test_what_is_shown(text: str, expected: str) -> None:
     assert shown(text) == expected
 
@@ -88,11 +94,23 @@ TRACEBACK = "line\n\\x1b\n"
 def test_data_is_shown_however_deep() -> None:
     esc = "\x1b"
     assert plain({esc: [esc, (esc, 1), {"a": esc}, None, 1.5, Warned(esc, (Warned(esc),))]}) == {
-        "\\x1b": ["\\x1b", ("\\x1b", 1), {"a": "\\x1b"}, None, 1.5, Warned("\\x1b", (Warned("\\x1b", (), TRACEBACK),), TRACEBACK)]}
+        "\\x1b": [
+            "\\x1b",
+            ("\\x1b", 1),
+            {"a": "\\x1b"},
+            None,
+            1.5,
+            Warned("\\x1b", (Warned("\\x1b", (), TRACEBACK),), TRACEBACK),
+        ]
+    }
 
 
 def test_of_a_module_s_result_only_what_ansible_shows_by_lines_has_lines() -> None:
     diff = {"before": "a\x1b\n", "after": "b\n"}
     assert returned({"msg": "a\nb", "warnings": ["c\nd"], "diff": diff, "changed": True}) == {
-        "msg": "a\\nb", "warnings": ["c\\nd"], "diff": {"before": "a\\x1b\n", "after": "b\n"}, "changed": True}
+        "msg": "a\\nb",
+        "warnings": ["c\\nd"],
+        "diff": {"before": "a\\x1b\n", "after": "b\n"},
+        "changed": True,
+    }
     assert returned({"diff": [diff]}) == {"diff": [{"before": "a\\x1b\n", "after": "b\n"}]}

@@ -41,7 +41,11 @@ def view(ports: set[str], addresses: set[str]) -> FlowView:
 def test_flows_added_and_removed() -> None:
     one = view({"22/tcp"}, {"10.0.0.1"})
     assert flow_changes({"in_a": one, "in_b": one}, {"in_b": one, "in_c": one, "out_a": one}) == {
-        "flows_added": ["in_c", "out_a"], "flows_removed": ["in_a"], "ports_changed": {}, "addresses_changed": {}}
+        "flows_added": ["in_c", "out_a"],
+        "flows_removed": ["in_a"],
+        "ports_changed": {},
+        "addresses_changed": {},
+    }
 
 
 def changes(before: set[str], after: set[str], key: str) -> dict[str, list[str]]:
@@ -51,37 +55,44 @@ def changes(before: set[str], after: set[str], key: str) -> dict[str, list[str]]
     return found[key].get("in_a", {"added": [], "removed": []})
 
 
-@pytest.mark.parametrize("before, after, added, removed", [
-    ({"22/tcp"}, {"22/tcp", "23/tcp"}, ["23/tcp"], []),
-    ({"8192-60000/tcp"}, {"60001-63000/tcp"}, ["60001-63000/tcp"], ["8192-60000/tcp"]),
-    ({"8192-60000/tcp"}, {"8192-50000/tcp"}, [], ["50001-60000/tcp"]),
-    ({"8192-60000/tcp"}, {"8192-8999/tcp", "9001-60000/tcp"}, [], ["9000/tcp"]),
-    ({"8192-8999/tcp", "9000-60000/tcp"}, {"8192-60000/tcp"}, [], []),
-    ({"53/udp"}, {"53/tcp"}, ["53/tcp"], ["53/udp"]),
-    ({"112/ip"}, {"111/ip", "113/ip"}, ["111/ip", "113/ip"], ["112/ip"]),
-    ({"22/tcp"}, {"22/tcp", '23 comment "x"/tcp'}, ['23 comment "x"/tcp'], []),
-])
+@pytest.mark.parametrize(
+    "before, after, added, removed",
+    [
+        ({"22/tcp"}, {"22/tcp", "23/tcp"}, ["23/tcp"], []),
+        ({"8192-60000/tcp"}, {"60001-63000/tcp"}, ["60001-63000/tcp"], ["8192-60000/tcp"]),
+        ({"8192-60000/tcp"}, {"8192-50000/tcp"}, [], ["50001-60000/tcp"]),
+        ({"8192-60000/tcp"}, {"8192-8999/tcp", "9001-60000/tcp"}, [], ["9000/tcp"]),
+        ({"8192-8999/tcp", "9000-60000/tcp"}, {"8192-60000/tcp"}, [], []),
+        ({"53/udp"}, {"53/tcp"}, ["53/tcp"], ["53/udp"]),
+        ({"112/ip"}, {"111/ip", "113/ip"}, ["111/ip", "113/ip"], ["112/ip"]),
+        ({"22/tcp"}, {"22/tcp", '23 comment "x"/tcp'}, ['23 comment "x"/tcp'], []),
+    ],
+)
 def test_ports_changed(before: set[str], after: set[str], added: list[str], removed: list[str]) -> None:
     assert changes(before, after, "ports_changed") == {"added": added, "removed": removed}
 
 
-@pytest.mark.parametrize("before, after, added, removed", [
-    ({"10.0.0.8"}, {"10.0.0.8/31"}, ["10.0.0.9"], []),
-    ({"10.0.0.0/30"}, {"10.0.0.0", "10.0.0.2/31"}, [], ["10.0.0.1"]),
-    ({"10.0.0.0/24"}, {"10.0.0.0/25", "10.0.0.128/25"}, [], []),
-    ({"10.0.0.0-10.0.0.9"}, {"10.0.0.0/28"}, ["10.0.0.10/31", "10.0.0.12/30"], []),
-    ({"10.0.0.1", "fd00::1"}, {"fd00::/126"}, ["fd00::", "fd00::2/127"], ["10.0.0.1"]),
-    ({"0.0.0.1"}, {"::1"}, ["::1"], ["0.0.0.1"]),
-    ({"any"}, {"10.0.0.1"}, ["10.0.0.1"], ["any"]),
-    ({"any IPv4", "fd00::1"}, {"any IPv4", "fd00::2"}, ["fd00::2"], ["fd00::1"]),
-])
+@pytest.mark.parametrize(
+    "before, after, added, removed",
+    [
+        ({"10.0.0.8"}, {"10.0.0.8/31"}, ["10.0.0.9"], []),
+        ({"10.0.0.0/30"}, {"10.0.0.0", "10.0.0.2/31"}, [], ["10.0.0.1"]),
+        ({"10.0.0.0/24"}, {"10.0.0.0/25", "10.0.0.128/25"}, [], []),
+        ({"10.0.0.0-10.0.0.9"}, {"10.0.0.0/28"}, ["10.0.0.10/31", "10.0.0.12/30"], []),
+        ({"10.0.0.1", "fd00::1"}, {"fd00::/126"}, ["fd00::", "fd00::2/127"], ["10.0.0.1"]),
+        ({"0.0.0.1"}, {"::1"}, ["::1"], ["0.0.0.1"]),
+        ({"any"}, {"10.0.0.1"}, ["10.0.0.1"], ["any"]),
+        ({"any IPv4", "fd00::1"}, {"any IPv4", "fd00::2"}, ["fd00::2"], ["fd00::1"]),
+    ],
+)
 def test_addresses_changed(before: set[str], after: set[str], added: list[str], removed: list[str]) -> None:
     assert changes(before, after, "addresses_changed") == {"added": added, "removed": removed}
 
 
 _BASE = int(ip_address("10.0.0.0"))
-_PREFIXES = st.builds(lambda start, size: ip_network((_BASE + (start >> size << size), 32 - size)),
-                      st.integers(0, 255), st.integers(0, 4))
+_PREFIXES = st.builds(
+    lambda start, size: ip_network((_BASE + (start >> size << size), 32 - size)), st.integers(0, 255), st.integers(0, 4)
+)
 _SETS = st.lists(_PREFIXES, max_size=8).map(lambda found: list(collapse_addresses(found)))
 
 

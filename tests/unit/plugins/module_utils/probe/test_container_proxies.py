@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.container_proxies
     proxies,
 )
 
-PROXY = ("/usr/bin/docker-proxy -proto {0} -host-ip {1} -host-port {2} -container-ip {3} -container-port 80")
+PROXY = "/usr/bin/docker-proxy -proto {0} -host-ip {1} -host-port {2} -container-ip {3} -container-port 80"
 
 
 def running(proc: Path, *commands: str) -> str:
@@ -29,10 +29,17 @@ def running(proc: Path, *commands: str) -> str:
 
 def test_proxies_are_known_by_their_command_lines(tmp_path: Path) -> None:
     proc = running(
-        tmp_path, PROXY.format("tcp", "0.0.0.0", 8888, "172.17.0.2"), PROXY.format("tcp", "::", 8888, "172.17.0.2"),
-        PROXY.format("udp", "0.0.0.0", 53, "172.17.0.3"), PROXY.format("tcp", "::", 81, "fd00::2"),
-        PROXY.format("tcp", "0.0.0.0", "x", "172.17.0.2"), PROXY.format("tcp", "0.0.0.0", 9, "no-address"),
-        "/usr/bin/docker-proxy -proto tcp", "/bin/sh -c docker-proxy", "")
+        tmp_path,
+        PROXY.format("tcp", "0.0.0.0", 8888, "172.17.0.2"),
+        PROXY.format("tcp", "::", 8888, "172.17.0.2"),
+        PROXY.format("udp", "0.0.0.0", 53, "172.17.0.3"),
+        PROXY.format("tcp", "::", 81, "fd00::2"),
+        PROXY.format("tcp", "0.0.0.0", "x", "172.17.0.2"),
+        PROXY.format("tcp", "0.0.0.0", 9, "no-address"),
+        "/usr/bin/docker-proxy -proto tcp",
+        "/bin/sh -c docker-proxy",
+        "",
+    )
     assert set(proxies(proc)) == {Proxy(8888, "172.17.0.2", 80), Proxy(81, "fd00::2", 80)}
     tried: list[tuple[str, int]] = []
 

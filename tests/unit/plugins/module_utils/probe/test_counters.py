@@ -28,8 +28,11 @@ def lines(ports: list[PortRange] | None = None, key: str = KEY) -> list[str]:
 
 
 def test_a_table_that_is_there_is_made_anew() -> None:
-    assert lines()[:3] == ["add table inet hpc_ports_verify", "delete table inet hpc_ports_verify",
-                           "table inet hpc_ports_verify {"]
+    assert lines()[:3] == [
+        "add table inet hpc_ports_verify",
+        "delete table inet hpc_ports_verify",
+        "table inet hpc_ports_verify {",
+    ]
     assert lines()[-1] == "}" and script(PORTS, KEY, True).endswith("}\n")
 
 
@@ -39,16 +42,23 @@ def test_each_port_is_there_once() -> None:
 
 
 def test_there_is_a_set_for_each_count_and_family() -> None:
-    found = dict(re.findall(
-        r"^set (\w+) \{ type (\w+ \. \w+) \. inet_proto \. inet_service; flags dynamic; size 65535; \}$",
-        script(PORTS, KEY, False), re.M))
+    found = dict(
+        re.findall(
+            r"^set (\w+) \{ type (\w+ \. \w+) \. inet_proto \. inet_service; flags dynamic; size 65535; \}$",
+            script(PORTS, KEY, False),
+            re.M,
+        )
+    )
     kinds = {"4": "ipv4_addr . ipv4_addr", "6": "ipv6_addr . ipv6_addr"}
     assert found == {f"{name}_{number}": kind for name in NAMES for number, kind in kinds.items()}
 
 
 def chains(is_tracked: bool) -> dict[str, tuple[str, int, list[str]]]:
-    found = re.findall(r"^chain (\w+) \{ type filter hook (\w+) priority (-?\d+); policy accept;\n(.*?)\n\}$",
-                       script(PORTS, KEY, is_tracked), re.M | re.S)
+    found = re.findall(
+        r"^chain (\w+) \{ type filter hook (\w+) priority (-?\d+); policy accept;\n(.*?)\n\}$",
+        script(PORTS, KEY, is_tracked),
+        re.M | re.S,
+    )
     return {name: (hook, int(priority), rules.splitlines()) for name, hook, priority, rules in found}
 
 
@@ -73,35 +83,53 @@ OPENING = ["tcp flags & (fin | syn | rst | ack) == syn", f"udp length {8 + len(q
 ANSWERING = ["tcp flags & (syn | ack) == (syn | ack)", "meta l4proto udp"]
 
 
-@pytest.mark.parametrize("chain,name,own,peer,port", [
-    ("postrouting", "left", "saddr", "daddr", "dport"), ("prerouting", "arrived", "daddr", "saddr", "dport"),
-    ("input", "passed", "daddr", "saddr", "dport"), ("postrouting", "answered", "saddr", "daddr", "sport"),
-    ("prerouting", "returned", "daddr", "saddr", "sport")])
+@pytest.mark.parametrize(
+    "chain,name,own,peer,port",
+    [
+        ("postrouting", "left", "saddr", "daddr", "dport"),
+        ("prerouting", "arrived", "daddr", "saddr", "dport"),
+        ("input", "passed", "daddr", "saddr", "dport"),
+        ("postrouting", "answered", "saddr", "daddr", "sport"),
+        ("prerouting", "returned", "daddr", "saddr", "sport"),
+    ],
+)
 @pytest.mark.parametrize("number,family", [("4", "ip"), ("6", "ip6")])
 @TRACKED
-def test_what_is_counted_where(chain: str, name: str, own: str, peer: str, port: str, number: str, family: str,
-                               is_tracked: bool) -> None:
+def test_what_is_counted_where(
+    chain: str, name: str, own: str, peer: str, port: str, number: str, family: str, is_tracked: bool
+) -> None:
     """Before connection tracking, and of packets that it does not know, by what the packet has."""
-    rules = [rule for rule in chains(is_tracked)[chain][2] if f"@{name}_{number} " in rule and "ct direction" not in rule]
+    rules = [
+        rule for rule in chains(is_tracked)[chain][2] if f"@{name}_{number} " in rule and "ct direction" not in rule
+    ]
     unknown = " ct state invalid,untracked" if is_tracked and chain != "prerouting" else ""
     assert rules == [
         f"meta nfproto ipv{number} {what}{unknown} meta l4proto . th {port} @ports "
         f"update @{name}_{number} {{ {family} {own} . {family} {peer} . meta l4proto . th {port} counter }}"
-        for what in (OPENING if port == "dport" else ANSWERING)]
+        for what in (OPENING if port == "dport" else ANSWERING)
+    ]
 
 
-@pytest.mark.parametrize("chain,name,own,peer,direction,more", [
-    ("postrouting", "left", "saddr", "daddr", "original", ""), ("input", "passed", "daddr", "saddr", "original", ""),
-    ("postrouting", "answered", "daddr", "saddr", "reply", ""),
-    ("translated", "returned", "saddr", "daddr", "reply", " ct status snat,dnat")])
+@pytest.mark.parametrize(
+    "chain,name,own,peer,direction,more",
+    [
+        ("postrouting", "left", "saddr", "daddr", "original", ""),
+        ("input", "passed", "daddr", "saddr", "original", ""),
+        ("postrouting", "answered", "daddr", "saddr", "reply", ""),
+        ("translated", "returned", "saddr", "daddr", "reply", " ct status snat,dnat"),
+    ],
+)
 @pytest.mark.parametrize("number,family", [("4", "ip"), ("6", "ip6")])
 def test_what_may_be_translated_is_counted_by_what_the_connection_began_with(
-        chain: str, name: str, own: str, peer: str, direction: str, more: str, number: str, family: str) -> None:
+    chain: str, name: str, own: str, peer: str, direction: str, more: str, number: str, family: str
+) -> None:
     rules = [rule for rule in chains(True)[chain][2] if f"@{name}_{number} " in rule and "ct direction" in rule]
     assert rules == [
         f"meta nfproto ipv{number} {what}{more} ct direction {direction} meta l4proto . ct original proto-dst @ports "
         f"update @{name}_{number} {{ ct original {family} {own} . ct original {family} {peer} . meta l4proto . "
-        "ct original proto-dst counter }" for what in (OPENING if direction == "original" else ANSWERING)]
+        "ct original proto-dst counter }"
+        for what in (OPENING if direction == "original" else ANSWERING)
+    ]
 
 
 def test_datagrams_are_told_by_the_length_of_the_question() -> None:
@@ -116,31 +144,53 @@ ME = {4: "10.0.0.9", 6: "fd00::9"}
 
 def element(peer: str, protocol: object, port: int, packets: int, own: str = "") -> dict[str, Any]:
     own = own or ME[6 if ":" in peer else 4]
-    return {"elem": {"val": {"concat": [own, peer, protocol, port]},
-                     "counter": {"packets": packets, "bytes": 60 * packets}}}
+    return {
+        "elem": {"val": {"concat": [own, peer, protocol, port]}, "counter": {"packets": packets, "bytes": 60 * packets}}
+    }
 
 
 def listed(**sets: list[dict[str, Any]]) -> dict[str, Any]:
-    found = [{"set": {"family": "inet", "name": name, "table": "hpc_ports_verify", "elem": items}}
-             for name, items in sets.items()]
-    return {"nftables": [{"metainfo": {"version": "1.1.3"}}, {"table": {"family": "inet", "name": "hpc_ports_verify"}},
-                         *found, {"chain": {"name": "input"}}, {"rule": {"chain": "input", "expr": []}}]}
+    found = [
+        {"set": {"family": "inet", "name": name, "table": "hpc_ports_verify", "elem": items}}
+        for name, items in sets.items()
+    ]
+    return {
+        "nftables": [
+            {"metainfo": {"version": "1.1.3"}},
+            {"table": {"family": "inet", "name": "hpc_ports_verify"}},
+            *found,
+            {"chain": {"name": "input"}},
+            {"rule": {"chain": "input", "expr": []}},
+        ]
+    }
 
 
 @pytest.mark.parametrize("tcp,udp", [("tcp", "udp"), (6, 17), ("6", "17")])
 def test_versions_of_nft_name_protocols_or_number_them(tcp: object, udp: object) -> None:
     assert counts_in(listed(arrived_4=[element("10.0.0.1", tcp, 22, 2), element("10.0.0.1", udp, 53, 1)])) == {
-        **{name: {} for name in NAMES}, "arrived": {ME[4]: {"10.0.0.1": {"2": ["22/tcp"], "1": ["53/udp"]}}}}
+        **{name: {} for name in NAMES},
+        "arrived": {ME[4]: {"10.0.0.1": {"2": ["22/tcp"], "1": ["53/udp"]}}},
+    }
 
 
 def test_counts_are_by_own_address_peer_and_number_of_both_families() -> None:
-    found = counts_in(listed(
-        left_4=[element("10.0.0.1", "tcp", 22, 2), element("10.0.0.1", "tcp", 443, 2),
-                element("10.0.0.2", "tcp", 22, 1), element("10.0.0.1", "tcp", 22, 3, own="10.0.0.8")],
-        left_6=[element("fd00::1", "tcp", 22, 2)], returned_6=[element("fd00::1", "tcp", 22, 1)]))
+    found = counts_in(
+        listed(
+            left_4=[
+                element("10.0.0.1", "tcp", 22, 2),
+                element("10.0.0.1", "tcp", 443, 2),
+                element("10.0.0.2", "tcp", 22, 1),
+                element("10.0.0.1", "tcp", 22, 3, own="10.0.0.8"),
+            ],
+            left_6=[element("fd00::1", "tcp", 22, 2)],
+            returned_6=[element("fd00::1", "tcp", 22, 1)],
+        )
+    )
     assert found["left"] == {
         ME[4]: {"10.0.0.1": {"2": ["22/tcp", "443/tcp"]}, "10.0.0.2": {"1": ["22/tcp"]}},
-        "10.0.0.8": {"10.0.0.1": {"3": ["22/tcp"]}}, ME[6]: {"fd00::1": {"2": ["22/tcp"]}}}
+        "10.0.0.8": {"10.0.0.1": {"3": ["22/tcp"]}},
+        ME[6]: {"fd00::1": {"2": ["22/tcp"]}},
+    }
     assert found["returned"] == {ME[6]: {"fd00::1": {"1": ["22/tcp"]}}}
 
 
@@ -162,6 +212,7 @@ def test_other_sets_and_empty_ones_are_no_counts() -> None:
 
 # ---- nft
 
+
 def test_what_nft_is_told() -> None:
     asked: list[tuple[str, bool]] = []
 
@@ -173,8 +224,12 @@ def test_what_nft_is_told() -> None:
     load(PORTS, KEY, run, is_tracked=lambda: False)
     assert counts(run)["passed"] == {ME[4]: {"10.0.0.1": {"1": ["22/tcp"]}}}
     unload(run)
-    assert asked == [(script(PORTS, KEY, True), False), (script(PORTS, KEY, False), False), ("list table inet hpc_ports_verify", True),
-                     ("add table inet hpc_ports_verify\ndelete table inet hpc_ports_verify\n", False)]
+    assert asked == [
+        (script(PORTS, KEY, True), False),
+        (script(PORTS, KEY, False), False),
+        ("list table inet hpc_ports_verify", True),
+        ("add table inet hpc_ports_verify\ndelete table inet hpc_ports_verify\n", False),
+    ]
 
 
 def test_where_nft_is_not_there_it_says_so() -> None:

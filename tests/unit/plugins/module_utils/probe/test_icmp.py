@@ -11,12 +11,25 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe import icmp
 from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import Notice, Path, echo
 
 
-@pytest.mark.parametrize("version,kind,code,prohibition,port_unreachable", [
-    (4, 3, 0, False, False), (4, 3, 1, False, False), (4, 3, 3, False, True), (4, 3, 9, True, False),
-    (4, 3, 10, True, False), (4, 3, 13, True, False), (4, 11, 0, False, False),
-    (6, 1, 0, False, False), (6, 1, 1, True, False), (6, 1, 3, False, False), (6, 1, 4, False, True),
-    (6, 1, 5, True, False), (6, 1, 6, True, False), (6, 3, 3, False, False),
-])
+@pytest.mark.parametrize(
+    "version,kind,code,prohibition,port_unreachable",
+    [
+        (4, 3, 0, False, False),
+        (4, 3, 1, False, False),
+        (4, 3, 3, False, True),
+        (4, 3, 9, True, False),
+        (4, 3, 10, True, False),
+        (4, 3, 13, True, False),
+        (4, 11, 0, False, False),
+        (6, 1, 0, False, False),
+        (6, 1, 1, True, False),
+        (6, 1, 3, False, False),
+        (6, 1, 4, False, True),
+        (6, 1, 5, True, False),
+        (6, 1, 6, True, False),
+        (6, 3, 3, False, False),
+    ],
+)
 def test_what_a_notice_says(version: int, kind: int, code: int, prohibition: bool, port_unreachable: bool) -> None:
     notice = Notice("10.0.0.254", version, kind, code)
     assert (notice.is_prohibition, notice.is_port_unreachable) == (prohibition, port_unreachable)
@@ -37,12 +50,15 @@ OFFENDER4 = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton("10.0.0.2
 OFFENDER6 = struct.pack("=HHI16sI", socket.AF_INET6, 0, 0, socket.inet_pton(socket.AF_INET6, "fd00::fe"), 0)
 
 
-@pytest.mark.parametrize("level,kind,origin,offender,notice", [
-    (socket.IPPROTO_IP, 11, 2, OFFENDER4, Notice("10.0.0.254", 4, 3, 13)),
-    (socket.IPPROTO_IPV6, 25, 3, OFFENDER6, Notice("fd00::fe", 6, 3, 13)),
-    (socket.IPPROTO_IP, 11, 1, OFFENDER4, None),  # a local error: nobody has sent it
-    (socket.IPPROTO_IP, 8, 2, OFFENDER4, None),  # something else than an error
-])
+@pytest.mark.parametrize(
+    "level,kind,origin,offender,notice",
+    [
+        (socket.IPPROTO_IP, 11, 2, OFFENDER4, Notice("10.0.0.254", 4, 3, 13)),
+        (socket.IPPROTO_IPV6, 25, 3, OFFENDER6, Notice("fd00::fe", 6, 3, 13)),
+        (socket.IPPROTO_IP, 11, 1, OFFENDER4, None),  # a local error: nobody has sent it
+        (socket.IPPROTO_IP, 8, 2, OFFENDER4, None),  # something else than an error
+    ],
+)
 def test_the_notice_of_a_socket(level: int, kind: int, origin: int, offender: bytes, notice: Notice | None) -> None:
     sock = QueueSocket(level, kind, origin, 13, offender)
     assert icmp.notice_of(sock) == notice  # type: ignore[arg-type]

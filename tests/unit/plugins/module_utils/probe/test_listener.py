@@ -77,8 +77,13 @@ def test_why_nothing_could_be_held_is_said_for_each_address() -> None:
 
 
 FACTS: dict[str, Any] = {
-    "id": "abc", "listening": {"::": ["80/tcp"]}, "in_use": {"0.0.0.0": ["80/tcp", "53/udp"]},
-    "not_held": {"::": {"81/tcp": "Permission denied"}}, "own": {"10.0.0.1": True}, "not_counted": ""}
+    "id": "abc",
+    "listening": {"::": ["80/tcp"]},
+    "in_use": {"0.0.0.0": ["80/tcp", "53/udp"]},
+    "not_held": {"::": {"81/tcp": "Permission denied"}},
+    "own": {"10.0.0.1": True},
+    "not_counted": "",
+}
 COUNTS: Counts = {"left": {"10.0.0.1": {"10.0.0.2": {"1": ["80/tcp"]}}}}
 NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own": {}, "not_counted": "", "counts": {}}
 
@@ -86,8 +91,14 @@ NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own
 @pytest.mark.parametrize("identity", ["", "abc"])
 def test_what_was_there_until_the_end(identity: str) -> None:
     assert until_now(identity, FACTS, {("tcp", 80): {"0.0.0.0"}}, COUNTS, "why") == {
-        "alive": True, "listening": FACTS["listening"], "in_use": {"0.0.0.0": ["80/tcp"]},
-        "not_held": FACTS["not_held"], "own": FACTS["own"], "not_counted": "why", "counts": COUNTS}
+        "alive": True,
+        "listening": FACTS["listening"],
+        "in_use": {"0.0.0.0": ["80/tcp"]},
+        "not_held": FACTS["not_held"],
+        "own": FACTS["own"],
+        "not_counted": "why",
+        "counts": COUNTS,
+    }
 
 
 @pytest.mark.parametrize("facts,identity", [({}, ""), ({}, "abc"), (FACTS, "abd")])
@@ -98,7 +109,10 @@ def test_another_listener_or_none_is_not_alive(facts: dict[str, Any], identity: 
 def test_an_answer_goes_out_from_the_address_that_was_asked() -> None:
     asked = struct.pack("=I4s4s", 3, b"\x0a\0\0\1", b"\x0a\0\0\2")
     assert source_of(socket.IPPROTO_IP, 8, asked) == (
-        socket.IPPROTO_IP, 8, struct.pack("=I4s4s", 0, b"\x0a\0\0\1", b"\x0a\0\0\2"))
+        socket.IPPROTO_IP,
+        8,
+        struct.pack("=I4s4s", 0, b"\x0a\0\0\1", b"\x0a\0\0\2"),
+    )
     assert source_of(socket.IPPROTO_IPV6, 50, b"data") == (socket.IPPROTO_IPV6, 50, b"data")
 
 

@@ -45,30 +45,43 @@ def rejected(sender: str, code: int) -> Outcome:
 
 # ---- what an error means
 
-@pytest.mark.parametrize("probe,number,notice,outcome", [
-    (TCP, 0, None, Outcome("open")),
-    (TCP, errno.ECONNRESET, None, Outcome("open")),
-    (TCP, errno.EPIPE, None, Outcome("open")),
-    (UDP, 0, None, Outcome("open")),
-    (TCP, errno.ECONNREFUSED, None, Outcome("refused")),
-    (UDP, errno.ECONNREFUSED, by(TARGET, PORT_UNREACHABLE), Outcome("refused")),
-    (UDP, errno.ECONNREFUSED, None, Outcome("refused")),
-    (UDP, errno.ECONNREFUSED, by(ROUTER, PORT_UNREACHABLE), rejected(ROUTER, PORT_UNREACHABLE)),
-    (TCP, errno.ECONNREFUSED, by(TARGET, PORT_UNREACHABLE), rejected(TARGET, PORT_UNREACHABLE)),
-    (TCP, errno.ETIMEDOUT, None, SILENCE),
-    (TCP, errno.EHOSTUNREACH, by(ROUTER, PROHIBITED), rejected(ROUTER, PROHIBITED)),
-    (UDP, errno.EHOSTUNREACH, by(TARGET, PROHIBITED), rejected(TARGET, PROHIBITED)),
-    (TCP, errno.EHOSTUNREACH, None,
-     Outcome("filtered", "No route to host, and the kernel does not tell who says so.")),
-    (TCP, errno.EHOSTUNREACH, by(ROUTER, HOST_UNREACHABLE), Outcome("error", f"No route to host, says {ROUTER}.")),
-    (TCP, errno.ENETUNREACH, by(ROUTER, 9), rejected(ROUTER, 9)),
-    (TCP, errno.ENETUNREACH, None, Outcome("error", "Network is unreachable.")),
-    (UDP, errno.EPERM, None, Outcome("filtered", "Not let out by this host itself: Operation not permitted.", True)),
-    (TCP, errno.EACCES, None, Outcome("filtered", "Not let out by this host itself: Permission denied.", True)),
-    (TCP, errno.EMFILE, None, Outcome("error", "Too many open files.")),
-    (TCP, errno.EADDRNOTAVAIL, None, Outcome("error", "Cannot assign requested address.")),
-    (TCP, errno.EAFNOSUPPORT, None, Outcome("error", "Address family not supported by protocol.")),
-])
+
+@pytest.mark.parametrize(
+    "probe,number,notice,outcome",
+    [
+        (TCP, 0, None, Outcome("open")),
+        (TCP, errno.ECONNRESET, None, Outcome("open")),
+        (TCP, errno.EPIPE, None, Outcome("open")),
+        (UDP, 0, None, Outcome("open")),
+        (TCP, errno.ECONNREFUSED, None, Outcome("refused")),
+        (UDP, errno.ECONNREFUSED, by(TARGET, PORT_UNREACHABLE), Outcome("refused")),
+        (UDP, errno.ECONNREFUSED, None, Outcome("refused")),
+        (UDP, errno.ECONNREFUSED, by(ROUTER, PORT_UNREACHABLE), rejected(ROUTER, PORT_UNREACHABLE)),
+        (TCP, errno.ECONNREFUSED, by(TARGET, PORT_UNREACHABLE), rejected(TARGET, PORT_UNREACHABLE)),
+        (TCP, errno.ETIMEDOUT, None, SILENCE),
+        (TCP, errno.EHOSTUNREACH, by(ROUTER, PROHIBITED), rejected(ROUTER, PROHIBITED)),
+        (UDP, errno.EHOSTUNREACH, by(TARGET, PROHIBITED), rejected(TARGET, PROHIBITED)),
+        (
+            TCP,
+            errno.EHOSTUNREACH,
+            None,
+            Outcome("filtered", "No route to host, and the kernel does not tell who says so."),
+        ),
+        (TCP, errno.EHOSTUNREACH, by(ROUTER, HOST_UNREACHABLE), Outcome("error", f"No route to host, says {ROUTER}.")),
+        (TCP, errno.ENETUNREACH, by(ROUTER, 9), rejected(ROUTER, 9)),
+        (TCP, errno.ENETUNREACH, None, Outcome("error", "Network is unreachable.")),
+        (
+            UDP,
+            errno.EPERM,
+            None,
+            Outcome("filtered", "Not let out by this host itself: Operation not permitted.", True),
+        ),
+        (TCP, errno.EACCES, None, Outcome("filtered", "Not let out by this host itself: Permission denied.", True)),
+        (TCP, errno.EMFILE, None, Outcome("error", "Too many open files.")),
+        (TCP, errno.EADDRNOTAVAIL, None, Outcome("error", "Cannot assign requested address.")),
+        (TCP, errno.EAFNOSUPPORT, None, Outcome("error", "Address family not supported by protocol.")),
+    ],
+)
 def test_what_an_error_means(probe: Probe, number: int, notice: Notice | None, outcome: Outcome) -> None:
     assert judged(probe, number, notice) == outcome
 
@@ -78,6 +91,7 @@ def test_what_is_said_before_anything_was_sent_comes_from_no_firewall() -> None:
 
 
 # ---- the engine, on this host alone
+
 
 @pytest.fixture(name="ports")
 def _ports() -> Iterator[tuple[int, int]]:
@@ -148,6 +162,7 @@ def test_no_probes_no_outcomes() -> None:
 
 # ---- a whole call
 
+
 class Echoes:
     """Echoes that are answered so, one call after the other; `asked` are the addresses of each call."""
 
@@ -170,22 +185,32 @@ def test_a_path_has_to_stand_before_and_after() -> None:
 
 def test_addresses_are_taken_in_any_form_and_joined(ports: tuple[int, int]) -> None:
     echoes = Echoes(*[{"::1": Path(True), "127.0.0.1": Path(True)}] * 2)
-    groups = [{"address": "0:0::1", "ports": []}, {"address": "127.0.0.1", "ports": [f"{ports[0]}/tcp"]},
-              {"address": "127.0.0.1", "ports": [f"{ports[1]}/tcp"]}]
+    groups = [
+        {"address": "0:0::1", "ports": []},
+        {"address": "127.0.0.1", "ports": [f"{ports[0]}/tcp"]},
+        {"address": "127.0.0.1", "ports": [f"{ports[1]}/tcp"]},
+    ]
     found = {item["address"]: (item["open"], item["refused"]) for item in probe_all(groups, Pace(1.0, 1, 10), echoes)}
     assert found == {"::1": ([], []), "127.0.0.1": ([f"{ports[0]}/tcp"], [f"{ports[1]}/tcp"])}
 
 
 def test_hosts_are_probed_in_turn() -> None:
-    probes = probes_of([{"address": "10.0.0.1", "ports": ["1/tcp", "2/tcp", "3/tcp"]},
-                        {"address": "10.0.0.2", "ports": ["1/tcp"]}])
+    probes = probes_of(
+        [{"address": "10.0.0.1", "ports": ["1/tcp", "2/tcp", "3/tcp"]}, {"address": "10.0.0.2", "ports": ["1/tcp"]}]
+    )
     assert [(probe.port.first, probe.address[-1]) for probe in probes] == [(1, "1"), (1, "2"), (2, "1"), (3, "1")]
 
 
-@pytest.mark.parametrize("group,text", [
-    ({"address": "ctl1", "ports": []}, "got 'ctl1', expected an IPv4 or IPv6 address"),
-    ({"address": "10.0.0.1", "ports": ["1-2/tcp"]}, "got '1-2/tcp', expected one port of tcp or udp, such as '22/tcp'"),
-])
+@pytest.mark.parametrize(
+    "group,text",
+    [
+        ({"address": "ctl1", "ports": []}, "got 'ctl1', expected an IPv4 or IPv6 address"),
+        (
+            {"address": "10.0.0.1", "ports": ["1-2/tcp"]},
+            "got '1-2/tcp', expected one port of tcp or udp, such as '22/tcp'",
+        ),
+    ],
+)
 def test_bad_probes_are_refused(group: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError) as failed:
         probe_all([group], Pace(1.0, 1, 10))
@@ -194,20 +219,43 @@ def test_bad_probes_are_refused(group: dict[str, Any], text: str) -> None:
 
 def test_results_are_by_address_and_outcome() -> None:
     probes = [Probe(TARGET, PortRange("tcp", port, port)) for port in (1, 2, 3, 4, 5)]
-    outcomes = [Outcome("open", nonce=NONCE, seconds=0.1), Outcome("refused"), SILENCE._replace(attempts=2),
-                Outcome("filtered", "Rejected.", True), Outcome("error", "Failed.")]
+    outcomes = [
+        Outcome("open", nonce=NONCE, seconds=0.1),
+        Outcome("refused"),
+        SILENCE._replace(attempts=2),
+        Outcome("filtered", "Rejected.", True),
+        Outcome("error", "Failed."),
+    ]
     nothing = {"rejected": [], "nonces": {}, "seconds": {}, "attempts": {}}
     assert report(probes, outcomes, {TARGET: Path(True), ROUTER: Path(None, "No right.")}) == [
-        {"address": TARGET, "reachable": True, "open": ["1/tcp"], "refused": ["2/tcp"], "filtered": ["3/tcp", "4/tcp"],
-         "error": ["5/tcp"], "rejected": ["4/tcp"], "details": {"4/tcp": "Rejected.", "5/tcp": "Failed."},
-         "nonces": {NONCE: ["1/tcp"]}, "attempts": {"3/tcp": 2},
-         "seconds": {"1/tcp": 0.1, "2/tcp": 0.0, "3/tcp": 0.0, "4/tcp": 0.0, "5/tcp": 0.0}},
-        {"address": ROUTER, "reachable": None, "open": [], "refused": [], "filtered": [], "error": [], **nothing,
-         "details": {"path": "No right."}},
+        {
+            "address": TARGET,
+            "reachable": True,
+            "open": ["1/tcp"],
+            "refused": ["2/tcp"],
+            "filtered": ["3/tcp", "4/tcp"],
+            "error": ["5/tcp"],
+            "rejected": ["4/tcp"],
+            "details": {"4/tcp": "Rejected.", "5/tcp": "Failed."},
+            "nonces": {NONCE: ["1/tcp"]},
+            "attempts": {"3/tcp": 2},
+            "seconds": {"1/tcp": 0.1, "2/tcp": 0.0, "3/tcp": 0.0, "4/tcp": 0.0, "5/tcp": 0.0},
+        },
+        {
+            "address": ROUTER,
+            "reachable": None,
+            "open": [],
+            "refused": [],
+            "filtered": [],
+            "error": [],
+            **nothing,
+            "details": {"path": "No right."},
+        },
     ]
 
 
 # ---- who answered
+
 
 def test_a_listener_is_waited_for_and_its_nonce_kept() -> None:
     def speak(server: socket.socket) -> None:
@@ -242,6 +290,7 @@ def test_probes_begin_at_a_pace(ports: tuple[int, int]) -> None:
 
 
 # ---- what this host makes of its way there
+
 
 def test_the_address_that_connections_come_from() -> None:
     assert source_to("127.0.0.1") == "127.0.0.1"

@@ -26,11 +26,14 @@ def test_most_ports_are_asked_the_one_question(port: int) -> None:
     assert questions_for(port, KEY) == (question(KEY),)
 
 
-@pytest.mark.parametrize("port,start,length", [
-    (53, b"hp\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01", 17),  # one question: NS of the root
-    (123, b"\x23\x00", 48),  # version 4, client
-    (111, b"hpcp\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86\xa0", 40),  # call, RPC version 2, program 100000
-])
+@pytest.mark.parametrize(
+    "port,start,length",
+    [
+        (53, b"hp\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01", 17),  # one question: NS of the root
+        (123, b"\x23\x00", 48),  # version 4, client
+        (111, b"hpcp\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86\xa0", 40),  # call, RPC version 2, program 100000
+    ],
+)
 def test_usual_services_are_asked_what_they_answer(port: int, start: bytes, length: int) -> None:
     ours, theirs = questions_for(port, KEY)
     assert ours == question(KEY)
@@ -38,4 +41,6 @@ def test_usual_services_are_asked_what_they_answer(port: int, start: bytes, leng
 
 
 def test_every_rpc_service_of_nfs_is_asked_alike() -> None:
-    assert {questions_for(port, KEY) for port in (111, 875, 2049, 20048, 32765, 32766, 32767, 32768)} == {questions_for(111, KEY)}
+    assert {questions_for(port, KEY) for port in (111, 875, 2049, 20048, 32765, 32766, 32767, 32768)} == {
+        questions_for(111, KEY)
+    }

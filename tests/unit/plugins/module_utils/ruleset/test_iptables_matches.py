@@ -41,41 +41,81 @@ PORTS = asked({"payload": {"protocol": "tcp", "field": "dport"}}, 80, 443, {"ran
 
 # ---- one rule
 
-@pytest.mark.parametrize("statements,text,expected", [
-    ([xt("conntrack"), ACCEPT], "ct state related,established counter accept", [asked(STATE, "related", "established"), ACCEPT]),
-    ([xt("state"), ACCEPT], "ct state new accept", [asked(STATE, "new"), ACCEPT]),
-    ([xt("conntrack"), ACCEPT], "ct state ! new accept", [asked(STATE, "new", operator="!="), ACCEPT]),
-    ([xt(), ACCEPT], "ct state != related,established accept", [asked(STATE, "related", "established", operator="!="), ACCEPT]),
-    ([xt("addrtype"), ACCEPT], "fib daddr type local accept", [LOCAL, ACCEPT]),
-    ([xt("addrtype"), ACCEPT], "fib daddr type { local, broadcast } accept",
-     [asked({"fib": {"result": "type", "flags": ["daddr"]}}, "local", "broadcast"), ACCEPT]),
-    ([TCP, xt("multiport"), ACCEPT], "meta l4proto 6 tcp dport { 80, 443, 8000-8100 } accept", [TCP, PORTS, ACCEPT]),
-    ([TCP, xt(), ACCEPT], "meta l4proto tcp tcp dport { 80,443,8000-8100} accept", [TCP, PORTS, ACCEPT]),
-    ([TCP, xt("multiport"), ACCEPT], "meta l4proto 6 tcp dport != 80 accept",
-     [TCP, asked({"payload": {"protocol": "tcp", "field": "dport"}}, 80, operator="!="), ACCEPT]),
-    ([TCP, xt("multiport"), ACCEPT], "meta l4proto 6 tcp dport 1000-2000 accept",
-     [TCP, asked({"payload": {"protocol": "tcp", "field": "dport"}}, {"range": [1000, 2000]}), ACCEPT]),
-    ([TCP, xt("multiport"), ACCEPT], "meta l4proto 6 tcp sport . tcp dport { 0-65535 . 80, 80 . 0-65535 } accept",
-     [TCP, xt("multiport"), ACCEPT]),
-    # What is told has to hold; what is not stays in doubt.
-    ([xt("conntrack"), xt("recent"), ACCEPT], "ct state new xt match recent accept",
-     [asked(STATE, "new"), xt("recent"), ACCEPT]),
-    ([xt(), xt(), ACCEPT], "ct state new # recent: SET accept", [asked(STATE, "new"), xt(), xt(), ACCEPT]),
-    ([xt("conntrack"), ACCEPT], "ct direction original ct state new accept", [asked(STATE, "new"), xt("conntrack"), ACCEPT]),
-    ([xt("conntrack"), xt("conntrack"), ACCEPT], "ct state new ct state invalid accept",
-     [asked(STATE, "new"), asked(STATE, "invalid"), xt("conntrack"), xt("conntrack"), ACCEPT]),
-    ([PORT_22, xt(), ACCEPT], "tcp dport 22 # recent: SET accept", [PORT_22, xt(), ACCEPT]),
-    # Nothing is told.
-    ([xt("conntrack"), ACCEPT], 'xt match "conntrack" accept', [xt("conntrack"), ACCEPT]),
-    ([xt("conntrack"), ACCEPT], "the rule with handle 9", [xt("conntrack"), ACCEPT]),
-    ([xt("conntrack"), ACCEPT], "ct status dnat accept", [xt("conntrack"), ACCEPT]),
-    ([xt("addrtype"), ACCEPT], "fib daddr . iif type local accept", [xt("addrtype"), ACCEPT]),
-    ([xt("recent"), ACCEPT], 'iifname "ct state new" xt match recent accept', [xt("recent"), ACCEPT]),
-    ([xt(), ACCEPT], 'accept comment "ct state invalid"', [xt(), ACCEPT]),
-    # What stands last without a name may be a target; nft's own is left as it is.
-    ([PORT_22, xt()], "tcp dport 22 ct state new", [PORT_22, xt()]),
-    ([PORT_22, ACCEPT], "tcp dport 22 ct state new accept", [PORT_22, ACCEPT]), ([], "", []), (["odd"], "", ["odd"]),
-])
+
+@pytest.mark.parametrize(
+    "statements,text,expected",
+    [
+        (
+            [xt("conntrack"), ACCEPT],
+            "ct state related,established counter accept",
+            [asked(STATE, "related", "established"), ACCEPT],
+        ),
+        ([xt("state"), ACCEPT], "ct state new accept", [asked(STATE, "new"), ACCEPT]),
+        ([xt("conntrack"), ACCEPT], "ct state ! new accept", [asked(STATE, "new", operator="!="), ACCEPT]),
+        (
+            [xt(), ACCEPT],
+            "ct state != related,established accept",
+            [asked(STATE, "related", "established", operator="!="), ACCEPT],
+        ),
+        ([xt("addrtype"), ACCEPT], "fib daddr type local accept", [LOCAL, ACCEPT]),
+        (
+            [xt("addrtype"), ACCEPT],
+            "fib daddr type { local, broadcast } accept",
+            [asked({"fib": {"result": "type", "flags": ["daddr"]}}, "local", "broadcast"), ACCEPT],
+        ),
+        (
+            [TCP, xt("multiport"), ACCEPT],
+            "meta l4proto 6 tcp dport { 80, 443, 8000-8100 } accept",
+            [TCP, PORTS, ACCEPT],
+        ),
+        ([TCP, xt(), ACCEPT], "meta l4proto tcp tcp dport { 80,443,8000-8100} accept", [TCP, PORTS, ACCEPT]),
+        (
+            [TCP, xt("multiport"), ACCEPT],
+            "meta l4proto 6 tcp dport != 80 accept",
+            [TCP, asked({"payload": {"protocol": "tcp", "field": "dport"}}, 80, operator="!="), ACCEPT],
+        ),
+        (
+            [TCP, xt("multiport"), ACCEPT],
+            "meta l4proto 6 tcp dport 1000-2000 accept",
+            [TCP, asked({"payload": {"protocol": "tcp", "field": "dport"}}, {"range": [1000, 2000]}), ACCEPT],
+        ),
+        (
+            [TCP, xt("multiport"), ACCEPT],
+            "meta l4proto 6 tcp sport . tcp dport { 0-65535 . 80, 80 . 0-65535 } accept",
+            [TCP, xt("multiport"), ACCEPT],
+        ),
+        # What is told has to hold; what is not stays in doubt.
+        (
+            [xt("conntrack"), xt("recent"), ACCEPT],
+            "ct state new xt match recent accept",
+            [asked(STATE, "new"), xt("recent"), ACCEPT],
+        ),
+        ([xt(), xt(), ACCEPT], "ct state new # recent: SET accept", [asked(STATE, "new"), xt(), xt(), ACCEPT]),
+        (
+            [xt("conntrack"), ACCEPT],
+            "ct direction original ct state new accept",
+            [asked(STATE, "new"), xt("conntrack"), ACCEPT],
+        ),
+        (
+            [xt("conntrack"), xt("conntrack"), ACCEPT],
+            "ct state new ct state invalid accept",
+            [asked(STATE, "new"), asked(STATE, "invalid"), xt("conntrack"), xt("conntrack"), ACCEPT],
+        ),
+        ([PORT_22, xt(), ACCEPT], "tcp dport 22 # recent: SET accept", [PORT_22, xt(), ACCEPT]),
+        # Nothing is told.
+        ([xt("conntrack"), ACCEPT], 'xt match "conntrack" accept', [xt("conntrack"), ACCEPT]),
+        ([xt("conntrack"), ACCEPT], "the rule with handle 9", [xt("conntrack"), ACCEPT]),
+        ([xt("conntrack"), ACCEPT], "ct status dnat accept", [xt("conntrack"), ACCEPT]),
+        ([xt("addrtype"), ACCEPT], "fib daddr . iif type local accept", [xt("addrtype"), ACCEPT]),
+        ([xt("recent"), ACCEPT], 'iifname "ct state new" xt match recent accept', [xt("recent"), ACCEPT]),
+        ([xt(), ACCEPT], 'accept comment "ct state invalid"', [xt(), ACCEPT]),
+        # What stands last without a name may be a target; nft's own is left as it is.
+        ([PORT_22, xt()], "tcp dport 22 ct state new", [PORT_22, xt()]),
+        ([PORT_22, ACCEPT], "tcp dport 22 ct state new accept", [PORT_22, ACCEPT]),
+        ([], "", []),
+        (["odd"], "", ["odd"]),
+    ],
+)
 def test_what_the_text_tells_is_put_in_place(statements: list[Any], text: str, expected: list[Any]) -> None:
     assert readable(statements, text) == tuple(expected)
 
@@ -90,18 +130,36 @@ READ = ("0.9.8", "1.0.6", WRITTEN_OUT)
 def walker(version: str) -> Walker:
     listing = (ROOT / "tests" / "unit" / "listings" / f"ufw-{version.split()[0]}.json").read_text(encoding="utf-8")
     data = json.loads(listing)
-    matches = {tuple(name.rsplit(" ", 1)): [Match(kind, revision, bytes.fromhex(raw)) for kind, revision, raw in found]
-               for name, found in data.get("matches", {}).items()}
-    return Walker(parse_ruleset(listing, told(data["text"], lambda: matches) if version == WRITTEN_OUT else data["text"]))
+    matches = {
+        tuple(name.rsplit(" ", 1)): [Match(kind, revision, bytes.fromhex(raw)) for kind, revision, raw in found]
+        for name, found in data.get("matches", {}).items()
+    }
+    return Walker(
+        parse_ruleset(listing, told(data["text"], lambda: matches) if version == WRITTEN_OUT else data["text"])
+    )
 
 
 def packet(source: str, protocol: int, port: int) -> Packet:
     return Packet("in", protocol, source, "fd00::1" if ":" in source else "10.0.0.1", port, source_kind="unicast")
 
 
-CLOSED = [("10.0.0.7", 6, 443 + 1), ("10.0.0.7", 17, 443), ("10.0.0.7", 17, 137), ("fd00::7", 6, 6817), ("fd00::7", 17, 137)]
-OPEN = [("10.0.0.7", 6, 22), ("10.0.0.7", 6, 80), ("10.0.0.7", 6, 443), ("10.0.0.7", 17, 53), ("10.9.0.7", 6, 22),
-        ("fd00::7", 6, 22), ("fd00::7", 6, 443), ("fd00::7", 17, 53)]
+CLOSED = [
+    ("10.0.0.7", 6, 443 + 1),
+    ("10.0.0.7", 17, 443),
+    ("10.0.0.7", 17, 137),
+    ("fd00::7", 6, 6817),
+    ("fd00::7", 17, 137),
+]
+OPEN = [
+    ("10.0.0.7", 6, 22),
+    ("10.0.0.7", 6, 80),
+    ("10.0.0.7", 6, 443),
+    ("10.0.0.7", 17, 53),
+    ("10.9.0.7", 6, 22),
+    ("fd00::7", 6, 22),
+    ("fd00::7", 6, 443),
+    ("fd00::7", 17, 53),
+]
 # No version tells of a limit by -m recent; 0.9.8 says neither that a comment is one, nor what -m rt asks.
 DOUBTFUL = {("10.0.0.7", 6, 8022), ("fd00::7", 6, 8022)}
 
@@ -109,7 +167,10 @@ DOUBTFUL = {("10.0.0.7", 6, 8022), ("fd00::7", 6, 8022)}
 def place(source: str, port: int) -> tuple[str, str, str]:
     """What drops it: a rule of ufw for it, or the policy."""
     family = "ip6" if ":" in source else "ip"
-    return (f"{family} filter", *{137: ("ufw-skip-to-policy-input", "counter drop")}.get(port, ("INPUT", "policy drop")))
+    return (
+        f"{family} filter",
+        *{137: ("ufw-skip-to-policy-input", "counter drop")}.get(port, ("INPUT", "policy drop")),
+    )
 
 
 @pytest.mark.parametrize("version", [*READ, UNREAD])
@@ -142,8 +203,10 @@ def test_an_answer_is_accepted_by_the_rule_for_established_connections(version: 
     answer = Packet("in", 6, "10.0.0.7", "10.0.0.1", 49152, 6817, state="established", flags=SYN | ACK)
     found = walker(version).judge(answer)
     assert (found.verdict, found.chain, found.rule) == (
-        "accept", "ufw-before-input", f"ct state {'established,related' if version == WRITTEN_OUT else 'related,established'} counter "
-        "accept")
+        "accept",
+        "ufw-before-input",
+        f"ct state {'established,related' if version == WRITTEN_OUT else 'related,established'} counter accept",
+    )
 
 
 # ---- nft's own
@@ -151,12 +214,26 @@ def test_an_answer_is_accepted_by_the_rule_for_established_connections(version: 
 RULES = [("op", "in", ["established", "related"]), ("set", "==", {"set": ["established", "related"]})]
 
 
-@pytest.mark.parametrize("right", [["established", "related"], {"set": ["established", "related"]}, {"|": ["established", "related"]}])
+@pytest.mark.parametrize(
+    "right", [["established", "related"], {"set": ["established", "related"]}, {"|": ["established", "related"]}]
+)
 @pytest.mark.parametrize("protocol", [6, 17])
 def test_what_opens_a_connection_is_not_established(right: Any, protocol: int) -> None:
     rule = {"match": {"op": "in" if isinstance(right, list) else "==", "left": STATE, "right": right}}
-    items = [{"table": {"family": "ip", "name": "t"}},
-             {"chain": {"family": "ip", "table": "t", "name": "c", "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}},
-             {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 1, "expr": [rule, ACCEPT]}}]
+    items = [
+        {"table": {"family": "ip", "name": "t"}},
+        {
+            "chain": {
+                "family": "ip",
+                "table": "t",
+                "name": "c",
+                "type": "filter",
+                "hook": "input",
+                "prio": 0,
+                "policy": "drop",
+            }
+        },
+        {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 1, "expr": [rule, ACCEPT]}},
+    ]
     found = Walker(parse_ruleset(json.dumps({"nftables": items}))).judge(packet("10.0.0.7", protocol, 80))
     assert found == Judgement("drop", "ip t", "c", "policy drop")

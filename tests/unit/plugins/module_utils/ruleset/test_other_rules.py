@@ -219,20 +219,32 @@ table ip mangle {
 INPUT = "table ip filter, chain INPUT (hook input): drops by policy, and "
 NAT = "table ip nat, chain PREROUTING "
 HIDDEN = OtherRules(
-    (INPUT + "drops by 1 rule ('counter drop'), and has 2 rules (first 'udp dport 98 counter') of which nft shows no "
-     "verdict",),
-    (NAT + "has 1 rule ('iifname != \"docker0\" tcp dport 8080 counter') of which nft shows no verdict",))
+    (
+        INPUT
+        + "drops by 1 rule ('counter drop'), and has 2 rules (first 'udp dport 98 counter') of which nft shows no "
+        "verdict",
+    ),
+    (NAT + "has 1 rule ('iifname != \"docker0\" tcp dport 8080 counter') of which nft shows no verdict",),
+)
 UFW_FOUND = {
     "0.9.8": OtherRules(
         (INPUT + "drops or queues or rejects by 4 rules (first 'udp dport 98 counter queue num 3')",),
-        (NAT + "translates 8080/tcp to 172.17.0.2:80, 1000,2000-2010/tcp to 172.17.0.4, 81/tcp to port 8081 of this "
-         "host",), ("8080/tcp", "1000/tcp", "2000/tcp", "2010/tcp", "81/tcp")),
+        (
+            NAT + "translates 8080/tcp to 172.17.0.2:80, 1000,2000-2010/tcp to 172.17.0.4, 81/tcp to port 8081 of this "
+            "host",
+        ),
+        ("8080/tcp", "1000/tcp", "2000/tcp", "2010/tcp", "81/tcp"),
+    ),
     "0.9.8 without extensions": HIDDEN,
     "1.0.6 without extensions": HIDDEN,
     "1.1.3": OtherRules(
         (INPUT + "drops or queues or rejects by 4 rules (first 'udp dport 98 counter xt target \"NFQUEUE\"')",),
-        (NAT + "translates 8080/tcp, 'meta l4proto tcp xt match \"multiport\" counter xt target \"DNAT\"', 81/tcp to "
-         "this host",), ("8080/tcp", "81/tcp")),
+        (
+            NAT + 'translates 8080/tcp, \'meta l4proto tcp xt match "multiport" counter xt target "DNAT"\', 81/tcp to '
+            "this host",
+        ),
+        ("8080/tcp", "81/tcp"),
+    ),
 }
 
 
@@ -314,11 +326,14 @@ table ip kube-proxy {
 
 def test_verdict_maps_are_followed() -> None:
     assert found_in(Kernel(listed(KUBE_PROXY))) == OtherRules(
-        ("table ip kube-proxy, chain filter-input (hook input): drops or rejects by 2 rules (first '10.96.0.8 . tcp . "
-         "80 : drop,')",
-         "table ip kube-proxy, chain filter-output (hook output): rejects by 1 rule ('ip daddr @cluster-ips reject "
-         "comment \"Reject traffic to invalid ports of ClusterIPs\"')"),
-        ("table ip kube-proxy, chain nat-prerouting translates to 10.0.0.5:6443, to 10.0.0.6:6443",))
+        (
+            "table ip kube-proxy, chain filter-input (hook input): drops or rejects by 2 rules (first '10.96.0.8 . tcp . "
+            "80 : drop,')",
+            "table ip kube-proxy, chain filter-output (hook output): rejects by 1 rule ('ip daddr @cluster-ips reject "
+            'comment "Reject traffic to invalid ports of ClusterIPs"\')',
+        ),
+        ("table ip kube-proxy, chain nat-prerouting translates to 10.0.0.5:6443, to 10.0.0.6:6443",),
+    )
 
 
 def test_nothing_beside_ours_is_nothing_to_tell() -> None:
@@ -338,16 +353,19 @@ def test_other_tables_beside_ours_are_read() -> None:
 
 # ---- which chains
 
+
 @pytest.mark.parametrize("hook", ["ingress", "prerouting", "input", "output", "postrouting", "egress"])
 def test_every_hook_that_our_packets_pass_is_looked_at(hook: str) -> None:
     assert dropping(base("c", hook, policy="drop"), head="inet firewalld") == (
-        f"table inet firewalld, chain c (hook {hook}): drops by policy",)
+        f"table inet firewalld, chain c (hook {hook}): drops by policy",
+    )
 
 
 @pytest.mark.parametrize("head", ["ip x", "ip6 x", "inet x", "bridge x", "netdev x"])
 def test_every_family_that_our_packets_pass_is_looked_at(head: str) -> None:
     assert dropping(base("c", "input", "drop"), head=head) == (
-        f"table {head}, chain c (hook input): drops by 1 rule ('drop')",)
+        f"table {head}, chain c (hook input): drops by 1 rule ('drop')",
+    )
 
 
 def test_of_a_device() -> None:
@@ -367,8 +385,12 @@ def test_what_is_forwarded_was_never_ours_and_arp_carries_no_flow() -> None:
 
 
 def test_a_table_that_a_program_owns_is_read() -> None:
-    found = found_in(Kernel("table inet site { # progname sited\n\tflags owner,persist\n\n\tchain c {\n"
-                            "\t\ttype filter hook input priority filter; policy drop;\n\t}\n}\n"))
+    found = found_in(
+        Kernel(
+            "table inet site { # progname sited\n\tflags owner,persist\n\n\tchain c {\n"
+            "\t\ttype filter hook input priority filter; policy drop;\n\t}\n}\n"
+        )
+    )
     assert found.dropping == ("table inet site, chain c (hook input): drops by policy",)
 
 
@@ -384,7 +406,8 @@ def test_a_chain_that_no_packet_comes_to_drops_nothing() -> None:
 
 def test_chains_that_lead_to_each_other_are_counted_once() -> None:
     assert dropping(base("c", "input", "jump a", "goto b"), chain("a", "jump b", "drop"), chain("b", "goto a")) == (
-        "table ip x, chain c (hook input): drops by 1 rule ('drop')",)
+        "table ip x, chain c (hook input): drops by 1 rule ('drop')",
+    )
 
 
 def test_what_an_accept_ends() -> None:
@@ -399,47 +422,88 @@ def test_what_an_accept_ends() -> None:
 def test_a_map_of_one_line_is_followed() -> None:
     elements = "\tmap m {\n\t\ttype inet_service : verdict\n\t\telements = { 1 : goto a }\n\t}\n"
     assert dropping(elements, chain("a", "reject"), base("c", "input", "tcp dport vmap @m")) == (
-        "table ip x, chain c (hook input): rejects by 1 rule ('reject')",)
+        "table ip x, chain c (hook input): rejects by 1 rule ('reject')",
+    )
 
 
 # ---- which rules
 
-@pytest.mark.parametrize("rule, kind", [
-    ("drop", "drops"), ("counter drop", "drops"), ('counter drop comment "x"', "drops"), ("reject", "rejects"),
-    ("reject with icmpx admin-prohibited", "rejects"), ("ct state { established, invalid } drop", "drops"),
-    ("ct state vmap { invalid : drop, established : accept }", "drops"),
-    ("tcp dport vmap { 22 : accept,23 : drop}", "drops"),
-    ("queue num 3", "queues"), ("queue flags bypass to 1-3", "queues"), ('log prefix "accept" drop', "drops"),
-    ('xt target "REJECT"', "rejects"), ("xt target REJECT", "rejects"), ("counter # xt_REJECT", "rejects"),
-    ('xt target "TARPIT"', "drops"), ('counter name "x" drop', "drops"),
-])
+
+@pytest.mark.parametrize(
+    "rule, kind",
+    [
+        ("drop", "drops"),
+        ("counter drop", "drops"),
+        ('counter drop comment "x"', "drops"),
+        ("reject", "rejects"),
+        ("reject with icmpx admin-prohibited", "rejects"),
+        ("ct state { established, invalid } drop", "drops"),
+        ("ct state vmap { invalid : drop, established : accept }", "drops"),
+        ("tcp dport vmap { 22 : accept,23 : drop}", "drops"),
+        ("queue num 3", "queues"),
+        ("queue flags bypass to 1-3", "queues"),
+        ('log prefix "accept" drop', "drops"),
+        ('xt target "REJECT"', "rejects"),
+        ("xt target REJECT", "rejects"),
+        ("counter # xt_REJECT", "rejects"),
+        ('xt target "TARPIT"', "drops"),
+        ('counter name "x" drop', "drops"),
+    ],
+)
 def test_rules_that_drop(rule: str, kind: str) -> None:
     assert by_rule(rule) == [f"{kind} by 1 rule ({rule!r})"]
 
 
-@pytest.mark.parametrize("rule", [
-    "accept", "return", "counter", "continue", 'tcp dport 22 accept comment "drop"', 'log prefix "reject me "',
-    "jump drop", "goto reject", 'iifname "drop" accept', 'iifname { "drop", "reject" } accept',
-    "ip saddr @drop accept",
-    'counter name "drop" accept', "ct state vmap { established : accept, new : jump drop }",
-    "log group 1 queue-threshold 20",
-    'xt target "LOG"', 'xt target "MARK"', "xt target", "# drop", 'comment "odd', "icmpv6 type nd-redirect accept", "",
-    "tcp dport 99 counter # NETMAP drop", "vmap @drop", "meta mark set 0x1", "tcp flags vmap { syn : continue }",
-    'log prefix "drop" accept', "dnat to 10.0.0.1", "notrack", "counter jump", "vmap",
-])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "accept",
+        "return",
+        "counter",
+        "continue",
+        'tcp dport 22 accept comment "drop"',
+        'log prefix "reject me "',
+        "jump drop",
+        "goto reject",
+        'iifname "drop" accept',
+        'iifname { "drop", "reject" } accept',
+        "ip saddr @drop accept",
+        'counter name "drop" accept',
+        "ct state vmap { established : accept, new : jump drop }",
+        "log group 1 queue-threshold 20",
+        'xt target "LOG"',
+        'xt target "MARK"',
+        "xt target",
+        "# drop",
+        'comment "odd',
+        "icmpv6 type nd-redirect accept",
+        "",
+        "tcp dport 99 counter # NETMAP drop",
+        "vmap @drop",
+        "meta mark set 0x1",
+        "tcp flags vmap { syn : continue }",
+        'log prefix "drop" accept',
+        "dnat to 10.0.0.1",
+        "notrack",
+        "counter jump",
+        "vmap",
+    ],
+)
 def test_rules_that_do_not(rule: str) -> None:
     assert by_rule(rule) == []
 
 
 def test_rules_are_counted_and_the_first_is_shown() -> None:
     assert dropping(base("c", "output", "jump a", "reject"), chain("a", "tcp  dport 1 drop", "udp dport 2 drop")) == (
-        "table ip x, chain c (hook output): drops or rejects by 3 rules (first 'reject')",)
+        "table ip x, chain c (hook output): drops or rejects by 3 rules (first 'reject')",
+    )
 
 
 def test_an_anonymous_chain_is_part_of_its_rule() -> None:
     lines = ("tcp dport 31 jump {", '\tct state new log prefix "drop { " drop', "\taccept", "}", "udp dport 1 reject")
     assert by_rule("\n\t\t".join(lines)) == [
-        "drops or rejects by 2 rules (first 'ct state new log prefix \"drop { \" drop')"]
+        "drops or rejects by 2 rules (first 'ct state new log prefix \"drop { \" drop')"
+    ]
 
 
 def test_a_long_rule_is_cut_and_what_cannot_be_printed_is_escaped() -> None:
@@ -463,54 +527,76 @@ def test_a_rule_that_only_counts_is_told_from_one_that_nft_cannot_show() -> None
 
 # ---- what is translated
 
-@pytest.mark.parametrize("rule, text", [
-    ("tcp dport 8080 counter dnat to 172.17.0.2:80", "8080/tcp to 172.17.0.2:80"),
-    ('iifname != "docker0" udp dport 53 dnat to 172.17.0.3:53', "53/udp to 172.17.0.3:53"),
-    ("tcp dport 8080 counter dnat to [fd00::2]:80", "8080/tcp to [fd00::2]:80"),
-    ("tcp dport { 83, 84 } dnat ip6 to fd00::5", "83,84/tcp to fd00::5"),
-    ("tcp dport 85 dnat ip to 10.2.2.2-10.2.2.9:1000-1010", "85/tcp to 10.2.2.2-10.2.2.9:1000-1010"),
-    ("meta l4proto tcp dnat to 10.0.0.5:6443", "to 10.0.0.5:6443"),
-    ("dnat ip prefix to 10.1.0.0/24", "to 10.1.0.0/24"),
-    ("dnat ip to tcp dport map @portmap", "'dnat ip to tcp dport map @portmap'"),
-    ("tcp dport 1 dnat ip to numgen inc mod 2 map { 0 : 10.0.0.1, 1 : 10.0.0.2 }", "1/tcp"),
-    ("tcp dport != 22 dnat to 10.0.0.5", "to 10.0.0.5"),
-    ("dnat ip addr . port to ip saddr map { 10.0.0.1 : 10.0.0.2 . 80 }",
-     "'dnat ip addr . port to ip saddr map { 10.0.0.1 : 10.0.0.2 . 80 }'"),
-    ("tcp dport 80 dnat to 127.0.0.1:8080", "80/tcp to 127.0.0.1:8080 of this host"),
-    ("tcp dport 80 dnat to [::1]:8080", "80/tcp to [::1]:8080 of this host"),
-    ("tcp dport 80 dnat to [::1234]:8080", "80/tcp to [::1234]:8080"),
-    ("udp dport 1000-2000 counter redirect to :53", "1000-2000/udp to port 53 of this host"),
-    ("tcp dport 86 redirect", "86/tcp to this host"),
-    ("redirect", "to this host"),
-    ('tcp dport 87 counter xt target "DNAT"', "87/tcp"),
-    ('tcp dport 81 counter xt target "REDIRECT"', "81/tcp to this host"),
-    ("tcp dport 81 counter # xt_DNAT", "81/tcp"),
-    ('tcp dport 81 dnat to 10.0.0.5 comment "udp dport 5 redirect to :9"', "81/tcp to 10.0.0.5"),
-])
+
+@pytest.mark.parametrize(
+    "rule, text",
+    [
+        ("tcp dport 8080 counter dnat to 172.17.0.2:80", "8080/tcp to 172.17.0.2:80"),
+        ('iifname != "docker0" udp dport 53 dnat to 172.17.0.3:53', "53/udp to 172.17.0.3:53"),
+        ("tcp dport 8080 counter dnat to [fd00::2]:80", "8080/tcp to [fd00::2]:80"),
+        ("tcp dport { 83, 84 } dnat ip6 to fd00::5", "83,84/tcp to fd00::5"),
+        ("tcp dport 85 dnat ip to 10.2.2.2-10.2.2.9:1000-1010", "85/tcp to 10.2.2.2-10.2.2.9:1000-1010"),
+        ("meta l4proto tcp dnat to 10.0.0.5:6443", "to 10.0.0.5:6443"),
+        ("dnat ip prefix to 10.1.0.0/24", "to 10.1.0.0/24"),
+        ("dnat ip to tcp dport map @portmap", "'dnat ip to tcp dport map @portmap'"),
+        ("tcp dport 1 dnat ip to numgen inc mod 2 map { 0 : 10.0.0.1, 1 : 10.0.0.2 }", "1/tcp"),
+        ("tcp dport != 22 dnat to 10.0.0.5", "to 10.0.0.5"),
+        (
+            "dnat ip addr . port to ip saddr map { 10.0.0.1 : 10.0.0.2 . 80 }",
+            "'dnat ip addr . port to ip saddr map { 10.0.0.1 : 10.0.0.2 . 80 }'",
+        ),
+        ("tcp dport 80 dnat to 127.0.0.1:8080", "80/tcp to 127.0.0.1:8080 of this host"),
+        ("tcp dport 80 dnat to [::1]:8080", "80/tcp to [::1]:8080 of this host"),
+        ("tcp dport 80 dnat to [::1234]:8080", "80/tcp to [::1234]:8080"),
+        ("udp dport 1000-2000 counter redirect to :53", "1000-2000/udp to port 53 of this host"),
+        ("tcp dport 86 redirect", "86/tcp to this host"),
+        ("redirect", "to this host"),
+        ('tcp dport 87 counter xt target "DNAT"', "87/tcp"),
+        ('tcp dport 81 counter xt target "REDIRECT"', "81/tcp to this host"),
+        ("tcp dport 81 counter # xt_DNAT", "81/tcp"),
+        ('tcp dport 81 dnat to 10.0.0.5 comment "udp dport 5 redirect to :9"', "81/tcp to 10.0.0.5"),
+    ],
+)
 def test_translations(rule: str, text: str) -> None:
     assert translated(rule) == ["translates " + text]
 
 
-@pytest.mark.parametrize("rule", [
-    "ct status dnat accept", "ct status { snat, dnat } accept", "icmp type redirect accept",
-    "icmp type != redirect accept", "icmp type { echo-request, redirect } accept", "snat to 10.0.0.1", "masquerade ",
-    'log prefix "dnat to 10.0.0.1"', "tproxy to :50080", "jump redirect", "ct status & (snat | dnat) != 0 accept",
-])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "ct status dnat accept",
+        "ct status { snat, dnat } accept",
+        "icmp type redirect accept",
+        "icmp type != redirect accept",
+        "icmp type { echo-request, redirect } accept",
+        "snat to 10.0.0.1",
+        "masquerade ",
+        'log prefix "dnat to 10.0.0.1"',
+        "tproxy to :50080",
+        "jump redirect",
+        "ct status & (snat | dnat) != 0 accept",
+    ],
+)
 def test_what_translates_nothing_that_comes_in(rule: str) -> None:
     assert translated(rule) == []
 
 
-@pytest.mark.parametrize("rule,ports", [
-    ("tcp dport 8080 counter dnat to 172.17.0.2:80", ("8080/tcp",)),
-    ("tcp dport { 83, 84 } dnat ip6 to fd00::5", ("83/tcp", "84/tcp")),
-    ("udp dport 1000-2000 counter redirect to :53", ("1000/udp", "2000/udp")),
-    ('tcp dport 87 counter xt target "DNAT"', ("87/tcp",)),
-    ("ip daddr 127.0.0.1 tcp dport 8080 dnat to 172.17.0.2:80", ()),
-    ("ip6 daddr ::1 tcp dport 8080 dnat to [fd00::2]:80", ()),
-    ("ip6 daddr ::12 tcp dport 8080 dnat to [fd00::2]:80", ("8080/tcp",)),
-    ("sctp dport 80 dnat to 10.0.0.5", ()), ("meta l4proto tcp dnat to 10.0.0.5:6443", ()), ("tcp dport 80 accept", ()),
-    ('tcp dport 81 dnat to 10.0.0.5 comment "udp dport 5 redirect to :9"', ("81/tcp",)),
-])
+@pytest.mark.parametrize(
+    "rule,ports",
+    [
+        ("tcp dport 8080 counter dnat to 172.17.0.2:80", ("8080/tcp",)),
+        ("tcp dport { 83, 84 } dnat ip6 to fd00::5", ("83/tcp", "84/tcp")),
+        ("udp dport 1000-2000 counter redirect to :53", ("1000/udp", "2000/udp")),
+        ('tcp dport 87 counter xt target "DNAT"', ("87/tcp",)),
+        ("ip daddr 127.0.0.1 tcp dport 8080 dnat to 172.17.0.2:80", ()),
+        ("ip6 daddr ::1 tcp dport 8080 dnat to [fd00::2]:80", ()),
+        ("ip6 daddr ::12 tcp dport 8080 dnat to [fd00::2]:80", ("8080/tcp",)),
+        ("sctp dport 80 dnat to 10.0.0.5", ()),
+        ("meta l4proto tcp dnat to 10.0.0.5:6443", ()),
+        ("tcp dport 80 accept", ()),
+        ('tcp dport 81 dnat to 10.0.0.5 comment "udp dport 5 redirect to :9"', ("81/tcp",)),
+    ],
+)
 def test_published_ports(rule: str, ports: tuple[str, ...]) -> None:
     assert found_in(Kernel(table(base("c", "prerouting", rule, kind="nat")))).published == ports
 
@@ -524,7 +610,8 @@ def test_so_many_published_ports_are_told() -> None:
 def test_many_translations_are_counted() -> None:
     rules = [f"tcp dport {port} dnat to 10.0.0.1:{port}" for port in range(1, 8)]
     assert translated("\n\t\t".join(rules)) == [
-        "translates " + ", ".join(f"{port}/tcp to 10.0.0.1:{port}" for port in range(1, 6)) + ", and 2 more"]
+        "translates " + ", ".join(f"{port}/tcp to 10.0.0.1:{port}" for port in range(1, 6)) + ", and 2 more"
+    ]
 
 
 def test_what_the_host_itself_sends_is_not_published() -> None:
@@ -533,14 +620,17 @@ def test_what_the_host_itself_sends_is_not_published() -> None:
 
 # ---- forwarding, legacy tables, failures
 
+
 def test_forwarding_names_the_chains_that_judge_it() -> None:
     listing = table(base("FORWARD", "forward", policy="drop")) + table(base("f", "forward", "drop"), head="inet y")
     assert found_in(Kernel(listing, forwarding=("IPv4", "IPv6"))).bypassing == (
         "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table ip x, chain FORWARD (drops by policy), table inet "
         "y, chain f",
-        "forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), judged by table inet y, chain f")
+        "forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), judged by table inet y, chain f",
+    )
     assert found_in(Kernel(forwarding=("IPv6",))).bypassing == (
-        "forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), judged by no chain that nft lists",)
+        "forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), judged by no chain that nft lists",
+    )
 
 
 def test_legacy_tables_may_do_what_their_kind_can() -> None:
@@ -551,8 +641,12 @@ def test_legacy_tables_may_do_what_their_kind_can() -> None:
 
 
 def proc(folder: Path, **files: str) -> str:
-    paths = {"ip_forward": "sys/net/ipv4/ip_forward", "forwarding": "sys/net/ipv6/conf/all/forwarding",
-             "ip_tables_names": "net/ip_tables_names", "ip6_tables_names": "net/ip6_tables_names"}
+    paths = {
+        "ip_forward": "sys/net/ipv4/ip_forward",
+        "forwarding": "sys/net/ipv6/conf/all/forwarding",
+        "ip_tables_names": "net/ip_tables_names",
+        "ip6_tables_names": "net/ip6_tables_names",
+    }
     for name, text in files.items():
         (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
         (folder / paths[name]).write_text(text, encoding="utf-8")
@@ -565,8 +659,13 @@ SMALL = Outline("ip", "x", (INPUT,), 1)
 
 def asked(run: Run, *tables: Outline) -> Asked:
     """Who has these tables, and lists them so."""
-    return Asked(lambda: list(tables), lambda table, most: Contents(table.size, ()), lambda table, most: 0, run,
-                 Kept("/nonexistent"))
+    return Asked(
+        lambda: list(tables),
+        lambda table, most: Contents(table.size, ()),
+        lambda table, most: 0,
+        run,
+        Kept("/nonexistent"),
+    )
 
 
 def test_a_host_is_asked_once(tmp_path: Path) -> None:
@@ -578,9 +677,12 @@ def test_a_host_is_asked_once(tmp_path: Path) -> None:
 
     folder = proc(tmp_path, ip_forward="1\n", forwarding="0\n", ip_tables_names="", ip6_tables_names="filter\n")
     assert other_rules(proc=folder, asked=asked(run, SMALL)) == OtherRules(
-        ("ip6tables-legacy (tables filter), which nft does not list",
-         "table ip x, chain c (hook input): drops by 1 rule ('drop')"),
-        ("forwarded IPv4 (net.ipv4.ip_forward is 1), judged by no chain that nft lists",))
+        (
+            "ip6tables-legacy (tables filter), which nft does not list",
+            "table ip x, chain c (hook input): drops by 1 rule ('drop')",
+        ),
+        ("forwarded IPv4 (net.ipv4.ip_forward is 1), judged by no chain that nft lists",),
+    )
     assert calls == [["nft", "-s", "-t", "list", "ruleset"]]
 
 
@@ -588,38 +690,57 @@ def test_a_kernel_without_any_of_it(tmp_path: Path) -> None:
     assert other_rules(proc=str(tmp_path), asked=asked(lambda arguments, text="": "")) == OtherRules()
 
 
-@pytest.mark.parametrize("error, text", [
-    (CommandError(["nft"], -11, ""), "'nft' failed with exit code -11: "),
-    (OSError(12, "Cannot allocate memory"), "[Errno 12] Cannot allocate memory"),
-])
+@pytest.mark.parametrize(
+    "error, text",
+    [
+        (CommandError(["nft"], -11, ""), "'nft' failed with exit code -11: "),
+        (OSError(12, "Cannot allocate memory"), "[Errno 12] Cannot allocate memory"),
+    ],
+)
 def test_a_listing_that_fails_is_a_finding(tmp_path: Path, error: Exception, text: str) -> None:
     def run(arguments: Sequence[str], text: str = "") -> str:
         raise error
 
     finding = f"what nft cannot list ({text.strip()!r})"
     assert other_rules(proc=proc(tmp_path, ip_forward="0\n"), asked=asked(run, SMALL)) == OtherRules(
-        (finding,), (finding,))
+        (finding,), (finding,)
+    )
 
 
 # ---- tables that are too large to be read
 
 UNREAD = "rules that were not read, as others have more than 2000 rules and jumps here"
-LARGE = Outline("inet", "kube", (
-    Base("in", "filter", "input", "drop", 7), Base("out", "filter", "output", "accept", 7),
-    Base("fwd", "filter", "forward", "drop", 7), Base("empty", "filter", "input", "accept", 0),
-    Base("closed", "filter", "input", "drop", 0), Base("nat", "nat", "prerouting", "accept", 7),
-    Base("nat-empty", "nat", "prerouting", "accept", 0), Base("src", "nat", "postrouting", "accept", 7)), 100_000)
+LARGE = Outline(
+    "inet",
+    "kube",
+    (
+        Base("in", "filter", "input", "drop", 7),
+        Base("out", "filter", "output", "accept", 7),
+        Base("fwd", "filter", "forward", "drop", 7),
+        Base("empty", "filter", "input", "accept", 0),
+        Base("closed", "filter", "input", "drop", 0),
+        Base("nat", "nat", "prerouting", "accept", 7),
+        Base("nat-empty", "nat", "prerouting", "accept", 0),
+        Base("src", "nat", "postrouting", "accept", 7),
+    ),
+    100_000,
+)
 
 
 def test_what_was_not_read_is_told_by_its_base_chains() -> None:
     kernel = Kernel(table(base("c", "input", "drop")), forwarding=("IPv4",), unread=(LARGE,))
     assert found_in(kernel) == OtherRules(
-        ("table ip x, chain c (hook input): drops by 1 rule ('drop')",
-         f"table inet kube, chain in (hook input): drops by policy, and may drop by {UNREAD}",
-         f"table inet kube, chain out (hook output): may drop by {UNREAD}",
-         "table inet kube, chain closed (hook input): drops by policy"),
-        (f"table inet kube, chain nat may translate by {UNREAD}",
-         "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table inet kube, chain fwd (drops by policy)"))
+        (
+            "table ip x, chain c (hook input): drops by 1 rule ('drop')",
+            f"table inet kube, chain in (hook input): drops by policy, and may drop by {UNREAD}",
+            f"table inet kube, chain out (hook output): may drop by {UNREAD}",
+            "table inet kube, chain closed (hook input): drops by policy",
+        ),
+        (
+            f"table inet kube, chain nat may translate by {UNREAD}",
+            "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table inet kube, chain fwd (drops by policy)",
+        ),
+    )
 
 
 def test_a_host_with_a_large_table_is_not_asked_for_its_rules(tmp_path: Path) -> None:
@@ -638,10 +759,12 @@ def test_maps_that_are_listed_apart_count_as_of_their_table() -> None:
     assert found_in(Kernel(terse)) == OtherRules()
     whole = table("\tmap m {\n\t\ttype inet_service : verdict\n\t\telements = { 22 : drop }\n\t}\n")
     assert found_in(Kernel(terse + whole)).dropping == (
-        "table ip x, chain c (hook input): drops by 1 rule ('elements = { 22 : drop }')",)
+        "table ip x, chain c (hook input): drops by 1 rule ('elements = { 22 : drop }')",
+    )
 
 
 # ---- the warnings
+
 
 def test_one_warning_each_of_at_most_five_things() -> None:
     six = tuple("abcdef")
@@ -649,18 +772,47 @@ def test_one_warning_each_of_at_most_five_things() -> None:
         "Other rules of this host may drop what flows allow, as a packet passes only where every table accepts it: a; "
         "b; c; d; e; and 1 more. They are left as they are.",
         "Traffic may go around the flows of this host: a; b; c; d; e. What comes to the host itself after its "
-        "translation is judged at its new port; what is forwarded is outside of the policy."]
+        "translation is judged at its new port; what is forwarded is outside of the policy.",
+    ]
     assert [text[:5] for text in warnings_of(OtherRules((), ("{0}",)))] == ["Traff"]
 
 
 # ---- any text
 
 # Pieces of listings in any order find more than random characters do.
-PIECES = ["table ip x {\n", "\n}\n", "\tchain c {\n", "\tmap m {\n", "\t}\n", "\t\t",
-          "type filter hook input priority 0; ", "type nat hook prerouting priority 0; ", "policy drop;\n", "drop",
-          "jump c", "vmap @m", "vmap { 1 : goto c }", "elements = { 1 : drop,", "}", "{", '"', "#", "\n", " ", "\t",
-          "dnat to ", "redirect", "tcp dport ", "10.0.0.1:80", 'xt target "DNAT"', "counter ", "flags dormant\n",
-          "\r", "\x00", "\u2028"]
+PIECES = [
+    "table ip x {\n",
+    "\n}\n",
+    "\tchain c {\n",
+    "\tmap m {\n",
+    "\t}\n",
+    "\t\t",
+    "type filter hook input priority 0; ",
+    "type nat hook prerouting priority 0; ",
+    "policy drop;\n",
+    "drop",
+    "jump c",
+    "vmap @m",
+    "vmap { 1 : goto c }",
+    "elements = { 1 : drop,",
+    "}",
+    "{",
+    '"',
+    "#",
+    "\n",
+    " ",
+    "\t",
+    "dnat to ",
+    "redirect",
+    "tcp dport ",
+    "10.0.0.1:80",
+    'xt target "DNAT"',
+    "counter ",
+    "flags dormant\n",
+    "\r",
+    "\x00",
+    "\u2028",
+]
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=5)).map("".join) | st.text())
@@ -686,10 +838,12 @@ LONG = {
     "rules": lambda count: table(base("c", "input", *["ip saddr 10.0.0.1 tcp dport 443 counter drop"] * count)),
     "services": lambda count: table(
         "\tmap m {\n\t\ttype ipv4_addr : verdict\n\t\telements = { "
-        + ",\n".join(f"10.0.0.1 : goto c{number}" for number in range(count)) + " }\n\t}\n",
+        + ",\n".join(f"10.0.0.1 : goto c{number}" for number in range(count))
+        + " }\n\t}\n",
         *[chain(f"c{number}", "tcp dport 80 dnat to 10.0.0.1:80", "jump c0") for number in range(count)],
-        base("pre", "prerouting", "ip daddr vmap @m", kind="nat")),
-    "one line": lambda count: table(base("c", "prerouting", "jump a vmap @m dnat to ip to to to { { \" # " * count)),
+        base("pre", "prerouting", "ip daddr vmap @m", kind="nat"),
+    ),
+    "one line": lambda count: table(base("c", "prerouting", 'jump a vmap @m dnat to ip to to to { { " # ' * count)),
     "braces": lambda count: table(base("c", "input", "{" * count * 10)),
     "quotes": lambda count: table(base("c", "input", 'xt target "' * count * 3)),
     "spaces": lambda count: table(base("c", "input", " " * count * 10 + "drop")),

@@ -29,8 +29,9 @@ def table(name: str, size: int, bases: tuple[Base, ...] = INPUT, family: str = "
     return Outline(family, name, bases, size, dormant)
 
 
-def asked(*tables: Outline, maps: tuple[str, ...] = (), elements: int = 0, version: str = "1.0.2"
-          ) -> tuple[Neighbours, list[str]]:
+def asked(
+    *tables: Outline, maps: tuple[str, ...] = (), elements: int = 0, version: str = "1.0.2"
+) -> tuple[Neighbours, list[str]]:
     """Return what is known of these tables, and what nft was asked but for its version."""
     calls: list[str] = []
 
@@ -40,8 +41,16 @@ def asked(*tables: Outline, maps: tuple[str, ...] = (), elements: int = 0, versi
         calls.append(" ".join(arguments) + "".join(f"; {line}" for line in text.splitlines()))
         return calls[-1] + "\n"
 
-    found = neighbours("nftables", Asked(lambda: list(tables), lambda table, most: Contents(table.size, maps),
-                                         lambda table, most: elements, run, NONE_KEPT))
+    found = neighbours(
+        "nftables",
+        Asked(
+            lambda: list(tables),
+            lambda table, most: Contents(table.size, maps),
+            lambda table, most: elements,
+            run,
+            NONE_KEPT,
+        ),
+    )
     assert found.listing == "".join(call + "\n" for call in calls)
     return found, calls
 
@@ -65,7 +74,8 @@ def test_over_the_bound_the_smallest_are_listed() -> None:
     large, small, middle, more = table("l", 100_000), table("s", 1), table("m", MOST - 1), table("n", MOST)
     assert asked(large, more, small, middle) == (
         Neighbours("nft -s -t list table ip s\nnft -s -t list table ip m\n", (large, more)),
-        ["nft -s -t list table ip s", "nft -s -t list table ip m"])
+        ["nft -s -t list table ip s", "nft -s -t list table ip m"],
+    )
 
 
 def test_an_old_nft_reads_everything_each_time_so_it_is_asked_once() -> None:
@@ -107,8 +117,12 @@ def test_firewalld_is_no_neighbour_of_its_backend(monkeypatch: pytest.MonkeyPatc
     library.nft_ctx_get_error_buffer.return_value = b""
     monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
     tables = [table("firewalld", MOST, family="inet"), table("a", 1)]
-    ask = Asked(lambda: tables, lambda table, most: Contents(table.size, ()),
-                lambda table, most: MOST_ELEMENTS + (table.name == "firewalld"), kept=NONE_KEPT)
+    ask = Asked(
+        lambda: tables,
+        lambda table, most: Contents(table.size, ()),
+        lambda table, most: MOST_ELEMENTS + (table.name == "firewalld"),
+        kept=NONE_KEPT,
+    )
     assert neighbours("firewalld", ask) == Neighbours("text\n", ())
     tables.append(table("l", MOST))
     assert neighbours("firewalld", ask) == Neighbours("text\ntext\n", (tables[-1],))

@@ -48,13 +48,24 @@ def table(name: str = "t", family: str = "inet", **more: Any) -> dict[str, Any]:
     return {"table": {"family": family, "name": name, "handle": 1, **more}}
 
 
-def chain(*rules: list[Any], name: str = "c", hook: str = "input", policy: str = "accept", prio: int = 0, of: str = "t",
-          kind: str = "filter", family: str = "inet", **more: Any) -> list[dict[str, Any]]:
+def chain(
+    *rules: list[Any],
+    name: str = "c",
+    hook: str = "input",
+    policy: str = "accept",
+    prio: int = 0,
+    of: str = "t",
+    kind: str = "filter",
+    family: str = "inet",
+    **more: Any,
+) -> list[dict[str, Any]]:
     """A base chain or, without a hook, another, with its rules."""
     base = {"type": kind, "hook": hook, "prio": prio, "policy": policy} if hook else {}
     found = [{"chain": {"family": family, "table": of, "name": name, **base, **more}}]
-    return found + [{"rule": {"family": family, "table": of, "chain": name, "handle": number, "expr": rule}}
-                    for number, rule in enumerate(rules, 1)]
+    return found + [
+        {"rule": {"family": family, "table": of, "chain": name, "handle": number, "expr": rule}}
+        for number, rule in enumerate(rules, 1)
+    ]
 
 
 def flattened(items: Iterable[Any]) -> Iterator[dict[str, Any]]:
@@ -62,8 +73,13 @@ def flattened(items: Iterable[Any]) -> Iterator[dict[str, Any]]:
         yield from flattened(item) if isinstance(item, list) else [item]
 
 
-def judged(*items: Any, packet: Packet = IN, text: str = "", legacy: dict[int, str] | None = None,
-           own: tuple[str, ...] = ("10.0.0.1", "10.0.0.2")) -> Judgement:
+def judged(
+    *items: Any,
+    packet: Packet = IN,
+    text: str = "",
+    legacy: dict[int, str] | None = None,
+    own: tuple[str, ...] = ("10.0.0.1", "10.0.0.2"),
+) -> Judgement:
     flat = list(flattened(items))
     if not any("table" in item and item["table"]["name"] == "t" for item in flat):
         flat.insert(0, table())
@@ -76,6 +92,7 @@ def verdict(*rule: Any, packet: Packet = IN, **more: Any) -> str:
 
 
 # ---- which rule
+
 
 def test_without_rules_everything_passes() -> None:
     assert judged() == Judgement("accept", "", "", "no rule")
@@ -98,12 +115,14 @@ def test_a_policy_decides_where_no_rule_does() -> None:
 def test_of_what_passes_the_rule_is_ours_where_one_of_ours_accepts() -> None:
     ours = [table("hpc_ports"), chain([TO_22, ACCEPT], name="input", of="hpc_ports", policy="drop")]
     assert judged(ours, chain([ACCEPT], prio=10)) == Judgement(
-        "accept", "inet hpc_ports", "input", "the rule with handle 1", is_ours=True)
+        "accept", "inet hpc_ports", "input", "the rule with handle 1", is_ours=True
+    )
     assert judged(ours, chain([DROP], prio=10)) == Judgement("drop", "inet t", "c", "the rule with handle 1")
 
 
-@pytest.mark.parametrize("name,is_ours",
-                         [("filter_IN_policy_hpc_ports_in_deny", True), ("filter_IN_public_deny", False)])
+@pytest.mark.parametrize(
+    "name,is_ours", [("filter_IN_policy_hpc_ports_in_deny", True), ("filter_IN_public_deny", False)]
+)
 def test_ours_are_our_policies_in_firewalld(name: str, is_ours: bool) -> None:
     found = judged(table("firewalld"), chain([DROP], name=name, of="firewalld"))
     assert (found.verdict, found.chain, found.is_ours) == ("drop", name, is_ours)
@@ -132,9 +151,14 @@ def test_tables_of_the_other_family_do_not_see_it() -> None:
 
 # ---- tables that do not count
 
-@pytest.mark.parametrize("flags,text", [
-    ({"flags": "dormant"}, ""), ({"flags": "dm"}, "table inet t {\n\tflags dormant\n\n\tchain c {\n\t}\n}\n"),
-])
+
+@pytest.mark.parametrize(
+    "flags,text",
+    [
+        ({"flags": "dormant"}, ""),
+        ({"flags": "dm"}, "table inet t {\n\tflags dormant\n\n\tchain c {\n\t}\n}\n"),
+    ],
+)
 def test_a_dormant_table_does_nothing(flags: dict[str, str], text: str) -> None:
     """Before nft 1.1, JSON has any word as the flags."""
     assert judged(table(**flags), chain([DROP]), text=text).verdict == "accept"
@@ -146,63 +170,111 @@ def test_the_table_that_counts_for_verify_is_passed_over() -> None:
 
 # ---- matches
 
-@pytest.mark.parametrize("rule", [
-    TO_22, match(PORT, {"range": [20, 22]}), match(PORT, {"set": [21, {"range": [22, 23]}]}), match(PORT, {"set": 22}),
-    match(PORT, 22, ">="), match(PORT, 23, "<"), match(PORT, 23, "!="),
-    match(PORT, {"set": [{"elem": {"val": 22, "comment": "x"}}]}),
-    match({"&": [PORT, 3]}, 2), match(payload("th", "dport"), 22), match(payload("tcp", "sport"), 49152),
-    match({"payload": {"base": "th", "offset": 16, "len": 16}}, 22),
-    match(SOURCE, {"prefix": {"addr": "10.0.0.0", "len": 8}}),
-    match(SOURCE, {"range": ["10.0.0.1", "10.0.0.9"]}), match({"&": [SOURCE, "0.0.0.7"]}, "0.0.0.7"),
-    match(SOURCE, "10.0.0.8", "!="),
-    match({"concat": [SOURCE, PORT]},
-          {"set": [{"concat": [{"prefix": {"addr": "10.0.0.0", "len": 8}}, {"range": [22, 25]}]}]}),
-    match(meta("l4proto"), 6), match(meta("l4proto"), "tcp"), match(meta("l4proto"), {"set": [6, 17]}),
-    match(payload("ip", "protocol"), "tcp"),
-    match(meta("nfproto"), "ipv4"), match(meta("protocol"), "ip"), match(meta("iifname"), "eth0"),
-    match(meta("iifname"), "e*"),
-    match(meta("iif"), {"set": ["lo", "eth*"]}), match(meta("oifname"), "eth0", "!="), match(meta("mark"), 0),
-    match(meta("pkttype"), "host"),
-    match(ct("state"), ["new", "related"], "in"), match(ct("state"), {"set": ["new", "established"]}),
-    match(ct("state"), "established", "!="),
-    match(ct("direction"), "original"), match(ct("mark"), 0), match(ct("status"), ["snat", "dnat"], "!"),
-    match({"&": [ct("status"), {"|": ["snat", "dnat"]}]}, 0),
-    match({"ct": {"key": "proto-dst", "dir": "original"}}, 22),
-    match(payload("tcp", "flags"), "syn", "in"),
-    match({"&": [payload("tcp", "flags"), ["fin", "syn", "rst", "ack"]]}, "syn"),
-    match({"&": [payload("tcp", "flags"), {"|": [{"|": [{"|": ["fin", "syn"]}, "rst"]}, "ack"]}]}, "syn"),
-    match({"&": [payload("tcp", "flags"), {"|": ["fin", "syn", "rst", "ack"]}]}, "syn"),
-    match({"fib": {"result": "type", "flags": ["daddr"]}}, "local"), match({"&": [payload("ip", "frag-off"), 8191]}, 0),
-], ids=json.dumps)
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        TO_22,
+        match(PORT, {"range": [20, 22]}),
+        match(PORT, {"set": [21, {"range": [22, 23]}]}),
+        match(PORT, {"set": 22}),
+        match(PORT, 22, ">="),
+        match(PORT, 23, "<"),
+        match(PORT, 23, "!="),
+        match(PORT, {"set": [{"elem": {"val": 22, "comment": "x"}}]}),
+        match({"&": [PORT, 3]}, 2),
+        match(payload("th", "dport"), 22),
+        match(payload("tcp", "sport"), 49152),
+        match({"payload": {"base": "th", "offset": 16, "len": 16}}, 22),
+        match(SOURCE, {"prefix": {"addr": "10.0.0.0", "len": 8}}),
+        match(SOURCE, {"range": ["10.0.0.1", "10.0.0.9"]}),
+        match({"&": [SOURCE, "0.0.0.7"]}, "0.0.0.7"),
+        match(SOURCE, "10.0.0.8", "!="),
+        match(
+            {"concat": [SOURCE, PORT]},
+            {"set": [{"concat": [{"prefix": {"addr": "10.0.0.0", "len": 8}}, {"range": [22, 25]}]}]},
+        ),
+        match(meta("l4proto"), 6),
+        match(meta("l4proto"), "tcp"),
+        match(meta("l4proto"), {"set": [6, 17]}),
+        match(payload("ip", "protocol"), "tcp"),
+        match(meta("nfproto"), "ipv4"),
+        match(meta("protocol"), "ip"),
+        match(meta("iifname"), "eth0"),
+        match(meta("iifname"), "e*"),
+        match(meta("iif"), {"set": ["lo", "eth*"]}),
+        match(meta("oifname"), "eth0", "!="),
+        match(meta("mark"), 0),
+        match(meta("pkttype"), "host"),
+        match(ct("state"), ["new", "related"], "in"),
+        match(ct("state"), {"set": ["new", "established"]}),
+        match(ct("state"), "established", "!="),
+        match(ct("direction"), "original"),
+        match(ct("mark"), 0),
+        match(ct("status"), ["snat", "dnat"], "!"),
+        match({"&": [ct("status"), {"|": ["snat", "dnat"]}]}, 0),
+        match({"ct": {"key": "proto-dst", "dir": "original"}}, 22),
+        match(payload("tcp", "flags"), "syn", "in"),
+        match({"&": [payload("tcp", "flags"), ["fin", "syn", "rst", "ack"]]}, "syn"),
+        match({"&": [payload("tcp", "flags"), {"|": [{"|": [{"|": ["fin", "syn"]}, "rst"]}, "ack"]}]}, "syn"),
+        match({"&": [payload("tcp", "flags"), {"|": ["fin", "syn", "rst", "ack"]}]}, "syn"),
+        match({"fib": {"result": "type", "flags": ["daddr"]}}, "local"),
+        match({"&": [payload("ip", "frag-off"), 8191]}, 0),
+    ],
+    ids=json.dumps,
+)
 def test_what_holds(rule: dict[str, Any]) -> None:
     assert verdict(rule) == "drop"
 
 
-@pytest.mark.parametrize("rule", [
-    match(PORT, 23), match(PORT, {"set": [21, {"range": [23, 29]}]}), match(PORT, 22, "!="),
-    match(payload("udp", "dport"), 22),
-    match(payload("udp", "dport"), 23, "!="), match(payload("ip6", "saddr"), "fd00::1", "!="),
-    match(SOURCE, {"prefix": {"addr": "11.0.0.0", "len": 8}}),
-    match(meta("iifname"), "lo"), match(meta("oifname"), "eth0"), match(ct("state"), ["established", "related"], "in"),
-    match(ct("status"), "dnat", "in"),
-    match(payload("tcp", "flags"), "ack", "in"),
-    match({"&": [payload("tcp", "flags"), ["fin", "syn", "rst", "ack"]]}, "syn", "!="),
-    match(payload("icmp", "type"), "echo-request"), match({"exthdr": {"name": "frag"}}, True), match(meta("mark"), 1),
-    match({"concat": [meta("skuid"), PORT]}, {"set": [{"concat": [0, 23]}]}),
-], ids=json.dumps)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        match(PORT, 23),
+        match(PORT, {"set": [21, {"range": [23, 29]}]}),
+        match(PORT, 22, "!="),
+        match(payload("udp", "dport"), 22),
+        match(payload("udp", "dport"), 23, "!="),
+        match(payload("ip6", "saddr"), "fd00::1", "!="),
+        match(SOURCE, {"prefix": {"addr": "11.0.0.0", "len": 8}}),
+        match(meta("iifname"), "lo"),
+        match(meta("oifname"), "eth0"),
+        match(ct("state"), ["established", "related"], "in"),
+        match(ct("status"), "dnat", "in"),
+        match(payload("tcp", "flags"), "ack", "in"),
+        match({"&": [payload("tcp", "flags"), ["fin", "syn", "rst", "ack"]]}, "syn", "!="),
+        match(payload("icmp", "type"), "echo-request"),
+        match({"exthdr": {"name": "frag"}}, True),
+        match(meta("mark"), 1),
+        match({"concat": [meta("skuid"), PORT]}, {"set": [{"concat": [0, 23]}]}),
+    ],
+    ids=json.dumps,
+)
 def test_what_does_not_hold(rule: dict[str, Any]) -> None:
     assert verdict(rule) == "accept"
 
 
-@pytest.mark.parametrize("rule", [
-    USER, match(meta("length"), {"range": [0, 100]}), match(meta("cpu"), 1), match(payload("ip", "ttl"), 1),
-    match({"socket": {"key": "mark"}}, 1),
-    match({"fib": {"result": "oif", "flags": ["saddr", "iif"]}}, False), match(SOURCE, "@gone"),
-    {"xt": {"type": "match", "name": "recent"}},
-    {"xt": None}, {"something": None}, match({"&": [payload("ip", "frag-off"), 0xFFFF]}, 0), "jump {\n\tdrop\n}",
-    match(payload("tcp", "window"), 1), match(PORT, meta("mark")),
-    match({"concat": [meta("skuid"), PORT]}, {"set": [{"concat": [0, 22]}]}),
-], ids=json.dumps)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        USER,
+        match(meta("length"), {"range": [0, 100]}),
+        match(meta("cpu"), 1),
+        match(payload("ip", "ttl"), 1),
+        match({"socket": {"key": "mark"}}, 1),
+        match({"fib": {"result": "oif", "flags": ["saddr", "iif"]}}, False),
+        match(SOURCE, "@gone"),
+        {"xt": {"type": "match", "name": "recent"}},
+        {"xt": None},
+        {"something": None},
+        match({"&": [payload("ip", "frag-off"), 0xFFFF]}, 0),
+        "jump {\n\tdrop\n}",
+        match(payload("tcp", "window"), 1),
+        match(PORT, meta("mark")),
+        match({"concat": [meta("skuid"), PORT]}, {"set": [{"concat": [0, 22]}]}),
+    ],
+    ids=json.dumps,
+)
 def test_what_cannot_be_told(rule: Any) -> None:
     found = judged(chain([rule, DROP]))
     assert (found.verdict, found.table, found.chain) == ("unknown", "inet t", "c")
@@ -222,9 +294,16 @@ def test_the_way_back_decides_where_a_rule_asks_for_it(returns: bool | None, exp
     assert verdict(rule, packet=IN._replace(returns=returns), hook="prerouting", prio=10) == expected
 
 
-@pytest.mark.parametrize("prio,state,expected", [
-    (-300, "invalid", "drop"), (-300, "new", "accept"), (-200, "new", "unknown"), (-150, "new", "drop"),
-    (-150, "invalid", "accept")])
+@pytest.mark.parametrize(
+    "prio,state,expected",
+    [
+        (-300, "invalid", "drop"),
+        (-300, "new", "accept"),
+        (-200, "new", "unknown"),
+        (-150, "new", "drop"),
+        (-150, "invalid", "accept"),
+    ],
+)
 def test_before_connection_tracking_there_is_no_state(prio: int, state: str, expected: str) -> None:
     assert verdict(match(ct("state"), state, "in"), hook="prerouting", prio=prio) == expected
 
@@ -245,24 +324,35 @@ def test_an_answer_is_of_a_known_connection() -> None:
 
 # ---- three values
 
+
 def test_what_is_unknown_counts_only_where_it_changes_the_outcome() -> None:
     assert judged(chain([USER, ACCEPT])).verdict == "accept"
     assert judged(chain([USER, {"counter": None}], policy="drop")).verdict == "drop"
     assert judged(chain([USER, DROP], [DROP])).verdict == "drop"
     # The one is named that drops whatever the other does.
     assert judged(chain([USER, DROP]), chain([TO_22, DROP], name="other", prio=9)) == Judgement(
-        "drop", "inet t", "other", "the rule with handle 1")
+        "drop", "inet t", "other", "the rule with handle 1"
+    )
     assert judged(chain([USER, ACCEPT], [USER, DROP], policy="drop")).rule == "policy drop"
     assert judged(chain([USER, ACCEPT], policy="drop")) == Judgement(
-        "unknown", "inet t", "c", "policy drop",
-        unknown="it cannot be told whether this applies: table inet t, chain c: the rule with handle 1")
+        "unknown",
+        "inet t",
+        "c",
+        "policy drop",
+        unknown="it cannot be told whether this applies: table inet t, chain c: the rule with handle 1",
+    )
 
 
 def test_a_match_of_iptables_that_nft_does_not_tell_is_said_to_be_one() -> None:
     for data, name in (({"type": "match", "name": "conntrack"}, "xt conntrack"), (None, "xt")):
         assert judged(chain([{"xt": data}, ACCEPT], policy="drop")) == Judgement(
-            "unknown", "inet t", "c", "policy drop", unknown=f"nft does not tell what this rule of iptables asks ({name}): "
-                                                             "table inet t, chain c: the rule with handle 1")
+            "unknown",
+            "inet t",
+            "c",
+            "policy drop",
+            unknown=f"nft does not tell what this rule of iptables asks ({name}): "
+            "table inet t, chain c: the rule with handle 1",
+        )
 
 
 @pytest.mark.parametrize("name,expected", [("rt", "accept"), ("hbh", "accept"), ("ipv6header", "unknown")])
@@ -289,17 +379,24 @@ def test_legacy_rules_make_what_passes_unknown() -> None:
 
 # ---- verdicts
 
-VERDICTS = [[22, {"jump": {"target": "sub"}}], [{"range": [80, 90]}, DROP],
-            [{"elem": {"val": 100, "comment": "x"}}, {"goto": {"target": "sub"}}]]
+VERDICTS = [
+    [22, {"jump": {"target": "sub"}}],
+    [{"range": [80, 90]}, DROP],
+    [{"elem": {"val": 100, "comment": "x"}}, {"goto": {"target": "sub"}}],
+]
 
 
-@pytest.mark.parametrize("port,expected", [
-    (22, ("drop", "c")), (85, ("drop", "c")), (100, ("accept", "c")), (101, ("drop", "c"))])
+@pytest.mark.parametrize(
+    "port,expected", [(22, ("drop", "c")), (85, ("drop", "c")), (100, ("accept", "c")), (101, ("drop", "c"))]
+)
 def test_maps_of_verdicts(port: int, expected: tuple[str, str]) -> None:
     """What jumps comes back to the next rule, what goes does not."""
-    found = judged({"map": {"family": "inet", "table": "t", "name": "m", "map": "verdict", "elem": VERDICTS}},
-                   chain([{"counter": None}], name="sub", hook=""),
-                   chain([{"vmap": {"key": PORT, "data": "@m"}}], [DROP]), packet=IN._replace(port=port))
+    found = judged(
+        {"map": {"family": "inet", "table": "t", "name": "m", "map": "verdict", "elem": VERDICTS}},
+        chain([{"counter": None}], name="sub", hook=""),
+        chain([{"vmap": {"key": PORT, "data": "@m"}}], [DROP]),
+        packet=IN._replace(port=port),
+    )
     assert (found.verdict, found.chain) == expected
 
 
@@ -316,18 +413,27 @@ def test_an_accept_in_a_chain_that_was_jumped_to_accepts() -> None:
     assert judged(chain([TO_22, RETURN], [ACCEPT], name="sub", hook=""), base).verdict == "drop"
 
 
-@pytest.mark.parametrize("data,packet,expected", [
-    (None, IN, "reject"), ({"type": "icmp", "expr": "host-unreachable"}, IN, "reject"),
-    ({"type": "icmpv6"}, IN, "accept"),
-    ({"type": "icmp"}, IN6, "accept"), ({"type": "tcp reset"}, IN6, "accept"), ({"type": "tcp reset"}, IN, "reject")])
+@pytest.mark.parametrize(
+    "data,packet,expected",
+    [
+        (None, IN, "reject"),
+        ({"type": "icmp", "expr": "host-unreachable"}, IN, "reject"),
+        ({"type": "icmpv6"}, IN, "accept"),
+        ({"type": "icmp"}, IN6, "accept"),
+        ({"type": "tcp reset"}, IN6, "accept"),
+        ({"type": "tcp reset"}, IN, "reject"),
+    ],
+)
 def test_rejects_are_of_the_family_of_their_answer(data: Any, packet: Packet, expected: str) -> None:
     assert judged(chain([{"reject": data}]), packet=packet).verdict == expected
 
 
 def test_limits_count_as_not_exceeded_and_are_noted() -> None:
     found = judged(chain([{"limit": {"rate": 5, "per": "second"}}, ACCEPT], policy="drop"))
-    assert (found.verdict, found.notes) == ("accept", (
-        "limited by limit, which counts as not exceeded: table inet t, chain c: the rule with handle 1",))
+    assert (found.verdict, found.notes) == (
+        "accept",
+        ("limited by limit, which counts as not exceeded: table inet t, chain c: the rule with handle 1",),
+    )
     assert judged(chain([{"ct count": {"val": 5, "inv": True}}, DROP])).verdict == "accept"
     assert judged(chain([{"limit": "named"}, DROP])).verdict == "unknown"
 
@@ -348,8 +454,10 @@ def test_a_set_that_was_changed_on_the_way_is_not_known() -> None:
     assert judged(seen, chain([add], [match(SOURCE, "@seen"), DROP])).verdict == "unknown"
 
 
-@pytest.mark.parametrize("version,source,expected", [
-    ("0.9.8", "fd00::7", "drop"), ("0.9.8", "fd00:0:0:1::7", "unknown"), ("1.0.6", "fd00:0:0:1::7", "accept")])
+@pytest.mark.parametrize(
+    "version,source,expected",
+    [("0.9.8", "fd00::7", "drop"), ("0.9.8", "fd00:0:0:1::7", "unknown"), ("1.0.6", "fd00:0:0:1::7", "accept")],
+)
 def test_prefixes_that_an_old_nft_lists_too_long(version: str, source: str, expected: str) -> None:
     """0.9.8 lists fd00::/16 . 53 as fd00::/64 . 53."""
     key = {"concat": [{"prefix": {"addr": "fd00::", "len": 64}}, 53]}
@@ -360,20 +468,26 @@ def test_prefixes_that_an_old_nft_lists_too_long(version: str, source: str, expe
 
 # ---- translations
 
+
 def nat(*rule: Any, hook: str = "prerouting") -> list[dict[str, Any]]:
     return chain(list(rule), name="nat", hook=hook, prio=-100, kind="nat")
 
 
 def test_what_is_sent_elsewhere_is_not_known() -> None:
     found = judged(nat(TO_22, {"dnat": {"family": "ip", "addr": "10.0.9.9", "port": 2222}}))
-    assert found == Judgement("unknown", "inet t", "nat", "the rule with handle 1", unknown=(
-        "it is sent on to 10.0.9.9 port 2222 (table inet t, chain nat: the rule with handle 1)"), notes=(
-        "the destination is changed to 10.0.9.9 port 2222 (table inet t, chain nat: the rule with handle 1)",))
+    assert found == Judgement(
+        "unknown",
+        "inet t",
+        "nat",
+        "the rule with handle 1",
+        unknown=("it is sent on to 10.0.9.9 port 2222 (table inet t, chain nat: the rule with handle 1)"),
+        notes=("the destination is changed to 10.0.9.9 port 2222 (table inet t, chain nat: the rule with handle 1)",),
+    )
 
 
-@pytest.mark.parametrize("to",
-                         [{"dnat": {"addr": "10.0.0.2", "port": 2222}}, {"dnat": {"port": 2222}},
-                          {"redirect": {"port": 2222}}])
+@pytest.mark.parametrize(
+    "to", [{"dnat": {"addr": "10.0.0.2", "port": 2222}}, {"dnat": {"port": 2222}}, {"redirect": {"port": 2222}}]
+)
 def test_what_is_sent_to_another_port_of_the_host_is_judged_there(to: dict[str, Any]) -> None:
     found = judged(nat(TO_22, to), chain([match(PORT, 2222), DROP]))
     assert (found.verdict, found.chain, len(found.notes)) == ("drop", "c", 1)
@@ -383,45 +497,65 @@ def test_what_is_sent_to_another_port_of_the_host_is_judged_there(to: dict[str, 
 
 def test_a_changed_source_is_noted() -> None:
     found = judged(nat({"masquerade": None}, hook="postrouting"), packet=OUT)
-    assert (found.verdict, found.notes) == ("accept", (
-        "the source is changed to that of the interface (table inet t, chain nat: the rule with handle 1)",))
+    assert (found.verdict, found.notes) == (
+        "accept",
+        ("the source is changed to that of the interface (table inet t, chain nat: the rule with handle 1)",),
+    )
 
 
-@pytest.mark.parametrize("statement",
-                         [{"queue": {}}, {"tproxy": {"addr": "127.0.0.1", "port": 50}},
-                          {"dnat": {"addr": {"map": {}}}}])
+@pytest.mark.parametrize(
+    "statement", [{"queue": {}}, {"tproxy": {"addr": "127.0.0.1", "port": 50}}, {"dnat": {"addr": {"map": {}}}}]
+)
 def test_what_others_decide_is_not_known(statement: dict[str, Any]) -> None:
     assert judged(chain([TO_22, statement], hook="prerouting", kind="filter")).verdict == "unknown"
 
 
 # ---- what iptables-nft adds
 
-@pytest.mark.parametrize("rule,expected", [
-    ([TO_22, {"xt": {"type": "match", "name": "comment"}}, DROP], "drop"),
-    ([TO_22, {"xt": {"type": "target", "name": "LOG"}}], "accept"),
-    ([TO_22, {"xt": {"type": "target", "name": "REJECT"}}], "reject"), ([TO_22, {"xt": None}], "unknown"),
-    ([match(PORT, 23), {"xt": None}, DROP], "accept"),
-    ([TO_22, {"xt": {"type": "target", "name": "NFQUEUE"}}], "unknown")])
+
+@pytest.mark.parametrize(
+    "rule,expected",
+    [
+        ([TO_22, {"xt": {"type": "match", "name": "comment"}}, DROP], "drop"),
+        ([TO_22, {"xt": {"type": "target", "name": "LOG"}}], "accept"),
+        ([TO_22, {"xt": {"type": "target", "name": "REJECT"}}], "reject"),
+        ([TO_22, {"xt": None}], "unknown"),
+        ([match(PORT, 23), {"xt": None}, DROP], "accept"),
+        ([TO_22, {"xt": {"type": "target", "name": "NFQUEUE"}}], "unknown"),
+    ],
+)
 def test_extensions_of_iptables(rule: list[Any], expected: str) -> None:
     assert judged(chain(rule)).verdict == expected
 
 
 # ---- frames
 
+
 def test_frames_are_not_judged() -> None:
     bridge = [table("b", "bridge"), chain([], of="b", family="bridge", policy="drop")]
     assert judged(bridge).verdict == "accept"
     found = judged(bridge, packet=IN._replace(is_bridged=True))
     assert (found.verdict, found.table, found.unknown) == (
-        "unknown", "bridge b", "table bridge b, chain c (hook input) is not judged")
+        "unknown",
+        "bridge b",
+        "table bridge b, chain c (hook input) is not judged",
+    )
     harmless = [table("b", "bridge"), chain([ACCEPT], of="b", family="bridge")]
     assert judged(harmless, packet=IN._replace(is_bridged=True)).verdict == "accept"
 
 
-@pytest.mark.parametrize("device,text,packet,expected", [
-    ({"dev": "eth0"}, "", IN, "drop"), ({"dev": ["eth0", "eth1"]}, "", IN, "drop"), ({"dev": "eth1"}, "", IN, "accept"),
-    ({}, "", IN, "unknown"), ({"dev": "eth1"}, "", IN._replace(devices=frozenset(["eth1"])), "unknown"),
-    ({}, 'device "eth0"', IN, "drop"), ({}, "devices = { eth1, eth2 }", IN, "accept")])
+@pytest.mark.parametrize(
+    "device,text,packet,expected",
+    [
+        ({"dev": "eth0"}, "", IN, "drop"),
+        ({"dev": ["eth0", "eth1"]}, "", IN, "drop"),
+        ({"dev": "eth1"}, "", IN, "accept"),
+        ({}, "", IN, "unknown"),
+        ({"dev": "eth1"}, "", IN._replace(devices=frozenset(["eth1"])), "unknown"),
+        ({}, 'device "eth0"', IN, "drop"),
+        ({}, "devices = { eth1, eth2 }", IN, "accept"),
+    ],
+)
 def test_ingress_is_judged_where_its_device_is_known(device: Any, text: str, packet: Packet, expected: str) -> None:
     rules = chain([TO_22, DROP], of="n", family="netdev", hook="ingress", **device)
     listing = f"table netdev n {{\n\tchain c {{\n\t\ttype filter hook ingress {text} priority filter; policy accept;\n"
@@ -430,8 +564,11 @@ def test_ingress_is_judged_where_its_device_is_known(device: Any, text: str, pac
 
 # ---- sets
 
-RANGES = st.lists(st.integers(0, 60), min_size=2, max_size=12, unique=True).map(sorted).map(
-    lambda edges: list(zip(edges[::2], edges[1::2])))
+RANGES = (
+    st.lists(st.integers(0, 60), min_size=2, max_size=12, unique=True)
+    .map(sorted)
+    .map(lambda edges: list(zip(edges[::2], edges[1::2])))
+)
 
 
 @given(RANGES, st.integers(0, 61))

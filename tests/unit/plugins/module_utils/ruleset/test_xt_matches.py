@@ -29,24 +29,48 @@ def addrtype(destination: int, flags: int = 0, source: int = 0, revision: int = 
     return Match("addrtype", revision, struct.pack("=HHI", source, destination, flags))
 
 
-def multiport(*ports: int, side: int = 1, ranges: tuple[int, ...] = (), negated: int = 0, count: int | None = None) -> Match:
+def multiport(
+    *ports: int, side: int = 1, ranges: tuple[int, ...] = (), negated: int = 0, count: int | None = None
+) -> Match:
     padded = [*ports, *[0] * (15 - len(ports))]
     goes_on = [int(place in ranges) for place in range(15)]
-    return Match("multiport", 1, struct.pack("=BB15H15BB", side, len(ports) if count is None else count, *padded, *goes_on, negated))
+    return Match(
+        "multiport",
+        1,
+        struct.pack("=BB15H15BB", side, len(ports) if count is None else count, *padded, *goes_on, negated),
+    )
 
 
-@pytest.mark.parametrize("match,text", [
-    (conntrack(2 | 4), "ct state established,related"), (conntrack(8, 1 | 1 << 13), "ct state new"),
-    (conntrack(1 | 256, negated=1, revision=2), "ct state != invalid,untracked"),
-    (addrtype(4), "fib daddr type local"), (addrtype(4 | 8, 2), "fib daddr type != { local, broadcast }"),
-    (multiport(80), "tcp dport 80"), (multiport(80, 443, negated=1), "tcp dport != { 80, 443 }"),
-    (multiport(22, 8000, 8100, 9, side=0, ranges=(1,)), "tcp sport { 22, 8000-8100, 9 }"),
-    # What else is asked, or cannot be said: nothing.
-    (conntrack(8, 1 | 2), ""), (conntrack(8, 2), ""), (conntrack(0), ""), (conntrack(64), ""), (conntrack(8, revision=1), ""),
-    (addrtype(4, source=2), ""), (addrtype(4, 4), ""), (addrtype(0), ""), (addrtype(4, revision=0), ""), (addrtype(1 << 9), ""),
-    (multiport(80, side=2), ""), (multiport(80, count=0), ""), (multiport(80, count=16), ""),
-    (Match("recent", 1, bytes(232)), ""), (Match("conntrack", 3, bytes(20)), ""), (Match("multiport", 1, b"\1\1"), ""),
-])
+@pytest.mark.parametrize(
+    "match,text",
+    [
+        (conntrack(2 | 4), "ct state established,related"),
+        (conntrack(8, 1 | 1 << 13), "ct state new"),
+        (conntrack(1 | 256, negated=1, revision=2), "ct state != invalid,untracked"),
+        (addrtype(4), "fib daddr type local"),
+        (addrtype(4 | 8, 2), "fib daddr type != { local, broadcast }"),
+        (multiport(80), "tcp dport 80"),
+        (multiport(80, 443, negated=1), "tcp dport != { 80, 443 }"),
+        (multiport(22, 8000, 8100, 9, side=0, ranges=(1,)), "tcp sport { 22, 8000-8100, 9 }"),
+        # What else is asked, or cannot be said: nothing.
+        (conntrack(8, 1 | 2), ""),
+        (conntrack(8, 2), ""),
+        (conntrack(0), ""),
+        (conntrack(64), ""),
+        (conntrack(8, revision=1), ""),
+        (addrtype(4, source=2), ""),
+        (addrtype(4, 4), ""),
+        (addrtype(0), ""),
+        (addrtype(4, revision=0), ""),
+        (addrtype(1 << 9), ""),
+        (multiport(80, side=2), ""),
+        (multiport(80, count=0), ""),
+        (multiport(80, count=16), ""),
+        (Match("recent", 1, bytes(232)), ""),
+        (Match("conntrack", 3, bytes(20)), ""),
+        (Match("multiport", 1, b"\1\1"), ""),
+    ],
+)
 def test_a_match_in_words(match: Match, text: str) -> None:
     assert words(match, "tcp") == text
 
@@ -80,12 +104,20 @@ FOUND: Matches = {("ip filter", "5"): [conntrack(8)], ("ip filter", "6"): [multi
 
 def test_names_are_written_out_by_table_and_handle() -> None:
     assert told(LISTING, lambda: FOUND) == LISTING.replace('xt match "conntrack"', "ct state new", 1).replace(
-        'xt match "multiport"', "udp dport 53")
+        'xt match "multiport"', "udp dport 53"
+    )
 
 
-@pytest.mark.parametrize("line", [
-    'xt match "conntrack" xt match "conntrack" accept # handle 5', 'xt match "addrtype" accept # handle 5',
-    'ct state new accept comment "xt match" # handle 5', 'xt match "conntrack" accept # handle 7', 'xt match "conntrack" accept'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        'xt match "conntrack" xt match "conntrack" accept # handle 5',
+        'xt match "addrtype" accept # handle 5',
+        'ct state new accept comment "xt match" # handle 5',
+        'xt match "conntrack" accept # handle 7',
+        'xt match "conntrack" accept',
+    ],
+)
 def test_a_rule_that_is_another_stays_as_it_is(line: str) -> None:
     text = f'table ip filter {{\n\t\t{line}\n\t\txt match "x" # handle 9\n'
     assert told(text, lambda: FOUND) == text
@@ -101,17 +133,26 @@ def test_the_kernel_is_asked_only_for_names_and_may_refuse() -> None:
 
 # ---- the kernel
 
+
 def test_matches_are_read_by_table_and_handle() -> None:
     def expression(name: bytes, data: bytes) -> bytes:
         return attribute(1, attribute(1, name + b"\0") + attribute(2, data))
 
     match = attribute(1, b"addrtype\0") + attribute(2, struct.pack("!I", 1)) + attribute(3, addrtype(4).data)
-    rules = [expression(b"counter", b"") + expression(b"match", match) + expression(b"match", match), expression(b"meta", b"")]
+    rules = [
+        expression(b"counter", b"") + expression(b"match", match) + expression(b"match", match),
+        expression(b"meta", b""),
+    ]
 
     def asked(protocol: int, kind: int, amount: int, body: bytes) -> Iterator[bytes]:
         assert (protocol, kind, amount, body) == (12, 0xA07, 0x300, bytes(4))
         for handle, expressions in enumerate(rules, 7):
-            yield b"\2\0\0\0" + attribute(1, b"nat\0") + attribute(3, struct.pack("!Q", handle)) + attribute(4, expressions)
+            yield (
+                b"\2\0\0\0"
+                + attribute(1, b"nat\0")
+                + attribute(3, struct.pack("!Q", handle))
+                + attribute(4, expressions)
+            )
 
     assert of_kernel(asked) == {("ip nat", "7"): [addrtype(4)] * 2}
 

@@ -14,14 +14,22 @@ HOSTS = [f"n{number}" for number in range(1, 7)]
 def said(host: str, batch: list[str], gone: tuple[str, ...] = (), hosts: list[str] | None = None) -> str:
     """Return what is said of a host that fails, where `gone` have failed before."""
     hosts = hosts or HOSTS
-    return with_batches("It is refused.", {
-        "inventory_hostname": host, "ansible_play_hosts_all": hosts, "ansible_play_batch": batch,
-        "ansible_play_hosts": [name for name in hosts if name not in gone]})
+    return with_batches(
+        "It is refused.",
+        {
+            "inventory_hostname": host,
+            "ansible_play_hosts_all": hosts,
+            "ansible_play_batch": batch,
+            "ansible_play_hosts": [name for name in hosts if name not in gone],
+        },
+    )
 
 
 def text(goes_on: str, lists: str, host: str) -> str:
-    return (f"It is refused. This play takes its hosts in batches, and {goes_on}. {lists} To go on without this one: "
-            f"--limit 'all:!{host}', or ':!{host}' at the end of your own limit.")
+    return (
+        f"It is refused. This play takes its hosts in batches, and {goes_on}. {lists} To go on without this one: "
+        f"--limit 'all:!{host}', or ':!{host}' at the end of your own limit."
+    )
 
 
 def test_a_host_by_itself_ends_the_play() -> None:
@@ -30,19 +38,23 @@ def test_a_host_by_itself_ends_the_play() -> None:
 
 
 def test_a_batch_ends_it_where_nobody_gets_through() -> None:
-    assert said("n3", ["n3", "n4"]) == text("goes on unless every host of this batch fails",
-                                            "Done: n1, n2. Left in that case: n5, n6.", "n3")
+    assert said("n3", ["n3", "n4"]) == text(
+        "goes on unless every host of this batch fails", "Done: n1, n2. Left in that case: n5, n6.", "n3"
+    )
 
 
 def test_who_failed_before_is_not_done() -> None:
     assert said("n4", ["n4"], ("n1", "n3")) == text(
-        "ends with this host", "Done: n2. Failed before: n1, n3. Left as they are: n5, n6.", "n4")
+        "ends with this host", "Done: n2. Failed before: n1, n3. Left as they are: n5, n6.", "n4"
+    )
 
 
 def test_the_last_of_a_batch_whose_others_have_failed_ends_it() -> None:
     """They are not in the batch any more."""
-    assert said("n4", ["n4"], ("n3",)).startswith("It is refused. This play takes its hosts in batches, and ends with this "
-                                                  "host. Done: n1, n2. Failed before: n3. Left as they are: n5, n6.")
+    assert said("n4", ["n4"], ("n3",)).startswith(
+        "It is refused. This play takes its hosts in batches, and ends with this "
+        "host. Done: n1, n2. Failed before: n3. Left as they are: n5, n6."
+    )
 
 
 def test_long_lists_are_cut() -> None:
@@ -53,10 +65,14 @@ def test_long_lists_are_cut() -> None:
     assert f"Done: {shown}. Left " in said("n21", ["n21"], hosts=hosts)
 
 
-@pytest.mark.parametrize("task_vars", [
-    {}, {"ansible_play_hosts_all": HOSTS, "ansible_play_batch": HOSTS, "ansible_play_hosts": HOSTS},
-    {"ansible_play_hosts_all": HOSTS, "ansible_play_batch": HOSTS[4:], "ansible_play_hosts": HOSTS},
-    {"ansible_play_hosts_all": HOSTS, "ansible_play_batch": [], "ansible_play_hosts": []},
-])
+@pytest.mark.parametrize(
+    "task_vars",
+    [
+        {},
+        {"ansible_play_hosts_all": HOSTS, "ansible_play_batch": HOSTS, "ansible_play_hosts": HOSTS},
+        {"ansible_play_hosts_all": HOSTS, "ansible_play_batch": HOSTS[4:], "ansible_play_hosts": HOSTS},
+        {"ansible_play_hosts_all": HOSTS, "ansible_play_batch": [], "ansible_play_hosts": []},
+    ],
+)
 def test_nothing_is_said_where_no_host_comes_later(task_vars: dict[str, Any]) -> None:
     assert with_batches("It is refused.", {"inventory_hostname": "n5", **task_vars}) == "It is refused."

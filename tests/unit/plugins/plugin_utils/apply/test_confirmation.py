@@ -65,10 +65,13 @@ def test_a_host_that_confirms_is_asked_once() -> None:
     assert host.asked == 1
 
 
-@pytest.mark.parametrize("trouble", [UNREACHABLE, AnsibleError("Timeout waiting for privilege escalation prompt"),
-                                     NOT_NEW, NOT_MADE, CRASHED])
-@pytest.mark.parametrize("final", [CONFIRMED, REVERTED, {"status": "unknown"},
-                                   {"status": "confirmed", "failed": True, "msg": "not on disk"}])
+@pytest.mark.parametrize(
+    "trouble",
+    [UNREACHABLE, AnsibleError("Timeout waiting for privilege escalation prompt"), NOT_NEW, NOT_MADE, CRASHED],
+)
+@pytest.mark.parametrize(
+    "final", [CONFIRMED, REVERTED, {"status": "unknown"}, {"status": "confirmed", "failed": True, "msg": "not on disk"}]
+)
 def test_trouble_is_no_answer(trouble: Any, final: Mapping[str, Any]) -> None:
     host = Host(trouble, trouble, final)
     answer = host.final_answer()
@@ -76,20 +79,28 @@ def test_trouble_is_no_answer(trouble: Any, final: Mapping[str, Any]) -> None:
     assert host.asked == 3
 
 
-@pytest.mark.parametrize(("trouble", "text"), [
-    (UNREACHABLE, "ssh: connect to host n1 port 22: Connection timed out"),
-    (CRASHED, "MODULE FAILURE"),
-    (NOT_MADE, "The run that began the change has not come to its end"),
-    (NOT_NEW, "Ansible could not make a new connection: it came from 10.0.0.9 port 51234 again. See that nothing but "
-              "Ansible keeps connections to the host open (ControlPath in ~/.ssh/config)"),
-])
+@pytest.mark.parametrize(
+    ("trouble", "text"),
+    [
+        (UNREACHABLE, "ssh: connect to host n1 port 22: Connection timed out"),
+        (CRASHED, "MODULE FAILURE"),
+        (NOT_MADE, "The run that began the change has not come to its end"),
+        (
+            NOT_NEW,
+            "Ansible could not make a new connection: it came from 10.0.0.9 port 51234 again. See that nothing but "
+            "Ansible keeps connections to the host open (ControlPath in ~/.ssh/config)",
+        ),
+    ],
+)
 def test_a_host_that_never_answers_is_unreachable(trouble: Any, text: str) -> None:
     host = Host(trouble)
     with pytest.raises(AnsibleConnectionFailure) as caught:
         host.final_answer(seconds=30)
     assert str(caught.value) == (
         "The host has not answered for 90 s. It should have undone the change by itself after 30 s. The last attempt: "
-        + text + ".")
+        + text
+        + "."
+    )
 
 
 def test_what_was_known_before_is_said_of_a_host_that_never_answers() -> None:
@@ -98,11 +109,14 @@ def test_what_was_known_before_is_said_of_a_host_that_never_answers() -> None:
     assert str(caught.value) == (
         "The host has not answered for 90 s. It should have undone the change by itself after 30 s. The last attempt: ssh: "
         "connect to host n1 port 22: Connection timed out. A login to n1 took 11 s: give firewall_confirm_within 33 "
-        "or more. Other rules of the host that may be why: table ip filter, chain INPUT; b.")
+        "or more. Other rules of the host that may be why: table ip filter, chain INPUT; b."
+    )
 
 
-@given(st.lists(st.sampled_from([UNREACHABLE, NOT_NEW, CRASHED, REVERTED, CONFIRMED]), min_size=1, max_size=20),
-       st.integers(1, 100))
+@given(
+    st.lists(st.sampled_from([UNREACHABLE, NOT_NEW, CRASHED, REVERTED, CONFIRMED]), min_size=1, max_size=20),
+    st.integers(1, 100),
+)
 def test_the_first_final_answer_in_time_counts(answers: list[Any], seconds: int) -> None:
     host = Host(*answers)
     finals = [number for number, answer in enumerate(answers) if answer in (REVERTED, CONFIRMED)]
@@ -115,21 +129,35 @@ def test_the_first_final_answer_in_time_counts(answers: list[Any], seconds: int)
             host.final_answer(seconds)
 
 
-UNDONE = ("The host undid the change after 30 s, because no new connection confirmed it. It has the ruleset from "
-          "before again.")
+UNDONE = (
+    "The host undid the change after 30 s, because no new connection confirmed it. It has the ruleset from "
+    "before again."
+)
 
 
-@pytest.mark.parametrize(("changes", "trouble", "dropping", "text"), [
-    ({"advice": "Add 10.0.0.9 to x."}, "timed out", ["table ip filter, chain INPUT"],
-     f"{UNDONE} Likely missing: Add 10.0.0.9 to x."),
-    ({}, "timed out.", [], f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: timed out."),
-    ({"client": ""}, "", ["a", "b"], f"{UNDONE} Other rules of the host that may be why: a; b."),
-    ({"status": "unknown"}, "timed out", [],
-     "The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and has the "
-     "ruleset that was confirmed last. Run again."),
-])
-def test_what_is_said_of_a_change_that_was_not_confirmed(changes: dict[str, Any], trouble: str, dropping: list[str],
-                                                         text: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "trouble", "dropping", "text"),
+    [
+        (
+            {"advice": "Add 10.0.0.9 to x."},
+            "timed out",
+            ["table ip filter, chain INPUT"],
+            f"{UNDONE} Likely missing: Add 10.0.0.9 to x.",
+        ),
+        ({}, "timed out.", [], f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: timed out."),
+        ({"client": ""}, "", ["a", "b"], f"{UNDONE} Other rules of the host that may be why: a; b."),
+        (
+            {"status": "unknown"},
+            "timed out",
+            [],
+            "The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and has the "
+            "ruleset that was confirmed last. Run again.",
+        ),
+    ],
+)
+def test_what_is_said_of_a_change_that_was_not_confirmed(
+    changes: dict[str, Any], trouble: str, dropping: list[str], text: str
+) -> None:
     result = {"changed": True, "other_rules": {"dropping": dropping}}
     found = with_answer(Begun("n1", result, 30), Answer({**REVERTED, **changes}, trouble))
     lacking = {"client": "10.0.0.9"} if "advice" in changes else {}
@@ -139,8 +167,12 @@ def test_what_is_said_of_a_change_that_was_not_confirmed(changes: dict[str, Any]
 def test_what_is_said_of_a_change_that_was_confirmed() -> None:
     answer = Answer({**CONFIRMED, "connections_cut": ["x"], "warnings": ["b"], "invocation": {}}, "timed out")
     assert with_answer(Begun("n1", {"changed": True, "changes": {}, "warnings": ["a"]}, 30, 10.0), answer) == {
-        "changed": True, "changes": {}, "warnings": ["a", "b"], "confirmed_from": "10.0.0.9 port 51235",
-        "connections_cut": ["x"]}
+        "changed": True,
+        "changes": {},
+        "warnings": ["a", "b"],
+        "confirmed_from": "10.0.0.9 port 51235",
+        "connections_cut": ["x"],
+    }
 
 
 def test_a_change_that_a_reboot_would_not_load_has_failed() -> None:
@@ -151,17 +183,24 @@ def test_a_change_that_a_reboot_would_not_load_has_failed() -> None:
 
 # ---- a connection that ends while the host works
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("Failed to connect to the host via ssh: ssh: connect to host n1 port 22: Connection timed out", False),
-    ("Failed to connect to the host via ssh: ssh: Could not resolve hostname n1: Name or service not known", False),
-    ("Failed to connect to the host via ssh: admin@n1: Permission denied (publickey).", False),
-    ('Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: Connection timed out '
-     "during banner exchange", False),
-    ("Timeout (12s) waiting for privilege escalation prompt: ", False),
-    ('Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: ', True),
-    ("Failed to connect to the host via ssh: Timeout, server n1 not responding.", True),
-    ("Failed to connect to the host via ssh: Shared connection to n1 closed.", True),
-])
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Failed to connect to the host via ssh: ssh: connect to host n1 port 22: Connection timed out", False),
+        ("Failed to connect to the host via ssh: ssh: Could not resolve hostname n1: Name or service not known", False),
+        ("Failed to connect to the host via ssh: admin@n1: Permission denied (publickey).", False),
+        (
+            'Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: Connection timed out '
+            "during banner exchange",
+            False,
+        ),
+        ("Timeout (12s) waiting for privilege escalation prompt: ", False),
+        ('Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: ', True),
+        ("Failed to connect to the host via ssh: Timeout, server n1 not responding.", True),
+        ("Failed to connect to the host via ssh: Shared connection to n1 closed.", True),
+    ],
+)
 def test_only_a_connection_that_was_made_may_have_begun_a_change(text: str, expected: bool) -> None:
     assert may_have_begun(AnsibleConnectionFailure(text)) == expected
 
@@ -171,12 +210,16 @@ def test_what_was_lost_with_the_connection_is_not_made_up() -> None:
     found = with_answer(begun, final_answer(Host(CONFIRMED).ask, begun))
     assert found == {"changed": True, "warnings": [UNSEEN], "confirmed_from": "10.0.0.9 port 51235"}
     assert with_answer(begun, final_answer(Host(REVERTED).ask, begun))["msg"] == (
-        f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: the first loss.")
+        f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: the first loss."
+    )
 
 
 # ---- hosts that take long
 
-@pytest.mark.parametrize("result", [{"pending": {"token": "x", "ran_for": 3.5}}, {"status": "confirmed", "ran_for": 3.5}])
+
+@pytest.mark.parametrize(
+    "result", [{"pending": {"token": "x", "ran_for": 3.5}}, {"status": "confirmed", "ran_for": 3.5}]
+)
 def test_the_time_to_a_host_is_all_but_what_its_module_took(result: dict[str, Any]) -> None:
     assert timed(lambda: result, iter([100.0, 114.5]).__next__) == (result, 11.0)
 
@@ -202,7 +245,9 @@ class Summary:
 def test_a_warning_of_a_module_names_its_host() -> None:
     said = ["This host is odd.", Summary(Event("So is that."))]
     assert named("n1", {"changed": True, "warnings": said}) == {
-        "changed": True, "warnings": ["n1: This host is odd.", Summary(Event("n1: So is that."))]}
+        "changed": True,
+        "warnings": ["n1: This host is odd.", Summary(Event("n1: So is that."))],
+    }
 
 
 @pytest.mark.parametrize("odd", [{}, {"warnings": []}, {"warnings": "text"}, {"warnings": [1, None]}])
@@ -213,11 +258,21 @@ def test_what_is_no_warning_stays_as_it_is(odd: dict[str, Any]) -> None:
 SLOW = "A login to n1 took 11 s: give firewall_confirm_within 33 or more."
 
 
-@pytest.mark.parametrize(("first", "second", "seconds", "said"), [
-    (11.0, 0.0, 30, [SLOW]), (10.4, 0.0, 30, [SLOW]), (0.2, 10.5, 30, [SLOW]), (11.0, 0.0, 32, [SLOW]),
-    (11.0, 11.0, 33, []), (10.0, 0.0, 30, []), (0.3, 0.3, 1, [])])
+@pytest.mark.parametrize(
+    ("first", "second", "seconds", "said"),
+    [
+        (11.0, 0.0, 30, [SLOW]),
+        (10.4, 0.0, 30, [SLOW]),
+        (0.2, 10.5, 30, [SLOW]),
+        (11.0, 0.0, 32, [SLOW]),
+        (11.0, 11.0, 33, []),
+        (10.0, 0.0, 30, []),
+        (0.3, 0.3, 1, []),
+    ],
+)
 def test_a_window_under_three_times_a_login_is_warned_of(
-        first: float, second: float, seconds: int, said: list[str]) -> None:
+    first: float, second: float, seconds: int, said: list[str]
+) -> None:
     found = with_answer(Begun("n1", {"changed": True}, seconds, first), Answer(CONFIRMED, "", second))
     assert found["warnings"] == said and not found.get("failed")
 
@@ -227,27 +282,43 @@ def test_a_slow_login_is_named_where_a_change_was_undone(first: float, second: f
     begun = Begun("n1", {"other_rules": {"dropping": ["a"]}}, 30, first)
     assert with_answer(begun, Answer(REVERTED, "timed out", second))["msg"] == (
         f"{UNDONE} The policy itself lets 10.0.0.9 in. {SLOW} The last attempt: timed out. Other rules of the host that "
-        "may be why: a.")
+        "may be why: a."
+    )
 
 
 # ---- what Ansible does not name
 
-@pytest.mark.parametrize("message", [
-    "Module result deserialization failed.",
-    "Module result deserialization failed: No start of json char found",
-    "MODULE FAILURE\nSee stdout/stderr for the exact error"])
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Module result deserialization failed.",
+        "Module result deserialization failed: No start of json char found",
+        "MODULE FAILURE\nSee stdout/stderr for the exact error",
+    ],
+)
 @pytest.mark.parametrize("output", ["module_stdout", "module_stderr"])
 def test_sudo_that_wants_a_terminal_is_named(message: str, output: str) -> None:
     result = {"failed": True, "msg": message, output: "sudo: sorry, you must have a tty to run sudo\r\n"}
-    assert explained(result) == {**result, "msg": (
-        "sudo did not run the module: it wants a terminal (requiretty in the sudoers of the host), and with pipelining "
-        "Ansible gives it none. Take requiretty out for this user, or set ansible_pipelining: false. Ansible says: "
-        + message)}
+    assert explained(result) == {
+        **result,
+        "msg": (
+            "sudo did not run the module: it wants a terminal (requiretty in the sudoers of the host), and with pipelining "
+            "Ansible gives it none. Take requiretty out for this user, or set ansible_pipelining: false. Ansible says: "
+            + message
+        ),
+    }
 
 
-@pytest.mark.parametrize("result", [
-    {"failed": True, "msg": "MODULE FAILURE", "module_stderr": "Killed"}, {"changed": False}, CONFIRMED,
-    {"failed": True, "msg": "no", "module_stderr": "sudo: sorry, you must have a tty to run sudo"}])
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"failed": True, "msg": "MODULE FAILURE", "module_stderr": "Killed"},
+        {"changed": False},
+        CONFIRMED,
+        {"failed": True, "msg": "no", "module_stderr": "sudo: sorry, you must have a tty to run sudo"},
+    ],
+)
 def test_another_result_is_what_it_was(result: dict[str, Any]) -> None:
     assert explained(result) == result
 
@@ -256,6 +327,8 @@ def test_a_managed_host_that_ansible_comes_from_is_named() -> None:
     hosts = {"10.0.0.9": "login1"}
     result = {"failed": True, "msg": "Add it.", "client": "10.0.0.9"}
     assert with_name(result, lambda client: hosts.get(client, "")) == {
-        **result, "msg": "Add it. 10.0.0.9 is login1: your jump host, unless Ansible runs there."}
+        **result,
+        "msg": "Add it. 10.0.0.9 is login1: your jump host, unless Ansible runs there.",
+    }
     for other in ({**result, "client": "10.0.0.8"}, {"changed": True}):
         assert with_name(other, lambda client: hosts.get(client, "")) == other

@@ -14,12 +14,18 @@ from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 HOSTS: dict[str, Any] = {
     "n1": {"groups": ["slurm_compute"], "addresses": ["10.1.0.1"], "cluster": "alpha"},
-    "n2": {"groups": ["slurm_compute"], "addresses": ["n2.example.org"], "source_addresses": ["10.1.0.2", "10.3.0.2"],
-           "cluster": ["alpha", "beta"]},
+    "n2": {
+        "groups": ["slurm_compute"],
+        "addresses": ["n2.example.org"],
+        "source_addresses": ["10.1.0.2", "10.3.0.2"],
+        "cluster": ["alpha", "beta"],
+    },
     "desk": {"groups": ["offices"], "addresses": ["10.9.0.9"]},
 }
 CLUSTERS = {"alpha": {"cidrs": ["10.4.0.0/16"]}, "beta": {"cidrs": ["10.5.0.0/16", "fd05::/64"]}}
-PARTS = known_addresses(make_plan({}, HOSTS, {"n2.example.org": ["10.1.0.2", "fd01::2"]}, firewall_clusters=CLUSTERS)).parts
+PARTS = known_addresses(
+    make_plan({}, HOSTS, {"n2.example.org": ["10.1.0.2", "fd01::2"]}, firewall_clusters=CLUSTERS)
+).parts
 
 
 def said(*texts: str) -> list[dict[str, str]]:
@@ -36,8 +42,11 @@ def test_what_the_plan_knows_of_managed_hosts() -> None:
     found = {host: {key: sorted(values) for key, values in part.items()} for host, part in PARTS.items()}
     assert found == {
         "n1": {"addresses": ["10.1.0.1"], "networks": ["10.4.0.0/16"]},
-        "n2": {"addresses": ["10.1.0.2", "10.3.0.2", "fd01::2"],
-               "networks": ["10.4.0.0/16", "10.5.0.0/16", "fd05::/64"]}}
+        "n2": {
+            "addresses": ["10.1.0.2", "10.3.0.2", "fd01::2"],
+            "networks": ["10.4.0.0/16", "10.5.0.0/16", "fd05::/64"],
+        },
+    }
 
 
 def test_one_warning_names_host_addresses_and_what_to_write() -> None:
@@ -47,7 +56,8 @@ def test_one_warning_names_host_addresses_and_what_to_write() -> None:
         "other hosts see n1 under them, write all of its addresses into firewall_addresses of n1, or into "
         "firewall_source_addresses where it only connects from them. On a fabric where everything may pass, write ib0, "
         "ib1 into firewall_trusted_interfaces of each host on it. Where NAT hides them from all other hosts, nothing is "
-        "closed."]
+        "closed."
+    ]
 
 
 def test_an_interface_of_the_plan_is_never_one_to_trust() -> None:
@@ -57,28 +67,44 @@ def test_an_interface_of_the_plan_is_never_one_to_trust() -> None:
     assert "write ib0 into firewall_trusted_interfaces" in beside
 
 
-@pytest.mark.parametrize("host, texts, expected", [
-    ("n1", ["10.1.0.1 on eth0"], []),
-    ("n1", [], []),
-    # A family that the plan does not know of the host.
-    ("n1", ["2001:db8::1 on eth0"], []),
-    ("n2", ["2001:db8::1 on eth0"], ["2001:db8::1 on eth0"]),
-    # Where it comes from, and what its name resolves to.
-    ("n2", ["10.3.0.2 on ib0", "fd01::2 on eth0"], []),
-    # A network of its clusters, and of another.
-    ("n1", ["10.4.0.1 on ib0", "10.5.0.1 on ib0"], ["10.5.0.1 on ib0"]),
-    ("n2", ["10.4.0.1 on ib0", "10.5.0.1 on ib0", "fd05::1 on ib0"], []),
-    ("n1", [f"10.2.0.{number} on ib0" for number in range(1, 8)],
-     [*(f"10.2.0.{number} on ib0" for number in range(1, 6)), "and 2 more"]),
-])
+@pytest.mark.parametrize(
+    "host, texts, expected",
+    [
+        ("n1", ["10.1.0.1 on eth0"], []),
+        ("n1", [], []),
+        # A family that the plan does not know of the host.
+        ("n1", ["2001:db8::1 on eth0"], []),
+        ("n2", ["2001:db8::1 on eth0"], ["2001:db8::1 on eth0"]),
+        # Where it comes from, and what its name resolves to.
+        ("n2", ["10.3.0.2 on ib0", "fd01::2 on eth0"], []),
+        # A network of its clusters, and of another.
+        ("n1", ["10.4.0.1 on ib0", "10.5.0.1 on ib0"], ["10.5.0.1 on ib0"]),
+        ("n2", ["10.4.0.1 on ib0", "10.5.0.1 on ib0", "fd05::1 on ib0"], []),
+        (
+            "n1",
+            [f"10.2.0.{number} on ib0" for number in range(1, 8)],
+            [*(f"10.2.0.{number} on ib0" for number in range(1, 6)), "and 2 more"],
+        ),
+    ],
+)
 def test_what_is_unknown(host: str, texts: list[str], expected: list[str]) -> None:
     assert unknown(host, *texts) == expected
 
 
-@pytest.mark.parametrize("nonsense", [
-    None, "10.2.0.1", {"address": "10.2.0.1"}, ["10.2.0.1"], [{"address": "10.2.0.1"}], said("\x1b[31m on eth0"),
-    said("10.2.0.1 on \x1b[31m"), said("10.2.0.1 on {{ x }}"), [{"address": 1, "interface": "eth0"}],
-    [{"address": "10.2.0.1", "interface": 1}],
-])
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        None,
+        "10.2.0.1",
+        {"address": "10.2.0.1"},
+        ["10.2.0.1"],
+        [{"address": "10.2.0.1"}],
+        said("\x1b[31m on eth0"),
+        said("10.2.0.1 on \x1b[31m"),
+        said("10.2.0.1 on {{ x }}"),
+        [{"address": 1, "interface": "eth0"}],
+        [{"address": "10.2.0.1", "interface": 1}],
+    ],
+)
 def test_what_makes_no_sense_is_not_shown(nonsense: object) -> None:
     assert unknown_warnings("n1", nonsense, PARTS["n1"]) == []

@@ -35,18 +35,25 @@ def pairs(found: Expected) -> set[tuple[str, str]]:
 
 
 def one(found: Expected, source: str, target: str, port: int, address: str = "") -> Expectation:
-    [item] = [item for item in found.expectations
-              if (item.source, item.target, item.port) == (source, target, port) and item.address.startswith(address)]
+    [item] = [
+        item
+        for item in found.expectations
+        if (item.source, item.target, item.port) == (source, target, port) and item.address.startswith(address)
+    ]
     return item
 
 
 def test_the_ports_that_a_host_publishes_are_tried_besides() -> None:
     plan = plan_of()
     published = {"ctl": ["7070/tcp", "443/tcp"], "stranger": ["81/tcp"]}
-    plain, more = (expected_of(plan, list(plan.inventory.hosts), published=ports).expectations for ports in ({}, published))
+    plain, more = (
+        expected_of(plan, list(plan.inventory.hosts), published=ports).expectations for ports in ({}, published)
+    )
     added = [item for item in more if item not in plain]
     assert len(more) == len(set(more))
-    assert {(item.target, item.port, item.protocol, item.expected) for item in added} == {("ctl", 7070, "tcp", "filtered")}
+    assert {(item.target, item.port, item.protocol, item.expected) for item in added} == {
+        ("ctl", 7070, "tcp", "filtered")
+    }
     assert {item.source for item in added} == {"n1", "mon", "laptop", "stranger"}
     few = expected_of(plan, list(plan.inventory.hosts), most=1, published=published).expectations
     assert {item.source for item in few if item.port == 7070} == {"n1", "mon", "laptop", "stranger"}
@@ -62,13 +69,32 @@ def test_a_host_that_says_it_publishes_every_port_keeps_nobody_busy() -> None:
 
 # ---- who
 
+
 def test_every_managed_host_is_a_target_and_one_of_each_class_a_source() -> None:
     assert pairs(expected()) == {
-        ("n1", "ctl"), ("mon", "ctl"), ("laptop", "ctl"), ("stranger", "ctl"),
-        ("ctl", "mon"), ("n2", "mon"), ("laptop", "mon"), ("stranger", "mon"),
-        ("ctl", "n1"), ("n2", "n1"), ("mon", "n1"), ("laptop", "n1"), ("stranger", "n1"),
-        ("ctl", "n2"), ("n3", "n2"), ("mon", "n2"), ("laptop", "n2"), ("stranger", "n2"),
-        ("ctl", "n3"), ("n1", "n3"), ("mon", "n3"), ("laptop", "n3"), ("stranger", "n3"),
+        ("n1", "ctl"),
+        ("mon", "ctl"),
+        ("laptop", "ctl"),
+        ("stranger", "ctl"),
+        ("ctl", "mon"),
+        ("n2", "mon"),
+        ("laptop", "mon"),
+        ("stranger", "mon"),
+        ("ctl", "n1"),
+        ("n2", "n1"),
+        ("mon", "n1"),
+        ("laptop", "n1"),
+        ("stranger", "n1"),
+        ("ctl", "n2"),
+        ("n3", "n2"),
+        ("mon", "n2"),
+        ("laptop", "n2"),
+        ("stranger", "n2"),
+        ("ctl", "n3"),
+        ("n1", "n3"),
+        ("mon", "n3"),
+        ("laptop", "n3"),
+        ("stranger", "n3"),
     }
 
 
@@ -85,10 +111,17 @@ def test_no_host_probes_itself_and_the_only_one_of_a_class_is_not_its_source() -
     assert ("mon", "mon") not in pairs(expected())
 
 
-@pytest.mark.parametrize("values", [
-    {"egress": "restricted"}, {"mode": "observe"}, {"cluster": "beta"}, {"addresses": ["198.51.100.9"]},
-    {"addresses": ["10.1.0.2"]}, {"groups": ["slurm_compute", "monitoring"]},
-])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"egress": "restricted"},
+        {"mode": "observe"},
+        {"cluster": "beta"},
+        {"addresses": ["198.51.100.9"]},
+        {"addresses": ["10.1.0.2"]},
+        {"groups": ["slurm_compute", "monitoring"]},
+    ],
+)
 def test_a_host_that_differs_is_a_class_of_its_own(values: dict[str, Any]) -> None:
     """Another policy, cluster, network, family of addresses or group."""
     found = pairs(expected(changed("n2", **values)))
@@ -98,8 +131,10 @@ def test_a_host_that_differs_is_a_class_of_its_own(values: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("most", [MOST, 100])
 def test_an_address_in_an_isolated_network_is_tried_from_within_it(most: int) -> None:
-    inside = {name: {**HOSTS[name], "addresses": [*HOSTS[name]["addresses"], address]}
-              for name, address in (("ctl", "192.168.50.10"), ("n1", "192.168.50.1"), ("n2", "192.168.50.2"))}
+    inside = {
+        name: {**HOSTS[name], "addresses": [*HOSTS[name]["addresses"], address]}
+        for name, address in (("ctl", "192.168.50.10"), ("n1", "192.168.50.1"), ("n2", "192.168.50.2"))
+    }
     alone = {"groups": ["slurm_compute"], "addresses": ["192.168.50.9"]}
     plan = plan_of({**HOSTS, **inside, "alone": alone}, firewall_isolated_networks=["192.168.50.0/24"])
     found = expected_of(plan, list(plan.inventory.hosts), most=most)
@@ -110,8 +145,10 @@ def test_an_address_in_an_isolated_network_is_tried_from_within_it(most: int) ->
     assert not [item for item in found.expectations if item.source == "alone" and "192.168." not in item.address]
     reasons = {item.reason for item in found.skipped}
     if most == MOST:
-        assert {"192.168.50.10 is in the isolated network 192.168.50.0/24, where mon has no address.",
-                "alone has addresses in the isolated network 192.168.50.0/24 only, and 10.2.0.1 is in another."} <= reasons
+        assert {
+            "192.168.50.10 is in the isolated network 192.168.50.0/24, where mon has no address.",
+            "alone has addresses in the isolated network 192.168.50.0/24 only, and 10.2.0.1 is in another.",
+        } <= reasons
 
 
 def test_only_hosts_of_the_play_take_part() -> None:
@@ -129,10 +166,18 @@ def test_the_unmanaged_sources_are_told() -> None:
 
 # ---- where
 
+
 def test_both_families_where_the_source_has_an_address_of_that_family() -> None:
     found = {(item.source, item.address) for item in expected().expectations if item.target == "n1"}
-    assert found == {("ctl", "10.1.0.1"), ("ctl", "fd01::1"), ("n2", "10.1.0.1"), ("n2", "fd01::1"),
-                     ("mon", "10.1.0.1"), ("laptop", "10.1.0.1"), ("stranger", "10.1.0.1")}
+    assert found == {
+        ("ctl", "10.1.0.1"),
+        ("ctl", "fd01::1"),
+        ("n2", "10.1.0.1"),
+        ("n2", "fd01::1"),
+        ("mon", "10.1.0.1"),
+        ("laptop", "10.1.0.1"),
+        ("stranger", "10.1.0.1"),
+    }
 
 
 def test_ports_of_all_services_edges_of_broad_ones_and_some_nameless() -> None:
@@ -146,8 +191,11 @@ def test_ports_of_all_services_edges_of_broad_ones_and_some_nameless() -> None:
 
 
 def test_edges_lie_around_what_a_broad_service_yields_to() -> None:
-    plan = plan_of(flows={"agents": {"from": ["control_plane"], "to": ["slurm_compute"], "services": ["agents"],
-                                     "need": "required"}})
+    plan = plan_of(
+        flows={
+            "agents": {"from": ["control_plane"], "to": ["slurm_compute"], "services": ["agents"], "need": "required"}
+        }
+    )
     edges = {1023, 1024, 15001, 15002, 15005, 15006, 65535}
     assert {("tcp", port) for port in edges} <= set(probed_ports(plan, parse_policy(plan.policies[plan.hosts["n1"]])))
     assert one(expected_of(plan, ["n1", "n2"]), "n2", "n1", 15001, "10").expected == "open"
@@ -163,11 +211,14 @@ def test_ip_protocols_are_left_out_and_said() -> None:
 
 # ---- what
 
+
 def test_a_flow_opens_and_is_named() -> None:
     assert one(expected(), "laptop", "ctl", 443) == Expectation(
-        "laptop", "ctl", "10.0.0.1", "tcp", 443, "open", "https", "")
+        "laptop", "ctl", "10.0.0.1", "tcp", 443, "open", "https", ""
+    )
     assert one(expected(), "stranger", "ctl", 443) == Expectation(
-        "stranger", "ctl", "10.0.0.1", "tcp", 443, "filtered", "", "target")
+        "stranger", "ctl", "10.0.0.1", "tcp", 443, "filtered", "", "target"
+    )
 
 
 def test_both_policies_have_their_say() -> None:
@@ -181,7 +232,8 @@ def test_both_policies_have_their_say() -> None:
 def test_the_source_denies_what_the_target_would_let_in() -> None:
     hosts = changed("mon", egress="restricted", addresses=["198.51.100.9"])
     assert one(expected(hosts), "mon", "ctl", 443) == Expectation(
-        "mon", "ctl", "10.0.0.1", "tcp", 443, "filtered", "", "source")
+        "mon", "ctl", "10.0.0.1", "tcp", 443, "filtered", "", "source"
+    )
 
 
 def test_observe_mode_lets_everything_pass_and_names_no_flow() -> None:
@@ -202,11 +254,13 @@ def test_every_expectation_is_what_the_policies_say() -> None:
     for item in found:
         peer = next(address for address in HOSTS[item.source]["addresses"] if (":" in address) == (":" in item.address))
         passes = accepts(plan, item.target, peer, item.port, item.protocol) and (
-            item.source not in plan.hosts or opens(plan, item.source, item.address, item.port, item.protocol))
+            item.source not in plan.hosts or opens(plan, item.source, item.address, item.port, item.protocol)
+        )
         assert (item.expected == "open") == passes
 
 
 # ---- where nothing can be expected
+
 
 def test_source_addresses_that_are_judged_alike_do_not_matter() -> None:
     found = expected(changed("stranger", addresses=["203.0.113.7", "203.0.113.8"]))
@@ -215,9 +269,18 @@ def test_source_addresses_that_are_judged_alike_do_not_matter() -> None:
 
 def test_source_addresses_that_are_judged_differently_are_skipped_where_they_are() -> None:
     found = expected(changed("stranger", addresses=["198.51.100.8", "203.0.113.7"]))
-    assert Skipped("stranger", "ctl", 1, (
-        "ctl would judge the addresses 198.51.100.8, 203.0.113.7 of stranger differently; set "
-        "firewall_source_addresses to the one that it comes from.")) in found.skipped
+    assert (
+        Skipped(
+            "stranger",
+            "ctl",
+            1,
+            (
+                "ctl would judge the addresses 198.51.100.8, 203.0.113.7 of stranger differently; set "
+                "firewall_source_addresses to the one that it comes from."
+            ),
+        )
+        in found.skipped
+    )
     assert not [item for item in found.expectations if item[:2] == ("stranger", "ctl") and item.port == 443]
     assert one(found, "stranger", "ctl", 22).expected == "filtered"
 
@@ -231,8 +294,10 @@ def test_the_source_addresses_count_not_those_where_a_host_is_reached() -> None:
 
 def test_an_unmanaged_host_whose_name_does_not_resolve_is_skipped() -> None:
     found = expected(changed("stranger", addresses=["nowhere.example.org"]))
-    assert Skipped("stranger", "ctl", 1, "stranger has no address that resolves; set firewall_source_addresses."
-                   ) in found.skipped
+    assert (
+        Skipped("stranger", "ctl", 1, "stranger has no address that resolves; set firewall_source_addresses.")
+        in found.skipped
+    )
     assert "stranger" not in {item.source for item in found.expectations}
 
 
@@ -246,31 +311,42 @@ def test_two_names_of_one_machine_are_skipped() -> None:
 
 # ---- selecting
 
-@pytest.mark.parametrize("query,wanted", [
-    ("[?target=='ctl' && port==`443`]", {("ctl", 443)}),
-    ("[?flow=='https']", {("ctl", 443)}),
-    ("[?denied_by=='source']", set()),
-    ("[?target=='nobody']", set()),
-    ("[0]|[@]", {("ctl", 1)}),
-])
+
+@pytest.mark.parametrize(
+    "query,wanted",
+    [
+        ("[?target=='ctl' && port==`443`]", {("ctl", 443)}),
+        ("[?flow=='https']", {("ctl", 443)}),
+        ("[?denied_by=='source']", set()),
+        ("[?target=='nobody']", set()),
+        ("[0]|[@]", {("ctl", 1)}),
+    ],
+)
 def test_a_query_selects(query: str, wanted: set[tuple[str, int]]) -> None:
     assert {(item.target, item.port) for item in expected(query=query).expectations} == wanted
 
 
-@pytest.mark.parametrize("query,advice", [
-    ("[].port", "It selects something else."),
-    ("length(@)", "It selects something else."),
-    ("foo", "It selects something else."),
-    ("[].{source: source}", "It selects something else."),
-    ("[].{source: 'x', target: target, address: address, protocol: protocol, port: port, expected: expected}",
-     "It selects something else."),
-    ("[?x", 'Invalid jmespath expression: Incomplete expression:\n"[?x"\n    ^'),
-])
+@pytest.mark.parametrize(
+    "query,advice",
+    [
+        ("[].port", "It selects something else."),
+        ("length(@)", "It selects something else."),
+        ("foo", "It selects something else."),
+        ("[].{source: source}", "It selects something else."),
+        (
+            "[].{source: 'x', target: target, address: address, protocol: protocol, port: port, expected: expected}",
+            "It selects something else.",
+        ),
+        ("[?x", 'Invalid jmespath expression: Incomplete expression:\n"[?x"\n    ^'),
+    ],
+)
 def test_a_query_that_selects_no_expectations_is_refused(query: str, advice: str) -> None:
     with pytest.raises(PortFileError) as failed:
         expected(query=query)
-    assert str(failed.value) == (f"Invalid verify_query: got {query!r}, expected a JMESPath expression that selects "
-                                 f"expectations, such as [?target=='ctl1']. {advice}")
+    assert str(failed.value) == (
+        f"Invalid verify_query: got {query!r}, expected a JMESPath expression that selects "
+        f"expectations, such as [?target=='ctl1']. {advice}"
+    )
 
 
 def test_an_empty_query_selects_all() -> None:

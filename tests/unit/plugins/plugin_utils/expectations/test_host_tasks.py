@@ -32,16 +32,29 @@ def begin(query: str = QUERY, hosts: tuple[str, ...] = tuple(HOSTS), passive: bo
 def test_each_host_is_told_its_part() -> None:
     parts = begin().parts
     assert list(parts) == list(HOSTS)
-    same = {"passive": False, "key": parts["ctl"]["key"], "lifetime": parts["ctl"]["lifetime"],
-            "progress": {"hosts": sum(bool(part["probes"]) for part in parts.values()), "connections": 60}}
+    same = {
+        "passive": False,
+        "key": parts["ctl"]["key"],
+        "lifetime": parts["ctl"]["lifetime"],
+        "progress": {"hosts": sum(bool(part["probes"]) for part in parts.values()), "connections": 60},
+    }
     assert parts["laptop"] == {
-        **same, "managed": False, "nonce": parts["laptop"]["nonce"], "listen": [], "addresses": [],
+        **same,
+        "managed": False,
+        "nonce": parts["laptop"]["nonce"],
+        "listen": [],
+        "addresses": [],
         "counted": ["443/tcp", "9090/udp"],
-        "probes": [{"address": address, "ports": ["443/tcp", "9090/udp"], "names": []}
-                   for address in ("10.0.0.1", "10.2.0.1", "10.1.0.1", "10.1.0.2", "10.1.0.3")],
+        "probes": [
+            {"address": address, "ports": ["443/tcp", "9090/udp"], "names": []}
+            for address in ("10.0.0.1", "10.2.0.1", "10.1.0.1", "10.1.0.2", "10.1.0.3")
+        ],
     }
     assert {name: parts["ctl"][name] for name in ("managed", "listen", "addresses")} == {
-        "managed": True, "listen": ["443/tcp", "9090/udp"], "addresses": ["10.0.0.1", "fd00::1"]}
+        "managed": True,
+        "listen": ["443/tcp", "9090/udp"],
+        "addresses": ["10.0.0.1", "fd00::1"],
+    }
     assert json.loads(json.dumps(parts)) == parts
 
 
@@ -75,19 +88,35 @@ def test_without_listeners_there_is_no_key() -> None:
 
 def test_hosts_without_a_part_are_told_so() -> None:
     [(host, part)] = begin("", hosts=("n1",)).parts.items()
-    assert (host, {**part, "key": "", "nonce": ""}) == ("n1", {
-        "managed": True, "passive": False, "key": "", "nonce": "", "listen": [], "addresses": [],
-        "lifetime": 60 + 2 * 26, "probes": [], "counted": [], "progress": {"hosts": 0, "connections": 0}})
+    assert (host, {**part, "key": "", "nonce": ""}) == (
+        "n1",
+        {
+            "managed": True,
+            "passive": False,
+            "key": "",
+            "nonce": "",
+            "listen": [],
+            "addresses": [],
+            "lifetime": 60 + 2 * 26,
+            "probes": [],
+            "counted": [],
+            "progress": {"hosts": 0, "connections": 0},
+        },
+    )
 
 
 def test_names_are_what_is_no_address() -> None:
     hosts = {**HOSTS, "n1": {"groups": ["slurm_compute"], "addresses": ["n1.example.org", "fd01::1", "n1-ib"]}}
-    plan = make_plan({"services": SERVICES, "endpoints": ENDPOINTS, "flows": FLOWS}, hosts,
-                     {"n1.example.org": ["10.1.0.1"], "n1-ib": ["10.1.1.1"]})
+    plan = make_plan(
+        {"services": SERVICES, "endpoints": ENDPOINTS, "flows": FLOWS},
+        hosts,
+        {"n1.example.org": ["10.1.0.1"], "n1-ib": ["10.1.1.1"]},
+    )
     assert [names_of(plan, host) for host in ("n1", "n2", "stranger")] == [["n1.example.org", "n1-ib"], [], []]
     probes = begun(plan, Order(tuple(hosts), QUERY, False, LIMITS)).parts["laptop"]["probes"]
     assert [item["names"] for item in probes if item["address"] in ("10.1.0.1", "10.1.1.1", "fd01::1")] == [
-        ["n1.example.org", "n1-ib"]] * sum(item["address"] in ("10.1.0.1", "10.1.1.1", "fd01::1") for item in probes)
+        ["n1.example.org", "n1-ib"]
+    ] * sum(item["address"] in ("10.1.0.1", "10.1.1.1", "fd01::1") for item in probes)
     assert any(item["names"] for item in probes)
 
 
@@ -100,13 +129,16 @@ def test_limits_have_to_be_more_than_nothing(name: str, value: int) -> None:
 
 
 # Most probes of a host, hosts, limits: three seconds of silence a thousand, 1 ms a try, six echoes, 20 s for a module.
-@pytest.mark.parametrize("most,hosts,limits,seconds", [
-    (0, 1, LIMITS, 60 + 2 * 26),
-    (1000, 5, LIMITS, 60 + 2 * 31),
-    (1000, 5, LIMITS._replace(rate=100.0), 60 + 2 * 49),
-    (1001, 5, LIMITS, 60 + 2 * 34 + 1),
-    (1001, 6, LIMITS, 60 + 2 * 2 * 34 + 1),
-    (1000, 6, LIMITS._replace(timeout=0.5, attempts=1), 60 + 2 * 2 * 25),
-])
+@pytest.mark.parametrize(
+    "most,hosts,limits,seconds",
+    [
+        (0, 1, LIMITS, 60 + 2 * 26),
+        (1000, 5, LIMITS, 60 + 2 * 31),
+        (1000, 5, LIMITS._replace(rate=100.0), 60 + 2 * 49),
+        (1001, 5, LIMITS, 60 + 2 * 34 + 1),
+        (1001, 6, LIMITS, 60 + 2 * 2 * 34 + 1),
+        (1000, 6, LIMITS._replace(timeout=0.5, attempts=1), 60 + 2 * 2 * 25),
+    ],
+)
 def test_a_lifetime_covers_every_turn(most: int, hosts: int, limits: Limits, seconds: int) -> None:
     assert lifetime(most, hosts, limits) == seconds

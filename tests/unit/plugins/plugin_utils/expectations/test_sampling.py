@@ -58,8 +58,9 @@ class OneByOne:
         self.hosts = sorted(plan.inventory.hosts)
 
     def addresses(self, host: str, version: int = 0, source: bool = False) -> list[str]:
-        return [str(item.ip) for item in self.plan.addresses.host_networks([host], source)
-                if version in (0, item.version)]
+        return [
+            str(item.ip) for item in self.plan.addresses.host_networks([host], source) if version in (0, item.version)
+        ]
 
     def pairs(self) -> Iterator[tuple[str, str]]:
         for source, target in product(self.hosts, self.policies):
@@ -68,27 +69,40 @@ class OneByOne:
 
     def judged(self, source: str, target: str, address: str, protocol: str, port: int) -> Judged:
         froms = self.addresses(source, 6 if ":" in address else 4, source=True)
-        leaves = source not in self.policies or evaluate(
-            self.policies[source], Packet("out", protocol, address, port)).passes
+        leaves = (
+            source not in self.policies
+            or evaluate(self.policies[source], Packet("out", protocol, address, port)).passes
+        )
         entering = [evaluate(self.policies[target], Packet("in", protocol, peer, port)).passes for peer in froms]
         if len({enters and leaves for enters in entering}) != 1:
             return Judged(None)
         passes = leaves and entering[0]
-        return Judged(passes, "" if passes else "source" if all(entering) else "target",
-                      self.flows(target, froms, protocol, port))
+        return Judged(
+            passes, "" if passes else "source" if all(entering) else "target", self.flows(target, froms, protocol, port)
+        )
 
     def flows(self, target: str, froms: list[str], protocol: str, port: int) -> tuple[str, ...]:
         """The flows that let an address of the source in."""
         policy = self.policies[target]._replace(mode="enforce")
-        return tuple(rule.flow for rule in policy.rules if rule.direction == "in" and any(
-            evaluate(policy._replace(rules=(rule,)), Packet("in", protocol, peer, port)).reason.startswith("flow")
-            for peer in froms))
+        return tuple(
+            rule.flow
+            for rule in policy.rules
+            if rule.direction == "in"
+            and any(
+                evaluate(policy._replace(rules=(rule,)), Packet("in", protocol, peer, port)).reason.startswith("flow")
+                for peer in froms
+            )
+        )
 
     def edges(self, target: str, flow: str) -> set[tuple[str, int]]:
         """Ports that a flow opens on a target, where one of its services or what is opened of it begins or ends."""
-        opened = {(ports.protocol, port) for rule in self.policies[target].rules
-                  if (rule.direction, rule.flow) == ("in", flow)
-                  for ports in rule.ports for port in range(ports.first, ports.last + 1)}
+        opened = {
+            (ports.protocol, port)
+            for rule in self.policies[target].rules
+            if (rule.direction, rule.flow) == ("in", flow)
+            for ports in rule.ports
+            for port in range(ports.first, ports.last + 1)
+        }
         found = set()
         for name in self.plan.flows_on[flow].services:
             for ports in self.plan.catalogue.services[name].ports:
@@ -137,8 +151,11 @@ def test_every_flow_is_tried_between_every_two_classes_that_it_connects(site: Si
     plan = site.plan()
     found = chosen(plan)
     names = by_host(found)
-    tried = {(names[item.source], names[item.target], family(item), item.protocol, item.port)
-             for item in found.expectations if item.expected == "open"}
+    tried = {
+        (names[item.source], names[item.target], family(item), item.protocol, item.port)
+        for item in found.expectations
+        if item.expected == "open"
+    }
     for source, target, *where in OneByOne(plan).open_by_flows():
         assert (names[source], names[target], *where) in tried
 
@@ -156,8 +173,12 @@ def test_every_host_is_source_and_target_of_an_open_connection_where_it_has_one(
 def test_every_host_is_a_source_and_every_managed_one_a_target(site: Site) -> None:
     plan = site.plan()
     one_by_one, found = OneByOne(plan), chosen(plan).expectations
-    possible = [(source, target) for source, target in one_by_one.pairs() for address in one_by_one.addresses(target)
-                if one_by_one.judged(source, target, address, "tcp", 65535).passes is not None]
+    possible = [
+        (source, target)
+        for source, target in one_by_one.pairs()
+        for address in one_by_one.addresses(target)
+        if one_by_one.judged(source, target, address, "tcp", 65535).passes is not None
+    ]
     assert {item[0] for item in possible} <= {item.source for item in found}
     assert {item[1] for item in possible} <= {item.target for item in found}
 
@@ -169,8 +190,12 @@ def test_every_managed_host_keeps_somebody_out_of_what_is_warned_of(site: Site) 
     tried = {(item.target, item.protocol, item.port) for item in found.expectations if item.expected == "filtered"}
     for port in warned_ports(plan.catalogue.services):
         where = (port.protocol, port.port)
-        keep_out = {target for source, target in one_by_one.pairs() for address in one_by_one.addresses(target)
-                    if one_by_one.judged(source, target, address, *where).passes is False}
+        keep_out = {
+            target
+            for source, target in one_by_one.pairs()
+            for address in one_by_one.addresses(target)
+            if one_by_one.judged(source, target, address, *where).passes is False
+        }
         assert keep_out == {target for target, *tried_there in tried if tuple(tried_there) == where}
         left = [item.connections for item in found.skipped if f"({port.port}/{port.protocol}) on " in item.reason]
         assert not found.expectations or sum(left) == len(plan.hosts) - len(keep_out)
@@ -189,13 +214,16 @@ def closed(plan: Plan, most: int) -> tuple[Choice, ClosedByRole, dict[str, HostC
 def test_every_closed_port_is_tried_once_for_every_two_roles(site: Site) -> None:
     plan = site.plan()
     choice, found, classes = closed(plan, 10**9)
-    tried = Counter((roles_of(classes[item.source], classes[item.target]), item.protocol, item.port)
-                    for item in choice.found)
+    tried = Counter(
+        (roles_of(classes[item.source], classes[item.target]), item.protocol, item.port) for item in choice.found
+    )
     one_by_one = OneByOne(plan)
-    possible = {(roles_of(classes[source], classes[target]), *port)
-                for source, target in one_by_one.pairs()
-                for port, address in product(found.ports[plan.hosts[target]], one_by_one.addresses(target))
-                if one_by_one.judged(source, target, address, *port).passes is False}
+    possible = {
+        (roles_of(classes[source], classes[target]), *port)
+        for source, target in one_by_one.pairs()
+        for port, address in product(found.ports[plan.hosts[target]], one_by_one.addresses(target))
+        if one_by_one.judged(source, target, address, *port).passes is False
+    }
     assert possible <= tried.keys()
     assert not tried or set(tried.values()) == {1}
     assert {item.expected for item in choice.found} <= {"filtered"}
@@ -238,27 +266,47 @@ def test_hosts_of_a_class_are_alike(site: Site) -> None:
 
 
 def judgements(one_by_one: OneByOne, source: str, target: str) -> set[tuple[Any, ...]]:
-    return {(family, port, protocol, one_by_one.judged(source, target, address, protocol, port))
-            for family in (4, 6) for address in one_by_one.addresses(target, family)
-            for port in (1, 7, 15, 22, 30) for protocol in ("tcp", "udp")}
+    return {
+        (family, port, protocol, one_by_one.judged(source, target, address, protocol, port))
+        for family in (4, 6)
+        for address in one_by_one.addresses(target, family)
+        for port in (1, 7, 15, 22, 30)
+        for protocol in ("tcp", "udp")
+    }
 
 
 # ---- what is warned of ----------------------------------------------------------------------------------------------
 
 SERVICES = {"slurmctld": {"ports": ["6817/tcp"]}, "prometheus": {"ports": ["9091/tcp"]}}
-FLOWS = {"control": {"from": ["slurm_compute"], "to": ["slurm_compute"], "services": ["slurmctld"],
-                     "within_cluster": True, "need": "required"}}
+FLOWS = {
+    "control": {
+        "from": ["slurm_compute"],
+        "to": ["slurm_compute"],
+        "services": ["slurmctld"],
+        "within_cluster": True,
+        "need": "required",
+    }
+}
 
 
 def nodes(clusters: str, count: int = 4, **values: Any) -> dict[str, dict[str, Any]]:
-    return {f"{cluster}{number}": {"groups": ["slurm_compute"], "cluster": cluster, **values,
-                                   "addresses": [f"10.{index}.0.{number}", f"fd00:{index + 1}::{number}"]}
-            for index, cluster in enumerate(clusters) for number in range(1, count + 1)}
+    return {
+        f"{cluster}{number}": {
+            "groups": ["slurm_compute"],
+            "cluster": cluster,
+            **values,
+            "addresses": [f"10.{index}.0.{number}", f"fd00:{index + 1}::{number}"],
+        }
+        for index, cluster in enumerate(clusters)
+        for number in range(1, count + 1)
+    }
 
 
 def outsiders(count: int) -> dict[str, dict[str, Any]]:
-    return {f"out{number}": {"groups": ["offices"], "addresses": [f"203.0.113.{number}", f"2001:db8::{number}"]}
-            for number in range(1, count + 1)}
+    return {
+        f"out{number}": {"groups": ["offices"], "addresses": [f"203.0.113.{number}", f"2001:db8::{number}"]}
+        for number in range(1, count + 1)
+    }
 
 
 def small(hosts: dict[str, dict[str, Any]]) -> Plan:
@@ -303,7 +351,11 @@ def test_families_take_turns() -> None:
     found = chosen(small({**nodes("ab"), **outsiders(1)}))
     of_docker = [item for item in found.expectations if item.port in (2375, 2376) and item.expected == "filtered"]
     assert Counter((item.port, family(item)) for item in of_docker) == {
-        (2375, 4): 4, (2375, 6): 4, (2376, 4): 4, (2376, 6): 4}
+        (2375, 4): 4,
+        (2375, 6): 4,
+        (2376, 4): 4,
+        (2376, 6): 4,
+    }
 
 
 def test_the_ports_that_a_site_gave_a_service_are_warned_of_too() -> None:
@@ -313,8 +365,13 @@ def test_the_ports_that_a_site_gave_a_service_are_warned_of_too() -> None:
 
 def test_what_nobody_is_kept_out_of_is_said() -> None:
     found = chosen(small(nodes("a", mode="observe")))
-    assert ("", "", 4, "docker_plain (2375/tcp) on 4 hosts: who reaches it is root on the host, but the plan keeps no "
-            "other host of this run out.") in found.skipped
+    assert (
+        "",
+        "",
+        4,
+        "docker_plain (2375/tcp) on 4 hosts: who reaches it is root on the host, but the plan keeps no "
+        "other host of this run out.",
+    ) in found.skipped
 
 
 # ---- how much -------------------------------------------------------------------------------------------------------
@@ -332,16 +389,29 @@ def test_the_reasons_say_what_is_left_and_which_variable_raises_it() -> None:
     plan = small({**nodes("ab"), **outsiders(1)})
     least, full = len(chosen(plan, 0).expectations), len(chosen(plan, 10**9).expectations)
     assert chosen(plan, 10).skipped == [
-        ("", "", 19, f"Closed ports between two roles of host: verify_most is 10, and {least} connections for flows "
-         f"and warned ports are tried all the same. With verify_most at {least + 19} each is tried once."),
-        ("", "", full - least - 19,
-         "Hosts that are alike to every rule share the work: each flow is tried between every two classes, what the "
-         "documents warn of on every host, other closed ports once for every two kinds of host. With verify_most at "
-         f"{full} or more, each port of each managed host is tried from one host of each class."),
+        (
+            "",
+            "",
+            19,
+            f"Closed ports between two roles of host: verify_most is 10, and {least} connections for flows "
+            f"and warned ports are tried all the same. With verify_most at {least + 19} each is tried once.",
+        ),
+        (
+            "",
+            "",
+            full - least - 19,
+            "Hosts that are alike to every rule share the work: each flow is tried between every two classes, what the "
+            "documents warn of on every host, other closed ports once for every two kinds of host. With verify_most at "
+            f"{full} or more, each port of each managed host is tried from one host of each class.",
+        ),
     ]
     assert chosen(plan, least + 1).skipped[0] == (
-        "", "", 18, f"Closed ports between two roles of host: verify_most is {least + 1}. With verify_most at "
-        f"{least + 19} each is tried once.")
+        "",
+        "",
+        18,
+        f"Closed ports between two roles of host: verify_most is {least + 1}. With verify_most at "
+        f"{least + 19} each is tried once.",
+    )
 
 
 def test_a_query_selects_among_what_was_chosen() -> None:
@@ -360,11 +430,18 @@ def platform(clusters: int, size: int) -> dict[str, dict[str, Any]]:
     found: list[dict[str, Any]] = [{"groups": item} for item in groups]
     first = {0: ("slurm_controller", "slurm_database", "nfs_server"), 1: ("slurm_login", "nfs_client")}
     for cluster, node in product(range(clusters), range(size)):
-        found.append({"groups": first.get(node, ("slurm_compute", "nfs_client")), "cluster": f"c{cluster}",
-                      "egress": "open" if cluster % 3 else "restricted"})
+        found.append(
+            {
+                "groups": first.get(node, ("slurm_compute", "nfs_client")),
+                "cluster": f"c{cluster}",
+                "egress": "open" if cluster % 3 else "restricted",
+            }
+        )
     found.append({"groups": ("offices",)})
-    return {f"h{number:04}": {**host, "addresses": [f"10.0.{number >> 8}.{number & 255}", f"fd00::{number:x}"]}
-            for number, host in enumerate(found)}
+    return {
+        f"h{number:04}": {**host, "addresses": [f"10.0.{number >> 8}.{number & 255}", f"fd00::{number:x}"]}
+        for number, host in enumerate(found)
+    }
 
 
 @pytest.fixture(scope="module", name="large")
@@ -412,9 +489,14 @@ def test_classes_have_readable_names(large: tuple[Plan, Expected]) -> None:
     plan, found = large
     assert len(found.classes) == 155
     assert list(found.classes)[:7] == [
-        "control_plane", "workspace", "monitoring", "workbench+web_portal",
-        "slurm_controller+slurm_database+nfs_server c0 restricted", "slurm_login+nfs_client c0 restricted",
-        "slurm_compute+nfs_client c0 restricted"]
+        "control_plane",
+        "workspace",
+        "monitoring",
+        "workbench+web_portal",
+        "slurm_controller+slurm_database+nfs_server c0 restricted",
+        "slurm_login+nfs_client c0 restricted",
+        "slurm_compute+nfs_client c0 restricted",
+    ]
     assert list(found.classes)[-1] == "outsider offices"
 
 
@@ -426,8 +508,11 @@ def test_the_ports_that_are_warned_of_are_among_those_of_the_full_matrix() -> No
     plan = compile_plan(load_catalogue(shipped, site, tuple(inventory.groups)), inventory)
     found = expected_of(plan, list(plan.inventory.hosts))
     assert not found.skipped or "No ports to probe" in found.skipped[0].reason
-    tried = {(item.target, item.protocol, item.port) for item in found.expectations
-             if item.expected == "filtered" and item.source == max(plan.inventory.hosts)}
+    tried = {
+        (item.target, item.protocol, item.port)
+        for item in found.expectations
+        if item.expected == "filtered" and item.source == max(plan.inventory.hosts)
+    }
     for port in warned_ports(plan.catalogue.services):
         assert {(host, port.protocol, port.port) for host in plan.hosts} <= tried
 

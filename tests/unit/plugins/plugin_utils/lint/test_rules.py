@@ -40,14 +40,24 @@ HOSTS: dict[str, Any] = {
 }
 
 
-def plan_of(flows: dict[str, Any], ports: str | list[str] = "443/tcp", endpoints: dict[str, Any] | None = None,
-            hosts: dict[str, Any] | None = None, service: dict[str, Any] | None = None, **settings: Any) -> Plan:
+def plan_of(
+    flows: dict[str, Any],
+    ports: str | list[str] = "443/tcp",
+    endpoints: dict[str, Any] | None = None,
+    hosts: dict[str, Any] | None = None,
+    service: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Plan:
     """Return the plan of flows that are on, whose service `web` has these ports and is public."""
     web = {"ports": ports.split() if isinstance(ports, str) else ports, "exposure": "public", **(service or {})}
     known = {"anywhere": {"cidrs": ["0.0.0.0/0", "::/0"]}, **(endpoints or {})}
     full = {name: {"services": ["web"], "need": "recommended", **flow} for name, flow in flows.items()}
-    return make_plan({"services": {"web": web, **settings.pop("services", {})}, "endpoints": known, "flows": full},
-                     HOSTS if hosts is None else hosts, {"a.example.org": ["10.9.0.9"]}, **settings)
+    return make_plan(
+        {"services": {"web": web, **settings.pop("services", {})}, "endpoints": known, "flows": full},
+        HOSTS if hosts is None else hosts,
+        {"a.example.org": ["10.9.0.9"]},
+        **settings,
+    )
 
 
 def found(rule: str, plan: Plan) -> list[tuple[str, str, str]]:
@@ -61,8 +71,11 @@ def test_a_plan_with_nothing_wrong() -> None:
 def test_a_finding_is_plain_data() -> None:
     plan = plan_of({"f": {"from": ["anywhere"], "to": ["control_plane"], "services": ["ssh"]}})
     assert findings(plan, TODAY)[0]._asdict() == {
-        "rule": "ssh-known-sources", "severity": "error", "subject": "firewall_flows.f",
-        "message": f"Opens 22/tcp to 0.0.0.0/0, {KNOWN}"}
+        "rule": "ssh-known-sources",
+        "severity": "error",
+        "subject": "firewall_flows.f",
+        "message": f"Opens 22/tcp to 0.0.0.0/0, {KNOWN}",
+    }
 
 
 @pytest.mark.parametrize(
@@ -112,9 +125,12 @@ def test_advice_holds_against_flows_from_anywhere(rule: str, port: str, target: 
 
 @pytest.mark.parametrize(
     ("rule", "ports", "group"),
-    [("control-plane-internal", "5432/tcp 3000/tcp 8888/tcp", "workspace"),
-     ("monitoring-internal", "9090/tcp", "workbench"),
-     ("workbench-known-sources", "3000/tcp 8888/tcp", "workspace"), ("scheduler-in-cluster", "3306/tcp", "web_portal")],
+    [
+        ("control-plane-internal", "5432/tcp 3000/tcp 8888/tcp", "workspace"),
+        ("monitoring-internal", "9090/tcp", "workbench"),
+        ("workbench-known-sources", "3000/tcp 8888/tcp", "workspace"),
+        ("scheduler-in-cluster", "3306/tcp", "web_portal"),
+    ],
 )
 def test_a_number_means_something_on_one_kind_of_host_only(rule: str, ports: str, group: str) -> None:
     hosts = {**HOSTS, "other": {"groups": [group], "addresses": ["10.5.0.1"]}}
@@ -125,14 +141,20 @@ def test_the_sql_server_of_slurm_is_inside_its_cluster() -> None:
     hosts = {**HOSTS, "db": {"groups": ["slurm_database"], "addresses": ["10.1.0.9"], "cluster": "alpha"}}
     outside = plan_of({"f": {"from": ["control_plane"], "to": ["slurm_database"]}}, "3306/tcp", hosts=hosts)
     assert found("scheduler-in-cluster", outside) == [
-        ("error", "firewall_flows.f", f"Opens 3306/tcp to hosts outside the cluster, {IN_CLUSTER}")]
+        ("error", "firewall_flows.f", f"Opens 3306/tcp to hosts outside the cluster, {IN_CLUSTER}")
+    ]
 
 
 @pytest.mark.parametrize(
     ("rule", "ports", "group"),
-    [("ssh-known-sources", "22/tcp", "slurm_compute"), ("docker-internal", "2376/tcp", "workbench"),
-     ("nfs-internal", "2049/tcp", "nfs_server"), ("workbench-known-sources", "8888/tcp", "workbench"),
-     ("control-plane-internal", "5432/tcp", "control_plane"), ("monitoring-internal", "24224/tcp", "monitoring")],
+    [
+        ("ssh-known-sources", "22/tcp", "slurm_compute"),
+        ("docker-internal", "2376/tcp", "workbench"),
+        ("nfs-internal", "2049/tcp", "nfs_server"),
+        ("workbench-known-sources", "8888/tcp", "workbench"),
+        ("control-plane-internal", "5432/tcp", "control_plane"),
+        ("monitoring-internal", "24224/tcp", "monitoring"),
+    ],
 )
 @pytest.mark.parametrize(
     ("networks", "source", "severity"),
@@ -148,15 +170,18 @@ def test_the_sql_server_of_slurm_is_inside_its_cluster() -> None:
         (["198.51.100.1/32", "198.50.0.0/15"], "198.50.0.0/15", "warning"),
     ],
 )
-def test_how_wide_known_networks_may_be(rule: str, ports: str, group: str, networks: list[str], source: str | None,
-                                        severity: str | None) -> None:
+def test_how_wide_known_networks_may_be(
+    rule: str, ports: str, group: str, networks: list[str], source: str | None, severity: str | None
+) -> None:
     plan = plan_of({"f": {"from": ["users"], "to": [group]}}, ports, {"users": {"cidrs": networks}})
     assert [(item[0], item[2].partition(",")[0]) for item in found(rule, plan)] == (
-        [(severity, f"Opens {ports} to {source}")] if source else [])
+        [(severity, f"Opens {ports} to {source}")] if source else []
+    )
 
 
 @pytest.mark.parametrize(
-    "networks", [["10.0.0.0/8"], ["172.16.0.0/12"], ["100.64.0.0/10"], ["192.168.0.0/16", "fd00::/16"]])
+    "networks", [["10.0.0.0/8"], ["172.16.0.0/12"], ["100.64.0.0/10"], ["192.168.0.0/16", "fd00::/16"]]
+)
 def test_internal_networks_are_internal_however_wide(networks: list[str]) -> None:
     users = {"users": {"cidrs": networks}}
     assert found("docker-internal", plan_of({"f": {"from": ["users"], "to": ["workbench"]}}, "2376/tcp", users)) == []
@@ -170,7 +195,8 @@ def test_internal_networks_are_no_known_sources_of_ssh_when_wide() -> None:
 def test_management_ssh_comes_from_known_sources_too() -> None:
     plan = plan_of({}, endpoints={"controllers": {"cidrs": ["0.0.0.0/0"]}})
     assert found("ssh-known-sources", plan) == [
-        ("error", "firewall_flows.management_ssh", f"Opens 22/tcp to 0.0.0.0/0, {KNOWN}")]
+        ("error", "firewall_flows.management_ssh", f"Opens 22/tcp to 0.0.0.0/0, {KNOWN}")
+    ]
 
 
 def test_scheduler_ports_inside_the_cluster_are_as_advised() -> None:
@@ -188,39 +214,69 @@ def test_monitoring_ports_of_nodes_are_for_monitoring_servers() -> None:
     assert sources({"from": ["its_address"]}, {"its_address": one}) == []
     assert sources({"from": ["monitoring", "control_plane"]}) == ["Opens 9090/tcp to control_plane"]
     assert sources({"from": ["its_network"]}, {"its_network": {"cidrs": ["10.3.0.0/31"]}}) == [
-        "Opens 9090/tcp to its_network"]
+        "Opens 9090/tcp to its_network"
+    ]
     # Servers outside the inventory are declared as the endpoint of that name.
-    assert sources({"from": ["outside"]}, {"outside": {"cidrs": ["10.8.0.1/32"]}, "monitoring": {
-        "cidrs": ["10.8.0.0/30"]}}) == []
+    assert (
+        sources(
+            {"from": ["outside"]}, {"outside": {"cidrs": ["10.8.0.1/32"]}, "monitoring": {"cidrs": ["10.8.0.0/30"]}}
+        )
+        == []
+    )
     # Nodes may send to the servers.
     assert sources({"from": ["slurm_compute"], "to": ["monitoring"]}) == []
 
 
 def test_docker_without_encryption_is_warned_of_even_inside() -> None:
-    message = ("Opens 2375/tcp, where whoever connects is root on the host, without a password and in clear text. Use "
-               "Docker with TLS on 2376/tcp.")
-    assert found("docker-without-encryption", plan_of({"f": {"from": ["control_plane"], "to": ["workbench"]}},
-                                                      "2375-2376/tcp")) == [("warning", "firewall_flows.f", message)]
-    assert found("docker-without-encryption", plan_of({"f": {"from": ["control_plane"], "to": ["workbench"]}},
-                                                      "2376/tcp")) == []
+    message = (
+        "Opens 2375/tcp, where whoever connects is root on the host, without a password and in clear text. Use "
+        "Docker with TLS on 2376/tcp."
+    )
+    assert found(
+        "docker-without-encryption", plan_of({"f": {"from": ["control_plane"], "to": ["workbench"]}}, "2375-2376/tcp")
+    ) == [("warning", "firewall_flows.f", message)]
+    assert (
+        found("docker-without-encryption", plan_of({"f": {"from": ["control_plane"], "to": ["workbench"]}}, "2376/tcp"))
+        == []
+    )
 
 
 @pytest.mark.parametrize(
     ("ports", "target", "review_by", "message"),
     [
-        ("3389/tcp", "workbench", None,
-         "Opens 3389/tcp, expected review_by, the day by which somebody checks who needs it."),
-        ("3389/udp", "slurm_login", None,
-         "Opens 3389/udp, expected review_by, the day by which somebody checks who needs it."),
-        ("3000/tcp", "workbench", None,
-         "Opens 3000/tcp, expected review_by, the day by which somebody checks who needs it."),
+        (
+            "3389/tcp",
+            "workbench",
+            None,
+            "Opens 3389/tcp, expected review_by, the day by which somebody checks who needs it.",
+        ),
+        (
+            "3389/udp",
+            "slurm_login",
+            None,
+            "Opens 3389/udp, expected review_by, the day by which somebody checks who needs it.",
+        ),
+        (
+            "3000/tcp",
+            "workbench",
+            None,
+            "Opens 3000/tcp, expected review_by, the day by which somebody checks who needs it.",
+        ),
         ("3000/tcp", "slurm_login", None, None),
         ("8888/tcp", "workbench", None, None),
         ("3389/tcp", "workbench", "2026-11-21", None),
-        ("3389/tcp", "workbench", "2026-11-20",
-         "Was to be reviewed by 2026-11-20: check who still needs it, then move review_by."),
-        ("443/tcp", "control_plane", "2026-11-20",
-         "Was to be reviewed by 2026-11-20: check who still needs it, then move review_by."),
+        (
+            "3389/tcp",
+            "workbench",
+            "2026-11-20",
+            "Was to be reviewed by 2026-11-20: check who still needs it, then move review_by.",
+        ),
+        (
+            "443/tcp",
+            "control_plane",
+            "2026-11-20",
+            "Was to be reviewed by 2026-11-20: check who still needs it, then move review_by.",
+        ),
     ],
 )
 def test_access_is_reviewed(ports: str, target: str, review_by: str | None, message: str | None) -> None:
@@ -232,10 +288,14 @@ def test_access_is_reviewed(ports: str, target: str, review_by: str | None, mess
 def test_smart_card_login_says_where_tls_ends() -> None:
     flow = {"from": ["anywhere"], "to": ["control_plane"]}
     assert found("mutual-tls-note", plan_of({"f": flow}, "8443/tcp")) == [
-        ("warning", "firewall_flows.f",
-         "Opens 8443/tcp, expected a note on where TLS ends: on the platform itself, never on a load balancer, "
-         "because the "
-         "platform checks the client's certificate.")]
+        (
+            "warning",
+            "firewall_flows.f",
+            "Opens 8443/tcp, expected a note on where TLS ends: on the platform itself, never on a load balancer, "
+            "because the "
+            "platform checks the client's certificate.",
+        )
+    ]
     assert found("mutual-tls-note", plan_of({"f": {**flow, "note": "On the platform."}}, "8443/tcp")) == []
     assert found("mutual-tls-note", plan_of({"f": {**flow, "to": ["workbench"]}}, "8443/tcp")) == []
 
@@ -256,28 +316,43 @@ def test_smart_card_login_says_where_tls_ends() -> None:
     ],
 )
 @pytest.mark.parametrize("service", [{"broad": True, "ports": ["8000-8001/tcp"]}, {"ports": ["1-9000/tcp"]}])
-def test_whole_ranges_are_for_named_networks(source: dict[str, Any], target: dict[str, Any], network: str | None,
-                                             severity: str | None, service: dict[str, Any]) -> None:
+def test_whole_ranges_are_for_named_networks(
+    source: dict[str, Any], target: dict[str, Any], network: str | None, severity: str | None, service: dict[str, Any]
+) -> None:
     plan = plan_of({"f": {"from": ["a"], "to": ["b"]}}, endpoints={"a": source, "b": target}, service=service)
     flows = [item for item in found("least-privilege", plan) if item[1] == "firewall_flows.f"]
-    assert flows == ([(severity, "firewall_flows.f",
-                       f"Opens the whole range of web between hosts and {network}, expected the ports that are "
-                       f"needed, or "
-                       "narrower networks.")] if network else [])
+    assert flows == (
+        [
+            (
+                severity,
+                "firewall_flows.f",
+                f"Opens the whole range of web between hosts and {network}, expected the ports that are "
+                f"needed, or "
+                "narrower networks.",
+            )
+        ]
+        if network
+        else []
+    )
 
 
 def test_ports_by_the_thousand_yield_or_are_named() -> None:
     flow = {"from": ["control_plane"], "to": ["workbench"]}
     assert found("least-privilege", plan_of({"f": flow}, "1-4000/tcp 5000-5096/udp")) == [
-        ("warning", "firewall_services.web",
-         "Has 1-4000/tcp, 5000-5096/udp, more than 4096 ports, expected those that are needed, or broad: true, so "
-         "that it "
-         "yields to other services.")]
+        (
+            "warning",
+            "firewall_services.web",
+            "Has 1-4000/tcp, 5000-5096/udp, more than 4096 ports, expected those that are needed, or broad: true, so "
+            "that it "
+            "yields to other services.",
+        )
+    ]
     assert found("least-privilege", plan_of({"f": flow}, "1-4000/tcp 5000-5095/udp")) == []
     assert found("least-privilege", plan_of({"f": flow}, "1-3000/tcp 2000-4000/tcp")) == []
     more = {name: {"ports": ["1-9000/tcp"]} for name in "cabed"}
-    assert [item[1] for item in found("least-privilege", plan_of({"f": {**flow, "services": [*more]}}, services=more))
-            ] == [f"firewall_services.{name}" for name in "abcde"]
+    assert [
+        item[1] for item in found("least-privilege", plan_of({"f": {**flow, "services": [*more]}}, services=more))
+    ] == [f"firewall_services.{name}" for name in "abcde"]
     assert found("least-privilege", plan_of({"f": flow}, "1-9000/tcp", service={"broad": True})) == []
     assert found("least-privilege", plan_of({"f": {**flow, "enabled": False}}, "1-9000/tcp")) == []
 
@@ -292,10 +367,14 @@ def test_broad_services_that_do_not_yield() -> None:
     flow = {"from": ["control_plane"], "to": ["workbench"]}
     broad = {"broad": True}
     assert found("least-privilege", plan_of({"f": flow}, service=broad, firewall_broad_yields=False)) == [
-        ("warning", "firewall_broad_yields",
-         "Is false, so broad services also open the ports of databases, monitoring and Docker on the same host, "
-         "expected "
-         "true.")]
+        (
+            "warning",
+            "firewall_broad_yields",
+            "Is false, so broad services also open the ports of databases, monitoring and Docker on the same host, "
+            "expected "
+            "true.",
+        )
+    ]
     assert found("least-privilege", plan_of({"f": flow}, firewall_broad_yields=False)) == []
     assert found("least-privilege", plan_of({"f": flow}, service=broad)) == []
 
@@ -304,24 +383,42 @@ def test_broad_services_that_do_not_yield() -> None:
 
 
 def by_udp(source: str, ports: str = "53/udp", **flow: Any) -> list[tuple[str, str, str]]:
-    endpoints = {"range": {"cidrs": ["10.8.0.0/16"]}, "six": {"cidrs": ["fd08::/64"]}, "one": {"cidrs": ["10.8.0.1/32"]},
-                 "far": {"cidrs": ["10.7.0.0/24"]}}
+    endpoints = {
+        "range": {"cidrs": ["10.8.0.0/16"]},
+        "six": {"cidrs": ["fd08::/64"]},
+        "one": {"cidrs": ["10.8.0.1/32"]},
+        "far": {"cidrs": ["10.7.0.0/24"]},
+    }
     flows = {name: {"from": [source], "to": ["control_plane"], **flow} for name in ("f", "g")}
-    return found("udp-by-address", plan_of({**flows, "h": {"from": ["one"], "to": ["control_plane"]}}, ports, endpoints))
+    return found(
+        "udp-by-address", plan_of({**flows, "h": {"from": ["one"], "to": ["control_plane"]}}, ports, endpoints)
+    )
 
 
 def test_udp_from_a_network_is_one_note_that_names_the_flows() -> None:
     assert by_udp("range") == [
-        ("note", "firewall_flows",
-         "UDP comes from whole networks by f, g. UDP has no handshake, so a forged address of such a network passes. See "
-         "that hosts and routers check sources (rp_filter, see the README), and that the services authenticate who "
-         "asks.")]
+        (
+            "note",
+            "firewall_flows",
+            "UDP comes from whole networks by f, g. UDP has no handshake, so a forged address of such a network passes. See "
+            "that hosts and routers check sources (rp_filter, see the README), and that the services authenticate who "
+            "asks.",
+        )
+    ]
     assert len(by_udp("six")) == len(by_udp("range", "53/tcp 53/udp")) == 1
 
 
-@pytest.mark.parametrize("source, ports, flow", [
-    ("range", "53/tcp", {}), ("anywhere", "53/udp", {}), ("one", "53/udp", {}), ("slurm_login", "53/udp", {}),
-    ("range", "53/udp", {"enabled": False}), ("range", "53/udp", {"to": ["far"]})])
+@pytest.mark.parametrize(
+    "source, ports, flow",
+    [
+        ("range", "53/tcp", {}),
+        ("anywhere", "53/udp", {}),
+        ("one", "53/udp", {}),
+        ("slurm_login", "53/udp", {}),
+        ("range", "53/udp", {"enabled": False}),
+        ("range", "53/udp", {"to": ["far"]}),
+    ],
+)
 def test_udp_that_is_no_note(source: str, ports: str, flow: dict[str, Any]) -> None:
     assert by_udp(source, ports, **flow) == []
 
@@ -347,20 +444,31 @@ def test_udp_within_a_cluster_comes_from_its_networks() -> None:
         ("cluster", {"from": ["slurm_login"]}, {}, "hosts outside the cluster"),
         ("cluster", {"from": ["slurm_login"], "within_cluster": True}, {}, None),
         ("cluster", {"from": ["slurm_login"], "within_cluster": True}, {"alpha": {"cidrs": ["10.0.0.0/8"]}}, None),
-        ("cluster", {"from": ["slurm_login"], "within_cluster": True}, {"alpha": {"cidrs": ["8.0.0.0/7"]}},
-         "8.0.0.0/7"),
+        (
+            "cluster",
+            {"from": ["slurm_login"], "within_cluster": True},
+            {"alpha": {"cidrs": ["8.0.0.0/7"]}},
+            "8.0.0.0/7",
+        ),
         ("host", {"from": ["slurm_login"]}, {}, "other hosts"),
         ("host", {"from": ["slurm_login"], "within_cluster": True}, {}, "other hosts"),
     ],
 )
-def test_flows_stay_within_the_exposure_of_their_services(exposure: str, flow: dict[str, Any], clusters: dict[str, Any],
-                                                          source: str | None) -> None:
+def test_flows_stay_within_the_exposure_of_their_services(
+    exposure: str, flow: dict[str, Any], clusters: dict[str, Any], source: str | None
+) -> None:
     networks = {"site": {"cidrs": ["198.0.0.0/8", "2001::/16"]}, "world": {"cidrs": ["2000::/15"]}}
-    plan = plan_of({"f": {"to": ["slurm_compute"], **flow}}, endpoints=networks, service={"exposure": exposure},
-                   firewall_clusters=clusters)
+    plan = plan_of(
+        {"f": {"to": ["slurm_compute"], **flow}},
+        endpoints=networks,
+        service={"exposure": exposure},
+        firewall_clusters=clusters,
+    )
     assert found("exposure", plan) == (
         [("error", "firewall_flows.f", f"Opens service web to {source}, but its exposure is {exposure}.")]
-        if source else [])
+        if source
+        else []
+    )
 
 
 def test_a_flow_that_is_off_opens_nothing_too_far() -> None:
@@ -376,21 +484,29 @@ def test_duplicate_flows(enabled: bool, state: str) -> None:
     flow = {"from": ["control_plane", "monitoring"], "to": ["workbench"]}
     plan = plan_of({"a": {**flow, "enabled": enabled}, "b": {**flow, "from": flow["from"][::-1]}})
     assert found("duplicate-flow", plan) == [
-        ("warning", "firewall_flows.b", f"Says the same as a (which is {state}). Keep one.")]
+        ("warning", "firewall_flows.b", f"Says the same as a (which is {state}). Keep one.")
+    ]
     assert found("shadowed-flow", plan) == []
 
 
-@pytest.mark.parametrize("change", [{"from": ["monitoring"]}, {"to": ["workspace"]}, {"services": ["ssh"]},
-                                    {"within_cluster": True}])
+@pytest.mark.parametrize(
+    "change", [{"from": ["monitoring"]}, {"to": ["workspace"]}, {"services": ["ssh"]}, {"within_cluster": True}]
+)
 def test_flows_that_differ_are_no_duplicates(change: dict[str, Any]) -> None:
     flow = {"from": ["control_plane"], "to": ["workbench"]}
     assert found("duplicate-flow", plan_of({"a": flow, "b": {**flow, **change}})) == []
 
 
 WIDE = {"from": ["all_nodes", "site"], "to": ["all_nodes"], "services": ["web", "ssh"]}
-NODES = {"all_nodes": {"groups": ["slurm_login", "slurm_compute", "workbench"]}, "site": {"cidrs": ["198.51.0.0/16"]},
-         "floor": {"cidrs": ["198.51.7.0/24"]}, "other": {"cidrs": ["198.52.0.0/24"]},
-         "node": {"cidrs": ["10.1.0.2/32"]}, "around": {"cidrs": ["10.1.0.0/24"]}, "none": {"cidrs": []}}
+NODES = {
+    "all_nodes": {"groups": ["slurm_login", "slurm_compute", "workbench"]},
+    "site": {"cidrs": ["198.51.0.0/16"]},
+    "floor": {"cidrs": ["198.51.7.0/24"]},
+    "other": {"cidrs": ["198.52.0.0/24"]},
+    "node": {"cidrs": ["10.1.0.2/32"]},
+    "around": {"cidrs": ["10.1.0.0/24"]},
+    "none": {"cidrs": []},
+}
 
 
 @pytest.mark.parametrize(
@@ -400,10 +516,16 @@ NODES = {"all_nodes": {"groups": ["slurm_login", "slurm_compute", "workbench"]},
         ({"from": ["floor"], "to": ["workbench"]}, WIDE, True),
         ({"from": ["floor", "slurm_login"], "to": ["all_nodes"], "services": ["ssh", "web"]}, WIDE, True),
         ({"from": ["slurm_login"], "to": ["workbench"], "within_cluster": True}, WIDE, True),
-        ({"from": ["slurm_login"], "to": ["workbench"]},
-         {**WIDE, "from": ["all_nodes"], "within_cluster": True}, False),
-        ({"from": ["slurm_login"], "to": ["workbench"], "within_cluster": True},
-         {**WIDE, "from": ["all_nodes"], "within_cluster": True}, True),
+        (
+            {"from": ["slurm_login"], "to": ["workbench"]},
+            {**WIDE, "from": ["all_nodes"], "within_cluster": True},
+            False,
+        ),
+        (
+            {"from": ["slurm_login"], "to": ["workbench"], "within_cluster": True},
+            {**WIDE, "from": ["all_nodes"], "within_cluster": True},
+            True,
+        ),
         ({"from": ["other"], "to": ["workbench"]}, WIDE, False),
         ({"from": ["floor", "other"], "to": ["workbench"]}, WIDE, False),
         ({"from": ["slurm_login"], "to": ["control_plane"]}, WIDE, False),
@@ -449,10 +571,14 @@ def test_services_that_nothing_uses() -> None:
     flow = {"from": ["anywhere"], "to": ["workbench"]}
     plan = plan_of({"f": flow, "g": {**flow, "services": ["claim"], "enabled": False}}, services=services)
     assert found("unused-service", plan) == [
-        ("warning", "firewall_services.unused",
-         "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, which may be "
-         "off, or "
-         "delete it.")]
+        (
+            "warning",
+            "firewall_services.unused",
+            "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, which may be "
+            "off, or "
+            "delete it.",
+        )
+    ]
 
 
 def test_a_shipped_service_may_be_unused() -> None:
@@ -472,9 +598,11 @@ def lost_ports(flows: dict[str, Any], hosts: dict[str, Any] | None = None, **set
     texts = []
     for severity, subject, message in found("srun-unpinned", plan):
         assert severity == "warning" and message.startswith(start)
-        assert message.endswith(f"{end}when it takes one of these. Set SrunPortRange in slurm.conf and "
-                                "firewall_srun_ports to one narrow range, such as 60001-63000.")
-        texts.append((subject, message[len(start):].partition(end)[0]))
+        assert message.endswith(
+            f"{end}when it takes one of these. Set SrunPortRange in slurm.conf and "
+            "firewall_srun_ports to one narrow range, such as 60001-63000."
+        )
+        texts.append((subject, message[len(start) :].partition(end)[0]))
     return texts
 
 
@@ -500,16 +628,17 @@ def test_other_broad_services_inside_the_cluster_take_srun_in() -> None:
     user = {**SRUN_FLOW, "services": ["user_ports"]}
     assert lost_ports({"user": user}, services=services) == []
     assert lost_ports({"user": {**user, "within_cluster": False}}, services=services) == [
-        ("host login", "60001-60999/tcp")]
+        ("host login", "60001-60999/tcp")
+    ]
 
 
 def test_hosts_that_lose_the_same_ports_are_told_together() -> None:
     more = {f"login{number}": {**HOSTS["login"], "addresses": [f"10.1.1.{number}"]} for number in (3, 1)}
     other = {**HOSTS["login"], "addresses": ["10.1.1.2"], "ephemeral_ports": "1024-60000"}
     laptop = {"groups": ["desks"], "addresses": ["10.9.0.7"]}
-    assert lost_ports({"srun": {**SRUN_FLOW, "to": ["slurm_login", "desks"]}},
-                      {**more, "login2": other, "laptop": laptop}) == [
-                          ("host login2", "1024-8191/tcp"), ("host login and 2 more", "60001-60999/tcp")]
+    assert lost_ports(
+        {"srun": {**SRUN_FLOW, "to": ["slurm_login", "desks"]}}, {**more, "login2": other, "laptop": laptop}
+    ) == [("host login2", "1024-8191/tcp"), ("host login and 2 more", "60001-60999/tcp")]
 
 
 def test_a_pinned_srun_loses_nothing() -> None:
@@ -525,7 +654,7 @@ def empty(flows: dict[str, Any], endpoints: dict[str, Any] | None = None, **sett
     texts = []
     for severity, subject, message in found("empty-endpoint", plan_of(flows, endpoints=endpoints, **settings)):
         assert severity == "warning" and message.startswith(start) and message.endswith(end)
-        texts.append((subject, message[len(start):-len(end)]))
+        texts.append((subject, message[len(start) : -len(end)]))
     return texts
 
 
@@ -534,12 +663,16 @@ def test_an_endpoint_of_the_site_is_not_empty_in_a_flow_that_is_on() -> None:
     hollow: dict[str, Any]
     for hollow in ({"cidrs": []}, {"groups": ["workspace"]}):
         assert empty({"f": flow, "g": {**flow, "services": ["ssh"]}}, {"hollow": hollow}) == [
-            ("firewall_endpoints.hollow", "f and 1 more")]
+            ("firewall_endpoints.hollow", "f and 1 more")
+        ]
         assert empty({"f": {**flow, "enabled": False}}, {"hollow": hollow}) == []
     assert empty({"f": flow}, {"hollow": {"hostnames": ["a.example.org"]}}) == []
     several = {name: {"cidrs": []} for name in ("two", "one", "six")}
     assert [subject for subject, message in empty({"f": {**flow, "from": [*several, "monitoring"]}}, several)] == [
-        "firewall_endpoints.one", "firewall_endpoints.six", "firewall_endpoints.two"]
+        "firewall_endpoints.one",
+        "firewall_endpoints.six",
+        "firewall_endpoints.two",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -560,13 +693,21 @@ def test_an_endpoint_of_the_site_is_not_empty_in_a_flow_that_is_on() -> None:
 def test_a_shipped_endpoint_is_not_empty_where_it_is_all_of_a_side(flow: dict[str, Any], names: list[str]) -> None:
     shipped = {
         "firewall_services": {"ssh": {"ports": ["22/tcp"]}},
-        "firewall_endpoints": {"controllers": {"cidrs": ["192.0.2.1/32"]}, "to_fill": {"cidrs": []},
-                               "platform": {"groups": ["platform_storage"], "cidrs": []},
-                               "workspaces": {"groups": ["workspace"]}},
+        "firewall_endpoints": {
+            "controllers": {"cidrs": ["192.0.2.1/32"]},
+            "to_fill": {"cidrs": []},
+            "platform": {"groups": ["platform_storage"], "cidrs": []},
+            "workspaces": {"groups": ["workspace"]},
+        },
         "firewall_flows": {
-            "management_ssh": {"from": ["controllers"], "to": ["workbench", "monitoring"], "services": ["ssh"],
-                               "need": "required"},
-            "f": {"services": ["ssh"], "need": "recommended", **flow}},
+            "management_ssh": {
+                "from": ["controllers"],
+                "to": ["workbench", "monitoring"],
+                "services": ["ssh"],
+                "need": "required",
+            },
+            "f": {"services": ["ssh"], "need": "recommended", **flow},
+        },
     }
     groups = {"workbench": ["desk"], "monitoring": ["watch"]}
     addresses = {"desk": "10.0.0.1", "watch": "10.0.0.2"}
@@ -582,17 +723,24 @@ def test_networks_of_clusters_fill_endpoints_within_them() -> None:
     alpha = {"alpha": {"cidrs": ["10.1.0.0/30"]}}
     assert empty({"f": flow}, hollow, firewall_clusters=alpha) == []
     assert empty({"f": {**flow, "within_cluster": False}}, hollow, firewall_clusters=alpha) == [
-        ("firewall_endpoints.hollow", "f")]
+        ("firewall_endpoints.hollow", "f")
+    ]
 
 
 def test_groups_that_the_inventory_lacks() -> None:
-    plan = plan_of({"f": {"from": ["e"], "to": ["workbench"]}},
-                   endpoints={"e": {"groups": ["desktops", "workspace", "monitoring"]}})
+    plan = plan_of(
+        {"f": {"from": ["e"], "to": ["workbench"]}},
+        endpoints={"e": {"groups": ["desktops", "workspace", "monitoring"]}},
+    )
     assert found("missing-group", plan) == [
-        ("warning", "firewall_endpoints.e.groups",
-         "Lists 'desktops', which the inventory lacks, so it counts as empty. Add the group to the inventory or mend "
-         "its "
-         "name.")]
+        (
+            "warning",
+            "firewall_endpoints.e.groups",
+            "Lists 'desktops', which the inventory lacks, so it counts as empty. Add the group to the inventory or mend "
+            "its "
+            "name.",
+        )
+    ]
 
 
 def test_an_endpoint_with_the_name_of_a_group_lists_the_group() -> None:
@@ -600,9 +748,13 @@ def test_an_endpoint_with_the_name_of_a_group_lists_the_group() -> None:
     hosts = {**HOSTS, "laptop": {"groups": ["desks"], "addresses": ["10.9.0.7"]}}
     networks = {"cidrs": ["10.9.0.0/24"]}
     assert found("hidden-group", plan_of({"f": flow}, endpoints={"desks": networks}, hosts=hosts)) == [
-        ("warning", "firewall_endpoints.desks.groups",
-         "Lacks the group of the inventory that has the same name, so the hosts of that group are not in it. Add the "
-         "group, or rename it.")]
+        (
+            "warning",
+            "firewall_endpoints.desks.groups",
+            "Lacks the group of the inventory that has the same name, so the hosts of that group are not in it. Add the "
+            "group, or rename it.",
+        )
+    ]
     listed = {"desks": {**networks, "groups": ["desks"]}}
     assert found("hidden-group", plan_of({"f": flow}, endpoints=listed, hosts=hosts)) == []
     assert found("hidden-group", plan_of({"f": flow}, endpoints={"desks": networks})) == []
@@ -617,7 +769,8 @@ def in_networks(flow: dict[str, Any], hosts: dict[str, Any] | None = None, **end
         assert severity == "warning" and message.endswith(
             "which the endpoint does not name: the host's own side of the flow f stays closed. Add a group of it, or "
             "its "
-            "address as a network of its own, or narrow the network.")
+            "address as a network of its own, or narrow the network."
+        )
         texts.append((subject, message.partition(", which the endpoint")[0].replace(start, "")))
     return texts
 
@@ -625,9 +778,11 @@ def in_networks(flow: dict[str, Any], hosts: dict[str, Any] | None = None, **end
 def test_a_managed_host_in_a_network_stays_closed_as_a_target() -> None:
     flow = {"from": ["monitoring"], "to": ["e"]}
     assert in_networks(flow, e={"cidrs": ["10.1.0.0/24"]}) == [
-        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host login and 1 more")]
+        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host login and 1 more")
+    ]
     assert in_networks(flow, e={"cidrs": ["10.1.0.0/24"], "groups": ["slurm_login"]}) == [
-        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host node")]
+        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host node")
+    ]
     assert in_networks({**flow, "to": ["e", "slurm_login", "slurm_compute"]}, e={"cidrs": ["10.1.0.0/24"]}) == []
     assert in_networks(flow, e={"cidrs": ["10.1.0.0/24", "10.1.0.1/32", "10.1.0.2/32"]}) == []
     assert in_networks(flow, e={"cidrs": ["10.7.0.0/24", "10.0.0.2/31", "fd00::/64"]}) == []
@@ -636,8 +791,16 @@ def test_a_managed_host_in_a_network_stays_closed_as_a_target() -> None:
     assert [subject for subject, message in both] == ["firewall_endpoints.d.cidrs", "firewall_endpoints.e.cidrs"]
 
 
-@pytest.mark.parametrize(("network", "holds"), [("10.1.0.2/31", True), ("10.1.0.0/31", False), ("10.1.0.4/30", False),
-                                                ("10.0.0.0/8", True), ("10.0.0.0/7", False)])
+@pytest.mark.parametrize(
+    ("network", "holds"),
+    [
+        ("10.1.0.2/31", True),
+        ("10.1.0.0/31", False),
+        ("10.1.0.4/30", False),
+        ("10.0.0.0/8", True),
+        ("10.0.0.0/7", False),
+    ],
+)
 def test_the_edges_of_a_network(network: str, holds: bool) -> None:
     only = {"node": HOSTS["node"], "watch": {**HOSTS["watch"], "addresses": ["192.0.2.9"]}}
     plan = plan_of({"f": {"from": ["monitoring"], "to": ["e"]}}, endpoints={"e": {"cidrs": [network]}}, hosts=only)
@@ -649,7 +812,8 @@ def test_a_managed_host_in_a_network_stays_closed_as_a_source_with_restricted_eg
     network = {"cidrs": ["10.1.0.0/24"]}
     assert in_networks(flow, e=network) == []
     assert in_networks(flow, {"node": {**HOSTS["node"], "egress": "restricted"}}, e=network) == [
-        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host node")]
+        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host node")
+    ]
 
 
 def test_clusters_that_no_managed_host_is_in() -> None:
@@ -661,14 +825,18 @@ def test_clusters_that_no_managed_host_is_in() -> None:
     assert clusters(alpha=["10.1.9.0/24"], gamma=[]) == []
     assert clusters(zzz=["10.1.8.0/24"], aplha=["10.1.9.0/24"]) == [
         ("firewall_clusters.aplha", f"{start} Did you mean 'alpha'?"),
-        ("firewall_clusters.zzz", f"{start} Mend the name or delete it.")]
+        ("firewall_clusters.zzz", f"{start} Mend the name or delete it."),
+    ]
 
 
 def test_a_host_of_another_cluster_in_the_network_of_a_cluster() -> None:
-    plan = plan_of({}, firewall_clusters={"beta": {"cidrs": ["10.1.0.0/30"]},
-                                          "alpha": {"cidrs": ["10.1.0.0/24", "10.2.0.0/24"]}})
-    end = ("which is not in the cluster, and lets it in as if it were. Narrow the network, or add the cluster to its "
-           "firewall_cluster.")
+    plan = plan_of(
+        {}, firewall_clusters={"beta": {"cidrs": ["10.1.0.0/30"]}, "alpha": {"cidrs": ["10.1.0.0/24", "10.2.0.0/24"]}}
+    )
+    end = (
+        "which is not in the cluster, and lets it in as if it were. Narrow the network, or add the cluster to its "
+        "firewall_cluster."
+    )
     assert found("host-in-cluster-network", plan) == [
         ("warning", "firewall_clusters.alpha.cidrs", f"10.2.0.0/24 holds the managed host desk, {end}"),
         ("warning", "firewall_clusters.beta.cidrs", f"10.1.0.0/30 holds the managed host login and 1 more, {end}"),
@@ -679,55 +847,99 @@ def test_a_host_of_another_cluster_in_the_network_of_a_cluster() -> None:
 
 
 def node(number: int, arguments: str = "", **variables: Any) -> dict[str, Any]:
-    return {"groups": ["slurm_compute"], "ansible_host": f"10.1.1.{number}", "ansible_ssh_common_args": arguments,
-            **variables}
+    return {
+        "groups": ["slurm_compute"],
+        "ansible_host": f"10.1.1.{number}",
+        "ansible_ssh_common_args": arguments,
+        **variables,
+    }
 
 
 def test_ports_of_sshd_that_the_service_does_not_have() -> None:
-    hosts = {"n1": node(1, ansible_port=2222), "n2": node(2, ansible_port="2222"), "n3": node(3, "-J n4:2200"),
-             "n4": node(4), "n5": node(5, ansible_port=222)}
+    hosts = {
+        "n1": node(1, ansible_port=2222),
+        "n2": node(2, ansible_port="2222"),
+        "n3": node(3, "-J n4:2200"),
+        "n4": node(4),
+        "n5": node(5, ansible_port=222),
+    }
     plan = plan_of({}, hosts=hosts, endpoints={"controllers": {"cidrs": [f"{CONTROLLER}/32", "10.1.1.4/32"]}})
     assert found("ssh-port", plan) == [
-        ("warning", f"host {host}", f"Ansible connects to {port}/tcp, {how}, but firewall_services.ssh has 22/tcp. Add "
-                                    f"{port}/tcp to firewall_services.ssh.ports, unless something before the host "
-                                    "forwards that port to 22/tcp.")
-        for host, port, how in [("n5", 222, "by ansible_port"), ("n4", 2200, "as a jump host"),
-                                ("n1 and 1 more", 2222, "by ansible_port")]]
+        (
+            "warning",
+            f"host {host}",
+            f"Ansible connects to {port}/tcp, {how}, but firewall_services.ssh has 22/tcp. Add "
+            f"{port}/tcp to firewall_services.ssh.ports, unless something before the host "
+            "forwards that port to 22/tcp.",
+        )
+        for host, port, how in [
+            ("n5", 222, "by ansible_port"),
+            ("n4", 2200, "as a jump host"),
+            ("n1 and 1 more", 2222, "by ansible_port"),
+        ]
+    ]
 
 
 def test_a_jump_host_that_the_hosts_behind_it_do_not_let_in() -> None:
-    hosts = {"jump": {"groups": ["slurm_login"], "addresses": ["10.0.0.1", "10.0.0.2"]}, "n1": node(1, "-J jump"),
-             "n2": node(2, "-J jump")}
+    hosts = {
+        "jump": {"groups": ["slurm_login"], "addresses": ["10.0.0.1", "10.0.0.2"]},
+        "n1": node(1, "-J jump"),
+        "n2": node(2, "-J jump"),
+    }
     assert found("jump-host-source", plan_of({}, hosts=hosts)) == [
-        ("warning", "host n1 and 1 more", "Is reached through jump host jump (10.0.0.1, 10.0.0.2), which it does not "
-         "let in. Add that to firewall_endpoints.controllers, or set firewall_source_addresses of jump to what the "
-         "hosts behind it see.")]
+        (
+            "warning",
+            "host n1 and 1 more",
+            "Is reached through jump host jump (10.0.0.1, 10.0.0.2), which it does not "
+            "let in. Add that to firewall_endpoints.controllers, or set firewall_source_addresses of jump to what the "
+            "hosts behind it see.",
+        )
+    ]
 
 
 def test_a_jump_host_that_is_not_let_out() -> None:
-    hosts = {"jump": {"groups": ["slurm_login"], "addresses": ["10.0.0.1"], "egress": "restricted"},
-             "n1": node(1, "-J jump,inner"), "laptop": node(2, "-J jump", groups=["laptops"])}
+    hosts = {
+        "jump": {"groups": ["slurm_login"], "addresses": ["10.0.0.1"], "egress": "restricted"},
+        "n1": node(1, "-J jump,inner"),
+        "laptop": node(2, "-J jump", groups=["laptops"]),
+    }
     start = "Is reached through jump host jump, whose egress is restricted, and no"
     assert found("jump-host-egress", plan_of({}, hosts=hosts)) == [
         ("warning", "host laptop", f"{start} flow lets that out to 22/tcp of 10.1.1.2. Write such a flow."),
-        ("warning", "host n1", f"{start} address of inner, where ssh goes from there, is known. Name its address, or "
-                               "give it firewall_addresses in the inventory.")]
+        (
+            "warning",
+            "host n1",
+            f"{start} address of inner, where ssh goes from there, is known. Name its address, or "
+            "give it firewall_addresses in the inventory.",
+        ),
+    ]
 
 
 def test_a_jump_host_that_nobody_knows() -> None:
     hosts = {"n1": node(1, "-J bastion"), "n2": node(2, "-J bastion", egress="restricted")}
     assert found("jump-host-unknown", plan_of({}, hosts=hosts)) == [
-        ("warning", "host n1 and 1 more", "Is reached through jump host bastion, which is no host of the inventory and "
-         "has no address on the controller. If it is a managed host with restricted egress, this cuts Ansible off: "
-         "name it as the inventory does, or by its address.")]
+        (
+            "warning",
+            "host n1 and 1 more",
+            "Is reached through jump host bastion, which is no host of the inventory and "
+            "has no address on the controller. If it is a managed host with restricted egress, this cuts Ansible off: "
+            "name it as the inventory does, or by its address.",
+        )
+    ]
 
 
 def test_connections_that_say_nothing() -> None:
     assert found("connection-unread", plan_of({}, hosts={"n1": node(1, ansible_port="x"), "n2": node(2, "-J 'a")})) == [
-        ("warning", f"host {host}", f"Nothing can be told from {what}. The plan does as if it was not set, and may keep "
-                                    "Ansible's own ssh out.")
-        for host, what in [("n1", "ansible_port: got 'x', expected a port from 1 to 65535"),
-                           ("n2", "ansible_ssh_common_args: No closing quotation")]]
+        (
+            "warning",
+            f"host {host}",
+            f"Nothing can be told from {what}. The plan does as if it was not set, and may keep Ansible's own ssh out.",
+        )
+        for host, what in [
+            ("n1", "ansible_port: got 'x', expected a port from 1 to 65535"),
+            ("n2", "ansible_ssh_common_args: No closing quotation"),
+        ]
+    ]
 
 
 def test_a_managed_host_in_a_network_of_the_controllers_has_its_way_out() -> None:
@@ -737,7 +949,8 @@ def test_a_managed_host_in_a_network_of_the_controllers_has_its_way_out() -> Non
     # For the flow of management alone.
     plan = plan_of({"f": {"from": ["controllers"], "to": ["control_plane"]}}, hosts=hosts, endpoints=controllers)
     assert [subject for severity, subject, message in found("host-in-network", plan)] == [
-        "firewall_endpoints.controllers.cidrs"]
+        "firewall_endpoints.controllers.cidrs"
+    ]
 
 
 # ---- All rules ------------------------------------------------------------------------------------------------------
@@ -748,8 +961,10 @@ def test_every_rule_is_documented() -> None:
     page = (ROOT / "playbooks" / "README.md").read_text(encoding="utf-8")
     told = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
     used = {item.rule for item in rules.ADVICE} | {
-        line.split('"')[1] for line in Path(rules.__file__).read_text(encoding="utf-8").splitlines()
-        if "yield Finding(\"" in line}
+        line.split('"')[1]
+        for line in Path(rules.__file__).read_text(encoding="utf-8").splitlines()
+        if 'yield Finding("' in line
+    }
     assert in_place == used
     assert used <= told
 
@@ -769,18 +984,29 @@ def test_the_example_has_no_findings() -> None:
 
 
 def test_findings_are_in_the_order_of_the_rules() -> None:
-    plan = plan_of({"f": {"from": ["anywhere"], "to": ["workbench"], "services": ["ssh"]}},
-                   endpoints={"e": {"groups": ["desktops"]}})
+    plan = plan_of(
+        {"f": {"from": ["anywhere"], "to": ["workbench"], "services": ["ssh"]}},
+        endpoints={"e": {"groups": ["desktops"]}},
+    )
     assert findings(plan, TODAY) == [
         Finding("ssh-known-sources", "error", "firewall_flows.f", f"Opens 22/tcp to 0.0.0.0/0, {KNOWN}"),
-        Finding("exposure", "error", "firewall_flows.f", "Opens service ssh to 0.0.0.0/0, but its exposure is "
-                                                         "platform."),
-        Finding("unused-service", "warning", "firewall_services.web",
-                "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, which "
-                "may be "
-                "off, or delete it."),
-        Finding("missing-group", "warning", "firewall_endpoints.e.groups",
-                "Lists 'desktops', which the inventory lacks, so it counts as empty. Add the group to the inventory "
-                "or mend "
-                "its name."),
+        Finding(
+            "exposure", "error", "firewall_flows.f", "Opens service ssh to 0.0.0.0/0, but its exposure is platform."
+        ),
+        Finding(
+            "unused-service",
+            "warning",
+            "firewall_services.web",
+            "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, which "
+            "may be "
+            "off, or delete it.",
+        ),
+        Finding(
+            "missing-group",
+            "warning",
+            "firewall_endpoints.e.groups",
+            "Lists 'desktops', which the inventory lacks, so it counts as empty. Add the group to the inventory "
+            "or mend "
+            "its name.",
+        ),
     ]

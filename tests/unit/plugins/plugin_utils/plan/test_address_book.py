@@ -24,8 +24,12 @@ NAMES = {
 HOSTS: dict[str, Any] = {
     "ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1", "fd00::1"]},
     "login": {"groups": ["slurm_login"], "addresses": ["10.1.0.1"], "cluster": "alpha"},
-    "files": {"groups": ["nfs_server"], "addresses": ["10.3.0.1"], "cluster": ["alpha", "beta"],
-              "source_addresses": ["192.0.2.9"]},
+    "files": {
+        "groups": ["nfs_server"],
+        "addresses": ["10.3.0.1"],
+        "cluster": ["alpha", "beta"],
+        "source_addresses": ["192.0.2.9"],
+    },
     "plain": {"groups": ["others"], "addresses": ["10.9.0.1"]},
 }
 
@@ -34,13 +38,19 @@ def texts(networks: list[IPNetwork] | tuple[IPNetwork, ...]) -> list[str]:
     return [str(network) for network in networks]
 
 
-def make_book(looked_up: tuple[str, ...] = (), clusters: dict[str, list[str]] | None = None,
-              **endpoints: Any) -> AddressBook:
-    known = {group: Endpoint(group, groups=(group,)) for group in ("control_plane", "slurm_login", "nfs_server",
-                                                                   "others")}
+def make_book(
+    looked_up: tuple[str, ...] = (), clusters: dict[str, list[str]] | None = None, **endpoints: Any
+) -> AddressBook:
+    known = {
+        group: Endpoint(group, groups=(group,)) for group in ("control_plane", "slurm_login", "nfs_server", "others")
+    }
     for name, value in endpoints.items():
-        known[name] = Endpoint(name, groups=tuple(value.get("groups", ())), hostnames=tuple(value.get("hostnames", ())),
-                               cidrs=tuple(map(IPNetwork, value.get("cidrs", ()))))
+        known[name] = Endpoint(
+            name,
+            groups=tuple(value.get("groups", ())),
+            hostnames=tuple(value.get("hostnames", ())),
+            cidrs=tuple(map(IPNetwork, value.get("cidrs", ()))),
+        )
     networks = {name: [IPNetwork(text) for text in items] for name, items in (clusters or {}).items()}
     return AddressBook(known, make_inventory(HOSTS), networks, make_resolver(NAMES), frozenset(looked_up))
 
@@ -61,14 +71,26 @@ def test_resolver(text: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nowhere.example.org", "got 'nowhere.example.org', expected an address, or a host name that resolves. "
-                                "The resolver of the controller said: Name or service not known."),
-        ("local.example.org", "got 'local.example.org', expected a name with an address that other hosts can reach. "
-                              "It resolves to 127.0.0.1, ::1."),
-        ("link.example.org", "got 'link.example.org', expected a name with an address that other hosts can reach. "
-                             "It resolves to fe80::1."),
-        ("empty.example.org", "got 'empty.example.org', expected a name with an address that other hosts can reach. "
-                              "It resolves to nothing."),
+        (
+            "nowhere.example.org",
+            "got 'nowhere.example.org', expected an address, or a host name that resolves. "
+            "The resolver of the controller said: Name or service not known.",
+        ),
+        (
+            "local.example.org",
+            "got 'local.example.org', expected a name with an address that other hosts can reach. "
+            "It resolves to 127.0.0.1, ::1.",
+        ),
+        (
+            "link.example.org",
+            "got 'link.example.org', expected a name with an address that other hosts can reach. "
+            "It resolves to fe80::1.",
+        ),
+        (
+            "empty.example.org",
+            "got 'empty.example.org', expected a name with an address that other hosts can reach. "
+            "It resolves to nothing.",
+        ),
         ("127.0.0.1", "got '127.0.0.1', expected an address that other hosts can reach."),
         ("::1", "got '::1', expected an address that other hosts can reach."),
         ("0.0.0.0", "got '0.0.0.0', expected an address that other hosts can reach."),
@@ -96,8 +118,13 @@ def test_each_name_is_looked_up_once() -> None:
 
 
 def test_system_lookup_gives_both_families_once_and_without_zones() -> None:
-    answers = [(10, 1, 6, "", ("fe80::1%eth0", 0, 0, 2)), (2, 1, 6, "", ("10.0.0.1", 0)),
-               (2, 1, 6, "", ("10.0.0.3", 0)), (2, 1, 6, "", ("10.0.0.1", 0)), (2, 1, 6, "", ("10.0.0.2", 0))]
+    answers = [
+        (10, 1, 6, "", ("fe80::1%eth0", 0, 0, 2)),
+        (2, 1, 6, "", ("10.0.0.1", 0)),
+        (2, 1, 6, "", ("10.0.0.3", 0)),
+        (2, 1, 6, "", ("10.0.0.1", 0)),
+        (2, 1, 6, "", ("10.0.0.2", 0)),
+    ]
     known = {("n1", None, socket.AF_UNSPEC, socket.SOCK_STREAM): answers}
     assert system_lookup("n1", lambda *query: known[query]) == ["10.0.0.1", "10.0.0.2", "10.0.0.3", "fe80::1"]
 
@@ -141,7 +168,11 @@ def test_peers_are_collapsed_and_told_by_where_they_come_from() -> None:
     book = make_book(x={"groups": ["nfs_server"], "cidrs": ["10.3.0.0/32", "10.3.0.0/24", "fd00::/64"]})
     assert book.peers(("x", "slurm_login"), None, source=False) == ("10.1.0.1/32", "10.3.0.0/24", "fd00::/64")
     assert book.peers(("x", "slurm_login"), None, source=True) == (
-        "10.1.0.1/32", "10.3.0.0/24", "192.0.2.9/32", "fd00::/64")
+        "10.1.0.1/32",
+        "10.3.0.0/24",
+        "192.0.2.9/32",
+        "fd00::/64",
+    )
 
 
 def test_peers_inside_clusters_have_the_networks_of_these() -> None:
@@ -149,14 +180,23 @@ def test_peers_inside_clusters_have_the_networks_of_these() -> None:
     both = ("slurm_login", "nfs_server")
     assert book.peers(both, frozenset({"beta"}), source=False) == ("10.3.0.1/32", "10.30.0.0/16")
     assert book.peers(both, frozenset({"alpha", "beta"}), source=False) == (
-        "10.1.0.1/32", "10.3.0.1/32", "10.20.0.0/16", "10.30.0.0/16")
+        "10.1.0.1/32",
+        "10.3.0.1/32",
+        "10.20.0.0/16",
+        "10.30.0.0/16",
+    )
     assert book.peers(both, None, source=False) == ("10.1.0.1/32", "10.3.0.1/32")
 
 
 @pytest.mark.parametrize(
     ("endpoint", "expected"),
-    [({}, True), ({"groups": ["absent"]}, True), ({"groups": ["others"]}, False), ({"cidrs": ["10.0.0.0/8"]}, False),
-     ({"hostnames": ["nowhere.example.org"]}, False)],
+    [
+        ({}, True),
+        ({"groups": ["absent"]}, True),
+        ({"groups": ["others"]}, False),
+        ({"cidrs": ["10.0.0.0/8"]}, False),
+        ({"hostnames": ["nowhere.example.org"]}, False),
+    ],
 )
 def test_is_empty(endpoint: dict[str, Any], expected: bool) -> None:
     assert make_book(x=endpoint).is_empty(["x"]) is expected
@@ -167,9 +207,18 @@ def test_clusters_of() -> None:
     assert book.clusters_of(["slurm_login", "control_plane"]) == {"alpha", "default", "gamma"}
 
 
-@pytest.mark.parametrize(("address", "expected"), [
-    ("10.1.0.1", "login"), ("fd00::1", "ctl"), ("192.0.2.9", "files"), ("10.9.0.1", ""), ("10.1.0.2", ""), ("login", ""),
-    ("", "")])
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("10.1.0.1", "login"),
+        ("fd00::1", "ctl"),
+        ("192.0.2.9", "files"),
+        ("10.9.0.1", ""),
+        ("10.1.0.2", ""),
+        ("login", ""),
+        ("", ""),
+    ],
+)
 def test_the_managed_host_at_an_address(address: str, expected: str) -> None:
     assert make_book().host_at(address) == expected
 
@@ -181,8 +230,10 @@ def test_a_source_that_does_not_resolve_is_nobodys(monkeypatch: pytest.MonkeyPat
 
 def test_an_error_names_the_variable_that_the_site_wrote() -> None:
     book = make_book()
-    for variables, key in (({"addresses": ["bad"]}, "firewall_addresses"),
-                           ({"addresses": ["10.0.0.1"], "source_addresses": ["bad"]}, "firewall_source_addresses")):
+    for variables, key in (
+        ({"addresses": ["bad"]}, "firewall_addresses"),
+        ({"addresses": ["10.0.0.1"], "source_addresses": ["bad"]}, "firewall_source_addresses"),
+    ):
         book.inventory = make_inventory({"n1": {"groups": ["slurm_login"], **variables}})
         with pytest.raises(PortFileError, match=rf"^Invalid {key} of host n1: got 'bad'"):
             book.host_networks(["n1"], source=True)

@@ -41,16 +41,29 @@ def restricted(host: dict[str, Any]) -> dict[str, Any]:
 
 def site(endpoints: dict[str, Any] | None = None, **flows: dict[str, Any]) -> dict[str, Any]:
     """Return a site with the services above; a flow is required unless it says otherwise."""
-    return {"services": SERVICES, "endpoints": endpoints or {},
-            "flows": {name: {"need": "required", **flow} for name, flow in flows.items()}}
+    return {
+        "services": SERVICES,
+        "endpoints": endpoints or {},
+        "flows": {name: {"need": "required", **flow} for name, flow in flows.items()},
+    }
 
 
 def test_what_a_host_is_sent() -> None:
-    plan = make_plan(site({"users": {"cidrs": ["10.9.0.0/16", "fd09::/64"]}},
-                          https={"from": ["users"], "to": ["control_plane"], "services": ["web"]},
-                          agents={"from": ["control_plane"], "to": ["users"], "services": ["web", "ssh"]}),
-                     {"ctl": {**restricted(CTL), "mode": "observe", "trusted_interfaces": ["ib0", "cni*"],
-                              "container_interfaces": ["docker0", "br-*"]}})
+    plan = make_plan(
+        site(
+            {"users": {"cidrs": ["10.9.0.0/16", "fd09::/64"]}},
+            https={"from": ["users"], "to": ["control_plane"], "services": ["web"]},
+            agents={"from": ["control_plane"], "to": ["users"], "services": ["web", "ssh"]},
+        ),
+        {
+            "ctl": {
+                **restricted(CTL),
+                "mode": "observe",
+                "trusted_interfaces": ["ib0", "cni*"],
+                "container_interfaces": ["docker0", "br-*"],
+            }
+        },
+    )
     controllers, users = [f"{CONTROLLER}/32"], ["10.9.0.0/16", "fd09::/64"]
     policy = plan.policies[plan.hosts["ctl"]]
     assert policy == {
@@ -96,8 +109,13 @@ def test_hosts_alike_share_one_policy() -> None:
 @pytest.mark.parametrize(
     ("need", "enabled", "expected"),
     [
-        ("required", None, True), ("recommended", None, True), ("optional", None, False), ("conditional", None, True),
-        ("required", False, False), ("recommended", False, False), ("optional", True, True),
+        ("required", None, True),
+        ("recommended", None, True),
+        ("optional", None, False),
+        ("conditional", None, True),
+        ("required", False, False),
+        ("recommended", False, False),
+        ("optional", True, True),
         ("conditional", False, False),
     ],
 )
@@ -120,10 +138,12 @@ def test_a_flow_is_on_by_need_unless_enabled_says_otherwise(need: str, enabled: 
     ],
 )
 def test_a_conditional_flow_is_on_where_both_sides_have_addresses(
-        source: dict[str, Any], target: dict[str, Any], expected: bool) -> None:
+    source: dict[str, Any], target: dict[str, Any], expected: bool
+) -> None:
     flow = {"from": ["a"], "to": ["b"], "services": ["web"], "need": "conditional"}
-    plan = make_plan(site({"a": source, "b": target}, f=flow), {"ctl": CTL, "alpha": ALPHA},
-                     {"a.example.org": ["10.9.0.9"]})
+    plan = make_plan(
+        site({"a": source, "b": target}, f=flow), {"ctl": CTL, "alpha": ALPHA}, {"a.example.org": ["10.9.0.9"]}
+    )
     assert ("f" in plan.flows_on) is expected
 
 
@@ -138,7 +158,8 @@ def test_a_conditional_flow_is_on_where_both_sides_have_addresses(
     ],
 )
 def test_a_conditional_flow_within_clusters_needs_one_cluster_with_both_sides(
-        hosts: dict[str, Any], clusters: dict[str, Any], expected: bool) -> None:
+    hosts: dict[str, Any], clusters: dict[str, Any], expected: bool
+) -> None:
     plan = make_plan(site(control={**CONTROL, "need": "conditional"}), hosts, firewall_clusters=clusters)
     assert ("control" in plan.flows_on) is expected
 
@@ -148,9 +169,15 @@ def test_a_conditional_flow_within_clusters_needs_one_cluster_with_both_sides(
     [(False, None, True), (True, None, False), (True, True, True), (False, False, False)],
 )
 def test_the_switch_turns_a_flow_off_unless_enabled_says_otherwise(
-        tunnel: bool, enabled: bool | None, expected: bool) -> None:
-    flow = {"from": ["control_plane"], "to": ["slurm_controller"], "services": ["web"],
-            "unless": "firewall_ssh_through_tunnel", "enabled": enabled}
+    tunnel: bool, enabled: bool | None, expected: bool
+) -> None:
+    flow = {
+        "from": ["control_plane"],
+        "to": ["slurm_controller"],
+        "services": ["web"],
+        "unless": "firewall_ssh_through_tunnel",
+        "enabled": enabled,
+    }
     plan = make_plan(site(f=flow), {"ctl": CTL, "alpha": ALPHA}, firewall_ssh_through_tunnel=tunnel)
     assert ("f" in plan.flows_on) is expected
 
@@ -174,8 +201,10 @@ def test_within_cluster_stays_inside_each_cluster() -> None:
 def test_a_shared_host_is_reached_from_each_of_its_clusters() -> None:
     flow = {"from": ["slurm_compute"], "to": ["nfs_server"], "services": ["web"], "within_cluster": True}
     gamma = {"groups": ["slurm_compute"], "addresses": ["10.4.0.2"], "cluster": "gamma"}
-    plan = make_plan(site(f=flow), {**TWO_CLUSTERS, "files": SHARED, "gamma-node": restricted(gamma),
-                                    "alpha-node": restricted(ALPHA_NODE)})
+    plan = make_plan(
+        site(f=flow),
+        {**TWO_CLUSTERS, "files": SHARED, "gamma-node": restricted(gamma), "alpha-node": restricted(ALPHA_NODE)},
+    )
     assert [accepts(plan, "files", peer, 443) for peer in ("10.1.0.2", "10.2.0.2", "10.4.0.2")] == [True, True, False]
     assert opens(plan, "alpha-node", "10.3.0.1", 443)
     assert not opens(plan, "gamma-node", "10.3.0.1", 443)
@@ -189,8 +218,11 @@ def test_clusters_that_share_a_host_do_not_see_each_other_through_it() -> None:
 
 
 def test_networks_of_a_cluster_are_peers_of_its_hosts_only() -> None:
-    plan = make_plan(site(control=CONTROL), {**TWO_CLUSTERS, "alpha-node": restricted(ALPHA_NODE)},
-                     firewall_clusters={"alpha": {"cidrs": ["10.1.9.0/24"]}})
+    plan = make_plan(
+        site(control=CONTROL),
+        {**TWO_CLUSTERS, "alpha-node": restricted(ALPHA_NODE)},
+        firewall_clusters={"alpha": {"cidrs": ["10.1.9.0/24"]}},
+    )
     assert accepts(plan, "alpha", "10.1.9.77", 6817)
     assert not accepts(plan, "beta", "10.1.9.77", 6817)
     assert opens(plan, "alpha-node", "10.1.9.77", 6817)
@@ -203,8 +235,9 @@ def test_a_cluster_known_by_its_networks_alone() -> None:
 
 
 def test_hosts_are_in_the_cluster_default_unless_they_say_otherwise() -> None:
-    hosts = {name: {key: value for key, value in host.items() if key != "cluster"}
-             for name, host in TWO_CLUSTERS.items()}
+    hosts = {
+        name: {key: value for key, value in host.items() if key != "cluster"} for name, host in TWO_CLUSTERS.items()
+    }
     plan = make_plan(site(control=CONTROL), {**hosts, "alpha-node": ALPHA_NODE})
     assert rules(plan, "beta")["control"] == [("6817/tcp", "10.2.0.2/32")]
 
@@ -213,66 +246,102 @@ def test_hosts_are_in_the_cluster_default_unless_they_say_otherwise() -> None:
 
 
 def test_a_host_in_several_groups_has_the_flows_of_all() -> None:
-    plan = make_plan(site({"users": {"cidrs": ["10.9.0.0/16"]}},
-                          web={"from": ["users"], "to": ["web_portal"], "services": ["web"]},
-                          vault={"from": ["users"], "to": ["control_plane"], "services": ["vault"]}),
-                     {"both": {"groups": ["control_plane", "web_portal"], "addresses": ["10.0.0.1"]}})
-    assert rules(plan, "both") == {"web": [("443/tcp", "10.9.0.0/16")], "vault": [("8200/tcp", "10.9.0.0/16")],
-                                   **SSH_RULE}
+    plan = make_plan(
+        site(
+            {"users": {"cidrs": ["10.9.0.0/16"]}},
+            web={"from": ["users"], "to": ["web_portal"], "services": ["web"]},
+            vault={"from": ["users"], "to": ["control_plane"], "services": ["vault"]},
+        ),
+        {"both": {"groups": ["control_plane", "web_portal"], "addresses": ["10.0.0.1"]}},
+    )
+    assert rules(plan, "both") == {
+        "web": [("443/tcp", "10.9.0.0/16")],
+        "vault": [("8200/tcp", "10.9.0.0/16")],
+        **SSH_RULE,
+    }
 
 
 def test_several_addresses_and_both_families() -> None:
-    plan = make_plan(site(f={"from": ["control_plane"], "to": ["slurm_controller"], "services": ["web"]},
-                          g={"from": ["slurm_controller"], "to": ["control_plane"], "services": ["web"]}),
-                     {"ctl": {**CTL, "addresses": ["10.0.0.1", "10.0.0.5", "fd00::1"]}, "alpha": restricted(ALPHA)})
+    plan = make_plan(
+        site(
+            f={"from": ["control_plane"], "to": ["slurm_controller"], "services": ["web"]},
+            g={"from": ["slurm_controller"], "to": ["control_plane"], "services": ["web"]},
+        ),
+        {"ctl": {**CTL, "addresses": ["10.0.0.1", "10.0.0.5", "fd00::1"]}, "alpha": restricted(ALPHA)},
+    )
     assert rules(plan, "alpha")["f"] == [("443/tcp", "10.0.0.1/32 10.0.0.5/32 fd00::1/128")]
     assert rules(plan, "alpha", "out")["g"] == [("443/tcp", "10.0.0.1/32 10.0.0.5/32 fd00::1/128")]
 
 
 def test_separate_source_addresses() -> None:
-    plan = make_plan(site(f={"from": ["control_plane"], "to": ["slurm_controller"], "services": ["web"]},
-                          g={"from": ["slurm_controller"], "to": ["control_plane"], "services": ["web"]}),
-                     {"ctl": {**CTL, "source_addresses": ["198.51.100.1"]}, "alpha": restricted(ALPHA)})
+    plan = make_plan(
+        site(
+            f={"from": ["control_plane"], "to": ["slurm_controller"], "services": ["web"]},
+            g={"from": ["slurm_controller"], "to": ["control_plane"], "services": ["web"]},
+        ),
+        {"ctl": {**CTL, "source_addresses": ["198.51.100.1"]}, "alpha": restricted(ALPHA)},
+    )
     assert rules(plan, "alpha")["f"] == [("443/tcp", "198.51.100.1/32")]
     assert rules(plan, "alpha", "out")["g"] == [("443/tcp", "10.0.0.1/32 fd00::1/128")]
 
 
 @pytest.mark.parametrize(
     "endpoint",
-    [{"cidrs": ["10.0.0.1/32"]}, {"cidrs": ["fd00::1/128"]}, {"hostnames": ["ctl.example.org"]},
-     {"groups": ["control_plane"], "cidrs": ["10.0.0.0/8"]}],
+    [
+        {"cidrs": ["10.0.0.1/32"]},
+        {"cidrs": ["fd00::1/128"]},
+        {"hostnames": ["ctl.example.org"]},
+        {"groups": ["control_plane"], "cidrs": ["10.0.0.0/8"]},
+    ],
 )
 def test_a_host_is_on_a_side_by_its_group_or_its_very_address(endpoint: dict[str, Any]) -> None:
-    plan = make_plan(site({"e": endpoint, "users": {"cidrs": ["10.9.0.0/16"]}},
-                          f={"from": ["users"], "to": ["e"], "services": ["web"]},
-                          g={"from": ["e"], "to": ["users"], "services": ["web"]}),
-                     {"ctl": restricted(CTL)}, {"ctl.example.org": ["10.0.0.1"]})
+    plan = make_plan(
+        site(
+            {"e": endpoint, "users": {"cidrs": ["10.9.0.0/16"]}},
+            f={"from": ["users"], "to": ["e"], "services": ["web"]},
+            g={"from": ["e"], "to": ["users"], "services": ["web"]},
+        ),
+        {"ctl": restricted(CTL)},
+        {"ctl.example.org": ["10.0.0.1"]},
+    )
     assert accepts(plan, "ctl", "10.9.0.1", 443)
     assert opens(plan, "ctl", "10.9.0.1", 443)
 
 
 def test_a_wider_network_puts_nobody_on_a_side() -> None:
-    plan = make_plan(site({"e": {"cidrs": ["10.0.0.0/8"]}, "users": {"cidrs": ["192.168.0.0/16"]}},
-                          f={"from": ["users"], "to": ["e"], "services": ["web"]},
-                          g={"from": ["e"], "to": ["users"], "services": ["web"]},
-                          h={"from": ["e"], "to": ["slurm_controller"], "services": ["web"]}),
-                     {"ctl": restricted(CTL), "alpha": ALPHA})
+    plan = make_plan(
+        site(
+            {"e": {"cidrs": ["10.0.0.0/8"]}, "users": {"cidrs": ["192.168.0.0/16"]}},
+            f={"from": ["users"], "to": ["e"], "services": ["web"]},
+            g={"from": ["e"], "to": ["users"], "services": ["web"]},
+            h={"from": ["e"], "to": ["slurm_controller"], "services": ["web"]},
+        ),
+        {"ctl": restricted(CTL), "alpha": ALPHA},
+    )
     assert rules(plan, "ctl") == SSH_RULE
     assert rules(plan, "ctl", "out") == {}
     assert accepts(plan, "alpha", "10.0.0.1", 443)
 
 
 def test_addresses_of_several_endpoints_are_collapsed() -> None:
-    plan = make_plan(site({"a": {"cidrs": ["10.9.0.0/25", "10.0.0.0/31"]}, "b": {"cidrs": ["10.9.0.128/25"]}},
-                          f={"from": ["a", "b", "control_plane"], "to": ["slurm_controller"], "services": ["web"]}),
-                     {"ctl": {**CTL, "addresses": ["10.0.0.1"]}, "alpha": ALPHA})
+    plan = make_plan(
+        site(
+            {"a": {"cidrs": ["10.9.0.0/25", "10.0.0.0/31"]}, "b": {"cidrs": ["10.9.0.128/25"]}},
+            f={"from": ["a", "b", "control_plane"], "to": ["slurm_controller"], "services": ["web"]},
+        ),
+        {"ctl": {**CTL, "addresses": ["10.0.0.1"]}, "alpha": ALPHA},
+    )
     assert rules(plan, "alpha")["f"] == [("443/tcp", "10.0.0.0/31 10.9.0.0/24")]
 
 
 def test_from_anywhere() -> None:
-    plan = make_plan(site({"anywhere": {"cidrs": ["0.0.0.0/0", "::/0"]}},
-                          f={"from": ["anywhere", "control_plane"], "to": ["slurm_controller"], "services": ["web"]}),
-                     {"ctl": restricted(CTL), "alpha": ALPHA})
+    plan = make_plan(
+        site(
+            {"anywhere": {"cidrs": ["0.0.0.0/0", "::/0"]}},
+            f={"from": ["anywhere", "control_plane"], "to": ["slurm_controller"], "services": ["web"]},
+        ),
+        {"ctl": restricted(CTL), "alpha": ALPHA},
+    )
     assert rules(plan, "alpha")["f"] == [("443/tcp", "0.0.0.0/0 ::/0")]
     assert rules(plan, "ctl", "out")["f"] == [("443/tcp", "10.1.0.1/32")]
 
@@ -296,13 +365,17 @@ def test_a_broad_service_yields_to_flows_that_are_off() -> None:
 
 def test_claims_are_those_of_the_target() -> None:
     vault = {"from": ["slurm_compute"], "to": ["control_plane"], "services": ["vault"]}
-    plan = make_plan(site(user={**USER, "to": ["slurm_controller", "control_plane"]}, vault=vault, control=CONTROL),
-                     {"ctl": CTL, "alpha": ALPHA, "alpha-node": restricted(ALPHA_NODE)})
+    plan = make_plan(
+        site(user={**USER, "to": ["slurm_controller", "control_plane"]}, vault=vault, control=CONTROL),
+        {"ctl": CTL, "alpha": ALPHA, "alpha-node": restricted(ALPHA_NODE)},
+    )
     assert rules(plan, "alpha")["user"] == [("1024-6816/tcp 6818-65535/tcp", "10.1.0.2/32")]
     assert rules(plan, "ctl")["user"] == [("1024-8199/tcp 8201-65535/tcp", "10.1.0.2/32")]
     # The way out follows the claims of each target.
     assert rules(plan, "alpha-node", "out")["user"] == [
-        ("1024-6816/tcp 6818-65535/tcp", "10.1.0.1/32"), ("1024-8199/tcp 8201-65535/tcp", "10.0.0.1/32 fd00::1/128")]
+        ("1024-6816/tcp 6818-65535/tcp", "10.1.0.1/32"),
+        ("1024-8199/tcp 8201-65535/tcp", "10.0.0.1/32 fd00::1/128"),
+    ]
 
 
 def test_a_service_of_another_kind_of_host_claims_nothing_here() -> None:
@@ -312,10 +385,11 @@ def test_a_service_of_another_kind_of_host_claims_nothing_here() -> None:
 
 
 def test_for_targets_known_as_networks_every_named_service_claims() -> None:
-    plan = make_plan(site({"outside": {"cidrs": ["10.9.0.0/16"]}}, user={**USER, "to": ["outside"]}),
-                     {"alpha-node": restricted(ALPHA_NODE)})
-    assert rules(plan, "alpha-node", "out")["user"] == [
-        ("1024-6816/tcp 6818-8199/tcp 8201-65535/tcp", "10.9.0.0/16")]
+    plan = make_plan(
+        site({"outside": {"cidrs": ["10.9.0.0/16"]}}, user={**USER, "to": ["outside"]}),
+        {"alpha-node": restricted(ALPHA_NODE)},
+    )
+    assert rules(plan, "alpha-node", "out")["user"] == [("1024-6816/tcp 6818-8199/tcp 8201-65535/tcp", "10.9.0.0/16")]
 
 
 def test_broad_services_do_not_yield_to_each_other() -> None:
@@ -326,9 +400,15 @@ def test_broad_services_do_not_yield_to_each_other() -> None:
 
 
 def test_broad_services_need_not_yield() -> None:
-    plan = make_plan(site({"outside": {"cidrs": ["10.9.0.0/16"]}}, control=CONTROL,
-                          user={**USER, "to": ["slurm_controller", "outside"]}),
-                     {**TWO_CLUSTERS, "alpha-node": restricted(ALPHA_NODE)}, firewall_broad_yields=False)
+    plan = make_plan(
+        site(
+            {"outside": {"cidrs": ["10.9.0.0/16"]}},
+            control=CONTROL,
+            user={**USER, "to": ["slurm_controller", "outside"]},
+        ),
+        {**TWO_CLUSTERS, "alpha-node": restricted(ALPHA_NODE)},
+        firewall_broad_yields=False,
+    )
     assert rules(plan, "alpha")["user"][0][0] == "1024-65535/tcp"
     assert rules(plan, "alpha-node", "out")["user"] == [("1024-65535/tcp", "10.1.0.1/32 10.2.0.1/32 10.9.0.0/16")]
 
@@ -340,23 +420,31 @@ def test_a_flow_of_broad_and_named_services_keeps_its_named_ones() -> None:
 
 def test_narrowed_ranges() -> None:
     srun = {**USER, "services": ["srun"]}
-    plan = make_plan(site(user=USER, srun=srun, control=CONTROL), TWO_CLUSTERS, firewall_srun_ports="60001-63000",
-                     firewall_user_ports="6000-7000")
+    plan = make_plan(
+        site(user=USER, srun=srun, control=CONTROL),
+        TWO_CLUSTERS,
+        firewall_srun_ports="60001-63000",
+        firewall_user_ports="6000-7000",
+    )
     assert rules(plan, "alpha")["srun"][0][0] == "60001-63000/tcp"
     assert rules(plan, "alpha")["user"][0][0] == "6000-6816/tcp 6818-7000/tcp"
 
 
 def test_a_broad_service_that_is_claimed_wholly_opens_nothing() -> None:
-    plan = make_plan(site(user={**USER, "services": ["srun"]}, vault={**CONTROL, "services": ["vault"]}), TWO_CLUSTERS,
-                     firewall_srun_ports="8200-8200")
+    plan = make_plan(
+        site(user={**USER, "services": ["srun"]}, vault={**CONTROL, "services": ["vault"]}),
+        TWO_CLUSTERS,
+        firewall_srun_ports="8200-8200",
+    )
     assert "user" not in rules(plan, "alpha")
 
 
 # ---- Bad input ------------------------------------------------------------------------------------------------------
 
 
-def error_of(given: dict[str, Any], hosts: dict[str, Any], names: dict[str, list[str]] | None = None,
-             **settings: Any) -> str:
+def error_of(
+    given: dict[str, Any], hosts: dict[str, Any], names: dict[str, list[str]] | None = None, **settings: Any
+) -> str:
     with pytest.raises(PortFileError) as error:
         make_plan(given, hosts, names, **settings)
     return str(error.value)
@@ -366,7 +454,8 @@ def error_of(given: dict[str, Any], hosts: dict[str, Any], names: dict[str, list
 def test_empty_controllers(endpoint: dict[str, Any]) -> None:
     assert error_of({"endpoints": {"controllers": endpoint}}, {"ctl": CTL}) == (
         "Invalid firewall_endpoints.controllers: got no address, expected at least one, because the required flow "
-        "management_ssh comes from it. Give it cidrs, hostnames or groups with hosts.")
+        "management_ssh comes from it. Give it cidrs, hostnames or groups with hosts."
+    )
 
 
 def test_empty_controllers_without_managed_hosts_are_no_lock_out() -> None:
@@ -380,7 +469,8 @@ def test_a_managed_host_that_management_ssh_does_not_reach() -> None:
     assert error_of(given, {"alpha": ALPHA, **others, "ctl": CTL}) == (
         "Invalid firewall_flows.management_ssh.to: got ['managed'], expected endpoints with every managed host, but "
         "ctl "
-        "is behind none of them. Without it Ansible is locked out of that host.")
+        "is behind none of them. Without it Ansible is locked out of that host."
+    )
 
 
 def test_a_required_flow_without_sources_is_an_error_where_its_target_is_managed() -> None:
@@ -388,15 +478,21 @@ def test_a_required_flow_without_sources_is_an_error_where_its_target_is_managed
     assert error_of(site(f=flow), {"ctl": CTL}) == (
         "Invalid firewall_endpoints.workspace: got no address, expected at least one, because the required flow f "
         "comes "
-        "from it. Give it cidrs, hostnames or groups with hosts, or set firewall_flows.f.enabled to false.")
+        "from it. Give it cidrs, hostnames or groups with hosts, or set firewall_flows.f.enabled to false."
+    )
     assert "f" in make_plan(site({"out": {"cidrs": ["10.9.0.0/16"]}}, f={**flow, "to": ["out"]}), {"ctl": CTL}).flows_on
-    assert "f" in make_plan(site(f={**flow, "to": ["desks"]}), {
-        "ctl": CTL, "desk": {"groups": ["desks"], "addresses": ["10.9.0.1"]}}).flows_on
+    assert (
+        "f"
+        in make_plan(
+            site(f={**flow, "to": ["desks"]}), {"ctl": CTL, "desk": {"groups": ["desks"], "addresses": ["10.9.0.1"]}}
+        ).flows_on
+    )
 
 
 def test_a_required_flow_without_targets_is_no_error() -> None:
-    plan = make_plan(site(f={"from": ["control_plane"], "to": ["workspace"], "services": ["web"]}),
-                     {"ctl": restricted(CTL)})
+    plan = make_plan(
+        site(f={"from": ["control_plane"], "to": ["workspace"], "services": ["web"]}), {"ctl": restricted(CTL)}
+    )
     assert rules(plan, "ctl", "out") == {}
 
 
@@ -404,7 +500,8 @@ def test_a_required_flow_within_clusters_may_have_its_sources_in_networks() -> N
     assert error_of(site(control=CONTROL), {"alpha": ALPHA}) == (
         "Invalid firewall_endpoints.slurm_compute: got no address, expected at least one, because the required flow "
         "control comes from it. Give it groups with hosts, or firewall_clusters networks, or set "
-        "firewall_flows.control.enabled to false.")
+        "firewall_flows.control.enabled to false."
+    )
     assert make_plan(site(control=CONTROL), {"alpha": ALPHA}, firewall_clusters={"alpha": {"cidrs": ["10.1.0.0/16"]}})
 
 
@@ -416,8 +513,9 @@ def test_a_required_flow_within_clusters_may_have_its_sources_in_networks() -> N
     ],
 )
 @pytest.mark.parametrize("endpoints", [{}, {"controllers": {"cidrs": [], "groups": ["bastion"]}}])
-def test_a_managed_host_without_any_address(names: dict[str, list[str]], message: str,
-                                            endpoints: dict[str, Any]) -> None:
+def test_a_managed_host_without_any_address(
+    names: dict[str, list[str]], message: str, endpoints: dict[str, Any]
+) -> None:
     hosts = {"n1": {"groups": ["workspace"]}, "b": {"groups": ["bastion"], "addresses": ["10.9.0.1"]}}
     text = error_of({"endpoints": endpoints}, hosts, names)
     assert text.startswith("Invalid name of host n1: got 'n1', ") and f" {message} Mend the name" in text
@@ -425,7 +523,9 @@ def test_a_managed_host_without_any_address(names: dict[str, list[str]], message
 
 def test_the_variable_that_is_wrong_is_named() -> None:
     hosts = {"n1": {"groups": ["workspace"], "ansible_host": "127.0.0.1"}}
-    assert error_of({}, hosts).startswith("Invalid ansible_host of host n1: got '127.0.0.1', expected an address that other hosts ")
+    assert error_of({}, hosts).startswith(
+        "Invalid ansible_host of host n1: got '127.0.0.1', expected an address that other hosts "
+    )
 
 
 def test_a_host_that_nothing_names_needs_no_address() -> None:

@@ -53,12 +53,16 @@ class Oracle:
 
     def accepts(self, host: str, peer: str, protocol: str, port: int) -> bool:
         return any(
-            self.is_on_side(host, flow["to"]) and self.comes_from(flow, host, peer)
-            and self.has_port(flow, protocol, port, self.claims(host)) for flow in self.on)
+            self.is_on_side(host, flow["to"])
+            and self.comes_from(flow, host, peer)
+            and self.has_port(flow, protocol, port, self.claims(host))
+            for flow in self.on
+        )
 
     def opens(self, host: str, peer: str, protocol: str, port: int) -> bool:
-        return any(self.is_on_side(host, flow["from"]) and self.goes_to(flow, host, peer, protocol, port)
-                   for flow in self.on)
+        return any(
+            self.is_on_side(host, flow["from"]) and self.goes_to(flow, host, peer, protocol, port) for flow in self.on
+        )
 
     def is_on(self, flow: dict[str, Any]) -> bool:
         if flow.get("enabled") is not None:
@@ -69,16 +73,27 @@ class Oracle:
             return OFF[flow["need"]]
         if not flow.get("within_cluster"):
             return all(self.has_anybody(flow[side]) for side in ("from", "to"))
-        return any(all(self.networks_of_cluster(cluster) or self.hosts_of_cluster(flow[side], cluster)
-                       for side in ("from", "to")) for cluster in CLUSTERS)
+        return any(
+            all(
+                self.networks_of_cluster(cluster) or self.hosts_of_cluster(flow[side], cluster)
+                for side in ("from", "to")
+            )
+            for cluster in CLUSTERS
+        )
 
     def has_anybody(self, names: list[str]) -> bool:
-        return any(endpoint.get("cidrs") or endpoint.get("hostnames") or self.in_groups(endpoint["groups"])
-                   for endpoint in map(self.endpoint, names))
+        return any(
+            endpoint.get("cidrs") or endpoint.get("hostnames") or self.in_groups(endpoint["groups"])
+            for endpoint in map(self.endpoint, names)
+        )
 
     def hosts_of_cluster(self, names: list[str], cluster: str) -> list[str]:
-        return [host for name in names for host in self.in_groups(self.endpoint(name)["groups"])
-                if cluster in self.clusters(host)]
+        return [
+            host
+            for name in names
+            for host in self.in_groups(self.endpoint(name)["groups"])
+            if cluster in self.clusters(host)
+        ]
 
     def networks_of_cluster(self, cluster: str) -> list[str]:
         return self.site.clusters.get(cluster, {"cidrs": []})["cidrs"]
@@ -100,8 +115,12 @@ class Oracle:
         return bool(set(self.site.hosts[host]["groups"]) & set(MANAGED_GROUPS))
 
     def is_on_side(self, host: str, names: list[str]) -> bool:
-        return any(host in self.in_groups(self.endpoint(name)["groups"])
-                   or self.is_managed(host) and self.is_named_by_its_very_address(host, name) for name in names)
+        return any(
+            host in self.in_groups(self.endpoint(name)["groups"])
+            or self.is_managed(host)
+            and self.is_named_by_its_very_address(host, name)
+            for name in names
+        )
 
     def is_named_by_its_very_address(self, host: str, name: str) -> bool:
         whole = {"10": "/32", "fd": "/128"}
@@ -124,26 +143,36 @@ class Oracle:
 
     def comes_from(self, flow: dict[str, Any], host: str, peer: str) -> bool:
         return self.is_outside(flow, "from", host, peer) or any(
-            self.is_on_side(other, flow["from"]) and self.share_a_cluster(flow, host, other)
-            and peer in data.get("source_addresses", data["addresses"]) for other, data in self.site.hosts.items())
+            self.is_on_side(other, flow["from"])
+            and self.share_a_cluster(flow, host, other)
+            and peer in data.get("source_addresses", data["addresses"])
+            for other, data in self.site.hosts.items()
+        )
 
     def goes_to(self, flow: dict[str, Any], host: str, peer: str, protocol: str, port: int) -> bool:
         if self.is_outside(flow, "to", host, peer) and self.has_port(flow, protocol, port, set(self.services)):
             return True
         return any(
-            peer in data["addresses"] and self.is_on_side(other, flow["to"]) and self.share_a_cluster(flow, host, other)
-            and self.has_port(flow, protocol, port, self.claims(other)) for other, data in self.site.hosts.items())
+            peer in data["addresses"]
+            and self.is_on_side(other, flow["to"])
+            and self.share_a_cluster(flow, host, other)
+            and self.has_port(flow, protocol, port, self.claims(other))
+            for other, data in self.site.hosts.items()
+        )
 
     def claims(self, host: str) -> set[str]:
         """Services that some flow, on or off, has on a host."""
-        return {service for flow in self.flows.values() if self.is_on_side(host, flow["to"])
-                for service in flow["services"]}
+        return {
+            service for flow in self.flows.values() if self.is_on_side(host, flow["to"]) for service in flow["services"]
+        }
 
     def has_port(self, flow: dict[str, Any], protocol: str, port: int, claiming: set[str]) -> bool:
         named = [name for name in claiming if not self.services[name].get("broad")]
         claimed = self.site.yields and any(self.covers(name, protocol, port) for name in named)
-        return any(self.covers(name, protocol, port) and not (self.services[name].get("broad") and claimed)
-                   for name in flow["services"])
+        return any(
+            self.covers(name, protocol, port) and not (self.services[name].get("broad") and claimed)
+            for name in flow["services"]
+        )
 
     def covers(self, service: str, protocol: str, port: int) -> bool:
         for text in self.services[service]["ports"]:
@@ -210,8 +239,15 @@ def test_the_order_of_an_inventory_and_of_a_port_file_changes_nothing(site: Site
     def turned(item: dict[str, Any]) -> dict[str, Any]:
         return {key: value[::-1] if isinstance(value, list) else value for key, value in item.items()}
 
-    other = Site(shuffled(site.services), shuffled(site.endpoints), shuffled(site.flows), shuffled(site.hosts),
-                 shuffled(site.clusters), site.tunnel, site.yields)
+    other = Site(
+        shuffled(site.services),
+        shuffled(site.endpoints),
+        shuffled(site.flows),
+        shuffled(site.hosts),
+        shuffled(site.clusters),
+        site.tunnel,
+        site.yields,
+    )
     one, two = site.plan(), other.plan()
     assert one.policies == two.policies
     assert one.hosts == two.hosts
@@ -219,8 +255,10 @@ def test_the_order_of_an_inventory_and_of_a_port_file_changes_nothing(site: Site
 
 @given(SITES)
 def test_hosts_alike_share_one_policy(site: Site) -> None:
-    twins = {f"{name}-twin": {**host, "addresses": [f"10.9.0.{number}"], "source_addresses": [f"10.9.0.{number}"]}
-             for number, (name, host) in enumerate(site.hosts.items())}
+    twins = {
+        f"{name}-twin": {**host, "addresses": [f"10.9.0.{number}"], "source_addresses": [f"10.9.0.{number}"]}
+        for number, (name, host) in enumerate(site.hosts.items())
+    }
     for endpoint in site.endpoints.values():
         # A host that is named by its very address is not like its twin.
         endpoint.update({key: [] for key in ("cidrs", "hostnames") if key in endpoint})

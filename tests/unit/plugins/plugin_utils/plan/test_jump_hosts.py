@@ -28,29 +28,50 @@ BEHIND = {**NODE, "ansible_ssh_common_args": "-J me@jump"}
 BOTH = {"controllers": {"cidrs": [f"{CONTROLLER}/32", "10.0.0.1/32"]}}
 
 
-def plan_of(endpoints: dict[str, Any] | None = None, services: dict[str, Any] | None = None,
-            names: dict[str, list[str]] | None = None, **hosts: dict[str, Any]) -> Plan:
+def plan_of(
+    endpoints: dict[str, Any] | None = None,
+    services: dict[str, Any] | None = None,
+    names: dict[str, list[str]] | None = None,
+    **hosts: dict[str, Any],
+) -> Plan:
     return make_plan({"endpoints": endpoints or {}, "services": services or {}}, hosts, names)
 
 
 # ---- what a jump host opens
 
-@pytest.mark.parametrize("text", [
-    "-J jump", "-J me@10.0.0.1", "-J 10.0.9.1", "-J login.example.org", "-o ProxyJump=jump:22",
-    "-o ProxyCommand='ssh -W %h:%p me@jump'", "-J bastion.example.org,jump"])
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-J jump",
+        "-J me@10.0.0.1",
+        "-J 10.0.9.1",
+        "-J login.example.org",
+        "-o ProxyJump=jump:22",
+        "-o ProxyCommand='ssh -W %h:%p me@jump'",
+        "-J bastion.example.org,jump",
+    ],
+)
 def test_a_jump_host_may_open_ssh_to_the_host_behind_it_and_to_no_other(text: str) -> None:
     """By its name, an address, its ansible_host, its name by DNS; the first of two is somebody else's."""
     names = {"login.example.org": ["10.0.0.1"], "bastion.example.org": ["198.51.100.1"]}
-    plan = plan_of(names=names, jump={**JUMP, "ansible_host": "10.0.9.1"}, other={**NODE, "ansible_host": "10.0.0.3"},
-                   n1={**NODE, "ansible_ssh_common_args": text})
+    plan = plan_of(
+        names=names,
+        jump={**JUMP, "ansible_host": "10.0.9.1"},
+        other={**NODE, "ansible_host": "10.0.0.3"},
+        n1={**NODE, "ansible_ssh_common_args": text},
+    )
     assert rules(plan, "jump", "out") == {"management_ssh": [("22/tcp", "10.0.0.2/32")]}
     assert rules(plan, "n1", "out") == {}
 
 
 @pytest.mark.parametrize("jump", ["elsewhere", "198.51.100.9"])
 def test_a_jump_host_that_is_not_managed_changes_nothing(jump: str) -> None:
-    plan = plan_of(jump=JUMP, elsewhere={"groups": ["desks"], "addresses": ["10.0.0.7"]},
-                   n1={**NODE, "ansible_ssh_common_args": f"-J {jump}"})
+    plan = plan_of(
+        jump=JUMP,
+        elsewhere={"groups": ["desks"], "addresses": ["10.0.0.7"]},
+        n1={**NODE, "ansible_ssh_common_args": f"-J {jump}"},
+    )
     assert rules(plan, "jump", "out") == {}
     assert (plan.policies, gaps(plan)) == (plan_of(jump=JUMP, n1=NODE).policies, {})
 
@@ -81,23 +102,38 @@ def test_arguments_for_all_hosts_name_the_jump_host_for_itself_too() -> None:
     plan = plan_of(jump={**JUMP, "ansible_ssh_common_args": "-J jump"}, n1=BEHIND)
     assert rules(plan, "jump", "out") == {"management_ssh": [("22/tcp", "10.0.0.2/32")]}
     assert [(leg.host, leg.source, leg.target) for leg in plan.legs] == [
-        ("jump", "", "jump"), ("n1", "", "jump"), ("n1", "jump", "n1")]
+        ("jump", "", "jump"),
+        ("n1", "", "jump"),
+        ("n1", "jump", "n1"),
+    ]
 
 
 @pytest.mark.parametrize("end", ["localhost", "127.0.0.1", "::1"])
 @pytest.mark.parametrize("arguments", ["", "-J jump"])
 def test_the_end_of_a_tunnel_is_open_anyway(end: str, arguments: str) -> None:
-    plan = plan_of(jump=JUMP, n1={**NODE, "addresses": ["10.0.0.2"], "ansible_host": end, "ansible_port": 2201,
-                                  "ansible_ssh_common_args": arguments})
+    plan = plan_of(
+        jump=JUMP,
+        n1={
+            **NODE,
+            "addresses": ["10.0.0.2"],
+            "ansible_host": end,
+            "ansible_port": 2201,
+            "ansible_ssh_common_args": arguments,
+        },
+    )
     assert (rules(plan, "jump", "out"), gaps(plan)) == ({}, {})
 
 
 def test_each_of_a_chain_of_jump_hosts_opens_the_way_to_the_next() -> None:
-    plan = plan_of(one={**JUMP, "addresses": ["10.0.0.3"]}, two={**JUMP, "addresses": ["10.0.0.4", "fd00::4"]},
-                   n1={**NODE, "ansible_ssh_common_args": "-J one,198.51.100.1:2200,two"},
-                   n2={**NODE, "ansible_host": "10.0.0.5", "ansible_ssh_common_args": "-J one,two"})
-    assert rules(plan, "one", "out") == {"management_ssh": [
-        ("22/tcp", "10.0.0.4/32 fd00::4/128"), ("2200/tcp", "198.51.100.1/32")]}
+    plan = plan_of(
+        one={**JUMP, "addresses": ["10.0.0.3"]},
+        two={**JUMP, "addresses": ["10.0.0.4", "fd00::4"]},
+        n1={**NODE, "ansible_ssh_common_args": "-J one,198.51.100.1:2200,two"},
+        n2={**NODE, "ansible_host": "10.0.0.5", "ansible_ssh_common_args": "-J one,two"},
+    )
+    assert rules(plan, "one", "out") == {
+        "management_ssh": [("22/tcp", "10.0.0.4/32 fd00::4/128"), ("2200/tcp", "198.51.100.1/32")]
+    }
     assert rules(plan, "two", "out") == {"management_ssh": [("22/tcp", "10.0.0.2/32 10.0.0.5/32")]}
 
 
@@ -120,10 +156,18 @@ def test_another_port_is_another_rule_unless_the_service_has_it() -> None:
 
 # ---- a managed host where Ansible may run
 
-@pytest.mark.parametrize(("cidrs", "is_one"), [
-    (["10.0.0.0/28"], True), (["10.0.0.1/32"], True), (["192.0.2.7/32"], False), (["10.0.0.8/29"], False),
-    (["0.0.0.0/0", "::/0"], False), (["0.0.0.0/0", "10.0.0.0/28"], True),
-])
+
+@pytest.mark.parametrize(
+    ("cidrs", "is_one"),
+    [
+        (["10.0.0.0/28"], True),
+        (["10.0.0.1/32"], True),
+        (["192.0.2.7/32"], False),
+        (["10.0.0.8/29"], False),
+        (["0.0.0.0/0", "::/0"], False),
+        (["0.0.0.0/0", "10.0.0.0/28"], True),
+    ],
+)
 def test_a_host_in_a_network_of_the_controllers_may_open_ssh_to_all(cidrs: list[str], is_one: bool) -> None:
     plan = plan_of({"controllers": {"cidrs": cidrs}}, head=JUMP, n1=NODE)
     assert opens(plan, "head", "10.0.0.2", 22) is is_one
@@ -139,8 +183,13 @@ def test_it_is_the_address_that_it_comes_from_that_counts() -> None:
 
 def test_where_management_comes_from_elsewhere_controllers_are_nobody() -> None:
     flow = {"management_ssh": {"from": ["admins"]}}
-    plan = make_plan({"endpoints": {"admins": {"cidrs": ["192.0.2.0/24"]}, "controllers": {"cidrs": ["10.0.0.0/28"]}},
-                      "flows": flow}, {"head": JUMP, "n1": NODE})
+    plan = make_plan(
+        {
+            "endpoints": {"admins": {"cidrs": ["192.0.2.0/24"]}, "controllers": {"cidrs": ["10.0.0.0/28"]}},
+            "flows": flow,
+        },
+        {"head": JUMP, "n1": NODE},
+    )
     assert not opens(plan, "head", "10.0.0.2", 22)
 
 
@@ -151,13 +200,17 @@ def test_a_jump_host_that_is_a_controller_has_one_rule() -> None:
 
 # ---- what else speaks of it
 
+
 def test_explain_and_verify_say_yes() -> None:
     plan = plan_of(BOTH, jump=JUMP, n1=BEHIND)
     found = explained(plan, "jump", "n1", "22/tcp")
     assert (found.passes, found.pairs[0].egress.reason) == (True, "flow management_ssh")
     assert [item.reason for item in found.flows] == ["applies"]
-    [item] = [item for item in expected_of(plan, ["jump", "n1"], "").expectations
-              if (item.source, item.target, item.port) == ("jump", "n1", 22)]
+    [item] = [
+        item
+        for item in expected_of(plan, ["jump", "n1"], "").expectations
+        if (item.source, item.target, item.port) == ("jump", "n1", 22)
+    ]
     assert (item.expected, item.flow) == ("open", "management_ssh")
 
 
@@ -168,10 +221,16 @@ def test_a_new_node_changes_the_jump_host_before_it() -> None:
 
 # ---- what is in the way
 
+
 def gaps(plan: Plan) -> dict[str, Any]:
     found = Gaps(plan)
-    every = {"ports": found.closed_ports(), "strangers": found.strangers(), "ways": found.no_ways_out(),
-             "unknown": found.unknown_jumps(), "unread": found.unread()}
+    every = {
+        "ports": found.closed_ports(),
+        "strangers": found.strangers(),
+        "ways": found.no_ways_out(),
+        "unknown": found.unknown_jumps(),
+        "unread": found.unread(),
+    }
     return {name: hosts for name, hosts in every.items() if hosts}
 
 
@@ -180,16 +239,25 @@ def test_nothing_is_in_the_way_of_a_jump_host_among_the_controllers() -> None:
 
 
 def test_hosts_do_not_let_in_a_jump_host_that_is_no_controller() -> None:
-    plan = plan_of(jump={**JUMP, "addresses": ["10.0.0.1", "10.0.1.1", "fd00::1"]}, n1=BEHIND,
-                   n2={**BEHIND, "ansible_host": "10.0.0.3"}, n3={**BEHIND, "ansible_host": "fd00::3"})
-    assert gaps(plan) == {"strangers": {Stranger("jump", ("10.0.0.1", "10.0.1.1")): ["n1", "n2"],
-                                        Stranger("jump", ("fd00::1",)): ["n3"]}}
+    plan = plan_of(
+        jump={**JUMP, "addresses": ["10.0.0.1", "10.0.1.1", "fd00::1"]},
+        n1=BEHIND,
+        n2={**BEHIND, "ansible_host": "10.0.0.3"},
+        n3={**BEHIND, "ansible_host": "fd00::3"},
+    )
+    assert gaps(plan) == {
+        "strangers": {Stranger("jump", ("10.0.0.1", "10.0.1.1")): ["n1", "n2"], Stranger("jump", ("fd00::1",)): ["n3"]}
+    }
 
 
-@pytest.mark.parametrize("changes", [
-    {"jump": {"source_addresses": [CONTROLLER]}}, {"n1": {"mode": "observe"}},
-    {"n1": {"ansible_connection": "local"}},
-])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"jump": {"source_addresses": [CONTROLLER]}},
+        {"n1": {"mode": "observe"}},
+        {"n1": {"ansible_connection": "local"}},
+    ],
+)
 def test_a_jump_host_that_is_let_in(changes: dict[str, dict[str, Any]]) -> None:
     hosts = {name: {**host, **changes.get(name, {})} for name, host in {"jump": JUMP, "n1": BEHIND}.items()}
     assert gaps(plan_of(**hosts)) == {}
@@ -201,27 +269,41 @@ def test_another_flow_may_let_it_in() -> None:
 
 
 def test_ports_of_sshd_that_the_service_lacks() -> None:
-    hosts = {f"n{number}": {**NODE, "ansible_host": f"10.0.0.{number}", "ansible_port": port}
-             for number, port in enumerate([2222, "2222", 22, 2200])}
+    hosts = {
+        f"n{number}": {**NODE, "ansible_host": f"10.0.0.{number}", "ansible_port": port}
+        for number, port in enumerate([2222, "2222", 22, 2200])
+    }
     hosts["watched"] = {**hosts["n1"], "ansible_host": "10.0.0.9", "mode": "observe"}
     hosts["desk"] = {**hosts["n1"], "ansible_host": "10.0.0.8", "groups": ["desks"]}
     hosts["n5"] = {**NODE, "ansible_host": "10.0.0.5", "ansible_ssh_common_args": "-J n2:2200"}
     plan = plan_of({"controllers": {"cidrs": [f"{CONTROLLER}/32", "10.0.0.2/32"]}}, **hosts)
-    assert gaps(plan) == {"ports": {ClosedPort(2200, False): ["n3"], ClosedPort(2200, True): ["n2"],
-                                    ClosedPort(2222, False): ["n0", "n1"]}}
-    plan = plan_of({"controllers": {"cidrs": [f"{CONTROLLER}/32", "10.0.0.2/32"]}},
-                   {"ssh": {"ports": ["22/tcp", "2200-2222/tcp"]}}, **hosts)
+    assert gaps(plan) == {
+        "ports": {
+            ClosedPort(2200, False): ["n3"],
+            ClosedPort(2200, True): ["n2"],
+            ClosedPort(2222, False): ["n0", "n1"],
+        }
+    }
+    plan = plan_of(
+        {"controllers": {"cidrs": [f"{CONTROLLER}/32", "10.0.0.2/32"]}},
+        {"ssh": {"ports": ["22/tcp", "2200-2222/tcp"]}},
+        **hosts,
+    )
     assert gaps(plan) == {}
 
 
 def test_a_flow_that_opens_the_port_to_controllers_will_do() -> None:
-    site = {"services": {"odd": {"ports": ["2222/tcp"]}}, "flows": {
-        "f": {"from": ["controllers"], "to": ["managed"], "services": ["odd"], "need": "recommended"}}}
+    site = {
+        "services": {"odd": {"ports": ["2222/tcp"]}},
+        "flows": {"f": {"from": ["controllers"], "to": ["managed"], "services": ["odd"], "need": "recommended"}},
+    }
     hosts = {"n1": {**NODE, "ansible_port": 2222}}
     assert gaps(make_plan(site, hosts)) == {}
     # To all of them, not to one.
-    site["endpoints"] = {"controllers": {"cidrs": [f"{CONTROLLER}/32", "192.0.2.9/32"]},
-                         "one": {"cidrs": [f"{CONTROLLER}/32"]}}
+    site["endpoints"] = {
+        "controllers": {"cidrs": [f"{CONTROLLER}/32", "192.0.2.9/32"]},
+        "one": {"cidrs": [f"{CONTROLLER}/32"]},
+    }
     site["flows"]["f"]["from"] = ["one"]
     assert gaps(make_plan(site, hosts)) == {"ports": {ClosedPort(2222, False): ["n1"]}}
 
@@ -246,11 +328,14 @@ def test_a_jump_host_that_nobody_knows_matters_where_an_egress_is_restricted() -
 
 
 def test_what_cannot_be_read_is_by_host() -> None:
-    found = gaps(plan_of(n1={**NODE, "ansible_port": "x"}, n2={**NODE, "ansible_port": "x", "ansible_host": "10.0.0.3"}))
+    found = gaps(
+        plan_of(n1={**NODE, "ansible_port": "x"}, n2={**NODE, "ansible_port": "x", "ansible_host": "10.0.0.3"})
+    )
     assert found == {"unread": {("ansible_port", "got 'x', expected a port from 1 to 65535"): ["n1", "n2"]}}
 
 
 # ---- the law
+
 
 @dataclass
 class Stop:
@@ -262,24 +347,41 @@ class Stop:
     port: int
 
 
-ADDRESSES = {f"h{number}": addresses for number, addresses in enumerate(
-    [["10.0.0.1"], ["10.0.0.2", "fd00::2"], ["fd00::3"], ["10.0.0.4"], ["10.0.0.5"]])}
+ADDRESSES = {
+    f"h{number}": addresses
+    for number, addresses in enumerate([["10.0.0.1"], ["10.0.0.2", "fd00::2"], ["fd00::3"], ["10.0.0.4"], ["10.0.0.5"]])
+}
 PORTS = st.sampled_from([22, 22, 2222])
 STOPS = st.one_of(
     st.builds(lambda host, port: Stop(host, host, ADDRESSES[host], port), st.sampled_from(sorted(ADDRESSES)), PORTS),
-    st.builds(lambda host, port: Stop(host, ADDRESSES[host][-1], ADDRESSES[host][-1:], port),
-              st.sampled_from(sorted(ADDRESSES)), PORTS),
+    st.builds(
+        lambda host, port: Stop(host, ADDRESSES[host][-1], ADDRESSES[host][-1:], port),
+        st.sampled_from(sorted(ADDRESSES)),
+        PORTS,
+    ),
     st.builds(lambda port: Stop("", "198.51.100.9", ["198.51.100.9"], port), PORTS),
-    st.builds(lambda port: Stop("", "inner", [], port), PORTS))
-CONTROLLERS = st.lists(st.sampled_from(["192.0.2.1/32", "10.0.0.0/30", "10.0.0.4/32", "fd00::/64", "0.0.0.0/0"]),
-                       min_size=1, max_size=2, unique=True)
-HOSTS = st.fixed_dictionaries({name: st.fixed_dictionaries({
-    "groups": st.sampled_from([["slurm_compute"], ["slurm_login"], ["slurm_compute"], ["desks"]]),
-    "egress": st.sampled_from(["restricted", "restricted", "open"]),
-    "mode": st.sampled_from(["enforce", "enforce", "observe"]),
-    "ansible_port": PORTS,
-    "chain": st.lists(STOPS, max_size=3),
-}) for name in ADDRESSES})
+    st.builds(lambda port: Stop("", "inner", [], port), PORTS),
+)
+CONTROLLERS = st.lists(
+    st.sampled_from(["192.0.2.1/32", "10.0.0.0/30", "10.0.0.4/32", "fd00::/64", "0.0.0.0/0"]),
+    min_size=1,
+    max_size=2,
+    unique=True,
+)
+HOSTS = st.fixed_dictionaries(
+    {
+        name: st.fixed_dictionaries(
+            {
+                "groups": st.sampled_from([["slurm_compute"], ["slurm_login"], ["slurm_compute"], ["desks"]]),
+                "egress": st.sampled_from(["restricted", "restricted", "open"]),
+                "mode": st.sampled_from(["enforce", "enforce", "observe"]),
+                "ansible_port": PORTS,
+                "chain": st.lists(STOPS, max_size=3),
+            }
+        )
+        for name in ADDRESSES
+    }
+)
 
 
 def text_of(chain: list[Stop], form: str) -> str:
@@ -300,15 +402,24 @@ def legs(name: str, chain: list[Stop], port: int) -> Iterator[tuple[Stop | None,
 
 
 def plan_with(hosts: dict[str, Any], controllers: list[str], form: str) -> Plan:
-    return plan_of({"controllers": {"cidrs": controllers}}, **{
-        name: {**{key: value for key, value in host.items() if key != "chain"}, "addresses": ADDRESSES[name],
-               "ansible_host": ADDRESSES[name][0], "ansible_ssh_common_args": text_of(host["chain"], form)}
-        for name, host in hosts.items()})
+    return plan_of(
+        {"controllers": {"cidrs": controllers}},
+        **{
+            name: {
+                **{key: value for key, value in host.items() if key != "chain"},
+                "addresses": ADDRESSES[name],
+                "ansible_host": ADDRESSES[name][0],
+                "ansible_ssh_common_args": text_of(host["chain"], form),
+            }
+            for name, host in hosts.items()
+        },
+    )
 
 
 @given(HOSTS, CONTROLLERS, st.sampled_from(["command", "jump", "option"]))
 def test_ansible_gets_through_to_each_managed_host_or_it_is_said(
-        hosts: dict[str, Any], controllers: list[str], form: str) -> None:
+    hosts: dict[str, Any], controllers: list[str], form: str
+) -> None:
     plan = plan_with(hosts, controllers, form)
     found = Gaps(plan)
     ports, strangers, ways = found.closed_ports(), found.strangers(), found.no_ways_out()
@@ -317,12 +428,17 @@ def test_ansible_gets_through_to_each_managed_host_or_it_is_said(
             is_said = any(target.host in at for item, at in ports.items() if item.port == target.port)
             peers = [str(ip_network(text)[0]) for text in controllers]
             if source and source.host in plan.hosts:
-                unknown = any(name in at for item, at in ways.items()
-                              if (item.jump, item.name) == (source.host, target.name))
+                unknown = any(
+                    name in at for item, at in ways.items() if (item.jump, item.name) == (source.host, target.name)
+                )
                 leaves = bool(target.addresses) and all(
-                    opens(plan, source.host, address, target.port) for address in target.addresses)
+                    opens(plan, source.host, address, target.port) for address in target.addresses
+                )
                 event(f"leaves: {leaves}")
-                assert leaves or unknown or not target.addresses and hosts[source.host]["egress"] == "open", (name, target)
+                assert leaves or unknown or not target.addresses and hosts[source.host]["egress"] == "open", (
+                    name,
+                    target,
+                )
                 peers = ADDRESSES[source.host]
             elif source:
                 continue  # somebody else's address
@@ -333,28 +449,46 @@ def test_ansible_gets_through_to_each_managed_host_or_it_is_said(
                 enters = accepts(plan, target.host, peer, target.port)
                 event(f"enters: {enters}")
                 is_stranger = source is not None and any(
-                    target.host in at and peer in item.addresses for item, at in strangers.items()
-                    if item.jump == source.host)
-                assert enters or is_said or is_stranger or ip_address(peer).version not in versions, (name, peer, target)
+                    target.host in at and peer in item.addresses
+                    for item, at in strangers.items()
+                    if item.jump == source.host
+                )
+                assert enters or is_said or is_stranger or ip_address(peer).version not in versions, (
+                    name,
+                    peer,
+                    target,
+                )
 
 
 @given(HOSTS, CONTROLLERS)
 def test_a_host_opens_ssh_to_what_is_behind_it_or_as_a_controller_and_no_more(
-        hosts: dict[str, Any], controllers: list[str]) -> None:
+    hosts: dict[str, Any], controllers: list[str]
+) -> None:
     plan = plan_with(hosts, controllers, "jump")
     managed = {(address, 22) for name in plan.hosts for address in ADDRESSES[name]}
     known = {address for addresses in ADDRESSES.values() for address in addresses} | {"198.51.100.9", CONTROLLER}
     for host in plan.hosts:
-        expected = {(address, target.port) for name in plan.hosts
-                    for source, target in legs(name, hosts[name]["chain"], hosts[name]["ansible_port"])
-                    if source and source.host == host for address in target.addresses}
-        if any(ip_address(own) in ip_network(text) for own in ADDRESSES[host] for text in controllers
-               if text != "0.0.0.0/0"):
+        expected = {
+            (address, target.port)
+            for name in plan.hosts
+            for source, target in legs(name, hosts[name]["chain"], hosts[name]["ansible_port"])
+            if source and source.host == host
+            for address in target.addresses
+        }
+        if any(
+            ip_address(own) in ip_network(text)
+            for own in ADDRESSES[host]
+            for text in controllers
+            if text != "0.0.0.0/0"
+        ):
             expected |= managed
         if hosts[host]["egress"] == "open":
             expected = set()
         opened = rules(plan, host, "out").get("management_ssh", [])
         event(f"opens: {len(opened)}")
-        assert {(address, port) for address, port in product(known, [22, 23, 2222]) for ports, peers in opened
-                if f"{port}/tcp" in ports.split()
-                and any(ip_address(address) in ip_network(text) for text in peers.split())} == expected, host
+        assert {
+            (address, port)
+            for address, port in product(known, [22, 23, 2222])
+            for ports, peers in opened
+            if f"{port}/tcp" in ports.split() and any(ip_address(address) in ip_network(text) for text in peers.split())
+        } == expected, host

@@ -11,8 +11,10 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 NAMES = {"vip.example.org": ["10.0.0.9"], "one.example.org": ["10.0.0.1"]}
-ADVICE = (" Set firewall_addresses of each to where other hosts reach it, or, where they mean to share it, name it in "
-          "firewall_shared_addresses of both.")
+ADVICE = (
+    " Set firewall_addresses of each to where other hosts reach it, or, where they mean to share it, name it in "
+    "firewall_shared_addresses of both."
+)
 
 
 def host(*addresses: str, group: str = "slurm_login", **variables: Any) -> dict[str, Any]:
@@ -28,30 +30,43 @@ def error_of(**hosts: dict[str, Any]) -> str:
 def test_two_hosts_with_one_address_are_both_named() -> None:
     assert error_of(a=host("10.0.0.1"), b=host("10.0.0.2", "10.0.0.1")) == (
         "Invalid firewall_addresses of host b: got '10.0.0.1', expected an address that no other host has. Host a has 10.0.0.1 by "
-        f"its firewall_addresses, too, and rules know hosts by their addresses.{ADVICE}")
+        f"its firewall_addresses, too, and rules know hosts by their addresses.{ADVICE}"
+    )
 
 
 def test_names_stand_for_their_addresses() -> None:
     message = error_of(a=host("10.0.0.1"), b=host("one.example.org"))
-    assert "of host b: got 'one.example.org', expected" in message and "Host a has 10.0.0.1 by its firewall_addresses" in message
+    assert (
+        "of host b: got 'one.example.org', expected" in message
+        and "Host a has 10.0.0.1 by its firewall_addresses" in message
+    )
 
 
 def test_hosts_behind_one_jump_address_have_others_of_their_own() -> None:
     behind = {"groups": ["slurm_login"], "ansible_host": "10.0.0.1"}
     message = error_of(a={**behind, "ansible_port": 2201}, b={**behind, "ansible_port": 2202})
-    assert "Invalid ansible_host of host b: got '10.0.0.1', " in message and "Host a has 10.0.0.1 by its ansible_host" in message
+    assert (
+        "Invalid ansible_host of host b: got '10.0.0.1', " in message
+        and "Host a has 10.0.0.1 by its ansible_host" in message
+    )
     assert make_plan({}, {"a": {**behind, "addresses": ["10.0.0.2"]}, "b": {**behind, "addresses": ["10.0.0.3"]}}).hosts
 
 
 def test_an_address_that_both_share_may_be_written_otherwise() -> None:
     shared = {"shared_addresses": ["vip.example.org"]}
-    assert make_plan({}, {"a": host("10.0.0.1", "10.0.0.9", **shared), "b": host("10.0.0.2", "10.0.0.9", **shared)}, NAMES).hosts
+    assert make_plan(
+        {}, {"a": host("10.0.0.1", "10.0.0.9", **shared), "b": host("10.0.0.2", "10.0.0.9", **shared)}, NAMES
+    ).hosts
 
 
-@pytest.mark.parametrize("hosts", [
-    {"a": host("10.0.0.9", shared_addresses=["10.0.0.9"]), "b": host("10.0.0.9")},
-    {"a": host("10.0.0.9"), "b": host("10.0.0.9", shared_addresses=["10.0.0.9"])},
-    {"a": host("10.0.0.9", shared_addresses=["10.0.0.8"]), "b": host("10.0.0.9", shared_addresses=["10.0.0.8"])}])
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        {"a": host("10.0.0.9", shared_addresses=["10.0.0.9"]), "b": host("10.0.0.9")},
+        {"a": host("10.0.0.9"), "b": host("10.0.0.9", shared_addresses=["10.0.0.9"])},
+        {"a": host("10.0.0.9", shared_addresses=["10.0.0.8"]), "b": host("10.0.0.9", shared_addresses=["10.0.0.8"])},
+    ],
+)
 def test_each_of_them_says_so(hosts: dict[str, Any]) -> None:
     assert "Host a has 10.0.0.9 " in error_of(**hosts)
 
@@ -62,8 +77,10 @@ def test_a_third_one_is_not_covered() -> None:
 
 
 def test_hosts_may_come_from_one_address() -> None:
-    assert make_plan({}, {"a": host("10.0.0.1", source_addresses=["192.0.2.7"]),
-                          "b": host("10.0.0.2", source_addresses=["192.0.2.7"])}).hosts
+    assert make_plan(
+        {},
+        {"a": host("10.0.0.1", source_addresses=["192.0.2.7"]), "b": host("10.0.0.2", source_addresses=["192.0.2.7"])},
+    ).hosts
 
 
 def test_a_host_that_is_not_managed_counts_beside_a_managed_one() -> None:

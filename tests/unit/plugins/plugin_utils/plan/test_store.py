@@ -116,8 +116,9 @@ def _part_in_worker(folder: str, host: str) -> None:
 def test_many_workers_make_the_parts_once(tmp_path: Path) -> None:
     Store(str(tmp_path), "key").made(SmallPlan)
     context = get_context("fork")
-    workers = [context.Process(target=_part_in_worker, args=(str(tmp_path), ("n1", "n/2")[number % 2]))
-               for number in range(8)]
+    workers = [
+        context.Process(target=_part_in_worker, args=(str(tmp_path), ("n1", "n/2")[number % 2])) for number in range(8)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -126,11 +127,14 @@ def test_many_workers_make_the_parts_once(tmp_path: Path) -> None:
     assert (tmp_path / "made").read_text(encoding="utf-8") == "x"
 
 
-@pytest.mark.parametrize("other", [
-    ("task2", {"groups": {"all": ["n1"]}, "ansible_play_batch": ["n1"]}),
-    ("task1", {"groups": {"all": ["n1", "n2"]}, "ansible_play_batch": ["n1"]}),
-    ("task1", {"groups": {"all": ["n1"]}, "ansible_play_batch": ["n2"]}),
-])
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("task2", {"groups": {"all": ["n1"]}, "ansible_play_batch": ["n1"]}),
+        ("task1", {"groups": {"all": ["n1", "n2"]}, "ansible_play_batch": ["n1"]}),
+        ("task1", {"groups": {"all": ["n1"]}, "ansible_play_batch": ["n2"]}),
+    ],
+)
 def test_key_stands_for_task_batch_and_groups(other: tuple[str, dict[str, Any]]) -> None:
     same = ("task1", {"groups": {"all": ["n1"]}, "ansible_play_batch": ["n1"]})
     assert store_key(*same) == store_key(*same)

@@ -36,14 +36,38 @@ def error_of(site: dict[str, Any] | None = None, **settings: Any) -> str:
 def test_everything_that_can_be_written() -> None:
     catalogue = make_catalogue(
         {
-            "services": {"web": {"ports": ["443/tcp", "443/udp"], "title": "Web", "exposure": "public", "broad": True,
-                                 "unit": "nginx.service"}},
-            "endpoints": {"users": {"groups": ["desks"], "cidrs": ["10.0.0.0/8"], "hostnames": ["a.example.org"],
-                                    "title": "Users"}},
-            "flows": {"users_web": {
-                "from": ["users"], "to": ["desks", "web_portal"], "services": ["web", "ssh"], "need": "conditional",
-                "within_cluster": False, "enabled": True, "title": "Users use the web", "reference": ["Page 1"],
-                "note": "Decided.", "review_by": "2027-06-30", "unless": "firewall_ssh_through_tunnel"}},
+            "services": {
+                "web": {
+                    "ports": ["443/tcp", "443/udp"],
+                    "title": "Web",
+                    "exposure": "public",
+                    "broad": True,
+                    "unit": "nginx.service",
+                }
+            },
+            "endpoints": {
+                "users": {
+                    "groups": ["desks"],
+                    "cidrs": ["10.0.0.0/8"],
+                    "hostnames": ["a.example.org"],
+                    "title": "Users",
+                }
+            },
+            "flows": {
+                "users_web": {
+                    "from": ["users"],
+                    "to": ["desks", "web_portal"],
+                    "services": ["web", "ssh"],
+                    "need": "conditional",
+                    "within_cluster": False,
+                    "enabled": True,
+                    "title": "Users use the web",
+                    "reference": ["Page 1"],
+                    "note": "Decided.",
+                    "review_by": "2027-06-30",
+                    "unless": "firewall_ssh_through_tunnel",
+                }
+            },
         },
         ("desks",),
         firewall_clusters={"alpha": {"cidrs": ["10.20.0.0/16"]}},
@@ -51,14 +75,31 @@ def test_everything_that_can_be_written() -> None:
         firewall_broad_yields=False,
     )
     assert catalogue.services["web"] == Service(
-        "web", (PortRange("tcp", 443, 443), PortRange("udp", 443, 443)), "Web", "public", broad=True,
-        unit="nginx.service", declared_by_site=True)
+        "web",
+        (PortRange("tcp", 443, 443), PortRange("udp", 443, 443)),
+        "Web",
+        "public",
+        broad=True,
+        unit="nginx.service",
+        declared_by_site=True,
+    )
     assert catalogue.endpoints["users"] == Endpoint(
-        "users", ("desks",), (IPNetwork("10.0.0.0/8"),), ("a.example.org",), "Users", declared_by_site=True)
+        "users", ("desks",), (IPNetwork("10.0.0.0/8"),), ("a.example.org",), "Users", declared_by_site=True
+    )
     assert catalogue.flows["users_web"] == Flow(
-        "users_web", ("users",), ("desks", "web_portal"), ("web", "ssh"), "conditional", within_cluster=False,
-        enabled=True, title="Users use the web", reference=("Page 1",), note="Decided.", review_by=date(2027, 6, 30),
-        unless="firewall_ssh_through_tunnel")
+        "users_web",
+        ("users",),
+        ("desks", "web_portal"),
+        ("web", "ssh"),
+        "conditional",
+        within_cluster=False,
+        enabled=True,
+        title="Users use the web",
+        reference=("Page 1",),
+        note="Decided.",
+        review_by=date(2027, 6, 30),
+        unless="firewall_ssh_through_tunnel",
+    )
     assert catalogue.clusters == {"alpha": (IPNetwork("10.20.0.0/16"),)}
     assert (catalogue.switches, catalogue.broad_yields) == ({"firewall_ssh_through_tunnel"}, False)
 
@@ -94,8 +135,9 @@ def test_one_key_of_a_shipped_flow_changes_and_nothing_else() -> None:
     shipped["firewall_flows"]["f"] = {**FLOW, "title": "F"}
     plain = load_catalogue(shipped, {}, [])
     changed = load_catalogue(shipped, {"firewall_flows": {"f": {"enabled": True}}}, [])
-    assert changed.flows["f"] == Flow("f", ("monitoring",), ("workspace",), ("ssh",), "optional", enabled=True,
-                                      title="F")
+    assert changed.flows["f"] == Flow(
+        "f", ("monitoring",), ("workspace",), ("ssh",), "optional", enabled=True, title="F"
+    )
     assert {**changed.flows, "f": None} == {**plain.flows, "f": None}
     assert changed.services == plain.services
 
@@ -115,9 +157,11 @@ def test_null_in_what_a_site_adds_is_as_if_not_written() -> None:
 def test_null_deletes_only_what_is_shipped() -> None:
     assert error_of({"flows": {"managment_ssh": None}}) == (
         "Invalid firewall_flows.managment_ssh: got None, expected the name of a shipped one, because null deletes. "
-        "Did you mean 'management_ssh'?")
+        "Did you mean 'management_ssh'?"
+    )
     assert error_of({"services": {"xyz": None}}) == (
-        "Invalid firewall_services.xyz: got None, expected the name of a shipped one, because null deletes.")
+        "Invalid firewall_services.xyz: got None, expected the name of a shipped one, because null deletes."
+    )
 
 
 def test_without_the_shipped_file_management_ssh_stays() -> None:
@@ -137,10 +181,12 @@ def test_without_the_shipped_file_management_ssh_stays() -> None:
         # What is expected is in the tests of ports and addresses.
         ({"services": {"x": {"ports": [port]}}}, f"Invalid firewall_services.x.ports: got {port!r}, expected ")
         for port in ("0/tcp", "65536/tcp", "22-", "30-20/tcp", "ssh", "22", "22/tpc")
-    ] + [
+    ]
+    + [
         ({"endpoints": {"x": {"cidrs": [cidr]}}}, f"Invalid firewall_endpoints.x.cidrs: got {cidr!r}, expected ")
         for cidr in ("10.0.0.1/8", "10.0.0.0/33", "fd00:::/64")
-    ] + [
+    ]
+    + [
         # A name in the file.
         ({section: {name: {}}}, f"Invalid name in firewall_{section}: got {name!r}, {NAME}.")
         for section in ("services", "endpoints", "flows")
@@ -156,27 +202,41 @@ def test_bad_names_ports_and_networks(site: dict[str, Any], message: str) -> Non
     [
         ({"services": ["shh"]}, ".services: got 'shh', expected a service of firewall_services. Did you mean 'ssh'?"),
         ({"services": ["a\nb"]}, ".services: got 'a\\nb', expected a service of firewall_services."),
-        ({"from": ["monitorin"]}, ".from: got 'monitorin', expected an endpoint of firewall_endpoints or a group of "
-                                  "the "
-                                  "inventory. Did you mean 'monitoring'?"),
-        ({"to": ["desk"]}, ".to: got 'desk', expected an endpoint of firewall_endpoints or a group of the inventory. "
-                           "Did you mean 'desks'?"),
-        ({"to": ["10.0.0.0/8"]}, ".to: got '10.0.0.0/8', expected an endpoint of firewall_endpoints or a group of the "
-                                 "inventory."),
+        (
+            {"from": ["monitorin"]},
+            ".from: got 'monitorin', expected an endpoint of firewall_endpoints or a group of "
+            "the "
+            "inventory. Did you mean 'monitoring'?",
+        ),
+        (
+            {"to": ["desk"]},
+            ".to: got 'desk', expected an endpoint of firewall_endpoints or a group of the inventory. "
+            "Did you mean 'desks'?",
+        ),
+        (
+            {"to": ["10.0.0.0/8"]},
+            ".to: got '10.0.0.0/8', expected an endpoint of firewall_endpoints or a group of the inventory.",
+        ),
         ({"to": []}, ".to: got [], expected a list of endpoints."),
         ({"to": "desks"}, ".to: got 'desks', expected a list of endpoints."),
         ({"to": ["desks", 5]}, ".to: got 5, expected a text."),
-        ({"need": "require"}, ".need: got 'require', expected one of required, recommended, optional, conditional. "
-                              "Did you mean 'required'?"),
+        (
+            {"need": "require"},
+            ".need: got 'require', expected one of required, recommended, optional, conditional. "
+            "Did you mean 'required'?",
+        ),
         ({"enabled": "yes"}, ".enabled: got 'yes', expected true or false."),
         ({"within_cluster": "alpha"}, ".within_cluster: got 'alpha', expected true or false."),
         ({"title": ["x"]}, ".title: got ['x'], expected a text."),
         ({"note": 5}, ".note: got 5, expected a text."),
         ({"reference": "Page 1"}, ".reference: got 'Page 1', expected a list of references."),
         ({"review_by": "soon"}, ".review_by: got 'soon', expected a day, such as '2027-06-30'."),
-        ({"unless": "firewall_ssh_trough_tunnel"}, ".unless: got 'firewall_ssh_trough_tunnel', expected one of "
-                                                   "firewall_ssh_through_tunnel. "
-                                                   "Did you mean 'firewall_ssh_through_tunnel'?"),
+        (
+            {"unless": "firewall_ssh_trough_tunnel"},
+            ".unless: got 'firewall_ssh_trough_tunnel', expected one of "
+            "firewall_ssh_through_tunnel. "
+            "Did you mean 'firewall_ssh_through_tunnel'?",
+        ),
     ],
 )
 def test_bad_values_in_a_flow(change: dict[str, Any], message: str) -> None:
@@ -191,46 +251,75 @@ def test_a_flow_without_a_key(key: str) -> None:
 
 def test_a_misspelt_key_has_a_suggestion() -> None:
     assert error_of({"flows": {"f": {"form": ["desks"], **FLOW}}}) == (
-        f"Invalid key in firewall_flows.f: got 'form', expected one of {KEYS}. Did you mean 'from'?")
+        f"Invalid key in firewall_flows.f: got 'form', expected one of {KEYS}. Did you mean 'from'?"
+    )
 
 
 @pytest.mark.parametrize(
     ("site", "message"),
     [
-        ({"services": {"x": {"port": ["22/tcp"]}}}, "Invalid key in firewall_services.x: got 'port', expected one of "
-                                                    "ports, title, exposure, broad, unit. Did you mean 'ports'?"),
+        (
+            {"services": {"x": {"port": ["22/tcp"]}}},
+            "Invalid key in firewall_services.x: got 'port', expected one of "
+            "ports, title, exposure, broad, unit. Did you mean 'ports'?",
+        ),
         ({"services": {"x": {}}}, "Invalid firewall_services.x: got {}, expected the key 'ports' too."),
         ({"services": {"x": {"ports": []}}}, "Invalid firewall_services.x.ports: got [], expected a list of ports."),
-        ({"services": {"x": {"ports": "22/tcp"}}},
-         "Invalid firewall_services.x.ports: got '22/tcp', expected a list of ports."),
-        ({"services": {"x": {"ports": ["1/tcp"], "exposure": "all"}}},
-         "Invalid firewall_services.x.exposure: got 'all', expected one of public, platform, cluster, host."),
-        ({"services": {"x": {"ports": ["1/tcp"], "unit": ["x.service"]}}},
-         "Invalid firewall_services.x.unit: got ['x.service'], expected a text."),
-        ({"services": {"x": {"ports": ["1/tcp"], "unit": "x\ny.service"}}},
-         "Invalid firewall_services.x.unit: got 'x\\ny.service', expected a unit of systemd, such as 'slurmctld.service'."),
-        ({"services": {"x": {"ports": ["1/tcp"], "title": "\ud800"}}},
-         "Invalid firewall_services.x.title: got '\\ud800', expected a text without control characters."),
+        (
+            {"services": {"x": {"ports": "22/tcp"}}},
+            "Invalid firewall_services.x.ports: got '22/tcp', expected a list of ports.",
+        ),
+        (
+            {"services": {"x": {"ports": ["1/tcp"], "exposure": "all"}}},
+            "Invalid firewall_services.x.exposure: got 'all', expected one of public, platform, cluster, host.",
+        ),
+        (
+            {"services": {"x": {"ports": ["1/tcp"], "unit": ["x.service"]}}},
+            "Invalid firewall_services.x.unit: got ['x.service'], expected a text.",
+        ),
+        (
+            {"services": {"x": {"ports": ["1/tcp"], "unit": "x\ny.service"}}},
+            "Invalid firewall_services.x.unit: got 'x\\ny.service', expected a unit of systemd, such as 'slurmctld.service'.",
+        ),
+        (
+            {"services": {"x": {"ports": ["1/tcp"], "title": "\ud800"}}},
+            "Invalid firewall_services.x.title: got '\\ud800', expected a text without control characters.",
+        ),
         ({"services": {"a\nb": None}}, f"Invalid name in firewall_services: got 'a\\nb', {NAME}."),
-        ({"services": {"x": {"ports": ["1/tcp"], "broad": 1}}},
-         "Invalid firewall_services.x.broad: got 1, expected true or false."),
-        ({"endpoints": {"x": {"group": ["desks"]}}}, "Invalid key in firewall_endpoints.x: got 'group', expected one "
-                                                     "of "
-                                                     "groups, cidrs, hostnames, title. Did you mean 'groups'?"),
-        ({"endpoints": {"x": {"groups": "desks"}}},
-         "Invalid firewall_endpoints.x.groups: got 'desks', expected a list of group names."),
-        ({"endpoints": {"x": {"hostnames": ["a b"]}}},
-         "Invalid firewall_endpoints.x.hostnames: got 'a b', expected a host name."),
+        (
+            {"services": {"x": {"ports": ["1/tcp"], "broad": 1}}},
+            "Invalid firewall_services.x.broad: got 1, expected true or false.",
+        ),
+        (
+            {"endpoints": {"x": {"group": ["desks"]}}},
+            "Invalid key in firewall_endpoints.x: got 'group', expected one "
+            "of "
+            "groups, cidrs, hostnames, title. Did you mean 'groups'?",
+        ),
+        (
+            {"endpoints": {"x": {"groups": "desks"}}},
+            "Invalid firewall_endpoints.x.groups: got 'desks', expected a list of group names.",
+        ),
+        (
+            {"endpoints": {"x": {"hostnames": ["a b"]}}},
+            "Invalid firewall_endpoints.x.hostnames: got 'a b', expected a host name.",
+        ),
         # A merge that gives a wrong type.
         ({"services": None}, "Invalid firewall_services: got None, expected a dictionary to merge."),
         ({"flows": [FLOW]}, f"Invalid firewall_flows: got {[FLOW]!r}, expected a dictionary to merge."),
-        ({"services": {"ssh": ["22/tcp"]}},
-         "Invalid firewall_services.ssh: got ['22/tcp'], expected a dictionary to merge."),
-        ({"services": {"ssh": {"ports": {"first": 22}}}},
-         "Invalid firewall_services.ssh.ports: got {'first': 22}, expected a list of ports."),
+        (
+            {"services": {"ssh": ["22/tcp"]}},
+            "Invalid firewall_services.ssh: got ['22/tcp'], expected a dictionary to merge.",
+        ),
+        (
+            {"services": {"ssh": {"ports": {"first": 22}}}},
+            "Invalid firewall_services.ssh.ports: got {'first': 22}, expected a list of ports.",
+        ),
         ({"flows": {"f": "on"}}, "Invalid firewall_flows.f: got 'on', expected a dictionary."),
-        ({"flows": {"f": {"enabled": True}}},
-         "Invalid firewall_flows.f: got {'enabled': True}, expected the key 'from' too."),
+        (
+            {"flows": {"f": {"enabled": True}}},
+            "Invalid firewall_flows.f: got {'enabled': True}, expected the key 'from' too.",
+        ),
     ],
 )
 def test_bad_services_endpoints_and_merges(site: dict[str, Any], message: str) -> None:
@@ -240,9 +329,11 @@ def test_bad_services_endpoints_and_merges(site: dict[str, Any], message: str) -
 def test_flows_within_a_cluster_have_endpoints_of_groups_only() -> None:
     for endpoint in ({"cidrs": ["10.0.0.0/8"]}, {"hostnames": ["a.example.org"]}):
         site = {"endpoints": {"e": endpoint}, "flows": {"f": {**FLOW, "from": ["e"], "within_cluster": True}}}
-        assert error_of(site) == ("Invalid firewall_flows.f.from: got 'e', expected endpoints made of groups only, "
-                                  "because "
-                                  "of within_cluster. Put the networks of a cluster into firewall_clusters.")
+        assert error_of(site) == (
+            "Invalid firewall_flows.f.from: got 'e', expected endpoints made of groups only, "
+            "because "
+            "of within_cluster. Put the networks of a cluster into firewall_clusters."
+        )
 
 
 @pytest.mark.parametrize(
@@ -251,10 +342,11 @@ def test_flows_within_a_cluster_have_endpoints_of_groups_only() -> None:
         (None, f": got None, expected a flow that is on. {LOCKED_OUT}"),
         ({"enabled": False}, f": got {{'enabled': False}}, expected a flow that is on. {LOCKED_OUT}"),
         ({"need": "conditional"}, f".need: got 'conditional', expected 'required'. {LOCKED_OUT}"),
-        ({"unless": "firewall_ssh_through_tunnel"},
-         f".unless: got 'firewall_ssh_through_tunnel', expected ''. {LOCKED_OUT}"),
-        ({"within_cluster": True, "from": ["monitoring"]},
-         f".within_cluster: got True, expected False. {LOCKED_OUT}"),
+        (
+            {"unless": "firewall_ssh_through_tunnel"},
+            f".unless: got 'firewall_ssh_through_tunnel', expected ''. {LOCKED_OUT}",
+        ),
+        ({"within_cluster": True, "from": ["monitoring"]}, f".within_cluster: got True, expected False. {LOCKED_OUT}"),
     ],
 )
 def test_management_ssh_cannot_be_turned_off(flow: dict[str, Any] | None, message: str) -> None:
@@ -266,25 +358,43 @@ def test_management_ssh_cannot_be_turned_off(flow: dict[str, Any] | None, messag
     [
         ({"firewall_shipped": "no"}, "Invalid firewall_shipped: got 'no', expected true or false."),
         ({"firewall_broad_yields": 1}, "Invalid firewall_broad_yields: got 1, expected true or false."),
-        ({"firewall_ssh_through_tunnel": None}, "Invalid firewall_ssh_through_tunnel: got None, expected true or "
-                                                "false."),
-        ({"firewall_srun_ports": "8192"}, "Invalid firewall_srun_ports: got '8192', expected a range FIRST-LAST of "
-                                          "ports "
-                                          "from 1 to 65535, such as '60001-63000'."),
-        ({"firewall_user_ports": "9-8"}, "Invalid firewall_user_ports: got '9-8', expected a range FIRST-LAST of ports "
-                                         "from 1 to 65535, such as '60001-63000'."),
+        (
+            {"firewall_ssh_through_tunnel": None},
+            "Invalid firewall_ssh_through_tunnel: got None, expected true or false.",
+        ),
+        (
+            {"firewall_srun_ports": "8192"},
+            "Invalid firewall_srun_ports: got '8192', expected a range FIRST-LAST of "
+            "ports "
+            "from 1 to 65535, such as '60001-63000'.",
+        ),
+        (
+            {"firewall_user_ports": "9-8"},
+            "Invalid firewall_user_ports: got '9-8', expected a range FIRST-LAST of ports "
+            "from 1 to 65535, such as '60001-63000'.",
+        ),
         ({"firewall_clusters": ["alpha"]}, "Invalid firewall_clusters: got ['alpha'], expected a dictionary."),
-        ({"firewall_clusters": {"alpha": ["10.0.0.0/8"]}},
-         "Invalid firewall_clusters.alpha: got ['10.0.0.0/8'], expected a dictionary."),
-        ({"firewall_clusters": {"alpha": {"cidr": []}}},
-         "Invalid key in firewall_clusters.alpha: got 'cidr', expected one of cidrs. Did you mean 'cidrs'?"),
-        ({"firewall_clusters": {"alpha": {"cidrs": ["10.0.0.1/8"]}}},
-         "Invalid firewall_clusters.alpha.cidrs: got '10.0.0.1/8', expected a network without host bits, such as "
-         "'10.0.0.0/8'."),
-        ({"firewall_clusters": {"a\x1bb": {"cidrs": []}}},
-         "Invalid name in firewall_clusters: got 'a\\x1bb', expected a text without control characters."),
-        ({"firewall_clusters": {"": {"cidrs": []}}},
-         "Invalid name in firewall_clusters: got '', expected 1 to 253 letters that can be printed."),
+        (
+            {"firewall_clusters": {"alpha": ["10.0.0.0/8"]}},
+            "Invalid firewall_clusters.alpha: got ['10.0.0.0/8'], expected a dictionary.",
+        ),
+        (
+            {"firewall_clusters": {"alpha": {"cidr": []}}},
+            "Invalid key in firewall_clusters.alpha: got 'cidr', expected one of cidrs. Did you mean 'cidrs'?",
+        ),
+        (
+            {"firewall_clusters": {"alpha": {"cidrs": ["10.0.0.1/8"]}}},
+            "Invalid firewall_clusters.alpha.cidrs: got '10.0.0.1/8', expected a network without host bits, such as "
+            "'10.0.0.0/8'.",
+        ),
+        (
+            {"firewall_clusters": {"a\x1bb": {"cidrs": []}}},
+            "Invalid name in firewall_clusters: got 'a\\x1bb', expected a text without control characters.",
+        ),
+        (
+            {"firewall_clusters": {"": {"cidrs": []}}},
+            "Invalid name in firewall_clusters: got '', expected 1 to 253 letters that can be printed.",
+        ),
         ({"firewall_clusters": {5: {"cidrs": []}}}, "Invalid name in firewall_clusters: got 5, expected a text."),
     ],
 )
@@ -301,8 +411,12 @@ def test_bad_settings_of_the_site(settings: dict[str, Any], message: str) -> Non
     ],
 )
 def test_ranges_are_narrowed(settings: dict[str, Any], srun: list[str], user: list[str]) -> None:
-    site = {"services": {"srun": {"ports": ["8192-60000/tcp"], "broad": True},
-                         "user_ports": {"ports": ["1024-65535/tcp", "1024-65535/udp"], "broad": True}}}
+    site = {
+        "services": {
+            "srun": {"ports": ["8192-60000/tcp"], "broad": True},
+            "user_ports": {"ports": ["1024-65535/tcp", "1024-65535/udp"], "broad": True},
+        }
+    }
     services = make_catalogue(site, **settings).services
     assert [str(item) for item in services["srun"].ports] == srun
     assert [str(item) for item in services["user_ports"].ports] == user
@@ -314,18 +428,23 @@ def test_narrowing_a_service_that_is_not_there_changes_nothing() -> None:
 
 
 def test_input_is_not_changed() -> None:
-    shipped, site = deepcopy(SHIPPED), {"firewall_services": {"ssh": {"ports": ["2222/tcp"]}},
-                                        "firewall_srun_ports": "1-2"}
+    shipped, site = (
+        deepcopy(SHIPPED),
+        {"firewall_services": {"ssh": {"ports": ["2222/tcp"]}}, "firewall_srun_ports": "1-2"},
+    )
     before = deepcopy((shipped, site, SITE_DEFAULTS))
     load_catalogue(shipped, site, [])
     assert (shipped, site, SITE_DEFAULTS) == before
 
 
-@pytest.mark.parametrize("cidr", ["127.0.0.0/8", "::1/128", "224.0.0.0/8", "ff02::/16", "255.255.255.255", "0.0.0.0/32"])
+@pytest.mark.parametrize(
+    "cidr", ["127.0.0.0/8", "::1/128", "224.0.0.0/8", "ff02::/16", "255.255.255.255", "0.0.0.0/32"]
+)
 def test_clusters_are_networks_of_hosts(cidr: str) -> None:
     shown = str(IPNetwork(cidr))
     assert error_of(firewall_clusters={"alpha": {"cidrs": ["10.0.0.0/8", cidr]}}) == (
-        f"Invalid firewall_clusters.alpha.cidrs: got {shown!r}, expected a network of hosts: no loopback, multicast or broadcast.")
+        f"Invalid firewall_clusters.alpha.cidrs: got {shown!r}, expected a network of hosts: no loopback, multicast or broadcast."
+    )
 
 
 def test_endpoints_may_be_multicast_groups() -> None:
@@ -337,15 +456,17 @@ def test_values_without_end_name_their_key() -> None:
     endless["title"] = [endless]
     assert error_of({"services": {"web": endless}}) == (
         "Invalid firewall_services: got a value at firewall_services.web.title.0 that holds itself (by an anchor of YAML) or is "
-        "nested more than 16 levels deep, expected plain dictionaries, lists and texts.")
+        "nested more than 16 levels deep, expected plain dictionaries, lists and texts."
+    )
     deep: list[Any] = []
     for _level in range(1500):
         deep = [deep]
     assert error_of({"flows": {"f": {**FLOW, "note": deep}}}).startswith(
-        "Invalid firewall_flows: got a value at firewall_flows.f.note.0 that holds itself ")
+        "Invalid firewall_flows: got a value at firewall_flows.f.note.0 that holds itself "
+    )
 
 
-@pytest.mark.parametrize("number", [16 ** 5000, "1" * 5000], ids=["number", "text"])
+@pytest.mark.parametrize("number", [16**5000, "1" * 5000], ids=["number", "text"])
 def test_huge_numbers_are_not_shown(number: Any) -> None:
     message = error_of({"services": {"web": {"ports": [number]}}})
     assert message.startswith("Invalid firewall_services.web.ports: got ") and len(message) < 700
@@ -353,8 +474,12 @@ def test_huge_numbers_are_not_shown(number: Any) -> None:
 
 def test_values_of_the_vault_are_not_shown() -> None:
     """Neither they nor what they are like."""
-    for site in ({"services": {"web": {"ports": [Vaulted("30-20/tcp")]}}}, {"endpoints": {"e": {"cidrs": [Vaulted("10.0.0.1/8")]}}},
-                 {"flows": {"f": {**FLOW, "need": Vaulted("require")}}}, {"flows": {"f": {**FLOW, "services": [Vaulted("shh")]}}}):
+    for site in (
+        {"services": {"web": {"ports": [Vaulted("30-20/tcp")]}}},
+        {"endpoints": {"e": {"cidrs": [Vaulted("10.0.0.1/8")]}}},
+        {"flows": {"f": {**FLOW, "need": Vaulted("require")}}},
+        {"flows": {"f": {**FLOW, "services": [Vaulted("shh")]}}},
+    ):
         message = error_of(site)
         assert ": got a value from the vault, expected " in message
         assert not any(text in message for text in ("30", "20/", "10.0.0.0", "mean", "shh"))

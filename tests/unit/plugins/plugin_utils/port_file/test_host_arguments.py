@@ -25,7 +25,12 @@ def test_all_managed_hosts_are_in_the_canonical_groups_that_have_hosts() -> None
 def test_kinds_select_groups_in_the_order_of_the_canonical_ones() -> None:
     assert host_pattern(GROUPS, ["slurm_compute", "slurm_controller"]) == ["slurm_controller", "slurm_compute"]
     assert host_pattern(dict.fromkeys(CANONICAL_GROUPS, ["h"]), ["pbs_*", "workspace"]) == [
-        "pbs_server", "pbs_comm", "pbs_login", "pbs_execution", "workspace"]
+        "pbs_server",
+        "pbs_comm",
+        "pbs_login",
+        "pbs_execution",
+        "workspace",
+    ]
 
 
 @pytest.mark.parametrize("kinds", [["pbs_*"], ["slurm_login"], ["web_portal"]])
@@ -52,12 +57,15 @@ def test_a_kind_that_is_no_canonical_group_is_an_error() -> None:
     assert str(caught.value) == f"got 'racks', expected one of the canonical groups: {', '.join(CANONICAL_GROUPS)}"
 
 
-@pytest.mark.parametrize("kinds,among,found", [
-    ((), ["n2", "other"], ["n2"]),
-    (["slurm_compute"], ["n2", "c1", "n1"], ["n2", "n1"]),
-    (["slurm_controller"], ["n2"], ["all", "!all"]),
-    (["pbs_*"], ["n2"], ["all", "!all"]),
-    (["slurm_*"], [], ["all", "!all"]),
-])
+@pytest.mark.parametrize(
+    "kinds,among,found",
+    [
+        ((), ["n2", "other"], ["n2"]),
+        (["slurm_compute"], ["n2", "c1", "n1"], ["n2", "n1"]),
+        (["slurm_controller"], ["n2"], ["all", "!all"]),
+        (["pbs_*"], ["n2"], ["all", "!all"]),
+        (["slurm_*"], [], ["all", "!all"]),
+    ],
+)
 def test_among_some_hosts_those_of_a_kind(kinds: list[str], among: list[str], found: list[str]) -> None:
     assert host_pattern(GROUPS, kinds, among) == found

@@ -21,9 +21,15 @@ class HostVars(dict[str, dict[str, Any]]):
 
 
 def task_vars() -> dict[str, Any]:
-    return {"groups": {"all": ["head", "node1", "node2"], "slurm_controller": ["head"],
-                       "slurm_compute": ["node1", "node2"]},
-            "hostvars": HostVars(head={}, node1={"firewall_cluster": "alpha"}, node2={}), "other": 1}
+    return {
+        "groups": {
+            "all": ["head", "node1", "node2"],
+            "slurm_controller": ["head"],
+            "slurm_compute": ["node1", "node2"],
+        },
+        "hostvars": HostVars(head={}, node1={"firewall_cluster": "alpha"}, node2={}),
+        "other": 1,
+    }
 
 
 def test_settings_of_ansible_are_for_hosts_without_a_variable() -> None:
@@ -31,7 +37,10 @@ def test_settings_of_ansible_are_for_hosts_without_a_variable() -> None:
     variables["hostvars"]["node1"] |= {"ansible_port": 2200, "ansible_ssh_common_args": ""}
     found = site_inventory(variables, {"ansible_port": 2222, "ansible_ssh_common_args": "-J jump"}).hosts
     assert {name: (host.reach.port, host.reach.hops) for name, host in found.items()} == {
-        "head": (2222, (Hop("jump"),)), "node1": (2200, ()), "node2": (2222, (Hop("jump"),))}
+        "head": (2222, (Hop("jump"),)),
+        "node1": (2200, ()),
+        "node2": (2222, (Hop("jump"),)),
+    }
 
 
 def test_who_is_left_out_is_in_no_group_and_nothing_else_changes() -> None:
@@ -48,12 +57,17 @@ def test_a_group_stays_when_its_last_host_has_gone() -> None:
     assert (found.groups["slurm_compute"], found.managed) == ([], {"head"})
 
 
-@pytest.mark.parametrize("hosts,message", [
-    (["node3"], "Invalid without: got 'node3', expected a host of the inventory. Did you mean 'node2'?"),
-    (["slurm_compute"], "Invalid without: got 'slurm_compute', expected a host of the inventory."),
-    (["node2", "head", "node1"], "Invalid without: got ['node2', 'head', 'node1'], expected at least one host of the "
-                                 "inventory left."),
-])
+@pytest.mark.parametrize(
+    "hosts,message",
+    [
+        (["node3"], "Invalid without: got 'node3', expected a host of the inventory. Did you mean 'node2'?"),
+        (["slurm_compute"], "Invalid without: got 'slurm_compute', expected a host of the inventory."),
+        (
+            ["node2", "head", "node1"],
+            "Invalid without: got ['node2', 'head', 'node1'], expected at least one host of the inventory left.",
+        ),
+    ],
+)
 def test_names_that_are_none(hosts: list[str], message: str) -> None:
     with pytest.raises(PortFileError) as caught:
         without_hosts(task_vars(), hosts)

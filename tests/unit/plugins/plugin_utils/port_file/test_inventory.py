@@ -31,7 +31,18 @@ def test_a_host_without_variables_has_the_defaults_of_the_plan() -> None:
         mode="enforce",
         backend="auto",
         trusted_interfaces=(),
-        container_interfaces=("br-*", "cali*", "cni*", "docker*", "incusbr*", "lxc*", "lxdbr*", "podman*", "veth*", "virbr*"),
+        container_interfaces=(
+            "br-*",
+            "cali*",
+            "cni*",
+            "docker*",
+            "incusbr*",
+            "lxc*",
+            "lxdbr*",
+            "podman*",
+            "veth*",
+            "virbr*",
+        ),
         ephemeral_ports=PortRange("tcp", 32768, 60999),
         reach=Reach(True, "n1"),
         addressed_by="name",
@@ -39,20 +50,23 @@ def test_a_host_without_variables_has_the_defaults_of_the_plan() -> None:
 
 
 def test_a_host_with_every_variable() -> None:
-    assert load_host("n1", {
-        "ansible_host": "10.0.0.9",
-        "ansible_port": 2222,
-        "firewall_addresses": ["10.0.0.1", "fd00::1"],
-        "firewall_source_addresses": ["192.0.2.7"],
-        "firewall_shared_addresses": ["10.0.0.1"],
-        "firewall_cluster": ["alpha", "beta"],
-        "firewall_egress": "restricted",
-        "firewall_mode": "observe",
-        "firewall_backend": "nftables",
-        "firewall_trusted_interfaces": ["ib0", "cni*", "ib0"],
-        "firewall_container_interfaces": ["docker0"],
-        "firewall_ephemeral_ports": "1024-65535",
-    }) == Host(
+    assert load_host(
+        "n1",
+        {
+            "ansible_host": "10.0.0.9",
+            "ansible_port": 2222,
+            "firewall_addresses": ["10.0.0.1", "fd00::1"],
+            "firewall_source_addresses": ["192.0.2.7"],
+            "firewall_shared_addresses": ["10.0.0.1"],
+            "firewall_cluster": ["alpha", "beta"],
+            "firewall_egress": "restricted",
+            "firewall_mode": "observe",
+            "firewall_backend": "nftables",
+            "firewall_trusted_interfaces": ["ib0", "cni*", "ib0"],
+            "firewall_container_interfaces": ["docker0"],
+            "firewall_ephemeral_ports": "1024-65535",
+        },
+    ) == Host(
         name="n1",
         addresses=("10.0.0.1", "fd00::1"),
         source_addresses=("192.0.2.7",),
@@ -97,8 +111,11 @@ def test_where_a_host_is_reached_is_where_it_comes_from(variables: dict[str, Any
         ("firewall_cluster", ["a\n"], "got 'a\\n', expected 1 to 253 letters that can be printed."),
         ("firewall_egress", "restrict", "got 'restrict', expected one of open, restricted. Did you mean 'restricted'?"),
         ("firewall_mode", "log", "got 'log', expected one of enforce, observe."),
-        ("firewall_backend", "iptables", "got 'iptables', expected one of auto, nftables, firewalld. "
-                                         "Did you mean 'nftables'?"),
+        (
+            "firewall_backend",
+            "iptables",
+            "got 'iptables', expected one of auto, nftables, firewalld. Did you mean 'nftables'?",
+        ),
         ("firewall_trusted_interfaces", "ib0", "got 'ib0', expected a list of interface names."),
         ("firewall_trusted_interfaces", ['a"'], f"got 'a\"', {INTERFACE}."),
         ("firewall_trusted_interfaces", ["a b"], f"got 'a b', {INTERFACE}."),
@@ -106,8 +123,11 @@ def test_where_a_host_is_reached_is_where_it_comes_from(variables: dict[str, Any
         ("firewall_trusted_interfaces", ["*"], f"got '*', {INTERFACE}."),
         ("firewall_trusted_interfaces", ["a" * 16], f"got '{'a' * 16}', {INTERFACE}."),
         ("firewall_trusted_interfaces", ["ib0\n"], f"got 'ib0\\n', {INTERFACE}."),
-        ("firewall_ephemeral_ports", "32768",
-         "got '32768', expected a range FIRST-LAST of ports from 1 to 65535, such as '60001-63000'."),
+        (
+            "firewall_ephemeral_ports",
+            "32768",
+            "got '32768', expected a range FIRST-LAST of ports from 1 to 65535, such as '60001-63000'.",
+        ),
     ],
 )
 def test_bad_variables_name_the_host(variable: str, value: object, message: str) -> None:
@@ -126,12 +146,19 @@ def test_load_inventory_loads_every_host_once() -> None:
     inventory = load_inventory({"all": ["b", "a"], "web": ["a"]}, variables_of)
     assert asked == ["a", "b"]
     assert {name: host.addresses for name, host in inventory.hosts.items()} == {
-        "a": ("a.example.org",), "b": ("b.example.org",)}
+        "a": ("a.example.org",),
+        "b": ("b.example.org",),
+    }
 
 
-@pytest.mark.parametrize(("variables", "key"), [
-    ({}, "name of host n1"), ({"ansible_host": "10.0.0.9"}, "ansible_host of host n1"),
-    ({"ansible_host": "10.0.0.9", "firewall_addresses": ["10.0.0.1"]}, "firewall_addresses of host n1")])
+@pytest.mark.parametrize(
+    ("variables", "key"),
+    [
+        ({}, "name of host n1"),
+        ({"ansible_host": "10.0.0.9"}, "ansible_host of host n1"),
+        ({"ansible_host": "10.0.0.9", "firewall_addresses": ["10.0.0.1"]}, "firewall_addresses of host n1"),
+    ],
+)
 def test_the_variable_that_says_where_a_host_is_reached(variables: dict[str, Any], key: str) -> None:
     host = load_host("n1", variables)
     assert (host.address_key, host.source_key) == (key, key)
@@ -145,7 +172,9 @@ def test_values_without_end_name_the_host(variable: str) -> None:
     endless.append(endless)
     with pytest.raises(PortFileError) as error:
         load_host("n1", {variable: endless})
-    assert str(error.value).startswith(f"Invalid {variable} of host n1: got a value at {variable}.0.0.0 that holds itself ")
+    assert str(error.value).startswith(
+        f"Invalid {variable} of host n1: got a value at {variable}.0.0.0 that holds itself "
+    )
 
 
 @pytest.mark.parametrize("group", CANONICAL_GROUPS)

@@ -22,7 +22,8 @@ LEAVES = st.one_of(st.integers(0, 3), st.lists(st.integers(0, 3), max_size=2))
 NAMES = st.sampled_from("abc")
 SHIPPED_TREES = st.dictionaries(NAMES, st.dictionaries(NAMES, LEAVES, max_size=3), max_size=3)
 SITE_TREES = st.dictionaries(
-    NAMES, st.one_of(st.none(), st.dictionaries(NAMES, st.one_of(st.none(), LEAVES), max_size=3)), max_size=3)
+    NAMES, st.one_of(st.none(), st.dictionaries(NAMES, st.one_of(st.none(), LEAVES), max_size=3)), max_size=3
+)
 
 
 def leaves(tree: dict[str, dict[str, Any]]) -> dict[tuple[str, str], Any]:
@@ -61,14 +62,27 @@ def test_merging_twice_is_merging_once(base: dict[str, Any], over: dict[str, Any
 PORTS = st.lists(st.sampled_from(["1/tcp", "2-3/tcp", "4/udp", "0/tcp"]), max_size=2)
 OF_SITES = st.dictionaries(
     st.sampled_from(["slurmctld", "slurmd", "srun", "own", "Bad"]),
-    st.one_of(st.none(), st.just([]), st.fixed_dictionaries({}, optional={
-        "ports": st.one_of(st.none(), PORTS), "title": st.one_of(st.none(), st.just("Own")), "unit": st.none()})),
-    max_size=3)
+    st.one_of(
+        st.none(),
+        st.just([]),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "ports": st.one_of(st.none(), PORTS),
+                "title": st.one_of(st.none(), st.just("Own")),
+                "unit": st.none(),
+            },
+        ),
+    ),
+    max_size=3,
+)
 RANGES = st.fixed_dictionaries({}, optional={"firewall_srun_ports": st.sampled_from(["8192-60000", "60001-63000"])})
 
 
 @given(OF_SITES, RANGES, st.sampled_from([True, False, "no"]))
-def test_filters_of_roles_and_the_plan_merge_alike(site: dict[str, Any], ranges: dict[str, str], is_shipped: Any) -> None:
+def test_filters_of_roles_and_the_plan_merge_alike(
+    site: dict[str, Any], ranges: dict[str, str], is_shipped: Any
+) -> None:
     """The plan takes what the filters return, and sees the same services in it; what one refuses the other does."""
     try:
         found = site_services(site, ranges, is_shipped)
@@ -82,33 +96,49 @@ def test_filters_of_roles_and_the_plan_merge_alike(site: dict[str, Any], ranges:
     except PortFileError:  # of what the filters do not judge
         return
     assert {name: service["ports"] for name, service in found.items()} == {
-        name: [str(item) for item in service.ports] for name, service in expected.items()}
+        name: [str(item) for item in service.ports] for name, service in expected.items()
+    }
 
 
 def planned(site: dict[str, Any], ranges: dict[str, str], is_shipped: Any = True) -> dict[str, Service]:
     """Return the services of a plan; flows that lack theirs are left out, as they are another error."""
-    shipped = {**shipped_port_file(), "firewall_flows": {
-        "management_ssh": shipped_port_file()["firewall_flows"]["management_ssh"]}}
+    shipped = {
+        **shipped_port_file(),
+        "firewall_flows": {"management_ssh": shipped_port_file()["firewall_flows"]["management_ssh"]},
+    }
     return load_catalogue(shipped, {"firewall_services": site, **ranges, "firewall_shipped": is_shipped}, []).services
 
 
 OF_FLOWS = st.dictionaries(
     st.sampled_from(["nfs_v3", "kubernetes_nodes", "slurm_accounting", "own"]),
-    st.one_of(st.none(), st.fixed_dictionaries({"from": st.just(["all"]), "to": st.just(["all"]), "services": st.just(["ssh"])}, optional={
-        "enabled": st.sampled_from([True, False, None]),
-        "need": st.sampled_from(["required", "recommended", "conditional", "optional"])})),
-    max_size=3)
+    st.one_of(
+        st.none(),
+        st.fixed_dictionaries(
+            {"from": st.just(["all"]), "to": st.just(["all"]), "services": st.just(["ssh"])},
+            optional={
+                "enabled": st.sampled_from([True, False, None]),
+                "need": st.sampled_from(["required", "recommended", "conditional", "optional"]),
+            },
+        ),
+    ),
+    max_size=3,
+)
 
 
 @given(OF_FLOWS, st.booleans())
 def test_flows_that_are_on_for_roles_are_on_in_the_plan(site: dict[str, Any], is_shipped: bool) -> None:
     """All but those that only the plan can judge: conditional ones, and those with a switch."""
     try:
-        flows = load_catalogue(shipped_port_file(), {"firewall_flows": site, "firewall_shipped": is_shipped}, ["all"]).flows
+        flows = load_catalogue(
+            shipped_port_file(), {"firewall_flows": site, "firewall_shipped": is_shipped}, ["all"]
+        ).flows
     except PortFileError:
         return
-    on = {name for name, flow in flows.items()
-          if (flow.enabled if flow.enabled is not None else flow.need in ("required", "recommended", "conditional"))}
+    on = {
+        name
+        for name, flow in flows.items()
+        if (flow.enabled if flow.enabled is not None else flow.need in ("required", "recommended", "conditional"))
+    }
     assert set(enabled_flows(site, is_shipped)) == on
 
 

@@ -91,8 +91,19 @@ def test_address_bits(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("10.0.0.1", True), ("fd00::1", True), ("fe80::1", True), ("127.0.0.1", False), ("127.9.9.9", False),
-     ("::1", False), ("0.0.0.0", False), ("::", False), ("224.0.0.18", False), ("ff02::1", False), ("255.255.255.255", False)],
+    [
+        ("10.0.0.1", True),
+        ("fd00::1", True),
+        ("fe80::1", True),
+        ("127.0.0.1", False),
+        ("127.9.9.9", False),
+        ("::1", False),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("224.0.0.18", False),
+        ("ff02::1", False),
+        ("255.255.255.255", False),
+    ],
 )
 def test_is_reachable(text: str, expected: bool) -> None:
     assert is_reachable(IPAddress(text)) is expected
@@ -100,9 +111,21 @@ def test_is_reachable(text: str, expected: bool) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("10.0.0.0/8", True), ("0.0.0.0/0", True), ("::/0", True), ("240.0.0.0/4", True), ("fe80::/10", True),
-     ("127.0.0.0/8", False), ("127.1.0.0/16", False), ("::1/128", False), ("224.0.0.0/4", False), ("239.1.0.0/16", False),
-     ("ff00::/8", False), ("255.255.255.255/32", False), ("0.0.0.0/32", False)],
+    [
+        ("10.0.0.0/8", True),
+        ("0.0.0.0/0", True),
+        ("::/0", True),
+        ("240.0.0.0/4", True),
+        ("fe80::/10", True),
+        ("127.0.0.0/8", False),
+        ("127.1.0.0/16", False),
+        ("::1/128", False),
+        ("224.0.0.0/4", False),
+        ("239.1.0.0/16", False),
+        ("ff00::/8", False),
+        ("255.255.255.255/32", False),
+        ("0.0.0.0/32", False),
+    ],
 )
 def test_has_hosts(text: str, expected: bool) -> None:
     assert has_hosts(IPNetwork(text)) is expected

@@ -61,8 +61,11 @@ def test_good_values(check: Callable[[str, Any], Any], value: Any, expected: Any
         (checks.host_name_of, "a." * 127, f"Invalid key: got '{'a.' * 127}', expected a host name."),
         (checks.host_name_of, 5, "Invalid key: got 5, expected a host name."),
         (checks.networks_of, "10.0.0.0/8", "Invalid key: got '10.0.0.0/8', expected a list of networks."),
-        (checks.networks_of, ["10.0.0.1/8"],
-         "Invalid key: got '10.0.0.1/8', expected a network without host bits, such as '10.0.0.0/8'."),
+        (
+            checks.networks_of,
+            ["10.0.0.1/8"],
+            "Invalid key: got '10.0.0.1/8', expected a network without host bits, such as '10.0.0.0/8'.",
+        ),
         (checks.ports_of, "0/tcp", "Invalid key: got '0/tcp', expected ports from 1 to 65535."),
         (checks.range_of, "60001", f"Invalid key: got '60001', {RANGE}."),
         (checks.range_of, "63000-60001", f"Invalid key: got '63000-60001', {RANGE}."),
@@ -110,7 +113,8 @@ def test_choice_of() -> None:
     with pytest.raises(PortFileError) as error:
         checks.choice_of("key", "restrict", ("", "open", "restricted"))
     assert str(error.value) == (
-        "Invalid key: got 'restrict', expected one of open, restricted. Did you mean 'restricted'?")
+        "Invalid key: got 'restrict', expected one of open, restricted. Did you mean 'restricted'?"
+    )
 
 
 def test_check_keys_suggests_the_nearest() -> None:

@@ -10,27 +10,48 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.address_cl
 from hypothesis import given
 from hypothesis import strategies as st
 
-ADDRESSES = st.one_of(st.integers(0, 15).map(lambda number: f"10.0.0.{number}"),
-                      st.integers(0, 15).map(lambda number: f"fe80::{number:x}"),
-                      st.integers(0, 15).map(lambda number: f"fd00::{number:x}"))
-NETWORKS = st.builds(lambda address, bits: str(ipaddress.ip_network(
-    f"{address}/{(128 if ':' in address else 32) - bits}", strict=False)), ADDRESSES, st.sampled_from([0, 1, 2, 3, 32]))
-POLICIES = st.lists(st.dictionaries(st.sampled_from("abcdef"), st.lists(NETWORKS, min_size=1, max_size=3), max_size=3)
-                    .map(lambda networks: {"networks": networks}), min_size=1, max_size=1)
+ADDRESSES = st.one_of(
+    st.integers(0, 15).map(lambda number: f"10.0.0.{number}"),
+    st.integers(0, 15).map(lambda number: f"fe80::{number:x}"),
+    st.integers(0, 15).map(lambda number: f"fd00::{number:x}"),
+)
+NETWORKS = st.builds(
+    lambda address, bits: str(
+        ipaddress.ip_network(f"{address}/{(128 if ':' in address else 32) - bits}", strict=False)
+    ),
+    ADDRESSES,
+    st.sampled_from([0, 1, 2, 3, 32]),
+)
+POLICIES = st.lists(
+    st.dictionaries(st.sampled_from("abcdef"), st.lists(NETWORKS, min_size=1, max_size=3), max_size=3).map(
+        lambda networks: {"networks": networks}
+    ),
+    min_size=1,
+    max_size=1,
+)
 
 
 @given(POLICIES, st.lists(ADDRESSES, min_size=1, max_size=8))
-def test_addresses_of_a_kind_are_in_the_same_networks(policies: list[dict[str, dict[str, list[str]]]],
-                                                      texts: list[str]) -> None:
-    found = address_kinds(policies, map(parse_network, texts), [parse_network("10.0.0.0/8"), parse_network("10.0.0.0/30")])
+def test_addresses_of_a_kind_are_in_the_same_networks(
+    policies: list[dict[str, dict[str, list[str]]]], texts: list[str]
+) -> None:
+    found = address_kinds(
+        policies, map(parse_network, texts), [parse_network("10.0.0.0/8"), parse_network("10.0.0.0/30")]
+    )
     assert found.numbers.keys() == set(map(parse_network, texts))
     for text in texts:
         address = ipaddress.ip_address(text)
         kind = found.kinds[found.numbers[parse_network(text)]]
-        assert kind == (address.version, address.is_link_local, {
-            key for key, networks in policies[0]["networks"].items()
-            if any(address in ipaddress.ip_network(network) for network in networks)},
-            next((text for text in ("10.0.0.0/30", "10.0.0.0/8") if address in ipaddress.ip_network(text)), ""))
+        assert kind == (
+            address.version,
+            address.is_link_local,
+            {
+                key
+                for key, networks in policies[0]["networks"].items()
+                if any(address in ipaddress.ip_network(network) for network in networks)
+            },
+            next((text for text in ("10.0.0.0/30", "10.0.0.0/8") if address in ipaddress.ip_network(text)), ""),
+        )
     assert len(set(found.kinds)) == len(found.kinds)
 
 

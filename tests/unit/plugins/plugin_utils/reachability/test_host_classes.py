@@ -25,47 +25,64 @@ def classes(**hosts: dict[str, Any]) -> list[HostClass]:
     return classes_of(Connections(plan, sorted(hosts)))
 
 
-@pytest.mark.parametrize("values,name", [
-    ({"groups": ["slurm_compute"]}, "slurm_compute"),
-    ({"groups": ["nfs_client", "slurm_compute", "rack7"]}, "slurm_compute+nfs_client"),
-    ({"groups": ["slurm_compute"], "cluster": "alpha"}, "slurm_compute alpha"),
-    ({"groups": ["slurm_database"], "cluster": ["beta", "alpha"]}, "slurm_database alpha+beta"),
-    ({"groups": ["monitoring"], "egress": "restricted", "mode": "observe"}, "monitoring restricted observe"),
-    ({"groups": ["offices"]}, "outsider offices"),
-    ({"groups": []}, "outsider"),
-])
+@pytest.mark.parametrize(
+    "values,name",
+    [
+        ({"groups": ["slurm_compute"]}, "slurm_compute"),
+        ({"groups": ["nfs_client", "slurm_compute", "rack7"]}, "slurm_compute+nfs_client"),
+        ({"groups": ["slurm_compute"], "cluster": "alpha"}, "slurm_compute alpha"),
+        ({"groups": ["slurm_database"], "cluster": ["beta", "alpha"]}, "slurm_database alpha+beta"),
+        ({"groups": ["monitoring"], "egress": "restricted", "mode": "observe"}, "monitoring restricted observe"),
+        ({"groups": ["offices"]}, "outsider offices"),
+        ({"groups": []}, "outsider"),
+    ],
+)
 def test_a_class_is_named_by_what_its_members_have_in_common(values: dict[str, Any], name: str) -> None:
     [found] = classes(a={**host(), **values})
     assert found == (name, ("a",), found.policy, found.role, found.clusters)
 
 
 def test_names_are_told_apart_by_a_number() -> None:
-    found = classes(a=host("monitoring", number=100), b=host("monitoring", number=1),
-                    c=host("monitoring", number=101),
-                    d=host("monitoring", number=102, source_addresses=["10.0.0.2", "10.0.0.103"]))
+    found = classes(
+        a=host("monitoring", number=100),
+        b=host("monitoring", number=1),
+        c=host("monitoring", number=101),
+        d=host("monitoring", number=102, source_addresses=["10.0.0.2", "10.0.0.103"]),
+    )
     assert [(item.name, item.members) for item in found] == [
-        ("monitoring", ("a", "c")), ("monitoring 2", ("b",)), ("monitoring 3", ("d",))]
+        ("monitoring", ("a", "c")),
+        ("monitoring 2", ("b",)),
+        ("monitoring 3", ("d",)),
+    ]
     assert len({item.role for item in found}) == 1
 
 
 def test_hosts_that_a_network_of_a_flow_tells_apart_are_two_classes() -> None:
     assert [item.members for item in classes(a=host(number=1), b=host(number=15), c=host(number=16))] == [
-        ("a", "b"), ("c",)]
+        ("a", "b"),
+        ("c",),
+    ]
 
 
 def test_hosts_are_alike_where_the_address_of_one_is_that_of_another_behind_an_endpoint() -> None:
     """And not else: a host that comes from an address of a group is judged as one of that group."""
     site = {"flows": {"in": {"from": ["offices"], "to": ["control_plane"], "services": ["ssh"], "need": "required"}}}
-    hosts = {"a": host("offices", number=1), "ctl": host("control_plane", number=9),
-             "x": host("guests", number=2), "y": host("guests", number=3, source_addresses=["10.0.0.1"])}
+    hosts = {
+        "a": host("offices", number=1),
+        "ctl": host("control_plane", number=9),
+        "x": host("guests", number=2),
+        "y": host("guests", number=3, source_addresses=["10.0.0.1"]),
+    }
     found = classes_of(Connections(make_plan(site, hosts), sorted(hosts)))
     assert [item.members for item in found] == [("a",), ("ctl",), ("x",), ("y",)]
 
 
 def test_a_role_is_a_class_regardless_of_cluster_and_network() -> None:
-    one, two, three = classes(a=host("slurm_compute", number=1, cluster="alpha"),
-                              b=host("slurm_compute", number=99, cluster="beta"),
-                              c=host("slurm_compute", number=98, cluster="beta", egress="restricted"))
+    one, two, three = classes(
+        a=host("slurm_compute", number=1, cluster="alpha"),
+        b=host("slurm_compute", number=99, cluster="beta"),
+        c=host("slurm_compute", number=98, cluster="beta", egress="restricted"),
+    )
     assert one.role == two.role != three.role
     assert (one.clusters, two.clusters) == ({"alpha"}, {"beta"})
 

@@ -23,10 +23,20 @@ from hypothesis import strategies as st
 SITE: dict[str, Any] = {
     "services": {"slurmctld": {"ports": ["6817/tcp"]}, "slurmd": {"ports": ["6818/tcp"]}},
     "flows": {
-        "control": {"from": ["slurm_compute"], "to": ["slurm_controller"], "services": ["slurmctld"],
-                    "within_cluster": True, "need": "conditional"},
-        "launch": {"from": ["slurm_controller", "slurm_compute"], "to": ["slurm_compute"], "services": ["slurmd"],
-                   "within_cluster": True, "need": "conditional"},
+        "control": {
+            "from": ["slurm_compute"],
+            "to": ["slurm_controller"],
+            "services": ["slurmctld"],
+            "within_cluster": True,
+            "need": "conditional",
+        },
+        "launch": {
+            "from": ["slurm_controller", "slurm_compute"],
+            "to": ["slurm_compute"],
+            "services": ["slurmd"],
+            "within_cluster": True,
+            "need": "conditional",
+        },
     },
 }
 HOSTS: dict[str, Any] = {
@@ -52,8 +62,12 @@ def test_a_new_node_changes_those_that_let_it_in() -> None:
     assert (found.added, found.removed, found.changed) == (("n3",), (), ["head", "n1", "n2"])
     assert sentences(found) == ["head: 10.20.0.13 comes to in_control.", "n1, n2: 10.20.0.13 comes to in_launch."]
     assert found.differences[1].changes == {
-        "flows_added": [], "flows_removed": [], "ports_changed": {}, "settings": [],
-        "addresses_changed": {"in_launch": {"added": ["10.20.0.13"], "removed": []}}}
+        "flows_added": [],
+        "flows_removed": [],
+        "ports_changed": {},
+        "settings": [],
+        "addresses_changed": {"in_launch": {"added": ["10.20.0.13"], "removed": []}},
+    }
 
 
 def test_by_the_network_of_its_cluster_nobody_changes() -> None:
@@ -70,8 +84,10 @@ def test_the_first_of_its_kind_brings_flows_and_the_last_takes_them() -> None:
 
 
 def test_a_host_in_no_group_of_ours_changes_others_too() -> None:
-    site = {"endpoints": {"offices": {"groups": ["offices"]}}, "flows": {
-        "look": {"from": ["offices"], "to": ["monitoring"], "services": ["ssh"], "need": "recommended"}}}
+    site = {
+        "endpoints": {"offices": {"groups": ["offices"]}},
+        "flows": {"look": {"from": ["offices"], "to": ["monitoring"], "services": ["ssh"], "need": "recommended"}},
+    }
     found = comparison_of(make_plan(site, without("desk")), make_plan(site, HOSTS))
     assert (found.added, found.changed) == ((), ["tape"])
     assert sentences(found) == ["tape: flow in_look comes."]
@@ -100,29 +116,44 @@ def test_the_sample_has_one_of_each_class_beside_the_new_ones() -> None:
 
 NAMES = [f"h{number}" for number in range(6)]
 GROUPS = ["slurm_controller", "slurm_compute", "monitoring", "offices"]
-VALUES = st.fixed_dictionaries({
-    "groups": st.lists(st.sampled_from(GROUPS), min_size=1, max_size=2, unique=True),
-    "cluster": st.sampled_from(["alpha", "beta"]),
-    "egress": st.sampled_from(["open", "restricted"]),
-    "number": st.integers(1, 254),
-})
+VALUES = st.fixed_dictionaries(
+    {
+        "groups": st.lists(st.sampled_from(GROUPS), min_size=1, max_size=2, unique=True),
+        "cluster": st.sampled_from(["alpha", "beta"]),
+        "egress": st.sampled_from(["open", "restricted"]),
+        "number": st.integers(1, 254),
+    }
+)
 INVENTORIES = st.dictionaries(st.sampled_from(NAMES), VALUES, min_size=1)
 
 
 def inventory(drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {name: {"groups": values["groups"], "cluster": values["cluster"], "egress": values["egress"],
-                   "addresses": [f"10.{NAMES.index(name)}.0.{values['number']}"]} for name, values in drawn.items()}
+    return {
+        name: {
+            "groups": values["groups"],
+            "cluster": values["cluster"],
+            "egress": values["egress"],
+            "addresses": [f"10.{NAMES.index(name)}.0.{values['number']}"],
+        }
+        for name, values in drawn.items()
+    }
 
 
 def verdicts(plan: Plan, host: str) -> set[tuple[str, str, int]]:
     peers = [f"10.{place}.0.{number}" for place in range(len(NAMES)) for number in (1, 2, 17, 254)]
-    return {(way, peer, port) for way, passes in (("in", accepts), ("out", opens)) for peer in peers
-            for port in (22, 6817, 6818) if passes(plan, host, peer, port)}
+    return {
+        (way, peer, port)
+        for way, passes in (("in", accepts), ("out", opens))
+        for peer in peers
+        for port in (22, 6817, 6818)
+        if passes(plan, host, peer, port)
+    }
 
 
 @given(before=INVENTORIES, after=INVENTORIES)
 def test_who_does_not_change_judges_as_before_and_the_way_back_is_the_opposite(
-        before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> None:
     old, new = make_plan(SITE, inventory(before)), make_plan(SITE, inventory(after))
     there, back = comparison_of(old, new), comparison_of(new, old)
     assert (there.added, there.removed, there.changed) == (back.removed, back.added, back.changed)

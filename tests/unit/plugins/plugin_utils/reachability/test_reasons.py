@@ -30,29 +30,37 @@ def test_a_flow_that_applies_is_named_for_each_pair_of_addresses() -> None:
     found = why("login", "head", "6817/tcp")
     assert found.passes is True
     assert [(item.source_address, item.target_address, item.ingress.reason) for item in found.pairs] == [
-        ("10.1.0.2", "10.1.0.1", "flow control"), ("fd01::2", "fd01::1", "flow control")]
+        ("10.1.0.2", "10.1.0.1", "flow control"),
+        ("fd01::2", "fd01::1", "flow control"),
+    ]
     assert flow(found, "control") == ("applies", "It lets this pass.")
     assert found.sentences[:2] == (
         "By the plan login may connect to 6817/tcp of head.",
-        "10.1.0.2 to 10.1.0.1: login sends it (open egress); head takes it in (flow control).")
+        "10.1.0.2 to 10.1.0.1: login sends it (open egress); head takes it in (flow control).",
+    )
     assert found.advice == ()
 
 
-@pytest.mark.parametrize("name,port,reason,text", [
-    ("docker", "2375/tcp", "off", "It is off: it is optional, and enabled is not set."),
-    ("rest", "6820/tcp", "off", "It is off: it is conditional, and nobody is in admins."),
-    ("tunnel", "6820/tcp", "off", "It is off: firewall_ssh_through_tunnel is true."),
-    ("no_rest", "6820/tcp", "off", "It is off: enabled is false."),
-    ("work", "2375/tcp", "yields", "user_ports is broad and yields on head to docker, which has 2375/tcp there."),
-])
+@pytest.mark.parametrize(
+    "name,port,reason,text",
+    [
+        ("docker", "2375/tcp", "off", "It is off: it is optional, and enabled is not set."),
+        ("rest", "6820/tcp", "off", "It is off: it is conditional, and nobody is in admins."),
+        ("tunnel", "6820/tcp", "off", "It is off: firewall_ssh_through_tunnel is true."),
+        ("no_rest", "6820/tcp", "off", "It is off: enabled is false."),
+        ("work", "2375/tcp", "yields", "user_ports is broad and yields on head to docker, which has 2375/tcp there."),
+    ],
+)
 def test_why_a_flow_does_not_apply(name: str, port: str, reason: str, text: str) -> None:
     assert flow(why("login", "head", port), name) == (reason, text)
 
 
 def test_an_isolated_network_is_named() -> None:
     """Of the addresses that lead nowhere nothing else is said."""
-    plan = plan_of({"head": {"groups": ["slurm_controller"], "cluster": "alpha", "addresses": ["10.1.0.1", "192.168.5.1"]}},
-                   firewall_isolated_networks=["192.168.5.0/24"])
+    plan = plan_of(
+        {"head": {"groups": ["slurm_controller"], "cluster": "alpha", "addresses": ["10.1.0.1", "192.168.5.1"]}},
+        firewall_isolated_networks=["192.168.5.0/24"],
+    )
     found = explained(plan, "login", "head", "6817/tcp")
     assert [item.target_address for item in found.pairs] == ["10.1.0.1"]
     assert found.sentences[1] == "192.168.5.1 is in the isolated network 192.168.5.0/24, where login has no address."
@@ -61,32 +69,39 @@ def test_an_isolated_network_is_named() -> None:
 def test_another_cluster_is_named_with_both() -> None:
     found = why("other", "head", "6817/tcp")
     assert found.passes is False
-    assert flow(found, "control") == (
-        "other_cluster", "It is within a cluster only: other is in beta, head in alpha.")
+    assert flow(found, "control") == ("other_cluster", "It is within a cluster only: other is in beta, head in alpha.")
     assert found.sentences[1] == "10.2.0.2 to 10.1.0.1: other sends it (open egress); head drops it (no flow lets it)."
-    assert found.advice == ("The flow that is missing goes from other (in slurm_login) to head (in slurm_controller) "
-                            "on slurmctld.",)
+    assert found.advice == (
+        "The flow that is missing goes from other (in slurm_login) to head (in slurm_controller) on slurmctld.",
+    )
 
 
 def test_a_host_behind_no_source_is_told_which_they_are() -> None:
     found = why("laptop", "head", "6817/tcp")
     assert flow(found, "control") == (
-        "not_a_source", "laptop is not in slurm_login or slurm_compute, from where it comes.")
-    assert found.sentences[1] == ("198.51.100.7 to 10.1.0.1: laptop is not managed, so the plan does not say what it "
-                                  "sends; head drops it (no flow lets it).")
+        "not_a_source",
+        "laptop is not in slurm_login or slurm_compute, from where it comes.",
+    )
+    assert found.sentences[1] == (
+        "198.51.100.7 to 10.1.0.1: laptop is not managed, so the plan does not say what it "
+        "sends; head drops it (no flow lets it)."
+    )
 
 
 def test_a_port_that_no_flow_has() -> None:
     found = why("login", "ctl", "7/udp")
     assert (found.passes, found.flows) == (False, ())
     assert found.sentences[-1] == "No flow has 7/udp."
-    assert found.advice == ("The flow that is missing goes from login (in slurm_login) to ctl (in control_plane) on a "
-                            "new service with 7/udp.",)
+    assert found.advice == (
+        "The flow that is missing goes from login (in slurm_login) to ctl (in control_plane) on a "
+        "new service with 7/udp.",
+    )
 
 
 def test_a_port_that_flows_have_elsewhere() -> None:
     assert why("login", "ctl", "6817/tcp").sentences[-1] == (
-        "No flow with 6817/tcp goes to ctl: control, work go to slurm_controller.")
+        "No flow with 6817/tcp goes to ctl: control, work go to slurm_controller."
+    )
 
 
 def test_restricted_egress_without_a_flow() -> None:
@@ -94,12 +109,16 @@ def test_restricted_egress_without_a_flow() -> None:
     found = why("login", "ctl", "443/tcp", login={"egress": "restricted"})
     assert found.passes is False
     assert flow(found, "web") == (
-        "egress", "ctl takes it in, but login has restricted egress and no flow to 10.0.0.1. Where login is in "
-        "networks of a flow only, that is none for its egress.")
-    assert ("10.1.0.2 to 10.0.0.1: login does not send it (no flow lets it); ctl takes it in (flow web)."
-            in found.sentences)
+        "egress",
+        "ctl takes it in, but login has restricted egress and no flow to 10.0.0.1. Where login is in "
+        "networks of a flow only, that is none for its egress.",
+    )
+    assert (
+        "10.1.0.2 to 10.0.0.1: login does not send it (no flow lets it); ctl takes it in (flow web)." in found.sentences
+    )
     assert found.advice[0] == (
-        "Put a group of login into an endpoint of firewall_flows.web.from, instead of its network alone.")
+        "Put a group of login into an endpoint of firewall_flows.web.from, instead of its network alone."
+    )
 
 
 def test_one_family_alone() -> None:
@@ -115,7 +134,9 @@ def test_no_family_in_common() -> None:
     assert (found.passes, found.pairs) == (False, ())
     assert found.sentences[1] == "six comes from no address of a family in which head is reached."
     assert flow(found, "control") == (
-        "address", "No address that six comes from is one of it, in a family that head has, too.")
+        "address",
+        "No address that six comes from is one of it, in a family that head has, too.",
+    )
 
 
 def test_a_target_that_is_not_managed() -> None:
@@ -147,12 +168,20 @@ def test_a_flow_that_is_off_is_advised_where_it_would_help() -> None:
     assert not any("docker.enabled" in text for text in why("laptop", "head", "2375/tcp").advice)
 
 
-@pytest.mark.parametrize("source,target,port,message", [
-    ("logn", "head", "6817/tcp", "Invalid from: got 'logn', expected a host of the inventory. Did you mean 'login'?"),
-    ("login", "nobody", "6817/tcp", "Invalid to: got 'nobody', expected a host of the inventory."),
-    ("login", "head", "6817", "Invalid port: got '6817', "),
-    ("login", "head", "1-9/tcp", "Invalid port: got '1-9/tcp', expected one port, such as '6817/tcp'."),
-])
+@pytest.mark.parametrize(
+    "source,target,port,message",
+    [
+        (
+            "logn",
+            "head",
+            "6817/tcp",
+            "Invalid from: got 'logn', expected a host of the inventory. Did you mean 'login'?",
+        ),
+        ("login", "nobody", "6817/tcp", "Invalid to: got 'nobody', expected a host of the inventory."),
+        ("login", "head", "6817", "Invalid port: got '6817', "),
+        ("login", "head", "1-9/tcp", "Invalid port: got '1-9/tcp', expected one port, such as '6817/tcp'."),
+    ],
+)
 def test_what_is_not_a_host_or_a_port(source: str, target: str, port: str, message: str) -> None:
     with pytest.raises(PortFileError) as failed:
         why(source, target, port)

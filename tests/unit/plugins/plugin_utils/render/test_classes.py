@@ -53,23 +53,33 @@ def names(plan: Plan) -> dict[str, tuple[str, ...]]:
 
 # ---- files
 
+
 def test_the_files_are_those_that_the_module_makes() -> None:
     plan = plan_of(ctl=host("control_plane", number=1, egress="restricted"), n1=host("slurm_compute", number=2))
     for item in rendered(plan, BOTH):
         policy = parse_policy(plan.policies[item.digest])
         made = {
-            "nftables": {**boot.wanted_items(ruleset.script_of(ruleset.ruleset_of(policy)), True, "/usr/sbin/nft",
-                                             early(())), **watching.wanted_items("/usr/bin/python3")},
-            "firewalld": {**persistence.items_of(config_of(policy, abilities_of((1, 0, 0)))),
-                          **watching.wanted_items("/usr/bin/python3")},
+            "nftables": {
+                **boot.wanted_items(ruleset.script_of(ruleset.ruleset_of(policy)), True, "/usr/sbin/nft", early(())),
+                **watching.wanted_items("/usr/bin/python3"),
+            },
+            "firewalld": {
+                **persistence.items_of(config_of(policy, abilities_of((1, 0, 0)))),
+                **watching.wanted_items("/usr/bin/python3"),
+            },
         }
         found = {path: content for path, content in item.items.items() if path != "cloud-init.yml"}
         assert found == {name + path: content for name, items in made.items() for path, content in items.items()}
 
 
-@pytest.mark.parametrize("backends,expected", [
-    (("nftables",), {"nftables", "cloud-init.yml"}), (("firewalld",), {"firewalld"}),
-    (("nftables", "firewalld"), {"nftables", "firewalld", "cloud-init.yml"})])
+@pytest.mark.parametrize(
+    "backends,expected",
+    [
+        (("nftables",), {"nftables", "cloud-init.yml"}),
+        (("firewalld",), {"firewalld"}),
+        (("nftables", "firewalld"), {"nftables", "firewalld", "cloud-init.yml"}),
+    ],
+)
 def test_only_the_backends_that_are_asked_for(backends: tuple[str, ...], expected: set[str]) -> None:
     [item] = rendered(plan_of(n1=host("slurm_compute", number=2)), BOTH._replace(backends=backends))
     assert {path.split("/")[0] for path in item.items} == expected
@@ -96,37 +106,61 @@ def test_user_data_writes_the_files_and_starts_what_they_enable() -> None:
     text = item.items["cloud-init.yml"].text
     assert text.startswith("#cloud-config\n")
     data = yaml.safe_load(text)
-    tree = {path.removeprefix("nftables"): content for path, content in item.items.items()
-            if path.startswith("nftables/")}
+    tree = {
+        path.removeprefix("nftables"): content for path, content in item.items.items() if path.startswith("nftables/")
+    }
     assert {file["path"]: (file["content"], file["permissions"]) for file in data["write_files"]} == {
-        path: (content.text, f"{content.mode:04o}") for path, content in tree.items() if not content.target}
+        path: (content.text, f"{content.mode:04o}") for path, content in tree.items() if not content.target
+    }
     assert data["runcmd"] == [
         ["mkdir", "-p", "/etc/systemd/system/sysinit.target.wants"],
-        ["ln", "-sfn", boot.UNIT, boot.LINK], ["ln", "-sfn", watching.UNIT, watching.LINK],
-        ["systemctl", "daemon-reload"], ["systemctl", "start", "hpc-ports.service"],
-        ["systemctl", "start", "hpc-ports-watch.service"]]
+        ["ln", "-sfn", boot.UNIT, boot.LINK],
+        ["ln", "-sfn", watching.UNIT, watching.LINK],
+        ["systemctl", "daemon-reload"],
+        ["systemctl", "start", "hpc-ports.service"],
+        ["systemctl", "start", "hpc-ports-watch.service"],
+    ]
 
 
 # ---- names
 
+
 def test_classes_are_hosts_of_one_policy() -> None:
-    plan = plan_of(ctl=host("control_plane", number=1), n1=host("slurm_compute", number=2, cluster="alpha"),
-                   n2=host("slurm_compute", "nfs_client", number=3, cluster="alpha"),
-                   guest=host("offices", number=9), n3=host("slurm_compute", number=4, egress="restricted"))
-    assert names(plan) == {"control_plane": ("ctl",), "slurm_compute-alpha": ("n1", "n2"),
-                           "slurm_compute-restricted": ("n3",)}
+    plan = plan_of(
+        ctl=host("control_plane", number=1),
+        n1=host("slurm_compute", number=2, cluster="alpha"),
+        n2=host("slurm_compute", "nfs_client", number=3, cluster="alpha"),
+        guest=host("offices", number=9),
+        n3=host("slurm_compute", number=4, egress="restricted"),
+    )
+    assert names(plan) == {
+        "control_plane": ("ctl",),
+        "slurm_compute-alpha": ("n1", "n2"),
+        "slurm_compute-restricted": ("n3",),
+    }
     [item] = [item for item in rendered(plan, BOTH) if "n1" in item.hosts]
-    assert item.as_data() == {"hosts": ["n1", "n2"], "digest": plan.hosts["n1"], "roles": ["slurm_compute"],
-                              "clusters": ["alpha"], "files": sorted(item.items), "lacks": {}}
+    assert item.as_data() == {
+        "hosts": ["n1", "n2"],
+        "digest": plan.hosts["n1"],
+        "roles": ["slurm_compute"],
+        "clusters": ["alpha"],
+        "files": sorted(item.items),
+        "lacks": {},
+    }
 
 
 def test_classes_of_one_name_bear_their_first_host() -> None:
     """A number would pass from one class to another when a third one comes before them."""
-    trusting = {"n2": host("slurm_compute", number=2, trusted_interfaces=["ib0"]),
-                "n3": host("slurm_compute", number=3, trusted_interfaces=["ib1"])}
+    trusting = {
+        "n2": host("slurm_compute", number=2, trusted_interfaces=["ib0"]),
+        "n3": host("slurm_compute", number=3, trusted_interfaces=["ib1"]),
+    }
     assert names(plan_of(**trusting)) == {"slurm_compute.n2": ("n2",), "slurm_compute.n3": ("n3",)}
     assert names(plan_of(**trusting, n1=host("slurm_compute", number=1))) == {
-        "slurm_compute.n1": ("n1",), "slurm_compute.n2": ("n2",), "slurm_compute.n3": ("n3",)}
+        "slurm_compute.n1": ("n1",),
+        "slurm_compute.n2": ("n2",),
+        "slurm_compute.n3": ("n3",),
+    }
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]).filter(str.isprintable), min_size=1, max_size=60)
@@ -134,14 +168,19 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]).filter(str.isprintable)
 
 @given(hosts=st.dictionaries(TEXTS, st.tuples(TEXTS, st.sampled_from(["ib0", "ib1", "ib2"])), min_size=1, max_size=6))
 def test_names_are_safe_and_no_two_are_equal(hosts: dict[str, tuple[str, str]]) -> None:
-    plan = plan_of(**{name: host("slurm_compute", number=number, cluster=cluster, trusted_interfaces=[interface])
-                      for number, (name, (cluster, interface)) in enumerate(hosts.items(), 1)})
+    plan = plan_of(
+        **{
+            name: host("slurm_compute", number=number, cluster=cluster, trusted_interfaces=[interface])
+            for number, (name, (cluster, interface)) in enumerate(hosts.items(), 1)
+        }
+    )
     found = [item.name for item in rendered(plan, BOTH._replace(backends=("nftables",)))]
     assert all(re.fullmatch(r"slurm_compute[A-Za-z0-9_.+-]*", name) and len(name) <= 100 for name in found)
     assert len(set(found)) == len(found)
 
 
 # ---- the list
+
 
 def test_the_list_of_classes_says_what_is_ours() -> None:
     found = rendered(plan_of(ctl=host("control_plane", number=1), n1=host("slurm_compute", number=2)), BOTH)
@@ -155,25 +194,36 @@ def item_named(name: str, *paths: str) -> Rendered:
     return Rendered(name, (), "", (), (), dict.fromkeys(paths, boot.Item("x")), {})
 
 
-@pytest.mark.parametrize("text", [
-    "", "[]", "{}", '{"classes": {}}', '{"classes": {}, "written_by": "me"}',
-    '{"classes": [], "written_by": "hpc.ports"}',
-    all_items([item_named("..", "etc/passwd")])[CLASSES].text, all_items([item_named("a", "../../b")])[CLASSES].text,
-    all_items([item_named("/etc", "passwd")])[CLASSES].text,
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"classes": {}}',
+        '{"classes": {}, "written_by": "me"}',
+        '{"classes": [], "written_by": "hpc.ports"}',
+        all_items([item_named("..", "etc/passwd")])[CLASSES].text,
+        all_items([item_named("a", "../../b")])[CLASSES].text,
+        all_items([item_named("/etc", "passwd")])[CLASSES].text,
+    ],
+)
 def test_a_list_that_is_not_ours_removes_nothing(text: str) -> None:
     with pytest.raises(PortFileError) as caught:
         listed_paths(text)
     assert str(caught.value) == (
         "Invalid folder: got a classes.json in it that hpc.ports did not write, expected one that it wrote, or none. "
-        "Choose another folder, or remove that file.")
+        "Choose another folder, or remove that file."
+    )
 
 
 def test_a_watch_and_a_ruleset_for_when_the_boot_fails_are_those_that_are_wanted() -> None:
     plan = plan_of(ctl=host("control_plane", number=1))
     [item] = rendered(plan, BOTH._replace(boot_failure="closed"))
     assert {path for path in item.items if "closed" in path} == {
-        "nftables/etc/hpc-ports/closed.nft", "firewalld/etc/hpc-ports/closed-firewalld.nft"}
+        "nftables/etc/hpc-ports/closed.nft",
+        "firewalld/etc/hpc-ports/closed-firewalld.nft",
+    }
     assert boot.CLOSED in item.items["nftables" + boot.UNIT].text
     [item] = rendered(plan, BOTH._replace(watch=False))
     assert not [path for path in item.items if "watch" in path] and "watch" not in item.items["cloud-init.yml"].text
@@ -181,23 +231,31 @@ def test_a_watch_and_a_ruleset_for_when_the_boot_fails_are_those_that_are_wanted
 
 # ---- what is asked
 
+
 def test_a_target() -> None:
     assert target_of(["nftables", "firewalld"], "1.0", "/usr/sbin/nft") == BOTH
     assert target_of(["nftables"], "1.0", "/sbin/nft", False, "closed") == Target(
-        ("nftables",), (1, 0, 0), "/sbin/nft", False, "closed")
+        ("nftables",), (1, 0, 0), "/sbin/nft", False, "closed"
+    )
     assert target_of(["firewalld"], "0.9.11", "/sbin/nft") == Target(("firewalld",), (0, 9, 11), "/sbin/nft")
 
 
-@pytest.mark.parametrize("arguments,message", [
-    (([], "1.0", "/n"), "Invalid backends: got [], expected at least one of nftables, firewalld."),
-    ((["nftables"], "new", "/n"), "Invalid firewalld_version: got 'new', expected a version such as '1.0'."),
-    ((["nftables"], "0.8.9", "/n"), "Invalid firewalld_version: got '0.8.9', expected 0.9.0 or later."),
-    ((["nftables"], "1.0", "nft"), "Invalid nft: got 'nft', expected a path such as '/usr/sbin/nft'."),
-    ((["nftables"], "1.0", "/a b"), "Invalid nft: got '/a b', expected a path such as '/usr/sbin/nft'."),
-    ((["firewalld"], "1.0", "/n", False, "closed"), "Invalid watch: got False, expected true with boot_failure 'closed', as "
-     "it is the watch that closes hosts with firewalld."),
-    ((["nftables"], "1.0", "/nft\n"), "Invalid nft: got '/nft\\n', expected a path such as '/usr/sbin/nft'."),
-])
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (([], "1.0", "/n"), "Invalid backends: got [], expected at least one of nftables, firewalld."),
+        ((["nftables"], "new", "/n"), "Invalid firewalld_version: got 'new', expected a version such as '1.0'."),
+        ((["nftables"], "0.8.9", "/n"), "Invalid firewalld_version: got '0.8.9', expected 0.9.0 or later."),
+        ((["nftables"], "1.0", "nft"), "Invalid nft: got 'nft', expected a path such as '/usr/sbin/nft'."),
+        ((["nftables"], "1.0", "/a b"), "Invalid nft: got '/a b', expected a path such as '/usr/sbin/nft'."),
+        (
+            (["firewalld"], "1.0", "/n", False, "closed"),
+            "Invalid watch: got False, expected true with boot_failure 'closed', as "
+            "it is the watch that closes hosts with firewalld.",
+        ),
+        ((["nftables"], "1.0", "/nft\n"), "Invalid nft: got '/nft\\n', expected a path such as '/usr/sbin/nft'."),
+    ],
+)
 def test_bad_targets(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(PortFileError) as caught:
         target_of(*arguments)

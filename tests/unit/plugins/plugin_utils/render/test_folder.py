@@ -27,8 +27,11 @@ TWO = items_of(compute={RULESET: Item("a\nc\n", mode=0o600)})
 
 
 def tree(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_text(encoding="utf-8")
-            for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file()}
+    return {
+        str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
 
 
 def done(folder: Path, items: Items) -> Work:
@@ -41,7 +44,8 @@ def test_the_folder_becomes_what_is_wanted_and_then_nothing_changes(tmp_path: Pa
     folder = tmp_path / "a" / "rulesets"
     first = work_of(str(folder), ONE)
     assert first.changed == sorted(f"{folder}/{path}" for path in ONE if path != f"compute/{LINK}") + [
-        f"{folder}/compute/{LINK}"]
+        f"{folder}/compute/{LINK}"
+    ]
     assert not folder.exists()
     first.do()
     assert tree(folder) == {path: item.target or item.text for path, item in ONE.items()}

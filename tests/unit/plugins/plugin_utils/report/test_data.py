@@ -27,18 +27,32 @@ from hypothesis import strategies as st
 
 SCHEMA = json.loads(Path("roles/verify/files/report.schema.json").read_text(encoding="utf-8"))
 CHECK = jsonschema.Draft202012Validator(SCHEMA)
-PLAN = make_plan({
-    "services": {"web": {"ports": ["443/tcp"], "title": "Web", "unit": "nginx.service"}, "dns": {"ports": ["53/udp"]},
-                 "vrrp": {"ports": ["112/ip"]}},
-    "endpoints": {"users": {"cidrs": ["198.51.100.0/24"]}},
-    "flows": {"https": {"from": ["users"], "to": ["control_plane"], "services": ["web"], "need": "required",
-                        "title": "Users see the portal", "reference": ["Ports: Portal"]}},
-}, {
-    "ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1", "fd00::1"]},
-    "n1": {"groups": ["slurm_compute"], "addresses": ["10.1.0.1"], "cluster": "alpha"},
-    "laptop": {"groups": ["offices"], "addresses": ["198.51.100.7"]},
-    "stranger": {"groups": ["offices"], "addresses": ["203.0.113.7"]},
-})
+PLAN = make_plan(
+    {
+        "services": {
+            "web": {"ports": ["443/tcp"], "title": "Web", "unit": "nginx.service"},
+            "dns": {"ports": ["53/udp"]},
+            "vrrp": {"ports": ["112/ip"]},
+        },
+        "endpoints": {"users": {"cidrs": ["198.51.100.0/24"]}},
+        "flows": {
+            "https": {
+                "from": ["users"],
+                "to": ["control_plane"],
+                "services": ["web"],
+                "need": "required",
+                "title": "Users see the portal",
+                "reference": ["Ports: Portal"],
+            }
+        },
+    },
+    {
+        "ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1", "fd00::1"]},
+        "n1": {"groups": ["slurm_compute"], "addresses": ["10.1.0.1"], "cluster": "alpha"},
+        "laptop": {"groups": ["offices"], "addresses": ["198.51.100.7"]},
+        "stranger": {"groups": ["offices"], "addresses": ["203.0.113.7"]},
+    },
+)
 HOSTS = tuple(PLAN.inventory.hosts)
 SOURCES = {"ctl": "10.0.0.1", "n1": "10.1.0.1", "laptop": "198.51.100.7", "stranger": "203.0.113.7"}
 QUERY = "[?contains([`22`, `53`, `443`], port)]"
@@ -54,9 +68,19 @@ def reported(run: Begun, outcomes: dict[tuple[str, str, str], str] | None = None
     nonces = {host: part["nonce"] for host, part in run.parts.items()}
     for host, part in run.parts.items():
         ports = {} if part["passive"] else {"0.0.0.0": part["listen"], "::": part["listen"]}
-        found[host] = {"probed": {"results": []}, "judged": {}, "compared": {}, "stopped": {
-            "alive": True, "listening": ports, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {
-                name: {} for name in ("left", "arrived", "passed", "answered", "returned")}}}
+        found[host] = {
+            "probed": {"results": []},
+            "judged": {},
+            "compared": {},
+            "stopped": {
+                "alive": True,
+                "listening": ports,
+                "in_use": {},
+                "not_held": {},
+                "not_counted": "",
+                "counts": {name: {} for name in ("left", "arrived", "passed", "answered", "returned")},
+            },
+        }
         if part["managed"]:
             found[host]["compared"] = {"changes": {"objects": []}, "backend": "nftables"}
     for item in run.expected.expectations:
@@ -64,10 +88,20 @@ def reported(run: Begun, outcomes: dict[tuple[str, str, str], str] | None = None
         outcome = (outcomes or {}).get((item.source, item.target, port), item.expected)
         results = found[item.source]["probed"]["results"]
         lists: dict[str, list[str]] = {name: [] for name in ("open", "refused", "filtered", "error", "rejected")}
-        results.append({"address": item.address, "reachable": True, **lists, outcome: [port], "details": {},
-                        "nonces": {nonces[item.target]: [port]} if outcome == "open" else {}, "seconds": {port: 0.25},
-                        "attempts": {}, "source": "fd00::9" if ":" in item.address else SOURCES[item.source],
-                        "elsewhere": {}})
+        results.append(
+            {
+                "address": item.address,
+                "reachable": True,
+                **lists,
+                outcome: [port],
+                "details": {},
+                "nonces": {nonces[item.target]: [port]} if outcome == "open" else {},
+                "seconds": {port: 0.25},
+                "attempts": {},
+                "source": "fd00::9" if ":" in item.address else SOURCES[item.source],
+                "elsewhere": {},
+            }
+        )
     return found
 
 
@@ -88,8 +122,12 @@ def check(data: dict[str, Any]) -> None:
     assert len(list(ElementTree.fromstring(junit(again).encode()).iter("testcase"))) >= bool(data["cells"])
 
 
-BROKEN = {("laptop", "ctl", "443/tcp"): "filtered", ("stranger", "n1", "22/tcp"): "open",
-          ("stranger", "n1", "443/tcp"): "refused", ("n1", "ctl", "22/tcp"): "error"}
+BROKEN = {
+    ("laptop", "ctl", "443/tcp"): "filtered",
+    ("stranger", "n1", "22/tcp"): "open",
+    ("stranger", "n1", "443/tcp"): "refused",
+    ("n1", "ctl", "22/tcp"): "error",
+}
 
 
 def test_a_run_where_all_is_right() -> None:
@@ -106,26 +144,47 @@ def test_a_run_where_all_is_right() -> None:
 def test_hosts_services_and_flows_are_described() -> None:
     run = begin()
     data = data_of(run, reported(run))
-    assert {host: (about["managed"], about["roles"], about["clusters"], about["is_equal"])
-            for host, about in data["hosts"].items()} == {
-        "ctl": (True, ["control_plane"], ["default"], True), "n1": (True, ["slurm_compute"], ["alpha"], True),
-        "laptop": (False, [], [], None), "stranger": (False, [], [], None)}
+    assert {
+        host: (about["managed"], about["roles"], about["clusters"], about["is_equal"])
+        for host, about in data["hosts"].items()
+    } == {
+        "ctl": (True, ["control_plane"], ["default"], True),
+        "n1": (True, ["slurm_compute"], ["alpha"], True),
+        "laptop": (False, [], [], None),
+        "stranger": (False, [], [], None),
+    }
     assert {about["class"]: data["classes"][about["class"]] for about in data["hosts"].values()} == data["classes"]
     assert data["services"]["web"] == {"title": "Web", "ports": ["443/tcp"]}
     assert data["flows"]["https"] == {
-        "title": "Users see the portal", "from": ["users"], "to": ["control_plane"], "services": ["web"],
-        "need": "required", "within_cluster": False, "reference": ["Ports: Portal"], "note": ""}
+        "title": "Users see the portal",
+        "from": ["users"],
+        "to": ["control_plane"],
+        "services": ["web"],
+        "need": "required",
+        "within_cluster": False,
+        "reference": ["Ports: Portal"],
+        "note": "",
+    }
 
 
 def test_a_run_where_something_is_wrong() -> None:
     run = begin()
     data = data_of(run, reported(run, BROKEN))
     check(data)
-    red = {(cell["source"], cell["target"], f"{cell['port']}/{cell['protocol']}"): (
-        cell["verdict"], (cell["diagnosis"] or {}).get("code")) for cell in data["cells"] if cell["verdict"] != "right"}
+    red = {
+        (cell["source"], cell["target"], f"{cell['port']}/{cell['protocol']}"): (
+            cell["verdict"],
+            (cell["diagnosis"] or {}).get("code"),
+        )
+        for cell in data["cells"]
+        if cell["verdict"] != "right"
+    }
     assert red == {
-        ("laptop", "ctl", "443/tcp"): ("wrong", "not_sent"), ("stranger", "n1", "22/tcp"): ("wrong", "ruleset_allows"),
-        ("stranger", "n1", "443/tcp"): ("wrong", "other_table"), ("n1", "ctl", "22/tcp"): ("unknown", "unreachable")}
+        ("laptop", "ctl", "443/tcp"): ("wrong", "not_sent"),
+        ("stranger", "n1", "22/tcp"): ("wrong", "ruleset_allows"),
+        ("stranger", "n1", "443/tcp"): ("wrong", "other_table"),
+        ("n1", "ctl", "22/tcp"): ("unknown", "unreachable"),
+    }
 
 
 def test_hosts_that_report_nothing_are_never_right() -> None:
@@ -160,13 +219,16 @@ def test_a_run_of_nothing() -> None:
 
 
 PROBES = sorted({(item.source, item.target, f"{item.port}/{item.protocol}") for item in begin().expected.expectations})
-OUTCOMES = st.dictionaries(st.sampled_from(PROBES), st.sampled_from(["open", "refused", "filtered", "error"]), max_size=8)
+OUTCOMES = st.dictionaries(
+    st.sampled_from(PROBES), st.sampled_from(["open", "refused", "filtered", "error"]), max_size=8
+)
 LOST = st.sets(st.tuples(st.sampled_from(HOSTS), st.sampled_from(["probed", "stopped", "compared"])))
 
 
 @given(OUTCOMES, LOST, st.booleans())
-def test_whatever_comes_of_it_the_schema_takes_it(outcomes: dict[tuple[str, str, str], str],
-                                                  lost: set[tuple[str, str]], passive: bool) -> None:
+def test_whatever_comes_of_it_the_schema_takes_it(
+    outcomes: dict[tuple[str, str, str], str], lost: set[tuple[str, str]], passive: bool
+) -> None:
     run = begin(passive)
     said = reported(run, outcomes)
     for host, phase in lost:
@@ -175,25 +237,31 @@ def test_whatever_comes_of_it_the_schema_takes_it(outcomes: dict[tuple[str, str,
     assert [error.message for error in CHECK.iter_errors(data)] == []
     counts = Counter(cell["verdict"] for cell in data["cells"])
     assert {word: data["summary"][word] for word in ("right", "wrong", "unknown")} == {
-        word: counts[word] for word in ("right", "wrong", "unknown")}
+        word: counts[word] for word in ("right", "wrong", "unknown")
+    }
     assert {cell["verdict"] == "right" for cell in data["cells"] if cell["diagnosis"] is None} <= {True}
 
 
 # ---- the fact
 
-@pytest.mark.parametrize("question,answer", [
-    # Which hosts expose 22 to outside? To whom at all? What is open to strangers?
-    ("open[?port==`22` && from_outside].target", ["n1"]),
-    ("open[?port==`22`].[source, target]", [["stranger", "n1"]]),
-    ("open[?from_outside].join(' ', [source, target, to_string(port)])",
-     ["laptop ctl 443", "stranger n1 22"]),
-    ("open[?flow=='https'].services", [["web"]]),
-    ("sort(not_right[].join(' ', [verdict, source, target, diagnosis.code]))",
-     ["unknown n1 ctl unreachable", "wrong stranger n1 other_table", "wrong stranger n1 ruleset_allows"]),
-    ("summary.[wrong, unknown]", [2, 1]),
-    ("sort(hosts | keys(@))", sorted(HOSTS)),
-    ("hosts.n1.clusters", ["alpha"]),
-])
+
+@pytest.mark.parametrize(
+    "question,answer",
+    [
+        # Which hosts expose 22 to outside? To whom at all? What is open to strangers?
+        ("open[?port==`22` && from_outside].target", ["n1"]),
+        ("open[?port==`22`].[source, target]", [["stranger", "n1"]]),
+        ("open[?from_outside].join(' ', [source, target, to_string(port)])", ["laptop ctl 443", "stranger n1 22"]),
+        ("open[?flow=='https'].services", [["web"]]),
+        (
+            "sort(not_right[].join(' ', [verdict, source, target, diagnosis.code]))",
+            ["unknown n1 ctl unreachable", "wrong stranger n1 other_table", "wrong stranger n1 ruleset_allows"],
+        ),
+        ("summary.[wrong, unknown]", [2, 1]),
+        ("sort(hosts | keys(@))", sorted(HOSTS)),
+        ("hosts.n1.clusters", ["alpha"]),
+    ],
+)
 def test_questions_to_the_fact(question: str, answer: Any) -> None:
     run = begin()
     broken = {key: outcome for key, outcome in BROKEN.items() if key[0] != "laptop"}
@@ -214,5 +282,13 @@ def test_the_fact_of_a_run_where_all_is_right_has_nothing_that_is_not() -> None:
     run = begin()
     fact = as_fact(data_of(run, reported(run)))
     assert (fact["not_right"], jmespath.search("open[?port==`22` && from_outside].target", fact)) == ([], [])
-    assert set(fact["open"][0]) == {"source", "target", "address", "protocol", "port", "services", "flow",
-                                    "from_outside"}
+    assert set(fact["open"][0]) == {
+        "source",
+        "target",
+        "address",
+        "protocol",
+        "port",
+        "services",
+        "flow",
+        "from_outside",
+    }

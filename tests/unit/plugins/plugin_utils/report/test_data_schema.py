@@ -25,8 +25,12 @@ def parts(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every property of a schema, and what it is an array or a dictionary of, with its path."""
     for name, part in schema.get("properties", {}).items():
         yield f"{path}/{name}", part
-    for name, part in (*schema.get("properties", {}).items(), ("items", schema.get("items")),
-                       ("*", schema.get("additionalProperties")), *enumerate(schema.get("anyOf", ()))):
+    for name, part in (
+        *schema.get("properties", {}).items(),
+        ("items", schema.get("items")),
+        ("*", schema.get("additionalProperties")),
+        *enumerate(schema.get("anyOf", ())),
+    ):
         if isinstance(part, dict):
             yield from parts(part, f"{path}/{name}")
 
@@ -50,8 +54,11 @@ def test_the_page_packs_what_the_schema_has() -> None:
     assert {"format", "cells", *html._WHOLE} == set(SCHEMA["required"])
 
 
-@pytest.mark.parametrize("build", [small, partial(large, 60, 400, 3), partial(whole, {}, [], mode="passive")],
-                         ids=["small", "large", "empty"])
+@pytest.mark.parametrize(
+    "build",
+    [small, partial(large, 60, 400, 3), partial(whole, {}, [], mode="passive")],
+    ids=["small", "large", "empty"],
+)
 def test_it_takes_whole_reports(build: Callable[[], dict[str, Any]]) -> None:
     assert [error.message for error in CHECK.iter_errors(build())] == []
 
@@ -80,16 +87,32 @@ def test_it_refuses_a_report_that_lacks_or_has_something_else(path: tuple[Any, .
     assert not CHECK.is_valid(data), (path, change)
 
 
-@pytest.mark.parametrize(("key", "value"), [
-    ("port", 0), ("port", 65536), ("protocol", "sctp"), ("intended", "refused"), ("compiled", "error"),
-    ("outcome", "missing"), ("verdict", "good"), ("denied_by", "both"), ("held_by", "me"), ("seconds", -1),
-    ("attempts", -1), ("diagnosis", {"code": "magic", "text": "", "advice": ""}), ("counters", {"left": 1})])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("port", 0),
+        ("port", 65536),
+        ("protocol", "sctp"),
+        ("intended", "refused"),
+        ("compiled", "error"),
+        ("outcome", "missing"),
+        ("verdict", "good"),
+        ("denied_by", "both"),
+        ("held_by", "me"),
+        ("seconds", -1),
+        ("attempts", -1),
+        ("diagnosis", {"code": "magic", "text": "", "advice": ""}),
+        ("counters", {"left": 1}),
+    ],
+)
 def test_it_refuses_values_that_mean_nothing(key: str, value: object) -> None:
     assert CHECK.is_valid(SMALL)
     assert not CHECK.is_valid({**SMALL, "cells": [{**SMALL["cells"][0], key: value}]})
 
 
-@pytest.mark.parametrize(("key", "value"), [("format", 1), ("mode", "loud"), ("made", "yesterday"),
-                                            ("services", {"x": {"title": "", "ports": ["6817"]}})])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("format", 1), ("mode", "loud"), ("made", "yesterday"), ("services", {"x": {"title": "", "ports": ["6817"]}})],
+)
 def test_it_refuses_a_wrong_frame(key: str, value: object) -> None:
     assert not CHECK.is_valid({**SMALL, key: value})

@@ -27,8 +27,10 @@ HOSTILE = "</script><script>hacked = 1</script><img src=x onerror='hacked = 1'><
 def unpacked(data: dict[str, Any]) -> list[dict[str, Any]]:
     """The cells again, as the page reads them."""
     columns = data["columns"]
-    return [{name: column["values"][column["rows"][number] if column["rows"] else 0]
-             for name, column in columns.items()} for number in range(data["count"])]
+    return [
+        {name: column["values"][column["rows"][number] if column["rows"] else 0] for name, column in columns.items()}
+        for number in range(data["count"])
+    ]
 
 
 def embedded(text: str) -> str:
@@ -42,8 +44,10 @@ def one(**changes: Any) -> dict[str, Any]:
 
 # ---- packing
 
-@pytest.mark.parametrize("build", [small, partial(large, 60, 400, 3), partial(whole, {}, [])],
-                         ids=["small", "large", "empty"])
+
+@pytest.mark.parametrize(
+    "build", [small, partial(large, 60, 400, 3), partial(whole, {}, [])], ids=["small", "large", "empty"]
+)
 def test_packed_cells_are_the_cells(build: Callable[[], dict[str, Any]]) -> None:
     data = build()
     assert unpacked(packed(data)) == data["cells"]
@@ -57,10 +61,16 @@ def test_what_all_cells_share_is_there_once() -> None:
 
 
 texts = st.text(max_size=8)
-cells = st.fixed_dictionaries({
-    "why": texts, "flow": texts, "services": st.lists(texts, max_size=2),
-    "seconds": st.none() | st.floats(0, 9), "counters": st.none() | st.just({"left": None}),
-    "diagnosis": st.none() | st.fixed_dictionaries({"code": texts, "text": texts, "advice": texts})})
+cells = st.fixed_dictionaries(
+    {
+        "why": texts,
+        "flow": texts,
+        "services": st.lists(texts, max_size=2),
+        "seconds": st.none() | st.floats(0, 9),
+        "counters": st.none() | st.just({"left": None}),
+        "diagnosis": st.none() | st.fixed_dictionaries({"code": texts, "text": texts, "advice": texts}),
+    }
+)
 
 
 @given(st.lists(cells, max_size=6))
@@ -70,6 +80,7 @@ def test_any_cells_come_back_from_the_page(changes: list[dict[str, Any]]) -> Non
 
 
 # ---- nothing gets out
+
 
 @given(texts.map(lambda text: text + HOSTILE))
 def test_nothing_in_a_report_is_markup(text: str) -> None:
@@ -98,20 +109,25 @@ def test_only_the_style_and_script_of_the_page_may_run() -> None:
         assert len(inside) == 1
         hashes[tag] = base64.b64encode(hashlib.sha256(inside[0].encode()).digest()).decode()
     policy = re.findall('http-equiv="Content-Security-Policy" content="(.*?)"', text)
-    assert policy == [f"default-src 'none'; style-src 'sha256-{hashes['style']}'; "
-                      f"script-src 'sha256-{hashes['script']}'; base-uri 'none'; form-action 'none'"]
+    assert policy == [
+        f"default-src 'none'; style-src 'sha256-{hashes['style']}'; "
+        f"script-src 'sha256-{hashes['script']}'; base-uri 'none'; form-action 'none'"
+    ]
 
 
 def test_the_template_names_no_address_and_makes_no_markup() -> None:
     text = TEMPLATE.read_text(encoding="utf-8")
     assert re.findall(r"https?://[^\s)]*", text) == ["https://www.gnu.org/licenses/gpl-3.0.txt"]
-    assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|eval\(|new Function|srcdoc",
-                      text) == []
+    assert (
+        re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|eval\(|new Function|srcdoc", text)
+        == []
+    )
     assert re.findall(r"\s(?:src|href|style|on\w+)=\"", text) == []
     assert text.count("@POLICY@") == text.count("@DATA@") == 1
 
 
 # ---- size, and what is refused
+
 
 def test_a_large_report_stays_small() -> None:
     assert len(page(large())) < 8_000_000

@@ -23,8 +23,11 @@ from junitparser import JUnitXml
 def read(data: dict[str, Any]) -> dict[tuple[str, str], list[Any]]:
     """What each test case says, by its suite and its name: nothing where it passed."""
     suites = JUnitXml.fromstring(junit(data).encode())
-    return {(suite.name, case.name): [(type(said).__name__, said.message, said.text) for said in case.result]
-            for suite in suites for case in suite}
+    return {
+        (suite.name, case.name): [(type(said).__name__, said.message, said.text) for said in case.result]
+        for suite in suites
+        for case in suite
+    }
 
 
 def one(verdict: str = "wrong", about: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
@@ -41,8 +44,12 @@ def test_a_host_that_took_no_part_is_an_error() -> None:
 
 # ---- counts
 
-@pytest.mark.parametrize("build", [small, partial(large, 60, 400, 3), large, partial(whole, {}, [])],
-                         ids=["small", "medium", "large", "empty"])
+
+@pytest.mark.parametrize(
+    "build",
+    [small, partial(large, 60, 400, 3), large, partial(whole, {}, [])],
+    ids=["small", "medium", "large", "empty"],
+)
 def test_the_counts_agree_with_the_summary_and_with_the_cases(build: Callable[[], dict[str, Any]]) -> None:
     data = build()
     suites = JUnitXml.fromstring(junit(data).encode())
@@ -76,20 +83,30 @@ def test_a_large_report_stays_small() -> None:
 
 # ---- the cases
 
+
 def test_a_wrong_cell_fails_with_why_diagnosis_and_advice() -> None:
-    assert read(small())["ctl1", "login1 -> ctl1:6817/tcp (10.0.0.2)"] == [(
-        "Failure", "wrong: intended open, compiled open, observed filtered",
-        "No answer, though the host answers echoes.\n"
-        "The table inet docker on ctl1 drops it after our ruleset let it in.\n"
-        "Remove the rule `drop` of chain forward in table inet docker, or put our port before it.\n"
-        "Flow: slurm_control\nRule: accept tcp 6817 of flow slurm_control")]
+    assert read(small())["ctl1", "login1 -> ctl1:6817/tcp (10.0.0.2)"] == [
+        (
+            "Failure",
+            "wrong: intended open, compiled open, observed filtered",
+            "No answer, though the host answers echoes.\n"
+            "The table inet docker on ctl1 drops it after our ruleset let it in.\n"
+            "Remove the rule `drop` of chain forward in table inet docker, or put our port before it.\n"
+            "Flow: slurm_control\nRule: accept tcp 6817 of flow slurm_control",
+        )
+    ]
 
 
 def test_an_unknown_cell_is_an_error() -> None:
     assert read(one("unknown", rule="", outcome="error", why="The probe failed.", detail="EHOSTUNREACH"))[
-        "b", "a -> b:22/tcp (10.0.0.3)"] == [
-        ("Error", "unknown: intended filtered, compiled filtered, observed error",
-         "The probe failed.\nNo flow lets this in.\nEHOSTUNREACH")]
+        "b", "a -> b:22/tcp (10.0.0.3)"
+    ] == [
+        (
+            "Error",
+            "unknown: intended filtered, compiled filtered, observed error",
+            "The probe failed.\nNo flow lets this in.\nEHOSTUNREACH",
+        )
+    ]
 
 
 def test_right_cells_of_a_pair_share_a_case_and_it_passes() -> None:
@@ -101,18 +118,28 @@ def test_right_cells_of_a_pair_share_a_case_and_it_passes() -> None:
 def test_what_was_not_tested_is_skipped() -> None:
     found = read(small())
     assert found["nfs1", "monitor1 -> nfs1: 8 not tested"] == [
-        ("Skipped", "monitor1 has no address that resolves; set firewall_source_addresses.", None)]
+        ("Skipped", "monitor1 has no address that resolves; set firewall_source_addresses.", None)
+    ]
     assert found[SEVERAL, "several -> several: 2 not tested"] == [
-        ("Skipped", "No ports to probe: vrrp (112/ip).", None)]
+        ("Skipped", "No ports to probe: vrrp (112/ip).", None)
+    ]
 
 
-@pytest.mark.parametrize(("about", "expected"), [
-    ({}, []),
-    ({"is_equal": False, "objects": ["chain input", "set x"]},
-     [("Failure", "b does not run its policy.", "These differ: chain input, set x")]),
-    ({"is_equal": None, "reason": "No sudo."},
-     [("Failure", "It is not known whether b runs its policy: No sudo.", None)]),
-    ({"is_equal": None}, [("Skipped", "The ruleset of b was not read back.", None)])])
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        ({}, []),
+        (
+            {"is_equal": False, "objects": ["chain input", "set x"]},
+            [("Failure", "b does not run its policy.", "These differ: chain input, set x")],
+        ),
+        (
+            {"is_equal": None, "reason": "No sudo."},
+            [("Failure", "It is not known whether b runs its policy: No sudo.", None)],
+        ),
+        ({"is_equal": None}, [("Skipped", "The ruleset of b was not read back.", None)]),
+    ],
+)
 def test_a_host_passes_only_when_it_runs_its_policy(about: dict[str, Any], expected: list[Any]) -> None:
     assert read(one(about=about))["b", "runs its policy"] == expected
 
@@ -124,12 +151,17 @@ def test_a_host_without_a_policy_has_no_case_for_it() -> None:
 def test_times_are_those_of_the_probes_and_the_longest_stands_for_all() -> None:
     root = ElementTree.fromstring(junit(one("wrong", seconds=0.25)))
     assert [root.get("time"), root[0].get("time"), *(case.get("time") for case in root[0])] == [
-        "0.250", "0.250", "0.000", "0.250"]
+        "0.250",
+        "0.250",
+        "0.000",
+        "0.250",
+    ]
     assert root[0].get("timestamp") == "2026-11-22T08:00:00"
     assert ElementTree.fromstring(junit(one("unknown", seconds=None)))[0].get("time") == "0.000"
 
 
 # ---- any text
+
 
 @given(st.text(st.characters(exclude_categories=[]), max_size=12))
 def test_any_text_gives_xml_that_can_be_read(text: str) -> None:
@@ -145,5 +177,7 @@ def test_any_text_gives_xml_that_can_be_read(text: str) -> None:
 def test_what_xml_cannot_write_is_written_as_its_code() -> None:
     why = "bell\x07 null\x00 half\ud800 end\uffff line\nturned\u202e \N{GRINNING FACE} <&>\"'"
     [(kind, message, text)] = read(one("wrong", why=why, rule="", detail=""))["b", "a -> b:22/tcp (10.0.0.3)"]
-    assert text == ("bell\\x07 null\\x00 half\\ud800 end\\uffff line\\nturned\\u202e \N{GRINNING FACE} <&>\"'\n"
-                    "No flow lets this in.")
+    assert text == (
+        "bell\\x07 null\\x00 half\\ud800 end\\uffff line\\nturned\\u202e \N{GRINNING FACE} <&>\"'\n"
+        "No flow lets this in."
+    )

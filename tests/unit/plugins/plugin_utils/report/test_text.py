@@ -24,17 +24,31 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence impor
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
 
 
-def verdict(source: str, port: int, flow: str = "", verdict: str = "right", outcome: str = "", why: str = "",
-            address: str = "10.0.0.1", protocol: str = "tcp", target: str = "t") -> Verdict:
+def verdict(
+    source: str,
+    port: int,
+    flow: str = "",
+    verdict: str = "right",
+    outcome: str = "",
+    why: str = "",
+    address: str = "10.0.0.1",
+    protocol: str = "tcp",
+    target: str = "t",
+) -> Verdict:
     """Return a verdict on target `t`; a flow makes it expected open."""
     expected = "open" if flow else "filtered"
     item = Expectation(source, target, address, protocol, port, expected, flow, "" if flow else "target")
     return Verdict(item, Seen(outcome or expected), "listener", verdict, why)
 
 
-def found(*verdicts: Verdict, skipped: tuple[Skipped, ...] = (), outsiders: tuple[str, ...] = ("outsider",),
-          classes: Mapping[str, list[str]] | None = None, diagnoses: Mapping[Expectation, Diagnosis] | None = None,
-          **compared: Compared) -> Found:
+def found(
+    *verdicts: Verdict,
+    skipped: tuple[Skipped, ...] = (),
+    outsiders: tuple[str, ...] = ("outsider",),
+    classes: Mapping[str, list[str]] | None = None,
+    diagnoses: Mapping[Expectation, Diagnosis] | None = None,
+    **compared: Compared,
+) -> Found:
     return Found(verdicts, list(skipped), list(outsiders), classes or {}, compared, diagnoses or {})
 
 
@@ -43,12 +57,17 @@ RIGHT = verdict("a", 22, "ssh")
 
 # ---- the table
 
+
 def test_a_table_of_all_that_is_right() -> None:
     sources = ["a1", "a2", "b"]
-    items = [*(verdict(source, 22, "ssh") for source in sources),
-             verdict("a1", 80, "web"), verdict("a2", 80, "web"), verdict("b", 80),
-             *(verdict(source, port) for source in sources for port in (81, 82)),
-             *(verdict(source, 22, "ssh", address="fd00::1") for source in sources)]
+    items = [
+        *(verdict(source, 22, "ssh") for source in sources),
+        verdict("a1", 80, "web"),
+        verdict("a2", 80, "web"),
+        verdict("b", 80),
+        *(verdict(source, port) for source in sources for port in (81, 82)),
+        *(verdict(source, 22, "ssh", address="fd00::1") for source in sources),
+    ]
     assert table("t", items, {}) == [
         "t  10.0.0.1, fd00::1",
         "  A  a1, a2",
@@ -61,8 +80,12 @@ def test_a_table_of_all_that_is_right() -> None:
 
 
 def test_ports_alike_share_a_row_and_protocols_do_not() -> None:
-    items = [verdict("a", port, "work", protocol=protocol) for port in (1024, 2000, 3000, 65535)
-             for protocol in ("tcp", "udp") if (port, protocol) != (3000, "udp")]
+    items = [
+        verdict("a", port, "work", protocol=protocol)
+        for port in (1024, 2000, 3000, 65535)
+        for protocol in ("tcp", "udp")
+        if (port, protocol) != (3000, "udp")
+    ]
     assert table("t", items, {})[2:] == [
         "  port                   flow  A",
         "  1024 … 65535/tcp (4)   work  open",
@@ -73,14 +96,20 @@ def test_ports_alike_share_a_row_and_protocols_do_not() -> None:
 def test_several_flows_are_all_named_and_different_ones_are_rows_of_their_own() -> None:
     items = [verdict("a", 22, "ssh"), verdict("b", 22, "admin"), verdict("a", 80, "web"), verdict("b", 80, "web")]
     assert [line.split("  ")[1:3] for line in table("t", items, {})[3:]] == [
-        ["22/tcp", "admin, ssh"], ["80/tcp", "web"]]
+        ["22/tcp", "admin, ssh"],
+        ["80/tcp", "web"],
+    ]
 
 
 def test_what_is_not_right_is_never_among_the_others() -> None:
-    items = [verdict("a", 80, verdict="wrong", outcome="open"), verdict("a", 81), verdict("a", 82, verdict="unknown"),
-             verdict("a", 83, "web", verdict="wrong", outcome="filtered"),
-             verdict("a", 85, "web", verdict="wrong", outcome="refused"),
-             verdict("a", 84, "web", verdict="unknown", outcome="error")]
+    items = [
+        verdict("a", 80, verdict="wrong", outcome="open"),
+        verdict("a", 81),
+        verdict("a", 82, verdict="unknown"),
+        verdict("a", 83, "web", verdict="wrong", outcome="filtered"),
+        verdict("a", 85, "web", verdict="wrong", outcome="refused"),
+        verdict("a", 84, "web", verdict="unknown", outcome="error"),
+    ]
     assert table("t", items, {})[2:] == [
         "  port           flow  A",
         "  80/tcp               !OPEN",
@@ -91,24 +120,38 @@ def test_what_is_not_right_is_never_among_the_others() -> None:
     ]
 
 
-@pytest.mark.parametrize("first,second,cell", [
-    ("unproven", "right", "tested"), ("unknown", "unproven", "?"), ("wrong", "right", "!OPEN"),
-    ("right", "wrong", "!OPEN"), ("wrong", "unknown", "!OPEN"), ("unknown", "right", "?")])
+@pytest.mark.parametrize(
+    "first,second,cell",
+    [
+        ("unproven", "right", "tested"),
+        ("unknown", "unproven", "?"),
+        ("wrong", "right", "!OPEN"),
+        ("right", "wrong", "!OPEN"),
+        ("wrong", "unknown", "!OPEN"),
+        ("unknown", "right", "?"),
+    ],
+)
 def test_a_cell_shows_the_worst_of_its_addresses(first: str, second: str, cell: str) -> None:
     items = [verdict("a", 80, verdict=first), verdict("a", 80, verdict=second, address="fd00::1")]
     assert table("t", items, {})[-1].split()[-1] == cell
 
 
 def test_a_source_that_did_not_try_a_port_has_an_empty_cell() -> None:
-    items = [verdict("a", 22, "ssh"), verdict("b", 22, "ssh"), verdict("a", 80, "web"), verdict("b", 81),
-             verdict("a", 81)]
+    items = [
+        verdict("a", 22, "ssh"),
+        verdict("b", 22, "ssh"),
+        verdict("a", 80, "web"),
+        verdict("b", 81),
+        verdict("a", 81),
+    ]
     assert table("t", items, {})[-2:] == ["  80/tcp         web   open", "  1 other ports        –     –"]
 
 
 def test_many_columns_get_two_letters() -> None:
     """Source number n may open port n alone, so no two columns are equal."""
-    items = [verdict(f"s{source:02}", port, "f" if source == port else "")
-             for source in range(28) for port in range(28)]
+    items = [
+        verdict(f"s{source:02}", port, "f" if source == port else "") for source in range(28) for port in range(28)
+    ]
     lines = table("t", items, {})
     assert [line.split() for line in lines[26:29]] == [["Z", "s25"], ["AA", "s26"], ["AB", "s27"]]
 
@@ -122,16 +165,25 @@ def test_many_alike_sources_are_wrapped() -> None:
 
 # ---- what is not right
 
+
 def test_more_than_a_hundred_lines_are_cut() -> None:
-    lines = report(found(*(verdict("a", 80, verdict="wrong", outcome="open", why=f"Because of {number}.")
-                           for number in range(130))))
+    lines = report(
+        found(
+            *(verdict("a", 80, verdict="wrong", outcome="open", why=f"Because of {number}.") for number in range(130))
+        )
+    )
     assert [line for line in lines if line.startswith("… ")] == ["… and 30 more, all in the file of the report"]
     assert len([line for line in lines if line.startswith("wrong: ")]) == 100
 
 
 def test_hosts_that_do_not_run_their_policy_are_told() -> None:
-    assert compared_lines({"a": Compared(True), "b": Compared(False, ("chain input", "set in_ssh_v4")),
-                           "c": Compared(None, reason="No nft.")}) == [
+    assert compared_lines(
+        {
+            "a": Compared(True),
+            "b": Compared(False, ("chain input", "set in_ssh_v4")),
+            "c": Compared(None, reason="No nft."),
+        }
+    ) == [
         "wrong: b does not run its policy; these differ: chain input, set in_ssh_v4",
         "unknown: whether c runs its policy: No nft.",
     ]
@@ -144,29 +196,48 @@ def test_hosts_that_took_no_part_are_named_once() -> None:
 
 
 def test_what_was_not_tested_is_told_by_reason() -> None:
-    assert not_tested_lines([Skipped("", "", 2, "No ports."), Skipped("a", "t", 3, "Two addresses."),
-                             Skipped("b", "t", 4, "Two addresses."), Skipped("c", "t", 1, "Off.")]) == [
-        "not tested: 2: No ports.", "not tested: a -> t and 1 more 7: Two addresses.", "not tested: c -> t 1: Off."]
+    assert not_tested_lines(
+        [
+            Skipped("", "", 2, "No ports."),
+            Skipped("a", "t", 3, "Two addresses."),
+            Skipped("b", "t", 4, "Two addresses."),
+            Skipped("c", "t", 1, "Off."),
+        ]
+    ) == ["not tested: 2: No ports.", "not tested: a -> t and 1 more 7: Two addresses.", "not tested: c -> t 1: Off."]
 
 
 def test_what_proves_nothing_is_not_tested() -> None:
-    what = found(verdict("a", 80), *(verdict("a", port, verdict="unproven", why="Silent.") for port in (81, 82)),
-                 verdict("b", 81, verdict="unproven", why="Silent."), skipped=(Skipped("", "", 5, "No ports."),))
-    assert not_tested(what) == [Skipped("", "", 5, "No ports."), Skipped("a", "t", 2, "Silent."),
-                                Skipped("b", "t", 1, "Silent.")]
+    what = found(
+        verdict("a", 80),
+        *(verdict("a", port, verdict="unproven", why="Silent.") for port in (81, 82)),
+        verdict("b", 81, verdict="unproven", why="Silent."),
+        skipped=(Skipped("", "", 5, "No ports."),),
+    )
+    assert not_tested(what) == [
+        Skipped("", "", 5, "No ports."),
+        Skipped("a", "t", 2, "Silent."),
+        Skipped("b", "t", 1, "Silent."),
+    ]
     counts = summary(what)
     assert (counts["connections"], counts["sources"], counts["right"], counts["not_tested"]) == (1, 1, 1, 8)
 
 
 # ---- all of it
 
+
 def test_a_report_has_a_table_a_target_then_the_rest() -> None:
     wrong = verdict("a", 443, "web", verdict="wrong", outcome="filtered")
-    lines = report(found(
-        verdict("a", 22, "ssh"), verdict("a", 80, target="s"), verdict("a", 80, verdict="unknown", why="Died."), wrong,
-        skipped=(Skipped("", "", 2, "No ports."), Skipped("a", "t", 1, "Two addresses.")),
-        diagnoses={wrong.expectation: Diagnosis("not_sent", "Nothing is sent.", "Look at the route.")},
-        t=Compared(False, ("chain input",))))
+    lines = report(
+        found(
+            verdict("a", 22, "ssh"),
+            verdict("a", 80, target="s"),
+            verdict("a", 80, verdict="unknown", why="Died."),
+            wrong,
+            skipped=(Skipped("", "", 2, "No ports."), Skipped("a", "t", 1, "Two addresses.")),
+            diagnoses={wrong.expectation: Diagnosis("not_sent", "Nothing is sent.", "Look at the route.")},
+            t=Compared(False, ("chain input",)),
+        )
+    )
     assert [line for line in lines if line and not line.startswith(" ")] == [
         "s  10.0.0.1",
         "t  10.0.0.1",
@@ -187,10 +258,13 @@ CLASSES = {"slurm_compute": ["n1", "n2", "n3", "n4"], "login": ["l1", "l2"]}
 
 def test_hosts_of_a_class_share_a_table_and_a_column() -> None:
     """Any of them may have been tried."""
-    items = [verdict("n1", 22, "ssh", target="l1", address="10.0.0.1"),
-             verdict("n2", 22, "ssh", target="l2", address="10.0.0.2"),
-             *(verdict(f"n{number}", 80, target="l2", address="10.0.0.2") for number in (2, 3, 4)),
-             verdict("l1", 80, target="l2", address="10.0.0.2"), verdict("l1", 22, target="n1", address="10.0.1.1")]
+    items = [
+        verdict("n1", 22, "ssh", target="l1", address="10.0.0.1"),
+        verdict("n2", 22, "ssh", target="l2", address="10.0.0.2"),
+        *(verdict(f"n{number}", 80, target="l2", address="10.0.0.2") for number in (2, 3, 4)),
+        verdict("l1", 80, target="l2", address="10.0.0.2"),
+        verdict("l1", 22, target="n1", address="10.0.1.1"),
+    ]
     lines = report(found(*items, classes=CLASSES))
     assert lines[:6] == [
         "l1, l2  10.0.0.1, 10.0.0.2",
@@ -219,12 +293,20 @@ def test_of_many_kinds_of_target_only_those_with_something_wrong_are_shown() -> 
     assert shown("right", "right") == ["t0  10.0.0.1", "t1  10.0.0.1"]
     assert shown("right", "wrong", "unproven", "unknown") == ["t1  10.0.0.1", "t3  10.0.0.1", f"2 {rest}"]
     assert shown("wrong", "wrong", "right", "unknown") == [
-        "t0  10.0.0.1", "t1  10.0.0.1", "1 more kinds of host are in the files of the report.", f"1 {rest}"]
+        "t0  10.0.0.1",
+        "t1  10.0.0.1",
+        "1 more kinds of host are in the files of the report.",
+        f"1 {rest}",
+    ]
 
 
 def test_what_was_not_tested_is_not_among_what_is_right() -> None:
-    items = [verdict("a", 80), verdict("a", 81), verdict("a", 80, verdict="unproven", protocol="udp"),
-             verdict("a", 443, "web", verdict="unproven", protocol="udp")]
+    items = [
+        verdict("a", 80),
+        verdict("a", 81),
+        verdict("a", 80, verdict="unproven", protocol="udp"),
+        verdict("a", 443, "web", verdict="unproven", protocol="udp"),
+    ]
     assert table("t", items, {})[2:] == [
         "  port           flow  A",
         "  443/udp        web   not tested",
@@ -234,33 +316,73 @@ def test_what_was_not_tested_is_not_among_what_is_right() -> None:
 
 
 def test_counts_are_plain() -> None:
-    assert summary(found(
-        verdict("a", 22, "ssh"), verdict("a", 80, verdict="wrong"), verdict("b", 80, verdict="unknown", target="s"),
-        skipped=(Skipped("a", "t", 3, "Two."),), t=Compared(True), u=Compared(None), s=Compared(False))) == {
-        "connections": 3, "sources": 2, "targets": 2, "right": 1, "wrong": 1, "unknown": 1, "not_tested": 3,
-        "outsiders": ["outsider"], "left_out": [], "not_running_policy": ["s", "u"]}
+    assert summary(
+        found(
+            verdict("a", 22, "ssh"),
+            verdict("a", 80, verdict="wrong"),
+            verdict("b", 80, verdict="unknown", target="s"),
+            skipped=(Skipped("a", "t", 3, "Two."),),
+            t=Compared(True),
+            u=Compared(None),
+            s=Compared(False),
+        )
+    ) == {
+        "connections": 3,
+        "sources": 2,
+        "targets": 2,
+        "right": 1,
+        "wrong": 1,
+        "unknown": 1,
+        "not_tested": 3,
+        "outsiders": ["outsider"],
+        "left_out": [],
+        "not_running_policy": ["s", "u"],
+    }
 
 
 # ---- the end
 
-@pytest.mark.parametrize("what,require,text", [
-    (found(RIGHT), True, ""),
-    (found(RIGHT, outsiders=()), False, ""),
-    (found(RIGHT, t=Compared(True)), False, ""),
-    (found(RIGHT, outsiders=()), True, "No host outside the managed groups took part, and verify_require_outsider is "
-                                       "true: add one to the play."),
-    (found(), False, "Nothing was tried: expected at least one managed host and another host in the play that "
-                     "verify_query selects. With --limit, name hosts on both sides."),
-    (found(RIGHT, verdict("a", 80, verdict="wrong")), False,
-     "1 connections are wrong and 0 unknown of 2; see the report above. wrong: a -> t 10.0.0.1 80/tcp: expected filtered "
-     "(no flow lets it in), was filtered. "),
-    (found(RIGHT, *(verdict("a", 80 + number, verdict="unknown", why=f"Died {number} times.") for number in range(5))), False,
-     "0 connections are wrong and 5 unknown of 6; see the report above for 2 more causes. unknown: a -> t 10.0.0.1 80/tcp: "
-     "Died 0 times. unknown: a -> t 10.0.0.1 81/tcp: Died 1 times. unknown: a -> t 10.0.0.1 82/tcp: Died 2 times."),
-    (found(RIGHT, t=Compared(False), u=Compared(None)), False,
-     "All 1 connections are right, but these hosts do not run their policy, or it could not be read: t, u; see the "
-     "report above."),
-])
+
+@pytest.mark.parametrize(
+    "what,require,text",
+    [
+        (found(RIGHT), True, ""),
+        (found(RIGHT, outsiders=()), False, ""),
+        (found(RIGHT, t=Compared(True)), False, ""),
+        (
+            found(RIGHT, outsiders=()),
+            True,
+            "No host outside the managed groups took part, and verify_require_outsider is true: add one to the play.",
+        ),
+        (
+            found(),
+            False,
+            "Nothing was tried: expected at least one managed host and another host in the play that "
+            "verify_query selects. With --limit, name hosts on both sides.",
+        ),
+        (
+            found(RIGHT, verdict("a", 80, verdict="wrong")),
+            False,
+            "1 connections are wrong and 0 unknown of 2; see the report above. wrong: a -> t 10.0.0.1 80/tcp: expected filtered "
+            "(no flow lets it in), was filtered. ",
+        ),
+        (
+            found(
+                RIGHT,
+                *(verdict("a", 80 + number, verdict="unknown", why=f"Died {number} times.") for number in range(5)),
+            ),
+            False,
+            "0 connections are wrong and 5 unknown of 6; see the report above for 2 more causes. unknown: a -> t 10.0.0.1 80/tcp: "
+            "Died 0 times. unknown: a -> t 10.0.0.1 81/tcp: Died 1 times. unknown: a -> t 10.0.0.1 82/tcp: Died 2 times.",
+        ),
+        (
+            found(RIGHT, t=Compared(False), u=Compared(None)),
+            False,
+            "All 1 connections are right, but these hosts do not run their policy, or it could not be read: t, u; see the "
+            "report above.",
+        ),
+    ],
+)
 def test_when_the_play_fails(what: Found, require: bool, text: str) -> None:
     assert failure(what, require) == text
 
@@ -269,7 +391,8 @@ def test_without_an_outsider_it_warns() -> None:
     assert warnings_of(summary(found(RIGHT))) == []
     assert warnings_of(summary(found(RIGHT, outsiders=()))) == [
         "No host outside the managed groups took part, so nothing shows that strangers are kept out. Add one to the "
-        "inventory, in no group of the collection."]
+        "inventory, in no group of the collection."
+    ]
     assert "From outside: NO HOST outside the managed groups." in report(found(RIGHT, outsiders=()))[-1]
 
 

@@ -26,18 +26,26 @@ EXPORT = "EXPORT\n{\n    Export_Id = 1; # NFS_Port = 1;\n    FSAL { Name = VFS; 
         (EXPORT + BLOCK, EXPORT + BLOCK),
         ("LOG { NFS_CORE_PARAM { } }\n", "LOG { NFS_CORE_PARAM { } }\n" + BLOCK),
         ("#NFS_CORE_PARAM { NFS_Port = 1; }\n", "#NFS_CORE_PARAM { NFS_Port = 1; }\n" + BLOCK),
-        ("NFS_Core_Param\n{\n\tnfs_port=12049 ; # ours\n\tNb_Worker = 8;\n}\n",
-         "NFS_Core_Param\n{\n    MNT_Port = 20048;\n\tnfs_port=2049 ; # ours\n\tNb_Worker = 8;\n}\n"),
+        (
+            "NFS_Core_Param\n{\n\tnfs_port=12049 ; # ours\n\tNb_Worker = 8;\n}\n",
+            "NFS_Core_Param\n{\n    MNT_Port = 20048;\n\tnfs_port=2049 ; # ours\n\tNb_Worker = 8;\n}\n",
+        ),
         ("NFS_CORE_PARAM { # here\n}", "NFS_CORE_PARAM { # here\n    NFS_Port = 2049;\n    MNT_Port = 20048;\n}"),
         ("NFS_CORE_PARAM { NFS_Port = 0x801; MNT_Port = 1; }", "NFS_CORE_PARAM { NFS_Port = 2049; MNT_Port = 20048; }"),
         ("NFS_CORE_PARAM {}", "NFS_CORE_PARAM { NFS_Port = 2049; MNT_Port = 20048;}"),
         ("NFS_CORE_PARAM{MNT_Port=1;}", "NFS_CORE_PARAM{ NFS_Port = 2049;MNT_Port=20048;}"),
-        ("NFS_CORE_PARAM { Plugins_Dir = \"/a;}NFS_Port=1\"; NFS_Port\n= # 1;\n 1; }",
-         "NFS_CORE_PARAM { MNT_Port = 20048; Plugins_Dir = \"/a;}NFS_Port=1\"; NFS_Port\n= # 1;\n 2049; }"),
-        ("%include other.conf\nNFS_CORE_PARAM { NFS_Port = 1; MNT_Port = 2; }",
-         "%include other.conf\nNFS_CORE_PARAM { NFS_Port = 2049; MNT_Port = 20048; }"),
-        ("NFS_CORE_PARAM { HAProxy_Hosts = a, b; NFS_Port = 1; MNT_Port = 2; More { NFS_Port = 3; } }",
-         "NFS_CORE_PARAM { HAProxy_Hosts = a, b; NFS_Port = 2049; MNT_Port = 20048; More { NFS_Port = 3; } }"),
+        (
+            'NFS_CORE_PARAM { Plugins_Dir = "/a;}NFS_Port=1"; NFS_Port\n= # 1;\n 1; }',
+            'NFS_CORE_PARAM { MNT_Port = 20048; Plugins_Dir = "/a;}NFS_Port=1"; NFS_Port\n= # 1;\n 2049; }',
+        ),
+        (
+            "%include other.conf\nNFS_CORE_PARAM { NFS_Port = 1; MNT_Port = 2; }",
+            "%include other.conf\nNFS_CORE_PARAM { NFS_Port = 2049; MNT_Port = 20048; }",
+        ),
+        (
+            "NFS_CORE_PARAM { HAProxy_Hosts = a, b; NFS_Port = 1; MNT_Port = 2; More { NFS_Port = 3; } }",
+            "NFS_CORE_PARAM { HAProxy_Hosts = a, b; NFS_Port = 2049; MNT_Port = 20048; More { NFS_Port = 3; } }",
+        ),
     ],
 )
 def test_with_ganesha_ports(text: str, wanted: str) -> None:
@@ -48,21 +56,27 @@ def test_with_ganesha_ports(text: str, wanted: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("NFS_CORE_PARAM { }\nnfs_core_param { }",
-         "got 2 blocks NFS_CORE_PARAM, expected one: NFS-Ganesha forgets all but the last. Make them one"),
-        ("%dir \"/etc/ganesha/conf.d\"\n",
-         "got %dir and no block NFS_CORE_PARAM, expected the block in this file: there may be only one, and it may be "
-         "in what is included. Set nfs_ganesha_config_path to the file that has it, or move it here"),
-        ("NFS_CORE_PARAM { NFS_Port = 1; NFS_PORT = 1; }",
-         "got NFS_PORT more than once in NFS_CORE_PARAM, expected it once: which one counts is not sure. Delete the "
-         "others"),
+        (
+            "NFS_CORE_PARAM { }\nnfs_core_param { }",
+            "got 2 blocks NFS_CORE_PARAM, expected one: NFS-Ganesha forgets all but the last. Make them one",
+        ),
+        (
+            '%dir "/etc/ganesha/conf.d"\n',
+            "got %dir and no block NFS_CORE_PARAM, expected the block in this file: there may be only one, and it may be "
+            "in what is included. Set nfs_ganesha_config_path to the file that has it, or move it here",
+        ),
+        (
+            "NFS_CORE_PARAM { NFS_Port = 1; NFS_PORT = 1; }",
+            "got NFS_PORT more than once in NFS_CORE_PARAM, expected it once: which one counts is not sure. Delete the "
+            "others",
+        ),
         ("NFS_CORE_PARAM { NFS_Port = 1, 2; }", "got '1 , 2' for NFS_Port of NFS_CORE_PARAM, expected one number"),
         ("NFS_CORE_PARAM { NFS_Port = ; }", "got '' for NFS_Port of NFS_CORE_PARAM, expected one number"),
         ("NFS_CORE_PARAM { NFS_Port = 1 }", "got NFS_Port without a ';' after its value, expected one"),
         ("NFS_CORE_PARAM { NFS_Port = 1 MNT_Port = 2; }", "got NFS_Port without a ';' after its value, expected one"),
         ("LOG {\n", f"got braces that do not match, expected a '}}' for each '{{'. {BY_HAND}"),
         ("LOG {}}{", f"got braces that do not match, expected a '}}' for each '{{'. {BY_HAND}"),
-        ("LOG {\n A = \"b; }", f"got '\"' in line 2, expected that the quote ends. {BY_HAND}"),
+        ('LOG {\n A = "b; }', f"got '\"' in line 2, expected that the quote ends. {BY_HAND}"),
     ],
 )
 def test_texts_that_cannot_be_edited_safely(text: str, message: str) -> None:
@@ -77,7 +91,8 @@ OPTION = st.builds("{}Opt{}={}{}{};".format, SPACE, SPACE, SPACE, VALUES, SPACE)
 OTHER = st.builds("{}EXPORT{} {{{}{}}}".format, SPACE, SPACE, st.lists(OPTION, max_size=3).map("".join), SPACE)
 # As {0} and {1} stand the ports in a template, and braces twice.
 OURS = st.tuples(st.sampled_from([("NFS_Port", "{0}"), ("mnt_port", "{1}")]), SPACE, SPACE, SPACE, SPACE).map(
-    lambda drawn: f"{drawn[1]}{drawn[0][0]}{drawn[2]}={drawn[3]}{drawn[0][1]}{drawn[4]};")
+    lambda drawn: f"{drawn[1]}{drawn[0][0]}{drawn[2]}={drawn[3]}{drawn[0][1]}{drawn[4]};"
+)
 
 
 def doubled(text: str) -> str:

@@ -128,8 +128,9 @@ def listener(service: str, ports: str) -> Listener:
     return {"what": "It", "service": service, "ports": ports}
 
 
-@pytest.mark.parametrize("item", [listener("slurmctld", "6817/tcp"), listener("srun", "29000-31000/tcp"),
-                                  listener("unknown", "1/tcp")])
+@pytest.mark.parametrize(
+    "item", [listener("slurmctld", "6817/tcp"), listener("srun", "29000-31000/tcp"), listener("unknown", "1/tcp")]
+)
 def test_listeners_that_the_port_file_covers(item: Listener) -> None:
     assert unopened_ports([item], SERVICES) == []
 
@@ -137,11 +138,15 @@ def test_listeners_that_the_port_file_covers(item: Listener) -> None:
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        (listener("slurmctld", "6817-6818/tcp"),
-         "It is 6817-6818/tcp, but service slurmctld of the port file is 6817/tcp."),
+        (
+            listener("slurmctld", "6817-6818/tcp"),
+            "It is 6817-6818/tcp, but service slurmctld of the port file is 6817/tcp.",
+        ),
         (listener("slurmctld", "6817/udp"), "It is 6817/udp, but service slurmctld of the port file is 6817/tcp."),
-        (listener("srun", "59999-60001/tcp"),
-         "It is 59999-60001/tcp, but service srun of the port file is 8192-30000/tcp, 30001-60000/tcp."),
+        (
+            listener("srun", "59999-60001/tcp"),
+            "It is 59999-60001/tcp, but service srun of the port file is 8192-30000/tcp, 30001-60000/tcp.",
+        ),
     ],
 )
 def test_listeners_that_it_does_not_cover(item: Listener, message: str) -> None:
@@ -151,19 +156,25 @@ def test_listeners_that_it_does_not_cover(item: Listener, message: str) -> None:
 @pytest.mark.parametrize("service", [{}, {"ports": []}])
 def test_a_service_without_ports_covers_nothing(service: dict[str, list[str]]) -> None:
     assert unopened_ports([listener("slurmctld", "6817/tcp")], {"slurmctld": service}) == [
-        "It is 6817/tcp, but service slurmctld of the port file has no port."]
+        "It is 6817/tcp, but service slurmctld of the port file has no port."
+    ]
     assert service_port({"slurmctld": service}, "slurmctld") == ""
 
 
 def test_what_nothing_judges_is_told() -> None:
     items = [listener("slurmctld", "6817/tcp"), listener("unknown", "1/tcp")]
     assert unchecked_ports(items, SERVICES) == [
-        "It is 1/tcp, and nothing checks that: the port file has no service unknown."]
+        "It is 1/tcp, and nothing checks that: the port file has no service unknown."
+    ]
 
 
-@pytest.mark.parametrize(("service", "message"), [
-    ([], "Invalid firewall_services.a: got [], expected a dictionary."),
-    ({"ports": "1/tcp"}, "Invalid firewall_services.a.ports: got '1/tcp', expected a list of ports.")])
+@pytest.mark.parametrize(
+    ("service", "message"),
+    [
+        ([], "Invalid firewall_services.a: got [], expected a dictionary."),
+        ({"ports": "1/tcp"}, "Invalid firewall_services.a.ports: got '1/tcp', expected a list of ports."),
+    ],
+)
 def test_services_that_are_none(service: Any, message: str) -> None:
     with pytest.raises(PortFileError) as caught:
         service_port({"a": service}, "a")

@@ -70,9 +70,15 @@ def ended(said: Mapping[str, Mapping[str, Any]]) -> tuple[Run, Verdicts]:
 def reported(run: Run, verdicts: Verdicts) -> tuple[list[str], dict[str, Any]]:
     """Return the lines that verify shows, and its report."""
     expected = RUN.expected
-    found = Found(list(verdicts.values()), expected.skipped, expected.unmanaged, expected.classes, run.compared, {
-        key: diagnosis for key, item in verdicts.items() for diagnosis in [run.diagnosis(item)] if diagnosis},
-        run.unreadable)
+    found = Found(
+        list(verdicts.values()),
+        expected.skipped,
+        expected.unmanaged,
+        expected.classes,
+        run.compared,
+        {key: diagnosis for key, item in verdicts.items() for diagnosis in [run.diagnosis(item)] if diagnosis},
+        run.unreadable,
+    )
     return report(found), as_data(found, run)
 
 
@@ -104,11 +110,14 @@ def right(verdicts: Verdicts) -> dict[Expectation, str]:
 
 # ---- any answer
 
+
 def test_the_answers_are_worth_spoiling() -> None:
     """Some connections are right, wrong and unknown; every host has an answer, and each kind of answer is there."""
     assert {item.verdict for item in before().values()} == {"right", "wrong", "unknown"}
     assert all(right(of_host(before(), host)) for host in SAID)
-    assert {name for names in SAID.values() for name, said in names.items() if not said.get("skipped")} == set(NAMES.values())
+    assert {name for names in SAID.values() for name, said in names.items() if not said.get("skipped")} == set(
+        NAMES.values()
+    )
 
 
 @given(spoilt_answers(SAID))
@@ -128,8 +137,11 @@ def test_a_spoilt_answer_is_its_host_s_unknown_and_nobody_else_s(case: Spoilt) -
         assert sum(line.startswith(f"unknown: what {case.host} said cannot be read: ") for line in shown) == 1
     elif case.name in ("verify_compared", "verify_judged"):
         # It says something else of its own rules, or nothing: what the probes saw is what counts.
-        assert all(item.seen == before()[key].seen and item.seen.outcome == key.expected
-                   for key, item in own.items() if item.verdict == "right")
+        assert all(
+            item.seen == before()[key].seen and item.seen.outcome == key.expected
+            for key, item in own.items()
+            if item.verdict == "right"
+        )
     else:
         assert right(own).items() <= right(before()).items()
     assert set(run.unreadable) <= {case.host}
@@ -138,13 +150,23 @@ def test_a_spoilt_answer_is_its_host_s_unknown_and_nobody_else_s(case: Spoilt) -
 MANY = [f"203.0.113.{number}" for number in range(256)] * 40
 
 
-@pytest.mark.parametrize("host,name,path,junk", [
-    ("n1", "verify_compared", ("changes", "objects"), [f"chain {number}" for number in range(100_000)]),
-    ("laptop", "verify_probed", ("results", 0, "elsewhere"), {"ctl.example.org": MANY}),
-    ("ctl", "verify_stopped", ("counts", "arrived", "10.0.0.1"), {
-        f"10.99.{number // 256}.{number % 256}": {"1": ["443/tcp", "444/tcp", "9090/tcp"]} for number in range(20_000)}),
-    ("n1", "verify_stopped", ("dead_ends",), {f"{port}/tcp": "x" * 600 for port in range(1, 65536)}),
-])
+@pytest.mark.parametrize(
+    "host,name,path,junk",
+    [
+        ("n1", "verify_compared", ("changes", "objects"), [f"chain {number}" for number in range(100_000)]),
+        ("laptop", "verify_probed", ("results", 0, "elsewhere"), {"ctl.example.org": MANY}),
+        (
+            "ctl",
+            "verify_stopped",
+            ("counts", "arrived", "10.0.0.1"),
+            {
+                f"10.99.{number // 256}.{number % 256}": {"1": ["443/tcp", "444/tcp", "9090/tcp"]}
+                for number in range(20_000)
+            },
+        ),
+        ("n1", "verify_stopped", ("dead_ends",), {f"{port}/tcp": "x" * 600 for port in range(1, 65536)}),
+    ],
+)
 def test_a_host_that_says_much_does_not_fill_the_screen(host: str, name: str, path: tuple[Any, ...], junk: Any) -> None:
     said = {**SAID, host: {**SAID[host], name: spoilt(SAID[host][name], path, "replaced", junk)}}
     shown, data = reported(*ended(asked_on(name, said)))
@@ -157,75 +179,203 @@ def test_a_host_that_says_much_does_not_fill_the_screen(host: str, name: str, pa
 
 SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
     "results that are none": (
-        "laptop", "verify_probed", ("results",), "replaced", None, "probe: results: got None, expected a list."),
+        "laptop",
+        "verify_probed",
+        ("results",),
+        "replaced",
+        None,
+        "probe: results: got None, expected a list.",
+    ),
     "a result that is a list": (
-        "laptop", "verify_probed", ("results", 0), "replaced", [], "probe: results[0]: got a list, expected a dictionary."),
+        "laptop",
+        "verify_probed",
+        ("results", 0),
+        "replaced",
+        [],
+        "probe: results[0]: got a list, expected a dictionary.",
+    ),
     "a result without its address": (
-        "laptop", "verify_probed", ("results", 0, "address"), "deleted", None,
-        "probe: results[0].address: got nothing, expected a value."),
+        "laptop",
+        "verify_probed",
+        ("results", 0, "address"),
+        "deleted",
+        None,
+        "probe: results[0].address: got nothing, expected a value.",
+    ),
     "an address that is a list": (
-        "laptop", "verify_probed", ("results", 0, "address"), "replaced", [],
-        "probe: results[0].address: got a list, expected an IPv4 or IPv6 address."),
+        "laptop",
+        "verify_probed",
+        ("results", 0, "address"),
+        "replaced",
+        [],
+        "probe: results[0].address: got a list, expected an IPv4 or IPv6 address.",
+    ),
     "a path that is known by a word": (
-        "laptop", "verify_probed", ("results", 0, "reachable"), "replaced", "no",
-        "probe: results[0].reachable: got 'no', expected true, false or null."),
+        "laptop",
+        "verify_probed",
+        ("results", 0, "reachable"),
+        "replaced",
+        "no",
+        "probe: results[0].reachable: got 'no', expected true, false or null.",
+    ),
     "details by a list": (
-        "laptop", "verify_probed", ("results", 0, "details"), "replaced", [],
-        "probe: results[0].details: got a list, expected a dictionary."),
+        "laptop",
+        "verify_probed",
+        ("results", 0, "details"),
+        "replaced",
+        [],
+        "probe: results[0].details: got a list, expected a dictionary.",
+    ),
     "one address twice": (
-        "laptop", "verify_probed", ("results", 0), "twice", None, "probe: results: got 10.0.0.1 twice, expected it once."),
+        "laptop",
+        "verify_probed",
+        ("results", 0),
+        "twice",
+        None,
+        "probe: results: got 10.0.0.1 twice, expected it once.",
+    ),
     "a port that is none": (
-        "laptop", "verify_probed", ("results", 0, "filtered"), "replaced", ["70000/tcp"],
-        "probe: results[0].filtered[0]: got '70000/tcp', expected a port such as 22/tcp."),
+        "laptop",
+        "verify_probed",
+        ("results", 0, "filtered"),
+        "replaced",
+        ["70000/tcp"],
+        "probe: results[0].filtered[0]: got '70000/tcp', expected a port such as 22/tcp.",
+    ),
     "time that is no number": (
-        "laptop", "verify_probed", ("results", 0, "seconds", "443/tcp"), "replaced", float("nan"),
-        "probe: results[0].seconds[443/tcp]: got nan, expected a number of seconds."),
+        "laptop",
+        "verify_probed",
+        ("results", 0, "seconds", "443/tcp"),
+        "replaced",
+        float("nan"),
+        "probe: results[0].seconds[443/tcp]: got nan, expected a number of seconds.",
+    ),
     "nonces of ports that were not open": (
-        "laptop", "verify_probed", ("results", 0, "nonces"), "replaced", {"a": ["9090/udp"]},
-        "probe: results[0].nonces: got '9090/udp', expected only ports that are open."),
+        "laptop",
+        "verify_probed",
+        ("results", 0, "nonces"),
+        "replaced",
+        {"a": ["9090/udp"]},
+        "probe: results[0].nonces: got '9090/udp', expected only ports that are open.",
+    ),
     "no address that was answered": (
-        "laptop", "verify_probed", ("results", 0, "source"), "replaced", "",
-        "probe: results[0].source: got '', expected the address that was answered."),
+        "laptop",
+        "verify_probed",
+        ("results", 0, "source"),
+        "replaced",
+        "",
+        "probe: results[0].source: got '', expected the address that was answered.",
+    ),
     "ports held by a list": (
-        "n1", "verify_stopped", ("listening",), "replaced", ["443/tcp"],
-        "listen: listening: got a list, expected a dictionary."),
+        "n1",
+        "verify_stopped",
+        ("listening",),
+        "replaced",
+        ["443/tcp"],
+        "listen: listening: got a list, expected a dictionary.",
+    ),
     "reasons by a text": (
-        "n1", "verify_stopped", ("not_held", "0.0.0.0"), "replaced", "no", "listen: not_held[0.0.0.0]: got 'no', expected a dictionary."),
+        "n1",
+        "verify_stopped",
+        ("not_held", "0.0.0.0"),
+        "replaced",
+        "no",
+        "listen: not_held[0.0.0.0]: got 'no', expected a dictionary.",
+    ),
     "counts without numbers": (
-        "n1", "verify_stopped", ("counts", "arrived", "10.1.0.1", "10.0.0.1"), "replaced", {"many": ["443/tcp"]},
-        "listen: counts.arrived[10.1.0.1][10.0.0.1]: got 'many', expected a number of packets."),
+        "n1",
+        "verify_stopped",
+        ("counts", "arrived", "10.1.0.1", "10.0.0.1"),
+        "replaced",
+        {"many": ["443/tcp"]},
+        "listen: counts.arrived[10.1.0.1][10.0.0.1]: got 'many', expected a number of packets.",
+    ),
     "a life that is a word": (
-        "n1", "verify_stopped", ("alive",), "replaced", "no", "listen: alive: got 'no', expected true or false."),
+        "n1",
+        "verify_stopped",
+        ("alive",),
+        "replaced",
+        "no",
+        "listen: alive: got 'no', expected true or false.",
+    ),
     "changes that are a list": (
-        "n1", "verify_compared", ("changes",), "replaced", [], "firewall: changes: got a list, expected a dictionary."),
+        "n1",
+        "verify_compared",
+        ("changes",),
+        "replaced",
+        [],
+        "firewall: changes: got a list, expected a dictionary.",
+    ),
     "objects by their number": (
-        "n1", "verify_compared", ("changes", "objects"), "replaced", 10**400,
-        "firewall: changes.objects: got a huge number, expected a list."),
+        "n1",
+        "verify_compared",
+        ("changes", "objects"),
+        "replaced",
+        10**400,
+        "firewall: changes.objects: got a huge number, expected a list.",
+    ),
     "a judgement that is none": (
-        "n1", "verify_judged", ("judgements", 0), "replaced", None, "judge: judgements[0]: got None, expected a dictionary."),
+        "n1",
+        "verify_judged",
+        ("judgements", 0),
+        "replaced",
+        None,
+        "judge: judgements[0]: got None, expected a dictionary.",
+    ),
     "a verdict that no kernel knows": (
-        "n1", "verify_judged", ("judgements", 0, "verdict"), "replaced", HOSTILE + "x" * 99,
+        "n1",
+        "verify_judged",
+        ("judgements", 0, "verdict"),
+        "replaced",
+        HOSTILE + "x" * 99,
         "judge: judgements[0].verdict: got '\\x1b]0;x\\x07\\x9b2J\\nwrong: ctl  (cut: it has 129 characters)', expected one of "
-        "accept, drop, reject, unknown."),
+        "accept, drop, reject, unknown.",
+    ),
     "one judgement too many": (
-        "n1", "verify_judged", ("judgements", 0), "twice", None,
-        "judge: judgements: got 15, expected 14, one for each packet."),
+        "n1",
+        "verify_judged",
+        ("judgements", 0),
+        "twice",
+        None,
+        "judge: judgements: got 15, expected 14, one for each packet.",
+    ),
     "an answer that is a text": (
-        "n1", "verify_compared", (), "replaced", "no", "firewall: the whole: got 'no', expected a dictionary."),
+        "n1",
+        "verify_compared",
+        (),
+        "replaced",
+        "no",
+        "firewall: the whole: got 'no', expected a dictionary.",
+    ),
     "a failure that is a word": (
-        "n1", "verify_compared", ("failed",), "replaced", "no", "firewall: failed: got 'no', expected true or false."),
+        "n1",
+        "verify_compared",
+        ("failed",),
+        "replaced",
+        "no",
+        "firewall: failed: got 'no', expected true or false.",
+    ),
     "a module that says nothing": (
-        "laptop", "verify_probed", ("results",), "deleted", None, "probe: results: got nothing, expected a value."),
+        "laptop",
+        "verify_probed",
+        ("results",),
+        "deleted",
+        None,
+        "probe: results: got nothing, expected a value.",
+    ),
 }
 
 
 @pytest.mark.parametrize("host,name,path,how,junk,reason", SHAPES.values(), ids=list(SHAPES))
 def test_what_cannot_be_read_is_said_once_with_its_key(
-        host: str, name: str, path: tuple[Any, ...], how: str, junk: Any, reason: str) -> None:
+    host: str, name: str, path: tuple[Any, ...], how: str, junk: Any, reason: str
+) -> None:
     said = {**SAID, host: {**SAID[host], name: spoilt(SAID[host][name], path, how, junk)}}
     run, verdicts = ended(asked_on(name, said))
     shown, data = reported(run, verdicts)
-    assert [line for line in shown if "cannot be read: " in line] == [f"unknown: what {host} said cannot be read: {reason}"]
+    assert [line for line in shown if "cannot be read: " in line] == [
+        f"unknown: what {host} said cannot be read: {reason}"
+    ]
     assert not right(of_host(verdicts, host)) and right(verdicts)
     assert data["hosts"][host]["reason"] == reason
     assert any(line.startswith("  unreachable: ") and f"See what is said of {host} above." in line for line in shown)
@@ -240,11 +390,15 @@ def test_what_a_host_does_not_say_is_no_answer() -> None:
 
 def test_keys_that_nobody_reads_and_the_reason_itself_are_left_out() -> None:
     said = {**SAID["n1"]["verify_compared"], UNREADABLE: "x", "\x1b": {}}
-    assert parsed("compared", said) == {"failed": False, "backend": "nftables",
-                                        "changes": {"objects": ["chain input", "set users_4"]}}
+    assert parsed("compared", said) == {
+        "failed": False,
+        "backend": "nftables",
+        "changes": {"objects": ["chain input", "set users_4"]},
+    }
 
 
 # ---- explain
+
 
 def explained(inquiry: Inquiry, said: Mapping[str, Mapping[str, Any]]) -> Answer:
     """Return the answer to what hosts said, as the action plugin gives it."""
@@ -263,15 +417,46 @@ def said_of_it(probe: bool) -> dict[str, dict[str, Any]]:
     """Return what both say: all is well."""
     accept = {"verdict": "accept", "table": "", "chain": "", "rule": "", "is_ours": False, "unknown": "", "notes": []}
     route = {"interface": "eth0", "source": "198.51.100.7", "gateway": "", "kind": "unicast", "error": ""}
-    whole = {**accept, "interface": "eth0", "route": route, "reverse_path": {"mode": 0, "is_dropped": False},
-             "listening": ["0.0.0.0"], "reply": accept}
+    whole = {
+        **accept,
+        "interface": "eth0",
+        "route": route,
+        "reverse_path": {"mode": 0, "is_dropped": False},
+        "listening": ["0.0.0.0"],
+        "reply": accept,
+    }
     port = ["443/tcp"]
-    probed = {"results": [{
-        "address": "10.0.0.1", "reachable": True, "open": port, "refused": [], "filtered": [], "error": [], "rejected": [],
-        "details": {}, "nonces": {inquiry().begun.parts["ctl"]["nonce"]: port}, "seconds": {"443/tcp": 0.1}, "attempts": {},
-        "source": "198.51.100.7", "elsewhere": {}}]}
-    stopped = {"alive": True, "listening": {"0.0.0.0": port}, "in_use": {}, "not_held": {}, "not_counted": "", "counts": {}}
-    found = {host: {"verify_judged": {"judgements": [whole for packet in inquiry().packets[host]]}} for host in ("laptop", "ctl")}
+    probed = {
+        "results": [
+            {
+                "address": "10.0.0.1",
+                "reachable": True,
+                "open": port,
+                "refused": [],
+                "filtered": [],
+                "error": [],
+                "rejected": [],
+                "details": {},
+                "nonces": {inquiry().begun.parts["ctl"]["nonce"]: port},
+                "seconds": {"443/tcp": 0.1},
+                "attempts": {},
+                "source": "198.51.100.7",
+                "elsewhere": {},
+            }
+        ]
+    }
+    stopped = {
+        "alive": True,
+        "listening": {"0.0.0.0": port},
+        "in_use": {},
+        "not_held": {},
+        "not_counted": "",
+        "counts": {},
+    }
+    found = {
+        host: {"verify_judged": {"judgements": [whole for packet in inquiry().packets[host]]}}
+        for host in ("laptop", "ctl")
+    }
     if probe:
         found["laptop"]["verify_probed"] = probed
         found["ctl"]["verify_stopped"] = stopped

@@ -25,114 +25,203 @@ HOSTS: dict[str, dict[str, Any]] = {
 }
 ACCEPT, DROP, UNREAD = Judged("accept", "inet hpc_ports", "input", "accept", True), Judged("drop"), Judged("unknown")
 PROBED: dict[str, Any] = {
-    "address": CTL, "reachable": True, "open": [], "refused": [], "filtered": ["443/tcp"], "error": [], "rejected": [],
-    "details": {}, "nonces": {}, "seconds": {}, "attempts": {}, "source": LAPTOP, "elsewhere": {}}
+    "address": CTL,
+    "reachable": True,
+    "open": [],
+    "refused": [],
+    "filtered": ["443/tcp"],
+    "error": [],
+    "rejected": [],
+    "details": {},
+    "nonces": {},
+    "seconds": {},
+    "attempts": {},
+    "source": LAPTOP,
+    "elsewhere": {},
+}
 
 
 def site() -> Plan:
-    return make_plan({
-        "services": {"web": {"ports": ["443/tcp"], "unit": "nginx.service"}, "tls": {"ports": ["443-444/tcp"]},
-                     "user_ports": {"ports": ["400-65535/tcp"], "broad": True}, "dns": {"ports": ["53/udp"]}},
-        "endpoints": {"users": {"cidrs": [f"198.51.{number}.0/24" for number in (90, 92, 94, 96, 98, 100)]},
-                      "desk": {"cidrs": ["203.0.113.7/32"]}},
-        "flows": {"https": {"from": ["users"], "to": ["control_plane"], "services": ["web"], "need": "required"},
-                  "names": {"from": ["desk"], "to": ["control_plane"], "services": ["dns"], "need": "required"}},
-    }, HOSTS)
+    return make_plan(
+        {
+            "services": {
+                "web": {"ports": ["443/tcp"], "unit": "nginx.service"},
+                "tls": {"ports": ["443-444/tcp"]},
+                "user_ports": {"ports": ["400-65535/tcp"], "broad": True},
+                "dns": {"ports": ["53/udp"]},
+            },
+            "endpoints": {
+                "users": {"cidrs": [f"198.51.{number}.0/24" for number in (90, 92, 94, 96, 98, 100)]},
+                "desk": {"cidrs": ["203.0.113.7/32"]},
+            },
+            "flows": {
+                "https": {"from": ["users"], "to": ["control_plane"], "services": ["web"], "need": "required"},
+                "names": {"from": ["desk"], "to": ["control_plane"], "services": ["dns"], "need": "required"},
+            },
+        },
+        HOSTS,
+    )
 
 
-def verdict(word: str = "right", port: int = 443, hosts: tuple[str, str] = ("laptop", "ctl"), flow: str = "https",
-            denied_by: str = "", protocol: str = "tcp", outcome: str = "open", source: str = LAPTOP,
-            why: str = "") -> Verdict:
+def verdict(
+    word: str = "right",
+    port: int = 443,
+    hosts: tuple[str, str] = ("laptop", "ctl"),
+    flow: str = "https",
+    denied_by: str = "",
+    protocol: str = "tcp",
+    outcome: str = "open",
+    source: str = LAPTOP,
+    why: str = "",
+) -> Verdict:
     expected = "open" if not denied_by else "filtered"
     address = {"ctl": CTL, "n1": NODE, "laptop": LAPTOP}[hosts[1]]
     item = Expectation(*hosts, address, protocol, port, expected, "" if denied_by else flow, denied_by)
     return Verdict(item, Seen(outcome, "Said.", seconds=0.5, attempts=2, source=source), "listener", word, why)
 
 
-def run(compared: Mapping[str, Compared] | None = None, judgements: Mapping[Any, Any] | None = None,
-        results: Results | None = None) -> Run:
+def run(
+    compared: Mapping[str, Compared] | None = None,
+    judgements: Mapping[Any, Any] | None = None,
+    results: Results | None = None,
+) -> Run:
     return Run(site(), results or Results(), compared or {}, judgements or {})
 
 
 def ends(out: Judged | None = None, inward: Judged | None = None) -> dict[tuple[str, Packet], Judgement]:
     about = {"laptop": ("out", out), "ctl": ("in", inward)}
-    return {(host, Packet(direction, "tcp", LAPTOP, CTL, 443)): Judgement(judged)
-            for host, (direction, judged) in about.items() if judged}
+    return {
+        (host, Packet(direction, "tcp", LAPTOP, CTL, 443)): Judgement(judged)
+        for host, (direction, judged) in about.items()
+        if judged
+    }
 
 
 # ---- one cell
 
+
 def test_a_cell_has_all_that_is_known() -> None:
     assert run().cell(verdict()) == {
-        "source": "laptop", "target": "ctl", "address": CTL, "protocol": "tcp", "port": 443,
-        "services": ["tls", "web"], "intended": "open", "compiled": "open", "outcome": "open", "verdict": "right",
-        "flow": "https", "denied_by": "",
+        "source": "laptop",
+        "target": "ctl",
+        "address": CTL,
+        "protocol": "tcp",
+        "port": 443,
+        "services": ["tls", "web"],
+        "intended": "open",
+        "compiled": "open",
+        "outcome": "open",
+        "verdict": "right",
+        "flow": "https",
+        "denied_by": "",
         "rule": "in 443/tcp from 198.51.90.0/24, 198.51.92.0/24, 198.51.94.0/24, 198.51.96.0/24 and 2 more: accept",
-        "held_by": "listener", "seconds": 0.5, "attempts": 2, "counters": None, "detail": "Said.", "why": "",
-        "diagnosis": None}
+        "held_by": "listener",
+        "seconds": 0.5,
+        "attempts": 2,
+        "counters": None,
+        "detail": "Said.",
+        "why": "",
+        "diagnosis": None,
+    }
 
 
 def test_counters_are_those_of_both_hosts_or_none() -> None:
-    here = {"alive": True, "counts": {"left": {LAPTOP: {CTL: {"2": ["443/tcp"]}}}}, "not_held": {}, "listening": {}, "in_use": {}}
+    here = {
+        "alive": True,
+        "counts": {"left": {LAPTOP: {CTL: {"2": ["443/tcp"]}}}},
+        "not_held": {},
+        "listening": {},
+        "in_use": {},
+    }
     assert run().cell(verdict())["counters"] is None
     assert run(results=Results({"laptop": [PROBED]}, {"laptop": here})).cell(verdict())["counters"] == {
-        "left": 2, "arrived": None, "passed": None, "answered": None, "returned": 0}
+        "left": 2,
+        "arrived": None,
+        "passed": None,
+        "answered": None,
+        "returned": 0,
+    }
 
 
 @pytest.mark.parametrize("outcome", ["missing", "filtered", "error"])
 def test_what_is_unknown_is_an_error(outcome: str) -> None:
     cell = run().cell(verdict("unknown", outcome=outcome, why="Nothing."))
-    assert (cell["outcome"], cell["verdict"], cell["diagnosis"]["code"]) == (
-        "error", "unknown", "unreachable")
+    assert (cell["outcome"], cell["verdict"], cell["diagnosis"]["code"]) == ("error", "unknown", "unreachable")
 
 
-@pytest.mark.parametrize("port,protocol,services", [
-    (443, "tcp", ["tls", "web"]), (444, "tcp", ["tls"]), (445, "tcp", ["user_ports"]), (53, "udp", ["dns"]),
-    (53, "tcp", []), (443, "udp", [])])
+@pytest.mark.parametrize(
+    "port,protocol,services",
+    [
+        (443, "tcp", ["tls", "web"]),
+        (444, "tcp", ["tls"]),
+        (445, "tcp", ["user_ports"]),
+        (53, "udp", ["dns"]),
+        (53, "tcp", []),
+        (443, "udp", []),
+    ],
+)
 def test_named_services_come_before_broad_ones(port: int, protocol: str, services: list[str]) -> None:
     found = run()
     assert found.services(verdict(port=port, protocol=protocol).expectation) == services
     assert found.services(verdict(port=port, protocol=protocol).expectation) == services
 
 
-@pytest.mark.parametrize("about,rule", [
-    (verdict(flow="names", port=53, protocol="udp"), "in 53/udp from 203.0.113.7: accept"),
-    (verdict(flow="https", port=53, protocol="udp"), ""),
-    (verdict(denied_by="target", hosts=("n1", "ctl")), "no rule of ctl: drop"),
-    (verdict(denied_by="source", hosts=("n1", "ctl")), "no rule of n1: drop"),
-])
+@pytest.mark.parametrize(
+    "about,rule",
+    [
+        (verdict(flow="names", port=53, protocol="udp"), "in 53/udp from 203.0.113.7: accept"),
+        (verdict(flow="https", port=53, protocol="udp"), ""),
+        (verdict(denied_by="target", hosts=("n1", "ctl")), "no rule of ctl: drop"),
+        (verdict(denied_by="source", hosts=("n1", "ctl")), "no rule of n1: drop"),
+    ],
+)
 def test_the_rule_of_the_policy_in_words(about: Verdict, rule: str) -> None:
     assert run().rule(about.expectation) == rule
 
 
 # ---- what the rulesets say
 
-@pytest.mark.parametrize("judgements,compiled", [
-    (ends(ACCEPT, ACCEPT), "open"), (ends(None, ACCEPT), "open"), (ends(ACCEPT, None), "unknown"),
-    (ends(ACCEPT, DROP), "filtered"), (ends(Judged("reject"), ACCEPT), "filtered"), (ends(UNREAD, DROP), "filtered"),
-    (ends(UNREAD, ACCEPT), "unknown"), (ends(ACCEPT, UNREAD), "unknown")])
+
+@pytest.mark.parametrize(
+    "judgements,compiled",
+    [
+        (ends(ACCEPT, ACCEPT), "open"),
+        (ends(None, ACCEPT), "open"),
+        (ends(ACCEPT, None), "unknown"),
+        (ends(ACCEPT, DROP), "filtered"),
+        (ends(Judged("reject"), ACCEPT), "filtered"),
+        (ends(UNREAD, DROP), "filtered"),
+        (ends(UNREAD, ACCEPT), "unknown"),
+        (ends(ACCEPT, UNREAD), "unknown"),
+    ],
+)
 def test_what_was_judged_is_believed(judgements: Any, compiled: str) -> None:
     assert run({"ctl": Compared(None)}, judgements).compiled(verdict()) == compiled
 
 
-@pytest.mark.parametrize("denied_by,hosts,compared,compiled", [
-    ("", ("laptop", "ctl"), {}, "open"),
-    ("", ("laptop", "ctl"), {"ctl": Compared(True)}, "open"),
-    ("target", ("laptop", "ctl"), {"ctl": Compared(True)}, "filtered"),
-    ("source", ("n1", "ctl"), {"ctl": Compared(True), "n1": Compared(True)}, "filtered"),
-    # Of who does not run its policy nothing is known without its judgement.
-    ("", ("laptop", "ctl"), {"ctl": Compared(False)}, "unknown"),
-    ("target", ("laptop", "ctl"), {"ctl": Compared(None)}, "unknown"),
-    ("source", ("n1", "ctl"), {"ctl": Compared(False), "n1": Compared(True)}, "filtered"),
-    ("source", ("n1", "ctl"), {"n1": Compared(None)}, "unknown"),
-    ("", ("n1", "ctl"), {"n1": Compared(False)}, "unknown"),
-])
+@pytest.mark.parametrize(
+    "denied_by,hosts,compared,compiled",
+    [
+        ("", ("laptop", "ctl"), {}, "open"),
+        ("", ("laptop", "ctl"), {"ctl": Compared(True)}, "open"),
+        ("target", ("laptop", "ctl"), {"ctl": Compared(True)}, "filtered"),
+        ("source", ("n1", "ctl"), {"ctl": Compared(True), "n1": Compared(True)}, "filtered"),
+        # Of who does not run its policy nothing is known without its judgement.
+        ("", ("laptop", "ctl"), {"ctl": Compared(False)}, "unknown"),
+        ("target", ("laptop", "ctl"), {"ctl": Compared(None)}, "unknown"),
+        ("source", ("n1", "ctl"), {"ctl": Compared(False), "n1": Compared(True)}, "filtered"),
+        ("source", ("n1", "ctl"), {"n1": Compared(None)}, "unknown"),
+        ("", ("n1", "ctl"), {"n1": Compared(False)}, "unknown"),
+    ],
+)
 def test_else_a_host_that_runs_its_policy_does_what_the_plan_says(
-        denied_by: str, hosts: tuple[str, str], compared: dict[str, Compared], compiled: str) -> None:
+    denied_by: str, hosts: tuple[str, str], compared: dict[str, Compared], compiled: str
+) -> None:
     assert run(compared).compiled(verdict(denied_by=denied_by, hosts=hosts)) == compiled
 
 
 # ---- what is wrong
+
 
 @pytest.mark.parametrize("word", ["right", "unproven"])
 def test_what_is_not_wrong_needs_no_diagnosis(word: str) -> None:
@@ -150,17 +239,29 @@ def test_a_diagnosis_knows_the_unit_the_owners_and_the_rules() -> None:
     assert found and found.text == f"ctl sees {NODE} where the plan expects n1 as 10.1.9.1."
 
 
-@pytest.mark.parametrize("judgements,code", [
-    (ends(ACCEPT, DROP), "other_table"), (ends(DROP, ACCEPT), "other_table"),
-    (ends(ACCEPT, ACCEPT._replace(verdict="drop")), "ruleset_drops"), (ends(ACCEPT, ACCEPT), "unknown"),
-    ({}, "unknown")])
+@pytest.mark.parametrize(
+    "judgements,code",
+    [
+        (ends(ACCEPT, DROP), "other_table"),
+        (ends(DROP, ACCEPT), "other_table"),
+        (ends(ACCEPT, ACCEPT._replace(verdict="drop")), "ruleset_drops"),
+        (ends(ACCEPT, ACCEPT), "unknown"),
+        ({}, "unknown"),
+    ],
+)
 def test_a_diagnosis_knows_what_the_rules_of_both_hosts_do(judgements: Any, code: str) -> None:
     found = run(judgements=judgements).diagnosis(verdict("wrong", outcome="filtered", why="No answer."))
     assert found and found.code == code
 
 
-@pytest.mark.parametrize("far,compiled,code", [
-    (["arrived"], "filtered", "other_table"), (["arrived", "passed"], "open", "reply_lost"), ([], "unknown", "unknown")])
+@pytest.mark.parametrize(
+    "far,compiled,code",
+    [
+        (["arrived"], "filtered", "other_table"),
+        (["arrived", "passed"], "open", "reply_lost"),
+        ([], "unknown", "unknown"),
+    ],
+)
 def test_where_rules_cannot_be_read_what_was_counted_tells(far: list[str], compiled: str, code: str) -> None:
     counted = {name: {CTL: {LAPTOP: {"1": ["443/tcp"]}}} for name in far}
     said = {"alive": True, "not_held": {}, "listening": {}, "in_use": {}, "counts": counted}
@@ -172,11 +273,15 @@ def test_where_rules_cannot_be_read_what_was_counted_tells(far: list[str], compi
 
 def test_a_diagnosis_knows_what_becomes_of_the_answer() -> None:
     """The target judges the answer that leaves, the source the one that comes back."""
-    reply = {key: judgement._replace(reply=Judged("drop", f"ip of_{key[0]}", "c", "drop"))
-             for key, judgement in ends(ACCEPT, ACCEPT).items()}
+    reply = {
+        key: judgement._replace(reply=Judged("drop", f"ip of_{key[0]}", "c", "drop"))
+        for key, judgement in ends(ACCEPT, ACCEPT).items()
+    }
     for far, host in ((["arrived", "passed"], "ctl"), (["arrived", "passed", "answered"], "laptop")):
-        there, here = ({name: {own: {peer: {"1": ["443/tcp"]}}} for name in names} for own, peer, names in (
-            (CTL, LAPTOP, far), (LAPTOP, CTL, ["left", "returned"])))
+        there, here = (
+            {name: {own: {peer: {"1": ["443/tcp"]}}} for name in names}
+            for own, peer, names in ((CTL, LAPTOP, far), (LAPTOP, CTL, ["left", "returned"]))
+        )
         said = {"alive": True, "not_held": {}, "listening": {}, "in_use": {}}
         results = Results({"laptop": [PROBED]}, {"ctl": {**said, "counts": there}, "laptop": {**said, "counts": here}})
         found = run(judgements=reply, results=results).diagnosis(verdict("wrong", outcome="filtered", why="No answer."))
@@ -185,15 +290,28 @@ def test_a_diagnosis_knows_what_becomes_of_the_answer() -> None:
 
 # ---- hosts
 
+
 def test_what_is_known_of_hosts() -> None:
     found = run({"ctl": Compared(False, ("chain input",), "", "nftables"), "n1": Compared(None, reason="No nft.")})
     assert found.host("ctl", "C1") == {
-        "managed": True, "roles": ["control_plane", "monitoring"], "clusters": ["alpha"], "addresses": [CTL, "fd00::1"],
-        "source_addresses": [CTL, "fd00::1"], "class": "C1", "backend": "nftables", "is_equal": False,
-        "objects": ["chain input"], "reason": ""}
+        "managed": True,
+        "roles": ["control_plane", "monitoring"],
+        "clusters": ["alpha"],
+        "addresses": [CTL, "fd00::1"],
+        "source_addresses": [CTL, "fd00::1"],
+        "class": "C1",
+        "backend": "nftables",
+        "is_equal": False,
+        "objects": ["chain input"],
+        "reason": "",
+    }
     node = found.host("n1", "C2")
     assert (node["source_addresses"], node["is_equal"], node["reason"], node["backend"]) == (
-        ["10.1.9.1"], None, "No nft.", "")
+        ["10.1.9.1"],
+        None,
+        "No nft.",
+        "",
+    )
     assert run().host("ctl", "C1")["is_equal"] is True
     laptop = run().host("laptop", "C3")
     assert (laptop["managed"], laptop["roles"], laptop["clusters"], laptop["is_equal"]) == (False, [], [], None)

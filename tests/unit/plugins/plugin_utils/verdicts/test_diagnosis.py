@@ -48,18 +48,33 @@ def counts(*far: int | None) -> dict[str, int | None]:
 NOT_COUNTED = counts(*[None] * 5)
 
 
-def verdict(expected: str = "open", outcome: str = "filtered", by: str = "listener", word: str = "wrong",
-            why: str = SILENCE, denied_by: str = "target", flow: str = "web", **values: Any) -> Verdict:
-    return Verdict(expectation(expected, denied_by=denied_by, flow=flow), Seen(outcome, **{"source": SOURCE, **values}),
-                   by, word, why)
+def verdict(
+    expected: str = "open",
+    outcome: str = "filtered",
+    by: str = "listener",
+    word: str = "wrong",
+    why: str = SILENCE,
+    denied_by: str = "target",
+    flow: str = "web",
+    **values: Any,
+) -> Verdict:
+    return Verdict(
+        expectation(expected, denied_by=denied_by, flow=flow),
+        Seen(outcome, **{"source": SOURCE, **values}),
+        by,
+        word,
+        why,
+    )
 
 
 def told(about: Verdict, counters: dict[str, int | None] | None = None, **clues: Any) -> Diagnosis:
-    return diagnosis_of(Clues(about, counters or NOT_COUNTED, **{
-        "sources": frozenset([SOURCE, "fd00::2"]), "owners": OWNERS, **clues}))
+    return diagnosis_of(
+        Clues(about, counters or NOT_COUNTED, **{"sources": frozenset([SOURCE, "fd00::2"]), "owners": OWNERS, **clues})
+    )
 
 
 # ---- each link
+
 
 def test_a_name_that_leads_elsewhere() -> None:
     found = told(verdict(elsewhere={"t.example.org": [OTHER, STRANGE]}), counts(1, 1, 1, 1, 1))
@@ -67,61 +82,100 @@ def test_a_name_that_leads_elsewhere() -> None:
         "elsewhere",
         f"t.example.org is {OTHER}, {STRANGE} to source, not {TARGET} ({OTHER} is other, {STRANGE} is no host of the "
         "plan).",
-        "Mend the name on source: /etc/hosts, DNS, or search domains in /etc/resolv.conf.")
+        "Mend the name on source: /etc/hosts, DNS, or search domains in /etc/resolv.conf.",
+    )
 
 
-@pytest.mark.parametrize("nonce,said", [
-    (NONCES["other"], "It was answered by other."), ("", "It was answered, but not by the listener on target.")])
+@pytest.mark.parametrize(
+    "nonce,said",
+    [(NONCES["other"], "It was answered by other."), ("", "It was answered, but not by the listener on target.")],
+)
 def test_an_address_that_leads_elsewhere(nonce: str, said: str) -> None:
-    [about] = verdicts_of([expectation("open")], Results({"source": [result("open", nonce=nonce)]},
-                                                         {"target": held("listener")}, NONCES))
+    [about] = verdicts_of(
+        [expectation("open")], Results({"source": [result("open", nonce=nonce)]}, {"target": held("listener")}, NONCES)
+    )
     assert told(about) == Diagnosis(
-        "elsewhere", f"{TARGET} does not lead source to target. {said}",
+        "elsewhere",
+        f"{TARGET} does not lead source to target. {said}",
         f"See whether {TARGET} is used twice (`arping`), or translated on source, on the way or on target (dnat, "
-        "redirect, load balancer).")
+        "redirect, load balancer).",
+    )
 
 
 def test_a_source_that_was_not_asked() -> None:
     [about] = verdicts_of([expectation("open")], Results({}, {"target": held("listener")}))
-    assert told(about) == Diagnosis("unreachable", "source reported nothing: it was not reached, or its module failed.",
-                                    "See what Ansible says of source above.")
+    assert told(about) == Diagnosis(
+        "unreachable",
+        "source reported nothing: it was not reached, or its module failed.",
+        "See what Ansible says of source above.",
+    )
 
 
-@pytest.mark.parametrize("values,why", [
-    ({"detail": "Network is unreachable.", "path": "No route."}, "Network is unreachable."),
-    ({"path": "No route."}, "No route."), ({}, "Nothing was sent.")])
+@pytest.mark.parametrize(
+    "values,why",
+    [
+        ({"detail": "Network is unreachable.", "path": "No route."}, "Network is unreachable."),
+        ({"path": "No route."}, "No route."),
+        ({}, "Nothing was sent."),
+    ],
+)
 def test_a_source_without_a_route(values: dict[str, str], why: str) -> None:
     about = verdict(outcome="error", word="unknown", why="The probe failed.", source="", **values)
-    assert told(about) == Diagnosis("not_sent", f"source has no route to {TARGET}: {why}",
-                                    f"Look at `ip route get {TARGET}` on source. {IF_ISOLATED}")
+    assert told(about) == Diagnosis(
+        "not_sent",
+        f"source has no route to {TARGET}: {why}",
+        f"Look at `ip route get {TARGET}` on source. {IF_ISOLATED}",
+    )
 
 
-@pytest.mark.parametrize("about", [
-    verdict("filtered", word="unknown", why="Silence proves nothing without a path: No answer to an echo.",
-            reachable=False),
-    verdict("open", word="unknown", why="No answer, and none to an echo either: No answer to an echo.", reachable=None),
-    verdict("open", "refused", "nobody", "unknown", "It was refused, and the listener died.", reachable=True),
-    verdict("open", "open", "nobody", "unknown", "It was answered, and the listener died.", reachable=True),
-])
+@pytest.mark.parametrize(
+    "about",
+    [
+        verdict(
+            "filtered",
+            word="unknown",
+            why="Silence proves nothing without a path: No answer to an echo.",
+            reachable=False,
+        ),
+        verdict(
+            "open", word="unknown", why="No answer, and none to an echo either: No answer to an echo.", reachable=None
+        ),
+        verdict("open", "refused", "nobody", "unknown", "It was refused, and the listener died.", reachable=True),
+        verdict("open", "open", "nobody", "unknown", "It was answered, and the listener died.", reachable=True),
+    ],
+)
 def test_what_is_not_proven(about: Verdict) -> None:
     assert told(about) == Diagnosis(
-        "unreachable", about.why,
+        "unreachable",
+        about.why,
         f"See that target runs, that Ansible reaches it until the end, and that `ping {TARGET}` on source is answered; "
-        f"hpc.ports always accepts ICMP.{'' if about.seen.reachable else f' {IF_ISOLATED}'}")
+        f"hpc.ports always accepts ICMP.{'' if about.seen.reachable else f' {IF_ISOLATED}'}",
+    )
 
 
 @pytest.mark.parametrize("expected", ["open", "filtered"])
 def test_a_silent_service_proves_nothing(expected: str) -> None:
     about = verdict(expected, by="service", word="unknown", why="The service there may keep silent.", reachable=True)
     assert told(about) == Diagnosis(
-        "unknown", "The service there may keep silent.",
-        "Stop what holds 443/tcp of target for the time of a run: a listener then answers in its place.")
+        "unknown",
+        "The service there may keep silent.",
+        "Stop what holds 443/tcp of target for the time of a run: a listener then answers in its place.",
+    )
 
 
-@pytest.mark.parametrize("counters,code", [
-    (counts(0, 0), "not_sent"), (counts(2, 0), "not_arrived"), (counts(2, 2), "other_table"),
-    (counts(2, None, None, None), "unreachable"), (NOT_COUNTED, "unreachable"), (counts(2, 2, 2), "reply_lost"),
-    (counts(2, 2, 2, 2), "reply_lost"), (counts(2, 2, 2, 2, 2), "reply_lost")])
+@pytest.mark.parametrize(
+    "counters,code",
+    [
+        (counts(0, 0), "not_sent"),
+        (counts(2, 0), "not_arrived"),
+        (counts(2, 2), "other_table"),
+        (counts(2, None, None, None), "unreachable"),
+        (NOT_COUNTED, "unreachable"),
+        (counts(2, 2, 2), "reply_lost"),
+        (counts(2, 2, 2, 2), "reply_lost"),
+        (counts(2, 2, 2, 2, 2), "reply_lost"),
+    ],
+)
 def test_counts_prove_even_where_no_echo_is_answered(counters: dict[str, int | None], code: str) -> None:
     about = verdict(word="unknown", why="No answer, and none to an echo either.", reachable=False)
     assert told(about, counters, inward=THEIRS).code == code
@@ -135,27 +189,42 @@ def test_what_comes_from_another_address() -> None:
     for about in (verdict(source=STRANGE), verdict("filtered", "open", source=STRANGE)):
         for counters in (NOT_COUNTED, counts(1), counts(1, 1, 1, 1, 1)):
             assert told(about, counters) == Diagnosis(
-                "wrong_source", f"target sees {STRANGE} where the plan expects source as {SOURCE}, fd00::2.",
+                "wrong_source",
+                f"target sees {STRANGE} where the plan expects source as {SOURCE}, fd00::2.",
                 "Add the address to firewall_source_addresses of source, or have it come from the right one "
-                f"(`ip route get {TARGET}` on source; NAT between the two).")
+                f"(`ip route get {TARGET}` on source; NAT between the two).",
+            )
 
 
 def test_the_address_that_nat_gives_as_the_plan_says_is_not_wrong() -> None:
-    for about in (verdict(source=STRANGE, translated=SOURCE), verdict("filtered", "open", source=STRANGE, translated=SOURCE)):
+    for about in (
+        verdict(source=STRANGE, translated=SOURCE),
+        verdict("filtered", "open", source=STRANGE, translated=SOURCE),
+    ):
         for counters, arrivals in ((NOT_COUNTED, []), (counts(1), []), (counts(1, 1), [SOURCE])):
             found = told(about, counters, arrivals=frozenset(arrivals), inward=OURS)
             assert found.code in ("ruleset_drops", "ruleset_allows", "not_arrived")
             assert STRANGE not in found.text
-    assert told(verdict(source="10.9.9.8", translated=SOURCE), counts(1), arrivals=frozenset([STRANGE])).code == "wrong_source"
+    assert (
+        told(verdict(source="10.9.9.8", translated=SOURCE), counts(1), arrivals=frozenset([STRANGE])).code
+        == "wrong_source"
+    )
 
 
-@pytest.mark.parametrize("arrivals,counters,seen_as", [
-    ([STRANGE], counts(1), STRANGE), ([STRANGE, "10.8.8.8"], counts(1), f"10.8.8.8, {STRANGE}"),
-    (["10.0.0.22"], counts(1), "10.0.0.22"),  # another address of the source
-    ([STRANGE, SOURCE], counts(1), STRANGE),
-    ([STRANGE], counts(1, 1), ""), ([STRANGE], counts(0), ""), ([OTHER, SOURCE], counts(1), ""), ([], counts(1), ""),
-    ([STRANGE], counts(1, None, None, None), ""),
-])
+@pytest.mark.parametrize(
+    "arrivals,counters,seen_as",
+    [
+        ([STRANGE], counts(1), STRANGE),
+        ([STRANGE, "10.8.8.8"], counts(1), f"10.8.8.8, {STRANGE}"),
+        (["10.0.0.22"], counts(1), "10.0.0.22"),  # another address of the source
+        ([STRANGE, SOURCE], counts(1), STRANGE),
+        ([STRANGE], counts(1, 1), ""),
+        ([STRANGE], counts(0), ""),
+        ([OTHER, SOURCE], counts(1), ""),
+        ([], counts(1), ""),
+        ([STRANGE], counts(1, None, None, None), ""),
+    ],
+)
 def test_what_arrives_as_somebody_else(arrivals: list[str], counters: dict[str, int | None], seen_as: str) -> None:
     found = told(verdict(), counters, arrivals=frozenset(arrivals), owners={**OWNERS, "10.0.0.22": "source"})
     assert (found.text.split(" where ")[0] == f"target sees {seen_as}") == bool(seen_as)
@@ -174,20 +243,29 @@ def test_without_known_addresses_none_is_wrong() -> None:
     assert told(verdict(source=""), counts(0)).code == "not_sent"
 
 
-@pytest.mark.parametrize("denied_by,host,clues", [
-    ("target", "target", {"inward": ACCEPTED, "out": OURS}), ("source", "source", {"out": ACCEPTED, "inward": OURS})])
+@pytest.mark.parametrize(
+    "denied_by,host,clues",
+    [("target", "target", {"inward": ACCEPTED, "out": OURS}), ("source", "source", {"out": ACCEPTED, "inward": OURS})],
+)
 @pytest.mark.parametrize("outcome,by", [("open", "listener"), ("refused", "nobody"), ("filtered", "listener")])
-def test_what_the_rules_let_through_against_the_plan(denied_by: str, host: str, clues: dict[str, Judged], outcome: str,
-                                                     by: str) -> None:
+def test_what_the_rules_let_through_against_the_plan(
+    denied_by: str, host: str, clues: dict[str, Judged], outcome: str, by: str
+) -> None:
     about = verdict("filtered", outcome, by, why="It was let in.", denied_by=denied_by)
-    advice = (f"Run the playbook site on {host}: its rules are not loaded, or were changed by hand. If the connection "
-              "is meant, write a flow.")
+    advice = (
+        f"Run the playbook site on {host}: its rules are not loaded, or were changed by hand. If the connection "
+        "is meant, write a flow."
+    )
     assert told(about, **clues) == Diagnosis(
-        "ruleset_allows", f"No flow lets source connect to 443/tcp of target, and {host} lets it through: table inet "
-                          "hpc_ports, chain input, `tcp dport 443 accept` accepts.", advice)
+        "ruleset_allows",
+        f"No flow lets source connect to 443/tcp of target, and {host} lets it through: table inet "
+        "hpc_ports, chain input, `tcp dport 443 accept` accepts.",
+        advice,
+    )
     for other in ({}, {"inward": OURS, "out": OURS}, {"inward": UNREAD, "out": UNREAD}):
         assert told(about, **other) == Diagnosis(
-            "ruleset_allows", f"No flow lets source connect to 443/tcp of target, and {host} lets it through.", advice)
+            "ruleset_allows", f"No flow lets source connect to 443/tcp of target, and {host} lets it through.", advice
+        )
 
 
 def test_a_connection_that_opens_and_carries_nothing() -> None:
@@ -197,11 +275,20 @@ def test_a_connection_that_opens_and_carries_nothing() -> None:
 
 
 def test_a_port_that_is_published_past_the_firewall() -> None:
-    sent_on = Judged("unknown", "ip nat", "DOCKER", "dnat", unknown="it is sent on", translated="172.17.0.2 port 80 (table ip nat, chain DOCKER: dnat)")
+    sent_on = Judged(
+        "unknown",
+        "ip nat",
+        "DOCKER",
+        "dnat",
+        unknown="it is sent on",
+        translated="172.17.0.2 port 80 (table ip nat, chain DOCKER: dnat)",
+    )
     found = told(verdict("filtered", "open", why="It was answered."), inward=sent_on)
     assert (found.code, found.text) == (
-        "published", "target publishes 443/tcp past its firewall: it is sent on to 172.17.0.2 port 80 (table ip nat, chain "
-                     "DOCKER: dnat).")
+        "published",
+        "target publishes 443/tcp past its firewall: it is sent on to 172.17.0.2 port 80 (table ip nat, chain "
+        "DOCKER: dnat).",
+    )
     assert "127.0.0.1" in found.advice
     # It did not pass here, and was not stopped here either.
     assert sent_on.as_seen(False) == sent_on
@@ -211,49 +298,68 @@ def test_a_port_that_is_published_past_the_firewall() -> None:
 
 def test_who_refuses_for_somebody_who_listens() -> None:
     about = verdict("filtered", "refused", "service", why="It was refused.")
-    advice = ("Look on source, on target and between them for rules that reject with a TCP reset or with port "
-              "unreachable. Nobody was let in.")
+    advice = (
+        "Look on source, on target and between them for rules that reject with a TCP reset or with port "
+        "unreachable. Nobody was let in."
+    )
     text = "Somebody refuses what goes from source to 443/tcp of target, where it should meet silence"
     assert told(about) == Diagnosis("other_table", f"{text}.", advice)
     assert told(about, counts(1), inward=REJECTS, out=ACCEPTED) == Diagnosis(
-        "other_table", f"{text} (table inet site, chain c, `tcp dport 443 reject with tcp reset`).", advice)
+        "other_table", f"{text} (table inet site, chain c, `tcp dport 443 reject with tcp reset`).", advice
+    )
     assert told(about, counts(1, 1, 1)).code == "ruleset_allows"
 
 
 def test_nobody_listens() -> None:
     """Also of broad ports, and where only the counts tell."""
     text = "Nobody listens on 443/tcp of target"
-    for about, counters in ((verdict(outcome="refused", by="nobody"), NOT_COUNTED),
-                            (verdict(outcome="refused", by="nobody"), counts(1, 1, 1, 0, 0)),
-                            (verdict(by="nobody"), counts(1, 1, 1))):
+    for about, counters in (
+        (verdict(outcome="refused", by="nobody"), NOT_COUNTED),
+        (verdict(outcome="refused", by="nobody"), counts(1, 1, 1, 0, 0)),
+        (verdict(by="nobody"), counts(1, 1, 1)),
+    ):
         assert told(about, counters) == Diagnosis("no_listener", f"{text}.", "Look at `ss -ltnup` on target.")
         assert told(about, counters, unit="nginx.service") == Diagnosis(
-            "no_listener", f"{text}; nginx.service should.",
-            "Look at `systemctl status nginx.service` and `ss -ltnup` on target.")
+            "no_listener",
+            f"{text}; nginx.service should.",
+            "Look at `systemctl status nginx.service` and `ss -ltnup` on target.",
+        )
     for by, counters in (("listener", counts(1, 1, 1)), ("nobody", counts(1, 1, 1, 1)), ("nobody", counts(1))):
         assert told(verdict(by=by), counters).code != "no_listener"
 
 
-@pytest.mark.parametrize("values,why", [
-    ({"detail": "Not let out by this host itself: Operation not permitted."},
-     "Not let out by this host itself: Operation not permitted."),
-    ({"path": "No answer to an echo."}, "No answer to an echo."), ({}, "no reason is known.")])
+@pytest.mark.parametrize(
+    "values,why",
+    [
+        (
+            {"detail": "Not let out by this host itself: Operation not permitted."},
+            "Not let out by this host itself: Operation not permitted.",
+        ),
+        ({"path": "No answer to an echo."}, "No answer to an echo."),
+        ({}, "no reason is known."),
+    ],
+)
 def test_nothing_is_sent(values: dict[str, str], why: str) -> None:
     for out in (None, ACCEPTED, UNREAD):
         assert told(verdict(**values), counts(0), out=out, inward=THEIRS) == Diagnosis(
-            "not_sent", f"source sends nothing to {TARGET}: {why}", f"Look at `ip route get {TARGET}` on source.")
+            "not_sent", f"source sends nothing to {TARGET}: {why}", f"Look at `ip route get {TARGET}` on source."
+        )
 
 
 @pytest.mark.parametrize("counters", [counts(0), NOT_COUNTED])
 def test_the_source_drops_what_it_sends(counters: dict[str, int | None]) -> None:
     assert told(verdict(), counters, out=OURS) == Diagnosis(
-        "ruleset_drops", f"The rules of hpc.ports on source drop what goes to {TARGET} 443/tcp (table inet hpc_ports, "
-                         "chain input, `policy drop`), though flow web allows it.",
-        "Run the playbook site on source: its rules are older than the plan, or were changed by hand.")
+        "ruleset_drops",
+        f"The rules of hpc.ports on source drop what goes to {TARGET} 443/tcp (table inet hpc_ports, "
+        "chain input, `policy drop`), though flow web allows it.",
+        "Run the playbook site on source: its rules are older than the plan, or were changed by hand.",
+    )
     assert told(verdict(), counters, out=THEIRS) == Diagnosis(
-        "other_table", f"Rules of others on source drop what goes to {TARGET} 443/tcp: table inet site, chain c, `tcp "
-                       "dport 443 drop`; flow web allows it.",
-        "Change that rule on source: an accept of hpc.ports does not override a drop of another table.")
+        "other_table",
+        f"Rules of others on source drop what goes to {TARGET} 443/tcp: table inet site, chain c, `tcp "
+        "dport 443 drop`; flow web allows it.",
+        "Change that rule on source: an accept of hpc.ports does not override a drop of another table.",
+    )
 
 
 @pytest.mark.parametrize("left,number", [(2, "2"), (None, "an unknown number")])
@@ -269,27 +375,36 @@ def test_packets_that_do_not_arrive(left: int | None, number: str) -> None:
 @pytest.mark.parametrize("counters", [counts(1, 1), counts(1, None, 0), NOT_COUNTED])
 def test_the_target_drops_what_comes(counters: dict[str, int | None]) -> None:
     assert told(verdict(), counters, inward=OURS) == Diagnosis(
-        "ruleset_drops", f"The rules of hpc.ports on target drop what goes from {SOURCE} to 443/tcp (table inet "
-                         "hpc_ports, chain input, `policy drop`), though flow web allows it.",
-        "Run the playbook site on target: its rules are older than the plan, or were changed by hand.")
+        "ruleset_drops",
+        f"The rules of hpc.ports on target drop what goes from {SOURCE} to 443/tcp (table inet "
+        "hpc_ports, chain input, `policy drop`), though flow web allows it.",
+        "Run the playbook site on target: its rules are older than the plan, or were changed by hand.",
+    )
     assert told(verdict(flow=""), counters, inward=REJECTS) == Diagnosis(
-        "other_table", f"Rules of others on target drop what goes from {SOURCE} to 443/tcp: table inet site, chain c, "
-                       "`tcp dport 443 reject with tcp reset`; the plan allows it.",
-        "Change that rule on target: an accept of hpc.ports does not override a drop of another table.")
+        "other_table",
+        f"Rules of others on target drop what goes from {SOURCE} to 443/tcp: table inet site, chain c, "
+        "`tcp dport 443 reject with tcp reset`; the plan allows it.",
+        "Change that rule on target: an accept of hpc.ports does not override a drop of another table.",
+    )
 
 
 def test_a_rule_that_cannot_be_read_is_the_suspect_of_what_was_seen_dropped() -> None:
     doubtful = THEIRS._replace(verdict="unknown", unknown="It cannot be told whether x")
     assert told(verdict(), counts(1, 1), inward=doubtful.as_seen(False)) == Diagnosis(
-        "other_table", f"Rules of others on target seem to drop what goes from {SOURCE} to 443/tcp: table inet site, chain c, "
-                       "`tcp dport 443 drop`; flow web allows it. Not certain: It cannot be told whether x.",
-        "Change that rule on target: an accept of hpc.ports does not override a drop of another table.")
+        "other_table",
+        f"Rules of others on target seem to drop what goes from {SOURCE} to 443/tcp: table inet site, chain c, "
+        "`tcp dport 443 drop`; flow web allows it. Not certain: It cannot be told whether x.",
+        "Change that rule on target: an accept of hpc.ports does not override a drop of another table.",
+    )
 
 
 def test_what_was_seen_tells_where_the_rules_do_not() -> None:
     doubtful = THEIRS._replace(verdict="unknown", unknown="why")
     assert [doubtful.as_seen(passed) for passed in (True, False, None)] == [
-        Judged("accept", unknown="why"), doubtful._replace(verdict="drop"), doubtful]
+        Judged("accept", unknown="why"),
+        doubtful._replace(verdict="drop"),
+        doubtful,
+    ]
     # Nobody is suspected where no rule is known that may stop it; what can be read is believed.
     assert [UNREAD.as_seen(passed) for passed in (True, False)] == [Judged("accept", unknown=UNREAD.unknown), UNREAD]
     # Which rule accepts is not known.
@@ -301,68 +416,100 @@ def test_what_was_seen_tells_where_the_rules_do_not() -> None:
 def test_what_is_dropped_as_it_comes_from_the_wire_was_not_lost_on_the_way() -> None:
     at_wire = THEIRS._replace(table="netdev site")
     assert told(verdict(), counts(1), inward=at_wire).text.startswith(
-        f"Rules of others on target drop what goes from {SOURCE} to 443/tcp: table netdev site, chain c, ")
-    for inward in (THEIRS, at_wire._replace(verdict="accept"), None):  # what would have come after counting did not do it
+        f"Rules of others on target drop what goes from {SOURCE} to 443/tcp: table netdev site, chain c, "
+    )
+    for inward in (
+        THEIRS,
+        at_wire._replace(verdict="accept"),
+        None,
+    ):  # what would have come after counting did not do it
         assert told(verdict(), counts(1), inward=inward).code == "not_arrived"
 
 
 def test_what_is_published_and_leads_nowhere() -> None:
     inward = UNREAD._replace(translated="10.88.0.2 port 80 (table ip nat, chain c: dnat to 10.88.0.2:80)")
     assert told(verdict(), counts(1, 1), inward=inward) == Diagnosis(
-        "published", f"target publishes 443/tcp, and nobody answers there: it is sent on to {inward.translated}.",
+        "published",
+        f"target publishes 443/tcp, and nobody answers there: it is sent on to {inward.translated}.",
         "See on target that the container or host there runs and listens, that net.ipv4.ip_forward is 1, and that no rule "
-        "drops what is forwarded. If nothing should be published, take that rule away.")
+        "drops what is forwarded. If nothing should be published, take that rule away.",
+    )
 
 
 def test_the_kernel_drops_what_comes_the_wrong_way() -> None:
     assert told(verdict(), counts(1, 1), inward=ACCEPTED._replace(is_backwards=True)) == Diagnosis(
-        "wrong_source", f"target drops what comes from {SOURCE} over this interface: its way back is another, and the "
-                        "reverse path filter is strict.",
-        f"Mend the route: `ip route get {SOURCE}` on target; or set rp_filter to 2.")
+        "wrong_source",
+        f"target drops what comes from {SOURCE} over this interface: its way back is another, and the "
+        "reverse path filter is strict.",
+        f"Mend the route: `ip route get {SOURCE}` on target; or set rp_filter to 2.",
+    )
 
 
-@pytest.mark.parametrize("inward,said", [
-    (None, "Its rules could not be read."), (UNREAD, UNREAD.unknown), (ACCEPTED, "Its rules accept it.")])
+@pytest.mark.parametrize(
+    "inward,said",
+    [(None, "Its rules could not be read."), (UNREAD, UNREAD.unknown), (ACCEPTED, "Its rules accept it.")],
+)
 def test_what_came_and_was_not_taken(inward: Judged | None, said: str) -> None:
     assert told(verdict(), counts(1, 1), inward=inward) == Diagnosis(
-        "unknown", f"target received the packet and did not take it. {said}",
-        "Look on target at `nft list ruleset`, iptables-legacy, and the reverse path filter (rp_filter).")
+        "unknown",
+        f"target received the packet and did not take it. {said}",
+        "Look on target at `nft list ruleset`, iptables-legacy, and the reverse path filter (rp_filter).",
+    )
 
 
-@pytest.mark.parametrize("reply,by", [
-    (None, ""), (ACCEPTED, ""), (THEIRS, ": table inet site, chain c, `tcp dport 443 drop` drops it")])
+@pytest.mark.parametrize(
+    "reply,by", [(None, ""), (ACCEPTED, ""), (THEIRS, ": table inet site, chain c, `tcp dport 443 drop` drops it")]
+)
 def test_an_answer_that_does_not_leave(reply: Judged | None, by: str) -> None:
     assert told(verdict(), counts(1, 1, 1), reply=reply, inward=ACCEPTED) == Diagnosis(
-        "reply_lost", f"target took the packet, and its answer did not leave it{by}.",
-        f"Look on target at rules for what goes out, and at `ip route get {SOURCE}`.")
+        "reply_lost",
+        f"target took the packet, and its answer did not leave it{by}.",
+        f"Look on target at rules for what goes out, and at `ip route get {SOURCE}`.",
+    )
 
 
 def test_an_answer_that_does_not_come_back() -> None:
     assert told(verdict(), counts(1, 1, 1, 1)) == Diagnosis(
-        "reply_lost", "target answered, and the answer did not come back to source.",
-        f"Look at the way back: `ip route get {SOURCE}` on target, and firewalls between that see one direction only.")
+        "reply_lost",
+        "target answered, and the answer did not come back to source.",
+        f"Look at the way back: `ip route get {SOURCE}` on target, and firewalls between that see one direction only.",
+    )
 
 
-@pytest.mark.parametrize("back,by", [
-    (None, "which did not take it"), (ACCEPTED, "which did not take it"),
-    (THEIRS, "whose own rules drop it: table inet site, chain c, `tcp dport 443 drop`")])
+@pytest.mark.parametrize(
+    "back,by",
+    [
+        (None, "which did not take it"),
+        (ACCEPTED, "which did not take it"),
+        (THEIRS, "whose own rules drop it: table inet site, chain c, `tcp dport 443 drop`"),
+    ],
+)
 def test_an_answer_that_the_source_does_not_take(back: Judged | None, by: str) -> None:
     assert told(verdict(), counts(1, 1, 1, 1, 1), back=back) == Diagnosis(
-        "reply_lost", f"The answer of target came back to source, {by}.",
-        "Look on source with `nft list ruleset` at rules of others for what comes in.")
+        "reply_lost",
+        f"The answer of target came back to source, {by}.",
+        "Look on source with `nft list ruleset` at rules of others for what comes in.",
+    )
 
 
 def test_what_nothing_explains() -> None:
     for clues in ({}, {"inward": ACCEPTED, "out": ACCEPTED}, {"inward": UNREAD}):
         assert told(verdict(), **clues) == Diagnosis(
-            "unknown", SILENCE, "Look at both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`.")
+            "unknown", SILENCE, "Look at both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`."
+        )
 
 
 # ---- the words
 
-@pytest.mark.parametrize("judged,where", [
-    (THEIRS, "table inet site, chain c, `tcp dport 443 drop`"), (UNREAD, UNREAD.unknown),
-    (Judged("accept"), "its rules")])
+
+@pytest.mark.parametrize(
+    "judged,where",
+    [
+        (THEIRS, "table inet site, chain c, `tcp dport 443 drop`"),
+        (UNREAD, UNREAD.unknown),
+        (Judged("accept"), "its rules"),
+    ],
+)
 def test_where_it_is_decided(judged: Judged, where: str) -> None:
     assert judged.where == where
 
@@ -378,15 +525,26 @@ ADDRESSES = st.sampled_from([SOURCE, OTHER, STRANGE, "10.0.0.22"])
 CLUES = st.builds(
     Clues,
     verdict=st.builds(
-        verdict, expected=st.sampled_from(["open", "filtered"]), denied_by=st.sampled_from(["source", "target"]),
+        verdict,
+        expected=st.sampled_from(["open", "filtered"]),
+        denied_by=st.sampled_from(["source", "target"]),
         outcome=st.sampled_from(["open", "refused", "filtered", "error", "missing"]),
-        by=st.sampled_from(["listener", "service", "nobody"]), word=st.sampled_from(["wrong", "unknown"]),
-        reachable=st.sampled_from([True, False, None]), rejected=st.booleans(),
+        by=st.sampled_from(["listener", "service", "nobody"]),
+        word=st.sampled_from(["wrong", "unknown"]),
+        reachable=st.sampled_from([True, False, None]),
+        rejected=st.booleans(),
         detail=st.sampled_from(["", "Rejected."]),
-        source=st.sampled_from([SOURCE, STRANGE, ""]), elsewhere=st.sampled_from([{}, {}, {"name": [OTHER]}])),
+        source=st.sampled_from([SOURCE, STRANGE, ""]),
+        elsewhere=st.sampled_from([{}, {}, {"name": [OTHER]}]),
+    ),
     counters=st.fixed_dictionaries({name: st.sampled_from([None, 0, 1]) for name in COUNTERS}),
-    arrivals=st.frozensets(ADDRESSES), out=JUDGED, inward=JUDGED, reply=JUDGED, back=JUDGED,
-    sources=st.sampled_from([frozenset(), frozenset([SOURCE])]), owners=st.sampled_from([{}, OWNERS]),
+    arrivals=st.frozensets(ADDRESSES),
+    out=JUDGED,
+    inward=JUDGED,
+    reply=JUDGED,
+    back=JUDGED,
+    sources=st.sampled_from([frozenset(), frozenset([SOURCE])]),
+    owners=st.sampled_from([{}, OWNERS]),
     unit=st.sampled_from(["", "nginx.service"]),
 )
 
@@ -422,6 +580,9 @@ def test_it_accuses_only_on_evidence(clues: Clues) -> None:
 
 def test_the_schema_has_every_code() -> None:
     schema = json.loads(Path("roles/verify/files/report.schema.json").read_text(encoding="utf-8"))
-    [options] = [option for option in schema["properties"]["cells"]["items"]["properties"]["diagnosis"]["anyOf"]
-                 if "properties" in option]
+    [options] = [
+        option
+        for option in schema["properties"]["cells"]["items"]["properties"]["diagnosis"]["anyOf"]
+        if "properties" in option
+    ]
     assert {option["const"] for option in options["properties"]["code"]["oneOf"]} == set(CODES)

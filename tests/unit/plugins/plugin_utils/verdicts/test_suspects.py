@@ -22,14 +22,27 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects impor
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
 
 OUT, IN = (Packet(direction, "tcp", "10.0.0.2", "10.0.0.1", 443) for direction in ("out", "in"))
-DROP: dict[str, Any] = {"verdict": "drop", "table": "inet site", "chain": "c", "rule": "drop", "is_ours": False,
-                        "unknown": "", "notes": [], "route": {}}
+DROP: dict[str, Any] = {
+    "verdict": "drop",
+    "table": "inet site",
+    "chain": "c",
+    "rule": "drop",
+    "is_ours": False,
+    "unknown": "",
+    "notes": [],
+    "route": {},
+}
 ACCEPT: dict[str, Any] = {**DROP, "verdict": "accept", "rule": "accept"}
 
 
 def verdict(word: str, port: int = 443, source: str = "10.0.0.2", hosts: tuple[str, str] = ("a", "b")) -> Verdict:
-    return Verdict(Expectation(*hosts, "10.0.0.1", "tcp", port, "open", "web"), Seen("filtered", source=source),
-                   "listener", word, "")
+    return Verdict(
+        Expectation(*hosts, "10.0.0.1", "tcp", port, "open", "web"),
+        Seen("filtered", source=source),
+        "listener",
+        word,
+        "",
+    )
 
 
 @pytest.mark.parametrize("word,is_suspect", [("right", False), ("unproven", False), ("wrong", True), ("unknown", True)])
@@ -59,28 +72,39 @@ def test_what_is_not_right_comes_first_where_there_is_too_much() -> None:
 
 def test_the_module_takes_them() -> None:
     [options] = as_options([OUT])
-    assert options == {"direction": "out", "protocol": "tcp", "source": "10.0.0.2", "destination": "10.0.0.1",
-                       "port": 443, "reply": True}
+    assert options == {
+        "direction": "out",
+        "protocol": "tcp",
+        "source": "10.0.0.2",
+        "destination": "10.0.0.1",
+        "port": 443,
+        "reply": True,
+    }
     defaults = {name: about.get("default") for name, about in PACKET.items()}
     assert parse_asked({**defaults, **options})[:5] == ("out", 6, "10.0.0.2", "10.0.0.1", 443)
 
 
 def test_where_a_packet_is_sent_on_is_kept() -> None:
-    sent_on = {**ACCEPT, "notes": ["the source is changed to a", "the destination is changed to b", "the destination is changed "
-                                   "to c"]}
+    sent_on = {
+        **ACCEPT,
+        "notes": ["the source is changed to a", "the destination is changed to b", "the destination is changed to c"],
+    }
     found = judgements_of({"b": [IN, IN._replace(port=22)]}, {"b": [sent_on, ACCEPT]})
     assert [judgement.packet.translated for judgement in found.values()] == ["b", ""]
 
 
 def test_what_hosts_said_is_found_by_packet() -> None:
     back = {**DROP, "is_ours": True}
-    judged = {"b": [{**DROP, "reverse_path": {"mode": 1, "is_dropped": True}, "reply": back},
-                    {**ACCEPT, "reply": None}],
-              "c": [DROP]}
+    judged = {
+        "b": [{**DROP, "reverse_path": {"mode": 1, "is_dropped": True}, "reply": back}, {**ACCEPT, "reply": None}],
+        "c": [DROP],
+    }
     other = IN._replace(port=22)
     assert judgements_of({"a": [OUT], "b": [IN, other]}, judged) == {
-        ("b", IN): Judgement(Judged("drop", "inet site", "c", "drop", is_backwards=True),
-                             Judged("drop", "inet site", "c", "drop", is_ours=True)),
+        ("b", IN): Judgement(
+            Judged("drop", "inet site", "c", "drop", is_backwards=True),
+            Judged("drop", "inet site", "c", "drop", is_ours=True),
+        ),
         ("b", other): Judgement(Judged("accept", "inet site", "c", "accept"), None),
     }
     assert judgements_of({"b": [IN, other]}, {"b": [DROP]}).keys() == {("b", IN)}
@@ -88,22 +112,27 @@ def test_what_hosts_said_is_found_by_packet() -> None:
 
 # ---- what was seen
 
-@pytest.mark.parametrize("far,held_by,outcome,expected", [
-    # By how far packets came: whether the packet passed, and the answer, the rules of the source and of the target.
-    ((0, 0, 0, 0, 0), "listener", "filtered", ((False, None), (None, None))),
-    ((1, 0, 0, 0, 0), "listener", "filtered", ((True, None), (None, None))),
-    ((1, 2, 0, 0, 0), "listener", "filtered", ((True, None), (False, None))),
-    ((1, 2, 1, 0, 0), "listener", "filtered", ((True, None), (True, False))),
-    ((1, 2, 1, 0, 0), "service", "filtered", ((True, None), (True, None))),
-    ((1, 2, 1, 1, 0), "listener", "filtered", ((True, None), (True, True))),
-    ((1, 2, 1, 1, 1), "listener", "filtered", ((True, False), (True, True))),
-    ((1, 2, 1, 1, 1), "listener", "open", ((True, True), (True, True))),
-    ((1, 2, 1, 1, 1), "listener", "refused", ((True, None), (True, True))),
-    ((None, None, None, None, None), "listener", "open", ((None, None), (None, None))),
-    ((None, 1, None, None, None), "listener", "filtered", ((None, None), (None, None))),
-])
-def test_what_was_counted_tells_what_the_rules_did(far: tuple[int | None, ...], held_by: str, outcome: str,
-                                                   expected: tuple[tuple[bool | None, ...], ...]) -> None:
+
+@pytest.mark.parametrize(
+    "far,held_by,outcome,expected",
+    [
+        # By how far packets came: whether the packet passed, and the answer, the rules of the source and of the target.
+        ((0, 0, 0, 0, 0), "listener", "filtered", ((False, None), (None, None))),
+        ((1, 0, 0, 0, 0), "listener", "filtered", ((True, None), (None, None))),
+        ((1, 2, 0, 0, 0), "listener", "filtered", ((True, None), (False, None))),
+        ((1, 2, 1, 0, 0), "listener", "filtered", ((True, None), (True, False))),
+        ((1, 2, 1, 0, 0), "service", "filtered", ((True, None), (True, None))),
+        ((1, 2, 1, 1, 0), "listener", "filtered", ((True, None), (True, True))),
+        ((1, 2, 1, 1, 1), "listener", "filtered", ((True, False), (True, True))),
+        ((1, 2, 1, 1, 1), "listener", "open", ((True, True), (True, True))),
+        ((1, 2, 1, 1, 1), "listener", "refused", ((True, None), (True, True))),
+        ((None, None, None, None, None), "listener", "open", ((None, None), (None, None))),
+        ((None, 1, None, None, None), "listener", "filtered", ((None, None), (None, None))),
+    ],
+)
+def test_what_was_counted_tells_what_the_rules_did(
+    far: tuple[int | None, ...], held_by: str, outcome: str, expected: tuple[tuple[bool | None, ...], ...]
+) -> None:
     about = verdict("wrong")
     about = about._replace(held_by=held_by, seen=about.seen._replace(outcome=outcome))
     assert seen_passing(about, dict(zip(COUNTERS, far))) == expected

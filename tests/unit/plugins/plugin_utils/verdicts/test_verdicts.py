@@ -29,15 +29,28 @@ EXPECTED = pytest.mark.parametrize("expected", ["open", "filtered"])
 NO_LISTENER = "It was let in, and refused because nobody listens."
 
 
-def judged(expected: str, outcome: str, said: dict[str, Any] | None, protocol: str = "tcp", *, passive: bool = False,
-           flow: str = "web", **values: Any) -> tuple[str, str]:
-    [verdict] = verdicts_of([expectation(expected, protocol, flow=flow)], Results(
-        {"source": [result(outcome, protocol, **values)]}, {} if said is None else {"target": said}, NONCES, passive),
-        ["user_ports"])
+def judged(
+    expected: str,
+    outcome: str,
+    said: dict[str, Any] | None,
+    protocol: str = "tcp",
+    *,
+    passive: bool = False,
+    flow: str = "web",
+    **values: Any,
+) -> tuple[str, str]:
+    [verdict] = verdicts_of(
+        [expectation(expected, protocol, flow=flow)],
+        Results(
+            {"source": [result(outcome, protocol, **values)]}, {} if said is None else {"target": said}, NONCES, passive
+        ),
+        ["user_ports"],
+    )
     return verdict.verdict, verdict.why
 
 
 # ---- the table: what was expected, what came of it, who had the port until the end
+
 
 @PROTOCOLS
 @pytest.mark.parametrize("said", [held("listener"), held("listener", "udp"), held("service"), NOBODY, DEAD, None])
@@ -90,7 +103,9 @@ def test_a_refusal_where_nobody_listened(protocol: str, said: dict[str, Any] | N
 @EXPECTED
 def test_a_refusal_where_somebody_listened_is_not_ours(protocol: str, by: str, expected: str) -> None:
     assert judged(expected, "refused", held(by, protocol), protocol) == (
-        "wrong", f"It was refused, though a {by} was there: something else rejects, not our rules.")
+        "wrong",
+        f"It was refused, though a {by} was there: something else rejects, not our rules.",
+    )
 
 
 @PROTOCOLS
@@ -106,23 +121,31 @@ def test_a_refusal_that_the_target_made_before_it_let_in_is_as_good_as_silence(p
 @EXPECTED
 def test_a_probe_that_failed_says_nothing(expected: str) -> None:
     assert judged(expected, "error", held("listener"), detail="Network is unreachable.") == (
-        "unknown", "The probe failed: Network is unreachable.")
+        "unknown",
+        "The probe failed: Network is unreachable.",
+    )
 
 
 @EXPECTED
 def test_a_source_that_reported_nothing(expected: str) -> None:
     [verdict] = verdicts_of([expectation(expected)], Results({}, {"target": held("listener")}))
     assert (verdict.verdict, verdict.why, verdict.seen.outcome) == (
-        "unknown", "source reported nothing: it was not reached, or its module failed.", "missing")
+        "unknown",
+        "source reported nothing: it was not reached, or its module failed.",
+        "missing",
+    )
 
 
 # ---- silence
+
 
 @pytest.mark.parametrize("protocol,by", [("tcp", "listener"), ("udp", "listener"), ("tcp", "service")])
 def test_silence_where_somebody_would_have_answered(protocol: str, by: str) -> None:
     assert judged("filtered", "filtered", held(by, protocol), protocol) == ("right", "")
     assert judged("open", "filtered", held(by, protocol), protocol) == (
-        "wrong", "No answer, though the host answers echoes.")
+        "wrong",
+        "No answer, though the host answers echoes.",
+    )
 
 
 @PROTOCOLS
@@ -131,9 +154,13 @@ def test_silence_without_a_path(protocol: str, reachable: bool | None) -> None:
     for said in (held("listener", protocol), held("listener", protocol, arrived=0)):
         for path, shown in (("No answer to an echo.", "No answer to an echo."), ("", "the path is unknown.")):
             assert judged("filtered", "filtered", said, protocol, reachable=reachable, path=path) == (
-                "unknown", f"Silence proves nothing without a path: {shown}")
+                "unknown",
+                f"Silence proves nothing without a path: {shown}",
+            )
             assert judged("open", "filtered", said, protocol, reachable=reachable, path=path) == (
-                "unknown", f"No answer, and none to an echo either: {shown}")
+                "unknown",
+                f"No answer, and none to an echo either: {shown}",
+            )
 
 
 @PROTOCOLS
@@ -144,7 +171,9 @@ def test_what_the_target_counted_is_better_than_silence(protocol: str, by: str, 
     assert judged("filtered", "filtered", kept_out, protocol, reachable=reachable) == ("right", "")
     let_in = held(by, protocol, arrived=2, passed=2)
     assert judged("filtered", "filtered", let_in, protocol, reachable=reachable) == (
-        "wrong", "It was let in, though nobody answered in time.")
+        "wrong",
+        "It was let in, though nobody answered in time.",
+    )
 
 
 @PROTOCOLS
@@ -164,7 +193,9 @@ def test_a_udp_service_may_keep_silent() -> None:
     said = held("service", "udp")
     assert judged("open", "filtered", said, "udp") == ("unknown", "No answer, but the service there may keep silent.")
     assert judged("filtered", "filtered", said, "udp") == (
-        "unknown", "The service there answered nobody, so its silence proves nothing.")
+        "unknown",
+        "The service there answered nobody, so its silence proves nothing.",
+    )
     assert judged("filtered", "filtered", said, "udp", rejected=True, detail="Rejected by 10.0.0.1.") == ("right", "")
 
 
@@ -172,21 +203,29 @@ def test_a_question_to_a_silent_udp_service_that_was_let_in_is_counted() -> None
     assert judged("open", "filtered", held("service", "udp", arrived=1, passed=1), "udp") == ("right", "")
     for by in ("service", "nobody"):
         assert judged("open", "filtered", held(by, "udp", arrived=1), "udp") == (
-            "wrong", "No answer, and the question was not let in.")
+            "wrong",
+            "No answer, and the question was not let in.",
+        )
     assert judged("open", "filtered", held("nobody", "udp", arrived=1, passed=1), "udp") == (
-        "unknown", f"No answer, and {LEFT}.")
+        "unknown",
+        f"No answer, and {LEFT}.",
+    )
 
 
 def test_a_udp_service_that_answers_others_is_silent_for_a_reason() -> None:
     allowed, denied = expectation("open", "udp", source="friend"), expectation("filtered", "udp")
     probed = {"friend": [result("open", "udp")], "source": [result("filtered", "udp")]}
-    assert [item.verdict for item in verdicts_of(
-        [denied, allowed], Results(probed, {"target": held("service", "udp")}))] == ["right", "right"]
+    assert [
+        item.verdict for item in verdicts_of([denied, allowed], Results(probed, {"target": held("service", "udp")}))
+    ] == ["right", "right"]
     # It answers on its other address, which says nothing about this one.
     elsewhere = {"friend": [result("open", "udp", address=OTHER)], "source": [result("filtered", "udp")]}
-    assert [item.verdict for item in verdicts_of(
-        [denied, allowed._replace(address=OTHER)],
-        Results(elsewhere, {"target": held("service", "udp")}))] == ["unknown", "right"]
+    assert [
+        item.verdict
+        for item in verdicts_of(
+            [denied, allowed._replace(address=OTHER)], Results(elsewhere, {"target": held("service", "udp")})
+        )
+    ] == ["unknown", "right"]
 
 
 @pytest.mark.parametrize("passive", [False, True])
@@ -196,6 +235,7 @@ def test_a_reject_is_proof_that_something_is_blocked(passive: bool) -> None:
 
 
 # ---- without listeners
+
 
 @PROTOCOLS
 @pytest.mark.parametrize("said", [held("service"), NOBODY, None])
@@ -222,59 +262,86 @@ def test_passive_silence_of_tcp_is_believed_because_the_host_itself_would_refuse
 
 def test_passive_silence_of_udp_is_unproven() -> None:
     assert judged("filtered", "filtered", NOBODY, "udp", passive=True) == (
-        "unproven", "Silence proves nothing: nobody listens there.")
+        "unproven",
+        "Silence proves nothing: nobody listens there.",
+    )
     assert judged("open", "filtered", NOBODY, "udp", passive=True) == (
-        "unproven", "No answer, and nobody listens there.")
+        "unproven",
+        "No answer, and nobody listens there.",
+    )
     assert judged("open", "filtered", held("service", "udp"), "udp", passive=True) == (
-        "unproven", "No answer, but the service there may keep silent.")
+        "unproven",
+        "No answer, but the service there may keep silent.",
+    )
     assert judged("filtered", "filtered", held("service", "udp"), "udp", passive=True) == (
-        "unproven", "The service there answered nobody, so its silence proves nothing.")
+        "unproven",
+        "The service there answered nobody, so its silence proves nothing.",
+    )
     assert judged("open", "filtered", held("nobody", "udp", arrived=1), "udp", passive=True)[0] == "wrong"
     assert judged("filtered", "filtered", held("nobody", "udp", arrived=1), "udp", passive=True) == ("right", "")
 
 
 # ---- proxies
 
+
 def test_a_proxy_that_does_not_reach_its_container_is_no_service() -> None:
     dead = {**held("service"), "dead_ends": {"443/tcp": "172.17.0.2 port 80: no answer"}}
     assert judged("open", "open", dead) == (
-        "wrong", "A proxy of a container takes the connection and cannot reach the container: 172.17.0.2 port 80: no answer.")
+        "wrong",
+        "A proxy of a container takes the connection and cannot reach the container: 172.17.0.2 port 80: no answer.",
+    )
     assert judged("open", "open", {**dead, "dead_ends": {"80/tcp": "172.17.0.2 port 80: no answer"}})[0] == "right"
     assert judged("open", "open", dead, nonce=NONCES["target"])[0] == "right"
 
 
 # ---- routes
 
+
 @EXPECTED
 def test_an_address_without_a_route_is_not_tested_where_another_is_reached(expected: str) -> None:
     second = expectation(expected)._replace(address=OTHER)
-    results = Results({"source": [result("open", nonce=NONCES["target"]),
-                                  {**result("error", source=""), "address": OTHER}]}, {"target": held("listener")}, NONCES)
+    results = Results(
+        {"source": [result("open", nonce=NONCES["target"]), {**result("error", source=""), "address": OTHER}]},
+        {"target": held("listener")},
+        NONCES,
+    )
     [first, found] = verdicts_of([expectation("open"), second], results)
     assert (first.verdict, found.verdict, found.why) == (
-        "right", "unproven", f"source has no route to {OTHER}, and reaches other addresses of target.")
+        "right",
+        "unproven",
+        f"source has no route to {OTHER}, and reaches other addresses of target.",
+    )
     sixth = second._replace(address="fd00::1")
-    in_other = Results({"source": [result("open", nonce=NONCES["target"]), {**result("error", source=""), "address": "fd00::1"}]},
-                       {"target": held("listener")}, NONCES)
+    in_other = Results(
+        {"source": [result("open", nonce=NONCES["target"]), {**result("error", source=""), "address": "fd00::1"}]},
+        {"target": held("listener")},
+        NONCES,
+    )
     for alone in (verdicts_of([second], results), verdicts_of([expectation("open"), sixth], in_other)[1:]):
         assert [item.verdict for item in alone] == ["unknown"]
 
 
 # ---- names
 
+
 @EXPECTED
 @pytest.mark.parametrize("outcome", ["open", "refused", "filtered", "error"])
 def test_a_name_that_leads_elsewhere_is_wrong_whatever_the_address_does(expected: str, outcome: str) -> None:
-    assert judged(expected, outcome, held("listener"), nonce=NONCES["target"] if outcome == "open" else "",
-                  elsewhere={"t.example.org": [OTHER, "10.0.0.4"]}) == (
-        "wrong", f"t.example.org is {OTHER}, 10.0.0.4 to source, not {TARGET}.")
+    assert judged(
+        expected,
+        outcome,
+        held("listener"),
+        nonce=NONCES["target"] if outcome == "open" else "",
+        elsewhere={"t.example.org": [OTHER, "10.0.0.4"]},
+    ) == ("wrong", f"t.example.org is {OTHER}, 10.0.0.4 to source, not {TARGET}.")
 
 
 # ---- all of it
 
 BY = st.sampled_from(["listener", "service", "nobody"])
-COUNTS = st.one_of(st.just({}), st.fixed_dictionaries({
-    name: st.integers(0, 2) for name in ("arrived", "passed", "answered")}))
+COUNTS = st.one_of(
+    st.just({}), st.fixed_dictionaries({name: st.integers(0, 2) for name in ("arrived", "passed", "answered")})
+)
 
 
 def is_proven(case: dict[str, Any], target: dict[str, Any] | None) -> bool:
@@ -285,42 +352,62 @@ def is_proven(case: dict[str, Any], target: dict[str, Any] | None) -> bool:
         return False
     if case["expected"] == "open":
         is_ours = case["nonce"] or case["by"] == "service" or case["passive"] or counts.get("answered")
-        may_be_closed = case["passive"] and case["flow"] == "user_ports" and case["outcome"] == "refused" and (
-            case["by"] != "service")
+        may_be_closed = (
+            case["passive"]
+            and case["flow"] == "user_ports"
+            and case["outcome"] == "refused"
+            and (case["by"] != "service")
+        )
         let_in = counts.get("passed") and case["by"] == "service" and case["protocol"] == "udp" and not case["rejected"]
         return bool(answered and is_ours or may_be_closed or case["outcome"] == "filtered" and let_in)
     stopped = bool(counts.get("arrived")) and not counts.get("passed")
-    would_answer = case["by"] in ("listener", "service") and case["protocol"] == "tcp" or case["by"] == "listener" or (
-        case["rejected"] and case["by"] == "service") or case["passive"] and case["protocol"] == "tcp"
+    would_answer = (
+        case["by"] in ("listener", "service")
+        and case["protocol"] == "tcp"
+        or case["by"] == "listener"
+        or (case["rejected"] and case["by"] == "service")
+        or case["passive"]
+        and case["protocol"] == "tcp"
+    )
     silent = case["outcome"] == "filtered" and case["reachable"] and would_answer and not counts.get("passed")
     return bool(case["outcome"] in ("filtered", "refused") and stopped or silent)
 
 
-@given(case=st.fixed_dictionaries({
-    "expected": st.sampled_from(["open", "filtered"]),
-    "outcome": st.sampled_from(["open", "refused", "filtered", "error"]),
-    "by": st.sampled_from(["listener", "service", "nobody", "dead", "unasked"]),
-    "protocol": st.sampled_from(["tcp", "udp"]),
-    "reachable": st.sampled_from([True, False, None]),
-    "rejected": st.booleans(),
-    "passive": st.booleans(),
-    "flow": st.sampled_from(["web", "user_ports"]),
-    "nonce": st.sampled_from(["", "", *NONCES.values()]),
-    "counts": COUNTS,
-    "source": st.sampled_from([SOURCE, OTHER, ""]),
-}))
+@given(
+    case=st.fixed_dictionaries(
+        {
+            "expected": st.sampled_from(["open", "filtered"]),
+            "outcome": st.sampled_from(["open", "refused", "filtered", "error"]),
+            "by": st.sampled_from(["listener", "service", "nobody", "dead", "unasked"]),
+            "protocol": st.sampled_from(["tcp", "udp"]),
+            "reachable": st.sampled_from([True, False, None]),
+            "rejected": st.booleans(),
+            "passive": st.booleans(),
+            "flow": st.sampled_from(["web", "user_ports"]),
+            "nonce": st.sampled_from(["", "", *NONCES.values()]),
+            "counts": COUNTS,
+            "source": st.sampled_from([SOURCE, OTHER, ""]),
+        }
+    )
+)
 def test_right_needs_proof_and_wrong_the_opposite(case: dict[str, Any]) -> None:
     case["rejected"] = case["rejected"] and case["outcome"] == "filtered"
     case["nonce"] = case["nonce"] if case["outcome"] == "open" and not case["passive"] else ""
     if case["passive"] and case["by"] == "listener":
         case["by"] = "service"
-    target = {"dead": DEAD, "unasked": None}.get(case["by"], held(
-        case["by"] if case["by"] in ("listener", "service") else "nobody", case["protocol"], **case["counts"]))
+    target = {"dead": DEAD, "unasked": None}.get(
+        case["by"],
+        held(case["by"] if case["by"] in ("listener", "service") else "nobody", case["protocol"], **case["counts"]),
+    )
     # Counts are those of another peer where the source has another address.
     case["counts"] = case["counts"] if case["source"] == SOURCE else dict.fromkeys(case["counts"], 0)
-    verdict, why = judged(case["expected"], case["outcome"], target, **{
-        name: case[name] for name in ("protocol", "reachable", "rejected", "passive", "flow", "nonce", "source")},
-        detail="Rejected." if case["rejected"] else "")
+    verdict, why = judged(
+        case["expected"],
+        case["outcome"],
+        target,
+        **{name: case[name] for name in ("protocol", "reachable", "rejected", "passive", "flow", "nonce", "source")},
+        detail="Rejected." if case["rejected"] else "",
+    )
     event(verdict)
     assert (verdict == "right") == (why == "")
     if verdict == "right":
@@ -336,8 +423,13 @@ def test_right_needs_proof_and_wrong_the_opposite(case: dict[str, Any]) -> None:
 
 def test_verdicts_keep_their_order() -> None:
     items = [expectation("open", address="fd00::1"), expectation("filtered")]
-    found = verdicts_of(items, Results(
-        {"source": [result("open", address="fd00::1", nonce=NONCES["target"]), result("filtered")]},
-        {"target": held("listener")}, NONCES))
+    found = verdicts_of(
+        items,
+        Results(
+            {"source": [result("open", address="fd00::1", nonce=NONCES["target"]), result("filtered")]},
+            {"target": held("listener")},
+            NONCES,
+        ),
+    )
     assert [verdict.expectation for verdict in found] == items
     assert [(verdict.verdict, verdict.held_by) for verdict in found] == [("right", "nobody"), ("right", "listener")]

@@ -79,6 +79,7 @@ def our_files(firewalld: FakeFirewalld) -> State:
 
 # ---- which way
 
+
 def test_what_runs_and_is_saved_needs_no_change(firewalld: FakeFirewalld) -> None:
     change = change_to(firewalld, RULES)
     assert (change.is_needed, change.way, change.places.gone) == (False, None, ())
@@ -123,10 +124,12 @@ def test_a_rule_of_somebody_else_in_our_policy_goes_by_calls(firewalld: FakeFire
     found = config()
     chain = "chain filter_IN_policy_hpc_ports_in_allow {\n"
     assert chain in LISTING
-    firewalld.table = LISTING.replace(chain, chain + '\t\ttcp dport 23 ct state new log accept\n')
+    firewalld.table = LISTING.replace(chain, chain + "\t\ttcp dport 23 ct state new log accept\n")
     rules = [rule.text() for rule in found.policies["hpc_ports_in"].rules]
     firewalld.answers["getPolicySettings hpc_ports_in"] = 'a{sv} 1 "rich_rules" as %d %s' % (
-        len(rules) + 1, " ".join('"' + rule.replace('"', '\\"') + '"' for rule in [*rules, RULES_NOT_OURS]))
+        len(rules) + 1,
+        " ".join('"' + rule.replace('"', '\\"') + '"' for rule in [*rules, RULES_NOT_OURS]),
+    )
     way = by_calls(firewalld, RULES)
     assert RULES_NOT_OURS in way.old.rules["hpc_ports_in"] and RULES_NOT_OURS not in way.new.rules["hpc_ports_in"]
 
@@ -150,6 +153,7 @@ def test_a_reload_that_would_lose_something_is_refused(firewalld: FakeFirewalld)
 
 # ---- by calls
 
+
 def test_the_calls_are_made_phase_by_phase(firewalld: FakeFirewalld, tmp_path: Path) -> None:
     phases = []
     firewalld.watch = lambda change: phases.append((tmp_path / "phase").read_text(encoding="ascii"))
@@ -162,7 +166,9 @@ def test_the_calls_are_made_phase_by_phase(firewalld: FakeFirewalld, tmp_path: P
 
 
 def test_a_kernel_that_does_not_have_it_is_a_failure(firewalld: FakeFirewalld, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=f"the kernel has it otherwise: ipset {IPSET}a, ipset {IPSET}b. It was undone"):
+    with pytest.raises(
+        RuntimeError, match=f"the kernel has it otherwise: ipset {IPSET}a, ipset {IPSET}b. It was undone"
+    ):
         by_calls(firewalld).make(str(tmp_path))
 
 
@@ -176,12 +182,14 @@ def test_where_the_first_call_is_denied_nothing_was_made(firewalld: FakeFirewall
         way.make(str(tmp_path))
     assert str(caught.value) == (
         f"firewalld is locked down, and root is not on its list: {LOCKED.output}. Nothing was changed. Add root "
-        "(firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown.")
+        "(firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown."
+    )
 
 
 @pytest.mark.parametrize("copy,failure", [("a", LOCKED), ("b", CommandError(["busctl"], 1, "no"))])
-def test_a_later_call_that_is_denied_and_any_other_failure_is_undone(firewalld: FakeFirewalld, tmp_path: Path, copy: str,
-                                                                     failure: CommandError) -> None:
+def test_a_later_call_that_is_denied_and_any_other_failure_is_undone(
+    firewalld: FakeFirewalld, tmp_path: Path, copy: str, failure: CommandError
+) -> None:
     way = by_calls(firewalld)
     firewalld.answers[f"setEntries {IPSET}{copy}"] = failure
     with pytest.raises(CommandError) as caught:
@@ -190,6 +198,7 @@ def test_a_later_call_that_is_denied_and_any_other_failure_is_undone(firewalld: 
 
 
 # ---- by a reload
+
 
 def test_the_files_are_there_only_while_they_are_read(firewalld: FakeFirewalld) -> None:
     way, before = by_reload(firewalld, RULES[:1]), our_files(firewalld)
@@ -230,10 +239,14 @@ def test_without_its_table_it_is_started_anew(firewalld: FakeFirewalld) -> None:
 
 # ---- removal
 
+
 def test_what_runs_goes_by_a_reload_once_the_files_are_gone(firewalld: FakeFirewalld) -> None:
     change = absent_change(firewalld.handed_in)
-    assert change.is_needed and change.wanted == {} and set(change.places.gone) == {
-        *persistence.items_of(config(), firewalld.paths)}
+    assert (
+        change.is_needed
+        and change.wanted == {}
+        and set(change.places.gone) == {*persistence.items_of(config(), firewalld.paths)}
+    )
     assert isinstance(change.way, Removal)
     with pytest.raises(RuntimeError, match="the kernel has it otherwise"):
         change.way.make("")
@@ -243,10 +256,13 @@ def test_what_runs_goes_by_a_reload_once_the_files_are_gone(firewalld: FakeFirew
     assert firewalld.log == ["reload", "reload"] and change.way.undo() == Undo(":", {})
 
 
-@pytest.mark.parametrize("is_active,knows,has_files,is_way", [
-    (True, True, True, True), (True, False, True, False), (True, True, False, False), (False, True, True, False)])
+@pytest.mark.parametrize(
+    "is_active,knows,has_files,is_way",
+    [(True, True, True, True), (True, False, True, False), (True, True, False, False), (False, True, True, False)],
+)
 def test_what_firewalld_knows_though_somebody_flushed_it_goes_too(
-        firewalld: FakeFirewalld, is_active: bool, knows: bool, has_files: bool, is_way: bool) -> None:
+    firewalld: FakeFirewalld, is_active: bool, knows: bool, has_files: bool, is_way: bool
+) -> None:
     firewalld.table, firewalld.is_active = "" if is_active else LISTING, is_active
     if not knows:
         firewalld.answers["getPolicies"] = 'as 1 "mine"'
@@ -258,6 +274,7 @@ def test_what_firewalld_knows_though_somebody_flushed_it_goes_too(
 
 # ---- how the host undoes it
 
+
 @pytest.fixture(name="undone")
 def _undone(tmp_path: Path) -> Callable[..., list[str]]:
     """What the host asks of firewalld and systemd where it undoes a way; in the shell they answer as told."""
@@ -265,22 +282,32 @@ def _undone(tmp_path: Path) -> Callable[..., list[str]]:
     programs.mkdir()
     folder.mkdir()
 
-    def undone(undo: Undo, active: bool = True, failed: bool = False, reload: bool = True, state: str = "RUNNING",
-               phase: int | None = None) -> list[str]:
+    def undone(
+        undo: Undo,
+        active: bool = True,
+        failed: bool = False,
+        reload: bool = True,
+        state: str = "RUNNING",
+        phase: int | None = None,
+    ) -> list[str]:
         log = tmp_path / "log"
         log.write_text("")
         answers = {"is-active": active, "is-failed": failed, "reload": reload}
         systemctl = "".join(f"{name}) exit {0 if good else 3} ;;\n" for name, good in answers.items())
         program(programs / "systemctl", f'case $1 in\n{systemctl}esac\necho "systemctl $1" >> {log}')
-        program(programs / "busctl", 'case "$*" in\n*get-property*state) echo \'s "%s"\'; exit ;;\nesac\n'
-                'for word; do case $word in reload|set*) name=$word ;; hpc_ports_*) name="$name $word" ;; esac; done\n'
-                'echo "$name" >> %s\n[ "$name" != reload ] || exit %d' % (state, log, 0 if reload else 1))
+        program(
+            programs / "busctl",
+            'case "$*" in\n*get-property*state) echo \'s "%s"\'; exit ;;\nesac\n'
+            'for word; do case $word in reload|set*) name=$word ;; hpc_ports_*) name="$name $word" ;; esac; done\n'
+            'echo "$name" >> %s\n[ "$name" != reload ] || exit %d' % (state, log, 0 if reload else 1),
+        )
         for name, text in undo.files.items():
             (folder / name).write_text(text, encoding="utf-8")
         if phase is not None:
             (folder / "phase").write_text(str(phase), encoding="ascii")
-        subprocess.run(undo.command, shell=True, check=True, cwd=folder,
-                       env={"PATH": f"{programs}:{os.environ['PATH']}"})
+        subprocess.run(
+            undo.command, shell=True, check=True, cwd=folder, env={"PATH": f"{programs}:{os.environ['PATH']}"}
+        )
         return log.read_text().splitlines()
 
     return undone
@@ -291,17 +318,21 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-@pytest.mark.parametrize("host,done", [
-    ({}, ["reload"]),
-    ({"reload": False}, ["reload", "systemctl restart"]),
-    # firewalld 0.9 takes the reload, and has failed.
-    ({"state": "FAILED"}, ["reload", "systemctl restart"]),
-    ({"active": False, "failed": True}, ["systemctl restart", "reload"]),
-    # Somebody stopped it.
-    ({"active": False}, []),
-])
-def test_a_reload_is_undone_by_another(firewalld: FakeFirewalld, undone: Callable[..., list[str]], host: dict[str, Any],
-                                       done: list[str]) -> None:
+@pytest.mark.parametrize(
+    "host,done",
+    [
+        ({}, ["reload"]),
+        ({"reload": False}, ["reload", "systemctl restart"]),
+        # firewalld 0.9 takes the reload, and has failed.
+        ({"state": "FAILED"}, ["reload", "systemctl restart"]),
+        ({"active": False, "failed": True}, ["systemctl restart", "reload"]),
+        # Somebody stopped it.
+        ({"active": False}, []),
+    ],
+)
+def test_a_reload_is_undone_by_another(
+    firewalld: FakeFirewalld, undone: Callable[..., list[str]], host: dict[str, Any], done: list[str]
+) -> None:
     before = our_files(firewalld)
     persistence.keep(by_reload(firewalld).items, firewalld.paths)
     files.remove(persistence.places({}, firewalld.paths))
@@ -309,9 +340,12 @@ def test_a_reload_is_undone_by_another(firewalld: FakeFirewalld, undone: Callabl
     assert our_files(firewalld) == before and not Path(firewalld.paths.home).exists()
 
 
-@pytest.mark.parametrize("phase,done", [(0, [f"setEntries {IPSET}b"]), (1, [f"setEntries {IPSET}a", f"setEntries {IPSET}b"])])
-def test_calls_are_undone_as_far_as_they_came(firewalld: FakeFirewalld, undone: Callable[..., list[str]], phase: int,
-                                              done: list[str]) -> None:
+@pytest.mark.parametrize(
+    "phase,done", [(0, [f"setEntries {IPSET}b"]), (1, [f"setEntries {IPSET}a", f"setEntries {IPSET}b"])]
+)
+def test_calls_are_undone_as_far_as_they_came(
+    firewalld: FakeFirewalld, undone: Callable[..., list[str]], phase: int, done: list[str]
+) -> None:
     undo = by_calls(firewalld).undo()
     assert undo.files["phase"] == "0"
     assert undone(undo, phase=phase) == done
@@ -320,6 +354,7 @@ def test_calls_are_undone_as_far_as_they_came(firewalld: FakeFirewalld, undone: 
 
 
 # ---- files
+
 
 def test_a_boot_finds_all_files_or_none(firewalld: FakeFirewalld) -> None:
     before = our_files(firewalld)

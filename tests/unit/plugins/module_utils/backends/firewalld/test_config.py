@@ -26,12 +26,21 @@ DNS = ("out", "dns", ["53/udp"], ("10.64.0.53/32",))
 
 sides = st.sampled_from([(), ("ipset", "hpc_ports_in_web_4a"), ("address", "10.0.0.0/8"), ("address", "fd64::1")])
 elements = st.sampled_from([(), ("port", "22", "tcp"), ("port", "1024-65535", "udp"), ("protocol", "89")])
-rules = st.builds(RichRule, verdict=st.sampled_from(["accept", "drop"]), family=st.sampled_from(["", "ipv4", "ipv6"]),
-                  source=sides, destination=sides, element=elements, priority=st.integers(-32768, 32767), flow=st.just(""))
+rules = st.builds(
+    RichRule,
+    verdict=st.sampled_from(["accept", "drop"]),
+    family=st.sampled_from(["", "ipv4", "ipv6"]),
+    source=sides,
+    destination=sides,
+    element=elements,
+    priority=st.integers(-32768, 32767),
+    flow=st.just(""),
+)
 
 
-@pytest.mark.parametrize("version,expected", [
-    ((0, 9, 0), OLD), ((0, 9, 11), OLD), ((1, 0, 0), NEW), ((1, 3, 3), NEW), ((2, 3, 1), NEW)])
+@pytest.mark.parametrize(
+    "version,expected", [((0, 9, 0), OLD), ((0, 9, 11), OLD), ((1, 0, 0), NEW), ((1, 3, 3), NEW), ((2, 3, 1), NEW)]
+)
 def test_what_a_version_can_do(version: tuple[int, ...], expected: Abilities) -> None:
     assert abilities_of(version) == expected
 
@@ -41,23 +50,39 @@ def test_a_rule_is_read_as_it_is_written(rule: RichRule) -> None:
     assert parse_rich_rule(rule.text()) == rule
 
 
-@pytest.mark.parametrize("text", [
-    'rule family="ipv4" source address="10.0.0.1" log prefix="x" accept', 'rule service name="ssh" accept',
-    'rule source NOT address="10.0.0.1" accept', 'rule family="ipv4" accept limit value="1/s"', "rule reject", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'rule family="ipv4" source address="10.0.0.1" log prefix="x" accept',
+        'rule service name="ssh" accept',
+        'rule source NOT address="10.0.0.1" accept',
+        'rule family="ipv4" accept limit value="1/s"',
+        "rule reject",
+        "",
+    ],
+)
 def test_a_rule_of_another_form_is_nobodys(text: str) -> None:
     assert parse_rich_rule(text) is None
 
 
 def test_the_file_of_a_rule() -> None:
     rule = RichRule("drop", "ipv6", ("ipset", "a"), ("address", "fd64::/64"), ("port", "22", "tcp"), 32000)
-    assert rule.text() == ('rule priority="32000" family="ipv6" source ipset="a" destination address="fd64::/64" '
-                           'port port="22" protocol="tcp" drop')
-    assert rule.xml() == ('  <rule priority="32000" family="ipv6">\n    <source ipset="a"/>\n'
-                          '    <destination address="fd64::/64"/>\n    <port port="22" protocol="tcp"/>\n    <drop/>\n  </rule>\n')
+    assert rule.text() == (
+        'rule priority="32000" family="ipv6" source ipset="a" destination address="fd64::/64" '
+        'port port="22" protocol="tcp" drop'
+    )
+    assert rule.xml() == (
+        '  <rule priority="32000" family="ipv6">\n    <source ipset="a"/>\n'
+        '    <destination address="fd64::/64"/>\n    <port port="22" protocol="tcp"/>\n    <drop/>\n  </rule>\n'
+    )
 
 
-labels = st.builds("{0}_{1}{2}".format, st.sampled_from(["in", "out"]), st.from_regex("[a-z][a-z0-9_]{0,63}", fullmatch=True),
-                   st.sampled_from(["", ".0123abcd", ".ffffffff"]))
+labels = st.builds(
+    "{0}_{1}{2}".format,
+    st.sampled_from(["in", "out"]),
+    st.from_regex("[a-z][a-z0-9_]{0,63}", fullmatch=True),
+    st.sampled_from(["", ".0123abcd", ".ffffffff"]),
+)
 
 
 @given(st.lists(labels, min_size=2, max_size=2, unique=True), st.sampled_from([4, 6]), st.sampled_from("ab"))
@@ -70,8 +95,10 @@ def test_no_two_ipsets_have_one_name(found: list[str], version: int, copy: str) 
 def test_names_that_are_short_enough_can_be_read() -> None:
     assert ipset_name("in_slurm_control", 4, "a") == "hpc_ports_in_slurm_control_4a"
     assert ipset_name("out_web.0123abcd", 6, "b") == "hpc_ports_out_web-0123abcd_6b"
-    assert ipset_name("in_a_flow_of_a_long_name", 6, "b") == "hpc_ports_in_" + ipset_name(
-        "in_a_flow_of_a_long_name", 6, "b").split("_")[3] + "_6b"
+    assert (
+        ipset_name("in_a_flow_of_a_long_name", 6, "b")
+        == "hpc_ports_in_" + ipset_name("in_a_flow_of_a_long_name", 6, "b").split("_")[3] + "_6b"
+    )
 
 
 def test_anywhere_is_two_halves() -> None:
@@ -97,13 +124,20 @@ def test_the_oldest_has_the_peers_of_egress_in_rules_and_drops_by_protocol() -> 
 def test_the_newer_look_the_peers_of_egress_up_and_drop_all_else() -> None:
     config = config_of(parse_policy(policy(DNS, egress="restricted")), NEW)
     texts = [rule.text() for rule in config.policies["hpc_ports_out"].rules]
-    assert texts[-2:] == ['rule priority="32000" family="ipv4" destination address="0.0.0.0/0" drop',
-                          'rule priority="32000" family="ipv6" destination address="::/0" drop']
+    assert texts[-2:] == [
+        'rule priority="32000" family="ipv4" destination address="0.0.0.0/0" drop',
+        'rule priority="32000" family="ipv6" destination address="::/0" drop',
+    ]
     assert config.ipsets["hpc_ports_out_dns_4a"].entries == ("10.64.0.53",)
 
 
 def test_what_two_flows_have_in_common_is_one_rule() -> None:
-    both = [("out", name, ["53/udp"], peers) for name, peers in (("a", ("10.0.0.1/32",)), ("b", ("10.0.0.1/32", "10.0.0.2/32")))]
+    both = [
+        ("out", name, ["53/udp"], peers)
+        for name, peers in (("a", ("10.0.0.1/32",)), ("b", ("10.0.0.1/32", "10.0.0.2/32")))
+    ]
     config = config_of(parse_policy(policy(*both, egress="restricted")), OLD)
     assert [(rule.flow, rule.destination[1]) for rule in config.policies["hpc_ports_out"].rules if rule.flow] == [
-        ("out_a", "10.0.0.1"), ("out_b", "10.0.0.2")]
+        ("out_a", "10.0.0.1"),
+        ("out_b", "10.0.0.2"),
+    ]

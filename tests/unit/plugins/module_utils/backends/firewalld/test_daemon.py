@@ -27,6 +27,7 @@ def _firewalld(tmp_path: Path) -> FakeFirewalld:
 
 # ---- what runs
 
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_it_can_do_and_has_made(firewalld: FakeFirewalld, version: str) -> None:
     firewalld.answers["version"] = f's "{version}"'
@@ -62,21 +63,32 @@ def test_one_that_is_just_starting_is_waited_for(firewalld: FakeFirewalld) -> No
     assert list(states) == []
 
 
-@pytest.mark.parametrize("said,text", [
-    ({"version": CommandError(["busctl"], 1, "Unit not found")},
-     "firewalld runs, but does not answer on D-Bus: Unit not found. Nothing was changed. See: systemctl status firewalld "
-     "dbus"),
-    ({"version": 's "0.8.9"'}, "firewalld is too old: got '0.8.9', expected 0.9.0 or later. Nothing was changed."),
-    ({"state": 's "FAILED"'},
-     "firewalld is in state 'FAILED', expected 'RUNNING': its configuration did not load, and the host may be open. "
-     "Nothing was changed. See: journalctl -u firewalld. Mend the cause (a broken file of ours, hpc_ports_* in "
-     "/etc/firewalld, can be removed), restart firewalld, and run again."),
-    ({"FirewallBackend": 's "iptables"'},
-     "FirewallBackend is 'iptables' in {etc}/firewalld/firewalld.conf, expected 'nftables'. Nothing was changed."),
-    ({"queryPanicMode": "b true"},
-     "firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was changed. End it "
-     "(firewall-cmd --panic-off), and run again."),
-])
+@pytest.mark.parametrize(
+    "said,text",
+    [
+        (
+            {"version": CommandError(["busctl"], 1, "Unit not found")},
+            "firewalld runs, but does not answer on D-Bus: Unit not found. Nothing was changed. See: systemctl status firewalld "
+            "dbus",
+        ),
+        ({"version": 's "0.8.9"'}, "firewalld is too old: got '0.8.9', expected 0.9.0 or later. Nothing was changed."),
+        (
+            {"state": 's "FAILED"'},
+            "firewalld is in state 'FAILED', expected 'RUNNING': its configuration did not load, and the host may be open. "
+            "Nothing was changed. See: journalctl -u firewalld. Mend the cause (a broken file of ours, hpc_ports_* in "
+            "/etc/firewalld, can be removed), restart firewalld, and run again.",
+        ),
+        (
+            {"FirewallBackend": 's "iptables"'},
+            "FirewallBackend is 'iptables' in {etc}/firewalld/firewalld.conf, expected 'nftables'. Nothing was changed.",
+        ),
+        (
+            {"queryPanicMode": "b true"},
+            "firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was changed. End it "
+            "(firewall-cmd --panic-off), and run again.",
+        ),
+    ],
+)
 def test_one_that_can_carry_nothing_now(firewalld: FakeFirewalld, said: dict[str, str | Exception], text: str) -> None:
     firewalld.answers.update(said)
     with pytest.raises(RuntimeError) as caught:
@@ -97,12 +109,20 @@ def test_one_without_ipsets_is_mended_by_a_package(firewalld: FakeFirewalld) -> 
 
 # ---- before a reload
 
+
 def settings(firewalld: FakeFirewalld, text: str) -> None:
     Path(firewalld.paths.firewalld, "firewalld.conf").write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize("text", ["", "FirewallBackend=nftables\n", "FirewallBackend=iptables\n  FirewallBackend = nftables\n",
-                                  "#FirewallBackend=iptables\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "FirewallBackend=nftables\n",
+        "FirewallBackend=iptables\n  FirewallBackend = nftables\n",
+        "#FirewallBackend=iptables\n",
+    ],
+)
 def test_a_reload_that_loses_nothing(firewalld: FakeFirewalld, text: str) -> None:
     settings(firewalld, text)
     check_reload(firewalld.handed_in)
@@ -128,21 +148,24 @@ def test_no_protocols(firewalld: FakeFirewalld) -> None:
     Path(firewalld.paths.etc, "protocols").unlink()
     assert refusal(firewalld) == (
         f"{firewalld.paths.etc}/protocols is missing: firewalld would load no rules without it. Nothing was changed. "
-        "Install the package that has it (Debian: netbase, RHEL: setup).")
+        "Install the package that has it (Debian: netbase, RHEL: setup)."
+    )
 
 
 def test_an_ipset_that_is_named_and_not_there(firewalld: FakeFirewalld) -> None:
     Path(firewalld.paths.policies, "mine.xml").write_text('<source ipset="gone"/>', encoding="utf-8")
     assert refusal(firewalld) == (
         f"firewalld would load no rules at all: no such ipset: gone of {firewalld.paths.policies}/mine.xml. Nothing was "
-        "changed. Add or take out what is missing.")
+        "changed. Add or take out what is missing."
+    )
 
 
 def test_a_configuration_that_does_not_load(firewalld: FakeFirewalld) -> None:
     firewalld.answers["checkPermanentConfig"] = CommandError(["busctl"], 1, "INVALID_ZONE: mine")
     assert refusal(firewalld) == (
         "firewalld could not load its saved configuration: INVALID_ZONE: mine. Nothing was changed. Mend it: firewall-cmd "
-        "--check-config")
+        "--check-config"
+    )
 
 
 RUNS = 'a{sv} 1 "services" as 1 "ssh"'
@@ -150,24 +173,50 @@ SAVED = 'a{sv} 1 "services" as 2 "ssh" "http"'
 PATH = 'o "/org/fedoraproject/FirewallD1/config/1"'
 
 
-@pytest.mark.parametrize("said,lost", [
-    ({"getZones": 'as 1 "public"', "getZoneSettings2 public": RUNS, "getZoneNames": 'as 1 "public"',
-      "getZoneByName public": PATH, "getSettings2": SAVED}, "zone public: services"),
-    ({"getPolicies": 'as 1 "mine"', "getPolicySettings mine": RUNS}, "policy mine: services"),
-    ({"getPolicyNames": 'as 1 "mine"', "getPolicyByName mine": PATH,
-      "getSettings /org/fedoraproject/FirewallD1/config/1": SAVED}, "policy mine: services"),
-    ({"getIPSets": 'as 1 "mine"', "getIPSetSettings mine": '(ssssa{ss}as) "" "" "" "hash:net" 0 1 "10.0.0.1"'},
-     "ipset mine: entries; ipset mine: type"),
-    ({"getIPSetNames": 'as 1 "mine"', "getIPSetByName mine": PATH,
-      "getSettings /org/fedoraproject/FirewallD1/config/1": '(ssssa{ss}as) "" "" "" "hash:ip" 0 0'}, "ipset mine: type"),
-    ({"getAllRules": 'a(sssias) 1 "ipv4" "filter" "INPUT" 0 2 "-j" "ACCEPT"'}, "direct: rules"),
-])
+@pytest.mark.parametrize(
+    "said,lost",
+    [
+        (
+            {
+                "getZones": 'as 1 "public"',
+                "getZoneSettings2 public": RUNS,
+                "getZoneNames": 'as 1 "public"',
+                "getZoneByName public": PATH,
+                "getSettings2": SAVED,
+            },
+            "zone public: services",
+        ),
+        ({"getPolicies": 'as 1 "mine"', "getPolicySettings mine": RUNS}, "policy mine: services"),
+        (
+            {
+                "getPolicyNames": 'as 1 "mine"',
+                "getPolicyByName mine": PATH,
+                "getSettings /org/fedoraproject/FirewallD1/config/1": SAVED,
+            },
+            "policy mine: services",
+        ),
+        (
+            {"getIPSets": 'as 1 "mine"', "getIPSetSettings mine": '(ssssa{ss}as) "" "" "" "hash:net" 0 1 "10.0.0.1"'},
+            "ipset mine: entries; ipset mine: type",
+        ),
+        (
+            {
+                "getIPSetNames": 'as 1 "mine"',
+                "getIPSetByName mine": PATH,
+                "getSettings /org/fedoraproject/FirewallD1/config/1": '(ssssa{ss}as) "" "" "" "hash:ip" 0 0',
+            },
+            "ipset mine: type",
+        ),
+        ({"getAllRules": 'a(sssias) 1 "ipv4" "filter" "INPUT" 0 2 "-j" "ACCEPT"'}, "direct: rules"),
+    ],
+)
 def test_what_a_reload_would_change(firewalld: FakeFirewalld, said: dict[str, str], lost: str) -> None:
     firewalld.answers.update(said)
     assert refusal(firewalld) == (
         "This change needs a reload of firewalld, which would change what is not ours, as it is not saved as it runs: "
         f"{lost}. Nothing was changed. Save what runs (firewall-cmd --runtime-to-permanent) or load what is saved "
-        "(firewall-cmd --reload), and run again.")
+        "(firewall-cmd --reload), and run again."
+    )
 
 
 def test_what_is_ours_may_change(firewalld: FakeFirewalld) -> None:
@@ -176,6 +225,13 @@ def test_what_is_ours_may_change(firewalld: FakeFirewalld) -> None:
 
 
 def test_what_is_saved_as_it_runs(firewalld: FakeFirewalld) -> None:
-    firewalld.answers.update({"getZones": 'as 1 "public"', "getZoneSettings2 public": RUNS, "getZoneNames": 'as 1 "public"',
-                              "getZoneByName public": PATH, "getSettings2": RUNS})
+    firewalld.answers.update(
+        {
+            "getZones": 'as 1 "public"',
+            "getZoneSettings2 public": RUNS,
+            "getZoneNames": 'as 1 "public"',
+            "getZoneByName public": PATH,
+            "getSettings2": RUNS,
+        }
+    )
     check_reload(firewalld.handed_in)

@@ -17,8 +17,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 
-OLD = {"firewalld/policies/hpc_ports_in.xml": "old policy\n", "firewalld/ipsets/hpc_ports_a.xml": "old ipset\n",
-       "firewalld/zones/public.xml": "not ours\n"}
+OLD = {
+    "firewalld/policies/hpc_ports_in.xml": "old policy\n",
+    "firewalld/ipsets/hpc_ports_a.xml": "old ipset\n",
+    "firewalld/zones/public.xml": "not ours\n",
+}
 NEW = {"firewalld/policies/hpc_ports_in.xml": "new policy\n", "firewalld/ipsets/hpc_ports_b.xml": "new ipset\n"}
 
 
@@ -31,8 +34,11 @@ def _paths(tmp_path: Path) -> Paths:
 
 
 def found(paths: Paths) -> dict[str, str]:
-    return {str(path.relative_to(paths.etc)): path.read_text(encoding="utf-8")
-            for path in Path(paths.etc).rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(paths.etc)): path.read_text(encoding="utf-8")
+        for path in Path(paths.etc).rglob("*")
+        if path.is_file()
+    }
 
 
 def items(paths: Paths) -> Items:
@@ -43,7 +49,9 @@ def test_new_files_are_there_only_while_the_block_runs(paths: Paths) -> None:
     with persistence.in_place(items(paths), paths):
         now = found(paths)
         assert {path: text for path, text in now.items() if path.startswith("firewalld/")} == {
-            **NEW, "firewalld/zones/public.xml": "not ours\n"}
+            **NEW,
+            "firewalld/zones/public.xml": "not ours\n",
+        }
     assert found(paths) == OLD
     assert not Path(paths.home).exists()
 
@@ -53,7 +61,7 @@ def test_the_script_puts_back_what_was_there_and_can_run_twice(paths: Paths, don
     new = items(paths)
     persistence.keep(new, paths)
     script = Path(paths.undo).read_text(encoding="utf-8")
-    for path, item in list(new.items())[:{"nothing": 0, "one file": 1, "all": 2}[done]]:
+    for path, item in list(new.items())[: {"nothing": 0, "one file": 1, "all": 2}[done]]:
         Path(path).write_text(item.text, encoding="utf-8")
     # Killed before its last line, and run again.
     half = "".join(line for line in script.splitlines(keepends=True) if "rm -rf" not in line and "rmdir" not in line)
@@ -94,6 +102,8 @@ def test_the_files_name_the_flows(paths: Paths) -> None:
 
 
 def test_ipsets_come_before_the_policies_that_name_them() -> None:
-    order = [path.split("/")[-2] for path in persistence.items_of(config_of(parse_policy(SAMPLE), Abilities(
-        True, True, True)))]
+    order = [
+        path.split("/")[-2]
+        for path in persistence.items_of(config_of(parse_policy(SAMPLE), Abilities(True, True, True)))
+    ]
     assert order == sorted(order)

@@ -24,8 +24,10 @@ pytestmark = pytest.mark.parametrize("version", VERSIONS)
 
 def config(version: str) -> Config:
     is_new = version != "0.9.3"
-    return config_of(parse_policy(listed_policy(version)), Abilities(
-        is_new, is_new, accepts_replies_out(parse_listing(listing(version)))))
+    return config_of(
+        parse_policy(listed_policy(version)),
+        Abilities(is_new, is_new, accepts_replies_out(parse_listing(listing(version)))),
+    )
 
 
 def test_what_runs_is_what_is_wanted(version: str) -> None:
@@ -36,15 +38,21 @@ def test_who_accepts_replies_out(version: str) -> None:
     assert accepts_replies_out(parse_listing(listing(version))) == (version != "0.9.3")
 
 
-@pytest.mark.parametrize("old,new,name", [
-    ("10.64.2.1 }", "10.64.2.2 }", "ipset hpc_ports_in_web_4a"),
-    ("tcp dport 443 ", "tcp dport 444 ", "policy hpc_ports_in"),
-    ("\t\tdrop\n", "", "policy hpc_ports_in"),
-    ("\t\tjump filter_OUT_policy_hpc_ports_out_allow\n", "", "policy hpc_ports_out"),
-    ("\t\tjump filter_IN_policy_hpc_ports_in\n", "", "policy hpc_ports_in"),
-    ("chain filter_IN_policy_hpc_ports_in_pre {\n", "chain filter_IN_policy_hpc_ports_in_pre {\n\t\taccept\n",
-     "policy hpc_ports_in"),
-])
+@pytest.mark.parametrize(
+    "old,new,name",
+    [
+        ("10.64.2.1 }", "10.64.2.2 }", "ipset hpc_ports_in_web_4a"),
+        ("tcp dport 443 ", "tcp dport 444 ", "policy hpc_ports_in"),
+        ("\t\tdrop\n", "", "policy hpc_ports_in"),
+        ("\t\tjump filter_OUT_policy_hpc_ports_out_allow\n", "", "policy hpc_ports_out"),
+        ("\t\tjump filter_IN_policy_hpc_ports_in\n", "", "policy hpc_ports_in"),
+        (
+            "chain filter_IN_policy_hpc_ports_in_pre {\n",
+            "chain filter_IN_policy_hpc_ports_in_pre {\n\t\taccept\n",
+            "policy hpc_ports_in",
+        ),
+    ],
+)
 def test_each_difference_is_seen(version: str, old: str, new: str, name: str) -> None:
     text = listing(version)
     assert old in text
@@ -56,4 +64,5 @@ def test_flows_are_told_by_name(version: str) -> None:
     state, wanted = state_of(parse_listing(listing(version))), config(version)
     assert flow_views(state, flow_names(wanted)) == {
         "in_web": FlowView(frozenset({"443/tcp", "1-9/udp"}), frozenset({"10.64.0.0/24", "10.64.2.1", "any IPv6"})),
-        "out_dns": FlowView(frozenset({"53/udp"}), frozenset({"10.64.0.53"}))}
+        "out_dns": FlowView(frozenset({"53/udp"}), frozenset({"10.64.0.53"})),
+    }

@@ -30,8 +30,9 @@ Flows = dict[str, tuple[frozenset[str], frozenset[str]]]
 # Who may connect where.
 Passes = frozenset[tuple[str, str]]
 
-flows = st.fixed_dictionaries({flow: st.tuples(st.frozensets(st.sampled_from(PORTS)), st.frozensets(st.sampled_from(PEERS)))
-                               for flow in FLOWS})
+flows = st.fixed_dictionaries(
+    {flow: st.tuples(st.frozensets(st.sampled_from(PORTS)), st.frozensets(st.sampled_from(PEERS))) for flow in FLOWS}
+)
 
 
 def ipset(flow: str, copy: str) -> str:
@@ -43,9 +44,13 @@ def lookup(flow: str, copy: str, port: str) -> str:
 
 
 def runtime(wanted: Flows, own: Iterable[str] = ()) -> Runtime:
-    rules = [lookup(flow, copy, port) for flow, (ports, peers) in wanted.items() for copy in "ab" for port in sorted(ports)]
-    return Runtime({"hpc_ports_in": [*rules, *own]},
-                   {ipset(flow, copy): sorted(peers) for flow, (ports, peers) in wanted.items() for copy in "ab"})
+    rules = [
+        lookup(flow, copy, port) for flow, (ports, peers) in wanted.items() for copy in "ab" for port in sorted(ports)
+    ]
+    return Runtime(
+        {"hpc_ports_in": [*rules, *own]},
+        {ipset(flow, copy): sorted(peers) for flow, (ports, peers) in wanted.items() for copy in "ab"},
+    )
 
 
 def passes(rules: Iterable[str], entries: dict[str, tuple[str, ...]]) -> Passes:
@@ -62,13 +67,13 @@ class Model:
 
     def run(self, command: Command) -> Iterator[Passes]:
         """Do what a command of busctl asks for, and yield what passes at each instant."""
-        words = command[command.index("call") + 4:]
+        words = command[command.index("call") + 4 :]
         if words[0] == "setPolicySettings":
             assert words[1:3] == ["sa{sv}", words[2]] and words[3:6] == ["1", "rich_rules", "as"]
-            yield from self._set_rules(words[2], words[7:7 + int(words[6])])
+            yield from self._set_rules(words[2], words[7 : 7 + int(words[6])])
         else:
             assert words[:2] == ["setEntries", "sas"]
-            yield from self._fill(words[2], words[4:4 + int(words[3])])
+            yield from self._fill(words[2], words[4 : 4 + int(words[3])])
 
     def _set_rules(self, name: str, rules: list[str]) -> Iterator[Passes]:
         for rule in [rule for rule in self.rules[name] if rule not in rules]:
@@ -87,8 +92,9 @@ class Model:
         return passes((rule for rules in self.rules.values() for rule in rules), self.entries)
 
     def is_as(self, wanted: Runtime) -> bool:
-        return (all(sorted(self.rules[name]) == sorted(rules) for name, rules in wanted.rules.items())
-                and all(sorted(self.entries[name]) == sorted(found) for name, found in wanted.entries.items()))
+        return all(sorted(self.rules[name]) == sorted(rules) for name, rules in wanted.rules.items()) and all(
+            sorted(self.entries[name]) == sorted(found) for name, found in wanted.entries.items()
+        )
 
 
 def held(old: Runtime, new: Runtime, seen: Iterable[Passes]) -> bool:
@@ -100,7 +106,9 @@ def held(old: Runtime, new: Runtime, seen: Iterable[Passes]) -> bool:
 @settings(max_examples=400, deadline=None)
 @given(before=flows, after=flows, own=st.booleans())
 def test_nothing_that_both_allow_is_lost_and_nothing_that_neither_allows_passes(
-    before: Flows, after: Flows, own: bool,
+    before: Flows,
+    after: Flows,
+    own: bool,
 ) -> None:
     old, new = runtime(before, [OWN_RULE] if own else []), runtime(after)
     model = Model(old)
@@ -120,7 +128,7 @@ def test_the_way_back_from_any_point_holds_to_the_same(before: Flows, after: Flo
         if done == stop:
             break
         reached = number
-        for command in phase[:stop - done]:
+        for command in phase[: stop - done]:
             list(model.run(command))
             done += 1
     for command in backward(old, new)[reached]:

@@ -26,7 +26,9 @@ class Etc:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ruleset, self.unit, self.link = map(self._inside, (persistence.RULESET, persistence.UNIT, persistence.LINK))
+        self.ruleset, self.unit, self.link = map(
+            self._inside, (persistence.RULESET, persistence.UNIT, persistence.LINK)
+        )
         self.places = Places(*(tuple(map(self._inside, paths)) for paths in persistence.PLACES))
         (folder / "systemd" / "system").mkdir(parents=True)
 
@@ -35,8 +37,10 @@ class Etc:
 
     def items(self, script: str = SCRIPT) -> Items:
         """Return the files that make this script last."""
-        return {self._inside(path): item._replace(target=item.target and self._inside(item.target))
-                for path, item in persistence.wanted_items(script, has_systemd=True, nft="/sbin/nft").items()}
+        return {
+            self._inside(path): item._replace(target=item.target and self._inside(item.target))
+            for path, item in persistence.wanted_items(script, has_systemd=True, nft="/sbin/nft").items()
+        }
 
     def make(self) -> Items:
         """Put them there."""
@@ -62,7 +66,9 @@ def _etc(tmp_path: Path) -> Etc:
 def test_what_is_staged_and_committed_is_what_is_wanted(etc: Etc) -> None:
     items = etc.make()
     assert etc.state() == files.items_state(items)
-    assert (etc.folder / "hpc-ports" / "ruleset.nft").read_text(encoding="utf-8").splitlines()[1:] == SCRIPT.splitlines()
+    assert (etc.folder / "hpc-ports" / "ruleset.nft").read_text(encoding="utf-8").splitlines()[
+        1:
+    ] == SCRIPT.splitlines()
     assert os.readlink(etc.link) == etc.unit
     assert f"ExecStart=/sbin/nft -f {persistence.RULESET}\n" in Path(etc.unit).read_text(encoding="utf-8")
     assert not [name for name in etc.names() if name.endswith(".new")]
@@ -91,24 +97,31 @@ def test_the_rules_are_there_before_any_network() -> None:
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read_string(persistence.wanted_items(SCRIPT, has_systemd=True)[persistence.UNIT].text)
     assert dict(unit["Unit"], Description="") == {
-        "Description": "", "DefaultDependencies": "no", "Wants": "network-pre.target",
-        "Before": "network-pre.target shutdown.target", "Conflicts": "shutdown.target",
-        "RequiresMountsFor": os.path.dirname(persistence.RULESET)}
+        "Description": "",
+        "DefaultDependencies": "no",
+        "Wants": "network-pre.target",
+        "Before": "network-pre.target shutdown.target",
+        "Conflicts": "shutdown.target",
+        "RequiresMountsFor": os.path.dirname(persistence.RULESET),
+    }
     assert (unit["Service"]["Type"], unit["Service"]["RemainAfterExit"]) == ("oneshot", "yes")
     assert unit["Install"]["WantedBy"] == "sysinit.target"
 
 
 def test_it_comes_after_those_that_flush() -> None:
-    unit = persistence.wanted_items(SCRIPT, has_systemd=True, after=("nftables.service", "site.service"))[persistence.UNIT].text
+    unit = persistence.wanted_items(SCRIPT, has_systemd=True, after=("nftables.service", "site.service"))[
+        persistence.UNIT
+    ].text
     assert "\nAfter=nftables.service site.service\n" in unit
 
 
 def test_a_boot_that_fails_loads_the_other_ruleset_and_fails_all_the_same() -> None:
     items = persistence.wanted_items(SCRIPT, has_systemd=True, nft="/sbin/nft", closed="closed\n")
     assert items[persistence.CLOSED].text.splitlines()[1:] == ["closed"]
-    assert (f"\nExecStart=/bin/sh -c '/sbin/nft -f {persistence.RULESET} && /sbin/nft list chain inet hpc_ports input || "
-            f"{{ /sbin/nft -f {persistence.CLOSED}; exit 1; }}'\n"
-            in items[persistence.UNIT].text)
+    assert (
+        f"\nExecStart=/bin/sh -c '/sbin/nft -f {persistence.RULESET} && /sbin/nft list chain inet hpc_ports input || "
+        f"{{ /sbin/nft -f {persistence.CLOSED}; exit 1; }}'\n" in items[persistence.UNIT].text
+    )
     assert persistence.CLOSED in persistence.places(items).paths and not persistence.places(items).gone
     assert persistence.places(persistence.wanted_items(SCRIPT, has_systemd=True)).gone == (persistence.CLOSED,)
 
@@ -117,8 +130,16 @@ def test_without_systemd_there_is_only_the_ruleset() -> None:
     assert list(persistence.wanted_items(SCRIPT, has_systemd=False)) == [persistence.RULESET]
 
 
-@pytest.mark.parametrize("text", ["add table inet hpc_ports", "add table inet hpc_ports\r\n",
-                                  "add table inet hpc_ports\n\n", "add table inet\u2028hpc_ports\n", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "add table inet hpc_ports",
+        "add table inet hpc_ports\r\n",
+        "add table inet hpc_ports\n\n",
+        "add table inet\u2028hpc_ports\n",
+        "",
+    ],
+)
 def test_texts_that_look_alike_differ(etc: Etc, text: str) -> None:
     items = etc.make()
     Path(etc.ruleset).write_text(text, encoding="utf-8", newline="")
@@ -140,7 +161,9 @@ def test_staging_changes_nothing_that_is_there(etc: Etc) -> None:
     found = etc.state()
     assert {name: found.pop(name) for name in before} == before
     # What a crash leaves staged is seen, and so mended.
-    assert sorted(found) == sorted(f"{'link' if path == etc.link else 'file'} {files.staged_path(path)}" for path in items)
+    assert sorted(found) == sorted(
+        f"{'link' if path == etc.link else 'file'} {files.staged_path(path)}" for path in items
+    )
     files.discard(etc.places)
     assert etc.state() == before
     assert not [name for name in etc.names() if name.endswith(".new")]

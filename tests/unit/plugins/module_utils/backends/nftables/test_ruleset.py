@@ -38,6 +38,7 @@ def script_of_policy(data: dict[str, Any]) -> str:
 
 # ---- policy to script
 
+
 @pytest.mark.parametrize("name", [path.stem for path in sorted(GOLDEN.glob("*.json"))])
 def test_golden_rulesets(name: str) -> None:
     """Written by tests/unit/golden/regenerate.py; a change of one has to be wanted."""
@@ -57,8 +58,8 @@ def test_observe_changes_only_what_is_dropped() -> None:
     data = golden_policy("restricted")
     observed = script_of_policy({**data, "mode": "observe"})
     assert observed == script_of_policy(data).replace("policy drop", "policy accept").replace(
-        'counter name "denied_in" drop', 'counter name "denied_in" accept').replace(
-        'counter name "denied_out" drop', 'counter name "denied_out" accept')
+        'counter name "denied_in" drop', 'counter name "denied_in" accept'
+    ).replace('counter name "denied_out" drop', 'counter name "denied_out" accept')
 
 
 def test_names_do_not_depend_on_addresses_or_on_other_flows() -> None:
@@ -88,12 +89,15 @@ def targets(ruleset: Ruleset, name: str = "in_tcp") -> dict[str, str]:
     return dict(element.split(" : jump ") for element in ruleset.maps[name][1])
 
 
-@pytest.mark.parametrize("others, key", [
-    ((), "5990-6020"),
-    ((flow("web", "5995/tcp", "6005/tcp"),), "5996-6004"),
-    ((flow("web", "5980-5999/tcp"), flow("a", "6001-65535/tcp")), "6000"),
-    ((flow("web", "5990-5999/tcp", "7000/tcp"), flow("z", "6020/tcp", "6000/udp")), "6000-6019"),
-])
+@pytest.mark.parametrize(
+    "others, key",
+    [
+        ((), "5990-6020"),
+        ((flow("web", "5995/tcp", "6005/tcp"),), "5996-6004"),
+        ((flow("web", "5980-5999/tcp"), flow("a", "6001-65535/tcp")), "6000"),
+        ((flow("web", "5990-5999/tcp", "7000/tcp"), flow("z", "6020/tcp", "6000/udp")), "6000-6019"),
+    ],
+)
 def test_others_that_cut_a_range_leave_its_chain_as_it_was(others: tuple[dict[str, Any], ...], key: str) -> None:
     """A packet for port 6000 that is half way through the old rules finds the chain that it would have found before."""
     alone, ruleset = ruleset_of_rules(SERVED), ruleset_of_rules(SERVED, *others)
@@ -103,8 +107,14 @@ def test_others_that_cut_a_range_leave_its_chain_as_it_was(others: tuple[dict[st
 
 def test_segments_of_the_same_flows_share_a_chain() -> None:
     found = ruleset_of_rules(flow("a", "10-20/tcp", "10/udp", "112/ip"), flow("b", "15/tcp", "18/tcp", "9/tcp"))
-    assert targets(found) == {"9": "in_b", "10-14": "in_a", "15": "in_a-b", "16-17": "in_a", "18": "in_a-b",
-                              "19-20": "in_a"}
+    assert targets(found) == {
+        "9": "in_b",
+        "10-14": "in_a",
+        "15": "in_a-b",
+        "16-17": "in_a",
+        "18": "in_a-b",
+        "19-20": "in_a",
+    }
     assert (targets(found, "in_udp"), targets(found, "in_ip")) == ({"10": "in_a"}, {"112": "in_a"})
     assert set(found.chains) == {"input", "output", "in_a", "in_b", "in_a-b"}
     assert found.chains["in_a-b"].rules == found.chains["in_a"].rules + found.chains["in_b"].rules
@@ -114,16 +124,23 @@ def test_segments_of_the_same_flows_share_a_chain() -> None:
 def test_flows_come_in_the_same_order_wherever_their_ports_begin(turn: int) -> None:
     rules = [flow("b", "5-15/tcp", "35-50/tcp"), flow("a", "10-20/tcp", "30-40/tcp")][::turn]
     assert targets(ruleset_of_rules(*rules)) == {
-        "5-9": "in_b", "10-15": "in_a-b", "16-20": "in_a", "30-34": "in_a", "35-40": "in_a-b", "41-50": "in_b"}
+        "5-9": "in_b",
+        "10-15": "in_a-b",
+        "16-20": "in_a",
+        "30-34": "in_a",
+        "35-40": "in_a-b",
+        "41-50": "in_b",
+    }
 
 
 def test_rules_of_one_flow_with_other_ports_have_chains_of_their_own() -> None:
-    found = ruleset_of_rules(flow("a", "10-20/tcp", direction="out"),
-                             flow("a", "15/tcp", peers="nodes", direction="out"))
+    found = ruleset_of_rules(
+        flow("a", "10-20/tcp", direction="out"), flow("a", "15/tcp", peers="nodes", direction="out")
+    )
     whole, part, end = targets(found, "out_tcp").values()
     first, second = sorted({name.rpartition("_v")[0] for name in found.sets})
     assert whole == end and whole in (first, second)
-    assert part == f"{first}-{second[len('out_'):]}"
+    assert part == f"{first}-{second[len('out_') :]}"
     assert len(found.chains[part].rules) == 2 * len(found.chains[whole].rules)
 
 
@@ -132,8 +149,10 @@ LONG = [f"{letter}{'x' * 39}" for letter in "abcd"]
 
 def test_of_many_flows_the_name_is_their_number_and_a_hash() -> None:
     """The name has to stay as it is: another one is another chain, on every host at the next run."""
-    names = {tuple(flows): targets(ruleset_of_rules(*(flow(name, "80/tcp") for name in flows)))["80"]
-             for flows in (LONG[:2], LONG[:3], LONG[1:], [*LONG[:3], "e"], LONG)}
+    names = {
+        tuple(flows): targets(ruleset_of_rules(*(flow(name, "80/tcp") for name in flows)))["80"]
+        for flows in (LONG[:2], LONG[:3], LONG[1:], [*LONG[:3], "e"], LONG)
+    }
     assert names[tuple(LONG[:2])] == f"in_{LONG[0]}-{LONG[1]}"
     assert names[tuple(LONG[:3])] == "in_3_flows.af11e6fc9e6ffa3f"
     assert len(set(names.values())) == len(names)
@@ -150,8 +169,10 @@ def test_a_name_is_whole_up_to_100_characters(length: int, is_whole: bool) -> No
 def test_no_chain_is_a_base_chain_or_that_of_other_flows() -> None:
     """Names of flows that look like what the names of chains are made of."""
     names = ["put", "a", "b", "a_b", "flows", "tcp", "in_a"]
-    rules = [flow(name, f"{number}/tcp", "500/tcp", *(["600/tcp"] if name in ("a", "b") else []))
-             for number, name in enumerate(names, 1)]
+    rules = [
+        flow(name, f"{number}/tcp", "500/tcp", *(["600/tcp"] if name in ("a", "b") else []))
+        for number, name in enumerate(names, 1)
+    ]
     found = ruleset_of_rules(flow("put", "80/tcp", direction="out"), *rules)
     assert len(found.chains) == len({"input", "output"}) + len(names) + len({"500", "600", "out"})
     assert [name for name, chain in found.chains.items() if chain.base] == ["input", "output"]
@@ -166,17 +187,24 @@ def test_no_rule_of_a_base_chain_has_a_set_or_map_of_its_own() -> None:
 
 # ---- listing to state
 
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_listing_of_any_version_has_the_objects_of_the_ruleset(version: str) -> None:
     ruleset = ruleset_of(parse_policy(golden_policy("restricted")))
     state = parse_listing((GOLDEN / f"restricted-{version}.txt").read_text(encoding="utf-8"))
-    assert set(state) == {"table", *(f"counter {name}" for name in ruleset.counters),
-                          *(f"set {name}" for name in ruleset.sets), *(f"map {name}" for name in ruleset.maps),
-                          *(f"chain {name}" for name in ruleset.chains)}
+    assert set(state) == {
+        "table",
+        *(f"counter {name}" for name in ruleset.counters),
+        *(f"set {name}" for name in ruleset.sets),
+        *(f"map {name}" for name in ruleset.maps),
+        *(f"chain {name}" for name in ruleset.chains),
+    }
     for kind, tables in (("set", ruleset.sets), ("map", ruleset.maps)):
         for name, (definition, elements) in tables.items():
-            assert state[f"{kind} {name}"] == (*(part.strip() for part in definition.rstrip(";").split(";")),
-                                               *sorted(f"element {element}" for element in elements))
+            assert state[f"{kind} {name}"] == (
+                *(part.strip() for part in definition.rstrip(";").split(";")),
+                *sorted(f"element {element}" for element in elements),
+            )
     for name, chain in ruleset.chains.items():
         listed = [line for line in state[f"chain {name}"] if "tcp flags" not in line]
         assert listed == [_as_listed(line) for line in (chain.base, *chain.rules) if line and "tcp flags" not in line]
@@ -197,13 +225,25 @@ def test_parse_listing() -> None:
         "table": ("flags dormant",),
         "quota q": ("over 100 mbytes",),
         "ct helper h": ('type "ftp" protocol tcp', "l3proto inet"),
-        "set in_a_v4": ("type ipv4_addr", "flags interval", 'element 10.0.0.1 comment "a {"', "element 10.0.0.4/31",
-                        "element 10.0.0.9"),
+        "set in_a_v4": (
+            "type ipv4_addr",
+            "flags interval",
+            'element 10.0.0.1 comment "a {"',
+            "element 10.0.0.4/31",
+            "element 10.0.0.9",
+        ),
         "set in_b_v4": ("type ipv4_addr",),
-        "map in_tcp": ("type inet_service : verdict", "flags interval", "element 22 : jump in_a",
-                       "element 8192-60000 : jump in_a-b"),
-        "chain input": ("type filter hook input priority filter; policy drop;", "tcp dport { 22, 23 } accept",
-                        'iifname "lo" accept'),
+        "map in_tcp": (
+            "type inet_service : verdict",
+            "flags interval",
+            "element 22 : jump in_a",
+            "element 8192-60000 : jump in_a-b",
+        ),
+        "chain input": (
+            "type filter hook input priority filter; policy drop;",
+            "tcp dport { 22, 23 } accept",
+            'iifname "lo" accept',
+        ),
         "chain empty": (),
     }
 
@@ -215,15 +255,15 @@ def test_an_empty_table_is_not_no_table() -> None:
 def test_rules_keep_their_order_and_elements_have_none() -> None:
     lines = LISTING.splitlines(keepends=True)
     place = lines.index("\t\ttcp dport { 22, 23 } accept\n")
-    swapped = "".join([*lines[:place], lines[place + 1], lines[place], *lines[place + 2:]])
+    swapped = "".join([*lines[:place], lines[place + 1], lines[place], *lines[place + 2 :]])
     assert parse_listing(swapped) != parse_listing(LISTING)
-    turned = LISTING.replace("22 : jump in_a, 8192-60000 : jump in_a-b",
-                             "8192-60000 : jump in_a-b, 22 : jump in_a")
+    turned = LISTING.replace("22 : jump in_a, 8192-60000 : jump in_a-b", "8192-60000 : jump in_a-b, 22 : jump in_a")
     assert turned != LISTING
     assert parse_listing(turned) == parse_listing(LISTING)
 
 
 # ---- versions, and a kernel that says no
+
 
 class Programs:
     """Programs that answer one after another, by text or by an error; `commands` are those that were run."""
@@ -240,8 +280,9 @@ class Programs:
         return str(found)
 
 
-@pytest.mark.parametrize("text", ["nftables v0.9.8 (E.D.S.)", "nftables v1.0.6 (Lester Gooch #5)", "nftables v1.1",
-                                  "nftables v10.0.0 (x)"])
+@pytest.mark.parametrize(
+    "text", ["nftables v0.9.8 (E.D.S.)", "nftables v1.0.6 (Lester Gooch #5)", "nftables v1.1", "nftables v10.0.0 (x)"]
+)
 def test_a_new_enough_nft(text: str) -> None:
     kernel.check_version(Programs(text))
 
@@ -250,8 +291,7 @@ def test_a_new_enough_nft(text: str) -> None:
 def test_an_old_or_unknown_nft(text: str) -> None:
     with pytest.raises(RuntimeError) as caught:
         kernel.check_version(Programs(text, text + "\n"))
-    assert str(caught.value) == (
-        f"nft is too old: got {text!r}, expected 0.9.8 or later. Update the package nftables.")
+    assert str(caught.value) == (f"nft is too old: got {text!r}, expected 0.9.8 or later. Update the package nftables.")
 
 
 RUNNING = {
@@ -267,7 +307,8 @@ def test_an_old_nft_cannot_mend_a_set_that_was_made_anew() -> None:
     assert str(caught.value) == (
         "Invalid set in_a_v4 of table inet hpc_ports: got 'type ipv4_addr; flags timeout', expected 'type ipv4_addr; "
         "flags interval'. Somebody made it anew, and an nft before 1.0.6 cannot change its type in one transaction. "
-        "Nothing was changed. Delete the table and run again.")
+        "Nothing was changed. Delete the table and run again."
+    )
 
 
 def test_a_newer_nft_can() -> None:
@@ -337,6 +378,7 @@ def test_a_ruleset_that_does_not_load_is_not_tried_elsewhere(before: tuple[Excep
 
 # ---- state to flows
 
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_flows_of_a_listing(version: str) -> None:
     nodes = frozenset({"10.20.0.0/24", "10.20.1.0/31", "fd00:20::/64"})
@@ -350,8 +392,12 @@ def test_the_flows_of_a_listing(version: str) -> None:
 
 
 def views_of(*map_elements: str, rules: tuple[str, ...], name: str = "map in_tcp") -> dict[str, FlowView]:
-    return flow_views({name: tuple(f"element {element}" for element in map_elements),
-                       **{f"chain c{number}": (rule,) for number, rule in enumerate(rules)}})
+    return flow_views(
+        {
+            name: tuple(f"element {element}" for element in map_elements),
+            **{f"chain c{number}": (rule,) for number, rule in enumerate(rules)},
+        }
+    )
 
 
 def test_the_ports_of_a_flow_come_from_every_segment() -> None:
@@ -361,14 +407,18 @@ def test_the_ports_of_a_flow_come_from_every_segment() -> None:
 
 
 def test_a_chain_may_serve_several_maps_and_a_flow_be_in_several_chains() -> None:
-    found = flow_views({
-        "map in_tcp": ("element 80 : jump in_a", "element 90-99 : jump in_a-b", "element 200 : jump in_a"),
-        "map in_udp": ("element 80 : jump in_a-b",),
-        "chain in_a": ('counter name "in_a" accept',),
-        "chain in_a-b": ('counter name "in_a" accept', 'counter name "in_b" accept'),
-    })
+    found = flow_views(
+        {
+            "map in_tcp": ("element 80 : jump in_a", "element 90-99 : jump in_a-b", "element 200 : jump in_a"),
+            "map in_udp": ("element 80 : jump in_a-b",),
+            "chain in_a": ('counter name "in_a" accept',),
+            "chain in_a-b": ('counter name "in_a" accept', 'counter name "in_b" accept'),
+        }
+    )
     assert {name: view.ports for name, view in found.items()} == {
-        "in_a": {"80/tcp", "90-99/tcp", "200/tcp", "80/udp"}, "in_b": {"90-99/tcp", "80/udp"}}
+        "in_a": {"80/tcp", "90-99/tcp", "200/tcp", "80/udp"},
+        "in_b": {"90-99/tcp", "80/udp"},
+    }
 
 
 def test_protocols_are_numbers_even_where_nft_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,13 +432,16 @@ def test_ports_that_somebody_added_in_a_form_of_their_own_stay_as_they_are() -> 
     assert found["in_a"].ports == {"23/tcp", '22 comment "x"/tcp'}
 
 
-@pytest.mark.parametrize("rule, addresses", [
-    ('counter name "in_a" accept', {"any"}),
-    ('meta nfproto ipv4 counter name "in_a" accept', {"any IPv4"}),
-    ('meta nfproto ipv6 counter name "in_a" accept', {"any IPv6"}),
-    ('ip saddr @in_a_v4 counter name "in_a" accept', {"10.0.0.1"}),
-    ('ip saddr @gone counter name "in_a" accept', set()),
-])
+@pytest.mark.parametrize(
+    "rule, addresses",
+    [
+        ('counter name "in_a" accept', {"any"}),
+        ('meta nfproto ipv4 counter name "in_a" accept', {"any IPv4"}),
+        ('meta nfproto ipv6 counter name "in_a" accept', {"any IPv6"}),
+        ('ip saddr @in_a_v4 counter name "in_a" accept', {"10.0.0.1"}),
+        ('ip saddr @gone counter name "in_a" accept', set()),
+    ],
+)
 def test_addresses_of_a_rule(rule: str, addresses: set[str]) -> None:
     found = flow_views({"chain c": (rule,), "set in_a_v4": ("type ipv4_addr", "element 10.0.0.1")})
     assert found == {"in_a": FlowView(frozenset(), frozenset(addresses))}

@@ -29,12 +29,15 @@ def transactions_of(before: Ruleset, after: Ruleset) -> tuple[str, ...]:
 def listed(wanted: Ruleset) -> State:
     """What matters here of how nft lists a ruleset."""
     state: State = {"table": (), **{f"counter {name}": () for name in wanted.counters}}
-    state.update({f"chain {name}": tuple(filter(None, (chain.base, *chain.rules)))
-                  for name, chain in wanted.chains.items()})
+    state.update(
+        {f"chain {name}": tuple(filter(None, (chain.base, *chain.rules))) for name, chain in wanted.chains.items()}
+    )
     for kind, tables in (("set", wanted.sets), ("map", wanted.maps)):
         for name, (definition, elements) in tables.items():
-            state[f"{kind} {name}"] = (*definition.rstrip(";").split("; "),
-                                       *sorted(f"element {element}" for element in elements))
+            state[f"{kind} {name}"] = (
+                *definition.rstrip(";").split("; "),
+                *sorted(f"element {element}" for element in elements),
+            )
     return state
 
 
@@ -56,19 +59,22 @@ add rule inet hpc_ports in_data ip saddr @in_data_v4 counter name "in_data" acce
 """
 
 
-@pytest.mark.parametrize(("before", "after", "script"), [
-    # Another flow comes to cover ports that a flow has.
-    ({"web": "80/tcp"}, {"web": "80/tcp", "data": "80/tcp"}, BOTH),
-    ({"web": "80-90/tcp"}, {"web": "80-90/tcp", "data": "85/tcp"}, BOTH),
-    # It leaves them, or they are all its own.
-    ({"web": "80/tcp", "data": "80/tcp"}, {"data": "80/tcp"}, ONE),
-    # All chains are there.
-    ({"web": "80/tcp", "data": "81/tcp"}, {"data": "80/tcp", "web": "81/tcp"}, ""),
-    ({"web": "80-90/tcp"}, {"web": "85/tcp"}, ""),
-])
+@pytest.mark.parametrize(
+    ("before", "after", "script"),
+    [
+        # Another flow comes to cover ports that a flow has.
+        ({"web": "80/tcp"}, {"web": "80/tcp", "data": "80/tcp"}, BOTH),
+        ({"web": "80-90/tcp"}, {"web": "80-90/tcp", "data": "85/tcp"}, BOTH),
+        # It leaves them, or they are all its own.
+        ({"web": "80/tcp", "data": "80/tcp"}, {"data": "80/tcp"}, ONE),
+        # All chains are there.
+        ({"web": "80/tcp", "data": "81/tcp"}, {"data": "80/tcp", "web": "81/tcp"}, ""),
+        ({"web": "80-90/tcp"}, {"web": "85/tcp"}, ""),
+    ],
+)
 def test_chains_that_take_over_are_filled_before(before: dict[str, str], after: dict[str, str], script: str) -> None:
     found = transactions_of(ruleset(**before), ruleset(**after))
-    assert "".join(found[:found.index(script_of(ruleset(**after)))]) == script
+    assert "".join(found[: found.index(script_of(ruleset(**after)))]) == script
 
 
 def test_of_a_first_ruleset_all_comes_before_but_its_base_chains() -> None:
@@ -78,12 +84,20 @@ def test_of_a_first_ruleset_all_comes_before_but_its_base_chains() -> None:
         added = [line.split() for line in first.splitlines()]
         assert second == script_of(wanted) and {words[0] for words in added} == {"add"}
         assert {f"{words[1]} {words[4]}" for words in added if words[1] in ("chain", "set", "map", "counter")} == (
-            set(listed(wanted)) - {"table", "chain input", "chain output"})
+            set(listed(wanted)) - {"table", "chain input", "chain output"}
+        )
         assert {words[4] for words in added if words[1] in ("rule", "element")} == {
-            "in_web", "out_dns", "in_tcp", "out_udp", "in_web_v4", "out_dns_v4"}
+            "in_web",
+            "out_dns",
+            "in_tcp",
+            "out_udp",
+            "in_web_v4",
+            "out_dns_v4",
+        }
 
 
 # ---- what goes
+
 
 def test_there_is_nothing_but_the_ruleset_where_nothing_comes_or_goes() -> None:
     wanted = ruleset(web="80/tcp", data="80/tcp")
@@ -113,13 +127,18 @@ def test_what_the_old_rules_lead_to_goes_after_them() -> None:
 def test_one_change_may_be_three_transactions() -> None:
     before, after = ruleset(web="80/tcp"), ruleset(data="80/tcp")
     first, second, third = transactions_of(before, after)
-    assert first.startswith("add table inet hpc_ports\nadd chain inet hpc_ports in_data\n") and second == script_of(after)
-    assert third == """\
+    assert first.startswith("add table inet hpc_ports\nadd chain inet hpc_ports in_data\n") and second == script_of(
+        after
+    )
+    assert (
+        third
+        == """\
 flush chain inet hpc_ports in_web
 delete chain inet hpc_ports in_web
 delete counter inet hpc_ports in_web
 delete set inet hpc_ports in_web_v4
 """
+    )
 
 
 def test_no_script_but_that_of_the_ruleset_touches_what_is_wanted() -> None:
@@ -133,9 +152,16 @@ def test_no_script_but_that_of_the_ruleset_touches_what_is_wanted() -> None:
 
 def test_objects_of_kinds_that_we_never_make_go_too() -> None:
     wanted = ruleset(web="80/tcp")
-    running = {**listed(wanted), "ct helper mine": ("l3proto inet",), "quota q": (), "chain mine": ('quota name "q"',),
-               "map mine": ("type ipv4_addr : quota",)}
-    assert transactions(wanted, running, listed(wanted))[1] == """\
+    running = {
+        **listed(wanted),
+        "ct helper mine": ("l3proto inet",),
+        "quota q": (),
+        "chain mine": ('quota name "q"',),
+        "map mine": ("type ipv4_addr : quota",),
+    }
+    assert (
+        transactions(wanted, running, listed(wanted))[1]
+        == """\
 flush chain inet hpc_ports mine
 flush map inet hpc_ports mine
 delete chain inet hpc_ports mine
@@ -143,6 +169,7 @@ delete ct helper inet hpc_ports mine
 delete map inet hpc_ports mine
 delete quota inet hpc_ports q
 """
+    )
 
 
 def test_a_base_chain_of_somebody_goes_with_the_new_rules() -> None:
@@ -169,34 +196,43 @@ def transactions_from(**objects: tuple[str, ...]) -> tuple[str, ...]:
     return transactions(WANTED, {**wanted, **{key.replace("__", " "): lines for key, lines in objects.items()}}, wanted)
 
 
-@pytest.mark.parametrize("name, lines", [
-    ("set__in_web_v4", (*SET, "element 10.9.9.9")),
-    ("chain__in_web", ("drop",)),
-    ("chain__input", ("type filter hook input priority filter; policy accept;",)),
-])
+@pytest.mark.parametrize(
+    "name, lines",
+    [
+        ("set__in_web_v4", (*SET, "element 10.9.9.9")),
+        ("chain__in_web", ("drop",)),
+        ("chain__input", ("type filter hook input priority filter; policy accept;",)),
+    ],
+)
 def test_elements_rules_and_policies_are_changed_in_place(name: str, lines: tuple[str, ...]) -> None:
     assert transactions_from(**{name: lines}) == (script_of(WANTED),)
 
 
-@pytest.mark.parametrize("name, lines", [
-    ("set__in_web_v4", ("type ipv6_addr", "flags interval", "element fd00::1")),
-    ("set__in_web_v4", (*SET, 'comment "x"')),
-    ("map__in_tcp", ("type inet_service : verdict",)),
-    ("chain__input", ("type filter hook input priority filter - 1; policy drop;", "accept")),
-    ("chain__input", ("accept",)),
-    ("chain__in_web", (HOOK, "accept")),
-    ("chain__in_web", ('comment "x"', "accept")),
-])
+@pytest.mark.parametrize(
+    "name, lines",
+    [
+        ("set__in_web_v4", ("type ipv6_addr", "flags interval", "element fd00::1")),
+        ("set__in_web_v4", (*SET, 'comment "x"')),
+        ("map__in_tcp", ("type inet_service : verdict",)),
+        ("chain__input", ("type filter hook input priority filter - 1; policy drop;", "accept")),
+        ("chain__input", ("accept",)),
+        ("chain__in_web", (HOOK, "accept")),
+        ("chain__in_web", ('comment "x"', "accept")),
+    ],
+)
 def test_what_is_defined_otherwise_goes_in_the_same_transaction(name: str, lines: tuple[str, ...]) -> None:
     kind, own_name = name.split("__")
     assert transactions_from(**{name: lines}) == (
-        f"{EMPTYING}delete {kind} inet hpc_ports {own_name}\n{script_of(WANTED)}",)
+        f"{EMPTYING}delete {kind} inet hpc_ports {own_name}\n{script_of(WANTED)}",
+    )
 
 
 def test_and_all_else_with_it() -> None:
     found = transactions_from(chain__in_web=(HOOK,), chain__mine=("accept",), quota__q=())
-    assert found == (EMPTYING + "delete chain inet hpc_ports in_web\ndelete chain inet hpc_ports mine\n"
-                     "delete quota inet hpc_ports q\n" + script_of(WANTED),)
+    assert found == (
+        EMPTYING + "delete chain inet hpc_ports in_web\ndelete chain inet hpc_ports mine\n"
+        "delete quota inet hpc_ports q\n" + script_of(WANTED),
+    )
 
 
 def test_a_map_is_in_the_way_of_a_set_of_its_name() -> None:
@@ -205,9 +241,11 @@ def test_a_map_is_in_the_way_of_a_set_of_its_name() -> None:
     running["map in_web_v4"] = ("type ipv4_addr : verdict", "flags interval")
     assert transactions(WANTED, running, wanted) == (
         "flush table inet hpc_ports\nflush map inet hpc_ports in_tcp\nflush map inet hpc_ports in_web_v4\n"
-        "delete map inet hpc_ports in_web_v4\n" + script_of(WANTED),)
+        "delete map inet hpc_ports in_web_v4\n" + script_of(WANTED),
+    )
 
 
 def test_of_a_table_with_flags_nothing_stays() -> None:
     assert transactions_from(table=("flags dormant",), chain__mine=()) == (
-        "delete table inet hpc_ports\n" + script_of(WANTED),)
+        "delete table inet hpc_ports\n" + script_of(WANTED),
+    )
