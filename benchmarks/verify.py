@@ -76,7 +76,7 @@ def plan_of(count: int) -> Plan:
 def measured(count: int, most: int, repeat: int) -> dict[str, float]:
     """Return the columns of one row; each time is the best of some runs."""
     times = []
-    for turn in range(repeat):
+    for _turn in range(repeat):
         start = perf_counter()
         plan = plan_of(count)
         compiled = perf_counter()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Print the parts of dev/test that concern what has changed since origin/main. usage: python dev/changed.py TABLE"""
+"""Print the parts of dev/test that concern what has changed since origin/main. usage: python dev/changed.py TABLE."""
 
 from __future__ import annotations
 

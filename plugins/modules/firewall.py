@@ -231,7 +231,7 @@ import re
 import time
 import uuid
 from contextlib import suppress
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
@@ -297,7 +297,7 @@ def main() -> None:
 
 def _check(module: AnsibleModule, is_valid: object, name: str, expected: str) -> None:
     if not is_valid:
-        module.fail_json(msg="Invalid {0}: got {1!r}, expected {2}.".format(name, module.params[name], expected))
+        module.fail_json(msg=f"Invalid {name}: got {module.params[name]!r}, expected {expected}.")
 
 
 def _outcome(module: AnsibleModule, backend: str) -> Outcome:
@@ -307,7 +307,7 @@ def _outcome(module: AnsibleModule, backend: str) -> Outcome:
     return ensure_present(backend, module.params["policy"], options, module.check_mode)
 
 
-def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules], began: float) -> Dict[str, Any]:
+def _result(module: AnsibleModule, outcome: Outcome, others: OtherRules | None, began: float) -> dict[str, Any]:
     result = {"backend": outcome.change.backend, **outcome.change.described()}
     if others:
         result["other_rules"] = {name: list(found) for name, found in others._asdict().items()}
@@ -323,14 +323,14 @@ def _result(module: AnsibleModule, outcome: Outcome, others: Optional[OtherRules
     return result
 
 
-def _ephemeral_ports() -> Dict[str, str]:
+def _ephemeral_ports() -> dict[str, str]:
     """Return what the kernel says of them; it is no matter of the firewall if it cannot be read."""
     with suppress(OSError, ValueError):
         return described(present_running())
     return {}
 
 
-def _too_wide(backend: str, policy: Dict[str, Any]) -> List[str]:
+def _too_wide(backend: str, policy: dict[str, Any]) -> list[str]:
     """Return a warning for each interface that nftables takes for one of containers by its name, and that is none."""
     names = policy.get("container_interfaces", []) if backend == "nftables" else []
     with suppress(NetlinkError):
@@ -338,7 +338,7 @@ def _too_wide(backend: str, policy: Dict[str, Any]) -> List[str]:
     return []
 
 
-def _own_addresses(trusted: List[str]) -> List[Dict[str, str]]:
+def _own_addresses(trusted: list[str]) -> list[dict[str, str]]:
     """Return them as plain data; nothing is compared where the kernel does not tell them."""
     with suppress(NetlinkError):
         return [found._asdict() for found in own_addresses(trusted)]

@@ -177,13 +177,13 @@ judgements:
       type: dict
 """
 
-from typing import Any, Dict
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import Host, parse_asked
 
-PACKET: Dict[str, Any] = {
+PACKET: dict[str, Any] = {
     "direction": {"type": "str", "choices": ["in", "out"], "required": True},
     "protocol": {"type": "str", "default": "tcp"},
     "source": {"type": "str", "default": ""},

@@ -151,7 +151,7 @@ counts:
   sample: {arrived: {10.20.0.1: {10.20.0.7: {"1": [6817/tcp]}}}}
 """
 
-from typing import Any, Dict
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
@@ -190,12 +190,12 @@ def main() -> None:
     module.exit_json(**plain(result))
 
 
-def _started(params: Dict[str, Any]) -> Dict[str, Any]:
+def _started(params: dict[str, Any]) -> dict[str, Any]:
     ports = {name: [single_port(text) for text in params[name]] for name in ("ports", "counted")}
     return {"changed": True, **start(Orders(**{**{name: params[name] for name in Orders._fields}, **ports}))}
 
 
-def _stopped(params: Dict[str, Any]) -> Dict[str, Any]:
+def _stopped(params: dict[str, Any]) -> dict[str, Any]:
     result = stop(params["id"])
     return {"changed": result["alive"], **result, "dead_ends": dead_ends()}
 

@@ -34,7 +34,7 @@ def test_firewalld_starts_with_the_files_and_the_module_changes_nothing(daemon: 
         daemon.host.shell("systemctl daemon-reload; systemctl start firewalld hpc-ports-watch")
         daemon.wait_for_firewalld()
         daemon.host.shell("firewall-cmd --quiet --check-config")
-        for direction, packets in found.packets():
+        for _direction, packets in found.packets():
             check_verdicts(daemon, daemon.wires, found.policy, past_guards(packets))
         _check_unchanged(daemon, found, "firewalld")
 
@@ -67,7 +67,7 @@ def _check_booted(image: Container, found: Class) -> None:
     pair = Booted(image)
     try:
         with joined(pair) as wires:
-            for direction, packets in found.packets():
+            for _direction, packets in found.packets():
                 with image.entered():
                     forget_connections()
                 check_nftables(wires, found.policy, packets)

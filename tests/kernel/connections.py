@@ -9,7 +9,7 @@ import itertools
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import NamedTuple
 
@@ -119,17 +119,15 @@ _tokens = itertools.count(1)
 def passing(ends: Sequence[tuple[socket.socket, socket.socket]]) -> list[bool]:
     """Send from each first end; return which second ends receive it, and nothing else."""
     tokens = [f"token {next(_tokens)}".encode() for end in ends]
-    for (sender, receiver), token in zip(ends, tokens):
+    for (sender, _receiver), token in zip(ends, tokens):
         _send(sender, token)
     deadline = time.monotonic() + PATIENCE
     return [_receive(receiver, deadline) == token for (sender, receiver), token in zip(ends, tokens)]
 
 
 def _send(sock: socket.socket, token: bytes) -> None:
-    try:
+    with suppress(OSError):
         sock.send(token)
-    except OSError:
-        pass
 
 
 def _receive(sock: socket.socket, deadline: float) -> bytes:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel, views
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
@@ -40,13 +40,11 @@ def main() -> None:
         path.stem: parse_policy(json.loads(path.read_text(encoding="utf-8")))
         for path in sorted(Path(sys.argv[1]).glob("*.json"))
     }
-    policies.update(
-        ("random {0}".format(number), parse_policy(data)) for number, data in enumerate(random_policies(20))
-    )
+    policies.update((f"random {number}", parse_policy(data)) for number, data in enumerate(random_policies(20)))
     found = Check()
     for first, second in zip(policies, [*policies][1:]):
-        found.transition("{0} to {1}".format(first, second), policies[first], policies[second])
-    for case, (script, objects) in BY_NFT.items():
+        found.transition(f"{first} to {second}", policies[first], policies[second])
+    for case, (script, _objects) in BY_NFT.items():
         found.mending(case, script)
     print(json.dumps({"version": run(["nft", "--version"]).split()[1], **vars(found)}))
 
@@ -65,14 +63,14 @@ class Check:
         """Apply one policy after another in place, then the file of the first over it, as at boot, and again."""
         self.transitions += 1
         apply(first)
-        self.failures += ["{0}: {1}".format(name, text) for text in problems(second)]
+        self.failures += [f"{name}: {text}" for text in problems(second)]
         kernel.load(nftables.script_of(nftables.ruleset_of(first)))
-        self.failures += ["{0} and back: {1}".format(name, text) for text in problems(first)]
+        self.failures += [f"{name} and back: {text}" for text in problems(first)]
 
     def mending(self, case: str, script: str) -> None:
         """Do something by hand, then apply."""
         policy = parse_policy(SAMPLE)
-        kernel.load("add table {0}\ndelete table {0}\n".format(names.TABLE))
+        kernel.load(f"add table {names.TABLE}\ndelete table {names.TABLE}\n")
         apply(policy)
         try:
             kernel.load(script + "\n")
@@ -81,9 +79,9 @@ class Check:
             return
         self.mendings += 1
         if running_state() == kernel.wanted_state(nftables.ruleset_of(policy)):
-            self.failures.append("{0}: is not seen".format(case))
+            self.failures.append(f"{case}: is not seen")
         try:
-            self.failures += ["{0}: {1}".format(case, text) for text in problems(policy)]
+            self.failures += [f"{case}: {text}" for text in problems(policy)]
         except RuntimeError as exc:
             self.refusals[case] = str(exc)
 
@@ -92,7 +90,7 @@ def running_state() -> State:
     """Return what runs. Raises RuntimeError where a listing was kept that is not true any more."""
     kept, running = kernel.running_state(kept=KEPT), kernel.running_state(kept=NONE_KEPT)
     if kept != running:
-        raise RuntimeError("kept is {0}, and nft lists {1}".format(kept, running))
+        raise RuntimeError(f"kept is {kept}, and nft lists {running}")
     return running
 
 
@@ -115,10 +113,10 @@ def problems(policy: Policy) -> Iterator[str]:
     wanted = kernel.wanted_state(nftables.ruleset_of(policy))
     running = running_state()
     if running != wanted:
-        yield "runs {0}, wanted {1}".format(running, wanted)
+        yield f"runs {running}, wanted {wanted}"
     changes = flow_changes(views.flow_views(running), expected_views(policy))
     if any(changes.values()):
-        yield "carries other flows than expected: {0}".format(changes)
+        yield f"carries other flows than expected: {changes}"
 
 
 def expected_views(policy: Policy) -> FlowViews:

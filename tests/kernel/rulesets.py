@@ -56,7 +56,7 @@ class _Writer:
         chains += [self._base(number, self._random.choice(hooks)) for number in range(self._random.randrange(1, 4))]
         if self._random.random() < 0.3:
             chains.append(self._translating())
-        return "table {0} {1} {{\n{2}\n}}\n".format(self.family, name, "\n".join([*self._sets(), *chains]))
+        return "table {} {} {{\n{}\n}}\n".format(self.family, name, "\n".join([*self._sets(), *chains]))
 
     # ---- sets
 
@@ -158,7 +158,7 @@ class _Writer:
 
     @staticmethod
     def _chain(name: str, rules: Sequence[str]) -> str:
-        return "chain {0} {{\n{1}\n}}".format(name, "\n".join("  " + rule for rule in rules))
+        return "chain {} {{\n{}\n}}".format(name, "\n".join("  " + rule for rule in rules))
 
     # ---- rules
 

@@ -45,7 +45,7 @@ def test_the_session_that_applies_the_first_restricted_egress_goes_on(
     with session(machine.host, machine.pair.peer, source, target, 22) as (server, client):
         assert machine.apply(RESTRICTED)["changed"]
         ends = (server, client) if first == "server" else (client, server)
-        for turn in range(3):
+        for _turn in range(3):
             say(ends[0], ends[1], 100_000)
             say(ends[1], ends[0], 100_000)
     assert machine.counted("denied_out") == 0

@@ -406,7 +406,7 @@ def test_exactly_those_that_the_policy_denies_die(machine: Machine, links: Conne
     allowed = {item.name for item in found if evaluate(wanted, item.packet).passes}
     assert cut(machine, data) == Cut(tuple(sorted({item.name for item in found} - allowed)), "")
     assert living(found, randomness.choice(["server", "client"])) == allowed
-    assert 0 < len(allowed) and (wanted.mode == "observe" or len(allowed) < 80)
+    assert len(allowed) > 0 and (wanted.mode == "observe" or len(allowed) < 80)
 
 
 def random_connection(links: Connections, randomness: random.Random) -> Living:

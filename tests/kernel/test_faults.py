@@ -128,7 +128,7 @@ def test_confirmations_killed_at_random_moments(runs: Runs) -> None:
     known = Known(runs, OLD, NEW)
     before, after = NEW, OLD
     whole = runs.confirm(begun(runs, after)).seconds
-    for number in range(examples(20)):
+    for _number in range(examples(20)):
         before, after = after, before
         run = runs.confirm(begun(runs, after), kill_after=randomness.uniform(0, 1.2 * whole))
         check_confirm(known, before, after, run)

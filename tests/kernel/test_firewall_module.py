@@ -87,7 +87,7 @@ def test_the_file_loads_what_runs_into_an_empty_and_a_full_table(machine: Machin
     machine.apply()
     running = machine.objects()
     machine.host.shell("nft flush ruleset")
-    for repeat in range(2):
+    for _repeat in range(2):
         machine.host.shell(f"nft -f {RULESET}")
         assert machine.objects() == running
 

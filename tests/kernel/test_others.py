@@ -322,7 +322,7 @@ def test_rules_of_iptables_legacy_are_seen_though_nft_does_not_list_them(host: M
     )
     dropping, bypassing, published = found_on(host)
     assert sorted(dropping[0].replace(",", " ").replace(")", " ").split()) == sorted(
-        "iptables-legacy (tables filter nat which nft does not list".split()
+        ["iptables-legacy", "(tables", "filter", "nat", "which", "nft", "does", "not", "list"]
     )
     assert (len(dropping), bypassing, published) == (1, dropping, ())
     assert [answer(host, 443), answer(host, 8080)] == ["filtered", "refused"]

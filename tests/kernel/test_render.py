@@ -58,7 +58,7 @@ def test_the_files_alone_judge_as_the_policy_and_are_what_the_module_makes(
     [command] = re.findall("^ExecStart=(.*)$", machine.host.shell(f"cat {UNIT}"), re.MULTILINE)
     machine.host.shell(command)
     with joined(machine.pair) as wires:
-        for direction, packets in found.packets():
+        for _direction, packets in found.packets():
             with machine.host.entered():
                 forget_connections()
             check_verdicts(wires, found.policy, packets)

@@ -158,7 +158,7 @@ def test_what_nobody_confirms_is_undone(any_host: Served, before: Any) -> None:
 def test_the_last_eight_that_were_undone_are_remembered(machine: Served) -> None:
     machine.apply()
     tokens = []
-    for number in range(10):
+    for _number in range(10):
         tokens.append(token_of(machine.begin(OTHER, confirm_within=LONG)))
         machine.runs.undo_now()
     # One is forgotten when the next one is armed, and of the others no more is kept than what they were.

@@ -104,7 +104,7 @@ def test_the_walk_says_what_the_kernel_does(shared: Pair, wires: Wires, platform
 def load_possible(script: str) -> None:
     """Load a script without the lines that nft refuses, such as those that ask for two protocols at once."""
     lines = script.split("\n")
-    for attempt in range(50):
+    for _attempt in range(50):
         try:
             kernel.load("\n".join(lines))
             return

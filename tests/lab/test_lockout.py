@@ -67,7 +67,7 @@ ENOUGH = scaled(60)
 HOSTS = {"nftables": (*NFTABLES, "alpha-login", "desk1"), "firewalld": (*FIREWALLD, "alpha-compute2")}
 # By who needs sudo.
 LOGINS = {
-    name: "{{ 'admin' if ('firewalld' in group_names) == %s else 'root' }}" % where
+    name: f"{{{{ 'admin' if ('firewalld' in group_names) == {where} else 'root' }}}}"
     for name, where in (("sudo on firewalld", True), ("sudo on nftables", False))
 }
 

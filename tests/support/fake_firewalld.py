@@ -124,5 +124,5 @@ class FakeFirewalld:
 
 
 def _strings(values: Iterable[str]) -> str:
-    words = ['"{0}"'.format(value.replace("\\", "\\\\").replace('"', '\\"')) for value in values]
+    words = ['"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"')) for value in values]
     return " ".join(["as", str(len(words)), *words])

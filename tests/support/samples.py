@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
 
@@ -51,12 +52,12 @@ SAMPLE = policy(SSH, SLURM, WEB, ("out", "dns", ["53/udp", "53/tcp"], ("10.64.0.
 def random_policies(count: int) -> Iterator[dict[str, Any]]:
     """Yield policies whose flows keep their names and change everything else, so that old and new overlap."""
     randomness = random.Random(0)
-    for number in range(count):
+    for _number in range(count):
         rules = []
         for direction, flow in [("in", "a"), ("in", "b"), ("in", "c"), ("out", "a")]:
             firsts = randomness.sample(range(1, 50), 3)
             ports = {
-                "{0}-{1}/{2}".format(first, first + randomness.choice([0, 1, 7, 20]), randomness.choice(["tcp", "udp"]))
+                "{}-{}/{}".format(first, first + randomness.choice([0, 1, 7, 20]), randomness.choice(["tcp", "udp"]))
                 for first in firsts
             }
             if randomness.random() < 0.8:

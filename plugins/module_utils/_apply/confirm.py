@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Callable
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.execute import settle, still_runs
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
@@ -25,7 +26,7 @@ def cut_connections(policy: Policy) -> Cut:
     return established.cut_connections(policy)
 
 
-def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], Cut] = cut_connections) -> Dict[str, Any]:
+def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], Cut] = cut_connections) -> dict[str, Any]:
     """Keep the change of that token if this is a new connection; return what became of it, as `status`.
 
     `msg` is there when the change is kept, but is not what a reboot loads. `cut` ends connections, where the change
@@ -47,7 +48,7 @@ def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], Cut] = c
     return {**result, **_cut(pending.extra["cut"], cut)}
 
 
-def _undone(pending: Optional[Pending]) -> Dict[str, Any]:
+def _undone(pending: Pending | None) -> dict[str, Any]:
     if pending is None:
         return {"status": "unknown"}
     return {
@@ -58,7 +59,7 @@ def _undone(pending: Optional[Pending]) -> Dict[str, Any]:
     }
 
 
-def _settled(pending: Pending, tools: Tools) -> Dict[str, str]:
+def _settled(pending: Pending, tools: Tools) -> dict[str, str]:
     try:
         settle(pending.extra, tools)
     except RuntimeError as exc:
@@ -66,14 +67,14 @@ def _settled(pending: Pending, tools: Tools) -> Dict[str, str]:
     return {}
 
 
-def _is_new(connection: Optional[Connection], pending: Pending) -> bool:
+def _is_new(connection: Connection | None, pending: Pending) -> bool:
     return connection is not None and (connection.client, connection.client_port) != (
         pending.client,
         pending.client_port,
     )
 
 
-def _cut(data: Optional[Mapping[str, Any]], cut: Callable[[Policy], Cut]) -> Dict[str, Any]:
+def _cut(data: Mapping[str, Any] | None, cut: Callable[[Policy], Cut]) -> dict[str, Any]:
     if data is None:
         return {}
     found = cut(parse_policy(data))

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import errno
 import time
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+from collections.abc import Iterable, Iterator
+from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections import (
     Connection,
@@ -55,7 +56,7 @@ class Calls(NamedTuple):
 class Cut(NamedTuple):
     """What was cut, such as `tcp 10.64.9.9:51000 -> 192.0.2.1:6000`; what was not, and why, empty when all was."""
 
-    connections: Tuple[str, ...]
+    connections: tuple[str, ...]
     not_done: str
 
 
@@ -66,7 +67,7 @@ def cut_connections(policy: Policy, calls: Calls = Calls(), pause: float = _PAUS
     try:
         host = _this_host(calls)
     except NetlinkError as exc:
-        return Cut((), "Nothing was cut: the kernel does not tell the addresses of this host: {0}.".format(exc))
+        return Cut((), f"Nothing was cut: the kernel does not tell the addresses of this host: {exc}.")
     chosen = denied_connections(policy, host)
     failed = _end_all(policy, host, chosen, calls)
     if chosen:
@@ -78,7 +79,7 @@ def cut_connections(policy: Policy, calls: Calls = Calls(), pause: float = _PAUS
 
 def _this_host(calls: Calls) -> Host:
     """The sockets come first: whatever is opened from now on, the policy allows."""
-    problems: List[str] = []
+    problems: list[str] = []
     held = (
         *_listed(lambda: calls.sockets(TCP), _NO_SOCKETS.format("tcp"), problems),
         *_listed(lambda: calls.sockets(UDP), _NO_SOCKETS.format("udp"), problems),
@@ -86,15 +87,15 @@ def _this_host(calls: Calls) -> Host:
     return Host(calls.addresses(), held, _listed(calls.entries, _NO_ENTRIES, problems), tuple(problems))
 
 
-def _listed(read: Callable[[], Iterable[Any]], problem: str, problems: List[str]) -> Tuple[Any, ...]:
+def _listed(read: Callable[[], Iterable[Any]], problem: str, problems: list[str]) -> tuple[Any, ...]:
     try:
         return tuple(read())
     except NetlinkError as exc:
-        problems.append("{0} The kernel says: {1}.".format(problem, exc))
+        problems.append(f"{problem} The kernel says: {exc}.")
         return ()
 
 
-def _end_all(policy: Policy, host: Host, chosen: Iterable[Connection], calls: Calls) -> Dict[str, str]:
+def _end_all(policy: Policy, host: Host, chosen: Iterable[Connection], calls: Calls) -> dict[str, str]:
     """Close the sockets, then have the kernel forget the connections; return what failed, and why."""
     held = {key_of(sock): sock for sock in host.sockets if not sock.listens}
     failed = {}
@@ -105,12 +106,12 @@ def _end_all(policy: Policy, host: Host, chosen: Iterable[Connection], calls: Ca
             if sock and _is_closed_by_us(policy, connection):
                 _unless_gone(calls.destroy, sock)
         except NetlinkError as exc:
-            failed[str(connection)] = "the kernel does not close their sockets: {0}".format(exc)
+            failed[str(connection)] = f"the kernel does not close their sockets: {exc}"
         try:
             if entry:
                 _unless_gone(calls.delete, entry)
         except NetlinkError as exc:
-            failed[str(connection)] = "the kernel does not forget them: {0}".format(exc)
+            failed[str(connection)] = f"the kernel does not forget them: {exc}"
     return failed
 
 
@@ -153,8 +154,8 @@ def _returned(addresses: Addresses, chosen: Iterable[Connection], calls: Calls) 
             yield names[found.key]
 
 
-def _worded(failed: Dict[str, str]) -> Iterator[str]:
+def _worded(failed: dict[str, str]) -> Iterator[str]:
     for reason in sorted(set(failed.values())):
         names = sorted(name for name, why in failed.items() if why == reason)
-        more = ", … ({0} in all)".format(len(names)) if len(names) > _NAMED else ""
-        yield "Not cut, as {0}: {1}{2}.".format(reason, ", ".join(names[:_NAMED]), more)
+        more = f", … ({len(names)} in all)" if len(names) > _NAMED else ""
+        yield "Not cut, as {}: {}{}.".format(reason, ", ".join(names[:_NAMED]), more)

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.execute import Terms, make_absent, make_present
 from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import check_lockout, missing_flow
@@ -57,8 +58,8 @@ class Outcome(NamedTuple):
     """What differed, what was done about it, and what the user should know."""
 
     change: Change
-    pending: Optional[Pending] = None
-    warnings: Tuple[str, ...] = ()
+    pending: Pending | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def ensure_present(
@@ -132,7 +133,7 @@ def _absent_change(tools: Tools) -> Change:
 class _Client(NamedTuple):
     """Who applies: their ssh connection, if that is how they come, and whether Ansible itself runs here."""
 
-    connection: Optional[Connection]
+    connection: Connection | None
     is_local: bool
     is_unseen: bool
 
@@ -157,7 +158,7 @@ class _Client(NamedTuple):
         """Return which flow their connection lacks."""
         return missing_flow(policy, self.connection, self.is_local) if self.connection else ""
 
-    def to_be_confirmed(self) -> Optional[Connection]:
+    def to_be_confirmed(self) -> Connection | None:
         """Return their connection as the one that confirms is compared with it."""
         return self.connection._replace(client_port=0) if self.connection and self.is_local else self.connection
 
@@ -167,11 +168,11 @@ def _terms(policy: Policy, data: Mapping[str, Any], options: Options, client: _C
     return Terms(options.token, options.confirm_within, client.to_be_confirmed(), extra)
 
 
-def _told(waited_for: Optional[Pending]) -> Tuple[str, ...]:
+def _told(waited_for: Pending | None) -> tuple[str, ...]:
     if waited_for is None:
         return ()
     return (
-        "Another run changed this host{0} and awaited its confirmation: this one waited for it.".format(
+        "Another run changed this host{} and awaited its confirmation: this one waited for it.".format(
             " from " + waited_for.client if waited_for.client else ""
         ),
     )

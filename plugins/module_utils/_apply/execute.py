@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools, Transactions
 from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
@@ -35,11 +36,11 @@ class Terms(NamedTuple):
 
     token: str
     seconds: int
-    connection: Optional[Connection]
-    extra: Dict[str, Any]
+    connection: Connection | None
+    extra: dict[str, Any]
 
 
-def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Optional[Pending]:
+def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Pending | None:
     """Apply the change; return it when it awaits confirmation, as a change of the running ruleset does.
 
     To be called in one's turn. The disk is written beside its places before the kernel is touched, and renamed into
@@ -74,7 +75,7 @@ def _load(change: Change, way: Way, terms: Terms, transactions: Transactions) ->
     return pending
 
 
-def _last_things(change: Change) -> Dict[str, Any]:
+def _last_things(change: Change) -> dict[str, Any]:
     """Return what is left to be done once the change is for good, as plain data."""
     return {
         "backend": change.backend,
@@ -101,7 +102,7 @@ def settle(last_things: Mapping[str, Any], tools: Tools = Tools()) -> None:
             files.commit(places)
     except (CommandError, OSError) as exc:
         files.discard(places)
-        reason = "cannot write {0}: {1}".format(exc.filename, exc.strerror) if isinstance(exc, OSError) else str(exc)
+        reason = f"cannot write {exc.filename}: {exc.strerror}" if isinstance(exc, OSError) else str(exc)
         raise RuntimeError(_NOT_ON_DISK.format(reason)) from exc
     _tell_systemd(last_things)
     if last_things["leaves"]:
@@ -138,7 +139,7 @@ def make_absent(change: Change) -> None:
         if change.way is not None:
             change.way.make("")
     except OSError as exc:
-        raise RuntimeError(_HALF_REMOVED.format("Cannot remove {0}: {1}".format(exc.filename, exc.strerror))) from exc
+        raise RuntimeError(_HALF_REMOVED.format(f"Cannot remove {exc.filename}: {exc.strerror}")) from exc
     except (CommandError, NothingMade) as exc:
         raise RuntimeError(_HALF_REMOVED.format(exc)) from exc
     if change.concerns_unit:

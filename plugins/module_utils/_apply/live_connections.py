@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Callable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, Entry, Way
@@ -32,15 +33,15 @@ class Connection(NamedTuple):
     local_port: int
     peer: str
     peer_port: int
-    directions: Tuple[str, ...]
+    directions: tuple[str, ...]
     key: Way
-    entry: Optional[Entry] = None
+    entry: Entry | None = None
 
     def __str__(self) -> str:
         """Return both ends, who opened it first."""
         ends = [_end(self.local, self.local_port), _end(self.peer, self.peer_port)]
         ends = ends if self.directions[0] == "out" else ends[::-1]
-        return "{0} {1} -> {2}".format(_PROTOCOLS.get(self.protocol, "ip/{0}".format(self.protocol)), *ends)
+        return "{} {} -> {}".format(_PROTOCOLS.get(self.protocol, f"ip/{self.protocol}"), *ends)
 
     def opening(self, direction: str, interface: str = "") -> Packet:
         """Return the packet that would open it in this direction."""
@@ -53,9 +54,9 @@ class Host(NamedTuple):
     """What is known of this host; `problems` say what is not."""
 
     addresses: Addresses
-    sockets: Tuple[Socket, ...]
-    entries: Tuple[Entry, ...]
-    problems: Tuple[str, ...] = ()
+    sockets: tuple[Socket, ...]
+    entries: tuple[Entry, ...]
+    problems: tuple[str, ...] = ()
 
 
 def connections(host: Host) -> Iterator[Connection]:
@@ -76,7 +77,7 @@ def connections(host: Host) -> Iterator[Connection]:
             yield Connection(*key_of(sock), directions=_directions(listening, key_of(sock)), key=key_of(sock))
 
 
-def connection_of(addresses: Addresses, entry: Entry, listening: Set[Tuple[str, int]]) -> Optional[Connection]:
+def connection_of(addresses: Addresses, entry: Entry, listening: set[tuple[str, int]]) -> Connection | None:
     """Return the connection of an entry, or None where it is not one of this host with another.
 
     The chains of a host see the source before it is translated, and the target after.
@@ -99,7 +100,7 @@ def connection_of(addresses: Addresses, entry: Entry, listening: Set[Tuple[str, 
     )
 
 
-def _directions(listening: Set[Tuple[str, int]], key: Way) -> Tuple[str, ...]:
+def _directions(listening: set[tuple[str, int]], key: Way) -> tuple[str, ...]:
     """Return the directions in which a TCP connection may have been opened, the likely one first."""
     served = any((address, key.source_port) in listening for address in (key.source, *ANY.values()))
     return ("in",) if served else ("out", "in")
@@ -119,15 +120,15 @@ def _is_remote(addresses: Addresses, sock: Socket) -> bool:
 
 def denied_connections(
     policy: Policy, host: Host, towards: Callable[[str, str], str] = interface_towards
-) -> List[Connection]:
+) -> list[Connection]:
     """Return the connections that the policy does not allow; one that another has announced goes with that one.
 
     `towards` tells the interface to a peer from an address of this host.
     """
     # A busy host has a hundred thousand, most of them like another.
     passes = lru_cache(maxsize=None)(lambda packet: evaluate(policy, packet).passes)
-    related: List[Connection] = []
-    denied: List[Connection] = []
+    related: list[Connection] = []
+    denied: list[Connection] = []
     for connection in connections(host):
         if connection.entry and connection.entry.is_related:
             related.append(connection)
@@ -147,7 +148,7 @@ def _likened(packet: Packet) -> Packet:
     return packet._replace(source_port=min(packet.source_port, _FIRST_PORT_OF_USERS))
 
 
-def _with_related(denied: List[Connection], related: List[Connection]) -> List[Connection]:
+def _with_related(denied: list[Connection], related: list[Connection]) -> list[Connection]:
     while True:
         masters = {connection.entry.there for connection in denied if connection.entry}
         more = [connection for connection in related if connection.entry and connection.entry.master in masters]
@@ -175,5 +176,5 @@ def _may_pass_by_interface(
 
 
 def _end(address: str, port: int) -> str:
-    text = "[{0}]".format(address) if ":" in address and port else address
-    return "{0}:{1}".format(text, port) if port else text
+    text = f"[{address}]" if ":" in address and port else address
+    return f"{text}:{port}" if port else text

@@ -43,7 +43,7 @@ def missing_flow(policy: Policy, connection: Connection, is_local: bool = False)
     )
     if evaluate(policy, opening).passes:
         return ""
-    return "Ansible {0} from {1} to {2}/tcp of this host, and no flow lets it in. {3}".format(
+    return "Ansible {} from {} to {}/tcp of this host, and no flow lets it in. {}".format(
         "was started here over ssh" if is_local else "comes",
         connection.client,
         connection.server_port,
@@ -56,10 +56,8 @@ def _advice(policy: Policy, opening: Packet) -> str:
     if any(
         rule.flow == _MANAGEMENT_FLOW and rule.direction == "in" and covers_port(rule, opening) for rule in policy.rules
     ):
-        return "Add {0} to firewall_endpoints.controllers, where the flow {1} comes from.".format(
-            opening.peer, _MANAGEMENT_FLOW
-        )
+        return f"Add {opening.peer} to firewall_endpoints.controllers, where the flow {_MANAGEMENT_FLOW} comes from."
     return (
-        "Add {0}/tcp to firewall_services.ssh.ports, and {1} to firewall_endpoints.controllers unless it is "
-        "there.".format(opening.port, opening.peer)
+        f"Add {opening.port}/tcp to firewall_services.ssh.ports, and {opening.peer} to firewall_endpoints.controllers unless it is "
+        "there."
     )

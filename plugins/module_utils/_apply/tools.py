@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, Callable, NamedTuple, Protocol
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply import transaction
 from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
@@ -20,11 +20,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection im
 class Transactions(Protocol):
     """What the module `transaction` does; see there."""
 
-    def turn(self) -> AbstractContextManager[Optional[Pending]]:
+    def turn(self) -> AbstractContextManager[Pending | None]:
         """Have this process alone change the host."""
 
     def arm(
-        self, token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, extra: Dict[str, Any]
+        self, token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, extra: dict[str, Any]
     ) -> Pending:
         """Have the host undo the change that follows."""
 
@@ -46,10 +46,10 @@ class Transactions(Protocol):
     def disarm(self, pending: Pending) -> None:
         """Keep the change."""
 
-    def confirmation(self, token: str) -> AbstractContextManager[Optional[Pending]]:
+    def confirmation(self, token: str) -> AbstractContextManager[Pending | None]:
         """Yield the change of that token while nobody else decides on it."""
 
-    def reverted(self, token: str) -> Optional[Pending]:
+    def reverted(self, token: str) -> Pending | None:
         """Return the change of that token if the host has undone it."""
 
 
@@ -67,7 +67,7 @@ class Tools(NamedTuple):
 
     transaction: Transactions = transaction
     backend: Callable[[str], selection.Backend] = selection.backend
-    leaving: Callable[[str], Optional[Change]] = selection.leaving
-    connection: Callable[[], Optional[Connection]] = ssh_connection
+    leaving: Callable[[str], Change | None] = selection.leaving
+    connection: Callable[[], Connection | None] = ssh_connection
     watch: Callable[[Change, bool, str], Change] = _with_watch
-    loaders: Callable[[], Tuple[Loader, ...]] = loaders
+    loaders: Callable[[], tuple[Loader, ...]] = loaders

@@ -20,9 +20,10 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, NoReturn, Optional
+from typing import Any, NamedTuple, NoReturn
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Undo
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
@@ -86,7 +87,7 @@ class Pending(NamedTuple):
     deadline: float
     client: str
     client_port: int
-    extra: Dict[str, Any]
+    extra: dict[str, Any]
 
     @property
     def seconds_left(self) -> float:
@@ -106,7 +107,7 @@ class ExpiredError(RuntimeError):
 
 
 @contextmanager
-def turn() -> Iterator[Optional[Pending]]:
+def turn() -> Iterator[Pending | None]:
     """Have this process alone change the host, when no change awaits confirmation any more.
 
     Yields the change that it waited for, or None. Raises BusyError, OSError.
@@ -144,19 +145,19 @@ def _lock(handle: int) -> None:
                 raise
         if time.monotonic() > end:
             raise BusyError(
-                "Another process has held {0} for {1:.0f} s: a run that changes this host, or the host "
-                "that undoes a change. Nothing was changed. See what holds it (fuser {0}), and run "
-                "again.".format(_LOCK, PATIENCE)
+                f"Another process has held {_LOCK} for {PATIENCE:.0f} s: a run that changes this host, or the host "
+                f"that undoes a change. Nothing was changed. See what holds it (fuser {_LOCK}), and run "
+                "again."
             )
         time.sleep(_POLL)
 
 
-def current() -> Optional[Pending]:
+def current() -> Pending | None:
     """Return the change that awaits confirmation, or None."""
     return _about(_ARMED)
 
 
-def _about(folder: str) -> Optional[Pending]:
+def _about(folder: str) -> Pending | None:
     try:
         with open(os.path.join(folder, _ABOUT), encoding="utf-8") as file:
             return Pending(**json.load(file))
@@ -181,7 +182,7 @@ def _now() -> float:
 
 
 def arm(
-    token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, extra: Dict[str, Any]
+    token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, extra: dict[str, Any]
 ) -> Pending:
     """Have the host undo, in `seconds`, the change that follows. `token` is a name that no other change has.
 
@@ -258,7 +259,7 @@ def _start_clock(pending: Pending) -> None:
         )
 
 
-def clock_command(pending: Pending, by_systemd: bool) -> List[str]:
+def clock_command(pending: Pending, by_systemd: bool) -> list[str]:
     """Return what counts the time of a change and then undoes it; as a service, it outlives whoever starts it."""
     program = ["/bin/sh", folder_of(pending) + "/revert", "at", str(int(pending.deadline) + 1)]
     if not by_systemd:
@@ -283,17 +284,17 @@ def _stop_clock(pending: Pending) -> None:
 
 
 def _unit(pending: Pending) -> str:
-    return "hpc-ports-revert-{0}.service".format(pending.token)
+    return f"hpc-ports-revert-{pending.token}.service"
 
 
 @contextmanager
 def no_longer_than(pending: Pending) -> Iterator[None]:
     """Raise ExpiredError in the block once the change is overdue: what comes later would never be undone."""
 
-    def expire(number: int, frame: Optional[FrameType]) -> NoReturn:
+    def expire(number: int, frame: FrameType | None) -> NoReturn:
         raise ExpiredError(
-            "This host took longer than the {0} s of firewall_confirm_within to load the ruleset, and "
-            "went back to what ran before. Give it more.".format(pending.seconds)
+            f"This host took longer than the {pending.seconds} s of firewall_confirm_within to load the ruleset, and "
+            "went back to what ran before. Give it more."
         )
 
     # Late where the machine was suspended meanwhile: until then the host that undoes waits for the lock.
@@ -334,14 +335,14 @@ def disarm(pending: Pending) -> None:
 
 
 @contextmanager
-def confirmation(token: str) -> Iterator[Optional[Pending]]:
+def confirmation(token: str) -> Iterator[Pending | None]:
     """Yield the change of that token while nobody else decides on it; None when it is not pending any more."""
     with _locked():
         pending = current()
         yield pending if pending and pending.token == token else None
 
 
-def reverted(token: str) -> Optional[Pending]:
+def reverted(token: str) -> Pending | None:
     """Return the change of that token if the host has undone it, and not too many others since; else None."""
     folder = os.path.join(FOLDER, os.path.basename(token))
     return _about(folder) if _was_undone(folder) else None

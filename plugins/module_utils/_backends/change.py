@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, NamedTuple, Protocol
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, items_state
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import (
@@ -21,7 +21,7 @@ class Undo(NamedTuple):
     """How to undo a change: a shell command, and the files that it finds in its working directory."""
 
     command: str
-    files: Dict[str, str]
+    files: dict[str, str]
 
 
 class NothingMade(RuntimeError):
@@ -53,14 +53,14 @@ class Change(NamedTuple):
     found: State
     items: Items
     places: Places
-    views: Tuple[FlowViews, FlowViews]
-    way: Optional[Way]
+    views: tuple[FlowViews, FlowViews]
+    way: Way | None
     concerns_unit: bool = False
-    warnings: Tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     services: State = {}
-    starts: Tuple[str, ...] = ()
-    ends: Tuple[str, ...] = ()
-    leaving: Optional[Change] = None
+    starts: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+    leaving: Change | None = None
 
     @property
     def before(self) -> State:
@@ -77,7 +77,7 @@ class Change(NamedTuple):
         """Tell whether anything differs."""
         return self.before != self.after
 
-    def described(self) -> Dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         """Return what a module returns about the change."""
         objects = changed_objects(self.before, self.after)
         return {

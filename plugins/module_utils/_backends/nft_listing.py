@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
@@ -17,9 +17,9 @@ def parse_listing(text: str) -> State:
 
     The object `table` stands for the table itself; it has lines only when it has flags or a comment.
     """
-    state: Dict[str, Tuple[str, ...]] = {"table": ()}
-    body: List[str] = []
-    name: Optional[str] = None
+    state: dict[str, tuple[str, ...]] = {"table": ()}
+    body: list[str] = []
+    name: str | None = None
     # nft 0.9.8 ends a counter on its last line: `packets 0 bytes 0\t}`.
     for line in map(str.strip, text.replace("\t}\n", "\n}\n").splitlines()[1:]):
         if name is None and line.endswith("{"):
@@ -33,7 +33,7 @@ def parse_listing(text: str) -> State:
     return state
 
 
-def _object_lines(body: Sequence[str]) -> Tuple[str, ...]:
+def _object_lines(body: Sequence[str]) -> tuple[str, ...]:
     start = next((number for number, line in enumerate(body) if line.startswith(_ELEMENTS)), len(body))
     elements = " ".join(body[start:])[len(_ELEMENTS) :].rstrip("} ").split(",")
     found = sorted("element " + element.strip() for element in elements if element)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob
 import os
 from contextlib import AbstractContextManager
-from typing import Optional, Protocol
+from typing import Protocol
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import backend as backend_nftables
@@ -30,8 +30,8 @@ def chosen_backend(asked: str) -> str:
     runs = systemd.is_active(_FIREWALLD)
     if asked == "firewalld" and not runs:
         raise HostError(
-            "firewall_backend is 'firewalld', and firewalld does not run on this host ({0}). Nothing was "
-            "changed. Install it if need be, and start it: systemctl enable --now firewalld".format(_how_it_is()),
+            f"firewall_backend is 'firewalld', and firewalld does not run on this host ({_how_it_is()}). Nothing was "
+            "changed. Install it if need be, and start it: systemctl enable --now firewalld",
             [],
         )
     if asked == "nftables" and runs:
@@ -51,22 +51,22 @@ def chosen_backend(asked: str) -> str:
 def check_user() -> None:
     """Raise HostError unless this process may change the firewall."""
     if os.geteuid() != 0:
-        raise HostError("Invalid user: got uid {0}, expected root. Set become: true.".format(os.geteuid()), [])
+        raise HostError(f"Invalid user: got uid {os.geteuid()}, expected root. Set become: true.", [])
 
 
 def _check_no_firewalld_to_come() -> None:
     """Raise HostError where firewalld would come beside our rules with the next boot, as where it has failed."""
     if systemd.is_enabled(_FIREWALLD):
         raise HostError(
-            "firewalld is enabled on this host, but does not run ({0}). Nothing was changed. Mend and "
+            f"firewalld is enabled on this host, but does not run ({_how_it_is()}). Nothing was changed. Mend and "
             "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask "
-            "firewalld".format(_how_it_is()),
+            "firewalld",
             [],
         )
 
 
 def _how_it_is() -> str:
-    return "its state is {0!r}".format(systemd.state(_FIREWALLD)) if systemd.has_systemd() else "there is no systemd"
+    return f"its state is {systemd.state(_FIREWALLD)!r}" if systemd.has_systemd() else "there is no systemd"
 
 
 def _check_nftables() -> None:
@@ -106,7 +106,7 @@ def backend(name: str) -> Backend:
     return backend_nftables
 
 
-def leaving(name: str) -> Optional[Change]:
+def leaving(name: str) -> Change | None:
     """Return the change that removes what the other backend has of ours, if it has anything."""
     if name == "nftables" and not _may_be_in_firewalld():
         return None
@@ -115,5 +115,5 @@ def leaving(name: str) -> Optional[Change]:
 
 
 def _may_be_in_firewalld() -> bool:
-    left = glob.glob("/etc/firewalld/*/{0}*".format(PREFIX)) or glob.glob(SETTINGS + "/undo")
+    left = glob.glob(f"/etc/firewalld/*/{PREFIX}*") or glob.glob(SETTINGS + "/undo")
     return bool(left) or is_active(_FIREWALLD)

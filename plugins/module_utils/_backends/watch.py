@@ -26,7 +26,7 @@ PROGRAM = SETTINGS + "/watch.py"
 SERVICE = "hpc-ports-watch.service"
 UNIT = "/etc/systemd/system/" + SERVICE
 LINK = "/etc/systemd/system/sysinit.target.wants/" + SERVICE
-POLICY = "/etc/firewalld/policies/{0}.xml".format(POLICY_IN)
+POLICY = f"/etc/firewalld/policies/{POLICY_IN}.xml"
 # Beside firewalld; of our own table the boot has one, see `nftables/persistence.py`.
 CLOSED = SETTINGS + "/closed-firewalld.nft"
 PLACES = Places((CLOSED, PROGRAM, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(PROGRAM)))

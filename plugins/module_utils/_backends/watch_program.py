@@ -18,8 +18,9 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Callable, FrozenSet, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Callable, NamedTuple
 
 # linux/netlink.h, linux/netfilter/nfnetlink.h and nf_tables.h
 _NETFILTER, _GROUP = 12, 1 << 6
@@ -68,7 +69,7 @@ class Host(NamedTuple):
     @property
     def staged(self) -> str:
         """Return the ruleset of a change that awaits its confirmation."""
-        return "{0}/.{1}.new".format(*os.path.split(self.ruleset))
+        return "{}/.{}.new".format(*os.path.split(self.ruleset))
 
     @property
     def armed(self) -> str:
@@ -95,13 +96,13 @@ class Loss(NamedTuple):
     """
 
     cause: str = ""
-    tables: FrozenSet[bytes] = frozenset()
+    tables: frozenset[bytes] = frozenset()
 
 
 def next_loss(sock: socket.socket) -> Loss:
     """Sleep until rules of ours may be deleted, or the socket's time is over."""
     buffer = bytearray(1 << 17)
-    tables: List[bytes] = []
+    tables: list[bytes] = []
     is_found = False
     while True:
         try:
@@ -137,10 +138,10 @@ def forget(sock: socket.socket) -> None:
 def _loss(tables: Sequence[bytes], process: int, program: str) -> Loss:
     # firewalld deletes its table as it stops and reloads.
     whole = frozenset(tables) - ({_FIREWALLDS} if program == "firewalld" else set())
-    return Loss(" {0} (process {1}) deleted it.".format(program, process) if program else "", whole)
+    return Loss(f" {program} (process {process}) deleted it." if program else "", whole)
 
 
-def _messages(data: bytes) -> Iterator[Tuple[int, bytes]]:
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     start = 0
     while start + _HEADER.size <= len(data):
         size, kind = _HEADER.unpack_from(data, start)[:2]
@@ -148,7 +149,7 @@ def _messages(data: bytes) -> Iterator[Tuple[int, bytes]]:
         start += max(size + 3 & ~3, _HEADER.size)
 
 
-def _committer(body: bytes) -> Tuple[int, str]:
+def _committer(body: bytes) -> tuple[int, str]:
     """Return the process that changed rules, and the name of its program; that is empty where the kernel does not tell."""
     found = dict(_attributes(body[_FAMILY_SIZE:]))
     raw = found.get(_PROGRAM, b"").rstrip(b"\0").decode("ascii", "replace")
@@ -157,7 +158,7 @@ def _committer(body: bytes) -> Tuple[int, str]:
     )
 
 
-def _attributes(data: bytes) -> Iterator[Tuple[int, bytes]]:
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
     start = 0
     while start + 4 <= len(data):
         size, kind = struct.unpack_from("=HH", data, start)
@@ -165,7 +166,7 @@ def _attributes(data: bytes) -> Iterator[Tuple[int, bytes]]:
         start += max(size + 3 & ~3, 4)
 
 
-def are_loaded(chains: Sequence[Tuple[bytes, bytes]]) -> bool:
+def are_loaded(chains: Sequence[tuple[bytes, bytes]]) -> bool:
     """Tell whether each of these chains has a rule; they are in tables of the family inet. Raises OSError."""
     return all(_has_rule(table, chain) for table, chain in chains)
 
@@ -204,7 +205,7 @@ def put_back(host: Host, loss: Loss) -> None:
         if not host.armed and not os.path.exists(host.ruleset) and not os.path.exists(host.policy):
             raise OSError(errno.ENOENT, "this host has no rules of ours and no file that has them", host.ruleset)
         if os.path.exists(host.ruleset) and (_OURS in loss.tables or not are_loaded(NFTABLES)):
-            _say("The table inet hpc_ports is gone.{0}".format(loss.cause))
+            _say(f"The table inet hpc_ports is gone.{loss.cause}")
             _load(host)
         if os.path.exists(host.policy) and (_FIREWALLDS in loss.tables or not are_loaded(FIREWALLD)):
             _start_firewalld(host, loss)
@@ -224,7 +225,7 @@ def _load(host: Host) -> None:
     # What is empty loads, too: then no rules run, or still those of a closed host.
     for _attempt in range(0 if _is_empty(ruleset) else _ATTEMPTS):
         if (_run("nft", "-f", ruleset) == 0 or _run("nft", anew) == 0) and are_loaded(NFTABLES):
-            _say("Loaded {0} again.".format(ruleset))
+            _say(f"Loaded {ruleset} again.")
             return
         time.sleep(_PAUSE)
     raise OSError(errno.EIO, "nft cannot load our rules from it, and this host has none", ruleset)
@@ -250,7 +251,7 @@ def _start_firewalld(host: Host, loss: Loss) -> None:
     if _state() == "inactive" and (loss.cause or _run("systemctl", "is-enabled", "--quiet", "firewalld.service")):
         _say("firewalld was stopped: this host has no rules of ours until it is started.")
         return
-    _say("The rules of firewalld are gone.{0} Restarting it.".format(loss.cause))
+    _say(f"The rules of firewalld are gone.{loss.cause} Restarting it.")
     _close(host)  # Before 1.0 it takes more than two seconds.
     _run("systemctl", "restart", "firewalld.service")
     # Before 2.0 it is active a second or two before it has any rules.
@@ -268,11 +269,11 @@ def _close(host: Host) -> None:
     try:
         if ruleset and not are_loaded(NFTABLES) and _run("nft", "-f", ruleset) == 0:
             _say(
-                "Loaded {0}: this host lets in ssh from the controllers, and nothing else.".format(ruleset),
+                f"Loaded {ruleset}: this host lets in ssh from the controllers, and nothing else.",
                 _ERROR_LEVEL,
             )
     except OSError as exc:  # a host with firewalld need not have nft
-        _say("Cannot load {0}: {1}".format(ruleset, exc), _ERROR_LEVEL)
+        _say(f"Cannot load {ruleset}: {exc}", _ERROR_LEVEL)
 
 
 def _is_busy() -> bool:
@@ -319,7 +320,7 @@ def _output(*command: str) -> str:
 
 def _say(text: str, level: int = _WARNING) -> None:
     # As systemd reads it, see sd-daemon(3).
-    sys.stdout.write("<{0}>{1}\n".format(level, text))
+    sys.stdout.write(f"<{level}>{text}\n")
     sys.stdout.flush()
 
 

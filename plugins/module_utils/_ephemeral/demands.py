@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports, without
 
@@ -25,29 +26,29 @@ class Demand(NamedTuple):
 
     def __str__(self) -> str:
         """Return both as a message has them."""
-        return "{0} ({1})".format(self.what, span(self.ports))
+        return f"{self.what} ({span(self.ports)})"
 
 
 class Demands(NamedTuple):
     """What the services of a host need; `declared` is what its firewall_ephemeral_ports says, if that is known."""
 
-    reserved: Tuple[Demand, ...] = ()
-    within: Tuple[Demand, ...] = ()
-    declared: Optional[PortRange] = None
+    reserved: tuple[Demand, ...] = ()
+    within: tuple[Demand, ...] = ()
+    declared: PortRange | None = None
 
 
 class Settings(NamedTuple):
     """Both settings. None is a line that a file does not have; the kernel has both."""
 
-    range: Optional[PortRange]
-    reserved: Optional[Tuple[PortRange, ...]]
+    range: PortRange | None
+    reserved: tuple[PortRange, ...] | None
 
 
 class Running(NamedTuple):
     """What the kernel has: the range of ephemeral ports, and those that it gives to nobody who did not ask for them."""
 
     range: PortRange
-    reserved: Tuple[PortRange, ...]
+    reserved: tuple[PortRange, ...]
 
 
 def any_ports(first: int, last: int) -> PortRange:
@@ -56,7 +57,7 @@ def any_ports(first: int, last: int) -> PortRange:
 
 
 def parsed_demands(
-    reserved: Iterable[Dict[str, str]] = (), within: Iterable[Dict[str, str]] = (), declared: Optional[str] = None
+    reserved: Iterable[dict[str, str]] = (), within: Iterable[dict[str, str]] = (), declared: str | None = None
 ) -> Demands:
     """Return demands of `what` and `ports` each, and of a range FIRST-LAST. Raises ValueError that names the list."""
     try:
@@ -67,14 +68,14 @@ def parsed_demands(
         name = "declared"
         return Demands(listened, taken, demanded(name, declared + "/tcp").ports if declared else None)
     except ValueError as exc:
-        raise ValueError("Invalid {0}: {1}".format(name, exc)) from exc
+        raise ValueError(f"Invalid {name}: {exc}") from exc
 
 
 def demanded(what: str, ports: str) -> Demand:
     """Return the demand for ports such as `60001-63000/tcp`. Raises ValueError."""
     parsed = parse_ports(ports)
     if parsed.protocol == "ip":
-        raise ValueError("got {0!r}, expected ports of tcp or udp".format(ports))
+        raise ValueError(f"got {ports!r}, expected ports of tcp or udp")
     return Demand(what, any_ports(parsed.first, parsed.last))
 
 
@@ -88,7 +89,7 @@ def spans(ports: Iterable[PortRange]) -> str:
     return ",".join(map(span, ports))
 
 
-def common(ranges: Iterable[PortRange], other: PortRange) -> List[PortRange]:
+def common(ranges: Iterable[PortRange], other: PortRange) -> list[PortRange]:
     """Return the ports of `ranges` that `other` has too."""
     ranges = list(ranges)
     return without(ranges, without(ranges, [other]))
@@ -110,7 +111,7 @@ _UNLIKE = (
 )
 
 
-def clashes(running: Running, demands: Demands) -> List[str]:
+def clashes(running: Running, demands: Demands) -> list[str]:
     """Return a sentence for each demand that the host does not meet, with what to do."""
     found = [(_TAKEABLE, demand, common([demand.ports], running.range)) for demand in demands.reserved]
     found += [(_OUTSIDE, demand, without([running.range], [demand.ports])) for demand in demands.within]
@@ -129,7 +130,7 @@ def clashes(running: Running, demands: Demands) -> List[str]:
 # ---- What would not clash --------------------------------------------------------------------------------------------
 
 
-def fitting(running: Running, saved: Settings, demands: Demands) -> Tuple[Running, Settings]:
+def fitting(running: Running, saved: Settings, demands: Demands) -> tuple[Running, Settings]:
     """Return the settings that meet all demands, for the kernel and for the file with what was `saved` before.
 
     What others reserved stays reserved, and what the file says holds: it may come from another role. A line comes into
@@ -140,10 +141,10 @@ def fitting(running: Running, saved: Settings, demands: Demands) -> Tuple[Runnin
     reserved = tuple(merged([*running.reserved, *(saved.reserved or ()), *needed]))
     left = sum(ports.last - ports.first + 1 for ports in without([narrow], reserved))
     if left < FEWEST and (narrow, reserved) != running:
-        settings = "{0} {1} without {2} {3}".format(RANGE, span(narrow), RESERVED, spans(reserved))
+        settings = f"{RANGE} {span(narrow)} without {RESERVED} {spans(reserved)}"
         raise ValueError(
-            "{0} would leave {1} ephemeral ports, expected at least {2}. Give services fewer ports, or "
-            "ports outside of that range".format(settings, left, FEWEST)
+            f"{settings} would leave {left} ephemeral ports, expected at least {FEWEST}. Give services fewer ports, or "
+            "ports outside of that range"
         )
     is_narrower = saved.range is not None or narrow != running.range
     has_reserved = saved.reserved is not None or bool(needed)
@@ -155,9 +156,7 @@ def _narrowed(ports: PortRange, saved: Settings, within: Sequence[Demand]) -> Po
     for demand in (*saved_range, *within):
         left = common([ports], demand.ports)
         if not left:
-            raise ValueError(
-                "{0} {1} has no port of {2}. Set {0} to ports of that range".format(RANGE, span(ports), demand)
-            )
+            raise ValueError(f"{RANGE} {span(ports)} has no port of {demand}. Set {RANGE} to ports of that range")
         ports = left[0]
     return ports
 
@@ -170,11 +169,11 @@ def parsed_running(range_text: str, reserved_text: str) -> Running:
     try:
         first, last = map(int, range_text.split())
     except ValueError:
-        raise ValueError("got {0!r} for {1}, expected two ports".format(range_text, RANGE)) from None
+        raise ValueError(f"got {range_text!r} for {RANGE}, expected two ports") from None
     return Running(any_ports(first, last), parsed_reserved(reserved_text))
 
 
-def parsed_reserved(text: str) -> Tuple[PortRange, ...]:
+def parsed_reserved(text: str) -> tuple[PortRange, ...]:
     """Return the ranges of a list with commas, which may be empty. Raises ValueError."""
     result = []
     for item in text.replace("\n", ",").split(","):
@@ -186,11 +185,11 @@ def parsed_reserved(text: str) -> Tuple[PortRange, ...]:
 def _parsed_span(text: str) -> PortRange:
     first, dash, last = text.partition("-")
     if not (first.isdecimal() and (last.isdecimal() or not dash)):
-        raise ValueError("got {0!r} in {1}, expected a port or FIRST-LAST".format(text, RESERVED))
+        raise ValueError(f"got {text!r} in {RESERVED}, expected a port or FIRST-LAST")
     return any_ports(int(first), int(last or first))
 
 
-def described(running: Running) -> Dict[str, str]:
+def described(running: Running) -> dict[str, str]:
     """Return the settings as results of modules have them, and `parsed_described` reads them."""
     return {"ephemeral_ports": span(running.range), "reserved_ports": spans(running.reserved)}
 
@@ -202,16 +201,16 @@ def parsed_described(ephemeral_ports: str, reserved_ports: str) -> Running:
 
 def range_text(running: Running) -> str:
     """Return the range as the kernel takes it."""
-    return "{0} {1}".format(running.range.first, running.range.last)
+    return f"{running.range.first} {running.range.last}"
 
 
 def saved_text(saved: Settings) -> str:
     """Return the lines of a file of sysctl; empty without any."""
     lines = []
     if saved.range:
-        lines.append("{0}{1} = {2} {3}\n".format(PREFIX, RANGE, saved.range.first, saved.range.last))
+        lines.append(f"{PREFIX}{RANGE} = {saved.range.first} {saved.range.last}\n")
     if saved.reserved is not None:
-        lines.append("{0}{1} = {2}\n".format(PREFIX, RESERVED, spans(saved.reserved)))
+        lines.append(f"{PREFIX}{RESERVED} = {spans(saved.reserved)}\n")
     return _HEADER + "".join(lines) if lines else ""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Any, Dict, NamedTuple
+from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral import demands as ephemeral
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import Demands, Running, Settings
@@ -29,7 +29,7 @@ class Present(NamedTuple):
     text: str
 
 
-def compared(demands: Demands, fix: bool, check_mode: bool, paths: Paths = Paths()) -> Dict[str, Any]:
+def compared(demands: Demands, fix: bool, check_mode: bool, paths: Paths = Paths()) -> dict[str, Any]:
     """Return the result of the module; with `fix`, and not in check mode, change the host first.
 
     Raises OSError where a file cannot be read or written, and ValueError where no settings would do.
@@ -60,7 +60,7 @@ def present(paths: Paths) -> Present:
     try:
         return Present(running, ephemeral.parsed_saved(text), text)
     except ValueError as exc:
-        raise ValueError("{0}: {1}. Mend the file, or remove it".format(paths.saved, exc)) from exc
+        raise ValueError(f"{paths.saved}: {exc}. Mend the file, or remove it") from exc
 
 
 def present_running(paths: Paths = Paths()) -> Running:
@@ -91,11 +91,11 @@ def _set(path: str, value: str) -> None:
 def worded(error: OSError) -> str:
     """Return the text of a failure to read or write, with what to do."""
     if not str(error.filename).startswith("/proc/"):
-        return "Cannot change the ephemeral ports: {0}: {1}.".format(error.filename, error.strerror)
+        return f"Cannot change the ephemeral ports: {error.filename}: {error.strerror}."
     return (
-        "Cannot read or write {0}: {1}. Become root; in a container without a network of its own, or with a "
-        "read-only /proc/sys, set it where the container is run (podman run --sysctl {2}=...), or leave fix "
-        "false.".format(error.filename, error.strerror, ephemeral.PREFIX + os.path.basename(str(error.filename)))
+        f"Cannot read or write {error.filename}: {error.strerror}. Become root; in a container without a network of its own, or with a "
+        f"read-only /proc/sys, set it where the container is run (podman run --sysctl {ephemeral.PREFIX + os.path.basename(str(error.filename))}=...), or leave fix "
+        "false."
     )
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-from typing import Dict, Iterable, Iterator, Set, Tuple
+from collections.abc import Iterable, Iterator
 
 # The addresses that services are bound to, by protocol and port.
-Holders = Dict[Tuple[str, int], Set[str]]
+Holders = dict[tuple[str, int], set[str]]
 
 ANY = {4: "0.0.0.0", 6: "::"}
 # linux/tcp_states.h: a listening TCP socket; a UDP socket that is not connected to one peer.
@@ -42,7 +42,7 @@ def _lines(path: str) -> Iterable[str]:
         return []  # a kernel without IPv6
 
 
-def _entries(protocol: str, lines: Iterable[str]) -> Iterator[Tuple[str, int]]:
+def _entries(protocol: str, lines: Iterable[str]) -> Iterator[tuple[str, int]]:
     for line in lines:
         fields = line.split()
         if fields[3] == _RECEIVES[protocol]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import IO, Callable, Optional, Sequence
+from collections.abc import Sequence
+from typing import IO, Callable
 
 # cron, sudo and ssh often leave the sbin folders out of PATH.
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
@@ -22,7 +23,7 @@ class CommandError(RuntimeError):
     """A program failed; `code` is its exit code, `output` what it wrote to standard error."""
 
     def __init__(self, arguments: Sequence[str], code: int, output: str) -> None:
-        super().__init__("{0!r} failed with exit code {1}: {2}".format(_shown(arguments), code, output))
+        super().__init__(f"{_shown(arguments)!r} failed with exit code {code}: {output}")
         self.code = code
         self.output = output
 
@@ -33,7 +34,7 @@ def _shown(arguments: Sequence[str]) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
 
 
-def find_program(name: str) -> Optional[str]:
+def find_program(name: str) -> str | None:
     """Return the path of a program, or None."""
     return shutil.which(name, path=_PATH)
 
@@ -47,15 +48,14 @@ def run(arguments: Sequence[str], text: str = "") -> str:
             done = subprocess.run(
                 arguments,
                 stdin=given,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                capture_output=True,
                 env=environment,
                 encoding="utf-8",
                 errors="replace",
                 check=False,
             )
     except FileNotFoundError as exc:
-        raise CommandError(arguments, 127, "{0}: not found".format(arguments[0])) from exc
+        raise CommandError(arguments, 127, f"{arguments[0]}: not found") from exc
     if done.returncode:
         raise CommandError(arguments, done.returncode, done.stderr.strip())
     return done.stdout

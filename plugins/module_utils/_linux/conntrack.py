@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from typing import Dict, Iterator, NamedTuple, Optional
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     ALL,
@@ -66,7 +67,7 @@ class Entry(NamedTuple):
     picked_up: bool
     is_over: bool
     is_related: bool
-    master: Optional[Way]
+    master: Way | None
     family: int
     name: bytes
 
@@ -79,7 +80,7 @@ def entries() -> Iterator[Entry]:
 def delete(entry: Entry) -> None:
     """Have the kernel forget a connection, unless it has done so already. Raises NetlinkError."""
     for answer in ask(_NETFILTER, _DELETE, ONE, _HEAD.pack(entry.family, 0, 0) + entry.name):
-        raise NetlinkError("Got an answer of {0} bytes to a deletion, expected none.".format(len(answer)))
+        raise NetlinkError(f"Got an answer of {len(answer)} bytes to a deletion, expected none.")
 
 
 def parse_entry(body: bytes) -> Entry:
@@ -101,7 +102,7 @@ def parse_entry(body: bytes) -> Entry:
     )
 
 
-def _tcp_info(found: Dict[int, bytes]) -> Dict[int, bytes]:
+def _tcp_info(found: dict[int, bytes]) -> dict[int, bytes]:
     info = attributes(found.get(_PROTOCOL_INFO, b""))
     return attributes(info.get(_TCP_INFO, b""))
 
@@ -121,7 +122,7 @@ def _way(data: bytes) -> Way:
     )
 
 
-def _port(protocol: Dict[int, bytes], kind: int) -> int:
+def _port(protocol: dict[int, bytes], kind: int) -> int:
     return number("!H", protocol[kind]) if kind in protocol else 0
 
 
@@ -133,21 +134,19 @@ def is_tracking(folder: str = _FOLDER) -> bool:
     return bool(_number(folder + "/nf_conntrack_count"))
 
 
-def fill_warning(folder: str = _FOLDER) -> Optional[str]:
+def fill_warning(folder: str = _FOLDER) -> str | None:
     """Return a warning where the table is nearly full; None where it is not, or where nothing is tracked."""
     count, limit = _number(folder + "/nf_conntrack_count"), _number(folder + "/nf_conntrack_max")
     if not count or not limit or count * 100 < limit * _NEARLY_FULL:
         return None
     return (
-        "The connection tracking table of this host is nearly full: nf_conntrack_count is {0}, nf_conntrack_max is "
-        "{1} ({2} %). Once it is full, the kernel drops what would open a new connection, whatever the flows allow "
-        '("nf_conntrack: table full, dropping packet"). Raise the sysctl net.netfilter.nf_conntrack_max.'.format(
-            count, limit, count * 100 // limit
-        )
+        f"The connection tracking table of this host is nearly full: nf_conntrack_count is {count}, nf_conntrack_max is "
+        f"{limit} ({count * 100 // limit} %). Once it is full, the kernel drops what would open a new connection, whatever the flows allow "
+        '("nf_conntrack: table full, dropping packet"). Raise the sysctl net.netfilter.nf_conntrack_max.'
     )
 
 
-def _number(path: str) -> Optional[int]:
+def _number(path: str) -> int | None:
     """Return the number that a file holds; None where there is no such file or number."""
     try:
         with open(path, encoding="utf-8") as file:

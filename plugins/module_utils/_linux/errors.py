@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import List
-
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 
 _KEPT = "Nothing was changed: the ruleset that ran before still runs."
@@ -15,7 +13,7 @@ _KEPT = "Nothing was changed: the ruleset that ran before still runs."
 class HostError(RuntimeError):
     """The host lacks something; `missing_packages` are those that would help."""
 
-    def __init__(self, text: str, missing_packages: List[str]) -> None:
+    def __init__(self, text: str, missing_packages: list[str]) -> None:
         super().__init__(text)
         self.missing_packages = missing_packages
 
@@ -23,7 +21,7 @@ class HostError(RuntimeError):
 def worded(error: Exception) -> str:
     """Return the text of a failure on the host, with what it means for the rules that run."""
     if isinstance(error, OSError) and error.filename:
-        return "Cannot write {0}: {1}. {2}".format(error.filename, error.strerror, _KEPT)
+        return f"Cannot write {error.filename}: {error.strerror}. {_KEPT}"
     if isinstance(error, (OSError, CommandError)):
-        return "{0}. {1}".format(error, _KEPT)
+        return f"{error}. {_KEPT}"
     return str(error)

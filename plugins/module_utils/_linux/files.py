@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
@@ -20,7 +21,7 @@ class Item(NamedTuple):
     mode: int = 0o644
 
 
-Items = Dict[str, Item]
+Items = dict[str, Item]
 
 
 class Places(NamedTuple):
@@ -29,19 +30,19 @@ class Places(NamedTuple):
     `folders` are those that we make, and remove when nothing is left in them.
     """
 
-    paths: Tuple[str, ...]
-    gone: Tuple[str, ...] = ()
-    folders: Tuple[str, ...] = ()
+    paths: tuple[str, ...]
+    gone: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
     @property
-    def staged(self) -> Tuple[str, ...]:
+    def staged(self) -> tuple[str, ...]:
         """Return where files wait for their places."""
         return tuple(map(staged_path, self.paths))
 
 
 def staged_path(path: str) -> str:
     """Return where a file waits for its place: under a name that neither systemd nor firewalld looks at."""
-    return "{0}/.{1}.new".format(*os.path.split(path))
+    return "{}/.{}.new".format(*os.path.split(path))
 
 
 def items_state(items: Items) -> State:
@@ -54,7 +55,7 @@ def present_state(paths: Iterable[str]) -> State:
     return items_state({path: item for path in paths for item in _present(path)})
 
 
-def _present(path: str) -> List[Item]:
+def _present(path: str) -> list[Item]:
     try:
         if os.path.islink(path):
             return [Item(target=os.readlink(path))]
@@ -65,13 +66,13 @@ def _present(path: str) -> List[Item]:
 
 
 def _name(path: str, item: Item) -> str:
-    return "{0} {1}".format("link" if item.target else "file", path)
+    return "{} {}".format("link" if item.target else "file", path)
 
 
-def _lines(item: Item) -> Tuple[str, ...]:
+def _lines(item: Item) -> tuple[str, ...]:
     if item.target:
         return ("-> " + item.target,)
-    return ("mode {0:04o}".format(item.mode), *item.text.split("\n"))
+    return (f"mode {item.mode:04o}", *item.text.split("\n"))
 
 
 def stage(places: Places, items: Items) -> None:

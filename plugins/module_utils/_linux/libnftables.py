@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Callable, NoReturn, Tuple
+from typing import Callable, NoReturn
 
 # libnftables(3). Protocols by number: their names depend on /etc/protocols.
 _STATELESS = 1 << 2
@@ -29,9 +29,9 @@ def listing(what: str, is_terse: bool = False) -> str:
 
     Tersely: without the elements of named sets. Raises ListingError.
     """
-    text, error = _done("list {0}".format(what), _STATELESS | _NUMERIC_PROTOCOLS | (_TERSE if is_terse else 0))
+    text, error = _done(f"list {what}", _STATELESS | _NUMERIC_PROTOCOLS | (_TERSE if is_terse else 0))
     if error and _ABSENT not in error:
-        raise ListingError("Cannot list {0}: {1}".format(what, error))
+        raise ListingError(f"Cannot list {what}: {error}")
     return "" if error else text
 
 
@@ -62,7 +62,7 @@ def _answer(work: Callable[[], str], writer: int) -> NoReturn:
         os._exit(code)
 
 
-def ruleset(apart: Callable[[Callable[[], str]], str] = in_child) -> Tuple[str, str]:
+def ruleset(apart: Callable[[Callable[[], str]], str] = in_child) -> tuple[str, str]:
     """Return all rules twice: what `nft -j -p list ruleset` prints, and what `nft -a -s -t -p list ruleset` does.
 
     The second has the handles of rules, and no elements of sets. `apart` calls what may end its process. Raises
@@ -87,7 +87,7 @@ def _whole_json(apart: Callable[[Callable[[], str]], str]) -> str:
 def _listed(flags: int) -> str:
     text, error = _done("list ruleset", _NUMERIC_PROTOCOLS | flags)
     if error:
-        raise ListingError("Cannot list the ruleset: {0}".format(error))
+        raise ListingError(f"Cannot list the ruleset: {error}")
     return text
 
 
@@ -95,11 +95,11 @@ def run(commands: str, as_json: bool = False) -> str:
     """Return what nft prints when it runs these commands in one transaction. Raises ListingError."""
     text, error = _done(commands, _NUMERIC_PROTOCOLS | (_JSON if as_json else 0))
     if error:
-        raise ListingError("{0!r} failed: {1}".format(commands.strip().partition("\n")[0], error))
+        raise ListingError("{!r} failed: {}".format(commands.strip().partition("\n")[0], error))
     return text
 
 
-def _done(commands: str, flags: int) -> Tuple[str, str]:
+def _done(commands: str, flags: int) -> tuple[str, str]:
     """What was printed, and why it failed or nothing."""
     library = _library()
     context = library.nft_ctx_new(0)
@@ -120,8 +120,8 @@ def _library() -> ctypes.CDLL:
         library = ctypes.CDLL("libnftables.so.1")
     except OSError as exc:
         raise ListingError(
-            "Cannot read the rules of the kernel: {0}. Install libnftables, which firewalld uses with "
-            "FirewallBackend=nftables.".format(exc)
+            f"Cannot read the rules of the kernel: {exc}. Install libnftables, which firewalld uses with "
+            "FirewallBackend=nftables."
         ) from exc
     library.nft_ctx_new.restype = ctypes.c_void_p
     for name in (

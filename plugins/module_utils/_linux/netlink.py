@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from typing import Callable, Dict, Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import Callable, NamedTuple
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 # What to ask for: one answer, with the end of it; or all that there are.
@@ -78,7 +79,7 @@ def messages(data: bytes) -> Iterator[Message]:
         start += _aligned(size)
 
 
-def attributes(data: bytes) -> Dict[int, bytes]:
+def attributes(data: bytes) -> dict[int, bytes]:
     """Return the content of each attribute by its kind. Raises NetlinkError."""
     found = {}
     start, end = 0, len(data)
@@ -118,7 +119,7 @@ def address_text(raw: bytes) -> str:
     try:
         return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
     except ValueError as exc:
-        raise NetlinkError("An answer of the kernel has an address of {0} bytes.".format(len(raw))) from exc
+        raise NetlinkError(f"An answer of the kernel has an address of {len(raw)} bytes.") from exc
 
 
 def address_bytes(text: str) -> bytes:
@@ -134,15 +135,15 @@ def number(form: str, data: bytes, start: int = 0) -> int:
         raise _cut_short(data) from exc
 
 
-def part(found: Dict[int, bytes], kind: int) -> bytes:
+def part(found: dict[int, bytes], kind: int) -> bytes:
     """Return the content of an attribute that has to be there. Raises NetlinkError."""
     if kind not in found:
-        raise NetlinkError("An answer of the kernel lacks the attribute {0}.".format(kind))
+        raise NetlinkError(f"An answer of the kernel lacks the attribute {kind}.")
     return found[kind]
 
 
 def _cut_short(data: bytes) -> NetlinkError:
-    return NetlinkError("An answer of the kernel is cut short: {0} bytes.".format(len(data)))
+    return NetlinkError(f"An answer of the kernel is cut short: {len(data)} bytes.")
 
 
 def _aligned(size: int) -> int:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import struct
-from typing import Callable, Dict, Iterator, Tuple
+from collections.abc import Iterator
+from typing import Callable
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import ALL, attribute, attributes, number
 
@@ -23,7 +24,7 @@ TABLE, SET = 1, 2
 Ask = Callable[[int, int, int, bytes], Iterator[bytes]]
 
 
-def answers(asked: Ask, kind: int, family: int = 0, body: bytes = b"") -> Iterator[Tuple[int, Dict[int, bytes]]]:
+def answers(asked: Ask, kind: int, family: int = 0, body: bytes = b"") -> Iterator[tuple[int, dict[int, bytes]]]:
     """Yield the family and the attributes of each object of a kind. Raises NetlinkError."""
     for answer in asked(_NETFILTER, kind, ALL, _HEAD.pack(family, 0, 0) + body):
         yield number("=B", answer), attributes(answer[_HEAD.size :])

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, Tuple
+from collections.abc import Iterable
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Run, find_program
 
@@ -16,7 +16,7 @@ def is_installed() -> bool:
     return find_program("nft") is not None
 
 
-def version(program: Run) -> Tuple[int, ...]:
+def version(program: Run) -> tuple[int, ...]:
     """Return the version of nft, three numbers; (0,) where it does not tell."""
     match = re.search(r"v([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", program(["nft", "--version"]))
     return tuple(int(part or 0) for part in match.groups()) if match else (0,)

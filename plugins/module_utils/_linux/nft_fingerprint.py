@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import Dict, Iterable, Iterator, Tuple
+from collections.abc import Iterable, Iterator
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     NetlinkError,
@@ -45,7 +45,7 @@ _OBJECT_KIND, _OBJECT_DATA, _COUNTER = 3, 4, 1
 _SET_FLAGS, _ANONYMOUS = 3, 1
 _HEAD = struct.Struct("=IHI")
 # The family and name of a table.
-Table = Tuple[str, str]
+Table = tuple[str, str]
 
 
 class NoTableError(NetlinkError):
@@ -65,13 +65,13 @@ def fingerprint(tables: Iterable[Table], is_terse: bool, asked: Ask = ask) -> st
     return found.hexdigest()
 
 
-def _contents(table: Table, is_terse: bool, asked: Ask) -> Iterator[Tuple[int, Dict[int, bytes]]]:
+def _contents(table: Table, is_terse: bool, asked: Ask) -> Iterator[tuple[int, dict[int, bytes]]]:
     """Yield the attributes of each object of a table, with its kind."""
     for content in _of(table, asked, GET_TABLE):
         yield GET_TABLE, content
         break
     else:
-        raise NoTableError("There is no table {0} {1}.".format(*table))
+        raise NoTableError("There is no table {} {}.".format(*table))
     for kind in (GET_CHAIN, GET_RULE, GET_OBJECT, GET_FLOWTABLE, GET_SET):
         for content in _of(table, asked, kind):
             yield kind, _uncounted(kind, content)
@@ -80,14 +80,14 @@ def _contents(table: Table, is_terse: bool, asked: Ask) -> Iterator[Tuple[int, D
                     yield GET_ELEMENT, elements
 
 
-def _of(table: Table, asked: Ask, kind: int, name: str = "") -> Iterator[Dict[int, bytes]]:
+def _of(table: Table, asked: Ask, kind: int, name: str = "") -> Iterator[dict[int, bytes]]:
     for family, content in answers(asked, kind, family_number(table[0]), within(table[1], name)):
         # Of tables, chains and flowtables an old kernel tells more than it is asked for.
         if (family_name(family), text(part(content, TABLE))) == table:
             yield content
 
 
-def _uncounted(kind: int, content: Dict[int, bytes]) -> Dict[int, bytes]:
+def _uncounted(kind: int, content: dict[int, bytes]) -> dict[int, bytes]:
     """Return what is left of an object without what changes with each packet."""
     if kind == GET_CHAIN:
         return {name: value for name, value in content.items() if name != _CHAIN_COUNTERS}

@@ -11,8 +11,9 @@ from __future__ import annotations
 import glob
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
@@ -29,11 +30,11 @@ class Listing(NamedTuple):
     """A listing: the command that makes it, of which tables, and whether it leaves out the elements of named sets."""
 
     command: str
-    tables: Tuple[Table, ...]
+    tables: tuple[Table, ...]
     is_terse: bool = False
 
 
-def tools() -> List[str]:
+def tools() -> list[str]:
     """Return what differs where another nft lists, or names things otherwise."""
     paths = [path for pattern in _LIBRARIES for path in sorted(glob.glob(pattern))]
     return [_stamp(path) for path in [find_program("nft") or "", *paths, *_NAMES]]
@@ -44,7 +45,7 @@ def _stamp(path: str) -> str:
         found = os.stat(path)
     except OSError:
         return path
-    return "{0} {1} {2} {3}".format(path, found.st_ino, found.st_size, found.st_mtime_ns)
+    return f"{path} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
 
 
 class Kept(NamedTuple):
@@ -52,7 +53,7 @@ class Kept(NamedTuple):
 
     folder: str = FOLDER
     fingerprint: Callable[[Sequence[Table], bool], str] = fingerprint
-    tools: Callable[[], List[str]] = tools
+    tools: Callable[[], list[str]] = tools
 
     def text(self, listing: Listing, makes: Callable[[], str]) -> str:
         """Return the listing, made only where none is kept or the kernel has other tables since."""
@@ -88,17 +89,17 @@ class Kept(NamedTuple):
         except NetlinkError:
             return ""
 
-    def _read(self, listing: Listing) -> Optional[List[str]]:
+    def _read(self, listing: Listing) -> list[str] | None:
         with suppress(OSError, ValueError), open(self._path(listing), encoding="utf-8") as file:
             found = json.load(file)
             if isinstance(found, list) and len(found) == 2 and all(isinstance(item, str) for item in found):
                 return found
         return None
 
-    def _write(self, listing: Listing, content: List[str]) -> None:
+    def _write(self, listing: Listing, content: list[str]) -> None:
         """Keep it, where there is the folder: a host that we never changed gets none."""
         path = self._path(listing)
-        new = "{0}.{1}".format(path, os.getpid())
+        new = f"{path}.{os.getpid()}"
         with suppress(OSError):
             with open(new, "w", encoding="utf-8", opener=_private) as file:
                 json.dump(content, file)
@@ -108,7 +109,7 @@ class Kept(NamedTuple):
             os.unlink(new)
 
     def _path(self, listing: Listing) -> str:
-        return os.path.join(self.folder, "listing-{0}.json".format(digest([listing.command])))
+        return os.path.join(self.folder, f"listing-{digest([listing.command])}.json")
 
 
 def table_of(text: str) -> Table:

@@ -8,7 +8,8 @@ A listing by nft costs as much as there are rules and elements; this does not, w
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import ask, attributes, nested, number, part
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import (
@@ -54,20 +55,20 @@ class Outline(NamedTuple):
 
     family: str
     name: str
-    bases: Tuple[Base, ...]
+    bases: tuple[Base, ...]
     size: int
     is_dormant: bool = False
 
     def __str__(self) -> str:
         """Return family and name."""
-        return "{0} {1}".format(self.family, self.name)
+        return f"{self.family} {self.name}"
 
 
 class Contents(NamedTuple):
     """How much there is to read of a table, up to a bound, and which of its named maps have verdicts."""
 
     size: int
-    verdict_maps: Tuple[str, ...]
+    verdict_maps: tuple[str, ...]
 
 
 class _Set(NamedTuple):
@@ -77,10 +78,10 @@ class _Set(NamedTuple):
     size: int
 
 
-def outlines(asked: Ask = ask) -> List[Outline]:
+def outlines(asked: Ask = ask) -> list[Outline]:
     """Return the tables of this thread's network namespace. Raises NetlinkError."""
-    bases: Dict[Tuple[int, bytes], List[Base]] = {}
-    sizes: Dict[Tuple[int, bytes], int] = {}
+    bases: dict[tuple[int, bytes], list[Base]] = {}
+    sizes: dict[tuple[int, bytes], int] = {}
     for family, found in answers(asked, GET_CHAIN):
         key = family, part(found, TABLE)
         # The rules of a chain, and what leads to it.
@@ -100,7 +101,7 @@ def outlines(asked: Ask = ask) -> List[Outline]:
     ]
 
 
-def _tables(asked: Ask) -> Iterator[Tuple[int, bytes, int]]:
+def _tables(asked: Ask) -> Iterator[tuple[int, bytes, int]]:
     for family, found in answers(asked, GET_TABLE):
         yield family, part(found, TABLE), number("!I", found.get(_TABLE_FLAGS, bytes(4)))
 
@@ -135,7 +136,7 @@ def plain_elements(table: Outline, most: int, asked: Ask = ask) -> int:
     return count
 
 
-def _base(family: int, found: Dict[int, bytes], size: int) -> Base:
+def _base(family: int, found: dict[int, bytes], size: int) -> Base:
     hooks = _HOOKS_OF.get(family_name(family), _HOOKS)
     hook = number("!I", part(attributes(found[_CHAIN_HOOK]), _HOOK_NUMBER))
     policy = number("!I", found.get(_CHAIN_POLICY, b"\0\0\0\1"))

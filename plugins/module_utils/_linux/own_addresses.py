@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     ALL,
@@ -77,7 +78,7 @@ class _Link(NamedTuple):
     is_up: bool
 
 
-def own_addresses(trusted: Iterable[str] = (), asked: Ask = ask) -> List[OwnAddress]:
+def own_addresses(trusted: Iterable[str] = (), asked: Ask = ask) -> list[OwnAddress]:
     """Return the addresses, but those on trusted interfaces, which may be patterns. Raises NetlinkError."""
     left_out = (*_NAMES, *trusted)
     links = dict(_links(asked))
@@ -90,20 +91,20 @@ def own_addresses(trusted: Iterable[str] = (), asked: Ask = ask) -> List[OwnAddr
     return sorted(set(found), key=lambda item: (item.interface, item.address))
 
 
-def container_networks(patterns: Iterable[str], asked: Ask = ask) -> Tuple[Network, ...]:
+def container_networks(patterns: Iterable[str], asked: Ask = ask) -> tuple[Network, ...]:
     """Return the networks on interfaces of these names that lead to containers and guests alone. Raises NetlinkError."""
     names = tuple(patterns)
     links = dict(_links(asked)) if names else {}
     inside = {index for index, link in links.items() if _is_named(link, names) and not _leads_outside(index, links)}
     found = {
-        ipaddress.ip_network("{0}/{1}".format(address, number("=B", body, _LENGTH_AT)), strict=False)
+        ipaddress.ip_network("{}/{}".format(address, number("=B", body, _LENGTH_AT)), strict=False)
         for body, address in (_known(asked) if inside else ())
         if number("=I", body, _ADDRESS_INDEX_AT) in inside
     }
     return tuple(sorted(found, key=lambda network: (network.version, network)))
 
 
-def leading_outside(patterns: Iterable[str], asked: Ask = ask) -> List[str]:
+def leading_outside(patterns: Iterable[str], asked: Ask = ask) -> list[str]:
     """Return the interfaces of these names that lead to other hosts as well, such as a bridge with a network card."""
     names = tuple(patterns)
     links = dict(_links(asked)) if names else {}
@@ -114,18 +115,18 @@ def _is_named(link: _Link, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(link.name, pattern) for pattern in patterns)
 
 
-def _leads_outside(index: int, links: Dict[int, _Link]) -> bool:
+def _leads_outside(index: int, links: dict[int, _Link]) -> bool:
     return links[index].kind not in _GUESTS and not _leads_inside(index, links)
 
 
-def _leads_inside(index: int, links: Dict[int, _Link]) -> bool:
+def _leads_inside(index: int, links: dict[int, _Link]) -> bool:
     """Tell whether only containers and guests of this host are behind an interface."""
     if links[index].kind != "bridge":
         return links[index].kind in _PODS
     return all(link.kind in _GUESTS for link in links.values() if link.master == index)
 
 
-def _links(asked: Ask) -> Iterator[Tuple[int, _Link]]:
+def _links(asked: Ask) -> Iterator[tuple[int, _Link]]:
     for body in asked(_ROUTE, _GET_LINK, ALL, bytes(_LINK_HEAD.size)):
         found = attributes(body[_LINK_HEAD.size :])
         kind = attributes(found.get(_INFO, b"")).get(_KIND, b"")
@@ -140,13 +141,13 @@ def _links(asked: Ask) -> Iterator[Tuple[int, _Link]]:
         )
 
 
-def _addresses(asked: Ask) -> Iterator[Tuple[int, str]]:
+def _addresses(asked: Ask) -> Iterator[tuple[int, str]]:
     for body, address in _known(asked):
         if _is_usable(body):
             yield number("=I", body, _ADDRESS_INDEX_AT), address
 
 
-def _known(asked: Ask) -> Iterator[Tuple[bytes, str]]:
+def _known(asked: Ask) -> Iterator[tuple[bytes, str]]:
     """Yield what the kernel says of each address but those of loopback and link-local ones."""
     for body in asked(_ROUTE, _GET_ADDRESS, ALL, bytes(_ADDRESS_HEAD.size)):
         found = attributes(body[_ADDRESS_HEAD.size :])

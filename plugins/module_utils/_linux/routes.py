@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-from typing import Dict, List, NamedTuple, Set, Tuple
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     ALL,
@@ -35,8 +35,8 @@ _TARGET, _SOURCE, _INTERFACE = 1, 2, 4
 class Addresses(NamedTuple):
     """The addresses of a host, with the interfaces that have them, and whole networks that are local to it."""
 
-    interfaces: Dict[str, Set[str]]
-    networks: Tuple[Network, ...]
+    interfaces: dict[str, set[str]]
+    networks: tuple[Network, ...]
 
     def is_local(self, address: str) -> bool:
         """Tell whether this host receives what is sent to the address."""
@@ -45,8 +45,8 @@ class Addresses(NamedTuple):
 
 def local_addresses() -> Addresses:
     """Return the addresses of this host. Raises NetlinkError."""
-    interfaces: Dict[str, Set[str]] = {}
-    networks: List[Network] = []
+    interfaces: dict[str, set[str]] = {}
+    networks: list[Network] = []
     for body in ask(_ROUTE, _GET_ROUTE, ALL, _HEAD.pack(*[0] * 9)):
         family = number("=B", body)
         if family in FAMILIES.values() and number("=B", body, _TYPE_AT) == _LOCAL:
@@ -54,7 +54,7 @@ def local_addresses() -> Addresses:
     return Addresses(interfaces, tuple(networks))
 
 
-def _add(body: bytes, interfaces: Dict[str, Set[str]], networks: List[Network]) -> None:
+def _add(body: bytes, interfaces: dict[str, set[str]], networks: list[Network]) -> None:
     found = _said(body)
     size = number("=B", body, 1)
     width = 32 if number("=B", body) == FAMILIES[4] else 128
@@ -62,7 +62,7 @@ def _add(body: bytes, interfaces: Dict[str, Set[str]], networks: List[Network]) 
     if size == width:
         interfaces.setdefault(address, set()).add(_interface(found))
     else:
-        networks.append(ipaddress.ip_network("{0}/{1}".format(address, size)))
+        networks.append(ipaddress.ip_network(f"{address}/{size}"))
 
 
 def interface_towards(peer: str, local: str) -> str:
@@ -74,12 +74,12 @@ def interface_towards(peer: str, local: str) -> str:
     return _interface(_said(b"".join(ask(_ROUTE, _GET_ROUTE, ONE, wanted))))
 
 
-def _said(body: bytes) -> Dict[int, bytes]:
+def _said(body: bytes) -> dict[int, bytes]:
     return attributes(body[_HEAD.size :])
 
 
-def _interface(found: Dict[int, bytes]) -> str:
+def _interface(found: dict[int, bytes]) -> str:
     try:
         return socket.if_indextoname(number("=I", part(found, _INTERFACE)))
     except OSError as exc:
-        raise NetlinkError("A route leads over an interface that is gone: {0}.".format(exc), exc.errno or 0) from exc
+        raise NetlinkError(f"A route leads over an interface that is gone: {exc}.", exc.errno or 0) from exc

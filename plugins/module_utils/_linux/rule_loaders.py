@@ -11,7 +11,8 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import Dict, Iterator, NamedTuple, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 # In the order in which systemd looks for a unit, see systemd.unit(5).
 _FOLDERS = (
@@ -72,12 +73,12 @@ class Loader(NamedTuple):
     flushes: str
 
 
-def loaders(root: str = "") -> Tuple[Loader, ...]:
+def loaders(root: str = "") -> tuple[Loader, ...]:
     """Return the units of others that load rules, by name; `root` is put before every path that is read."""
     return tuple(_loader(name, text, root) for name, text in _found(root))
 
 
-def early(found: Sequence[Loader]) -> Tuple[str, ...]:
+def early(found: Sequence[Loader]) -> tuple[str, ...]:
     """Return the names of those that start before any network, as ours does: ours can wait for them.
 
     Those of distributions are among them also where they are not there yet. To wait for one that comes later would be a
@@ -87,13 +88,13 @@ def early(found: Sequence[Loader]) -> Tuple[str, ...]:
     return tuple(sorted({*_USUALLY_EARLY, *(loader.name for loader in found)} - late))
 
 
-def flushing(found: Sequence[Loader]) -> Tuple[str, ...]:
+def flushing(found: Sequence[Loader]) -> tuple[str, ...]:
     """Return a warning for each that is enabled and deletes the rules of all others."""
     return tuple(_FLUSHING.format(loader) for loader in found if loader.is_enabled and loader.flushes)
 
 
-def _found(root: str) -> Iterator[Tuple[str, str]]:
-    own = {os.path.basename(path) for path in glob.glob("{0}{1}/*.service".format(root, _FOLDERS[0]))}
+def _found(root: str) -> Iterator[tuple[str, str]]:
+    own = {os.path.basename(path) for path in glob.glob(f"{root}{_FOLDERS[0]}/*.service")}
     for name in sorted(own.union(name + ".service" for name in _KNOWN)):
         text = "" if _NOT_OTHERS.fullmatch(name) else _text(name, root)
         if text and (name not in own or _STARTS.search(text) or any(map(_SCRIPT.match, _started(text, root).values()))):
@@ -102,7 +103,7 @@ def _found(root: str) -> Iterator[Tuple[str, str]]:
 
 def _text(name: str, root: str) -> str:
     """Return a unit with its drop-ins; nothing where there is no such unit, or it is masked."""
-    paths = ["{0}{1}/{2}".format(root, folder, name) for folder in _FOLDERS]
+    paths = [f"{root}{folder}/{name}" for folder in _FOLDERS]
     text = _content(next(filter(os.path.exists, paths), ""))
     return text and "\n".join(
         [text, *(_content(path) for start in paths for path in sorted(glob.glob(start + ".d/*.conf")))]
@@ -118,7 +119,7 @@ def _content(path: str) -> str:
     return "" if "\0" in text else text
 
 
-def _started(text: str, root: str) -> Dict[str, str]:
+def _started(text: str, root: str) -> dict[str, str]:
     """Return what a unit starts: its own commands, and by path the scripts and rules that these name, or include."""
     commands = "\n".join(_START.findall(text))
     named = {path: _content(root + path) for path in _PATH.findall(" " + commands)}
@@ -136,8 +137,6 @@ def _loader(name: str, text: str, root: str) -> Loader:
     return Loader(
         name,
         is_early=bool(_BEFORE.search(text)) and not _AFTER_OURS.search(text),
-        is_enabled=any(
-            glob.glob("{0}{1}/*.{2}/{3}".format(root, _FOLDERS[0], kind, name)) for kind in ("wants", "requires")
-        ),
+        is_enabled=any(glob.glob(f"{root}{_FOLDERS[0]}/*.{kind}/{name}") for kind in ("wants", "requires")),
         flushes=flushes[0] if flushes else "",
     )

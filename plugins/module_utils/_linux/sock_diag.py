@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import struct
-from typing import Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
@@ -58,7 +59,7 @@ def destroy(sock: Socket) -> None:
     The kernel looks up a connection that has just ended as the one that listens; the cookie in the name forbids that.
     """
     for answer in ask(_SOCK_DIAG, _DESTROY, ONE, _HEAD.pack(sock.family, sock.protocol, 0, 0, 0) + sock.name):
-        raise NetlinkError("Got an answer of {0} bytes to a deletion, expected none.".format(len(answer)))
+        raise NetlinkError(f"Got an answer of {len(answer)} bytes to a deletion, expected none.")
 
 
 def parse_socket(protocol: int, body: bytes) -> Socket:
@@ -66,7 +67,7 @@ def parse_socket(protocol: int, body: bytes) -> Socket:
     family, state = number("=B", body), number("=B", body, 1)
     local, peer = _ADDRESSES[4 if family == FAMILIES[4] else 6]
     if len(body) < _NAME.stop:
-        raise NetlinkError("An answer of the kernel is cut short: {0} bytes.".format(len(body)))
+        raise NetlinkError(f"An answer of the kernel is cut short: {len(body)} bytes.")
     return Socket(
         protocol,
         address_text(body[local]),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from typing import Callable, Iterator, NamedTuple, Optional
+from collections.abc import Iterator
+from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import interface_towards
@@ -28,16 +29,16 @@ class Connection(NamedTuple):
 
     def __str__(self) -> str:
         """Return the client's end, for messages."""
-        return "{0} port {1}".format(self.client, self.client_port)
+        return f"{self.client} port {self.client_port}"
 
 
-def ssh_connection() -> Optional[Connection]:
+def ssh_connection() -> Connection | None:
     """Return the connection of the nearest ancestor that knows one, or None.
 
     sudo and su take SSH_CONNECTION out of the environment; that of the process which started them keeps it.
     """
     for pid in _ancestors(os.getpid()):
-        for item in _content("/proc/{0}/environ".format(pid)).split(b"\0"):
+        for item in _content(f"/proc/{pid}/environ").split(b"\0"):
             if item.startswith(_VARIABLE):
                 return parsed_connection(item[len(_VARIABLE) :].decode("ascii", "replace"))
     return None
@@ -47,7 +48,7 @@ def _ancestors(pid: int) -> Iterator[int]:
     while pid > 0:
         yield pid
         # proc(5): the name, in parentheses, may hold anything; the state and the parent follow it.
-        fields = _content("/proc/{0}/stat".format(pid)).rpartition(b")")[2].split()
+        fields = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
         pid = int(fields[1]) if len(fields) > 1 else 0
 
 
@@ -59,7 +60,7 @@ def _content(path: str) -> bytes:
         return b""
 
 
-def parsed_connection(text: str, towards: Callable[[str, str], str] = interface_towards) -> Optional[Connection]:
+def parsed_connection(text: str, towards: Callable[[str, str], str] = interface_towards) -> Connection | None:
     """Return what `10.0.0.9 51234 10.0.0.1 22` says (sshd: client and port, server and port); None if it is not so.
 
     `towards` tells the interface to the client from the server's address.

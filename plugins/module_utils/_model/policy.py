@@ -11,7 +11,8 @@ import json
 import re
 import zlib
 from collections import Counter
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Set, Tuple, Union
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Union
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
 
@@ -34,13 +35,13 @@ class Rule(NamedTuple):
 
     direction: str
     flow: str
-    ports: Tuple[PortRange, ...]
-    peers: Tuple[Network, ...]
+    ports: tuple[PortRange, ...]
+    peers: tuple[Network, ...]
 
     @property
     def name(self) -> str:
         """Return the flow in its direction, such as `in_slurm_control`: the name of its counter."""
-        return "{0}_{1}".format(self.direction, self.flow)
+        return f"{self.direction}_{self.flow}"
 
 
 class Policy(NamedTuple):
@@ -51,16 +52,16 @@ class Policy(NamedTuple):
 
     mode: str
     egress: str
-    trusted_interfaces: Tuple[str, ...]
-    rules: Tuple[Rule, ...]
-    container_interfaces: Tuple[str, ...] = ()
+    trusted_interfaces: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    container_interfaces: tuple[str, ...] = ()
 
 
 class Segment(NamedTuple):
     """Ports that the same rules cover; no two segments of a protocol and direction overlap."""
 
     ports: PortRange
-    rules: Tuple[Rule, ...]
+    rules: tuple[Rule, ...]
 
 
 def digest(data: object) -> str:
@@ -72,13 +73,13 @@ def digest(data: object) -> str:
 def parse_policy(data: Mapping[str, Any]) -> Policy:
     """Return the policy of plain data (see docs/ARCHITECTURE.md, section 3); PolicyError says what is wrong."""
     if data.get("format") != FORMAT:
-        raise PolicyError("Invalid policy format: got {0!r}, expected {1}.".format(data.get("format"), FORMAT))
+        raise PolicyError("Invalid policy format: got {!r}, expected {}.".format(data.get("format"), FORMAT))
     try:
         return _policy(data)
     except KeyError as exc:
-        raise PolicyError("Invalid policy: the key {0} is missing.".format(exc)) from exc
+        raise PolicyError(f"Invalid policy: the key {exc} is missing.") from exc
     except (TypeError, AttributeError) as exc:
-        raise PolicyError("Invalid policy: {0}.".format(exc)) from exc
+        raise PolicyError(f"Invalid policy: {exc}.") from exc
 
 
 def _policy(data: Mapping[str, Any]) -> Policy:
@@ -97,11 +98,11 @@ def _policy(data: Mapping[str, Any]) -> Policy:
     )
 
 
-def _rule(item: Mapping[str, Any], networks: Dict[str, Tuple[Network, ...]]) -> Rule:
+def _rule(item: Mapping[str, Any], networks: dict[str, tuple[Network, ...]]) -> Rule:
     try:
         ports = tuple(merged(parse_ports(text) for text in item["ports"]))
     except ValueError as exc:
-        raise PolicyError("Invalid ports of flow {0!r}: {1}.".format(item["flow"], exc)) from exc
+        raise PolicyError("Invalid ports of flow {!r}: {}.".format(item["flow"], exc)) from exc
     return Rule(
         direction=_choice("direction", item["direction"], ("in", "out")),
         flow=_matching("flow", _FLOW, item["flow"]),
@@ -110,27 +111,27 @@ def _rule(item: Mapping[str, Any], networks: Dict[str, Tuple[Network, ...]]) -> 
     )
 
 
-def _networks(values: Iterable[str]) -> Tuple[Network, ...]:
+def _networks(values: Iterable[str]) -> tuple[Network, ...]:
     try:
         return tuple(map(_network, values))
     except ValueError as exc:
-        raise PolicyError("Invalid network: {0}.".format(exc)) from exc
+        raise PolicyError(f"Invalid network: {exc}.") from exc
 
 
 def _network(value: str) -> Network:
     # A scope, `fe80::1%eth0`, is any text; a number would be an address too.
     if not isinstance(value, str) or "%" in value:
-        raise ValueError("got {0!r}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'".format(value))
+        raise ValueError(f"got {value!r}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'")
     return ipaddress.ip_network(value)
 
 
 def _choice(key: str, value: str, choices: Sequence[str]) -> str:
     if value not in choices:
-        raise PolicyError("Invalid {0}: got {1!r}, expected one of {2}.".format(key, value, ", ".join(choices)))
+        raise PolicyError("Invalid {}: got {!r}, expected one of {}.".format(key, value, ", ".join(choices)))
     return value
 
 
-def dhcp_answers(policy: Policy) -> Tuple[Tuple[int, int, int], ...]:
+def dhcp_answers(policy: Policy) -> tuple[tuple[int, int, int], ...]:
     """Return what a host answers that the policy lets DHCP clients ask: IP version, its own port, that of the clients.
 
     Answers go to broadcast, or to whom connection tracking has never seen: they are no replies to a firewall.
@@ -154,20 +155,20 @@ def least_of(policy: Policy) -> Policy:
 
 def _matching(key: str, form: re.Pattern[str], value: str) -> str:
     if not form.fullmatch(value):
-        raise PolicyError("Invalid {0}: got {1!r}, expected a name of the form {2}.".format(key, value, form.pattern))
+        raise PolicyError(f"Invalid {key}: got {value!r}, expected a name of the form {form.pattern}.")
     return value
 
 
-def parted_flows(rules: Iterable[Rule]) -> Set[str]:
+def parted_flows(rules: Iterable[Rule]) -> set[str]:
     """Return the names that more than one rule has: broad egress, where the ports differ by target."""
     return {name for name, count in Counter(rule.name for rule in rules).items() if count > 1}
 
 
-def label(rule: Rule, parted: Set[str]) -> str:
+def label(rule: Rule, parted: set[str]) -> str:
     """Return a name for the rule that no other one has, given `parted_flows`; its ports tell those of a flow apart."""
     if rule.name not in parted:
         return rule.name
-    return "{0}.{1:08x}".format(rule.name, zlib.crc32(" ".join(map(str, rule.ports)).encode()))
+    return "{}.{:08x}".format(rule.name, zlib.crc32(" ".join(map(str, rule.ports)).encode()))
 
 
 def network_text(network: Network) -> str:
@@ -175,19 +176,19 @@ def network_text(network: Network) -> str:
     return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
-def segments(rules: Iterable[Rule]) -> List[Segment]:
+def segments(rules: Iterable[Rule]) -> list[Segment]:
     """Return the ports of the rules cut where any of them begins or ends, in order, each with the rules that cover it.
 
     The rules are those of one direction. Neighbours covered by the same rules stay one segment.
     """
-    result: List[Segment] = []
+    result: list[Segment] = []
     items = sorted(((ports, rule) for rule in rules for ports in rule.ports), key=lambda item: (item[0], item[1].name))
     for protocol in sorted({ports.protocol for ports, rule in items}):
         result.extend(_cut([(ports, rule) for ports, rule in items if ports.protocol == protocol], protocol))
     return result
 
 
-def _cut(items: Sequence[Tuple[PortRange, Rule]], protocol: str) -> List[Segment]:
+def _cut(items: Sequence[tuple[PortRange, Rule]], protocol: str) -> list[Segment]:
     edges = sorted({edge for ports, rule in items for edge in (ports.first, ports.last + 1)})
     found = []
     for first, after in zip(edges, edges[1:]):

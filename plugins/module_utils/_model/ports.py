@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 PROTOCOLS = ("tcp", "udp", "ip")
 # IP protocol numbers that every host accepts both ways: ICMP, IGMP and ICMPv6 (RFC 792, 9776, 4443).

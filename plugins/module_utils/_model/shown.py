@@ -24,7 +24,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, Dict, Match
+from re import Match
+from typing import Any
 
 # How many characters of one word of a host are shown.
 MOST = 500
@@ -56,7 +57,7 @@ def word(text: str, most: int = MOST) -> str:
     found = shown(text[: most + 1])
     if len(found) <= most:
         return found
-    said = " (cut: it has {0} characters)".format(len(text))
+    said = f" (cut: it has {len(text)} characters)"
     return found[: most - len(said)] + said
 
 
@@ -85,7 +86,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def returned(result: Dict[str, Any]) -> Dict[str, Any]:
+def returned(result: dict[str, Any]) -> dict[str, Any]:
     """Return the result of a module as `plain`; what Ansible shows by lines keeps them."""
     return {key: _by_lines(value) if key in _BY_LINES else plain(value) for key, value in result.items()}
 

@@ -6,38 +6,39 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 
 # The objects of a firewall by what they are called, such as `chain input`, each as lines of text.
-State = Dict[str, Tuple[str, ...]]
+State = dict[str, tuple[str, ...]]
 
 
 class FlowView(NamedTuple):
     """A flow as a running ruleset has it: ports as `22/tcp`, and addresses; `any` stands for all of them."""
 
-    ports: FrozenSet[str]
-    addresses: FrozenSet[str]
+    ports: frozenset[str]
+    addresses: frozenset[str]
 
 
 # By the name of a rule, such as `in_slurm_control`.
-FlowViews = Dict[str, FlowView]
+FlowViews = dict[str, FlowView]
 
 
-def state_diff(before: State, after: State) -> Dict[str, str]:
+def state_diff(before: State, after: State) -> dict[str, str]:
     """Return Ansible's `diff` of two states: only the objects that differ, in order."""
     names = changed_objects(before, after)
     return {"before": _text(before, names), "after": _text(after, names)}
 
 
-def _text(state: State, names: List[str]) -> str:
+def _text(state: State, names: list[str]) -> str:
     blocks = [[shown(name) + ":"] + ["    " + shown(line) for line in state[name]] for name in names if name in state]
     return "".join(line + "\n" for block in blocks for line in block)
 
 
-def changed_objects(before: State, after: State) -> List[str]:
+def changed_objects(before: State, after: State) -> list[str]:
     """Return the names of the objects that differ, sorted."""
     return sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
 
@@ -50,7 +51,7 @@ class _Span(NamedTuple):
     last: int
 
 
-def flow_changes(before: FlowViews, after: FlowViews) -> Dict[str, Any]:
+def flow_changes(before: FlowViews, after: FlowViews) -> dict[str, Any]:
     """Return what changed in the words of the design: flows added and removed, ports and addresses changed."""
     both = sorted(set(before) & set(after))
     return {
@@ -64,14 +65,14 @@ def flow_changes(before: FlowViews, after: FlowViews) -> Dict[str, Any]:
 
 
 def _members(
-    pairs: Dict[str, Tuple[FrozenSet[str], FrozenSet[str]]],
-    gained: Callable[[FrozenSet[str], FrozenSet[str]], List[str]],
-) -> Dict[str, Dict[str, List[str]]]:
+    pairs: dict[str, tuple[frozenset[str], frozenset[str]]],
+    gained: Callable[[frozenset[str], frozenset[str]], list[str]],
+) -> dict[str, dict[str, list[str]]]:
     found = {name: {"added": gained(new, old), "removed": gained(old, new)} for name, (old, new) in pairs.items()}
     return {name: members for name, members in found.items() if members["added"] or members["removed"]}
 
 
-def _gained_ports(new: FrozenSet[str], old: FrozenSet[str]) -> List[str]:
+def _gained_ports(new: frozenset[str], old: frozenset[str]) -> list[str]:
     """Return the ports that are in `new` and not in `old`, whatever ranges each is written in."""
     try:
         found = _minus(
@@ -82,7 +83,7 @@ def _gained_ports(new: FrozenSet[str], old: FrozenSet[str]) -> List[str]:
     return [str(PortRange(*span)) for span in found]
 
 
-def _gained_addresses(new: FrozenSet[str], old: FrozenSet[str]) -> List[str]:
+def _gained_addresses(new: frozenset[str], old: frozenset[str]) -> list[str]:
     """Return the addresses that are in `new` and not in `old`, whatever prefixes each is collapsed to."""
     try:
         found = _minus(list(map(_address_span, new - old)), list(map(_address_span, old - new)))
@@ -95,10 +96,10 @@ def _address_span(text: str) -> _Span:
     first, dash, last = text.partition("-")
     network = ipaddress.ip_network(first)
     end = ipaddress.ip_address(last) if dash else network.broadcast_address
-    return _Span("ipv{0}".format(network.version), int(network.network_address), int(end))
+    return _Span(f"ipv{network.version}", int(network.network_address), int(end))
 
 
-def _prefixes(span: _Span) -> List[str]:
+def _prefixes(span: _Span) -> list[str]:
     address = ipaddress.IPv4Address if span.kind == "ipv4" else ipaddress.IPv6Address
     found = ipaddress.summarize_address_range(address(span.first), address(span.last))
     return [str(item.network_address if item.num_addresses == 1 else item) for item in found]

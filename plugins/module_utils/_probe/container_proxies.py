@@ -12,8 +12,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Iterator
 from contextlib import closing, suppress
-from typing import Callable, Dict, Iterator, NamedTuple
+from typing import Callable, NamedTuple
 
 _PROGRAM = "docker-proxy"
 _PATIENCE = 1.0  # seconds; the container is on this host
@@ -31,7 +32,7 @@ def proxies(proc: str = "/proc") -> Iterator[Proxy]:
     """Yield the proxies that run, by their command lines."""
     for pid in filter(str.isdigit, os.listdir(proc)):
         with suppress(OSError, KeyError, ValueError):
-            with open("{0}/{1}/cmdline".format(proc, pid), "rb") as file:
+            with open(f"{proc}/{pid}/cmdline", "rb") as file:
                 words = file.read().decode("utf-8", "replace").split("\0")
             options = dict(zip(words[1::2], words[2::2]))
             if os.path.basename(words[0]) == _PROGRAM and options["-proto"] == "tcp":
@@ -56,11 +57,11 @@ def connects(address: str, port: int) -> str:
     return ""
 
 
-def dead_ends(proc: str = "/proc", try_to_connect: Callable[[str, int], str] = connects) -> Dict[str, str]:
+def dead_ends(proc: str = "/proc", try_to_connect: Callable[[str, int], str] = connects) -> dict[str, str]:
     """Return by port, such as `8080/tcp`, what a proxy has behind it that this host cannot connect to, and why."""
     reasons = {found: try_to_connect(found.address, found.target) for found in set(proxies(proc))}
     return {
-        "{0}/tcp".format(found.port): "{0} port {1}: {2}".format(found.address, found.target, reason)
+        f"{found.port}/tcp": f"{found.address} port {found.target}: {reason}"
         for found, reason in sorted(reasons.items())
         if reason
     }

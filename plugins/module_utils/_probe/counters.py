@@ -21,7 +21,8 @@ address, so it is counted once more by those. Where nothing is tracked nothing i
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Callable, NamedTuple, Optional
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import is_tracking
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import run
@@ -31,7 +32,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import q
 
 # By what is counted, own address and peer: the ports by how many packets, such as
 # {"arrived": {"10.0.0.1": {"10.0.0.7": {"2": ["22/tcp"]}}}}; None where there was more than could be counted.
-Counts = Dict[str, Optional[Dict[str, Dict[str, Dict[str, List[str]]]]]]
+Counts = dict[str, Optional[dict[str, dict[str, dict[str, list[str]]]]]]
 
 # What runs commands of nft, as `libnftables.run` does.
 Nft = Callable[..., str]
@@ -53,12 +54,12 @@ class _Count(NamedTuple):
         return "dport" if self.is_opening else "sport"
 
     @property
-    def by_packet(self) -> Tuple[str, str]:
+    def by_packet(self) -> tuple[str, str]:
         """Return which address of the packet is this host's own, and which the peer's."""
         return ("saddr", "daddr") if self.is_sent else ("daddr", "saddr")
 
     @property
-    def by_connection(self) -> Tuple[str, str]:
+    def by_connection(self) -> tuple[str, str]:
         """Return the same of the packet that opened the connection: an answer goes the other way."""
         return ("saddr", "daddr") if self.is_sent == self.is_opening else ("daddr", "saddr")
 
@@ -75,8 +76,8 @@ _TRACKED = -199  # at prerouting, connections are known from here on
 _NO_CONNECTION = "ct state invalid,untracked"
 _TRANSLATED = "ct status snat,dnat"
 # Number, what an address is called, the type of one.
-_Family = Tuple[str, str, str]
-_FAMILIES: Tuple[_Family, ...] = (("4", "ip", "ipv4_addr"), ("6", "ip6", "ipv6_addr"))
+_Family = tuple[str, str, str]
+_FAMILIES: tuple[_Family, ...] = (("4", "ip", "ipv4_addr"), ("6", "ip6", "ipv6_addr"))
 # What nft calls them depends on its version, even if asked for numbers.
 _PROTOCOLS = {6: "tcp", 17: "udp", "6": "tcp", "17": "udp"}
 _MOST = 65535  # elements of a set; what comes beyond is not counted
@@ -89,17 +90,15 @@ def load(ports: Sequence[PortRange], key: str, nft: Nft = run, is_tracked: Calla
 
 def unload(nft: Nft = run) -> None:
     """Take the table away; none may be there. Raises ListingError."""
-    nft("add table {0}\ndelete table {0}\n".format(COUNTING_TABLE))
+    nft(f"add table {COUNTING_TABLE}\ndelete table {COUNTING_TABLE}\n")
 
 
 def script(ports: Sequence[PortRange], key: str, is_tracked: bool) -> str:
     """Return the commands that make the table anew; `is_tracked`: the kernel tracks connections."""
     lines = [form.format(COUNTING_TABLE) for form in ("add table {0}", "delete table {0}", "table {0} {{")]
-    lines += ["set ports {{ type inet_proto . inet_service; {0} }}".format(_elements(ports))]
+    lines += [f"set ports {{ type inet_proto . inet_service; {_elements(ports)} }}"]
     lines += [
-        "set {0}_{1} {{ type {2} . {2} . inet_proto . inet_service; flags dynamic; size {3}; }}".format(
-            name, number, kind, _MOST
-        )
+        f"set {name}_{number} {{ type {kind} . {kind} . inet_proto . inet_service; flags dynamic; size {_MOST}; }}"
         for name in _COUNTED
         for number, family, kind in _FAMILIES
     ]
@@ -118,7 +117,7 @@ def script(ports: Sequence[PortRange], key: str, is_tracked: bool) -> str:
             count.hook,
             _TRACKED,
             (
-                _by_connection("returned", count, family, "{0} {1}".format(what, _TRANSLATED))
+                _by_connection("returned", count, family, f"{what} {_TRANSLATED}")
                 for family in _FAMILIES
                 for what in _answering()
             ),
@@ -126,13 +125,13 @@ def script(ports: Sequence[PortRange], key: str, is_tracked: bool) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def _chain(name: str, hook: str, priority: int, rules: Iterable[str]) -> List[str]:
-    return ["chain {0} {{ type filter hook {1} priority {2}; policy accept;".format(name, hook, priority), *rules, "}"]
+def _chain(name: str, hook: str, priority: int, rules: Iterable[str]) -> list[str]:
+    return [f"chain {name} {{ type filter hook {hook} priority {priority}; policy accept;", *rules, "}"]
 
 
 def _elements(ports: Iterable[PortRange]) -> str:
-    names = sorted({"{0} . {1}".format(port.protocol, port.first) for port in ports})
-    return "elements = {{ {0} }}".format(", ".join(names)) if names else ""
+    names = sorted({f"{port.protocol} . {port.first}" for port in ports})
+    return "elements = {{ {} }}".format(", ".join(names)) if names else ""
 
 
 def _rules(name: str, count: _Count, key: str, is_tracked: bool) -> Iterator[str]:
@@ -140,20 +139,20 @@ def _rules(name: str, count: _Count, key: str, is_tracked: bool) -> Iterator[str
         for what in _opening(key) if count.is_opening else _answering():
             if is_tracked:
                 yield _by_connection(name, count, family, what)
-                yield _by_packet(name, count, family, "{0} {1}".format(what, _NO_CONNECTION))
+                yield _by_packet(name, count, family, f"{what} {_NO_CONNECTION}")
             else:
                 yield _by_packet(name, count, family, what)
 
 
 def _by_packet(name: str, count: _Count, family: _Family, what: str) -> str:
-    own, peer = ("{0} {1}".format(family[1], whose) for whose in count.by_packet)
+    own, peer = (f"{family[1]} {whose}" for whose in count.by_packet)
     return _rule(name, family, what, own, peer, "th " + count.port)
 
 
 def _by_connection(name: str, count: _Count, family: _Family, what: str) -> str:
-    own, peer = ("ct original {0} {1}".format(family[1], whose) for whose in count.by_connection)
-    direction = "ct direction {0}".format("original" if count.is_opening else "reply")
-    return _rule(name, family, "{0} {1}".format(what, direction), own, peer, "ct original proto-dst")
+    own, peer = (f"ct original {family[1]} {whose}" for whose in count.by_connection)
+    direction = "ct direction {}".format("original" if count.is_opening else "reply")
+    return _rule(name, family, f"{what} {direction}", own, peer, "ct original proto-dst")
 
 
 def _rule(name: str, family: _Family, what: str, own: str, peer: str, port: str) -> str:
@@ -163,18 +162,18 @@ def _rule(name: str, family: _Family, what: str, own: str, peer: str, port: str)
     )
 
 
-def _opening(key: str) -> Tuple[str, str]:
+def _opening(key: str) -> tuple[str, str]:
     """Our own datagrams are told by their length: production traffic on the same port costs one comparison."""
-    return ("tcp flags & (fin | syn | rst | ack) == syn", "udp length {0}".format(_UDP_HEADER + len(question(key))))
+    return ("tcp flags & (fin | syn | rst | ack) == syn", f"udp length {_UDP_HEADER + len(question(key))}")
 
 
-def _answering() -> Tuple[str, str]:
+def _answering() -> tuple[str, str]:
     return "tcp flags & (syn | ack) == (syn | ack)", "meta l4proto udp"
 
 
 def counts(nft: Nft = run) -> Counts:
     """Return what was counted until now. Raises ListingError."""
-    return counts_in(json.loads(nft("list table {0}".format(COUNTING_TABLE), as_json=True)))
+    return counts_in(json.loads(nft(f"list table {COUNTING_TABLE}", as_json=True)))
 
 
 def counts_in(listing: Mapping[str, Any]) -> Counts:
@@ -192,10 +191,10 @@ def counts_in(listing: Mapping[str, Any]) -> Counts:
     return found
 
 
-def _add(elements: Iterable[Mapping[str, Any]], counted: Dict[str, Dict[str, Dict[str, List[str]]]]) -> None:
+def _add(elements: Iterable[Mapping[str, Any]], counted: dict[str, dict[str, dict[str, list[str]]]]) -> None:
     for element in elements:
         own, peer, number, port = element["elem"]["val"]["concat"]
         by_number = counted.setdefault(own, {}).setdefault(peer, {})
         by_number.setdefault(str(element["elem"]["counter"]["packets"]), []).append(
-            "{0}/{1}".format(port, _PROTOCOLS.get(number, number))
+            f"{port}/{_PROTOCOLS.get(number, number)}"
         )

@@ -10,7 +10,8 @@ import os
 import socket
 import struct
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import Callable, NamedTuple
 
 # linux/in.h, linux/in6.h, linux/errqueue.h; Python 3.9 has no names for them.
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
@@ -47,7 +48,7 @@ class Notice(NamedTuple):
 class Path(NamedTuple):
     """Whether an address answered an echo; None where that could not be tried, with the reason."""
 
-    reachable: Optional[bool]
+    reachable: bool | None
     detail: str = ""
 
 
@@ -63,7 +64,7 @@ def ask_for_notices(sock: socket.socket) -> None:
     sock.setsockopt(level, option, 1)
 
 
-def notice_of(sock: socket.socket) -> Optional[Notice]:
+def notice_of(sock: socket.socket) -> Notice | None:
     """Return the ICMP error that a socket has met, if any. Kernels before 5.10 tell none of an opening TCP socket."""
     with contextlib.suppress(OSError):
         data, extra, flags, peer = sock.recvmsg(64, 512, socket.MSG_ERRQUEUE)
@@ -73,7 +74,7 @@ def notice_of(sock: socket.socket) -> Optional[Notice]:
     return None
 
 
-def _notice(content: bytes) -> Optional[Notice]:
+def _notice(content: bytes) -> Notice | None:
     number, origin, kind, code, pad, info, data = _ERROR.unpack_from(content)
     if origin not in _ORIGIN_ICMP:
         return None
@@ -100,12 +101,12 @@ def raw_socket(version: int) -> socket.socket:
 
 def echo(
     addresses: Sequence[str], timeout: float, attempts: int, opened: Callable[[int], socket.socket] = raw_socket
-) -> Dict[str, Path]:
+) -> dict[str, Path]:
     """Return for each address whether it answers an echo within `timeout` seconds, tried up to `attempts` times.
 
     The addresses are in their normal form. Needs the right to open raw sockets.
     """
-    found: Dict[str, Path] = {}
+    found: dict[str, Path] = {}
     for version in (4, 6):
         wanted = [address for address in addresses if (":" in address) == (version == 6)]
         for start in range(0, len(wanted), _AT_ONCE):
@@ -115,7 +116,7 @@ def echo(
 
 def _echo(
     addresses: Sequence[str], version: int, timeout: float, attempts: int, opened: Callable[[int], socket.socket]
-) -> Dict[str, Path]:
+) -> dict[str, Path]:
     try:
         sock = opened(version)
     except OSError as exc:
@@ -123,17 +124,17 @@ def _echo(
     found = {address: SILENT for address in addresses}
     identity = int.from_bytes(os.urandom(2), "big")
     with sock:
-        for attempt in range(attempts):
+        for _attempt in range(attempts):
             found.update(_unsent(sock, _silent(found), version, identity))
             found.update(_answers(sock, _silent(found), version, identity, time.monotonic() + timeout))
     return found
 
 
-def _silent(found: Dict[str, Path]) -> List[str]:
+def _silent(found: dict[str, Path]) -> list[str]:
     return [address for address, path in found.items() if path == SILENT]
 
 
-def _unsent(sock: socket.socket, addresses: Sequence[str], version: int, identity: int) -> Dict[str, Path]:
+def _unsent(sock: socket.socket, addresses: Sequence[str], version: int, identity: int) -> dict[str, Path]:
     """Send one echo to each address, and return where that could not be done."""
     failed = {}
     for number, address in enumerate(addresses):
@@ -160,8 +161,8 @@ def _checksum(packet: bytes) -> int:
 
 def _answers(
     sock: socket.socket, addresses: Sequence[str], version: int, identity: int, deadline: float
-) -> Dict[str, Path]:
-    found: Dict[str, Path] = {}
+) -> dict[str, Path]:
+    found: dict[str, Path] = {}
     while len(found) < len(addresses) and time.monotonic() < deadline:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         try:

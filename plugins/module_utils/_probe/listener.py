@@ -24,8 +24,9 @@ import socket
 import struct
 import time
 import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY, Holders, holders, is_held
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError
@@ -38,7 +39,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import g
 from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import raise_file_limit
 
 # Ports by the address that they are bound to, such as {"0.0.0.0": ["22/tcp"]}.
-ByAddress = Dict[str, List[str]]
+ByAddress = dict[str, list[str]]
 _Take = Callable[[PortRange, str], socket.socket]
 
 _NETWORK = "/proc/thread-self/ns/net"
@@ -61,10 +62,10 @@ class ListenError(RuntimeError):
 class Bound:
     """What was bound: `listening` is ours, `in_use` a service's, `not_held` nobody's, with the reason."""
 
-    sockets: List[socket.socket] = field(default_factory=list)
+    sockets: list[socket.socket] = field(default_factory=list)
     listening: ByAddress = field(default_factory=dict)
     in_use: ByAddress = field(default_factory=dict)
-    not_held: Dict[str, Dict[str, str]] = field(default_factory=dict)
+    not_held: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class Orders(NamedTuple):
@@ -91,7 +92,7 @@ class Orders(NamedTuple):
 # ---- start and stop
 
 
-def start(orders: Orders, patience: float = _PATIENCE) -> Dict[str, Any]:
+def start(orders: Orders, patience: float = _PATIENCE) -> dict[str, Any]:
     """Start the listener, in place of one that may run and has to answer by then, and return what it holds.
 
     Keys: id, listening, in_use, not_held, own, and not_counted: why nothing is counted, or nothing. Raises ListenError,
@@ -116,7 +117,7 @@ def start(orders: Orders, patience: float = _PATIENCE) -> Dict[str, Any]:
     return facts
 
 
-def own_among(addresses: Sequence[str], host: Addresses) -> Dict[str, bool]:
+def own_among(addresses: Sequence[str], host: Addresses) -> dict[str, bool]:
     """Return of each address whether it is one of this host's own; one that is not is translated on the way here."""
     return {address: host.is_local(address) for address in addresses}
 
@@ -130,7 +131,7 @@ def _counting(orders: Orders) -> str:
     return ""
 
 
-def stop(identity: str = "") -> Dict[str, Any]:
+def stop(identity: str = "") -> dict[str, Any]:
     """End the listener that `identity` names (any when empty) and return what was there until now.
 
     Keys: alive, listening, not_held, own, of in_use what a service still holds, not_counted, and counts, see `counting`.
@@ -141,8 +142,8 @@ def stop(identity: str = "") -> Dict[str, Any]:
 
 
 def until_now(
-    identity: str, facts: Dict[str, Any], now: Holders, counts: counters.Counts, not_counted: str
-) -> Dict[str, Any]:
+    identity: str, facts: dict[str, Any], now: Holders, counts: counters.Counts, not_counted: str
+) -> dict[str, Any]:
     """Return what `stop` returns of what a listener said at its end: nothing where it is another one, or none."""
     if not facts or identity not in ("", facts["id"]):
         return {
@@ -169,7 +170,7 @@ def until_now(
     }
 
 
-def _counted() -> Tuple[counters.Counts, str]:
+def _counted() -> tuple[counters.Counts, str]:
     """What was counted, or nothing and why."""
     try:
         return counters.counts(), ""
@@ -177,7 +178,7 @@ def _counted() -> Tuple[counters.Counts, str]:
         return {}, str(exc)
 
 
-def _key(text: str) -> Tuple[str, int]:
+def _key(text: str) -> tuple[str, int]:
     port = parse_ports(text)
     return port.protocol, port.first
 
@@ -262,7 +263,7 @@ def _bind_one(found: Bound, before: Holders, port: PortRange, address: str, take
 # ---- the process
 
 
-def _detach(files: FrozenSet[int], work: Callable[[], None]) -> None:
+def _detach(files: frozenset[int], work: Callable[[], None]) -> None:
     """Run `work` in a process of its own session that has no file of ours open but these."""
     child = os.fork()
     if child:
@@ -282,7 +283,7 @@ def _detach(files: FrozenSet[int], work: Callable[[], None]) -> None:
         os._exit(0)
 
 
-def _let_go(files: FrozenSet[int]) -> None:
+def _let_go(files: frozenset[int]) -> None:
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
@@ -295,7 +296,7 @@ def _let_go(files: FrozenSet[int]) -> None:
         file.write("hpc-ports")  # what `ss -p` shows
 
 
-def _listen(sockets: Sequence[socket.socket], control: socket.socket, facts: Dict[str, Any], orders: Orders) -> None:
+def _listen(sockets: Sequence[socket.socket], control: socket.socket, facts: dict[str, Any], orders: Orders) -> None:
     """What the process does, to its end; then nothing of the run is left on this host."""
     for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGHUP):
         signal.signal(number, _end)
@@ -319,7 +320,7 @@ def _end(number: int, frame: object) -> None:
     raise SystemExit
 
 
-def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: Dict[str, Any], orders: Orders) -> bool:
+def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: dict[str, Any], orders: Orders) -> bool:
     """Take connections and answer datagrams; return True when told to end, False when the lifetime is over."""
     said, asked = greeting(orders.nonce), question(orders.key)
     deadline = time.monotonic() + orders.lifetime
@@ -329,7 +330,7 @@ def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: Dict[
             selector.register(sock, selectors.EVENT_READ, _take(said) if is_tcp else _answer(asked, said))
         selector.register(control, selectors.EVENT_READ)
         while time.monotonic() < deadline:
-            for key, events in selector.select(max(0.0, deadline - time.monotonic())):
+            for key, _events in selector.select(max(0.0, deadline - time.monotonic())):
                 if key.data:
                     key.data(key.fileobj)
                 elif _is_told_to_end(control, facts, sockets):
@@ -359,7 +360,7 @@ def _answer(asked: bytes, said: bytes) -> Callable[[socket.socket], None]:
     return answer
 
 
-def source_of(level: int, kind: int, data: bytes) -> Tuple[int, int, bytes]:
+def source_of(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
     """Return what has an answer go out from the address that was asked: what came with the datagram, without its way."""
     if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
         interface, local, asked = _PKTINFO.unpack(data)
@@ -372,7 +373,7 @@ def source_of(level: int, kind: int, data: bytes) -> Tuple[int, int, bytes]:
 
 def place() -> str:
     """Return where the listener of this network namespace is found. Raises OSError."""
-    return "{0}/listen-{1}".format(FOLDER, os.stat(_NETWORK).st_ino)
+    return f"{FOLDER}/listen-{os.stat(_NETWORK).st_ino}"
 
 
 def _control() -> socket.socket:
@@ -430,7 +431,7 @@ def _give_up(control: socket.socket) -> None:
     control.close()
 
 
-def _is_told_to_end(control: socket.socket, facts: Dict[str, Any], sockets: Sequence[socket.socket]) -> bool:
+def _is_told_to_end(control: socket.socket, facts: dict[str, Any], sockets: Sequence[socket.socket]) -> bool:
     with contextlib.suppress(OSError), control.accept()[0] as connection:
         if _user_of(connection) != os.geteuid():
             return False
@@ -446,7 +447,7 @@ def _is_told_to_end(control: socket.socket, facts: Dict[str, Any], sockets: Sequ
     return False
 
 
-def _ended(identity: str, patience: float) -> Dict[str, Any]:
+def _ended(identity: str, patience: float) -> dict[str, Any]:
     """Tell the listener to end and return what it says; nothing where there is none. Raises ListenError."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(patience)

@@ -19,8 +19,9 @@ import selectors
 import socket
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import (
@@ -114,19 +115,19 @@ class Prober:
         self._pace = pace
         self._socket_of = socket_of
         self._selector = selectors.DefaultSelector()
-        self._waiting: Deque[Tuple[int, int]] = deque((index, 1) for index in range(len(probes)))
+        self._waiting: deque[tuple[int, int]] = deque((index, 1) for index in range(len(probes)))
         # In the order of their deadlines, because the time-out is the same for all.
-        self._running: Deque[_Attempt] = deque()
+        self._running: deque[_Attempt] = deque()
         self._active = 0
         self._next_start = 0.0
-        self._outcomes: Dict[int, Outcome] = {}
+        self._outcomes: dict[int, Outcome] = {}
 
-    def run(self) -> List[Outcome]:
+    def run(self) -> list[Outcome]:
         """Return the outcomes in the order of the probes; every socket is closed by then."""
         with self._selector:
             while self._waiting or self._active:
                 self._fill()
-                for key, events in self._selector.select(self._time_left()):
+                for key, _events in self._selector.select(self._time_left()):
                     self._hear(key.data)
                 self._expire()
         return [self._outcomes[index] for index in range(len(self._probes))]
@@ -230,7 +231,7 @@ def _send(sock: socket.socket, probe: Probe, key: str) -> None:
 # ---- what an error means
 
 
-def judged(probe: Probe, number: int, notice: Optional[Notice], at_once: bool = False) -> Outcome:
+def judged(probe: Probe, number: int, notice: Notice | None, at_once: bool = False) -> Outcome:
     """Return what an errno means (0: none), with the ICMP error behind it where the kernel tells.
 
     `at_once` when it came before anything was sent: then no router has said it.
@@ -265,8 +266,8 @@ def _is_reject(probe: Probe, notice: Notice) -> bool:
 def probe_all(
     groups: Sequence[Mapping[str, Any]],
     pace: Pace,
-    echoes: Callable[[Sequence[str], float, int], Dict[str, Path]] = echo,
-) -> List[Dict[str, Any]]:
+    echoes: Callable[[Sequence[str], float, int], dict[str, Path]] = echo,
+) -> list[dict[str, Any]]:
     """Probe `ports` of each `address` (groups of both) and return one result an address, as `report` has them.
 
     Each path is tried before and after: it has to stand all the time. With `names` in a group, what this host makes of
@@ -299,7 +300,7 @@ def source_to(address: str, socket_of: Callable[[int, int], socket.socket] = soc
 
 def elsewhere(
     names: Sequence[str], address: str, lookup: Callable[..., Sequence[Any]] = socket.getaddrinfo
-) -> Dict[str, List[str]]:
+) -> dict[str, list[str]]:
     """Return the addresses of each name of a host that this host resolves, but not to this address of it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     found = {}
@@ -322,18 +323,18 @@ def _normal(address: str) -> str:
         raise ValueError(f"got {address!r}, expected an IPv4 or IPv6 address") from exc
 
 
-def probes_of(groups: Sequence[Mapping[str, Any]]) -> List[Probe]:
+def probes_of(groups: Sequence[Mapping[str, Any]]) -> list[Probe]:
     """Return the probes, one of each group in turn: so no host is hit by all of its probes at once."""
     probes = [[_probe(group["address"], text) for text in group["ports"]] for group in groups]
     return [probe for row in itertools.zip_longest(*probes) for probe in row if probe]
 
 
-def report(probes: Sequence[Probe], outcomes: Sequence[Outcome], paths: Dict[str, Path]) -> List[Dict[str, Any]]:
+def report(probes: Sequence[Probe], outcomes: Sequence[Outcome], paths: dict[str, Path]) -> list[dict[str, Any]]:
     """Return one dictionary an address: reachable, the ports by outcome, `rejected` among filtered, and details.
 
     Also the ports by the `nonces` that were said, `seconds` until each outcome, and `attempts` where more than one.
     """
-    results: Dict[str, Dict[str, Any]] = {
+    results: dict[str, dict[str, Any]] = {
         address: {
             "address": address,
             "reachable": path.reachable,
@@ -351,7 +352,7 @@ def report(probes: Sequence[Probe], outcomes: Sequence[Outcome], paths: Dict[str
     return list(results.values())
 
 
-def _note(result: Dict[str, Any], port: str, outcome: Outcome) -> None:
+def _note(result: dict[str, Any], port: str, outcome: Outcome) -> None:
     result[outcome.outcome].append(port)
     result["seconds"][port] = outcome.seconds
     if outcome.rejected:

@@ -10,7 +10,6 @@ only who knows the key of the run, and with less than was sent: strangers get no
 from __future__ import annotations
 
 import struct
-from typing import Tuple
 
 _QUESTION = "hpc.ports probe {0}"
 _GREETING = "hpc.ports {0}"
@@ -39,7 +38,7 @@ def nonce_in(data: bytes) -> str:
     return data[len(_START) :].decode("ascii", "replace") if data.startswith(_START) else ""
 
 
-def questions_for(port: int, key: str) -> Tuple[bytes, ...]:
+def questions_for(port: int, key: str) -> tuple[bytes, ...]:
     """Return what a probe sends to a UDP port: the listener's question, and that of the service usual there."""
     if port in _RPC_PORTS:
         return question(key), _RPC

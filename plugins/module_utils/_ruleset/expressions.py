@@ -12,7 +12,8 @@ from __future__ import annotations
 import ipaddress
 import socket
 from bisect import bisect_right
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, NamedTuple
 
 TCP, UDP = 6, 17
 SYN, ACK = 0x02, 0x10
@@ -135,39 +136,39 @@ class View(NamedTuple):
 
     version: int
     protocol: int
-    source: Optional[int]
-    destination: Optional[int]
-    source_port: Optional[int]
-    port: Optional[int]
+    source: int | None
+    destination: int | None
+    source_port: int | None
+    port: int | None
     flags: int = SYN
-    coming: Optional[str] = ""
-    leaving: Optional[str] = ""
-    state: Optional[str] = "new"
-    mark: Optional[int] = 0
-    connection_mark: Optional[int] = 0
+    coming: str | None = ""
+    leaving: str | None = ""
+    state: str | None = "new"
+    mark: int | None = 0
+    connection_mark: int | None = 0
     translated: int = 0
     source_kind: str = ""
     destination_kind: str = ""
-    returns: Optional[bool] = None
-    touched: FrozenSet[str] = frozenset()
+    returns: bool | None = None
+    touched: frozenset[str] = frozenset()
 
 
 class Value(NamedTuple):
     """A number of some kind, and which of its bits are known; or the name of an interface."""
 
     kind: str
-    number: Union[int, str]
+    number: int | str
     known: int = _ALL
 
 
-def _number(kind: str, number: Optional[int]) -> Value:
+def _number(kind: str, number: int | None) -> Value:
     return Value(kind, 0, 0) if number is None else Value(kind, number)
 
 
 # ---- what a packet has
 
 
-def values_of(expression: Any, view: View) -> Tuple[Value, ...]:
+def values_of(expression: Any, view: View) -> tuple[Value, ...]:
     """Return what an expression is for a packet, part by part where it is a concatenation. Raises Absent, Unknown."""
     kind, data = _only(expression)
     if kind == "concat":
@@ -179,7 +180,7 @@ def values_of(expression: Any, view: View) -> Tuple[Value, ...]:
     return (_READERS[kind](data, view),)
 
 
-def _or_unknown(part: Any, view: View) -> Tuple[Value, ...]:
+def _or_unknown(part: Any, view: View) -> tuple[Value, ...]:
     """Return what a part of a concatenation is: the others may rule a match out by themselves. Raises Absent."""
     try:
         return values_of(part, view)
@@ -187,7 +188,7 @@ def _or_unknown(part: Any, view: View) -> Tuple[Value, ...]:
         return (Value("", 0, 0),)
 
 
-def _only(expression: Any) -> Tuple[str, Any]:
+def _only(expression: Any) -> tuple[str, Any]:
     if not isinstance(expression, dict) or len(expression) != 1:
         raise Unknown
     return next(iter(expression.items()))
@@ -263,7 +264,7 @@ def _meta(data: Mapping[str, Any], view: View) -> Value:
     raise Unknown
 
 
-def _interface(name: Optional[str]) -> Value:
+def _interface(name: str | None) -> Value:
     if name is None:
         raise Unknown
     return Value("interface", name)
@@ -319,7 +320,7 @@ def _extension(data: Mapping[str, Any], view: View) -> Value:
     return Value("existence", 0)
 
 
-_READERS: Dict[str, Callable[[Mapping[str, Any], View], Value]] = {
+_READERS: dict[str, Callable[[Mapping[str, Any], View], Value]] = {
     "payload": _payload,
     "meta": _meta,
     "ct": _tracked,
@@ -358,7 +359,7 @@ def _parsed(kind: str, text: str) -> int:
         raise Unknown from exc
 
 
-def range_of(kind: str, data: Any) -> Tuple[int, int]:
+def range_of(kind: str, data: Any) -> tuple[int, int]:
     """Return the first and the last number that JSON stands for. Raises Unknown."""
     if isinstance(data, dict) and "range" in data:
         first, last = data["range"]
@@ -371,7 +372,7 @@ def range_of(kind: str, data: Any) -> Tuple[int, int]:
     return number, number
 
 
-def _is_one(value: Value, data: Any) -> Optional[bool]:
+def _is_one(value: Value, data: Any) -> bool | None:
     """Tell whether a value is what JSON stands for: a single one, a range, a prefix or a name."""
     if data == "*" and value.kind != "interface":
         return True
@@ -391,7 +392,7 @@ def _is_named(name: str, data: Any) -> bool:
     return name.startswith(data[:-1]) if data.endswith("*") else name == data
 
 
-def _is_between(number: int, known: int, first: int, last: int) -> Optional[bool]:
+def _is_between(number: int, known: int, first: int, last: int) -> bool | None:
     if known == _ALL:
         return first <= number <= last
     return False if first == last and (number ^ first) & known else None
@@ -407,7 +408,7 @@ class Members:
         pairs = [(_unwrapped(item[0]), item[1]) if is_map else (_unwrapped(item), None) for item in elements]
         self._others = [payload for key, payload in pairs if key == "*"]
         self._pairs = [pair for pair in pairs if pair[0] != "*"]
-        self._ranges: List[Tuple[int, int, Any]] = []
+        self._ranges: list[tuple[int, int, Any]] = []
         self._is_sorted = len(kinds) == 1 and kinds[0] != "interface" and self._sort(kinds[0])
         self._firsts = [item[0] for item in self._ranges]
 
@@ -421,7 +422,7 @@ class Members:
             return False
         return True
 
-    def found(self, values: Sequence[Value]) -> Tuple[List[Any], bool]:
+    def found(self, values: Sequence[Value]) -> tuple[list[Any], bool]:
         """Return what may be found for a value, and whether it may be that nothing is."""
         value = values[0]
         if self._is_sorted and value.known == _ALL and isinstance(value.number, int):
@@ -437,7 +438,7 @@ class Members:
                 return hits, False
         return self._or_others(hits, True)
 
-    def _or_others(self, hits: List[Any], may_miss: bool) -> Tuple[List[Any], bool]:
+    def _or_others(self, hits: list[Any], may_miss: bool) -> tuple[list[Any], bool]:
         return (hits + self._others, False) if may_miss and self._others else (hits, may_miss)
 
 
@@ -446,7 +447,7 @@ def _unwrapped(element: Any) -> Any:
     return element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element
 
 
-def _are(values: Sequence[Value], key: Any) -> Optional[bool]:
+def _are(values: Sequence[Value], key: Any) -> bool | None:
     parts = key["concat"] if isinstance(key, dict) and "concat" in key else [key]
     if len(parts) != len(values):
         return None
@@ -460,7 +461,7 @@ def _are(values: Sequence[Value], key: Any) -> Optional[bool]:
 Finder = Callable[[Any, Sequence[Value], bool], Members]
 
 
-def holds(match: Mapping[str, Any], view: View, members: Finder) -> Optional[bool]:
+def holds(match: Mapping[str, Any], view: View, members: Finder) -> bool | None:
     """Tell whether a match holds for a packet; None where that cannot be told."""
     try:
         values = values_of(match["left"], view)
@@ -479,13 +480,13 @@ def holds(match: Mapping[str, Any], view: View, members: Finder) -> Optional[boo
         return None
 
 
-def _negated(operator: str, result: Optional[bool]) -> Optional[bool]:
+def _negated(operator: str, result: bool | None) -> bool | None:
     if operator not in ("==", "!=", "in"):
         raise Unknown
     return result if operator != "!=" or result is None else not result
 
 
-def _has_bits(value: Value, bits: int, is_none_wanted: bool) -> Optional[bool]:
+def _has_bits(value: Value, bits: int, is_none_wanted: bool) -> bool | None:
     if isinstance(value.number, str):
         raise Unknown
     if value.number & value.known & bits:
@@ -493,7 +494,7 @@ def _has_bits(value: Value, bits: int, is_none_wanted: bool) -> Optional[bool]:
     return None if bits & ~value.known else is_none_wanted
 
 
-def _is_ordered(value: Value, operator: str, number: int) -> Optional[bool]:
+def _is_ordered(value: Value, operator: str, number: int) -> bool | None:
     if value.known != _ALL or isinstance(value.number, str):
         return None
     return {

@@ -11,7 +11,8 @@ may leave conditions out, so that what it has must hold for the rule, and is not
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 _QUOTED = re.compile('"[^"]*"')
 _MATCH = re.compile(
@@ -27,10 +28,10 @@ class _Told(NamedTuple):
     """What the text tells: the match of nft, and the extension of iptables that has it."""
 
     extension: str
-    match: Dict[str, Any]
+    match: dict[str, Any]
 
 
-def readable(statements: Sequence[Any], text: str) -> Tuple[Any, ...]:
+def readable(statements: Sequence[Any], text: str) -> tuple[Any, ...]:
     """Return the statements of a rule, those matches of iptables in nft's words that its text tells."""
     foreign = [number for number in range(len(statements)) if _is_foreign_match(statements, number)]
     if not foreign:
@@ -59,7 +60,7 @@ def _is_foreign_match(statements: Sequence[Any], number: int) -> bool:
     return (statement["xt"] or {}).get("type", "target" if is_last else "match") == "match"
 
 
-def _unsettled(statements: Sequence[Any], foreign: Sequence[int], told: List[str], is_more_asked: bool) -> List[int]:
+def _unsettled(statements: Sequence[Any], foreign: Sequence[int], told: list[str], is_more_asked: bool) -> list[int]:
     """Return which of the matches of iptables are not all told."""
     if is_more_asked:
         told = [extension for extension in told if extension != "conntrack"]
@@ -92,7 +93,7 @@ def _told(text: str) -> Iterator[_Told]:
             yield _Told("multiport", _match(left, found["not_port"], found["ports"] or found["one_port"]))
 
 
-def _match(left: Dict[str, Any], is_negated: Optional[str], members: str) -> Dict[str, Any]:
+def _match(left: dict[str, Any], is_negated: str | None, members: str) -> dict[str, Any]:
     return {
         "left": left,
         "op": "!=" if is_negated else "==",

@@ -9,7 +9,8 @@ import ipaddress
 import os
 import socket
 import struct
-from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders, holders
@@ -86,9 +87,9 @@ def parse_asked(data: Mapping[str, Any]) -> Asked:
     for key in ("port", "source_port"):
         first = 1 if protocol in PROTOCOLS.values() else 0
         if not first <= data[key] <= 65535:
-            raise ValueError("got {0} {1}, expected {2} to 65535".format(key, data[key], first))
+            raise ValueError(f"got {key} {data[key]}, expected {first} to 65535")
     if source and (":" in source) != (":" in destination):
-        raise ValueError("got {0!r} and {1!r}, expected addresses of one family".format(source, destination))
+        raise ValueError(f"got {source!r} and {destination!r}, expected addresses of one family")
     return Asked(
         data["direction"],
         protocol,
@@ -107,7 +108,7 @@ def _address(key: str, text: str) -> str:
             raise ValueError
         return str(ipaddress.ip_address(text))
     except ValueError as exc:
-        raise ValueError("got {0} {1!r}, expected an IPv4 or IPv6 address without a scope".format(key, text)) from exc
+        raise ValueError(f"got {key} {text!r}, expected an IPv4 or IPv6 address without a scope") from exc
 
 
 def _protocol(text: str) -> int:
@@ -115,7 +116,7 @@ def _protocol(text: str) -> int:
         return PROTOCOLS[text]
     if text.isdigit() and int(text) < 256:
         return int(text)
-    raise ValueError("got protocol {0!r}, expected tcp, udp or a number from 0 to 255".format(text))
+    raise ValueError(f"got protocol {text!r}, expected tcp, udp or a number from 0 to 255")
 
 
 # ---- the host
@@ -133,16 +134,16 @@ class Host:
         self._holders: Holders = holders(proc + "/net")
         self._walker = Walker(parse_ruleset(*rules_of_kernel()), _legacy(proc), self._addresses.interfaces)
 
-    def judged(self, asked: Asked) -> Dict[str, Any]:
+    def judged(self, asked: Asked) -> dict[str, Any]:
         """Return what becomes of a packet, as plain data."""
         return self._arriving(asked) if asked.direction == "in" else self._leaving(asked)
 
-    def _leaving(self, asked: Asked) -> Dict[str, Any]:
+    def _leaving(self, asked: Asked) -> dict[str, Any]:
         route = route_to(asked.destination, asked.source, asked.interface)
         source = asked.source or route.source
         if route.error or not source:
             text = route.error or "the route to it has no source address"
-            found = Judgement("unknown", unknown="No packet is sent to {0}: {1}.".format(asked.destination, text))
+            found = Judgement("unknown", unknown=f"No packet is sent to {asked.destination}: {text}.")
             return {**_plain(found), "route": _plain_route(route)}
         packet = Packet(
             "out",
@@ -161,7 +162,7 @@ class Host:
             result["reply"] = _plain(self._walker.judge(_reply_to(packet, "in", route.interface, back)))
         return result
 
-    def _arriving(self, asked: Asked) -> Dict[str, Any]:
+    def _arriving(self, asked: Asked) -> dict[str, Any]:
         # The answer goes from the address that was asked, and so does the route.
         is_here = self._addresses.is_local(asked.destination)
         back = route_to(asked.source, asked.destination if is_here else "")
@@ -182,7 +183,7 @@ class Host:
         found = (
             self._walker.judge(packet)
             if is_here
-            else Judgement("unknown", unknown="{0} is no address of this host.".format(asked.destination))
+            else Judgement("unknown", unknown=f"{asked.destination} is no address of this host.")
         )
         result = {
             **_plain(found),
@@ -197,10 +198,10 @@ class Host:
             result["reply"] = self._answer(packet, back)
         return result
 
-    def _answer(self, packet: Packet, back: Route) -> Dict[str, Any]:
+    def _answer(self, packet: Packet, back: Route) -> dict[str, Any]:
         """Return what becomes of the answer, which leaves over the route to the source."""
         if back.error:
-            text = "No answer is sent to {0}: {1}.".format(packet.source, back.error)
+            text = f"No answer is sent to {packet.source}: {back.error}."
             return _plain(Judgement("unknown", unknown=text))
         return _plain(
             self._walker.judge(
@@ -223,7 +224,7 @@ class Host:
             return back.interface
         return self._interface_with(asked, "")
 
-    def _reverse_path(self, source: str, interface: str, back: Route) -> Dict[str, Any]:
+    def _reverse_path(self, source: str, interface: str, back: Route) -> dict[str, Any]:
         """Return whether the filter of the kernel for spoofed sources lets it by (IPv4; nobody has it for IPv6)."""
         mode = (
             0
@@ -234,10 +235,10 @@ class Host:
         return {"mode": mode, "is_dropped": is_stopped}
 
     def _number(self, interface: str, name: str) -> int:
-        text = _words("{0}/sys/net/ipv4/conf/{1}/{2}".format(self._proc, interface, name))
+        text = _words(f"{self._proc}/sys/net/ipv4/conf/{interface}/{name}")
         return int(text[0]) if text else 0
 
-    def _listening(self, asked: Asked) -> List[str]:
+    def _listening(self, asked: Asked) -> list[str]:
         """Return the addresses that take the packet, of those that somebody listens at on its port."""
         name = next((name for name, known in PROTOCOLS.items() if known == asked.protocol), "")
         here = self._holders.get((name, asked.port), set())
@@ -246,9 +247,9 @@ class Host:
 
     # ---- what is under an interface
 
-    def _under(self, interface: str) -> FrozenSet[str]:
+    def _under(self, interface: str) -> frozenset[str]:
         """Return the devices that frames for an interface come over: of a VLAN, a bond or a bridge."""
-        found: List[str] = []
+        found: list[str] = []
         waiting = [interface]
         while waiting:
             lower = [name[len("lower_") :] for name in self._files(waiting.pop()) if name.startswith("lower_")]
@@ -259,14 +260,14 @@ class Host:
     def _is_bridged(self, interface: str) -> bool:
         return any("bridge" in self._files(name) for name in (interface, *self._under(interface)))
 
-    def _files(self, interface: str) -> Tuple[str, ...]:
+    def _files(self, interface: str) -> tuple[str, ...]:
         try:
-            return tuple(os.listdir("{0}/class/net/{1}".format(self._sysfs, interface))) if interface else ()
+            return tuple(os.listdir(f"{self._sysfs}/class/net/{interface}")) if interface else ()
         except OSError:
             return ()
 
 
-def _reply_to(packet: Packet, direction: str, interface: str, returns: Optional[bool]) -> Packet:
+def _reply_to(packet: Packet, direction: str, interface: str, returns: bool | None) -> Packet:
     """Return what answers a packet: to connection tracking, of a connection that it knows."""
     return Packet(
         direction,
@@ -282,7 +283,7 @@ def _reply_to(packet: Packet, direction: str, interface: str, returns: Optional[
     )
 
 
-def _returns(back: Route, peer: str, interface: str) -> Optional[bool]:
+def _returns(back: Route, peer: str, interface: str) -> bool | None:
     """Tell whether the route to a peer is over the interface; of an address of one link, it is that link's."""
     if interface == "lo":
         return None
@@ -291,25 +292,25 @@ def _returns(back: Route, peer: str, interface: str) -> Optional[bool]:
     return not back.error and back.interface == interface
 
 
-def _plain(found: Judgement) -> Dict[str, Any]:
+def _plain(found: Judgement) -> dict[str, Any]:
     return {**found._asdict(), "notes": list(found.notes)}
 
 
-def _plain_route(route: Route) -> Dict[str, str]:
+def _plain_route(route: Route) -> dict[str, str]:
     return dict(route._asdict())
 
 
-def _legacy(proc: str) -> Dict[int, str]:
+def _legacy(proc: str) -> dict[int, str]:
     """Return by IP version the rules that nft does not list."""
-    found = {version: (name, _words("{0}/net/{1}".format(proc, file))) for version, (name, file) in _LEGACY.items()}
+    found = {version: (name, _words(f"{proc}/net/{file}")) for version, (name, file) in _LEGACY.items()}
     return {
-        version: "nft does not list the rules of {0} (tables {1})".format(name, ", ".join(tables))
+        version: "nft does not list the rules of {} (tables {})".format(name, ", ".join(tables))
         for version, (name, tables) in found.items()
         if tables
     }
 
 
-def _words(path: str) -> Tuple[str, ...]:
+def _words(path: str) -> tuple[str, ...]:
     """Return the words of a file of the kernel; none where it has no such file."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -321,7 +322,7 @@ def _words(path: str) -> Tuple[str, ...]:
 # ---- rules
 
 
-def rules_of_kernel() -> Tuple[str, str]:
+def rules_of_kernel() -> tuple[str, str]:
     """Return all rules as JSON and as text with handles, see `libnftables.ruleset`. Raises RuntimeError.
 
     What nft lists of iptables by its name is written out in the text.
@@ -330,12 +331,12 @@ def rules_of_kernel() -> Tuple[str, str]:
     return listing, xt_matches.told(text, xt_matches.of_kernel)
 
 
-def _listed() -> Tuple[str, str]:
+def _listed() -> tuple[str, str]:
     try:
         return libnftables.ruleset()
     except libnftables.ListingError as exc:
         if find_program("nft") is None:
-            raise RuntimeError("{0} Or install the package nftables.".format(exc)) from exc
+            raise RuntimeError(f"{exc} Or install the package nftables.") from exc
     return run(["nft", "-j", "-p", "list", "ruleset"]), run(["nft", "-a", "-s", "-t", "-p", "list", "ruleset"])
 
 
@@ -357,16 +358,16 @@ def route_to(address: str, source: str = "", interface: str = "") -> Route:
         found = _route_in(answer)
         return found if found.source else found._replace(source=source)
     except NetlinkError as exc:
-        return Route(error="no route ({0})".format(exc))
+        return Route(error=f"no route ({exc})")
     except OSError as exc:
-        return Route(error="no interface {0} ({1})".format(interface, exc.strerror))
+        return Route(error=f"no interface {interface} ({exc.strerror})")
 
 
 def _route_in(answer: bytes) -> Route:
     found = attributes(answer[_HEAD.size :])
     kind = _TYPES.get(number("=B", answer, _TYPE_AT), "")
     if kind in ("blackhole", "unreachable", "prohibit"):
-        return Route(error="no route ({0})".format(kind))
+        return Route(error=f"no route ({kind})")
     interface = socket.if_indextoname(number("=I", found[_INTERFACE])) if _INTERFACE in found else ""
     return Route(
         "lo" if kind == "local" else interface, _text(found.get(_PREFERRED, b"")), _text(found.get(_GATEWAY, b"")), kind

@@ -14,8 +14,9 @@ to be read are told of by their base chains, see `other_tables.py`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Outline
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
@@ -28,9 +29,9 @@ class OtherRules(NamedTuple):
     `published` are ports that they translate, such as `8080/tcp`; of a range its first and its last.
     """
 
-    dropping: Tuple[str, ...] = ()
-    bypassing: Tuple[str, ...] = ()
-    published: Tuple[str, ...] = ()
+    dropping: tuple[str, ...] = ()
+    bypassing: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
 
 
 class Kernel(NamedTuple):
@@ -41,12 +42,12 @@ class Kernel(NamedTuple):
 
     listing: str = ""
     failure: str = ""
-    forwarding: Tuple[str, ...] = ()
-    legacy: Mapping[str, Tuple[str, ...]] = {}
-    unread: Tuple[Outline, ...] = ()
+    forwarding: tuple[str, ...] = ()
+    legacy: Mapping[str, tuple[str, ...]] = {}
+    unread: tuple[Outline, ...] = ()
 
 
-_UNREAD = "rules that were not read, as others have more than {0} rules and jumps here".format(MOST)
+_UNREAD = f"rules that were not read, as others have more than {MOST} rules and jumps here"
 _MOST_PUBLISHED = 200
 _MOST = 5  # What a warning or a list in a finding names, before "and N more".
 _MAY_DROP = (
@@ -110,10 +111,10 @@ class _Node:
     kind: str = ""
     hook: str = ""
     policy: str = ""
-    leads_to: List[str] = field(default_factory=list)
-    drops: List[Tuple[str, str]] = field(default_factory=list)
-    published: List[str] = field(default_factory=list)
-    hidden: List[str] = field(default_factory=list)
+    leads_to: list[str] = field(default_factory=list)
+    drops: list[tuple[str, str]] = field(default_factory=list)
+    published: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
     is_over: bool = False
     is_unread: bool = False
 
@@ -121,18 +122,18 @@ class _Node:
 class _Table(NamedTuple):
     family: str
     name: str
-    nodes: Dict[str, _Node]
+    nodes: dict[str, _Node]
 
     def where(self, chain: str) -> str:
         """Return how a finding names a chain of this table."""
-        text = "table {0} {1}, chain {2}".format(self.family, self.name, chain)
+        text = f"table {self.family} {self.name}, chain {chain}"
         return "".join(char if char.isprintable() else "?" for char in text)
 
-    def bases(self, hooks: Iterable[str]) -> List[Tuple[str, _Node]]:
+    def bases(self, hooks: Iterable[str]) -> list[tuple[str, _Node]]:
         """Return the base chains at these hooks."""
         return [(name, node) for name, node in self.nodes.items() if node.hook in hooks]
 
-    def reached(self, name: str) -> List[_Node]:
+    def reached(self, name: str) -> list[_Node]:
         """Return the nodes that a packet can come to from this one, itself first."""
         found = {name: self.nodes[name]}
         waiting = [name]
@@ -146,12 +147,12 @@ class _Table(NamedTuple):
 # ---- reading a listing
 
 
-def _tables(listing: str) -> List[_Table]:
+def _tables(listing: str) -> list[_Table]:
     """Return the tables of a listing but ours, and but those that are dormant."""
-    found: Dict[Tuple[str, str], Dict[str, _Node]] = {}
+    found: dict[tuple[str, str], dict[str, _Node]] = {}
     for block in listing.split("\n}\n"):
         match = _TABLE.search(block)
-        if match and "{0} {1}".format(match[1], match[2]) != TABLE and not _DORMANT.search(block):
+        if match and f"{match[1]} {match[2]}" != TABLE and not _DORMANT.search(block):
             # Maps of verdicts may come apart from their table.
             found.setdefault((match[1], match[2]), {}).update(_nodes(block[match.end() :]))
     return [_Table(family, name, nodes) for (family, name), nodes in found.items()]
@@ -166,9 +167,9 @@ def _outlined(table: Outline) -> _Table:
     )
 
 
-def _nodes(text: str) -> Dict[str, _Node]:
+def _nodes(text: str) -> dict[str, _Node]:
     """Return the chains of a table by name, and the maps by name with an @ before it."""
-    nodes: Dict[str, _Node] = {}
+    nodes: dict[str, _Node] = {}
     node = None
     plain = _DATA.sub("{}", _COMMENT.sub("", _STRING.sub('""', _XT.sub(r"xt target \1", text))))
     for line, read in zip(text.split("\n"), plain.split("\n")):
@@ -223,15 +224,15 @@ def _dropping(tables: Iterable[_Table]) -> Iterator[str]:
         for name, node in table.bases(_HOOKS if table.family in _FAMILIES else ()):
             ways = _ways_to_drop(node, table.reached(name))
             if ways:
-                yield "{0} (hook {1}): {2}".format(table.where(name), node.hook, ", and ".join(ways))
+                yield "{} (hook {}): {}".format(table.where(name), node.hook, ", and ".join(ways))
 
 
-def _ways_to_drop(node: _Node, reached: Sequence[_Node]) -> List[str]:
+def _ways_to_drop(node: _Node, reached: Sequence[_Node]) -> list[str]:
     ways = ["drops by policy"] if node.policy == "drop" and not node.is_over else []
     drops = [drop for other in reached for drop in other.drops]
     if drops:
         kinds = " or ".join(sorted({kind for kind, line in drops}))
-        ways.append("{0} by {1}".format(kinds, _rules([line for kind, line in drops])))
+        ways.append(f"{kinds} by {_rules([line for kind, line in drops])}")
     hidden = [line for other in reached for line in other.hidden]
     if hidden and node.kind != "nat":
         ways.append("has " + _hidden(hidden))
@@ -262,10 +263,10 @@ def _bypassing(tables: Sequence[_Table]) -> Iterator[str]:
         for name, node in table.bases({"prerouting"} if table.family in _FAMILIES else ()):
             ways = _ways_around(table.reached(name)) if node.kind == "nat" else []
             if ways:
-                yield "{0} {1}".format(table.where(name), ", and ".join(ways))
+                yield "{} {}".format(table.where(name), ", and ".join(ways))
 
 
-def _ways_around(reached: Sequence[_Node]) -> List[str]:
+def _ways_around(reached: Sequence[_Node]) -> list[str]:
     rules = [line for other in reached for line in other.published]
     ways = ["translates " + _listed([_publication(line) for line in rules[:_MOST]], len(rules))] if rules else []
     hidden = [line for other in reached for line in other.hidden]
@@ -276,7 +277,7 @@ def _ways_around(reached: Sequence[_Node]) -> List[str]:
     return ways
 
 
-def _published(tables: Sequence[_Table]) -> Tuple[str, ...]:
+def _published(tables: Sequence[_Table]) -> tuple[str, ...]:
     """Return the ports that rules name which translate what comes from outside, in their order."""
     rules = dict.fromkeys(
         line
@@ -288,7 +289,7 @@ def _published(tables: Sequence[_Table]) -> Tuple[str, ...]:
         for line in other.published
     )
     ports = dict.fromkeys(
-        "{0}/{1}".format(number, match[1])
+        f"{number}/{match[1]}"
         for rule in rules
         if not _TO_LOOPBACK.search(rule)
         for match in [_PORT.search(_STRING.sub('""', rule))]
@@ -302,11 +303,11 @@ def _publication(rule: str) -> str:
     """Return what a rule translates, as far as the rule itself says it: port, protocol and target."""
     text = _STRING.sub('""', rule)
     port, target = _PORT.search(text), _TARGET.search(text)
-    words = ["{0}/{1}".format(port[2].strip("{} ").replace(", ", ","), port[1])] if port else []
+    words = ["{}/{}".format(port[2].strip("{} ").replace(", ", ","), port[1])] if port else []
     if "redirect" in text or "REDIRECT" in rule:
-        words.append("to {0}this host".format("port {0} of ".format(target[1].lstrip(":")) if target else ""))
+        words.append("to {}this host".format("port {} of ".format(target[1].lstrip(":")) if target else ""))
     elif target:
-        words.append("to {0}{1}".format(target[1], " of this host" if _LOCAL.match(target[1]) else ""))
+        words.append("to {}{}".format(target[1], " of this host" if _LOCAL.match(target[1]) else ""))
     return " ".join(words) or _quoted(rule)
 
 
@@ -320,7 +321,7 @@ def _forwarding(tables: Sequence[_Table], kernel: Kernel) -> Iterator[str]:
             for name, node in table.bases({"forward"})
         ]
         judge = _listed(chains[:_MOST], len(chains)) if chains else "no chain that nft lists"
-        yield "forwarded {0} ({1} is 1), judged by {2}".format(family, sysctl, judge)
+        yield f"forwarded {family} ({sysctl} is 1), judged by {judge}"
 
 
 # ---- all of it
@@ -332,9 +333,9 @@ def found_in(kernel: Kernel, backend: str = "nftables") -> OtherRules:
     What firewalld drops is the policy's own doing where firewalld carries it.
     """
     tables = [*_tables(kernel.listing), *map(_outlined, kernel.unread)]
-    failed = ["what nft cannot list ({0})".format(_quoted(kernel.failure, 300))] if kernel.failure else []
+    failed = [f"what nft cannot list ({_quoted(kernel.failure, 300)})"] if kernel.failure else []
     legacy = {
-        family: "{0} (tables {1}), which nft does not list".format(_LEGACY[family][0], ", ".join(names))
+        family: "{} (tables {}), which nft does not list".format(_LEGACY[family][0], ", ".join(names))
         for family, names in kernel.legacy.items()
         if names
     }
@@ -364,16 +365,16 @@ def other_rules(backend: str = "nftables", proc: str = "/proc", asked: Asked = A
             forwarding=tuple(
                 family
                 for family, (sysctl, path, families) in _SYSCTLS.items()
-                if _words("{0}/sys/net/{1}".format(proc, path)) == ("1",)
+                if _words(f"{proc}/sys/net/{path}") == ("1",)
             ),
-            legacy={family: _words("{0}/net/{1}".format(proc, name)) for family, (program, name) in _LEGACY.items()},
+            legacy={family: _words(f"{proc}/net/{name}") for family, (program, name) in _LEGACY.items()},
             unread=found.unread,
         ),
         backend,
     )
 
 
-def _words(path: str) -> Tuple[str, ...]:
+def _words(path: str) -> tuple[str, ...]:
     """Return the words of a file of the kernel; none where it has no such file."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -382,7 +383,7 @@ def _words(path: str) -> Tuple[str, ...]:
         return ()
 
 
-def warnings_of(found: OtherRules) -> List[str]:
+def warnings_of(found: OtherRules) -> list[str]:
     """Return at most one warning about what may drop, and one about what may go around."""
     return [
         text.format(_listed(findings[:_MOST], len(findings), "; "))
@@ -393,4 +394,4 @@ def warnings_of(found: OtherRules) -> List[str]:
 
 def _listed(names: Sequence[str], count: int, comma: str = ", ") -> str:
     """Return the first names of so many."""
-    return comma.join([*names, *(["and {0} more".format(count - len(names))] if count > len(names) else [])])
+    return comma.join([*names, *([f"and {count - len(names)} more"] if count > len(names) else [])])

@@ -11,7 +11,8 @@ nft before 1.1 reads them all the same, so that a table with very many is not li
 from __future__ import annotations
 
 import re
-from typing import Callable, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft_outline
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Run, run
@@ -39,13 +40,13 @@ class Neighbours(NamedTuple):
     """Listings of tables one after the other, and those tables that were not listed."""
 
     listing: str
-    unread: Tuple[Outline, ...]
+    unread: tuple[Outline, ...]
 
 
 class Asked(NamedTuple):
     """What tells of tables: their outlines, what is in them, and how a program lists them."""
 
-    outlines: Callable[[], List[Outline]] = nft_outline.outlines
+    outlines: Callable[[], list[Outline]] = nft_outline.outlines
     contents: Callable[[Outline, int], Contents] = nft_outline.contents
     plain_elements: Callable[[Outline, int], int] = nft_outline.plain_elements
     program: Run = run
@@ -85,15 +86,11 @@ def _listed(tables: Mapping[Outline, Contents], backend: str, asked: Asked) -> s
     return lists(whats, True) + lists(_maps(tables), False)
 
 
-def _maps(tables: Mapping[Outline, Contents]) -> List[str]:
-    return [
-        "map {0} {1}".format(_checked(item), _plain(name))
-        for item, found in tables.items()
-        for name in found.verdict_maps
-    ]
+def _maps(tables: Mapping[Outline, Contents]) -> list[str]:
+    return [f"map {_checked(item)} {_plain(name)}" for item, found in tables.items() for name in found.verdict_maps]
 
 
-def _smallest(tables: Iterable[Outline], sizes: Mapping[Outline, int]) -> List[Outline]:
+def _smallest(tables: Iterable[Outline], sizes: Mapping[Outline, int]) -> list[Outline]:
     """Return as many tables as the bound allows."""
     found, left = [], MOST
     for item in sorted(tables, key=lambda item: sizes[item]):
@@ -117,7 +114,7 @@ def _lister(backend: str, asked: Asked, tables: Iterable[Outline]) -> _Lists:
     return lambda whats, is_terse: "".join(listed(what, is_terse) for what in whats)
 
 
-def _keys(tables: Iterable[Outline]) -> Tuple[Tuple[str, str], ...]:
+def _keys(tables: Iterable[Outline]) -> tuple[tuple[str, str], ...]:
     return tuple((item.family, item.name) for item in tables)
 
 
@@ -133,15 +130,13 @@ def _by_library(what: str, is_terse: bool) -> str:
 
 
 def _checked(table: Outline) -> str:
-    return "{0} {1}".format(table.family, _plain(table.name))
+    return f"{table.family} {_plain(table.name)}"
 
 
 def _plain(name: str) -> str:
     """Return a name that is safe in a command: the kernel takes any."""
     if not _NAME.fullmatch(name):
-        raise RuntimeError(
-            "Cannot list {0!r}: expected a name of letters, digits and /_.-, as nft takes them.".format(name)
-        )
+        raise RuntimeError(f"Cannot list {name!r}: expected a name of letters, digits and /_.-, as nft takes them.")
     return name
 
 

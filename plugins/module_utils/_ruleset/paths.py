@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, NamedTuple, Tuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import POLICY_IN, POLICY_OUT, TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import View
@@ -26,26 +27,26 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         """Return how a text names it."""
-        return "table {0}, chain {1}: {2}".format(*self)
+        return "table {}, chain {}: {}".format(*self)
 
 
 class Trail(NamedTuple):
     """How a packet came to where it is: what was guessed, what was noted, and who accepted it."""
 
-    guesses: Tuple[str, ...] = ()
-    notes: Tuple[str, ...] = ()
-    accepted: Tuple[Place, ...] = ()
+    guesses: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    accepted: tuple[Place, ...] = ()
 
-    def guessing(self, reason: str) -> "Trail":
+    def guessing(self, reason: str) -> Trail:
         """Return the trail with one more guess."""
         return self if reason in self.guesses else self._replace(guesses=(*self.guesses, reason))
 
-    def noting(self, note: str) -> "Trail":
+    def noting(self, note: str) -> Trail:
         """Return the trail with one more note."""
         return self if note in self.notes else self._replace(notes=(*self.notes, note))
 
 
-Ways = Dict[View, Trail]
+Ways = dict[View, Trail]
 
 
 class End(NamedTuple):
@@ -59,14 +60,14 @@ class Flow(NamedTuple):
     on: Ways
     back: Ways
     accepted: Ways
-    ended: Dict[str, End]
+    ended: dict[str, End]
 
     def end(self, verdict: str, end: End) -> None:
         """Note a way that ends. They are in order; of those with one verdict, the last counts."""
         self.ended.pop(verdict, None)
         self.ended[verdict] = end
 
-    def add_ends(self, other: "Flow") -> None:
+    def add_ends(self, other: Flow) -> None:
         """Note the ways out that another flow has."""
         for verdict, end in other.ended.items():
             self.end(verdict, end)

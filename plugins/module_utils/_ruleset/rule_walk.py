@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Any, FrozenSet, Mapping, Optional, Protocol, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.outcomes import TRANSLATED
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import (
@@ -63,7 +64,7 @@ _ADDRESSES = {"saddr": "source", "daddr": "destination", "sport": "source_port",
 class Ruleset(Protocol):
     """The rules around one."""
 
-    own: FrozenSet[str]
+    own: frozenset[str]
 
     def through_rules(self, table: Table, chain: Chain, ways: Ways, hook: str) -> Flow:
         """Return the flow through a chain."""
@@ -118,9 +119,9 @@ class RuleWalk:
         return self._not_judged(kind, view, trail)
 
     def _guess(self, trail: Trail) -> Trail:
-        return trail.guessing("it cannot be told whether this applies: {0}".format(self._place))
+        return trail.guessing(f"it cannot be told whether this applies: {self._place}")
 
-    def _forked(self, does_hold: Optional[bool], view: View, trail: Trail) -> Ways:
+    def _forked(self, does_hold: bool | None, view: View, trail: Trail) -> Ways:
         trail = self._guess(trail) if does_hold is None else trail
         if not does_hold:
             join(self._result.on, {view: trail})
@@ -187,7 +188,7 @@ class RuleWalk:
 
     def _limited(self, kind: str, data: Any, view: View, trail: Trail) -> Ways:
         """A limit counts as not exceeded."""
-        trail = trail.noting("limited by {0}, which counts as not exceeded: {1}".format(kind, self._place))
+        trail = trail.noting(f"limited by {kind}, which counts as not exceeded: {self._place}")
         if isinstance(data, dict) and data.get("inv"):
             join(self._result.on, {view: trail})
             return {}
@@ -225,21 +226,21 @@ class RuleWalk:
         if "port" in data:
             new = _with(new, port, data["port"] if isinstance(data["port"], int) else None)
         new = new._replace(translated=view.translated | (SOURCE_NAT if side == "source" else DESTINATION_NAT))
-        target = "{0} ({1})".format(_target_text(kind, data), self._place)
+        target = f"{_target_text(kind, data)} ({self._place})"
         trail = trail.noting((TRANSLATED if side == "destination" else "the source is changed to ") + target)
         if side == "destination":
             return self._sent_elsewhere(kind, address, new, trail, target)
         join(self._result.accepted, {new: trail._replace(accepted=(*trail.accepted, self._place))})
         return {}
 
-    def _sent_elsewhere(self, kind: str, address: Optional[str], view: View, trail: Trail, target: str) -> Ways:
+    def _sent_elsewhere(self, kind: str, address: str | None, view: View, trail: Trail, target: str) -> Ways:
         if self._hook == "output":
             view = view._replace(leaving=None, destination_kind="")
         elif kind == "dnat" and address is None and view.destination is None:
-            trail = trail.guessing("it may be sent on to {0}".format(target))
+            trail = trail.guessing(f"it may be sent on to {target}")
             self._result.end("unknown", End(self._place, trail))
         elif kind == "dnat" and address is not None and address not in self._ruleset.own:
-            self._result.end("unknown", End(self._place, trail.guessing("it is sent on to {0}".format(target))))
+            self._result.end("unknown", End(self._place, trail.guessing(f"it is sent on to {target}")))
             return {}
         join(self._result.accepted, {view: trail._replace(accepted=(*trail.accepted, self._place))})
         return {}
@@ -260,9 +261,7 @@ class RuleWalk:
             return {}
         if kind == "match":
             trail = trail.guessing(
-                "nft does not tell what this rule of iptables asks ({0}): {1}".format(
-                    "xt {0}".format(name).strip(), self._place
-                )
+                "nft does not tell what this rule of iptables asks ({}): {}".format(f"xt {name}".strip(), self._place)
             )
             join(self._result.on, {view: trail})
             return {view: trail}
@@ -270,17 +269,17 @@ class RuleWalk:
 
     def _not_judged(self, what: str, view: View, trail: Trail) -> Ways:
         """Anything may come of it."""
-        trail = trail.guessing("what this does is not judged ({0}): {1}".format(what.strip(), self._place))
+        trail = trail.guessing(f"what this does is not judged ({what.strip()}): {self._place}")
         self._result.end("unknown", End(self._place, trail))
         return {view: trail}
 
 
-def _plain(data: Any) -> Optional[str]:
+def _plain(data: Any) -> str | None:
     """Return an address that a rule names, not one that a map or a range gives."""
     return data if isinstance(data, str) else None
 
 
-def _address_number(text: Optional[str]) -> Optional[int]:
+def _address_number(text: str | None) -> int | None:
     return None if text is None else int(ipaddress.ip_address(text))
 
 
@@ -288,7 +287,7 @@ def _target_text(kind: str, data: Mapping[str, Any]) -> str:
     address = data.get("addr", {"redirect": "this host", "masquerade": "that of the interface"}.get(kind, ""))
     text = address if isinstance(address, str) else "one of several addresses"
     if "port" in data:
-        text += " port {0}".format(data["port"] if isinstance(data["port"], int) else "of several")
+        text += " port {}".format(data["port"] if isinstance(data["port"], int) else "of several")
     return text.strip()
 
 
@@ -306,11 +305,11 @@ def _changed(kind: str, data: Any, view: View, tracks_later: bool) -> View:
     return _with(view, _ADDRESSES[field], None) if field in _ADDRESSES else view
 
 
-def _with(view: View, field: str, number: Optional[int]) -> View:
+def _with(view: View, field: str, number: int | None) -> View:
     return View(**{**view._asdict(), field: number})
 
 
-def _mark(value: Any, view: View) -> Optional[int]:
+def _mark(value: Any, view: View) -> int | None:
     try:
         if isinstance(value, dict):
             found = values_of(value, view)[0]

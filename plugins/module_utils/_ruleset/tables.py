@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import COUNTING_TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.iptables_matches import readable
@@ -18,7 +19,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.iptables_matche
 class Rule(NamedTuple):
     """Statements as JSON, those of iptables as nft would write them where the text does; and the text of the whole."""
 
-    statements: Tuple[Any, ...]
+    statements: tuple[Any, ...]
     text: str
 
 
@@ -26,12 +27,12 @@ class Chain(NamedTuple):
     """A chain; `hook` is empty unless it is a base chain. `devices` are None where they are not known."""
 
     name: str
-    rules: List[Rule]
+    rules: list[Rule]
     kind: str
     hook: str
     priority: int
     policy: str
-    devices: Optional[FrozenSet[str]]
+    devices: frozenset[str] | None
 
 
 class Table(NamedTuple):
@@ -39,21 +40,21 @@ class Table(NamedTuple):
 
     family: str
     name: str
-    chains: Dict[str, Chain]
-    sets: Dict[str, List[Any]]
+    chains: dict[str, Chain]
+    sets: dict[str, list[Any]]
 
     def __str__(self) -> str:
         """Return family and name."""
-        return "{0} {1}".format(self.family, self.name)
+        return f"{self.family} {self.name}"
 
 
 class _Texts(NamedTuple):
-    rules: Dict[Tuple[str, str], str]
-    devices: Dict[Tuple[str, str], FrozenSet[str]]
-    dormant: FrozenSet[str]
+    rules: dict[tuple[str, str], str]
+    devices: dict[tuple[str, str], frozenset[str]]
+    dormant: frozenset[str]
 
 
-def parse_ruleset(listing: str, text: str = "") -> List[Table]:
+def parse_ruleset(listing: str, text: str = "") -> list[Table]:
     """Return the tables of a listing in JSON, but those that are dormant, and but the one that only counts.
 
     `text` is the listing with handles: rules are called as they are there, and older nft tell only there which tables
@@ -62,17 +63,17 @@ def parse_ruleset(listing: str, text: str = "") -> List[Table]:
     try:
         items = [pair for item in json.loads(listing)["nftables"] for pair in item.items()]
     except (KeyError, TypeError, AttributeError) as exc:
-        raise ValueError("Invalid listing: expected what nft -j prints, got {0!r}.".format(listing[:80])) from exc
+        raise ValueError(f"Invalid listing: expected what nft -j prints, got {listing[:80]!r}.") from exc
     if any(kind == "metainfo" and str(item.get("version")).startswith("0.") for kind, item in items):
         _mark_cut_prefixes(items)
     texts = _texts(text)
-    tables: Dict[str, Table] = {}
+    tables: dict[str, Table] = {}
     for kind, item in items:
-        name = "{0} {1}".format(item.get("family"), item.get("name" if kind == "table" else "table"))
+        name = "{} {}".format(item.get("family"), item.get("name" if kind == "table" else "table"))
         if kind == "table" and name not in texts.dormant and name != COUNTING_TABLE and item.get("flags") != "dormant":
             tables[name] = Table(item["family"], item["name"], {}, {})
     for kind, item in items:
-        name = "{0} {1}".format(item.get("family"), item.get("table"))
+        name = "{} {}".format(item.get("family"), item.get("table"))
         if name in tables:
             _add(kind, item, tables[name], texts)
     return list(tables.values())
@@ -100,7 +101,7 @@ def _add(kind: str, item: Mapping[str, Any], table: Table, texts: _Texts) -> Non
         table.chains[item["chain"]].rules.append(Rule(readable(item.get("expr", ()), text), text))
 
 
-def _chain(item: Mapping[str, Any], devices: Optional[FrozenSet[str]]) -> Chain:
+def _chain(item: Mapping[str, Any], devices: frozenset[str] | None) -> Chain:
     said = item.get("dev")
     if said:
         devices = frozenset([said] if isinstance(said, str) else said)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import (
     DESTINATION_NAT,
@@ -64,8 +65,8 @@ class Packet(NamedTuple):
     state: str = "new"
     flags: int = SYN
     source_kind: str = ""
-    returns: Optional[bool] = None
-    devices: FrozenSet[str] = frozenset()
+    returns: bool | None = None
+    devices: frozenset[str] = frozenset()
     is_bridged: bool = False
 
 
@@ -81,7 +82,7 @@ class Judgement(NamedTuple):
     rule: str = ""
     is_ours: bool = False
     unknown: str = ""
-    notes: Tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 # ---- the walk
@@ -94,12 +95,12 @@ class Walker:
     """
 
     def __init__(
-        self, tables: Iterable[Table], legacy: Optional[Mapping[int, str]] = None, own: Iterable[str] = ()
+        self, tables: Iterable[Table], legacy: Mapping[int, str] | None = None, own: Iterable[str] = ()
     ) -> None:
         self.own = frozenset(own)
         self._tables = list(tables)
         self._legacy = legacy or {}
-        self._members: Dict[Tuple[int, Tuple[str, ...]], Members] = {}
+        self._members: dict[tuple[int, tuple[str, ...]], Members] = {}
 
     def judge(self, packet: Packet) -> Judgement:
         """Return what the ruleset does with a packet."""
@@ -111,7 +112,7 @@ class Walker:
                 ways = self._through(table, chain, packet, ways, flow)
         return self._concluded(packet, ways, flow.ended)
 
-    def _bases(self, packet: Packet, hook: str) -> Iterator[Tuple[Table, Chain]]:
+    def _bases(self, packet: Packet, hook: str) -> Iterator[tuple[Table, Chain]]:
         """Yield the base chains at a hook in their order; of one priority, the youngest is first."""
         version = ipaddress.ip_address(packet.source).version
         found = [
@@ -182,7 +183,7 @@ class Walker:
             self._members[key] = Members(elements, key[1], is_map)
         return self._members[key]
 
-    def _concluded(self, packet: Packet, ways: Ways, ended: Dict[str, End]) -> Judgement:
+    def _concluded(self, packet: Packet, ways: Ways, ended: dict[str, End]) -> Judgement:
         if not ways:
             return _denied(ended)
         trail = min(ways.values(), key=lambda trail: len(trail.guesses))
@@ -196,7 +197,7 @@ class Walker:
         return _doubtful(list(ended.values()), trail, [legacy] if legacy else [])
 
 
-def _denied(ended: Dict[str, End]) -> Judgement:
+def _denied(ended: dict[str, End]) -> Judgement:
     """Return the judgement on a packet that no way leads through."""
     if "unknown" in ended:
         return _doubtful(list(ended.values()), Trail(), [])
@@ -204,7 +205,7 @@ def _denied(ended: Dict[str, End]) -> Judgement:
     return Judgement(verdict, *end.place, is_ours=end.place.is_ours, notes=end.trail.notes)
 
 
-def _doubtful(ends: List[End], passing: Trail, more: List[str]) -> Judgement:
+def _doubtful(ends: list[End], passing: Trail, more: list[str]) -> Judgement:
     """Return the judgement where some ways lead through, or nobody knows; the rule is the one that may stop it.
 
     Of several, the last: it stops whatever the others let by, as a policy does.
@@ -212,7 +213,7 @@ def _doubtful(ends: List[End], passing: Trail, more: List[str]) -> Judgement:
     reasons = list(dict.fromkeys([*more, *(text for end in ends for text in end.trail.guesses), *passing.guesses]))
     text = "; ".join(reasons[:_MOST])
     if len(reasons) > _MOST:
-        text += "; and {0} more".format(len(reasons) - _MOST)
+        text += f"; and {len(reasons) - _MOST} more"
     place = ends[-1].place if ends else Place("", "", "")
     notes = ends[-1].trail.notes if ends else passing.notes
     return Judgement("unknown", *place, is_ours=bool(ends) and place.is_ours, unknown=text, notes=notes)
@@ -277,7 +278,7 @@ def _past_opaque(table: Table, chain: Chain, ways: Ways, flow: Flow) -> Ways:
     if chain.policy != "drop" and not _MAY_STOP.search(json.dumps([statements, table.sets])):
         return ways
     place = Place(str(table), chain.name, "policy " + chain.policy)
-    reason = "table {0}, chain {1} (hook {2}) is not judged".format(table, chain.name, chain.hook)
+    reason = f"table {table}, chain {chain.name} (hook {chain.hook}) is not judged"
     result = {view: trail.guessing(reason) for view, trail in ways.items()}
     for trail in result.values():
         flow.end("unknown", End(place, trail))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     NetlinkError,
@@ -67,7 +67,7 @@ class Match(NamedTuple):
 
 
 # The matches of each rule, by its table and handle.
-Matches = Dict[Tuple[str, str], List[Match]]
+Matches = dict[tuple[str, str], list[Match]]
 
 
 def told(listing: str, matches: Callable[[], Matches]) -> str:
@@ -88,7 +88,7 @@ def told(listing: str, matches: Callable[[], Matches]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _written_out(line: str, matches: List[Match]) -> str:
+def _written_out(line: str, matches: list[Match]) -> str:
     """Return a rule with words in the place of names; it stays as it is where these are others than the kernel's."""
     if _WORD.findall(line) != [match.name for match in matches]:
         return line
@@ -115,7 +115,7 @@ def words(match: Match, protocol: str = "") -> str:
 def _state(flags: int, negated: int, states: int) -> str:
     if flags & ~_AS_STATE != _STATE or states & ~sum(_STATES) or not states:
         return ""
-    return "ct state {0}{1}".format(
+    return "ct state {}{}".format(
         "!= " if negated & _STATE else "", ",".join(name for bit, name in _STATES.items() if states & bit)
     )
 
@@ -123,26 +123,24 @@ def _state(flags: int, negated: int, states: int) -> str:
 def _type(source: int, destination: int, flags: int) -> str:
     if source or flags & ~_NOT_DESTINATION or destination & ~sum(_TYPES) or not destination:
         return ""
-    return "fib daddr type {0}{1}".format(
+    return "fib daddr type {}{}".format(
         "!= " if flags else "", _set([name for bit, name in _TYPES.items() if destination & bit])
     )
 
 
-def _ports(protocol: str, data: Tuple[int, ...]) -> str:
+def _ports(protocol: str, data: tuple[int, ...]) -> str:
     side, count, ports, goes_on, negated = data[0], data[1], data[2 : 2 + _PLACES], data[2 + _PLACES : -1], data[-1]
     if side not in _SIDES or not 0 < count <= _PLACES:
         return ""
-    found: List[str] = []
+    found: list[str] = []
     for place in range(count):
         is_end = place > 0 and goes_on[place - 1]
-        found[len(found) - int(bool(is_end)) :] = [
-            "{0}-{1}".format(found[-1], ports[place]) if is_end else str(ports[place])
-        ]
-    return "{0} {1} {2}{3}".format(protocol, _SIDES[side], "!= " if negated else "", _set(found))
+        found[len(found) - int(bool(is_end)) :] = [f"{found[-1]}-{ports[place]}" if is_end else str(ports[place])]
+    return "{} {} {}{}".format(protocol, _SIDES[side], "!= " if negated else "", _set(found))
 
 
-def _set(members: List[str]) -> str:
-    return members[0] if len(members) == 1 else "{{ {0} }}".format(", ".join(members))
+def _set(members: list[str]) -> str:
+    return members[0] if len(members) == 1 else "{{ {} }}".format(", ".join(members))
 
 
 # ---- the kernel
@@ -158,11 +156,11 @@ def of_kernel(asked: Ask = ask) -> Matches:
             if text(part(data, _EXPRESSION_NAME)) == "match"
         ]
         if matches:
-            table = "{0} {1}".format(family_name(family), text(part(rule, TABLE)))
+            table = f"{family_name(family)} {text(part(rule, TABLE))}"
             found[table, str(number("!Q", part(rule, _HANDLE)))] = matches
     return found
 
 
-def _match(expression: Dict[int, bytes]) -> Match:
+def _match(expression: dict[int, bytes]) -> Match:
     data = attributes(part(expression, _EXPRESSION_DATA))
     return Match(text(part(data, _MATCH_NAME)), number("!I", part(data, _MATCH_REVISION)), part(data, _MATCH_DATA))

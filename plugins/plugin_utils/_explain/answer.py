@@ -408,7 +408,7 @@ def _sides(item: Expectation, sources: Sequence[str], judged: Sequence[_Pair]) -
     out = judged[0][0]
     if out:
         yield _side(item.source, "sends it", out.packet)
-    for source, (own, inward) in zip(sources, judged):
+    for source, (_own, inward) in zip(sources, judged):
         if inward:
             yield _side(item.target, f"takes it in from {source}", inward.packet)
         if inward and inward.reply and inward.reply.verdict != ACCEPT:

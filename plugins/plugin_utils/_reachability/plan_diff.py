@@ -93,7 +93,7 @@ def sample_of(plan: Plan, but: Collection[str]) -> list[str]:
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """Return what changes, hosts that change alike in one sentence, such as `n1, n2: 10.0.0.7 comes to in_nfs.`"""
+    """Return what changes, hosts that change alike in one sentence, such as `n1, n2: 10.0.0.7 comes to in_nfs.`."""
     return [
         f"{shortened(item.hosts)}: {'; '.join(_phrases(item.changes)) or 'broad egress by target'}."
         for item in comparison.differences

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus, persistence
@@ -112,7 +113,7 @@ class ByCalls(NamedTuple):
     def undo(self) -> Undo:
         """Return how the host undoes it, from whichever phase it is in."""
         phases = [
-            "{0})\n{1}\n;;\n".format(number, "\n".join(map(shlex.join, commands)))
+            "{})\n{}\n;;\n".format(number, "\n".join(map(shlex.join, commands)))
             for number, commands in enumerate(backward(self.old, self.new))
         ]
         text = _UNDO_CALLS.format(no_daemon=_NO_DAEMON, phases="".join(phases))
@@ -139,8 +140,8 @@ def _run(run: Run, command: Sequence[str], is_first: bool) -> None:
     except CommandError as exc:
         if is_first and "ACCESS_DENIED" in exc.output:
             raise NothingMade(
-                "firewalld is locked down, and root is not on its list: {0}. Nothing was changed. Add "
-                "root (firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown.".format(exc.output)
+                f"firewalld is locked down, and root is not on its list: {exc.output}. Nothing was changed. Add "
+                "root (firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown."
             ) from exc
         raise
 
@@ -158,7 +159,7 @@ def _check_running(wanted: State, firewalld: Firewalld) -> None:
     if found != wanted:
         names = changed_objects(found, wanted)
         raise RuntimeError(
-            "firewalld took the change, but the kernel has it otherwise: {0}. It was undone. See: "
+            "firewalld took the change, but the kernel has it otherwise: {}. It was undone. See: "
             "journalctl -u firewalld".format(", ".join(names[:5]))
         )
 
@@ -201,7 +202,7 @@ def _way(running: State, wanted: State, config: Config, items: Items, firewalld:
     return ByReload(items, wanted, firewalld)
 
 
-def _calls(running: State, wanted: State, config: Config, firewalld: Firewalld) -> Optional[ByCalls]:
+def _calls(running: State, wanted: State, config: Config, firewalld: Firewalld) -> ByCalls | None:
     """Return the way without a reload if there is one: nothing comes or goes, and firewalld knows what runs."""
     if set(running) != set(wanted):
         return None
@@ -257,7 +258,7 @@ def absent_change(firewalld: Firewalld = _HERE) -> Change:
     runs, paths = firewalld.is_active("firewalld.service"), firewalld.paths
     running = running_state(firewalld) if runs else {}
     found = persistence.present_state(paths)
-    views: Tuple[FlowViews, FlowViews] = (flow_views(running, persistence.flow_names(found, paths)), {})
+    views: tuple[FlowViews, FlowViews] = (flow_views(running, persistence.flow_names(found, paths)), {})
     # Where somebody has flushed the kernel's rules, firewalld still knows ours.
     way = Removal(firewalld) if running or runs and found and _is_known(firewalld) else None
     if way is not None:

@@ -12,8 +12,9 @@ reload. What firewalld before 1.0 cannot look up in an ipset, the peers of egres
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import POLICY_IN, POLICY_OUT, PREFIX
@@ -57,7 +58,7 @@ _DHCP = (
     (PREFIX + "dhcp_in_4", "in", 4, 67, 68),
     (PREFIX + "dhcp_out_4", "out", 4, 68, 67),
     (PREFIX + "dhcp_out_6", "out", 6, 546, 547),
-    *((PREFIX + "dhcp_answers_{0}".format(found[0]), "out", *found) for found in DHCP_SERVERS),
+    *((PREFIX + f"dhcp_answers_{found[0]}", "out", *found) for found in DHCP_SERVERS),
 )
 
 
@@ -69,7 +70,7 @@ class Abilities(NamedTuple):
     accepts_replies_out: bool
 
 
-def abilities_of(version: Tuple[int, ...]) -> Abilities:
+def abilities_of(version: tuple[int, ...]) -> Abilities:
     """Return what a firewalld of this version can do."""
     is_whole = version >= _WHOLE
     return Abilities(is_whole, is_whole, is_whole)
@@ -81,7 +82,7 @@ class IPSet(NamedTuple):
     kind: str
     version: int
     flow: str
-    entries: Tuple[str, ...]
+    entries: tuple[str, ...]
 
 
 class RichRule(NamedTuple):
@@ -92,9 +93,9 @@ class RichRule(NamedTuple):
 
     verdict: str = "accept"
     family: str = ""
-    source: Tuple[str, ...] = ()
-    destination: Tuple[str, ...] = ()
-    element: Tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
+    destination: tuple[str, ...] = ()
+    element: tuple[str, ...] = ()
     priority: int = 0
     flow: str = ""
 
@@ -112,7 +113,7 @@ class RichRule(NamedTuple):
     def xml(self) -> str:
         """Return the rule as a policy's file has it."""
         inner = [
-            "{0} {1}".format(kind, _pairs(**{found[0]: found[1]}))
+            f"{kind} {_pairs(**{found[0]: found[1]})}"
             for kind, found in (("source", self.source), ("destination", self.destination))
             if found
         ]
@@ -120,9 +121,9 @@ class RichRule(NamedTuple):
         attributes = _pairs(priority=self.priority or "", family=self.family)
         return "".join(
             [
-                "  <rule{0}>\n".format(" " + attributes if attributes else ""),
-                *("    <{0}/>\n".format(item) for item in inner),
-                "    <{0}/>\n  </rule>\n".format(self.verdict),
+                "  <rule{}>\n".format(" " + attributes if attributes else ""),
+                *(f"    <{item}/>\n" for item in inner),
+                f"    <{self.verdict}/>\n  </rule>\n",
             ]
         )
 
@@ -133,14 +134,14 @@ class FirewalldPolicy(NamedTuple):
     ingress_zone: str
     egress_zone: str
     target: str
-    rules: Tuple[RichRule, ...]
+    rules: tuple[RichRule, ...]
 
 
 class Config(NamedTuple):
     """All that is ours in firewalld, by name."""
 
-    policies: Dict[str, FirewalldPolicy]
-    ipsets: Dict[str, IPSet]
+    policies: dict[str, FirewalldPolicy]
+    ipsets: dict[str, IPSet]
 
 
 _RICH_RULE = re.compile(
@@ -149,7 +150,7 @@ _RICH_RULE = re.compile(
 )
 
 
-def parse_rich_rule(text: str) -> Optional[RichRule]:
+def parse_rich_rule(text: str) -> RichRule | None:
     """Return the rule that RichRule.text() writes so, without its flow; None for others."""
     match = _RICH_RULE.fullmatch(text)
     if not match:
@@ -166,10 +167,10 @@ def kind_of(ipset: str) -> str:
 
 
 def _pairs(**attributes: object) -> str:
-    return " ".join("{0}={1}".format(name, quoteattr(str(value))) for name, value in attributes.items() if value != "")
+    return " ".join(f"{name}={quoteattr(str(value))}" for name, value in attributes.items() if value != "")
 
 
-def _element(element: Tuple[str, ...]) -> str:
+def _element(element: tuple[str, ...]) -> str:
     if not element:
         return ""
     if element[0] == "port":
@@ -204,9 +205,9 @@ def config_of(policy: Policy, abilities: Abilities, containers: Sequence[Network
     return Config(policies, ipsets)
 
 
-def _once(rules: Iterable[RichRule]) -> Tuple[RichRule, ...]:
+def _once(rules: Iterable[RichRule]) -> tuple[RichRule, ...]:
     """Return the rules without those that two flows have in common, for the first: firewalld keeps no rule twice."""
-    found: Dict[RichRule, RichRule] = {}
+    found: dict[RichRule, RichRule] = {}
     for rule in rules:
         found.setdefault(rule._replace(flow=""), rule)
     return tuple(found.values())
@@ -220,28 +221,28 @@ def _check(policy: Policy, abilities: Abilities) -> None:
         )
     if policy.trusted_interfaces and not abilities.interface_ipsets:
         raise RuntimeError(
-            "firewall_trusted_interfaces: got {0}: firewalld before 1.0 cannot tell interfaces apart in "
+            "firewall_trusted_interfaces: got {}: firewalld before 1.0 cannot tell interfaces apart in "
             "a policy. Nothing was changed. Allow what they need by flows, update firewalld, or use the "
             "nftables backend.".format(", ".join(policy.trusted_interfaces))
         )
     patterns = [name for name in policy.trusted_interfaces if name.endswith("*")]
     if patterns:
         raise RuntimeError(
-            "firewall_trusted_interfaces: got {0!r}: firewalld knows no patterns of interfaces. Nothing "
-            "was changed. Name each interface.".format(patterns[0])
+            f"firewall_trusted_interfaces: got {patterns[0]!r}: firewalld knows no patterns of interfaces. Nothing "
+            "was changed. Name each interface."
         )
 
 
 def ipset_name(name: str, version: int, copy: str) -> str:
     """Return what an ipset of a rule with this label is called: readable where that is short enough."""
     # A flow that is in several parts has a dot in its label, which no name of a flow has; nor has it a dash.
-    whole = "{0}{1}_{2}{3}".format(PREFIX, name.replace(".", "-"), version, copy)
+    whole = "{}{}_{}{}".format(PREFIX, name.replace(".", "-"), version, copy)
     if len(whole) <= _LONGEST_NAME:
         return whole
-    return "{0}{1}_{2}_{3}{4}".format(PREFIX, name.split("_")[0], digest(name)[:12], version, copy)
+    return "{}{}_{}_{}{}".format(PREFIX, name.split("_")[0], digest(name)[:12], version, copy)
 
 
-def _entries(rule: Rule, version: int) -> Tuple[str, ...]:
+def _entries(rule: Rule, version: int) -> tuple[str, ...]:
     """Return the peers of one family; all of them as two halves."""
     members = [network for network in rule.peers if network.version == version]
     if any(network.prefixlen == 0 for network in members):
@@ -249,7 +250,7 @@ def _entries(rule: Rule, version: int) -> Tuple[str, ...]:
     return tuple(map(network_text, members))
 
 
-def _ipsets(rule: Rule, name: str) -> Dict[str, IPSet]:
+def _ipsets(rule: Rule, name: str) -> dict[str, IPSet]:
     found = [(version, _entries(rule, version)) for version in _VERSIONS]
     return {
         ipset_name(name, version, copy): IPSet(NETWORKS, version, rule.name, entries)
@@ -258,11 +259,11 @@ def _ipsets(rule: Rule, name: str) -> Dict[str, IPSet]:
     }
 
 
-def _lookups(rule: Rule, name: str) -> List[RichRule]:
+def _lookups(rule: Rule, name: str) -> list[RichRule]:
     side = "source" if rule.direction == "in" else "destination"
     return [
         RichRule(
-            family="ipv{0}".format(version),
+            family=f"ipv{version}",
             element=_ports(ports),
             flow=rule.name,
             **{side: ("ipset", ipset_name(name, version, copy))},
@@ -271,23 +272,22 @@ def _lookups(rule: Rule, name: str) -> List[RichRule]:
     ]
 
 
-def _to_networks(networks: Sequence[Network]) -> List[RichRule]:
+def _to_networks(networks: Sequence[Network]) -> list[RichRule]:
     return [
-        RichRule(family="ipv{0}".format(network.version), destination=("address", network_text(network)))
-        for network in networks
+        RichRule(family=f"ipv{network.version}", destination=("address", network_text(network))) for network in networks
     ]
 
 
-def _literals(rule: Rule) -> List[RichRule]:
+def _literals(rule: Rule) -> list[RichRule]:
     return [
-        RichRule(family="ipv{0}".format(version), destination=("address", entry), element=_ports(ports), flow=rule.name)
+        RichRule(family=f"ipv{version}", destination=("address", entry), element=_ports(ports), flow=rule.name)
         for version in _VERSIONS
         for entry in _entries(rule, version)
         for ports in rule.ports
     ]
 
 
-def _ports(ports: PortRange) -> Tuple[str, ...]:
+def _ports(ports: PortRange) -> tuple[str, ...]:
     found = str(ports).split("/", 1)[0]
     return ("protocol", found) if ports.protocol == "ip" else ("port", found, ports.protocol)
 
@@ -301,22 +301,20 @@ def _always(policy: Policy, direction: str) -> Iterator[RichRule]:
     for name, way, version, from_port, to_port in _DHCP:
         is_needed = "answers" not in name or (version, from_port, to_port) in dhcp_answers(policy)
         if way == direction and is_needed:
-            yield RichRule(
-                family="ipv{0}".format(version), source=("ipset", name), element=("port", str(to_port), "udp")
-            )
+            yield RichRule(family=f"ipv{version}", source=("ipset", name), element=("port", str(to_port), "udp"))
     if policy.trusted_interfaces:
         # Which of the two firewalld takes for the interface that the packet uses here depends on its version.
         for side, version, copy in product(("source", "destination"), _VERSIONS, _COPIES):
-            yield RichRule(family="ipv{0}".format(version), **{side: ("ipset", ipset_name(_TRUSTED, version, copy))})  # type: ignore[arg-type]
+            yield RichRule(family=f"ipv{version}", **{side: ("ipset", ipset_name(_TRUSTED, version, copy))})  # type: ignore[arg-type]
 
 
-def _always_ipsets(policy: Policy, directions: Sequence[str]) -> Iterator[Tuple[str, IPSet]]:
+def _always_ipsets(policy: Policy, directions: Sequence[str]) -> Iterator[tuple[str, IPSet]]:
     # Those of a server's answers, too: a port that comes to a flow needs no reload then.
-    for name, way, version, from_port, to_port in _DHCP:
+    for name, way, version, from_port, _to_port in _DHCP:
         if way in directions:
             yield (
                 name,
-                IPSet(PORTS, version, "", tuple("{0},udp:{1}".format(half, from_port) for half in _HALVES[version])),
+                IPSet(PORTS, version, "", tuple(f"{half},udp:{from_port}" for half in _HALVES[version])),
             )
     for version, copy in product(_VERSIONS, _COPIES) if policy.trusted_interfaces else ():
         yield (
@@ -325,7 +323,7 @@ def _always_ipsets(policy: Policy, directions: Sequence[str]) -> Iterator[Tuple[
                 INTERFACES,
                 version,
                 "",
-                tuple("{0},{1}".format(half, name) for name in policy.trusted_interfaces for half in _HALVES[version]),
+                tuple(f"{half},{name}" for name in policy.trusted_interfaces for half in _HALVES[version]),
             ),
         )
 

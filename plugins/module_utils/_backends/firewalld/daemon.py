@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     OLDEST,
@@ -49,9 +50,9 @@ class Firewalld(NamedTuple):
     bus: Bus = Bus()
     listing: Callable[[str], str] = _listing
     is_active: Callable[[str], bool] = is_active
-    find_program: Callable[[str], Optional[str]] = find_program
+    find_program: Callable[[str], str | None] = find_program
     paths: Paths = PATHS
-    container_networks: Callable[[Iterable[str]], Tuple[Network, ...]] = container_networks
+    container_networks: Callable[[Iterable[str]], tuple[Network, ...]] = container_networks
 
 
 class Daemon(NamedTuple):
@@ -73,15 +74,15 @@ def daemon(firewalld: Firewalld) -> Daemon:
         version, state, kinds = _once_started(firewalld.bus)
     except CommandError as exc:
         raise RuntimeError(
-            "firewalld runs, but does not answer on D-Bus: {0}. Nothing was changed. See: systemctl "
-            "status firewalld dbus".format(exc.output)
+            f"firewalld runs, but does not answer on D-Bus: {exc.output}. Nothing was changed. See: systemctl "
+            "status firewalld dbus"
         ) from exc
     number = tuple(map(int, re.findall("[0-9]+", version)[:3]))
     _check(firewalld, number, version, state)
     # Once the program is there, the reload that brings our first ipsets finds it.
     if "hash:net" not in kinds and not firewalld.find_program("ipset"):
         raise HostError(
-            "firewalld {0} has no ipsets: install the package ipset. Nothing was changed.".format(version), ["ipset"]
+            f"firewalld {version} has no ipsets: install the package ipset. Nothing was changed.", ["ipset"]
         )
     table = running_table(firewalld)
     abilities = abilities_of(number)
@@ -89,7 +90,7 @@ def daemon(firewalld: Firewalld) -> Daemon:
     return Daemon(abilities._replace(accepts_replies_out=accepts_replies_out(table)) if table else abilities, table)
 
 
-def _once_started(bus: Bus) -> List[Any]:
+def _once_started(bus: Bus) -> list[Any]:
     """Return version, state and kinds of ipsets; firewalld 0.9 is active a second or two before it has any rules."""
     end = time.monotonic() + _STARTS_WITHIN
     while True:
@@ -99,19 +100,19 @@ def _once_started(bus: Bus) -> List[Any]:
         time.sleep(0.1)
 
 
-def _check(firewalld: Firewalld, number: Tuple[int, ...], version: str, state: str) -> None:
+def _check(firewalld: Firewalld, number: tuple[int, ...], version: str, state: str) -> None:
     if number < OLDEST:
         raise RuntimeError(
-            "firewalld is too old: got {0!r}, expected {1} or later. Nothing was changed.".format(
+            "firewalld is too old: got {!r}, expected {} or later. Nothing was changed.".format(
                 version, ".".join(map(str, OLDEST))
             )
         )
     if state != "RUNNING":
         raise RuntimeError(
-            "firewalld is in state {0!r}, expected 'RUNNING': its configuration did not load, and the "
+            f"firewalld is in state {state!r}, expected 'RUNNING': its configuration did not load, and the "
             "host may be open. Nothing was changed. See: journalctl -u firewalld. Mend the cause (a "
             "broken file of ours, hpc_ports_* in /etc/firewalld, can be removed), restart firewalld, and "
-            "run again.".format(state)
+            "run again."
         )
     backend = firewalld.bus.properties("FirewallBackend", path=CONFIG_PATH, interface=".config")[0]
     _check_backend(backend, firewalld.paths)
@@ -125,9 +126,7 @@ def _check(firewalld: Firewalld, number: Tuple[int, ...], version: str, state: s
 def _check_backend(backend: str, paths: Paths) -> None:
     if backend != "nftables":
         raise RuntimeError(
-            "FirewallBackend is {0!r} in {1}, expected 'nftables'. Nothing was changed.".format(
-                backend, _settings(paths)
-            )
+            f"FirewallBackend is {backend!r} in {_settings(paths)}, expected 'nftables'. Nothing was changed."
         )
 
 
@@ -148,27 +147,27 @@ def check_reload(firewalld: Firewalld) -> None:
     protocols = firewalld.paths.etc + "/protocols"
     if not os.path.exists(protocols):
         raise RuntimeError(
-            "{0} is missing: firewalld would load no rules without it. Nothing was changed. Install "
-            "the package that has it (Debian: netbase, RHEL: setup).".format(protocols)
+            f"{protocols} is missing: firewalld would load no rules without it. Nothing was changed. Install "
+            "the package that has it (Debian: netbase, RHEL: setup)."
         )
     _check_backend(_saved_backend(firewalld.paths), firewalld.paths)
     missing = missing_ipsets(firewalld.paths)
     if missing:
         raise RuntimeError(
-            "firewalld would load no rules at all: no such ipset: {0}. Nothing was changed. Add or "
+            "firewalld would load no rules at all: no such ipset: {}. Nothing was changed. Add or "
             "take out what is missing.".format("; ".join(missing))
         )
     try:
         firewalld.bus.call("checkPermanentConfig")
     except CommandError as exc:
         raise RuntimeError(
-            "firewalld could not load its saved configuration: {0}. Nothing was changed. Mend it: "
-            "firewall-cmd --check-config".format(exc.output)
+            f"firewalld could not load its saved configuration: {exc.output}. Nothing was changed. Mend it: "
+            "firewall-cmd --check-config"
         ) from exc
     unsaved = unsaved_settings(firewalld.bus)
     if unsaved:
         raise RuntimeError(
             "This change needs a reload of firewalld, which would change what is not ours, as it is not saved as it "
-            "runs: {0}. Nothing was changed. Save what runs (firewall-cmd --runtime-to-permanent) or load what is "
+            "runs: {}. Nothing was changed. Save what runs (firewall-cmd --runtime-to-permanent) or load what is "
             "saved (firewall-cmd --reload), and run again.".format("; ".join(unsaved))
         )

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Run, run
 
@@ -28,45 +29,45 @@ class Bus(NamedTuple):
 
     run: Run = run
 
-    def call(self, method: str, *arguments: str, path: str = PATH) -> List[Any]:
+    def call(self, method: str, *arguments: str, path: str = PATH) -> list[Any]:
         """Return what a method such as `ipset.getEntries` returns; a signature and values are the arguments of busctl.
 
         Raises CommandError; `output` is what firewalld said.
         """
         return parsed(self.run(command(method, *arguments, path=path)))
 
-    def properties(self, *names: str, path: str = PATH, interface: str = "") -> List[Any]:
+    def properties(self, *names: str, path: str = PATH, interface: str = "") -> list[Any]:
         """Return properties such as `version`. Raises CommandError, as when firewalld is not there."""
         text = self.run(property_command(*names, path=path, interface=interface))
         return [value for line in text.splitlines() for value in parsed(line)]
 
-    def rich_rules(self, policy: str) -> List[str]:
+    def rich_rules(self, policy: str) -> list[str]:
         """Return the rich rules of a policy at run time. Raises CommandError where there is no such policy."""
-        found: Dict[str, Any] = self.call("policy.getPolicySettings", "s", policy)[0]
+        found: dict[str, Any] = self.call("policy.getPolicySettings", "s", policy)[0]
         return list(found.get("rich_rules", []))
 
 
-def command(method: str, *arguments: str, path: str = PATH) -> List[str]:
+def command(method: str, *arguments: str, path: str = PATH) -> list[str]:
     """Return the command that calls a method."""
     interface, dot, name = method.rpartition(".")
     return [
         *_BUSCTL,
-        "--timeout={0}".format(_PATIENCE),
+        f"--timeout={_PATIENCE}",
         "call",
         SERVICE,
         path,
-        "{0}{1}{2}".format(SERVICE, dot, interface),
+        f"{SERVICE}{dot}{interface}",
         name,
         *arguments,
     ]
 
 
-def property_command(*names: str, path: str = PATH, interface: str = "") -> List[str]:
+def property_command(*names: str, path: str = PATH, interface: str = "") -> list[str]:
     """Return the command that prints properties, one a line."""
     return [*_BUSCTL, "get-property", SERVICE, path, SERVICE + interface, *names]
 
 
-def strings(values: Sequence[str]) -> List[str]:
+def strings(values: Sequence[str]) -> list[str]:
     """Return an array of strings as busctl takes it, without its signature."""
     return [str(len(values)), *values]
 
@@ -74,7 +75,7 @@ def strings(values: Sequence[str]) -> List[str]:
 # ---- what busctl prints
 
 
-def parsed(text: str) -> List[Any]:
+def parsed(text: str) -> list[Any]:
     """Return the values of a message as busctl prints it: `as 2 "one" "two"`. Structs are tuples."""
     words = iter(_TOKEN.findall(text))
     signature = next(words, "")
@@ -85,7 +86,7 @@ def parsed(text: str) -> List[Any]:
     return result
 
 
-def _first_type(signature: str) -> Tuple[str, str]:
+def _first_type(signature: str) -> tuple[str, str]:
     """Return the first complete type of a D-Bus signature, and the rest."""
     if signature[0] == "a":
         kind, rest = _first_type(signature[1:])
@@ -115,7 +116,7 @@ def _value(kind: str, words: Iterator[str]) -> Any:
     return word == "true" if kind == "b" else _unquoted(word)
 
 
-def _members(signature: str) -> List[str]:
+def _members(signature: str) -> list[str]:
     result = []
     while signature:
         kind, signature = _first_type(signature)
@@ -134,11 +135,11 @@ def _unquoted(word: str) -> str:
 # ---- the words of firewalld
 
 
-def rich_rules_command(policy: str, rules: Sequence[str]) -> List[str]:
+def rich_rules_command(policy: str, rules: Sequence[str]) -> list[str]:
     """Return the command that gives a policy these rich rules at run time; firewalld first removes, then adds."""
     return command("policy.setPolicySettings", "sa{sv}", policy, "1", "rich_rules", "as", *strings(rules))
 
 
-def entries_command(ipset: str, entries: Sequence[str]) -> List[str]:
+def entries_command(ipset: str, entries: Sequence[str]) -> list[str]:
     """Return the command that gives an ipset these entries at run time; firewalld first empties it."""
     return command("ipset.setEntries", "sas", ipset, *strings(entries))

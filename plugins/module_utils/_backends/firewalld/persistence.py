@@ -15,8 +15,9 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence
+from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
@@ -108,7 +109,7 @@ class Paths(NamedTuple):
 
         The script goes first: without it, what else is left is nothing to be put back.
         """
-        return "rm -f {0.undo} {0.link} {0.unit}; rm -rf {0.kept}; rmdir {0.home} 2> /dev/null || :".format(self)
+        return f"rm -f {self.undo} {self.link} {self.unit}; rm -rf {self.kept}; rmdir {self.home} 2> /dev/null || :"
 
 
 PATHS = Paths()
@@ -116,23 +117,18 @@ PATHS = Paths()
 
 def items_of(config: Config, paths: Paths = PATHS) -> Items:
     """Return the files of a config, in the order in which they must come: no policy before its ipsets."""
-    items = {"{0}/{1}.xml".format(paths.ipsets, name): Item(ipset_xml(ipset)) for name, ipset in config.ipsets.items()}
-    items.update(
-        {
-            "{0}/{1}.xml".format(paths.policies, name): Item(policy_xml(policy))
-            for name, policy in config.policies.items()
-        }
-    )
+    items = {f"{paths.ipsets}/{name}.xml": Item(ipset_xml(ipset)) for name, ipset in config.ipsets.items()}
+    items.update({f"{paths.policies}/{name}.xml": Item(policy_xml(policy)) for name, policy in config.policies.items()})
     return items
 
 
-def present_paths(paths: Paths = PATHS) -> List[str]:
+def present_paths(paths: Paths = PATHS) -> list[str]:
     """Return our files that are there, in the order in which they can go; firewalld keeps old ones as `.old`."""
     return [
         path
         for folder in (paths.policies, paths.ipsets)
         for form in (PREFIX + "*", "." + PREFIX + "*")
-        for path in sorted(glob.glob("{0}/{1}".format(folder, form)))
+        for path in sorted(glob.glob(f"{folder}/{form}"))
     ]
 
 
@@ -223,11 +219,11 @@ def _text(path: str) -> str:
 
 
 def _kept_path(path: str, paths: Paths) -> str:
-    return "{0}/{1}/{2}".format(paths.kept, *path.split("/")[-2:])
+    return "{}/{}/{}".format(paths.kept, *path.split("/")[-2:])
 
 
 def _passing(path: str) -> str:
-    return "{0}/.{1}.now".format(*os.path.split(path))
+    return "{}/.{}.now".format(*os.path.split(path))
 
 
 def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: Paths) -> str:
@@ -238,13 +234,13 @@ def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: Paths) -> s
     }
     go = [path for path in reversed(new) if path not in kept]
     lines = ["#!/bin/sh", "# Put back the files of firewalld that were confirmed last.", "set -e"]
-    lines += ["cp -f {0} {1}/".format(shlex.join(copies), folder) for folder, copies in come.items() if copies]
-    lines.append("rm -f {0}".format(shlex.join([*go, *map(_passing, new)])))
+    lines += [f"cp -f {shlex.join(copies)} {folder}/" for folder, copies in come.items() if copies]
+    lines.append(f"rm -f {shlex.join([*go, *map(_passing, new)])}")
     lines += [
-        "sync -f {0.policies} || sync".format(paths),
-        "rm -f {0.link} {0.unit}".format(paths),
-        "rm -rf {0.kept}".format(paths),
-        "rmdir {0.home} 2> /dev/null || :".format(paths),
+        f"sync -f {paths.policies} || sync",
+        f"rm -f {paths.link} {paths.unit}",
+        f"rm -rf {paths.kept}",
+        f"rmdir {paths.home} 2> /dev/null || :",
     ]
     return "".join(line + "\n" for line in lines)
 
@@ -257,10 +253,10 @@ def ipset_xml(ipset: IPSet) -> str:
     return "".join(
         [
             _HEAD,
-            "<ipset type={0}>\n".format(quoteattr(ipset.kind)),
-            "  <short>{0}</short>\n".format(ipset.flow) if ipset.flow else "",
+            f"<ipset type={quoteattr(ipset.kind)}>\n",
+            f"  <short>{ipset.flow}</short>\n" if ipset.flow else "",
             '  <option name="family" value="inet6"/>\n' if ipset.version == 6 else "",
-            *("  <entry>{0}</entry>\n".format(entry) for entry in ipset.entries),
+            *(f"  <entry>{entry}</entry>\n" for entry in ipset.entries),
             "</ipset>\n",
         ]
     )
@@ -281,16 +277,16 @@ def policy_xml(policy: FirewalldPolicy) -> str:
 
 def _comment(rule: RichRule) -> str:
     has_ipset = "ipset" in (*rule.source[:1], *rule.destination[:1])
-    return "" if has_ipset or not rule.flow else "  <!-- {0}: {1} -->\n".format(rule.flow, rule_line(rule))
+    return "" if has_ipset or not rule.flow else f"  <!-- {rule.flow}: {rule_line(rule)} -->\n"
 
 
-def flow_names(found: State, paths: Paths = PATHS) -> Dict[str, str]:
+def flow_names(found: State, paths: Paths = PATHS) -> dict[str, str]:
     """Return which flow an ipset, or a line of a policy, belongs to: as files that were read say, see above."""
     result = {}
     for name, lines in found.items():
-        if name.startswith("file {0}/{1}".format(paths.ipsets, PREFIX)):
+        if name.startswith(f"file {paths.ipsets}/{PREFIX}"):
             shorts = [match[1] for match in map(_SHORT.fullmatch, lines) if match]
             result.update({os.path.basename(name)[: -len(".xml")]: flow for flow in shorts})
-        elif name.startswith("file {0}/{1}".format(paths.policies, PREFIX)):
+        elif name.startswith(f"file {paths.policies}/{PREFIX}"):
             result.update({match[2]: match[1] for match in map(_COMMENT.fullmatch, lines) if match})
     return result

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, Set, Tuple
+from collections.abc import Iterable, Iterator, Mapping
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     INTERFACES,
@@ -26,7 +26,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREF
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State
 
 TABLE = "inet firewalld"
-_CHAIN = re.compile(r"chain filter_(IN|OUT)_policy_({0}\w+?)(?:_(pre|log|deny|allow|post))?".format(PREFIX))
+_CHAIN = re.compile(rf"chain filter_(IN|OUT)_policy_({PREFIX}\w+?)(?:_(pre|log|deny|allow|post))?")
 _PARTS = ("pre", "log", "deny", "allow", "post")
 _HOOKS = {"IN": "input", "OUT": "output"}
 # firewalld before 1.0 says in each rule what it has judged before: replies.
@@ -48,7 +48,7 @@ def wanted_state(config: Config) -> State:
     return state
 
 
-def elements(name: str, entries: Iterable[str]) -> Tuple[str, ...]:
+def elements(name: str, entries: Iterable[str]) -> tuple[str, ...]:
     """Return what the kernel has of these entries of an ipset of ours."""
     return tuple(sorted("element " + _element(kind_of(name), entry) for entry in entries))
 
@@ -60,10 +60,10 @@ def _element(kind: str, entry: str) -> str:
     # nft 0.9.8 lists a short IPv6 prefix with others as /64, though the kernel has it right.
     address = network.partition("/")[0]
     protocol, colon, port = rest.partition(":")
-    return "{0} . {1}".format(address, "{0} . {1}".format(_NUMBERS[protocol], port) if colon else '"{0}"'.format(rest))
+    return "{} . {}".format(address, f"{_NUMBERS[protocol]} . {port}" if colon else f'"{rest}"')
 
 
-def policy_lines(policy: FirewalldPolicy) -> Tuple[str, ...]:
+def policy_lines(policy: FirewalldPolicy) -> tuple[str, ...]:
     """Return what the kernel has of a policy of ours."""
     lines = sorted(rule_line(rule) for rule in policy.rules if not rule.priority)
     lines += sorted("post: " + rule_line(rule) for rule in policy.rules if rule.priority)
@@ -81,11 +81,11 @@ def rule_line(rule: RichRule) -> str:
     return " ".join([*words, rule.verdict])
 
 
-def _match(word: str, found: Tuple[str, ...], address: str, port: str) -> str:
+def _match(word: str, found: tuple[str, ...], address: str, port: str) -> str:
     if found[0] == "address":
-        return "{0} {1} {2}".format(word, address, found[1])
+        return f"{word} {address} {found[1]}"
     more = {NETWORKS: "", PORTS: " . meta l4proto . th " + port, INTERFACES: " . ifname"}
-    return "{0} {1}{2} @{3}".format(word, address, more[kind_of(found[1])], found[1])
+    return f"{word} {address}{more[kind_of(found[1])]} @{found[1]}"
 
 
 # ---- what is
@@ -111,22 +111,22 @@ def _listed(line: str) -> str:
     """Return an element as `_element` does; nft 0.9.8 lists the last prefix as a range."""
     network, dot, rest = line[len("element ") :].partition(" . ")
     if dot:
-        return "element {0} . {1}".format(network.partition("/")[0], rest)
+        return "element {} . {}".format(network.partition("/")[0], rest)
     first, dash, last = network.partition("-")
     if not dash:
         return line
     found = list(ipaddress.summarize_address_range(*map(ipaddress.ip_address, (first, last))))
-    return "element {0}".format(found[0]) if len(found) == 1 else line
+    return f"element {found[0]}" if len(found) == 1 else line
 
 
 def _chain_lines(listing: State, name: str, way: str) -> Iterator[str]:
-    chain = "filter_{0}_policy_{1}".format(way, name)
-    inner = ["{0}_{1}".format(chain, part) for part in _PARTS]
-    allow = listing.get("chain {0}_allow".format(chain), ())
+    chain = f"filter_{way}_policy_{name}"
+    inner = [f"{chain}_{part}" for part in _PARTS]
+    allow = listing.get(f"chain {chain}_allow", ())
     yield from sorted(map(_plain, allow))
     for part, other in zip(_PARTS, inner):
         if part != "allow":
-            yield from sorted("{0}: {1}".format(part, _plain(line)) for line in listing.get("chain " + other, ()))
+            yield from sorted(f"{part}: {_plain(line)}" for line in listing.get("chain " + other, ()))
     base = listing.get("chain " + chain, ())
     yield from (line for line in base if line not in ["jump " + other for other in inner])
     yield from ("no jump to " + other for other in inner if "jump " + other not in base)
@@ -138,14 +138,10 @@ def _plain(line: str) -> str:
     return _INTERFACE.sub(". ifname @", _NEW_ONLY.sub("", line))
 
 
-def _reached(listing: State, hook: str) -> Set[str]:
+def _reached(listing: State, hook: str) -> set[str]:
     """Return the chains that packets come to from a hook."""
-    new = [
-        name[len("chain ") :]
-        for name, lines in listing.items()
-        if any("hook {0} ".format(hook) in line for line in lines)
-    ]
-    reached: Set[str] = set()
+    new = [name[len("chain ") :] for name, lines in listing.items() if any(f"hook {hook} " in line for line in lines)]
+    reached: set[str] = set()
     while new:
         reached.update(new)
         jumps = {match for name in new for line in listing.get("chain " + name, ()) for match in _JUMP.findall(line)}
@@ -166,7 +162,7 @@ _PORTS = re.compile(r"\b(?:(tcp|udp) dport (\S+)|meta l4proto (\d+))")
 _ADDRESS = re.compile(r"\b[sd]addr (\S+)")
 
 
-def flow_names(config: Config) -> Dict[str, str]:
+def flow_names(config: Config) -> dict[str, str]:
     """Return which flow an ipset, or a line of a policy, belongs to."""
     lines = {rule_line(rule): rule.flow for policy in config.policies.values() for rule in policy.rules}
     return {**lines, **{name: ipset.flow for name, ipset in config.ipsets.items()}}
@@ -174,8 +170,8 @@ def flow_names(config: Config) -> Dict[str, str]:
 
 def flow_views(state: State, names: Mapping[str, str]) -> FlowViews:
     """Return the flows that a state carries; a rule that `names` does not know stands for itself."""
-    ports: Dict[str, Set[str]] = {}
-    peers: Dict[str, Set[str]] = {}
+    ports: dict[str, set[str]] = {}
+    peers: dict[str, set[str]] = {}
     for line in (line for name, lines in sorted(state.items()) if name.startswith("policy ") for line in lines):
         looked_up = _SET.search(line)
         flow = names.get(line, names.get(looked_up[1], looked_up[1]) if looked_up else line)
@@ -187,17 +183,17 @@ def flow_views(state: State, names: Mapping[str, str]) -> FlowViews:
 
 def _line_ports(line: str) -> Iterator[str]:
     for protocol, ports, number in _PORTS.findall(line):
-        yield "{0}/{1}".format(ports or number, protocol or "ip")
+        yield "{}/{}".format(ports or number, protocol or "ip")
 
 
-def _line_peers(line: str, state: State) -> List[str]:
+def _line_peers(line: str, state: State) -> list[str]:
     looked_up = _SET.search(line)
     if looked_up:
         return [element[len("element ") :] for element in state.get("ipset " + looked_up[1], ())]
     return _ADDRESS.findall(line)
 
 
-def _with_any(addresses: Set[str]) -> FrozenSet[str]:
+def _with_any(addresses: set[str]) -> frozenset[str]:
     """Return addresses, with two halves as the whole."""
     for half, other, whole in (("0.0.0.0/1", "128.0.0.0/1", "any IPv4"), ("::/1", "8000::/1", "any IPv6")):
         if {half, other} <= addresses:

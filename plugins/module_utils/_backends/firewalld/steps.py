@@ -12,23 +12,24 @@ that new ports never meet old peers. At every instant whatever both allow passes
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, List, NamedTuple, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus
 
 _IPSET = re.compile(r'\bipset="([^"]+)"')
 _OTHER = {"a": "b", "b": "a"}
-Command = List[str]
+Command = list[str]
 
 
 class Runtime(NamedTuple):
     """What firewalld runs of ours: the rich rules of each policy, and the entries of ipsets."""
 
-    rules: Dict[str, Sequence[str]]
-    entries: Dict[str, Sequence[str]]
+    rules: dict[str, Sequence[str]]
+    entries: dict[str, Sequence[str]]
 
 
-def forward(old: Runtime, new: Runtime) -> List[List[Command]]:
+def forward(old: Runtime, new: Runtime) -> list[list[Command]]:
     """Return the commands from one to the other, which have the same policies and ipsets, in phases.
 
     Where no rule changes, one copy of the ipsets is filled, then the other. Else the first phase fills one copy that no
@@ -41,7 +42,7 @@ def forward(old: Runtime, new: Runtime) -> List[List[Command]]:
     return _by_rules(old, new, "a")
 
 
-def backward(old: Runtime, new: Runtime) -> List[List[Command]]:
+def backward(old: Runtime, new: Runtime) -> list[list[Command]]:
     """Return for each phase of `forward(old, new)` the commands that undo it, however far it came, and those before."""
     ipsets = _changed(old, new)
     if not _rules_change(old, new):
@@ -57,7 +58,7 @@ def backward(old: Runtime, new: Runtime) -> List[List[Command]]:
     ]
 
 
-def _by_rules(old: Runtime, new: Runtime, lead: str) -> List[List[Command]]:
+def _by_rules(old: Runtime, new: Runtime, lead: str) -> list[list[Command]]:
     """Return the four phases; `lead` is the copy that is filled first.
 
     All ipsets that change are changed over so, also those that no changed rule names: one flow may come to allow by its
@@ -74,7 +75,7 @@ def _by_rules(old: Runtime, new: Runtime, lead: str) -> List[List[Command]]:
     ]
 
 
-def _changed(old: Runtime, new: Runtime) -> List[str]:
+def _changed(old: Runtime, new: Runtime) -> list[str]:
     """Return the ipsets that change, without the letter of the copy."""
     return sorted({name[:-1] for name in new.entries if sorted(old.entries[name]) != sorted(new.entries[name])})
 
@@ -83,7 +84,7 @@ def _rules_change(old: Runtime, new: Runtime) -> bool:
     return any(set(rules) != set(new.rules[name]) for name, rules in old.rules.items())
 
 
-def _without(runtime: Runtime, bases: Iterable[str], copy: str) -> Dict[str, Sequence[str]]:
+def _without(runtime: Runtime, bases: Iterable[str], copy: str) -> dict[str, Sequence[str]]:
     """Return the rules but those that look up one copy of these ipsets."""
     gone = {base + copy for base in bases}
     return {
@@ -91,17 +92,17 @@ def _without(runtime: Runtime, bases: Iterable[str], copy: str) -> Dict[str, Seq
     }
 
 
-def _united(one: Dict[str, Sequence[str]], other: Dict[str, Sequence[str]]) -> Dict[str, Sequence[str]]:
+def _united(one: dict[str, Sequence[str]], other: dict[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     return {name: list(dict.fromkeys([*rules, *other[name]])) for name, rules in one.items()}
 
 
-def _rules_commands(before: Dict[str, Sequence[str]], after: Dict[str, Sequence[str]]) -> List[Command]:
+def _rules_commands(before: dict[str, Sequence[str]], after: dict[str, Sequence[str]]) -> list[Command]:
     return _all_rules({name: rules for name, rules in after.items() if set(rules) != set(before[name])})
 
 
-def _all_rules(rules: Dict[str, Sequence[str]]) -> List[Command]:
+def _all_rules(rules: dict[str, Sequence[str]]) -> list[Command]:
     return [dbus.rich_rules_command(name, found) for name, found in rules.items()]
 
 
-def _fill(runtime: Runtime, bases: Iterable[str], copy: str) -> List[Command]:
+def _fill(runtime: Runtime, bases: Iterable[str], copy: str) -> list[Command]:
     return [dbus.entries_command(base + copy, runtime.entries[base + copy]) for base in bases]

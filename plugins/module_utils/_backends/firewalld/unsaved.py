@@ -8,20 +8,21 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Callable
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import CONFIG_PATH, Bus
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 
-Settings = Dict[str, Dict[str, Any]]
+Settings = dict[str, dict[str, Any]]
 # A name for people; and what NetworkManager and firewalld keep over a reload.
 _NOT_LOST = ("version", "short", "description", "interfaces")
 _NAMED_IPSET = re.compile(r'\bipset="([^"]+)"')
 _DIRECT = ("chains", "rules", "passthroughs")
 
 
-def unsaved_settings(bus: Bus) -> List[str]:
+def unsaved_settings(bus: Bus) -> list[str]:
     """Return what differs between what firewalld runs and what it would load, such as `zone public: services`.
 
     What is ours is left out. Raises CommandError.
@@ -29,7 +30,7 @@ def unsaved_settings(bus: Bus) -> List[str]:
     return compared(_running(bus), _saved(bus))
 
 
-def compared(running: Settings, saved: Settings) -> List[str]:
+def compared(running: Settings, saved: Settings) -> list[str]:
     """Return what differs between settings that run and those that are saved."""
     return [
         text
@@ -41,7 +42,7 @@ def compared(running: Settings, saved: Settings) -> List[str]:
 def _differences(name: str, running: Mapping[str, Any], saved: Mapping[str, Any]) -> Iterator[str]:
     for key in sorted({**running, **saved}):
         if key not in _NOT_LOST and _plain(running.get(key)) != _plain(saved.get(key)):
-            yield "{0}: {1}".format(name, key)
+            yield f"{name}: {key}"
 
 
 def _plain(value: Any) -> Any:
@@ -71,7 +72,7 @@ def _running(bus: Bus) -> Settings:
 
 def _saved(bus: Bus) -> Settings:
     def settings(kind: str, method: str) -> Callable[[str], Any]:
-        return lambda name: bus.call("config.{0}.{1}".format(kind.lower(), method), path=_path(bus, kind, name))[0]
+        return lambda name: bus.call(f"config.{kind.lower()}.{method}", path=_path(bus, kind, name))[0]
 
     found = _named("zone", _names(bus, "Zone"), settings("Zone", "getSettings2"))
     found.update(_named("policy", _names(bus, "Policy"), settings("Policy", "getSettings")))
@@ -80,50 +81,45 @@ def _saved(bus: Bus) -> Settings:
     return {**found, "direct": dict(zip(_DIRECT, direct))}
 
 
-def _names(bus: Bus, kind: str) -> List[str]:
-    names: List[str] = bus.call("config.get{0}Names".format(kind), path=CONFIG_PATH)[0]
+def _names(bus: Bus, kind: str) -> list[str]:
+    names: list[str] = bus.call(f"config.get{kind}Names", path=CONFIG_PATH)[0]
     return names
 
 
 def _path(bus: Bus, kind: str, name: str) -> str:
-    path: str = bus.call("config.get{0}ByName".format(kind), "s", name, path=CONFIG_PATH)[0]
+    path: str = bus.call(f"config.get{kind}ByName", "s", name, path=CONFIG_PATH)[0]
     return path
 
 
-def _named(kind: str, names: List[str], settings: Callable[[str], Any]) -> Settings:
-    return {"{0} {1}".format(kind, name): settings(name) for name in names if not name.startswith(PREFIX)}
+def _named(kind: str, names: list[str], settings: Callable[[str], Any]) -> Settings:
+    return {f"{kind} {name}": settings(name) for name in names if not name.startswith(PREFIX)}
 
 
-def _ipset(settings: List[Any]) -> Dict[str, Any]:
+def _ipset(settings: list[Any]) -> dict[str, Any]:
     return dict(zip(("version", "short", "description", "type", "options", "entries"), settings))
 
 
-def missing_ipsets(paths: Paths) -> List[str]:
+def missing_ipsets(paths: Paths) -> list[str]:
     """Return what saved zones and policies of others name and no ipset is: firewalld then loads no rules at all."""
     folders = (paths.firewalld, paths.shipped)
     known = {
         os.path.basename(path)[: -len(".xml")] for folder in folders for path in glob.glob(folder + "/ipsets/*.xml")
     }
     return sorted(
-        {
-            "{0} of {1}".format(name, path)
-            for path in _saved_files(folders)
-            for name in _named_ipsets(path)
-            if name not in known
-        }
+        {f"{name} of {path}" for path in _saved_files(folders) for name in _named_ipsets(path) if name not in known}
     )
 
 
-def _saved_files(folders: Iterable[str]) -> List[str]:
+def _saved_files(folders: Iterable[str]) -> list[str]:
     return [
         path
         for folder in folders
         for kind in ("zones", "policies")
-        for path in glob.glob("{0}/{1}/*.xml".format(folder, kind))
+        for path in glob.glob(f"{folder}/{kind}/*.xml")
         if not os.path.basename(path).startswith(PREFIX)
     ]
 
 
-def _named_ipsets(path: str) -> List[str]:
+def _named_ipsets(path: str) -> list[str]:
     with open(path, encoding="utf-8", errors="replace") as file:
         return _NAMED_IPSET.findall(file.read())

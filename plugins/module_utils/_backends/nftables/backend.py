@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel, persistence, views
@@ -24,8 +24,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.state import Stat
 
 NAME = "nftables"
 _BOOTED_OPEN = (
-    "{0} has failed: when this host booted, it could not load its ruleset. See: systemctl status {0}. Once the cause "
-    "is mended: systemctl restart {0}".format(persistence.SERVICE)
+    f"{persistence.SERVICE} has failed: when this host booted, it could not load its ruleset. See: systemctl status {persistence.SERVICE}. Once the cause "
+    f"is mended: systemctl restart {persistence.SERVICE}"
 )
 
 
@@ -33,7 +33,7 @@ class ByTransactions(NamedTuple):
     """The way from what runs, by scripts that are loaded in their order; one of them alone changes verdicts."""
 
     running: State
-    scripts: Tuple[str, ...]
+    scripts: tuple[str, ...]
 
     def undo(self) -> Undo:
         """Return how the host goes back to what runs now. Raises CommandError, RuntimeError."""
@@ -73,10 +73,10 @@ def present_change(policy: Policy, closed: str = "") -> Change:
 def absent_change() -> Change:
     """Return the change that leaves a host as it was before us. Raises CommandError, OSError."""
     running = running_state()
-    return _change(running, {}, {}, ("delete table {0}\n".format(names.TABLE),))
+    return _change(running, {}, {}, (f"delete table {names.TABLE}\n",))
 
 
-def _change(running: State, wanted: State, items: Items, scripts: Tuple[str, ...]) -> Change:
+def _change(running: State, wanted: State, items: Items, scripts: tuple[str, ...]) -> Change:
     found, unit = persistence.present_state(), "file " + persistence.UNIT
     concerns_unit = systemd.has_systemd() and found.get(unit) != items_state(items).get(unit)
     flows = (views.flow_views(running), views.flow_views(wanted))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
@@ -26,7 +26,7 @@ def check_version(program: Run = run) -> None:
     """Raise RuntimeError where nft is too old. The caller has seen that nft exists."""
     if version(program) < OLDEST:
         raise RuntimeError(
-            "nft is too old: got {0!r}, expected {1} or later. Update the package nftables.".format(
+            "nft is too old: got {!r}, expected {} or later. Update the package nftables.".format(
                 program(["nft", "--version"]).strip(), ".".join(map(str, OLDEST))
             )
         )
@@ -66,8 +66,8 @@ def script_state(script: str, program: Run = run) -> State:
         if not exc.output.startswith("unshare: "):
             raise
         raise RuntimeError(
-            "Cannot make a network namespace to try the ruleset in: {0}. Nothing was changed. Give the "
-            "container CAP_SYS_ADMIN, or allow user namespaces.".format(exc.output)
+            f"Cannot make a network namespace to try the ruleset in: {exc.output}. Nothing was changed. Give the "
+            "container CAP_SYS_ADMIN, or allow user namespaces."
         ) from exc
 
 
@@ -96,7 +96,7 @@ def check_definitions(running: State, wanted: State, program: Run = run) -> None
     ]
     if changed and version(program) < _REDEFINES:
         raise RuntimeError(
-            "Invalid {0} of table {1}: got {2!r}, expected {3!r}. Somebody made it anew, and an nft before {4} cannot "
+            "Invalid {} of table {}: got {!r}, expected {!r}. Somebody made it anew, and an nft before {} cannot "
             "change its type in one transaction. Nothing was changed. Delete the table and run again.".format(
                 changed[0],
                 TABLE,
@@ -107,7 +107,7 @@ def check_definitions(running: State, wanted: State, program: Run = run) -> None
         )
 
 
-def fixed_lines(name: str, lines: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
+def fixed_lines(name: str, lines: Sequence[str] | None) -> tuple[str, ...] | None:
     """Return those lines of an object that cannot be changed in place; the policy of a chain can."""
     if lines is None:
         return None

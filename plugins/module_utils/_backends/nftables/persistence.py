@@ -9,7 +9,7 @@ nftables.service is left alone: enabling it stops firewalld, and would activate 
 from __future__ import annotations
 
 import os
-from typing import Sequence
+from collections.abc import Sequence
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
@@ -69,12 +69,12 @@ def wanted_items(script: str, has_systemd: bool, nft: str = "", after: Sequence[
     if has_systemd:
         program = nft or find_program("nft")
         start = (_OR_CLOSED if closed else "{nft} -f {ruleset}").format(nft=program, ruleset=RULESET, closed=CLOSED)
-        check = "" if closed else "ExecStartPost={0}\n".format(_HAS_CHAIN.format(nft=program))
+        check = "" if closed else f"ExecStartPost={_HAS_CHAIN.format(nft=program)}\n"
         unit = _UNIT_TEXT.format(
             start=start,
             check=check,
             folder=os.path.dirname(RULESET),
-            after="After={0}\n".format(" ".join(after)) if after else "",
+            after="After={}\n".format(" ".join(after)) if after else "",
         )
         items.update({UNIT: Item(unit), LINK: Item(target=UNIT)})
     return items

@@ -16,7 +16,7 @@ def restoring_script(running: State) -> str:
 
     Raises CommandError, or RuntimeError for a table that nft lists and cannot load.
     """
-    script = "add table {0}\ndelete table {0}\n".format(TABLE)
+    script = f"add table {TABLE}\ndelete table {TABLE}\n"
     if not running:
         return script
     # As a block, not command by command: each nft loads the objects of a block in the order that they need.
@@ -33,7 +33,7 @@ def _try(script: str, running: State) -> None:
     except CommandError as exc:
         reason = exc.output
     raise RuntimeError(
-        "Cannot make the way back: table {0} has something that nft lists and cannot load ({1}), so this change could "
+        f"Cannot make the way back: table {TABLE} has something that nft lists and cannot load ({reason}), so this change could "
         "not be undone. Nothing was changed. Delete what is not ours from that table, or all of it, and run "
-        "again.".format(TABLE, reason)
+        "again."
     )

@@ -11,7 +11,8 @@ other flows cut these anew.
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple, Sequence, Set, Tuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
@@ -39,17 +40,17 @@ _LONGEST_NAME = 100
 class Chain(NamedTuple):
     """Rules in order; `base` is the hook of a base chain, or nothing."""
 
-    rules: Tuple[str, ...]
+    rules: tuple[str, ...]
     base: str = ""
 
 
 class Ruleset(NamedTuple):
     """The contents of our table: kind and name of an object to its definition, elements and rules."""
 
-    counters: Tuple[str, ...]
-    sets: Dict[str, Tuple[str, Tuple[str, ...]]]
-    maps: Dict[str, Tuple[str, Tuple[str, ...]]]
-    chains: Dict[str, Chain]
+    counters: tuple[str, ...]
+    sets: dict[str, tuple[str, tuple[str, ...]]]
+    maps: dict[str, tuple[str, tuple[str, ...]]]
+    chains: dict[str, Chain]
 
 
 # ---- policy to ruleset
@@ -78,23 +79,23 @@ def ruleset_of(policy: Policy) -> Ruleset:
     )
 
 
-def _set_names(segment: Segment, parted: Set[str]) -> List[str]:
+def _set_names(segment: Segment, parted: set[str]) -> list[str]:
     """Return what the sets of a segment's rules are called, in an order that does not depend on ports."""
     return sorted(label(rule, parted) for rule in segment.rules)
 
 
-def _sets(rules: Iterable[Rule], parted: Set[str]) -> Dict[str, Tuple[str, Tuple[str, ...]]]:
+def _sets(rules: Iterable[Rule], parted: set[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
     result = {}
     for rule in rules:
-        for version, word, kind in _FAMILIES:
+        for version, _word, kind in _FAMILIES:
             members = _family(rule.peers, version)
             if members and not _is_any(members):
-                name = "{0}_v{1}".format(label(rule, parted), version)
-                result[name] = ("type {0}; flags interval;".format(kind), tuple(map(network_text, members)))
+                name = f"{label(rule, parted)}_v{version}"
+                result[name] = (f"type {kind}; flags interval;", tuple(map(network_text, members)))
     return result
 
 
-def _family(networks: Iterable[Network], version: int) -> List[Network]:
+def _family(networks: Iterable[Network], version: int) -> list[Network]:
     return [network for network in networks if network.version == version]
 
 
@@ -107,65 +108,65 @@ def _chain_name(direction: str, names: Sequence[str]) -> str:
 
     No name of a flow holds a dash or begins with a digit, so that no two of the three are ever the same.
     """
-    whole = "{0}_{1}".format(direction, "-".join(name[len(direction) + 1 :] for name in names))
-    return whole if len(whole) <= _LONGEST_NAME else "{0}_{1}_flows.{2}".format(direction, len(names), digest(names))
+    whole = "{}_{}".format(direction, "-".join(name[len(direction) + 1 :] for name in names))
+    return whole if len(whole) <= _LONGEST_NAME else f"{direction}_{len(names)}_flows.{digest(names)}"
 
 
-def _maps(direction: str, found: Sequence[Segment], parted: Set[str]) -> Dict[str, Tuple[str, Tuple[str, ...]]]:
-    result: Dict[str, Tuple[str, Tuple[str, ...]]] = {}
+def _maps(direction: str, found: Sequence[Segment], parted: set[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    result: dict[str, tuple[str, tuple[str, ...]]] = {}
     for protocol in sorted({segment.ports.protocol for segment in found}):
         kind = "type inet_proto : verdict;" if protocol == "ip" else "type inet_service : verdict; flags interval;"
         elements = [
-            "{0} : jump {1}".format(
+            "{} : jump {}".format(
                 str(segment.ports).split("/", 1)[0], _chain_name(direction, _set_names(segment, parted))
             )
             for segment in found
             if segment.ports.protocol == protocol
         ]
-        result["{0}_{1}".format(direction, protocol)] = (kind, tuple(elements))
+        result[f"{direction}_{protocol}"] = (kind, tuple(elements))
     return result
 
 
-def _lookups(rule: Rule, set_name: str) -> List[str]:
+def _lookups(rule: Rule, set_name: str) -> list[str]:
     """Return the rules that accept the peers of a flow."""
-    end = 'counter name "{0}" accept'.format(rule.name)
+    end = f'counter name "{rule.name}" accept'
     members = {version: _family(rule.peers, version) for version, word, kind in _FAMILIES}
     if all(map(_is_any, members.values())):
         return [end]
     side = "saddr" if rule.direction == "in" else "daddr"
     result = []
-    for version, word, kind in _FAMILIES:
+    for version, word, _kind in _FAMILIES:
         if _is_any(members[version]):
-            result.append("meta nfproto ipv{0} {1}".format(version, end))
+            result.append(f"meta nfproto ipv{version} {end}")
         elif members[version]:
-            result.append("{0} {1} @{2}_v{3} {4}".format(word, side, set_name, version, end))
+            result.append(f"{word} {side} @{set_name}_v{version} {end}")
     return result
 
 
 def _base_chain(policy: Policy, direction: str, found: Sequence[Segment]) -> Chain:
     drop = "drop" if policy.mode == "enforce" else "accept"
-    hook = "type filter hook {0} priority filter; policy {1};".format(_HOOKS[direction], drop)
+    hook = f"type filter hook {_HOOKS[direction]} priority filter; policy {drop};"
     maps = [
-        "{0} vmap @{1}_{2}".format(_MAP_KEYS[protocol], direction, protocol)
+        f"{_MAP_KEYS[protocol]} vmap @{direction}_{protocol}"
         for protocol in _MAP_KEYS
         if any(segment.ports.protocol == protocol for segment in found)
     ]
     # No anonymous sets or maps in these rules: replacing one loses connections (docs/ARCHITECTURE.md, section 6).
-    last = 'counter name "denied_{0}" {1}'.format(direction, drop)
+    last = f'counter name "denied_{direction}" {drop}'
     return Chain((*_always(policy, direction), *maps, last), hook)
 
 
-def _always(policy: Policy, direction: str) -> List[str]:
+def _always(policy: Policy, direction: str) -> list[str]:
     """Loopback, replies, trusted interfaces, ICMP, IGMP and the DHCP client: accepted whatever the flows say."""
     name = "iifname" if direction == "in" else "oifname"
-    rules = ['{0} "lo" accept'.format(name), "ct state established,related accept"]
+    rules = [f'{name} "lo" accept', "ct state established,related accept"]
     if direction == "out":
         # The session that applies the first ruleset is not known to conntrack yet: only openings are judged.
         rules.append("tcp flags & (fin | syn | rst | ack) != syn accept")
     interfaces = policy.trusted_interfaces + (policy.container_interfaces if direction == "out" else ())
-    rules += ['{0} "{1}" accept'.format(name, interface) for interface in sorted(set(interfaces))]
+    rules += [f'{name} "{interface}" accept' for interface in sorted(set(interfaces))]
     # By number: names are looked up in /etc/protocols, which a host may lack.
-    rules += ["meta l4proto {0} accept".format(number) for number in ALWAYS_ACCEPTED]
+    rules += [f"meta l4proto {number} accept" for number in ALWAYS_ACCEPTED]
     if direction == "in":
         return rules + [
             "meta nfproto ipv4 udp sport 67 udp dport 68 accept",
@@ -176,7 +177,7 @@ def _always(policy: Policy, direction: str) -> List[str]:
         "meta nfproto ipv6 udp sport 546 udp dport 547 accept",
     ]
     return rules + [
-        "meta nfproto ipv{0} udp sport {1} udp dport {2} accept".format(*answer) for answer in dhcp_answers(policy)
+        "meta nfproto ipv{} udp sport {} udp dport {} accept".format(*answer) for answer in dhcp_answers(policy)
     ]
 
 
@@ -190,27 +191,23 @@ def script_of(ruleset: Ruleset) -> str:
     """
     lines = ["add table " + TABLE]
     lines += [
-        "add chain {0} {1}{2}".format(TABLE, name, " {{ {0} }}".format(chain.base) if chain.base else "")
+        "add chain {} {}{}".format(TABLE, name, f" {{ {chain.base} }}" if chain.base else "")
         for name, chain in ruleset.chains.items()
     ]
-    lines += ["add counter {0} {1}".format(TABLE, name) for name in ruleset.counters]
+    lines += [f"add counter {TABLE} {name}" for name in ruleset.counters]
     tables = [("set", ruleset.sets), ("map", ruleset.maps)]
     lines += [
-        "add {0} {1} {2} {{ {3} }}".format(kind, TABLE, name, definition)
+        f"add {kind} {TABLE} {name} {{ {definition} }}"
         for kind, found in tables
         for name, (definition, elements) in found.items()
     ]
     # Not the table: a packet that is half way through the old rules still comes to chains that the ruleset lacks.
-    lines += ["flush chain {0} {1}".format(TABLE, name) for name in ruleset.chains]
-    lines += ["flush {0} {1} {2}".format(kind, TABLE, name) for kind, found in tables for name in found]
+    lines += [f"flush chain {TABLE} {name}" for name in ruleset.chains]
+    lines += [f"flush {kind} {TABLE} {name}" for kind, found in tables for name in found]
     lines += [
-        "add element {0} {1} {{ {2} }}".format(TABLE, name, ", ".join(elements))
+        "add element {} {} {{ {} }}".format(TABLE, name, ", ".join(elements))
         for kind, found in tables
         for name, (definition, elements) in found.items()
     ]
-    lines += [
-        "add rule {0} {1} {2}".format(TABLE, name, rule)
-        for name, chain in ruleset.chains.items()
-        for rule in chain.rules
-    ]
+    lines += [f"add rule {TABLE} {name} {rule}" for name, chain in ruleset.chains.items() for rule in chain.rules]
     return as_script(lines)

@@ -18,7 +18,7 @@ show it what a transaction makes of them at once. So there are up to three trans
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, List, Sequence, Tuple
+from collections.abc import Iterable, Iterator, Sequence
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.kernel import fixed_lines
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
@@ -27,7 +27,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABL
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 
-def transactions(ruleset: Ruleset, running: State, wanted: State) -> Tuple[str, ...]:
+def transactions(ruleset: Ruleset, running: State, wanted: State) -> tuple[str, ...]:
     """Return the nft transactions that make what runs what is wanted, in the order to load them.
 
     `wanted` is what the ruleset becomes. One of them applies the ruleset; the others change no verdict.
@@ -54,7 +54,7 @@ def _is_in_the_way(running: State, wanted: State) -> bool:
 def _place(name: str) -> str:
     """Return what only one object of a table can have; maps and sets share their names."""
     kind, own_name = name.rsplit(" ", 1) if " " in name else (name, "")
-    return "{0} {1}".format("set" if kind == "map" else kind, own_name)
+    return "{} {}".format("set" if kind == "map" else kind, own_name)
 
 
 def _clearance(running: State, wanted: State) -> str:
@@ -76,7 +76,7 @@ def _clearance(running: State, wanted: State) -> str:
 
 def _commands(verb: str, names: Iterable[str]) -> Iterator[str]:
     for kind, own_name in (name.rsplit(" ", 1) for name in names):
-        yield "{0} {1} {2} {3}".format(verb, kind, TABLE, own_name)
+        yield f"{verb} {kind} {TABLE} {own_name}"
 
 
 # ---- what goes
@@ -98,7 +98,7 @@ def _retirement(running: State, wanted: State) -> str:
     return as_script([*_commands("flush", leading), *_commands("delete", gone)])
 
 
-def _gone(running: State, wanted: State) -> List[str]:
+def _gone(running: State, wanted: State) -> list[str]:
     return sorted(set(running) - set(wanted))
 
 
@@ -123,21 +123,17 @@ def _preparation(ruleset: Ruleset, running: State) -> str:
     return as_script(
         [
             "add table " + TABLE,
-            *("add chain {0} {1}".format(TABLE, name) for name in chains),
-            *("add counter {0} {1}".format(TABLE, name) for name in counters),
-            *("add {0} {1} {2} {{ {3} }}".format(kind, TABLE, name, form) for kind, name, form, elements in filled),
+            *(f"add chain {TABLE} {name}" for name in chains),
+            *(f"add counter {TABLE} {name}" for name in counters),
+            *(f"add {kind} {TABLE} {name} {{ {form} }}" for kind, name, form, elements in filled),
             *(
-                "add element {0} {1} {{ {2} }}".format(TABLE, name, ", ".join(elements))
+                "add element {} {} {{ {} }}".format(TABLE, name, ", ".join(elements))
                 for kind, name, form, elements in filled
             ),
-            *(
-                "add rule {0} {1} {2}".format(TABLE, name, rule)
-                for name in chains
-                for rule in ruleset.chains[name].rules
-            ),
+            *(f"add rule {TABLE} {name} {rule}" for name in chains for rule in ruleset.chains[name].rules),
         ]
     )
 
 
-def _new(kind: str, names: Iterable[str], running: State) -> List[str]:
-    return [name for name in names if "{0} {1}".format(kind, name) not in running]
+def _new(kind: str, names: Iterable[str], running: State) -> list[str]:
+    return [name for name in names if f"{kind} {name}" not in running]

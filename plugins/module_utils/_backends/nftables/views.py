@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
-from typing import Dict, FrozenSet, Iterable, List, Set
+from collections.abc import Iterable
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State
@@ -18,8 +18,8 @@ _RULE_SET = re.compile(r"@(\S+)")
 
 def flow_views(state: State) -> FlowViews:
     """Return the flows that a state carries, with their ports, segment by segment, and addresses."""
-    ports: Dict[str, Set[str]] = {}
-    peers: Dict[str, Set[str]] = {}
+    ports: dict[str, set[str]] = {}
+    peers: dict[str, set[str]] = {}
     reached = _ports_by_chain(state)
     for name, lines in state.items():
         for line in lines if name.startswith("chain ") else ():
@@ -30,8 +30,8 @@ def flow_views(state: State) -> FlowViews:
     return {flow: FlowView(frozenset(ports[flow]), _addresses(state, peers[flow])) for flow in ports}
 
 
-def _ports_by_chain(state: State) -> Dict[str, List[str]]:
-    result: Dict[str, List[str]] = {}
+def _ports_by_chain(state: State) -> dict[str, list[str]]:
+    result: dict[str, list[str]] = {}
     for name, lines in state.items():
         for line in lines if name.startswith("map ") else ():
             if line.startswith("element "):
@@ -45,7 +45,7 @@ def _as_written(key: str, protocol: str) -> str:
     try:
         return str(port_range(key, protocol))
     except (ValueError, OSError):
-        return "{0}/{1}".format(key, protocol)
+        return f"{key}/{protocol}"
 
 
 def port_range(key: str, protocol: str) -> PortRange:
@@ -64,6 +64,6 @@ def _peers(line: str) -> str:
     return "any IPv4" if "ipv4" in line else "any IPv6" if "ipv6" in line else "any"
 
 
-def _addresses(state: State, peers: Iterable[str]) -> FrozenSet[str]:
+def _addresses(state: State, peers: Iterable[str]) -> frozenset[str]:
     found = [state.get(name, ()) if name.startswith("set ") else ("element " + name,) for name in peers]
     return frozenset(line[len("element ") :] for lines in found for line in lines if line.startswith("element "))

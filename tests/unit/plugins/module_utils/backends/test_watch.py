@@ -59,7 +59,7 @@ def test_it_is_started_by_the_python_of_the_host_unless_that_is_too_old(
 
 
 def test_it_looks_at_the_policy_that_the_other_backend_writes() -> None:
-    assert watching.POLICY == f"{PATHS.policies}/{PREFIX}in.xml"
+    assert f"{PATHS.policies}/{PREFIX}in.xml" == watching.POLICY
     assert watch_program.FIREWALLD[1][1].decode() == f"filter_IN_policy_{PREFIX}in"
 
 
