@@ -21,7 +21,7 @@ def importers_of(sources: Mapping[str, str]) -> dict[str, set[str]]:
 
 
 def distances(importers: Mapping[str, set[str]], path: str) -> dict[str, int]:
-    """Return the files that come to import one of them: at 1 those that do it themselves, at 2 those that import these."""
+    """Return the files that import one of these: at 1 directly, at 2 through another file."""
     result, nearest, steps = {path: 0}, {path}, 0
     while nearest:
         steps += 1

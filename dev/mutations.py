@@ -9,7 +9,8 @@ swapped, a `not` is dropped, + is -. The stages run from cheap to dear, each wit
 through; the first failure kills a mutation. What is left is listed: whether it makes a difference is for people to say.
 
 Everything happens in a copy of the tree. Stages without a lab run in namespaces of their own, with an empty /run and a
-copy-on-write /etc; that, and every stage with a lab, needs root. The lab is called hpc-ports-mutations, or HPC_PORTS_LAB.
+copy-on-write /etc. This stage, and every stage with a lab, needs root. The lab is called hpc-ports-mutations, or
+HPC_PORTS_LAB.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ _ONCE_STARTED = f'until [ "{_STATE}" = {_RUNNING} ] && systemctl is-active --qui
 
 
 def call(method: str, *arguments: str) -> str:
-    """Return the shell command that calls a method of firewalld, such as `ipset.getEntries`; a Python takes far longer."""
+    """Return the shell command that calls a method of firewalld, such as `ipset.getEntries`: faster than Python."""
     interface, dot, name = method.rpartition(".")
     return (
         shlex.join([*_BUSCTL.split(), "call", *_FIREWALLD.split()])
@@ -96,7 +96,7 @@ class Container(Space):
         self.wait("systemctl is-system-running | grep -E 'running|degraded'")
 
     def _found(self) -> int:
-        """Return the process of a container that runs, was made of the image, and sees the same; 0 where there is none."""
+        """Return the process of a running container of this image that sees the same files; 0 without one."""
         done = subprocess.run(
             ["podman", "container", "inspect", self.name], capture_output=True, text=True, check=False
         )
@@ -203,7 +203,7 @@ class Daemon(Pair):
         return open_wires(self.host, self.peer)
 
     def clean(self) -> None:
-        """Bring back the host that never had rules of ours, with firewalld as the package has it; the container stays."""
+        """Restore the host that never had our rules, with firewalld as packaged; the container stays."""
         self.host.shell(_FROM_THE_PACKAGE)
         is_known = self._process() == self._known_process
         if not is_known or self.host.run("sh", "-ec", _RELOAD, check=False).returncode:

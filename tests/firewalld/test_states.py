@@ -214,7 +214,8 @@ def test_observe(host: Daemon) -> None:
 def test_trusted_interfaces(host: Daemon) -> None:
     if host.version == "0.9.3":
         assert refusal(host, policy(SSH, interfaces=("fab0", "eth9"))) == (
-            "firewall_trusted_interfaces: got fab0, eth9: firewalld before 1.0 cannot tell interfaces apart in a policy. "
+            "firewall_trusted_interfaces: got fab0, eth9: firewalld before 1.0 cannot tell interfaces apart in a "
+            "policy. "
             "Nothing was changed. Allow what they need by flows, update firewalld, or use the nftables backend."
         )
     else:

@@ -65,7 +65,7 @@ def as_data(wanted: Policy) -> dict[str, Any]:
 
 
 def carried(version: str, wanted: Policy, egress: str, trusts: bool) -> Policy:
-    """Return a policy that this firewalld can carry. Whether interfaces are trusted costs a reload, and so does egress."""
+    """Return a policy that this firewalld supports. A change of trusted interfaces or of egress costs a reload."""
     named = tuple(name for name in wanted.trusted_interfaces if not name.endswith("*"))
     return wanted._replace(
         mode="enforce",
@@ -209,7 +209,7 @@ TARGETS = {"trusted": 'target="ACCEPT"', "drop": 'target="DROP"', "mine": ""}
 
 
 def listings(daemon: Daemon, zone: str) -> list[list[str]]:
-    """Return what is the user's: zones, what else was made, and the files; in which order it is told matters to nobody."""
+    """Return what belongs to the user: zones, other settings, and the files, in no particular order."""
     asked = [
         call("zone.getActiveZones"),
         call("zone.getZones"),

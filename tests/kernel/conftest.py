@@ -25,7 +25,7 @@ def pair() -> Iterator[Pair]:
 
 @pytest.fixture
 def machine(pair: Pair) -> Iterator[Served]:
-    """The host of the pair, with a systemd that only takes notes; its modules run in a server (`started`: they do not)."""
+    """The host of the pair, with a systemd that only records calls; its modules run in a server (`started`: not)."""
     found = Served(Machine(pair))
     yield found
     found.close()

@@ -128,9 +128,9 @@ def chain_of(space: Space, port: int) -> tuple[str, str]:
     return name, handle
 
 
-# Why nothing is lost, where losing is so rare that connections do not show it: a packet that is half way through the old
-# rules when the transaction ends may find the new element of its port already. It jumps to the chain that this names, and
-# runs the old rules of that chain. A chain that was there has such rules; one that is new gets them before.
+# A loss is so rare that connections do not show it, so this test shows why there is none: a packet that is halfway
+# through the old rules when the transaction ends may already find the new element of its port. It jumps to the chain of
+# this element and runs the old rules of the chain. An existing chain has such rules; a new chain gets them before.
 @pytest.mark.parametrize("concerned", [PORT, RANGE], ids=["port", "range"])
 def test_a_port_keeps_its_chain_while_others_cut_the_range_anew(machine: Machine, concerned: Any) -> None:
     machine.apply(policy(SSH, concerned))
@@ -159,7 +159,7 @@ COVERED: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("case", COVERED)
 def test_no_packet_is_lost_whose_port_another_flow_comes_to_cover(machine: Machine, case: str) -> None:
-    """Many rules make the way to the map long: where chains were new and empty, several of 120 applies lost a packet."""
+    """Many rules lengthen the path to the map: with new, empty chains several of 120 applies lost a packet."""
     ends = [policy(*rules, interfaces=MANY) for rules in COVERED[case]]
     ways = ways_between(machine, *ends)
     with machine.host.entered():

@@ -188,7 +188,7 @@ def test_a_change_that_fails_at_every_write(runs: Runs, how: str) -> None:
 def test_a_confirmation_that_fails_at_every_write(runs: Runs, how: str) -> None:
     known = Known(runs, OLD, NEW)
     before, after = NEW, OLD
-    for run in every_failure(lambda fault: runs.confirm(begun(runs, after), fault), how):
+    for run in every_failure(lambda fault: runs.confirm(begun(runs, after), fault), how):  # noqa: B023 # of that moment
         _check_answer(run)
         check_confirm(known, before, after, run)
         known.check_mended(after, run)

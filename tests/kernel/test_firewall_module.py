@@ -60,7 +60,7 @@ table inet filter {
 
 
 def test_the_first_run_adds_every_flow_and_the_second_does_nothing(machine: Served) -> None:
-    """A Python that is started for each run, as on a host; so it is where a run needs processes or rights of its own."""
+    """Run each module in a Python of its own, as on a host, for tests that need processes or rights of their own."""
     first = machine.started.apply()
     assert first["changed"] and first["backend"] == "nftables"
     assert first["changes"]["flows_added"] == ["in_management_ssh", "in_slurm_control", "in_web", "out_dns"]
@@ -515,8 +515,8 @@ def test_absent_with_etc_read_only_leaves_all_as_it_was(machine: Machine) -> Non
     machine.host.shell("mount -o remount,ro /etc")
     found = machine.listing(), machine.files()
     assert machine.remove()["msg"] == (
-        f"Cannot remove {LINK}: Read-only file system. The ruleset that ran before still runs, but a reboot may not load "
-        "it any more. Mend this and run again."
+        f"Cannot remove {LINK}: Read-only file system. The ruleset that ran before still runs, but a reboot may not "
+        "load it any more. Mend this and run again."
     )
     assert (machine.listing(), machine.files()) == found
 

@@ -130,14 +130,15 @@ def test_nothing_comes_behind_an_accept_of_all(host: Machine) -> None:
 
 # ---- what is too large
 
-MANY = 100  # Chains of as many rules.
+MANY = 100  # chains, each with as many rules
+_MANY_DROPS = " tcp dport 443 ip saddr 203.0.113.1 drop;" * MANY
 LARGE = f"""
 table ip kube {{
   map services {{ type ipv4_addr : verdict; }}
   chain input {{ type filter hook input priority 5; policy accept; jump c0; }}
   chain nat {{ type nat hook prerouting priority dstnat; policy accept; ip daddr vmap @services; }}
   chain forward {{ type filter hook forward priority 5; policy drop; jump c0; }}
-{chr(10).join(f"chain c{number} {{" + " tcp dport 443 ip saddr 203.0.113.1 drop;" * MANY + "}" for number in range(MANY))}
+{chr(10).join(f"chain c{number} {{{_MANY_DROPS}}}" for number in range(MANY))}
 }}
 """
 SMALL = """
@@ -165,7 +166,8 @@ def test_a_large_table_is_told_of_by_its_base_chains_and_the_others_by_their_rul
     host.nft(SMALL)
     assert found_on(host) == large._replace(
         dropping=(
-            "table ip small, chain c (hook input): drops by 2 rules (first 'tcp dport { 80, 443 } ip saddr @listed drop')",
+            "table ip small, chain c (hook input): drops by 2 rules "
+            "(first 'tcp dport { 80, 443 } ip saddr @listed drop')",
             *large.dropping,
         )
     )

@@ -875,7 +875,7 @@ def _judgements(net: Net, verdicts: Sequence[Verdict], is_read: bool) -> Judgeme
 
 @pytest.mark.parametrize("is_read", [True, False], ids=["read", "not read"])
 def test_every_cell_behind_ufw_is_right(net: Net, is_read: bool) -> None:
-    """It accepts what is established, drops the rest by policy, and only the library of iptables can read the former."""
+    """ufw accepts established connections and drops the rest; only the library of iptables reads the first rule."""
     net.target.space.shell(UFW)
     net.target.start(*UFW_PORTS)
     net.source.start(counted=UFW_PORTS)
@@ -1044,7 +1044,8 @@ def test_of_two_that_are_started_at_once_one_is_told(net: Net) -> None:
     os.kill(net.target.listener(), signal.SIGKILL)
     wait_until(lambda: net.target.listeners() == [])
     program = (
-        f"import json\n{_IMPORTS}\ntry:\n    result = listener.start(listener.Orders([sockets.single_port('7001/tcp')]))\n"
+        f"import json\n{_IMPORTS}\n"
+        "try:\n    result = listener.start(listener.Orders([sockets.single_port('7001/tcp')]))\n"
         "except listener.ListenError as exc:\n    result = str(exc)\nprint(json.dumps(result))"
     )
     with ExitStack() as stack:

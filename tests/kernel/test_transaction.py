@@ -84,7 +84,7 @@ def at_the_lock(machine: Machine) -> list[int]:
 
 
 def times_slept(pid: int) -> int:
-    """How often a process gave way of its own accord; one that waits for another change does so as often as it looks."""
+    """Return the voluntary context switches of a process: one for each look of a waiting change."""
     with suppress(OSError):
         return int(
             Path(f"/proc/{pid}/status").read_text(encoding="utf-8").split("\nvoluntary_ctxt_switches:")[1].split()[0]

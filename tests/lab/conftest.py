@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of the long tests on the lab have their turn. All tests share one lab, which the first finds as `site.yml` left it."""
+"""Choose the long tests of this run. All tests share one lab, which the first one finds as `site.yml` left it."""
 
 from __future__ import annotations
 

@@ -207,7 +207,8 @@ def _second_network(backend: str, host: str, address: str) -> Iterator[Fault]:
 _PROXY = """ip route add unreachable 172.31.98.2/32
 systemd-run --quiet --unit site-proxy bash -c 'exec -a docker-proxy python3 -c "import socket
 server = socket.create_server((str(), {0}), family=socket.AF_INET6, dualstack_ipv6=True)
-while True: server.accept()[0].close()" -proto tcp -host-ip 0.0.0.0 -host-port {0} -container-ip 172.31.98.2 -container-port 80'
+while True: server.accept()[0].close()" \
+-proto tcp -host-ip 0.0.0.0 -host-port {0} -container-ip 172.31.98.2 -container-port 80'
 until ss -Htln sport = :{0} | grep -q .; do sleep 0.1; done"""
 _NO_PROXY = "systemctl stop site-proxy; ip route delete unreachable 172.31.98.2/32"
 

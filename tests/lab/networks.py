@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""More networks for hosts of the lab, in its namespace: second ones, to which few hosts have a way, NAT, an isolated one.
+"""More networks for hosts of the lab, in its namespace: second networks that few hosts reach, NAT, an isolated network.
 
-Addresses where a host is reached give no other host rights, so the rules of one host alone change by them: alpha-compute1,
-which may open NFS at nfs2.
+The additional addresses of a host give no other host rights, so they change the rules of one host alone:
+alpha-compute1, which may open NFS at nfs2.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from ansible_collections.hpc.ports.tests.support.hosts import LAB, managed_hosts, on, process_of
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
-# Who has a way to the second networks, over the router that is the lab itself: the first is answered the same way, and one
-# that is none by the two of them.
+# The hosts with a route to the second networks, through the lab as the router: the first is answered over the same
+# route; a host that is not listed here is answered by the other two.
 ROUTED = ("alpha-login", "alpha-controller", "monitor1")
 SECOND = {"alpha-compute1": "10.205.0.23", "nfs2": "10.204.0.52"}
 ISOLATED = "10.206.0.0/24"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Is verify red for exactly what was broken, with the right diagnosis, and green again after the repair?"""
+"""verify is red for exactly what was broken, with the right diagnosis, and green again after the repair."""
 
 from __future__ import annotations
 

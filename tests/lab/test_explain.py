@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does explain give the right answer with the right reason, on nftables and firewalld, with and without a probe?"""
+"""explain gives the right answer with the right reason, on nftables and firewalld, with and without a probe."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
             [
                 "Yes: workspace1 can connect to 443/tcp of ctl2 by flow platform_https.",
                 "workspace1 sends it: accept, table inet hpc_ports, chain out_workspace_platform",
-                "ctl2 takes it in from 10.203.0.61: accept, table inet firewalld, chain filter_IN_policy_hpc_ports_in_allow",
+                "ctl2 takes it in from 10.203.0.61: accept, table inet firewalld, "
+                "chain filter_IN_policy_hpc_ports_in_allow",
                 "by the listener of the probe",
             ],
         ),
@@ -68,7 +69,8 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
             "6817/tcp",
             (PROBE,),
             [
-                "No: beta-compute1 cannot connect to 6817/tcp of alpha-controller: no flow lets it in at alpha-controller.",
+                "No: beta-compute1 cannot connect to 6817/tcp of alpha-controller: "
+                "no flow lets it in at alpha-controller.",
                 "beta-compute1 is in beta, alpha-controller in alpha",
                 "alpha-controller takes it in from 10.203.0.32: drop, table inet hpc_ports, chain input",
                 "arrived, 0 passed the rules, 0 answers left",
@@ -93,7 +95,8 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
             "22/tcp",
             (PROBE,),
             [
-                "No: workspace1 cannot connect to 22/tcp of laptop1: workspace1 has restricted egress, and no flow lets it out",
+                "No: workspace1 cannot connect to 22/tcp of laptop1: workspace1 has restricted egress, "
+                "and no flow lets it out",
                 "workspace1 sends it: drop, table inet hpc_ports, chain output",
                 "Packets: 0 left, 0 arrived",
             ],
@@ -104,7 +107,8 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
             "22/tcp",
             ("--check", PROBE),
             [
-                "No: nfs2 cannot connect to 22/tcp of laptop1: nfs2 has restricted egress, and no flow lets it out there.",
+                "No: nfs2 cannot connect to 22/tcp of laptop1: nfs2 has restricted egress, "
+                "and no flow lets it out there.",
                 "nfs2 sends it: ",
                 "chain filter_OUT_policy_hpc_ports_out",
                 "laptop1 takes it in from 10.203.0.52: accept, by no",

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Changes that would lock out whoever makes them, over real ssh: the host undoes them, and the play says so.
 
-Every change that waits for the clock of its host does so at once, each kind on a host of its own for each backend. Which
-host that is, and who logs in by sudo, takes its turn.
+All changes that wait for their time limit wait at the same time, each kind on a host of its own for each backend. The
+hosts, and those that log in through sudo, rotate with the seed.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def everything(host: str) -> tuple[list[str], str, str]:
 
 
 class Kind(NamedTuple):
-    """A change: what is wanted, what the play says of it, and what is wrong with the programs of the host by backend."""
+    """A change: what is wanted, what the play says of it, and what is wrong with the host's programs by backend."""
 
     wanted: Mapping[str, Any]
     said: str
@@ -244,8 +244,8 @@ def test_through_a_jump_host_its_address_counts(tmp_path: Path) -> None:
             {
                 "ansible_control_path_dir": str(tmp_path),
                 "ansible_ssh_extra_args": (
-                    "-o ProxyCommand='ssh -i {{ ansible_ssh_private_key_file }} -o StrictHostKeyChecking=no -o LogLevel=ERROR"
-                    f" -o UserKnownHostsFile=/dev/null -W %h:%p root@{address}'"
+                    "-o ProxyCommand='ssh -i {{ ansible_ssh_private_key_file }} -o StrictHostKeyChecking=no"
+                    f" -o LogLevel=ERROR -o UserKnownHostsFile=/dev/null -W %h:%p root@{address}'"
                 ),
             }
         ),

@@ -130,14 +130,17 @@ def past_others_rules_that_drop_new_connections(folder: Path) -> None:
     before = {host: state(host) for host in BY_SUDO}
     wanted = variables(firewall_confirm_within=scaled(15), **CHANGE)
     assert firewall(*LIMIT).code == 0  # the connections are there then
-    with restoring(*BY_SUDO), on_all(f"nft '{drops}'", "nft delete table inet site_filter 2> /dev/null || true"):
-        with play_started(FIREWALL, *LIMIT, wanted) as running:
-            for host in BY_SUDO:
-                wait_on(host, "[ -L /run/hpc-ports/armed ]")
-            for host in BY_SUDO:
-                wait_on(host, "[ ! -L /run/hpc-ports/armed ]")
-                on(host, "nft delete table inet site_filter")
-            run = Play(running.wait(scaled(120)), running.printed[0])
+    with (
+        restoring(*BY_SUDO),
+        on_all(f"nft '{drops}'", "nft delete table inet site_filter 2> /dev/null || true"),
+        play_started(FIREWALL, *LIMIT, wanted) as running,
+    ):
+        for host in BY_SUDO:
+            wait_on(host, "[ -L /run/hpc-ports/armed ]")
+        for host in BY_SUDO:
+            wait_on(host, "[ ! -L /run/hpc-ports/armed ]")
+            on(host, "nft delete table inet site_filter")
+        run = Play(running.wait(scaled(120)), running.printed[0])
     assert run.failed == dict.fromkeys(BY_SUDO, 1), run.output
     assert run.text.count("The host undid the change after") >= len(BY_SUDO), run.output
     assert run.text.count("table inet site_filter, chain input") >= len(BY_SUDO), run.output

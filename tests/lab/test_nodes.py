@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node leaves and comes back: who is touched, what is open, and what is left over. On the lab as `site.yml` left it."""
+"""A node leaves and comes back: which hosts change, what is open, what is left over."""
 
 from __future__ import annotations
 

@@ -61,10 +61,11 @@ COVERED_BY = {"slurm_srun_controller": "cluster_user_traffic_controller"}
 _HEAD = """\
 # What each flow is for
 
-Every flow of the shipped port file, and what stops when it is off: found by running the real software, each daemon on a host of
-its own, every managed host with restricted egress, in the scenario `platform` (`dev/test flows`), which writes this page. Several
-flows are off at the same time, such that none of what is tried goes by two of them. Three things at most are tried for each.
-*Stand-in*: Debian has no package of that software, and a listener on its ports takes its place.
+This page lists every flow of the shipped port file, and what stops without the flow. The scenario `platform`
+(`dev/test flows`) writes it: it runs the real software, each daemon on a host of its own, every managed host with
+restricted egress, and turns flows off. Several flows are off at the same time, chosen so that no tried use needs two of
+them. At most three uses are tried for each flow. *Stand-in*: Debian has no package of the software; a listener takes
+its place.
 
 | flow | from → to | services | without it |
 | --- | --- | --- | --- |
@@ -113,7 +114,7 @@ def _meet(one: str, other: str) -> bool:
 
 
 def controls(off: Collection[str]) -> list[Use]:
-    """Return a use of each area that loses one which goes by no flow that is off: it shows that the machine keeps up."""
+    """Return one use of each affected area that needs no flow that is off: it shows that the machine keeps up."""
     closed = {*off, *_covering(off)}
     areas = {use.area for flow in off for use in shown_for(flow)}
     others: dict[str, Use] = {}
@@ -127,7 +128,7 @@ def wrong(off: Collection[str], without: Mapping[str, str], again: Mapping[str, 
     """Return why it is not proven that these flows are needed, [] where it is.
 
     `without` are the errors while they were off, of what shows them and of the controls; `again` those of the same with
-    the same patience once they were on again: what fails then failed for another reason, as on a machine that is too slow.
+    the same patience once they were on again: a use that fails then failed for another reason, such as a slow machine.
     """
     shown = {use.name: flow for flow in off for use in shown_for(flow)}
     return [

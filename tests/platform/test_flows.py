@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every flow is needed: without it, what it is for fails. `dev/test platform` runs one round of them, `dev/test flows` all."""
+"""Every flow is needed: without it, its use fails. `dev/test platform` runs one round of them, `dev/test flows` all."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What people use the platform for, done with the real software: each use passes, or raises AssertionError.
 
-A use names the flows that it goes by. Without any one of these it must fail; without all others it must not. None of them
-has a time-out of its own: all wait as long as the patience is of whoever does them.
+A use names the flows that it needs. Without any one of them it must fail; without all others it must not. No use has a
+time limit of its own: the caller sets how long each waits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TypeVar
 from ansible_collections.hpc.ports.tests.support.hosts import inside
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
-# In seconds: a command that is not done by then is not done. What passes takes a second or two, what is dropped for ever.
+# In seconds: a command that takes longer has failed. One that passes takes a second or two, a dropped one never ends.
 PATIENCE = scaled(20)
 
 
@@ -141,7 +141,7 @@ with ThreadPoolExecutor(500) as pool:
 
 
 def answering(source: str, ends: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Return where a host gets an answer; AssertionError where a name is unknown, or nobody listens behind an open port."""
+    """Return where a host gets an answer; AssertionError for an unknown name, or an open port without a listener."""
     words = " ".join(f"'{host} {port}'" for host, port in ends)
     found = output(source, f"python3 -c '{_CONNECT}' {scaled(2)} {words}").split()
     return set(zip(found[::2], map(int, found[1::2])))

@@ -35,8 +35,8 @@ import json, sys
 from ansible_collections.hpc.ports.plugins.module_utils._apply.confirm import confirm
 from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import Options, ensure_present
 for number, data in enumerate(json.load(sys.stdin)):
-    options = Options(confirm_within=300, lockout_guard=True, cut_established=False, transport="", token=f"{number:032x}",
-                      watch=False)
+    options = Options(confirm_within=300, lockout_guard=True, cut_established=False, transport="",
+                      token=f"{number:032x}", watch=False)
     assert ensure_present(sys.argv[1], data, options, check=False).pending
     assert confirm(options.token)["status"] == "confirmed"
 """
@@ -63,14 +63,15 @@ def session(
     server_space: Space, client_space: Space, source: str, target: str, port: int
 ) -> Iterator[tuple[socket.socket, socket.socket]]:
     """An established connection: the server's and the client's end."""
-    with listening(server_space, 6 if ":" in target else 4, port) as listener:
-        with connected(client_space, source, target, port) as client:
-            server = listener.accept()[0]
-            with server:
-                server.settimeout(SECONDS)
-                for one, other in ((client, server), (server, client)):
-                    say(one, other)
-                yield server, client
+    with (
+        listening(server_space, 6 if ":" in target else 4, port) as listener,
+        connected(client_space, source, target, port) as client,
+        listener.accept()[0] as server,
+    ):
+        server.settimeout(SECONDS)
+        for one, other in ((client, server), (server, client)):
+            say(one, other)
+        yield server, client
 
 
 def say(one: socket.socket, other: socket.socket, size: int = 64) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What commands cost in CPU time, next to a reference that is measured in the same run: a busy machine makes both dearer."""
+"""The CPU time of commands, as a ratio to a reference in the same run: a busy machine makes both dearer."""
 
 from __future__ import annotations
 

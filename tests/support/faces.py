@@ -54,7 +54,8 @@ def _be(main: Any, given: int, said: int) -> None:
     """Run a module to its end, with these for its input and output; never return."""
     try:
         os.dup2(given, 0)
-        sys.argv, sys.stdin, sys.stdout = ["module"], open(0, encoding="utf-8"), open(said, "w", encoding="utf-8")
+        sys.argv = ["module"]
+        sys.stdin, sys.stdout = os.fdopen(0, encoding="utf-8"), os.fdopen(said, "w", encoding="utf-8")
         main()
     except SystemExit:
         sys.stdout.flush()

@@ -46,7 +46,7 @@ _SAID = {
 
 
 def listed_policy(version: str, rules: Sequence[Any] = RULES) -> dict[str, Any]:
-    """Return the policy that the listing of a version shows, or one with other rules; the oldest knows no interfaces."""
+    """Return the policy in the listing of a version, or one with other rules; the oldest version has no interfaces."""
     return policy(*rules, egress="restricted", interfaces=() if version == "0.9.3" else ("fab0",))
 
 

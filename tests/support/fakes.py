@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host without a kernel, to be handed in where a change is made or confirmed: it notes what is done to it, in order."""
+"""A host without a kernel, for the code that makes or confirms a change: it records every call, in order."""
 
 from __future__ import annotations
 

@@ -265,8 +265,8 @@ def _be_the_module(main: Callable[[], None], fault: list[Any] | None, arguments:
     os.lseek(arguments, 0, os.SEEK_SET)
     os.dup2(arguments, 0)
     os.dup2(said, 1)
-    sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False))
-    sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False))
+    sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False))  # noqa: SIM115 # to the end of the process
+    sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False))  # noqa: SIM115 # to the end of the process
     write = os.write
     _Operations(lambda line: write(log, f"{line}\n".encode()), Fault(*fault) if fault else None).watch()
     code = 1
@@ -476,7 +476,7 @@ ROOM = "HPC_PORTS_ROOM=".ljust(150, ".")
 
 
 def _give_servers(requests: socket.socket) -> None:
-    """Fork a server for each request; that tells the host by the process that holds it, and brings the server's socket."""
+    """Fork a server for each request; a request names the host by the process that holds it, and brings the socket."""
     for name in ("firewall", "confirm", "judge"):
         _module(name)
     for name in ("_probe.listener", "_probe.prober", "_apply.cut_connections"):

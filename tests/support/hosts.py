@@ -220,7 +220,7 @@ def restart(*hosts: str) -> None:
 
 
 def executions(host: str) -> list[str]:
-    """Return the modules that the host has executed since it was asked last, those of hpc.ports by their short names."""
+    """Return the modules that the host has executed since the last call, those of hpc.ports by their short names."""
     return _EXECUTION.findall(on(host, _NEWS))
 
 

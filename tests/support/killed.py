@@ -102,7 +102,7 @@ def check_undone(known: Known, before: Policy | None, found: State, run: Run) ->
 
 def check_killed_changes(known: Known, before: Policy, after: Policy, moments: Moments) -> None:
     """The host has `before`; changes are killed at these moments, undone, and made again: so the two change places."""
-    for run in moments(lambda fault: known.runs.firewall(after, fault, confirm_within=LONG)):
+    for run in moments(lambda fault: known.runs.firewall(after, fault, confirm_within=LONG)):  # noqa: B023 # of that moment
         found = known.check_whole(before, after, run)
         check_undone(known, before, found, run)
         if known.is_to_be_mended(before, found):
@@ -151,7 +151,7 @@ def check_confirm(known: Known, before: Policy | None, after: Policy, run: Run) 
 
 def check_killed_confirmations(known: Known, before: Policy, after: Policy, moments: Moments) -> None:
     """The host has `before`; confirmations are killed, and the changes made again: so the two change places."""
-    for run in moments(lambda fault: known.runs.confirm(begun(known.runs, after), fault)):
+    for run in moments(lambda fault: known.runs.confirm(begun(known.runs, after), fault)):  # noqa: B023 # of that moment
         check_confirm(known, before, after, run)
         known.check_mended(after, run)
         before, after = after, before
@@ -173,7 +173,7 @@ def check_message(run: Run, how: str) -> None:
 
 def check_failed_changes(known: Known, before: Policy, after: Policy, moments: Moments) -> None:
     """The host has `before`; a change that fails is undone at once, then made: so the two change places."""
-    for run in moments(lambda fault: known.runs.firewall(after, fault, confirm_within=LONG)):
+    for run in moments(lambda fault: known.runs.firewall(after, fault, confirm_within=LONG)):  # noqa: B023 # of that moment
         found = known.check_whole(before, after, run)
         check_undone(known, before, found, run)
         if run.result and run.result.get("failed"):

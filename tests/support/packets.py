@@ -17,7 +17,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_address
 from itertools import count
 from typing import NamedTuple
@@ -112,10 +112,8 @@ class Wire:
         version = ip_address(packet.target).version
         sock = self._out[version, packet.interface]
         place = (packet.target, 0) if version == 4 else (packet.target, 0, 0, _index_of_interface(sock))
-        try:
+        with suppress(PermissionError):  # dropped on its way out
             sock.sendto(_bytes_of(packet, version, call), place)
-        except PermissionError:
-            pass  # Dropped on its way out.
 
     def _heard(self) -> Iterator[Key]:
         while True:

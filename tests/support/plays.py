@@ -128,7 +128,7 @@ class _Server:
     """The server for one environment and working directory."""
 
     def __init__(self, folder: str, environment: Mapping[str, str]) -> None:
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 # open as long as the server
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(

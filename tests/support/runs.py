@@ -143,7 +143,7 @@ class Runs:
         return result
 
     def module(self, name: str, **options: Any) -> dict[str, Any]:
-        """Run a module as it is called; return its result. `ssh` is the connection that it comes over (SSH_CONNECTION)."""
+        """Run a module as Ansible calls it; return its result. `ssh`: the value of SSH_CONNECTION."""
         return self._run(name, None, None, **options).result or {}
 
     def _run(self, module: str, fault: Fault | None, kill_after: float | None, ssh: str = "", **options: Any) -> Run:

@@ -35,7 +35,8 @@ _RULES = """
 -A ufw-user-input -p tcp --dport 22 -j ACCEPT
 -A ufw-user-input -p tcp -m multiport --dports 80,443 -m comment --comment 'dapp_Nginx%20Full' -j ACCEPT
 -A ufw-user-input -p tcp --dport 8022 -m conntrack --ctstate NEW -m recent --set
--A ufw-user-input -p tcp --dport 8022 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 -j ufw-user-limit
+-A ufw-user-input -p tcp --dport 8022 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 \
+-j ufw-user-limit
 -A ufw-user-input -p tcp --dport 8022 -j ufw-user-limit-accept
 -A ufw-user-input -s {denied} -j DROP
 -A ufw-user-input -p udp --dport 53 -j ACCEPT

@@ -44,10 +44,11 @@ FILES = {
     "login/ganesha.conf": "NFS_CORE_PARAM {\n\tmnt_port = 0;\n}\n",
 }
 PINNED = {
-    "ctl/slurm.conf": "ClusterName=a\nSrunPortRange=60001-60100\nSlurmctldPort=7817\nSlurmdPort=6818\nAccountingStoragePort=6819\n",
+    "ctl/slurm.conf": "ClusterName=a\nSrunPortRange=60001-60100\nSlurmctldPort=7817\nSlurmdPort=6818\n"
+    "AccountingStoragePort=6819\n",
     "ctl/slurmdbd.conf": "StoragePass=secret123\nDbdPort=6819\nStorageUser=slurm\n",
-    "login/pbs.conf": "PBS_SERVER=pbs\nPBS_MOM_SERVICE_PORT=15002\nPBS_BATCH_SERVICE_PORT=15001\nPBS_MANAGER_SERVICE_PORT=15003\n"
-    "PBS_DATA_SERVICE_PORT=15007\n",
+    "login/pbs.conf": "PBS_SERVER=pbs\nPBS_MOM_SERVICE_PORT=15002\nPBS_BATCH_SERVICE_PORT=15001\n"
+    "PBS_MANAGER_SERVICE_PORT=15003\nPBS_DATA_SERVICE_PORT=15007\n",
 }
 PINS = (
     "-e",

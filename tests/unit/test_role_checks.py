@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What roles say of the ports of a configuration: their checks, with what they would read from the host given to them."""
+"""The checks of roles for the ports in a configuration, with given contents in place of the files of a host."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def checks(role: str) -> dict[str, Any]:
         (
             {"slurmctld": None, "rquotad": None},
             [
-                "SlurmctldPort, not set in /etc/slurm/slurm.conf, is 6817/tcp, and nothing checks that: the port file has no service "
-                "slurmctld.",
+                "SlurmctldPort, not set in /etc/slurm/slurm.conf, is 6817/tcp, and nothing checks that: "
+                "the port file has no service slurmctld.",
                 "nfs_rquotad_port is 875/tcp, and nothing checks that",
             ],
             ["Change firewall_services"],
@@ -66,7 +66,8 @@ def checks(role: str) -> dict[str, Any]:
         (
             {"slurmd": {"ports": None}, "pbs_mom": {"ports": []}},
             [
-                "SlurmdPort, not set in /etc/slurm/slurm.conf, is 6818/tcp, but service slurmd of the port file has no port. Change",
+                "SlurmdPort, not set in /etc/slurm/slurm.conf, is 6818/tcp, "
+                "but service slurmd of the port file has no port. Change",
                 "service pbs_mom of the port file has no port. Change",
             ],
             [],

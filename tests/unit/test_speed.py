@@ -13,8 +13,8 @@ from ansible_collections.hpc.ports.benchmarks.plan import write_site
 from ansible_collections.hpc.ports.tests.support.cpu import cost_of, ratio
 
 ROOT = Path(__file__).parents[2]
-# A play reads the inventory and makes the plan. The plan costs this many times what the listing does, measured on two cores
-# with Python 3.11.
+# A play reads the inventory and makes the plan. The plan costs this many times the CPU time of the listing, measured on
+# two cores with Python 3.11.
 USUAL = 0.66
 
 

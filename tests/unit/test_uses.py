@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The uses of the scenario `platform` against the shipped port file: no flow is forgotten. What a use that fails proves."""
+"""The uses of the scenario `platform` cover every flow of the shipped port file; what a failed use proves."""
 
 from __future__ import annotations
 

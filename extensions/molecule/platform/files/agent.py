@@ -1,4 +1,4 @@
-"""An agent: holds a WebSocket to the platform, sends a number twice a second, and notes the last answer in /run/agent."""
+"""Hold a WebSocket to the platform, send a number twice a second, and write the last answer to /run/agent."""
 
 import asyncio
 import itertools
