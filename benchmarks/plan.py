@@ -34,7 +34,7 @@ SITE = {
     },
     "firewall_srun_ports": "60001-63000",
 }
-PLAYBOOK = [{"hosts": "all", "gather_facts": False, "tasks": [{"hpc.ports.plan": {}, "run_once": True}]}]
+PLAYBOOK = [{"hosts": "all", "gather_facts": False, "tasks": [{"hpc.ports.plan_info": {}, "run_once": True}]}]
 # Columns: hosts, seconds of three commands, the ratio, and milliseconds a host.
 HEADER = ("hosts", "policies", "inventory", "compile", "playbook", "ratio", "ms/host")
 

@@ -32,7 +32,7 @@ _PHASES = ("judged", "probed", "stopped")
 
 
 class ActionModule(ActionBase):
-    """`hpc.ports.explain`; documented in plugins/modules/explain.py."""
+    """`hpc.ports.explain_info`; documented in plugins/modules/explain_info.py."""
 
     TRANSFERS_FILES = False
     _requires_connection = False

@@ -84,7 +84,7 @@ class ActionModule(ActionBase):
         def ask() -> dict[str, Any]:
             if type(self._connection).reset is not ConnectionBase.reset:
                 self._connection.reset()
-            return self._module("confirm", {"token": arguments["token"]}, task_vars)
+            return self._module("firewall_confirm", {"token": arguments["token"]}, task_vars)
 
         answer = final_answer(ask, begun)
         if begun.loss and answer.result["status"] == "unknown":
@@ -97,7 +97,7 @@ class ActionModule(ActionBase):
 
     def _store(self, key: str | None) -> Store:
         if not key:
-            raise AnsibleActionFail("Missing option plan: give the key that hpc.ports.plan returned.")
+            raise AnsibleActionFail("Missing option plan: give the key that hpc.ports.plan_info returned.")
         return Store(C.DEFAULT_LOCAL_TMP, key)
 
 

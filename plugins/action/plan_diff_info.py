@@ -25,7 +25,7 @@ except ImportError as exc:
 
 
 class ActionModule(ActionBase):
-    """`hpc.ports.compare_plans`; documented in plugins/modules/compare_plans.py."""
+    """`hpc.ports.plan_diff_info`; documented in plugins/modules/plan_diff_info.py."""
 
     TRANSFERS_FILES = False
     _requires_connection = False

@@ -36,7 +36,7 @@ except ImportError as exc:
 
 
 class ActionModule(ActionBase):
-    """`hpc.ports.plan`; documented in plugins/modules/plan.py."""
+    """`hpc.ports.plan_info`; documented in plugins/modules/plan_info.py."""
 
     TRANSFERS_FILES = False
     _requires_connection = False

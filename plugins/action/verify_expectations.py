@@ -24,7 +24,7 @@ except ImportError as exc:
 
 
 class ActionModule(ActionBase):
-    """`hpc.ports.expectations`; documented in plugins/modules/expectations.py."""
+    """`hpc.ports.verify_expectations`; documented in plugins/modules/verify_expectations.py."""
 
     TRANSFERS_FILES = False
     _requires_connection = False

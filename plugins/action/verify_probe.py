@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 
 
 class ActionModule(ActionBase):
-    """`hpc.ports.probe`; documented in plugins/modules/probe.py."""
+    """`hpc.ports.verify_probe`; documented in plugins/modules/verify_probe.py."""
 
     TRANSFERS_FILES = False
 

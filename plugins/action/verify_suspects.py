@@ -22,7 +22,7 @@ except ImportError as exc:
 
 
 class ActionModule(ActionBase):
-    """`hpc.ports.suspects`; documented in plugins/modules/suspects.py."""
+    """`hpc.ports.verify_suspects`; documented in plugins/modules/verify_suspects.py."""
 
     TRANSFERS_FILES = False
     _requires_connection = False

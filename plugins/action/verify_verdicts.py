@@ -31,7 +31,7 @@ _PHASES = ("probed", "stopped", "compared", "judged")
 
 
 class ActionModule(ActionBase):
-    """`hpc.ports.verdicts`; documented in plugins/modules/verdicts.py."""
+    """`hpc.ports.verify_verdicts`; documented in plugins/modules/verify_verdicts.py."""
 
     TRANSFERS_FILES = False
     _requires_connection = False

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: explain_hosts
-short_description: The two hosts that M(hpc.ports.explain) asks
+short_description: The two hosts that M(hpc.ports.explain_info) asks
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
@@ -14,7 +14,7 @@ description:
   - Returns the hosts that two names mean, as a pattern for C(hosts) of a play.
   - A name that is neither a host nor a group is an error, and so is a host that C(hosts) of a play cannot name, such as one with a
     space in its name.
-  - Where a name is empty, the first host of the inventory stands for both, so that M(hpc.ports.explain) can say what is
+  - Where a name is empty, the first host of the inventory stands for both, so that M(hpc.ports.explain_info) can say what is
     missing.
 positional: source, target
 options:

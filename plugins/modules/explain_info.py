@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: explain
+module: explain_info
 short_description: Can one host connect to a port of another, and why, or why not?
 version_added: 0.1.0
 description:
-  - Without O(judged), tells what to ask the two hosts with M(hpc.ports.judge), M(hpc.ports.listen) and
-    M(hpc.ports.probe).
+  - Without O(judged), tells what to ask the two hosts with M(hpc.ports.verify_judge), M(hpc.ports.verify_listen) and
+    M(hpc.ports.verify_probe).
   - With it, shows the answer and the reasons by the plan, by the rulesets that both hosts run, and by the probe where
     there was one.
   - Runs on the controller, once for both hosts. The playbook C(hpc.ports.explain) does it all.
@@ -30,7 +30,7 @@ attributes:
     description: Needs the Python libraries netaddr and jmespath on the controller.
 options:
   plan:
-    description: The key of the plan that M(hpc.ports.plan) returned.
+    description: The key of the plan that M(hpc.ports.plan_info) returned.
     type: str
     required: true
   from:
@@ -46,7 +46,7 @@ options:
     type: str
     required: true
   judged:
-    description: The name under which M(hpc.ports.judge) was registered on both hosts.
+    description: The name under which M(hpc.ports.verify_judge) was registered on both hosts.
     type: str
     default: ""
   probe:
@@ -54,26 +54,26 @@ options:
     type: bool
     default: false
   probed:
-    description: The name under which M(hpc.ports.probe) was registered.
+    description: The name under which M(hpc.ports.verify_probe) was registered.
     type: str
     default: ""
   stopped:
-    description: The name under which M(hpc.ports.listen) with O(ignore:state=stopped) was registered.
+    description: The name under which M(hpc.ports.verify_listen) with O(ignore:state=stopped) was registered.
     type: str
     default: ""
 seealso:
-  - module: hpc.ports.judge
-  - module: hpc.ports.verdicts
+  - module: hpc.ports.verify_judge
+  - module: hpc.ports.verify_verdicts
 """
 
 EXAMPLES = r"""
 - name: Compile the plan for the whole inventory
-  hpc.ports.plan:
+  hpc.ports.plan_info:
   run_once: true
   register: plan
 
 - name: See what to ask
-  hpc.ports.explain:
+  hpc.ports.explain_info:
     plan: "{{ plan.key }}"
     from: login1
     to: slurm_controller
@@ -82,14 +82,14 @@ EXAMPLES = r"""
   register: asked
 
 - name: Ask the rulesets of both
-  hpc.ports.judge:
+  hpc.ports.verify_judge:
     packets: "{{ asked.packets[inventory_hostname] }}"
   become: true
   register: judged
   when: inventory_hostname in asked.packets
 
 - name: Answer
-  hpc.ports.explain:
+  hpc.ports.explain_info:
     plan: "{{ plan.key }}"
     from: login1
     to: slurm_controller
@@ -107,11 +107,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 packets:
-  description: By host, the O(hpc.ports.judge#module:packets) to judge there; none where there is nothing to ask.
+  description: By host, the O(hpc.ports.verify_judge#module:packets) to judge there; none where there is nothing to ask.
   returned: without O(judged)
   type: dict
 parts:
-  description: By host, what M(hpc.ports.expectations) returns - what to listen on and what to probe.
+  description: By host, what M(hpc.ports.verify_expectations) returns - what to listen on and what to probe.
   returned: without O(judged)
   type: dict
 code:

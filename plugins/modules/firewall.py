@@ -21,7 +21,7 @@ description:
   - Refuses a policy that would lock out the ssh connection that it comes over; with the connection plugin C(local), the
     one that Ansible was started over.
   - Has the host undo a changed ruleset by itself unless a new connection confirms it. The action plugin makes that
-    connection in the same task, by M(hpc.ports.confirm); until then a reboot brings the last confirmed ruleset.
+    connection in the same task, by M(hpc.ports.firewall_confirm); until then a reboot brings the last confirmed ruleset.
     With C(local) there is no new connection to be made, so that nothing proves that anybody gets in; it is warned of.
   - Warns of addresses of the host that the plan does not know; other hosts take what comes from them for a stranger's.
   - One run at a time changes a host; another waits until the first is confirmed or undone.
@@ -42,7 +42,7 @@ attributes:
 options:
   plan:
     description:
-      - The key of the plan that M(hpc.ports.plan) returned.
+      - The key of the plan that M(hpc.ports.plan_info) returned.
       - On the controller it is replaced by O(policy), the part of the plan that concerns this host.
     type: str
   policy:
@@ -109,13 +109,13 @@ options:
     description: A name for the change, 32 hexadecimal digits. Set by the action plugin.
     type: str
 seealso:
-  - module: hpc.ports.plan
-  - module: hpc.ports.confirm
+  - module: hpc.ports.plan_info
+  - module: hpc.ports.firewall_confirm
 """
 
 EXAMPLES = r"""
 - name: Compile the plan, once for all hosts
-  hpc.ports.plan:
+  hpc.ports.plan_info:
   run_once: true
   register: firewall_plan
 

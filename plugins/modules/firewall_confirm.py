@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: confirm
+module: firewall_confirm
 short_description: Keep a change of the firewall that still awaits its confirmation
 version_added: 0.1.0
 description:
@@ -37,7 +37,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: What the action plugin of the firewall does over a new connection
-  hpc.ports.confirm:
+  hpc.ports.firewall_confirm:
     token: 0f3c1b2a4d5e6f708192a3b4c5d6e7f8
   become: true
 """

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: compare_plans
+module: plan_diff_info
 short_description: Tell whose policy two plans differ in, and how
 version_added: 0.1.0
 description:
@@ -28,7 +28,7 @@ attributes:
     description: Needs the Python library netaddr on the controller.
 options:
   before:
-    description: The key of a plan that M(hpc.ports.plan) returned.
+    description: The key of a plan that M(hpc.ports.plan_info) returned.
     type: str
     required: true
   after:
@@ -36,28 +36,28 @@ options:
     type: str
     required: true
   sample:
-    description: Also return a host of each class of O(after), for M(hpc.ports.expectations).
+    description: Also return a host of each class of O(after), for M(hpc.ports.verify_expectations).
     type: bool
     default: false
 seealso:
-  - module: hpc.ports.plan
+  - module: hpc.ports.plan_info
 """
 
 EXAMPLES = r"""
 - name: Compile the plan
-  hpc.ports.plan:
+  hpc.ports.plan_info:
   run_once: true
   register: plan
 
 - name: Compile the plan without a node
-  hpc.ports.plan:
+  hpc.ports.plan_info:
     without: [n17]
     lint: true
   run_once: true
   register: plan_without
 
 - name: See who needs that node
-  hpc.ports.compare_plans:
+  hpc.ports.plan_diff_info:
     before: "{{ plan_without.key }}"
     after: "{{ plan.key }}"
   run_once: true

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: plan
+module: plan_info
 short_description: Compile the port file and the inventory into a policy for every host
 version_added: 0.1.0
 description:
@@ -46,13 +46,13 @@ notes:
     and must be the same whichever play asks for it.
 seealso:
   - module: hpc.ports.firewall
-  - module: hpc.ports.compare_plans
+  - module: hpc.ports.plan_diff_info
   - module: hpc.ports.render
 """
 
 EXAMPLES = r"""
 - name: Compile the plan, once for all hosts
-  hpc.ports.plan:
+  hpc.ports.plan_info:
   run_once: true
   register: firewall_plan
 
@@ -62,7 +62,7 @@ EXAMPLES = r"""
   become: true
 
 - name: The plan that there will be when a node has left the inventory
-  hpc.ports.plan:
+  hpc.ports.plan_info:
     without: [n17]
   run_once: true
   register: plan_without

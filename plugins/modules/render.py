@@ -34,7 +34,7 @@ attributes:
     description: Needs the Python library netaddr on the controller.
 options:
   plan:
-    description: The key of the plan that M(hpc.ports.plan) returned.
+    description: The key of the plan that M(hpc.ports.plan_info) returned.
     type: str
     required: true
   folder:
@@ -67,13 +67,13 @@ options:
     choices: [open, closed]
     default: open
 seealso:
-  - module: hpc.ports.plan
+  - module: hpc.ports.plan_info
   - module: hpc.ports.firewall
 """
 
 EXAMPLES = r"""
 - name: Compile the plan
-  hpc.ports.plan:
+  hpc.ports.plan_info:
   run_once: true
   register: plan
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: expectations
+module: verify_expectations
 short_description: Tell each host its part in proving a plan by real connections
 version_added: 0.1.0
 description:
   - Works out which connections the plan says pass and which must not, and returns the part of this host - where to
-    listen, for M(hpc.ports.listen), and what to try, for M(hpc.ports.probe).
+    listen, for M(hpc.ports.verify_listen), and what to try, for M(hpc.ports.verify_probe).
   - Where that takes no more than O(most) connections, every managed host of O(hosts) is a target of one host of each
     class - of the same policy, behind the same endpoints, in the same networks and clusters - of the managed hosts and
     of the others.
@@ -37,7 +37,7 @@ attributes:
     description: Needs the Python libraries netaddr and jmespath on the controller.
 options:
   plan:
-    description: The key of the plan that M(hpc.ports.plan) returned.
+    description: The key of the plan that M(hpc.ports.plan_info) returned.
     type: str
     required: true
   hosts:
@@ -62,19 +62,19 @@ options:
     type: int
     default: 50000
   timeout:
-    description: As for M(hpc.ports.probe); the time to listen depends on it.
+    description: As for M(hpc.ports.verify_probe); the time to listen depends on it.
     type: float
     default: 1.0
   attempts:
-    description: As for M(hpc.ports.probe).
+    description: As for M(hpc.ports.verify_probe).
     type: int
     default: 2
   concurrency:
-    description: As for M(hpc.ports.probe).
+    description: As for M(hpc.ports.verify_probe).
     type: int
     default: 1000
   rate:
-    description: As for M(hpc.ports.probe).
+    description: As for M(hpc.ports.verify_probe).
     type: float
     default: 300
   firewalls:
@@ -87,15 +87,15 @@ options:
 notes:
   - The play must have the strategy C(linear) and no C(serial), because every host listens before the first one probes.
 seealso:
-  - module: hpc.ports.plan
-  - module: hpc.ports.listen
-  - module: hpc.ports.probe
-  - module: hpc.ports.verdicts
+  - module: hpc.ports.plan_info
+  - module: hpc.ports.verify_listen
+  - module: hpc.ports.verify_probe
+  - module: hpc.ports.verify_verdicts
 """
 
 EXAMPLES = r"""
 - name: Tell each host its part, for SSH only
-  hpc.ports.expectations:
+  hpc.ports.verify_expectations:
     plan: "{{ verify_plan.key }}"
     hosts: "{{ ansible_play_hosts }}"
     query: "[?port==`22`]"
@@ -104,7 +104,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 run:
-  description: The name of this run, for M(hpc.ports.suspects) and M(hpc.ports.verdicts).
+  description: The name of this run, for M(hpc.ports.verify_suspects) and M(hpc.ports.verify_verdicts).
   returned: success
   type: str
   sample: verify-0f3c2a91d5b7e684
@@ -123,7 +123,7 @@ nonce:
   type: str
   sample: fedcba9876543210
 progress:
-  description: What M(hpc.ports.probe) needs to say how far the run is.
+  description: What M(hpc.ports.verify_probe) needs to say how far the run is.
   returned: success
   type: dict
 counted:

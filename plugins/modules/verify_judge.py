@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: judge
+module: verify_judge
 short_description: What would the rules of this host do with these packets?
 version_added: 0.1.0
 description:
@@ -75,13 +75,13 @@ notes:
   - Tables of the family bridge are not judged; where one may drop the packet, the verdict is V(unknown).
   - Addresses of IPv6 with a scope, such as V(fe80::1%eth0), are refused; name the interface instead.
 seealso:
-  - module: hpc.ports.probe
-  - module: hpc.ports.listen
+  - module: hpc.ports.verify_probe
+  - module: hpc.ports.verify_listen
 """
 
 EXAMPLES = r"""
 - name: What becomes of a connection from a login node to the Slurm controller?
-  hpc.ports.judge:
+  hpc.ports.verify_judge:
     packets:
       - direction: in
         source: 10.20.0.7

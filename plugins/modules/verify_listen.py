@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: listen
+module: verify_listen
 short_description: Listen for a while on ports where nobody listens
 version_added: 0.1.0
 description:
   - Starts one detached process that holds ports of this host, so that a probe which gets no answer is known to have
-    been blocked. It says O(nonce) to who connects, and to the datagrams of M(hpc.ports.probe) that know O(key), and
+    been blocked. It says O(nonce) to who connects, and to the datagrams of M(hpc.ports.verify_probe) that know O(key), and
     closes.
   - Where nftables is there, a temporary table C(inet hpc_ports_verify) counts how far packets come. It drops nothing.
   - A port that a service has is left to it, on the very addresses where it has it.
@@ -80,19 +80,19 @@ options:
     type: str
     default: ""
 seealso:
-  - module: hpc.ports.probe
+  - module: hpc.ports.verify_probe
 """
 
 EXAMPLES = r"""
 - name: Listen where nobody listens
-  hpc.ports.listen:
+  hpc.ports.verify_listen:
     ports: [6817/tcp, 24224/udp]
     lifetime: 60
   become: true
   register: listener
 
 - name: End it
-  hpc.ports.listen:
+  hpc.ports.verify_listen:
     state: stopped
     id: "{{ listener.id }}"
   become: true

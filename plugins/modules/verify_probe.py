@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: probe
+module: verify_probe
 short_description: Try many connections from this host at once
 version_added: 0.1.0
 description:
@@ -65,22 +65,22 @@ options:
     type: float
     default: 300
   key:
-    description: The O(key) of M(hpc.ports.listen) on the other hosts. With it, what answers is waited for
+    description: The O(key) of M(hpc.ports.verify_listen) on the other hosts. With it, what answers is waited for
       and its nonce returned, which proves which host it is. Without it a connection ends as soon as it is open.
     type: str
     default: ""
   progress:
-    description: As M(hpc.ports.expectations) returns it. With it, the action plugin says how far the whole run is.
+    description: As M(hpc.ports.verify_expectations) returns it. With it, the action plugin says how far the whole run is.
     type: dict
 notes:
-  - A UDP port that keeps silent may be blocked, or a service may not care to answer. M(hpc.ports.listen) answers.
+  - A UDP port that keeps silent may be blocked, or a service may not care to answer. M(hpc.ports.verify_listen) answers.
 seealso:
-  - module: hpc.ports.listen
+  - module: hpc.ports.verify_listen
 """
 
 EXAMPLES = r"""
 - name: May this host reach the Slurm controller?
-  hpc.ports.probe:
+  hpc.ports.verify_probe:
     probes:
       - address: 10.20.0.1
         ports: [6817/tcp, 6819/tcp]

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: suspects
+module: verify_suspects
 short_description: Tell which packets to judge on which hosts, because a connection was not as expected
 version_added: 0.1.0
 description:
   - Returns, by host, the packets of connections that are wrong or unknown, and all packets of hosts that do not run
-    their policy, for M(hpc.ports.judge).
+    their policy, for M(hpc.ports.verify_judge).
   - Runs on the controller, once for all hosts.
 author:
   - The hpc.ports authors (@hpc-ports)
@@ -28,19 +28,19 @@ attributes:
     description: Needs the Python library netaddr on the controller.
 options:
   plan:
-    description: The key of the plan that M(hpc.ports.plan) returned.
+    description: The key of the plan that M(hpc.ports.plan_info) returned.
     type: str
     required: true
   run:
-    description: The name of the run that M(hpc.ports.expectations) returned.
+    description: The name of the run that M(hpc.ports.verify_expectations) returned.
     type: str
     required: true
   probed:
-    description: The name under which M(hpc.ports.probe) was registered on the hosts.
+    description: The name under which M(hpc.ports.verify_probe) was registered on the hosts.
     type: str
     required: true
   stopped:
-    description: The name under which M(hpc.ports.listen) with O(ignore:state=stopped) was registered.
+    description: The name under which M(hpc.ports.verify_listen) with O(ignore:state=stopped) was registered.
     type: str
     required: true
   compared:
@@ -48,13 +48,13 @@ options:
     type: str
     required: true
 seealso:
-  - module: hpc.ports.judge
-  - module: hpc.ports.verdicts
+  - module: hpc.ports.verify_judge
+  - module: hpc.ports.verify_verdicts
 """
 
 EXAMPLES = r"""
 - name: See which connections were not as expected
-  hpc.ports.suspects:
+  hpc.ports.verify_suspects:
     plan: "{{ verify_plan.key }}"
     run: "{{ verify_task.run }}"
     probed: verify_probed
@@ -64,7 +64,7 @@ EXAMPLES = r"""
   run_once: true
 
 - name: Ask the rulesets of their hosts why
-  hpc.ports.judge:
+  hpc.ports.verify_judge:
     packets: "{{ suspects.packets[inventory_hostname] }}"
   become: true
   when: inventory_hostname in suspects.packets
@@ -72,7 +72,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 packets:
-  description: By host, the O(hpc.ports.judge#module:packets) to judge there.
+  description: By host, the O(hpc.ports.verify_judge#module:packets) to judge there.
   returned: success
   type: dict
 """

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: verdicts
+module: verify_verdicts
 short_description: Hold what hosts saw against what a plan expects, and report
 version_added: 0.1.0
 description:
-  - Gives each expectation of M(hpc.ports.expectations) a verdict, from what the hosts registered.
+  - Gives each expectation of M(hpc.ports.verify_expectations) a verdict, from what the hosts registered.
   - V(right) only if it was seen - an open connection was answered, by the listener of the very host or by a service; a
     filtered one was met by silence or by a reject, the source has a path to the address, and somebody listened there
     until the end.
@@ -39,19 +39,19 @@ attributes:
     description: Needs the Python libraries netaddr and jmespath on the controller.
 options:
   plan:
-    description: The key of the plan that M(hpc.ports.plan) returned.
+    description: The key of the plan that M(hpc.ports.plan_info) returned.
     type: str
     required: true
   run:
-    description: The name of the run that M(hpc.ports.expectations) returned.
+    description: The name of the run that M(hpc.ports.verify_expectations) returned.
     type: str
     required: true
   probed:
-    description: The name under which M(hpc.ports.probe) was registered on the hosts.
+    description: The name under which M(hpc.ports.verify_probe) was registered on the hosts.
     type: str
     required: true
   stopped:
-    description: The name under which M(hpc.ports.listen) with O(ignore:state=stopped) was registered.
+    description: The name under which M(hpc.ports.verify_listen) with O(ignore:state=stopped) was registered.
     type: str
     required: true
   compared:
@@ -59,7 +59,7 @@ options:
     type: str
     required: true
   judged:
-    description: The name under which M(hpc.ports.judge) was registered, on hosts where it was.
+    description: The name under which M(hpc.ports.verify_judge) was registered, on hosts where it was.
     type: str
     required: true
   report:
@@ -89,12 +89,12 @@ options:
     type: bool
     default: false
 seealso:
-  - module: hpc.ports.expectations
+  - module: hpc.ports.verify_expectations
 """
 
 EXAMPLES = r"""
 - name: Hold what was seen against the plan
-  hpc.ports.verdicts:
+  hpc.ports.verify_verdicts:
     plan: "{{ verify_plan.key }}"
     run: "{{ verify_task.run }}"
     probed: verify_probed

@@ -19,7 +19,7 @@ def test_a_policy_is_carried_and_confirmed_and_then_nothing_changes(daemon: Daem
     assert not result.get("failed"), result
     assert result["backend"] == "firewalld"
     assert daemon.says("--version") == daemon.version
-    assert daemon.started_module("confirm", token=result["pending"]["token"])["status"] == "confirmed"
+    assert daemon.started_module("firewall_confirm", token=result["pending"]["token"])["status"] == "confirmed"
     assert daemon.says("--info-policy=hpc_ports_in").startswith("hpc_ports_in (active)")
     assert not daemon.started_module(policy=SAMPLE)["changed"]
 

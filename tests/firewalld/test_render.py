@@ -127,6 +127,6 @@ def _apply(image: Container) -> None:
     try:
         result = pair.module(policy=SAMPLE, watch=True, boot_failure="closed")
         assert result["changed"], result
-        assert pair.module("confirm", token=result["pending"]["token"])["status"] == "confirmed"
+        assert pair.module("firewall_confirm", token=result["pending"]["token"])["status"] == "confirmed"
     finally:
         pair.peer.close()

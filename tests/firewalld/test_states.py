@@ -36,7 +36,7 @@ def apply(host: Daemon, wanted: Mapping[str, Any] | None = None, **options: Any)
     assert not result.get("failed"), result
     pending = result.pop("pending", None)
     if pending:
-        assert host.module("confirm", token=pending["token"])["status"] == "confirmed"
+        assert host.module("firewall_confirm", token=pending["token"])["status"] == "confirmed"
     return result
 
 
@@ -341,7 +341,7 @@ def test_what_does_not_run_any_more_is_not_confirmed(host: Daemon, wanted: Mappi
     assert table_of(host) != before
     host.host.shell(command)
     host.wait_for_firewalld()
-    assert host.module("confirm", token=result["pending"]["token"])["status"] == "altered"
+    assert host.module("firewall_confirm", token=result["pending"]["token"])["status"] == "altered"
     host.runs.undo_now()
     assert (table_of(host), snapshot_of(host)) == (before, files)
     assert not apply(host)["changed"]
@@ -450,7 +450,7 @@ def test_a_flush_undoes_a_change_that_awaits_its_confirmation(host: Daemon) -> N
         pending = host.module(policy=wanted, watch=True)["pending"]
         host.host.shell("nft flush ruleset")
         wait_for_rules(host, before)
-        assert host.module("confirm", token=pending["token"])["status"] == "reverted"
+        assert host.module("firewall_confirm", token=pending["token"])["status"] == "reverted"
 
 
 @pytest.mark.takes_turns

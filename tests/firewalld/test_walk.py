@@ -125,7 +125,7 @@ def test_the_module_runs_with_the_python_and_the_library_of_the_host(daemon: Dae
         "port": 80,
         "reply": True,
     }
-    (found,) = daemon.started_module("judge", packets=[packet])["judgements"]
+    (found,) = daemon.started_module("verify_judge", packets=[packet])["judgements"]
     assert (found["verdict"], found["is_ours"], found["interface"], found["reply"]["verdict"]) == (
         "accept",
         True,

@@ -225,7 +225,7 @@ def answer_of(result: dict[str, Any]) -> tuple[Any, ...]:
 
 def confirm_over(machine: Machine, token: str, prefix: tuple[str, ...]) -> dict[str, Any]:
     """Start a Python that confirms."""
-    return machine.pair.module("confirm", prefix, machine.programs, token=token)
+    return machine.pair.module("firewall_confirm", prefix, machine.programs, token=token)
 
 
 def test_only_a_new_connection_confirms(machine: Served) -> None:

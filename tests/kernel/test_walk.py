@@ -245,8 +245,8 @@ OURS = samples.policy(("in", "all", ["22-30/tcp", "53/udp"], ("10.64.0.0/16", "f
 
 def judged_by_module(machine: Served, *packets: dict[str, Any]) -> list[dict[str, Any]]:
     """What the module says on the host, in check mode as well."""
-    found = machine.runs.module("judge", packets=list(packets))
-    checked = machine.runs.module("judge", packets=list(packets), _ansible_check_mode=True)
+    found = machine.runs.module("verify_judge", packets=list(packets))
+    checked = machine.runs.module("verify_judge", packets=list(packets), _ansible_check_mode=True)
     assert found == {**checked, "invocation": found["invocation"]}
     assert found["changed"] is False
     assert UNREADABLE not in parsed("judged", found)

@@ -128,7 +128,7 @@ def _listeners(lifetime: int) -> dict[str, str]:
     """Start a listener on some hosts, and forget it; return its units by host."""
     hosts, options = "alpha-controller,ctl2,nfs1", json.dumps({"ports": ["7001/tcp"], "lifetime": lifetime})
     done = subprocess.run(
-        ["ansible", hosts, "--become", "-m", "hpc.ports.listen", "-a", options],
+        ["ansible", hosts, "--become", "-m", "hpc.ports.verify_listen", "-a", options],
         cwd=ROOT,
         check=True,
         capture_output=True,

@@ -222,7 +222,7 @@ def test_a_harmless_change_is_confirmed_by_a_second_module_execution(hosts: tupl
         run = firewall("--limit", ",".join(hosts), variables(HARMLESS, ansible_user=LOGINS[login]))
         assert run.code == 0, run.output
         assert {host: run.changed[host] for host in hosts} == dict.fromkeys(hosts, 1)
-        assert {host: executions(host) for host in hosts} == dict.fromkeys(hosts, ["firewall", "confirm"])
+        assert {host: executions(host) for host in hosts} == dict.fromkeys(hosts, ["firewall", "firewall_confirm"])
         # Nothing is left on a host that could still undo it.
         assert {host: on(host, CLOCKS) for host in hosts} == dict.fromkeys(hosts, "")
 

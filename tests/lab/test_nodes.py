@@ -118,7 +118,7 @@ def _leaves(before: dict[str, Any], without: Site) -> None:
     run = good(play("remove_node", f"-eold={NODE}"))
     assert f"Take {NODE} out of the inventory now" in run.text
     assert {host for host, changed in run.changed.items() if changed} == OTHERS
-    assert executed_anywhere() == {host: ["firewall", "confirm"] for host in OTHERS}
+    assert executed_anywhere() == {host: ["firewall", "firewall_confirm"] for host in OTHERS}
     assert (reaches("10.203.0.21", 6817), reaches("10.203.0.52", 2049)) == ("filtered", "filtered")
     assert "10.203.0.23" not in on("alpha-controller", "nft list table inet hpc_ports")
     assert state(NODE) == before[NODE]
@@ -136,8 +136,8 @@ def _comes_back(report: Path) -> None:
     assert {host: run.changed[host] for host in checked.changed} == checked.changed
     assert {host for host, changed in run.changed.items() if changed} == {*OTHERS, NODE}
     found = executed_anywhere()
-    assert {host for host, modules in found.items() if "confirm" in modules} == {*OTHERS, NODE}
-    assert all(found[host][:2] == ["firewall", "confirm"] for host in OTHERS)
+    assert {host for host, modules in found.items() if "firewall_confirm" in modules} == {*OTHERS, NODE}
+    assert all(found[host][:2] == ["firewall", "firewall_confirm"] for host in OTHERS)
     again = good(play("add_node", f"-enew={NODE}", *FIREWALL_ONLY, *SOME))
     assert set(again.changed.values()) == {0}
     assert (reaches("10.203.0.21", 6817), reaches("10.203.0.52", 2049)) == ("refused", "refused")

@@ -477,7 +477,7 @@ ROOM = "HPC_PORTS_ROOM=".ljust(150, ".")
 
 def _give_servers(requests: socket.socket) -> None:
     """Fork a server for each request; a request names the host by the process that holds it, and brings the socket."""
-    for name in ("firewall", "confirm", "judge"):
+    for name in ("firewall", "firewall_confirm", "verify_judge"):
         _module(name)
     for name in ("_probe.listener", "_probe.prober", "_apply.cut_connections"):
         importlib.import_module(f"{_UTILS}.{name}")

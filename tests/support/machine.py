@@ -118,7 +118,7 @@ class Machine:
 
     def confirm(self, token: str) -> dict[str, Any]:
         """Run the module that confirms a change."""
-        return self.pair.module("confirm", path=self.programs, token=token)
+        return self.pair.module("firewall_confirm", path=self.programs, token=token)
 
     def remove(self, **options: Any) -> dict[str, Any]:
         """Run the module with `state: absent`."""

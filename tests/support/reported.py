@@ -51,7 +51,7 @@ def result(
     source: str = SOURCE,
     elsewhere: Mapping[str, list[str]] | None = None,
 ) -> dict[str, Any]:
-    """Return what the module `probe` reports of one address, with one port tried."""
+    """Return what the module `verify_probe` reports of one address, with one port tried."""
     port = f"443/{protocol}"
     details = {**({port: detail} if detail else {}), **({"path": path} if path else {})}
     lists = {name: [port] if name == outcome else [] for name in ("open", "refused", "filtered", "error")}
@@ -70,7 +70,7 @@ def result(
 
 
 def held(by: str, protocol: str = "tcp", address: str = "0.0.0.0", **counts: int) -> dict[str, Any]:
-    """Return what the module `listen` reports of the target when stopped, with what it counted of the source."""
+    """Return what the module `verify_listen` reports of the target when stopped, with what it counted of the source."""
     key = {
         "listener": {"listening": {address: [f"443/{protocol}"]}},
         "service": {"in_use": {address: [f"443/{protocol}"]}},

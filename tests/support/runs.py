@@ -129,8 +129,8 @@ class Runs:
         return self._run("firewall", fault, kill_after, **wanted, **options)
 
     def confirm(self, token: str, fault: Fault | None = None, kill_after: float | None = None) -> Run:
-        """Run the module `confirm`."""
-        return self._run("confirm", fault, kill_after, token=token)
+        """Run the module `firewall_confirm`."""
+        return self._run("firewall_confirm", fault, kill_after, token=token)
 
     def apply(self, policy: Mapping[str, Any] | None) -> dict[str, Any]:
         """Give the host this policy, or none, and confirm it; return the result of the module `firewall`."""
@@ -199,7 +199,7 @@ class Served(Machine):
 
     def confirm(self, token: str, ssh: str = "") -> dict[str, Any]:
         """Run the module that confirms a change."""
-        return self.runs.module("confirm", token=token, ssh=ssh)
+        return self.runs.module("firewall_confirm", token=token, ssh=ssh)
 
     def remove(self, **options: Any) -> dict[str, Any]:
         """Run the module with `state: absent`."""

@@ -13,7 +13,7 @@ code, such as `\\x1b`, `\\u202e` or `\\n`. All other text stays as it is. What i
 | what hosts said to verify and explain, as it comes to the controller (said.py) | `word` |
 | action plugins verdicts and explain: the lines that they show | `shown`, each line |
 | action plugin explain: its result | `plain` |
-| action plugins firewall and probe: what their modules returned, and why a connection ended | `returned`, `shown` |
+| action plugins firewall and verify_probe: what their modules returned, and why a connection ended | `returned`, `shown` |
 | JUnit XML, which has to parse (junit.py); the HTML page (page.py) | `shown` or `lines`, `plain` |
 
 The JSON report needs nothing: JSON writes all of these as their codes. The watch runs alone and writes to the journal of

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import COUNTING_TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.iptables_matches import readable
 
-# The table of module `listen`, which only counts.
+# The table of module `verify_listen`, which only counts.
 
 
 class Rule(NamedTuple):

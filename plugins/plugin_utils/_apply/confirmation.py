@@ -80,7 +80,7 @@ class Begun(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the host said last, as the module `confirm` returns it, and what went wrong before, if anything.
+    """What the host said last, as the module `firewall_confirm` returns it, and what went wrong before, if anything.
 
     `login` is how long it took to get to the host; 0 where something went wrong before, as that takes time of its own.
     """
@@ -141,7 +141,7 @@ def final_answer(
 ) -> Answer:
     """Ask the host over new connections until it has confirmed the change, or undone it, and return what it says.
 
-    `ask` makes a new connection and runs the module `confirm`. Raises AnsibleConnectionFailure for a host that does not
+    `ask` makes a new connection and runs the module `firewall_confirm`. Raises AnsibleConnectionFailure for a host that does not
     answer any more, long after it should have undone the change.
     """
     patience = begun.seconds + RETURN_WITHIN

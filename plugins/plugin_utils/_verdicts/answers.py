@@ -33,7 +33,7 @@ _COUNT = re.compile(r"[0-9]{1,20}", re.ASCII)
 _LONGEST_ADDRESS = 64
 _MOST_SHOWN = 60
 _HUGE = 10**9
-_MODULES = {"probed": "probe", "stopped": "listen", "compared": "firewall", "judged": "judge"}
+_MODULES = {"probed": "verify_probe", "stopped": "verify_listen", "compared": "firewall", "judged": "verify_judge"}
 _FLAGS = ("failed", "unreachable", "skipped")
 _TEXTS = ("msg", "skip_reason")
 
@@ -246,7 +246,7 @@ def _once(key: str, items: Iterable[object]) -> None:
         seen.add(item)
 
 
-# ---- of the module probe
+# ---- of the module verify_probe
 
 _PORTS = _list(_port)
 _RESULT = _record(
@@ -292,7 +292,7 @@ def _within(key: str, ports: Iterable[str], name: str, result: Mapping[str, Any]
         raise _refuse(key, port, f"only ports that are {name}")
 
 
-# ---- of the module listen, when stopped
+# ---- of the module verify_listen, when stopped
 
 
 def _maybe(parse: Parse) -> Parse:
@@ -357,7 +357,7 @@ def _compared(said: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-# ---- of the module judge
+# ---- of the module verify_judge
 
 _ROUTE = _record(
     {}, {"interface": _word, "source": _maybe_address, "gateway": _maybe_address, "kind": _word, "error": _word}
@@ -396,7 +396,7 @@ def _counted(said: Mapping[str, Any], asked: int) -> Mapping[str, Any]:
     return (
         said
         if given == asked
-        else unreadable(f"judge: judgements: got {given}, expected {asked}, one for each packet.")
+        else unreadable(f"verify_judge: judgements: got {given}, expected {asked}, one for each packet.")
     )
 
 

@@ -69,7 +69,7 @@ _Counted = dict[str, "dict[tuple[str, str, str], int] | None"]
 
 @dataclass(frozen=True)
 class Results:
-    """What hosts reported, by host: of the module `probe` its `results`, of `listen` what it said when stopped.
+    """What hosts reported, by host: of the module `verify_probe` its `results`, of `verify_listen` what it said when stopped.
 
     A host that is missing, or says nothing of the kind, was not reached, for example, or its module failed. `nonces`
     has the one of each host, and `origins` where it comes from; `passive` when there were no listeners.

@@ -90,7 +90,7 @@ def _passed(before: int | None, after: int | None) -> bool | None:
 
 
 def as_options(packets: Iterable[Packet]) -> list[dict[str, Any]]:
-    """Return what the module `judge` takes."""
+    """Return what the module `verify_judge` takes."""
     return [{**packet._asdict(), "reply": True} for packet in packets]
 
 

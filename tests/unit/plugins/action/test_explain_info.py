@@ -24,15 +24,15 @@ PLAY = """
 - hosts: login1, head
   gather_facts: false
   tasks:
-    - hpc.ports.plan: {lint: true}
+    - hpc.ports.plan_info: {lint: true}
       register: plan
       run_once: true
-    - hpc.ports.explain: {plan: "{{ plan.key }}", from: login1, to: head, port: 6817/tcp}
+    - hpc.ports.explain_info: {plan: "{{ plan.key }}", from: login1, to: head, port: 6817/tcp}
       register: asked
       run_once: true
     - ansible.builtin.set_fact:
         judged: "{{ said[inventory_hostname] }}"
-    - hpc.ports.explain: {plan: "{{ plan.key }}", from: login1, to: head, port: 6817/tcp, judged: judged}
+    - hpc.ports.explain_info: {plan: "{{ plan.key }}", from: login1, to: head, port: 6817/tcp, judged: judged}
       register: answer
       run_once: true
     - ansible.builtin.debug: {msg: "CODE={{ answer.code }} ASKED={{ asked.packets.head | length }}"}
@@ -84,15 +84,15 @@ def test_what_the_hosts_said_is_answered(tmp_path: Path, said: dict[str, Any], c
         ),
         (
             {"login1": [{**ACCEPT, "route": "no"}], "head": [ACCEPT]},
-            "Not known of login1: Its answer cannot be read: judge: judgements[0].route: got 'no', expected a dictionary.",
+            "Not known of login1: Its answer cannot be read: verify_judge: judgements[0].route: got 'no', expected a dictionary.",
         ),
         (
             {"login1": [ACCEPT, ACCEPT], "head": [ACCEPT]},
-            "Not known of login1: Its answer cannot be read: judge: judgements: got 2, expected 1, one for each packet.",
+            "Not known of login1: Its answer cannot be read: verify_judge: judgements: got 2, expected 1, one for each packet.",
         ),
         (
             {"login1": 3, "head": [ACCEPT]},
-            "Not known of login1: Its answer cannot be read: judge: judgements: got 3, expected a list.",
+            "Not known of login1: Its answer cannot be read: verify_judge: judgements: got 3, expected a list.",
         ),
     ],
 )

@@ -130,7 +130,7 @@ def test_what_has_changed_is_confirmed_over_a_new_connection(sent: list[tuple[st
         {"changed": True, "pending": {"token": "x", "ran_for": 0.1}},
         {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"},
     )
-    assert [name for name, arguments in sent] == ["hpc.ports.firewall", "hpc.ports.confirm"]
+    assert [name for name, arguments in sent] == ["hpc.ports.firewall", "hpc.ports.firewall_confirm"]
     assert sent[1][1]["token"] == sent[0][1]["token"]
     assert found["changed"] and found["warnings"] == [] and "pending" not in found
 
@@ -145,7 +145,7 @@ def test_the_time_that_it_takes_to_get_to_a_host_is_measured(sent: list[tuple[st
 
 def test_a_change_whose_connection_was_lost_is_confirmed(sent: list[tuple[str, dict[str, Any]]]) -> None:
     ran(sent, LOST, {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"})
-    assert [name for name, arguments in sent] == ["hpc.ports.firewall", "hpc.ports.confirm"]
+    assert [name for name, arguments in sent] == ["hpc.ports.firewall", "hpc.ports.firewall_confirm"]
 
 
 def test_in_check_mode_a_lost_connection_is_no_change_to_confirm(sent: list[tuple[str, dict[str, Any]]]) -> None:
@@ -235,7 +235,7 @@ def test_to_take_it_away_needs_no_plan(sent: list[tuple[str, dict[str, Any]]]) -
 @pytest.mark.parametrize(
     "arguments,host,text",
     [
-        ({"state": "present"}, "n1", "Missing option plan: give the key that hpc.ports.plan returned."),
+        ({"state": "present"}, "n1", "Missing option plan: give the key that hpc.ports.plan_info returned."),
         (
             {"plan": "key"},
             "desk",

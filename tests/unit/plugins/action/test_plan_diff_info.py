@@ -33,13 +33,13 @@ PLAY = """
 - hosts: all
   gather_facts: false
   tasks:
-    - hpc.ports.plan: {lint: true}
+    - hpc.ports.plan_info: {lint: true}
       register: whole
       run_once: true
-    - hpc.ports.plan: {lint: true, without: "{{ away }}"}
+    - hpc.ports.plan_info: {lint: true, without: "{{ away }}"}
       register: part
       run_once: true
-    - hpc.ports.compare_plans: {before: "{{ whole.key }}", after: "{{ part.key }}", sample: true}
+    - hpc.ports.plan_diff_info: {before: "{{ whole.key }}", after: "{{ part.key }}", sample: true}
       register: compared
       run_once: true
     - ansible.builtin.debug: {msg: "FOUND={{ compared | to_json }}"}

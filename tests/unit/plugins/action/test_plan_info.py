@@ -25,7 +25,7 @@ PLAY = """
   gather_facts: false
   {keywords}
   tasks:
-    - hpc.ports.plan:
+    - hpc.ports.plan_info:
       register: plan
       {task}
     - ansible.builtin.debug: {{msg: "KEY={{{{ plan.key }}}}"}}

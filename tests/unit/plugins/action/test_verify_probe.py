@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from ansible.plugins.action import ActionBase
-from ansible_collections.hpc.ports.plugins.action import probe
+from ansible_collections.hpc.ports.plugins.action import verify_probe
 
 
-class Action(probe.ActionModule):
+class Action(verify_probe.ActionModule):
     """On a host that is made up, which answers in the place of the module."""
 
     answer: dict[str, Any] = {}

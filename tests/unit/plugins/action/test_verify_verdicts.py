@@ -24,10 +24,10 @@ PLAY = """
   gather_facts: false
   strategy: {strategy}
   tasks:
-    - hpc.ports.plan:
+    - hpc.ports.plan_info:
       register: plan
       run_once: true
-    - hpc.ports.expectations:
+    - hpc.ports.verify_expectations:
         plan: "{{{{ plan.key }}}}"
         hosts: "{{{{ {hosts} }}}}"
         query: "{query}"
@@ -38,7 +38,7 @@ PLAY = """
         part_{{{{ item }}}}: "{{{{ results[inventory_hostname][item] | default({{}}) | to_json
           | replace('NONCE', hostvars.ctl1.part.nonce) | from_json }}}}"
       loop: [seen, held, same, judged]
-    - hpc.ports.suspects:
+    - hpc.ports.verify_suspects:
         plan: "{{{{ plan.key }}}}"
         run: "{{{{ part.run }}}}"
         probed: part_seen
@@ -48,7 +48,7 @@ PLAY = """
       run_once: true
     - ansible.builtin.debug: {{msg: "SUSPECTS={{{{ found.packets | to_json }}}}"}}
       run_once: true
-    - hpc.ports.verdicts:
+    - hpc.ports.verify_verdicts:
         plan: "{{{{ plan.key }}}}"
         run: "{{{{ part.run }}}}"
         probed: part_seen
@@ -349,11 +349,16 @@ def test_what_hosts_say_is_only_text_wherever_it_is_shown(tmp_path: Path) -> Non
             "stranger",
             "seen",
             {"results": [{**seen("")["results"][0], "reachable": "no"}]},
-            "probe: results[0].reachable: got 'no', expected true, false or null.",
+            "verify_probe: results[0].reachable: got 'no', expected true, false or null.",
         ),
-        ("ctl1", "held", {**HELD, "listening": ["443/tcp"]}, "listen: listening: got a list, expected a dictionary."),
+        (
+            "ctl1",
+            "held",
+            {**HELD, "listening": ["443/tcp"]},
+            "verify_listen: listening: got a list, expected a dictionary.",
+        ),
         ("ctl1", "same", {"changes": 3}, "firewall: changes: got 3, expected a dictionary."),
-        ("ctl1", "judged", [1], "judge: the whole: got a list, expected a dictionary."),
+        ("ctl1", "judged", [1], "verify_judge: the whole: got a list, expected a dictionary."),
     ],
 )
 def test_what_cannot_be_read_is_unknown_and_ends_nothing(

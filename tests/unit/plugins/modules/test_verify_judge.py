@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The face of `judge`: its arguments. What it says of real hosts is in tests/kernel/test_walk.py."""
+"""The face of `verify_judge`: its arguments. What it says of real hosts is in tests/kernel/test_walk.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import parse_asked
-from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
+from ansible_collections.hpc.ports.plugins.modules.verify_judge import PACKET
 from ansible_collections.hpc.ports.tests.support.faces import module
 
 
@@ -40,7 +40,7 @@ def test_bad_packets_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_asked(asked(**options))
     assert str(caught.value) == text
-    assert module("judge", packets=[asked(**options)])["msg"] == f"Invalid packets: {text}."
+    assert module("verify_judge", packets=[asked(**options)])["msg"] == f"Invalid packets: {text}."
 
 
 def test_addresses_are_compared_as_the_kernel_writes_them() -> None:
@@ -53,6 +53,6 @@ def test_what_goes_out_may_leave_its_source_to_the_kernel() -> None:
 
 
 def test_a_packet_has_a_direction() -> None:
-    assert module("judge", real=True, packets=[{"destination": "10.0.0.1"}])["msg"] == (
+    assert module("verify_judge", real=True, packets=[{"destination": "10.0.0.1"}])["msg"] == (
         "missing required arguments: direction found in packets"
     )

@@ -184,7 +184,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results",),
         "replaced",
         None,
-        "probe: results: got None, expected a list.",
+        "verify_probe: results: got None, expected a list.",
     ),
     "a result that is a list": (
         "laptop",
@@ -192,7 +192,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results", 0),
         "replaced",
         [],
-        "probe: results[0]: got a list, expected a dictionary.",
+        "verify_probe: results[0]: got a list, expected a dictionary.",
     ),
     "a result without its address": (
         "laptop",
@@ -200,7 +200,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results", 0, "address"),
         "deleted",
         None,
-        "probe: results[0].address: got nothing, expected a value.",
+        "verify_probe: results[0].address: got nothing, expected a value.",
     ),
     "an address that is a list": (
         "laptop",
@@ -208,7 +208,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results", 0, "address"),
         "replaced",
         [],
-        "probe: results[0].address: got a list, expected an IPv4 or IPv6 address.",
+        "verify_probe: results[0].address: got a list, expected an IPv4 or IPv6 address.",
     ),
     "a path that is known by a word": (
         "laptop",
@@ -216,7 +216,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results", 0, "reachable"),
         "replaced",
         "no",
-        "probe: results[0].reachable: got 'no', expected true, false or null.",
+        "verify_probe: results[0].reachable: got 'no', expected true, false or null.",
     ),
     "details by a list": (
         "laptop",
@@ -224,7 +224,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results", 0, "details"),
         "replaced",
         [],
-        "probe: results[0].details: got a list, expected a dictionary.",
+        "verify_probe: results[0].details: got a list, expected a dictionary.",
     ),
     "one address twice": (
         "laptop",
@@ -232,7 +232,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results", 0),
         "twice",
         None,
-        "probe: results: got 10.0.0.1 twice, expected it once.",
+        "verify_probe: results: got 10.0.0.1 twice, expected it once.",
     ),
     "a port that is none": (
         "laptop",
@@ -240,7 +240,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results", 0, "filtered"),
         "replaced",
         ["70000/tcp"],
-        "probe: results[0].filtered[0]: got '70000/tcp', expected a port such as 22/tcp.",
+        "verify_probe: results[0].filtered[0]: got '70000/tcp', expected a port such as 22/tcp.",
     ),
     "time that is no number": (
         "laptop",
@@ -248,7 +248,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results", 0, "seconds", "443/tcp"),
         "replaced",
         float("nan"),
-        "probe: results[0].seconds[443/tcp]: got nan, expected a number of seconds.",
+        "verify_probe: results[0].seconds[443/tcp]: got nan, expected a number of seconds.",
     ),
     "nonces of ports that were not open": (
         "laptop",
@@ -256,7 +256,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results", 0, "nonces"),
         "replaced",
         {"a": ["9090/udp"]},
-        "probe: results[0].nonces: got '9090/udp', expected only ports that are open.",
+        "verify_probe: results[0].nonces: got '9090/udp', expected only ports that are open.",
     ),
     "no address that was answered": (
         "laptop",
@@ -264,7 +264,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results", 0, "source"),
         "replaced",
         "",
-        "probe: results[0].source: got '', expected the address that was answered.",
+        "verify_probe: results[0].source: got '', expected the address that was answered.",
     ),
     "ports held by a list": (
         "n1",
@@ -272,7 +272,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("listening",),
         "replaced",
         ["443/tcp"],
-        "listen: listening: got a list, expected a dictionary.",
+        "verify_listen: listening: got a list, expected a dictionary.",
     ),
     "reasons by a text": (
         "n1",
@@ -280,7 +280,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("not_held", "0.0.0.0"),
         "replaced",
         "no",
-        "listen: not_held[0.0.0.0]: got 'no', expected a dictionary.",
+        "verify_listen: not_held[0.0.0.0]: got 'no', expected a dictionary.",
     ),
     "counts without numbers": (
         "n1",
@@ -288,7 +288,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("counts", "arrived", "10.1.0.1", "10.0.0.1"),
         "replaced",
         {"many": ["443/tcp"]},
-        "listen: counts.arrived[10.1.0.1][10.0.0.1]: got 'many', expected a number of packets.",
+        "verify_listen: counts.arrived[10.1.0.1][10.0.0.1]: got 'many', expected a number of packets.",
     ),
     "a life that is a word": (
         "n1",
@@ -296,7 +296,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("alive",),
         "replaced",
         "no",
-        "listen: alive: got 'no', expected true or false.",
+        "verify_listen: alive: got 'no', expected true or false.",
     ),
     "changes that are a list": (
         "n1",
@@ -320,7 +320,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("judgements", 0),
         "replaced",
         None,
-        "judge: judgements[0]: got None, expected a dictionary.",
+        "verify_judge: judgements[0]: got None, expected a dictionary.",
     ),
     "a verdict that no kernel knows": (
         "n1",
@@ -328,7 +328,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("judgements", 0, "verdict"),
         "replaced",
         HOSTILE + "x" * 99,
-        "judge: judgements[0].verdict: got '\\x1b]0;x\\x07\\x9b2J\\nwrong: ctl  (cut: it has 129 characters)', expected one of "
+        "verify_judge: judgements[0].verdict: got '\\x1b]0;x\\x07\\x9b2J\\nwrong: ctl  (cut: it has 129 characters)', expected one of "
         "accept, drop, reject, unknown.",
     ),
     "one judgement too many": (
@@ -337,7 +337,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("judgements", 0),
         "twice",
         None,
-        "judge: judgements: got 15, expected 14, one for each packet.",
+        "verify_judge: judgements: got 15, expected 14, one for each packet.",
     ),
     "an answer that is a text": (
         "n1",
@@ -361,7 +361,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("results",),
         "deleted",
         None,
-        "probe: results: got nothing, expected a value.",
+        "verify_probe: results: got nothing, expected a value.",
     ),
 }
 

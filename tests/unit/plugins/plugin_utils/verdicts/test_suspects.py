@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import parse_asked
-from ansible_collections.hpc.ports.plugins.modules.judge import PACKET
+from ansible_collections.hpc.ports.plugins.modules.verify_judge import PACKET
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Seen
