@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         found, options = self.validate_argument_spec(
             {
-                **{name: {"type": "str", "required": True} for name in ("plan", "from", "to", "port")},
+                **{name: {"type": "str", "required": True} for name in ("plan", "from", "to", "to_port")},
                 **{name: {"type": "str", "default": ""} for name in _PHASES},
                 "probe": {"type": "bool", "default": False},
             }
@@ -54,8 +54,8 @@ class ActionModule(ActionBase):
             ends = {key: host_of(key, options[key], task_vars["groups"]) for key in ("from", "to")}
             store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])
             hosts = [host for host, note in ends.values()]
-            name = f"explain-{digest((*hosts, options['port']))}"
-            inquiry = store.kept(name, lambda plan: inquiry_of(plan, hosts[0], hosts[1], options["port"]))
+            name = f"explain-{digest((*hosts, options['to_port']))}"
+            inquiry = store.kept(name, lambda plan: inquiry_of(plan, hosts[0], hosts[1], options["to_port"]))
         except PortFileError as exc:
             raise AnsibleActionFail(str(exc)) from None
         if not options["judged"]:

@@ -41,7 +41,7 @@ options:
     description: To whom, a host of the inventory or a group, which stands for its first host.
     type: str
     required: true
-  port:
+  to_port:
     description: The port as in the port file, such as V(6817/tcp).
     type: str
     required: true
@@ -77,7 +77,7 @@ EXAMPLES = r"""
     plan: "{{ plan.key }}"
     from: login1
     to: slurm_controller
-    port: 6817/tcp
+    to_port: 6817/tcp
   run_once: true
   register: asked
 
@@ -93,7 +93,7 @@ EXAMPLES = r"""
     plan: "{{ plan.key }}"
     from: login1
     to: slurm_controller
-    port: 6817/tcp
+    to_port: 6817/tcp
     judged: judged
   run_once: true
   register: answer

@@ -16,7 +16,7 @@ PROBE = "-eprobe=true"
 
 
 def explain(source: str, target: str, port: str, *options: str) -> Play:
-    run = play("explain", f"-efrom={source}", f"-eto={target}", f"-eport={port}", *options)
+    run = play("explain", f"-efrom={source}", f"-eto={target}", f"-eto_port={port}", *options)
     assert run.code == 0, run.output
     assert set(run.changed.values()) == {0} and len(run.changed) == 2, run.output
     return run

@@ -91,9 +91,9 @@ def explained(plan: Plan, source: str, target: str, port: str) -> Reasons:
     try:
         ports = parse_ports(port)
     except ValueError as exc:
-        raise PortFileError(f"Invalid port: {exc}.") from exc
+        raise PortFileError(f"Invalid to_port: {exc}.") from exc
     if ports.first != ports.last:
-        raise invalid("port", port, "one port, such as '6817/tcp'")
+        raise invalid("to_port", port, "one port, such as '6817/tcp'")
     return reasons_of(Connections(plan, sorted({source, target})), source, target, ports)
 
 

@@ -178,8 +178,8 @@ def test_a_flow_that_is_off_is_advised_where_it_would_help() -> None:
             "Invalid from: got 'logn', expected a host of the inventory. Did you mean 'login'?",
         ),
         ("login", "nobody", "6817/tcp", "Invalid to: got 'nobody', expected a host of the inventory."),
-        ("login", "head", "6817", "Invalid port: got '6817', "),
-        ("login", "head", "1-9/tcp", "Invalid port: got '1-9/tcp', expected one port, such as '6817/tcp'."),
+        ("login", "head", "6817", "Invalid to_port: got '6817', "),
+        ("login", "head", "1-9/tcp", "Invalid to_port: got '1-9/tcp', expected one port, such as '6817/tcp'."),
     ],
 )
 def test_what_is_not_a_host_or_a_port(source: str, target: str, port: str, message: str) -> None:
