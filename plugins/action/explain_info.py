@@ -8,65 +8,45 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible import constants as C
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
-
-try:
-    from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import Inquiry, answer_of, inquiry_of
-    from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import answer_line, lines
-    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
-    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
-    from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
-    from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, Registered, counted
-    from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered
-    from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import as_options
-
-    MISSING: ImportError | None = None
-except ImportError as exc:
-    MISSING = exc
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import Inquiry, answer_of, inquiry_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import answer_line, lines
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, Registered, counted
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import as_options
 
 _PHASES = ("judged", "probed", "stopped")
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """`hpc.ports.explain_info`; documented in plugins/modules/explain_info.py."""
 
-    TRANSFERS_FILES = False
-    _requires_connection = False
+    ARGUMENTS = {
+        **plan_arguments("plan", "from", "to", "to_port"),
+        **{phase: {"type": "str", "default": ""} for phase in _PHASES},
+        "probe": {"type": "bool", "default": False},
+    }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return what to ask the hosts or, when they were asked, the answer."""
-        super().run(tmp, task_vars)
-        if MISSING:
-            raise AnsibleActionFail(str(MISSING))
-        task_vars = task_vars or {}
-        found, options = self.validate_argument_spec(
-            {
-                **{name: {"type": "str", "required": True} for name in ("plan", "from", "to", "to_port")},
-                **{name: {"type": "str", "default": ""} for name in _PHASES},
-                "probe": {"type": "bool", "default": False},
-            }
-        )
-        try:
-            ends = {key: host_of(key, options[key], task_vars["groups"]) for key in ("from", "to")}
-            store = Store(C.DEFAULT_LOCAL_TMP, options["plan"])
-            hosts = [host for host, note in ends.values()]
-            name = f"explain-{digest((*hosts, options['to_port']))}"
-            inquiry = store.kept(name, lambda plan: inquiry_of(plan, hosts[0], hosts[1], options["to_port"]))
-        except PortFileError as exc:
-            raise AnsibleActionFail(str(exc)) from None
+    def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return what to ask the two hosts or, when they have answered, the explanation."""
+        ends = [host_of(key, options[key], task_vars["groups"]) for key in ("from", "to")]
+        (source, target), port = (host for host, note in ends), options["to_port"]
+        store = self.store(options["plan"])
+        name = f"explain-{digest((source, target, port))}"
+        inquiry = store.kept(name, lambda plan: inquiry_of(plan, source, target, port))
         if not options["judged"]:
-            return _asked(inquiry)
+            return _questions(inquiry)
         names = {phase: options[phase] for phase in _PHASES}
-        said = counted(registered(names, dict.fromkeys(hosts), task_vars["hostvars"].raw_get), inquiry.packets)
+        found = registered(names, dict.fromkeys((source, target)), task_vars["hostvars"].raw_get)
         return self._answer(
             inquiry,
             store,
-            said,
-            [note for host, note in ends.values() if note],
+            counted(found, inquiry.packets),
+            [note for host, note in ends if note],
             options["probe"],
             task_vars["ansible_play_hosts_all"],
         )
@@ -75,18 +55,18 @@ class ActionModule(ActionBase):
         self,
         inquiry: Inquiry,
         store: Store,
-        said: Registered,
+        answers: Registered,
         notes: Sequence[str],
         probe: bool,
         play_hosts: Sequence[str],
     ) -> dict[str, Any]:
         silent = {
             host: _why_silent(phases["judged"], host in play_hosts)
-            for host, phases in said.items()
+            for host, phases in answers.items()
             if "judgements" not in phases["judged"] and inquiry.packets
         }
-        answer = answer_of(store.plan(), inquiry, said, silent)
-        why = _why_no_probe(inquiry, said, silent, probe, self._task.check_mode)
+        answer = answer_of(store.plan(), inquiry, answers, silent)
+        why = _why_no_probe(inquiry, answers, silent, probe, self._task.check_mode)
         text = list(map(shown, lines(answer, notes, why)))
         self._display.display("\n".join(["", *text, ""]))
         return plain(
@@ -107,7 +87,7 @@ class ActionModule(ActionBase):
         )
 
 
-def _asked(inquiry: Inquiry) -> dict[str, Any]:
+def _questions(inquiry: Inquiry) -> dict[str, Any]:
     return {
         "changed": False,
         "packets": {host: as_options(packets) for host, packets in inquiry.packets.items()},

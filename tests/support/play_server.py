@@ -29,7 +29,10 @@ _USED = (
     "ansible.executor.process.worker",
     "ansible.playbook.handler_task_include",
     "ansible.utils._junit_xml",
-    *(f"ansible.plugins.action.{name}" for name in ("assert", "copy", "debug", "include_vars", "normal", "set_fact")),
+    *(
+        f"ansible.plugins.action.{name}"
+        for name in ("assert", "copy", "debug", "include_vars", "normal", "set_fact", "set_stats")
+    ),
     *(f"ansible.plugins.become.{name}" for name in ("su", "sudo")),
     "ansible.plugins.cache.memory",
     *(f"ansible.plugins.callback.{name}" for name in ("default", "junit", "minimal", "oneline", "tree")),

@@ -11,7 +11,7 @@ from functools import cache
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown
 
-with suppress(ImportError):  # `check_libraries` says so to people
+with suppress(ImportError):  # `missing_library` reports it
     from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, cidr_merge
 
 # Where no other host is: unspecified, loopback, multicast and broadcast addresses.

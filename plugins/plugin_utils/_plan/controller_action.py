@@ -1,0 +1,55 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The base class of the action plugins that run on the controller alone, without a module on a host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ansible import constants as C
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.libraries import missing_library
+
+# Checked when Ansible loads the plugin, in its main process: the worker of each host inherits the imported libraries.
+_MISSING_LIBRARY = missing_library()
+
+
+class ControllerAction(ActionBase):
+    """An action plugin that answers from the plan; a subclass sets `ARGUMENTS` and implements `result`."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    # The argument spec of the module, as AnsibleModule takes it.
+    ARGUMENTS: ClassVar[Mapping[str, Any]] = {}
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the result of the task; a missing library or bad input fails it with one message."""
+        super().run(tmp, task_vars)
+        if _MISSING_LIBRARY:
+            raise AnsibleActionFail(_MISSING_LIBRARY)
+        _validation, options = self.validate_argument_spec(dict(self.ARGUMENTS))
+        try:
+            return self.result(options, task_vars or {})
+        except PortFileError as exc:
+            # Ansible would add the text of a cause to the message.
+            raise AnsibleActionFail(str(exc)) from None
+
+    def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the result of the task for its validated options. May raise PortFileError."""
+        raise NotImplementedError
+
+    @staticmethod
+    def store(key: str) -> Store:
+        """Return the store of the plan with this key, which the module plan_info returned."""
+        return Store(C.DEFAULT_LOCAL_TMP, key)
+
+
+def plan_arguments(*names: str) -> dict[str, Any]:
+    """Return the argument spec of texts that a task must give, such as the key of the plan."""
+    return {name: {"type": "str", "required": True} for name in names}
