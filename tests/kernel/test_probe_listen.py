@@ -875,7 +875,7 @@ def _judgements(net: Net, verdicts: Sequence[Verdict], is_read: bool) -> Judgeme
 
 @pytest.mark.parametrize("is_read", [True, False], ids=["read", "not read"])
 def test_every_cell_behind_ufw_is_right(net: Net, is_read: bool) -> None:
-    """ufw accepts established connections and drops the rest; only the library of iptables reads the first rule."""
+    """ufw accepts established connections and drops the rest; only the library of iptables reads the first."""
     net.target.space.shell(UFW)
     net.target.start(*UFW_PORTS)
     net.source.start(counted=UFW_PORTS)

@@ -461,7 +461,7 @@ def _batch_output(hosts: Hosts, script: str) -> str:
 
 @use("slurm", *_SRUN)
 def job_on_two_nodes(hosts: Hosts) -> None:
-    """Srun starts a job on two nodes at once."""
+    """srun starts a job on two nodes at once."""
     expect(hosts.output("login1", "srun -N2 --nodelist=node1,node2 hostname"), "node1\n", "node2\n")
 
 
@@ -480,7 +480,7 @@ def batch_job(hosts: Hosts) -> None:
 
 @use("slurm", *_SRUN)
 def srun_in_a_batch_job(hosts: Hosts) -> None:
-    """Srun inside a batch job starts tasks on both nodes."""
+    """srun inside a batch job starts tasks on both nodes."""
     expect(_batch_output(hosts, "srun -N2 hostname"), "node1\n", "node2\n")
 
 
@@ -519,7 +519,7 @@ def node_is_drained_and_back(hosts: Hosts) -> None:
 
 @use("slurm", *_ACCOUNTING)
 def account_is_shown(hosts: Hosts) -> None:
-    """Sacct on the login node shows jobs; sacctmgr, who may run them."""
+    """sacct on the login node shows jobs; sacctmgr, who may run them."""
     expect(hosts.output("login1", "sacctmgr --noheader --parsable2 show cluster format=cluster"), "alpha")
     found = hosts.output(
         "login1", "sacct --noheader --parsable2 --allusers --format=jobid,state --starttime=now-1hour 2>&1"
@@ -529,7 +529,7 @@ def account_is_shown(hosts: Hosts) -> None:
 
 @use("slurm", *_SRUN, *_ACCOUNTING)
 def account_is_shown_inside_a_job(hosts: Hosts) -> None:
-    """Sacct inside a job shows jobs."""
+    """sacct inside a job shows jobs."""
     show = "sacctmgr --noheader --parsable2 show cluster format=cluster"
     expect(hosts.output("login1", f"srun --nodelist=node1 {show}"), "alpha")
 
@@ -547,7 +547,7 @@ def new_account_may_run_jobs(hosts: Hosts) -> None:
 
 @use("slurm", "slurm_srun_controller", "slurm_launch")
 def job_from_the_controller(hosts: Hosts) -> None:
-    """Srun on the controller, where a cluster has no login node."""
+    """srun on the controller, where a cluster has no login node."""
     expect(hosts.output("head", "srun -N2 --nodelist=node1,node2 hostname"), "node1\n", "node2\n")
 
 
