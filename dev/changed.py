@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Print the parts of dev/test that concern what has changed since origin/main. usage: python dev/changed.py TABLE."""
+"""Print the parts of dev/test that test the files changed since origin/main. usage: python dev/changed.py TABLE."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Table = list[tuple[str, list[str]]]
 
 
 def parse_table(text: str) -> Table:
-    """Return the lines of a table; ValueError names a part that there is not."""
+    """Return the lines of a table. Raise ValueError for an unknown part."""
     lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     for pattern, *parts in lines:
         if unknown := set(parts) - set(PARTS):
@@ -30,7 +30,7 @@ def parse_table(text: str) -> Table:
 
 
 def parts_for(paths: Iterable[str], table: Table) -> list[str]:
-    """Return the parts that concern the paths; all where a path is not in the table."""
+    """Return the parts that test the paths; all parts if a path is not in the table."""
     found = {part for path in paths for part in _parts_of(path, table)}
     if "flows" in found:
         found.discard("platform")
@@ -61,7 +61,7 @@ def main() -> None:
         sys.exit(f"{sys.argv[1]}: {exc}")
     paths = changed_paths()
     if paths is None:
-        print(f"There is no {BASE}, so everything counts as changed.", file=sys.stderr)
+        print(f"There is no {BASE}, so all files count as changed.", file=sys.stderr)
     print(*parts_for(["?"] if paths is None else paths, table))
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which files import which, as far as their text says."""
+"""Find out which files import which, by their import statements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COLLECTION = "ansible_collections.hpc.ports."
 
 
 def importers_of(sources: Mapping[str, str]) -> dict[str, set[str]]:
-    """Return the files that import a file themselves, by its path."""
+    """Return the files that import a file directly, by its path."""
     result: dict[str, set[str]] = {}
     for importer, source in sources.items():
         for imported in set(_imported(source)) & set(sources):
@@ -25,7 +25,7 @@ def distances(importers: Mapping[str, set[str]], path: str) -> dict[str, int]:
     result, nearest, steps = {path: 0}, {path}, 0
     while nearest:
         steps += 1
-        nearest = {importer for found in nearest for importer in importers.get(found, ())} - set(result)
+        nearest = {importer for imported in nearest for importer in importers.get(imported, ())} - set(result)
         result.update(dict.fromkeys(nearest, steps))
     return result
 
