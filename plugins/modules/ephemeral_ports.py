@@ -7,30 +7,31 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ephemeral_ports
-short_description: Tell and mend where the ephemeral ports of a host are in the way of services
+short_description: Find and fix conflicts between the ephemeral ports of a host and its services
 version_added: 0.1.0
 description:
-  - Linux gives a connection without a port of its own one of C(net.ipv4.ip_local_port_range), except those of
-    C(net.ipv4.ip_local_reserved_ports). A service that comes later does not get that port.
-  - Says which ports of O(reserved) may be taken so, and whether a service that takes ephemeral ports itself may get one
-    outside of O(within), where the firewall is closed.
-  - With O(fix) it reserves the former and narrows the range to the latter, in the kernel that runs and in
+  - For a connection without a port of its own, Linux picks a port of C(net.ipv4.ip_local_port_range) that is not in
+    C(net.ipv4.ip_local_reserved_ports). A service that starts later cannot use this port.
+  - Reports the ports of O(reserved) that Linux may pick, and services that use ephemeral ports themselves and may get
+    one outside O(within), where the firewall is closed.
+  - With O(fix), reserves the ports of O(reserved) and narrows the range to O(within), in the running kernel and in
     C(/etc/sysctl.d/zz-hpc-ports.conf) for the next boot.
-  - It only adds to what is reserved, and only narrows the range, so several tasks on one host, each with the needs of
-    its own services, end with the needs of all.
+  - Only adds to the reserved ports, and only narrows the range. So several tasks on one host, each for its own
+    services, meet the needs of all.
 author:
   - The hpc.ports authors (@hpc-ports)
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.host
 attributes:
   check_mode:
     support: full
-    description: Stops just before it writes; result and diff are those of the real run.
+    details: Stops just before the settings are written. The result and the diff are those of the real run.
   diff_mode:
     support: full
-    description: Shows both settings of the kernel, and the file.
-  platform:
-    support: full
-    platforms: linux
-    description: Needs Python 3.9 or later on the host, and root for O(fix).
+    details: Shows both settings of the kernel, and the file.
+requirements:
+  - root on the managed host, for O(fix)
 options:
   reserved:
     description: Ports on which a service must be able to listen.
@@ -39,21 +40,22 @@ options:
     default: []
     suboptions:
       what:
-        description: What needs them, for messages.
+        description: Name of the service, for messages.
         type: str
         required: true
       ports:
-        description: The ports, such as V(32768/tcp) or V(60001-63000/tcp). The settings know no protocols.
+        description: The ports, such as V(32768/tcp) or V(60001-63000/tcp). The settings apply to all protocols.
         type: str
         required: true
   within:
-    description: Ports among which every ephemeral port has to be, because a service takes one and only these are open.
+    description: Ranges that must contain every ephemeral port, because a service uses ephemeral ports and only these
+      are open.
     type: list
     elements: dict
     default: []
     suboptions:
       what:
-        description: What takes them, for messages.
+        description: Name of the service, for messages.
         type: str
         required: true
       ports:
@@ -62,28 +64,28 @@ options:
         required: true
   declared:
     description:
-      - What C(firewall_ephemeral_ports) says of this host, C(FIRST-LAST). The playbook C(lint) judges by it, so it is
-        told where the host has another range.
+      - The variable C(firewall_ephemeral_ports) of this host, C(FIRST-LAST). The playbook C(lint) relies on it, so a
+        host with another range is reported.
     type: str
   fix:
     description:
-      - Change the settings so that nothing clashes. Fails where fewer than 1024 ephemeral ports would be left.
-      - To take it back, remove the file and restart the host.
+      - Change the settings so that nothing conflicts. Fails if fewer than 1024 ephemeral ports would be left.
+      - To undo the change, remove the file and reboot the host.
     type: bool
     default: false
 seealso:
-  - plugin: hpc.ports.unopened_ports
+  - plugin: hpc.ports.ephemeral_clashes
     plugin_type: filter
 """
 
 EXAMPLES = r"""
-- name: Tell whether lockd may find its port taken
+- name: Find out whether another connection may use the port of lockd
   hpc.ports.ephemeral_ports:
     reserved:
       - {what: lockd, ports: 32768/tcp}
   register: ephemeral
 
-- name: See to it that an interactive job of PBS is reached, and lockd too
+- name: Reserve the port of lockd, and keep interactive jobs of PBS within the open ports
   hpc.ports.ephemeral_ports:
     reserved:
       - {what: lockd, ports: 32768/tcp}
@@ -95,7 +97,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 clashes:
-  description: A sentence for each clash that is left, with what to do.
+  description: A sentence for each conflict that remains, with what to do.
   returned: success
   type: list
   elements: str
@@ -104,7 +106,7 @@ clashes:
       lockd needs 32768, but the kernel gives 32768 to any connection as an ephemeral port (ip_local_port_range is
       32768-60999). Reserve it in ip_local_reserved_ports.
 fixed:
-  description: A sentence for each clash that was there before and is mended.
+  description: A sentence for each conflict that was fixed.
   returned: success
   type: list
   elements: str
@@ -114,7 +116,7 @@ ephemeral_ports:
   type: str
   sample: 32768-60999
 reserved_ports:
-  description: What is reserved, as the kernel writes it; empty where nothing is.
+  description: The reserved ports, as the kernel writes them. Empty if there are none.
   returned: success
   type: str
   sample: 8080,32765-32768

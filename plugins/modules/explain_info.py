@@ -7,63 +7,56 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: explain_info
-short_description: Can one host connect to a port of another, and why, or why not?
+short_description: Explain whether one host can connect to a port of another, and why
 version_added: 0.1.0
 description:
-  - Without O(judged), tells what to ask the two hosts with M(hpc.ports.verify_judge), M(hpc.ports.verify_listen) and
-    M(hpc.ports.verify_probe).
-  - With it, shows the answer and the reasons by the plan, by the rulesets that both hosts run, and by the probe where
-    there was one.
-  - Runs on the controller, once for both hosts. The playbook C(hpc.ports.explain) does it all.
+  - Answers from the plan, from the rules that both hosts run and, if one was sent, from a probe.
+  - Without O(judged), returns the questions to ask the two hosts with M(hpc.ports.verify_judge),
+    M(hpc.ports.verify_listen) and M(hpc.ports.verify_probe).
+  - With O(judged), shows the answer with its reasons.
+  - The playbook C(hpc.ports.explain) runs all these steps.
 author:
   - The hpc.ports authors (@hpc-ports)
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is changed.
-  diff_mode:
-    support: none
-    description: Nothing is changed.
-  platform:
-    support: full
-    platforms: posix
-    description: Needs the Python libraries netaddr and jmespath on the controller.
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.actiongroup_plan
+  - hpc.ports.attributes.controller
+  - hpc.ports.attributes.info_module
+  - hpc.ports.plan
 options:
-  plan:
-    description: The key of the plan that M(hpc.ports.plan_info) returned.
-    type: str
-    required: true
   from:
-    description: Who connects, a host of the inventory or a group, which stands for its first host.
+    description: The host that connects - a host of the inventory, or a group for its first host.
     type: str
     required: true
   to:
-    description: To whom, a host of the inventory or a group, which stands for its first host.
+    description: The host to connect to - a host of the inventory, or a group for its first host.
     type: str
     required: true
   to_port:
-    description: The port as in the port file, such as V(6817/tcp).
+    description: The port to connect to, as in the port file, such as V(6817/tcp).
     type: str
     required: true
   judged:
-    description: The name under which M(hpc.ports.verify_judge) was registered on both hosts.
+    description: Name of the variable in which both hosts registered M(hpc.ports.verify_judge).
     type: str
     default: ""
   probe:
-    description: Whether a probe was asked for.
+    description: Whether a probe was requested.
     type: bool
     default: false
   probed:
-    description: The name under which M(hpc.ports.verify_probe) was registered.
+    description: Name of the variable in which the hosts registered M(hpc.ports.verify_probe).
     type: str
     default: ""
   stopped:
-    description: The name under which M(hpc.ports.verify_listen) with O(ignore:state=stopped) was registered.
+    description: Name of the variable in which the hosts registered M(hpc.ports.verify_listen) with
+      O(ignore:state=stopped).
     type: str
     default: ""
+notes:
+  - Run it once for both hosts, with C(run_once).
 seealso:
   - module: hpc.ports.verify_judge
-  - module: hpc.ports.verify_verdicts
 """
 
 EXAMPLES = r"""
@@ -72,7 +65,7 @@ EXAMPLES = r"""
   run_once: true
   register: plan
 
-- name: See what to ask
+- name: Find the questions to ask
   hpc.ports.explain_info:
     plan: "{{ plan.key }}"
     from: login1
@@ -81,14 +74,14 @@ EXAMPLES = r"""
   run_once: true
   register: asked
 
-- name: Ask the rulesets of both
+- name: Ask the rules of both hosts
   hpc.ports.verify_judge:
     packets: "{{ asked.packets[inventory_hostname] }}"
   become: true
   register: judged
   when: inventory_hostname in asked.packets
 
-- name: Answer
+- name: Explain
   hpc.ports.explain_info:
     plan: "{{ plan.key }}"
     from: login1
@@ -98,7 +91,7 @@ EXAMPLES = r"""
   run_once: true
   register: answer
 
-- name: Fail unless it can
+- name: Fail unless login1 can connect
   ansible.builtin.assert:
     that: answer.code == 'yes'
     fail_msg: "{{ answer.answer }}"
@@ -107,24 +100,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 packets:
-  description: By host, the O(hpc.ports.verify_judge#module:packets) to judge there; none where there is nothing to ask.
+  description: The option O(hpc.ports.verify_judge#module:packets) for each host. A host with no question has none.
   returned: without O(judged)
   type: dict
 parts:
-  description: By host, what M(hpc.ports.verify_expectations) returns - what to listen on and what to probe.
+  description: Where to listen and what to probe, by host, with the keys that M(hpc.ports.verify_expectations) returns.
   returned: without O(judged)
   type: dict
 code:
   description:
     - The answer, V(yes), V(no), V(should_but_does_not) or V(should_not_but_does).
-    - V(should) and V(should_not) where the plan says so, and what the hosts do could not be learnt; V(unknown) where
-      the plan does not say either.
-    - Where addresses of the target differ, that of the worst.
+    - V(should) or V(should_not) if only the plan answers, because the hosts could not be asked; V(unknown) if the plan
+      does not answer either.
+    - If the addresses of the target differ, the worst answer.
   returned: with O(judged)
   type: str
   sample: should_but_does_not
 answer:
-  description: The answer in a sentence.
+  description: The answer as a sentence.
   returned: with O(judged)
   type: str
   sample: "Yes: login1 can connect to 6817/tcp of ctl by flow slurm_control."
@@ -133,7 +126,7 @@ from:
   returned: with O(judged)
   type: str
 to:
-  description: The host to which.
+  description: The host to connect to.
   returned: with O(judged)
   type: str
 port:
@@ -141,36 +134,36 @@ port:
   returned: with O(judged)
   type: str
 notes:
-  description: What was made of names of groups.
+  description: The hosts that were chosen for names of groups.
   returned: with O(judged)
   type: list
   elements: str
 plan:
-  description: What the plan says.
+  description: The answer of the plan.
   returned: with O(judged)
   type: dict
   contains:
     passes:
-      description: Whether it may; null where the plan does not say.
+      description: Whether the plan allows the connection; null if the plan has no policy for the target.
       type: bool
     pairs:
-      description: What the policies of both say of each two addresses.
+      description: What the policies of both hosts do, for each pair of addresses.
       type: list
       elements: dict
     flows:
-      description: Each flow with this port to this target, and why it does not apply, or that it does.
+      description: Each flow to the target with this port, and whether it applies or why it does not.
       type: list
       elements: dict
     sentences:
-      description: All of it in words.
+      description: The answer of the plan as sentences.
       type: list
       elements: str
     advice:
-      description: What would open it.
+      description: What would allow the connection.
       type: list
       elements: str
 ways:
-  description: One entry an address of the target.
+  description: One entry for each address of the target.
   returned: with O(judged)
   type: list
   elements: dict
@@ -179,29 +172,28 @@ ways:
       description: The address.
       type: str
     sources:
-      description: The addresses that it may come from, one where the source told.
+      description: The addresses that the connection may come from; only one if the source reported its route.
       type: list
       elements: str
     intended:
-      description: Whether it may by the plan; null where the plan does not say.
+      description: Whether the plan allows the connection; null if the plan has no policy for the target.
       type: bool
     compiled:
-      description: Whether the rules of both let it and its answer through; null where that is not known.
+      description: Whether the rules of both hosts accept the packet and its answer; null if not known.
       type: bool
     sides:
-      description: What the rules of each host do (C(passes)), and which rule does it
-        (C(text)).
+      description: What the rules of each host do (C(passes)), and which rule decides (C(text)).
       type: list
       elements: dict
     listening:
-      description: The addresses on which somebody listens for it; null where that is not known.
+      description: The addresses on which a process listens for the connection; null if not known.
       type: list
       elements: str
     unit:
-      description: The unit of systemd that should listen, where the port file says so.
+      description: The systemd unit that should listen, if the port file names it.
       type: str
     cell:
-      description: What the probe saw, as in C(cells) of the report of verify; null without a probe.
+      description: The result of the probe, as in C(cells) of the report of verify; null without a probe.
       type: dict
     code:
       description: The answer for this address.
@@ -210,10 +202,10 @@ ways:
       description: The reason.
       type: str
     diagnosis:
-      description: What is wrong and what to do, with C(code), C(text) and C(advice); null where all is as planned.
+      description: The problem and what to do, with C(code), C(text) and C(advice); null if all is as planned.
       type: dict
 silent:
-  description: By host, why its rules are not known.
+  description: Why the rules of a host are not known, by host.
   returned: with O(judged)
   type: dict
 advice:
@@ -222,7 +214,7 @@ advice:
   type: list
   elements: str
 lines:
-  description: What was shown.
+  description: The text that was shown.
   returned: with O(judged)
   type: list
   elements: str

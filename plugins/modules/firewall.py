@@ -7,110 +7,114 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: firewall
-short_description: Give a host the firewall of its policy
+short_description: Apply the policy of a host to its firewall
 version_added: 0.1.0
 description:
-  - Makes one host accept and open exactly what the plan says, with nftables or, where it runs, with firewalld.
-  - With nftables it touches the table C(inet hpc_ports), C(/etc/hpc-ports) and a systemd unit of its own, and nothing
-    else. A change is one transaction, with what comes loaded before it and what goes deleted after it.
-  - With firewalld it touches policies and ipsets of its own, whose names begin with C(hpc_ports_), and nothing else, no
-    zone and nothing of the user's. Other peers and ports of a flow are changed while firewalld runs on. Only when flows
-    come or go, or egress changes, is it reloaded, once; that is refused where the user has settings that a reload
-    would change, because they are not saved.
-  - Compares what the kernel runs, not only files; where nothing differs, nothing is reloaded.
-  - Refuses a policy that would lock out the ssh connection that it comes over; with the connection plugin C(local), the
-    one that Ansible was started over.
-  - Has the host undo a changed ruleset by itself unless a new connection confirms it. The action plugin makes that
-    connection in the same task, by M(hpc.ports.firewall_confirm); until then a reboot brings the last confirmed ruleset.
-    With C(local) there is no new connection to be made, so that nothing proves that anybody gets in; it is warned of.
-  - Warns of addresses of the host that the plan does not know; other hosts take what comes from them for a stranger's.
-  - One run at a time changes a host; another waits until the first is confirmed or undone.
+  - Makes a host accept and open exactly what the plan allows, with nftables or, if it runs, with firewalld.
+  - With nftables the module changes the table C(inet hpc_ports), C(/etc/hpc-ports) and its own systemd units, and
+    nothing else. A change is one transaction. New objects are loaded before it, and obsolete ones are deleted after it.
+  - With firewalld the module changes its own policies and ipsets, whose names begin with C(hpc_ports_), and nothing
+    else - no zone, and no configuration of the user. Addresses and ports of a flow change while firewalld runs. Only if
+    flows are added or removed, or egress changes, is firewalld reloaded, once. The module refuses this reload if it
+    would discard runtime settings of the user that are not saved.
+  - Compares the rules in the kernel with the policy, not only files. If nothing differs, nothing is reloaded.
+  - Refuses a policy that would lock out the ssh connection of the task. With the connection plugin C(local), the
+    connection is the one from which Ansible was started.
+  - The host undoes a change by itself unless a new connection confirms it. The action plugin makes this connection in
+    the same task, and runs M(hpc.ports.firewall_confirm). If the host reboots before the change is confirmed, it starts
+    with the last confirmed rules. With C(local) no new connection can be made, so nothing proves that anybody can still
+    log in; a warning says so.
+  - Warns of addresses of the host that the plan does not know, because other hosts treat connections from them as
+    connections of unknown hosts.
+  - One run at a time changes a host. A second run waits until the change of the first one is confirmed or undone.
 author:
   - The hpc.ports authors (@hpc-ports)
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.actiongroup_plan
+  - hpc.ports.attributes.host
 attributes:
   check_mode:
     support: full
-    description: Stops just before it applies; result and diff are those of the real run.
+    details: Stops just before the change is applied. The result and the diff are those of the real run.
   diff_mode:
     support: full
-    description: Shows every object that differs, one address a line.
-  platform:
-    support: full
-    platforms: linux
-    description: Needs nft 0.9.8 or firewalld 0.9 (with the program ipset, before 1.0) or later, and Python 3.9 or later
-      on the host.
+    details: Shows each object that differs, one address per line.
+requirements:
+  - nft 0.9.8 or later, or firewalld 0.9 or later (before 1.0 with the program ipset), on the managed host
 options:
   plan:
     description:
-      - The key of the plan that M(hpc.ports.plan_info) returned.
-      - On the controller it is replaced by O(policy), the part of the plan that concerns this host.
+      - Key of the plan, as M(hpc.ports.plan_info) returned it.
+      - The action plugin replaces it on the controller by O(policy), the part of the plan for this host.
     type: str
   policy:
     description: The policy of this host as plain data. Set by the action plugin from O(plan).
     type: dict
   state:
     description:
-      - V(present) gives the host its policy.
-      - V(absent) removes table, files and unit, and leaves the host as it was.
+      - V(present) applies the policy.
+      - V(absent) removes the table, files and units, and leaves the host as it was.
     type: str
     choices: [present, absent]
     default: present
   backend:
     description:
-      - What carries the rules.
-      - V(auto) takes firewalld where it runs, else nftables. A host where firewalld is enabled and does not run is
-        refused, as it would have both after a reboot.
-      - What the other backend has of ours goes once the change is confirmed, so that a host never keeps both.
-      - With firewalld there is no observe mode, and no pattern of trusted interfaces; before 1.0 no trusted interfaces
-        at all, and restricted egress judges TCP, UDP, DCCP, SCTP and UDP-Lite alone.
+      - The program that carries the rules.
+      - V(auto) uses firewalld if it runs, and nftables otherwise. It refuses a host on which firewalld is enabled and
+        does not run, because that host would have the rules of both after a reboot.
+      - Rules of this collection in the other backend are removed once the change is confirmed, so that a host never
+        keeps both.
+      - With firewalld there is no observe mode, and no pattern of trusted interfaces. Before firewalld 1.0 there are no
+        trusted interfaces at all, and restricted egress covers only TCP, UDP, DCCP, SCTP and UDP-Lite.
     type: str
     choices: [auto, nftables, firewalld]
     default: auto
   confirm_within:
     description:
-      - The host undoes a change that no new connection has confirmed after so many seconds.
-      - A warning says so where it is less than three times as long as a login to the host took.
+      - Seconds after which the host undoes a change that no new connection has confirmed.
+      - A warning says so if it is less than three times the time that a login to the host took.
     type: int
     default: 30
   lockout_guard:
     description:
-      - Refuse a policy that would not let in a new ssh connection like the one that this task runs over.
-      - Without the guard the host still undoes a change that nobody confirms. With the connection plugin C(local) it does
-        not, as nothing has to confirm it.
+      - Refuse a policy that would not accept a new ssh connection like the one of this task.
+      - Without the guard, the host still undoes a change that is not confirmed. With the connection plugin C(local) it
+        does not, because nothing has to confirm the change.
     type: bool
     default: true
   watch:
     description:
-      - Have the host put its rules back by itself, within two seconds, when something flushes them. A small program of
-        ours, C(hpc-ports-watch.service), sleeps until the kernel tells of it, and says in the journal who did it.
-      - On hosts without systemd there is none.
+      - Let the host restore its rules by itself, within two seconds, when they are flushed. A small program,
+        C(hpc-ports-watch.service), waits for events of the kernel, and writes to the journal which process flushed
+        them.
+      - Hosts without systemd have no watch.
     type: bool
     default: true
   boot_failure:
     description:
-      - What a boot does that cannot load the ruleset. C(hpc-ports.service) has failed then, in either case.
+      - What happens at boot if the ruleset cannot be loaded. C(hpc-ports.service) fails in both cases.
       - V(open) leaves the host without rules.
-      - V(closed) loads others, which let in ssh from the controllers, replies and ICMP, and nothing else. With firewalld
-        the watch does it.
+      - V(closed) loads fallback rules, which accept ssh from the controllers, replies and ICMP, and nothing else. With
+        firewalld the watch loads them.
     type: str
     choices: [open, closed]
     default: open
   cut_established:
     description:
-      - Once a change is confirmed, cut the connections which live and which the new policy would not let be opened.
-      - Without it they live until they end.
+      - After a change is confirmed, cut established connections that the new policy would not accept as new ones.
+      - Otherwise these connections continue until they end.
     type: bool
     default: false
   transport:
-    description: The connection plugin that the task uses. Set by the action plugin.
+    description: Connection plugin of the task. Set by the action plugin.
     type: str
     default: ''
   token:
-    description: A name for the change, 32 hexadecimal digits. Set by the action plugin.
+    description: Name of the change, 32 hexadecimal digits. Set by the action plugin.
     type: str
 seealso:
   - module: hpc.ports.plan_info
-  - module: hpc.ports.firewall_confirm
 """
 
 EXAMPLES = r"""
@@ -119,19 +123,19 @@ EXAMPLES = r"""
   run_once: true
   register: firewall_plan
 
-- name: Give the host its firewall
+- name: Apply the policy of each host
   hpc.ports.firewall:
     plan: "{{ firewall_plan.key }}"
   become: true
 
-- name: The same, on hosts whose ssh takes long to come back, and cut what is not allowed any more
+- name: Apply it on hosts with slow logins, and cut connections that are no longer allowed
   hpc.ports.firewall:
     plan: "{{ firewall_plan.key }}"
     confirm_within: 120
     cut_established: true
   become: true
 
-- name: Take it away again
+- name: Remove it
   hpc.ports.firewall:
     state: absent
   become: true
@@ -139,42 +143,41 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backend:
-  description: What carries the rules.
+  description: The program that carries the rules.
   returned: success
   type: str
   sample: nftables
 changes:
-  description:
-    - What differs, in words. A flow is named with its direction, as its counter is in nftables.
+  description: What differs. The name of a flow includes its direction, as the name of its nftables counter does.
   returned: success
   type: dict
   contains:
     flows_added:
-      description: Flows that the host did not carry.
+      description: Flows that were missing on the host.
       type: list
       elements: str
       sample: [in_slurm_control]
     flows_removed:
-      description: Flows that the host carried and should not.
+      description: Flows on the host that the policy does not have.
       type: list
       elements: str
     ports_changed:
-      description: By flow, the ports that came and went.
+      description: Ports that were added and removed, by flow.
       type: dict
       sample: {in_srun: {added: [60001-63000/tcp], removed: [8192-60000/tcp]}}
     addresses_changed:
-      description: By flow, the addresses that came and went.
+      description: Addresses that were added and removed, by flow.
       type: dict
       sample: {in_slurm_control: {added: [10.20.0.7], removed: []}}
     objects:
-      description: Every chain, set, map, counter, policy, ipset and file that differs.
+      description: Each chain, set, map, counter, policy, ipset and file that differs.
       type: list
       elements: str
       sample: [chain input, file /etc/hpc-ports/ruleset.nft]
 confirmed_from:
   description:
-    - The new connection that confirmed the change, as the host saw it. Empty where it was no ssh connection, or where
-      Ansible ran on the host itself.
+    - The new connection that confirmed the change, as the host saw it. Empty if it was no ssh connection, or if Ansible
+      ran on the host itself.
   returned: when the running ruleset changed
   type: str
   sample: 10.0.0.9 port 51234
@@ -186,41 +189,41 @@ connections_cut:
   sample: ["tcp 10.64.9.9:51000 -> 10.20.0.2:6817"]
 other_rules:
   description:
-    - What other rules of the host mean for the flows, by the names of their tables and chains.
-    - Up to 2,000 rules and jumps of others are read; larger tables are told of by their base chains.
+    - How other rules on the host affect the flows, by the names of their tables and chains.
+    - Up to 2,000 rules and jumps are read; of larger tables only the base chains are named.
   returned: success
   type: dict
   contains:
     dropping:
-      description: Chains that may drop what a flow allows.
+      description: Chains that may drop connections that a flow allows.
       type: list
       elements: str
     bypassing:
-      description: Traffic that no flow judges, such as published ports of containers.
+      description: Traffic that bypasses the flows, such as published ports of containers.
       type: list
       elements: str
     published:
-      description: Ports that other rules translate, at most 200, of a range its first and last.
+      description: Ports that other rules translate, at most 200; of a range, the first and the last port.
       type: list
       elements: str
       sample: [8080/tcp]
 ephemeral_ports:
   description: The range of ephemeral ports of the host, for P(hpc.ports.ephemeral_clashes#filter).
-  returned: when the host tells it
+  returned: when the kernel reports it
   type: str
   sample: 32768-60999
 reserved_ports:
-  description: Ports that the kernel gives to nobody who did not ask for them, as it writes them; empty for none.
-  returned: when the host tells it
+  description: Ports that the kernel does not use as ephemeral ports, as it writes them. Empty if there are none.
+  returned: when the kernel reports it
   type: str
   sample: 8080,32765-32768
 client:
-  description: The address that the policy would not let in, or does not.
-  returned: when the guard refuses the policy, or the host has undone it because of that
+  description: The address that the policy does not accept.
+  returned: when the guard refuses the policy, or the host has undone it for that reason
   type: str
   sample: 10.0.0.9
 missing_packages:
-  description: Packages that the backend needs and the host lacks; nothing was done.
+  description: Packages that the backend needs and the host lacks. Nothing was changed.
   returned: when a package is missing
   type: list
   elements: str

@@ -7,28 +7,27 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: firewall_confirm
-short_description: Keep a change of the firewall that still awaits its confirmation
+short_description: "Internal: confirm a change of the firewall over a new connection"
 version_added: 0.1.0
 description:
-  - Says over a new connection that a change of M(hpc.ports.firewall) has not locked anybody out. Then the host keeps
-    the change, also over a reboot; else it undoes the change by itself.
-  - The action plugin of M(hpc.ports.firewall) runs this module by itself, within its task. No playbook needs it.
+  - Internal. The action plugin of M(hpc.ports.firewall) runs this module within its own task; no playbook needs it.
+  - Confirms over a new connection that a change of M(hpc.ports.firewall) has locked nobody out. The host then keeps the
+    change, also after a reboot. Without a confirmation the host undoes the change by itself.
 author:
   - The hpc.ports authors (@hpc-ports)
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.host
 attributes:
   check_mode:
     support: none
-    description: There is nothing to confirm in check mode.
+    details: There is nothing to confirm in check mode.
   diff_mode:
     support: none
-    description: The change is already made.
-  platform:
-    support: full
-    platforms: linux
-    description: Needs Python 3.9 or later on the host.
+    details: The change has already been made.
 options:
   token:
-    description: The name of the change, from the result of the module that made it.
+    description: Name of the change, from the result of M(hpc.ports.firewall).
     type: str
     required: true
 seealso:
@@ -36,7 +35,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: What the action plugin of the firewall does over a new connection
+- name: Confirm a change, as the action plugin of the module firewall does over a new connection
   hpc.ports.firewall_confirm:
     token: 0f3c1b2a4d5e6f708192a3b4c5d6e7f8
   become: true
@@ -46,41 +45,41 @@ RETURN = r"""
 status:
   description:
     - V(confirmed), the host keeps the change.
-    - V(not new), this is the ssh connection that the change was made over, or none that can be told apart from it, so
-      it proves nothing.
-    - V(not made), whoever began the change has not come to its end, so there is nothing to keep.
-    - V(altered), what runs is not what was applied any more, such as after a restart of firewalld.
+    - V(not new), this connection is the one over which the change was made, or cannot be distinguished from it, so it
+      proves nothing.
+    - V(not made), the task that began the change did not finish, so there is nothing to keep.
+    - V(altered), the running rules are no longer those that were applied, for example after a restart of firewalld.
     - V(reverted), the host has undone the change.
-    - V(unknown), the host does not know of such a change. It may have been restarted since.
+    - V(unknown), the host does not know the change. It may have rebooted since.
   returned: success
   type: str
   sample: confirmed
 confirmed_from:
   description:
-    - The connection of this task, as the host sees it. Empty where it was no ssh connection, or Ansible ran on the host
+    - The connection of this task, as the host sees it. Empty if it is no ssh connection, or if Ansible runs on the host
       itself.
   returned: when a change awaited confirmation
   type: str
   sample: 10.0.0.9 port 51234
 seconds:
-  description: How long the change could be confirmed.
+  description: Seconds within which the change could be confirmed.
   returned: when the host has undone the change
   type: int
 client:
-  description: The address that the change came from, as the host saw it. Empty where it was no ssh connection.
+  description: The address from which the change was made, as the host saw it. Empty if it was no ssh connection.
   returned: when the host has undone the change
   type: str
 advice:
-  description: What the policy lacked for that address. Empty where it lacked nothing.
+  description: What the policy lacked for this address. Empty if it lacked nothing.
   returned: when the host has undone the change
   type: str
 ran_for:
-  description: How long the module ran, seconds; the rest of its time the task needed to get to the host.
+  description: Seconds that the module ran. The task needed the rest of its time to connect to the host.
   returned: success
   type: float
 connections_cut:
-  description: The connections that were cut, as the change asked for.
-  returned: when the change is confirmed and asked for it
+  description: The connections that were cut, as the change requested.
+  returned: when the change is confirmed and requested it
   type: list
   elements: str
 """

@@ -7,36 +7,29 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: plan_diff_info
-short_description: Tell whose policy two plans differ in, and how
+short_description: List the hosts whose policies differ between two plans
 version_added: 0.1.0
 description:
-  - Holds two plans of one run against each other, such as those with and without a node, and returns the hosts that get
-    another policy.
-  - Runs on the controller, once for all hosts, and touches no host.
+  - Compares two plans of one run, such as the plans with and without a node, and returns the hosts whose policy
+    changes.
+  - Run it once for all hosts, with C(run_once).
 author:
   - The hpc.ports authors (@hpc-ports)
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is changed.
-  diff_mode:
-    support: none
-    description: Nothing is changed.
-  platform:
-    support: full
-    platforms: posix
-    description: Needs the Python library netaddr on the controller.
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.controller
+  - hpc.ports.attributes.info_module
 options:
   before:
-    description: The key of a plan that M(hpc.ports.plan_info) returned.
+    description: Key of the first plan, as M(hpc.ports.plan_info) returned it.
     type: str
     required: true
   after:
-    description: The key of the other one.
+    description: Key of the second plan.
     type: str
     required: true
   sample:
-    description: Also return a host of each class of O(after), for M(hpc.ports.verify_expectations).
+    description: Also return one host of each class of the plan O(after), for a run of verify that covers all classes.
     type: bool
     default: false
 seealso:
@@ -56,14 +49,14 @@ EXAMPLES = r"""
   run_once: true
   register: plan_without
 
-- name: See who needs that node
+- name: Find the hosts whose policy needs the node
   hpc.ports.plan_diff_info:
     before: "{{ plan_without.key }}"
     after: "{{ plan.key }}"
   run_once: true
   register: compared
 
-- name: Show it
+- name: Show the changes
   ansible.builtin.debug:
     msg: "{{ compared.reasons }}"
   run_once: true
@@ -71,53 +64,53 @@ EXAMPLES = r"""
 
 RETURN = r"""
 hosts_added:
-  description: Managed hosts that O(after) alone has.
+  description: Managed hosts that only the plan O(after) has.
   returned: success
   type: list
   elements: str
 hosts_removed:
-  description: Managed hosts that O(before) alone has.
+  description: Managed hosts that only the plan O(before) has.
   returned: success
   type: list
   elements: str
 hosts_changed:
-  description: Managed hosts of both whose policies differ.
+  description: Managed hosts in both plans whose policies differ.
   returned: success
   type: list
   elements: str
   sample: [head, n1, n2]
 changes:
-  description: By host, what changes, in the words of M(hpc.ports.firewall).
+  description: What changes, by host, with the keys that M(hpc.ports.firewall) returns.
   returned: success
   type: dict
   contains:
     flows_added:
-      description: Flows that come.
+      description: Flows that are added.
       type: list
       elements: str
     flows_removed:
-      description: Flows that go.
+      description: Flows that are removed.
       type: list
       elements: str
     ports_changed:
-      description: By flow, the ports that come and go.
+      description: Ports that are added and removed, by flow.
       type: dict
     addresses_changed:
-      description: By flow, the addresses that come and go.
+      description: Addresses that are added and removed, by flow.
       type: dict
       sample: {in_slurm_control: {added: [10.20.0.7], removed: []}}
     settings:
-      description: Other parts of the policy, such as V(egress).
+      description: Other parts of the policy that change, such as V(egress).
       type: list
       elements: str
 reasons:
-  description: The same for people, hosts that change alike in one sentence.
+  description: The changes as sentences, one for all hosts that change in the same way.
   returned: success
   type: list
   elements: str
   sample: ["head: flow slurm_control (in) gains 10.20.0.7."]
 sample:
-  description: A host of each class that has others than the added ones; empty unless O(sample) is true.
+  description: One host of each class that has hosts besides the added ones. Empty unless O(sample) is true.
   returned: success
   type: list
   elements: str

@@ -11,24 +11,18 @@ short_description: Compile the port file and the inventory into a policy for eve
 version_added: 0.1.0
 description:
   - Validates the port file, resolves its names, and compiles what every managed host accepts and may open.
-  - Runs on the controller and touches no host. Bad input ends here, with one message that names the key.
-  - The plan covers the inventory as a whole, also with C(--limit). It is kept until the end of the run.
-  - Advice that lint has about the plan is shown as warnings, what would keep Ansible's own ssh out among it.
-  - Hosts with restricted egress that Ansible's ssh goes out from may open it - jump hosts, by their names in
-    C(ansible_ssh_common_args) and the like, and hosts in a network of the endpoint C(controllers).
+  - Invalid input fails here, with one message that names the key.
+  - The plan covers the whole inventory, also with C(--limit). It is kept until the end of the run.
+  - Shows the advice of lint about the plan as warnings, for example about a plan that would block the ssh connections
+    of Ansible.
+  - Two kinds of hosts with restricted egress may open the ssh connections of Ansible - jump hosts, by their names in
+    C(ansible_ssh_common_args) and similar variables, and hosts in a network of the endpoint C(controllers).
 author:
   - The hpc.ports authors (@hpc-ports)
-attributes:
-  check_mode:
-    support: full
-    description: The plan changes nothing.
-  diff_mode:
-    support: none
-    description: The plan changes nothing.
-  platform:
-    support: full
-    platforms: posix
-    description: Needs the Python libraries netaddr and jmespath on the controller.
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.controller
+  - hpc.ports.attributes.info_module
 options:
   lint:
     description: Return the findings of lint instead of showing them as warnings.
@@ -36,14 +30,14 @@ options:
     default: false
   without:
     description:
-      - Hosts of the inventory. The plan is as if they were not in it, nor in any of its groups.
-      - A template in a variable that reads C(groups) or C(hostvars) still sees them.
+      - Hosts of the inventory to leave out. The plan is compiled as if they were in none of its groups.
+      - A template in a variable that reads C(groups) or C(hostvars) still sees these hosts.
     type: list
     elements: str
     default: []
 notes:
-  - Set the variables of the port file in the inventory or with C(-e), never in one play - the plan is for all hosts,
-    and must be the same whichever play asks for it.
+  - Set the variables of the port file in the inventory or with C(-e), never in one play. The plan is for all hosts, and
+    must be the same in every play.
 seealso:
   - module: hpc.ports.firewall
   - module: hpc.ports.plan_diff_info
@@ -56,12 +50,12 @@ EXAMPLES = r"""
   run_once: true
   register: firewall_plan
 
-- name: Give the host its firewall
+- name: Apply the policy of each host
   hpc.ports.firewall:
     plan: "{{ firewall_plan.key }}"
   become: true
 
-- name: The plan that there will be when a node has left the inventory
+- name: Compile the plan as it will be without a node
   hpc.ports.plan_info:
     without: [n17]
   run_once: true
@@ -70,12 +64,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 key:
-  description: What stands for the plan in this run; give it to M(hpc.ports.firewall).
+  description: Key of the plan in this run, for the option O(hpc.ports.firewall#module:plan).
   returned: success
   type: str
   sample: 0f3c6f0d7a3b4a61a9c2d8de1b2f6f52
 findings:
-  description: What lint found.
+  description: The findings of lint.
   returned: when O(lint) is true
   type: list
   elements: dict
@@ -85,13 +79,13 @@ findings:
       type: str
       sample: docker-without-encryption
     severity:
-      description: V(error), V(warning), or V(note) for what is to be known, and no warning of a run.
+      description: V(error), V(warning), or V(note) for information that a run does not show as a warning.
       type: str
     subject:
-      description: The flow, service, endpoint or host.
+      description: The flow, service, endpoint or host that the finding is about.
       type: str
     message:
-      description: What is wrong, and what to do.
+      description: The problem, and what to do.
       type: str
 """
 

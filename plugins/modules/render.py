@@ -7,67 +7,67 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: render
-short_description: Write the rulesets of a plan on the controller, for hosts that Ansible never sees
+short_description: Write the rulesets of a plan as files on the controller, for images and cloud-init
 version_added: 0.1.0
 description:
-  - Writes one folder a class of hosts, which are those with the same policy, into a folder on the controller.
-  - Each has the files that M(hpc.ports.firewall) writes on a host, in trees as they go on one, and user-data for
+  - Writes one folder for each class of hosts into a folder on the controller. A class is the hosts with the same
+    policy.
+  - Each folder has the files that M(hpc.ports.firewall) writes on a host, as trees to copy, and user-data for
     cloud-init. On a host that booted from them M(hpc.ports.firewall) changes nothing.
-  - C(CLASS/nftables) has the ruleset, the unit of systemd that loads it before the network, and the link that enables
-    the unit. C(CLASS/firewalld) has the policies and ipsets that firewalld loads when it starts.
-    C(CLASS/cloud-init.yml) writes the files of nftables and loads them.
-  - C(classes.json) lists the classes with their hosts and files. Files that it lists and that no class has any more are
-    removed; nothing else in the folder is.
-  - Runs on the controller, once for all hosts, and touches no host.
+  - C(CLASS/nftables) has the ruleset, the systemd unit that loads it before the network, and the link that enables the
+    unit. C(CLASS/firewalld) has the policies and ipsets that firewalld loads when it starts. C(CLASS/cloud-init.yml)
+    writes the files of nftables and loads them.
+  - C(classes.json) lists the classes with their hosts and files. A file that it lists is removed when no class has it
+    any more; no other file in the folder is removed.
 author:
   - The hpc.ports authors (@hpc-ports)
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.actiongroup_plan
+  - hpc.ports.attributes.controller
+  - hpc.ports.plan
 attributes:
   check_mode:
     support: full
-    description: Result and diff are those of the real run.
+    details: The result and the diff are those of the real run.
   diff_mode:
     support: full
-    description: Shows every file that differs, with its mode.
-  platform:
-    support: full
-    platforms: posix
-    description: Needs the Python library netaddr on the controller.
+    details: Shows each file that differs, with its mode.
 options:
-  plan:
-    description: The key of the plan that M(hpc.ports.plan_info) returned.
-    type: str
-    required: true
   folder:
-    description: The folder on the controller. It is made where there is none.
+    description: The folder on the controller. It is created if it does not exist.
     type: path
     required: true
   backends:
     description:
-      - What carries the rules on the hosts.
-      - A class whose policy firewalld cannot carry, such as one in observe mode, has no files of it, with a warning.
+      - The backends to write files for.
+      - A class whose policy firewalld cannot implement, such as a class in observe mode, has no files for firewalld; a
+        warning says so.
     type: list
     elements: str
     choices: [nftables, firewalld]
     default: [nftables, firewalld]
   firewalld_version:
-    description: The oldest firewalld on the hosts. Before 1.0 restricted egress takes a rule for every address.
+    description: The oldest version of firewalld on the hosts. Before 1.0, restricted egress needs a rule for each
+      address.
     type: str
     default: "1.0"
   nft:
-    description: Where the hosts have the program nft.
+    description: Path of the program nft on the hosts.
     type: str
     default: /usr/sbin/nft
   watch:
-    description: Whether hosts put their rules back by themselves, as O(hpc.ports.firewall#module:watch).
+    description: Whether hosts restore their rules themselves, as O(hpc.ports.firewall#module:watch).
     type: bool
     default: true
   boot_failure:
-    description: What a boot does that cannot load the ruleset, as O(hpc.ports.firewall#module:boot_failure).
+    description: What happens at boot if the ruleset cannot be loaded, as O(hpc.ports.firewall#module:boot_failure).
     type: str
     choices: [open, closed]
     default: open
+notes:
+  - Run it once for all hosts, with C(run_once).
 seealso:
-  - module: hpc.ports.plan_info
   - module: hpc.ports.firewall
 """
 
@@ -95,15 +95,15 @@ classes:
       type: list
       elements: str
     digest:
-      description: What stands for the policy; another one is another policy.
+      description: Digest of the policy. It changes when the policy changes.
       type: str
       sample: 5f1d7a84db388d2f
     roles:
-      description: The canonical groups that all of the hosts are in.
+      description: The canonical groups that all hosts of the class are in.
       type: list
       elements: str
     clusters:
-      description: The clusters that all of the hosts are in.
+      description: The clusters that all hosts of the class are in.
       type: list
       elements: str
     files:
@@ -112,7 +112,7 @@ classes:
       elements: str
       sample: [nftables/etc/hpc-ports/ruleset.nft]
     lacks:
-      description: By backend why it cannot carry the policy, where it cannot.
+      description: Why a backend cannot implement the policy, by backend, if it cannot.
       type: dict
 folder:
   description: The folder.

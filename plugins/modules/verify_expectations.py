@@ -7,39 +7,30 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: verify_expectations
-short_description: Tell each host its part in proving a plan by real connections
+short_description: "Internal: tell each host what to listen on and what to probe"
 version_added: 0.1.0
 description:
-  - Works out which connections the plan says pass and which must not, and returns the part of this host - where to
-    listen, for M(hpc.ports.verify_listen), and what to try, for M(hpc.ports.verify_probe).
-  - Where that takes no more than O(most) connections, every managed host of O(hosts) is a target of one host of each
-    class - of the same policy, behind the same endpoints, in the same networks and clusters - of the managed hosts and
-    of the others.
-  - Else hosts of a class share the work. Every flow is exercised between every two classes that it lets through. On
-    every managed host the ports are tried that the documents warn of, from a host that must not reach them. Other
-    closed ports are tried once for every two kinds of host. What is not covered is counted.
-  - The ports are those of every service in the port file, both ends of a range, whether or not a flow opens it, the
-    edges of what broad services open on the target, and some that no service names. IP protocols without ports are
-    left out.
-  - Runs on the controller and touches no host.
+  - Internal. The role verify runs this module on all hosts, as its first step after the plan.
+  - Lists the connections that must pass and those that must not pass according to the plan, and returns the tasks of
+    this host - where to listen, for M(hpc.ports.verify_listen), and what to probe, for M(hpc.ports.verify_probe).
+  - If that takes at most O(most) connections, one host of each class probes every managed host in O(hosts). A class is
+    hosts with the same policy, behind the same endpoints, in the same networks and clusters; hosts without a policy
+    have classes, too.
+  - Otherwise the hosts of a class share the work. Every flow is tested between every two classes that it connects. On
+    every managed host the ports that the documents warn of are probed from a host that must not reach them. Other
+    closed ports are probed once for every two kinds of hosts. Connections that are not tested are counted.
+  - The probed ports are those of every service in the port file, whether or not a flow opens them (of a range, the
+    first and the last), the edges of the ranges that broad services open on the target, and some ports that no service
+    has. IP protocols without ports are not tested.
 author:
   - The hpc.ports authors (@hpc-ports)
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is changed.
-  diff_mode:
-    support: none
-    description: Nothing is changed.
-  platform:
-    support: full
-    platforms: posix
-    description: Needs the Python libraries netaddr and jmespath on the controller.
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.actiongroup_plan
+  - hpc.ports.attributes.controller
+  - hpc.ports.attributes.info_module
+  - hpc.ports.plan
 options:
-  plan:
-    description: The key of the plan that M(hpc.ports.plan_info) returned.
-    type: str
-    required: true
   hosts:
     description: The hosts that take part.
     type: list
@@ -47,22 +38,23 @@ options:
     required: true
   query:
     description:
-      - A JMESPath expression that selects among the expectations, each with C(source), C(target), C(address),
-        C(protocol), C(port), C(expected) (V(open) or V(filtered)), C(flow) and C(denied_by) (V(source) or V(target)).
-      - Empty for all of them.
+      - A JMESPath expression that selects expectations. Each has C(source), C(target), C(address), C(protocol),
+        C(port), C(expected) (V(open) or V(filtered)), C(flow) and C(denied_by) (V(source) or V(target)).
+      - Empty selects all.
     type: str
     default: ""
   mode:
-    description: V(passive) is without temporary listeners.
+    description: With V(passive), no host starts a listener.
     type: str
     choices: [active, passive]
     default: active
   most:
-    description: How many connections there may be, unless the flows and what the documents warn of need more.
+    description: The maximum number of connections. Flows, and ports that the documents warn of, are tested even beyond
+      it.
     type: int
     default: 50000
   timeout:
-    description: As for M(hpc.ports.verify_probe); the time to listen depends on it.
+    description: As for M(hpc.ports.verify_probe). The time to listen depends on it.
     type: float
     default: 1.0
   attempts:
@@ -79,22 +71,22 @@ options:
     default: 300
   firewalls:
     description:
-      - The names under which M(hpc.ports.firewall) was registered on hosts. The ports that other rules translate there,
-        such as those that containers publish, are tried besides.
+      - Names of the variables in which hosts registered M(hpc.ports.firewall). The ports that other rules translate on
+        a host, such as published ports of containers, are probed as well.
     type: list
     elements: str
     default: []
 notes:
-  - The play must have the strategy C(linear) and no C(serial), because every host listens before the first one probes.
+  - The play must use the strategy C(linear) without C(serial), because every host must listen before the first one
+    probes.
 seealso:
-  - module: hpc.ports.plan_info
   - module: hpc.ports.verify_listen
   - module: hpc.ports.verify_probe
   - module: hpc.ports.verify_verdicts
 """
 
 EXAMPLES = r"""
-- name: Tell each host its part, for SSH only
+- name: Tell each host its tasks, for SSH only
   hpc.ports.verify_expectations:
     plan: "{{ verify_plan.key }}"
     hosts: "{{ ansible_play_hosts }}"
@@ -104,30 +96,30 @@ EXAMPLES = r"""
 
 RETURN = r"""
 run:
-  description: The name of this run, for M(hpc.ports.verify_suspects) and M(hpc.ports.verify_verdicts).
+  description: Name of this run, for M(hpc.ports.verify_suspects) and M(hpc.ports.verify_verdicts).
   returned: success
   type: str
   sample: verify-0f3c2a91d5b7e684
 passive:
-  description: Whether there are no listeners.
+  description: Whether no host starts a listener.
   returned: success
   type: bool
 key:
-  description: What probes say to listeners, another one in each run. Empty where there are no listeners.
+  description: The key that probes send to listeners; each run has its own. Empty if there are no listeners.
   returned: success
   type: str
   sample: 0123456789abcdef
 nonce:
-  description: What the listener of this host answers, so that a probe knows which host it was.
+  description: The answer of the listener on this host, by which a probe recognizes the host.
   returned: success
   type: str
   sample: fedcba9876543210
 progress:
-  description: What M(hpc.ports.verify_probe) needs to say how far the run is.
+  description: The option O(hpc.ports.verify_probe#module:progress).
   returned: success
   type: dict
 counted:
-  description: The ports that this host tries elsewhere.
+  description: The ports that this host probes on other hosts.
   returned: success
   type: list
   elements: str
@@ -137,24 +129,24 @@ managed:
   returned: success
   type: bool
 listen:
-  description: The ports that others will try here.
+  description: The ports that other hosts will probe here.
   returned: success
   type: list
   elements: str
   sample: [22/tcp, 53/udp]
 addresses:
-  description: The addresses at which they will.
+  description: The addresses that they will probe.
   returned: success
   type: list
   elements: str
   sample: [10.20.0.1, "fd00:20::1"]
 lifetime:
-  description: For how many seconds to listen at most, for all hosts to be done.
+  description: Seconds to listen at most, enough for all hosts to finish.
   returned: success
   type: int
   sample: 124
 probes:
-  description: What to try from here.
+  description: What to probe from this host.
   returned: success
   type: list
   elements: dict
@@ -164,12 +156,12 @@ probes:
       type: str
       sample: 10.20.0.2
     ports:
-      description: The ports there.
+      description: The ports to probe at this address.
       type: list
       elements: str
       sample: [22/tcp, 53/udp]
     names:
-      description: The names by which the inventory says that the host is reached.
+      description: Host names that the inventory uses for this address.
       type: list
       elements: str
 """

@@ -7,36 +7,34 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: verify_judge
-short_description: What would the rules of this host do with these packets?
+short_description: "Internal: find out what the rules of a host do with given packets"
 version_added: 0.1.0
 description:
-  - Reads the whole ruleset of the kernel once, the rules of this collection and all others, and walks packets through
-    it as the kernel would. Tells which table, chain and rule decides.
-  - Sends nothing. Looks up the routes of the packets and of their answers, and who listens.
-  - Where a verdict hangs on what cannot be told, such as on the user of a process or on rules of iptables-legacy,
-    it is V(unknown), with the reason. Limits of rate count as not exceeded.
+  - Internal. The role verify and the playbook C(hpc.ports.explain) run this module on the hosts at both ends of a
+    connection.
+  - Reads all rules of the kernel once, those of this collection and all others, and follows packets through them as the
+    kernel would. Returns the table, chain and rule that decides.
+  - Sends nothing. Looks up the routes of the packets and of their answers, and the processes that listen.
+  - If a verdict depends on what the module cannot know, such as the user of a process, or on rules of iptables-legacy,
+    it is V(unknown), with the reason. Rate limits count as not exceeded.
 author:
   - The hpc.ports authors (@hpc-ports)
-attributes:
-  check_mode:
-    support: full
-    description: The module only reads.
-  diff_mode:
-    support: none
-    description: Nothing is changed.
-  platform:
-    support: full
-    platforms: linux
-    description: Needs Python 3.9 or later on the host, root, and libnftables or nft.
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.host
+  - hpc.ports.attributes.info_module
+requirements:
+  - libnftables or nft on the managed host
+  - root on the managed host
 options:
   packets:
-    description: The packets, each the first of a connection.
+    description: The packets, each the first packet of a connection.
     type: list
     elements: dict
     required: true
     suboptions:
       direction:
-        description: Whether it comes to this host or goes out from it.
+        description: Whether the packet comes in to this host or goes out from it.
         type: str
         choices: [in, out]
         required: true
@@ -45,42 +43,42 @@ options:
         type: str
         default: tcp
       source:
-        description: The address that it comes from; of what goes out, empty for the one that the kernel chooses.
+        description: The source address. For an outgoing packet, empty for the address that the kernel chooses.
         type: str
         default: ""
       destination:
-        description: The address that it goes to; of what comes in, one of this host's.
+        description: The destination address. For an incoming packet, an address of this host.
         type: str
         required: true
       port:
-        description: The port that it goes to.
+        description: The destination port.
         type: int
         default: 0
       source_port:
-        description: The port that it comes from.
+        description: The source port.
         type: int
         default: 49152
       interface:
         description:
-          - The interface that it comes or goes over.
-          - By default the one of the route, to the source of what comes in; where there is none, the one that has the
-            destination.
+          - The interface over which the packet comes or goes.
+          - By default the interface of the route; for an incoming packet, of the route to its source or, if there is
+            none, the interface that has the destination address.
         type: str
         default: ""
       reply:
-        description: Whether to judge the answer to it, too.
+        description: Whether to judge the answer to the packet as well.
         type: bool
         default: false
 notes:
-  - Tables of the family bridge are not judged; where one may drop the packet, the verdict is V(unknown).
-  - Addresses of IPv6 with a scope, such as V(fe80::1%eth0), are refused; name the interface instead.
+  - Tables of the family bridge are not followed. If one of them may drop the packet, the verdict is V(unknown).
+  - IPv6 addresses with a scope, such as V(fe80::1%eth0), are refused. Give O(packets[].interface) instead.
 seealso:
   - module: hpc.ports.verify_probe
   - module: hpc.ports.verify_listen
 """
 
 EXAMPLES = r"""
-- name: What becomes of a connection from a login node to the Slurm controller?
+- name: Find out what happens to a connection from a login node to the Slurm controller
   hpc.ports.verify_judge:
     packets:
       - direction: in
@@ -94,7 +92,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 judgements:
-  description: One judgement a packet, in their order.
+  description: One judgement for each packet, in the order of the packets.
   returned: success
   type: list
   elements: dict
@@ -104,11 +102,12 @@ judgements:
       type: str
       sample: drop
     table:
-      description: The table of the rule that decides. Of V(unknown), of the last rule that may stop the packet, if any.
+      description: The table of the rule that decides. For V(unknown), of the last rule that may stop the packet, if
+        any.
       type: str
       sample: inet site
     chain:
-      description: Its chain.
+      description: The chain of the rule.
       type: str
       sample: input
     rule:
@@ -116,22 +115,22 @@ judgements:
       type: str
       sample: tcp dport 6817 drop
     is_ours:
-      description: Whether the rule is of this collection, in its own table or in its policies of firewalld.
+      description: Whether the rule belongs to this collection, in its own table or in its firewalld policies.
       type: bool
     unknown:
-      description: What cannot be told; empty unless the verdict is V(unknown).
+      description: What the module cannot know. Empty unless the verdict is V(unknown).
       type: str
     notes:
-      description: What is done to the packet, such as a translation of addresses, and which limits were not counted.
+      description: Changes to the packet, such as a translation of addresses, and rate limits that were not counted.
       type: list
       elements: str
     interface:
-      description: The interface that the packet comes over.
+      description: The interface over which the packet comes in.
       returned: direction is in
       type: str
       sample: eth0
     route:
-      description: Where the kernel sends the packet or, where it comes in, the answer to it.
+      description: The route of the packet or, if it comes in, of the answer.
       type: dict
       contains:
         interface:
@@ -139,33 +138,33 @@ judgements:
           type: str
           sample: eth0
         source:
-          description: The address that the kernel would choose to send from.
+          description: The source address that the kernel would choose.
           type: str
           sample: 10.20.0.1
         gateway:
-          description: The next hop, empty for a neighbour.
+          description: The next hop. Empty for a neighbour.
           type: str
         kind:
           description: The type of the route, V(local) for this host itself.
           type: str
           sample: unicast
         error:
-          description: Why there is no route, or empty.
+          description: Why there is no route. Empty if there is one.
           type: str
           sample: no route (Network is unreachable)
     reverse_path:
-      description: Whether the kernel drops the packet for its source, see rp_filter in the kernel's documentation.
+      description: Whether the kernel drops the packet because of its source; see rp_filter in the kernel documentation.
       returned: direction is in
       type: dict
       contains:
         mode:
-          description: The filter on the interface. V(0) is none, V(1) strict, V(2) loose.
+          description: The filter on the interface, V(0) for none, V(1) for strict, V(2) for loose.
           type: int
         is_dropped:
-          description: Whether it drops the packet.
+          description: Whether the filter drops the packet.
           type: bool
     listening:
-      description: The addresses on which somebody listens for the packet; none where nobody does.
+      description: The addresses on which a process listens for the packet. Empty if there is none.
       returned: direction is in
       type: list
       elements: str
@@ -173,7 +172,7 @@ judgements:
     reply:
       description: The judgement on the answer, with the same keys from RV(judgements[].verdict) to
         RV(judgements[].notes).
-      returned: asked for, and the packet has a route
+      returned: when requested, and the packet has a route
       type: dict
 """
 

@@ -7,38 +7,40 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: verify_listen
-short_description: Listen for a while on ports where nobody listens
+short_description: "Internal: listen for a while on ports that no service uses"
 version_added: 0.1.0
 description:
-  - Starts one detached process that holds ports of this host, so that a probe which gets no answer is known to have
-    been blocked. It says O(nonce) to who connects, and to the datagrams of M(hpc.ports.verify_probe) that know O(key), and
-    closes.
-  - Where nftables is there, a temporary table C(inet hpc_ports_verify) counts how far packets come. It drops nothing.
-  - A port that a service has is left to it, on the very addresses where it has it.
-  - Where systemd runs the host the process is a transient unit, C(hpc-ports-verify-ID.scope).
-  - The process ends when told to, or by itself after O(lifetime) seconds. There is one at a time in each network
-    namespace of a host, found by a socket in C(/run/hpc-ports), where only root can write; a new one takes the place of
-    the one before, whose run is then told that its listener did not last.
-  - A service that is started meanwhile on a port held here fails to start, so keep O(lifetime) short.
+  - Internal. The role verify and the playbook C(hpc.ports.explain) run this module before and after
+    M(hpc.ports.verify_probe).
+  - Starts one detached process that listens on ports of this host, so that a probe without an answer proves that it was
+    blocked. The process sends O(nonce) to each TCP client, and to each datagram of M(hpc.ports.verify_probe) that has
+    O(key), and closes the connection.
+  - If nftables is available, a temporary table C(inet hpc_ports_verify) counts how far packets get. It drops nothing.
+  - A port that a service uses is left to the service, on the addresses on which the service uses it.
+  - If systemd runs the host, the process is a transient unit, C(hpc-ports-verify-ID.scope).
+  - The process ends when told to, or by itself after O(lifetime) seconds. Each network namespace of a host has at most
+    one. It is found by a socket in C(/run/hpc-ports), where only root can write. A new process replaces the previous
+    one, whose run then learns that its listener did not last.
+  - A service that starts while the process uses its port fails to start, so keep O(lifetime) short.
 author:
   - The hpc.ports authors (@hpc-ports)
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.host
 attributes:
   check_mode:
     support: partial
-    description: The task is skipped.
-    details: Nothing is started or ended, so nothing is said about the ports.
+    details: The task is skipped. Nothing is started or ended, so nothing is known about the ports.
   diff_mode:
     support: none
-    description: Nothing that lasts is changed.
-  platform:
-    support: full
-    platforms: linux
-    description: Needs Python 3.9 or later on the host, and root.
+    details: The module makes no permanent change.
+requirements:
+  - root on the managed host
 options:
   state:
     description:
-      - V(started) starts the process; the module returns when it listens.
-      - V(stopped) ends it, and tells whether it was there until now.
+      - V(started) starts the process. The module returns when the process listens.
+      - V(stopped) ends the process, and returns whether it was there until now.
     type: str
     choices: [started, stopped]
     default: started
@@ -49,34 +51,34 @@ options:
     default: []
   addresses:
     description:
-      - This host's own addresses that will be probed. Where a service has a port on some other address only,
-        such as 127.0.0.1, the port is held on these.
+      - The addresses of this host that will be probed. If a service uses a port only on another address, such as
+        127.0.0.1, the process listens on these.
     type: list
     elements: str
     default: []
   lifetime:
-    description: After how many seconds the process ends by itself.
+    description: Seconds after which the process ends by itself.
     type: int
     default: 300
   counted:
-    description: More ports to count at, those that this host probes elsewhere.
+    description: More ports to count packets for, those that this host probes on other hosts.
     type: list
     elements: str
     default: []
   key:
-    description: What a datagram has to say to be answered.
+    description: The key that a datagram must have to be answered.
     type: str
     default: ""
   nonce:
-    description: What is answered, so that a probe knows which host it was.
+    description: The answer, by which a probe recognizes this host.
     type: str
     default: ""
   passive:
-    description: Hold nothing; tell which of O(ports) services have, and count.
+    description: Listen on no port. Return which of O(ports) services use, and count packets.
     type: bool
     default: false
   id:
-    description: With O(state=stopped), the process to end; none is given to end whichever there is.
+    description: With O(state=stopped), the process to end. Empty for any process.
     type: str
     default: ""
 seealso:
@@ -84,14 +86,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Listen where nobody listens
+- name: Listen on ports that no service uses
   hpc.ports.verify_listen:
     ports: [6817/tcp, 24224/udp]
     lifetime: 60
   become: true
   register: listener
 
-- name: End it
+- name: Stop listening
   hpc.ports.verify_listen:
     state: stopped
     id: "{{ listener.id }}"
@@ -100,52 +102,52 @@ EXAMPLES = r"""
 
 RETURN = r"""
 id:
-  description: What stands for the process, to end it by.
+  description: Identifier of the process, for O(id).
   returned: when started
   type: str
   sample: 5b1f0c6a1c8b4b4d9a3c0a1f5f1f5c11
 alive:
-  description: Whether the process that O(id) names was there, and answered, until now.
+  description: Whether the process O(id) was there, and answered, until now.
   returned: when stopped
   type: bool
 listening:
-  description: The ports that the process holds, by the address that they are bound to.
+  description: The ports on which the process listens, by the address that they are bound to.
   returned: success
   type: dict
   sample: {"0.0.0.0": [6817/tcp, 24224/udp], "::": [6817/tcp, 24224/udp]}
 in_use:
-  description: The ports that a service has, by the address; when stopped, those that it still has.
+  description: The ports that services use, by address; when stopped, those that they still use.
   returned: success
   type: dict
   sample: {"0.0.0.0": [22/tcp], "::": [22/tcp]}
 not_held:
-  description: By address and port, why it could not be held.
+  description: Why the process cannot listen on a port, by address and port.
   returned: success
   type: dict
   sample: {"::": {"6817/tcp": Address family not supported by protocol}}
 own:
   description:
-    - Of each of O(addresses), whether it is one of this host's own. One that is not, such as a public address that a router
-      has for it, is translated on the way.
+    - Whether each of O(addresses) is an address of this host. An address that is not, such as a public address that a
+      router has for it, is translated on the way.
   returned: success
   type: dict
   sample: {10.20.0.1: true, 198.51.100.1: false}
 dead_ends:
-  description: By port, what a proxy of a container takes connections for that this host cannot connect to, and why.
+  description: Where a container proxy forwards connections to that this host cannot connect to, and why, by port.
   returned: when O(state=stopped)
   type: dict
   sample: {8888/tcp: "172.17.0.2 port 80: no answer"}
 not_counted:
-  description: Why packets are not counted; empty where they are.
+  description: Why packets are not counted. Empty if they are.
   returned: success
   type: str
 counts:
   description:
-    - How far packets came, by the address of this host, by peer and by number of packets, the ports. Opening packets that
-      C(left) this host for a peer, C(arrived) from one before any rule and C(passed) all rules; answers C(answered) that
-      left this host, and C(returned) that came back to it before any rule.
-    - Where this host itself translates addresses or ports, they are those from before that. Null where more packets were
-      to be told apart than can be counted (65,535).
+    - How far packets got, as ports by the address of this host, the peer and the number of packets. Opening packets
+      that C(left) this host for a peer, that C(arrived) from a peer before any rule, and that C(passed) all rules;
+      answers C(answered) that left this host, and answers C(returned) that came back to it before any rule.
+    - If this host itself translates addresses or ports, they are those from before the translation. Null if there were
+      more kinds of packets than can be counted (65,535).
   returned: when stopped
   type: dict
   sample: {arrived: {10.20.0.1: {10.20.0.7: {"1": [6817/tcp]}}}}

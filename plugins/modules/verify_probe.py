@@ -7,29 +7,30 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: verify_probe
-short_description: Try many connections from this host at once
+short_description: "Internal: try many connections from a host at once"
 version_added: 0.1.0
 description:
-  - Opens real connections, TCP and UDP, IPv4 and IPv6, and tells what came of each.
-  - Sends an ICMP echo to each address before and after, so that silence can be told from a host that is not there.
-  - Leaves no socket behind; TCP connections are closed by a reset, without a word being said.
+  - Internal. The role verify and the playbook C(hpc.ports.explain) run this module while the other hosts listen.
+  - Opens real connections, over TCP and UDP, IPv4 and IPv6, and returns the outcome of each.
+  - Sends an ICMP echo to each address before and after, to distinguish silence from a host that is not there.
+  - Leaves no socket behind. TCP connections are closed by a reset, without sending data.
 author:
   - The hpc.ports authors (@hpc-ports)
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.host
 attributes:
   check_mode:
     support: partial
-    description: The task is skipped.
-    details: Nothing is sent, so nothing is said about the probes.
+    details: The task is skipped. Nothing is sent, so nothing is known about the connections.
   diff_mode:
     support: none
-    description: Nothing is changed.
-  platform:
-    support: full
-    platforms: linux
-    description: Needs Python 3.9 or later on the host, and root for the echo.
+    details: The module changes nothing.
+requirements:
+  - root on the managed host, for the ICMP echo
 options:
   probes:
-    description: What to try.
+    description: What to probe.
     type: list
     elements: dict
     required: true
@@ -39,47 +40,49 @@ options:
         type: str
         required: true
       ports:
-        description: The ports there, such as V(22/tcp) or V(53/udp).
+        description: The ports to probe at this address, such as V(22/tcp) or V(53/udp).
         type: list
         elements: str
         required: true
       names:
-        description: Names that are said to mean this address. What this host makes of them is compared.
+        description: Names that should resolve to this address. The module checks what they resolve to on this host.
         type: list
         elements: str
         default: []
   timeout:
-    description: How many seconds an answer may take.
+    description: Seconds to wait for an answer.
     type: float
     default: 1.0
   attempts:
-    description: How many times a connection is tried before silence is believed, because a packet can be lost.
+    description: How often to try a connection that is not answered, because packets can be lost.
     type: int
     default: 2
   concurrency:
-    description: How many connections are tried at a time; fewer where the host's limit of open files says so.
+    description: Connections to try at the same time; fewer if the host allows fewer open files.
     type: int
     default: 1000
   rate:
-    description: How many connections are begun a second, so that nobody takes it for an attack.
+    description: Connections to begin per second, so that the probes are not mistaken for an attack.
     type: float
     default: 300
   key:
-    description: The O(key) of M(hpc.ports.verify_listen) on the other hosts. With it, what answers is waited for
-      and its nonce returned, which proves which host it is. Without it a connection ends as soon as it is open.
+    description: The O(key) of M(hpc.ports.verify_listen) on the other hosts. With it, the module waits for the answer,
+      and returns the nonce in it, which proves which host has answered. Without it, a connection ends as soon as it is
+      open.
     type: str
     default: ""
   progress:
-    description: As M(hpc.ports.verify_expectations) returns it. With it, the action plugin says how far the whole run is.
+    description: As M(hpc.ports.verify_expectations) returned it. With it, the action plugin shows the progress of the
+      run.
     type: dict
 notes:
-  - A UDP port that keeps silent may be blocked, or a service may not care to answer. M(hpc.ports.verify_listen) answers.
+  - A UDP port without an answer may be blocked, or its service does not answer. M(hpc.ports.verify_listen) answers.
 seealso:
   - module: hpc.ports.verify_listen
 """
 
 EXAMPLES = r"""
-- name: May this host reach the Slurm controller?
+- name: Try to reach the Slurm controller
   hpc.ports.verify_probe:
     probes:
       - address: 10.20.0.1
@@ -89,7 +92,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 results:
-  description: One result an address. Every port is in one of RV(results[].open), RV(results[].refused),
+  description: One result for each address. Each port is in one of RV(results[].open), RV(results[].refused),
     RV(results[].filtered) and RV(results[].error).
   returned: success
   type: list
@@ -100,52 +103,53 @@ results:
       type: str
       sample: 10.20.0.1
     reachable:
-      description: Whether it answered an echo before and after; null where no echo could be sent.
+      description: Whether the address answered an echo before and after; null if no echo could be sent.
       type: bool
     open:
-      description: Something answered.
+      description: Ports that answered.
       type: list
       elements: str
       sample: [6817/tcp]
     refused:
-      description: The host was reached and says that nobody listens.
+      description: Ports on which no process listens, as the host answered.
       type: list
       elements: str
     filtered:
-      description: No answer, or an administrative reject.
+      description: Ports without an answer, or with an administrative reject.
       type: list
       elements: str
       sample: [6819/tcp]
     rejected:
-      description: Those of RV(results[].filtered) that are certain, because a reject came, or because
-        this host itself lets nothing out.
+      description: The ports of RV(results[].filtered) that are certainly blocked, by a reject, or because this host
+        itself sends nothing to them.
       type: list
       elements: str
     error:
-      description: The probe itself failed; this says nothing about a firewall.
+      description: Ports for which the probe itself failed, which proves nothing about a firewall.
       type: list
       elements: str
     nonces:
-      description: The ports by the nonce that a listener said there.
+      description: The ports that answered with a nonce, by nonce.
       type: dict
       sample: {6c1f3a0b9d2e4f58: [6817/tcp]}
     seconds:
-      description: By port, how many seconds it took until the outcome was known.
+      description: Seconds until the outcome was known, by port.
       type: dict
       sample: {6817/tcp: 0.0004}
     attempts:
-      description: By port, how many times it was tried, where more than once.
+      description: How often a port was tried, by port, if more than once.
       type: dict
     source:
-      description: The address of this host that connections there come from; empty without a route.
+      description: The source address of the connections to the address. Empty without a route.
       type: str
       sample: 10.20.0.7
     elsewhere:
-      description: Those of O(probes[].names) that this host resolves, but not to the address, with what it makes of them.
+      description: The names of O(probes[].names) that resolve on this host, but not to the address, with their
+        addresses.
       type: dict
       sample: {ctl.example.org: [192.0.2.9]}
     details:
-      description: By port, or V(path) for the echo, what was said.
+      description: The answer or error in words, by port, or by V(path) for the echo.
       type: dict
       sample: {6819/tcp: "Rejected by 10.20.0.254 (ICMP type 3, code 13)."}
 """

@@ -7,53 +7,35 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: verify_suspects
-short_description: Tell which packets to judge on which hosts, because a connection was not as expected
+short_description: "Internal: choose the packets to judge on hosts after the probes"
 version_added: 0.1.0
 description:
-  - Returns, by host, the packets of connections that are wrong or unknown, and all packets of hosts that do not run
-    their policy, for M(hpc.ports.verify_judge).
-  - Runs on the controller, once for all hosts.
+  - Internal. The role verify runs this module once for all hosts, after the probes.
+  - Returns, by host, the packets of connections whose verdict is wrong or unknown, and all packets of hosts that do not
+    run their policy, for M(hpc.ports.verify_judge).
 author:
   - The hpc.ports authors (@hpc-ports)
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.actiongroup_plan
+  - hpc.ports.attributes.controller
+  - hpc.ports.plan
+  - hpc.ports.verify
 attributes:
   check_mode:
     support: full
-    description: Returns no packets.
+    details: Returns no packets.
   diff_mode:
     support: none
-    description: Nothing is changed.
-  platform:
-    support: full
-    platforms: posix
-    description: Needs the Python library netaddr on the controller.
-options:
-  plan:
-    description: The key of the plan that M(hpc.ports.plan_info) returned.
-    type: str
-    required: true
-  run:
-    description: The name of the run that M(hpc.ports.verify_expectations) returned.
-    type: str
-    required: true
-  probed:
-    description: The name under which M(hpc.ports.verify_probe) was registered on the hosts.
-    type: str
-    required: true
-  stopped:
-    description: The name under which M(hpc.ports.verify_listen) with O(ignore:state=stopped) was registered.
-    type: str
-    required: true
-  compared:
-    description: The name under which M(hpc.ports.firewall) in check mode was registered, on hosts where it was.
-    type: str
-    required: true
+    details: The module changes nothing.
+options: {}
 seealso:
   - module: hpc.ports.verify_judge
   - module: hpc.ports.verify_verdicts
 """
 
 EXAMPLES = r"""
-- name: See which connections were not as expected
+- name: Find the connections that did not end as expected
   hpc.ports.verify_suspects:
     plan: "{{ verify_plan.key }}"
     run: "{{ verify_task.run }}"
@@ -63,7 +45,7 @@ EXAMPLES = r"""
   register: suspects
   run_once: true
 
-- name: Ask the rulesets of their hosts why
+- name: Ask the rules of their hosts for the reason
   hpc.ports.verify_judge:
     packets: "{{ suspects.packets[inventory_hostname] }}"
   become: true
@@ -72,7 +54,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 packets:
-  description: By host, the O(hpc.ports.verify_judge#module:packets) to judge there.
+  description: The option O(hpc.ports.verify_judge#module:packets) for each host.
   returned: success
   type: dict
 """

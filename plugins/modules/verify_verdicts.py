@@ -7,85 +7,68 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: verify_verdicts
-short_description: Hold what hosts saw against what a plan expects, and report
+short_description: "Internal: compare the results of all hosts with the plan, and report"
 version_added: 0.1.0
 description:
-  - Gives each expectation of M(hpc.ports.verify_expectations) a verdict, from what the hosts registered.
-  - V(right) only if it was seen - an open connection was answered, by the listener of the very host or by a service; a
-    filtered one was met by silence or by a reject, the source has a path to the address, and somebody listened there
-    until the end.
-  - V(wrong) if the opposite was seen.
-  - V(unknown) if neither was - a host was not reached, a probe failed, a listener died, or a UDP service kept silent.
-  - What a host says that is not what a module says is not believed. The host is named with the key that cannot be read, and
-    no connection from or to it is right; all others have their verdicts.
-  - Follows the packets of each connection that is not right to where they end, and says which link is broken and what
-    to do.
-  - Shows a table for each kind of target, every connection that is not right, and writes all of it to files. Sets the
-    fact C(hpc_ports_verify).
-  - Fails unless all is right, and unless every host that was compared runs its policy.
-  - Runs on the controller, once for all hosts.
+  - Internal. The role verify runs this module once for all hosts, as its last step, and keeps RV(findings) as the fact
+    C(hpc_ports_verify).
+  - Gives each expectation of M(hpc.ports.verify_expectations) a verdict, from the results that the hosts registered.
+  - V(right) if the expected outcome was observed. An open connection was answered, by the listener of the right host or
+    by a service. A filtered one met silence or a reject, the source has a path to the address, and a process listened
+    there until the end.
+  - V(wrong) if the opposite was observed.
+  - V(unknown) if neither was observed - a host was not reached, a probe failed, a listener ended early, or a UDP
+    service did not answer.
+  - A result that does not have the form of the module is not used. The report names the host and the key that cannot be
+    read, and no connection from or to the host is right; all other hosts have their verdicts.
+  - Follows the packets of each connection that is not right to where they end, and reports which link is broken and
+    what to do.
+  - Shows a table for each kind of target, and every connection that is not right. Writes all of it to files.
+  - Fails unless every verdict is right, and every host that was compared runs its policy.
 author:
   - The hpc.ports authors (@hpc-ports)
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.actiongroup_plan
+  - hpc.ports.attributes.controller
+  - hpc.ports.plan
+  - hpc.ports.verify
 attributes:
   check_mode:
     support: full
-    description: Tells how many connections would be tried.
+    details: Returns how many connections a run would try.
   diff_mode:
     support: none
-    description: Nothing but the report is written.
-  platform:
-    support: full
-    platforms: posix
-    description: Needs the Python libraries netaddr and jmespath on the controller.
+    details: Only the report is written.
 options:
-  plan:
-    description: The key of the plan that M(hpc.ports.plan_info) returned.
-    type: str
-    required: true
-  run:
-    description: The name of the run that M(hpc.ports.verify_expectations) returned.
-    type: str
-    required: true
-  probed:
-    description: The name under which M(hpc.ports.verify_probe) was registered on the hosts.
-    type: str
-    required: true
-  stopped:
-    description: The name under which M(hpc.ports.verify_listen) with O(ignore:state=stopped) was registered.
-    type: str
-    required: true
-  compared:
-    description: The name under which M(hpc.ports.firewall) in check mode was registered, on hosts where it was.
-    type: str
-    required: true
   judged:
-    description: The name under which M(hpc.ports.verify_judge) was registered, on hosts where it was.
+    description: Name of the variable in which hosts registered M(hpc.ports.verify_judge), if they did.
     type: str
     required: true
   report:
-    description: The file on the controller for every verdict, as JSON. Empty for none.
+    description: File on the controller for every verdict, as JSON. Empty for none.
     type: path
     default: ""
   junit:
-    description: The file on the controller for CI, as JUnit XML. Empty for none.
+    description: File on the controller for CI, as JUnit XML. Empty for none.
     type: path
     default: ""
   page:
-    description: The file on the controller to look at, one HTML page that needs nothing else. Empty for none.
+    description: File on the controller for people, one HTML page that needs no other file. Empty for none.
     type: path
     default: ""
   fail:
-    description: Fail unless all is right. A task that fails sets no fact, so a role may rather look at RV(failure).
+    description: Fail unless every verdict is right. With V(false), RV(failure) has the reason.
     type: bool
     default: true
   all_hosts:
     description:
-      - The hosts of the play, with those that it has lost before the tests, which are named in RV(summary.left_out).
+      - All hosts of the play. Those that were lost before the tests are listed in RV(summary.left_out).
     type: list
     elements: str
     default: []
   require_outsider:
-    description: Fail when no unmanaged host took part; otherwise that is a warning.
+    description: Fail if no unmanaged host took part. Otherwise that is a warning.
     type: bool
     default: false
 seealso:
@@ -93,7 +76,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Hold what was seen against the plan
+- name: Compare the results with the plan
   hpc.ports.verify_verdicts:
     plan: "{{ verify_plan.key }}"
     run: "{{ verify_task.run }}"
@@ -112,70 +95,67 @@ summary:
   type: dict
   contains:
     connections:
-      description: How many were expected to pass or not.
+      description: The number of expectations.
       type: int
       sample: 41676
     sources:
-      description: From how many hosts.
+      description: The number of hosts that connections came from.
       type: int
       sample: 16
     targets:
-      description: To how many.
+      description: The number of hosts that connections went to.
       type: int
       sample: 14
     right:
-      description: How many verdicts are right.
+      description: The number of verdicts that are right.
       type: int
       sample: 41676
     wrong:
-      description: How many are wrong.
+      description: The number of verdicts that are wrong.
       type: int
     unknown:
-      description: How many are neither.
+      description: The number of verdicts that are unknown.
       type: int
     not_tested:
-      description: How many connections were not tried, or proved nothing; the report says why.
+      description: The number of connections that were not tried, or proved nothing. The report has the reasons.
       type: int
     outsiders:
-      description: The sources that the plan has no policy for.
+      description: The sources for which the plan has no policy.
       type: list
       elements: str
       sample: [outsider]
     left_out:
-      description: Hosts of the play that took no part, because their firewall failed or they were not reached before.
+      description: Hosts of the play that took no part, because their firewall failed or they could not be reached
+        before.
       type: list
       elements: str
     not_running_policy:
-      description: Hosts whose ruleset is not that of their policy, or could not be read.
+      description: Hosts whose rules differ from their policy, or could not be read.
       type: list
       elements: str
 failure:
-  description: Why not all is right. Empty where it is.
-  returned: always
+  description: Why the run fails. Empty if every verdict is right.
+  returned: when not in check mode
   type: str
-ansible_facts:
-  description: Facts for later tasks.
-  returned: always
+findings:
+  description: The findings. The keys of their parts are those of the report; see the README of the role verify.
+  returned: when not in check mode
   type: dict
   contains:
-    hpc_ports_verify:
-      description: What was found. The keys of its parts are those of the report; see the README of the role.
+    summary:
+      description: As RV(summary).
       type: dict
-      contains:
-        summary:
-          description: As RV(summary).
-          type: dict
-        hosts:
-          description: What is known of each host that took part.
-          type: dict
-        open:
-          description: The connections that were answered, and whether they came C(from_outside).
-          type: list
-          elements: dict
-        not_right:
-          description: The connections that were wrong or unknown, each with its diagnosis.
-          type: list
-          elements: dict
+    hosts:
+      description: What is known of each host that took part.
+      type: dict
+    open:
+      description: The connections that were answered, and whether they came C(from_outside).
+      type: list
+      elements: dict
+    not_right:
+      description: The connections that are wrong or unknown, each with its diagnosis.
+      type: list
+      elements: dict
 """
 
 # Implemented by the action plugin of the same name, on the controller.
