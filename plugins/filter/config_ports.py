@@ -6,14 +6,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: config_ports
-short_description: The ports of a service, by its configuration
+short_description: "Internal: find the ports of a service in its configuration"
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:
-  - Reads a configuration of lines C(OPTION=VALUE), such as C(slurm.conf) or C(pbs.conf), and returns the ports it sets.
-  - Names of options match in any case, comments do not count, and the last value does.
-  - An option that is absent has its default, except where the file includes others, which are not seen.
+  - Internal. The roles slurm and pbs use this filter.
+  - Reads a configuration of lines C(OPTION=VALUE), such as C(slurm.conf) or C(pbs.conf), and returns the ports that it
+    sets.
+  - Names of options match in any case, comments are ignored, and the last value of an option counts.
+  - An option that is not set has its default, unless the file includes other files, because the filter does not read
+    them.
 positional: path, options
 options:
   _input:
@@ -21,11 +24,12 @@ options:
     type: str
     required: true
   path:
-    description: Where the text comes from, for messages.
+    description: Path of the configuration, for messages.
     type: str
     required: true
   options:
-    description: By the name of an option, its C(service) in the port file and its C(default), a port or a range.
+    description: The C(service) in the port file and the C(default) of each option, a port or a range, by the name of
+      the option.
     type: dict
     required: true
 seealso:
@@ -34,7 +38,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Where slurmctld listens
+- name: Show where slurmctld listens
   ansible.builtin.debug:
     msg: "{{ text | hpc.ports.config_ports('/etc/slurm/slurm.conf', options) }}"
   vars:
@@ -46,20 +50,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Each place where something listens.
+  description: The listeners, one for each option.
   type: list
   elements: dict
   contains:
     what:
-      description: What says so.
+      description: The option and the file that set the ports.
       type: str
       sample: SlurmctldPort of /etc/slurm/slurm.conf
     service:
-      description: The service of the port file that it belongs to.
+      description: The service of the port file.
       type: str
       sample: slurmctld
     ports:
-      description: Where it listens.
+      description: The ports on which the service listens.
       type: str
       sample: 6817/tcp
 """

@@ -6,30 +6,30 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: enabled_flows
-short_description: The flows of the port file that are on
+short_description: "Internal: list the flows of the port file that are enabled"
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:
-  - Returns the names of the flows that are on by V(enabled) or by their need, in the order of the alphabet.
-  - A conditional flow counts, and one with V(unless); whether anybody is on both its sides only the plan knows.
+  - Internal. The roles control_plane, nfs and pbs use this filter.
+  - Returns the names of the flows that are enabled by V(enabled) or by their need, in alphabetical order.
+  - Conditional flows, and flows with V(unless), are included. Only the plan knows whether there are hosts on both
+    sides.
 positional: shipped
+extends_documentation_fragment:
+  - hpc.ports.port_file.shipped
 options:
   _input:
-    description: The flows of the site, C(firewall_flows). They are merged over the shipped ones as the plan does it.
+    description: The variable C(firewall_flows) of the site. It is merged over the shipped flows as in the plan.
     type: dict
     required: true
-  shipped:
-    description: Whether these are merged over the shipped ones at all, C(firewall_shipped).
-    type: bool
-    default: true
 seealso:
   - plugin: hpc.ports.service_port
     plugin_type: filter
 """
 
 EXAMPLES = r"""
-- name: Check that NFS version 3 is open
+- name: Check that the flow of NFS version 3 is enabled
   ansible.builtin.assert:
     that: "'nfs_v3' in firewall_flows | default({}) | hpc.ports.enabled_flows(firewall_shipped | default(true))"
 """

@@ -6,19 +6,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: ephemeral_clashes
-short_description: What services need of the ports of a host, and its ephemeral ports do not leave them
+short_description: "Internal: find conflicts between the ephemeral ports of a host and its services"
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:
-  - Compares on the controller what M(hpc.ports.ephemeral_ports) compares on the host, so that telling costs no execution
-    of a module.
+  - Internal. The role firewall uses this filter.
+  - Compares on the controller what M(hpc.ports.ephemeral_ports) compares on the host, to save the execution of a
+    module.
 positional: result, declared
 options:
   _input:
     description:
-      - By name, who needs what. Each is a dictionary with C(reserved) and C(within), lists as
-        M(hpc.ports.ephemeral_ports) takes them. Other keys are left alone.
+      - The needs of services, by the name of the role. Each is a dictionary with C(reserved) and C(within), lists as
+        for M(hpc.ports.ephemeral_ports). Other keys are ignored.
     type: dict
     required: true
   result:
@@ -26,7 +27,7 @@ options:
     type: dict
     required: true
   declared:
-    description: What C(firewall_ephemeral_ports) says of the host, C(FIRST-LAST).
+    description: The variable C(firewall_ephemeral_ports) of the host, C(FIRST-LAST).
     type: str
 seealso:
   - plugin: hpc.ports.ephemeral_ports
@@ -34,7 +35,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Tell whether lockd may find its port taken
+- name: Find out whether another connection may use the port of lockd
   ansible.builtin.debug:
     msg: "{{ needs | hpc.ports.ephemeral_clashes(firewall_result) | join(' ') }}"
   vars:
@@ -44,7 +45,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A sentence for each clash, with what to do.
+  description: A sentence for each conflict, with what to do.
   type: list
   elements: str
   sample:

@@ -6,15 +6,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: explain_hosts
-short_description: The two hosts that M(hpc.ports.explain_info) asks
+short_description: "Internal: select the two hosts of the playbook explain"
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:
-  - Returns the hosts that two names mean, as a pattern for C(hosts) of a play.
-  - A name that is neither a host nor a group is an error, and so is a host that C(hosts) of a play cannot name, such as one with a
+  - Internal. The playbook C(hpc.ports.explain) uses this filter.
+  - Returns the hosts that two names stand for, as a pattern for C(hosts) of a play.
+  - A name that is neither a host nor a group is an error. So is a host that a pattern cannot name, such as one with a
     space in its name.
-  - Where a name is empty, the first host of the inventory stands for both, so that M(hpc.ports.explain_info) can say what is
+  - If a name is empty, returns the first host of the inventory, so that M(hpc.ports.explain_info) can report what is
     missing.
 positional: source, target
 options:
@@ -23,11 +24,11 @@ options:
     type: dict
     required: true
   source:
-    description: A host of the inventory or a group, which stands for its first host.
+    description: The host that connects - a host of the inventory, or a group for its first host.
     type: str
     required: true
   target:
-    description: The same.
+    description: The host to connect to - a host of the inventory, or a group for its first host.
     type: str
     required: true
 seealso:
@@ -45,7 +46,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The hosts, once each.
+  description: The two hosts, or one if they are the same.
   type: list
   elements: str
   sample: [login1, ctl]

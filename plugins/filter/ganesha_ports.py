@@ -6,15 +6,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: ganesha_ports
-short_description: The configuration of NFS-Ganesha, with its ports pinned
+short_description: "Internal: set the ports in the configuration of NFS-Ganesha"
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:
-  - Returns a text of C(ganesha.conf) with ports written into its block C(NFS_CORE_PARAM), which is made where there is
-    none. All else is left as it is, and names match in any case, as NFS-Ganesha has it.
-  - Fails for a text that it cannot edit safely, such as one that includes others, where the block may be, or that has
-    the block or an option twice.
+  - Internal. The role nfs uses this filter.
+  - Returns the text of C(ganesha.conf) with the ports set in its block C(NFS_CORE_PARAM). The block is added if it does
+    not exist. Everything else stays as it is. Names match in any case, as in NFS-Ganesha.
+  - Fails for a text that it cannot edit safely - one that includes other files, which may have the block, or one that
+    has the block or an option twice.
 positional: path, ports
 options:
   _input:
@@ -22,17 +23,17 @@ options:
     type: str
     required: true
   path:
-    description: Where the text comes from, for messages.
+    description: Path of the configuration, for messages.
     type: str
     required: true
   ports:
-    description: By the name of an option, such as C(MNT_Port), its port.
+    description: The port of each option, by the name of the option, such as C(MNT_Port).
     type: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: Pin mountd
+- name: Show a configuration with the port of mountd
   ansible.builtin.debug:
     msg: "{{ 'NFS_CORE_PARAM { }' | hpc.ports.ganesha_ports('/etc/ganesha/ganesha.conf', {'MNT_Port': 20048}) }}"
 """

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: host_pattern
-short_description: The hosts of a play, by canonical group
+short_description: Select the hosts of a play by canonical group
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:
-  - Returns the canonical groups that an inventory has, as a pattern for C(hosts) of a play.
-  - Groups that the inventory lacks are left out, so that nothing complains of them. Where none is left the pattern
-    selects no host.
+  - Returns the canonical groups of the inventory, as a pattern for C(hosts) of a play.
+  - Groups that the inventory does not have are left out, so that Ansible does not warn of them. If no group is left,
+    the pattern selects no host.
   - A host in no canonical group is never selected.
 positional: kinds
 options:
@@ -23,14 +23,14 @@ options:
     required: true
   kinds:
     description:
-      - Canonical groups, or patterns of them such as V(slurm_*). Without any, all canonical groups.
-      - Each is an argument of its own.
-      - With none given, an inventory that has hosts but none in a canonical group is an error.
+      - Canonical groups, or patterns of them such as V(slurm_*), each as an argument of its own. Without any, all
+        canonical groups.
+      - Without any, an inventory that has hosts but none in a canonical group is an error.
     type: list
     elements: str
     default: []
   among:
-    description: Hosts. The pattern selects those of them that are in one of the groups.
+    description: Hosts. The pattern selects only those of them that are in one of the groups.
     type: list
     elements: str
 """
@@ -50,7 +50,7 @@ EXAMPLES = r"""
   roles:
     - hpc.ports.slurm
 
-- name: Two hosts, where they are in a Slurm cluster
+- name: Two hosts, if they are in a Slurm cluster
   hosts: "{{ groups | hpc.ports.host_pattern('slurm_*', among=['n17', 'n18']) }}"
   gather_facts: false
   become: true
@@ -60,7 +60,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Groups of the inventory, in the order of the canonical groups; or hosts, with O(among).
+  description: Groups of the inventory, in the order of the canonical groups; with O(among), hosts.
   type: list
   elements: str
   sample: [slurm_controller, slurm_compute]

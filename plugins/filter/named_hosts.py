@@ -6,15 +6,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: named_hosts
-short_description: Hosts that somebody named on the command line
+short_description: "Internal: select the hosts that were named on the command line"
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:
+  - Internal. The playbooks C(hpc.ports.add_node) and C(hpc.ports.remove_node) use this filter.
   - Returns the hosts that a value names, as a pattern for C(hosts) of a play.
-  - A name that the inventory lacks is an error, and so is a host that C(hosts) of a play cannot name, such as one with a space in its
-    name.
-  - Where the value is empty, the first host of the inventory stands for it, so that the play can say what is missing.
+  - A name that the inventory does not have is an error. So is a host that a pattern cannot name, such as one with a
+    space in its name.
+  - If the value is empty, returns the first host of the inventory, so that the play can report what is missing.
 positional: key, value
 options:
   _input:
@@ -22,17 +23,17 @@ options:
     type: dict
     required: true
   key:
-    description: What the value is called, for messages.
+    description: Name of the variable, for messages.
     type: str
     required: true
   value:
-    description: Names of hosts as a list, or as a text with commas between them.
+    description: Names of hosts, as a list or as a text with commas between them.
     type: raw
     required: true
 """
 
 EXAMPLES = r"""
-- name: Those of -e new=n17,n18
+- name: The hosts of -e new=n17,n18
   hosts: "{{ groups | hpc.ports.named_hosts('new', new | default('')) }}"
   gather_facts: false
   tasks: []
@@ -40,7 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The hosts, once each.
+  description: The hosts, each once.
   type: list
   elements: str
   sample: [n17, n18]

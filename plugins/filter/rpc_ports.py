@@ -6,16 +6,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: rpc_ports
-short_description: The ports of the side services of NFS version 3
+short_description: "Internal: find the ports of the RPC services of NFS version 3"
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:
-  - Reads what C(rpcinfo -p) prints, and returns where mountd, statd, lockd and rquotad listen.
+  - Internal. The role nfs uses this filter.
+  - Reads the output of C(rpcinfo -p), and returns where mountd, statd, lockd and rquotad listen.
   - Programs with a fixed port, NFS itself and rpcbind, are left out.
 options:
   _input:
-    description: What C(rpcinfo -p) printed.
+    description: The output of C(rpcinfo -p).
     type: str
     required: true
 seealso:
@@ -24,27 +25,27 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Where mountd listens
+- name: Show where mountd listens
   ansible.builtin.debug:
     msg: "{{ '100005 3 tcp 20048 mountd' | hpc.ports.rpc_ports }}"
 """
 
 RETURN = r"""
 _value:
-  description: Each place where something listens.
+  description: The listeners, one for each program and port.
   type: list
   elements: dict
   contains:
     what:
-      description: What says so.
+      description: The program.
       type: str
       sample: RPC program 100005 (mountd)
     service:
-      description: The service of the port file that it belongs to.
+      description: The service of the port file.
       type: str
       sample: mountd
     ports:
-      description: Where it listens.
+      description: The port on which the program listens.
       type: str
       sample: 20048/tcp
 """

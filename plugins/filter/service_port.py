@@ -6,17 +6,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: service_port
-short_description: A port of a service, as the port file says it
+short_description: Look up a port of a service in the port file
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:
-  - Returns a TCP port of a service of the port file, to be written into the configuration of the service.
-  - Is empty where the port file lacks the service, or the service such a port.
+  - Returns a TCP port of a service of the port file, to write it into the configuration of the service.
+  - Returns an empty text if the port file does not have the service, or the service does not have such a port.
 positional: name, position, shipped
+extends_documentation_fragment:
+  - hpc.ports.port_file.shipped
 options:
   _input:
-    description: The services of the site, C(firewall_services). They are merged over the shipped ones as the plan does it.
+    description: The variable C(firewall_services) of the site. It is merged over the shipped services as in the plan.
     type: dict
     required: true
   name:
@@ -25,20 +27,16 @@ options:
     required: true
   position:
     description:
-      - Which of its ports, counted from 0 in the order of the port file.
-      - Without it the first range is returned whole, as V(6817) or V(6817-6820).
+      - Which of its ports to return, counted from 0 in the order of the port file.
+      - Without it, the whole first range is returned, such as V(6817) or V(6817-6820).
     type: int
-  shipped:
-    description: Whether these are merged over the shipped ones at all, C(firewall_shipped).
-    type: bool
-    default: true
 seealso:
   - plugin: hpc.ports.unopened_ports
     plugin_type: filter
 """
 
 EXAMPLES = r"""
-- name: Where the port file expects the resource manager of a MoM
+- name: Show the port of MoM for the resource manager
   ansible.builtin.debug:
     msg: "{{ firewall_services | default({}) | hpc.ports.service_port('pbs_mom', 1) }}"
 """

@@ -6,35 +6,33 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: unchecked_ports
-short_description: Listeners whose service the port file lacks
+short_description: "Internal: list the listeners whose service the port file does not have"
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:
-  - Returns a sentence for each listener that P(hpc.ports.unopened_ports#filter) does not judge, because the port file has no
-    service for it. A site that deletes a service with null has that.
+  - Internal. The roles slurm, pbs and nfs use this filter.
+  - Returns a sentence for each listener that P(hpc.ports.unopened_ports#filter) cannot check, because the port file
+    does not have its service. This happens if a site deletes a service with null.
 positional: services, shipped
+extends_documentation_fragment:
+  - hpc.ports.port_file.services
+  - hpc.ports.port_file.shipped
 options:
   _input:
-    description: What P(hpc.ports.config_ports#filter) and P(hpc.ports.rpc_ports#filter) return.
+    description: The listeners, as P(hpc.ports.config_ports#filter) and P(hpc.ports.rpc_ports#filter) return them.
     type: list
     elements: dict
     required: true
   services:
-    description: The services of the site, C(firewall_services). They are merged over the shipped ones as the plan does it.
-    type: dict
     required: true
-  shipped:
-    description: Whether these are merged over the shipped ones at all, C(firewall_shipped).
-    type: bool
-    default: true
 seealso:
   - plugin: hpc.ports.unopened_ports
     plugin_type: filter
 """
 
 EXAMPLES = r"""
-- name: Tell what is not checked
+- name: Show what is not checked
   ansible.builtin.debug:
     msg: "{{ listeners | hpc.ports.unchecked_ports(firewall_services | default({})) | join(' ') }}"
   vars:
@@ -44,7 +42,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A sentence for each listener that nothing judges.
+  description: A sentence for each listener that cannot be checked.
   type: list
   elements: str
   sample:

@@ -6,33 +6,31 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: unopened_ports
-short_description: Listeners that the port file does not cover
+short_description: "Internal: list the listeners outside the ports of their service"
 version_added: 0.1.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:
-  - Compares where services listen with the ports that the port file gives them, and returns a sentence for each
-    that listens elsewhere.
-  - A service that the port file lacks is not judged; P(hpc.ports.unchecked_ports#filter) tells of it.
+  - Internal. The roles slurm, pbs and nfs use this filter.
+  - Compares the ports on which services listen with the ports of these services in the port file, and returns a
+    sentence for each listener on another port.
+  - A listener whose service the port file does not have is not checked; P(hpc.ports.unchecked_ports#filter) lists it.
 positional: services, settings, shipped
+extends_documentation_fragment:
+  - hpc.ports.port_file.services
+  - hpc.ports.port_file.shipped
 options:
   _input:
-    description: What P(hpc.ports.config_ports#filter) and P(hpc.ports.rpc_ports#filter) return.
+    description: The listeners, as P(hpc.ports.config_ports#filter) and P(hpc.ports.rpc_ports#filter) return them.
     type: list
     elements: dict
     required: true
   services:
-    description: The services of the site, C(firewall_services). They are merged over the shipped ones as the plan does it.
-    type: dict
     default: {}
   settings:
     description: The variables of the site that narrow a range, C(firewall_srun_ports) and C(firewall_user_ports).
     type: dict
     default: {}
-  shipped:
-    description: Whether these are merged over the shipped ones at all, C(firewall_shipped).
-    type: bool
-    default: true
 seealso:
   - plugin: hpc.ports.config_ports
     plugin_type: filter
@@ -45,7 +43,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Check that the port file covers what slurm.conf says
+- name: Check that the port file covers the ports of slurm.conf
   ansible.builtin.assert:
     that: wrong | length == 0
     fail_msg: "{{ wrong | join(' ') }}"
