@@ -84,11 +84,13 @@ def test_what_the_hosts_said_is_answered(tmp_path: Path, said: dict[str, Any], c
         ),
         (
             {"login1": [{**ACCEPT, "route": "no"}], "head": [ACCEPT]},
-            "Not known of login1: Its answer cannot be read: verify_judge: judgements[0].route: got 'no', expected a dictionary.",
+            "Not known of login1: Its answer cannot be read: "
+            "verify_judge: judgements[0].route: got 'no', expected a dictionary.",
         ),
         (
             {"login1": [ACCEPT, ACCEPT], "head": [ACCEPT]},
-            "Not known of login1: Its answer cannot be read: verify_judge: judgements: got 2, expected 1, one for each packet.",
+            "Not known of login1: Its answer cannot be read: "
+            "verify_judge: judgements: got 2, expected 1, one for each packet.",
         ),
         (
             {"login1": 3, "head": [ACCEPT]},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plans without a host, what differs, and the playbooks for nodes that come and go, through Ansible and with no host."""
+"""Plans without a host, their differences, and the playbooks that add and remove nodes, run by Ansible without hosts."""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ def run(
     hosts: str = "",
     keywords: str = "",
     task: str = "",
+    more: str = "",
     blocked: str = "",
     settings: dict[str, str] | None = None,
 ) -> tuple[int, str]:
@@ -47,7 +48,7 @@ def run(
     (folder / "group_vars" / "all.yml").write_text(site, encoding="utf-8")
     groups = "".join(f"{group}: {{hosts: {members}}}\n" for group, members in HOSTS.items())
     (folder / "hosts.yml").write_text(groups + hosts, encoding="utf-8")
-    (folder / "play.yml").write_text(PLAY.format(keywords=keywords, task=task), encoding="utf-8")
+    (folder / "play.yml").write_text(PLAY.format(keywords=keywords, task=task) + more, encoding="utf-8")
     environment = dict(settings or {})
     if blocked:
         (folder / f"{blocked}.py").write_text(f"raise ImportError('No module', name={blocked!r})", encoding="utf-8")
@@ -163,6 +164,14 @@ def test_bad_input_is_one_message(tmp_path: Path, site: str, message: str) -> No
     assert code != 0
     assert message in output
     assert "Traceback" not in output
+
+
+def test_the_action_group_gives_the_plan_to_modules(tmp_path: Path) -> None:
+    defaults = "module_defaults: {group/hpc.ports.plan: {plan: '{{ plan.key }}'}}"
+    render = f"    - hpc.ports.render: {{folder: {tmp_path}/rulesets}}\n      run_once: true\n"
+    code, output = run(tmp_path, keywords=defaults, task="run_once: true", more=render)
+    assert code == 0, output
+    assert (tmp_path / "rulesets" / "classes.json").exists()
 
 
 PASSWORD = "only for tests"
