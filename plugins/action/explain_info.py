@@ -98,26 +98,28 @@ def _questions(inquiry: Inquiry) -> dict[str, Any]:
 def _why_silent(judged: Mapping[str, Any], is_in_play: bool) -> str:
     if not is_in_play:
         return "it is not in this play (--limit)."
-    text = str(judged.get("msg") or judged.get("skip_reason") or "it said nothing.")
-    return f"Ansible does not reach it: {text}" if judged.get("unreachable") else text
+    text = str(judged.get("msg") or judged.get("skip_reason") or "it did not answer.")
+    return f"Ansible cannot reach it: {text}" if judged.get("unreachable") else text
 
 
-def _why_no_probe(inquiry: Inquiry, said: Registered, silent: Mapping[str, str], probe: bool, check_mode: bool) -> str:
+def _why_no_probe(
+    inquiry: Inquiry, answers: Registered, silent: Mapping[str, str], probe: bool, check_mode: bool
+) -> str:
     if not probe:
-        return "None was asked for; -e probe=true sends one."
+        return "No probe was requested. Send one with -e probe=true."
     if check_mode:
-        return "Check mode: none was sent."
+        return "No probe was sent in check mode."
     if not inquiry.parts:
-        return "None was sent: there is nothing to try."
+        return "No probe was sent: there is nothing to try."
     unread = [
-        f"What {host} said of it cannot be read: {phases[name][UNREADABLE]}"
-        for host, phases in said.items()
-        for name in ("probed", "stopped")
-        if UNREADABLE in phases[name]
+        f"The result of {host} cannot be read: {phases[phase][UNREADABLE]}"
+        for host, phases in answers.items()
+        for phase in ("probed", "stopped")
+        if UNREADABLE in phases[phase]
     ]
     if unread:
         return unread[0]
     source = inquiry.reasons.source
     if source in silent:
-        return f"None could be sent from {source}: {silent[source]}"
-    return f"None could be sent from {source}: {_why_silent(said[source]['probed'], is_in_play=True)}"
+        return f"No probe could be sent from {source}: {silent[source]}"
+    return f"No probe could be sent from {source}: {_why_silent(answers[source]['probed'], is_in_play=True)}"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Send a host its policy and nothing else: one module execution; and a second one to confirm what has changed."""
+"""Send a host its own policy in one module execution, and confirm a change with a second one."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return what the module says, and how a change was confirmed; with a failure, whom it leaves behind."""
+        """Return the result of the module and of the confirmation; a failure names the hosts left in the play."""
         super().run(tmp, task_vars)
         try:
-            result = self._given(task_vars)
+            result = self._result(task_vars)
         except (AnsibleActionFail, AnsibleConnectionFailure) as exc:
             # Ansible adds the text of a cause to that of an error.
             raise type(exc)(with_batches(shown(str(exc).strip()), task_vars or {})) from None
@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
             result["msg"] = with_batches(str(result.get("msg", "")), task_vars or {})
         return result
 
-    def _given(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _result(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = dict(self._task.args)
         if arguments.get("state", "present") == "absent":
             return self._module("firewall", arguments, task_vars)
@@ -58,10 +58,10 @@ class ActionModule(ActionBase):
         store = self._store(arguments.pop("plan", None))
         arguments.update(policy=_policy(store, host), transport=self._connection.transport, token=uuid.uuid4().hex)
         result = with_name(self._applied(host, arguments, task_vars), partial(_host_at, store))
-        said = result.pop("own_addresses", None)
-        if said:
+        own_addresses = result.pop("own_addresses", None)
+        if own_addresses:
             known = store.part("known-addresses", host, known_addresses)
-            result["warnings"] = result.get("warnings", []) + unknown_warnings(host, said, known)
+            result["warnings"] = result.get("warnings", []) + unknown_warnings(host, own_addresses, known)
         return result
 
     def _applied(self, host: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class ActionModule(ActionBase):
         return self._confirmed(Begun(host, result, seconds, login), arguments, task_vars)
 
     def _confirmed(self, begun: Begun, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        """Return the result with what became of the change."""
+        """Return the result, with the outcome of the change: confirmed, or undone by the host."""
 
         def ask() -> dict[str, Any]:
             if type(self._connection).reset is not ConnectionBase.reset:
@@ -92,8 +92,8 @@ class ActionModule(ActionBase):
         return with_answer(begun, answer)
 
     def _module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        found = self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments, task_vars=task_vars)
-        return named((task_vars or {})["inventory_hostname"], returned(explained(found)))
+        result = self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments, task_vars=task_vars)
+        return named((task_vars or {})["inventory_hostname"], returned(explained(result)))
 
     def _store(self, key: str | None) -> Store:
         if not key:
@@ -102,7 +102,7 @@ class ActionModule(ActionBase):
 
 
 def _host_at(store: Store, address: str) -> str:
-    # The plan is read here, and not before: it takes time, and is seldom needed.
+    # The plan is read only here, because reading takes time and is seldom needed.
     return store.plan().addresses.host_at(address)
 
 
@@ -110,7 +110,7 @@ def _policy(store: Store, host: str) -> dict[str, Any]:
     policy = store.policy(host)
     if policy is None:
         raise AnsibleActionFail(
-            f"Host {host} has no policy in this plan: it is in none of the canonical groups. Put it in one, or "
+            f"Host {host} has no policy in this plan: it is in none of the canonical groups. Add it to one of them, or "
             "leave it out of the play."
         )
     return policy

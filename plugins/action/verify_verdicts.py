@@ -68,7 +68,7 @@ def _planned(begun: Any) -> dict[str, Any]:
     expected = begun.expected
     count = len(expected.expectations)
     skipped = [f"Not covered, {item.connections}: {item.reason}" for item in expected.skipped]
-    text = " ".join([f"Check mode: {count} connections would be tried; none was.", *skipped])
+    text = " ".join([f"Check mode: {count} connections would be tried; none was tried.", *skipped])
     return {
         "changed": False,
         "skipped": True,

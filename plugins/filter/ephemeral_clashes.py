@@ -89,5 +89,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return it by name."""
+        """Return the filter by its name."""
         return {"ephemeral_clashes": ephemeral_clashes}

@@ -62,16 +62,16 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_argument
 
 
 def explain_hosts(groups: Any, source: str, target: str) -> list[str]:
-    """Return the two hosts; raises AnsibleFilterError for what is none."""
+    """Return the two hosts; raises AnsibleFilterError for a name that stands for no host."""
     if not isinstance(groups, Mapping):
         raise refused("input of hpc.ports.explain_hosts", groups, "the variable groups")
     if not (source and target):
         return list(groups.get("all", ()))[:1] or list(NOBODY)
     try:
-        found = {key: host_of(key, name, groups)[0] for key, name in (("from", source), ("to", target))}
-        for key, host in found.items():
+        hosts = {key: host_of(key, name, groups)[0] for key, name in (("from", source), ("to", target))}
+        for key, host in hosts.items():
             check_pattern(key, host)
-        return list(dict.fromkeys(found.values()))
+        return list(dict.fromkeys(hosts.values()))
     except PortFileError as exc:
         raise AnsibleFilterError(str(exc)) from None
 
@@ -80,5 +80,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return it by name."""
+        """Return the filter by its name."""
         return {"explain_hosts": explain_hosts}

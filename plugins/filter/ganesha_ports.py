@@ -68,5 +68,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return it by name."""
+        """Return the filter by its name."""
         return {"ganesha_ports": ganesha_ports_filter}

@@ -57,14 +57,14 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_argument
 
 
 def named_hosts(groups: Any, key: str, value: Any) -> list[str]:
-    """Return the hosts; raises AnsibleFilterError for what is none."""
+    """Return the hosts; raises AnsibleFilterError for a name that the inventory does not have."""
     if not isinstance(groups, Mapping):
         raise refused("input of hpc.ports.named_hosts", groups, "the variable groups")
     try:
-        found = hosts_of(key, value, groups)
-        for host in found:
+        hosts = hosts_of(key, value, groups)
+        for host in hosts:
             check_pattern(key, host)
-        return found or list(groups.get("all", ()))[:1] or list(NOBODY)
+        return hosts or list(groups.get("all", ()))[:1] or list(NOBODY)
     except PortFileError as exc:
         raise AnsibleFilterError(str(exc)) from None
 
@@ -73,5 +73,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return it by name."""
+        """Return the filter by its name."""
         return {"named_hosts": named_hosts}

@@ -58,7 +58,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports i
 
 
 def rpc_ports_filter(text: Any) -> list[Listener]:
-    """Return `rpc_ports`; raises AnsibleFilterError for anything but a text."""
+    """Return `rpc_ports`; raises AnsibleFilterError for other input than text."""
     if not isinstance(text, str):
         raise refused("input of hpc.ports.rpc_ports", text, "a text")
     return rpc_ports(text)
@@ -68,5 +68,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return it by name."""
+        """Return the filter by its name."""
         return {"rpc_ports": rpc_ports_filter}

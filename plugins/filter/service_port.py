@@ -62,7 +62,7 @@ def service_port_filter(services: Any, name: str, position: Any = None, shipped:
     if not isinstance(services, Mapping):
         raise refused("input of hpc.ports.service_port", services, "a dictionary")
     if position is not None and (not isinstance(position, int) or position < 0):
-        raise refused("position of hpc.ports.service_port", position, "a number from 0 on")
+        raise refused("position of hpc.ports.service_port", position, "an integer of 0 or more")
     try:
         return service_port(site_services(services, shipped=shipped), name, position)
     except PortFileError as exc:
@@ -75,5 +75,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return it by name."""
+        """Return the filter by its name."""
         return {"service_port": service_port_filter}

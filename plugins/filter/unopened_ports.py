@@ -95,5 +95,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return it by name."""
+        """Return the filter by its name."""
         return {"unopened_ports": unopened_ports_filter}

@@ -129,7 +129,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.shown import retu
 
 
 def main() -> None:
-    """Compare, and with `fix` change."""
+    """Compare the settings with the needs of services, and change them with `fix`."""
     demand = {"what": {"type": "str", "required": True}, "ports": {"type": "str", "required": True}}
     module = AnsibleModule(
         argument_spec={
@@ -144,7 +144,7 @@ def main() -> None:
     try:
         result = compared(demands, module.params["fix"], module.check_mode)
     except ValueError as exc:
-        module.fail_json(msg=shown(f"Cannot tell the ephemeral ports: {exc}."))
+        module.fail_json(msg=shown(f"Cannot read the ephemeral ports: {exc}."))
     except OSError as exc:
         module.fail_json(msg=shown(worded(exc)))
     module.exit_json(**returned(result))

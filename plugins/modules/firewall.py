@@ -268,14 +268,14 @@ ARGUMENTS = {
     "boot_failure": {"type": "str", "choices": ["open", "closed"], "default": "open"},
 }
 _TOO_WIDE = (
-    "Restricted egress does not hold on {0}: its name matches firewall_container_interfaces, and other hosts are behind "
-    "it. Write the interfaces of containers alone into firewall_container_interfaces of this host."
+    "Restricted egress does not apply on {0}: its name matches firewall_container_interfaces, but it leads to other "
+    "hosts. List only interfaces of containers in firewall_container_interfaces of this host."
 )
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 def main() -> None:
-    """Compare, and apply unless in check mode."""
+    """Compare the host with its policy, and apply the policy unless in check mode."""
     began = time.monotonic()
     module = AnsibleModule(
         argument_spec=ARGUMENTS, required_if=[("state", "present", ("policy",))], supports_check_mode=True
@@ -286,7 +286,7 @@ def main() -> None:
     present = module.params["state"] == "present"
     try:
         check_user()
-        # Before the apply: where there are many rules it takes seconds, and then a change awaits its confirmation.
+        # Before the change, because many rules take seconds to read, and a change then waits for its confirmation.
         backend = chosen_backend(module.params["backend"]) if present else ""
         others = other_rules(backend) if present else None
         module.exit_json(**returned(_result(module, _outcome(module, backend), others, began)))
@@ -313,7 +313,7 @@ def _outcome(module: AnsibleModule, backend: str) -> Outcome:
 def _result(module: AnsibleModule, outcome: Outcome, others: OtherRules | None, began: float) -> dict[str, Any]:
     result = {"backend": outcome.change.backend, **outcome.change.described()}
     if others:
-        result["other_rules"] = {name: list(found) for name, found in others._asdict().items()}
+        result["other_rules"] = {name: list(rules) for name, rules in others._asdict().items()}
         result.update(_ephemeral_ports())
         # For the action plugin, which knows the plan.
         result["own_addresses"] = _own_addresses(module.params["policy"]["trusted_interfaces"])
@@ -321,20 +321,20 @@ def _result(module: AnsibleModule, outcome: Outcome, others: OtherRules | None, 
     for text in (*outcome.warnings, *(warnings_of(others) if others else []), *too_wide):
         module.warn(shown(text))
     if outcome.pending:
-        # For the action plugin, which confirms; the rest of its time it needed to get here.
+        # For the action plugin, which confirms the change; the rest of the time it needed to connect to the host.
         result["pending"] = {"token": outcome.pending.token, "ran_for": time.monotonic() - began}
     return result
 
 
 def _ephemeral_ports() -> dict[str, str]:
-    """Return what the kernel says of them; it is no matter of the firewall if it cannot be read."""
+    """Return the ephemeral ports of the kernel; nothing if they cannot be read, as the firewall does not need them."""
     with suppress(OSError, ValueError):
         return described(present_running())
     return {}
 
 
 def _too_wide(backend: str, policy: dict[str, Any]) -> list[str]:
-    """Return a warning for each interface that nftables takes for one of containers by its name, and that is none."""
+    """Return a warning for each interface that has the name of a container interface, but leads to other hosts."""
     names = policy.get("container_interfaces", []) if backend == "nftables" else []
     with suppress(NetlinkError):
         return [_TOO_WIDE.format(name) for name in leading_outside(names)]
@@ -342,9 +342,9 @@ def _too_wide(backend: str, policy: dict[str, Any]) -> list[str]:
 
 
 def _own_addresses(trusted: list[str]) -> list[dict[str, str]]:
-    """Return them as plain data; nothing is compared where the kernel does not tell them."""
+    """Return the addresses of this host as plain data; none if the kernel does not report them."""
     with suppress(NetlinkError):
-        return [found._asdict() for found in own_addresses(trusted)]
+        return [address._asdict() for address in own_addresses(trusted)]
     return []
 
 

@@ -92,7 +92,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.shown import retu
 
 
 def main() -> None:
-    """Confirm, and say what became of the change."""
+    """Confirm the change, and return whether the host keeps it."""
     began = time.monotonic()
     module = AnsibleModule(argument_spec={"token": {"type": "str", "required": True, "no_log": False}})
     try:

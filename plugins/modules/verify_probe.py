@@ -160,7 +160,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import Pac
 
 
 def main() -> None:
-    """Send the probes; in check mode none."""
+    """Send the probes; in check mode send none."""
     groups = {
         "address": {"type": "str", "required": True},
         "ports": {"type": "list", "elements": "str", "required": True},

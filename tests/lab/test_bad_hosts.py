@@ -111,7 +111,7 @@ def test_passive_mode_is_green_where_services_are(tmp_path: Path) -> None:
 def test_check_mode_plans_and_sends_nothing(tmp_path: Path) -> None:
     done = play("verify", "--check", "-v", f"-everify_report={tmp_path}/report.json", "--limit", "ctl1,laptop1")
     assert done.code == 0, done.output
-    assert "connections would be tried; none was." in done.text
+    assert "connections would be tried; none was tried." in done.text
     assert not (tmp_path / "report.json").exists()
 
 

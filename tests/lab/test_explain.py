@@ -45,7 +45,7 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
             [
                 "Yes: alpha-login can connect to 6817/tcp of alpha-controller by flow slurm_control.",
                 "alpha-controller takes it in from 10.203.0.22: accept, table inet hpc_ports, chain in_slurm_control",
-                "Probe: None was asked for",
+                "Probe: No probe was requested.",
             ],
         ),
         # firewalld and sudo, with restricted egress at the source
@@ -112,7 +112,7 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
                 "nfs2 sends it: ",
                 "chain filter_OUT_policy_hpc_ports_out",
                 "laptop1 takes it in from 10.203.0.52: accept, by no",
-                "Probe: Check mode: none was sent.",
+                "Probe: No probe was sent in check mode.",
             ],
         ),
     ],

@@ -117,8 +117,8 @@ def test_the_plan_answers_for_hosts_that_are_away(tmp_path: Path) -> None:
         "Plan: By the plan ",
     ):
         assert text in output
-    assert "Not known of head: Ansible does not reach it: " in output
-    assert "Probe: None could be sent from login1: Ansible does not reach it: " in output
+    assert "Not known of head: Ansible cannot reach it: " in output
+    assert "Probe: No probe could be sent from login1: Ansible cannot reach it: " in output
     assert output.count("changed=0") == 2 and "login2" not in output and "stranger" not in output
 
 
@@ -127,7 +127,7 @@ def test_check_mode_and_limit(tmp_path: Path) -> None:
     assert code == 0, output
     assert "It should not: stranger may not connect" in output
     assert "Not known of head: it is not in this play (--limit)." in output
-    assert "Probe: Check mode: none was sent." in output
+    assert "Probe: No probe was sent in check mode." in output
     assert "To change it: The flow that is missing goes from stranger to head (in slurm_controller)" in output
 
 

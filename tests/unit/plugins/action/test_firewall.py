@@ -239,8 +239,8 @@ def test_to_take_it_away_needs_no_plan(sent: list[tuple[str, dict[str, Any]]]) -
         (
             {"plan": "key"},
             "desk",
-            "Host desk has no policy in this plan: it is in none of the canonical groups. Put it in "
-            "one, or leave it out of the play.",
+            "Host desk has no policy in this plan: it is in none of the canonical groups. Add it to one of "
+            "them, or leave it out of the play.",
         ),
     ],
 )

@@ -399,7 +399,7 @@ def test_check_mode_plans_and_passes(tmp_path: Path) -> None:
     assert code == 0, output
     assert not (tmp_path / "report.json").exists()
     assert said(output, "SUSPECTS") == {}
-    assert "Check mode: 2 connections would be tried; none was." in output
+    assert "Check mode: 2 connections would be tried; none was tried." in output
 
 
 @pytest.mark.parametrize("strategy", ["free", "ansible.builtin.host_pinned"])

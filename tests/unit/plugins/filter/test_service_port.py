@@ -27,8 +27,8 @@ def test_those_of_the_site_are_merged_over_them() -> None:
     ("services", "position", "message"),
     [
         ([], 0, "Invalid input of hpc.ports.service_port: got [], expected a dictionary."),
-        ({}, -1, "Invalid position of hpc.ports.service_port: got -1, expected a number from 0 on."),
-        ({}, "0", "Invalid position of hpc.ports.service_port: got '0', expected a number from 0 on."),
+        ({}, -1, "Invalid position of hpc.ports.service_port: got -1, expected an integer of 0 or more."),
+        ({}, "0", "Invalid position of hpc.ports.service_port: got '0', expected an integer of 0 or more."),
         (
             {"slurmd": {"ports": ["0/tcp"]}},
             0,

@@ -30,7 +30,7 @@ def test_what_this_machine_has() -> None:
         ({"reserved": [{"what": "It", "ports": "0/tcp"}]}, "Invalid reserved: got '0/tcp', "),
         ({"within": [{"what": "It", "ports": "9-1/tcp"}]}, "Invalid within: got '9-1/tcp', "),
         ({"declared": "a"}, "Invalid declared: got 'a/tcp', "),
-        ({"within": [{"what": "It", "ports": "1/tcp"}], "fix": True}, "Cannot tell the ephemeral ports: "),
+        ({"within": [{"what": "It", "ports": "1/tcp"}], "fix": True}, "Cannot read the ephemeral ports: "),
     ],
 )
 def test_what_cannot_be(options: dict[str, Any], message: str) -> None:
