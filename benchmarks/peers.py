@@ -87,7 +87,7 @@ def _loop(state: str) -> dict[str, Any]:
 
 
 def _has_posix() -> bool:
-    """Tell whether ansible.posix is there, after an attempt to get it."""
+    """Return whether ansible.posix is installed, after an attempt to install it."""
     if not (CACHE / "ansible_collections" / "ansible" / "posix").is_dir():
         done = subprocess.run(
             [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(CACHE), WHEEL],

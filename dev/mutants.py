@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mutations: programs that differ from ours in one line, and mean something else.
+"""Mutations: programs that differ from ours in one line and behave differently.
 
-What is documentation is left alone: docstrings, the texts that Ansible shows, annotations, decorators, imports.
+Documentation is not mutated: docstrings, the texts that Ansible shows, annotations, decorators, imports.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 
 
 class Mutation(NamedTuple):
-    """One line of a file is another; `occurrence` counts the lines of the file that read the same, from 0."""
+    """One changed line of a file; `occurrence` counts the identical lines of the file before it."""
 
     path: str
     kind: str
@@ -28,7 +28,7 @@ class Mutation(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """What stands between two columns of a line becomes another text."""
+    """A replacement of the text between two columns of a line."""
 
     row: int
     begin: int
@@ -37,7 +37,7 @@ class Edit(NamedTuple):
 
 
 class Place(NamedTuple):
-    """The line and the column where something begins or ends."""
+    """The line and the column of the begin or the end of a node."""
 
     row: int
     column: int
@@ -58,7 +58,7 @@ _COMPARISONS: Mapping[type[ast.cmpop], tuple[str, str]] = {
     ast.Is: (r"\bis\b", "is not"),
     ast.IsNot: (r"\bis\s+not\b", "is"),
 }
-# By what an annotation begins with.
+# By the first word of an annotation.
 _EMPTY = {
     "list": "[]",
     "sequence": "[]",
@@ -89,7 +89,7 @@ _WHOLE = (
 
 
 def candidates(path: str, source: str) -> list[Mutation]:
-    """Return every mutation of a file; some may turn out to be no program, or the same one: see `is_another`."""
+    """Return every mutation of a file; some may be invalid or equivalent programs: see `is_another`."""
     text = _Text(source)
     found = [
         _mutation(path, kind, text.lines, edit)
@@ -101,22 +101,22 @@ def candidates(path: str, source: str) -> list[Mutation]:
 
 
 def applied(source: str, mutation: Mutation) -> str:
-    """Return the text of the file with the mutation; LookupError where it has no such line."""
+    """Return the text of the file with the mutation. Raise LookupError if the line does not exist."""
     lines = source.split("\n")
     lines[line_number(source, mutation) - 1] = mutation.new
     return "\n".join(lines)
 
 
 def line_number(source: str, mutation: Mutation) -> int:
-    """Return the line that a mutation concerns; LookupError where the file has no such line."""
+    """Return the number of the mutated line. Raise LookupError if the line does not exist."""
     rows = [row for row, line in enumerate(source.split("\n"), 1) if line == mutation.old]
     if mutation.occurrence >= len(rows):
-        raise LookupError(f"{mutation.path} has no such line, or not as often: {mutation.old.strip()}")
+        raise LookupError(f"{mutation.path} has no such line, or fewer of them: {mutation.old.strip()}")
     return rows[mutation.occurrence]
 
 
 def is_another(source: str, mutation: Mutation) -> bool:
-    """Tell whether the mutated file is a program, and not the same one written otherwise."""
+    """Return whether the mutated file is a valid program that differs from the original."""
     try:
         return ast.dump(ast.parse(applied(source, mutation))) != ast.dump(ast.parse(source))
     except SyntaxError:
@@ -124,7 +124,7 @@ def is_another(source: str, mutation: Mutation) -> bool:
 
 
 def chosen(sources: Mapping[str, str], seed: int, count: int) -> list[Mutation]:
-    """Return mutations by lot, of each kind as many. A line keeps its lot whatever changes elsewhere."""
+    """Return random mutations, equally many of each kind. Changes elsewhere do not change the random order of a line."""
     every = [mutation for path, source in sources.items() for mutation in candidates(path, source)]
     by_kind = {
         kind: sorted((found for found in every if found.kind == kind), key=lambda found: _lot(seed, found))
@@ -160,7 +160,7 @@ def _mutation(path: str, kind: str, lines: list[str], edit: Edit) -> Mutation:
 
 
 class _Text:
-    """A source file: its lines, and what they say."""
+    """A source file: its lines and its syntax tree."""
 
     def __init__(self, source: str) -> None:
         self.lines = source.split("\n")
@@ -179,19 +179,19 @@ class _Text:
         return Place(number - 1, len(self.lines[number - 1].encode()[:offset].decode()))
 
     def replace(self, node: ast.AST, form: str) -> Iterator[Edit]:
-        """Write a node otherwise where it is on one line; `{}` in the form is what is written."""
+        """Replace a node that is on one line; `{}` in the form stands for the present text."""
         begin, end = self.begin(node), self.end(node)
         if begin.row == end.row:
             old = self.lines[begin.row][begin.column : end.column]
             yield Edit(begin.row, begin.column, end.column, form.replace("{}", old))
 
     def put_before(self, node: ast.AST, text: str) -> Iterator[Edit]:
-        """Write something before a node."""
+        """Insert text before a node."""
         begin = self.begin(node)
         yield Edit(begin.row, begin.column, begin.column, text)
 
     def between(self, left: ast.AST, right: ast.AST, pattern: str, text: str) -> Iterator[Edit]:
-        """Write another operator between two operands, on whichever line it is."""
+        """Replace the operator between two operands, on any line."""
         begin, end = self.end(left), self.begin(right)
         for row in range(begin.row, end.row + 1):
             first = begin.column if row == begin.row else 0
@@ -203,7 +203,7 @@ class _Text:
 
 
 def _code(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes that say what is done, down to texts with values in them, but not into those."""
+    """Yield the nodes of executable code, down to f-strings, but not the nodes inside them."""
     yield node
     if not isinstance(node, ast.JoinedStr):
         for name, value in ast.iter_fields(node):
@@ -296,7 +296,7 @@ def _elements(text: _Text, node: ast.AST) -> Iterator[Edit]:
 
 
 def _without(text: _Text, places: list[tuple[Place, Place]], number: int) -> Iterator[Edit]:
-    """Leave an element out together with the comma after it, or before it where it is the last one."""
+    """Remove an element and the comma after it, or before it for the last element."""
     (begin, end), row = places[number], places[number][0].row
     comma = re.compile(r"\s*,\s*").match(text.lines[end.row], end.column)
     if begin.row != end.row:
@@ -337,13 +337,13 @@ def _sums(text: _Text, node: ast.AST) -> Iterator[Edit]:
 
 
 KINDS: Mapping[str, Callable[[_Text, ast.AST], Iterator[Edit]]] = {
-    "condition": _conditions,  # is negated
-    "comparison": _comparisons,  # has another operator
-    "call": _calls,  # as a statement: is dropped
-    "return": _returns,  # returns what is empty, None, or the contrary
-    "constant": _constants,  # is another
-    "element": _elements,  # of a tuple or a list: is dropped
-    "junction": _junctions,  # `and` is `or`, and the other way round
-    "negation": _negations,  # `not` is dropped
-    "sum": _sums,  # + is -
+    "condition": _conditions,  # negated
+    "comparison": _comparisons,  # another operator
+    "call": _calls,  # a statement: removed
+    "return": _returns,  # returns an empty value, None, or the opposite
+    "constant": _constants,  # another value
+    "element": _elements,  # of a tuple or a list: removed
+    "junction": _junctions,  # `and` becomes `or` and vice versa
+    "negation": _negations,  # `not` is removed
+    "sum": _sums,  # + becomes -
 }

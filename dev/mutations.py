@@ -1,15 +1,16 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""See which tests catch random one-line mutations of the plugins.
+"""Find out which tests detect random one-line mutations of the plugins.
 
-Each mutation is one line of one file, chosen by lot from a seed: a condition is negated, a comparison has another
-operator, a call is dropped, a function returns what is empty, a constant is another, an element is left out, and/or are
-swapped, a `not` is dropped, + is -. The stages run from cheap to dear, each with the mutations that the ones before let
-through; the first failure kills a mutation. What is left is listed: whether it makes a difference is for people to say.
+Each mutation changes one line of one file, chosen at random from a seed: a condition is negated, a comparison has another
+operator, a call is removed, a function returns an empty value, a constant has another value, an element is left out,
+`and` and `or` are swapped, a `not` is removed, + becomes -. The stages run from cheap to expensive, each with the mutations
+that survived the stages before; the first failed test kills a mutation. The survivors are listed: people have to judge
+whether they make a difference.
 
 Everything happens in a copy of the tree. Stages without a lab run in namespaces of their own, with an empty /run and a
-copy-on-write /etc. This stage, and every stage with a lab, needs root. The lab is called hpc-ports-mutations, or
+copy-on-write /etc. They, and every stage with a lab, need root. The lab is called hpc-ports-mutations, or
 HPC_PORTS_LAB.
 """
 
@@ -65,7 +66,7 @@ exec "$@"
 
 
 class Stage(NamedTuple):
-    """Some tests: the folder they are in, what runs them, and whether that needs a lab."""
+    """A stage of tests: their folder, the commands that run them, and the lab that they need, if any."""
 
     folder: str
     commands: tuple[tuple[str, ...], ...]
@@ -96,7 +97,7 @@ STAGES = {
 
 @dataclass
 class Trial:
-    """A mutation, and what came of it: the stages that it passed, and what killed it, unless it lives."""
+    """A mutation with its result: the stages that it survived, and the test that killed it, if any."""
 
     mutation: Mutation
     passed: list[str] = field(default_factory=list)
@@ -112,7 +113,7 @@ class Trial:
 
 @dataclass
 class Record:
-    """All that is known of a run, as its JSON file keeps it."""
+    """The results of a run, as saved in its JSON file."""
 
     seed: int
     trials: list[Trial]
@@ -121,7 +122,7 @@ class Record:
 
 
 def read_record(path: Path) -> Record:
-    """Return what a run has written; end where that is none."""
+    """Return the saved results of a run. Exit if the file cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         trials = [Trial(**{**trial, "mutation": Mutation(**trial["mutation"])}) for trial in found["trials"]]
@@ -131,7 +132,7 @@ def read_record(path: Path) -> Record:
 
 
 def write_record(path: Path | None, record: Record) -> None:
-    """Keep what is known, so that a run that is cut short can go on."""
+    """Save the results, so that an interrupted run can continue."""
     if path:
         trials = [{**asdict(trial), "mutation": trial.mutation._asdict()} for trial in record.trials]
         kept = {"seed": record.seed, "unmutated": record.unmutated, "trials": trials}
@@ -145,7 +146,7 @@ class Tree:
 
     def __init__(self, tree: Path, copy: Path) -> None:
         self.copy = copy
-        # Tests ask git which files there are.
+        # Tests list the files with git.
         _said("git", "init", "--quiet", folder=copy)
         listed = _said("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=tree)
         for name in filter(None, listed.split("\0")):
@@ -163,7 +164,7 @@ class Tree:
 
     @contextmanager
     def mutated(self, mutation: Mutation, number: int) -> Iterator[None]:
-        """Have a mutation in the tree meanwhile; the time of the file tells Python to compile it anew."""
+        """Apply a mutation to the tree within the context; the changed time of the file makes Python recompile it."""
         path = self.copy / mutation.path
         source, times = path.read_text(encoding="utf-8"), path.stat()
         path.write_text(applied(source, mutation), encoding="utf-8")
@@ -186,7 +187,7 @@ class Run:
             "HPC_PORTS_LAB": "hpc-ports-mutations",
             **os.environ,
             "NO_COLOR": "1",
-            # What was compiled of a mutation may look like what is compiled of the next.
+            # The cached bytecode of one mutation may be mistaken for that of the next.
             "PYTHONDONTWRITEBYTECODE": "1",
             "HPC_PORTS_SEED": str(seed),
             "PATH": f"{venv}/bin:{os.environ['PATH']}",
@@ -195,23 +196,23 @@ class Run:
         self.importers = importers_of(self.sources)
 
     def files(self, stage: Stage, path: str) -> list[str]:
-        """Return the tests of a stage, the nearest to the file at a path first."""
+        """Return the test files of a stage, those that import the file at a path most directly first."""
         steps = distances(self.importers, path)
         found = [name for name in self.sources if name.startswith(f"{stage.folder}/") and "/test_" in name]
         return sorted(found, key=lambda name: steps.get(name, _FAR))
 
     def near(self, path: str) -> list[str]:
-        """Return the unit tests that import the file at a path, themselves or by one other."""
+        """Return the unit tests that import the file at a path, directly or through one other file."""
         steps = distances(self.importers, path)
         return [name for name in self.files(STAGES["near"], path) if steps.get(name, _FAR) <= _NEAR]
 
     def concerns(self, stage: Stage, path: str) -> bool:
-        """Tell whether a stage can come to run the file at a path."""
+        """Return whether a stage may run the file at a path."""
         if stage.folder in ("tests/unit", "tests/lab", "tests/platform"):
             return True
         imports = [f"{stage.folder}/"]
         if stage.folder != "tests/page":
-            # What runs on hosts runs in a process of its own, which no import shows.
+            # Code on hosts runs in processes of its own, which imports do not show.
             imports += ["plugins/modules/", "plugins/module_utils/"]
         return any(name.startswith(tuple(imports)) for name in distances(self.importers, path))
 
@@ -229,7 +230,7 @@ class Run:
         return "passed"
 
     def why(self, log: str) -> str:
-        """Return which test failed, as a log says."""
+        """Return the failed test that a log names."""
         lines = (self.logs / log).read_text(encoding="utf-8", errors="replace").splitlines()
         named = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
         return (named or [line for line in lines if line.strip()][-1:] or [""])[0][:200]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Print how many times slower than an idle machine of two cores this one is now, at least 1.0."""
+"""Print how many times slower this machine is now than an idle machine with two cores, at least 1.0."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 
-# Started twice at once, as the tests use both cores. It takes this long on the machine that the windows were chosen on.
+# Two processes at once, as the tests use both cores. They take this long on the machine for which the time limits were
+# chosen.
 WORK = "for number in range(1600): sum(value * value for value in range(20_000))"
 SECONDS = 3.0
 

@@ -154,7 +154,7 @@ class Container(Space):
             time.sleep(0.1)
 
     def restart(self) -> None:
-        """Boot anew; the network is another then, with nothing in it."""
+        """Reboot; the network is a new, empty one then."""
         _podman("restart", "--time=0", self.name)
         self._pid = int(_podman("inspect", "--format={{.State.Pid}}", self.name))
         self.wait("systemctl is-system-running | grep -E 'running|degraded'")
@@ -265,7 +265,7 @@ class Daemon(Pair):
 
 
 def _patient(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options of a module with more time until somebody confirms, on a machine that is slow."""
+    """Return options of a module with more time to confirm, for a slow machine."""
     return {"confirm_within": scaled(60), **options} if "policy" in options else options
 
 

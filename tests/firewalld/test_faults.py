@@ -118,7 +118,7 @@ class KnownByFirewalld(Known):
         assert self.booted == self.of(before).files, run
 
     def is_to_be_mended(self, before: Policy | None, found: State) -> bool:
-        """Tell whether a normal run comes next: now and then, as it takes seconds."""
+        """Return whether a normal run is next: only some are, as each takes seconds."""
         self.turns += 1
         return super().is_to_be_mended(before, found) and self.turns % 4 == 0
 

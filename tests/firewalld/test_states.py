@@ -175,7 +175,7 @@ def test_lockdown_stops_a_change_of_rules_by_calls(host: Daemon) -> None:
 @WITH_LOCKDOWN
 @pytest.mark.takes_turns
 def test_lockdown_does_not_stop_a_reload(host: Daemon) -> None:
-    """firewalld lets anybody with the right to speak to it reload."""
+    """Any user who may talk to firewalld may reload it."""
     lock_down(host)
     assert apply(host)["changed"]
     assert not apply(host)["changed"]

@@ -100,7 +100,7 @@ def _nobodys(way: str) -> Rule:
 
 
 def _say_something(platforms: list[list[Policy]]) -> bool:
-    """Tell whether there are rules, which the first example that hypothesis thinks of lacks: one costs ten seconds."""
+    """Return whether there are rules: the first example of hypothesis has none, and an example costs ten seconds."""
     return sum(len(wanted.rules) for platform in platforms for wanted in platform) >= 10
 
 

@@ -43,7 +43,7 @@ def walker(daemon: Daemon) -> Walker:
 
 
 def is_cut(daemon: Daemon, packet: Packet) -> bool:
-    """Tell whether a set decides whose prefixes nft 0.9 lists too long: that of DHCP over IPv6."""
+    """Return whether the set for DHCP over IPv6 decides: nft 0.9 lists its prefixes too long."""
     return daemon.release == "11" and packet.direction == "out" and ":" in packet.peer and packet.port == 547
 
 

@@ -30,7 +30,7 @@ ALLOWED = policy(
 
 
 def applied(runs: Runs, wanted: Mapping[str, Any]) -> bool:
-    """Give the host this policy, confirm it, and see that it runs; tell whether firewalld was reloaded for it."""
+    """Apply this policy, confirm it, check that it runs; return whether firewalld was reloaded."""
     run = runs.firewall(wanted, confirm_within=scaled(60))
     assert run.result and not run.result.get("failed"), run
     if "pending" in run.result:
@@ -58,7 +58,7 @@ def past_guards(packets: Sequence[Packet]) -> list[Packet]:
 
 
 def differs(version: str, wanted: Policy, packet: Packet) -> bool:
-    """Tell whether firewalld lets a packet through that the policy drops, as is documented.
+    """Return whether firewalld accepts a packet that the policy drops, as documented.
 
     On the oldest, restricted egress judges the transport protocols alone: see `_denials` of the backend.
     """
@@ -66,7 +66,7 @@ def differs(version: str, wanted: Policy, packet: Packet) -> bool:
 
 
 def passes(version: str, wanted: Policy, packet: Packet) -> bool:
-    """Tell whether firewalld lets an opening packet through."""
+    """Return whether firewalld accepts the first packet of a connection."""
     return differs(version, wanted, packet) or evaluate(wanted, packet).passes
 
 

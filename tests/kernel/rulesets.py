@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random tables of somebody else's, as nft scripts, about the ports and peers that packets are sent with.
+"""Random tables of other programs, as nft scripts, for the ports and peers of the test packets.
 
 Echo requests and replies pass everywhere, so that it is seen which packets were answered.
 """

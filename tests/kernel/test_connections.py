@@ -84,7 +84,7 @@ PORT, RANGE = (("in", "served", [ports], ("10.64.0.0/16", "192.0.2.0/24")) for p
 def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
     """50 policies, each other than the one before, of which none touches the flows that are kept.
 
-    They cut the ports around 6000 anew, and cover some of them, now and then 6000 itself.
+    They divide the ports around 6000 differently, and cover some of them, sometimes 6000 itself.
     """
     found = []
     for number in range(50):
@@ -188,7 +188,7 @@ def switch(machine: Machine, ways: list[tuple[str, ...]], times: int) -> None:
             machine.nft(script)
 
 
-# Sends to the peer until it is told to end; then it prints how many packets left the host, and how many did not.
+# Sends to the peer until it has to stop; then it prints how many packets left the host, and how many did not.
 OUTWARD = f"""
 import signal, socket
 ends = []

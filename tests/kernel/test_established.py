@@ -36,7 +36,7 @@ EVERYTHING = policy(("in", "all", ["1-65535/tcp", "1-65535/udp", "112/ip"], ANYW
 CLOSED = policy(SSH)
 FIRST = pytest.mark.parametrize("first", ["server", "client"])
 NOTHING = Cut((), "")
-PAUSE = 0.3 * SLOWNESS  # seconds; what the host goes on with is tracked again by then
+PAUSE = 0.3 * SLOWNESS  # seconds; a connection that the host continues is tracked again by then
 
 
 @pytest.fixture(name="links")
@@ -350,7 +350,7 @@ def test_a_data_connection_of_ftp_goes_with_its_control_connection(machine: Mach
 
 
 def test_a_server_of_udp_that_goes_on_sending(machine: Machine, links: Connections) -> None:
-    """Its socket serves others too, and open egress lets it send to anybody."""
+    """Its socket serves other peers as well, and open egress lets it send to any address."""
     found = links.opened("in", "udp", BAD[4], HOST[4], 6000, is_connected=False)
     ended = threading.Event()
 

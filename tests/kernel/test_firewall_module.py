@@ -175,7 +175,7 @@ def test_counters_survive_an_apply(machine: Machine) -> None:
 SSH_RULE = 'ip saddr @in_management_ssh_v4 counter name "in_management_ssh" accept'
 
 
-# What is new comes before any rule leads to it, and what somebody added goes when none does any more.
+# New chains are added before a rule jumps to them; additions by hand are removed after the last jump to them.
 IN_TWO = {
     "a chain that ours jumps to",
     *(f"another {kind}" for kind in KINDS),

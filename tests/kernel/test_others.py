@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is told of other people's rules, and that packets really fare so."""
+"""The report about rules of other programs, and real packets that confirm it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.hpc.ports.tests.support.verdicts import joined
 
 CLIENT = "10.64.9.9"
 NOTHING = OtherRules((), ())
-ALLOWED = policy(SSH, WEB)  # Anybody may open 443/tcp.
+ALLOWED = policy(SSH, WEB)  # Any address may connect to 443/tcp.
 
 
 @pytest.fixture(name="host")
@@ -32,7 +32,7 @@ def _host(machine: Machine) -> Machine:
 
 
 def found_on(machine: Machine) -> OtherRules:
-    """What is told of the host, which is left as it is."""
+    """Return the report about the host, which is not changed."""
     before = machine.listing(), machine.generation()
     with machine.host.entered():
         found = other_rules()

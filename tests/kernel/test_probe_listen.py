@@ -612,7 +612,7 @@ FAMILIES = {4: "ip", 6: "ip6"}
 
 
 def _base(host: Host, hook: str, priority: int, *rules: str, kind: str = "filter") -> None:
-    """Load a chain of somebody's; the table is named by where it is."""
+    """Load a chain of another program; the table has the name of its place."""
     host.space.nft(
         f"table inet {kind}_{hook} {{\nchain c {{ type {kind} hook {hook} priority {priority}; policy accept;\n"
         + "\n".join(rules)
@@ -621,7 +621,7 @@ def _base(host: Host, hook: str, priority: int, *rules: str, kind: str = "filter
 
 
 def _translate(net: Net, translated: str) -> None:
-    """Have somebody translate the public addresses of the target; the host itself translates the ports as well."""
+    """Translate the public addresses of the target on the way; the host itself translates the ports as well."""
     rules = []
     for version, family in FAMILIES.items():
         public, second = f"{family} daddr {PUBLIC[version]}", SECOND[version]
@@ -741,7 +741,7 @@ def test_an_answer_that_is_lost_is_not_vouched_for_by_one_from_another_address(
 
 
 def test_where_the_packets_of_two_addresses_cannot_be_told_apart_none_are_believed(net: Net) -> None:
-    """Those to the public address come to the host's own one, which is closed on the way; none is answered."""
+    """Probes to the public address go to the host's own address, which is blocked on the way; none is answered."""
     _translate(net, "to one that is")
     net.router.rules("forward", "meta l4proto { icmp, ipv6-icmp } drop")
     _base(net.router, "prerouting", -300, *_closed(TARGET))
@@ -936,7 +936,7 @@ def test_production_traffic_is_not_counted(net: Net) -> None:
 
 def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
     net.target.space.shell("echo 1024 > /proc/sys/net/ipv4/ip_unprivileged_port_start")
-    # Root without CAP_NET_BIND_SERVICE (10): take it from what a program may ever have (24), and start one anew.
+    # Root without CAP_NET_BIND_SERVICE (10): drop it from the bounding set (24), and start a new program.
     dropped = (
         "import ctypes, os, sys\nctypes.CDLL(None).prctl(24, 10, 0, 0, 0)\n"
         "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])"
@@ -995,7 +995,7 @@ def test_another_users_process_is_not_obeyed_or_believed(net: Net) -> None:
 
 
 def test_another_user_cannot_end_the_listener(net: Net) -> None:
-    """Neither as it is, nor where somebody has opened the folder and the socket to all."""
+    """Neither with the default permissions, nor when the folder and the socket are open to all."""
     started = net.target.start("7001/tcp")
     place = net.target.call(_PLACE)
     assert net.target.call(_ATTEMPT.format("stop()"), user=65534) == (

@@ -41,7 +41,7 @@ def any_host(request: pytest.FixtureRequest, machine: Served) -> Served:
 
 
 def table(machine: Machine) -> list[str]:
-    """All that the kernel has, counters and all, whatever order it keeps it in."""
+    """All objects of the kernel, with counters, in any order."""
     return sorted(machine.host.shell("nft list ruleset").rstrip("}\n").split("\n\n"))
 
 
@@ -78,7 +78,7 @@ def clocks(token: str) -> list[int]:
 
 
 def at_the_lock(machine: Machine) -> list[int]:
-    """The modules that were started on this host and have come to where they may find another change."""
+    """The modules of this host that have reached the point where they may meet another change."""
     lock = machine.path("/run/hpc-ports/lock").stat()
     return [pid for pid in processes() if b"/plugins/modules/" in command_of(pid) and opens(pid, lock)]
 
@@ -104,7 +104,7 @@ def command_of(pid: int) -> bytes:
 
 
 def opens(pid: int, file: os.stat_result) -> bool:
-    """Tell whether the process has this file open."""
+    """Return whether the process has this file open."""
     with suppress(OSError):
         return any(os.path.samestat(os.stat(handle), file) for handle in os.scandir(f"/proc/{pid}/fd"))
     return False
@@ -130,7 +130,7 @@ def waiting(machine: Served, function: Callable[..., Any], *arguments: Any, **op
             assert not found.done(), found.result()
             yield found
         except BaseException:
-            # So that it comes to an end.
+            # So that it ends.
             machine.runs.undo_now()
             raise
 
@@ -233,7 +233,7 @@ def test_only_a_new_connection_confirms(machine: Served) -> None:
     for connection in AS_ARMED.values():
         assert answer_of(machine.confirm(token, ssh=connection)) == ("not new", "10.64.9.9 port 51234", False)
     assert answer_of(confirm_over(machine, token, OVER_NOTHING)) == ("not new", "", False)
-    # The host goes on counting.
+    # The host continues to count.
     assert is_armed(machine) and clocks(token) and not in_place(machine)
     assert answer_of(machine.confirm(token, ssh=NEW)) == ("confirmed", "10.64.9.9 port 51235", True)
     assert in_place(machine)
@@ -372,7 +372,7 @@ def test_a_lock_that_is_held_for_ever(machine: Served, wanted: Any) -> None:
     assert runs.apply(wanted)["changed"]
 
 
-# ---- when the host does not come to undo it
+# ---- when the host cannot undo it
 
 
 @pytest.fixture

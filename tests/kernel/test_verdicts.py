@@ -126,7 +126,7 @@ def test_each_flow_counts_its_packets_and_observe_counts_what_it_would_drop(
 
 
 def test_a_router_asks_for_multicast_groups_and_the_host_answers(pair: Pair) -> None:
-    """IGMP as the kernel speaks it: a query to all hosts, and the report about a group that somebody here is in."""
+    """IGMP as the kernel sends it: a query to all hosts, and the report about a group with a member here."""
     group, reports = "239.1.2.3", "224.0.0.22"
     with pair.host.entered():
         load_nftables(parse_policy(DATA))

@@ -53,7 +53,7 @@ def _host(pair: Pair) -> Iterator[Machine]:
 
 
 def runs(machine: Machine) -> bool:
-    """Tell whether the program is there."""
+    """Return whether the program exists."""
     return machine.host.run("pkill", "-0", "-F", "/run/watch.pid", check=False).returncode == 0
 
 
@@ -175,7 +175,7 @@ def test_a_change_that_is_not_confirmed_is_undone(host: Machine) -> None:
 
 
 def test_flushes_at_any_moment(host: Machine) -> None:
-    """Also while a change is made, awaits its confirmation, and is confirmed; whoever meets one may fail, not open."""
+    """Also while a change is made, awaits its confirmation, and is confirmed; such a change may fail, but never open."""
     randomness = random.Random(SEED)
     wanted = [SAMPLE, OTHER]
     flusher = threading.Event()

@@ -64,7 +64,7 @@ def to(
 
 
 def opened(target: str, *ports: str, **more: Any) -> Callable[[Mapping[str, Any]], bool]:
-    """Return what tells the connections that a target lets in against its policy."""
+    """Return the test for connections that a target accepts against its policy."""
     is_one = to(target, *ports, intended="filtered", but=_RESTRICTED, **more)
     return lambda cell: (
         is_one(cell)
@@ -93,7 +93,7 @@ def but_to(
 def table(
     name: str, hook: str, rule: str, kind: str = "filter", priority: int = 5, family: str = "inet"
 ) -> tuple[str, str]:
-    """Return how to add and to remove a table of somebody else with one rule."""
+    """Return the commands that add and remove another program's table with one rule."""
     chain = f"chain c {{\ntype {kind} hook {hook} priority {priority}\n{rule}\n}}"
     return f"nft 'table {family} {name} {{\n{chain}\n}}'", f"nft delete table {family} {name}"
 

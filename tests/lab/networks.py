@@ -25,7 +25,7 @@ SECOND = {"alpha-compute1": "10.205.0.23", "nfs2": "10.204.0.52"}
 ISOLATED = "10.206.0.0/24"
 # It is on the wire of the lab; of these, only the last has addresses that it comes from in it.
 _IN_ISOLATED = {"alpha-compute1": "10.206.0.23", "nfs2": "10.206.0.52", "outsider": "10.206.0.201"}
-# What the plan is told of them besides the inventory.
+# Variables about them, in addition to the inventory.
 VARIABLES: Mapping[str, Any] = {
     "vars": {"firewall_isolated_networks": [ISOLATED]},
     "hosts": {
@@ -93,7 +93,7 @@ _LINKS = (
 
 
 def has_way(cell: Mapping[str, Any]) -> bool:
-    """Tell whether the source of a connection has a way to the address, and back."""
+    """Return whether the source of a connection has a route to the address, and back."""
     return cell["address"] not in SECOND.values() or cell["source"] == ROUTED[0]
 
 

@@ -140,7 +140,7 @@ def _listeners(lifetime: int) -> dict[str, str]:
 
 
 def _all_are_seen(units: dict[str, str]) -> bool:
-    """Tell whether the listeners were there until now, with the tables that count."""
+    """Return whether the listeners and the counting tables existed until now."""
     for host, unit in units.items():
         tables, state = on(host, f"nft list tables; echo; systemctl is-active {unit} || true").split("\n\n")
         if state.strip() != "active":

@@ -24,7 +24,7 @@ def explain(source: str, target: str, port: str, *options: str) -> Play:
 
 @contextmanager
 def _foreign(host: str, rule: str) -> Iterator[None]:
-    """A table of somebody else that has this rule."""
+    """Add another program's table with this rule."""
     do, undo = table("site_explain", "input", rule)
     on(host, do)
     try:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changes that would lock out whoever makes them, over real ssh: the host undoes them, and the play says so.
+"""Changes that lock out their author, over real ssh: the host undoes them, and the play reports it.
 
 All changes that wait for their time limit wait at the same time, each kind on a host of its own for each backend. The
 hosts, and those that log in through sudo, rotate with the seed.
@@ -54,7 +54,7 @@ NO_WAY_IN = {
     "firewall_flows": {"cluster_ssh": {"enabled": False}},
 }
 SSH_CLOSED = {"firewall_services": {"ssh": {"ports": ["2222/tcp"]}}}
-# What concerns each of the hosts and locks nobody out: firewalld comes to one by calls, to the other by a reload.
+# Harmless changes of each host: firewalld applies one by calls, the other by a reload.
 OTHER_PORT = {"firewall_services": {"node_exporter": {"ports": ["9101/tcp"]}}}
 HARMLESS = {"firewall_flows": {"monitoring_exporters": {"enabled": False}}}
 RESTRICTED = {"firewall_egress": "restricted", **OTHER_PORT}
@@ -187,7 +187,7 @@ def _changed(wanted: Mapping[str, str]) -> dict[str, Play]:
     return {host: run for some, run in zip(hosts.values(), runs) for host in some}
 
 
-# Which kind is whose, and who logs in how: in the full run each kind comes to each host, in either way.
+# The kind of change and of login for each host: the full run tries each kind on each host, with both logins.
 TURNS = turn(list(product(range(max(map(len, HOSTS.values()))), LOGINS)))
 
 

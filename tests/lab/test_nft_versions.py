@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.tests.support.hosts import ROOT, inside
 from ansible_collections.hpc.ports.tests.support.run import SEED, scaled, turn
 
 COLLECTION = "ansible_collections/hpc/ports"
-# What an old nft cannot mend, so that the backend refuses to: sets and maps that somebody made anew with another type.
+# The backend refuses repairs that an old nft cannot do: sets and maps that were recreated with another type.
 REFUSED = {"a set of another type", "a set with a time-out", "a map of another type"}
 
 

@@ -86,7 +86,7 @@ def states() -> dict[str, tuple[list[str], str]]:
 
 
 def reaches(target: str, port: int) -> str:
-    """Return what a connection of the node comes to: `refused` where it got through and nobody listens."""
+    """Return the outcome of a connection of the node: `refused` if it passed and nothing listens."""
     program = (
         "import socket\ntry:\n    socket.create_connection(('{0}', {1}), {2})\n    print('open')\n"
         "except ConnectionRefusedError:\n    print('refused')\nexcept OSError:\n    print('filtered')"

@@ -77,7 +77,7 @@ ANSWERS_DROPPED = _nft("output", "tcp sport 22 tcp flags & (syn | ack) == (syn |
 ALL_DROPPED = _nft("output", "counter drop")
 NEVER_LOADS = _nft("input", "tcp dport @nothing drop")
 LOADS_WHEN_TRIED = _nft("input", "tcp dport @nothing drop", _FOR_REAL)
-# firewalld itself accepts answers before it asks any policy: new connections to ssh come to where nobody listens.
+# firewalld accepts replies before any policy: redirect new connections to ssh to a port without a listener.
 LED_ELSEWHERE = _busctl(
     'family="ipv4" forward-port port="22" protocol="tcp" to-port="9"',
     '<forward-port port="22" protocol="tcp" to-port="9"/>',

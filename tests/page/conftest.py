@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shows pages in a real headless Chromium that has no network, and notes whatever goes wrong in it."""
+"""Show pages in a real headless Chromium without a network, and record every error in it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Shown:
             route.abort()
 
     def go(self, state: str = "") -> Shown:
-        """Load the page anew with a state behind the # of its address."""
+        """Reload the page with a state after the # of its address."""
         self.page.goto("about:blank")
         self.page.goto(f"{self.file.as_uri()}{state and '#'}{state}")
         return self

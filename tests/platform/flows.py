@@ -169,6 +169,6 @@ def _row(name: str, flow: Mapping[str, Any], services: Mapping[str, Any], failed
 
 
 def written(folder: Path, text: str) -> None:
-    """Write the page into a folder of the tests' output, for whoever wants to commit it."""
+    """Write the page into the tests' output, to be committed by hand."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PAGE.name).write_text(text, encoding="utf-8")

@@ -26,7 +26,7 @@ _BACKEND = os.environ.get("HPC_PORTS_BACKEND") or "nftables"
 
 
 def srun_ports() -> str:
-    """Return SrunPortRange as the controller has it."""
+    """Return the SrunPortRange of the controller."""
     return output("head", "scontrol show config | sed -n 's/^SrunPortRange *= //p'").strip()
 
 

@@ -26,7 +26,7 @@ PATIENCE = scaled(20)
 
 @dataclass(frozen=True)
 class Hosts:
-    """The hosts, as somebody with so much patience finds them."""
+    """The hosts, with a time limit for each command."""
 
     patience: int = PATIENCE
 

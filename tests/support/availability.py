@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Space
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
-CLIENT = "10.64.9.9"  # Whom the flow of SSH lets in.
+CLIENT = "10.64.9.9"  # The flow of SSH accepts this client.
 SECONDS = scaled(30)  # Only a test that fails waits for so long.
 RATE = 500.0  # New connections a second.
 SERVER = """

@@ -34,7 +34,7 @@ FILES = (
 )
 # The names of all files, and of what systemd knows.
 EVERYTHING = "find /etc | sort; systemctl list-unit-files --no-legend --type=service,timer,target"
-# The rules with their handles, which nobody sees again who loads them anew.
+# The rules with their handles, which change when the rules are reloaded.
 HANDLES = "nft -s -a list ruleset"
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 _LISTING = "nft -s list ruleset"
@@ -172,7 +172,7 @@ def _podman(*arguments: str) -> str:
 
 
 def table(host: str) -> list[str]:
-    """Return all rules of a host, whatever order the kernel keeps objects in, and firewalld rules of our policies."""
+    """Return all rules of a host, sorted by object, and firewalld's rules of our policies."""
     return _rules(on(host, _LISTING))
 
 

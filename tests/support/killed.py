@@ -13,7 +13,7 @@ from ansible_collections.hpc.ports.tests.support.run import scaled
 from ansible_collections.hpc.ports.tests.support.runs import Runs
 
 Policy = dict[str, Any]
-# Longer than the test needs to look; where the host itself has to undo a change, it is told to, or given less.
+# Longer than the test looks; tests in which the host has to undo a change trigger the undo, or use less.
 LONG = scaled(30)
 # The operation after which the host undoes a change unless it is confirmed.
 ARMING = "symlink /run/hpc-ports/armed"
@@ -36,7 +36,7 @@ class Known:
         found = self.runs.state()
         self.states.append((wanted, found))
         if wanted:
-            # What a reboot does with the file; so whoever has the file complete has a ruleset that loads.
+            # A reboot loads the file, so a complete file has to be a ruleset that loads.
             self.runs.machine.reload_from_disk()
             assert self.runs.state()._replace(left=[]) == found._replace(left=[])
 
@@ -58,7 +58,7 @@ class Known:
         assert found.places == self.of(before).places, run
 
     def is_to_be_mended(self, before: Policy | None, found: State) -> bool:
-        """Tell whether a normal run has something to do after one that was killed."""
+        """Return whether a normal run after a killed one has changes to make."""
         return bool(found.armed) or found.files != self.of(before).files
 
     def is_between(self, found: State, before: State, after: State) -> bool:
@@ -70,7 +70,7 @@ class Known:
         return bool(new) and there in (old | _idle(new, old), new | _idle(old, new))
 
     def check_mended(self, wanted: Policy | None, run: Run) -> None:
-        """The next run gives the host the policy, whatever it finds, and nothing is left for another."""
+        """The next run applies the policy, in any state of the host, and leaves no work for another."""
         self.runs.apply(wanted)
         self.check_is(wanted, run)
 
@@ -158,7 +158,7 @@ def check_killed_confirmations(known: Known, before: Policy, after: Policy, mome
 
 
 def check_message(run: Run, how: str) -> None:
-    """A failure is told with the path that it was about, and with its reason."""
+    """The message of a failure names the path and the reason."""
     assert run.result, run
     if run.result.get("failed"):
         path = run.hit.split(" ", 1)[1]

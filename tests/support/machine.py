@@ -139,7 +139,7 @@ class Machine:
         return self.host.shell("nft -a list ruleset")
 
     def objects(self) -> list[str]:
-        """Our table, object by object, whatever order the kernel keeps them in."""
+        """Our table, object by object, sorted."""
         listing = self.host.shell("nft -s list table inet hpc_ports")
         return sorted(listing.removeprefix("table inet hpc_ports {\n").removesuffix("}\n").rstrip("\n").split("\n\n"))
 

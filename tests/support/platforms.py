@@ -187,7 +187,7 @@ def _peers_around(network: Network) -> Iterator[str]:
 
 
 def _is_routed(peer: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Tell whether the peer's namespace answers for the address."""
+    """Return whether the peer's namespace answers for the address."""
     if peer.version == 4:
         return not peer.is_loopback and 1 << 24 <= int(peer) < 192 << 24
     return peer in ipaddress.ip_network("fc00::/7") or peer in ipaddress.ip_network("2400::/8")

@@ -22,7 +22,7 @@ import warnings
 from contextlib import suppress
 from importlib import import_module
 
-# What nearly each play imports as it goes, where this version of ansible has it.
+# Modules that nearly every play imports, if this version of ansible has them.
 _USED = (
     "ansible.cli.playbook",
     "ansible.executor.task_executor",
@@ -54,7 +54,7 @@ _USED = (
 
 def main() -> None:
     """Serve until the end of the requests; each child leaves with its play."""
-    sys.path[0] = os.path.dirname(sys.executable)  # as the program ansible-playbook has it
+    sys.path[0] = os.path.dirname(sys.executable)  # as for the program ansible-playbook
     requests = socket.socket(fileno=int(sys.argv[1]))
     _prepare()
     gc.collect()

@@ -29,7 +29,7 @@ from ansible_collections.hpc.ports.tests.support.run import scaled
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
-# What each test sets anew and no play reads.
+# Variables that each test sets and no play reads.
 _IGNORED = "PYTEST_CURRENT_TEST"
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Policies, and what somebody may do by hand to the table of one. Runs on a host, too: standard library only."""
+"""Policies, and manual changes to the table of one. Runs on hosts as well: standard library only."""
 
 from __future__ import annotations
 

@@ -76,12 +76,12 @@ def make_plan(
 
 
 def accepts(plan: Plan, host: str, peer: str, port: int, protocol: str = "tcp") -> bool:
-    """Tell whether a host accepts a connection from an address."""
+    """Return whether a host accepts a connection from an address."""
     return evaluate(parse_policy(plan.policies[plan.hosts[host]]), Packet("in", protocol, peer, port)).passes
 
 
 def opens(plan: Plan, host: str, peer: str, port: int, protocol: str = "tcp") -> bool:
-    """Tell whether a host may open a connection to an address."""
+    """Return whether a host may open a connection to an address."""
     return evaluate(parse_policy(plan.policies[plan.hosts[host]]), Packet("out", protocol, peer, port)).passes
 
 

@@ -44,7 +44,7 @@ def test_groups_that_the_inventory_lacks_disturb_nobody(one_group: Path) -> None
     plays = hosts_by_play(done.printed)
     nodes = {"node1", "node2"}
     assert {name: hosts for name, hosts in plays.items() if hosts} == {
-        # Nobody is named: the first host has it said.
+        # No host is named: the first host prints the message.
         "Compare the plans with and without the new hosts": {"outsider"},
         "Compare the plans with and without the old hosts": {"outsider"},
         "What is left to do": {"outsider"},

@@ -16,7 +16,7 @@ import zipimport
 from contextlib import suppress
 from types import CodeType
 
-# Whoever logs in may write there.
+# Every user that logs in may write there.
 _KEPT = f"/var/cache/compiled/{sys.implementation.cache_tag}"
 _compile_source = zipimport._compile_source  # type: ignore[attr-defined]
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the golden rulesets anew, one for every policy in this folder; then read what `git diff` shows.
+"""Rewrite the golden rulesets, one for every policy in this folder; then read `git diff`.
 
 Run it as: PYTHONPATH=.collections python tests/unit/golden/regenerate.py
 """

@@ -1,4 +1,4 @@
-"""Listens on ports in place of software that Debian has no package of, and says so to whoever connects."""
+"""Listen on the ports of software that Debian does not package, and tell clients so."""
 
 import socketserver
 import sys

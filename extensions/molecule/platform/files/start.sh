@@ -30,7 +30,7 @@ knows_the_cluster() {
   sacctmgr --noheader --parsable2 show cluster format=cluster | grep -x alpha
 }
 
-# Once the controller has come to it, root gets an account there.
+# When the controller is connected to slurmdbd, create an account for root.
 start_slurm_database() {
   [ "$(hostname)" = accounting ] || return 0
   systemctl start slurmdbd.service
