@@ -124,7 +124,7 @@ def is_another(source: str, mutation: Mutation) -> bool:
 
 
 def chosen(sources: Mapping[str, str], seed: int, count: int) -> list[Mutation]:
-    """Return random mutations, equally many of each kind. Changes elsewhere do not change the random order of a line."""
+    """Return random mutations, equally many of each kind. Changes elsewhere do not affect the order of a line."""
     every = [mutation for path, source in sources.items() for mutation in candidates(path, source)]
     by_kind = {
         kind: sorted((found for found in every if found.kind == kind), key=lambda found: _lot(seed, found))

@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Find out which tests detect random one-line mutations of the plugins.
 
-Each mutation changes one line of one file, chosen at random from a seed: a condition is negated, a comparison has another
-operator, a call is removed, a function returns an empty value, a constant has another value, an element is left out,
-`and` and `or` are swapped, a `not` is removed, + becomes -. The stages run from cheap to expensive, each with the mutations
-that survived the stages before; the first failed test kills a mutation. The survivors are listed: people have to judge
-whether they make a difference.
+Each mutation changes one line of one file, chosen at random from a seed: a condition is negated, a comparison has
+another operator, a call is removed, a function returns an empty value, a constant has another value, an element is left
+out, `and` and `or` are swapped, a `not` is removed, + becomes -. The stages run from cheap to expensive, each with the
+mutations that survived the stages before; the first failed test kills a mutation. The survivors are listed: people have
+to judge whether they make a difference.
 
 Everything happens in a copy of the tree. Stages without a lab run in namespaces of their own, with an empty /run and a
 copy-on-write /etc. They, and every stage with a lab, need root. The lab is called hpc-ports-mutations, or

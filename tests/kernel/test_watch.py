@@ -175,7 +175,7 @@ def test_a_change_that_is_not_confirmed_is_undone(host: Machine) -> None:
 
 
 def test_flushes_at_any_moment(host: Machine) -> None:
-    """Also while a change is made, awaits its confirmation, and is confirmed; such a change may fail, but never open."""
+    """Also while a change is made, unconfirmed, and being confirmed; such a change may fail, but never open."""
     randomness = random.Random(SEED)
     wanted = [SAMPLE, OTHER]
     flusher = threading.Event()
