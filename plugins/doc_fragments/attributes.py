@@ -64,5 +64,5 @@ attributes:
   action_group:
     description: Use C(group/hpc.ports.plan) in C(module_defaults) to set the option O(plan) of all these modules.
     support: full
-    membership: hpc.ports.plan
+    membership: [hpc.ports.plan]
 """
