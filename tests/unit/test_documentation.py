@@ -1,0 +1,84 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The links in all Markdown files work, and the inventories that the documentation shows pass lint."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
+
+# Folders that hold no documentation of this repository: caches, logs, and the link to the repository itself.
+IGNORED = {"output", "node_modules"}
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+
+
+def markdown_files() -> list[Path]:
+    return sorted(
+        path
+        for path in ROOT.rglob("*.md")
+        if not any(part.startswith(".") or part in IGNORED for part in path.relative_to(ROOT).parts)
+    )
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    headings = HEADING.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path) -> list[str]:
+    """Return the relative links of a page whose file or anchor does not exist."""
+    broken = []
+    for link in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    return broken
+
+
+@pytest.mark.parametrize("page", markdown_files(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A heading, `quoted`\n[good](#a-heading-quoted) [good](page.md) [bad](#other) [bad](other.md)\n"
+        "```\n[code](other.md)\n```\n",
+        encoding="utf-8",
+    )
+    assert broken_links(page) == ["#other", "other.md"]
+
+
+def test_the_manual_lists_all_its_pages() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert sorted(name for name in pages if f"]({name})" not in index) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["example", "small"])
+def test_lint_finds_nothing_in_the_inventories(name: str) -> None:
+    done = played("-i", f"inventories/{name}", "playbooks/lint.yml", real=True)
+    assert (done.code, "No problems found." in done.printed) == (0, True), done.printed + done.errors
+
+
+@pytest.mark.slow
+def test_lint_finds_nothing_in_the_cluster_of_the_readme(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    hosts, variables = re.findall(r"^```yaml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    (tmp_path / "group_vars" / "all").mkdir(parents=True)
+    (tmp_path / "hosts.yml").write_text(hosts, encoding="utf-8")
+    (tmp_path / "group_vars" / "all" / "firewall.yml").write_text(variables, encoding="utf-8")
+    done = played("-i", str(tmp_path), "playbooks/lint.yml")
+    assert (done.code, "No problems found." in done.printed) == (0, True), done.printed + done.errors
