@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import Inquiry, answer_of, inquiry_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import answer_line, lines

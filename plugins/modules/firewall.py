@@ -238,8 +238,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
+    FirewallResult,
     Options,
-    Outcome,
     ensure_absent,
     ensure_present,
 )
@@ -303,14 +303,14 @@ def _check(module: AnsibleModule, is_valid: object, name: str, expected: str) ->
         module.fail_json(msg=f"Invalid {name}: got {module.params[name]!r}, expected {expected}.")
 
 
-def _outcome(module: AnsibleModule, backend: str) -> Outcome:
+def _outcome(module: AnsibleModule, backend: str) -> FirewallResult:
     if module.params["state"] == "absent":
         return ensure_absent(module.check_mode)
     options = Options(**{name: module.params[name] for name in Options._fields})
     return ensure_present(backend, module.params["policy"], options, module.check_mode)
 
 
-def _result(module: AnsibleModule, outcome: Outcome, others: OtherRules | None, began: float) -> dict[str, Any]:
+def _result(module: AnsibleModule, outcome: FirewallResult, others: OtherRules | None, began: float) -> dict[str, Any]:
     result = {"backend": outcome.change.backend, **outcome.change.described()}
     if others:
         result["other_rules"] = {name: list(rules) for name, rules in others._asdict().items()}

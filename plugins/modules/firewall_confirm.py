@@ -50,6 +50,7 @@ status:
     - V(not made), the task that began the change did not finish, so there is nothing to keep.
     - V(altered), the running rules are no longer those that were applied, for example after a restart of firewalld.
     - V(reverted), the host has undone the change.
+    - V(other format), another version of the collection made the change. The host has undone it.
     - V(unknown), the host does not know the change. It may have rebooted since.
   returned: success
   type: str

@@ -366,7 +366,7 @@ def test_a_lock_that_is_held_for_ever(machine: Served, wanted: Any) -> None:
         run = runs.firewall(wanted)
         assert run.result and run.result["msg"] == (
             "Another process has held /run/hpc-ports/lock for 1 s: a run that changes this host, or the host that "
-            "undoes a change. Nothing was changed. See what holds it (fuser /run/hpc-ports/lock), and run again."
+            "undoes a change. Nothing was changed. See which process holds it (fuser /run/hpc-ports/lock), and run again."
         )
     assert everything(machine) == found
     assert runs.apply(wanted)["changed"]

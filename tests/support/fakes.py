@@ -8,18 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Cut
+from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import LastThings, Pending
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
+
+# What a change of nftables without files leaves to the module that confirms it.
+LAST_THINGS: LastThings = {
+    "advice": "",
+    "cut": None,
+    "backend": "nftables",
+    "runs": "",
+    "places": {},
+    "concerns_unit": False,
+    "starts": [],
+    "ends": [],
+    "leaves": "",
+}
 
 
 class FakeBackend:
@@ -101,11 +113,18 @@ class FakeTransactions:
         self.log.append("end of turn")
 
     def arm(
-        self, token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, extra: dict[str, Any]
+        self,
+        token: str,
+        undo: Undo,
+        places: Places,
+        seconds: int,
+        client: str,
+        client_port: int,
+        last_things: LastThings,
     ) -> Pending:
         """Arm a change."""
         self.log.append(f"arm: {undo.command}")
-        self.pending = Pending(token, seconds, 0.0, client, client_port, extra)
+        self.pending = Pending(token, seconds, 0.0, client, client_port, last_things)
         return self.pending
 
     def folder_of(self, pending: Pending) -> str:
@@ -155,7 +174,7 @@ class FakeHost:
         self.log: list[str] = []
         self.backends = {name: FakeBackend(name, folder, self.log) for name in ("nftables", "firewalld")}
         self.transactions = FakeTransactions(self.log)
-        self.connection: Connection | None = None
+        self.connection: SshConnection | None = None
         self.cuts: list[Policy] = []
         self.loaders: tuple[Loader, ...] = ()
 

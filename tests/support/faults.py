@@ -213,7 +213,7 @@ def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]
     began = time.monotonic()
     pid = os.fork()
     if not pid:
-        vars(importlib.import_module(f"{_UTILS}._apply.transaction")).update(request["settings"])
+        vars(importlib.import_module(f"{_UTILS}._apply.lock")).update(request["settings"])
         if request["ssh"]:
             _come_over(request["ssh"])
         _be_the_module(main, request["fault"], arguments, said, log)

@@ -112,7 +112,7 @@ class Runs:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        # What the module `transaction` has otherwise than usual, such as its patience.
+        # Other values for constants of `_apply/lock.py`, such as PATIENCE.
         self.settings: dict[str, float] = {}
         is_ours = machine.pair.python == sys.executable
         self.server = ForkedServer(machine.host) if is_ours else StartedServer(machine)

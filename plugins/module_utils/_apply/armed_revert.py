@@ -1,52 +1,51 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One change at a time, and the host itself undoes it unless a new connection confirms it (docs/ARCHITECTURE.md, section 6).
+"""How the host itself undoes a change that no new connection confirms (docs/ARCHITECTURE.md, section 6).
 
-What undoes a change lies in a folder named by the change's token; while it awaits its confirmation, the link `armed`
-points there. Who undoes it moves that link into the folder, for those who ask later what became of it. Whoever arms,
-confirms or undoes holds the lock. All of it is under /run: a reboot forgets the change, and the host comes up with what
-was confirmed last. The files of an unconfirmed change lie staged beside their places: see `_linux/files.py`.
+The files that undo a change are in a folder named by the token of the change. While the change awaits confirmation, the
+link `armed` points to this folder. The script that undoes the change moves the link into the folder, so that a later
+module can see the result. A process that arms, confirms or undoes a change holds the lock. All of this is under /run: a
+reboot forgets the change, and the host starts with the last confirmed rules. The files of an unconfirmed change are staged
+beside their final places: see `_linux/files.py`.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Iterable
+from contextlib import suppress
 
+from ansible_collections.hpc.ports.plugins.module_utils._apply import lock
+from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import (
+    NOTE,
+    FormatError,
+    LastThings,
+    Pending,
+    read_note,
+    uptime,
+    write_note,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Undo
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places, naming
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import has_systemd
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
 
-_LOCK = FOLDER + "/lock"
 _ARMED = FOLDER + "/armed"
-_ABOUT = "about.json"
+_SCRIPT = "revert"
 _MADE = "made"
 _UNDONE = "undone"
-# How many of the changes that were undone are remembered: several controllers may ask, each for its own.
+# How many undone changes are remembered: several controllers may ask, each for its own.
 _REMEMBERED = 8
-# A revert that is this many seconds late will not come: its clock was lost.
-_GRACE = 15.0
-# Longer than any change holds the lock, seconds.
-PATIENCE = 60.0
-_POLL = 0.1
 
-# What the host runs; needs no Python and nothing of the collection, which may be gone by then.
-# $1 is how to begin: `now`, `at` that many seconds of uptime ($2), or `locked` for who holds the lock. It looks at the
-# clock that `Pending.deadline` is told by: a timer of systemd stands still while a virtual machine is suspended.
+# The script that the host runs. It needs no Python and nothing of the collection, which may be gone by then.
+# $1 is when to start: `now`, `at` that many seconds of uptime ($2), or `locked` if the caller holds the lock. The watch and
+# other versions of the collection call it with `locked`, so this argument has to stay. The script reads the clock of
+# `Pending.deadline`, as a timer of systemd stands still while a virtual machine is suspended.
 _REVERT = """\
 #!/bin/sh
 # Undo a change of the firewall that nobody confirmed. Written by the Ansible collection hpc.ports.
@@ -74,139 +73,51 @@ echo "Nobody confirmed the change of the firewall: undone."
 """
 
 
-class Pending(NamedTuple):
-    """A change that awaits confirmation.
-
-    `seconds` long since it was armed, until `deadline` of /proc/uptime. `client` and `client_port` are the connection
-    that it came over, empty and 0 where there was none. The port alone is 0 where no other connection confirms it
-    (transport `local`). `extra` is what whoever confirms has to know.
-    """
-
-    token: str
-    seconds: int
-    deadline: float
-    client: str
-    client_port: int
-    extra: dict[str, Any]
-
-    @property
-    def seconds_left(self) -> float:
-        """Return how long until the host undoes it; negative when it should have."""
-        return self.deadline - _now()
-
-
-class BusyError(RuntimeError):
-    """Another run changes this host, and does not come to an end."""
-
-
-class ExpiredError(RuntimeError):
-    """The change took longer than the time in which it had to be confirmed."""
-
-
-# ---- one at a time
-
-
-@contextmanager
-def turn() -> Iterator[Pending | None]:
-    """Have this process alone change the host, when no change awaits confirmation any more.
-
-    Yields the change that it waited for, or None. Raises BusyError, OSError.
-    """
-    waited_for = None
-    with _locked() as handle:
-        pending = current()
-        while pending is not None and not _undone_if_overdue(pending):
-            waited_for = pending
-            fcntl.flock(handle, fcntl.LOCK_UN)
-            time.sleep(_POLL)
-            _lock(handle)
-            pending = current()
-        yield waited_for
-
-
-@contextmanager
-def _locked() -> Iterator[int]:
-    os.makedirs(FOLDER, mode=0o700, exist_ok=True)
-    handle = os.open(_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+def armed_token() -> str:
+    """Return the token of the change that awaits confirmation; empty if there is none."""
     try:
-        _lock(handle)
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int) -> None:
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            if exc.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-        if time.monotonic() > end:
-            raise BusyError(
-                f"Another process has held {_LOCK} for {PATIENCE:.0f} s: a run that changes this host, or the host "
-                f"that undoes a change. Nothing was changed. See what holds it (fuser {_LOCK}), and run "
-                "again."
-            )
-        time.sleep(_POLL)
+        return os.readlink(_ARMED)
+    except FileNotFoundError:
+        return ""
 
 
 def current() -> Pending | None:
-    """Return the change that awaits confirmation, or None."""
-    return _about(_ARMED)
+    """Return the change that awaits confirmation, or None. The caller holds the lock.
 
-
-def _about(folder: str) -> Pending | None:
+    A change that another version of the collection made is undone at once. Raises CommandError, FormatError, OSError.
+    """
     try:
-        with open(os.path.join(folder, _ABOUT), encoding="utf-8") as file:
-            return Pending(**json.load(file))
-    except FileNotFoundError:
-        return None
-
-
-def _undone_if_overdue(pending: Pending) -> bool:
-    if pending.seconds_left > -_GRACE:
-        return False
-    revert(pending)
-    return True
-
-
-def _now() -> float:
-    # As `_REVERT` reads it: in a container whose /proc/uptime is its own (lxcfs), CLOCK_BOOTTIME is still the host's.
-    with open("/proc/uptime", encoding="ascii") as file:
-        return float(file.read().split()[0])
-
-
-# ---- arm, and what may follow; all of it in one's turn
+        return read_note(_ARMED)
+    except FormatError:
+        _undo(armed_token())
+        raise
 
 
 def arm(
-    token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, extra: dict[str, Any]
+    token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, last_things: LastThings
 ) -> Pending:
     """Have the host undo, in `seconds`, the change that follows. `token` is a name that no other change has.
 
-    Of the files that are staged at `places` the host then keeps nothing.
-
-    Raises CommandError, OSError: then nothing is armed.
+    The host then also removes the files that are staged for `places`. Raises CommandError, OSError: nothing is armed.
     """
     _forget_decided()
-    pending = Pending(token, seconds, _now() + seconds, client, client_port, extra)
+    pending = Pending(token, seconds, uptime() + seconds, client, client_port, last_things)
     script = _REVERT.format(
         token=pending.token,
         folder=FOLDER,
-        patience=PATIENCE,
+        patience=lock.PATIENCE,
         command=undo.command,
         undone=_UNDONE,
         staged=_quoted(places.staged),
         folders=_quoted(places.folders),
     )
     os.mkdir(folder_of(pending), 0o700)
-    for name, text in {**undo.files, "revert": script, _ABOUT: json.dumps(pending._asdict())}.items():
+    for name, text in {**undo.files, _SCRIPT: script}.items():
         path = os.path.join(folder_of(pending), name)
         with naming(path), open(path, "w", encoding="utf-8") as file:
             file.write(text)
-    # The clock first: killed in between, this process leaves a clock with nothing to undo.
+    write_note(folder_of(pending), pending)
+    # Start the clock first: if this process is killed in between, it leaves a clock with nothing to undo.
     _start_clock(pending)
     with naming(_ARMED):
         os.symlink(pending.token, _ARMED)
@@ -214,12 +125,12 @@ def arm(
 
 
 def folder_of(pending: Pending) -> str:
-    """Return where the files of an armed change lie."""
+    """Return the folder with the files of an armed change."""
     return os.path.join(FOLDER, pending.token)
 
 
 def _forget_decided() -> None:
-    """Remove what is left of earlier changes, and a link `armed` that leads nowhere; of the last undone keep a note."""
+    """Remove earlier changes and a link `armed` to a missing folder; keep the notes of the last undone changes."""
     with suppress(FileNotFoundError):
         os.unlink(_ARMED)
     folders = {entry.path for entry in os.scandir(FOLDER) if entry.is_dir(follow_symlinks=False)}
@@ -227,7 +138,7 @@ def _forget_decided() -> None:
     for folder in folders.difference(kept):
         shutil.rmtree(folder)
     for folder in kept:
-        for name in set(os.listdir(folder)) - {_ABOUT, _UNDONE}:
+        for name in set(os.listdir(folder)) - {NOTE, _UNDONE}:
             os.unlink(os.path.join(folder, name))
 
 
@@ -248,7 +159,7 @@ def _start_clock(pending: Pending) -> None:
         run(clock_command(pending, by_systemd=True))
         return
     with open(os.devnull, "r+b") as null:
-        # A session of its own: the end of the connection does not end it. It ends by itself once the change is decided.
+        # In a session of its own, it survives the end of the connection. It ends by itself once the change is decided.
         subprocess.Popen(
             clock_command(pending, by_systemd=False),
             cwd="/",
@@ -260,89 +171,69 @@ def _start_clock(pending: Pending) -> None:
 
 
 def clock_command(pending: Pending, by_systemd: bool) -> list[str]:
-    """Return what counts the time of a change and then undoes it; as a service, it outlives whoever starts it."""
-    program = ["/bin/sh", folder_of(pending) + "/revert", "at", str(int(pending.deadline) + 1)]
+    """Return the command that waits for the deadline and undoes the change; as a service it survives its caller."""
+    program = ["/bin/sh", _script(pending.token), "at", str(int(pending.deadline) + 1)]
     if not by_systemd:
         return program
-    # Killed, as by a kernel without memory, it is started again, and goes on by the same clock.
+    # If it is killed, for example when memory runs out, systemd starts it again, and it continues with the same deadline.
     return [
         "systemd-run",
         "--quiet",
         "--collect",
-        "--unit=" + _unit(pending),
+        "--unit=" + _unit(pending.token),
         "--property=Restart=on-abnormal",
         "--description=Undo the change of the firewall unless it is confirmed",
         *program,
     ]
 
 
-def _stop_clock(pending: Pending) -> None:
-    """Stop the script that waits; it would find nothing to undo anyway."""
+def _stop_clock(token: str) -> None:
+    """Stop the script that waits; otherwise it would find nothing to undo."""
     if has_systemd():
         with suppress(CommandError):
-            run(["systemctl", "stop", _unit(pending)])
+            run(["systemctl", "stop", _unit(token)])
 
 
-def _unit(pending: Pending) -> str:
-    return f"hpc-ports-revert-{pending.token}.service"
+def _unit(token: str) -> str:
+    return f"hpc-ports-revert-{token}.service"
 
 
-@contextmanager
-def no_longer_than(pending: Pending) -> Iterator[None]:
-    """Raise ExpiredError in the block once the change is overdue: what comes later would never be undone."""
-
-    def expire(number: int, frame: FrameType | None) -> NoReturn:
-        raise ExpiredError(
-            f"This host took longer than the {pending.seconds} s of firewall_confirm_within to load the ruleset, and "
-            "went back to what ran before. Give it more."
-        )
-
-    # Late where the machine was suspended meanwhile: until then the host that undoes waits for the lock.
-    before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, max(0.001, pending.seconds_left))
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def _script(token: str) -> str:
+    return os.path.join(FOLDER, token, _SCRIPT)
 
 
 def note_made(pending: Pending) -> None:
-    """Note that the change was made, and may be confirmed. Raises OSError."""
+    """Note that the change was made and can be confirmed. Raises OSError."""
     with open(os.path.join(folder_of(pending), _MADE), "w", encoding="utf-8"):
         pass
 
 
 def was_made(pending: Pending) -> bool:
-    """Tell whether the change was made; whoever armed it may have died before."""
+    """Return whether the change was made: the process that armed it may have died before."""
     return os.path.exists(os.path.join(folder_of(pending), _MADE))
 
 
 def revert(pending: Pending) -> None:
-    """Have the host undo the change now. Raises CommandError."""
-    run(["/bin/sh", folder_of(pending) + "/revert", "locked"])
-    _stop_clock(pending)
+    """Have the host undo the change now. The caller holds the lock. Raises CommandError."""
+    _undo(pending.token)
+
+
+def _undo(token: str) -> None:
+    run(["/bin/sh", _script(token), "locked"])
+    _stop_clock(token)
 
 
 def disarm(pending: Pending) -> None:
-    """Keep the change, as far as it was made: from here on the host does not undo it. Raises OSError."""
+    """Keep the change, as far as it was made: the host no longer undoes it. Raises OSError."""
     os.unlink(_ARMED)
     shutil.rmtree(folder_of(pending), ignore_errors=True)
-    _stop_clock(pending)
-
-
-# ---- confirm
-
-
-@contextmanager
-def confirmation(token: str) -> Iterator[Pending | None]:
-    """Yield the change of that token while nobody else decides on it; None when it is not pending any more."""
-    with _locked():
-        pending = current()
-        yield pending if pending and pending.token == token else None
+    _stop_clock(pending.token)
 
 
 def reverted(token: str) -> Pending | None:
-    """Return the change of that token if the host has undone it, and not too many others since; else None."""
+    """Return the change with this token if the host has undone it; None if it has not, or if too many followed.
+
+    Raises FormatError, OSError.
+    """
     folder = os.path.join(FOLDER, os.path.basename(token))
-    return _about(folder) if _was_undone(folder) else None
+    return read_note(folder) if _was_undone(folder) else None

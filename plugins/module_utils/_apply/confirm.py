@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.execute import settle, still_runs
+from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import FormatError, Pending
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
 
 if TYPE_CHECKING:
@@ -27,11 +27,18 @@ def cut_connections(policy: Policy) -> Cut:
 
 
 def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], Cut] = cut_connections) -> dict[str, Any]:
-    """Keep the change of that token if this is a new connection; return what became of it, as `status`.
+    """Keep the change with this token if this is a new connection; return what became of the change, as `status`.
 
-    `msg` is there when the change is kept, but is not what a reboot loads. `cut` ends connections, where the change
-    asks for it. Raises CommandError, OSError: nothing is confirmed.
+    The result has `msg` if another version of the collection made the change, or if the change is kept but a reboot would
+    not load it. `cut` ends connections, if the change requests it. Raises CommandError, OSError: nothing is confirmed.
     """
+    try:
+        return _decided(token, tools, cut)
+    except FormatError as exc:
+        return {"status": "other format", "msg": str(exc)}
+
+
+def _decided(token: str, tools: Tools, cut: Callable[[Policy], Cut]) -> dict[str, Any]:
     with tools.transaction.confirmation(token) as pending:
         if pending is None:
             return _undone(tools.transaction.reverted(token))
@@ -41,11 +48,11 @@ def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], Cut] = c
             return {"status": "not new", "confirmed_from": str(connection or "")}
         if not tools.transaction.was_made(pending):
             return {"status": "not made"}
-        if not still_runs(pending.extra, tools):
+        if not still_runs(pending.last_things, tools):
             return {"status": "altered"}
         tools.transaction.disarm(pending)
         result = {"status": "confirmed", "confirmed_from": str(connection or ""), **_settled(pending, tools)}
-    return {**result, **_cut(pending.extra["cut"], cut)}
+    return {**result, **_cut(pending.last_things["cut"], cut)}
 
 
 def _undone(pending: Pending | None) -> dict[str, Any]:
@@ -55,19 +62,19 @@ def _undone(pending: Pending | None) -> dict[str, Any]:
         "status": "reverted",
         "seconds": pending.seconds,
         "client": pending.client,
-        "advice": pending.extra["advice"],
+        "advice": pending.last_things["advice"],
     }
 
 
 def _settled(pending: Pending, tools: Tools) -> dict[str, str]:
     try:
-        settle(pending.extra, tools)
+        settle(pending.last_things, tools)
     except RuntimeError as exc:
         return {"msg": str(exc)}
     return {}
 
 
-def _is_new(connection: Connection | None, pending: Pending) -> bool:
+def _is_new(connection: SshConnection | None, pending: Pending) -> bool:
     return connection is not None and (connection.client, connection.client_port) != (
         pending.client,
         pending.client_port,

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections import (
-    Connection,
-    Host,
+    HostConnections,
+    LiveConnection,
     connection_of,
     denied_connections,
     key_of,
@@ -77,14 +77,14 @@ def cut_connections(policy: Policy, calls: Calls = Calls(), pause: float = _PAUS
     return Cut(tuple(sorted(done)), " ".join([*host.problems, *_worded(failed)]))
 
 
-def _this_host(calls: Calls) -> Host:
+def _this_host(calls: Calls) -> HostConnections:
     """The sockets come first: whatever is opened from now on, the policy allows."""
     problems: list[str] = []
     held = (
         *_listed(lambda: calls.sockets(TCP), _NO_SOCKETS.format("tcp"), problems),
         *_listed(lambda: calls.sockets(UDP), _NO_SOCKETS.format("udp"), problems),
     )
-    return Host(calls.addresses(), held, _listed(calls.entries, _NO_ENTRIES, problems), tuple(problems))
+    return HostConnections(calls.addresses(), held, _listed(calls.entries, _NO_ENTRIES, problems), tuple(problems))
 
 
 def _listed(read: Callable[[], Iterable[Any]], problem: str, problems: list[str]) -> tuple[Any, ...]:
@@ -95,7 +95,7 @@ def _listed(read: Callable[[], Iterable[Any]], problem: str, problems: list[str]
         return ()
 
 
-def _end_all(policy: Policy, host: Host, chosen: Iterable[Connection], calls: Calls) -> dict[str, str]:
+def _end_all(policy: Policy, host: HostConnections, chosen: Iterable[LiveConnection], calls: Calls) -> dict[str, str]:
     """Close the sockets, then have the kernel forget the connections; return what failed, and why."""
     held = {key_of(sock): sock for sock in host.sockets if not sock.listens}
     failed = {}
@@ -123,7 +123,7 @@ def _unless_gone(end: Callable[[Any], None], item: object) -> None:
             raise
 
 
-def _is_closed_by_us(policy: Policy, connection: Connection) -> bool:
+def _is_closed_by_us(policy: Policy, connection: LiveConnection) -> bool:
     """Tell whether the socket goes, too. For UDP the chains judge each packet of what is not tracked.
 
     So a socket of UDP has to go only where the host may send by itself. It stays where it may be a client's, which its
@@ -145,7 +145,7 @@ def _ephemeral_ports() -> range:
     return range(first, last + 1)
 
 
-def _returned(addresses: Addresses, chosen: Iterable[Connection], calls: Calls) -> Iterator[str]:
+def _returned(addresses: Addresses, chosen: Iterable[LiveConnection], calls: Calls) -> Iterator[str]:
     """Yield those connections that are tracked again, in their middle where that can be told."""
     names = {connection.key: str(connection) for connection in chosen}
     for entry in _listed(calls.entries, "", []):

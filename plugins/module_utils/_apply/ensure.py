@@ -5,23 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.execute import Terms, make_absent, make_present
 from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import check_lockout, missing_flow
+from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import Pending
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import fill_warning
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import flushing
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, least_of, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, PolicyData, least_of, parse_policy
 
-# Connection plugins that log in through a port of the host; others, such as `podman`, need no flow.
+# SshConnection plugins that log in through a port of the host; others, such as `podman`, need no flow.
 _THROUGH_A_PORT = ("ssh", "paramiko", "paramiko_ssh", "libssh")
 _UNSEEN = (
     "Cannot tell from where Ansible connects to this host: no process above the module has SSH_CONNECTION. The "
@@ -54,7 +53,7 @@ class Options(NamedTuple):
     boot_failure: str = "open"
 
 
-class Outcome(NamedTuple):
+class FirewallResult(NamedTuple):
     """What differed, what was done about it, and what the user should know."""
 
     change: Change
@@ -63,8 +62,8 @@ class Outcome(NamedTuple):
 
 
 def ensure_present(
-    name: str, data: Mapping[str, Any], options: Options, check: bool, tools: Tools = Tools()
-) -> Outcome:
+    name: str, data: PolicyData, options: Options, check: bool, tools: Tools = Tools()
+) -> FirewallResult:
     """Give the host its policy by that backend, or with `check` stop just before.
 
     Raises OSError, PolicyError, RuntimeError.
@@ -72,33 +71,33 @@ def ensure_present(
     policy = parse_policy(data)
     change = _present_change(name, policy, options, tools)
     if not change.is_needed:
-        return Outcome(change, warnings=change.warnings)
+        return FirewallResult(change, warnings=change.warnings)
     client = _Client.of(options.transport, tools)
     if client.connection and options.lockout_guard:
         check_lockout(policy, client.connection, client.is_local)
     warnings = (*change.warnings, *filter(None, [client.warning(policy), fill_warning()]))
     if check:
-        return Outcome(change, warnings=warnings)
+        return FirewallResult(change, warnings=warnings)
     with tools.transaction.turn() as waited_for:
         tools.backend(name).recover()
         # What another run has done meanwhile counts.
         change = _present_change(name, policy, options, tools)
         terms = _terms(policy, data, options, client)
         pending = make_present(change, terms, tools) if change.is_needed else None
-    return Outcome(change, pending, (*warnings, *_told(waited_for)))
+    return FirewallResult(change, pending, (*warnings, *_told(waited_for)))
 
 
-def ensure_absent(check: bool, tools: Tools = Tools()) -> Outcome:
+def ensure_absent(check: bool, tools: Tools = Tools()) -> FirewallResult:
     """Leave the host as it was before us, or with `check` stop just before. Raises OSError, RuntimeError."""
     change = _absent_change(tools)
     if check or not change.is_needed:
-        return Outcome(change)
+        return FirewallResult(change)
     with tools.transaction.turn() as waited_for:
         # Else the next boot would put back what a crash has left to be put back.
         tools.backend("firewalld").recover()
         change = _absent_change(tools)
         make_absent(change)
-    return Outcome(change, warnings=_told(waited_for))
+    return FirewallResult(change, warnings=_told(waited_for))
 
 
 def _present_change(name: str, policy: Policy, options: Options, tools: Tools) -> Change:
@@ -133,7 +132,7 @@ def _absent_change(tools: Tools) -> Change:
 class _Client(NamedTuple):
     """Who applies: their ssh connection, if that is how they come, and whether Ansible itself runs here."""
 
-    connection: Connection | None
+    connection: SshConnection | None
     is_local: bool
     is_unseen: bool
 
@@ -158,14 +157,19 @@ class _Client(NamedTuple):
         """Return which flow their connection lacks."""
         return missing_flow(policy, self.connection, self.is_local) if self.connection else ""
 
-    def to_be_confirmed(self) -> Connection | None:
+    def to_be_confirmed(self) -> SshConnection | None:
         """Return their connection as the one that confirms is compared with it."""
         return self.connection._replace(client_port=0) if self.connection and self.is_local else self.connection
 
 
-def _terms(policy: Policy, data: Mapping[str, Any], options: Options, client: _Client) -> Terms:
-    extra = {"advice": client.missing(policy), "cut": data if options.cut_established else None}
-    return Terms(options.token, options.confirm_within, client.to_be_confirmed(), extra)
+def _terms(policy: Policy, data: PolicyData, options: Options, client: _Client) -> Terms:
+    return Terms(
+        options.token,
+        options.confirm_within,
+        client.to_be_confirmed(),
+        client.missing(policy),
+        data if options.cut_established else None,
+    )
 
 
 def _told(waited_for: Pending | None) -> tuple[str, ...]:

@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import LastThings, Pending
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools, Transactions
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Way
 from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import Backend
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
+from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyData
 
 _NOT_ON_DISK = "The new ruleset runs, but it is not the one that a reboot loads: {0}. Mend this and run again."
 _NOT_LEFT = (
@@ -32,12 +32,13 @@ _HALF_REMOVED = (
 
 
 class Terms(NamedTuple):
-    """On what terms a change is made; see `transaction.arm`."""
+    """The options of a change that is to be confirmed; see `Pending` and `LastThings`."""
 
     token: str
     seconds: int
-    connection: Connection | None
-    extra: dict[str, Any]
+    connection: SshConnection | None
+    advice: str = ""
+    cut: PolicyData | None = None
 
 
 def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Pending | None:
@@ -49,7 +50,7 @@ def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Pendin
     try:
         files.stage(change.places, change.items)
         if change.way is None:
-            settle(_last_things(change), tools)
+            settle(_last_things(change, terms), tools)
             return None
         return _load(change, change.way, terms, tools.transaction)
     except BaseException:
@@ -60,7 +61,7 @@ def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Pendin
 def _load(change: Change, way: Way, terms: Terms, transactions: Transactions) -> Pending:
     client = (terms.connection.client, terms.connection.client_port) if terms.connection else ("", 0)
     pending = transactions.arm(
-        terms.token, way.undo(), change.places, terms.seconds, *client, {**terms.extra, **_last_things(change)}
+        terms.token, way.undo(), change.places, terms.seconds, *client, _last_things(change, terms)
     )
     try:
         with transactions.no_longer_than(pending):
@@ -75,12 +76,14 @@ def _load(change: Change, way: Way, terms: Terms, transactions: Transactions) ->
     return pending
 
 
-def _last_things(change: Change) -> dict[str, Any]:
-    """Return what is left to be done once the change is for good, as plain data."""
+def _last_things(change: Change, terms: Terms) -> LastThings:
+    """Return what remains to be done once the change is confirmed, as plain data."""
     return {
+        "advice": terms.advice,
+        "cut": terms.cut,
         "backend": change.backend,
         "runs": digest(change.wanted),
-        "places": change.places._asdict(),
+        "places": dict(change.places._asdict()),
         "concerns_unit": change.concerns_unit,
         "starts": change.starts,
         "ends": change.ends,
@@ -88,13 +91,13 @@ def _last_things(change: Change) -> dict[str, Any]:
     }
 
 
-def still_runs(last_things: Mapping[str, Any], tools: Tools = Tools()) -> bool:
+def still_runs(last_things: LastThings, tools: Tools = Tools()) -> bool:
     """Tell whether the host runs what was applied: somebody may have loaded rules since. Raises CommandError."""
     running = tools.backend(last_things["backend"]).running_state()
     return digest(running) == last_things["runs"]
 
 
-def settle(last_things: Mapping[str, Any], tools: Tools = Tools()) -> None:
+def settle(last_things: LastThings, tools: Tools = Tools()) -> None:
     """Make the staged files those that a reboot loads. Raises RuntimeError: then the next run mends it."""
     places = Places(**{name: tuple(paths) for name, paths in last_things["places"].items()})
     try:
@@ -109,7 +112,7 @@ def settle(last_things: Mapping[str, Any], tools: Tools = Tools()) -> None:
         _leave(tools.backend(last_things["leaves"]), last_things["leaves"])
 
 
-def _tell_systemd(last_things: Mapping[str, Any]) -> None:
+def _tell_systemd(last_things: LastThings) -> None:
     try:
         if last_things["concerns_unit"]:
             systemd.read_units_again()

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY
-from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, Entry, Way
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, ConntrackTuple, Entry
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, interface_towards
 from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket
@@ -22,7 +22,7 @@ _PROTOCOLS = {TCP: "tcp", UDP: "udp"}
 _FIRST_PORT_OF_USERS = 1024
 
 
-class Connection(NamedTuple):
+class LiveConnection(NamedTuple):
     """A connection of this host, its ends as the firewall sees them: between the translations of NAT.
 
     `directions` are two where nobody knows who opened it. `key` is what the socket of this host has as its ends.
@@ -34,7 +34,7 @@ class Connection(NamedTuple):
     peer: str
     peer_port: int
     directions: tuple[str, ...]
-    key: Way
+    key: ConntrackTuple
     entry: Entry | None = None
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class Connection(NamedTuple):
         return Packet(direction, name, self.peer, self.protocol if name == "ip" else ports[0], ports[1], interface)
 
 
-class Host(NamedTuple):
+class HostConnections(NamedTuple):
     """What is known of this host; `problems` say what is not."""
 
     addresses: Addresses
@@ -59,7 +59,7 @@ class Host(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def connections(host: Host) -> Iterator[Connection]:
+def connections(host: HostConnections) -> Iterator[LiveConnection]:
     """Yield the connections of this host with others: all that are tracked, and TCP sockets that are not.
 
     What is forwarded, and what stays within the host, is not among them.
@@ -74,10 +74,10 @@ def connections(host: Host) -> Iterator[Connection]:
                 yield found
     for sock in host.sockets:
         if sock.protocol == TCP and not sock.opens and key_of(sock) not in tracked and _is_remote(host.addresses, sock):
-            yield Connection(*key_of(sock), directions=_directions(listening, key_of(sock)), key=key_of(sock))
+            yield LiveConnection(*key_of(sock), directions=_directions(listening, key_of(sock)), key=key_of(sock))
 
 
-def connection_of(addresses: Addresses, entry: Entry, listening: set[tuple[str, int]]) -> Connection | None:
+def connection_of(addresses: Addresses, entry: Entry, listening: set[tuple[str, int]]) -> LiveConnection | None:
     """Return the connection of an entry, or None where it is not one of this host with another.
 
     The chains of a host see the source before it is translated, and the target after.
@@ -90,7 +90,7 @@ def connection_of(addresses: Addresses, entry: Entry, listening: set[tuple[str, 
     known = there.protocol != TCP or not entry.picked_up
     ends = [(there.source, there.source_port), (back.source, back.source_port)]
     local, peer = ends if is_out else ends[::-1]
-    return Connection(
+    return LiveConnection(
         there.protocol,
         *local,
         *peer,
@@ -100,15 +100,15 @@ def connection_of(addresses: Addresses, entry: Entry, listening: set[tuple[str, 
     )
 
 
-def _directions(listening: set[tuple[str, int]], key: Way) -> tuple[str, ...]:
+def _directions(listening: set[tuple[str, int]], key: ConntrackTuple) -> tuple[str, ...]:
     """Return the directions in which a TCP connection may have been opened, the likely one first."""
     served = any((address, key.source_port) in listening for address in (key.source, *ANY.values()))
     return ("in",) if served else ("out", "in")
 
 
-def key_of(sock: Socket) -> Way:
+def key_of(sock: Socket) -> ConntrackTuple:
     """Return both ends of a socket, its own first."""
-    return Way(sock.protocol, sock.local, sock.local_port, sock.peer, sock.peer_port)
+    return ConntrackTuple(sock.protocol, sock.local, sock.local_port, sock.peer, sock.peer_port)
 
 
 def _is_remote(addresses: Addresses, sock: Socket) -> bool:
@@ -119,16 +119,16 @@ def _is_remote(addresses: Addresses, sock: Socket) -> bool:
 
 
 def denied_connections(
-    policy: Policy, host: Host, towards: Callable[[str, str], str] = interface_towards
-) -> list[Connection]:
+    policy: Policy, host: HostConnections, towards: Callable[[str, str], str] = interface_towards
+) -> list[LiveConnection]:
     """Return the connections that the policy does not allow; one that another has announced goes with that one.
 
     `towards` tells the interface to a peer from an address of this host.
     """
     # A busy host has a hundred thousand, most of them like another.
     passes = lru_cache(maxsize=None)(lambda packet: evaluate(policy, packet).passes)
-    related: list[Connection] = []
-    denied: list[Connection] = []
+    related: list[LiveConnection] = []
+    denied: list[LiveConnection] = []
     for connection in connections(host):
         if connection.entry and connection.entry.is_related:
             related.append(connection)
@@ -148,7 +148,7 @@ def _likened(packet: Packet) -> Packet:
     return packet._replace(source_port=min(packet.source_port, _FIRST_PORT_OF_USERS))
 
 
-def _with_related(denied: list[Connection], related: list[Connection]) -> list[Connection]:
+def _with_related(denied: list[LiveConnection], related: list[LiveConnection]) -> list[LiveConnection]:
     while True:
         masters = {connection.entry.there for connection in denied if connection.entry}
         more = [connection for connection in related if connection.entry and connection.entry.master in masters]
@@ -159,7 +159,7 @@ def _with_related(denied: list[Connection], related: list[Connection]) -> list[C
 
 
 def _may_pass_by_interface(
-    policy: Policy, addresses: Addresses, connection: Connection, towards: Callable[[str, str], str]
+    policy: Policy, addresses: Addresses, connection: LiveConnection, towards: Callable[[str, str], str]
 ) -> bool:
     """Tell whether the connection runs over an interface by which it passes, or may do so."""
     # An address on `lo` is one of the whole host: what came to it did not come over `lo`.

@@ -8,7 +8,7 @@ Where Ansible runs on the host itself, `is_local`, that is the ssh connection th
 
 from __future__ import annotations
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, covers_port, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 
@@ -29,14 +29,14 @@ class LockoutError(RuntimeError):
         self.client = client
 
 
-def check_lockout(policy: Policy, connection: Connection, is_local: bool = False) -> None:
+def check_lockout(policy: Policy, connection: SshConnection, is_local: bool = False) -> None:
     """Raise LockoutError unless a new connection like this one passes. Its answers do: see `evaluate`."""
     missing = missing_flow(policy, connection, is_local)
     if missing:
         raise LockoutError(_REFUSED.format(missing, _STAYS if is_local else _UNDONE), connection.client)
 
 
-def missing_flow(policy: Policy, connection: Connection, is_local: bool = False) -> str:
+def missing_flow(policy: Policy, connection: SshConnection, is_local: bool = False) -> str:
     """Return which flow a new connection like this one lacks, as sentences; empty where it passes."""
     opening = Packet(
         "in", "tcp", connection.client, connection.server_port, connection.client_port, connection.interface

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Callable, NamedTuple, Protocol
+from typing import Callable, NamedTuple, Protocol
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply import transaction
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
+from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import LastThings, Pending
 from ansible_collections.hpc.ports.plugins.module_utils._backends import selection
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader, loaders
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection, ssh_connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection, ssh_connection
 
 
 class Transactions(Protocol):
@@ -24,7 +24,14 @@ class Transactions(Protocol):
         """Have this process alone change the host."""
 
     def arm(
-        self, token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, extra: dict[str, Any]
+        self,
+        token: str,
+        undo: Undo,
+        places: Places,
+        seconds: int,
+        client: str,
+        client_port: int,
+        last_things: LastThings,
     ) -> Pending:
         """Have the host undo the change that follows."""
 
@@ -68,6 +75,6 @@ class Tools(NamedTuple):
     transaction: Transactions = transaction
     backend: Callable[[str], selection.Backend] = selection.backend
     leaving: Callable[[str], Change | None] = selection.leaving
-    connection: Callable[[], Connection | None] = ssh_connection
+    connection: Callable[[], SshConnection | None] = ssh_connection
     watch: Callable[[Change, bool, str], Change] = _with_watch
     loaders: Callable[[], tuple[Loader, ...]] = loaders

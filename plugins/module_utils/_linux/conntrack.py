@@ -45,7 +45,7 @@ _NEARLY_FULL = 90  # percent
 _DISCARD = 9  # a port where nobody listens, and who does throws it away
 
 
-class Way(NamedTuple):
+class ConntrackTuple(NamedTuple):
     """One direction of a connection; protocols without ports have 0."""
 
     protocol: int
@@ -62,12 +62,12 @@ class Entry(NamedTuple):
     announced by another, its `master`, where that is known.
     """
 
-    there: Way
-    back: Way
+    there: ConntrackTuple
+    back: ConntrackTuple
     picked_up: bool
     is_over: bool
     is_related: bool
-    master: Way | None
+    master: ConntrackTuple | None
     family: int
     name: bytes
 
@@ -107,13 +107,13 @@ def _tcp_info(found: dict[int, bytes]) -> dict[int, bytes]:
     return attributes(info.get(_TCP_INFO, b""))
 
 
-def _way(data: bytes) -> Way:
+def _way(data: bytes) -> ConntrackTuple:
     found = attributes(data)
     addresses, protocol = attributes(part(found, _ADDRESSES)), attributes(part(found, _PROTOCOL))
     source, target = (
         part(addresses, kinds[0] if kinds[0] in addresses else kinds[1]) for kinds in (_SOURCES, _TARGETS)
     )
-    return Way(
+    return ConntrackTuple(
         number("=B", part(protocol, _NUMBER)),
         address_text(source),
         _port(protocol, _SOURCE_PORT),

@@ -18,7 +18,7 @@ _VARIABLE = b"SSH_CONNECTION="
 _UNKNOWN = "?"
 
 
-class Connection(NamedTuple):
+class SshConnection(NamedTuple):
     """Both ends of a TCP connection; addresses are text without a scope, `interface` is the host's own."""
 
     client: str
@@ -32,7 +32,7 @@ class Connection(NamedTuple):
         return f"{self.client} port {self.client_port}"
 
 
-def ssh_connection() -> Connection | None:
+def ssh_connection() -> SshConnection | None:
     """Return the connection of the nearest ancestor that knows one, or None.
 
     sudo and su take SSH_CONNECTION out of the environment; that of the process which started them keeps it.
@@ -60,7 +60,7 @@ def _content(path: str) -> bytes:
         return b""
 
 
-def parsed_connection(text: str, towards: Callable[[str, str], str] = interface_towards) -> Connection | None:
+def parsed_connection(text: str, towards: Callable[[str, str], str] = interface_towards) -> SshConnection | None:
     """Return what `10.0.0.9 51234 10.0.0.1 22` says (sshd: client and port, server and port); None if it is not so.
 
     `towards` tells the interface to the client from the server's address.
@@ -70,7 +70,7 @@ def parsed_connection(text: str, towards: Callable[[str, str], str] = interface_
         return None
     try:
         client, server = _address(parts[0]), _address(parts[2])
-        return Connection(client, int(parts[1]), server, int(parts[3]), _interface(parts[0], parts[2], towards))
+        return SshConnection(client, int(parts[1]), server, int(parts[3]), _interface(parts[0], parts[2], towards))
     except ValueError:
         return None
 

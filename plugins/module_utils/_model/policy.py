@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
-import json
 import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple, TypedDict, Union
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
 
@@ -57,17 +55,35 @@ class Policy(NamedTuple):
     container_interfaces: tuple[str, ...] = ()
 
 
+class RuleData(TypedDict):
+    """One rule of `PolicyData`: ports such as `22/tcp`, and under `peers` a key of its `networks`."""
+
+    direction: str
+    flow: str
+    ports: list[str]
+    peers: str
+
+
+class _RequiredPolicyData(TypedDict):
+    format: int
+    mode: str
+    egress: str
+    trusted_interfaces: list[str]
+    networks: dict[str, list[str]]
+    rules: list[RuleData]
+
+
+class PolicyData(_RequiredPolicyData, total=False):
+    """A policy as plain data, as the controller sends it (docs/ARCHITECTURE.md, section 3)."""
+
+    container_interfaces: list[str]
+
+
 class Segment(NamedTuple):
     """Ports that the same rules cover; no two segments of a protocol and direction overlap."""
 
     ports: PortRange
     rules: tuple[Rule, ...]
-
-
-def digest(data: object) -> str:
-    """Return 16 hexadecimal digits that stand for plain data, equal for equal data."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def parse_policy(data: Mapping[str, Any]) -> Policy:

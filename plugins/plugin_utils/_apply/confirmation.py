@@ -41,6 +41,7 @@ _REQUIRES_TTY = (
     "pipelining Ansible gives it none. Take requiretty out for this user, or set ansible_pipelining: "
     "false."
 )
+_FINAL = ("confirmed", "reverted", "unknown", "other format")
 _NOT_FINAL = {
     "not new": "Ansible could not make a new connection: it came from {0} again. See that nothing but Ansible keeps "
     "connections to the host open (ControlPath in ~/.ssh/config)",
@@ -149,7 +150,7 @@ def final_answer(
     while True:
         try:
             result, login = timed(ask, now)
-            if result.get("status") in ("confirmed", "reverted", "unknown"):
+            if result.get("status") in _FINAL:
                 return Answer(result, trouble, 0.0 if trouble else login)
             trouble = str(result.get("msg") or _NOT_FINAL[result["status"]].format(result.get("confirmed_from")))
         except AnsibleError as exc:
@@ -186,6 +187,8 @@ def _undone(begun: Begun, answer: Answer, slow: str) -> str:
     said = answer.result
     if said["status"] == "unknown":
         return _FORGOTTEN
+    if said["status"] == "other format":
+        return str(said["msg"])
     text = _UNDONE.format(said["seconds"])
     if said["advice"]:
         return f"{text} Likely missing: {said['advice']}"

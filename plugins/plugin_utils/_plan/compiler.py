@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import FORMAT, PolicyData, RuleData
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook, Resolver
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.jump_hosts import Leg, legs_of
@@ -44,7 +45,7 @@ class Plan:
     inventory: Inventory
     addresses: AddressBook
     flows_on: dict[str, Flow]
-    policies: dict[str, dict[str, Any]]
+    policies: dict[str, PolicyData]
     hosts: dict[str, str]
     kinds: dict[str, Kind]
     claims: dict[Kind, tuple[PortRange, ...]]
@@ -116,7 +117,7 @@ class _Compiler:
     legs: tuple[Leg, ...]
     members: dict[Kind, list[str]] = field(default_factory=lambda: defaultdict(list))
     claims: dict[Kind, tuple[PortRange, ...]] = field(default_factory=dict)
-    _rules: dict[tuple[Kind, str, tuple[Opening, ...]], list[dict[str, Any]]] = field(default_factory=dict)
+    _rules: dict[tuple[Kind, str, tuple[Opening, ...]], list[RuleData]] = field(default_factory=dict)
     _outward: dict[tuple[str, frozenset[str] | None], list[Opening]] = field(default_factory=dict)
     _networks: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -191,12 +192,12 @@ class _Compiler:
         found = [self.catalogue.services[name] for name in services]
         return tuple(merged(item for service in found if not service.broad for item in service.ports))
 
-    def _policy(self, host: Host, kind: Kind, ways: tuple[Opening, ...]) -> dict[str, Any]:
+    def _policy(self, host: Host, kind: Kind, ways: tuple[Opening, ...]) -> PolicyData:
         directions = ("in", "out") if host.egress == "restricted" else ("in",)
         rules = [rule for direction in directions for rule in self._rules_of(kind, direction, ways)]
         used = {rule["peers"] for rule in rules}
         return {
-            "format": 1,
+            "format": FORMAT,
             "mode": host.mode,
             "egress": host.egress,
             "trusted_interfaces": list(host.trusted_interfaces),
@@ -205,7 +206,7 @@ class _Compiler:
             "rules": rules,
         }
 
-    def _rules_of(self, kind: Kind, direction: str, ways: tuple[Opening, ...]) -> list[dict[str, Any]]:
+    def _rules_of(self, kind: Kind, direction: str, ways: tuple[Opening, ...]) -> list[RuleData]:
         key = (kind, direction, ways if direction == "out" else ())
         if key not in self._rules:
             self._rules[key] = [

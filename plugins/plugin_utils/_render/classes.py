@@ -25,7 +25,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables impor
 from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import wanted_items
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, digest, least_of, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, least_of, parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import (
     class_name,

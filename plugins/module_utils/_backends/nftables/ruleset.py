@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
+from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     Network,
@@ -22,7 +23,6 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     Rule,
     Segment,
     dhcp_answers,
-    digest,
     label,
     network_text,
     parted_flows,

@@ -12,12 +12,12 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._apply.confirm import confirm
 from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import Options, ensure_present
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.fakes import FakeHost
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 
-OLD = Connection("10.64.9.9", 51234, "192.0.2.1", 22)
+OLD = SshConnection("10.64.9.9", 51234, "192.0.2.1", 22)
 NEW = OLD._replace(client_port=51235)
 CONFIRMED = ["decide", "disarm", "nftables settle", "decided"]
 REFUSED = ["decide", "decided"]
@@ -29,7 +29,7 @@ def _host(tmp_path: Path) -> FakeHost:
     return armed(FakeHost(tmp_path), OLD)
 
 
-def armed(host: FakeHost, client: Connection | None, cut: bool = False, transport: str = "ssh") -> FakeHost:
+def armed(host: FakeHost, client: SshConnection | None, cut: bool = False, transport: str = "ssh") -> FakeHost:
     host.connection = client
     options = Options(30, True, cut, transport if client else "", "token")
     assert ensure_present("nftables", SAMPLE, options, False, host.tools).pending
@@ -45,7 +45,7 @@ def test_a_new_connection_confirms(host: FakeHost) -> None:
 
 
 @pytest.mark.parametrize("connection,shown", [(OLD, "10.64.9.9 port 51234"), (None, "")])
-def test_the_same_or_no_connection_does_not(host: FakeHost, connection: Connection | None, shown: str) -> None:
+def test_the_same_or_no_connection_does_not(host: FakeHost, connection: SshConnection | None, shown: str) -> None:
     host.connection = connection
     assert confirm("token", host.tools) == {"status": "not new", "confirmed_from": shown}
     assert host.log == REFUSED and host.transactions.pending
@@ -63,7 +63,7 @@ def test_a_change_over_no_connection_is_confirmed_over_any(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("connection", [OLD, None])
 def test_a_change_of_ansible_on_the_host_itself_is_confirmed_over_the_same(
-    tmp_path: Path, connection: Connection | None
+    tmp_path: Path, connection: SshConnection | None
 ) -> None:
     host = armed(FakeHost(tmp_path), OLD, transport="local")
     host.connection = connection
@@ -96,7 +96,7 @@ def test_another_change_is_not_confirmed(host: FakeHost) -> None:
 def test_what_the_host_has_undone_is_told(host: FakeHost) -> None:
     pending = host.transactions.pending
     assert pending
-    host.transactions.revert(pending._replace(extra={**pending.extra, "advice": "Add it."}))
+    host.transactions.revert(pending._replace(last_things={**pending.last_things, "advice": "Add it."}))
     assert confirm("token", host.tools) == {
         "status": "reverted",
         "seconds": 30,

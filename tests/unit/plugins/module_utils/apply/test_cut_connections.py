@@ -15,12 +15,18 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Calls, Cut, cut_connections
 from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections import (
-    Host,
+    HostConnections,
     connections,
     denied_connections,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
-from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, Entry, Way, parse_entry
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import (
+    TCP,
+    UDP,
+    ConntrackTuple,
+    Entry,
+    parse_entry,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses
 from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket, parse_socket
@@ -37,7 +43,7 @@ def encoded(kind: int, content: bytes) -> bytes:
     return struct.pack("=HH", size, kind) + content + bytes(-size % 4)
 
 
-def encoded_way(way: Way) -> bytes:
+def encoded_way(way: ConntrackTuple) -> bytes:
     version = 6 if ":" in way.source else 4
     family = socket.AF_INET6 if version == 6 else socket.AF_INET
     kinds = (3, 4) if version == 6 else (1, 2)
@@ -66,11 +72,11 @@ PORTS = st.integers(0, 65535)
 
 
 @st.composite
-def ways(draw: st.DrawFn) -> Way:
+def ways(draw: st.DrawFn) -> ConntrackTuple:
     address = st.ip_addresses(v=draw(st.sampled_from([4, 6]))).filter(lambda ip: not getattr(ip, "ipv4_mapped", None))
     protocol = draw(st.sampled_from([TCP, UDP, 112]))
     ports = draw(st.tuples(PORTS, PORTS)) if protocol != 112 else (0, 0)
-    return Way(protocol, str(draw(address)), ports[0], str(draw(address)), ports[1])
+    return ConntrackTuple(protocol, str(draw(address)), ports[0], str(draw(address)), ports[1])
 
 
 @st.composite
@@ -116,7 +122,7 @@ def test_any_bytes_are_one_clear_error(body: bytes) -> None:
 
 
 @given(ways(), st.integers(1, 12), st.binary(min_size=12, max_size=12), st.booleans())
-def test_a_socket_is_read_as_the_kernel_writes_it(way: Way, state: int, rest: bytes, mapped: bool) -> None:
+def test_a_socket_is_read_as_the_kernel_writes_it(way: ConntrackTuple, state: int, rest: bytes, mapped: bool) -> None:
     raw = [ipaddress.ip_address(address).packed for address in (way.source, way.target)]
     family = 2 if len(raw[0]) == 4 else 10
     if mapped and family == 2:
@@ -212,8 +218,8 @@ IN_22 = Rule("in", "ssh", (parse_ports("22/tcp"),), (ipaddress.ip_network("10.0.
 
 def entry(protocol: int, source: str, source_port: int, target: str, target_port: int, **more: Any) -> Entry:
     found = Entry(
-        Way(protocol, source, source_port, target, target_port),
-        Way(protocol, target, target_port, source, source_port),
+        ConntrackTuple(protocol, source, source_port, target, target_port),
+        ConntrackTuple(protocol, target, target_port, source, source_port),
         False,
         False,
         False,
@@ -238,7 +244,7 @@ def denied(
     interfaces: tuple[str, ...] = (),
     towards: Callable[[str, str], str] = nowhere,
 ) -> list[str]:
-    host = Host(
+    host = HostConnections(
         ADDRESSES,
         tuple(item for item in items if isinstance(item, Socket)),
         tuple(item for item in items if isinstance(item, Entry)),
@@ -247,7 +253,7 @@ def denied(
 
 
 def test_how_connections_read() -> None:
-    host = Host(
+    host = HostConnections(
         ADDRESSES,
         (),
         (
@@ -299,13 +305,13 @@ def test_a_session_of_a_service_that_is_gone_is_left_if_either_direction_is_allo
     "item",
     [
         entry(TCP, PEER, 9, "10.0.0.2", 9),  # forwarded
-        entry(TCP, PEER, 9, HERE, 9, back=Way(TCP, "10.0.0.2", 9, PEER, 9)),  # sent on to another host
+        entry(TCP, PEER, 9, HERE, 9, back=ConntrackTuple(TCP, "10.0.0.2", 9, PEER, 9)),  # sent on to another host
         entry(TCP, "127.0.0.1", 9, "127.0.0.2", 9),
         entry(TCP, HERE, 9, "127.0.0.2", 9),
         entry(1, PEER, 0, HERE, 0),
         entry(TCP, PEER, 9, HERE, 9, is_over=True),
         entry(TCP, PEER, 9, HERE, 9, is_related=True),
-        entry(TCP, PEER, 9, HERE, 9, is_related=True, master=Way(TCP, PEER, 9, HERE, 10)),
+        entry(TCP, PEER, 9, HERE, 9, is_related=True, master=ConntrackTuple(TCP, PEER, 9, HERE, 10)),
         held(9, PEER, 9, opens=True),
         held(9, PEER, 9, local="10.0.0.2"),
         held(9, "127.0.0.1", 9),
@@ -321,7 +327,7 @@ def test_what_is_left(item: Entry | Socket) -> None:
 def test_a_socket_of_a_tracked_connection_is_not_judged_by_itself() -> None:
     """It knows neither who opened it nor what NAT has made of it."""
     ended = entry(TCP, HERE, 999, PEER, 9, is_over=True)
-    translated = entry(TCP, PEER, 999, HERE, 8022, back=Way(TCP, HERE, 22, "10.1.1.1", 998))
+    translated = entry(TCP, PEER, 999, HERE, 8022, back=ConntrackTuple(TCP, HERE, 22, "10.1.1.1", 998))
     assert denied(ended, held(999, PEER, 9), translated, held(22, "10.1.1.1", 998), held(22)) == []
 
 

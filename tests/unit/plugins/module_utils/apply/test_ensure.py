@@ -10,25 +10,25 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
+    FirewallResult,
     Options,
-    Outcome,
     ensure_absent,
     ensure_present,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import LockoutError, missing_flow
-from ansible_collections.hpc.ports.plugins.module_utils._apply.transaction import Pending
+from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import Pending
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import NothingMade
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader, flushing
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError, least_of, parse_policy
-from ansible_collections.hpc.ports.tests.support.fakes import FakeHost
+from ansible_collections.hpc.ports.tests.support.fakes import LAST_THINGS, FakeHost
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SSH, WEB, policy
 
 # SAMPLE lets it in, WEB_ONLY does not.
-CLIENT = Connection("10.64.9.9", 51234, "192.0.2.1", 22, "eth0")
+CLIENT = SshConnection("10.64.9.9", 51234, "192.0.2.1", 22, "eth0")
 WEB_ONLY = policy(WEB)
 APPLIED = ["turn", "nftables recover", "arm: undo nftables", "nftables make", "made", "end of turn"]
-OTHERS = Pending("other", 30, 0.0, "10.64.9.8", 1, {})
+OTHERS = Pending("other", 30, 0.0, "10.64.9.8", 1, LAST_THINGS)
 
 
 @pytest.fixture(name="host")
@@ -43,7 +43,7 @@ def present(
     check: bool = False,
     guard: bool = True,
     cut: bool = False,
-) -> Outcome:
+) -> FirewallResult:
     return ensure_present("nftables", data, Options(40, guard, cut, transport, "token"), check, host.tools)
 
 
@@ -74,7 +74,7 @@ def test_who_comes_over_a_trusted_interface_is_not_locked_out(host: FakeHost) ->
 def test_without_the_guard_it_is_applied_and_what_is_missing_noted(host: FakeHost) -> None:
     host.connection = CLIENT
     pending = present(host, WEB_ONLY, guard=False).pending
-    assert pending and pending.extra["advice"] == missing_flow(parse_policy(WEB_ONLY), CLIENT) != ""
+    assert pending and pending.last_things["advice"] == missing_flow(parse_policy(WEB_ONLY), CLIENT) != ""
     assert host.log == APPLIED
 
 
@@ -82,7 +82,7 @@ def test_without_the_guard_it_is_applied_and_what_is_missing_noted(host: FakeHos
 def test_who_comes_through_no_port_is_not_asked_for(host: FakeHost, transport: str) -> None:
     host.connection = CLIENT
     found = present(host, WEB_ONLY, transport)
-    assert found.pending and (found.pending.client, found.pending.client_port, found.pending.extra["advice"]) == (
+    assert found.pending and (found.pending.client, found.pending.client_port, found.pending.last_things["advice"]) == (
         "",
         0,
         "",
@@ -98,7 +98,7 @@ def test_a_connection_that_cannot_be_seen_is_warned_of(host: FakeHost) -> None:
 # ---- Ansible on the host itself
 
 
-def warned(found: Outcome) -> list[str]:
+def warned(found: FirewallResult) -> list[str]:
     """The warnings that concern the way back in; another one is of the kernel of the machine."""
     return [text for text in found.warnings if "connection local" in text]
 
@@ -120,7 +120,7 @@ def test_over_local_without_the_guard_what_is_missing_is_warned_of(host: FakeHos
     host.connection = CLIENT
     found = present(host, WEB_ONLY, "local", guard=False)
     missing = missing_flow(parse_policy(WEB_ONLY), CLIENT, is_local=True)
-    assert found.pending and found.pending.extra["advice"] == missing
+    assert found.pending and found.pending.last_things["advice"] == missing
     assert warned(found) == [
         f"No new connection confirms this change, as Ansible runs on the host itself (connection local). {missing} Keep "
         "your session open until a new one comes through."
@@ -146,7 +146,7 @@ def test_a_change_awaits_its_confirmation(host: FakeHost) -> None:
     found = present(host, SAMPLE)
     assert host.log == APPLIED and found.pending == host.transactions.pending
     assert found.pending and found.pending[:2] + found.pending[3:5] == ("token", 40, "10.64.9.9", 51234)
-    assert (found.pending.extra["advice"], found.pending.extra["cut"]) == ("", None)
+    assert (found.pending.last_things["advice"], found.pending.last_things["cut"]) == ("", None)
     # The file waits for the confirmation.
     assert host.files() == [".nftables.new"]
     assert found.change.is_needed and found.change.after.items() >= host.backends["nftables"].running.items()
@@ -154,7 +154,7 @@ def test_a_change_awaits_its_confirmation(host: FakeHost) -> None:
 
 def test_what_is_to_be_cut_is_noted_with_the_change(host: FakeHost) -> None:
     pending = present(host, SAMPLE, cut=True).pending
-    assert pending and pending.extra["cut"] == SAMPLE
+    assert pending and pending.last_things["cut"] == SAMPLE
 
 
 def test_check_mode_does_nothing(host: FakeHost) -> None:
@@ -208,7 +208,7 @@ def test_what_the_other_backend_has_goes_with_the_change(host: FakeHost) -> None
     host.backends["firewalld"].running = {"rules": ("old",)}
     found = present(host, SAMPLE)
     assert found.change.leaving and found.change.leaving.backend == "firewalld"
-    assert found.pending and found.pending.extra["leaves"] == "firewalld"
+    assert found.pending and found.pending.last_things["leaves"] == "firewalld"
 
 
 def test_a_bad_policy_is_refused(host: FakeHost) -> None:

@@ -11,11 +11,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard imp
     check_lockout,
     missing_flow,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
 
-CLIENT = Connection("10.0.0.9", 51234, "10.0.1.1", 22, "mgmt7")
+CLIENT = SshConnection("10.0.0.9", 51234, "10.0.1.1", 22, "mgmt7")
 
 
 def rule(flow: str, ports: str, peer: str, direction: str = "in") -> Rule:

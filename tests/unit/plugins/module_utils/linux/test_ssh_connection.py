@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import Connection, parsed_connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection, parsed_connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,21 +30,25 @@ FOUND = "('192.0.2.9', 51234, '192.0.2.1', 22)"
 @pytest.mark.parametrize(
     ("text", "expected", "asked"),
     [
-        (GIVEN, Connection("192.0.2.9", 51234, "192.0.2.1", 22, "eth7"), ["192.0.2.9"]),
+        (GIVEN, SshConnection("192.0.2.9", 51234, "192.0.2.1", 22, "eth7"), ["192.0.2.9"]),
         (
             "2001:db8::9 40000 2001:db8::1 2222",
-            Connection("2001:db8::9", 40000, "2001:db8::1", 2222, "eth7"),
+            SshConnection("2001:db8::9", 40000, "2001:db8::1", 2222, "eth7"),
             ["2001:db8::9"],
         ),
-        ("::ffff:192.0.2.9 1 ::ffff:192.0.2.1 22", Connection("192.0.2.9", 1, "192.0.2.1", 22, "eth7"), ["192.0.2.9"]),
-        ("fe80::9%ib0 1 fe80::1%ib0 22", Connection("fe80::9", 1, "fe80::1", 22, "ib0"), []),
+        (
+            "::ffff:192.0.2.9 1 ::ffff:192.0.2.1 22",
+            SshConnection("192.0.2.9", 1, "192.0.2.1", 22, "eth7"),
+            ["192.0.2.9"],
+        ),
+        ("fe80::9%ib0 1 fe80::1%ib0 22", SshConnection("fe80::9", 1, "fe80::1", 22, "ib0"), []),
         ("", None, []),
         ("192.0.2.9 51234 192.0.2.1", None, []),
         ("UNKNOWN 65535 UNKNOWN 65535", None, []),
         ("192.0.2.9 x 192.0.2.1 22", None, []),
     ],
 )
-def test_what_sshd_says(text: str, expected: Connection | None, asked: list[str]) -> None:
+def test_what_sshd_says(text: str, expected: SshConnection | None, asked: list[str]) -> None:
     peers: list[str] = []
 
     def towards(peer: str, local: str) -> str:

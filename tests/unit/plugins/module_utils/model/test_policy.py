@@ -8,11 +8,11 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     Policy,
     PolicyError,
     Rule,
-    digest,
     parse_policy,
     segments,
 )
