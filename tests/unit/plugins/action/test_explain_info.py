@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbook explain, and its action with answers made up: no host is touched."""
+"""The playbook explain, and its action plugin with invented answers; no host is involved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
 
-# Where nobody listens, so that Ansible reaches nobody and knows it at once.
+# Nothing listens on this port, so that Ansible fails to connect at once.
 HOSTS = """
 all: {vars: {ansible_host: 127.0.0.1, ansible_port: 1}}
 slurm_controller: {hosts: {head: {firewall_addresses: [192.0.2.21]}}}
@@ -66,7 +66,7 @@ def asked(source: str, target: str, port: str, *more: str) -> list[str]:
         ),
     ],
 )
-def test_what_the_hosts_said_is_answered(tmp_path: Path, said: dict[str, Any], code: str, text: str) -> None:
+def test_the_answers_of_the_hosts_are_explained(tmp_path: Path, said: dict[str, Any], code: str, text: str) -> None:
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
     facts = {"said": {host: {"judgements": found} for host, found in said.items()}}
     result, output = run(tmp_path, "-e", json.dumps(facts), play=tmp_path / "play.yml")
@@ -98,7 +98,9 @@ def test_what_the_hosts_said_is_answered(tmp_path: Path, said: dict[str, Any], c
         ),
     ],
 )
-def test_what_the_hosts_said_is_only_text_and_ends_nothing(tmp_path: Path, said: dict[str, Any], text: str) -> None:
+def test_answers_of_hosts_are_escaped_and_bad_ones_are_reported(
+    tmp_path: Path, said: dict[str, Any], text: str
+) -> None:
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
     facts = {"said": {host: {"judgements": found} for host, found in said.items()}}
     (tmp_path / "said.json").write_text(json.dumps(facts), encoding="utf-8")
@@ -108,7 +110,7 @@ def test_what_the_hosts_said_is_only_text_and_ends_nothing(tmp_path: Path, said:
     assert "\x1b" not in output and "\u202e" not in output
 
 
-def test_the_plan_answers_for_hosts_that_are_away(tmp_path: Path) -> None:
+def test_the_plan_answers_for_hosts_that_cannot_be_reached(tmp_path: Path) -> None:
     code, output = run(tmp_path, *asked("slurm_login", "head", "6817/tcp", "-eprobe=true"))
     assert code == 0, output
     for text in (
@@ -131,7 +133,7 @@ def test_check_mode_and_limit(tmp_path: Path) -> None:
     assert "To change it: The flow that is missing goes from stranger to head (in slurm_controller)" in output
 
 
-def test_a_host_and_itself(tmp_path: Path) -> None:
+def test_a_host_connects_to_itself(tmp_path: Path) -> None:
     code, output = run(tmp_path, *asked("head", "head", "6817/tcp"))
     assert code == 0, output
     assert "Yes: head reaches itself" in output
@@ -150,7 +152,7 @@ def test_a_host_and_itself(tmp_path: Path) -> None:
         (asked("login1", "head", "1-9/tcp"), "Invalid to_port: got '1-9/tcp', expected one port"),
     ],
 )
-def test_bad_questions(tmp_path: Path, options: list[str], text: str) -> None:
+def test_invalid_options_are_refused(tmp_path: Path, options: list[str], text: str) -> None:
     code, output = run(tmp_path, *options)
     assert code != 0
     assert text in output

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host is sent and asked, on a host that is made up: its module answers, or its connection is lost."""
+"""What the action plugin sends to a host, with a fake host whose module answers or whose connection is lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOST = AnsibleConnectionFailure("Data could not be sent to remote host: Connecti
 REFUSED = AnsibleConnectionFailure(
     "Failed to connect to the host via ssh: connect to host n1 port 22: Connection refused"
 )
-# Of a play that takes one host at a time.
+# The variables of a play with batches of one host.
 SERIAL = {
     "ansible_play_hosts_all": ["n0", "n1", "n2"],
     "ansible_play_batch": ["n1"],
@@ -43,16 +43,16 @@ def _sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, di
 
 
 class Connection:
-    """One that can be made anew."""
+    """A connection that can be reset."""
 
     transport = "ssh"
 
     def reset(self) -> None:
-        """Nothing is kept."""
+        """Reset the connection; there is nothing to close."""
 
 
 class SimplePlan:
-    """As much of a plan as a store looks at."""
+    """The part of a plan that a store reads."""
 
     policies, hosts = {"abc": POLICY}, {"n1": "abc"}
 
@@ -61,7 +61,7 @@ class SimplePlan:
         return self
 
     def host_at(self, address: str) -> str:
-        """Tell whose address it is."""
+        """Return the host that has the address."""
         return {"10.0.0.9": "login1"}.get(address, "")
 
 
@@ -73,7 +73,7 @@ def ran(
     play: dict[str, Any] | None = None,
     **arguments: Any,
 ) -> dict[str, Any]:
-    """Run the action; modules answer in turn, and are noted in `sent`."""
+    """Run the action plugin; modules return `answers` in turn, and are recorded in `sent`."""
     left = list(answers)
 
     class Action(firewall.ActionModule):
@@ -96,7 +96,7 @@ def _no_base(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(firewall.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
 
 
-def test_a_host_is_sent_its_policy_and_nothing_else(sent: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_host_gets_its_own_policy_only(sent: list[tuple[str, dict[str, Any]]]) -> None:
     assert ran(sent, {"changed": False}) == {"changed": False}
     [(name, arguments)] = sent
     assert {**arguments, "token": len(arguments["token"])} == {"policy": POLICY, "transport": "ssh", "token": 32}
@@ -104,7 +104,7 @@ def test_a_host_is_sent_its_policy_and_nothing_else(sent: list[tuple[str, dict[s
 
 
 @pytest.mark.parametrize("changes", [{"changed": False}, {"changed": True, "pending": {"token": "t"}}])
-def test_addresses_that_the_plan_does_not_know_are_a_warning(
+def test_addresses_that_the_plan_does_not_know_cause_a_warning(
     sent: list[tuple[str, dict[str, Any]]], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -124,7 +124,7 @@ def test_addresses_that_the_plan_does_not_know_are_a_warning(
     assert known == {"changed": False, "warnings": []}
 
 
-def test_what_has_changed_is_confirmed_over_a_new_connection(sent: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_change_is_confirmed_over_a_new_connection(sent: list[tuple[str, dict[str, Any]]]) -> None:
     found = ran(
         sent,
         {"changed": True, "pending": {"token": "x", "ran_for": 0.1}},
@@ -135,20 +135,20 @@ def test_what_has_changed_is_confirmed_over_a_new_connection(sent: list[tuple[st
     assert found["changed"] and found["warnings"] == [] and "pending" not in found
 
 
-def test_the_time_that_it_takes_to_get_to_a_host_is_measured(sent: list[tuple[str, dict[str, Any]]]) -> None:
-    # All but what the module says: as if the rest had been 40 s more.
+def test_the_time_of_a_login_is_measured(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    # The login time is the time of the task without that of the module, here as if it was 40 s longer.
     slow = {"changed": True, "pending": {"token": "x", "ran_for": -40.0}}
     confirmed = {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"}
     assert "firewall_confirm_within" in ran(sent, slow, confirmed)["warnings"][0]
     assert ran(sent, slow, confirmed, plan="key", confirm_within="600")["warnings"] == []
 
 
-def test_a_change_whose_connection_was_lost_is_confirmed(sent: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_change_is_confirmed_after_its_connection_was_lost(sent: list[tuple[str, dict[str, Any]]]) -> None:
     ran(sent, LOST, {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"})
     assert [name for name, arguments in sent] == ["hpc.ports.firewall", "hpc.ports.firewall_confirm"]
 
 
-def test_in_check_mode_a_lost_connection_is_no_change_to_confirm(sent: list[tuple[str, dict[str, Any]]]) -> None:
+def test_in_check_mode_nothing_is_confirmed_after_a_lost_connection(sent: list[tuple[str, dict[str, Any]]]) -> None:
     with pytest.raises(AnsibleConnectionFailure) as failed:
         ran(sent, LOST, check_mode=True)
     assert str(failed.value) == str(LOST)
@@ -156,7 +156,7 @@ def test_in_check_mode_a_lost_connection_is_no_change_to_confirm(sent: list[tupl
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
-def test_a_connection_that_was_never_made_changed_nothing(
+def test_nothing_is_confirmed_if_the_connection_was_never_made(
     sent: list[tuple[str, dict[str, Any]]], check_mode: bool
 ) -> None:
     with pytest.raises(AnsibleConnectionFailure) as failed:
@@ -165,13 +165,13 @@ def test_a_connection_that_was_never_made_changed_nothing(
     assert len(sent) == 1
 
 
-def test_the_jump_host_that_a_policy_does_not_let_in_is_named(sent: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_jump_host_that_the_policy_does_not_accept_is_named(sent: list[tuple[str, dict[str, Any]]]) -> None:
     for client, named in (("10.0.0.9", True), ("10.0.0.8", False)):
         found = ran(sent, {"failed": True, "msg": "Add it.", "client": client})
         assert (found["msg"] != "Add it.", "login1" in found["msg"]) == (named, named)
 
 
-def test_this_ansible_says_so_in_the_words_that_are_known() -> None:
+def test_the_messages_of_this_ansible_are_recognized() -> None:
     said = {"stdout": "", "stderr": "sudo: sorry, you must have a tty to run sudo\n", "rc": 1}
     parse = ActionBase._parse_returned_data
     profile = ["legacy"] * ("profile" in signature(parse).parameters)
@@ -185,7 +185,7 @@ NO_TTY = {
 }
 
 
-def test_sudo_that_wants_a_terminal_is_named_for_either_module(
+def test_sudo_with_requiretty_is_explained_for_both_modules(
     sent: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confirmation, "_PAUSE", 0.0)
@@ -195,7 +195,7 @@ def test_sudo_that_wants_a_terminal_is_named_for_either_module(
     assert "requiretty" in ran(sent, NO_TTY, state="absent")["msg"]
 
 
-def test_what_the_host_said_first_is_not_lost_where_it_does_not_answer(
+def test_the_first_result_is_kept_if_the_host_does_not_answer_again(
     sent: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confirmation, "RETURN_WITHIN", -100.0)
@@ -211,7 +211,7 @@ def test_what_the_host_said_first_is_not_lost_where_it_does_not_answer(
         )
 
 
-def test_what_a_host_says_is_only_text(sent: list[tuple[str, dict[str, Any]]]) -> None:
+def test_results_of_a_host_are_escaped(sent: list[tuple[str, dict[str, Any]]]) -> None:
     result = ran(
         sent,
         {
@@ -227,7 +227,7 @@ def test_what_a_host_says_is_only_text(sent: list[tuple[str, dict[str, Any]]]) -
         ran(sent, AnsibleConnectionFailure("Denied: \x1b[2J\nok: n2\r\n"), state="absent")
 
 
-def test_to_take_it_away_needs_no_plan(sent: list[tuple[str, dict[str, Any]]]) -> None:
+def test_state_absent_needs_no_plan(sent: list[tuple[str, dict[str, Any]]]) -> None:
     assert ran(sent, {"changed": True}, state="absent") == {"changed": True}
     assert sent == [("hpc.ports.firewall", {"state": "absent"})]
 
@@ -244,7 +244,7 @@ def test_to_take_it_away_needs_no_plan(sent: list[tuple[str, dict[str, Any]]]) -
         ),
     ],
 )
-def test_what_cannot_be_sent_is_refused(
+def test_a_missing_plan_or_policy_is_refused(
     sent: list[tuple[str, dict[str, Any]]], arguments: dict[str, Any], host: str, text: str
 ) -> None:
     with pytest.raises(AnsibleActionFail) as failed:
@@ -252,10 +252,10 @@ def test_what_cannot_be_sent_is_refused(
     assert (str(failed.value), sent) == (text, [])
 
 
-# ---- plays that take their hosts in batches
+# ---- plays with batches of hosts
 
 
-def test_a_failure_says_whom_it_leaves_behind(sent: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_failure_names_the_hosts_that_are_left(sent: list[tuple[str, dict[str, Any]]]) -> None:
     found = ran(sent, {"failed": True, "msg": "It is refused."}, play=SERIAL)
     assert found["msg"].startswith("It is refused. This play ") and LEFT in found["msg"]
     found = ran(
@@ -268,7 +268,7 @@ def test_a_failure_says_whom_it_leaves_behind(sent: list[tuple[str, dict[str, An
 
 
 @pytest.mark.parametrize("loss,arguments", [(REFUSED, {}), (AnsibleActionFail("No."), {"state": "absent"})])
-def test_so_does_a_host_that_is_not_reached(
+def test_an_unreachable_host_names_the_hosts_that_are_left(
     sent: list[tuple[str, dict[str, Any]]], loss: Exception, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(type(loss)) as failed:
@@ -279,9 +279,7 @@ def test_so_does_a_host_that_is_not_reached(
 @pytest.mark.parametrize(
     "answer", [{"changed": True, "msg": "Well."}, {"failed": True, "msg": "Well.", "missing_packages": ["nftables"]}]
 )
-def test_what_is_no_failure_of_the_task_leaves_nobody_behind(
-    sent: list[tuple[str, dict[str, Any]]], answer: dict[str, Any]
-) -> None:
+def test_other_results_name_no_hosts(sent: list[tuple[str, dict[str, Any]]], answer: dict[str, Any]) -> None:
     assert ran(sent, answer, play=SERIAL) == answer
 
 
@@ -292,8 +290,10 @@ def test_what_is_no_failure_of_the_task_leaves_nobody_behind(
         (2, "Done: one, two. Left in that case: five.", True),
     ],
 )
-def test_ansible_knows_who_is_left(tmp_path: Path, serial: int, where: str, goes_on: bool) -> None:
-    """Through Ansible itself, which has an ssh that connects to nobody."""
+def test_ansible_continues_with_the_hosts_that_are_named(
+    tmp_path: Path, serial: int, where: str, goes_on: bool
+) -> None:
+    """Run Ansible with an ssh program that never connects."""
     ssh, playbook = tmp_path / "ssh", tmp_path / "play.yml"
     ssh.write_text("#!/bin/sh\nexit 255\n", encoding="utf-8")
     ssh.chmod(0o755)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plans without a host, their differences, and the playbooks that add and remove nodes, run by Ansible without hosts."""
+"""Plans without a host, their differences, and the playbooks for nodes, run by Ansible without hosts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
 pytestmark = pytest.mark.slow
 
 PLAYBOOKS = ROOT / "playbooks"
-# Where nobody listens, so that Ansible reaches nobody and knows it at once.
+# Nothing listens on this port, so that Ansible fails to connect at once.
 HOSTS = """
 all: {vars: {ansible_host: 127.0.0.1, ansible_port: 1, ansible_ssh_common_args: -oConnectTimeout=1}}
 slurm_controller: {hosts: {head: {firewall_addresses: [192.0.2.21]}}}
@@ -60,14 +60,14 @@ def run(folder: Path, *options: str, play: str | Path = PLAY, hosts: str = HOSTS
 
 
 def tried(output: str) -> set[str]:
-    """The hosts that Ansible tried to reach: each is unreachable."""
+    """Return the hosts that Ansible tried to reach; all are unreachable."""
     return set(re.findall(r"(\w+) : ok=\d+ changed=\d+ unreachable=1", output))
 
 
 # ---- plans without a host
 
 
-def test_a_plan_without_a_host_is_that_of_an_inventory_without_it(tmp_path: Path) -> None:
+def test_a_plan_without_a_host_equals_the_plan_of_an_inventory_without_it(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-e", '{"away": ["n2"]}')
     assert code == 0, output
     match = re.search(r'"FOUND=(\{.*?\})" \}', output)
@@ -90,13 +90,13 @@ def test_a_plan_without_a_host_is_that_of_an_inventory_without_it(tmp_path: Path
         ),
     ],
 )
-def test_without_whom(tmp_path: Path, away: str, message: str) -> None:
+def test_unknown_hosts_to_leave_out_are_refused(tmp_path: Path, away: str, message: str) -> None:
     code, output = run(tmp_path, "-e", f'{{"away": {away}}}')
     assert code != 0
     assert message in output
 
 
-def test_an_error_of_the_plan_without_a_host_says_so(tmp_path: Path) -> None:
+def test_an_error_names_the_hosts_that_the_plan_leaves_out(tmp_path: Path) -> None:
     needed = {"away": ["tape"], "firewall_flows": {"monitoring_nodes": {"need": "required"}}}
     code, output = run(tmp_path, "-e", json.dumps(needed))
     assert code != 0
@@ -109,28 +109,28 @@ def test_an_error_of_the_plan_without_a_host_says_so(tmp_path: Path) -> None:
 # ---- add_node and remove_node
 
 
-def test_a_new_node_and_exactly_those_that_change_are_reached(tmp_path: Path) -> None:
+def test_add_node_reaches_the_node_and_exactly_the_hosts_that_change(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-enew=n2", "--skip-tags=verify", play=PLAYBOOKS / "add_node.yml")
     assert code != 0
     assert "These hosts change as well: head, n1" in output
-    # It cannot be prepared, so that nobody opens anything for it.
+    # The node cannot be prepared, so no other host opens a port for it.
     assert tried(output) == {"n2"}
     pushed = '{"firewall_flows": {"monitoring_push": {"enabled": true}}}'
     code, output = run(tmp_path, "-enew=mover", "-e", pushed, "--skip-tags=verify", play=PLAYBOOKS / "add_node.yml")
     assert code != 0
     assert "These hosts change as well: tape" in output
-    # Nothing is to be prepared on a client of NFS.
+    # No role prepares a client of NFS.
     assert tried(output) == {"mover", "tape"}
 
 
-def test_exactly_those_that_change_are_reached_when_a_node_leaves(tmp_path: Path) -> None:
+def test_remove_node_reaches_exactly_the_hosts_that_change(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-eold=n2", play=PLAYBOOKS / "remove_node.yml")
     assert code != 0
     assert "These hosts change: head, n1" in output
     assert tried(output) == {"head", "n1"}
 
 
-def test_by_the_network_of_the_cluster_nobody_else_is_reached(tmp_path: Path) -> None:
+def test_a_node_in_the_network_of_its_cluster_changes_no_other_host(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-enew=n2", "-e", NETWORK, "--skip-tags=verify", play=PLAYBOOKS / "add_node.yml")
     assert code != 0
     assert ("No other host changes." in output, tried(output)) == (True, {"n2"}), output
@@ -139,14 +139,14 @@ def test_by_the_network_of_the_cluster_nobody_else_is_reached(tmp_path: Path) ->
     assert "Take n2 out of the inventory now: until then the next run of site.yml opens it all again." in output
 
 
-def test_a_host_in_no_group_of_ours_gets_no_firewall(tmp_path: Path) -> None:
+def test_a_host_in_no_canonical_group_gets_no_firewall(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-enew=stranger", "--skip-tags=verify", play=PLAYBOOKS / "add_node.yml")
     assert code == 0, output
     assert "No other host changes." in output
     assert "stranger is in none of the groups of hpc.ports, so it gets no firewall." in output
 
 
-def test_who_is_left_out_by_a_limit_is_said(tmp_path: Path) -> None:
+def test_hosts_that_a_limit_leaves_out_are_named(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-eold=n2", "--limit=n2,head", play=PLAYBOOKS / "remove_node.yml")
     assert code != 0
     assert (
@@ -157,7 +157,7 @@ def test_who_is_left_out_by_a_limit_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name,variable", [("add_node", "new"), ("remove_node", "old")])
-def test_who_is_named(tmp_path: Path, name: str, variable: str) -> None:
+def test_a_missing_or_unknown_node_is_refused(tmp_path: Path, name: str, variable: str) -> None:
     code, output = run(tmp_path, play=PLAYBOOKS / f"{name}.yml")
     assert (code, tried(output)) == (2, set())
     assert f"Missing variable {variable}: give " in output
@@ -166,7 +166,7 @@ def test_who_is_named(tmp_path: Path, name: str, variable: str) -> None:
     assert f"Invalid {variable}: got 'n9', " in output
 
 
-def test_slurm_with_a_limit_reaches_the_new_node_alone(tmp_path: Path) -> None:
+def test_slurm_with_a_limit_reaches_only_the_new_node(tmp_path: Path) -> None:
     code, output = run(tmp_path, "--limit=n2", play=PLAYBOOKS / "slurm.yml")
     assert (code, tried(output)) == (4, {"n2"}), output
 
@@ -194,8 +194,8 @@ def test_rulesets_are_written_and_no_host_is_reached(tmp_path: Path) -> None:
     assert (code, "changed=0" in output) == (0, True)
 
 
-def test_a_node_outside_the_inventory_has_a_place_holder_in_another_one(tmp_path: Path) -> None:
-    """Whoever is in the inventory of the site has the same rules with it and without it."""
+def test_a_placeholder_in_a_second_inventory_gives_its_class_rulesets(tmp_path: Path) -> None:
+    """The hosts of the site have the same rules with the placeholder and without it."""
     folder = tmp_path / "rulesets"
     more = tmp_path / "cloud.yml"
     more.write_text(
@@ -221,7 +221,7 @@ def test_a_node_outside_the_inventory_has_a_place_holder_in_another_one(tmp_path
         ('{"render_folder": "/proc/rulesets"}', "Cannot write /proc/rulesets"),
     ],
 )
-def test_bad_settings(tmp_path: Path, variables: str, message: str) -> None:
+def test_invalid_settings_of_render_are_refused(tmp_path: Path, variables: str, message: str) -> None:
     code, output = run(
         tmp_path, "-e", f"render_folder={tmp_path}/rulesets", "-e", variables, play=PLAYBOOKS / "render.yml"
     )

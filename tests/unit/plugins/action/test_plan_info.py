@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan through Ansible itself: real inventories, real variables, no host."""
+"""The module plan_info, run by Ansible: real inventories and variables, no host."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def test_every_host_gets_a_key(tmp_path: Path, keywords: str) -> None:
     assert code == 0, output
     keys = re.findall(r'"KEY=(\w+)"', output)
     assert len(keys) == 4
-    # One plan a batch: with serial each host is a batch of its own.
+    # One plan for each batch: with serial, each host is its own batch.
     assert len(set(keys)) == (4 if keywords == "serial: 1" else 1)
 
 
-def test_a_run_is_not_warned_of_a_note(tmp_path: Path) -> None:
-    """Nor is it of this file otherwise: but for the note, there is nothing."""
+def test_a_note_causes_no_warning(tmp_path: Path) -> None:
+    """This port file causes one note and nothing else."""
     site = (
         SITE
         + """
@@ -113,8 +113,8 @@ def test_extra_variables_are_for_all_hosts(tmp_path: Path) -> None:
     assert code == 0, output
 
 
-def test_how_ansible_reaches_hosts_is_read_from_variables_and_settings(tmp_path: Path) -> None:
-    """Through real templates; a value that only some play has is no error, as that of an address is."""
+def test_the_ssh_settings_come_from_variables_and_configuration(tmp_path: Path) -> None:
+    """Templates are evaluated. Unlike in an address, a variable that only a play sets is no error."""
     odd = (
         "odd: {hosts: {n1: {odd: 22, ansible_port: '{{ odd + 200 }}'}, n2: {ansible_ssh_common_args: '-J {{ jump }}'}}}"
     )
@@ -175,7 +175,7 @@ def test_the_action_group_gives_the_plan_to_modules(tmp_path: Path) -> None:
 
 
 PASSWORD = "only for tests"
-# What a run makes of the port file: the rules of all classes of hosts.
+# Writes the rules of all classes of hosts.
 RENDERED = (
     PLAY
     + """
@@ -186,11 +186,11 @@ RENDERED = (
 
 
 class Vaulted(str):
-    """A text that is encrypted in the file, anew each time."""
+    """A text that is encrypted in the file, each time with another result."""
 
 
 def to_yaml(value: object, margin: str = "  ") -> str:
-    """Return a value in YAML, the vaulted texts in it under `!vault`; it is on the lines after its key."""
+    """Return a value as YAML, to follow its key; vaulted texts are written with `!vault`."""
     if isinstance(value, Vaulted):
         cipher = VaultLib([("default", VaultSecret(PASSWORD.encode()))]).encrypt(str(value)).decode()
         return f" !vault |\n{margin}" + f"\n{margin}".join(cipher.strip().split("\n")) + "\n"
@@ -204,7 +204,7 @@ def to_yaml(value: object, margin: str = "  ") -> str:
 def run_vaulted(
     folder: Path, text: Callable[[str], str], *options: str, play: str = PLAY, **wrong: object
 ) -> tuple[int, str]:
-    """Run a play over a site, each text of which `text` may have in the vault; each host has the port file itself."""
+    """Run a play for a site whose texts `text` may encrypt; each host has its own copy of the port file."""
 
     def port_file() -> dict[str, object]:
         return {
@@ -248,8 +248,8 @@ def run_vaulted(
     return done.code, done.line
 
 
-def test_values_of_the_vault_count_as_plain_ones(tmp_path: Path) -> None:
-    """Addresses, ports, words and ranges; each host has the port file encrypted anew, which is no other port file."""
+def test_encrypted_values_count_as_plain_ones(tmp_path: Path) -> None:
+    """Addresses, ports, words and ranges. Each host has its own encryption of the same port file."""
     found = []
     for name, text in (("plain", str), ("vaulted", Vaulted)):
         (tmp_path / name).mkdir()
@@ -266,15 +266,15 @@ def test_values_of_the_vault_count_as_plain_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["firewall_mode", "firewall_egress", "firewall_srun_ports"])
-def test_messages_do_not_show_values_of_the_vault(tmp_path: Path, wrong: str) -> None:
-    """Of one host alone, where firewall_srun_ports differs from the others'."""
+def test_messages_do_not_show_encrypted_values(tmp_path: Path, wrong: str) -> None:
+    """One host has another firewall_srun_ports than the others."""
     code, output = run_vaulted(tmp_path, Vaulted, **{wrong: Vaulted("hunter2")})
     assert code != 0
     assert f"Invalid {wrong}" in output
     assert "hunter2" not in output and "ANSIBLE_VAULT" not in output and "ciphertext" not in output
 
 
-def test_a_value_of_the_vault_in_a_play_is_not_shown(tmp_path: Path) -> None:
+def test_an_encrypted_value_in_a_play_is_not_shown(tmp_path: Path) -> None:
     code, output = run_vaulted(
         tmp_path,
         Vaulted,
@@ -294,14 +294,14 @@ def test_a_value_of_the_vault_in_a_play_is_not_shown(tmp_path: Path) -> None:
         ("{{ firewall_addresses }}", ""),
     ],
 )
-def test_a_template_that_fails_names_its_own_host_and_variable(tmp_path: Path, template: str, why: str) -> None:
+def test_a_failing_template_names_its_host_and_variable(tmp_path: Path, template: str, why: str) -> None:
     code, output = run(tmp_path, hosts=f"odd: {{hosts: {{n2: {{firewall_addresses: ['{template}']}}}}}}")
     assert code != 0
     assert "Invalid firewall_addresses of host n2: got " in output and why in output
     assert "Unexpected failure" not in output
 
 
-def test_a_value_that_holds_itself_names_its_key(tmp_path: Path) -> None:
+def test_a_value_that_contains_itself_names_its_key(tmp_path: Path) -> None:
     code, output = run(tmp_path, site=SITE + "\nfirewall_services: &all {web: {ports: [1/tcp], title: *all}}")
     assert code != 0
     assert (

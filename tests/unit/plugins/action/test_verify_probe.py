@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action plugin of verify_probe: it shows the progress of the run."""
+"""The action plugin of verify_probe: it escapes what a host returns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.action import verify_probe
 
 
 class Action(verify_probe.ActionModule):
-    """On a host that is made up, which answers in the place of the module."""
+    """The action plugin with a fake host, which returns `answer` in place of the module."""
 
     answer: dict[str, Any] = {}
 
@@ -22,7 +22,7 @@ class Action(verify_probe.ActionModule):
         return self.answer
 
 
-def test_what_a_host_says_is_only_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_a_host_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ActionBase, "run", lambda *arguments: {})
     action = Action.__new__(Action)
     action._task = SimpleNamespace(args={"probes": []})

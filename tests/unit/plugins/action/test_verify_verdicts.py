@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Expectations, suspects and verdicts through Ansible itself, with results made up: no host is touched."""
+"""The modules of verify that run on the controller, run by Ansible with invented results; no host is involved."""
 
 from __future__ import annotations
 
@@ -68,8 +68,11 @@ PLAY = """
         msg: "FACT={{{{ hpc_ports_verify | to_json }}}} FAILURE={{{{ verify_verdicts.failure }}}}"
       run_once: true
       when: not ansible_check_mode
+    - ansible.builtin.debug:
+        msg: "KEPT={{{{ hpc_ports_verify.summary.wrong }}}},{{{{ ansible_facts.hpc_ports_verify.summary.wrong }}}}"
+      when: not ansible_check_mode
 """
-# What the role keeps of the result.
+# The tasks of the role that keep the result.
 KEEPING = ("ansible.builtin.set_fact", "ansible.builtin.set_stats")
 KEPT = "\n".join(
     f"    - {json.dumps(task)}"
@@ -91,7 +94,7 @@ def run(
     mode: str = "active",
     hosts: str = "ansible_play_hosts_all",
 ) -> tuple[int, str]:
-    """Return how the play ended and what it printed, on one line; `results` are what tasks registered, by host."""
+    """Return how the play ended and what it printed, on one line; `results` are the registered results by host."""
     (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(SITE, encoding="utf-8")
     (folder / "hosts.yml").write_text(HOSTS, encoding="utf-8")
@@ -153,15 +156,15 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 def said(output: str, word: str) -> Any:
-    """Return what a debug task said after a word, which is JSON."""
+    """Return the JSON that a debug task printed after a word."""
     [text] = re.findall(rf'"msg": "{word}=(.*?)( FAILURE=.*?)?" }}', output)
     return json.loads(text[0].replace('\\"', '"'))
 
 
-# ---- the part of each host
+# ---- the tasks of each host
 
 
-def test_each_host_gets_its_part(tmp_path: Path) -> None:
+def test_each_host_gets_its_tasks(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=RIGHT)
     assert code == 0, output
     found = re.findall(r'"msg": "PART=(.*?)" }', output)
@@ -198,7 +201,7 @@ def test_each_host_gets_its_part(tmp_path: Path) -> None:
     assert (parts[True]["progress"]["hosts"], parts[True]["progress"]["connections"]) == (1, 2)
 
 
-def test_a_host_that_takes_no_part_is_told(tmp_path: Path) -> None:
+def test_a_host_that_takes_no_part_is_refused(tmp_path: Path) -> None:
     code, output = run(tmp_path, hosts="['ctl1']")
     assert code != 0
     assert (
@@ -210,12 +213,12 @@ def test_a_host_that_takes_no_part_is_told(tmp_path: Path) -> None:
 # ---- suspects
 
 
-def test_nothing_is_suspect_where_all_is_right(tmp_path: Path) -> None:
+def test_no_packet_is_suspect_if_all_is_right(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=RIGHT)
     assert (code, said(output, "SUSPECTS")) == (0, {}), output
 
 
-def test_both_ends_are_asked_about_what_is_wrong(tmp_path: Path) -> None:
+def test_both_ends_of_a_wrong_connection_are_asked(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=WRONG)
     packet = {"protocol": "tcp", "source": "192.0.2.99", "destination": "192.0.2.11", "port": 5432, "reply": True}
     assert said(output, "SUSPECTS") == {
@@ -224,7 +227,7 @@ def test_both_ends_are_asked_about_what_is_wrong(tmp_path: Path) -> None:
     }, output
 
 
-def test_a_host_that_has_drifted_is_asked_about_all(tmp_path: Path) -> None:
+def test_a_host_that_does_not_run_its_policy_is_asked_about_all_packets(tmp_path: Path) -> None:
     drifted = {"held": HELD, "same": {"changes": {"objects": ["chain input"]}}}
     code, output = run(tmp_path, results={**RIGHT, "ctl1": drifted})
     assert {
@@ -235,7 +238,7 @@ def test_a_host_that_has_drifted_is_asked_about_all(tmp_path: Path) -> None:
 # ---- verdicts
 
 
-def test_when_all_is_right_the_play_passes(tmp_path: Path) -> None:
+def test_the_play_passes_if_all_is_right(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=RIGHT, outsider=True)
     assert code == 0, output
     assert "2 connections from 1 hosts to 1: 2 right, 0 wrong, 0 unknown. From outside: stranger." in output
@@ -271,16 +274,14 @@ def test_when_all_is_right_the_play_passes(tmp_path: Path) -> None:
         ("ctl1", {}, "unknown: whether ctl1 runs its policy: It reported nothing"),
     ],
 )
-def test_when_something_is_not_right_the_play_fails(
-    tmp_path: Path, host: str, facts: dict[str, Any], text: str
-) -> None:
+def test_the_play_fails_if_something_is_not_right(tmp_path: Path, host: str, facts: dict[str, Any], text: str) -> None:
     code, output = run(tmp_path, results={**RIGHT, host: facts})
     assert code != 0
     assert text in output
     assert report(tmp_path)["format"] == 2
 
 
-def test_the_ruleset_that_was_asked_is_in_the_diagnosis(tmp_path: Path) -> None:
+def test_the_diagnosis_names_the_rule(tmp_path: Path) -> None:
     accept = {
         "verdict": "accept",
         "table": "inet hpc_ports",
@@ -298,7 +299,7 @@ def test_the_ruleset_that_was_asked_is_in_the_diagnosis(tmp_path: Path) -> None:
     assert "What to do: ruleset_allows: Run the playbook site on ctl1" in output
 
 
-def test_the_fact_is_there_where_a_role_fails_later(tmp_path: Path) -> None:
+def test_every_host_has_the_fact_before_the_role_fails(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=WRONG, fail=False)
     assert code == 0, output
     assert "FAILURE=1 connections are wrong" in output
@@ -309,9 +310,10 @@ def test_the_fact_is_there_where_a_role_fails_later(tmp_path: Path) -> None:
     ]
     assert [item["port"] for item in fact["not_right"]] == [5432]
     assert (fact["summary"]["wrong"], sorted(fact["hosts"])) == (1, ["ctl1", "stranger"])
+    assert output.count("KEPT=1,1") == 2  # on each host
 
 
-def test_without_listeners_it_says_so(tmp_path: Path) -> None:
+def test_passive_mode_is_in_the_report(tmp_path: Path) -> None:
     results = {
         "stranger": {"seen": seen("", refused=["443/tcp"], filtered=["5432/tcp"])},
         "ctl1": {"held": {**HELD, "listening": {}}},
@@ -334,7 +336,7 @@ HOSTILE = "\x1b]0;x\x07\x9b2J\nwrong: ctl1 -> forged\u202e\u2028\u200b"
 SHOWN = "\\x1b]0;x\\x07\\x9b2J\\nwrong: ctl1 -> forged\\u202e\\u2028\\u200b"
 
 
-def test_what_hosts_say_is_only_text_wherever_it_is_shown(tmp_path: Path) -> None:
+def test_results_of_hosts_are_escaped_wherever_they_are_shown(tmp_path: Path) -> None:
     probed = seen(open=["443/tcp", "5432/tcp"])
     probed["results"][0].update(details={"5432/tcp": HOSTILE}, elsewhere={HOSTILE: ["192.0.2.1"]})
     drop = {
@@ -379,7 +381,7 @@ def test_what_hosts_say_is_only_text_wherever_it_is_shown(tmp_path: Path) -> Non
         ("ctl1", "judged", [1], "verify_judge: the whole: got a list, expected a dictionary."),
     ],
 )
-def test_what_cannot_be_read_is_unknown_and_ends_nothing(
+def test_a_result_that_cannot_be_read_is_unknown_and_stops_nothing(
     tmp_path: Path, host: str, phase: str, answer: Any, text: str
 ) -> None:
     code, output = run(tmp_path, results={**RIGHT, host: {**RIGHT[host], phase: answer}})
@@ -394,7 +396,7 @@ def test_nothing_tried_is_a_failure(tmp_path: Path) -> None:
     assert "Nothing was tried: " in output
 
 
-def test_check_mode_plans_and_passes(tmp_path: Path) -> None:
+def test_check_mode_counts_and_passes(tmp_path: Path) -> None:
     code, output = run(tmp_path, "--check", "-v")
     assert code == 0, output
     assert not (tmp_path / "report.json").exists()
@@ -412,7 +414,7 @@ def test_other_strategies_are_refused(tmp_path: Path, strategy: str) -> None:
     ) in output
 
 
-def test_a_bad_query_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_query_is_refused(tmp_path: Path) -> None:
     code, output = run(tmp_path, query="[].port")
     assert code != 0
     assert "Invalid verify_query: got '[].port', expected a JMESPath expression" in output
@@ -422,5 +424,5 @@ def test_a_report_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "report.json").mkdir()
     code, output = run(tmp_path, results=RIGHT)
     assert code != 0
-    # Ansible breaks the line somewhere in the path.
+    # Ansible wraps the line somewhere in the path.
     assert "Cannot write the report" in output and "report.json: Is a directory. Set verify_report" in output

@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter config_ports: it reads the ports of a service in its configuration."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.filter.config_ports import FilterModu
 config_ports = FilterModule().filters()["config_ports"]
 
 
-def test_a_text_becomes_listeners() -> None:
+def test_a_configuration_becomes_listeners() -> None:
     assert config_ports("A=1", "/etc/a", {"A": {"service": "a", "default": "2"}}) == [
         {"what": "A of /etc/a", "service": "a", "ports": "1/tcp"}
     ]

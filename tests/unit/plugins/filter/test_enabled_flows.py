@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter enabled_flows: it lists the enabled flows."""
 
 from __future__ import annotations
 
@@ -25,13 +26,13 @@ enabled_flows = FilterModule().filters()["enabled_flows"]
         ({"nfs_v3": {"enabled": True}}, False, True),
     ],
 )
-def test_a_conditional_flow_is_on_unless_the_site_says_otherwise(
+def test_a_conditional_flow_is_enabled_unless_the_site_disables_it(
     site: dict[str, Any], shipped: bool, is_on: bool
 ) -> None:
     assert ("nfs_v3" in enabled_flows(site, shipped)) is is_on
 
 
-def test_without_the_shipped_ones_ansible_still_gets_in() -> None:
+def test_ssh_for_ansible_stays_without_the_shipped_flows() -> None:
     assert enabled_flows({}, False) == ["management_ssh"]
 
 

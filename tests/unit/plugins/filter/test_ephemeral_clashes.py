@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter ephemeral_clashes: it compares the ephemeral ports of a host with its services."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ NEEDS = {
     "nfs": {"reserved": [{"what": "lockd", "ports": "32768/tcp"}, {"what": "NFS", "ports": "2049/tcp"}], "fix": False},
     "pbs": {"within": [{"what": "qsub -I", "ports": "32768-60000/tcp"}], "fix": True},
 }
-# How they begin.
+# How the sentences begin.
 LOCKD, QSUB, DECLARED = "lockd needs 32768", "qsub -I takes ephemeral ports", "firewall_ephemeral_ports is 9000-9999"
 
 
@@ -31,7 +32,7 @@ LOCKD, QSUB, DECLARED = "lockd needs 32768", "qsub -I takes ephemeral ports", "f
         ({"ephemeral_ports": "40000-59999", "reserved_ports": ""}, None, []),
     ],
 )
-def test_the_needs_of_all_are_held_against_what_the_host_told(result: Any, declared: Any, clashes: list[str]) -> None:
+def test_the_needs_of_all_services_are_compared_with_the_host(result: Any, declared: Any, clashes: list[str]) -> None:
     assert [text.split(",")[0] for text in ephemeral_clashes(NEEDS, result, declared)] == clashes
 
 
@@ -54,8 +55,8 @@ def test_the_needs_of_all_are_held_against_what_the_host_told(result: Any, decla
             {},
             {"ephemeral_ports": "1-2"},
             None,
-            "Invalid result of hpc.ports.ephemeral_clashes: got {'ephemeral_ports': '1-2'}, expected ephemeral_ports and "
-            "reserved_ports, as hpc.ports.firewall returns them.",
+            "Invalid result of hpc.ports.ephemeral_clashes: got {'ephemeral_ports': '1-2'}, expected "
+            "ephemeral_ports and reserved_ports, as hpc.ports.firewall returns them.",
         ),
         (
             {"nfs": {"reserved": [{"what": "x", "ports": "0/tcp"}]}},
@@ -67,7 +68,8 @@ def test_the_needs_of_all_are_held_against_what_the_host_told(result: Any, decla
             {"nfs": {"within": [{"ports": "1/tcp"}]}},
             RESULT,
             None,
-            "Invalid argument of hpc.ports.ephemeral_clashes: demanded() missing 1 required positional argument: 'what'",
+            "Invalid argument of hpc.ports.ephemeral_clashes: "
+            "demanded() missing 1 required positional argument: 'what'",
         ),
     ],
 )

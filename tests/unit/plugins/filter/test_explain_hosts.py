@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter explain_hosts: it selects the two hosts of the playbook explain."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -26,9 +28,7 @@ def test_the_two_hosts_once_each(source: str, target: str, hosts: list[str]) -> 
     "groups,source,target,hosts",
     [(GROUPS, "", "ctl", ["login1"]), (GROUPS, "ctl", "", ["login1"]), ({"all": []}, "", "", ["all", "!all"])],
 )
-def test_without_a_name_the_action_says_what_is_missing(
-    groups: Any, source: str, target: str, hosts: list[str]
-) -> None:
+def test_without_a_name_the_first_host_is_selected(groups: Any, source: str, target: str, hosts: list[str]) -> None:
     assert explain_hosts(groups, source, target) == hosts
 
 
@@ -50,7 +50,7 @@ def test_without_a_name_the_action_says_what_is_missing(
         (ODD, "!n", "ctl", "Invalid from: got '!n', "),
     ],
 )
-def test_others_are_refused(groups: Any, source: str, target: str, text: str) -> None:
+def test_unknown_names_are_refused(groups: Any, source: str, target: str, text: str) -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         explain_hosts(groups, source, target)
     assert caught.value.message.startswith(text)

@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter ganesha_ports: it sets the ports in the configuration of NFS-Ganesha."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.filter.ganesha_ports import FilterMod
 ganesha_ports = FilterModule().filters()["ganesha_ports"]
 
 
-def test_a_text_gets_ports() -> None:
+def test_the_ports_are_set() -> None:
     assert ganesha_ports("NFS_CORE_PARAM { }", "/etc/a", {"MNT_Port": 1}) == "NFS_CORE_PARAM { MNT_Port = 1; }"
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What filters say of a bad argument, whichever it is: no more than people read, in one line, and nothing of the vault."""
+"""Messages of filters about invalid arguments: short, on one line, and without encrypted values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BAD = {
     "control": ["\x1b[31m\n\u202e\ud800"],
     "control ports": {"own": {"ports": ["\x1b[31m\n\u202e\ud800"]}},
 }
-# Arguments that are good enough to come to the one that is not.
+# Arguments that are valid, so that the filter reaches the invalid one.
 GOOD: dict[str, Any] = {"name": "own", "path": "/etc/x", "key": "new", "source": "a", "target": "b", "kinds": "managed"}
 LISTENERS = [{"what": "It", "service": "own", "ports": "1/tcp"}]
 
@@ -46,20 +46,20 @@ FILTERS = every_filter()
 
 @pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize("bad", BAD)
-def test_what_a_filter_says_of_a_bad_argument(name: str, bad: str) -> None:
+def test_a_message_about_an_invalid_argument(name: str, bad: str) -> None:
     parameters = [*inspect.signature(FILTERS[name]).parameters]
     for place, wrong in enumerate(parameters):
         values = [
             GOOD.get(parameter, LISTENERS if parameter == "listeners" else {}) for parameter in parameters[:place]
         ]
         said = said_of(FILTERS[name], *values, BAD[bad])
-        # Names of hosts are typed by who runs the play.
+        # The user of the play types the names of hosts, so they may be shown.
         assert (SECRET not in said or name == "named_hosts") and len(said) <= LONGEST, (wrong, said)
         assert said.isprintable(), (wrong, said)
 
 
 def said_of(function: Callable[..., Any], *arguments: Any) -> str:
-    """Return the message of the error, or nothing."""
+    """Return the message of the error, or an empty text."""
     try:
         function(*arguments)
     except AnsibleFilterError as exc:
@@ -69,7 +69,7 @@ def said_of(function: Callable[..., Any], *arguments: Any) -> str:
     return ""
 
 
-def test_ports_from_the_vault_are_not_shown_where_another_is_used() -> None:
+def test_encrypted_ports_are_not_shown_when_another_port_is_used() -> None:
     own = {"own": {"ports": [Vaulted("7001/tcp"), "7002/tcp"]}}
     assert FILTERS["unopened_ports"](LISTENERS, own) == [
         "It is 1/tcp, but service own of the port file is a value from the vault, 7002/tcp."

@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter named_hosts: it selects the hosts that were named on the command line."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def test_hosts_as_a_list_or_a_text(value: Any, hosts: list[str]) -> None:
     assert named_hosts(GROUPS, "new", value) == hosts
 
 
-def test_an_empty_inventory_has_nobody() -> None:
+def test_an_empty_inventory_selects_no_host() -> None:
     assert named_hosts({"all": []}, "new", "") == ["all", "!all"]
 
 
@@ -50,14 +51,14 @@ def test_an_empty_inventory_has_nobody() -> None:
         ),
         (
             "my host",
-            "Invalid new: got 'my host', expected a host that Ansible finds by its name, which no name with a space, a comma, a "
-            "colon or a wildcard is. Rename it in the inventory, with its address in ansible_host.",
+            "Invalid new: got 'my host', expected a host that Ansible finds by its name, which no name with a space, a "
+            "comma, a colon or a wildcard is. Rename it in the inventory, with its address in ansible_host.",
         ),
         (["n1", 7], "Invalid new: got 7, expected a text."),
         ({"n1": 1}, "Invalid new: got {'n1': 1}, expected a list of hosts."),
     ],
 )
-def test_what_is_no_host(value: Any, message: str) -> None:
+def test_unknown_hosts_are_refused(value: Any, message: str) -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         named_hosts(GROUPS, "new", value)
     assert str(caught.value) == message

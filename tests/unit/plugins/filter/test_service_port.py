@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter service_port: it looks up a port of a service."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ def test_the_shipped_services_are_known() -> None:
     assert service_port({}, "pbs_mom", 1) == "15003"
 
 
-def test_those_of_the_site_are_merged_over_them() -> None:
+def test_services_of_the_site_are_merged() -> None:
     assert service_port({"slurmctld": {"ports": ["7817-7820/tcp"]}}, "slurmctld") == "7817-7820"
     assert service_port({"slurmctld": None}, "slurmctld") == ""
 

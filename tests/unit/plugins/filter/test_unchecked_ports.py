@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter unchecked_ports: it lists listeners whose service the port file does not have."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ unchecked_ports = FilterModule().filters()["unchecked_ports"]
 LISTENERS = [{"what": "It", "service": "slurmctld", "ports": "7817/tcp"}]
 
 
-def test_what_a_site_deletes_is_told() -> None:
+def test_a_listener_of_a_deleted_service_is_listed() -> None:
     assert unchecked_ports(LISTENERS, {}) == unchecked_ports(LISTENERS, {"slurmctld": {}}) == []
     assert [text.partition(",")[0] for text in unchecked_ports(LISTENERS, {"slurmctld": None})] == ["It is 7817/tcp"]
 

@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter unopened_ports: it lists listeners outside the ports of their service."""
 
 from __future__ import annotations
 
@@ -18,19 +19,19 @@ def test_the_shipped_services_are_known() -> None:
     assert [text.split(",")[0] for text in unopened_ports(LISTENERS)] == ["It is 7817/tcp"]
 
 
-def test_those_of_the_site_are_merged_over_them() -> None:
+def test_services_of_the_site_are_merged() -> None:
     assert unopened_ports(LISTENERS, {"slurmctld": {"ports": ["7817/tcp"]}}) == []
     assert unopened_ports(LISTENERS, {"slurmctld": None}) == []
 
 
-def test_a_service_that_a_site_names_without_a_change_is_judged() -> None:
+def test_a_service_that_a_site_repeats_unchanged_is_checked() -> None:
     assert unopened_ports(LISTENERS, {"slurmctld": {}}) == unopened_ports(LISTENERS)
     assert unopened_ports(LISTENERS, {"slurmctld": {"ports": None}}) == [
         "It is 7817/tcp, but service slurmctld of the port file has no port."
     ]
 
 
-def test_a_range_that_the_site_narrows_is_the_one_of_the_plan() -> None:
+def test_a_narrowed_range_is_the_one_of_the_plan() -> None:
     srun = [{"what": "It", "service": "srun", "ports": "60001-63000/tcp"}]
     assert unopened_ports(srun, {"srun": {"title": "Own"}}, {"firewall_srun_ports": "60001-63000"}) == []
     assert unopened_ports(srun, {"srun": {"ports": ["60001-63000/tcp"]}}, {"firewall_srun_ports": "5-6"}) == [

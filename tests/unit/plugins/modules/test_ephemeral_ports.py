@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The module ephemeral_ports: its arguments and messages."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import pytest
 from ansible_collections.hpc.ports.tests.support.faces import module
 
 
-def test_what_this_machine_has() -> None:
+def test_the_settings_of_this_machine() -> None:
     first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
     result = module(
         "ephemeral_ports",
@@ -33,7 +34,7 @@ def test_what_this_machine_has() -> None:
         ({"within": [{"what": "It", "ports": "1/tcp"}], "fix": True}, "Cannot read the ephemeral ports: "),
     ],
 )
-def test_what_cannot_be(options: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any], message: str) -> None:
     result = module("ephemeral_ports", check=True, **options)
     assert result["failed"]
     assert result["msg"].startswith(message)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The face of `verify_judge`: its arguments. What it says of real hosts is in tests/kernel/test_walk.py."""
+"""The module verify_judge: its arguments. tests/kernel/test_walk.py runs it on real rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.tests.support.faces import module
 
 
 def asked(**options: Any) -> dict[str, Any]:
-    """An entry as Ansible hands it over."""
+    """Return a packet as Ansible passes it to the module."""
     defaults = {name: spec.get("default") for name, spec in PACKET.items()}
     return {**defaults, "direction": "in", "source": "10.0.0.7", "destination": "10.0.0.1", "port": 22, **options}
 
@@ -48,7 +48,7 @@ def test_addresses_are_compared_as_the_kernel_writes_them() -> None:
     assert (found.source, found.destination, found.protocol) == ("fd00::7", "fd00::1", 17)
 
 
-def test_what_goes_out_may_leave_its_source_to_the_kernel() -> None:
+def test_an_outgoing_packet_needs_no_source() -> None:
     assert parse_asked(asked(direction="out", source="")).source == ""
 
 
