@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, covers_port, evaluate
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW, Policy
 
 _REFUSED = (
     "This policy would lock you out. {0} Nothing was changed. With firewall_lockout_guard: false it is applied "
@@ -18,7 +18,6 @@ _REFUSED = (
 )
 _UNDONE = "the host undoes it unless a new connection confirms it"
 _STAYS = "stays: Ansible runs on the host itself, so that no new connection has to confirm it"
-_MANAGEMENT_FLOW = "management_ssh"
 
 
 class LockoutError(RuntimeError):
@@ -54,9 +53,9 @@ def missing_flow(policy: Policy, connection: SshConnection, is_local: bool = Fal
 def _advice(policy: Policy, opening: Packet) -> str:
     """Return what to add: never to another flow than that of ssh, which may be broad."""
     if any(
-        rule.flow == _MANAGEMENT_FLOW and rule.direction == "in" and covers_port(rule, opening) for rule in policy.rules
+        rule.flow == MANAGEMENT_FLOW and rule.direction == "in" and covers_port(rule, opening) for rule in policy.rules
     ):
-        return f"Add {opening.peer} to firewall_endpoints.controllers, where the flow {_MANAGEMENT_FLOW} comes from."
+        return f"Add {opening.peer} to firewall_endpoints.controllers, where the flow {MANAGEMENT_FLOW} comes from."
     return (
         f"Add {opening.port}/tcp to firewall_services.ssh.ports, and {opening.peer} to firewall_endpoints.controllers unless it is "
         "there."

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import struct
 from collections.abc import Iterable, Iterator
+
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import address_text
 
 # The addresses that services are bound to, by protocol and port.
 Holders = dict[tuple[str, int], set[str]]
@@ -53,8 +53,4 @@ def _entries(protocol: str, lines: Iterable[str]) -> Iterator[tuple[str, int]]:
 def _address(digits: str) -> str:
     """The kernel prints each 32-bit word in the order of the machine."""
     words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
-    raw = struct.pack(f"={len(words)}I", *words)
-    if len(raw) == 4:
-        return socket.inet_ntoa(raw)
-    address = ipaddress.IPv6Address(raw)
-    return str(address.ipv4_mapped or address)
+    return address_text(struct.pack(f"={len(words)}I", *words))

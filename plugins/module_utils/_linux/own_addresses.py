@@ -13,7 +13,6 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
 from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
@@ -25,7 +24,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     number,
     part,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network, is_named
 
 _ROUTE = 0
 _GET_LINK, _GET_ADDRESS = 18, 22
@@ -85,7 +84,7 @@ def own_addresses(trusted: Iterable[str] = (), asked: Ask = ask) -> list[OwnAddr
     shown = {
         index: link.name
         for index, link in links.items()
-        if link.is_up and not _leads_inside(index, links) and not any(fnmatchcase(link.name, name) for name in left_out)
+        if link.is_up and not _leads_inside(index, links) and not is_named(link.name, left_out)
     }
     found = [OwnAddress(address, shown[index]) for index, address in _addresses(asked) if index in shown]
     return sorted(set(found), key=lambda item: (item.interface, item.address))
@@ -95,7 +94,7 @@ def container_networks(patterns: Iterable[str], asked: Ask = ask) -> tuple[Netwo
     """Return the networks on interfaces of these names that lead to containers and guests alone. Raises NetlinkError."""
     names = tuple(patterns)
     links = dict(_links(asked)) if names else {}
-    inside = {index for index, link in links.items() if _is_named(link, names) and not _leads_outside(index, links)}
+    inside = {index for index, link in links.items() if is_named(link.name, names) and not _leads_outside(index, links)}
     found = {
         ipaddress.ip_network("{}/{}".format(address, number("=B", body, _LENGTH_AT)), strict=False)
         for body, address in (_known(asked) if inside else ())
@@ -108,11 +107,9 @@ def leading_outside(patterns: Iterable[str], asked: Ask = ask) -> list[str]:
     """Return the interfaces of these names that lead to other hosts as well, such as a bridge with a network card."""
     names = tuple(patterns)
     links = dict(_links(asked)) if names else {}
-    return sorted(link.name for index, link in links.items() if _is_named(link, names) and _leads_outside(index, links))
-
-
-def _is_named(link: _Link, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(link.name, pattern) for pattern in patterns)
+    return sorted(
+        link.name for index, link in links.items() if is_named(link.name, names) and _leads_outside(index, links)
+    )
 
 
 def _leads_outside(index: int, links: dict[int, _Link]) -> bool:

@@ -28,8 +28,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Net
 _ROUTE = 0
 _GET_ROUTE = 26
 _HEAD = struct.Struct("=BBBBBBBBI")  # rtmsg: family, lengths of target and source, …, scope, type, flags
-_TYPE_AT, _LOCAL = 7, 2
-_TARGET, _SOURCE, _INTERFACE = 1, 2, 4
+TYPE_AT, _LOCAL = 7, 2
+_TARGET, _SOURCE, INTERFACE = 1, 2, 4
 
 
 class Addresses(NamedTuple):
@@ -49,13 +49,13 @@ def local_addresses() -> Addresses:
     networks: list[Network] = []
     for body in ask(_ROUTE, _GET_ROUTE, ALL, _HEAD.pack(*[0] * 9)):
         family = number("=B", body)
-        if family in FAMILIES.values() and number("=B", body, _TYPE_AT) == _LOCAL:
+        if family in FAMILIES.values() and number("=B", body, TYPE_AT) == _LOCAL:
             _add(body, interfaces, networks)
     return Addresses(interfaces, tuple(networks))
 
 
 def _add(body: bytes, interfaces: dict[str, set[str]], networks: list[Network]) -> None:
-    found = _said(body)
+    found = route_attributes(body)
     size = number("=B", body, 1)
     width = 32 if number("=B", body) == FAMILIES[4] else 128
     address = address_text(found.get(_TARGET, bytes(width // 8)))
@@ -67,19 +67,27 @@ def _add(body: bytes, interfaces: dict[str, set[str]], networks: list[Network]) 
 
 def interface_towards(peer: str, local: str) -> str:
     """Return the interface over which packets from the local address go to the peer. Raises NetlinkError."""
-    target, source = address_bytes(peer), address_bytes(local)
-    version = 4 if len(target) == 4 else 6
-    body = _HEAD.pack(FAMILIES[version], 8 * len(target), 8 * len(source), 0, 0, 0, 0, 0, 0)
-    wanted = body + attribute(_TARGET, target) + attribute(_SOURCE, source)
-    return _interface(_said(b"".join(ask(_ROUTE, _GET_ROUTE, ONE, wanted))))
+    return _interface(route_attributes(route(peer, local)))
 
 
-def _said(body: bytes) -> dict[int, bytes]:
-    return attributes(body[_HEAD.size :])
+def route(target: str, source: str = "", interface: str = "") -> bytes:
+    """Return the kernel's answer about the route of a packet. Raises NetlinkError, OSError for an unknown interface."""
+    addresses = [(_TARGET, address_bytes(target)), (_SOURCE, address_bytes(source) if source else b"")]
+    family = FAMILIES[4 if len(addresses[0][1]) == 4 else 6]
+    body = _HEAD.pack(family, *(8 * len(raw) for _kind, raw in addresses), 0, 0, 0, 0, 0, 0)
+    body += b"".join(attribute(kind, raw) for kind, raw in addresses if raw)
+    if interface:
+        body += attribute(INTERFACE, struct.pack("=I", socket.if_nametoindex(interface)))
+    return b"".join(ask(_ROUTE, _GET_ROUTE, ONE, body))
+
+
+def route_attributes(answer: bytes) -> dict[int, bytes]:
+    """Return the attributes of a route. Raises NetlinkError."""
+    return attributes(answer[_HEAD.size :])
 
 
 def _interface(found: dict[int, bytes]) -> str:
     try:
-        return socket.if_indextoname(number("=I", part(found, _INTERFACE)))
+        return socket.if_indextoname(number("=I", part(found, INTERFACE)))
     except OSError as exc:
         raise NetlinkError(f"A route leads over an interface that is gone: {exc}.", exc.errno or 0) from exc

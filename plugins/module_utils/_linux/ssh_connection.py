@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from typing import Callable, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, address_text
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import interface_towards
 
 _VARIABLE = b"SSH_CONNECTION="
@@ -76,9 +76,8 @@ def parsed_connection(text: str, towards: Callable[[str, str], str] = interface_
 
 
 def _address(text: str) -> str:
-    """Return an address without scope; IPv4 within IPv6 (RFC 4291, 2.5.5.2) is what nftables sees: IPv4."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    """Return an address without its scope; nftables sees IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2) as IPv4."""
+    return address_text(ipaddress.ip_address(text.partition("%")[0]).packed)
 
 
 def _interface(client: str, server: str, towards: Callable[[str, str], str]) -> str:

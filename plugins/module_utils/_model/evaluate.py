@@ -9,10 +9,15 @@ All that belongs to a connection which was let in passes, whatever the policy sa
 from __future__ import annotations
 
 import ipaddress
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network, Policy, Rule, dhcp_answers
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
+    Network,
+    Policy,
+    Rule,
+    dhcp_answers,
+    is_named,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED
 
 
@@ -41,9 +46,9 @@ def evaluate(policy: Policy, packet: Packet) -> Judgement:
     """Return what the policy does with the packet; in observe mode everything passes, the reason says the rest."""
     if packet.interface == "lo":
         return Judgement(True, "loopback")
-    if any(fnmatchcase(packet.interface, name) for name in policy.trusted_interfaces):
+    if is_named(packet.interface, policy.trusted_interfaces):
         return Judgement(True, "trusted interface")
-    if packet.direction == "out" and any(fnmatchcase(packet.interface, name) for name in policy.container_interfaces):
+    if packet.direction == "out" and is_named(packet.interface, policy.container_interfaces):
         return Judgement(True, "container interface")
     if packet.direction == "out" and policy.egress == "open":
         return Judgement(True, "open egress")
@@ -58,7 +63,7 @@ def evaluate(policy: Policy, packet: Packet) -> Judgement:
 
 def covers_port(rule: Rule, packet: Packet) -> bool:
     """Tell whether the packet goes to one of the ports of the rule."""
-    return any(ports.protocol == packet.protocol and ports.first <= packet.port <= ports.last for ports in rule.ports)
+    return any(ports.covers(packet.protocol, packet.port) for ports in rule.ports)
 
 
 def _is_always_accepted(packet: Packet) -> bool:

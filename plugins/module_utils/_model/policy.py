@@ -10,15 +10,19 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, TypedDict, Union
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
 
 FORMAT = 1
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-_FLOW = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-_INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\*", re.ASCII)
-
+# The flow that Ansible needs: it can neither be removed nor empty.
+MANAGEMENT_FLOW = "management_ssh"
+FLOW_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+INTERFACE_NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,15}", re.ASCII)
+# The name of an interface, or the start of its name and an asterisk.
+INTERFACE_PATTERN = re.compile(r"[A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\*", re.ASCII)
 
 # RFC 2131, RFC 8415: IP version, port of servers, port of clients.
 DHCP_SERVERS = ((4, 67, 68), (6, 547, 546))
@@ -106,10 +110,12 @@ def _policy(data: Mapping[str, Any]) -> Policy:
     return Policy(
         mode=_choice("mode", data["mode"], ("enforce", "observe")),
         egress=_choice("egress", data["egress"], ("open", "restricted")),
-        trusted_interfaces=tuple(_matching("interface", _INTERFACE, name) for name in data["trusted_interfaces"]),
+        trusted_interfaces=tuple(
+            _matching("interface", INTERFACE_PATTERN, name) for name in data["trusted_interfaces"]
+        ),
         rules=rules,
         container_interfaces=tuple(
-            _matching("interface", _INTERFACE, name) for name in data.get("container_interfaces", ())
+            _matching("interface", INTERFACE_PATTERN, name) for name in data.get("container_interfaces", ())
         ),
     )
 
@@ -121,7 +127,7 @@ def _rule(item: Mapping[str, Any], networks: dict[str, tuple[Network, ...]]) -> 
         raise PolicyError("Invalid ports of flow {!r}: {}.".format(item["flow"], exc)) from exc
     return Rule(
         direction=_choice("direction", item["direction"], ("in", "out")),
-        flow=_matching("flow", _FLOW, item["flow"]),
+        flow=_matching("flow", FLOW_NAME, item["flow"]),
         ports=ports,
         peers=networks[item["peers"]],
     )
@@ -156,16 +162,19 @@ def dhcp_answers(policy: Policy) -> tuple[tuple[int, int, int], ...]:
         found
         for found in DHCP_SERVERS
         if any(
-            rule.direction == "in" and ports.protocol == "udp" and ports.first <= found[1] <= ports.last
-            for rule in policy.rules
-            for ports in rule.ports
+            rule.direction == "in" and ports.covers("udp", found[1]) for rule in policy.rules for ports in rule.ports
         )
     )
 
 
+def is_named(interface: str, patterns: Iterable[str]) -> bool:
+    """Return whether one of the patterns, such as `br-*`, matches the name of an interface."""
+    return any(fnmatchcase(interface, pattern) for pattern in patterns)
+
+
 def least_of(policy: Policy) -> Policy:
     """Return the policy with no flow but management_ssh: what lets an administrator mend a host."""
-    rules = tuple(rule for rule in policy.rules if rule.direction == "in" and rule.flow == "management_ssh")
+    rules = tuple(rule for rule in policy.rules if rule.direction == "in" and rule.flow == MANAGEMENT_FLOW)
     return policy._replace(mode="enforce", egress="open", rules=rules)
 
 

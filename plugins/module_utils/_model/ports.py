@@ -28,6 +28,10 @@ class PortRange(NamedTuple):
         ports = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
         return f"{ports}/{self.protocol}"
 
+    def covers(self, protocol: str, port: int) -> bool:
+        """Return whether the range has this port, or this IP protocol number."""
+        return self.protocol == protocol and self.first <= port <= self.last
+
 
 def parse_ports(text: object) -> PortRange:
     """Return the range that `22/tcp` or `8192-60000/tcp` names; ValueError says what was expected."""

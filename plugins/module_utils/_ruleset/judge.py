@@ -8,7 +8,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -16,17 +15,18 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftable
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders, holders
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
-    FAMILIES,
-    ONE,
     NetlinkError,
-    address_bytes,
     address_text,
-    ask,
-    attribute,
-    attributes,
     number,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
+from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import (
+    INTERFACE,
+    TYPE_AT,
+    Addresses,
+    local_addresses,
+    route,
+    route_attributes,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset import xt_matches
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import ACK, SYN, TCP, UDP
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
@@ -35,10 +35,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import J
 PROTOCOLS = {"tcp": TCP, "udp": UDP}
 _LEGACY = {4: ("iptables-legacy", "ip_tables_names"), 6: ("ip6tables-legacy", "ip6_tables_names")}
 # rtnetlink(7)
-_GET_ROUTE = 26
-_HEAD = struct.Struct("=BBBBBBBBI")
-_TYPE_AT = 7
-_TARGET, _SOURCE, _INTERFACE, _GATEWAY, _PREFERRED = 1, 2, 4, 5, 7
+_GATEWAY, _PREFERRED = 5, 7
 _LOCAL = 2
 _TYPES = {
     1: "unicast",
@@ -345,17 +342,8 @@ def _listed() -> tuple[str, str]:
 
 def route_to(address: str, source: str = "", interface: str = "") -> Route:
     """Return where the kernel would send a packet for the address."""
-    target = address_bytes(address)
-    version = 4 if len(target) == 4 else 6
-    sent = address_bytes(source) if source else b""
-    body = _HEAD.pack(FAMILIES[version], 8 * len(target), 8 * len(sent), 0, 0, 0, 0, 0, 0) + attribute(_TARGET, target)
     try:
-        if source:
-            body += attribute(_SOURCE, sent)
-        if interface:
-            body += attribute(_INTERFACE, struct.pack("=I", socket.if_nametoindex(interface)))
-        answer = b"".join(ask(socket.NETLINK_ROUTE, _GET_ROUTE, ONE, body))
-        found = _route_in(answer)
+        found = _route_in(route(address, source, interface))
         return found if found.source else found._replace(source=source)
     except NetlinkError as exc:
         return Route(error=f"no route ({exc})")
@@ -364,11 +352,11 @@ def route_to(address: str, source: str = "", interface: str = "") -> Route:
 
 
 def _route_in(answer: bytes) -> Route:
-    found = attributes(answer[_HEAD.size :])
-    kind = _TYPES.get(number("=B", answer, _TYPE_AT), "")
+    found = route_attributes(answer)
+    kind = _TYPES.get(number("=B", answer, TYPE_AT), "")
     if kind in ("blackhole", "unreachable", "prohibit"):
         return Route(error=f"no route ({kind})")
-    interface = socket.if_indextoname(number("=I", found[_INTERFACE])) if _INTERFACE in found else ""
+    interface = socket.if_indextoname(number("=I", found[INTERFACE])) if INTERFACE in found else ""
     return Route(
         "lo" if kind == "local" else interface, _text(found.get(_PREFERRED, b"")), _text(found.get(_GATEWAY, b"")), kind
     )

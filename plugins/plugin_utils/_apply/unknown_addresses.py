@@ -9,10 +9,10 @@ out. So is what lies in a network of the host's own clusters, as flows within th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import INTERFACE_NAME
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_address, parse_network
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from netaddr import IPAddress
 
 _MOST = 5
-_INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}", re.ASCII)
 _WARNING = (
     "{host} has addresses that the plan does not know: {unknown}. Other hosts take what comes from there for a "
     "stranger's, and those with restricted egress send nothing there. The plan knows {known}. If other hosts see {host} "
@@ -85,7 +84,7 @@ def _readable(said: object) -> Iterable[tuple[IPAddress, str]]:
     """Yield what a host says, but what makes no sense: it is shown to people."""
     for item in said if isinstance(said, list) else ():
         address, interface = (item.get(key) for key in ("address", "interface")) if isinstance(item, dict) else ("", "")
-        if isinstance(interface, str) and _INTERFACE.fullmatch(interface):
+        if isinstance(interface, str) and INTERFACE_NAME.fullmatch(interface):
             try:
                 yield parse_address(address), interface
             except ValueError:

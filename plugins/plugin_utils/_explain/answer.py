@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet as Opening
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import is_named, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expected
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, tasks_of
@@ -260,7 +259,7 @@ class _Evidence:
 
     def _is_trusted(self, host: str, interface: str) -> bool:
         names = self.plan.inventory.hosts[host].trusted_interfaces if host in self.plan.hosts else ()
-        return bool(interface) and any(fnmatchcase(interface, name) for name in names)
+        return bool(interface) and is_named(interface, names)
 
     # ---- the rules
 

@@ -54,6 +54,7 @@ from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.ssh_gaps import Gaps
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Kind, Plan
@@ -70,7 +71,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
     printable,
     shown,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW, Policy, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, without
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
 
 if TYPE_CHECKING:

@@ -11,7 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import FORMAT, PolicyData, RuleData
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
+    FORMAT,
+    MANAGEMENT_FLOW,
+    PolicyData,
+    RuleData,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook, Resolver
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.jump_hosts import Leg, legs_of
@@ -19,7 +24,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.shared_addresses i
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Catalogue, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Host, Inventory
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
 
 if TYPE_CHECKING:

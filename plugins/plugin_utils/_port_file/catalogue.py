@@ -12,11 +12,11 @@ from datetime import date
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import (
-    MANAGEMENT_FLOW,
     RANGES,
     merged_section,
     narrowed,

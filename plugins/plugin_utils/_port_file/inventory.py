@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import INTERFACE_PATTERN
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, shown
@@ -50,7 +50,6 @@ HOST_DEFAULTS: dict[str, Any] = {
     "firewall_ephemeral_ports": "32768-60999",
 }
 # A Linux interface name has up to 15 bytes; a * at the end stands for any rest.
-_INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -167,6 +166,6 @@ def _clusters(key: str, value: Any) -> frozenset[str]:
 def _interfaces(key: str, value: Any) -> tuple[str, ...]:
     names = texts_of(key, value, "interface names", may_be_empty=True)
     for name in names:
-        if not _INTERFACE.fullmatch(name):
+        if not INTERFACE_PATTERN.fullmatch(name):
             raise invalid(key, name, "an interface name of up to 15 letters, such as 'ib0' or 'cni*'")
     return tuple(sorted(set(names)))

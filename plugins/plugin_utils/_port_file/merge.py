@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import FLOW_NAME, MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
 
-MANAGEMENT_FLOW = "management_ssh"
 # The variable that narrows the range of a broad service, and what it is by default.
 RANGES = {"srun": ("firewall_srun_ports", "8192-60000"), "user_ports": ("firewall_user_ports", "1024-65535")}
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
 def started(shipped: Mapping[str, Any], is_shipped: Any) -> Mapping[str, Any]:
@@ -39,7 +37,7 @@ def merged_section(key: str, shipped: Mapping[str, Any], base: Mapping[str, Any]
     """
     result: dict[str, Any] = merge(key, base, over)
     for name, value in over.items():
-        if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        if not (isinstance(name, str) and FLOW_NAME.fullmatch(name)):
             raise invalid(f"name in {key}", name, "a lower-case letter, then up to 63 of a-z, 0-9 and _")
         if value is None and name not in shipped:
             raise invalid(

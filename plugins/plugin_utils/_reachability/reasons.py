@@ -158,10 +158,7 @@ class _Question:
                 yield FlowReason(flow.name, tuple(services), reason, text)
 
     def _covers(self, service: Service) -> bool:
-        return any(
-            ports.protocol == self.port.protocol and ports.first <= self.port.first <= ports.last
-            for ports in service.ports
-        )
+        return any(ports.covers(self.port.protocol, self.port.first) for ports in service.ports)
 
     def _is_target(self, flow: Flow) -> bool:
         return any(

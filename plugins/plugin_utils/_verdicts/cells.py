@@ -139,10 +139,7 @@ class Run:
             having = [
                 service
                 for service in self.plan.catalogue.services.values()
-                if any(
-                    ports.protocol == item.protocol and ports.first <= item.port <= ports.last
-                    for ports in service.ports
-                )
+                if any(ports.covers(*key) for ports in service.ports)
             ]
             named = [service.name for service in having if not service.broad]
             self._named[key] = named or [service.name for service in having]
