@@ -249,7 +249,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands impor
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import present_running
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, worded
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import leading_outside, own_addresses
+from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import own_addresses, shared_interfaces
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned, shown
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
@@ -337,7 +337,7 @@ def _too_wide(backend: str, policy: dict[str, Any]) -> list[str]:
     """Return a warning for each interface that has the name of a container interface, but leads to other hosts."""
     names = policy.get("container_interfaces", []) if backend == "nftables" else []
     with suppress(NetlinkError):
-        return [_TOO_WIDE.format(name) for name in leading_outside(names)]
+        return [_TOO_WIDE.format(name) for name in shared_interfaces(names)]
     return []
 
 

@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables impor
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache
 from ansible_collections.hpc.ports.plugins.module_utils._model import names
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import merged
@@ -30,8 +30,8 @@ from ansible_collections.hpc.ports.tests.support.samples import BY_NFT, SAMPLE, 
 _WORDS = {4: "any IPv4", 6: "any IPv6"}
 
 
-KEPT = Kept(tempfile.mkdtemp())
-NONE_KEPT = Kept("/nonexistent")
+KEPT = ListingCache(tempfile.mkdtemp())
+NONE_KEPT = ListingCache("/nonexistent")
 
 
 def main() -> None:

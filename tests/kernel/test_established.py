@@ -15,7 +15,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Calls, Cut, cut_connections
+from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import (
+    CutResult,
+    KernelCalls,
+    cut_connections,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import ruleset_of, script_of
 from ansible_collections.hpc.ports.plugins.module_utils._linux import sock_diag
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
@@ -35,7 +39,7 @@ BOTH = ("10.64.0.0/16", "fd64::/16")
 EVERYTHING = policy(("in", "all", ["1-65535/tcp", "1-65535/udp", "112/ip"], ANYWHERE))
 CLOSED = policy(SSH)
 FIRST = pytest.mark.parametrize("first", ["server", "client"])
-NOTHING = Cut((), "")
+NOTHING = CutResult((), "")
 PAUSE = 0.3 * SLOWNESS  # seconds; a connection that the host continues is tracked again by then
 
 
@@ -53,7 +57,7 @@ def load(machine: Machine, data: Mapping[str, Any]) -> None:
     machine.nft(new + script_of(ruleset_of(parse_policy(data))))
 
 
-def cut(machine: Machine, data: Mapping[str, Any], calls: Calls = Calls()) -> Cut:
+def cut(machine: Machine, data: Mapping[str, Any], calls: KernelCalls = KernelCalls()) -> CutResult:
     """Load the policy, and cut what it does not allow."""
     load(machine, data)
     with machine.host.entered():
@@ -86,7 +90,7 @@ def test_exactly_what_is_not_allowed_dies(machine: Machine, links: Connections, 
     )
     good = {item.name for item in found if item.packet.peer in GOOD.values()}
     assert len(found) == 2 * len(good) == 16
-    assert cut(machine, allowed) == Cut(tuple(sorted({item.name for item in found} - good)), "")
+    assert cut(machine, allowed) == CutResult(tuple(sorted({item.name for item in found} - good)), "")
     assert living(found, first) == good
     assert cut(machine, allowed) == NOTHING
 
@@ -97,13 +101,13 @@ def test_the_host_does_not_bring_back_what_was_cut(machine: Machine, links: Conn
         links.opened("in", protocol, BAD[version], HOST[version], 6000)
         for version, protocol in itertools.product((4, 6), ("tcp", "udp"))
     ]
-    assert cut(machine, CLOSED) == Cut(names(*found), "")
+    assert cut(machine, CLOSED) == CutResult(names(*found), "")
     assert living(found, "server") == set()
 
 
 def test_a_server_of_both_families_on_one_socket(machine: Machine, links: Connections) -> None:
     found = [links.opened("in", "tcp", peers[4], HOST[4], DUAL_PORT, listen="::") for peers in (GOOD, BAD)]
-    assert cut(machine, policy(("in", "served", [f"{DUAL_PORT}/tcp"], BOTH))) == Cut(names(found[1]), "")
+    assert cut(machine, policy(("in", "served", [f"{DUAL_PORT}/tcp"], BOTH))) == CutResult(names(found[1]), "")
     assert living(found, "server") == {found[0].name}
 
 
@@ -138,7 +142,7 @@ def test_a_service_whose_connection_has_just_ended_goes_on_listening(machine: Ma
     with machine.host.entered(), pytest.raises(NetlinkError) as caught:
         sock_diag.destroy(sock)
     assert caught.value.code == errno.ENOENT
-    assert cut(machine, policy(("in", "served", ["6000/tcp"], BOTH))) == Cut(names(found), "")
+    assert cut(machine, policy(("in", "served", ["6000/tcp"], BOTH))) == CutResult(names(found), "")
     new = links.opened("in", "tcp", GOOD[4], HOST[4], 6000)
     assert living([new], "server") == {new.name}
 
@@ -196,14 +200,14 @@ def test_what_comes_over_a_trusted_interface_goes_on(machine: Machine, links: Co
     ]
     trusted = [item for item in found if ":1::" in item.name or "192.0.3." in item.name]
     closed = policy(egress="restricted", interfaces=("fab*",))
-    assert cut(machine, closed) == Cut(tuple(sorted(set(names(*found)) - set(names(*trusted)))), "")
+    assert cut(machine, closed) == CutResult(tuple(sorted(set(names(*found)) - set(names(*trusted)))), "")
     assert living(found, "server") == set(names(*trusted))
 
 
 def test_what_the_host_sent_to_its_containers_goes_on(machine: Machine, links: Connections) -> None:
     inward = links.opened("in", "tcp", "192.0.3.2", "192.0.3.1", 6000)
     outward = links.opened("out", "tcp", "192.0.3.1", "192.0.3.2", 7000)
-    assert cut(machine, policy(egress="restricted", containers=("fab*",))) == Cut(names(inward), "")
+    assert cut(machine, policy(egress="restricted", containers=("fab*",))) == CutResult(names(inward), "")
     assert living([inward, outward], "server") == set(names(outward))
 
 
@@ -211,7 +215,7 @@ def test_an_address_of_a_trusted_interface_is_never_cut(machine: Machine, links:
     """It came over the other interface, perhaps: that cannot be told from here."""
     found = links.opened("in", "tcp", PEER[4], "192.0.3.1", 6000)
     assert cut(machine, policy(interfaces=("fab0",))) == NOTHING
-    assert cut(machine, policy(interfaces=("ib0",))) == Cut(names(found), "")
+    assert cut(machine, policy(interfaces=("ib0",))) == CutResult(names(found), "")
 
 
 def test_a_link_local_peer(machine: Machine, links: Connections) -> None:
@@ -247,7 +251,7 @@ def test_the_port_that_is_really_reached_counts(machine: Machine, links: Connect
     server, seen = listener.accept()
     assert seen[0] == "10.1.1.1"
     name = f"tcp {GOOD[4]}:{client.getsockname()[1]} -> {HOST[4]}:6000"
-    assert cut(machine, policy(("in", "served", [ports], BOTH))) == (NOTHING if lives else Cut((name,), ""))
+    assert cut(machine, policy(("in", "served", [ports], BOTH))) == (NOTHING if lives else CutResult((name,), ""))
     if not lives:
         with pytest.raises(ConnectionResetError):  # It came from the port that the client knows.
             client.recv(1)
@@ -271,7 +275,7 @@ def test_the_peer_that_is_really_reached_counts(machine: Machine, links: Connect
     server = listener.accept()[0]
     closed = policy(("out", "used", ["5000-6000/tcp"], (f"{peer}/32",)), egress="restricted")
     name = f"tcp {HOST[4]}:{client.getsockname()[1]} -> {PEER[4]}:5000"
-    assert cut(machine, closed) == (NOTHING if lives else Cut((name,), ""))
+    assert cut(machine, closed) == (NOTHING if lives else CutResult((name,), ""))
     assert [*passing([(client, server)]), *passing([(server, client)])] == [lives, lives]
     server.close()
 
@@ -290,7 +294,7 @@ def test_connections_older_than_all_rules(machine: Machine, earlier: str, egress
         if earlier:
             load(machine, EVERYTHING)
             assert len(living(found, earlier)) == 4
-        assert cut(machine, policy(SSH, egress=egress)) == Cut(names(*found[2:]), "")
+        assert cut(machine, policy(SSH, egress=egress)) == CutResult(names(*found[2:]), "")
         assert living(found, "server") == set(names(*found[:2]))
 
 
@@ -302,7 +306,7 @@ def test_connections_of_the_host_older_than_all_rules(machine: Machine, first: s
         assert len(living(found, first)) == 2
         closed = policy(SSH, ("out", "used", ["5000/tcp"], BOTH), egress="restricted")
         assert cut(machine, policy(SSH)) == NOTHING
-        assert cut(machine, closed) == Cut(names(found[1]), "")
+        assert cut(machine, closed) == CutResult(names(found[1]), "")
         assert living(found, first) == {found[0].name}
 
 
@@ -317,7 +321,7 @@ def test_an_ip_protocol(machine: Machine, links: Connections) -> None:
     with server, client:
         client.bind((BAD[4], 0))
         client.sendto(b"opening", (HOST[4], 0))
-        assert cut(machine, CLOSED) == Cut((f"ip/112 {BAD[4]} -> {HOST[4]}",), "")
+        assert cut(machine, CLOSED) == CutResult((f"ip/112 {BAD[4]} -> {HOST[4]}",), "")
         assert cut(machine, CLOSED) == NOTHING
 
 
@@ -342,7 +346,7 @@ def test_a_data_connection_of_ftp_goes_with_its_control_connection(machine: Mach
     data = links.opened("in", "tcp", GOOD[4], HOST[4], 200 * 256 + 10)
     assert cut(machine, only_control) == NOTHING
     assert living([data], "client") == {data.name}
-    assert cut(machine, CLOSED) == Cut(names(control, data), "")
+    assert cut(machine, CLOSED) == CutResult(names(control, data), "")
     assert living([control, data], "server") == set()
 
 
@@ -363,7 +367,7 @@ def test_a_server_of_udp_that_goes_on_sending(machine: Machine, links: Connectio
     result = cut(machine, CLOSED)
     ended.set()
     thread.join()
-    assert result == Cut((), f"Not cut, as this host goes on sending: {found.name}.")
+    assert result == CutResult((), f"Not cut, as this host goes on sending: {found.name}.")
 
 
 def refusing(code: int) -> Any:
@@ -375,21 +379,21 @@ def refusing(code: int) -> Any:
 
 def test_a_kernel_that_closes_no_sockets(machine: Machine, links: Connections) -> None:
     found = [links.opened("in", protocol, BAD[4], HOST[4], 6000, is_connected=False) for protocol in ("tcp", "udp")]
-    assert cut(machine, CLOSED, Calls(destroy=refusing(errno.EOPNOTSUPP))) == Cut(
+    assert cut(machine, CLOSED, KernelCalls(destroy=refusing(errno.EOPNOTSUPP))) == CutResult(
         names(found[1]), f"Not cut, as the kernel does not close their sockets: no: {found[0].name}."
     )
 
 
 def test_a_kernel_that_does_not_list_what_it_tracks(machine: Machine, links: Connections) -> None:
     found = [links.opened("in", protocol, BAD[4], HOST[4], 6000) for protocol in ("tcp", "udp")]
-    result = cut(machine, CLOSED, Calls(entries=refusing(errno.EPROTONOSUPPORT)))
+    result = cut(machine, CLOSED, KernelCalls(entries=refusing(errno.EPROTONOSUPPORT)))
     assert result.connections == names(found[0]) and "Load the kernel module nf_conntrack_netlink." in result.not_done
     assert living(found[:1], "client") == set()
 
 
 def test_an_entry_that_the_kernel_keeps(machine: Machine, links: Connections) -> None:
     found = links.opened("in", "udp", BAD[4], HOST[4], 6000)
-    assert cut(machine, CLOSED, Calls(delete=refusing(errno.EPERM))) == Cut(
+    assert cut(machine, CLOSED, KernelCalls(delete=refusing(errno.EPERM))) == CutResult(
         (), f"Not cut, as the kernel does not forget them: no: {found.name}."
     )
 
@@ -404,7 +408,7 @@ def test_exactly_those_that_the_policy_denies_die(machine: Machine, links: Conne
     found = [random_connection(links, randomness) for number in range(80)]
     wanted = parse_policy(data)
     allowed = {item.name for item in found if evaluate(wanted, item.packet).passes}
-    assert cut(machine, data) == Cut(tuple(sorted({item.name for item in found} - allowed)), "")
+    assert cut(machine, data) == CutResult(tuple(sorted({item.name for item in found} - allowed)), "")
     assert living(found, randomness.choice(["server", "client"])) == allowed
     assert len(allowed) > 0 and (wanted.mode == "observe" or len(allowed) < 80)
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Cut
+from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import CutResult
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import LastThings, Pending
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import RuleLoader
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
@@ -176,7 +176,7 @@ class FakeHost:
         self.transactions = FakeTransactions(self.log)
         self.connection: SshConnection | None = None
         self.cuts: list[Policy] = []
-        self.loaders: tuple[Loader, ...] = ()
+        self.loaders: tuple[RuleLoader, ...] = ()
 
     @property
     def tools(self) -> Tools:
@@ -199,8 +199,8 @@ class FakeHost:
         change = self.backends["firewalld" if name == "nftables" else "nftables"].absent_change()
         return change if change.is_needed else None
 
-    def cut(self, policy: Policy) -> Cut:
+    def cut(self, policy: Policy) -> CutResult:
         """Note by which policy connections are cut."""
         self.log.append("cut")
         self.cuts.append(policy)
-        return Cut(("tcp 10.0.0.1:1 -> 10.0.0.2:2",), "One was not cut.")
+        return CutResult(("tcp 10.0.0.1:1 -> 10.0.0.2:2",), "One was not cut.")

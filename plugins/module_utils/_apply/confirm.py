@@ -15,10 +15,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection im
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
 
 if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Cut
+    from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import CutResult
 
 
-def cut_connections(policy: Policy) -> Cut:
+def cut_connections(policy: Policy) -> CutResult:
     """Cut what the policy does not allow."""
     # Each execution compiles what it imports anew: this is much, and seldom needed.
     from ansible_collections.hpc.ports.plugins.module_utils._apply import cut_connections as established
@@ -26,7 +26,7 @@ def cut_connections(policy: Policy) -> Cut:
     return established.cut_connections(policy)
 
 
-def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], Cut] = cut_connections) -> dict[str, Any]:
+def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], CutResult] = cut_connections) -> dict[str, Any]:
     """Keep the change with this token if this is a new connection; return what became of the change, as `status`.
 
     The result has `msg` if another version of the collection made the change, or if the change is kept but a reboot would
@@ -38,7 +38,7 @@ def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], Cut] = c
         return {"status": "other format", "msg": str(exc)}
 
 
-def _decided(token: str, tools: Tools, cut: Callable[[Policy], Cut]) -> dict[str, Any]:
+def _decided(token: str, tools: Tools, cut: Callable[[Policy], CutResult]) -> dict[str, Any]:
     with tools.transaction.confirmation(token) as pending:
         if pending is None:
             return _undone(tools.transaction.reverted(token))
@@ -81,7 +81,7 @@ def _is_new(connection: SshConnection | None, pending: Pending) -> bool:
     )
 
 
-def _cut(data: Mapping[str, Any] | None, cut: Callable[[Policy], Cut]) -> dict[str, Any]:
+def _cut(data: Mapping[str, Any] | None, cut: Callable[[Policy], CutResult]) -> dict[str, Any]:
     if data is None:
         return {}
     found = cut(parse_policy(data))

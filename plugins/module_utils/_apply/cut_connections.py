@@ -22,7 +22,13 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections 
     denied_connections,
     key_of,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, Entry, delete, entries
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import (
+    TCP,
+    UDP,
+    ConntrackEntry,
+    delete,
+    entries,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
 from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket, destroy, sockets
@@ -43,41 +49,41 @@ _NO_SOCKETS = (
 )
 
 
-class Calls(NamedTuple):
+class KernelCalls(NamedTuple):
     """How the kernel is asked what there is, and told what goes."""
 
     addresses: Callable[[], Addresses] = local_addresses
     sockets: Callable[[int], Iterable[Socket]] = sockets
-    entries: Callable[[], Iterable[Entry]] = entries
+    entries: Callable[[], Iterable[ConntrackEntry]] = entries
     destroy: Callable[[Socket], None] = destroy
-    delete: Callable[[Entry], None] = delete
+    delete: Callable[[ConntrackEntry], None] = delete
 
 
-class Cut(NamedTuple):
+class CutResult(NamedTuple):
     """What was cut, such as `tcp 10.64.9.9:51000 -> 192.0.2.1:6000`; what was not, and why, empty when all was."""
 
     connections: tuple[str, ...]
     not_done: str
 
 
-def cut_connections(policy: Policy, calls: Calls = Calls(), pause: float = _PAUSE) -> Cut:
+def cut_connections(policy: Policy, calls: KernelCalls = KernelCalls(), pause: float = _PAUSE) -> CutResult:
     """Cut what the policy, which runs already, does not allow; takes `pause` where there is any. Raises nothing."""
     if policy.mode == "observe":
-        return Cut((), "")
+        return CutResult((), "")
     try:
         host = _this_host(calls)
     except NetlinkError as exc:
-        return Cut((), f"Nothing was cut: the kernel does not tell the addresses of this host: {exc}.")
+        return CutResult((), f"Nothing was cut: the kernel does not tell the addresses of this host: {exc}.")
     chosen = denied_connections(policy, host)
     failed = _end_all(policy, host, chosen, calls)
     if chosen:
         time.sleep(pause)
         failed = {**dict.fromkeys(_returned(host.addresses, chosen, calls), _RETURNED), **failed}
     done = {str(connection) for connection in chosen} - set(failed)
-    return Cut(tuple(sorted(done)), " ".join([*host.problems, *_worded(failed)]))
+    return CutResult(tuple(sorted(done)), " ".join([*host.problems, *_worded(failed)]))
 
 
-def _this_host(calls: Calls) -> HostConnections:
+def _this_host(calls: KernelCalls) -> HostConnections:
     """The sockets come first: whatever is opened from now on, the policy allows."""
     problems: list[str] = []
     held = (
@@ -95,7 +101,9 @@ def _listed(read: Callable[[], Iterable[Any]], problem: str, problems: list[str]
         return ()
 
 
-def _end_all(policy: Policy, host: HostConnections, chosen: Iterable[LiveConnection], calls: Calls) -> dict[str, str]:
+def _end_all(
+    policy: Policy, host: HostConnections, chosen: Iterable[LiveConnection], calls: KernelCalls
+) -> dict[str, str]:
     """Close the sockets, then have the kernel forget the connections; return what failed, and why."""
     held = {key_of(sock): sock for sock in host.sockets if not sock.listens}
     failed = {}
@@ -145,7 +153,7 @@ def _ephemeral_ports() -> range:
     return range(first, last + 1)
 
 
-def _returned(addresses: Addresses, chosen: Iterable[LiveConnection], calls: Calls) -> Iterator[str]:
+def _returned(addresses: Addresses, chosen: Iterable[LiveConnection], calls: KernelCalls) -> Iterator[str]:
     """Yield those connections that are tracked again, in their middle where that can be told."""
     names = {connection.key: str(connection) for connection in chosen}
     for entry in _listed(calls.entries, "", []):

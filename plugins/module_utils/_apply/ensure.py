@@ -16,9 +16,14 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables impor
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import fill_warning
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import flushing
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import flush_warnings
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, PolicyData, least_of, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
+    Policy,
+    PolicyData,
+    management_policy,
+    parse_policy,
+)
 
 # SshConnection plugins that log in through a port of the host; others, such as `podman`, need no flow.
 _THROUGH_A_PORT = ("ssh", "paramiko", "paramiko_ssh", "libssh")
@@ -103,7 +108,7 @@ def ensure_absent(check: bool, tools: Tools = Tools()) -> FirewallResult:
 def _present_change(name: str, policy: Policy, options: Options, tools: Tools) -> Change:
     closed = _closed(name, policy, options)
     change = tools.backend(name).present_change(policy, closed)
-    change = change._replace(leaving=tools.leaving(name), warnings=(*change.warnings, *flushing(tools.loaders())))
+    change = change._replace(leaving=tools.leaving(name), warnings=(*change.warnings, *flush_warnings(tools.loaders())))
     return tools.watch(change, options.watch, closed)
 
 
@@ -119,7 +124,7 @@ def _closed(name: str, policy: Policy, options: Options) -> str:
         raise HostError(
             "Missing program nft, for firewall_boot_failure: closed. Install the package nftables.", ["nftables"]
         )
-    return ruleset.script_of(ruleset.ruleset_of(least_of(policy)))
+    return ruleset.script_of(ruleset.ruleset_of(management_policy(policy)))
 
 
 def _absent_change(tools: Tools) -> Change:

@@ -115,7 +115,7 @@ def settle(last_things: LastThings, tools: Tools = Tools()) -> None:
 def _tell_systemd(last_things: LastThings) -> None:
     try:
         if last_things["concerns_unit"]:
-            systemd.read_units_again()
+            systemd.reload_units()
         for unit in last_things["ends"]:
             systemd.forget(unit)
         for unit in last_things["starts"]:
@@ -146,7 +146,7 @@ def make_absent(change: Change) -> None:
     except (CommandError, NothingMade) as exc:
         raise RuntimeError(_HALF_REMOVED.format(exc)) from exc
     if change.concerns_unit:
-        systemd.read_units_again()
+        systemd.reload_units()
     for unit in change.ends:
         systemd.forget(unit)
     if change.leaving:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY
-from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, ConntrackTuple, Entry
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, ConntrackEntry, ConntrackTuple
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, interface_towards
 from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket
@@ -35,7 +35,7 @@ class LiveConnection(NamedTuple):
     peer_port: int
     directions: tuple[str, ...]
     key: ConntrackTuple
-    entry: Entry | None = None
+    entry: ConntrackEntry | None = None
 
     def __str__(self) -> str:
         """Return both ends, who opened it first."""
@@ -55,7 +55,7 @@ class HostConnections(NamedTuple):
 
     addresses: Addresses
     sockets: tuple[Socket, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[ConntrackEntry, ...]
     problems: tuple[str, ...] = ()
 
 
@@ -77,7 +77,9 @@ def connections(host: HostConnections) -> Iterator[LiveConnection]:
             yield LiveConnection(*key_of(sock), directions=_directions(listening, key_of(sock)), key=key_of(sock))
 
 
-def connection_of(addresses: Addresses, entry: Entry, listening: set[tuple[str, int]]) -> LiveConnection | None:
+def connection_of(
+    addresses: Addresses, entry: ConntrackEntry, listening: set[tuple[str, int]]
+) -> LiveConnection | None:
     """Return the connection of an entry, or None where it is not one of this host with another.
 
     The chains of a host see the source before it is translated, and the target after.

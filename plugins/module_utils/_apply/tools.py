@@ -13,7 +13,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import La
 from ansible_collections.hpc.ports.plugins.module_utils._backends import selection
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader, loaders
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import RuleLoader, rule_loaders
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection, ssh_connection
 
 
@@ -77,4 +77,4 @@ class Tools(NamedTuple):
     leaving: Callable[[str], Change | None] = selection.leaving
     connection: Callable[[], SshConnection | None] = ssh_connection
     watch: Callable[[Change, bool, str], Change] = _with_watch
-    loaders: Callable[[], tuple[Loader, ...]] = loaders
+    loaders: Callable[[], tuple[RuleLoader, ...]] = rule_loaders

@@ -55,7 +55,7 @@ class ConntrackTuple(NamedTuple):
     target_port: int
 
 
-class Entry(NamedTuple):
+class ConntrackEntry(NamedTuple):
     """A tracked connection: the way `there` as its first packet was sent, `back` as its answers are, before NAT.
 
     `picked_up` tells that tracking began in its middle, `is_over` that it is only remembered. `is_related`: it was
@@ -72,23 +72,23 @@ class Entry(NamedTuple):
     name: bytes
 
 
-def entries() -> Iterator[Entry]:
+def entries() -> Iterator[ConntrackEntry]:
     """Yield all tracked connections. Raises NetlinkError."""
     return map(parse_entry, ask(_NETFILTER, _GET, ALL, _HEAD.pack(0, 0, 0)))
 
 
-def delete(entry: Entry) -> None:
+def delete(entry: ConntrackEntry) -> None:
     """Have the kernel forget a connection, unless it has done so already. Raises NetlinkError."""
     for answer in ask(_NETFILTER, _DELETE, ONE, _HEAD.pack(entry.family, 0, 0) + entry.name):
         raise NetlinkError(f"Got an answer of {len(answer)} bytes to a deletion, expected none.")
 
 
-def parse_entry(body: bytes) -> Entry:
+def parse_entry(body: bytes) -> ConntrackEntry:
     """Return the entry of an answer. Raises NetlinkError."""
     found = attributes(body[_HEAD.size :])
     there = _way(part(found, _THERE))
     info = _tcp_info(found) if there.protocol == TCP else {}
-    return Entry(
+    return ConntrackEntry(
         there=there,
         back=_way(part(found, _BACK)),
         picked_up=_TCP_FLAGS_THERE in info and bool(number("=B", info[_TCP_FLAGS_THERE]) & _LIBERAL),

@@ -48,7 +48,7 @@ def _stamp(path: str) -> str:
     return f"{path} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
 
 
-class Kept(NamedTuple):
+class ListingCache(NamedTuple):
     """Where listings are kept, and what tells whether they are still true."""
 
     folder: str = FOLDER

@@ -40,7 +40,7 @@ _SIZE = 1  # of a description
 _ELEMENTS = 3
 
 
-class Base(NamedTuple):
+class BaseChain(NamedTuple):
     """A base chain: what kind it is, its hook and policy, and how many rules of its own it has."""
 
     name: str
@@ -50,12 +50,12 @@ class Base(NamedTuple):
     rules: int
 
 
-class Outline(NamedTuple):
+class TableOutline(NamedTuple):
     """A table; `size` is how many rules and jumps it has. One that is dormant judges nothing, nor without `bases`."""
 
     family: str
     name: str
-    bases: tuple[Base, ...]
+    bases: tuple[BaseChain, ...]
     size: int
     is_dormant: bool = False
 
@@ -64,7 +64,7 @@ class Outline(NamedTuple):
         return f"{self.family} {self.name}"
 
 
-class Contents(NamedTuple):
+class TableContents(NamedTuple):
     """How much there is to read of a table, up to a bound, and which of its named maps have verdicts."""
 
     size: int
@@ -78,9 +78,9 @@ class _Set(NamedTuple):
     size: int
 
 
-def outlines(asked: Ask = ask) -> list[Outline]:
+def table_outlines(asked: Ask = ask) -> list[TableOutline]:
     """Return the tables of this thread's network namespace. Raises NetlinkError."""
-    bases: dict[tuple[int, bytes], list[Base]] = {}
+    bases: dict[tuple[int, bytes], list[BaseChain]] = {}
     sizes: dict[tuple[int, bytes], int] = {}
     for family, found in answers(asked, GET_CHAIN):
         key = family, part(found, TABLE)
@@ -90,7 +90,7 @@ def outlines(asked: Ask = ask) -> list[Outline]:
         if _CHAIN_HOOK in found:
             bases.setdefault(key, []).append(_base(family, found, size))
     return [
-        Outline(
+        TableOutline(
             family_name(family),
             text(name),
             tuple(bases.get((family, name), ())),
@@ -106,13 +106,13 @@ def _tables(asked: Ask) -> Iterator[tuple[int, bytes, int]]:
         yield family, part(found, TABLE), number("!I", found.get(_TABLE_FLAGS, bytes(4)))
 
 
-def contents(table: Outline, most: int, asked: Ask = ask) -> Contents:
+def contents(table: TableOutline, most: int, asked: Ask = ask) -> TableContents:
     """Return how much a table has that tells what becomes of packets; elements of plain sets do not.
 
     No more is counted where it is over `most`. Raises NetlinkError.
     """
     if table.size > most:
-        return Contents(table.size, ())
+        return TableContents(table.size, ())
     size, maps = table.size, []
     for item in _sets(table, asked):
         if item.is_anonymous:
@@ -122,10 +122,10 @@ def contents(table: Outline, most: int, asked: Ask = ask) -> Contents:
             size += _elements(table, item.name, most - size, asked)
         if size > most:
             break
-    return Contents(size, tuple(maps))
+    return TableContents(size, tuple(maps))
 
 
-def plain_elements(table: Outline, most: int, asked: Ask = ask) -> int:
+def plain_elements(table: TableOutline, most: int, asked: Ask = ask) -> int:
     """Return how many elements the named sets of a table have that are no verdicts, and no more than that they are over
     `most`. Raises NetlinkError.
     """
@@ -136,11 +136,11 @@ def plain_elements(table: Outline, most: int, asked: Ask = ask) -> int:
     return count
 
 
-def _base(family: int, found: dict[int, bytes], size: int) -> Base:
+def _base(family: int, found: dict[int, bytes], size: int) -> BaseChain:
     hooks = _HOOKS_OF.get(family_name(family), _HOOKS)
     hook = number("!I", part(attributes(found[_CHAIN_HOOK]), _HOOK_NUMBER))
     policy = number("!I", found.get(_CHAIN_POLICY, b"\0\0\0\1"))
-    return Base(
+    return BaseChain(
         text(part(found, _NAME)),
         text(part(found, _CHAIN_KIND)),
         hooks[hook] if hook < len(hooks) else str(hook),
@@ -149,14 +149,14 @@ def _base(family: int, found: dict[int, bytes], size: int) -> Base:
     )
 
 
-def _sets(table: Outline, asked: Ask) -> Iterator[_Set]:
+def _sets(table: TableOutline, asked: Ask) -> Iterator[_Set]:
     for _family, found in answers(asked, GET_SET, family_number(table.family), within(table.name)):
         flags, data = (number("!I", found.get(kind, bytes(4))) for kind in (_SET_FLAGS, _SET_DATA))
         size = attributes(found.get(_SET_DESCRIPTION, b"")).get(_SIZE, bytes(4))
         yield _Set(text(part(found, _SET_NAME)), bool(flags & _ANONYMOUS), data == _VERDICTS, number("!I", size))
 
 
-def _elements(table: Outline, name: str, most: int, asked: Ask) -> int:
+def _elements(table: TableOutline, name: str, most: int, asked: Ask) -> int:
     """Return how many elements a set has, and no more than that they are too many."""
     count = 0
     for _family, found in answers(asked, GET_ELEMENT, family_number(table.family), within(table.name, name)):

@@ -103,7 +103,7 @@ def container_networks(patterns: Iterable[str], asked: Ask = ask) -> tuple[Netwo
     return tuple(sorted(found, key=lambda network: (network.version, network)))
 
 
-def leading_outside(patterns: Iterable[str], asked: Ask = ask) -> list[str]:
+def shared_interfaces(patterns: Iterable[str], asked: Ask = ask) -> list[str]:
     """Return the interfaces of these names that lead to other hosts as well, such as a bridge with a network card."""
     names = tuple(patterns)
     links = dict(_links(asked)) if names else {}

@@ -64,7 +64,7 @@ _FLUSHING = (
 _NOT_OTHERS = re.compile(r"hpc-ports\b.*|firewalld\.service")
 
 
-class Loader(NamedTuple):
+class RuleLoader(NamedTuple):
     """A unit that loads rules; `flushes` is what has the command that deletes all others first, or nothing."""
 
     name: str
@@ -73,12 +73,12 @@ class Loader(NamedTuple):
     flushes: str
 
 
-def loaders(root: str = "") -> tuple[Loader, ...]:
+def rule_loaders(root: str = "") -> tuple[RuleLoader, ...]:
     """Return the units of others that load rules, by name; `root` is put before every path that is read."""
     return tuple(_loader(name, text, root) for name, text in _found(root))
 
 
-def early(found: Sequence[Loader]) -> tuple[str, ...]:
+def early_loaders(found: Sequence[RuleLoader]) -> tuple[str, ...]:
     """Return the names of those that start before any network, as ours does: ours can wait for them.
 
     Those of distributions are among them also where they are not there yet. To wait for one that comes later would be a
@@ -88,7 +88,7 @@ def early(found: Sequence[Loader]) -> tuple[str, ...]:
     return tuple(sorted({*_USUALLY_EARLY, *(loader.name for loader in found)} - late))
 
 
-def flushing(found: Sequence[Loader]) -> tuple[str, ...]:
+def flush_warnings(found: Sequence[RuleLoader]) -> tuple[str, ...]:
     """Return a warning for each that is enabled and deletes the rules of all others."""
     return tuple(_FLUSHING.format(loader) for loader in found if loader.is_enabled and loader.flushes)
 
@@ -132,9 +132,9 @@ def _started(text: str, root: str) -> dict[str, str]:
     return {"its ExecStart": commands, **named, **{path: _content(root + path) for path in included}}
 
 
-def _loader(name: str, text: str, root: str) -> Loader:
+def _loader(name: str, text: str, root: str) -> RuleLoader:
     flushes = [where for where, content in _started(text, root).items() if _FLUSH.search(content)]
-    return Loader(
+    return RuleLoader(
         name,
         is_early=bool(_BEFORE.search(text)) and not _AFTER_OURS.search(text),
         is_enabled=any(glob.glob(f"{root}{_FOLDERS[0]}/*.{kind}/{name}") for kind in ("wants", "requires")),

@@ -44,7 +44,7 @@ def state(unit: str) -> str:
     return run(["systemctl", "show", "--property=ActiveState", "--value", unit]).strip()
 
 
-def read_units_again() -> None:
+def reload_units() -> None:
     """Have systemd read its units again. Raises CommandError."""
     run(["systemctl", "daemon-reload"])
 

@@ -172,7 +172,7 @@ def is_named(interface: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(interface, pattern) for pattern in patterns)
 
 
-def least_of(policy: Policy) -> Policy:
+def management_policy(policy: Policy) -> Policy:
     """Return the policy with no flow but management_ssh: what lets an administrator mend a host."""
     rules = tuple(rule for rule in policy.rules if rule.direction == "in" and rule.flow == MANAGEMENT_FLOW)
     return policy._replace(mode="enforce", egress="open", rules=rules)
@@ -184,13 +184,13 @@ def _matching(key: str, form: re.Pattern[str], value: str) -> str:
     return value
 
 
-def parted_flows(rules: Iterable[Rule]) -> set[str]:
+def split_flows(rules: Iterable[Rule]) -> set[str]:
     """Return the names that more than one rule has: broad egress, where the ports differ by target."""
     return {name for name, count in Counter(rule.name for rule in rules).items() if count > 1}
 
 
 def label(rule: Rule, parted: set[str]) -> str:
-    """Return a name for the rule that no other one has, given `parted_flows`; its ports tell those of a flow apart."""
+    """Return a name for the rule that no other one has, given `split_flows`; its ports tell those of a flow apart."""
     if rule.name not in parted:
         return rule.name
     return "{}.{:08x}".format(rule.name, zlib.crc32(" ".join(map(str, rule.ports)).encode()))

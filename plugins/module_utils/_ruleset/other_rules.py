@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Outline
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import TableOutline
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import MOST, Asked, Neighbours, neighbours
 
@@ -44,7 +44,7 @@ class Kernel(NamedTuple):
     failure: str = ""
     forwarding: tuple[str, ...] = ()
     legacy: Mapping[str, tuple[str, ...]] = {}
-    unread: tuple[Outline, ...] = ()
+    unread: tuple[TableOutline, ...] = ()
 
 
 _UNREAD = f"rules that were not read, as others have more than {MOST} rules and jumps here"
@@ -158,7 +158,7 @@ def _tables(listing: str) -> list[_Table]:
     return [_Table(family, name, nodes) for (family, name), nodes in found.items()]
 
 
-def _outlined(table: Outline) -> _Table:
+def _outlined(table: TableOutline) -> _Table:
     """Return a table whose rules were not read."""
     return _Table(
         table.family,

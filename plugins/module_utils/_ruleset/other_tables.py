@@ -17,8 +17,8 @@ from typing import Callable, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft_outline
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Run, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script, version
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, Listing
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Contents, Outline
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Listing, ListingCache
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import TableContents, TableOutline
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 
 # Rules, jumps, and elements of maps and of sets within a rule: of all others together.
@@ -40,17 +40,17 @@ class Neighbours(NamedTuple):
     """Listings of tables one after the other, and those tables that were not listed."""
 
     listing: str
-    unread: tuple[Outline, ...]
+    unread: tuple[TableOutline, ...]
 
 
 class Asked(NamedTuple):
     """What tells of tables: their outlines, what is in them, and how a program lists them."""
 
-    outlines: Callable[[], list[Outline]] = nft_outline.outlines
-    contents: Callable[[Outline, int], Contents] = nft_outline.contents
-    plain_elements: Callable[[Outline, int], int] = nft_outline.plain_elements
+    outlines: Callable[[], list[TableOutline]] = nft_outline.table_outlines
+    contents: Callable[[TableOutline, int], TableContents] = nft_outline.contents
+    plain_elements: Callable[[TableOutline, int], int] = nft_outline.plain_elements
     program: Run = run
-    kept: Kept = Kept()
+    kept: ListingCache = ListingCache()
 
 
 def neighbours(backend: str, asked: Asked = Asked()) -> Neighbours:
@@ -69,7 +69,7 @@ def neighbours(backend: str, asked: Asked = Asked()) -> Neighbours:
     return Neighbours(_listed(read, backend, asked), tuple(item for item in judging if item not in read))
 
 
-def _all_listed(tables: Mapping[Outline, Contents], lists: _Lists) -> str:
+def _all_listed(tables: Mapping[TableOutline, TableContents], lists: _Lists) -> str:
     names = [item.name for item in tables if tables[item].verdict_maps]
     names += [name for found in tables.values() for name in found.verdict_maps]
     if not all(map(_NAME.fullmatch, names)):
@@ -77,7 +77,7 @@ def _all_listed(tables: Mapping[Outline, Contents], lists: _Lists) -> str:
     return (lists(["ruleset"], True) if tables else "") + lists(_maps(tables), False)
 
 
-def _listed(tables: Mapping[Outline, Contents], backend: str, asked: Asked) -> str:
+def _listed(tables: Mapping[TableOutline, TableContents], backend: str, asked: Asked) -> str:
     whats = ["table " + _checked(item) for item in tables]
     if whats and backend == "nftables" and version(asked.program) < _FILTERS:
         script = as_script("list " + what for what in whats)
@@ -86,11 +86,11 @@ def _listed(tables: Mapping[Outline, Contents], backend: str, asked: Asked) -> s
     return lists(whats, True) + lists(_maps(tables), False)
 
 
-def _maps(tables: Mapping[Outline, Contents]) -> list[str]:
+def _maps(tables: Mapping[TableOutline, TableContents]) -> list[str]:
     return [f"map {_checked(item)} {_plain(name)}" for item, found in tables.items() for name in found.verdict_maps]
 
 
-def _smallest(tables: Iterable[Outline], sizes: Mapping[Outline, int]) -> list[Outline]:
+def _smallest(tables: Iterable[TableOutline], sizes: Mapping[TableOutline, int]) -> list[TableOutline]:
     """Return as many tables as the bound allows."""
     found, left = [], MOST
     for item in sorted(tables, key=lambda item: sizes[item]):
@@ -101,7 +101,7 @@ def _smallest(tables: Iterable[Outline], sizes: Mapping[Outline, int]) -> list[O
     return found
 
 
-def _lister(backend: str, asked: Asked, tables: Iterable[Outline]) -> _Lists:
+def _lister(backend: str, asked: Asked, tables: Iterable[TableOutline]) -> _Lists:
     """Return what lists things of these tables without counters, and tersely: without the elements of named sets."""
     lists = _by_library if backend == "firewalld" else _by_nft(asked.program)
 
@@ -114,7 +114,7 @@ def _lister(backend: str, asked: Asked, tables: Iterable[Outline]) -> _Lists:
     return lambda whats, is_terse: "".join(listed(what, is_terse) for what in whats)
 
 
-def _keys(tables: Iterable[Outline]) -> tuple[tuple[str, str], ...]:
+def _keys(tables: Iterable[TableOutline]) -> tuple[tuple[str, str], ...]:
     return tuple((item.family, item.name) for item in tables)
 
 
@@ -129,7 +129,7 @@ def _by_library(what: str, is_terse: bool) -> str:
     return listing(what, is_terse)
 
 
-def _checked(table: Outline) -> str:
+def _checked(table: TableOutline) -> str:
     return f"{table.family} {_plain(table.name)}"
 
 

@@ -24,9 +24,9 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables impor
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import wanted_items
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early_loaders
 from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, least_of, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, management_policy, parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import (
     class_name,
@@ -135,14 +135,14 @@ def _rendered(plan: Plan, policy: str, hosts: Sequence[str], name: str, target: 
 def _items(policy: Policy, target: Target) -> tuple[Items, dict[str, str]]:
     items: Items = {}
     lacks = {}
-    closed = ruleset.script_of(ruleset.ruleset_of(least_of(policy))) if target.boot_failure == "closed" else ""
+    closed = ruleset.script_of(ruleset.ruleset_of(management_policy(policy))) if target.boot_failure == "closed" else ""
     if "nftables" in target.backends:
         found = {
             **boot.wanted_items(
                 ruleset.script_of(ruleset.ruleset_of(policy)),
                 has_systemd=True,
                 nft=target.nft,
-                after=early(()),
+                after=early_loaders(()),
                 closed=closed,
             ),
             **_watch(target),

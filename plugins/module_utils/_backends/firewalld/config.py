@@ -27,7 +27,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     dhcp_answers,
     label,
     network_text,
-    parted_flows,
+    split_flows,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, PortRange
 
@@ -188,7 +188,7 @@ def config_of(policy: Policy, abilities: Abilities, containers: Sequence[Network
     """
     _check(policy, abilities)
     directions = ("in", "out") if policy.egress == "restricted" else ("in",)
-    parted = parted_flows(policy.rules)
+    parted = split_flows(policy.rules)
     ipsets = dict(_always_ipsets(policy, directions))
     policies = {}
     for direction in directions:

@@ -28,7 +28,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing im
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, find_program
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import listing
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, table_of
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache, table_of
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import container_networks
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import is_active
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network
@@ -41,7 +41,7 @@ _STARTS_WITHIN = 15.0
 
 def _listing(what: str) -> str:
     """Return what `libnftables.listing` does of a table."""
-    return Kept().text_of_table("libnftables " + what, table_of(what.partition(" ")[2]), lambda: listing(what))
+    return ListingCache().text_of_table("libnftables " + what, table_of(what.partition(" ")[2]), lambda: listing(what))
 
 
 class Firewalld(NamedTuple):

@@ -17,7 +17,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, syste
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import worded
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, items_state
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early, loaders
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early_loaders, rule_loaders
 from ansible_collections.hpc.ports.plugins.module_utils._model import names
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
@@ -60,7 +60,7 @@ def present_change(policy: Policy, closed: str = "") -> Change:
     running, wanted = kernel.running_state(), kernel.wanted_state(ruleset)
     kernel.check_definitions(running, wanted)
     items = persistence.wanted_items(
-        nftables.script_of(ruleset), systemd.has_systemd(), after=early(loaders()), closed=closed
+        nftables.script_of(ruleset), systemd.has_systemd(), after=early_loaders(rule_loaders()), closed=closed
     )
     change = _change(running, wanted, items, transactions(ruleset, running, wanted))
     # The rules may be there again since: the watch loads them as soon as they can be loaded.

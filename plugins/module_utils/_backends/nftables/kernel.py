@@ -12,7 +12,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing im
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import version
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, table_of
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache, table_of
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
@@ -32,7 +32,7 @@ def check_version(program: Run = run) -> None:
         )
 
 
-def running_state(program: Run = run, kept: Kept = Kept()) -> State:
+def running_state(program: Run = run, kept: ListingCache = ListingCache()) -> State:
     """Return our table in the kernel, as `parse_listing` does; empty where there is none. Raises CommandError."""
     command = ["nft", "-s", "list", "table", *TABLE.split()]
     try:

@@ -25,8 +25,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     dhcp_answers,
     label,
     network_text,
-    parted_flows,
     segments,
+    split_flows,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED
 
@@ -62,7 +62,7 @@ def ruleset_of(policy: Policy) -> Ruleset:
     cut = {
         direction: segments(rule for rule in policy.rules if rule.direction == direction) for direction in directions
     }
-    parted = parted_flows(policy.rules)
+    parted = split_flows(policy.rules)
     lookups = {label(rule, parted): _lookups(rule, label(rule, parted)) for rule in policy.rules}
     chains = {_HOOKS[direction]: _base_chain(policy, direction, cut[direction]) for direction in directions}
     for direction, found in cut.items():

@@ -13,7 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import Calls, Cut, cut_connections
+from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import (
+    CutResult,
+    KernelCalls,
+    cut_connections,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections import (
     HostConnections,
     connections,
@@ -23,8 +27,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import (
     TCP,
     UDP,
+    ConntrackEntry,
     ConntrackTuple,
-    Entry,
     parse_entry,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
@@ -56,7 +60,7 @@ def encoded_way(way: ConntrackTuple) -> bytes:
     return encoded(0x8001, addresses) + encoded(0x8002, protocol)
 
 
-def encoded_entry(entry: Entry, state: int, flags: int) -> bytes:
+def encoded_entry(entry: ConntrackEntry, state: int, flags: int) -> bytes:
     status = (1 if entry.is_related else 0) | 0x18E
     body = struct.pack("!BBH", entry.family, 0, 0) + encoded(0x8001, encoded_way(entry.there))
     body += encoded(0x8002, encoded_way(entry.back)) + encoded(3, struct.pack("!I", status))
@@ -80,10 +84,10 @@ def ways(draw: st.DrawFn) -> ConntrackTuple:
 
 
 @st.composite
-def tracked(draw: st.DrawFn) -> tuple[Entry, bytes]:
+def tracked(draw: st.DrawFn) -> tuple[ConntrackEntry, bytes]:
     there, state, flags = draw(ways()), draw(st.integers(0, 9)), draw(st.integers(0, 255))
     tcp, related = there.protocol == TCP, draw(st.booleans())
-    entry = Entry(
+    entry = ConntrackEntry(
         there,
         draw(ways()),
         tcp and bool(flags & 8),
@@ -98,13 +102,13 @@ def tracked(draw: st.DrawFn) -> tuple[Entry, bytes]:
 
 
 @given(tracked())
-def test_an_entry_is_read_as_the_kernel_writes_it(sample: tuple[Entry, bytes]) -> None:
+def test_an_entry_is_read_as_the_kernel_writes_it(sample: tuple[ConntrackEntry, bytes]) -> None:
     entry, body = sample
     assert parse_entry(body) == entry
 
 
 @given(tracked(), st.data())
-def test_an_entry_cut_short_is_one_clear_error(sample: tuple[Entry, bytes], data: st.DataObject) -> None:
+def test_an_entry_cut_short_is_one_clear_error(sample: tuple[ConntrackEntry, bytes], data: st.DataObject) -> None:
     body = sample[1][: data.draw(st.integers(0, len(sample[1]) - 1))]
     try:
         parse_entry(body)
@@ -216,8 +220,8 @@ ADDRESSES = Addresses({HERE: {"eth0"}, "fe80::1": {"eth0"}}, (ipaddress.ip_netwo
 IN_22 = Rule("in", "ssh", (parse_ports("22/tcp"),), (ipaddress.ip_network("10.0.0.0/8"),))
 
 
-def entry(protocol: int, source: str, source_port: int, target: str, target_port: int, **more: Any) -> Entry:
-    found = Entry(
+def entry(protocol: int, source: str, source_port: int, target: str, target_port: int, **more: Any) -> ConntrackEntry:
+    found = ConntrackEntry(
         ConntrackTuple(protocol, source, source_port, target, target_port),
         ConntrackTuple(protocol, target, target_port, source, source_port),
         False,
@@ -239,7 +243,7 @@ def nowhere(peer: str, local: str) -> str:
 
 
 def denied(
-    *items: Entry | Socket,
+    *items: ConntrackEntry | Socket,
     egress: str = "restricted",
     interfaces: tuple[str, ...] = (),
     towards: Callable[[str, str], str] = nowhere,
@@ -247,7 +251,7 @@ def denied(
     host = HostConnections(
         ADDRESSES,
         tuple(item for item in items if isinstance(item, Socket)),
-        tuple(item for item in items if isinstance(item, Entry)),
+        tuple(item for item in items if isinstance(item, ConntrackEntry)),
     )
     return list(map(str, denied_connections(Policy("enforce", egress, interfaces, (IN_22,)), host, towards)))
 
@@ -320,7 +324,7 @@ def test_a_session_of_a_service_that_is_gone_is_left_if_either_direction_is_allo
     ],
     ids=str,
 )
-def test_what_is_left(item: Entry | Socket) -> None:
+def test_what_is_left(item: ConntrackEntry | Socket) -> None:
     assert denied(item) == []
 
 
@@ -365,7 +369,7 @@ def refusing(*arguments: object) -> Any:
 
 
 # A kernel that refuses all but to tell the addresses.
-REFUSES = Calls(lambda: ADDRESSES, refusing, refusing, refusing, refusing)
+REFUSES = KernelCalls(lambda: ADDRESSES, refusing, refusing, refusing, refusing)
 
 
 def with_one(protocol: int, sock: Socket) -> Callable[[int], list[Socket]]:
@@ -376,7 +380,7 @@ def test_nothing_is_asked_in_observe_mode() -> None:
     def asked() -> Any:
         raise AssertionError("The kernel was asked.")
 
-    assert cut_connections(POLICY._replace(mode="observe"), Calls(addresses=asked)) == Cut((), "")
+    assert cut_connections(POLICY._replace(mode="observe"), KernelCalls(addresses=asked)) == CutResult((), "")
 
 
 def test_a_kernel_that_tells_nothing() -> None:
@@ -395,8 +399,8 @@ def test_what_ends_by_itself_meanwhile_is_cut() -> None:
     def gone(item: object) -> None:
         raise NetlinkError("No such file or directory", errno.ENOENT)
 
-    calls = Calls(lambda: ADDRESSES, with_one(TCP, held(9, PEER, 10)), lambda: left.pop(0), gone, gone)
-    assert cut_connections(POLICY, calls, pause=0) == Cut(("tcp 10.0.0.1:10 -> 192.0.2.1:9",), "")
+    calls = KernelCalls(lambda: ADDRESSES, with_one(TCP, held(9, PEER, 10)), lambda: left.pop(0), gone, gone)
+    assert cut_connections(POLICY, calls, pause=0) == CutResult(("tcp 10.0.0.1:10 -> 192.0.2.1:9",), "")
 
 
 def test_many_that_fail_are_counted() -> None:
@@ -404,7 +408,7 @@ def test_many_that_fail_are_counted() -> None:
         sockets=lambda protocol: [], entries=lambda: [entry(TCP, PEER, port, HERE, 9) for port in range(10, 17)]
     )
     text = "Not cut, as the kernel does not forget them: Protocol not supported: "
-    assert cut_connections(POLICY, calls, pause=0) == Cut(
+    assert cut_connections(POLICY, calls, pause=0) == CutResult(
         (), text + ", ".join(f"tcp 10.0.0.1:{port} -> 192.0.2.1:9" for port in range(10, 15)) + ", … (7 in all)."
     )
 
@@ -413,7 +417,7 @@ def test_many_that_fail_are_counted() -> None:
 def test_the_socket_of_a_client_of_udp_is_not_closed(port: int, closed: bool) -> None:
     """Its server spoke first after a long silence; the policy allows what it opened itself."""
     ended: list[object] = []
-    calls = Calls(
+    calls = KernelCalls(
         lambda: ADDRESSES,
         with_one(UDP, held(port, PEER, 10, protocol=UDP)),
         lambda: [entry(UDP, PEER, 10, HERE, port)] if not ended else [],
@@ -422,4 +426,4 @@ def test_the_socket_of_a_client_of_udp_is_not_closed(port: int, closed: bool) ->
     )
     found = cut_connections(POLICY._replace(egress="open"), calls, pause=0)
     assert found.connections == (f"udp 10.0.0.1:10 -> 192.0.2.1:{port}",)
-    assert [type(item) for item in ended] == ([Socket, Entry] if closed else [Entry])
+    assert [type(item) for item in ended] == ([Socket, ConntrackEntry] if closed else [ConntrackEntry])

@@ -18,9 +18,13 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
 from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import LockoutError, missing_flow
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import Pending
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import NothingMade
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader, flushing
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import RuleLoader, flush_warnings
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError, least_of, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
+    PolicyError,
+    management_policy,
+    parse_policy,
+)
 from ansible_collections.hpc.ports.tests.support.fakes import LAST_THINGS, FakeHost
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SSH, WEB, policy
 
@@ -255,9 +259,12 @@ def test_a_removal_waits_its_turn(host: FakeHost) -> None:
 
 
 def test_another_unit_that_flushes_is_named_also_where_nothing_changes(host: FakeHost) -> None:
-    host.loaders = (Loader("nftables.service", True, True, "/etc/nftables.conf"), Loader("ufw.service", True, True, ""))
+    host.loaders = (
+        RuleLoader("nftables.service", True, True, "/etc/nftables.conf"),
+        RuleLoader("ufw.service", True, True, ""),
+    )
     for _time in range(2):
-        assert flushing(host.loaders)[0] in present(host, SAMPLE).warnings
+        assert flush_warnings(host.loaders)[0] in present(host, SAMPLE).warnings
         host.transactions.pending = None
 
 
@@ -269,5 +276,5 @@ def test_with_firewalld_nothing_closes_a_host_without_the_watch(host: FakeHost) 
 
 
 def test_what_is_loaded_when_a_boot_fails_lets_in_ssh_from_the_controllers_alone() -> None:
-    least = least_of(parse_policy(policy(SSH, WEB, mode="observe", egress="restricted")))
+    least = management_policy(parse_policy(policy(SSH, WEB, mode="observe", egress="restricted")))
     assert (least.mode, least.egress, [rule.name for rule in least.rules]) == ("enforce", "open", ["in_management_ssh"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import NoTableError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept, Listing
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Listing, ListingCache
 
 OURS = Listing("nft -s list table inet t", (("inet", "t"),))
 
@@ -25,7 +25,7 @@ class Host:
         self.text = "text"
         self.listed = 0
         self.meanwhile: Callable[[], None] = lambda: None
-        self.kept = Kept(str(folder), lambda tables, is_terse: self.digest(tables), lambda: [self.nft])
+        self.kept = ListingCache(str(folder), lambda tables, is_terse: self.digest(tables), lambda: [self.nft])
 
     def digest(self, tables: Sequence[tuple[str, str]]) -> str:
         return " ".join(self.digests[table] for table in tables)

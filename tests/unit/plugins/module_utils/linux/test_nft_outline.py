@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, attribute
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import (
-    Base,
-    Contents,
-    Outline,
+    BaseChain,
+    TableContents,
+    TableOutline,
     contents,
-    outlines,
     plain_elements,
+    table_outlines,
 )
 
 TABLES, CHAINS, SETS, ELEMENTS = 0xA01, 0xA04, 0xA0A, 0xA0D
@@ -93,47 +93,54 @@ def test_tables_with_their_base_chains() -> None:
             chain(IP, "a", "strange", 1, base(9)),
         ],
     )
-    assert outlines(kernel) == [
-        Outline(
-            "inet", "a", (Base("in", "filter", "input", "drop", 2), Base("early", "filter", "ingress", "accept", 0)), 7
+    assert table_outlines(kernel) == [
+        TableOutline(
+            "inet",
+            "a",
+            (BaseChain("in", "filter", "input", "drop", 2), BaseChain("early", "filter", "ingress", "accept", 0)),
+            7,
         ),
-        Outline(
+        TableOutline(
             "ip",
             "a",
             (
-                Base("nat", "nat", "prerouting", "accept", 1),
-                Base("later", "filter", "postrouting", "accept", 1),
-                Base("strange", "filter", "9", "accept", 1),
+                BaseChain("nat", "nat", "prerouting", "accept", 1),
+                BaseChain("later", "filter", "postrouting", "accept", 1),
+                BaseChain("strange", "filter", "9", "accept", 1),
             ),
             3,
         ),
-        Outline(
+        TableOutline(
             "netdev",
             "d",
-            (Base("in", "filter", "ingress", "accept", 1), Base("out", "filter", "egress", "accept", 1)),
+            (BaseChain("in", "filter", "ingress", "accept", 1), BaseChain("out", "filter", "egress", "accept", 1)),
             2,
         ),
-        Outline("ip", "asleep", (Base("in", "filter", "input", "accept", 3),), 3, True),
-        Outline("ip", "none", (), 0),
+        TableOutline("ip", "asleep", (BaseChain("in", "filter", "input", "accept", 3),), 3, True),
+        TableOutline("ip", "none", (), 0),
     ]
     assert kernel.bodies == {TABLES: bytes(4), CHAINS: bytes(4)}
-    assert str(outlines(kernel)[0]) == "inet a"
+    assert str(table_outlines(kernel)[0]) == "inet a"
 
 
-SMALL = Outline("ip", "t", (), 10)
+SMALL = TableOutline("ip", "t", (), 10)
 VERDICTS = 0xFFFFFF00
 
 
 @pytest.mark.parametrize(
     "sets, count, expected",
     [
-        ([], [], Contents(10, ())),
-        ([a_set("plain"), a_set("numbers", 8, 12)], [99], Contents(10, ())),
-        ([a_set("__set0", 3, size=5), a_set("__map0", 11, VERDICTS, 6), a_set("__set1", 3)], [99], Contents(21, ())),
-        ([a_set("m", 8, VERDICTS)], [3, 4], Contents(17, ("m",))),
+        ([], [], TableContents(10, ())),
+        ([a_set("plain"), a_set("numbers", 8, 12)], [99], TableContents(10, ())),
+        (
+            [a_set("__set0", 3, size=5), a_set("__map0", 11, VERDICTS, 6), a_set("__set1", 3)],
+            [99],
+            TableContents(21, ()),
+        ),
+        ([a_set("m", 8, VERDICTS)], [3, 4], TableContents(17, ("m",))),
     ],
 )
-def test_what_counts_of_a_table(sets: list[bytes], count: list[int], expected: Contents) -> None:
+def test_what_counts_of_a_table(sets: list[bytes], count: list[int], expected: TableContents) -> None:
     kernel = Kernel(sets=sets, elements=list(map(elements, count)))
     assert contents(SMALL, 1_000, kernel) == expected
     assert kernel.bodies[SETS] == b"\x02\0\0\0" + name(1, "t")
@@ -146,8 +153,8 @@ def test_counting_ends_at_the_bound() -> None:
     kernel = Kernel(sets=[a_set("m", 8, VERDICTS), a_set("n", 8, VERDICTS)], elements=[elements(50)] * 10)
     assert contents(SMALL, 100, kernel).size == 110
     assert (kernel.given[SETS], kernel.given[ELEMENTS]) == (1, 2)
-    assert contents(SMALL, 9, Kernel()) == Contents(10, ())
-    assert contents(SMALL, 10, Kernel()) == Contents(10, ())
+    assert contents(SMALL, 9, Kernel()) == TableContents(10, ())
+    assert contents(SMALL, 10, Kernel()) == TableContents(10, ())
 
 
 def test_elements_of_plain_sets() -> None:

@@ -13,8 +13,8 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import FAMILIES, attribute
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import (
     container_networks,
-    leading_outside,
     own_addresses,
+    shared_interfaces,
 )
 
 UP, DOWN = 0x1043, 0x1002
@@ -189,5 +189,5 @@ def test_networks_of_containers_are_those_of_interfaces_that_lead_to_them_alone(
     ]
     assert list(map(str, container_networks(["cali*"], kernel))) == ["10.244.0.0/24"]
     assert container_networks([], kernel) == container_networks(["eth*"], kernel) == ()
-    assert leading_outside(["docker*", "br-*", "cali*"], kernel) == ["br-lan", "br-wan"]
-    assert leading_outside([], kernel) == []
+    assert shared_interfaces(["docker*", "br-*", "cali*"], kernel) == ["br-lan", "br-wan"]
+    assert shared_interfaces([], kernel) == []

@@ -8,7 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import Loader, early, flushing, loaders
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import (
+    RuleLoader,
+    early_loaders,
+    flush_warnings,
+    rule_loaders,
+)
 
 # As Debian has them.
 NFTABLES = """\
@@ -27,7 +32,7 @@ WantedBy=sysinit.target
 """
 LATE = "[Unit]\nAfter=network-online.target\n\n[Service]\nExecStart=/usr/sbin/iptables-restore /etc/rules\n"
 # Waited for also where they are not there yet.
-USUAL = early(())
+USUAL = early_loaders(())
 ETC, USR = "etc/systemd/system", "usr/lib/systemd/system"
 
 
@@ -48,9 +53,9 @@ class Root:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(f"/lib/systemd/system/{name}")
 
-    def loaders(self) -> tuple[Loader, ...]:
+    def loaders(self) -> tuple[RuleLoader, ...]:
         """Return what is found."""
-        return loaders(str(self.folder))
+        return rule_loaders(str(self.folder))
 
 
 @pytest.fixture(name="root")
@@ -66,10 +71,10 @@ def test_debians_own(root: Root) -> None:
     root.write(f"{USR}/nftables.service", NFTABLES)
     root.write("etc/nftables.conf", "#!/usr/sbin/nft -f\n\nflush ruleset\n")
     found = root.loaders()
-    assert found == (Loader("nftables.service", is_early=True, is_enabled=False, flushes="/etc/nftables.conf"),)
-    assert flushing(found) == ()
+    assert found == (RuleLoader("nftables.service", is_early=True, is_enabled=False, flushes="/etc/nftables.conf"),)
+    assert flush_warnings(found) == ()
     root.enable("nftables.service")
-    assert flushing(root.loaders()) == (
+    assert flush_warnings(root.loaders()) == (
         "nftables.service is enabled, and /etc/nftables.conf has 'flush ruleset': each start or reload of that unit deletes "
         "all rules of this host. Take that line out, or disable the unit.",
     )
@@ -80,7 +85,7 @@ def test_what_does_not_flush(root: Root, text: str) -> None:
     root.write(f"{USR}/nftables.service", NFTABLES)
     root.write("etc/nftables.conf", text)
     root.enable("nftables.service")
-    assert flushing(root.loaders()) == ()
+    assert flush_warnings(root.loaders()) == ()
 
 
 @pytest.mark.parametrize(
@@ -99,19 +104,19 @@ def test_ways_to_flush(root: Root, start: str, where: str) -> None:
     root.write("srv/parts/b.nft", "flush ruleset\n")
     root.write("usr/sbin/nft", "\x7fELF\0\nflush ruleset\n")
     root.enable("site-rules.service", "requires")
-    [warning] = flushing(root.loaders())
+    [warning] = flush_warnings(root.loaders())
     assert warning.startswith(f"site-rules.service is enabled, and {where} has 'flush ruleset': ")
 
 
 def test_one_that_comes_later_is_not_waited_for(root: Root) -> None:
     root.write(f"{USR}/shorewall.service", LATE)
-    assert early(root.loaders()) == USUAL
+    assert early_loaders(root.loaders()) == USUAL
 
 
 def test_one_that_waits_for_ours_is_not_waited_for(root: Root) -> None:
     root.write(f"{USR}/nftables.service", NFTABLES)
     root.write(f"{ETC}/nftables.service.d/order.conf", "[Unit]\nAfter=hpc-ports.service\n")
-    assert early(root.loaders()) == tuple(name for name in USUAL if name != "nftables.service")
+    assert early_loaders(root.loaders()) == tuple(name for name in USUAL if name != "nftables.service")
 
 
 def test_a_sites_own_unit_is_known_by_what_it_starts(root: Root) -> None:
@@ -121,7 +126,7 @@ def test_a_sites_own_unit_is_known_by_what_it_starts(root: Root) -> None:
     root.write(f"{ETC}/hpc-ports.service", NFTABLES)
     root.write(f"{ETC}/firewalld.service", NFTABLES)
     assert [loader.name for loader in root.loaders()] == ["site-rules.service"]
-    assert early(root.loaders()) == tuple(sorted((*USUAL, "site-rules.service")))
+    assert early_loaders(root.loaders()) == tuple(sorted((*USUAL, "site-rules.service")))
 
 
 def test_a_masked_unit_loads_nothing(root: Root) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Base, Contents, Outline
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import BaseChain, TableContents, TableOutline
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import (
     Kernel,
     OtherRules,
@@ -653,18 +653,18 @@ def proc(folder: Path, **files: str) -> str:
     return str(folder)
 
 
-INPUT = Base("c", "filter", "input", "accept", 1)
-SMALL = Outline("ip", "x", (INPUT,), 1)
+INPUT = BaseChain("c", "filter", "input", "accept", 1)
+SMALL = TableOutline("ip", "x", (INPUT,), 1)
 
 
-def asked(run: Run, *tables: Outline) -> Asked:
+def asked(run: Run, *tables: TableOutline) -> Asked:
     """Who has these tables, and lists them so."""
     return Asked(
         lambda: list(tables),
-        lambda table, most: Contents(table.size, ()),
+        lambda table, most: TableContents(table.size, ()),
         lambda table, most: 0,
         run,
-        Kept("/nonexistent"),
+        ListingCache("/nonexistent"),
     )
 
 
@@ -710,18 +710,18 @@ def test_a_listing_that_fails_is_a_finding(tmp_path: Path, error: Exception, tex
 # ---- tables that are too large to be read
 
 UNREAD = "rules that were not read, as others have more than 2000 rules and jumps here"
-LARGE = Outline(
+LARGE = TableOutline(
     "inet",
     "kube",
     (
-        Base("in", "filter", "input", "drop", 7),
-        Base("out", "filter", "output", "accept", 7),
-        Base("fwd", "filter", "forward", "drop", 7),
-        Base("empty", "filter", "input", "accept", 0),
-        Base("closed", "filter", "input", "drop", 0),
-        Base("nat", "nat", "prerouting", "accept", 7),
-        Base("nat-empty", "nat", "prerouting", "accept", 0),
-        Base("src", "nat", "postrouting", "accept", 7),
+        BaseChain("in", "filter", "input", "drop", 7),
+        BaseChain("out", "filter", "output", "accept", 7),
+        BaseChain("fwd", "filter", "forward", "drop", 7),
+        BaseChain("empty", "filter", "input", "accept", 0),
+        BaseChain("closed", "filter", "input", "drop", 0),
+        BaseChain("nat", "nat", "prerouting", "accept", 7),
+        BaseChain("nat-empty", "nat", "prerouting", "accept", 0),
+        BaseChain("src", "nat", "postrouting", "accept", 7),
     ),
     100_000,
 )

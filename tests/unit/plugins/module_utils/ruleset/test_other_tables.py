@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from unittest.mock import MagicMock
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import Base, Contents, Outline
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import BaseChain, TableContents, TableOutline
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import (
     MOST,
     MOST_ELEMENTS,
@@ -20,17 +20,19 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables im
     neighbours,
 )
 
-INPUT = (Base("c", "filter", "input", "accept", 1),)
-NONE_KEPT = Kept("/nonexistent")
-OURS = Outline("inet", "hpc_ports", INPUT, MOST + 1)
+INPUT = (BaseChain("c", "filter", "input", "accept", 1),)
+NONE_KEPT = ListingCache("/nonexistent")
+OURS = TableOutline("inet", "hpc_ports", INPUT, MOST + 1)
 
 
-def table(name: str, size: int, bases: tuple[Base, ...] = INPUT, family: str = "ip", dormant: bool = False) -> Outline:
-    return Outline(family, name, bases, size, dormant)
+def table(
+    name: str, size: int, bases: tuple[BaseChain, ...] = INPUT, family: str = "ip", dormant: bool = False
+) -> TableOutline:
+    return TableOutline(family, name, bases, size, dormant)
 
 
 def asked(
-    *tables: Outline, maps: tuple[str, ...] = (), elements: int = 0, version: str = "1.0.2"
+    *tables: TableOutline, maps: tuple[str, ...] = (), elements: int = 0, version: str = "1.0.2"
 ) -> tuple[Neighbours, list[str]]:
     """Return what is known of these tables, and what nft was asked but for its version."""
     calls: list[str] = []
@@ -45,7 +47,7 @@ def asked(
         "nftables",
         Asked(
             lambda: list(tables),
-            lambda table, most: Contents(table.size, maps),
+            lambda table, most: TableContents(table.size, maps),
             lambda table, most: elements,
             run,
             NONE_KEPT,
@@ -56,7 +58,7 @@ def asked(
 
 
 @pytest.mark.parametrize("tables", [(), (OURS,), (table("none", 5, ()),), (table("asleep", 5, dormant=True),)])
-def test_where_nobody_else_judges_nothing_is_listed(tables: tuple[Outline, ...]) -> None:
+def test_where_nobody_else_judges_nothing_is_listed(tables: tuple[TableOutline, ...]) -> None:
     assert asked(*tables) == (Neighbours("", ()), [])
 
 
@@ -85,7 +87,7 @@ def test_an_old_nft_reads_everything_each_time_so_it_is_asked_once() -> None:
 
 
 @pytest.mark.parametrize("idle", [table("none", MOST, ()), table("asleep", MOST, dormant=True)])
-def test_a_large_table_that_judges_nothing_is_left_alone(idle: Outline) -> None:
+def test_a_large_table_that_judges_nothing_is_left_alone(idle: TableOutline) -> None:
     found, calls = asked(idle, table("s", 1))
     assert (found.unread, calls) == ((), ["nft -s -t list table ip s"])
 
@@ -119,7 +121,7 @@ def test_firewalld_is_no_neighbour_of_its_backend(monkeypatch: pytest.MonkeyPatc
     tables = [table("firewalld", MOST, family="inet"), table("a", 1)]
     ask = Asked(
         lambda: tables,
-        lambda table, most: Contents(table.size, ()),
+        lambda table, most: TableContents(table.size, ()),
         lambda table, most: MOST_ELEMENTS + (table.name == "firewalld"),
         kept=NONE_KEPT,
     )

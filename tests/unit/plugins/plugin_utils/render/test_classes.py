@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld impo
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import abilities_of, config_of
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
-from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early
+from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early_loaders
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
@@ -60,7 +60,9 @@ def test_the_files_are_those_that_the_module_makes() -> None:
         policy = parse_policy(plan.policies[item.digest])
         made = {
             "nftables": {
-                **boot.wanted_items(ruleset.script_of(ruleset.ruleset_of(policy)), True, "/usr/sbin/nft", early(())),
+                **boot.wanted_items(
+                    ruleset.script_of(ruleset.ruleset_of(policy)), True, "/usr/sbin/nft", early_loaders(())
+                ),
                 **watching.wanted_items("/usr/bin/python3"),
             },
             "firewalld": {

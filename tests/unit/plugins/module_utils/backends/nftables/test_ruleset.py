@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.views
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import NoTableError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Kept
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView
 
@@ -330,7 +330,7 @@ def _no_table(tables: Sequence[tuple[str, str]], is_terse: bool) -> str:
 
 
 # Where the kernel does not tell whether a listing is still true.
-UNTOLD = Kept(fingerprint=_untold)
+UNTOLD = ListingCache(fingerprint=_untold)
 
 
 def test_no_table_is_an_empty_state() -> None:
@@ -339,7 +339,7 @@ def test_no_table_is_an_empty_state() -> None:
 
 
 def test_nft_is_not_asked_for_a_table_that_the_kernel_has_not() -> None:
-    assert kernel.running_state(Programs(), Kept(fingerprint=_no_table)) == {}
+    assert kernel.running_state(Programs(), ListingCache(fingerprint=_no_table)) == {}
 
 
 def test_a_listing_that_fails_is_not_an_empty_state() -> None:
