@@ -17,6 +17,8 @@ from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
 
 # Tasks that look at nothing but variables.
 CHECKS = {"ansible.builtin.assert", "ansible.builtin.debug"}
+# Roles whose checks are data for one tasks file.
+SHARED = {"control_plane", "workspace", "monitoring"}
 GROUPS = "{slurm_controller: {hosts: {n1: }}, slurm_database: {hosts: {n1: }}, nfs_server: {hosts: {n1: }}}"
 READ: dict[str, dict[str, Any]] = {
     "slurm": {
@@ -35,13 +37,13 @@ def checks(role: str) -> dict[str, Any]:
     def loaded(path: str) -> Any:
         return yaml.safe_load((folder / path).read_text(encoding="utf-8"))
 
-    file = "tasks/kubernetes.yml" if role == "control_plane" else "tasks/preflight.yml"
+    file = "../firewall/tasks/checks.yml" if role in SHARED else "tasks/preflight.yml"
     tasks = [{**task, "ignore_errors": True} for task in loaded(file) if CHECKS & task.keys()]
     return {
         "hosts": "n1",
         "gather_facts": False,
         "tasks": tasks,
-        "vars": {**loaded("defaults/main.yml"), **loaded("vars/main.yml"), **READ.get(role, {})},
+        "vars": {**loaded("defaults/main.yml"), **loaded("vars/main.yml"), **READ.get(role, {}), "role_name": role},
     }
 
 
@@ -121,3 +123,35 @@ def test_a_kubelet_needs_flows_that_are_on(tmp_path: Path, variables: dict[str, 
     line = checked(tmp_path, ["control_plane"], firewall_trusted_interfaces=["cni0"], **variables)
     assert said in line
     assert bool(said) == ("A kubelet runs on n1" in line)
+    assert f"ignored={int(bool(said))}" in line
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "Invalid firewall_endpoints.platform: got no address, expected the platform's, "),
+        ({"workspace_require_platform": False}, ""),
+        ({"firewall_endpoints": {"platform": {"cidrs": ["192.0.2.10/32"]}}}, ""),
+        ({"firewall_endpoints": {"platform": {"groups": ["nfs_server"]}}}, ""),
+    ],
+)
+def test_a_workspace_needs_a_platform(tmp_path: Path, variables: dict[str, Any], message: str) -> None:
+    line = checked(tmp_path, ["workspace"], **variables)
+    assert message in line
+    assert bool(message) == ("Invalid firewall_endpoints.platform" in line)
+    assert f"ignored={int(bool(message))}" in line
+
+
+@pytest.mark.parametrize(
+    ("apart_from", "message"),
+    [
+        (["nfs_server", "workbench"], "Host n1 is in monitoring and in nfs_server: an attacker who takes it over "),
+        (["workbench"], ""),
+        ([], ""),
+    ],
+)
+def test_a_monitoring_server_is_not_open_to_many(tmp_path: Path, apart_from: list[str], message: str) -> None:
+    line = checked(tmp_path, ["monitoring"], monitoring_apart_from=apart_from)
+    assert message in line
+    assert bool(message) == ("is in monitoring" in line)
+    assert f"ignored={int(bool(message))}" in line
