@@ -18,16 +18,11 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
-from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
-    PRIORITY,
     Config,
-    FirewalldPolicy,
-    IPSet,
-    RichRule,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import rule_line
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.xml import ipset_xml, policy_xml
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
@@ -35,10 +30,6 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import ha
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
-_HEAD = (
-    '<?xml version="1.0" encoding="utf-8"?>\n'
-    "<!-- Written by the Ansible collection hpc.ports; changes here are undone by its next run. -->\n"
-)
 _SHORT = re.compile("  <short>(.*)</short>")
 _COMMENT = re.compile("  <!-- ([a-z0-9_]+): (.*) -->")
 _UNIT_TEXT = """\
@@ -246,38 +237,6 @@ def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: Paths) -> s
 
 
 # ---- the files' text
-
-
-def ipset_xml(ipset: IPSet) -> str:
-    """Return the file of an ipset; `short` names the flow."""
-    return "".join(
-        [
-            _HEAD,
-            f"<ipset type={quoteattr(ipset.kind)}>\n",
-            f"  <short>{ipset.flow}</short>\n" if ipset.flow else "",
-            '  <option name="family" value="inet6"/>\n' if ipset.version == 6 else "",
-            *(f"  <entry>{entry}</entry>\n" for entry in ipset.entries),
-            "</ipset>\n",
-        ]
-    )
-
-
-def policy_xml(policy: FirewalldPolicy) -> str:
-    """Return the file of a policy; a comment names the flow of a rule that looks up no ipset."""
-    head = '<policy priority="{0}" target="{1}">\n  <ingress-zone name="{2}"/>\n  <egress-zone name="{3}"/>\n'
-    return "".join(
-        [
-            _HEAD,
-            head.format(PRIORITY, policy.target, policy.ingress_zone, policy.egress_zone),
-            *(_comment(rule) + rule.xml() for rule in policy.rules),
-            "</policy>\n",
-        ]
-    )
-
-
-def _comment(rule: RichRule) -> str:
-    has_ipset = "ipset" in (*rule.source[:1], *rule.destination[:1])
-    return "" if has_ipset or not rule.flow else f"  <!-- {rule.flow}: {rule_line(rule)} -->\n"
 
 
 def flow_names(found: State, paths: Paths = PATHS) -> dict[str, str]:
