@@ -159,7 +159,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
 from ansible_collections.hpc.ports.plugins.module_utils._probe.container_proxies import dead_ends
-from ansible_collections.hpc.ports.plugins.module_utils._probe.listener import ListenError, Orders, start, stop
+from ansible_collections.hpc.ports.plugins.module_utils._probe.listener import start, stop
+from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import ListenError, Orders
 from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import single_port
 
 

@@ -57,7 +57,9 @@ VERSIONS = pytest.mark.parametrize("version", [4, 6])
 PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
 NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own": {}, "not_counted": "", "counts": {}}
-_IMPORTS = "from ansible_collections.hpc.ports.plugins.module_utils._probe import listener, prober, sockets"
+_IMPORTS = (
+    "from ansible_collections.hpc.ports.plugins.module_utils._probe import listener, listener_process, prober, sockets"
+)
 KEY, NONCE = "0011223344556677", "8899aabbccddeeff"
 
 # An end of the row, its link, its address and the way to the other side. Absent neighbours are given up soon.
@@ -955,7 +957,7 @@ def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
 # ---- who else is on the host
 
 _ATTEMPT = "try:\n    result = listener.{0}\nexcept listener.ListenError as exc:\n    result = str(exc)"
-_PLACE = "result = listener.place()"
+_PLACE = "result = listener_process.place()"
 
 
 def test_another_user_cannot_be_in_the_way(net: Net) -> None:
@@ -1018,7 +1020,7 @@ def test_another_user_cannot_end_the_listener(net: Net) -> None:
 def test_who_only_looks_does_not_end_the_listener(net: Net) -> None:
     started = net.target.start("7001/tcp")
     look = (
-        "import socket\nwith socket.socket(socket.AF_UNIX) as sock:\n    sock.connect(listener.place())\n"
+        "import socket\nwith socket.socket(socket.AF_UNIX) as sock:\n    sock.connect(listener_process.place())\n"
         "    sock.shutdown(socket.SHUT_WR)\n    result = len(sock.recv(99))"
     )
     assert net.target.call(look) > 0
@@ -1029,8 +1031,8 @@ def test_who_only_looks_does_not_end_the_listener(net: Net) -> None:
 def test_what_was_left_at_the_place_is_not_in_the_way(net: Net, left: str) -> None:
     """By a process that was killed, or before a boot, where /run is a disk: the number of the network is the same."""
     make = {
-        "file": "os.close(os.open(listener.place(), os.O_CREAT))",
-        "socket": "sock = socket.socket(socket.AF_UNIX)\nsock.bind(listener.place())\nsock.listen()\nsock.close()",
+        "file": "os.close(os.open(listener_process.place(), os.O_CREAT))",
+        "socket": "sock = socket.socket(socket.AF_UNIX)\nsock.bind(listener_process.place())\nsock.listen()\nsock.close()",
     }
     net.target.call(f"import os, socket\nos.makedirs('/run/hpc-ports', 0o700, exist_ok=True)\n{make[left]}\nresult = 0")
     assert net.target.stop() == NOT_ALIVE

@@ -11,10 +11,8 @@ answered.
 from __future__ import annotations
 
 import contextlib
-import errno
 import ipaddress
 import itertools
-import os
 import selectors
 import socket
 import time
@@ -23,13 +21,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Callable, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import (
-    Notice,
     Path,
     ask_for_notices,
     echo,
     notice_of,
+)
+from ansible_collections.hpc.ports.plugins.module_utils._probe.outcomes import (
+    OPEN,
+    OUTCOMES,
+    SILENCE,
+    Outcome,
+    Probe,
+    judged,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import nonce_in, questions_for
 from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import (
@@ -38,29 +42,9 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import (
     single_port,
 )
 
-OPEN, REFUSED, FILTERED, ERROR = "open", "refused", "filtered", "error"
 _SPARE_FILES = 64
 _ECHO_ATTEMPTS = 3
 _CATCH_UP = 0.1  # seconds that the pace may have fallen behind
-OUTCOMES = (OPEN, REFUSED, FILTERED, ERROR)
-
-
-class Probe(NamedTuple):
-    """One connection attempt: an address in its normal form, and one port of tcp or udp."""
-
-    address: str
-    port: PortRange
-
-
-class Outcome(NamedTuple):
-    """What came of a probe; `rejected` when filtered is more than silence: somebody said that it is not allowed."""
-
-    outcome: str
-    detail: str = ""
-    rejected: bool = False
-    nonce: str = ""
-    seconds: float = 0.0
-    attempts: int = 1
 
 
 class Pace(NamedTuple):
@@ -78,9 +62,6 @@ class Pace(NamedTuple):
     concurrency: int = 1000
     rate: float = 300.0
     key: str = ""
-
-
-SILENCE = Outcome(FILTERED)
 
 
 @dataclass
@@ -229,35 +210,6 @@ def _send(sock: socket.socket, probe: Probe, key: str) -> None:
 
 
 # ---- what an error means
-
-
-def judged(probe: Probe, number: int, notice: Notice | None, at_once: bool = False) -> Outcome:
-    """Return what an errno means (0: none), with the ICMP error behind it where the kernel tells.
-
-    `at_once` when it came before anything was sent: then no router has said it.
-    """
-    # A reset after the handshake was done: somebody listens.
-    if number in (0, errno.ECONNRESET, errno.EPIPE):
-        return Outcome(OPEN)
-    if number == errno.ETIMEDOUT:
-        return SILENCE
-    if notice and _is_reject(probe, notice):
-        return Outcome(FILTERED, f"Rejected by {notice.sender} (ICMP type {notice.type}, code {notice.code}).", True)
-    if number == errno.ECONNREFUSED:
-        return Outcome(REFUSED)
-    if number in (errno.EPERM, errno.EACCES):
-        return Outcome(FILTERED, f"Not let out by this host itself: {os.strerror(number)}.", True)
-    if number == errno.EHOSTUNREACH and not notice and not at_once:
-        return Outcome(FILTERED, f"{os.strerror(number)}, and the kernel does not tell who says so.")
-    said_by = f", says {notice.sender}" if notice else ""
-    return Outcome(ERROR, f"{os.strerror(number)}{said_by}.")
-
-
-def _is_reject(probe: Probe, notice: Notice) -> bool:
-    """A host says `port unreachable` of UDP when nobody listens; of TCP only a firewall says it."""
-    if notice.is_port_unreachable:
-        return probe.port.protocol == "tcp" or notice.sender != probe.address
-    return notice.is_prohibition
 
 
 # ---- a whole call

@@ -9,122 +9,27 @@ packet lacks, as TCP flags where it is UDP, makes a match fail whatever its oper
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
-TCP, UDP = 6, 17
-SYN, ACK = 0x02, 0x10
-SOURCE_NAT, DESTINATION_NAT = 1 << 4, 1 << 5
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.sets import Members, equals
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import (
+    EVERY_BIT,
+    SYMBOLS,
+    SYN,
+    TCP,
+    UDP,
+    Unknown,
+    Value,
+    number_of,
+)
+
 _WITH_PORTS = (TCP, UDP, 33, 132, 136)  # DCCP, SCTP and UDP-Lite, too
 _ECHO_REQUEST = {1: 8, 58: 128}
-_ALL = -1  # every bit
-
-_FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128}
-_NAMES: Mapping[str, Mapping[str, int]] = {
-    "protocol": {
-        "icmp": 1,
-        "igmp": 2,
-        "tcp": 6,
-        "udp": 17,
-        "dccp": 33,
-        "gre": 47,
-        "esp": 50,
-        "ah": 51,
-        "icmpv6": 58,
-        "ipv6-icmp": 58,
-        "comp": 108,
-        "ipcomp": 108,
-        "sctp": 132,
-        "udplite": 136,
-    },
-    "nfproto": {"ipv4": 2, "ipv6": 10},
-    "ethertype": {"ip": 0x0800, "arp": 0x0806, "vlan": 0x8100, "8021q": 0x8100, "ip6": 0x86DD},
-    "state": {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64},
-    "status": {
-        "expected": 1,
-        "seen-reply": 2,
-        "assured": 4,
-        "confirmed": 8,
-        "snat": SOURCE_NAT,
-        "dnat": DESTINATION_NAT,
-        "dying": 512,
-    },
-    "direction": {"original": 0, "reply": 1},
-    "flags": _FLAGS,
-    "packet type": {"host": 0, "unicast": 0, "broadcast": 1, "multicast": 2, "other": 3},
-    "route type": {
-        "unspec": 0,
-        "unicast": 1,
-        "local": 2,
-        "broadcast": 3,
-        "anycast": 4,
-        "multicast": 5,
-        "blackhole": 6,
-        "unreachable": 7,
-        "prohibit": 8,
-    },
-    "hardware": {"ether": 1, "loopback": 772},
-    "icmp type": {
-        "echo-reply": 0,
-        "destination-unreachable": 3,
-        "source-quench": 4,
-        "redirect": 5,
-        "echo-request": 8,
-        "router-advertisement": 9,
-        "router-solicitation": 10,
-        "time-exceeded": 11,
-        "parameter-problem": 12,
-        "timestamp-request": 13,
-        "timestamp-reply": 14,
-        "info-request": 15,
-        "info-reply": 16,
-        "address-mask-request": 17,
-        "address-mask-reply": 18,
-    },
-    "icmpv6 type": {
-        "destination-unreachable": 1,
-        "packet-too-big": 2,
-        "time-exceeded": 3,
-        "parameter-problem": 4,
-        "echo-request": 128,
-        "echo-reply": 129,
-        "mld-listener-query": 130,
-        "mld-listener-report": 131,
-        "mld-listener-done": 132,
-        "mld-listener-reduction": 132,
-        "nd-router-solicit": 133,
-        "nd-router-advert": 134,
-        "nd-neighbor-solicit": 135,
-        "nd-neighbor-advert": 136,
-        "nd-redirect": 137,
-        "router-renumbering": 138,
-        "ind-neighbor-solicit": 141,
-        "ind-neighbor-advert": 142,
-        "mld2-listener-report": 143,
-    },
-    "icmp code": {
-        "net-unreachable": 0,
-        "host-unreachable": 1,
-        "prot-unreachable": 2,
-        "port-unreachable": 3,
-        "frag-needed": 4,
-        "net-prohibited": 9,
-        "host-prohibited": 10,
-        "admin-prohibited": 13,
-    },
-    "icmpv6 code": {"no-route": 0, "admin-prohibited": 1, "addr-unreachable": 3, "port-unreachable": 4},
-}
 
 
 class Absent(Exception):
     """The packet has no such thing: the kernel leaves the rule."""
-
-
-class Unknown(Exception):
-    """It cannot be told from what is known."""
 
 
 class View(NamedTuple):
@@ -151,14 +56,6 @@ class View(NamedTuple):
     destination_kind: str = ""
     returns: bool | None = None
     touched: frozenset[str] = frozenset()
-
-
-class Value(NamedTuple):
-    """A number of some kind, and which of its bits are known; or the name of an interface."""
-
-    kind: str
-    number: int | str
-    known: int = _ALL
 
 
 def _number(kind: str, number: int | None) -> Value:
@@ -211,7 +108,7 @@ def _payload(data: Mapping[str, Any], view: View) -> Value:
         return _icmp(protocol, field, view)
     if protocol == "th" and view.protocol not in _WITH_PORTS:
         raise Unknown
-    if protocol in _NAMES["protocol"] and view.protocol != _NAMES["protocol"][protocol]:
+    if protocol in SYMBOLS["protocol"] and view.protocol != SYMBOLS["protocol"][protocol]:
         raise Absent
     if field in ("sport", "dport"):
         return _number("port", view.port if field == "dport" else view.source_port)
@@ -236,7 +133,7 @@ def _network_header(version: int, field: str, view: View) -> Value:
 
 def _icmp(protocol: str, field: str, view: View) -> Value:
     """An echo request: the only message that opens anything."""
-    if view.protocol != _NAMES["protocol"][protocol]:
+    if view.protocol != SYMBOLS["protocol"][protocol]:
         raise Absent
     if field == "type":
         return Value(protocol + " type", _ECHO_REQUEST[view.protocol])
@@ -273,7 +170,7 @@ def _interface(name: str | None) -> Value:
 def _tracked(data: Mapping[str, Any], view: View) -> Value:
     key = data.get("key")
     if key == "state":
-        return _number("state", None if view.state is None else _NAMES["state"][view.state or "invalid"])
+        return _number("state", None if view.state is None else SYMBOLS["state"][view.state or "invalid"])
     if view.state in ("", "untracked"):
         raise Absent
     if key == "mark":
@@ -307,7 +204,7 @@ def _route(data: Mapping[str, Any], view: View) -> Value:
         asked.discard("mark")
     if data.get("result") == "type" and asked in ({"saddr"}, {"daddr"}):
         kind = view.source_kind if asked == {"saddr"} else view.destination_kind
-        return _number("route type", _NAMES["route type"].get(kind))
+        return _number("route type", SYMBOLS["route type"].get(kind))
     if data.get("result") in ("oif", "oifname", "check") and asked == {"saddr", "iif"} and view.coming:
         return _number("existence", None if view.returns is None else int(view.returns))
     raise Unknown
@@ -332,127 +229,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any], View], Value]] = {
 # ---- what a rule compares it with
 
 
-def number_of(kind: str, data: Any) -> int:
-    """Return the number that JSON stands for. Raises Unknown."""
-    if isinstance(data, int):
-        return int(data)
-    if isinstance(data, dict) and list(data) == ["|"]:
-        data = data["|"]
-    if isinstance(data, list):
-        result = 0
-        for item in data:
-            result |= number_of(kind, item)
-        return result
-    if not isinstance(data, str):
-        raise Unknown
-    if data in _NAMES.get(kind, ()):
-        return _NAMES[kind][data]
-    return _parsed(kind, data)
-
-
-def _parsed(kind: str, text: str) -> int:
-    try:
-        if kind == "address":
-            return int(ipaddress.ip_address(text))
-        return socket.getprotobyname(text) if kind == "protocol" else int(text, 0)
-    except (ValueError, OSError) as exc:
-        raise Unknown from exc
-
-
-def range_of(kind: str, data: Any) -> tuple[int, int]:
-    """Return the first and the last number that JSON stands for. Raises Unknown."""
-    if isinstance(data, dict) and "range" in data:
-        first, last = data["range"]
-        return number_of(kind, first), number_of(kind, last)
-    if isinstance(data, dict) and "prefix" in data and kind == "address":
-        first = number_of(kind, data["prefix"]["addr"])
-        width = 128 if ":" in data["prefix"]["addr"] else 32
-        return first, first | (1 << width - data["prefix"]["len"]) - 1
-    number = number_of(kind, data)
-    return number, number
-
-
-def _is_one(value: Value, data: Any) -> bool | None:
-    """Tell whether a value is what JSON stands for: a single one, a range, a prefix or a name."""
-    if data == "*" and value.kind != "interface":
-        return True
-    try:
-        if isinstance(value.number, str):
-            return _is_named(value.number, data)
-        result = _is_between(value.number, value.known, *range_of(value.kind, data))
-        may_be_more = isinstance(data, dict) and "may_be_shorter" in data.get("prefix", ())
-        return None if may_be_more and not result else result
-    except (Unknown, KeyError, TypeError, ValueError):
-        return None
-
-
-def _is_named(name: str, data: Any) -> bool:
-    if not isinstance(data, str):
-        raise Unknown
-    return name.startswith(data[:-1]) if data.endswith("*") else name == data
-
-
-def _is_between(number: int, known: int, first: int, last: int) -> bool | None:
-    if known == _ALL:
-        return first <= number <= last
-    return False if first == last and (number ^ first) & known else None
-
-
 # ---- sets and maps
-
-
-class Members:
-    """The elements of a set, or the keys of a map with what each stands for."""
-
-    def __init__(self, elements: Sequence[Any], kinds: Sequence[str], is_map: bool) -> None:
-        pairs = [(_unwrapped(item[0]), item[1]) if is_map else (_unwrapped(item), None) for item in elements]
-        self._others = [payload for key, payload in pairs if key == "*"]
-        self._pairs = [pair for pair in pairs if pair[0] != "*"]
-        self._ranges: list[tuple[int, int, Any]] = []
-        self._is_sorted = len(kinds) == 1 and kinds[0] != "interface" and self._sort(kinds[0])
-        self._firsts = [item[0] for item in self._ranges]
-
-    def _sort(self, kind: str) -> bool:
-        """Put elements that are numbers in order; the kernel has none that overlap."""
-        try:
-            self._ranges = sorted(
-                ((*range_of(kind, key), payload) for key, payload in self._pairs), key=lambda item: item[0]
-            )
-        except (Unknown, KeyError, TypeError, ValueError):
-            return False
-        return True
-
-    def found(self, values: Sequence[Value]) -> tuple[list[Any], bool]:
-        """Return what may be found for a value, and whether it may be that nothing is."""
-        value = values[0]
-        if self._is_sorted and value.known == _ALL and isinstance(value.number, int):
-            place = bisect_right(self._firsts, value.number) - 1
-            hits = [self._ranges[place][2]] if place >= 0 and value.number <= self._ranges[place][1] else []
-            return self._or_others(hits, not hits)
-        hits = []
-        for key, payload in self._pairs:
-            is_it = _are(values, key)
-            if is_it is not False:
-                hits.append(payload)
-            if is_it:
-                return hits, False
-        return self._or_others(hits, True)
-
-    def _or_others(self, hits: list[Any], may_miss: bool) -> tuple[list[Any], bool]:
-        return (hits + self._others, False) if may_miss and self._others else (hits, may_miss)
-
-
-def _unwrapped(element: Any) -> Any:
-    """Return an element without its time-out, comment or counter."""
-    return element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element
-
-
-def _are(values: Sequence[Value], key: Any) -> bool | None:
-    parts = key["concat"] if isinstance(key, dict) and "concat" in key else [key]
-    if len(parts) != len(values):
-        return None
-    found = [_is_one(value, _unwrapped(part)) for value, part in zip(values, parts)]
-    return False if False in found else None if None in found else True
 
 
 # ---- matches
@@ -473,7 +250,7 @@ def holds(match: Mapping[str, Any], view: View, members: Finder) -> bool | None:
             return _has_bits(values[0], number_of(values[0].kind, right), operator == "!")
         if operator in ("<", ">", "<=", ">="):
             return _is_ordered(values[0], operator, number_of(values[0].kind, right))
-        return _negated(operator, _are(values, right))
+        return _negated(operator, equals(values, right))
     except Absent:
         return False
     except (Unknown, KeyError):
@@ -495,7 +272,7 @@ def _has_bits(value: Value, bits: int, is_none_wanted: bool) -> bool | None:
 
 
 def _is_ordered(value: Value, operator: str, number: int) -> bool | None:
-    if value.known != _ALL or isinstance(value.number, str):
+    if value.known != EVERY_BIT or isinstance(value.number, str):
         return None
     return {
         "<": value.number < number,

@@ -28,7 +28,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import (
     route_attributes,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset import xt_matches
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import ACK, SYN, TCP, UDP
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import ACK, SYN, TCP, UDP
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Packet, Walker
 

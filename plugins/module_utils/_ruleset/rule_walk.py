@@ -11,18 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.outcomes import TRANSLATED
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import (
-    DESTINATION_NAT,
-    SOURCE_NAT,
-    Absent,
-    Members,
-    Unknown,
-    Value,
-    View,
-    holds,
-    number_of,
-    values_of,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import Absent, View, holds, values_of
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
     End,
     Flow,
@@ -31,6 +20,14 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
     Ways,
     join,
     new_flow,
+)
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.sets import Members
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import (
+    DESTINATION_NAT,
+    SOURCE_NAT,
+    Unknown,
+    Value,
+    number_of,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import Chain, Rule, Table
 

@@ -16,15 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import (
-    DESTINATION_NAT,
-    SOURCE_NAT,
-    SYN,
-    Members,
-    Unknown,
-    Value,
-    View,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import View
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
     End,
     Flow,
@@ -35,6 +27,14 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
     new_flow,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.rule_walk import RuleWalk
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.sets import Members
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import (
+    DESTINATION_NAT,
+    SOURCE_NAT,
+    SYN,
+    Unknown,
+    Value,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import Chain, Table
 
 _HOOKS = {"in": ("ingress", "prerouting", "input"), "out": ("output", "postrouting", "egress")}

@@ -266,8 +266,8 @@ def _lookups(rule: Rule, name: str) -> list[RichRule]:
             family=f"ipv{version}",
             element=_ports(ports),
             flow=rule.name,
-            **{side: ("ipset", ipset_name(name, version, copy))},
-        )  # type: ignore[arg-type]
+            **{side: ("ipset", ipset_name(name, version, copy))},  # type: ignore[arg-type]
+        )
         for version, copy, ports in product(_VERSIONS, _COPIES, rule.ports)
     ]
 

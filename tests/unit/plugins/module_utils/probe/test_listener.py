@@ -13,15 +13,10 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._probe.binding import Bound, bind
 from ansible_collections.hpc.ports.plugins.module_utils._probe.counters import Counts
-from ansible_collections.hpc.ports.plugins.module_utils._probe.listener import (
-    Bound,
-    Orders,
-    bind,
-    serve,
-    source_of,
-    until_now,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._probe.listener import until_now
+from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import Orders, serve, source_of
 
 OWN = ["10.0.0.1", "10.0.0.2", "fd00::1"]
 

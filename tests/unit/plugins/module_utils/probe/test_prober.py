@@ -14,14 +14,11 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import SILENT, Notice, Path
+from ansible_collections.hpc.ports.plugins.module_utils._probe.outcomes import SILENCE, Outcome, Probe, judged
 from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import (
-    SILENCE,
-    Outcome,
     Pace,
-    Probe,
     Prober,
     elsewhere,
-    judged,
     probe_all,
     probes_of,
     report,

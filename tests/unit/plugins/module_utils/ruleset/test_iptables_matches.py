@@ -13,8 +13,8 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import ACK, SYN
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.iptables_matches import readable
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import ACK, SYN
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Packet, Walker
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.xt_matches import Match, told

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import ACK, SYN, Members, Value
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.sets import Members
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import ACK, SYN, Value
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Packet, Walker
 from hypothesis import given

@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bind the ports of a listener around the services that hold some of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Callable
+
+from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY, Holders, is_held
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import (
+    IP_PKTINFO,
+)
+
+# Ports by the address that they are bound to, such as {"0.0.0.0": ["22/tcp"]}.
+ByAddress = dict[str, list[str]]
+
+
+_Take = Callable[[PortRange, str], socket.socket]
+
+
+_BACKLOG = 1024
+
+
+@dataclass
+class Bound:
+    """What was bound: `listening` is ours, `in_use` a service's, `not_held` nobody's, with the reason."""
+
+    sockets: list[socket.socket] = field(default_factory=list)
+    listening: ByAddress = field(default_factory=dict)
+    in_use: ByAddress = field(default_factory=dict)
+    not_held: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def seen(ports: Sequence[PortRange], now: Holders) -> Bound:
+    """Hold nothing; return which of the ports a service holds, on which addresses."""
+    found = Bound()
+    for port in ports:
+        for address in sorted(now.get((port.protocol, port.first), ())):
+            found.in_use.setdefault(address, []).append(str(port))
+    return found
+
+
+def opened(port: PortRange, address: str) -> socket.socket:
+    """Return a socket that has the port. Raises OSError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if port.protocol == "tcp":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past connections do not count
+        elif family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        sock.bind((address, port.first))
+        if port.protocol == "tcp":
+            sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def bind(ports: Sequence[PortRange], addresses: Sequence[str], before: Holders, take: _Take = opened) -> Bound:
+    """Bind each port on all addresses of both families, and around a service that has it on some address only.
+
+    `before` is who held ports before that; `take` is how one is taken.
+    """
+    found = Bound()
+    for port in ports:
+        for version, wildcard in ANY.items():
+            reason = _bind_one(found, before, port, wildcard, take)
+            if reason:
+                own = [address for address in addresses if (":" in address) == (version == 6)]
+                reasons = {address: _bind_one(found, before, port, address, take) for address in own} or {
+                    wildcard: reason
+                }
+                for address, text in reasons.items():
+                    if text:
+                        found.not_held.setdefault(address, {})[str(port)] = text
+    return found
+
+
+def _bind_one(found: Bound, before: Holders, port: PortRange, address: str, take: _Take) -> str:
+    """Bind, and note it as listening or in use; return the reason where it is neither."""
+    try:
+        found.sockets.append(take(port, address))
+    except OSError as exc:
+        if exc.errno != errno.EADDRINUSE or not is_held(before, port.protocol, port.first, address):
+            return os.strerror(exc.errno or 0)
+        found.in_use.setdefault(address, []).append(str(port))
+    else:
+        found.listening.setdefault(address, []).append(str(port))
+    return ""
