@@ -25,7 +25,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import co
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue  # noqa: E402
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory  # noqa: E402
 
-PORT_FILE = ROOT / "roles" / "firewall" / "vars" / "port_file.yml"
+PORT_FILE = ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml"
 NODES_OF_A_CLUSTER = 500
 SITE = {
     "firewall_endpoints": {

@@ -23,7 +23,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Pl
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue  # noqa: E402
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory  # noqa: E402
 
-PORT_FILE = ROOT / "roles" / "firewall" / "vars" / "port_file.yml"
+PORT_FILE = ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml"
 NODES_OF_A_CLUSTER = 40
 SITE = {"firewall_endpoints": {"controllers": {"cidrs": ["192.0.2.1/32"]}}, "firewall_srun_ports": "60001-63000"}
 ONCE = (

@@ -17,7 +17,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.shown import retu
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.batches import with_batches
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation import (
     UNSEEN,
-    Begun,
+    PendingChange,
     explained,
     final_answer,
     may_have_begun,
@@ -72,13 +72,15 @@ class ActionModule(ActionBase):
             if self._task.check_mode or not may_have_begun(exc):
                 raise
             return self._confirmed(
-                Begun(host, named(host, {"warnings": [UNSEEN]}), seconds, loss=exc), arguments, task_vars
+                PendingChange(host, named(host, {"warnings": [UNSEEN]}), seconds, loss=exc), arguments, task_vars
             )
         if not result.pop("pending", None):
             return result
-        return self._confirmed(Begun(host, result, seconds, login), arguments, task_vars)
+        return self._confirmed(PendingChange(host, result, seconds, login), arguments, task_vars)
 
-    def _confirmed(self, begun: Begun, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _confirmed(
+        self, begun: PendingChange, arguments: dict[str, Any], task_vars: dict[str, Any] | None
+    ) -> dict[str, Any]:
         """Return the result, with the outcome of the change: confirmed, or undone by the host."""
 
         def ask() -> dict[str, Any]:

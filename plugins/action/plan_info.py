@@ -17,12 +17,12 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action 
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store, store_key
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import (
-    PORT_FILE,
     check_play,
     site_catalogue,
     site_inventory,
     without_hosts,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import PORT_FILE
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import SSH_ARGUMENTS
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Limits, Order, begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Limits, VerifyOptions, new_run
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import published_of
 
@@ -35,13 +35,13 @@ class ActionModule(ControllerAction):
         self._check_strategy()
         host = task_vars["inventory_hostname"]
         _check_takes_part(host, options["hosts"])
-        order = _order(options, task_vars["ansible_forks"])
-        name = f"verify-{digest(order)}"
+        run_options = _run_options(options, task_vars["ansible_forks"])
+        name = f"verify-{digest(run_options)}"
         part = self.store(options["plan"]).part(
             name,
             host,
-            lambda plan: begun(
-                plan, order, published_of(order.hosts, options["firewalls"], task_vars["hostvars"].raw_get)
+            lambda plan: new_run(
+                plan, run_options, published_of(run_options.hosts, options["firewalls"], task_vars["hostvars"].raw_get)
             ),
         )
         part["progress"].update(plan=options["plan"], run=name)
@@ -64,6 +64,6 @@ def _check_takes_part(host: str, hosts: list[str]) -> None:
         )
 
 
-def _order(options: dict[str, Any], forks: int) -> Order:
+def _run_options(options: dict[str, Any], forks: int) -> VerifyOptions:
     limits = Limits(**{name: options[name] for name in Limits._fields if name in options}, forks=forks)
-    return Order(tuple(options["hosts"]), options["query"], options["mode"] == "passive", limits)
+    return VerifyOptions(tuple(options["hosts"]), options["query"], options["mode"] == "passive", limits)

@@ -26,6 +26,6 @@ class ActionModule(ControllerAction):
         store = self.store(options["plan"])
         begun = store.whole(options["run"])
         names = {phase: options[phase] for phase in _PHASES}
-        answers = registered(names, begun.order.hosts, task_vars["hostvars"].raw_get)
+        answers = registered(names, begun.options.hosts, task_vars["hostvars"].raw_get)
         packets = suspects(store.plan(), begun, answers)
         return {"changed": False, "packets": {host: as_options(items) for host, items in packets.items()}}

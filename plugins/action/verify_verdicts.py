@@ -42,7 +42,7 @@ class ActionModule(ControllerAction):
         if self._task.check_mode:
             return _planned(begun)
         variables_of = task_vars["hostvars"].raw_get
-        answers = registered({phase: options[phase] for phase in _PHASES}, begun.order.hosts, variables_of)
+        answers = registered({phase: options[phase] for phase in _PHASES}, begun.options.hosts, variables_of)
         run, verdicts = run_of(store.plan(), begun, answers)
         expected = begun.expected
         findings = Found(
@@ -53,7 +53,7 @@ class ActionModule(ControllerAction):
             run.compared,
             {verdict.expectation: found for verdict in verdicts for found in [run.diagnosis(verdict)] if found},
             run.unreadable,
-            left_out(set(options["all_hosts"]) - set(begun.order.hosts), variables_of),
+            left_out(set(options["all_hosts"]) - set(begun.options.hosts), variables_of),
         )
         data = as_data(findings, run)
         self._display.display("\n".join(map(shown, report(findings))))

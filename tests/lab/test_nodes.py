@@ -67,7 +67,9 @@ class Site:
 
     def by_networks(self) -> Site:
         """Name the nodes of cluster alpha by their networks wherever they are the source of a flow."""
-        shipped = yaml.safe_load((ROOT / "roles" / "firewall" / "vars" / "port_file.yml").read_text(encoding="utf-8"))
+        shipped = yaml.safe_load(
+            (ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml").read_text(encoding="utf-8")
+        )
         self.firewall["firewall_clusters"] = {"alpha": {"cidrs": NETWORKS}}
         self.firewall["firewall_endpoints"]["cluster_networks"] = {"cidrs": NETWORKS}
         for name in ("agent_tunnel", "monitoring_push", "dns", "ntp", "workspace_cluster_api"):

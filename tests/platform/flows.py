@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.tests.platform.uses import USES, Use
 from ansible_collections.hpc.ports.tests.support.hosts import ROOT
 
 PAGE = ROOT / "docs" / "flows.md"
-SHIPPED = ROOT / "roles" / "firewall" / "vars" / "port_file.yml"
+SHIPPED = ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml"
 SITE = ROOT / "extensions" / "molecule" / "platform" / "inventory" / "group_vars" / "all" / "firewall.yml"
 _KUBERNETES = "The platform here runs on its hosts, not on Kubernetes."
 _WORKBENCH = "No Workbench host here: proven by probes only."

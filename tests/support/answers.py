@@ -10,7 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import (
+    Limits,
+    VerifyOptions,
+    VerifyRun,
+    new_run,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered, suspects
 from ansible_collections.hpc.ports.tests.support import probed_site
@@ -31,12 +36,12 @@ def site() -> Plan:
     return probed_site.plan_of({host: probed_site.HOSTS[host] for host in _HOSTS})
 
 
-def begin(plan: Plan) -> Begun:
+def begin(plan: Plan) -> VerifyRun:
     """Return a run of verify over the whole site."""
-    return begun(plan, Order(_HOSTS, _QUERY, False, Limits(1.0, 2, 1000, 1000.0, 5, 50_000)))
+    return new_run(plan, VerifyOptions(_HOSTS, _QUERY, False, Limits(1.0, 2, 1000, 1000.0, 5, 50_000)))
 
 
-def answers_of(plan: Plan, run: Begun) -> dict[str, dict[str, Any]]:
+def answers_of(plan: Plan, run: VerifyRun) -> dict[str, dict[str, Any]]:
     """Return the variables of each host: what its modules returned, all as the plan says but for _WRONG."""
     return with_judgements(
         plan,
@@ -47,12 +52,12 @@ def answers_of(plan: Plan, run: Begun) -> dict[str, dict[str, Any]]:
                 "verify_stopped": _stopped(plan, run, host),
                 "verify_compared": _compared(plan, host),
             }
-            for host in run.order.hosts
+            for host in run.options.hosts
         },
     )
 
 
-def with_judgements(plan: Plan, run: Begun, said: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def with_judgements(plan: Plan, run: VerifyRun, said: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the variables, with what the hosts judge that are asked after such answers."""
     packets = suspects(plan, run, registered(NAMES, said, said.__getitem__))
     return {
@@ -80,7 +85,7 @@ def _outcome(item: Any) -> str:
     return _WRONG.get((item.source, item.target, port), item.expected)
 
 
-def _probed(plan: Plan, run: Begun, host: str) -> dict[str, Any]:
+def _probed(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
     results: dict[str, dict[str, Any]] = {}
     for item in run.expected.expectations:
         if item.source != host:
@@ -114,7 +119,7 @@ def _probed(plan: Plan, run: Begun, host: str) -> dict[str, Any]:
     return {"changed": False, "failed": False, "results": list(results.values())} if results else {"skipped": True}
 
 
-def _stopped(plan: Plan, run: Begun, host: str) -> dict[str, Any]:
+def _stopped(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
     ports = run.parts[host]["listen"]
     nobody = [port for source, target, port in _WRONG if target == host and _WRONG[source, target, port] == "refused"]
     held = [port for port in ports if port not in nobody]
@@ -130,7 +135,7 @@ def _stopped(plan: Plan, run: Begun, host: str) -> dict[str, Any]:
     }
 
 
-def _counts(plan: Plan, run: Begun, host: str) -> dict[str, Any]:
+def _counts(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
     counts: dict[str, dict[str, dict[str, dict[str, list[str]]]]] = {
         name: defaultdict(lambda: defaultdict(dict)) for name in ("left", "arrived", "passed", "answered", "returned")
     }

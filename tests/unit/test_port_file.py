@@ -22,7 +22,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue imp
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).parent / "port_table.csv"
-SHIPPED = yaml.safe_load((ROOT / "roles" / "firewall" / "vars" / "port_file.yml").read_text(encoding="utf-8"))
+SHIPPED = yaml.safe_load(
+    (ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml").read_text(encoding="utf-8")
+)
 SERVICES, ENDPOINTS, FLOWS = (SHIPPED[f"firewall_{name}"] for name in ("services", "endpoints", "flows"))
 
 # The short forms of the table.

@@ -61,7 +61,7 @@ _NEVER_MADE = (
 _SAID = ("confirmed_from", "connections_cut", "failed", "msg")
 
 
-class Begun(NamedTuple):
+class PendingChange(NamedTuple):
     """A change that awaits its confirmation for so many `seconds`, and what the module `firewall` returned.
 
     `login` is how long it took to get to the host, seconds; `loss` how the connection ended meanwhile, if it did.
@@ -80,7 +80,7 @@ class Begun(NamedTuple):
         return f"Other rules of the host that may be why: {'; '.join(found)}." if found else ""
 
 
-class Answer(NamedTuple):
+class HostAnswer(NamedTuple):
     """What the host said last, as the module `firewall_confirm` returns it, and what went wrong before, if anything.
 
     `login` is how long it took to get to the host; 0 where something went wrong before, as that takes time of its own.
@@ -136,10 +136,10 @@ def timed(
 
 def final_answer(
     ask: Callable[[], dict[str, Any]],
-    begun: Begun,
+    begun: PendingChange,
     now: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
-) -> Answer:
+) -> HostAnswer:
     """Ask the host over new connections until it has confirmed the change, or undone it, and return what it says.
 
     `ask` makes a new connection and runs the module `firewall_confirm`. Raises AnsibleConnectionFailure for a host that does not
@@ -151,7 +151,7 @@ def final_answer(
         try:
             result, login = timed(ask, now)
             if result.get("status") in _FINAL:
-                return Answer(result, trouble, 0.0 if trouble else login)
+                return HostAnswer(result, trouble, 0.0 if trouble else login)
             trouble = str(result.get("msg") or _NOT_FINAL[result["status"]].format(result.get("confirmed_from")))
         except AnsibleError as exc:
             trouble = shown(str(exc).strip())
@@ -164,14 +164,14 @@ def final_answer(
         pause(_PAUSE)
 
 
-def _slowness(begun: Begun, login: float = 0.0) -> str:
+def _slowness(begun: PendingChange, login: float = 0.0) -> str:
     """Return what to do where there is little time for such logins; empty where it is enough."""
     longest = max(begun.login, login)
     took = math.ceil(longest)
     return _SLOW.format(begun.host, took, _LOGINS * took) if begun.seconds < _LOGINS * longest else ""
 
 
-def with_answer(begun: Begun, answer: Answer) -> dict[str, Any]:
+def with_answer(begun: PendingChange, answer: HostAnswer) -> dict[str, Any]:
     """Return the result of the module `firewall` with what became of the change."""
     said = {key: answer.result[key] for key in _SAID if key in answer.result}
     slow = _slowness(begun, answer.login)
@@ -182,7 +182,7 @@ def with_answer(begun: Begun, answer: Answer) -> dict[str, Any]:
     return {**begun.result, "changed": False, "failed": True, "msg": _undone(begun, answer, slow), **lacking}
 
 
-def _undone(begun: Begun, answer: Answer, slow: str) -> str:
+def _undone(begun: PendingChange, answer: HostAnswer, slow: str) -> str:
     """Return the message for a change that was not confirmed: what happened, and what was likely missing."""
     said = answer.result
     if said["status"] == "unknown":

@@ -29,16 +29,16 @@ _WARNING = (
 _FABRIC = " On a fabric where everything may pass, write {0} into firewall_trusted_interfaces of each host on it."
 
 
-class Known(NamedTuple):
+class KnownAddresses(NamedTuple):
     """What the plan knows of each managed host, for `Store.part`: its addresses, and networks of its clusters."""
 
     parts: dict[str, dict[str, Any]]
 
 
-def known_addresses(plan: Plan) -> Known:
+def known_addresses(plan: Plan) -> KnownAddresses:
     """Return what a plan knows of the hosts that it manages."""
     book = plan.addresses
-    return Known(
+    return KnownAddresses(
         {
             host: {
                 "addresses": list(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice, Ports, turned
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Ports, Selection, turned
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import FILTERED, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
 
@@ -31,7 +31,7 @@ class Roles(NamedTuple):
 class ClosedByRole:
     """Chooses the ports that are closed; `left` are those for which there was no room."""
 
-    choice: Choice
+    choice: Selection
     ports: Ports
     left: int = 0
     _pairs: dict[Roles, list[tuple[HostClass, HostClass]]] = field(default_factory=lambda: defaultdict(list))

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from secrets import token_hex
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import (
     Expectation,
@@ -44,7 +44,7 @@ class Limits(NamedTuple):
     most: int
 
 
-class Order(NamedTuple):
+class VerifyOptions(NamedTuple):
     """What a run of verify is asked: which hosts, which connections, with or without listeners."""
 
     hosts: Sequence[str]
@@ -53,27 +53,71 @@ class Order(NamedTuple):
     limits: Limits
 
 
-class Begun(NamedTuple):
+class ProbeGroup(TypedDict):
+    """What a host probes at one address: `ports` such as `22/tcp`, and the host `names` that should resolve to it."""
+
+    address: str
+    ports: list[str]
+    names: list[str]
+
+
+class Progress(TypedDict):
+    """How many hosts probe in this run, and how many connections they make in all."""
+
+    hosts: int
+    connections: int
+
+
+class HostTask(TypedDict):
+    """What one host does in a run of verify. The action returns it, and the role passes it to the host's modules.
+
+    managed    whether the plan has a policy for the host
+    passive    whether the run has no listeners
+    key        secret of the run, which listeners and probes share; empty in a passive run
+    nonce      what the listener of this host answers with; another one for each host and run
+    listen     ports to listen on, such as `22/tcp`
+    addresses  addresses at which other hosts probe this host
+    lifetime   seconds after which the listener ends by itself
+    probes     connections to make
+    progress   size of the whole run
+    counted    ports of all `probes`, whose packets the host counts
+    """
+
+    managed: bool
+    passive: bool
+    key: str
+    nonce: str
+    listen: list[str]
+    addresses: list[str]
+    lifetime: int
+    probes: list[ProbeGroup]
+    progress: Progress
+    counted: list[str]
+
+
+class VerifyRun(NamedTuple):
     """A run: what it was asked, what is expected, and the part of each host."""
 
-    order: Order
+    options: VerifyOptions
     expected: Expected
-    parts: dict[str, dict[str, Any]]
+    parts: dict[str, HostTask]
 
 
-def begun(plan: Plan, order: Order, published: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Begun:
+def new_run(
+    plan: Plan, options: VerifyOptions, published: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> VerifyRun:
     """Return a run of verify; its key and its nonces are its own. Raises PortFileError for a bad query or limit.
 
     `published` has by host the ports that rules of others translate there, see `published_of`.
     """
-    for name, value in order.limits._asdict().items():
+    for name, value in options.limits._asdict().items():
         if value <= 0:
             raise invalid(f"verify_{name}", value, "more than 0")
-    expected = expected_of(plan, order.hosts, order.query, order.limits.most, published)
-    return Begun(order, expected, tasks_of(plan, order, expected.expectations))
+    expected = expected_of(plan, options.hosts, options.query, options.limits.most, published)
+    return VerifyRun(options, expected, tasks_of(plan, options, expected.expectations))
 
 
-def tasks_of(plan: Plan, order: Order, expectations: Sequence[Expectation]) -> dict[str, dict[str, Any]]:
+def tasks_of(plan: Plan, options: VerifyOptions, expectations: Sequence[Expectation]) -> dict[str, HostTask]:
     """Return for each host its part, and what identifies it.
 
     `listen` on ports at `addresses` for `lifetime` seconds, say `nonce` to who knows `key`, and count at the ports
@@ -88,25 +132,25 @@ def tasks_of(plan: Plan, order: Order, expectations: Sequence[Expectation]) -> d
         addresses[item.target].add(item.address)
         probes[item.source][item.target, item.address].append(port_text(item))
     most = max((sum(map(len, groups.values())) for groups in probes.values()), default=0)
-    key = "" if order.passive else token_hex(8)
-    progress = {"hosts": len(probes), "connections": len(expectations)}
+    key = "" if options.passive else token_hex(8)
+    progress: Progress = {"hosts": len(probes), "connections": len(expectations)}
     return {
         host: {
             "managed": host in plan.hosts,
-            "passive": order.passive,
+            "passive": options.passive,
             "key": key,
             "nonce": token_hex(8),
             "listen": sorted(listen[host], key=_in_order),
             "addresses": sorted(addresses[host]),
-            "lifetime": lifetime(most, len(order.hosts), order.limits),
+            "lifetime": lifetime(most, len(options.hosts), options.limits),
             "probes": [
                 {"address": address, "ports": ports, "names": names_of(plan, target)}
                 for (target, address), ports in probes[host].items()
             ],
-            "progress": dict(progress),
+            "progress": progress.copy(),
             "counted": sorted({port for ports in probes[host].values() for port in ports}, key=_in_order),
         }
-        for host in order.hosts
+        for host in options.hosts
     }
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.probed_ports import flow_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice, Pair
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Pair, Selection
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
 
 
-class Route(NamedTuple):
+class OpenPort(NamedTuple):
     """A port that is open between two classes, at addresses of one kind."""
 
     source: HostClass
@@ -37,7 +37,7 @@ class _Opened(NamedTuple):
 class FlowsByClass:
     """Chooses the connections that flows let pass."""
 
-    choice: Choice
+    choice: Selection
     _opened: dict[str, list[_Opened]] = field(default_factory=dict)
 
     def choose(self) -> None:
@@ -48,14 +48,14 @@ class FlowsByClass:
         self._for_the_others(routes, is_source=True)
         self._for_the_others(routes, is_source=False)
 
-    def _take(self, route: Route, pair: Pair | None) -> bool:
+    def _take(self, route: OpenPort, pair: Pair | None) -> bool:
         item = self.choice.ask(pair, route.kind, route.protocol, route.port)
         if item:
             self.choice.add(item)
         return item is not None
 
-    def _for_the_others(self, routes: list[Route], is_source: bool) -> None:
-        by_class: dict[str, list[Route]] = defaultdict(list)
+    def _for_the_others(self, routes: list[OpenPort], is_source: bool) -> None:
+        by_class: dict[str, list[OpenPort]] = defaultdict(list)
         for route in routes:
             by_class[(route.source if is_source else route.target).name].append(route)
         done = self.choice.sources if is_source else self.choice.targets
@@ -66,10 +66,10 @@ class FlowsByClass:
                 # Two names of one machine cannot take every route.
                 any(self._take_for(host, ours[(number + more) % len(ours)], is_source) for more in range(len(ours)))
 
-    def _take_for(self, host: str, route: Route, is_source: bool) -> bool:
+    def _take_for(self, host: str, route: OpenPort, is_source: bool) -> bool:
         return self._take(route, self.choice.pair_with(host, route.target if is_source else route.source, is_source))
 
-    def routes(self) -> Iterator[Route]:
+    def routes(self) -> Iterator[OpenPort]:
         """Yield what is open between classes; one that two flows open comes twice."""
         sources = self._sources()
         for target in self.choice.classes:
@@ -98,13 +98,13 @@ class FlowsByClass:
             ]
         return self._opened[policy]
 
-    def _between(self, source: HostClass, target: HostClass, opened: _Opened) -> Iterator[Route]:
+    def _between(self, source: HostClass, target: HostClass, opened: _Opened) -> Iterator[OpenPort]:
         """What the source lets out, too."""
         pair = self.choice.some_pair(source, target)
         for kind in self.choice.kinds(pair[1]) if pair else ():
             for protocol, port in opened.ports if pair else ():
                 item = self.choice.ask(pair, kind, protocol, port)
                 if item and item.expected == OPEN:
-                    yield Route(source, target, kind, protocol, port)
+                    yield OpenPort(source, target, kind, protocol, port)
                 elif not item:
                     self.choice.skip_dependent(pair, kind)

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.closed_ports import ClosedByRole
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.open_flows import FlowsByClass
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice, Ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Ports, Selection
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.warned_hosts import WarnedByClass
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
@@ -30,7 +30,7 @@ def chosen_by_class(
     connections: Connections, classes: Sequence[HostClass], ports: Ports, most: int
 ) -> list[Expectation]:
     """Return what to try: at most `most`, unless flows and warned ports are more. Notes what closed ports are left."""
-    choice = Choice(connections, classes)
+    choice = Selection(connections, classes)
     FlowsByClass(choice).choose()
     WarnedByClass(choice).choose()
     choice.complete(ports)

@@ -26,7 +26,7 @@ Ports = Mapping[str, Sequence[tuple[str, int]]]
 
 
 @dataclass
-class Choice:
+class Selection:
     """The connections chosen so far, and the hosts that have one, as source or as target."""
 
     connections: Connections

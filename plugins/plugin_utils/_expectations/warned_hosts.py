@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice, turned
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Selection, turned
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.warned_ports import WarnedPort, warned_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import FILTERED, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
@@ -23,7 +23,7 @@ _TURNS = 12
 class WarnedByClass:
     """Chooses the sources: outsiders where there are some, for what is a cluster's own hosts of other clusters."""
 
-    choice: Choice
+    choice: Selection
     _kept_out: dict[tuple[str, int, WarnedPort], list[HostClass]] = field(default_factory=dict)
     _untried: Counter[WarnedPort] = field(default_factory=Counter)
 

@@ -15,7 +15,13 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import e
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import is_named, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expected
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, tasks_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import (
+    HostTask,
+    Limits,
+    VerifyOptions,
+    VerifyRun,
+    tasks_of,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import (
     FILTERED,
     OPEN,
@@ -67,12 +73,12 @@ class Inquiry(NamedTuple):
     """
 
     reasons: Reasons
-    begun: Begun
+    begun: VerifyRun
     packets: Mapping[str, Sequence[Packet]]
     why_not: str = ""
 
     @property
-    def parts(self) -> dict[str, dict[str, Any]]:
+    def parts(self) -> dict[str, HostTask]:
         """Return the part of each host in a probe; none where there is nothing to try, such as a port."""
         tried = self.begun.expected.expectations
         return self.begun.parts if tried and tried[0].protocol != "ip" else {}
@@ -86,8 +92,8 @@ def inquiry_of(plan: Plan, source: str, target: str, port: str) -> Inquiry:
     pairs = () if why_not else reasons.pairs
     ports, addresses = parse_ports(port), list(dict.fromkeys(item.target_address for item in pairs))
     found = [Expectation(source, target, address, ports.protocol, ports.first, OPEN) for address in addresses]
-    order = Order(hosts, "", False, _LIMITS)
-    begun = Begun(order, Expected(found, [], [], {}), tasks_of(plan, order, found))
+    order = VerifyOptions(hosts, "", False, _LIMITS)
+    begun = VerifyRun(order, Expected(found, [], [], {}), tasks_of(plan, order, found))
     packets = {
         source: [packet_of("out", "", item) for item in found],
         target: [
@@ -341,7 +347,7 @@ class _Evidence:
     @cached_property
     def _results(self) -> Results:
         """Where the target cannot be reached by Ansible, nobody listens for us."""
-        phases = {host: self.found.get(host, {}) for host in self.inquiry.begun.order.hosts}
+        phases = {host: self.found.get(host, {}) for host in self.inquiry.begun.options.hosts}
         stopped = {host: phase.get("stopped", {}) for host, phase in phases.items()}
         return Results(
             probed={

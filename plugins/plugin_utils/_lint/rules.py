@@ -57,7 +57,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.ssh_gaps import Gaps
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Kind, Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import HostKind, Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import (
     CONTROLLERS,
@@ -69,7 +69,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
     listed,
     nearest,
     printable,
-    shown,
+    shown_value,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
 
@@ -391,7 +391,7 @@ def _srun_unpinned(plan: Plan, today: date) -> Iterator[Finding]:
     service = plan.catalogue.services.get("srun")
     if not service or [str(item) for item in service.ports] != [f"{SITE_DEFAULTS['firewall_srun_ports']}/tcp"]:
         return
-    alike: dict[tuple[Kind, PortRange], list[str]] = defaultdict(list)
+    alike: dict[tuple[HostKind, PortRange], list[str]] = defaultdict(list)
     for name in _srun_hosts(plan):
         alike[plan.kinds[name], plan.inventory.hosts[name].ephemeral_ports].append(name)
     lost: dict[tuple[PortRange, ...], list[str]] = defaultdict(list)
@@ -414,7 +414,7 @@ def _srun_hosts(plan: Plan) -> set[str]:
     return {host for name in targets for host in plan.addresses.members(name) if host in plan.hosts}
 
 
-def _unclaimed(plan: Plan, kind: Kind) -> list[PortRange]:
+def _unclaimed(plan: Plan, kind: HostKind) -> list[PortRange]:
     """Return what is open inside the cluster on hosts of a kind and is no other service's."""
     ports = [
         item
@@ -470,7 +470,7 @@ def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
                     "missing-group",
                     "warning",
                     f"firewall_endpoints.{endpoint.name}.groups",
-                    f"Lists {shown(group)}, which the inventory lacks, so it counts as empty. Add the group to "
+                    f"Lists {shown_value(group)}, which the inventory lacks, so it counts as empty. Add the group to "
                     "the inventory or mend its name.",
                 )
 

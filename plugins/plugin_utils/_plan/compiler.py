@@ -22,7 +22,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book impor
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.jump_hosts import Leg, legs_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.shared_addresses import check_shared
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Catalogue, Flow
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, shown_value
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Host, Inventory
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Opening = tuple[tuple[PortRange, ...], tuple[str, ...]]
 
 
-class Kind(NamedTuple):
+class HostKind(NamedTuple):
     """Hosts alike: behind the same endpoints, in the same clusters."""
 
     endpoints: frozenset[str]
@@ -51,8 +51,8 @@ class Plan:
     flows_on: dict[str, Flow]
     policies: dict[str, PolicyData]
     hosts: dict[str, str]
-    kinds: dict[str, Kind]
-    claims: dict[Kind, tuple[PortRange, ...]]
+    kinds: dict[str, HostKind]
+    claims: dict[HostKind, tuple[PortRange, ...]]
     legs: tuple[Leg, ...]
 
 
@@ -107,7 +107,7 @@ def _check_managed(flow: Flow, book: AddressBook) -> None:
     for host in sorted(book.inventory.managed):
         if host not in reached:
             raise PortFileError(
-                f"Invalid firewall_flows.{flow.name}.to: got {shown(list(flow.targets))}, expected endpoints with every "
+                f"Invalid firewall_flows.{flow.name}.to: got {shown_value(list(flow.targets))}, expected endpoints with every "
                 f"managed host, but {host} is behind none of them. Without it Ansible is locked out of that host."
             )
         book.host_networks([host])  # Raises for a host without an address, also where no flow asks for it.
@@ -119,9 +119,9 @@ class _Compiler:
     flows: dict[str, Flow]
     book: AddressBook
     legs: tuple[Leg, ...]
-    members: dict[Kind, list[str]] = field(default_factory=lambda: defaultdict(list))
-    claims: dict[Kind, tuple[PortRange, ...]] = field(default_factory=dict)
-    _rules: dict[tuple[Kind, str, tuple[Opening, ...]], list[RuleData]] = field(default_factory=dict)
+    members: dict[HostKind, list[str]] = field(default_factory=lambda: defaultdict(list))
+    claims: dict[HostKind, tuple[PortRange, ...]] = field(default_factory=dict)
+    _rules: dict[tuple[HostKind, str, tuple[Opening, ...]], list[RuleData]] = field(default_factory=dict)
     _outward: dict[tuple[str, frozenset[str] | None], list[Opening]] = field(default_factory=dict)
     _networks: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -176,13 +176,13 @@ class _Compiler:
             address in network for address in self.book.host_networks([host], source=True) for network in networks
         )
 
-    def _kinds(self) -> dict[str, Kind]:
+    def _kinds(self) -> dict[str, HostKind]:
         behind: dict[str, set[str]] = {name: set() for name in self.book.inventory.managed}
         for endpoint in {name for flow in self.catalogue.flows.values() for name in (*flow.sources, *flow.targets)}:
             for host in self.book.members(endpoint):
                 behind.setdefault(host, set()).add(endpoint)
         return {
-            host: Kind(frozenset(endpoints), self.book.inventory.hosts[host].clusters)
+            host: HostKind(frozenset(endpoints), self.book.inventory.hosts[host].clusters)
             for host, endpoints in sorted(behind.items())
         }
 
@@ -196,7 +196,7 @@ class _Compiler:
         found = [self.catalogue.services[name] for name in services]
         return tuple(merged(item for service in found if not service.broad for item in service.ports))
 
-    def _policy(self, host: Host, kind: Kind, ways: tuple[Opening, ...]) -> PolicyData:
+    def _policy(self, host: Host, kind: HostKind, ways: tuple[Opening, ...]) -> PolicyData:
         directions = ("in", "out") if host.egress == "restricted" else ("in",)
         rules = [rule for direction in directions for rule in self._rules_of(kind, direction, ways)]
         used = {rule["peers"] for rule in rules}
@@ -210,7 +210,7 @@ class _Compiler:
             "rules": rules,
         }
 
-    def _rules_of(self, kind: Kind, direction: str, ways: tuple[Opening, ...]) -> list[RuleData]:
+    def _rules_of(self, kind: HostKind, direction: str, ways: tuple[Opening, ...]) -> list[RuleData]:
         key = (kind, direction, ways if direction == "out" else ())
         if key not in self._rules:
             self._rules[key] = [
@@ -226,13 +226,13 @@ class _Compiler:
             ]
         return self._rules[key]
 
-    def _ingress(self, flow: Flow, kind: Kind) -> list[Opening]:
+    def _ingress(self, flow: Flow, kind: HostKind) -> list[Opening]:
         if not kind.endpoints & set(flow.targets):
             return []
         clusters = kind.clusters if flow.within_cluster else None
         return [(self._ports(flow, self.claims[kind]), self.book.peers(flow.sources, clusters, source=True))]
 
-    def _egress(self, flow: Flow, kind: Kind, ways: tuple[Opening, ...]) -> list[Opening]:
+    def _egress(self, flow: Flow, kind: HostKind, ways: tuple[Opening, ...]) -> list[Opening]:
         found: list[Opening] = []
         if kind.endpoints & set(flow.sources):
             clusters = kind.clusters if flow.within_cluster else None

@@ -42,12 +42,12 @@ class Leg(NamedTuple):
 
 def legs_of(book: AddressBook) -> tuple[Leg, ...]:
     """Return the legs to all hosts that Ansible reaches by ssh."""
-    ways = _Ways(book)
+    ways = _SshPaths(book)
     return tuple(leg for name in sorted(book.inventory.hosts) for leg in ways.legs(book.inventory.hosts[name]))
 
 
 @dataclass
-class _Ways:
+class _SshPaths:
     book: AddressBook
     _found: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
+
 # How many characters a message has at most; of a value that it shows; of names that it lists.
 LONGEST = 2000
 _LONGEST_VALUE = 400
@@ -28,7 +30,7 @@ class PortFileError(ValueError):
 
 def invalid(key: str, got: object, expected: str, advice: str = "") -> PortFileError:
     """Return the error for a bad value of `key`."""
-    return PortFileError(f"Invalid {key}: got {shown(got)}, expected {expected}.{' ' + advice if advice else ''}")
+    return PortFileError(f"Invalid {key}: got {shown_value(got)}, expected {expected}.{' ' + advice if advice else ''}")
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
@@ -36,7 +38,7 @@ def nearest(word: object, known: Iterable[str]) -> str:
     if not isinstance(word, str) or isinstance(word, Vaulted) or len(word) > _LONGEST_WORD:
         return ""
     matches = get_close_matches(word, list(known), n=1)
-    return f"Did you mean {shown(matches[0])}?" if matches else ""
+    return f"Did you mean {shown_value(matches[0])}?" if matches else ""
 
 
 class Vaulted(str):
@@ -49,7 +51,7 @@ class Vaulted(str):
         return "a value from the vault"
 
 
-def shown(value: object) -> str:
+def shown_value(value: object) -> str:
     """Return a value as messages show it; the beginning of a long one."""
     try:
         text = repr(value)
@@ -71,7 +73,6 @@ def listed(names: Collection[str]) -> str:
 
 
 def printable(text: str, longest: int = LONGEST) -> str:
-    """Return a text in which what cannot be printed is escaped; the beginning of a long one."""
-    if not text.isprintable():
-        text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    """Return the text on one line, with invisible characters written as codes; a long text is cut."""
+    text = shown(text)
     return text if len(text) <= longest else f"{text[: longest - 3]}..."

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -20,7 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
     invalid,
     nearest,
     printable,
-    shown,
+    shown_value,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import (
     HOST_DEFAULTS,
@@ -32,7 +31,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting impor
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import REACH_VARIABLES, Unread
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.vaults import plain
 
-PORT_FILE = Path(__file__).parents[3] / "roles" / "firewall" / "vars" / "port_file.yml"
 _MARKS = ("{{", "{%", "{#")
 # How much is shown of why a template failed.
 _LONGEST_REASON = 600
@@ -107,8 +105,8 @@ def _check_same(name: str, host: str, value: Any, known: Any) -> None:
     value, known = _plain(key, value), _plain(key, known)
     if value != known:
         raise PortFileError(
-            f"Invalid {name} of this play for host {host}: got {shown(value)}, expected what the inventory "
-            f"says, {shown(known)}. A plan is for all hosts, whichever play runs: set it in group_vars or host_vars, "
+            f"Invalid {name} of this play for host {host}: got {shown_value(value)}, expected what the inventory "
+            f"says, {shown_value(known)}. A plan is for all hosts, whichever play runs: set it in group_vars or host_vars, "
             "or with -e."
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import INTERFACE_PATTERN
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, shown_value
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import REACH_VARIABLES, Reach, reach_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import (
@@ -155,7 +155,7 @@ def _text_or_number(key: str, value: Any) -> str:
     """Return the text of a variable of Ansible's, which may be a number; empty for none."""
     if value is None:
         return ""
-    return shown(value) if isinstance(value, (int, float)) else text_of(key, value)
+    return shown_value(value) if isinstance(value, (int, float)) else text_of(key, value)
 
 
 def _clusters(key: str, value: Any) -> frozenset[str]:

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import FLOW_NAME, MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
 
+# The shipped port file.
+PORT_FILE = Path(__file__).with_name("port_file.yml")
 # The variable that narrows the range of a broad service, and what it is by default.
 RANGES = {"srun": ("firewall_srun_ports", "8192-60000"), "user_ports": ("firewall_user_ports", "1024-65535")}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, printable, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, printable, shown_value
 
 # The port file has four levels.
 _DEEPEST = 16
@@ -46,4 +46,4 @@ def _items(value: Mapping[Any, Any] | list[Any] | tuple[Any, ...]) -> Iterable[t
 
 
 def _key(name: Any) -> str:
-    return printable(name if isinstance(name, str) else shown(name), _LONGEST_KEY)
+    return printable(name if isinstance(name, str) else shown_value(name), _LONGEST_KEY)

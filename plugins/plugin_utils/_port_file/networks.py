@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown_value
 
 with suppress(ImportError):  # `missing_library` reports it
     from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, cidr_merge
@@ -21,15 +21,15 @@ _NO_HOSTS = ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", ":
 def parse_network(text: object) -> IPNetwork:
     """Return the network that `10.0.0.0/8`, `fd00::/64` or a bare address names; ValueError says what was expected."""
     if not isinstance(text, str):
-        raise ValueError(f"got {shown(text)}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'")
+        raise ValueError(f"got {shown_value(text)}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'")
     address, slash, length = text.partition("/")
     ip = parse_address(address, got=text, what="an IPv4 or IPv6 network, such as '10.20.0.0/16' or 'fd00:20::/64'")
     bits = address_bits(ip)
     if slash and not (length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= bits):
-        raise ValueError(f"got {shown(text)}, expected a prefix length from 0 to {bits} after the slash")
+        raise ValueError(f"got {shown_value(text)}, expected a prefix length from 0 to {bits} after the slash")
     network = IPNetwork((ip.value, int(length) if slash else bits), version=ip.version)
     if network.ip != network.network:
-        raise ValueError(f"got {shown(text)}, expected a network without host bits, such as '{network.cidr}'")
+        raise ValueError(f"got {shown_value(text)}, expected a network without host bits, such as '{network.cidr}'")
     return network
 
 
@@ -41,9 +41,9 @@ def parse_address(text: object, got: object = None, what: str = "an IPv4 or IPv6
     except (AddrFormatError, ValueError):
         ip = None
     if ip is None:
-        raise ValueError(f"got {shown(got)}, expected {what}")
+        raise ValueError(f"got {shown_value(got)}, expected {what}")
     if ip.is_ipv4_mapped():
-        raise ValueError(f"got {shown(got)}, expected the IPv4 address itself, '{ip.ipv4()}'")
+        raise ValueError(f"got {shown_value(got)}, expected the IPv4 address itself, '{ip.ipv4()}'")
     return ip
 
 

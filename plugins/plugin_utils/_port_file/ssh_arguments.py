@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown_value
 
 SSH_PORT = 22
 # Options of ssh that have a value.
@@ -46,7 +46,7 @@ def port_of(value: object) -> int:
     """Return the number of a port. Raises ValueError."""
     text = str(value)
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) < 65536):
-        raise ValueError(f"got {shown(value)}, expected a port from 1 to 65535")
+        raise ValueError(f"got {shown_value(value)}, expected a port from 1 to 65535")
     return int(text)
 
 
@@ -113,6 +113,6 @@ def _hops_of_command(words: list[str]) -> tuple[Hop, ...]:
 def _hop(text: str) -> Hop:
     found = _HOP.fullmatch(text.strip())
     if not found:
-        raise ValueError(f"got {shown(text)}, expected a jump host such as 'user@host:port'")
+        raise ValueError(f"got {shown_value(text)}, expected a jump host such as 'user@host:port'")
     host = found["bracketed"] or found["name"] or found["bare"]
     return Hop(host, port_of(found["port"] or SSH_PORT))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, shown_value
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments import (
     SSH_PORT,
     Hop,
@@ -46,12 +46,14 @@ def reach_of(address: str, variables: Mapping[str, Any]) -> Reach:
     """Return how Ansible reaches a host whose `ansible_host`, or name, is `address`."""
     values = {name: variables[name] for name in REACH_VARIABLES if variables.get(name) not in (None, "")}
     unread = {
-        name: f"got {shown(str(value))}, a template that has no value on the controller"
+        name: f"got {shown_value(str(value))}, a template that has no value on the controller"
         for name, value in values.items()
         if isinstance(value, Unread)
     }
     known = {
-        name: value if isinstance(value, str) else shown(value) for name, value in values.items() if name not in unread
+        name: value if isinstance(value, str) else shown_value(value)
+        for name, value in values.items()
+        if name not in unread
     }
     # A connection that cannot be read is taken for ssh: the most that it can cost is a warning.
     if known.get("ansible_connection", "").rpartition(".")[2] not in _BY_SSH:

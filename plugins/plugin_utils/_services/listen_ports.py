@@ -8,13 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, TypedDict
 
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, invalid, listed
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import merged_section, narrowed, started
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import (
+    PORT_FILE,
+    merged_section,
+    narrowed,
+    started,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.vaults import plain
 
@@ -29,8 +33,6 @@ __all__ = [
     "unopened_ports",
 ]
 
-# The same as of the plan, whose module is slow to load: filters are loaded anew for every task of every host.
-PORT_FILE = Path(__file__).parents[3] / "roles" / "firewall" / "vars" / "port_file.yml"
 # RPC programs of NFS whose ports are not fixed (RFC 5531 numbers), and the service that has them.
 RPC_PROGRAMS = {"100005": "mountd", "100021": "nfs_locks", "100024": "nfs_locks", "100011": "rquotad"}
 _NEEDED = ("required", "recommended", "conditional")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import word
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import VerifyRun
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import LONGEST
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import (
     Registered,
@@ -81,18 +81,18 @@ def origins_of(plan: Plan, hosts: Iterable[str]) -> dict[str, Origin]:
     }
 
 
-def results_of(plan: Plan, begun: Begun, found: Registered) -> Results:
+def results_of(plan: Plan, begun: VerifyRun, found: Registered) -> Results:
     """Return what the hosts reported of their probes and listeners."""
     return Results(
         probed={host: phases["probed"]["results"] for host, phases in found.items() if "results" in phases["probed"]},
         stopped={host: phases["stopped"] for host, phases in found.items()},
         nonces={host: part["nonce"] for host, part in begun.parts.items()},
-        passive=begun.order.passive,
+        passive=begun.options.passive,
         origins=origins_of(plan, found),
     )
 
 
-def compared_of(begun: Begun, found: Registered) -> dict[str, Compared]:
+def compared_of(begun: VerifyRun, found: Registered) -> dict[str, Compared]:
     """Return whether the hosts run their policy, of those that were asked, or of which nothing is known."""
     compared = {}
     for host, phases in found.items():
@@ -107,21 +107,21 @@ def compared_of(begun: Begun, found: Registered) -> dict[str, Compared]:
     return compared
 
 
-def judged_verdicts(plan: Plan, begun: Begun, results: Results) -> list[Verdict]:
+def judged_verdicts(plan: Plan, begun: VerifyRun, results: Results) -> list[Verdict]:
     """Return the verdicts of a run."""
     services = plan.catalogue.services
     broad = {flow.name for flow in plan.flows_on.values() if all(services[name].broad for name in flow.services)}
     return verdicts_of(begun.expected.expectations, results, broad)
 
 
-def suspects(plan: Plan, begun: Begun, found: Registered) -> dict[str, Any]:
+def suspects(plan: Plan, begun: VerifyRun, found: Registered) -> dict[str, Any]:
     """Return by host the packets to judge."""
     verdicts = judged_verdicts(plan, begun, results_of(plan, begun, found))
     drifted = {host for host, item in compared_of(begun, found).items() if item.is_equal is False}
     return packets_of(verdicts, drifted)
 
 
-def run_of(plan: Plan, begun: Begun, found: Registered) -> tuple[Run, list[Verdict]]:
+def run_of(plan: Plan, begun: VerifyRun, found: Registered) -> tuple[Run, list[Verdict]]:
     """Return all that is known of a run, and its verdicts."""
     results, packets = results_of(plan, begun, found), suspects(plan, begun, found)
     said = counted(found, packets)

@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.hpc.ports.plugins.action import firewall
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply import confirmation
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation import explained
-from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import Known
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import KnownAddresses
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.tests.support.plays import played
 
@@ -108,7 +108,7 @@ def test_addresses_that_the_plan_does_not_know_cause_a_warning(
     sent: list[tuple[str, dict[str, Any]]], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        firewall, "known_addresses", lambda plan: Known({"n1": {"addresses": ["10.1.0.1"], "networks": []}})
+        firewall, "known_addresses", lambda plan: KnownAddresses({"n1": {"addresses": ["10.1.0.1"], "networks": []}})
     )
     own = [{"address": "10.1.0.1", "interface": "eth0"}, {"address": "10.2.0.1", "interface": "ib0"}]
     found = ran(

@@ -14,8 +14,8 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation import (
     RETURN_WITHIN,
     UNSEEN,
-    Answer,
-    Begun,
+    HostAnswer,
+    PendingChange,
     explained,
     final_answer,
     may_have_begun,
@@ -55,8 +55,10 @@ class Host:
     def pause(self, seconds: float) -> None:
         self.time += seconds
 
-    def final_answer(self, seconds: int = 30, result: Mapping[str, Any] | None = None, login: float = 0.0) -> Answer:
-        return final_answer(self.ask, Begun("n1", result or {}, seconds, login), self.now, self.pause)
+    def final_answer(
+        self, seconds: int = 30, result: Mapping[str, Any] | None = None, login: float = 0.0
+    ) -> HostAnswer:
+        return final_answer(self.ask, PendingChange("n1", result or {}, seconds, login), self.now, self.pause)
 
 
 def test_a_host_that_confirms_is_asked_once() -> None:
@@ -159,14 +161,14 @@ def test_what_is_said_of_a_change_that_was_not_confirmed(
     changes: dict[str, Any], trouble: str, dropping: list[str], text: str
 ) -> None:
     result = {"changed": True, "other_rules": {"dropping": dropping}}
-    found = with_answer(Begun("n1", result, 30), Answer({**REVERTED, **changes}, trouble))
+    found = with_answer(PendingChange("n1", result, 30), HostAnswer({**REVERTED, **changes}, trouble))
     lacking = {"client": "10.0.0.9"} if "advice" in changes else {}
     assert found == {"changed": False, "failed": True, "msg": text, "other_rules": {"dropping": dropping}, **lacking}
 
 
 def test_what_is_said_of_a_change_that_was_confirmed() -> None:
-    answer = Answer({**CONFIRMED, "connections_cut": ["x"], "warnings": ["b"], "invocation": {}}, "timed out")
-    assert with_answer(Begun("n1", {"changed": True, "changes": {}, "warnings": ["a"]}, 30, 10.0), answer) == {
+    answer = HostAnswer({**CONFIRMED, "connections_cut": ["x"], "warnings": ["b"], "invocation": {}}, "timed out")
+    assert with_answer(PendingChange("n1", {"changed": True, "changes": {}, "warnings": ["a"]}, 30, 10.0), answer) == {
         "changed": True,
         "changes": {},
         "warnings": ["a", "b"],
@@ -176,8 +178,8 @@ def test_what_is_said_of_a_change_that_was_confirmed() -> None:
 
 
 def test_a_change_that_a_reboot_would_not_load_has_failed() -> None:
-    answer = Answer({**CONFIRMED, "failed": True, "msg": "not on disk"}, "")
-    found = with_answer(Begun("n1", {"changed": True}, 30), answer)
+    answer = HostAnswer({**CONFIRMED, "failed": True, "msg": "not on disk"}, "")
+    found = with_answer(PendingChange("n1", {"changed": True}, 30), answer)
     assert (found["failed"], found["msg"], found["changed"]) == (True, "not on disk", True)
 
 
@@ -206,7 +208,7 @@ def test_only_a_connection_that_was_made_may_have_begun_a_change(text: str, expe
 
 
 def test_what_was_lost_with_the_connection_is_not_made_up() -> None:
-    begun = Begun("n1", {"warnings": [UNSEEN]}, 30, loss=AnsibleConnectionFailure("the first loss"))
+    begun = PendingChange("n1", {"warnings": [UNSEEN]}, 30, loss=AnsibleConnectionFailure("the first loss"))
     found = with_answer(begun, final_answer(Host(CONFIRMED).ask, begun))
     assert found == {"changed": True, "warnings": [UNSEEN], "confirmed_from": "10.0.0.9 port 51235"}
     assert with_answer(begun, final_answer(Host(REVERTED).ask, begun))["msg"] == (
@@ -273,14 +275,14 @@ SLOW = "A login to n1 took 11 s: give firewall_confirm_within 33 or more."
 def test_a_window_under_three_times_a_login_is_warned_of(
     first: float, second: float, seconds: int, said: list[str]
 ) -> None:
-    found = with_answer(Begun("n1", {"changed": True}, seconds, first), Answer(CONFIRMED, "", second))
+    found = with_answer(PendingChange("n1", {"changed": True}, seconds, first), HostAnswer(CONFIRMED, "", second))
     assert found["warnings"] == said and not found.get("failed")
 
 
 @pytest.mark.parametrize(("first", "second"), [(11.0, 0.0), (0.2, 11.0)])
 def test_a_slow_login_is_named_where_a_change_was_undone(first: float, second: float) -> None:
-    begun = Begun("n1", {"other_rules": {"dropping": ["a"]}}, 30, first)
-    assert with_answer(begun, Answer(REVERTED, "timed out", second))["msg"] == (
+    begun = PendingChange("n1", {"other_rules": {"dropping": ["a"]}}, 30, first)
+    assert with_answer(begun, HostAnswer(REVERTED, "timed out", second))["msg"] == (
         f"{UNDONE} The policy itself lets 10.0.0.9 in. {SLOW} The last attempt: timed out. Other rules of the host that "
         "may be why: a."
     )

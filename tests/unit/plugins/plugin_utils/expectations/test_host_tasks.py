@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import (
-    Begun,
     Limits,
-    Order,
-    begun,
+    VerifyOptions,
+    VerifyRun,
     lifetime,
     names_of,
+    new_run,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.tests.support.probed_site import ENDPOINTS, FLOWS, HOSTS, SERVICES, plan_of
@@ -25,8 +25,8 @@ LIMITS = Limits(timeout=1.0, attempts=2, concurrency=1000, rate=1000.0, forks=5,
 QUERY = "[?port==`443` || port==`9090`]"
 
 
-def begin(query: str = QUERY, hosts: tuple[str, ...] = tuple(HOSTS), passive: bool = False, **limits: Any) -> Begun:
-    return begun(plan_of(), Order(hosts, query, passive, LIMITS._replace(**limits)))
+def begin(query: str = QUERY, hosts: tuple[str, ...] = tuple(HOSTS), passive: bool = False, **limits: Any) -> VerifyRun:
+    return new_run(plan_of(), VerifyOptions(hosts, query, passive, LIMITS._replace(**limits)))
 
 
 def test_each_host_is_told_its_part() -> None:
@@ -67,7 +67,7 @@ def test_ports_are_in_order() -> None:
 def test_a_run_can_be_kept_and_read_again() -> None:
     run = begin()
     again = pickle.loads(pickle.dumps(run))
-    assert (again.order, again.expected, again.parts) == tuple(run)
+    assert (again.options, again.expected, again.parts) == tuple(run)
 
 
 def test_the_key_is_the_runs_and_each_nonce_a_hosts() -> None:
@@ -113,7 +113,7 @@ def test_names_are_what_is_no_address() -> None:
         {"n1.example.org": ["10.1.0.1"], "n1-ib": ["10.1.1.1"]},
     )
     assert [names_of(plan, host) for host in ("n1", "n2", "stranger")] == [["n1.example.org", "n1-ib"], [], []]
-    probes = begun(plan, Order(tuple(hosts), QUERY, False, LIMITS)).parts["laptop"]["probes"]
+    probes = new_run(plan, VerifyOptions(tuple(hosts), QUERY, False, LIMITS)).parts["laptop"]["probes"]
     assert [item["names"] for item in probes if item["address"] in ("10.1.0.1", "10.1.1.1", "fd01::1")] == [
         ["n1.example.org", "n1-ib"]
     ] * sum(item["address"] in ("10.1.0.1", "10.1.1.1", "fd01::1") for item in probes)

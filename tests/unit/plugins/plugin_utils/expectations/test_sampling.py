@@ -22,7 +22,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected i
     expected_of,
     probed_ports,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Choice
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.selection import Selection
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.warned_ports import warned_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
@@ -35,7 +35,7 @@ from hypothesis import strategies as st
 
 pytestmark = pytest.mark.slow
 
-PORT_FILE = Path(__file__).resolve().parents[5] / "roles" / "firewall" / "vars" / "port_file.yml"
+PORT_FILE = Path(__file__).resolve().parents[5] / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml"
 
 
 # ---- every connection, judged one by one ----------------------------------------------------------------------------
@@ -201,10 +201,10 @@ def test_every_managed_host_keeps_somebody_out_of_what_is_warned_of(site: Site) 
         assert not found.expectations or sum(left) == len(plan.hosts) - len(keep_out)
 
 
-def closed(plan: Plan, most: int) -> tuple[Choice, ClosedByRole, dict[str, HostClass]]:
+def closed(plan: Plan, most: int) -> tuple[Selection, ClosedByRole, dict[str, HostClass]]:
     connections = Connections(plan, sorted(plan.inventory.hosts))
     classes = classes_of(connections)
-    choice = Choice(connections, classes)
+    choice = Selection(connections, classes)
     found = ClosedByRole(choice, {key: probed_ports(plan, connections.policy(key)) for key in plan.policies})
     found.choose(most)
     return choice, found, {host: item for item in classes for host in item.members}

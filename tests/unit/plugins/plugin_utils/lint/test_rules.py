@@ -976,7 +976,9 @@ def test_the_example_has_no_findings() -> None:
     manager = VariableManager(loader=loader, inventory=inventory)
     hosts = {host.name: manager.get_vars(host=host) for host in inventory.get_hosts()}
     groups = inventory.get_groups_dict()
-    shipped = yaml.safe_load((ROOT / "roles" / "firewall" / "vars" / "port_file.yml").read_text(encoding="utf-8"))
+    shipped = yaml.safe_load(
+        (ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml").read_text(encoding="utf-8")
+    )
     site = {key: value for key, value in next(iter(hosts.values())).items() if key.startswith("firewall_")}
     plan = compile_plan(load_catalogue(shipped, site, groups), load_inventory(groups, hosts.__getitem__))
     assert plan.hosts

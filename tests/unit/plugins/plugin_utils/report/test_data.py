@@ -15,7 +15,12 @@ from xml.etree import ElementTree
 import jmespath
 import jsonschema
 import pytest
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import (
+    Limits,
+    VerifyOptions,
+    VerifyRun,
+    new_run,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data, as_fact
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
@@ -58,11 +63,11 @@ SOURCES = {"ctl": "10.0.0.1", "n1": "10.1.0.1", "laptop": "198.51.100.7", "stran
 QUERY = "[?contains([`22`, `53`, `443`], port)]"
 
 
-def begin(passive: bool = False, hosts: tuple[str, ...] = HOSTS) -> Begun:
-    return begun(PLAN, Order(hosts, QUERY, passive, Limits(1.0, 2, 1000, 1000.0, 5, 50_000)))
+def begin(passive: bool = False, hosts: tuple[str, ...] = HOSTS) -> VerifyRun:
+    return new_run(PLAN, VerifyOptions(hosts, QUERY, passive, Limits(1.0, 2, 1000, 1000.0, 5, 50_000)))
 
 
-def reported(run: Begun, outcomes: dict[tuple[str, str, str], str] | None = None) -> dict[str, dict[str, Any]]:
+def reported(run: VerifyRun, outcomes: dict[tuple[str, str, str], str] | None = None) -> dict[str, dict[str, Any]]:
     """Return what hosts report where all is as expected, but for `outcomes` by source, target and port."""
     found: dict[str, dict[str, Any]] = {}
     nonces = {host: part["nonce"] for host, part in run.parts.items()}
@@ -105,7 +110,7 @@ def reported(run: Begun, outcomes: dict[tuple[str, str, str], str] | None = None
     return found
 
 
-def data_of(run: Begun, said: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def data_of(run: VerifyRun, said: dict[str, dict[str, Any]]) -> dict[str, Any]:
     about, verdicts = run_of(PLAN, run, said)
     expected = run.expected
     diagnoses = {item.expectation: found for item in verdicts for found in [about.diagnosis(item)] if found}

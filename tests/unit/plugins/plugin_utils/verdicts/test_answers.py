@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import VerifyRun
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
     NO,
     YES,
@@ -52,7 +52,7 @@ from ansible_collections.hpc.ports.tests.support.run import examples
 from hypothesis import given, settings
 
 PLAN: Plan = site()
-RUN: Begun = begin(PLAN)
+RUN: VerifyRun = begin(PLAN)
 SAID = answers_of(PLAN, RUN)
 
 # What JSON had to escape, other than a quote and a backslash.

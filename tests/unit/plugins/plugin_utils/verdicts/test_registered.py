@@ -6,7 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import Begun, Limits, Order, begun
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import (
+    Limits,
+    VerifyOptions,
+    VerifyRun,
+    new_run,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Results
@@ -58,8 +63,8 @@ def site(**flows: Any) -> Plan:
     )
 
 
-def begin(plan: Plan, query: str = "[?port==`22` || port==`443`]", passive: bool = False) -> Begun:
-    return begun(plan, Order(tuple(HOSTS), query, passive, LIMITS))
+def begin(plan: Plan, query: str = "[?port==`22` || port==`443`]", passive: bool = False) -> VerifyRun:
+    return new_run(plan, VerifyOptions(tuple(HOSTS), query, passive, LIMITS))
 
 
 def probed(nonce: str = "", **outcomes: list[str]) -> dict[str, Any]:
