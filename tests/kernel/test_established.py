@@ -367,7 +367,7 @@ def test_a_server_of_udp_that_goes_on_sending(machine: Machine, links: Connectio
     result = cut(machine, CLOSED)
     ended.set()
     thread.join()
-    assert result == CutResult((), f"Not cut, as this host goes on sending: {found.name}.")
+    assert result == CutResult((), f"Not cut, because this host continues to send: {found.name}.")
 
 
 def refusing(code: int) -> Any:
@@ -380,7 +380,7 @@ def refusing(code: int) -> Any:
 def test_a_kernel_that_closes_no_sockets(machine: Machine, links: Connections) -> None:
     found = [links.opened("in", protocol, BAD[4], HOST[4], 6000, is_connected=False) for protocol in ("tcp", "udp")]
     assert cut(machine, CLOSED, KernelCalls(destroy=refusing(errno.EOPNOTSUPP))) == CutResult(
-        names(found[1]), f"Not cut, as the kernel does not close their sockets: no: {found[0].name}."
+        names(found[1]), f"Not cut, because the kernel did not close the socket: no: {found[0].name}."
     )
 
 
@@ -394,7 +394,7 @@ def test_a_kernel_that_does_not_list_what_it_tracks(machine: Machine, links: Con
 def test_an_entry_that_the_kernel_keeps(machine: Machine, links: Connections) -> None:
     found = links.opened("in", "udp", BAD[4], HOST[4], 6000)
     assert cut(machine, CLOSED, KernelCalls(delete=refusing(errno.EPERM))) == CutResult(
-        (), f"Not cut, as the kernel does not forget them: no: {found.name}."
+        (), f"Not cut, because the kernel did not delete the conntrack entry: no: {found.name}."
     )
 
 

@@ -200,7 +200,7 @@ def _check_answer(run: Run) -> None:
     assert run.result
     if run.result.get("failed") and "status" in run.result:
         assert run.result["status"] == "confirmed", run
-        assert "not the one that a reboot loads: cannot write " in run.result["msg"], run
+        assert "a reboot would not load it: cannot write " in run.result["msg"], run
 
 
 @pytest.mark.parametrize("runs", ["systemd"], indirect=True)

@@ -517,8 +517,8 @@ def test_absent_with_etc_read_only_leaves_all_as_it_was(machine: Machine) -> Non
     machine.host.shell("mount -o remount,ro /etc")
     found = machine.listing(), machine.files()
     assert machine.remove()["msg"] == (
-        f"Cannot remove {LINK}: Read-only file system. The ruleset that ran before still runs, but a reboot may not "
-        "load it any more. Mend this and run again."
+        f"Cannot remove {LINK}: Read-only file system. The ruleset that ran before still runs, but a reboot may no "
+        "longer load it. Fix this and run again."
     )
     assert (machine.listing(), machine.files()) == found
 
@@ -593,7 +593,7 @@ def test_a_file_that_cannot_be_put_in_its_place(any_machine: Machine) -> None:
         f"mkdir -p $(dirname {RULESET}); touch {RULESET} /run/mine\nmount --bind /run/mine {RULESET}"
     )
     result = any_machine.apply(OTHER)
-    assert result["failed"] and "not the one that a reboot loads: cannot write " in result["msg"]
+    assert result["failed"] and "a reboot would not load it: cannot write " in result["msg"]
     assert any_machine.host.shell("find /etc -name '*.new'") == ""
 
 

@@ -262,7 +262,7 @@ def test_a_change_over_no_connection_is_confirmed_over_any(machine: Served) -> N
 
 # ---- one at a time
 
-WAITED = "Another run changed this host{} and awaited its confirmation: this one waited for it."
+WAITED = "Another run changed this host{} and awaited confirmation: this run waited for it."
 
 
 def begun(machine: Served) -> str:
@@ -480,8 +480,9 @@ def test_a_connection_that_cannot_be_seen_is_warned_of(machine: Served) -> None:
     for transport in ("ssh", "ansible.netcommon.libssh"):
         result = machine.begin(policy(SSH), transport=transport, prefix=OVER_NOTHING, check=True)
         assert warnings_of(result) == [
-            "Cannot tell from where Ansible connects to this host: no process above the module has SSH_CONNECTION. The "
-            "policy was not checked against that connection; the host still undoes the change unless it is confirmed."
+            "Cannot determine from which address Ansible connects to this host: no process above the module has "
+            "SSH_CONNECTION. The policy was not checked against this connection. The host still undoes the change unless a "
+            "new connection confirms it."
         ]
 
 

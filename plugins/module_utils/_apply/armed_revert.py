@@ -6,8 +6,8 @@
 The files that undo a change are in a folder named by the token of the change. While the change awaits confirmation, the
 link `armed` points to this folder. The script that undoes the change moves the link into the folder, so that a later
 module can see the result. A process that arms, confirms or undoes a change holds the lock. All of this is under /run: a
-reboot forgets the change, and the host starts with the last confirmed rules. The files of an unconfirmed change are staged
-beside their final places: see `_linux/files.py`.
+reboot forgets the change, and the host starts with the last confirmed rules. The files of an unconfirmed change are
+staged beside their final places: see `_linux/files.py`.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _UNDONE = "undone"
 _REMEMBERED = 8
 
 # The script that the host runs. It needs no Python and nothing of the collection, which may be gone by then.
-# $1 is when to start: `now`, `at` that many seconds of uptime ($2), or `locked` if the caller holds the lock. The watch and
-# other versions of the collection call it with `locked`, so this argument has to stay. The script reads the clock of
-# `Pending.deadline`, as a timer of systemd stands still while a virtual machine is suspended.
+# $1 is when to start: `now`, `at` that many seconds of uptime ($2), or `locked` if the caller holds the lock. The watch
+# and other versions of the collection call it with `locked`, so this argument has to stay. The script reads the clock
+# of `Pending.deadline`, as a timer of systemd stands still while a virtual machine is suspended.
 _REVERT = """\
 #!/bin/sh
 # Undo a change of the firewall that nobody confirmed. Written by the Ansible collection hpc.ports.
@@ -175,7 +175,8 @@ def clock_command(pending: Pending, by_systemd: bool) -> list[str]:
     program = ["/bin/sh", _script(pending.token), "at", str(int(pending.deadline) + 1)]
     if not by_systemd:
         return program
-    # If it is killed, for example when memory runs out, systemd starts it again, and it continues with the same deadline.
+    # If it is killed, for example when memory runs out, systemd starts it again, and it continues with the same
+    # deadline.
     return [
         "systemd-run",
         "--quiet",

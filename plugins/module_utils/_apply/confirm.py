@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def cut_connections(policy: Policy) -> CutResult:
-    """Cut what the policy does not allow."""
-    # Each execution compiles what it imports anew: this is much, and seldom needed.
+    """Cut the connections that the policy does not allow."""
+    # Each execution compiles all imported modules again: this one is large, and seldom needed.
     from ansible_collections.hpc.ports.plugins.module_utils._apply import cut_connections as established
 
     return established.cut_connections(policy)
@@ -29,8 +29,9 @@ def cut_connections(policy: Policy) -> CutResult:
 def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], CutResult] = cut_connections) -> dict[str, Any]:
     """Keep the change with this token if this is a new connection; return what became of the change, as `status`.
 
-    The result has `msg` if another version of the collection made the change, or if the change is kept but a reboot would
-    not load it. `cut` ends connections, if the change requests it. Raises CommandError, OSError: nothing is confirmed.
+    The result has `msg` if another version of the collection made the change, or if the change is kept but a reboot
+    would not load it. `cut` ends connections, if the change requests it. Raises CommandError, OSError: nothing is
+    confirmed.
     """
     try:
         return _decided(token, tools, cut)
@@ -42,7 +43,7 @@ def _decided(token: str, tools: Tools, cut: Callable[[Policy], CutResult]) -> di
     with tools.transaction.confirmation(token) as pending:
         if pending is None:
             return _undone(tools.transaction.reverted(token))
-        # With no port there is no connection that a new one could be told from: see `Pending`.
+        # Without a port there is no connection to distinguish a new one from: see `Pending`.
         connection = tools.connection() if pending.client_port else None
         if pending.client_port and not _is_new(connection, pending):
             return {"status": "not new", "confirmed_from": str(connection or "")}
@@ -84,5 +85,5 @@ def _is_new(connection: SshConnection | None, pending: Pending) -> bool:
 def _cut(data: Mapping[str, Any] | None, cut: Callable[[Policy], CutResult]) -> dict[str, Any]:
     if data is None:
         return {}
-    found = cut(parse_policy(data))
-    return {"connections_cut": list(found.connections), "warnings": list(filter(None, [found.not_done]))}
+    done = cut(parse_policy(data))
+    return {"connections_cut": list(done.connections), "warnings": list(filter(None, [done.not_done]))}

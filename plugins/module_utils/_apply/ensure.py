@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the options of the module `firewall` to what it did on the host."""
+"""What the module `firewall` does on the host, from its options to its result."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     parse_policy,
 )
 
-# SshConnection plugins that log in through a port of the host; others, such as `podman`, need no flow.
+# Connection plugins that log in through a port of the host. Others, such as `podman`, need no flow.
 _THROUGH_A_PORT = ("ssh", "paramiko", "paramiko_ssh", "libssh")
 _UNSEEN = (
-    "Cannot tell from where Ansible connects to this host: no process above the module has SSH_CONNECTION. The "
-    "policy was not checked against that connection; the host still undoes the change unless it is confirmed."
+    "Cannot determine from which address Ansible connects to this host: no process above the module has "
+    "SSH_CONNECTION. The policy was not checked against this connection. The host still undoes the change unless a new "
+    "connection confirms it."
 )
-# Here Ansible runs on the host itself; whoever started it may have come through a port.
+# The connection plugin with which Ansible runs on the host itself. Its user may have logged in through a port.
 _LOCAL = "local"
 _UNPROVED = (
-    "No new connection confirms this change, as Ansible runs on the host itself (connection local). {0} Keep "
-    "your session open until a new one comes through."
+    "No new connection confirms this change, because Ansible runs on the host itself (connection local). {0} Keep your "
+    "session open until a new connection succeeds."
 )
-_LETS_IN = "The policy lets {0} in, but nothing proves it."
+_ALLOWED = "The policy allows {0}, but nothing proves it."
 _NOBODY = (
-    "Nothing proves that anybody gets back into this host: Ansible runs on it (connection local), with no ssh "
-    "connection above it. firewall_endpoints.controllers has to name where administrators come from. Keep a "
-    "session or the console open until a new ssh connection comes through. A change that Ansible makes from "
-    "another host over ssh is undone after firewall_confirm_within where it locks out."
+    "Nothing proves that anybody can log in to this host again: Ansible runs on the host itself (connection local), "
+    "and was not started over ssh. Make sure that firewall_endpoints.controllers has the addresses of the "
+    "administrators. Keep a session or the console open until a new ssh connection succeeds. If Ansible makes the "
+    "change from another host over ssh, the host undoes a change that locks you out after firewall_confirm_within."
 )
 
 
@@ -59,7 +60,7 @@ class Options(NamedTuple):
 
 
 class FirewallResult(NamedTuple):
-    """What differed, what was done about it, and what the user should know."""
+    """The change, if it awaits confirmation its note, and warnings for the user."""
 
     change: Change
     pending: Pending | None = None
@@ -69,7 +70,7 @@ class FirewallResult(NamedTuple):
 def ensure_present(
     name: str, data: PolicyData, options: Options, check: bool, tools: Tools = Tools()
 ) -> FirewallResult:
-    """Give the host its policy by that backend, or with `check` stop just before.
+    """Apply a policy with the backend `name`; with `check`, only return what would change.
 
     Raises OSError, PolicyError, RuntimeError.
     """
@@ -85,24 +86,24 @@ def ensure_present(
         return FirewallResult(change, warnings=warnings)
     with tools.transaction.turn() as waited_for:
         tools.backend(name).recover()
-        # What another run has done meanwhile counts.
+        # Another run may have changed the host meanwhile.
         change = _present_change(name, policy, options, tools)
         terms = _terms(policy, data, options, client)
         pending = make_present(change, terms, tools) if change.is_needed else None
-    return FirewallResult(change, pending, (*warnings, *_told(waited_for)))
+    return FirewallResult(change, pending, (*warnings, *_waiting_notice(waited_for)))
 
 
 def ensure_absent(check: bool, tools: Tools = Tools()) -> FirewallResult:
-    """Leave the host as it was before us, or with `check` stop just before. Raises OSError, RuntimeError."""
+    """Remove all that is ours; with `check`, only return what would change. Raises OSError, RuntimeError."""
     change = _absent_change(tools)
     if check or not change.is_needed:
         return FirewallResult(change)
     with tools.transaction.turn() as waited_for:
-        # Else the next boot would put back what a crash has left to be put back.
+        # Otherwise the next boot would restore files that a crash left to be restored.
         tools.backend("firewalld").recover()
         change = _absent_change(tools)
         make_absent(change)
-    return FirewallResult(change, warnings=_told(waited_for))
+    return FirewallResult(change, warnings=_waiting_notice(waited_for))
 
 
 def _present_change(name: str, policy: Policy, options: Options, tools: Tools) -> Change:
@@ -117,8 +118,8 @@ def _closed(name: str, policy: Policy, options: Options) -> str:
         return ""
     if name == "firewalld" and not options.watch:
         raise RuntimeError(
-            "firewall_boot_failure is 'closed', and firewall_watch is false: with firewalld it is the watch "
-            "that closes the host. Nothing was changed. Set firewall_watch: true."
+            "Invalid firewall_watch: got false, expected true with firewall_boot_failure 'closed', because with "
+            "firewalld it is the watch that closes the host. Nothing was changed. Set firewall_watch: true."
         )
     if not nft.is_installed():
         raise HostError(
@@ -128,14 +129,14 @@ def _closed(name: str, policy: Policy, options: Options) -> str:
 
 
 def _absent_change(tools: Tools) -> Change:
-    """Return the change that removes what either backend has of ours."""
+    """Return the change that removes our rules and files of both backends."""
     change, other = tools.backend("nftables").absent_change(), tools.leaving("nftables")
     only = other if other and not change.is_needed else change._replace(leaving=other)
     return tools.watch(only, False, "")
 
 
 class _Client(NamedTuple):
-    """Who applies: their ssh connection, if that is how they come, and whether Ansible itself runs here."""
+    """The ssh connection of the user, if there is one, and whether Ansible itself runs on this host."""
 
     connection: SshConnection | None
     is_local: bool
@@ -143,7 +144,7 @@ class _Client(NamedTuple):
 
     @classmethod
     def of(cls, transport: str, tools: Tools) -> _Client:
-        """Return what can be told where the task uses that connection plugin."""
+        """Return the client of a task that uses the connection plugin `transport`."""
         name = transport.rpartition(".")[2]
         if name not in (*_THROUGH_A_PORT, _LOCAL):
             return cls(None, False, False)
@@ -151,19 +152,19 @@ class _Client(NamedTuple):
         return cls(connection, name == _LOCAL, connection is None)
 
     def warning(self, policy: Policy) -> str:
-        """Return what the user should know of how the change is guarded; empty where a new connection proves it."""
+        """Return a warning if no new connection proves the change; empty if one does."""
         if self.is_unseen:
             return _NOBODY if self.is_local else _UNSEEN
         if self.connection and self.is_local:
-            return _UNPROVED.format(self.missing(policy) or _LETS_IN.format(self.connection.client))
+            return _UNPROVED.format(self.missing(policy) or _ALLOWED.format(self.connection.client))
         return ""
 
     def missing(self, policy: Policy) -> str:
-        """Return which flow their connection lacks."""
+        """Return which flow the connection of the user lacks, as a sentence, or empty."""
         return missing_flow(policy, self.connection, self.is_local) if self.connection else ""
 
     def to_be_confirmed(self) -> SshConnection | None:
-        """Return their connection as the one that confirms is compared with it."""
+        """Return the connection with which the confirming one is compared."""
         return self.connection._replace(client_port=0) if self.connection and self.is_local else self.connection
 
 
@@ -177,11 +178,11 @@ def _terms(policy: Policy, data: PolicyData, options: Options, client: _Client) 
     )
 
 
-def _told(waited_for: Pending | None) -> tuple[str, ...]:
+def _waiting_notice(waited_for: Pending | None) -> tuple[str, ...]:
     if waited_for is None:
         return ()
     return (
-        "Another run changed this host{} and awaited its confirmation: this one waited for it.".format(
+        "Another run changed this host{} and awaited confirmation: this run waited for it.".format(
             " from " + waited_for.client if waited_for.client else ""
         ),
     )

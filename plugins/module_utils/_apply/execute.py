@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make a change: what runs first, until it is confirmed; then the files that a reboot loads."""
+"""Make a change: first load the rules; once they are confirmed, put the files that a reboot loads in place."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection im
 from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyData
 
-_NOT_ON_DISK = "The new ruleset runs, but it is not the one that a reboot loads: {0}. Mend this and run again."
+_NOT_ON_DISK = "The new ruleset runs, but a reboot would not load it: {0}. Fix this and run again."
 _NOT_LEFT = (
-    "The new ruleset runs, but the one of the backend {0} is still there beside it: {1}. Mend this and run again."
+    "The new ruleset runs, but the ruleset of the backend {0} is still loaded as well: {1}. Fix this and run again."
 )
 _NOT_STARTED = (
-    "The new ruleset runs, and a reboot loads it, but systemd could not start what goes with it: {0}. Mend "
-    "this and run again."
+    "The new ruleset runs, and a reboot loads it, but systemd could not start its services: {0}. Fix this and run "
+    "again."
 )
 _HALF_REMOVED = (
-    "{0}. The ruleset that ran before still runs, but a reboot may not load it any more. Mend this and run again."
+    "{0}. The ruleset that ran before still runs, but a reboot may no longer load it. Fix this and run again."
 )
 
 
@@ -42,10 +42,10 @@ class Terms(NamedTuple):
 
 
 def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Pending | None:
-    """Apply the change; return it when it awaits confirmation, as a change of the running ruleset does.
+    """Apply the change; return it if it awaits confirmation, as every change of the running ruleset does.
 
-    To be called in one's turn. The disk is written beside its places before the kernel is touched, and renamed into
-    place once the change is for good. Raises CommandError, OSError, RuntimeError: then the old ruleset runs.
+    The caller has its `turn`. The files are written beside their final places before the kernel is touched, and renamed
+    once the change is confirmed. Raises CommandError, OSError, RuntimeError: then the old ruleset runs.
     """
     try:
         files.stage(change.places, change.items)
@@ -92,13 +92,13 @@ def _last_things(change: Change, terms: Terms) -> LastThings:
 
 
 def still_runs(last_things: LastThings, tools: Tools = Tools()) -> bool:
-    """Tell whether the host runs what was applied: somebody may have loaded rules since. Raises CommandError."""
+    """Return whether the host still runs the rules that were applied. Raises CommandError."""
     running = tools.backend(last_things["backend"]).running_state()
     return digest(running) == last_things["runs"]
 
 
 def settle(last_things: LastThings, tools: Tools = Tools()) -> None:
-    """Make the staged files those that a reboot loads. Raises RuntimeError: then the next run mends it."""
+    """Put the staged files in place, so that a reboot loads them. Raises RuntimeError: the next run repairs it."""
     places = Places(**{name: tuple(paths) for name, paths in last_things["places"].items()})
     try:
         with tools.backend(last_things["backend"]).all_or_nothing(places):
@@ -133,7 +133,7 @@ def _leave(backend: Backend, name: str) -> None:
 
 
 def make_absent(change: Change) -> None:
-    """Remove what runs and our files; the files first, so that a reboot half way does not bring the rest back.
+    """Remove our files, then the running rules: a reboot in between does not load the rules again.
 
     Raises CommandError, OSError, RuntimeError: then the ruleset still runs.
     """

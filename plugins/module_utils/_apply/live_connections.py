@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The living connections of this host with others, and which of them a policy denies."""
+"""The established connections of this host with other hosts, and which of them a policy denies."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _FIRST_PORT_OF_USERS = 1024
 
 
 class LiveConnection(NamedTuple):
-    """A connection of this host, its ends as the firewall sees them: between the translations of NAT.
+    """A connection of this host, with both ends as the firewall sees them: source before NAT, target after NAT.
 
-    `directions` are two where nobody knows who opened it. `key` is what the socket of this host has as its ends.
+    It has two `directions` if it is not known which end opened it. `key` has both ends of the socket of this host.
     """
 
     protocol: int
@@ -38,20 +38,20 @@ class LiveConnection(NamedTuple):
     entry: ConntrackEntry | None = None
 
     def __str__(self) -> str:
-        """Return both ends, who opened it first."""
+        """Return both ends, the one that opened the connection first."""
         ends = [_end(self.local, self.local_port), _end(self.peer, self.peer_port)]
         ends = ends if self.directions[0] == "out" else ends[::-1]
         return "{} {} -> {}".format(_PROTOCOLS.get(self.protocol, f"ip/{self.protocol}"), *ends)
 
     def opening(self, direction: str, interface: str = "") -> Packet:
-        """Return the packet that would open it in this direction."""
+        """Return the packet that would open the connection in this direction."""
         name = _PROTOCOLS.get(self.protocol, "ip")
         ports = (self.local_port, self.peer_port) if direction == "in" else (self.peer_port, self.local_port)
         return Packet(direction, name, self.peer, self.protocol if name == "ip" else ports[0], ports[1], interface)
 
 
 class HostConnections(NamedTuple):
-    """What is known of this host; `problems` say what is not."""
+    """The addresses, sockets and conntrack entries of this host; `problems` says which could not be read."""
 
     addresses: Addresses
     sockets: tuple[Socket, ...]
@@ -60,18 +60,18 @@ class HostConnections(NamedTuple):
 
 
 def connections(host: HostConnections) -> Iterator[LiveConnection]:
-    """Yield the connections of this host with others: all that are tracked, and TCP sockets that are not.
+    """Yield the connections of this host with other hosts: the tracked ones, and TCP sockets that are not tracked.
 
-    What is forwarded, and what stays within the host, is not among them.
+    Forwarded connections, and connections within the host, are left out.
     """
     listening = {(sock.local, sock.local_port) for sock in host.sockets if sock.listens}
     tracked = set()
     for entry in host.entries:
-        found = connection_of(host.addresses, entry, listening)
-        if found:
-            tracked.add(found.key)
+        connection = connection_of(host.addresses, entry, listening)
+        if connection:
+            tracked.add(connection.key)
             if not entry.is_over:
-                yield found
+                yield connection
     for sock in host.sockets:
         if sock.protocol == TCP and not sock.opens and key_of(sock) not in tracked and _is_remote(host.addresses, sock):
             yield LiveConnection(*key_of(sock), directions=_directions(listening, key_of(sock)), key=key_of(sock))
@@ -80,9 +80,9 @@ def connections(host: HostConnections) -> Iterator[LiveConnection]:
 def connection_of(
     addresses: Addresses, entry: ConntrackEntry, listening: set[tuple[str, int]]
 ) -> LiveConnection | None:
-    """Return the connection of an entry, or None where it is not one of this host with another.
+    """Return the connection of an entry, or None if it is not between this host and another one.
 
-    The chains of a host see the source before it is translated, and the target after.
+    The chains of a host see the source before NAT and the target after NAT.
     """
     there, back = entry.there, entry.back
     is_in, is_out = addresses.is_local(back.source), addresses.is_local(there.source)
@@ -117,24 +117,26 @@ def _is_remote(addresses: Addresses, sock: Socket) -> bool:
     return not sock.listens and addresses.is_local(sock.local) and not addresses.is_local(sock.peer)
 
 
-# ---- which of them the policy denies
+# ---- the connections that the policy denies
 
 
 def denied_connections(
     policy: Policy, host: HostConnections, towards: Callable[[str, str], str] = interface_towards
 ) -> list[LiveConnection]:
-    """Return the connections that the policy does not allow; one that another has announced goes with that one.
+    """Return the connections that the policy does not allow; a related connection is denied together with its master.
 
-    `towards` tells the interface to a peer from an address of this host.
+    `towards` returns the interface to a peer from an address of this host.
     """
-    # A busy host has a hundred thousand, most of them like another.
+    # A busy host has a hundred thousand connections, and most of them equal another one.
     passes = lru_cache(maxsize=None)(lambda packet: evaluate(policy, packet).passes)
     related: list[LiveConnection] = []
     denied: list[LiveConnection] = []
     for connection in connections(host):
         if connection.entry and connection.entry.is_related:
             related.append(connection)
-        elif not any(passes(_likened(connection.opening(direction))) for direction in connection.directions):
+        elif not any(
+            passes(_without_source_port(connection.opening(direction))) for direction in connection.directions
+        ):
             denied.append(connection)
     if policy.trusted_interfaces or policy.container_interfaces:
         denied = [
@@ -145,8 +147,8 @@ def denied_connections(
     return _with_related(denied, related)
 
 
-def _likened(packet: Packet) -> Packet:
-    """Return the same packet from another source port: only well-known ones make a difference (DHCP)."""
+def _without_source_port(packet: Packet) -> Packet:
+    """Return the packet with the same source port for all unprivileged ports: only well-known ones matter (DHCP)."""
     return packet._replace(source_port=min(packet.source_port, _FIRST_PORT_OF_USERS))
 
 
@@ -163,8 +165,8 @@ def _with_related(denied: list[LiveConnection], related: list[LiveConnection]) -
 def _may_pass_by_interface(
     policy: Policy, addresses: Addresses, connection: LiveConnection, towards: Callable[[str, str], str]
 ) -> bool:
-    """Tell whether the connection runs over an interface by which it passes, or may do so."""
-    # An address on `lo` is one of the whole host: what came to it did not come over `lo`.
+    """Return whether the connection uses, or may use, an interface over which it passes."""
+    # An address on `lo` belongs to the whole host: connections to it came over other interfaces.
     names = addresses.interfaces.get(connection.local, set()) - {"lo"}
     if not ipaddress.ip_address(connection.peer).is_link_local:
         try:

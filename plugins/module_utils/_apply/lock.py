@@ -37,7 +37,7 @@ def locked() -> Iterator[int]:
 
 
 def pause(handle: int) -> None:
-    """Release the lock for a moment, so that another process can confirm or undo a change. Raises BusyError, OSError."""
+    """Release the lock for a moment, in which other processes can confirm or undo. Raises BusyError, OSError."""
     fcntl.flock(handle, fcntl.LOCK_UN)
     time.sleep(_POLL)
     _lock(handle)
@@ -53,7 +53,7 @@ def _lock(handle: int) -> None:
                 raise
         if time.monotonic() > end:
             raise BusyError(
-                f"Another process has held {_LOCK} for {PATIENCE:.0f} s: a run that changes this host, or the host that "
-                f"undoes a change. Nothing was changed. See which process holds it (fuser {_LOCK}), and run again."
+                f"Another process has held {_LOCK} for {PATIENCE:.0f} s: a run that changes this host, or the host "
+                f"that undoes a change. Nothing was changed. See which process holds it (fuser {_LOCK}), and run again."
             )
         time.sleep(_POLL)

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Would a policy cut off the connection that it is applied over? Asked before anything is loaded.
+"""Check, before anything is loaded, that a policy allows the connection over which it is applied.
 
-Where Ansible runs on the host itself, `is_local`, that is the ssh connection that it was started over.
+If Ansible runs on the host itself (`is_local`), this is the ssh connection over which Ansible was started.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import P
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW, Policy
 
 _REFUSED = (
-    "This policy would lock you out. {0} Nothing was changed. With firewall_lockout_guard: false it is applied "
-    "all the same, and {1}."
+    "This policy would lock you out. {0} Nothing was changed. With firewall_lockout_guard: false the policy is applied "
+    "anyway, and {1}."
 )
 _UNDONE = "the host undoes it unless a new connection confirms it"
-_STAYS = "stays: Ansible runs on the host itself, so that no new connection has to confirm it"
+_STAYS = "it stays: Ansible runs on the host itself, so no new connection has to confirm it"
 
 
 class LockoutError(RuntimeError):
-    """The policy would lock out whoever applies it, who comes from `client`."""
+    """The policy would lock out the client that applies it; `client` is its address."""
 
     def __init__(self, text: str, client: str) -> None:
         super().__init__(text)
@@ -29,21 +29,21 @@ class LockoutError(RuntimeError):
 
 
 def check_lockout(policy: Policy, connection: SshConnection, is_local: bool = False) -> None:
-    """Raise LockoutError unless a new connection like this one passes. Its answers do: see `evaluate`."""
+    """Raise LockoutError unless a new connection like this one passes. Replies always pass: see `evaluate`."""
     missing = missing_flow(policy, connection, is_local)
     if missing:
         raise LockoutError(_REFUSED.format(missing, _STAYS if is_local else _UNDONE), connection.client)
 
 
 def missing_flow(policy: Policy, connection: SshConnection, is_local: bool = False) -> str:
-    """Return which flow a new connection like this one lacks, as sentences; empty where it passes."""
+    """Return which flow a new connection like this one lacks, as sentences; empty if it passes."""
     opening = Packet(
         "in", "tcp", connection.client, connection.server_port, connection.client_port, connection.interface
     )
     if evaluate(policy, opening).passes:
         return ""
-    return "Ansible {} from {} to {}/tcp of this host, and no flow lets it in. {}".format(
-        "was started here over ssh" if is_local else "comes",
+    return "Ansible {} from {} to {}/tcp of this host, and no flow allows this connection. {}".format(
+        "was started here over ssh" if is_local else "connects",
         connection.client,
         connection.server_port,
         _advice(policy, opening),
@@ -51,12 +51,12 @@ def missing_flow(policy: Policy, connection: SshConnection, is_local: bool = Fal
 
 
 def _advice(policy: Policy, opening: Packet) -> str:
-    """Return what to add: never to another flow than that of ssh, which may be broad."""
+    """Return what to add: only to the flow of ssh, as the endpoints of other flows may be broad."""
     if any(
         rule.flow == MANAGEMENT_FLOW and rule.direction == "in" and covers_port(rule, opening) for rule in policy.rules
     ):
-        return f"Add {opening.peer} to firewall_endpoints.controllers, where the flow {MANAGEMENT_FLOW} comes from."
+        return f"Add {opening.peer} to firewall_endpoints.controllers, the source of the flow {MANAGEMENT_FLOW}."
     return (
-        f"Add {opening.port}/tcp to firewall_services.ssh.ports, and {opening.peer} to firewall_endpoints.controllers unless it is "
-        "there."
+        f"Add {opening.port}/tcp to firewall_services.ssh.ports, and {opening.peer} to firewall_endpoints.controllers "
+        "unless it is already there."
     )

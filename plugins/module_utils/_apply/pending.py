@@ -66,9 +66,9 @@ class FormatError(RuntimeError):
     def __init__(self, got: object) -> None:
         """Take the format that was found."""
         super().__init__(
-            f"Invalid format of the change that awaited confirmation: got {got!r}, expected {FORMAT}. Another version of "
-            "the collection hpc.ports made the change. The host has undone it. Use the same version on all controllers, "
-            "and run again."
+            f"Invalid format of the change that awaited confirmation: got {got!r}, expected {FORMAT}. Another version "
+            "of the collection hpc.ports made the change. The host has undone it. Use the same version on all "
+            "controllers, and run again."
         )
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a change of this host is made and confirmed with. Who wants to see how, without a host, hands in others."""
+"""The functions with which a change of this host is made and confirmed. Tests pass others, and need no host."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection im
 
 
 class Transactions(Protocol):
-    """What the module `transaction` does; see there."""
+    """The functions of the module `transaction`; see there."""
 
     def turn(self) -> AbstractContextManager[Pending | None]:
-        """Have this process alone change the host."""
+        """Let only this process change the host."""
 
     def arm(
         self,
@@ -36,16 +36,16 @@ class Transactions(Protocol):
         """Have the host undo the change that follows."""
 
     def folder_of(self, pending: Pending) -> str:
-        """Return where the files of an armed change lie."""
+        """Return the folder with the files of an armed change."""
 
     def no_longer_than(self, pending: Pending) -> AbstractContextManager[None]:
         """Raise ExpiredError in the block once the change is overdue."""
 
     def note_made(self, pending: Pending) -> None:
-        """Note that the change was made, and may be confirmed."""
+        """Note that the change was made and can be confirmed."""
 
     def was_made(self, pending: Pending) -> bool:
-        """Tell whether the change was made."""
+        """Return whether the change was made."""
 
     def revert(self, pending: Pending) -> None:
         """Have the host undo the change now."""
@@ -54,22 +54,24 @@ class Transactions(Protocol):
         """Keep the change."""
 
     def confirmation(self, token: str) -> AbstractContextManager[Pending | None]:
-        """Yield the change of that token while nobody else decides on it."""
+        """Yield the change with this token while no other process decides on it."""
 
     def reverted(self, token: str) -> Pending | None:
-        """Return the change of that token if the host has undone it."""
+        """Return the change with this token if the host has undone it."""
 
 
 def _with_watch(change: Change, is_wanted: bool, closed: str) -> Change:
-    # Who confirms does not need it, and each execution compiles what it imports anew.
+    # Each execution compiles all imported modules again, and the module that confirms does not need this one.
     from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import with_watch
 
     return with_watch(change, is_wanted, closed)
 
 
 class Tools(NamedTuple):
-    """`backend` and `leaving` are by name of a backend; `connection` is whose change it is; `watch` adds the watch,
-    and `loaders` are units of others that load rules.
+    """The functions; `backend` and `leaving` take the name of a backend.
+
+    `connection` returns the ssh connection of the user, `watch` adds the watch to a change, and `loaders` returns the
+    units of others that load rules.
     """
 
     transaction: Transactions = transaction

@@ -119,7 +119,7 @@ def test_what_a_reboot_would_not_load_is_a_failure_of_a_change_that_stays(
     result = confirm("token", host.tools)
     assert (result["status"], result["msg"]) == (
         "confirmed",
-        f"The new ruleset runs, but it is not the one that a reboot loads: {why}. Mend this and run again.",
+        f"The new ruleset runs, but a reboot would not load it: {why}. Fix this and run again.",
     )
     assert (host.log, host.files()) == (CONFIRMED, [])
 

@@ -386,10 +386,10 @@ def test_nothing_is_asked_in_observe_mode() -> None:
 def test_a_kernel_that_tells_nothing() -> None:
     found = cut_connections(POLICY, REFUSES)
     assert found.connections == ()
-    for text in ("nf_conntrack_netlink", "tcp_diag", "udp_diag", "The kernel says: Protocol not supported."):
+    for text in ("nf_conntrack_netlink", "tcp_diag", "udp_diag", "The kernel reports: Protocol not supported."):
         assert text in found.not_done
     assert cut_connections(POLICY, REFUSES._replace(addresses=refusing)).not_done.startswith(
-        "Nothing was cut: the kernel does not tell the addresses"
+        "Nothing was cut: cannot read the addresses"
     )
 
 
@@ -407,7 +407,7 @@ def test_many_that_fail_are_counted() -> None:
     calls = REFUSES._replace(
         sockets=lambda protocol: [], entries=lambda: [entry(TCP, PEER, port, HERE, 9) for port in range(10, 17)]
     )
-    text = "Not cut, as the kernel does not forget them: Protocol not supported: "
+    text = "Not cut, because the kernel did not delete the conntrack entry: Protocol not supported: "
     assert cut_connections(POLICY, calls, pause=0) == CutResult(
         (), text + ", ".join(f"tcp 10.0.0.1:{port} -> 192.0.2.1:9" for port in range(10, 15)) + ", … (7 in all)."
     )

@@ -113,10 +113,10 @@ def test_over_local_the_ssh_connection_above_proves_nothing(host: FakeHost, tran
     host.connection = CLIENT
     found = present(host, SAMPLE, transport, check)
     assert warned(found) == [
-        "No new connection confirms this change, as Ansible runs on the host itself (connection local). The policy lets "
-        "10.64.9.9 in, but nothing proves it. Keep your session open until a new one comes through."
+        "No new connection confirms this change, because Ansible runs on the host itself (connection local). The policy "
+        "allows 10.64.9.9, but nothing proves it. Keep your session open until a new connection succeeds."
     ]
-    # None that a new one could be told from.
+    # There is no connection to distinguish a new one from.
     assert check or found.pending and (found.pending.client, found.pending.client_port) == ("10.64.9.9", 0)
 
 
@@ -126,8 +126,8 @@ def test_over_local_without_the_guard_what_is_missing_is_warned_of(host: FakeHos
     missing = missing_flow(parse_policy(WEB_ONLY), CLIENT, is_local=True)
     assert found.pending and found.pending.last_things["advice"] == missing
     assert warned(found) == [
-        f"No new connection confirms this change, as Ansible runs on the host itself (connection local). {missing} Keep "
-        "your session open until a new one comes through."
+        "No new connection confirms this change, because Ansible runs on the host itself (connection local). "
+        f"{missing} Keep your session open until a new connection succeeds."
     ]
 
 
@@ -135,10 +135,10 @@ def test_over_local_without_any_ssh_above_nothing_is_proved(host: FakeHost) -> N
     found = present(host, WEB_ONLY, "local")
     assert found.pending and (found.pending.client, found.pending.client_port) == ("", 0)
     assert warned(found) == [
-        "Nothing proves that anybody gets back into this host: Ansible runs on it (connection local), with no ssh "
-        "connection above it. firewall_endpoints.controllers has to name where administrators come from. Keep a session or "
-        "the console open until a new ssh connection comes through. A change that Ansible makes from another host over ssh "
-        "is undone after firewall_confirm_within where it locks out."
+        "Nothing proves that anybody can log in to this host again: Ansible runs on the host itself (connection local), and "
+        "was not started over ssh. Make sure that firewall_endpoints.controllers has the addresses of the administrators. "
+        "Keep a session or the console open until a new ssh connection succeeds. If Ansible makes the change from another "
+        "host over ssh, the host undoes a change that locks you out after firewall_confirm_within."
     ]
 
 

@@ -46,7 +46,7 @@ def test_another_interface_is_not_the_trusted_one(interface: str) -> None:
     assert missing_flow(policy(trusted=("mgmt*",)), CLIENT._replace(interface=interface)) != ""
 
 
-FROM = "Ansible comes from 10.0.0.9 to 22/tcp of this host, and no flow lets it in."
+FROM = "Ansible connects from 10.0.0.9 to 22/tcp of this host, and no flow allows this connection."
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ FROM = "Ansible comes from 10.0.0.9 to 22/tcp of this host, and no flow lets it 
     [
         (
             [rule("management_ssh", "22/tcp", "10.0.0.8/32"), rule("admin_ssh", "22/tcp", "10.7.0.0/16")],
-            f"{FROM} Add 10.0.0.9 to firewall_endpoints.controllers, where the flow management_ssh comes from.",
+            f"{FROM} Add 10.0.0.9 to firewall_endpoints.controllers, the source of the flow management_ssh.",
         ),
         *[
             (
                 rules,
                 f"{FROM} Add 22/tcp to firewall_services.ssh.ports, and 10.0.0.9 to firewall_endpoints.controllers unless "
-                "it is there.",
+                "it is already there.",
             )
             for rules in (
                 [rule("management_ssh", "2222/tcp", "10.0.0.9/32"), rule("user_ports", "1-65535/tcp", "10.0.0.8/32")],
@@ -75,8 +75,8 @@ def test_a_policy_that_would_lock_out_names_what_to_add(rules: list[Rule], messa
     with pytest.raises(LockoutError) as caught:
         check_lockout(policy(*rules), CLIENT)
     assert str(caught.value) == (
-        f"This policy would lock you out. {message} Nothing was changed. With firewall_lockout_guard: false it is "
-        "applied all the same, and the host undoes it unless a new connection confirms it."
+        f"This policy would lock you out. {message} Nothing was changed. With firewall_lockout_guard: false the policy "
+        "is applied anyway, and the host undoes it unless a new connection confirms it."
     )
     assert caught.value.client == "10.0.0.9"
 
@@ -86,7 +86,7 @@ def test_who_runs_ansible_on_the_host_itself_is_told_that_nothing_undoes_it() ->
         check_lockout(policy(rule("management_ssh", "22/tcp", "10.0.0.8/32")), CLIENT, is_local=True)
     assert str(caught.value) == (
         "This policy would lock you out. Ansible was started here over ssh from 10.0.0.9 to 22/tcp of this host, and no "
-        "flow lets it in. Add 10.0.0.9 to firewall_endpoints.controllers, where the flow management_ssh comes from. "
-        "Nothing was changed. With firewall_lockout_guard: false it is applied all the same, and stays: Ansible runs on "
-        "the host itself, so that no new connection has to confirm it."
+        "flow allows this connection. Add 10.0.0.9 to firewall_endpoints.controllers, the source of the flow management_ssh. "
+        "Nothing was changed. With firewall_lockout_guard: false the policy is applied anyway, and it stays: Ansible "
+        "runs on the host itself, so no new connection has to confirm it."
     )
