@@ -1,0 +1,173 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find endpoints and clusters without hosts, and managed hosts that a network does not name."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import TYPE_CHECKING
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, and_more, hosts_text
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import PLATFORM_PREFIX
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import nearest, shown_value
+
+if TYPE_CHECKING:
+    from netaddr import IPNetwork
+
+
+def _empty_endpoints(plan: Plan, today: date) -> Iterator[Finding]:
+    users: dict[str, list[str]] = defaultdict(list)
+    for flow in plan.flows_on.values():
+        for name in _empty_ends(plan, flow):
+            users[name].append(flow.name)
+    for name, flows in sorted(users.items()):
+        yield Finding(
+            "empty-endpoint",
+            "warning",
+            f"firewall_endpoints.{name}",
+            f"Has no address, so it adds nothing to the flow {flows[0]}{and_more(flows)}. Give it hosts or "
+            "networks, or turn the flow off.",
+        )
+
+
+def _empty_ends(plan: Plan, flow: Flow) -> Iterator[str]:
+    """Yield the empty endpoints of a flow, without those that stand for parts of the platform that a site lacks."""
+    for names, others, is_target in ((flow.sources, flow.targets, False), (flow.targets, flow.sources, True)):
+        alone = _is_empty(plan, flow, names) and not _is_empty(plan, flow, others)
+        for name in names:
+            endpoint = plan.catalogue.endpoints[name]
+            to_fill = not endpoint.groups or (is_target and endpoint.groups != (name,))
+            if _is_empty(plan, flow, [name]) and (endpoint.declared_by_site or alone and to_fill):
+                yield name
+
+
+def _is_empty(plan: Plan, flow: Flow, names: Iterable[str]) -> bool:
+    if flow.within_cluster and any(plan.catalogue.clusters.values()):
+        return False
+    return plan.addresses.is_empty(names)
+
+
+def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
+    known = {*plan.inventory.groups, *CANONICAL_GROUPS}
+    for endpoint in plan.catalogue.endpoints.values():
+        for group in endpoint.groups:
+            if endpoint.declared_by_site and group not in known:
+                yield Finding(
+                    "missing-group",
+                    "warning",
+                    f"firewall_endpoints.{endpoint.name}.groups",
+                    f"Lists {shown_value(group)}, which the inventory lacks, so it counts as empty. Add the group to "
+                    "the inventory or mend its name.",
+                )
+
+
+def _hidden_groups(plan: Plan, today: date) -> Iterator[Finding]:
+    for endpoint in plan.catalogue.endpoints.values():
+        if plan.inventory.groups.get(endpoint.name) and endpoint.name not in endpoint.groups:
+            yield Finding(
+                "hidden-group",
+                "warning",
+                f"firewall_endpoints.{endpoint.name}.groups",
+                "Lacks the group of the inventory that has the same name, so the hosts of that group are not "
+                "in it. Add the group, or rename it.",
+            )
+
+
+def _hosts_in_networks(plan: Plan, today: date) -> Iterator[Finding]:
+    found: dict[tuple[str, IPNetwork], tuple[str, list[str]]] = {}
+    ordered = _by_address(plan)
+    for flow in plan.flows_on.values():
+        for names, is_target in ((flow.targets, True), (flow.sources, False)):
+            for name, network in _named_networks(plan, names):
+                # An open egress leaves nothing closed on the side of a source, nor does the plan where Ansible may run.
+                hosts = [
+                    host
+                    for host in _strangers(plan, names, _inside(ordered, network))
+                    if is_target
+                    or plan.inventory.hosts[host].egress == "restricted"
+                    and (flow.name, name) != (MANAGEMENT_FLOW, CONTROLLERS)
+                ]
+                if hosts:
+                    found.setdefault((name, network), (flow.name, hosts))
+    for (name, network), (flow_name, hosts) in sorted(found.items()):
+        yield Finding(
+            "host-in-network",
+            "warning",
+            f"firewall_endpoints.{name}.cidrs",
+            f"{network} holds the managed {hosts_text(hosts)}, which the endpoint does not name: the host's "
+            f"own side of the flow {flow_name} stays closed. Add a group of it, or its address as a network "
+            "of its own, or narrow the network.",
+        )
+
+
+def _named_networks(plan: Plan, names: Iterable[str]) -> list[tuple[str, IPNetwork]]:
+    """Return the networks of endpoints, without single addresses and what is as good as anywhere."""
+    return [
+        (name, item)
+        for name in names
+        for item in plan.catalogue.endpoints[name].cidrs
+        if item.size > 1 and item.prefixlen >= PLATFORM_PREFIX[item.version]
+    ]
+
+
+def _strangers(plan: Plan, names: Iterable[str], hosts: Iterable[str]) -> list[str]:
+    members = {host for name in names for host in plan.addresses.members(name)}
+    return [host for host in hosts if host not in members]
+
+
+def _empty_clusters(plan: Plan, today: date) -> Iterator[Finding]:
+    known = {cluster for name in plan.hosts for cluster in plan.inventory.hosts[name].clusters}
+    for cluster, networks in sorted(plan.catalogue.clusters.items()):
+        if networks and cluster not in known:
+            yield Finding(
+                "empty-cluster",
+                "warning",
+                f"firewall_clusters.{cluster}",
+                "No managed host has it in its firewall_cluster, so its networks reach nobody. "
+                f"{nearest(cluster, sorted(known)) or 'Mend the name or delete it.'}",
+            )
+
+
+def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
+    ordered = _by_address(plan)
+    for cluster, networks in sorted(plan.catalogue.clusters.items()):
+        for network in networks:
+            hosts = [host for host in _inside(ordered, network) if cluster not in plan.inventory.hosts[host].clusters]
+            if hosts:
+                yield Finding(
+                    "host-in-cluster-network",
+                    "warning",
+                    f"firewall_clusters.{cluster}.cidrs",
+                    f"{network} holds the managed {hosts_text(hosts)}, which is not in the cluster, and "
+                    "lets it in as if it were. Narrow the network, or add the cluster to its "
+                    "firewall_cluster.",
+                )
+
+
+def _by_address(plan: Plan) -> list[tuple[int, int, list[str]]]:
+    return sorted((item.version, item.first, hosts) for item, hosts in plan.addresses.hosts_by_address.items())
+
+
+def _inside(ordered: list[tuple[int, int, list[str]]], network: IPNetwork) -> list[str]:
+    """Return the hosts with an address in a network, sorted."""
+    low = bisect_left(ordered, (network.version, network.first))
+    high = bisect_right(ordered, (network.version, network.last + 1))
+    return sorted({host for item in ordered[low:high] for host in item[2]})
+
+
+RULES = (
+    _empty_endpoints,
+    _missing_groups,
+    _hidden_groups,
+    _hosts_in_networks,
+    _empty_clusters,
+    _hosts_in_cluster_networks,
+)

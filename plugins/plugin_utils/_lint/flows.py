@@ -1,0 +1,183 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find flows and services that do not do what they seem to do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date
+from typing import TYPE_CHECKING
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, without
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, flow_key, hosts_text, ports_text
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
+    PLATFORM_PREFIX,
+    Breach,
+    groups_of,
+    named_ports,
+    networks_of,
+    outside_networks,
+    source_networks,
+    uses_broad,
+    widest_breach,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import HostKind, Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import SITE_DEFAULTS, Flow
+
+if TYPE_CHECKING:
+    from netaddr import IPNetwork
+
+
+def _exposure(plan: Plan, today: date) -> Iterator[Finding]:
+    for flow in plan.flows_on.values():
+        widest = widest_breach(source_networks(plan, flow), PLATFORM_PREFIX)
+        for name in flow.services:
+            exposure = plan.catalogue.services[name].exposure
+            source = _beyond(flow, exposure, widest)
+            if source:
+                yield Finding(
+                    "exposure",
+                    "error",
+                    flow_key(flow),
+                    f"Opens service {name} to {source}, but its exposure is {exposure}.",
+                )
+
+
+def _beyond(flow: Flow, exposure: str, widest: Breach | None) -> str:
+    if exposure == "host":
+        return "other hosts"
+    if exposure == "cluster" and not flow.within_cluster:
+        return "hosts outside the cluster"
+    return widest.source if widest and exposure != "public" else ""
+
+
+def _duplicate_flows(plan: Plan, today: date) -> Iterator[Finding]:
+    seen: dict[tuple[object, ...], str] = {}
+    for flow in plan.catalogue.flows.values():
+        first = seen.setdefault(_says(flow), flow.name)
+        if first != flow.name:
+            yield Finding(
+                "duplicate-flow",
+                "warning",
+                flow_key(flow),
+                f"Says the same as {first} (which is {'on' if first in plan.flows_on else 'off'}). Keep one.",
+            )
+
+
+def _says(flow: Flow) -> tuple[object, ...]:
+    return frozenset(flow.sources), frozenset(flow.targets), frozenset(flow.services), flow.within_cluster
+
+
+def _shadowed_flows(plan: Plan, today: date) -> Iterator[Finding]:
+    flows = [flow for flow in plan.flows_on.values() if not uses_broad(plan, flow)]
+    for flow in flows:
+        covering = [
+            other.name
+            for other in flows
+            if other is not flow
+            and _covers(plan, other, flow)
+            and not (_rank(other) > _rank(flow) and _covers(plan, flow, other))
+        ]
+        if covering and flow.name != MANAGEMENT_FLOW:
+            yield Finding(
+                "shadowed-flow",
+                "warning",
+                flow_key(flow),
+                f"Flow {covering[0]} covers all of it, so turning it off would close nothing. Turn off or "
+                "narrow one of them.",
+            )
+
+
+def _rank(flow: Flow) -> tuple[bool, str]:
+    """Return what decides which of two flows that cover each other stays; the management flow always does."""
+    return flow.name != MANAGEMENT_FLOW, flow.name
+
+
+def _covers(plan: Plan, wide: Flow, narrow: Flow) -> bool:
+    """Tell whether a flow covers another, by what both say and not by who happens to be in the groups today."""
+    if wide.within_cluster and not narrow.within_cluster or _says(wide) == _says(narrow):
+        return False
+    if without(named_ports(plan, narrow), named_ports(plan, wide)):
+        return False
+    sides = ((narrow.sources, wide.sources), (narrow.targets, wide.targets))
+    return all(_side_covers(plan, (wide, many), (narrow, few)) for few, many in sides)
+
+
+def _side_covers(plan: Plan, wide: tuple[Flow, tuple[str, ...]], narrow: tuple[Flow, tuple[str, ...]]) -> bool:
+    groups, networks = groups_of(plan, narrow[1]), outside_networks(plan, *narrow)
+    return (
+        bool(groups or networks)
+        and groups <= groups_of(plan, wide[1])
+        and all(_is_inside(plan, network, wide) for network in networks)
+    )
+
+
+def _is_inside(plan: Plan, network: IPNetwork, side: tuple[Flow, tuple[str, ...]]) -> bool:
+    # Only its very address puts a managed host on a side; a network around it does not.
+    if network in plan.addresses.hosts_by_address:
+        return network in outside_networks(plan, *side)
+    return any(network in other for other in networks_of(plan, *side))
+
+
+def _unused_services(plan: Plan, today: date) -> Iterator[Finding]:
+    used = {name for flow in plan.catalogue.flows.values() for name in flow.services}
+    for service in plan.catalogue.services.values():
+        if service.declared_by_site and service.name not in used:
+            yield Finding(
+                "unused-service",
+                "warning",
+                f"firewall_services.{service.name}",
+                "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, "
+                "which may be off, or delete it.",
+            )
+
+
+def _srun_unpinned(plan: Plan, today: date) -> Iterator[Finding]:
+    service = plan.catalogue.services.get("srun")
+    if not service or [str(item) for item in service.ports] != [f"{SITE_DEFAULTS['firewall_srun_ports']}/tcp"]:
+        return
+    alike: dict[tuple[HostKind, PortRange], list[str]] = defaultdict(list)
+    for name in _srun_hosts(plan):
+        alike[plan.kinds[name], plan.inventory.hosts[name].ephemeral_ports].append(name)
+    lost: dict[tuple[PortRange, ...], list[str]] = defaultdict(list)
+    for (kind, ephemeral), hosts in alike.items():
+        lost[tuple(without([ephemeral], _unclaimed(plan, kind)))] += hosts
+    for ports, hosts in sorted(lost.items()):
+        if ports:
+            yield Finding(
+                "srun-unpinned",
+                "warning",
+                hosts_text(sorted(hosts)),
+                f"An unpinned srun takes any port of firewall_ephemeral_ports, but {ports_text(ports)} is not "
+                "open to it, and it hangs when it takes one of these. Set SrunPortRange in slurm.conf and "
+                "firewall_srun_ports to one narrow range, such as 60001-63000.",
+            )
+
+
+def _srun_hosts(plan: Plan) -> set[str]:
+    targets = {name for flow in plan.flows_on.values() if "srun" in flow.services for name in flow.targets}
+    return {host for name in targets for host in plan.addresses.members(name) if host in plan.hosts}
+
+
+def _unclaimed(plan: Plan, kind: HostKind) -> list[PortRange]:
+    """Return what is open inside the cluster on hosts of a kind and is no other service's."""
+    ports = [
+        item
+        for flow in plan.flows_on.values()
+        if flow.within_cluster and kind.endpoints & set(flow.targets)
+        for name in flow.services
+        for item in plan.catalogue.services[name].ports
+    ]
+    return without(ports, plan.claims[kind] if plan.catalogue.broad_yields else ())
+
+
+RULES = (
+    _exposure,
+    _duplicate_flows,
+    _shadowed_flows,
+    _unused_services,
+    _srun_unpinned,
+)
