@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What would a policy do with a packet that opens a connection? Pure: the guard, verify and the tests all ask here.
+"""What a policy does with a packet that opens a connection. The lockout guard, verify and the tests all use this.
 
-All that belongs to a connection which was let in passes, whatever the policy says; nobody needs to ask about it.
+Packets of an established connection always pass, so they are not judged here.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWA
 
 
 class Packet(NamedTuple):
-    """The first packet of a connection as the host sees it; `peer` is the other side's address, text.
+    """The first packet of a connection as the host sees it; `peer` is the address of the other side, as text.
 
-    `port` is the destination port (protocol `ip`: the IP protocol number).
+    `port` is the destination port, or with protocol `ip` the IP protocol number.
     """
 
     direction: str
@@ -43,7 +43,7 @@ class Judgement(NamedTuple):
 
 
 def evaluate(policy: Policy, packet: Packet) -> Judgement:
-    """Return what the policy does with the packet; in observe mode everything passes, the reason says the rest."""
+    """Return what the policy does with the packet; in observe mode all packets pass, and the reason is the same."""
     if packet.interface == "lo":
         return Judgement(True, "loopback")
     if is_named(packet.interface, policy.trusted_interfaces):
@@ -62,7 +62,7 @@ def evaluate(policy: Policy, packet: Packet) -> Judgement:
 
 
 def covers_port(rule: Rule, packet: Packet) -> bool:
-    """Tell whether the packet goes to one of the ports of the rule."""
+    """Return whether the packet goes to one of the ports of the rule."""
     return any(ports.covers(packet.protocol, packet.port) for ports in rule.ports)
 
 
@@ -73,7 +73,10 @@ def _is_always_accepted(packet: Packet) -> bool:
 
 
 def _is_dhcp_client(packet: Packet) -> bool:
-    """RFC 2131: 68 to and from 67; RFC 8415: 546 to and from 547, servers answering from their link-local address."""
+    """Return whether the packet belongs to a DHCP client of this host.
+
+    RFC 2131: port 68 to and from 67. RFC 8415: port 546 to and from 547; servers answer from a link-local address.
+    """
     inward = packet.direction == "in"
     ports = (packet.source_port, packet.port)
     peer = ipaddress.ip_address(packet.peer)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The policy of one host: plain data from the controller, checked again here before anything is made of it."""
+"""The policy of one host: plain data from the controller, which the host checks again before it uses them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ DHCP_SERVERS = ((4, 67, 68), (6, 547, 546))
 
 
 class PolicyError(ValueError):
-    """The policy is not of the form that this version of the collection makes."""
+    """The policy does not have the form that this version of the collection writes."""
 
 
 class Rule(NamedTuple):
-    """One flow, as one host sees it: the peers may connect in, or be connected to, on these ports."""
+    """One flow as one host sees it: the peers may connect to these ports, or the host to these ports of the peers."""
 
     direction: str
     flow: str
@@ -42,14 +42,14 @@ class Rule(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return the flow in its direction, such as `in_slurm_control`: the name of its counter."""
+        """Return direction and flow, such as `in_slurm_control`: the name of the counter of the rule."""
         return f"{self.direction}_{self.flow}"
 
 
 class Policy(NamedTuple):
-    """All that one host accepts and may open.
+    """All connections that one host accepts and may open.
 
-    What it sends out by `container_interfaces` goes to its own containers: restricted egress does not judge it.
+    Packets that leave by `container_interfaces` go to containers of the host: restricted egress does not judge them.
     """
 
     mode: str
@@ -84,14 +84,14 @@ class PolicyData(_RequiredPolicyData, total=False):
 
 
 class Segment(NamedTuple):
-    """Ports that the same rules cover; no two segments of a protocol and direction overlap."""
+    """Ports that the same rules cover; segments of the same protocol and direction never overlap."""
 
     ports: PortRange
     rules: tuple[Rule, ...]
 
 
 def parse_policy(data: Mapping[str, Any]) -> Policy:
-    """Return the policy of plain data (see docs/ARCHITECTURE.md, section 3); PolicyError says what is wrong."""
+    """Return the policy of plain data (see `PolicyData`). Raises PolicyError."""
     if data.get("format") != FORMAT:
         raise PolicyError("Invalid policy format: got {!r}, expected {}.".format(data.get("format"), FORMAT))
     try:
@@ -104,9 +104,9 @@ def parse_policy(data: Mapping[str, Any]) -> Policy:
 
 def _policy(data: Mapping[str, Any]) -> Policy:
     networks = {key: _networks(values) for key, values in data["networks"].items()}
-    rules = tuple(_rule(item, networks) for item in data["rules"])
+    rules = tuple(_rule(rule, networks) for rule in data["rules"])
     if len({(rule.name, rule.ports) for rule in rules}) < len(rules):
-        raise PolicyError("Invalid policy: two rules of one flow, expected other ports in each.")
+        raise PolicyError("Invalid policy: got two rules of one flow with the same ports, expected different ports.")
     return Policy(
         mode=_choice("mode", data["mode"], ("enforce", "observe")),
         egress=_choice("egress", data["egress"], ("open", "restricted")),
@@ -120,16 +120,16 @@ def _policy(data: Mapping[str, Any]) -> Policy:
     )
 
 
-def _rule(item: Mapping[str, Any], networks: dict[str, tuple[Network, ...]]) -> Rule:
+def _rule(data: Mapping[str, Any], networks: dict[str, tuple[Network, ...]]) -> Rule:
     try:
-        ports = tuple(merged(parse_ports(text) for text in item["ports"]))
+        ports = tuple(merged(parse_ports(text) for text in data["ports"]))
     except ValueError as exc:
-        raise PolicyError("Invalid ports of flow {!r}: {}.".format(item["flow"], exc)) from exc
+        raise PolicyError("Invalid ports of flow {!r}: {}.".format(data["flow"], exc)) from exc
     return Rule(
-        direction=_choice("direction", item["direction"], ("in", "out")),
-        flow=_matching("flow", FLOW_NAME, item["flow"]),
+        direction=_choice("direction", data["direction"], ("in", "out")),
+        flow=_matching("flow", FLOW_NAME, data["flow"]),
         ports=ports,
-        peers=networks[item["peers"]],
+        peers=networks[data["peers"]],
     )
 
 
@@ -141,7 +141,7 @@ def _networks(values: Iterable[str]) -> tuple[Network, ...]:
 
 
 def _network(value: str) -> Network:
-    # A scope, `fe80::1%eth0`, is any text; a number would be an address too.
+    # ipaddress accepts any text as a scope (`fe80::1%eth0`), and a number as an address.
     if not isinstance(value, str) or "%" in value:
         raise ValueError(f"got {value!r}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'")
     return ipaddress.ip_network(value)
@@ -154,15 +154,16 @@ def _choice(key: str, value: str, choices: Sequence[str]) -> str:
 
 
 def dhcp_answers(policy: Policy) -> tuple[tuple[int, int, int], ...]:
-    """Return what a host answers that the policy lets DHCP clients ask: IP version, its own port, that of the clients.
+    """Return the DHCP answers of a host that the policy allows DHCP clients to ask.
 
-    Answers go to broadcast, or to whom connection tracking has never seen: they are no replies to a firewall.
+    Each has an IP version, the port of the host and the port of the clients. Answers go to a broadcast address, or to
+    an address that connection tracking has never seen: for a firewall they are no replies.
     """
     return tuple(
-        found
-        for found in DHCP_SERVERS
+        server
+        for server in DHCP_SERVERS
         if any(
-            rule.direction == "in" and ports.covers("udp", found[1]) for rule in policy.rules for ports in rule.ports
+            rule.direction == "in" and ports.covers("udp", server[1]) for rule in policy.rules for ports in rule.ports
         )
     )
 
@@ -173,7 +174,7 @@ def is_named(interface: str, patterns: Iterable[str]) -> bool:
 
 
 def management_policy(policy: Policy) -> Policy:
-    """Return the policy with no flow but management_ssh: what lets an administrator mend a host."""
+    """Return the policy with only the flow management_ssh: with it an administrator can repair a host."""
     rules = tuple(rule for rule in policy.rules if rule.direction == "in" and rule.flow == MANAGEMENT_FLOW)
     return policy._replace(mode="enforce", egress="open", rules=rules)
 
@@ -185,39 +186,39 @@ def _matching(key: str, form: re.Pattern[str], value: str) -> str:
 
 
 def split_flows(rules: Iterable[Rule]) -> set[str]:
-    """Return the names that more than one rule has: broad egress, where the ports differ by target."""
+    """Return the names that more than one rule has: with broad egress, the ports differ by target."""
     return {name for name, count in Counter(rule.name for rule in rules).items() if count > 1}
 
 
 def label(rule: Rule, parted: set[str]) -> str:
-    """Return a name for the rule that no other one has, given `split_flows`; its ports tell those of a flow apart."""
+    """Return a unique name for the rule, given `split_flows`; its ports distinguish the rules of one flow."""
     if rule.name not in parted:
         return rule.name
     return "{}.{:08x}".format(rule.name, zlib.crc32(" ".join(map(str, rule.ports)).encode()))
 
 
 def network_text(network: Network) -> str:
-    """Return a network as both backends write it: a single address without a prefix length."""
+    """Return a network as both backends write it: a single address has no prefix length."""
     return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def segments(rules: Iterable[Rule]) -> list[Segment]:
-    """Return the ports of the rules cut where any of them begins or ends, in order, each with the rules that cover it.
+    """Return the ports of the rules, split at every start and end of a range, in order, with the rules that cover them.
 
-    The rules are those of one direction. Neighbours covered by the same rules stay one segment.
+    All rules have the same direction. Adjacent ports that the same rules cover stay one segment.
     """
     result: list[Segment] = []
-    items = sorted(((ports, rule) for rule in rules for ports in rule.ports), key=lambda item: (item[0], item[1].name))
-    for protocol in sorted({ports.protocol for ports, rule in items}):
-        result.extend(_cut([(ports, rule) for ports, rule in items if ports.protocol == protocol], protocol))
+    pairs = sorted(((ports, rule) for rule in rules for ports in rule.ports), key=lambda pair: (pair[0], pair[1].name))
+    for protocol in sorted({ports.protocol for ports, rule in pairs}):
+        result.extend(_split([(ports, rule) for ports, rule in pairs if ports.protocol == protocol], protocol))
     return result
 
 
-def _cut(items: Sequence[tuple[PortRange, Rule]], protocol: str) -> list[Segment]:
-    edges = sorted({edge for ports, rule in items for edge in (ports.first, ports.last + 1)})
-    found = []
+def _split(pairs: Sequence[tuple[PortRange, Rule]], protocol: str) -> list[Segment]:
+    edges = sorted({edge for ports, rule in pairs for edge in (ports.first, ports.last + 1)})
+    result = []
     for first, after in zip(edges, edges[1:]):
-        covering = tuple(rule for ports, rule in items if ports.first <= first and ports.last >= after - 1)
+        covering = tuple(rule for ports, rule in pairs if ports.first <= first and ports.last >= after - 1)
         if covering:
-            found.append(Segment(PortRange(protocol, first, after - 1), covering))
-    return found
+            result.append(Segment(PortRange(protocol, first, after - 1), covering))
+    return result

@@ -10,21 +10,21 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 PROTOCOLS = ("tcp", "udp", "ip")
-# IP protocol numbers that every host accepts both ways: ICMP, IGMP and ICMPv6 (RFC 792, 9776, 4443).
+# IP protocol numbers that every host accepts in both directions: ICMP, IGMP and ICMPv6 (RFC 792, 9776, 4443).
 ALWAYS_ACCEPTED = (1, 2, 58)
 _WITH_PORTS = (6, 17)  # TCP and UDP
 _FORM = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?/([a-z0-9]+)", re.ASCII)
 
 
 class PortRange(NamedTuple):
-    """Ports `first` to `last`, both included; for protocol `ip` one IP protocol number."""
+    """Ports `first` to `last`, both included; with protocol `ip`, one IP protocol number."""
 
     protocol: str
     first: int
     last: int
 
     def __str__(self) -> str:
-        """Return the form of the port file."""
+        """Return the range as the port file writes it."""
         ports = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
         return f"{ports}/{self.protocol}"
 
@@ -34,7 +34,7 @@ class PortRange(NamedTuple):
 
 
 def parse_ports(text: object) -> PortRange:
-    """Return the range that `22/tcp` or `8192-60000/tcp` names; ValueError says what was expected."""
+    """Return the range of a text such as `22/tcp` or `8192-60000/tcp`. Raises ValueError with the expected form."""
     match = _FORM.fullmatch(text) if isinstance(text, str) else None
     if not match:
         raise ValueError(
@@ -61,30 +61,30 @@ def _ip_protocol(text: object, first: int, last: int) -> PortRange:
 
 
 def merged(ranges: Iterable[PortRange]) -> list[PortRange]:
-    """Return the same ports as the fewest ranges, sorted; adjacent ranges become one (except for `ip`)."""
+    """Return the same ports as the fewest ranges, sorted; adjacent ranges are joined (except for `ip`)."""
     result: list[PortRange] = []
-    for item in sorted(set(ranges)):
+    for ports in sorted(set(ranges)):
         last = result[-1] if result else None
-        if last and last.protocol == item.protocol != "ip" and item.first <= last.last + 1:
-            result[-1] = last._replace(last=max(last.last, item.last))
+        if last and last.protocol == ports.protocol != "ip" and ports.first <= last.last + 1:
+            result[-1] = last._replace(last=max(last.last, ports.last))
         else:
-            result.append(item)
+            result.append(ports)
     return result
 
 
 def without(ranges: Iterable[PortRange], taken: Iterable[PortRange]) -> list[PortRange]:
     """Return the ports of `ranges` that are not in `taken`, as the fewest ranges, sorted."""
     holes = merged(taken)
-    return [piece for item in merged(ranges) for piece in _pieces(item, holes)]
+    return [piece for ports in merged(ranges) for piece in _pieces(ports, holes)]
 
 
-def _pieces(item: PortRange, holes: list[PortRange]) -> Iterable[PortRange]:
-    start = item.first
+def _pieces(ports: PortRange, holes: list[PortRange]) -> Iterable[PortRange]:
+    start = ports.first
     for hole in holes:
-        if hole.protocol != item.protocol or hole.last < start or hole.first > item.last:
+        if hole.protocol != ports.protocol or hole.last < start or hole.first > ports.last:
             continue
         if hole.first > start:
-            yield item._replace(first=start, last=hole.first - 1)
+            yield ports._replace(first=start, last=hole.first - 1)
         start = hole.last + 1
-    if start <= item.last:
-        yield item._replace(first=start)
+    if start <= ports.last:
+        yield ports._replace(first=start)

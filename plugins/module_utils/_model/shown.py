@@ -1,23 +1,24 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host says, made fit to be shown (docs/ARCHITECTURE.md, section 5, rule 11).
+r"""Text from a host, made safe to show (docs/ARCHITECTURE.md, section 5, rule 11).
 
-Nothing in it moves the cursor, has a colour, is hidden, turns text around or begins a line: what would is written as its
-code, such as `\\x1b`, `\\u202e` or `\\n`. All other text stays as it is. What is shown already stays as it is, too.
+Shown text cannot move the cursor, set a colour, hide characters, reverse the direction of text or start a new line:
+such characters are written as their codes, for example `\x1b`, `\u202e` or `\n`. All other text stays the same. Text
+that is already shown stays the same, too.
 
-| where it meets the screen | what is applied |
+| where the text reaches the screen | what is applied |
 | --- | --- |
-| modules firewall, confirm, listen, probe, judge, ephemeral_ports: warnings, messages and results | `shown`, `plain` |
-| `diff` of the module firewall (state.py), whose lines stay lines | `shown`, each line |
-| what hosts said to verify and explain, as it comes to the controller (said.py) | `word` |
-| action plugins verdicts and explain: the lines that they show | `shown`, each line |
-| action plugin explain: its result | `plain` |
-| action plugins firewall and verify_probe: what their modules returned, and why a connection ended | `returned`, `shown` |
-| JUnit XML, which has to parse (junit.py); the HTML page (page.py) | `shown` or `lines`, `plain` |
+| modules firewall, firewall_confirm, verify_*, ephemeral_ports: warnings, messages and results | `shown`, `plain` |
+| `diff` of the module firewall (state.py), which keeps its lines | `shown`, for each line |
+| results of hosts for verify and explain, when they reach the controller (registered.py) | `word` |
+| action plugins verify_verdicts and explain_info: the lines that they show | `shown`, for each line |
+| action plugin explain_info: its result | `plain` |
+| action plugins firewall and verify_probe: results of their modules, lost connections | `returned`, `shown` |
+| JUnit XML, which has to parse (junit.py); the HTML page (html.py) | `shown` or `lines`, `plain` |
 
-The JSON report needs nothing: JSON writes all of these as their codes. The watch runs alone and writes to the journal of
-its own host; it has a rule of its own for names of programs.
+The JSON report needs none of these, because JSON writes such characters as codes. The watch runs alone and writes to
+the journal of its host; it has its own rule for names of programs.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from dataclasses import fields, is_dataclass, replace
 from re import Match
 from typing import Any
 
-# How many characters of one word of a host are shown.
+# How many characters of one text of a host are shown.
 MOST = 500
-# C0, DEL, C1, the soft hyphen, marks of direction, zero widths, separators of lines, invisible operators, surrogates,
-# the byte order mark, annotations, what is no character, controls of shorthand and music, and tags.
+# C0, DEL, C1, soft hyphen, direction marks, zero-width characters, line separators, invisible operators, surrogates,
+# byte order mark, annotations, noncharacters, controls of shorthand and music, and tags.
 _HIDDEN = re.compile(
-    "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb"
-    "\\ufffe\\uffff\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e007f]"
+    "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\udfff"
+    "\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e007f]"
 )
 _FORMATTED = "formatted_"  # such as a traceback
 _BY_LINES = ("diff", "exception", "module_stdout", "module_stderr")
@@ -41,24 +42,24 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def shown(text: str) -> str:
-    """Return the text in one line, with the code of each character that is not seen or does something."""
+    """Return the text in one line, with a code for each character that is invisible or controls the terminal."""
     return text if text.isprintable() else _HIDDEN.sub(_code, text)
 
 
-def _code(found: Match[str]) -> str:
-    char = found[0]
+def _code(match: Match[str]) -> str:
+    char = match[0]
     number = ord(char)
     form = "\\x{0:02x}" if number < 0x100 else "\\u{0:04x}" if number < 0x10000 else "\\U{0:08x}"
     return _SHORT.get(char) or form.format(number)
 
 
 def word(text: str, most: int = MOST) -> str:
-    """Return the text as `shown`, cut to so many characters, which it then says."""
-    found = shown(text[: most + 1])
-    if len(found) <= most:
-        return found
-    said = f" (cut: it has {len(text)} characters)"
-    return found[: most - len(said)] + said
+    """Return the text as `shown`, at most `most` characters; a text that is cut says so."""
+    start = shown(text[: most + 1])
+    if len(start) <= most:
+        return start
+    notice = f" (cut: it has {len(text)} characters)"
+    return start[: most - len(notice)] + notice
 
 
 def lines(text: str) -> str:
@@ -67,14 +68,14 @@ def lines(text: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return plain data with all its texts as `shown`, keys as well; warnings of Ansible are data too."""
+    """Return plain data with all texts as `shown`, keys included; warnings of Ansible are dataclasses."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {plain(key): plain(member) for key, member in value.items()}
     if isinstance(value, (list, tuple)):
-        found = [plain(item) for item in value]
-        return tuple(found) if isinstance(value, tuple) else found
+        members = [plain(member) for member in value]
+        return tuple(members) if isinstance(value, tuple) else members
     if is_dataclass(value) and not isinstance(value, type):
         return replace(
             value,
@@ -87,7 +88,7 @@ def plain(value: Any) -> Any:
 
 
 def returned(result: dict[str, Any]) -> dict[str, Any]:
-    """Return the result of a module as `plain`; what Ansible shows by lines keeps them."""
+    """Return the result of a module as `plain`; the values that Ansible shows line by line keep their lines."""
     return {key: _by_lines(value) if key in _BY_LINES else plain(value) for key, value in result.items()}
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host runs, as named objects, and how two such states differ: the words that both backends answer in."""
+"""The firewall of a host as named objects, and the difference of two such states: the same for both backends."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, Callable, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 
-# The objects of a firewall by what they are called, such as `chain input`, each as lines of text.
+# The objects of a firewall by their names, such as `chain input`, each as lines of text.
 State = dict[str, tuple[str, ...]]
 
 
 class FlowView(NamedTuple):
-    """A flow as a running ruleset has it: ports as `22/tcp`, and addresses; `any` stands for all of them."""
+    """A flow in a running ruleset: ports such as `22/tcp`, and addresses; `any` stands for all addresses."""
 
     ports: frozenset[str]
     addresses: frozenset[str]
@@ -28,7 +28,7 @@ FlowViews = dict[str, FlowView]
 
 
 def state_diff(before: State, after: State) -> dict[str, str]:
-    """Return Ansible's `diff` of two states: only the objects that differ, in order."""
+    """Return Ansible's `diff` of two states, with only the objects that differ, sorted."""
     names = changed_objects(before, after)
     return {"before": _text(before, names), "after": _text(after, names)}
 
@@ -52,7 +52,7 @@ class _Span(NamedTuple):
 
 
 def flow_changes(before: FlowViews, after: FlowViews) -> dict[str, Any]:
-    """Return what changed in the words of the design: flows added and removed, ports and addresses changed."""
+    """Return the change as flows that were added or removed, and flows whose ports or addresses changed."""
     both = sorted(set(before) & set(after))
     return {
         "flows_added": sorted(set(after) - set(before)),
@@ -68,28 +68,28 @@ def _members(
     pairs: dict[str, tuple[frozenset[str], frozenset[str]]],
     gained: Callable[[frozenset[str], frozenset[str]], list[str]],
 ) -> dict[str, dict[str, list[str]]]:
-    found = {name: {"added": gained(new, old), "removed": gained(old, new)} for name, (old, new) in pairs.items()}
-    return {name: members for name, members in found.items() if members["added"] or members["removed"]}
+    changes = {name: {"added": gained(new, old), "removed": gained(old, new)} for name, (old, new) in pairs.items()}
+    return {name: change for name, change in changes.items() if change["added"] or change["removed"]}
 
 
 def _gained_ports(new: frozenset[str], old: frozenset[str]) -> list[str]:
-    """Return the ports that are in `new` and not in `old`, whatever ranges each is written in."""
+    """Return the ports that are in `new` and not in `old`; both may write the same ports as different ranges."""
     try:
-        found = _minus(
+        gained = _minus(
             [_Span(*parse_ports(text)) for text in new - old], [_Span(*parse_ports(text)) for text in old - new]
         )
     except ValueError:
         return sorted(new - old)
-    return [str(PortRange(*span)) for span in found]
+    return [str(PortRange(*span)) for span in gained]
 
 
 def _gained_addresses(new: frozenset[str], old: frozenset[str]) -> list[str]:
-    """Return the addresses that are in `new` and not in `old`, whatever prefixes each is collapsed to."""
+    """Return the addresses in `new` and not in `old`; both may write the same addresses as different prefixes."""
     try:
-        found = _minus(list(map(_address_span, new - old)), list(map(_address_span, old - new)))
+        gained = _minus(list(map(_address_span, new - old)), list(map(_address_span, old - new)))
     except ValueError:  # `any`
         return sorted(new - old)
-    return [prefix for span in found for prefix in _prefixes(span)]
+    return [prefix for span in gained for prefix in _prefixes(span)]
 
 
 def _address_span(text: str) -> _Span:
@@ -101,12 +101,12 @@ def _address_span(text: str) -> _Span:
 
 def _prefixes(span: _Span) -> list[str]:
     address = ipaddress.IPv4Address if span.kind == "ipv4" else ipaddress.IPv6Address
-    found = ipaddress.summarize_address_range(address(span.first), address(span.last))
-    return [str(item.network_address if item.num_addresses == 1 else item) for item in found]
+    networks = ipaddress.summarize_address_range(address(span.first), address(span.last))
+    return [str(network.network_address if network.num_addresses == 1 else network) for network in networks]
 
 
 def _minus(spans: Sequence[_Span], taken: Sequence[_Span]) -> Iterator[_Span]:
-    """Yield what `spans` cover and `taken` do not, in order; within either, none may overlap."""
+    """Yield what `spans` cover and `taken` does not, in order; neither may have spans that overlap each other."""
     holes = sorted(taken)
     next_hole = 0
     for kind, first, last in sorted(spans):

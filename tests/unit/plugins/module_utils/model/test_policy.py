@@ -90,7 +90,7 @@ def test_name_of_a_rule() -> None:
         (
             ("rules",),
             [DATA["rules"][0], {**DATA["rules"][0], "peers": "b"}],
-            "Invalid policy: two rules of one flow, expected other ports in each.",
+            "Invalid policy: got two rules of one flow with the same ports, expected different ports.",
         ),
         (("rules", 0, "peers"), "c", "Invalid policy: the key 'c' is missing."),
     ],
