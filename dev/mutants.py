@@ -216,6 +216,8 @@ def _code(node: ast.AST) -> Iterator[ast.AST]:
 def _is_no_code(node: ast.AST, field: str) -> bool:
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.ClassDef):
+        return node.name == "ModuleDocFragment"
     if isinstance(node, ast.Assign):
         return any(isinstance(target, ast.Name) and target.id in _TEXTS for target in node.targets)
     if isinstance(node, ast.If):

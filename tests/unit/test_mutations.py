@@ -21,6 +21,10 @@ class Name:
     """A name."""
 
     text: Literal["a", "b"]
+
+
+class ModuleDocFragment:
+    HOST = r"""options: {}"""
 '''
 SOURCE = "def f(x):\n    if x > 1:\n        return x\n    if x > 1:\n        go(x)\n    return 0\n"
 
