@@ -118,7 +118,7 @@ def _leaves(before: dict[str, Any], without: Site) -> None:
     assert (reaches("10.203.0.21", 6817), reaches("10.203.0.52", 2049)) == ("refused", "refused")
     forget_executions()
     run = good(play("remove_node", f"-eold={NODE}"))
-    assert f"Take {NODE} out of the inventory now" in run.text
+    assert f"Remove {NODE} from the inventory now" in run.text
     assert {host for host, changed in run.changed.items() if changed} == OTHERS
     assert executed_anywhere() == {host: ["firewall", "firewall_confirm"] for host in OTHERS}
     assert (reaches("10.203.0.21", 6817), reaches("10.203.0.52", 2049)) == ("filtered", "filtered")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The links in all Markdown files work, and the inventories that the documentation shows pass lint."""
+"""The links in all Markdown files work, and the inventories for a small cluster pass lint."""
 
 from __future__ import annotations
 
@@ -67,9 +67,8 @@ def test_the_manual_lists_all_its_pages() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["example", "small"])
-def test_lint_finds_nothing_in_the_inventories(name: str) -> None:
-    done = played("-i", f"inventories/{name}", "playbooks/lint.yml", real=True)
+def test_lint_finds_nothing_in_the_small_inventory() -> None:
+    done = played("-i", "inventories/small", "playbooks/lint.yml")
     assert (done.code, "No problems found." in done.printed) == (0, True), done.printed + done.errors
 
 

@@ -70,7 +70,7 @@ def test_an_inventory_without_managed_hosts_is_an_error(tmp_path: Path) -> None:
 
 def test_lint_finds_nothing_in_the_example() -> None:
     done = play("playbooks/lint.yml", real=True)
-    assert (done.code, "Nothing found to mend." in done.printed) == (0, True), done.printed + done.errors
+    assert (done.code, "No problems found." in done.printed) == (0, True), done.printed + done.errors
 
 
 def test_lint_fails_where_it_finds_something() -> None:
@@ -78,7 +78,7 @@ def test_lint_fails_where_it_finds_something() -> None:
     done = play("playbooks/lint.yml", "-e", json.dumps(flows))
     assert done.code != 0
     assert "warning docker-without-encryption: firewall_flows.workbench_docker_plain." in done.printed
-    assert "things to mend, listed above." in done.errors + done.printed
+    assert "problems to fix, listed above." in done.errors + done.printed
 
 
 def test_a_note_of_lint_is_shown_and_fails_nothing() -> None:
