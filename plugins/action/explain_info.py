@@ -10,7 +10,8 @@ from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
-from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import Inquiry, answer_of, inquiry_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import answer_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.inquiry import Inquiry, inquiry_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import answer_line, lines
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store

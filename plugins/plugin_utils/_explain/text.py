@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import Answer
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.codes import (
     BROKEN,
     EXPOSED,
     NO,
@@ -16,7 +17,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
     SHOULD_NOT,
     UNKNOWN,
     YES,
-    Answer,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import LISTENER, SERVICE

@@ -7,13 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
-    Answer,
-    Inquiry,
-    answer_of,
-    code_of,
-    inquiry_of,
-)
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import Answer, answer_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.codes import code_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.inquiry import Inquiry, inquiry_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import answer_line, lines
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError

@@ -14,14 +14,9 @@ from xml.etree import ElementTree
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import VerifyRun
-from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import (
-    NO,
-    YES,
-    Answer,
-    Inquiry,
-    answer_of,
-    inquiry_of,
-)
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import Answer, answer_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.codes import NO, YES
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.inquiry import Inquiry, inquiry_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import lines
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data

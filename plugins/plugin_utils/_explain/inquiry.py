@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What explain asks the two hosts, and the packets that their rulesets judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expected
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import (
+    HostTask,
+    Limits,
+    VerifyOptions,
+    VerifyRun,
+    tasks_of,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import OPEN, Connections, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import Reasons, explained
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Packet
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+
+
+_LIMITS = Limits(timeout=1.0, attempts=2, concurrency=10, rate=100.0, forks=1, most=100)
+
+
+class Inquiry(NamedTuple):
+    """What is asked, and what both hosts are told for it.
+
+    `packets` are to be judged, by host; of what the source sends its kernel chooses the address. `begun` has the parts
+    for a probe. `why_not` says why hosts are not asked, where they are not.
+    """
+
+    reasons: Reasons
+    begun: VerifyRun
+    packets: Mapping[str, Sequence[Packet]]
+    why_not: str = ""
+
+    @property
+    def parts(self) -> dict[str, HostTask]:
+        """Return the part of each host in a probe; none where there is nothing to try, such as a port."""
+        tried = self.begun.expected.expectations
+        return self.begun.parts if tried and tried[0].protocol != "ip" else {}
+
+
+def inquiry_of(plan: Plan, source: str, target: str, port: str) -> Inquiry:
+    """Return what is to be asked. Raises PortFileError for a bad host or port."""
+    reasons = explained(plan, source, target, port)
+    hosts = list(dict.fromkeys((source, target)))
+    why_not = Connections(plan, sorted(hosts)).why_not(source, target) if reasons.pairs else ""
+    pairs = () if why_not else reasons.pairs
+    ports, addresses = parse_ports(port), list(dict.fromkeys(item.target_address for item in pairs))
+    found = [Expectation(source, target, address, ports.protocol, ports.first, OPEN) for address in addresses]
+    order = VerifyOptions(hosts, "", False, _LIMITS)
+    begun = VerifyRun(order, Expected(found, [], [], {}), tasks_of(plan, order, found))
+    packets = {
+        source: [packet_of("out", "", item) for item in found],
+        target: [
+            packet_of("in", pair.source_address, item)
+            for item in found
+            for pair in pairs
+            if pair.target_address == item.address
+        ],
+    }
+    return Inquiry(reasons, begun, packets if pairs else {}, why_not)
+
+
+def packet_of(direction: str, source: str, item: Expectation) -> Packet:
+    """Return the packet as one host sees it; a protocol without ports is known by its number."""
+    protocol, port = (str(item.port), 0) if item.protocol == "ip" else (item.protocol, item.port)
+    return Packet(direction, protocol, source, item.address, port)
