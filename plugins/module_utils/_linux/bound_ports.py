@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which ports of this host are taken by services, as the kernel tells in /proc/net."""
+"""The ports of this host that services are bound to, from /proc/net."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import ad
 Holders = dict[tuple[str, int], set[str]]
 
 ANY = {4: "0.0.0.0", 6: "::"}
-# linux/tcp_states.h: a listening TCP socket; a UDP socket that is not connected to one peer.
+# linux/tcp_states.h: a listening TCP socket; a UDP socket that is not connected to a peer.
 _RECEIVES = {"tcp": "0A", "udp": "07"}
 _TABLES = (("tcp", "tcp"), ("tcp", "tcp6"), ("udp", "udp"), ("udp", "udp6"))
 
 
 def holders(folder: str = "/proc/net") -> Holders:
-    """Return who holds which port, of this process's network namespace; raises OSError."""
-    found: Holders = {}
+    """Return the bound addresses by protocol and port, in the network namespace of this process. Raises OSError."""
+    bound: Holders = {}
     for protocol, name in _TABLES:
         for address, port in _entries(protocol, _lines(f"{folder}/{name}")):
-            found.setdefault((protocol, port), set()).add(address)
-    return found
+            bound.setdefault((protocol, port), set()).add(address)
+    return bound
 
 
-def is_held(found: Holders, protocol: str, port: int, address: str) -> bool:
-    """Tell whether a service is bound to exactly this address; one on `::` has 0.0.0.0 too."""
-    there = found.get((protocol, port), set())
-    return address in there or (address == ANY[4] and ANY[6] in there)
+def is_held(bound: Holders, protocol: str, port: int, address: str) -> bool:
+    """Return whether a service is bound to exactly this address; a service on `::` has 0.0.0.0, too."""
+    addresses = bound.get((protocol, port), set())
+    return address in addresses or (address == ANY[4] and ANY[6] in addresses)
 
 
 def _lines(path: str) -> Iterable[str]:
@@ -51,6 +51,6 @@ def _entries(protocol: str, lines: Iterable[str]) -> Iterator[tuple[str, int]]:
 
 
 def _address(digits: str) -> str:
-    """The kernel prints each 32-bit word in the order of the machine."""
+    """Return the address of hexadecimal digits: the kernel prints each 32-bit word in the byte order of the machine."""
     words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
     return address_text(struct.pack(f"={len(words)}I", *words))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The connections that the kernel tracks, over ctnetlink (linux/netfilter/nfnetlink_conntrack.h), and how full their table is."""
+"""The connections that the kernel tracks, over ctnetlink (linux/netfilter/nfnetlink_conntrack.h), and their number."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _HEAD = struct.Struct("!BBH")  # nfgenmsg: family, version, -
 _THERE, _BACK, _STATUS, _PROTOCOL_INFO, _ID, _MASTER, _ZONE = 1, 2, 3, 4, 12, 14, 18
 _NAMING = (_THERE, _ZONE, _ID)
 _NESTED = 0x8000
-# Within a tuple, its addresses and its protocol.
+# Attributes of a tuple: its addresses and its protocol.
 _ADDRESSES, _PROTOCOL = 1, 2
 _SOURCES, _TARGETS = (1, 3), (2, 4)
 _NUMBER, _SOURCE_PORT, _TARGET_PORT = 1, 2, 3
 _TCP_INFO, _TCP_STATE, _TCP_FLAGS_THERE = 1, 1, 4
-_EXPECTED = 1  # a status: the connection was announced by another, its master
+_EXPECTED = 1  # a status bit: another connection, its master, announced this one
 _TIME_WAIT, _CLOSE = 7, 8
-# Set where tracking began in the middle of a connection: who opened it is not known.
+# Set if tracking began in the middle of a connection: it is not known which end opened it.
 _LIBERAL = 0x08
 _FOLDER = "/proc/sys/net/netfilter"
 _NEARLY_FULL = 90  # percent
-_DISCARD = 9  # a port where nobody listens, and who does throws it away
+_DISCARD = 9  # the port of the service discard
 
 
 class ConntrackTuple(NamedTuple):
@@ -56,10 +56,10 @@ class ConntrackTuple(NamedTuple):
 
 
 class ConntrackEntry(NamedTuple):
-    """A tracked connection: the way `there` as its first packet was sent, `back` as its answers are, before NAT.
+    """A tracked connection: `there` is the tuple of its first packet, `back` the tuple of its replies, before NAT.
 
-    `picked_up` tells that tracking began in its middle, `is_over` that it is only remembered. `is_related`: it was
-    announced by another, its `master`, where that is known.
+    `picked_up`: tracking began in the middle of the connection. `is_over`: it has ended. `is_related`: another
+    connection announced it, its `master`, if known.
     """
 
     there: ConntrackTuple
@@ -78,38 +78,38 @@ def entries() -> Iterator[ConntrackEntry]:
 
 
 def delete(entry: ConntrackEntry) -> None:
-    """Have the kernel forget a connection, unless it has done so already. Raises NetlinkError."""
+    """Delete an entry. Raises NetlinkError, with ENOENT if the entry no longer exists."""
     for answer in ask(_NETFILTER, _DELETE, ONE, _HEAD.pack(entry.family, 0, 0) + entry.name):
         raise NetlinkError(f"Got an answer of {len(answer)} bytes to a deletion, expected none.")
 
 
 def parse_entry(body: bytes) -> ConntrackEntry:
     """Return the entry of an answer. Raises NetlinkError."""
-    found = attributes(body[_HEAD.size :])
-    there = _way(part(found, _THERE))
-    info = _tcp_info(found) if there.protocol == TCP else {}
+    content = attributes(body[_HEAD.size :])
+    there = _tuple(part(content, _THERE))
+    info = _tcp_info(content) if there.protocol == TCP else {}
     return ConntrackEntry(
         there=there,
-        back=_way(part(found, _BACK)),
+        back=_tuple(part(content, _BACK)),
         picked_up=_TCP_FLAGS_THERE in info and bool(number("=B", info[_TCP_FLAGS_THERE]) & _LIBERAL),
         is_over=_TCP_STATE in info and number("=B", info[_TCP_STATE]) in (_TIME_WAIT, _CLOSE),
-        is_related=_STATUS in found and bool(number("!I", found[_STATUS]) & _EXPECTED),
-        master=_way(found[_MASTER]) if _MASTER in found else None,
+        is_related=_STATUS in content and bool(number("!I", content[_STATUS]) & _EXPECTED),
+        master=_tuple(content[_MASTER]) if _MASTER in content else None,
         family=number("=B", body),
         name=b"".join(
-            attribute(kind | (_NESTED if kind == _THERE else 0), found[kind]) for kind in _NAMING if kind in found
+            attribute(kind | (_NESTED if kind == _THERE else 0), content[kind]) for kind in _NAMING if kind in content
         ),
     )
 
 
-def _tcp_info(found: dict[int, bytes]) -> dict[int, bytes]:
-    info = attributes(found.get(_PROTOCOL_INFO, b""))
+def _tcp_info(content: dict[int, bytes]) -> dict[int, bytes]:
+    info = attributes(content.get(_PROTOCOL_INFO, b""))
     return attributes(info.get(_TCP_INFO, b""))
 
 
-def _way(data: bytes) -> ConntrackTuple:
-    found = attributes(data)
-    addresses, protocol = attributes(part(found, _ADDRESSES)), attributes(part(found, _PROTOCOL))
+def _tuple(data: bytes) -> ConntrackTuple:
+    content = attributes(data)
+    addresses, protocol = attributes(part(content, _ADDRESSES)), attributes(part(content, _PROTOCOL))
     source, target = (
         part(addresses, kinds[0] if kinds[0] in addresses else kinds[1]) for kinds in (_SOURCES, _TARGETS)
     )
@@ -127,7 +127,7 @@ def _port(protocol: dict[int, bytes], kind: int) -> int:
 
 
 def is_tracking(folder: str = _FOLDER) -> bool:
-    """Tell whether the kernel tracks connections in this network namespace: then it knows of a datagram to ourselves."""
+    """Return whether the kernel tracks connections in this network namespace, such as a datagram to this host."""
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.sendto(b"", (address, _DISCARD))
@@ -135,19 +135,20 @@ def is_tracking(folder: str = _FOLDER) -> bool:
 
 
 def fill_warning(folder: str = _FOLDER) -> str | None:
-    """Return a warning where the table is nearly full; None where it is not, or where nothing is tracked."""
+    """Return a warning if the table is nearly full; None if it is not, or if the kernel tracks no connections."""
     count, limit = _number(folder + "/nf_conntrack_count"), _number(folder + "/nf_conntrack_max")
     if not count or not limit or count * 100 < limit * _NEARLY_FULL:
         return None
     return (
-        f"The connection tracking table of this host is nearly full: nf_conntrack_count is {count}, nf_conntrack_max is "
-        f"{limit} ({count * 100 // limit} %). Once it is full, the kernel drops what would open a new connection, whatever the flows allow "
-        '("nf_conntrack: table full, dropping packet"). Raise the sysctl net.netfilter.nf_conntrack_max.'
+        f"The connection tracking table of this host is nearly full: nf_conntrack_count is {count}, nf_conntrack_max "
+        f"is {limit} ({count * 100 // limit} %). Once the table is full, the kernel drops all new connections, even "
+        "those that "
+        'flows allow ("nf_conntrack: table full, dropping packet"). Raise the sysctl net.netfilter.nf_conntrack_max.'
     )
 
 
 def _number(path: str) -> int | None:
-    """Return the number that a file holds; None where there is no such file or number."""
+    """Return the number in a file; None if there is no such file or no number in it."""
     try:
         with open(path, encoding="utf-8") as file:
             return int(file.read())

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that are for good only once a change is confirmed: staged beside their places, then renamed into them."""
+"""Files that a change replaces only once it is confirmed: staged beside their final places, then renamed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.state import Stat
 
 
 class Item(NamedTuple):
-    """What a path should be: a regular file with this text, or with `target` a symbolic link."""
+    """The wanted content of a path: a regular file with this text, or with `target` a symbolic link."""
 
     text: str = ""
     target: str = ""
@@ -25,9 +25,9 @@ Items = dict[str, Item]
 
 
 class Places(NamedTuple):
-    """Where the files of a change lie, in the order in which they come; `gone` are removed after, in that order.
+    """The paths of the files of a change, in the order in which they are put in place; `gone` are removed afterwards.
 
-    `folders` are those that we make, and remove when nothing is left in them.
+    `folders` are folders that we create, and remove once they are empty.
     """
 
     paths: tuple[str, ...]
@@ -36,12 +36,12 @@ class Places(NamedTuple):
 
     @property
     def staged(self) -> tuple[str, ...]:
-        """Return where files wait for their places."""
+        """Return the paths of the staged files."""
         return tuple(map(staged_path, self.paths))
 
 
 def staged_path(path: str) -> str:
-    """Return where a file waits for its place: under a name that neither systemd nor firewalld looks at."""
+    """Return the path of a staged file: neither systemd nor firewalld reads files of such a name."""
     return "{}/.{}.new".format(*os.path.split(path))
 
 
@@ -51,7 +51,7 @@ def items_state(items: Items) -> State:
 
 
 def present_state(paths: Iterable[str]) -> State:
-    """Return those of the files that the host has. Raises OSError: one can't be read."""
+    """Return the files that exist on the host, as objects of a State. Raises OSError: a file cannot be read."""
     return items_state({path: item for path in paths for item in _present(path)})
 
 
@@ -76,7 +76,7 @@ def _lines(item: Item) -> tuple[str, ...]:
 
 
 def stage(places: Places, items: Items) -> None:
-    """Write every file beside its place, under another name; what can fail for want of room or rights fails here."""
+    """Write every file beside its final place: a full disk or missing rights make it fail here. Raises OSError."""
     for path in places.paths:
         with naming(path):
             unlink(staged_path(path))
@@ -86,7 +86,7 @@ def stage(places: Places, items: Items) -> None:
 
 @contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Have an OSError in the block name this path: one of a write has none, one of a link names what it points to."""
+    """Put this path into an OSError of the block: after a write it has none, after a link it has the target."""
     try:
         yield
     except OSError as exc:
@@ -94,7 +94,7 @@ def naming(path: str) -> Iterator[None]:
 
 
 def write(path: str, item: Item) -> None:
-    """Write a file or link that is not there yet, and its folder where there is none. Raises OSError."""
+    """Write a file or link that does not exist yet, and create its folder. Raises OSError."""
     with naming(path):
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         if item.target:
@@ -113,7 +113,7 @@ def _write_text(path: str, item: Item) -> None:
 
 
 def commit(places: Places) -> None:
-    """Put the staged files in their places, each at once, remove what goes, and make that last. Raises OSError."""
+    """Rename the staged files to their final places, remove the files in `gone`, and sync. Raises OSError."""
     for path in places.paths:
         with suppress(FileNotFoundError), naming(path):
             os.replace(staged_path(path), path)
@@ -124,7 +124,7 @@ def commit(places: Places) -> None:
 
 
 def sync(paths: Iterable[str]) -> None:
-    """Make what was renamed or removed last, whatever happens to the power. Raises OSError."""
+    """Write renames and removals to disk, so that they survive a power loss. Raises OSError."""
     for folder in sorted({path if os.path.isdir(path) else os.path.dirname(path) for path in paths}):
         if os.path.isdir(folder):
             _sync(folder)
@@ -140,7 +140,7 @@ def _sync(folder: str) -> None:
 
 
 def discard(places: Places) -> None:
-    """Remove what was staged; where that fails, the failure that led here says more."""
+    """Remove the staged files; ignore failures, as the error that led here is more important."""
     with suppress(OSError):
         for path in places.staged:
             unlink(path)
@@ -148,7 +148,7 @@ def discard(places: Places) -> None:
 
 
 def remove(places: Places) -> None:
-    """Remove the files, the last that came first, and the folders that hold nothing else. Raises OSError."""
+    """Remove the files in reverse order, and the folders that are empty then. Raises OSError."""
     for path in (*places.gone, *reversed(places.paths), *places.staged):
         unlink(path)
     _remove_empty(places.folders)
@@ -161,6 +161,6 @@ def _remove_empty(folders: Iterable[str]) -> None:
 
 
 def unlink(path: str) -> None:
-    """Remove a file that may not be there. Raises OSError."""
+    """Remove a file if it exists. Raises OSError."""
     with suppress(FileNotFoundError):
         os.unlink(path)

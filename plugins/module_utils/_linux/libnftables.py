@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What nft would list, through the library that nft and firewalld use: a host with firewalld may have no nft."""
+"""List rules as nft does, with the library of nft and firewalld: a host with firewalld may not have the program nft."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ import ctypes
 import os
 from typing import Callable, NoReturn
 
-# libnftables(3). Protocols by number: their names depend on /etc/protocols.
+# libnftables(3). Protocols are listed by number: their names depend on /etc/protocols.
 _STATELESS = 1 << 2
 _HANDLES = 1 << 3
 _JSON = 1 << 4
 _NUMERIC_PROTOCOLS = 1 << 7
 _TERSE = 1 << 11
 _ATTEMPTS = 10
-_FAILED = 3  # the exit code of a child that says why
+_FAILED = 3  # the exit code of a child that writes the reason
 _ABSENT = "No such file or directory"
 
 
 class ListingError(RuntimeError):
-    """The library is not there, or could not do it; the text says why."""
+    """The library is missing or failed; the text has the reason."""
 
 
 def listing(what: str, is_terse: bool = False) -> str:
-    """Return what `nft -s -p list` prints of `ruleset` or `table inet firewalld`; nothing where there is no such table.
+    """Return what `nft -s -p list` prints for `ruleset` or `table inet firewalld`; empty if there is no such table.
 
-    Tersely: without the elements of named sets. Raises ListingError.
+    `is_terse` leaves out the elements of named sets. Raises ListingError.
     """
-    text, error = _done(f"list {what}", _STATELESS | _NUMERIC_PROTOCOLS | (_TERSE if is_terse else 0))
+    text, error = _execute(f"list {what}", _STATELESS | _NUMERIC_PROTOCOLS | (_TERSE if is_terse else 0))
     if error and _ABSENT not in error:
         raise ListingError(f"Cannot list {what}: {error}")
     return "" if error else text
 
 
 def in_child(work: Callable[[], str]) -> str:
-    """Return what `work` returns in a process of its own; nothing where that process dies. Raises ListingError."""
+    """Return what `work` returns in a child process; empty if this process dies. Raises ListingError."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -63,19 +63,19 @@ def _answer(work: Callable[[], str], writer: int) -> NoReturn:
 
 
 def ruleset(apart: Callable[[Callable[[], str]], str] = in_child) -> tuple[str, str]:
-    """Return all rules twice: what `nft -j -p list ruleset` prints, and what `nft -a -s -t -p list ruleset` does.
+    """Return all rules twice: the output of `nft -j -p list ruleset`, and that of `nft -a -s -t -p list ruleset`.
 
-    The second has the handles of rules, and no elements of sets. `apart` calls what may end its process. Raises
+    The second has the handles of rules, and no elements of sets. `apart` runs a call that may crash. Raises
     ListingError.
     """
     return _whole_json(apart), _listed(_HANDLES | _STATELESS | _TERSE)
 
 
 def _whole_json(apart: Callable[[Callable[[], str]], str]) -> str:
-    """List until the listing is whole.
+    """Return the first complete listing.
 
-    nft 1.0.6 prints the flags of a table from memory that it has freed: what lies there is often some other text, and
-    sometimes nothing that can be printed, where the listing then ends. Once in many it crashes.
+    nft 1.0.6 prints the flags of a table from freed memory. This memory often has other text, and sometimes bytes that
+    cannot be printed: the listing then ends there. Rarely, nft crashes.
     """
     for _attempt in range(_ATTEMPTS):
         text = apart(lambda: _listed(_JSON))
@@ -85,7 +85,7 @@ def _whole_json(apart: Callable[[Callable[[], str]], str]) -> str:
 
 
 def _listed(flags: int) -> str:
-    text, error = _done("list ruleset", _NUMERIC_PROTOCOLS | flags)
+    text, error = _execute("list ruleset", _NUMERIC_PROTOCOLS | flags)
     if error:
         raise ListingError(f"Cannot list the ruleset: {error}")
     return text
@@ -93,14 +93,14 @@ def _listed(flags: int) -> str:
 
 def run(commands: str, as_json: bool = False) -> str:
     """Return what nft prints when it runs these commands in one transaction. Raises ListingError."""
-    text, error = _done(commands, _NUMERIC_PROTOCOLS | (_JSON if as_json else 0))
+    text, error = _execute(commands, _NUMERIC_PROTOCOLS | (_JSON if as_json else 0))
     if error:
         raise ListingError("{!r} failed: {}".format(commands.strip().partition("\n")[0], error))
     return text
 
 
-def _done(commands: str, flags: int) -> tuple[str, str]:
-    """What was printed, and why it failed or nothing."""
+def _execute(commands: str, flags: int) -> tuple[str, str]:
+    """Return the output and, if the commands failed, the reason."""
     library = _library()
     context = library.nft_ctx_new(0)
     try:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask the kernel over netlink: requests, answers and their attributes, as linux/netlink.h lays them out."""
+"""Netlink: requests to the kernel, its answers and their attributes, in the format of linux/netlink.h."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Callable, NamedTuple
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-# What to ask for: one answer, with the end of it; or all that there are.
+# Flags of a request: for one answer, with an acknowledgement; or for all objects.
 ONE, ALL = 0x4, 0x300
 
 _REQUEST = 0x1
@@ -20,7 +20,7 @@ _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _read_attribute = _ATTRIBUTE.unpack_from
-_KIND = 0x3FFF  # the two highest bits say how the content is laid out
+_KIND = 0x3FFF  # the two highest bits are flags for the format of the content
 _AT_ONCE = 1 << 17  # bytes; the kernel sends at most 32 KiB
 _PATIENCE = 10.0  # seconds; an answer takes milliseconds
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -60,14 +60,14 @@ def ask(
 
 
 def _check(message: Message) -> None:
-    """Raise NetlinkError where a request failed; old kernels end without a code."""
+    """Raise NetlinkError if a request failed; old kernels end their answer without a code."""
     code = -int(struct.unpack_from("=i", message.body)[0]) if len(message.body) >= 4 else 0
     if code:
         raise NetlinkError(os.strerror(code), code)
 
 
 def messages(data: bytes) -> Iterator[Message]:
-    """Yield the messages that were received at once. Raises NetlinkError."""
+    """Yield the messages of one datagram. Raises NetlinkError."""
     start = 0
     while start < len(data):
         if len(data) - start < _HEADER.size:
@@ -81,22 +81,22 @@ def messages(data: bytes) -> Iterator[Message]:
 
 def attributes(data: bytes) -> dict[int, bytes]:
     """Return the content of each attribute by its kind. Raises NetlinkError."""
-    found = {}
+    contents = {}
     start, end = 0, len(data)
-    # One loop without calls: a busy host has millions of attributes.
+    # One loop without function calls: a busy host has millions of attributes.
     while start < end:
         if end - start < 4:
             raise _cut_short(data)
         size, kind = _read_attribute(data, start)
         if not 4 <= size <= end - start:
             raise _cut_short(data)
-        found[kind & _KIND] = data[start + 4 : start + size]
+        contents[kind & _KIND] = data[start + 4 : start + size]
         start += (size + 3) & ~3
-    return found
+    return contents
 
 
 def nested(data: bytes) -> Iterator[bytes]:
-    """Yield the contents of attributes in their order, whatever kind each is of. Raises NetlinkError."""
+    """Yield the contents of attributes of any kind, in order. Raises NetlinkError."""
     start = 0
     while start < len(data):
         size = number("=H", data, start)
@@ -113,7 +113,7 @@ def attribute(kind: int, content: bytes) -> bytes:
 
 
 def address_text(raw: bytes) -> str:
-    """Return an address of 4 or 16 bytes as text, one of IPv4 that is mapped into IPv6 as IPv4. Raises NetlinkError."""
+    """Return an address of 4 or 16 bytes as text; IPv4 mapped into IPv6 is returned as IPv4. Raises NetlinkError."""
     if raw.startswith(_MAPPED) and len(raw) == 16:
         raw = raw[12:]
     try:
@@ -135,11 +135,11 @@ def number(form: str, data: bytes, start: int = 0) -> int:
         raise _cut_short(data) from exc
 
 
-def part(found: dict[int, bytes], kind: int) -> bytes:
-    """Return the content of an attribute that has to be there. Raises NetlinkError."""
-    if kind not in found:
+def part(content: dict[int, bytes], kind: int) -> bytes:
+    """Return the content of a required attribute. Raises NetlinkError."""
+    if kind not in content:
         raise NetlinkError(f"An answer of the kernel lacks the attribute {kind}.")
-    return found[kind]
+    return content[kind]
 
 
 def _cut_short(data: bytes) -> NetlinkError:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask the kernel what tables, chains, rules and sets it has, as nft does, and for these alone (nfnetlink)."""
+"""Read tables, chains, rules and sets from the kernel (nfnetlink), as nft does, but only those that are needed."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ GET_TABLE, GET_CHAIN, GET_RULE, GET_SET, GET_ELEMENT, GET_OBJECT, GET_FLOWTABLE 
 )
 _HEAD = struct.Struct("=BBH")  # nfgenmsg: family, version, resource
 _FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
-# Of all but a table: the table that it is in. Of an element: its set.
+# Attributes: the table of an object, and the set of an element.
 TABLE, SET = 1, 2
-# What asks the kernel, as `netlink.ask` does.
+# A function that sends a request to the kernel, such as `netlink.ask`.
 Ask = Callable[[int, int, int, bytes], Iterator[bytes]]
 
 
-def answers(asked: Ask, kind: int, family: int = 0, body: bytes = b"") -> Iterator[tuple[int, dict[int, bytes]]]:
+def answers(request: Ask, kind: int, family: int = 0, body: bytes = b"") -> Iterator[tuple[int, dict[int, bytes]]]:
     """Yield the family and the attributes of each object of a kind. Raises NetlinkError."""
-    for answer in asked(_NETFILTER, kind, ALL, _HEAD.pack(family, 0, 0) + body):
+    for answer in request(_NETFILTER, kind, ALL, _HEAD.pack(family, 0, 0) + body):
         yield number("=B", answer), attributes(answer[_HEAD.size :])
 
 
 def within(table: str, name: str = "") -> bytes:
-    """Return what asks for the objects of a table alone, or for the elements of a set of this name in it."""
+    """Return the attributes that limit a request to one table, or to the elements of its set `name`."""
     return attribute(TABLE, _raw(table)) + (attribute(SET, _raw(name)) if name else b"")
 
 
 def family_name(family: int) -> str:
-    """Return a family as nft calls it."""
+    """Return the name that nft has for a family."""
     return _FAMILIES.get(family, str(family))
 
 
 def family_number(name: str) -> int:
-    """Return a family as the kernel numbers it; 0 stands for all of them."""
+    """Return the number that the kernel has for a family; 0 stands for all families."""
     return next((key for key, family in _FAMILIES.items() if family == name), 0)
 
 
 def text(raw: bytes) -> str:
-    """Return a name."""
+    """Return the text of a name."""
     return raw.rstrip(b"\0").decode("utf-8", "replace")
 
 

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A digest of what the kernel has of some tables (nfnetlink): as long as it is the same, so is what nft lists of them.
+"""A digest of some tables in the kernel (nfnetlink): as long as the digest is the same, nft lists the same rules.
 
-It costs as much as these tables are large. The other way round it does not hold: rules that were loaded anew are others.
+The time it takes grows with the size of these tables only. A different digest does not mean different rules: rules that
+were reloaded have another digest.
 """
 
 from __future__ import annotations
@@ -49,46 +50,46 @@ Table = tuple[str, str]
 
 
 class NoTableError(NetlinkError):
-    """The kernel has no table of that name, or of a name that can be asked for."""
+    """The kernel has no table with this name, or the name is not one that a request can have."""
 
 
-def fingerprint(tables: Iterable[Table], is_terse: bool, asked: Ask = ask) -> str:
-    """Return a digest of these tables but for what counts packets; tersely without the elements of named sets.
+def fingerprint(tables: Iterable[Table], is_terse: bool, request: Ask = ask) -> str:
+    """Return a digest of these tables without their counters; `is_terse` leaves out the elements of named sets.
 
-    Of the tables of this thread's network namespace. Raises NetlinkError, NoTableError where one is not there.
+    The tables are those of the network namespace of this thread. Raises NetlinkError, NoTableError for a missing table.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for table in tables:
-        for kind, content in _contents(table, is_terse, asked):
+        for kind, content in _contents(table, is_terse, request):
             for attribute in sorted(content):
-                found.update(_HEAD.pack(kind, attribute, len(content[attribute])) + content[attribute])
-    return found.hexdigest()
+                digest.update(_HEAD.pack(kind, attribute, len(content[attribute])) + content[attribute])
+    return digest.hexdigest()
 
 
-def _contents(table: Table, is_terse: bool, asked: Ask) -> Iterator[tuple[int, dict[int, bytes]]]:
+def _contents(table: Table, is_terse: bool, request: Ask) -> Iterator[tuple[int, dict[int, bytes]]]:
     """Yield the attributes of each object of a table, with its kind."""
-    for content in _of(table, asked, GET_TABLE):
+    for content in _of(table, request, GET_TABLE):
         yield GET_TABLE, content
         break
     else:
         raise NoTableError("There is no table {} {}.".format(*table))
     for kind in (GET_CHAIN, GET_RULE, GET_OBJECT, GET_FLOWTABLE, GET_SET):
-        for content in _of(table, asked, kind):
+        for content in _of(table, request, kind):
             yield kind, _uncounted(kind, content)
             if kind == GET_SET and (not is_terse or number("!I", content.get(_SET_FLAGS, bytes(4))) & _ANONYMOUS):
-                for elements in _of(table, asked, GET_ELEMENT, text(part(content, SET))):
+                for elements in _of(table, request, GET_ELEMENT, text(part(content, SET))):
                     yield GET_ELEMENT, elements
 
 
-def _of(table: Table, asked: Ask, kind: int, name: str = "") -> Iterator[dict[int, bytes]]:
-    for family, content in answers(asked, kind, family_number(table[0]), within(table[1], name)):
-        # Of tables, chains and flowtables an old kernel tells more than it is asked for.
+def _of(table: Table, request: Ask, kind: int, name: str = "") -> Iterator[dict[int, bytes]]:
+    for family, content in answers(request, kind, family_number(table[0]), within(table[1], name)):
+        # An old kernel returns tables, chains and flowtables of all tables.
         if (family_name(family), text(part(content, TABLE))) == table:
             yield content
 
 
 def _uncounted(kind: int, content: dict[int, bytes]) -> dict[int, bytes]:
-    """Return what is left of an object without what changes with each packet."""
+    """Return an object without the attributes that change with each packet."""
     if kind == GET_CHAIN:
         return {name: value for name, value in content.items() if name != _CHAIN_COUNTERS}
     if kind == GET_OBJECT and number("!I", part(content, _OBJECT_KIND)) == _COUNTER:

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What nft has listed is kept on the host, and told again as long as the kernel has the same tables.
+"""A cache for listings of nft, on the host: a listing is used again as long as the kernel has the same tables.
 
-Before 1.0.2, nft reads all that there is for any listing, which takes it ten seconds beside 100,000 rules of others.
+Before 1.0.2, nft reads all rules of the host for every listing: with 100,000 rules of others this takes ten seconds.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.digest import dig
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
 
 _LIBRARIES = "/usr/lib*/libnftables.so.1", "/usr/lib/*/libnftables.so.1"
-# What nft and its library read to name things.
+# The files from which nft and its library read names.
 _NAMES = "/etc/protocols", "/etc/services"
 
 
 class Listing(NamedTuple):
-    """A listing: the command that makes it, of which tables, and whether it leaves out the elements of named sets."""
+    """A listing: its command, its tables, and whether it leaves out the elements of named sets."""
 
     command: str
     tables: tuple[Table, ...]
@@ -35,35 +35,35 @@ class Listing(NamedTuple):
 
 
 def tools() -> list[str]:
-    """Return what differs where another nft lists, or names things otherwise."""
+    """Return texts that differ if nft, its library or its files with names have changed."""
     paths = [path for pattern in _LIBRARIES for path in sorted(glob.glob(pattern))]
     return [_stamp(path) for path in [find_program("nft") or "", *paths, *_NAMES]]
 
 
 def _stamp(path: str) -> str:
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return path
-    return f"{path} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
+    return f"{path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
 class ListingCache(NamedTuple):
-    """Where listings are kept, and what tells whether they are still true."""
+    """The folder of the cache, and the functions that show whether a listing is still valid."""
 
     folder: str = FOLDER
     fingerprint: Callable[[Sequence[Table], bool], str] = fingerprint
     tools: Callable[[], list[str]] = tools
 
     def text(self, listing: Listing, makes: Callable[[], str]) -> str:
-        """Return the listing, made only where none is kept or the kernel has other tables since."""
+        """Return the listing; `makes` is called only if there is no valid one in the cache."""
         try:
             return self._text(listing, self._state(listing), makes)
         except NoTableError:
             return makes()
 
     def text_of_table(self, command: str, table: Table, makes: Callable[[], str]) -> str:
-        """Return the listing of one table; nothing where the kernel has none of that name, of letters and digits."""
+        """Return the listing of a table with a name of letters and digits; empty if the kernel has no such table."""
         listing = Listing(command, (table,))
         try:
             return self._text(listing, self._state(listing), makes)
@@ -75,13 +75,13 @@ class ListingCache(NamedTuple):
         if kept and kept[0] == before:
             return kept[1]
         text = makes()
-        # Not what was changed meanwhile.
+        # Do not keep a listing if the tables changed meanwhile.
         if before and self._state(listing) == before:
             self._write(listing, [before, text])
         return text
 
     def _state(self, listing: Listing) -> str:
-        """Return what the listing depends on; empty where the kernel does not tell. Raises NoTableError."""
+        """Return a digest of all that the listing depends on; empty if the kernel refuses. Raises NoTableError."""
         try:
             return digest([self.fingerprint(listing.tables, listing.is_terse), *self.tools()])
         except NoTableError:
@@ -91,20 +91,20 @@ class ListingCache(NamedTuple):
 
     def _read(self, listing: Listing) -> list[str] | None:
         with suppress(OSError, ValueError), open(self._path(listing), encoding="utf-8") as file:
-            found = json.load(file)
-            if isinstance(found, list) and len(found) == 2 and all(isinstance(item, str) for item in found):
-                return found
+            content = json.load(file)
+            if isinstance(content, list) and len(content) == 2 and all(isinstance(text, str) for text in content):
+                return content
         return None
 
     def _write(self, listing: Listing, content: list[str]) -> None:
-        """Keep it, where there is the folder: a host that we never changed gets none."""
+        """Keep the listing if the folder exists: a host that we never changed gets no folder."""
         path = self._path(listing)
         new = f"{path}.{os.getpid()}"
         with suppress(OSError):
             with open(new, "w", encoding="utf-8", opener=_private) as file:
                 json.dump(content, file)
             os.rename(new, path)
-        # What could not be written to its end, as where the disk is full.
+        # Remove a file that could not be written completely, for example on a full disk.
         with suppress(OSError):
             os.unlink(new)
 

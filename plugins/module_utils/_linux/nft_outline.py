@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which tables the kernel has, where their base chains are, and how large they are (nfnetlink): no rule is read for it.
+"""The tables of the kernel, their base chains and their sizes, without reading any rule (nfnetlink).
 
-A listing by nft costs as much as there are rules and elements; this does not, whatever else a host has.
+The time of a listing by nft grows with all rules and elements of a host. The time of this does not.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import 
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting", "ingress")
 _HOOKS_OF = {"arp": ("input", "output", "forward"), "netdev": ("ingress", "egress")}
 _DORMANT = 1
-_NAME = 3  # of a chain; a table has its name where a chain or set has that of its table
+_NAME = 3  # of a chain; the name of a table is where a chain or set has the name of its table
 _TABLE_FLAGS = 2
 _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_USE, _CHAIN_KIND = 4, 5, 6, 7
 _HOOK_NUMBER = 1
 _SET_NAME, _SET_FLAGS, _SET_DATA, _SET_DESCRIPTION = 2, 3, 6, 9
 _ANONYMOUS, _VERDICTS = 1, 0xFFFFFF00
-_SIZE = 1  # of a description
+_SIZE = 1  # of a set description
 _ELEMENTS = 3
 
 
 class BaseChain(NamedTuple):
-    """A base chain: what kind it is, its hook and policy, and how many rules of its own it has."""
+    """A base chain: its type (`kind`), hook and policy, and how many rules it has itself."""
 
     name: str
     kind: str
@@ -51,7 +51,7 @@ class BaseChain(NamedTuple):
 
 
 class TableOutline(NamedTuple):
-    """A table; `size` is how many rules and jumps it has. One that is dormant judges nothing, nor without `bases`."""
+    """A table; `size` is how many rules and jumps it has. It judges no packet if it is dormant or has no `bases`."""
 
     family: str
     name: str
@@ -65,7 +65,7 @@ class TableOutline(NamedTuple):
 
 
 class TableContents(NamedTuple):
-    """How much there is to read of a table, up to a bound, and which of its named maps have verdicts."""
+    """How many rules, jumps and elements of a table decide on packets, and its named maps with verdicts."""
 
     size: int
     verdict_maps: tuple[str, ...]
@@ -78,17 +78,17 @@ class _Set(NamedTuple):
     size: int
 
 
-def table_outlines(asked: Ask = ask) -> list[TableOutline]:
+def table_outlines(request: Ask = ask) -> list[TableOutline]:
     """Return the tables of this thread's network namespace. Raises NetlinkError."""
     bases: dict[tuple[int, bytes], list[BaseChain]] = {}
     sizes: dict[tuple[int, bytes], int] = {}
-    for family, found in answers(asked, GET_CHAIN):
-        key = family, part(found, TABLE)
-        # The rules of a chain, and what leads to it.
-        size = number("!I", part(found, _CHAIN_USE))
+    for family, content in answers(request, GET_CHAIN):
+        key = family, part(content, TABLE)
+        # The rules of a chain, and the jumps to it.
+        size = number("!I", part(content, _CHAIN_USE))
         sizes[key] = sizes.get(key, 0) + size
-        if _CHAIN_HOOK in found:
-            bases.setdefault(key, []).append(_base(family, found, size))
+        if _CHAIN_HOOK in content:
+            bases.setdefault(key, []).append(_base(family, content, size))
     return [
         TableOutline(
             family_name(family),
@@ -97,70 +97,71 @@ def table_outlines(asked: Ask = ask) -> list[TableOutline]:
             sizes.get((family, name), 0),
             bool(flags & _DORMANT),
         )
-        for family, name, flags in _tables(asked)
+        for family, name, flags in _tables(request)
     ]
 
 
-def _tables(asked: Ask) -> Iterator[tuple[int, bytes, int]]:
-    for family, found in answers(asked, GET_TABLE):
-        yield family, part(found, TABLE), number("!I", found.get(_TABLE_FLAGS, bytes(4)))
+def _tables(request: Ask) -> Iterator[tuple[int, bytes, int]]:
+    for family, content in answers(request, GET_TABLE):
+        yield family, part(content, TABLE), number("!I", content.get(_TABLE_FLAGS, bytes(4)))
 
 
-def contents(table: TableOutline, most: int, asked: Ask = ask) -> TableContents:
-    """Return how much a table has that tells what becomes of packets; elements of plain sets do not.
+def contents(table: TableOutline, most: int, request: Ask = ask) -> TableContents:
+    """Return the size of all that decides on packets in a table; elements of plain sets are not counted.
 
-    No more is counted where it is over `most`. Raises NetlinkError.
+    Counting stops above `most`. Raises NetlinkError.
     """
     if table.size > most:
         return TableContents(table.size, ())
     size, maps = table.size, []
-    for item in _sets(table, asked):
-        if item.is_anonymous:
-            size += item.size
-        elif item.has_verdicts:
-            maps.append(item.name)
-            size += _elements(table, item.name, most - size, asked)
+    for listed in _sets(table, request):
+        if listed.is_anonymous:
+            size += listed.size
+        elif listed.has_verdicts:
+            maps.append(listed.name)
+            size += _elements(table, listed.name, most - size, request)
         if size > most:
             break
     return TableContents(size, tuple(maps))
 
 
-def plain_elements(table: TableOutline, most: int, asked: Ask = ask) -> int:
-    """Return how many elements the named sets of a table have that are no verdicts, and no more than that they are over
-    `most`. Raises NetlinkError.
+def plain_elements(table: TableOutline, most: int, request: Ask = ask) -> int:
+    """Return how many elements the named sets and maps without verdicts have; counting stops above `most`.
+
+    Raises NetlinkError.
     """
     count = 0
-    for item in _sets(table, asked):
-        if not item.is_anonymous and not item.has_verdicts and count <= most:
-            count += _elements(table, item.name, most - count, asked)
+    for listed in _sets(table, request):
+        if not listed.is_anonymous and not listed.has_verdicts and count <= most:
+            count += _elements(table, listed.name, most - count, request)
     return count
 
 
-def _base(family: int, found: dict[int, bytes], size: int) -> BaseChain:
+def _base(family: int, content: dict[int, bytes], size: int) -> BaseChain:
     hooks = _HOOKS_OF.get(family_name(family), _HOOKS)
-    hook = number("!I", part(attributes(found[_CHAIN_HOOK]), _HOOK_NUMBER))
-    policy = number("!I", found.get(_CHAIN_POLICY, b"\0\0\0\1"))
+    hook = number("!I", part(attributes(content[_CHAIN_HOOK]), _HOOK_NUMBER))
+    policy = number("!I", content.get(_CHAIN_POLICY, b"\0\0\0\1"))
     return BaseChain(
-        text(part(found, _NAME)),
-        text(part(found, _CHAIN_KIND)),
+        text(part(content, _NAME)),
+        text(part(content, _CHAIN_KIND)),
         hooks[hook] if hook < len(hooks) else str(hook),
         "accept" if policy else "drop",
         size,
     )
 
 
-def _sets(table: TableOutline, asked: Ask) -> Iterator[_Set]:
-    for _family, found in answers(asked, GET_SET, family_number(table.family), within(table.name)):
-        flags, data = (number("!I", found.get(kind, bytes(4))) for kind in (_SET_FLAGS, _SET_DATA))
-        size = attributes(found.get(_SET_DESCRIPTION, b"")).get(_SIZE, bytes(4))
-        yield _Set(text(part(found, _SET_NAME)), bool(flags & _ANONYMOUS), data == _VERDICTS, number("!I", size))
+def _sets(table: TableOutline, request: Ask) -> Iterator[_Set]:
+    for _family, content in answers(request, GET_SET, family_number(table.family), within(table.name)):
+        flags, data = (number("!I", content.get(kind, bytes(4))) for kind in (_SET_FLAGS, _SET_DATA))
+        size = attributes(content.get(_SET_DESCRIPTION, b"")).get(_SIZE, bytes(4))
+        yield _Set(text(part(content, _SET_NAME)), bool(flags & _ANONYMOUS), data == _VERDICTS, number("!I", size))
 
 
-def _elements(table: TableOutline, name: str, most: int, asked: Ask) -> int:
-    """Return how many elements a set has, and no more than that they are too many."""
+def _elements(table: TableOutline, name: str, most: int, request: Ask) -> int:
+    """Return how many elements a set has; counting stops above `most`."""
     count = 0
-    for _family, found in answers(asked, GET_ELEMENT, family_number(table.family), within(table.name, name)):
-        count += sum(1 for _element in nested(found.get(_ELEMENTS, b"")))
+    for _family, content in answers(request, GET_ELEMENT, family_number(table.family), within(table.name, name)):
+        count += sum(1 for _element in nested(content.get(_ELEMENTS, b"")))
         if count > most:
             break
     return count

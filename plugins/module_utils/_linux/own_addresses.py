@@ -1,11 +1,12 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Under which addresses other hosts may see this one, and where its containers are, as its kernel tells (rtnetlink).
+"""The addresses under which other hosts may see this one, and the networks of its containers (rtnetlink).
 
-Not what no other host sees: loopback, link-local, temporary, tentative and deprecated addresses, and those on interfaces
-that lead to containers and guests of this host alone. Such an interface is known by its kind (a tunnel of pods, a bridge
-without any port but those of containers and guests) or by its name, as the programs that make them call them.
+Addresses that no other host sees are left out: loopback, link-local, temporary, tentative and deprecated addresses, and
+addresses on interfaces that lead only to containers and guests of this host. Such an interface is recognized by its
+kind (a tunnel of pods, a bridge that has only ports of containers and guests) or by the usual names of container
+programs.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _NAME, _MASTER, _INFO, _KIND = 3, 10, 18, 1
 _ADDRESS_HEAD = struct.Struct("=BBBBI")  # ifaddrmsg: family, length of the prefix, flags, scope, index
 _LENGTH_AT, _SCOPE_AT, _ADDRESS_INDEX_AT, _EVERYWHERE = 1, 3, 4, 0
 _ADDRESS, _LOCAL, _FLAGS = 1, 2, 8
-_TEMPORARY, _UNUSABLE = 0x01, 0x08 | 0x20 | 0x40  # of IPv4, the first is an ordinary second address
+_TEMPORARY, _UNUSABLE = 0x01, 0x08 | 0x20 | 0x40  # with IPv4, the first flag marks an ordinary second address
 _PODS = ("vxlan", "geneve", "ipip")
 _GUESTS = ("veth", "tun")
 _NAMES = (
@@ -59,12 +60,12 @@ _NAMES = (
     "ovn-k8s-*",
     "antrea-*",
 )
-# What asks the kernel, as `netlink.ask` does.
+# A function that sends a request to the kernel, such as `netlink.ask`.
 Ask = Callable[[int, int, int, bytes], Iterator[bytes]]
 
 
 class OwnAddress(NamedTuple):
-    """An address and the interface that has it."""
+    """An address and its interface."""
 
     address: str
     interface: str
@@ -77,36 +78,39 @@ class _Link(NamedTuple):
     is_up: bool
 
 
-def own_addresses(trusted: Iterable[str] = (), asked: Ask = ask) -> list[OwnAddress]:
-    """Return the addresses, but those on trusted interfaces, which may be patterns. Raises NetlinkError."""
+def own_addresses(trusted: Iterable[str] = (), request: Ask = ask) -> list[OwnAddress]:
+    """Return the addresses, without those on trusted interfaces, which are patterns. Raises NetlinkError."""
     left_out = (*_NAMES, *trusted)
-    links = dict(_links(asked))
+    links = dict(_links(request))
     shown = {
         index: link.name
         for index, link in links.items()
         if link.is_up and not _leads_inside(index, links) and not is_named(link.name, left_out)
     }
-    found = [OwnAddress(address, shown[index]) for index, address in _addresses(asked) if index in shown]
-    return sorted(set(found), key=lambda item: (item.interface, item.address))
+    own = {OwnAddress(address, shown[index]) for index, address in _addresses(request) if index in shown}
+    return sorted(own, key=lambda own_address: (own_address.interface, own_address.address))
 
 
-def container_networks(patterns: Iterable[str], asked: Ask = ask) -> tuple[Network, ...]:
-    """Return the networks on interfaces of these names that lead to containers and guests alone. Raises NetlinkError."""
+def container_networks(patterns: Iterable[str], request: Ask = ask) -> tuple[Network, ...]:
+    """Return the networks on interfaces that match the patterns and lead only to containers and guests.
+
+    Raises NetlinkError.
+    """
     names = tuple(patterns)
-    links = dict(_links(asked)) if names else {}
+    links = dict(_links(request)) if names else {}
     inside = {index for index, link in links.items() if is_named(link.name, names) and not _leads_outside(index, links)}
-    found = {
+    networks = {
         ipaddress.ip_network("{}/{}".format(address, number("=B", body, _LENGTH_AT)), strict=False)
-        for body, address in (_known(asked) if inside else ())
+        for body, address in (_known(request) if inside else ())
         if number("=I", body, _ADDRESS_INDEX_AT) in inside
     }
-    return tuple(sorted(found, key=lambda network: (network.version, network)))
+    return tuple(sorted(networks, key=lambda network: (network.version, network)))
 
 
-def shared_interfaces(patterns: Iterable[str], asked: Ask = ask) -> list[str]:
-    """Return the interfaces of these names that lead to other hosts as well, such as a bridge with a network card."""
+def shared_interfaces(patterns: Iterable[str], request: Ask = ask) -> list[str]:
+    """Return the interfaces that match the patterns and lead to other hosts, such as a bridge with a network card."""
     names = tuple(patterns)
-    links = dict(_links(asked)) if names else {}
+    links = dict(_links(request)) if names else {}
     return sorted(
         link.name for index, link in links.items() if is_named(link.name, names) and _leads_outside(index, links)
     )
@@ -117,38 +121,38 @@ def _leads_outside(index: int, links: dict[int, _Link]) -> bool:
 
 
 def _leads_inside(index: int, links: dict[int, _Link]) -> bool:
-    """Tell whether only containers and guests of this host are behind an interface."""
+    """Return whether only containers and guests of this host are behind an interface."""
     if links[index].kind != "bridge":
         return links[index].kind in _PODS
     return all(link.kind in _GUESTS for link in links.values() if link.master == index)
 
 
-def _links(asked: Ask) -> Iterator[tuple[int, _Link]]:
-    for body in asked(_ROUTE, _GET_LINK, ALL, bytes(_LINK_HEAD.size)):
-        found = attributes(body[_LINK_HEAD.size :])
-        kind = attributes(found.get(_INFO, b"")).get(_KIND, b"")
+def _links(request: Ask) -> Iterator[tuple[int, _Link]]:
+    for body in request(_ROUTE, _GET_LINK, ALL, bytes(_LINK_HEAD.size)):
+        content = attributes(body[_LINK_HEAD.size :])
+        kind = attributes(content.get(_INFO, b"")).get(_KIND, b"")
         yield (
             number("=i", body, _INDEX_AT),
             _Link(
-                _text(part(found, _NAME)),
+                _text(part(content, _NAME)),
                 _text(kind),
-                number("=I", found.get(_MASTER, bytes(4))),
+                number("=I", content.get(_MASTER, bytes(4))),
                 bool(number("=I", body, _LINK_FLAGS_AT) & _UP),
             ),
         )
 
 
-def _addresses(asked: Ask) -> Iterator[tuple[int, str]]:
-    for body, address in _known(asked):
+def _addresses(request: Ask) -> Iterator[tuple[int, str]]:
+    for body, address in _known(request):
         if _is_usable(body):
             yield number("=I", body, _ADDRESS_INDEX_AT), address
 
 
-def _known(asked: Ask) -> Iterator[tuple[bytes, str]]:
-    """Yield what the kernel says of each address but those of loopback and link-local ones."""
-    for body in asked(_ROUTE, _GET_ADDRESS, ALL, bytes(_ADDRESS_HEAD.size)):
-        found = attributes(body[_ADDRESS_HEAD.size :])
-        raw = found.get(_LOCAL) or found.get(_ADDRESS)
+def _known(request: Ask) -> Iterator[tuple[bytes, str]]:
+    """Yield the answer of the kernel for each address that is neither loopback nor link-local, and the address."""
+    for body in request(_ROUTE, _GET_ADDRESS, ALL, bytes(_ADDRESS_HEAD.size)):
+        content = attributes(body[_ADDRESS_HEAD.size :])
+        raw = content.get(_LOCAL) or content.get(_ADDRESS)
         if raw and number("=B", body) in FAMILIES.values():
             address = ipaddress.ip_address(address_text(raw))
             if not address.is_loopback and not address.is_link_local:
@@ -156,8 +160,8 @@ def _known(asked: Ask) -> Iterator[tuple[bytes, str]]:
 
 
 def _is_usable(body: bytes) -> bool:
-    found = attributes(body[_ADDRESS_HEAD.size :])
-    flags = number("=I", found[_FLAGS]) if _FLAGS in found else number("=B", body, 2)
+    content = attributes(body[_ADDRESS_HEAD.size :])
+    flags = number("=I", content[_FLAGS]) if _FLAGS in content else number("=B", body, 2)
     unwanted = _UNUSABLE | (_TEMPORARY if number("=B", body) == FAMILIES[6] else 0)
     return not flags & unwanted and number("=B", body, _SCOPE_AT) == _EVERYWHERE
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which addresses are this host's own, and which interface leads to another, as its routes tell (rtnetlink)."""
+"""The routes of this host: its own addresses, and the interface that leads to another address (rtnetlink)."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _TARGET, _SOURCE, INTERFACE = 1, 2, 4
 
 
 class Addresses(NamedTuple):
-    """The addresses of a host, with the interfaces that have them, and whole networks that are local to it."""
+    """The addresses of a host with their interfaces, and whole networks that are local to the host."""
 
     interfaces: dict[str, set[str]]
     networks: tuple[Network, ...]
 
     def is_local(self, address: str) -> bool:
-        """Tell whether this host receives what is sent to the address."""
+        """Return whether this host receives packets to the address."""
         return address in self.interfaces or any(ipaddress.ip_address(address) in network for network in self.networks)
 
 
@@ -55,12 +55,12 @@ def local_addresses() -> Addresses:
 
 
 def _add(body: bytes, interfaces: dict[str, set[str]], networks: list[Network]) -> None:
-    found = route_attributes(body)
+    content = route_attributes(body)
     size = number("=B", body, 1)
     width = 32 if number("=B", body) == FAMILIES[4] else 128
-    address = address_text(found.get(_TARGET, bytes(width // 8)))
+    address = address_text(content.get(_TARGET, bytes(width // 8)))
     if size == width:
-        interfaces.setdefault(address, set()).add(_interface(found))
+        interfaces.setdefault(address, set()).add(_interface(content))
     else:
         networks.append(ipaddress.ip_network(f"{address}/{size}"))
 
@@ -86,8 +86,8 @@ def route_attributes(answer: bytes) -> dict[int, bytes]:
     return attributes(answer[_HEAD.size :])
 
 
-def _interface(found: dict[int, bytes]) -> str:
+def _interface(content: dict[int, bytes]) -> str:
     try:
-        return socket.if_indextoname(number("=I", part(found, INTERFACE)))
+        return socket.if_indextoname(number("=I", part(content, INTERFACE)))
     except OSError as exc:
         raise NetlinkError(f"A route leads over an interface that is gone: {exc}.", exc.errno or 0) from exc

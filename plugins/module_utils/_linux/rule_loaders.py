@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Units of others that load rules when a host boots: ours come after them, as some begin with `flush ruleset`.
+"""Units of others that load rules at boot: our unit starts after them, as some of them begin with `flush ruleset`.
 
-Read from files: systemd answers ten times slower, on every run.
+They are read from files: to ask systemd takes ten times as long, on every run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FOLDERS = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-# Of packages. A site's own units lie in the first folder, and are known by what they start.
+# Units of packages. The units of a site are in the first folder, and are recognized by their commands.
 _KNOWN = (
     "nftables",
     "netfilter-persistent",
@@ -53,19 +53,19 @@ _SCRIPT = re.compile("#!(?:.*^)?" + _LOADS, re.MULTILINE | re.DOTALL)
 _START = re.compile(r"^ExecStart\w*=(.*)$", re.MULTILINE)
 _PATH = re.compile(r"(?<=[\s=\"'!@:+-])/[^\s\"';]+")
 _INCLUDE = re.compile(r"^\s*include\s+[\"']([^\"'\n]+)", re.MULTILINE)
-_MOST = 1 << 16  # of a file, characters
+_MOST = 1 << 16  # how many characters of a file are read
 _FLUSH = re.compile(r"^[^#\n]*\bflush\s+ruleset\b", re.MULTILINE)
 _BEFORE = re.compile(r"^Before=[^\n]*\bnetwork-pre\.target\b", re.MULTILINE)
 _AFTER_OURS = re.compile(r"^After=[^\n]*\bhpc-ports\.service\b", re.MULTILINE)
 _FLUSHING = (
-    "{0.name} is enabled, and {0.flushes} has 'flush ruleset': each start or reload of that unit deletes all rules "
-    "of this host. Take that line out, or disable the unit."
+    "{0.name} is enabled, and {0.flushes} has 'flush ruleset': each start or reload of this unit deletes all rules of "
+    "the host. Remove this line, or disable the unit."
 )
 _NOT_OTHERS = re.compile(r"hpc-ports\b.*|firewalld\.service")
 
 
 class RuleLoader(NamedTuple):
-    """A unit that loads rules; `flushes` is what has the command that deletes all others first, or nothing."""
+    """A unit that loads rules; `flushes` names the file that first deletes all other rules, or is empty."""
 
     name: str
     is_early: bool
@@ -74,26 +74,26 @@ class RuleLoader(NamedTuple):
 
 
 def rule_loaders(root: str = "") -> tuple[RuleLoader, ...]:
-    """Return the units of others that load rules, by name; `root` is put before every path that is read."""
-    return tuple(_loader(name, text, root) for name, text in _found(root))
+    """Return the units of others that load rules, sorted by name; `root` is put before every path that is read."""
+    return tuple(_loader(name, text, root) for name, text in _loading_units(root))
 
 
-def early_loaders(found: Sequence[RuleLoader]) -> tuple[str, ...]:
-    """Return the names of those that start before any network, as ours does: ours can wait for them.
+def early_loaders(others: Sequence[RuleLoader]) -> tuple[str, ...]:
+    """Return the names of the units that start before the network, as ours does: our unit can wait for them.
 
-    Those of distributions are among them also where they are not there yet. To wait for one that comes later would be a
-    cycle, in which systemd leaves out one of its units.
+    Units of distributions are included even if they are not installed yet. To wait for a unit that starts later would
+    be a cycle, and systemd breaks a cycle by not starting one of its units.
     """
-    late = {loader.name for loader in found if not loader.is_early}
-    return tuple(sorted({*_USUALLY_EARLY, *(loader.name for loader in found)} - late))
+    late = {loader.name for loader in others if not loader.is_early}
+    return tuple(sorted({*_USUALLY_EARLY, *(loader.name for loader in others)} - late))
 
 
-def flush_warnings(found: Sequence[RuleLoader]) -> tuple[str, ...]:
-    """Return a warning for each that is enabled and deletes the rules of all others."""
-    return tuple(_FLUSHING.format(loader) for loader in found if loader.is_enabled and loader.flushes)
+def flush_warnings(others: Sequence[RuleLoader]) -> tuple[str, ...]:
+    """Return a warning for each enabled unit that deletes the rules of all others."""
+    return tuple(_FLUSHING.format(loader) for loader in others if loader.is_enabled and loader.flushes)
 
 
-def _found(root: str) -> Iterator[tuple[str, str]]:
+def _loading_units(root: str) -> Iterator[tuple[str, str]]:
     own = {os.path.basename(path) for path in glob.glob(f"{root}{_FOLDERS[0]}/*.service")}
     for name in sorted(own.union(name + ".service" for name in _KNOWN)):
         text = "" if _NOT_OTHERS.fullmatch(name) else _text(name, root)
@@ -102,7 +102,7 @@ def _found(root: str) -> Iterator[tuple[str, str]]:
 
 
 def _text(name: str, root: str) -> str:
-    """Return a unit with its drop-ins; nothing where there is no such unit, or it is masked."""
+    """Return a unit with its drop-ins; empty if there is no such unit, or if it is masked."""
     paths = [f"{root}{folder}/{name}" for folder in _FOLDERS]
     text = _content(next(filter(os.path.exists, paths), ""))
     return text and "\n".join(
@@ -120,7 +120,7 @@ def _content(path: str) -> str:
 
 
 def _started(text: str, root: str) -> dict[str, str]:
-    """Return what a unit starts: its own commands, and by path the scripts and rules that these name, or include."""
+    """Return the commands of a unit, and by path the scripts and rule files that these name or include."""
     commands = "\n".join(_START.findall(text))
     named = {path: _content(root + path) for path in _PATH.findall(" " + commands)}
     included = [

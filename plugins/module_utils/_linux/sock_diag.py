@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The TCP and UDP sockets of this host, and how to close one that is another process's (linux/inet_diag.h)."""
+"""The TCP and UDP sockets of this host, and how to close a socket of another process (linux/inet_diag.h)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _HEAD = struct.Struct("=BBBBI")  # family, protocol, extensions, -, states
 _ESTABLISHED, _OPENING, _TIME_WAIT, _CLOSE, _LISTENS = 1, 2, 6, 7, 10
 _TCP_STATES = ~(1 << _TIME_WAIT | 1 << _CLOSE) & 0xFFFFFFFF
 _UDP_STATES = 1 << _ESTABLISHED  # connected to one peer
-# In the answer: family, state, timer, retransmissions; then what names the socket, the cookie at its end included.
+# In the answer: family, state, timer, retransmissions; then the identity of the socket, with its cookie at the end.
 _NAME = slice(4, 52)
 _ADDRESSES = {4: (slice(8, 12), slice(24, 28)), 6: (slice(8, 24), slice(24, 40))}
 
 
 class Socket(NamedTuple):
-    """A socket: both its ends; `listens` and `opens` tell that there is no connection, or not yet."""
+    """A socket with both its ends; it has no connection if it `listens`, and none yet if it `opens` one."""
 
     protocol: int
     local: str
@@ -46,7 +46,10 @@ class Socket(NamedTuple):
 
 
 def sockets(protocol: int) -> Iterator[Socket]:
-    """Yield the sockets of a protocol: of TCP those that live or listen, of UDP the connected. Raises NetlinkError."""
+    """Yield the sockets of a protocol: TCP sockets that are open or listen, and connected UDP sockets.
+
+    Raises NetlinkError.
+    """
     states = _TCP_STATES if protocol == TCP else _UDP_STATES
     for family in FAMILIES.values():
         for body in ask(_SOCK_DIAG, _BY_FAMILY, ALL, _HEAD.pack(family, protocol, 0, 0, states) + bytes(48)):
@@ -54,9 +57,10 @@ def sockets(protocol: int) -> Iterator[Socket]:
 
 
 def destroy(sock: Socket) -> None:
-    """Close a socket as if its connection had been reset, and tell the peer so. Raises NetlinkError.
+    """Close a socket and send a reset to the peer. Raises NetlinkError.
 
-    The kernel looks up a connection that has just ended as the one that listens; the cookie in the name forbids that.
+    If the connection has just ended, the kernel would take the listening socket instead; the cookie in the name
+    prevents it.
     """
     for answer in ask(_SOCK_DIAG, _DESTROY, ONE, _HEAD.pack(sock.family, sock.protocol, 0, 0, 0) + sock.name):
         raise NetlinkError(f"Got an answer of {len(answer)} bytes to a deletion, expected none.")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ssh connection that this process was started over, as the host sees it."""
+"""The ssh connection over which this process was started, as the host sees it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import Ne
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import interface_towards
 
 _VARIABLE = b"SSH_CONNECTION="
-# Of no interface: what cannot be told is not trusted.
+# The name of no interface: an unknown interface is not trusted.
 _UNKNOWN = "?"
 
 
 class SshConnection(NamedTuple):
-    """Both ends of a TCP connection; addresses are text without a scope, `interface` is the host's own."""
+    """Both ends of a TCP connection; addresses are text without a scope, `interface` is an interface of this host."""
 
     client: str
     client_port: int
@@ -28,26 +28,26 @@ class SshConnection(NamedTuple):
     interface: str = _UNKNOWN
 
     def __str__(self) -> str:
-        """Return the client's end, for messages."""
+        """Return the end of the client, for messages."""
         return f"{self.client} port {self.client_port}"
 
 
 def ssh_connection() -> SshConnection | None:
-    """Return the connection of the nearest ancestor that knows one, or None.
+    """Return the connection of the nearest ancestor process with SSH_CONNECTION, or None.
 
-    sudo and su take SSH_CONNECTION out of the environment; that of the process which started them keeps it.
+    sudo and su remove SSH_CONNECTION from the environment; the process that started them still has it.
     """
     for pid in _ancestors(os.getpid()):
-        for item in _content(f"/proc/{pid}/environ").split(b"\0"):
-            if item.startswith(_VARIABLE):
-                return parsed_connection(item[len(_VARIABLE) :].decode("ascii", "replace"))
+        for variable in _content(f"/proc/{pid}/environ").split(b"\0"):
+            if variable.startswith(_VARIABLE):
+                return parsed_connection(variable[len(_VARIABLE) :].decode("ascii", "replace"))
     return None
 
 
 def _ancestors(pid: int) -> Iterator[int]:
     while pid > 0:
         yield pid
-        # proc(5): the name, in parentheses, may hold anything; the state and the parent follow it.
+        # proc(5): the name is in parentheses and may have any characters; the state and the parent follow it.
         fields = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
         pid = int(fields[1]) if len(fields) > 1 else 0
 
@@ -61,9 +61,10 @@ def _content(path: str) -> bytes:
 
 
 def parsed_connection(text: str, towards: Callable[[str, str], str] = interface_towards) -> SshConnection | None:
-    """Return what `10.0.0.9 51234 10.0.0.1 22` says (sshd: client and port, server and port); None if it is not so.
+    """Return the connection of a text such as `10.0.0.9 51234 10.0.0.1 22`, or None if it has another form.
 
-    `towards` tells the interface to the client from the server's address.
+    sshd writes the address and port of the client, then those of the server. `towards` returns the interface to the
+    client from the address of the server.
     """
     parts = text.split()
     if len(parts) != 4:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask and tell systemd, where it runs the host."""
+"""Query and control systemd, on hosts that systemd runs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Co
 
 
 def has_systemd() -> bool:
-    """Tell whether systemd runs the host, as sd_booted(3) does."""
+    """Return whether systemd runs the host, as sd_booted(3) does."""
     return os.path.isdir("/run/systemd/system")
 
 
 def is_active(unit: str) -> bool:
-    """Tell whether systemd has the unit running."""
-    return has_systemd() and _agrees("is-active", unit)
+    """Return whether the unit is active."""
+    return has_systemd() and _query("is-active", unit)
 
 
 def is_enabled(unit: str) -> bool:
-    """Tell whether systemd starts the unit when the host boots."""
-    return has_systemd() and _agrees("is-enabled", unit)
+    """Return whether systemd starts the unit at boot."""
+    return has_systemd() and _query("is-enabled", unit)
 
 
-def _agrees(verb: str, unit: str) -> bool:
+def _query(verb: str, unit: str) -> bool:
     try:
         run(["systemctl", verb, "--quiet", unit])
     except CommandError:
@@ -35,38 +35,37 @@ def _agrees(verb: str, unit: str) -> bool:
 
 
 def has_failed(unit: str) -> bool:
-    """Tell whether systemd calls the unit failed."""
-    return has_systemd() and _agrees("is-failed", unit)
+    """Return whether the unit has failed."""
+    return has_systemd() and _query("is-failed", unit)
 
 
 def state(unit: str) -> str:
-    """Return how systemd calls the state of a unit, such as `failed`. Raises CommandError."""
+    """Return the state of a unit, such as `failed`. Raises CommandError."""
     return run(["systemctl", "show", "--property=ActiveState", "--value", unit]).strip()
 
 
 def reload_units() -> None:
-    """Have systemd read its units again. Raises CommandError."""
+    """Have systemd reload its unit files. Raises CommandError."""
     run(["systemctl", "daemon-reload"])
 
 
 def restart(unit: str) -> None:
-    """Have systemd start a unit, or start it anew, and wait until it has. Raises CommandError."""
+    """Start or restart a unit, and wait until it has started. Raises CommandError."""
     run(["systemctl", "restart", unit])
 
 
 def forget(unit: str) -> None:
-    """Have systemd forget a unit whose file is gone: it would show as active or failed, though not found, until a reboot."""
+    """Stop a unit whose file is gone: otherwise it is listed as active or failed, and not found, until a reboot."""
     for verb in ("stop", "reset-failed"):
-        # To reset one that has not failed is an error.
+        # It is an error to reset a unit that has not failed.
         with suppress(CommandError):
             run(["systemctl", verb, unit])
 
 
 def own_scope(unit: str, description: str, lifetime: int) -> None:
-    """Put this process into a transient unit of its own, which systemd ends after `lifetime` seconds.
+    """Move this process into a transient unit of its own, which systemd stops after `lifetime` seconds.
 
-    Then the end of the session that started it does not end it. Nothing happens where systemd does not run the host,
-    or refuses.
+    So the process survives the end of its session. Nothing happens if systemd does not run the host, or refuses.
     """
     if has_systemd():
         with suppress(CommandError):

@@ -20,7 +20,7 @@ def warning(folder: Path, count: str, limit: str) -> str | None:
 def test_a_table_that_is_nearly_full(tmp_path: Path) -> None:
     assert warning(tmp_path, "247999\n", "262144\n") == (
         "The connection tracking table of this host is nearly full: nf_conntrack_count is 247999, nf_conntrack_max is "
-        "262144 (94 %). Once it is full, the kernel drops what would open a new connection, whatever the flows allow "
+        "262144 (94 %). Once the table is full, the kernel drops all new connections, even those that flows allow "
         '("nf_conntrack: table full, dropping packet"). Raise the sysctl net.netfilter.nf_conntrack_max.'
     )
 

@@ -75,8 +75,8 @@ def test_debians_own(root: Root) -> None:
     assert flush_warnings(found) == ()
     root.enable("nftables.service")
     assert flush_warnings(root.loaders()) == (
-        "nftables.service is enabled, and /etc/nftables.conf has 'flush ruleset': each start or reload of that unit deletes "
-        "all rules of this host. Take that line out, or disable the unit.",
+        "nftables.service is enabled, and /etc/nftables.conf has 'flush ruleset': each start or reload of this unit deletes "
+        "all rules of the host. Remove this line, or disable the unit.",
     )
 
 
