@@ -59,8 +59,7 @@ class ActionModule(ControllerAction):
 def _check_takes_part(host: str, hosts: list[str]) -> None:
     if host not in hosts:
         raise AnsibleActionFail(
-            f"Invalid hosts: got {len(hosts)} hosts without {host}, expected {host} among them, because the task runs "
-            "for it."
+            f"Invalid hosts: got a list without {host}, expected {host} in it, because the task runs for this host."
         )
 
 

@@ -138,7 +138,7 @@ failure:
   returned: when not in check mode
   type: str
 findings:
-  description: The findings. The keys of their parts are those of the report; see the README of the role verify.
+  description: The findings. The keys of their parts are those of the report; see docs/verifying.md.
   returned: when not in check mode
   type: dict
   contains:

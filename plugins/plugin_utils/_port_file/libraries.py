@@ -18,6 +18,7 @@ def missing_library() -> str:
         except ImportError:
             return (
                 f"Missing Python library {name!r} on the controller: hpc.ports needs {' and '.join(LIBRARIES)} beside "
-                f"ansible-core. Install them where ansible-playbook runs, such as with: pip install {' '.join(LIBRARIES)}"
+                "ansible-core. Install them where ansible-playbook runs, such as with: pip install "
+                f"{' '.join(LIBRARIES)}"
             )
     return ""

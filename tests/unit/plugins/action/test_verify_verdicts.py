@@ -205,7 +205,7 @@ def test_a_host_that_takes_no_part_is_refused(tmp_path: Path) -> None:
     code, output = run(tmp_path, hosts="['ctl1']")
     assert code != 0
     assert (
-        "Invalid hosts: got 1 hosts without stranger, expected stranger among them, because the task runs for it."
+        "Invalid hosts: got a list without stranger, expected stranger in it, because the task runs for this host."
         in output
     )
 
