@@ -56,6 +56,11 @@ def test_a_role_is_described_for_galaxy(role: str) -> None:
     assert about["galaxy_info"]["license"] == "GPL-3.0-or-later"
     assert about["galaxy_info"]["min_ansible_version"] == "2.16"
     assert about["dependencies"] == []
+    # The systems that docs/README.md claims.
+    assert {item["name"]: item["versions"] for item in about["galaxy_info"]["platforms"]} == {
+        "Debian": ["bullseye", "bookworm", "trixie"],
+        "EL": ["8", "9"],
+    }
 
 
 def test_the_defaults_of_the_role_firewall_are_those_of_the_plan() -> None:
