@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import La
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents, Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import RuleLoader
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
@@ -57,13 +57,13 @@ class FakeBackend:
     def present_change(self, policy: Policy, closed: str = "") -> Change:
         """Return the change to this policy."""
         text = repr(policy)
-        return self._change({"rules": (text,)}, {self.path: Item(text)}, Places((self.path,)))
+        return self._change({"rules": (text,)}, {self.path: FileContent(text)}, Places((self.path,)))
 
     def absent_change(self) -> Change:
         """Return the change to nothing."""
         return self._change({}, {}, Places((), gone=(self.path,)))
 
-    def _change(self, wanted: State, items: Items, places: Places) -> Change:
+    def _change(self, wanted: State, items: FileContents, places: Places) -> Change:
         way = FakeWay(self, wanted) if wanted != self.running else None
         return Change(self.name, self.running, wanted, files.present_state([self.path]), items, places, ({}, {}), way)
 

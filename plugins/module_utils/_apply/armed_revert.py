@@ -48,7 +48,7 @@ _REMEMBERED = 8
 # of `Pending.deadline`, as a timer of systemd stands still while a virtual machine is suspended.
 _REVERT = """\
 #!/bin/sh
-# Undo a change of the firewall that nobody confirmed. Written by the Ansible collection hpc.ports.
+# Undo a change of the firewall that no new connection confirmed. Written by the Ansible collection hpc.ports.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 token={token}
 cd {folder} || exit
@@ -69,7 +69,7 @@ done
 rm -f {staged}
 rmdir {folders} 2> /dev/null
 mv -T armed "$token/{undone}"
-echo "Nobody confirmed the change of the firewall: undone."
+echo "No new connection confirmed the change of the firewall, so it was undone."
 """
 
 

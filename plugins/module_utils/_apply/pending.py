@@ -95,7 +95,7 @@ def read_note(folder: str) -> Pending | None:
             note = json.load(file)
     except FileNotFoundError:
         return None
-    found = note.pop("format", None)
-    if found != FORMAT:
-        raise FormatError(found)
+    number = note.pop("format", None)
+    if number != FORMAT:
+        raise FormatError(number)
     return Pending(**note)

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One change at a time; the host itself undoes it unless a new connection confirms it (ARCHITECTURE.md, section 6).
+"""One change at a time, which the host itself undoes unless a new connection confirms it.
 
-The module `firewall` takes its `turn`, arms the undo and makes the change. The module `firewall_confirm` decides on the
-change in `confirmation`.
+See docs/ARCHITECTURE.md, section 6. The module `firewall` takes its `turn`, arms the undo and makes the change. The
+module `firewall_confirm` decides on the change in `confirmation`.
 """
 
 from __future__ import annotations

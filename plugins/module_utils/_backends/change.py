@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, items_state
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places, items_state
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import (
     FlowViews,
     State,
@@ -51,7 +51,7 @@ class Change(NamedTuple):
     running: State
     wanted: State
     found: State
-    items: Items
+    items: FileContents
     places: Places
     views: tuple[FlowViews, FlowViews]
     way: Way | None

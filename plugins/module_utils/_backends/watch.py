@@ -15,7 +15,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_p
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files, systemd
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places, items_state
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import (
+    FileContent,
+    FileContents,
+    Places,
+    items_state,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER, POLICY_IN, SETTINGS
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
@@ -57,7 +62,7 @@ WantedBy=sysinit.target
 """
 
 
-def wanted_items(python: str = "", closed: str = "") -> Items:
+def wanted_items(python: str = "", closed: str = "") -> FileContents:
     """Return the files of the watch; `python` is where that program is, without it where this host has it."""
     unit = _UNIT_TEXT.format(
         python=python or _python(),
@@ -69,8 +74,8 @@ def wanted_items(python: str = "", closed: str = "") -> Items:
         closed_firewalld=CLOSED,
         folder=os.path.dirname(PROGRAM),
     )
-    found = {CLOSED: Item(closed, mode=0o600)} if closed else {}
-    return {**found, PROGRAM: Item(_source()), UNIT: Item(unit), LINK: Item(target=UNIT)}
+    found = {CLOSED: FileContent(closed, mode=0o600)} if closed else {}
+    return {**found, PROGRAM: FileContent(_source()), UNIT: FileContent(unit), LINK: FileContent(target=UNIT)}
 
 
 def _source() -> str:

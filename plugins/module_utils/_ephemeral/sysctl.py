@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral import demands as ephemeral
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import Demands, Running, Settings
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Places, commit, discard, naming, stage
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import (
+    FileContent,
+    Places,
+    commit,
+    discard,
+    naming,
+    stage,
+)
 
 
 class Paths(NamedTuple):
@@ -101,7 +108,7 @@ def worded(error: OSError) -> str:
 
 def _save(text: str, places: Places) -> None:
     try:
-        stage(places, {path: Item(text) for path in places.paths})
+        stage(places, {path: FileContent(text) for path in places.paths})
         commit(places)
     except OSError:
         discard(places)

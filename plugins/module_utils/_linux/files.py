@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 
-class Item(NamedTuple):
+class FileContent(NamedTuple):
     """The wanted content of a path: a regular file with this text, or with `target` a symbolic link."""
 
     text: str = ""
@@ -21,7 +21,7 @@ class Item(NamedTuple):
     mode: int = 0o644
 
 
-Items = dict[str, Item]
+FileContents = dict[str, FileContent]
 
 
 class Places(NamedTuple):
@@ -45,43 +45,43 @@ def staged_path(path: str) -> str:
     return "{}/.{}.new".format(*os.path.split(path))
 
 
-def items_state(items: Items) -> State:
+def items_state(contents: FileContents) -> State:
     """Return the files as objects of a State."""
-    return {_name(path, item): _lines(item) for path, item in items.items()}
+    return {_name(path, content): _lines(content) for path, content in contents.items()}
 
 
 def present_state(paths: Iterable[str]) -> State:
     """Return the files that exist on the host, as objects of a State. Raises OSError: a file cannot be read."""
-    return items_state({path: item for path in paths for item in _present(path)})
+    return items_state({path: content for path in paths for content in _present(path)})
 
 
-def _present(path: str) -> list[Item]:
+def _present(path: str) -> list[FileContent]:
     try:
         if os.path.islink(path):
-            return [Item(target=os.readlink(path))]
+            return [FileContent(target=os.readlink(path))]
         with open(path, encoding="utf-8", errors="backslashreplace", newline="") as file:
-            return [Item(file.read(), mode=os.fstat(file.fileno()).st_mode & 0o7777)]
+            return [FileContent(file.read(), mode=os.fstat(file.fileno()).st_mode & 0o7777)]
     except FileNotFoundError:
         return []
 
 
-def _name(path: str, item: Item) -> str:
-    return "{} {}".format("link" if item.target else "file", path)
+def _name(path: str, content: FileContent) -> str:
+    return "{} {}".format("link" if content.target else "file", path)
 
 
-def _lines(item: Item) -> tuple[str, ...]:
-    if item.target:
-        return ("-> " + item.target,)
-    return (f"mode {item.mode:04o}", *item.text.split("\n"))
+def _lines(content: FileContent) -> tuple[str, ...]:
+    if content.target:
+        return ("-> " + content.target,)
+    return (f"mode {content.mode:04o}", *content.text.split("\n"))
 
 
-def stage(places: Places, items: Items) -> None:
+def stage(places: Places, contents: FileContents) -> None:
     """Write every file beside its final place: a full disk or missing rights make it fail here. Raises OSError."""
     for path in places.paths:
         with naming(path):
             unlink(staged_path(path))
-            if path in items:
-                write(staged_path(path), items[path])
+            if path in contents:
+                write(staged_path(path), contents[path])
 
 
 @contextmanager
@@ -93,21 +93,21 @@ def naming(path: str) -> Iterator[None]:
         raise OSError(exc.errno, exc.strerror, path) from exc
 
 
-def write(path: str, item: Item) -> None:
+def write(path: str, content: FileContent) -> None:
     """Write a file or link that does not exist yet, and create its folder. Raises OSError."""
     with naming(path):
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        if item.target:
-            os.symlink(item.target, path)
+        if content.target:
+            os.symlink(content.target, path)
         else:
-            _write_text(path, item)
+            _write_text(path, content)
 
 
-def _write_text(path: str, item: Item) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, item.mode)
+def _write_text(path: str, content: FileContent) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, content.mode)
     with open(handle, "w", encoding="utf-8") as file:
-        os.fchmod(handle, item.mode)
-        file.write(item.text)
+        os.fchmod(handle, content.mode)
+        file.write(content.text)
         file.flush()
         os.fsync(handle)
 

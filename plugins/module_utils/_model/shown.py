@@ -96,5 +96,5 @@ def _by_lines(value: Any) -> Any:
     if isinstance(value, str):
         return lines(value)
     if isinstance(value, dict):
-        return {plain(key): _by_lines(item) for key, item in value.items()}
-    return [_by_lines(item) for item in value] if isinstance(value, list) else plain(value)
+        return {plain(key): _by_lines(member) for key, member in value.items()}
+    return [_by_lines(member) for member in value] if isinstance(value, list) else plain(value)

@@ -23,7 +23,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence as boot
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import wanted_items
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early_loaders
 from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, management_policy, parse_policy
@@ -74,7 +74,7 @@ class Rendered(NamedTuple):
     digest: str
     roles: tuple[str, ...]
     clusters: tuple[str, ...]
-    items: Items
+    items: FileContents
     lacks: Mapping[str, str]
 
     def as_data(self) -> dict[str, Any]:
@@ -132,8 +132,8 @@ def _rendered(plan: Plan, policy: str, hosts: Sequence[str], name: str, target: 
     )
 
 
-def _items(policy: Policy, target: Target) -> tuple[Items, dict[str, str]]:
-    items: Items = {}
+def _items(policy: Policy, target: Target) -> tuple[FileContents, dict[str, str]]:
+    items: FileContents = {}
     lacks = {}
     closed = ruleset.script_of(ruleset.ruleset_of(management_policy(policy))) if target.boot_failure == "closed" else ""
     if "nftables" in target.backends:
@@ -148,7 +148,7 @@ def _items(policy: Policy, target: Target) -> tuple[Items, dict[str, str]]:
             **_watch(target),
         }
         items.update(_tree("nftables", found))
-        items[CLOUD_INIT] = Item(cloud_init(found), mode=0o600)
+        items[CLOUD_INIT] = FileContent(cloud_init(found), mode=0o600)
     if "firewalld" in target.backends:
         try:
             config = config_of(policy, abilities_of(target.firewalld_version))
@@ -158,11 +158,11 @@ def _items(policy: Policy, target: Target) -> tuple[Items, dict[str, str]]:
     return items, lacks
 
 
-def _watch(target: Target, closed: str = "") -> Items:
+def _watch(target: Target, closed: str = "") -> FileContents:
     return wanted_items(_PYTHON, closed) if target.watch else {}
 
 
-def _tree(backend: str, items: Items) -> Items:
+def _tree(backend: str, items: FileContents) -> FileContents:
     return {backend + path: item for path, item in items.items()}
 
 
@@ -194,7 +194,7 @@ _HEAD = """\
 """
 
 
-def cloud_init(items: Items) -> str:
+def cloud_init(items: FileContents) -> str:
     """Return user-data that writes these files as a host boots first, and has systemd start what they enable."""
     files = "".join(map(_written, items, items.values()))
     links = {path: item.target for path, item in items.items() if item.target}
@@ -208,7 +208,7 @@ def cloud_init(items: Items) -> str:
     return f"{_HEAD}write_files:\n{files}runcmd:\n" + "".join(f"  - {json.dumps(words)}\n" for words in commands)
 
 
-def _written(path: str, item: Item) -> str:
+def _written(path: str, item: FileContent) -> str:
     if item.target:
         return ""
     lines = "".join(f"      {line}\n" if line else "\n" for line in item.text.splitlines())
@@ -218,7 +218,7 @@ def _written(path: str, item: Item) -> str:
 # ---- the list of classes
 
 
-def all_items(classes: Iterable[Rendered]) -> Items:
+def all_items(classes: Iterable[Rendered]) -> FileContents:
     """Return the files of all classes by path in the folder, the list of classes last."""
     found = list(classes)
     items = {f"{item.name}/{path}": content for item in found for path, content in item.items.items()}
@@ -226,7 +226,7 @@ def all_items(classes: Iterable[Rendered]) -> Items:
         {"written_by": "hpc.ports", "format": FORMAT, "classes": {item.name: item.as_data() for item in found}},
         indent=2,
     )
-    return {**items, CLASSES: Item(text + "\n")}
+    return {**items, CLASSES: FileContent(text + "\n")}
 
 
 def listed_paths(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State, changed_objects, state_diff
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import CLASSES, listed_paths
 
@@ -20,7 +20,7 @@ class Work(NamedTuple):
     """What a folder has and should have; `gone` are our files that it should have no more."""
 
     folder: str
-    items: Items
+    items: FileContents
     gone: tuple[str, ...]
     found: State
 
@@ -51,7 +51,7 @@ class Work(NamedTuple):
         _commit(listed, ())
 
 
-def work_of(folder: str, items: Items) -> Work:
+def work_of(folder: str, items: FileContents) -> Work:
     """Return what is to be done; `items` have paths in the folder. Raises OSError, PortFileError."""
     wanted = {os.path.join(folder, path): item for path, item in items.items()}
     gone = tuple(path for path in _ours(folder) if path not in wanted)
@@ -66,7 +66,7 @@ def _ours(folder: str) -> list[str]:
         return []
 
 
-def _commit(items: Items, gone: Iterable[str]) -> None:
+def _commit(items: FileContents, gone: Iterable[str]) -> None:
     places = Places(tuple(items), gone=tuple(gone))
     try:
         files.stage(places, items)

@@ -34,7 +34,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.stat
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import Runtime, backward, forward
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, naming
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places, naming
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowViews, State, changed_objects
@@ -69,7 +69,7 @@ case "$(cat phase)" in
 class ByReload(NamedTuple):
     """The way by new files and a reload."""
 
-    items: Items
+    items: FileContents
     wanted: State
     firewalld: Firewalld
 
@@ -194,7 +194,9 @@ def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HER
     )
 
 
-def _way(running: State, wanted: State, config: Config, items: Items, firewalld: Firewalld) -> ByReload | ByCalls:
+def _way(
+    running: State, wanted: State, config: Config, items: FileContents, firewalld: Firewalld
+) -> ByReload | ByCalls:
     calls = _calls(running, wanted, config, firewalld)
     if calls:
         return calls

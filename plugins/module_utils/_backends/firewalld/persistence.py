@@ -25,7 +25,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.xml import ipset_xml, policy_xml
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents, Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import has_systemd
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
@@ -106,10 +106,12 @@ class Paths(NamedTuple):
 PATHS = Paths()
 
 
-def items_of(config: Config, paths: Paths = PATHS) -> Items:
+def items_of(config: Config, paths: Paths = PATHS) -> FileContents:
     """Return the files of a config, in the order in which they must come: no policy before its ipsets."""
-    items = {f"{paths.ipsets}/{name}.xml": Item(ipset_xml(ipset)) for name, ipset in config.ipsets.items()}
-    items.update({f"{paths.policies}/{name}.xml": Item(policy_xml(policy)) for name, policy in config.policies.items()})
+    items = {f"{paths.ipsets}/{name}.xml": FileContent(ipset_xml(ipset)) for name, ipset in config.ipsets.items()}
+    items.update(
+        {f"{paths.policies}/{name}.xml": FileContent(policy_xml(policy)) for name, policy in config.policies.items()}
+    )
     return items
 
 
@@ -123,7 +125,7 @@ def present_paths(paths: Paths = PATHS) -> list[str]:
     ]
 
 
-def places(items: Items, paths: Paths = PATHS) -> Places:
+def places(items: FileContents, paths: Paths = PATHS) -> Places:
     """Return where these files come, and what of ours goes."""
     staged = Places(tuple(items)).staged
     gone = tuple(path for path in present_paths(paths) if path not in items and path not in staged)
@@ -137,7 +139,7 @@ def present_state(paths: Paths = PATHS) -> State:
 
 
 @contextmanager
-def in_place(items: Items, paths: Paths = PATHS) -> Iterator[None]:
+def in_place(items: FileContents, paths: Paths = PATHS) -> Iterator[None]:
     """Have these files in their places while the block runs, and the old ones again after it. Raises OSError."""
     keep(items, paths)
     try:
@@ -176,13 +178,13 @@ def keep(new: Iterable[str], paths: Paths = PATHS) -> None:
     old = {path: _text(path) for path in present_paths(paths) if not os.path.basename(path).startswith(".")}
     kept = {path: _kept_path(path, paths) for path in old}
     for path, text in old.items():
-        files.write(kept[path], Item(text))
-    files.write(_passing(paths.undo), Item(_undo_script(kept, list(new), paths), mode=0o700))
+        files.write(kept[path], FileContent(text))
+    files.write(_passing(paths.undo), FileContent(_undo_script(kept, list(new), paths), mode=0o700))
     with files.naming(paths.undo):
         os.replace(_passing(paths.undo), paths.undo)
     if has_systemd():
-        files.write(paths.unit, Item(_UNIT_TEXT.format(home=paths.home, undo=paths.undo)))
-        files.write(paths.link, Item(target=paths.unit))
+        files.write(paths.unit, FileContent(_UNIT_TEXT.format(home=paths.home, undo=paths.undo)))
+        files.write(paths.link, FileContent(target=paths.unit))
     files.sync((paths.undo, paths.unit, paths.link, *kept.values()))
 
 

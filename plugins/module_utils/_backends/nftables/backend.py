@@ -16,7 +16,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.updat
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import worded
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Items, Places, items_state
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places, items_state
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early_loaders, rule_loaders
 from ansible_collections.hpc.ports.plugins.module_utils._model import names
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
@@ -76,7 +76,7 @@ def absent_change() -> Change:
     return _change(running, {}, {}, (f"delete table {names.TABLE}\n",))
 
 
-def _change(running: State, wanted: State, items: Items, scripts: tuple[str, ...]) -> Change:
+def _change(running: State, wanted: State, items: FileContents, scripts: tuple[str, ...]) -> Change:
     found, unit = persistence.present_state(), "file " + persistence.UNIT
     concerns_unit = systemd.has_systemd() and found.get(unit) != items_state(items).get(unit)
     flows = (views.flow_views(running), views.flow_views(wanted))

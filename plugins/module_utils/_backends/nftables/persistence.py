@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents, Places
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import SERVICE, SETTINGS, TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
@@ -48,7 +48,7 @@ _OR_CLOSED = "/bin/sh -c '{nft} -f {ruleset} && " + _HAS_CHAIN + " || {{ {nft} -
 PLACES = Places((RULESET, CLOSED, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(RULESET)))
 
 
-def places(items: Items) -> Places:
+def places(items: FileContents) -> Places:
     """Return where these files come; what of ours is not among them goes."""
     return PLACES._replace(
         paths=tuple(path for path in PLACES.paths if path in items),
@@ -56,16 +56,18 @@ def places(items: Items) -> Places:
     )
 
 
-def wanted_items(script: str, has_systemd: bool, nft: str = "", after: Sequence[str] = (), closed: str = "") -> Items:
+def wanted_items(
+    script: str, has_systemd: bool, nft: str = "", after: Sequence[str] = (), closed: str = ""
+) -> FileContents:
     """Return the files of a ruleset, given as an nft script that loads into an empty or a full table.
 
     `nft` is where that program is; without it, where this host has it. `after` are units that are to be first. `closed`
     is the script of the ruleset that a boot loads where it cannot load the first; then the unit fails all the same.
     """
     note = "# Written by the Ansible collection hpc.ports; changes here are undone by its next run.\n"
-    items = {RULESET: Item(note + script, mode=0o600)}
+    items = {RULESET: FileContent(note + script, mode=0o600)}
     if closed:
-        items[CLOSED] = Item(note + closed, mode=0o600)
+        items[CLOSED] = FileContent(note + closed, mode=0o600)
     if has_systemd:
         program = nft or find_program("nft")
         start = (_OR_CLOSED if closed else "{nft} -f {ruleset}").format(nft=program, ruleset=RULESET, closed=CLOSED)
@@ -76,7 +78,7 @@ def wanted_items(script: str, has_systemd: bool, nft: str = "", after: Sequence[
             folder=os.path.dirname(RULESET),
             after="After={}\n".format(" ".join(after)) if after else "",
         )
-        items.update({UNIT: Item(unit), LINK: Item(target=UNIT)})
+        items.update({UNIT: FileContent(unit), LINK: FileContent(target=UNIT)})
     return items
 
 

@@ -148,6 +148,7 @@ UNDONE = (
         ),
         ({}, "timed out.", [], f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: timed out."),
         ({"client": ""}, "", ["a", "b"], f"{UNDONE} Other rules of the host that may be why: a; b."),
+        ({"status": "other format", "msg": "The host has undone it."}, "", [], "The host has undone it."),
         (
             {"status": "unknown"},
             "timed out",

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import Rendered, all_items
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import Work, work_of
@@ -18,12 +18,15 @@ RULESET = "nftables/etc/hpc-ports/ruleset.nft"
 LINK = "nftables/etc/systemd/link"
 
 
-def items_of(**classes: Items) -> Items:
+def items_of(**classes: FileContents) -> FileContents:
     return all_items(Rendered(name, (), "", (), (), items, {}) for name, items in classes.items())
 
 
-ONE = items_of(compute={RULESET: Item("a\n", mode=0o600), LINK: Item(target="/etc/unit")}, head={RULESET: Item("b\n")})
-TWO = items_of(compute={RULESET: Item("a\nc\n", mode=0o600)})
+ONE = items_of(
+    compute={RULESET: FileContent("a\n", mode=0o600), LINK: FileContent(target="/etc/unit")},
+    head={RULESET: FileContent("b\n")},
+)
+TWO = items_of(compute={RULESET: FileContent("a\nc\n", mode=0o600)})
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -34,7 +37,7 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
-def done(folder: Path, items: Items) -> Work:
+def done(folder: Path, items: FileContents) -> Work:
     work = work_of(str(folder), items)
     work.do()
     return work

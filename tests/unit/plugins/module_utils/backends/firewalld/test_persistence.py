@@ -13,7 +13,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld impo
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Abilities, config_of
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import flow_names
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
 
@@ -41,8 +41,8 @@ def found(paths: Paths) -> dict[str, str]:
     }
 
 
-def items(paths: Paths) -> Items:
-    return {f"{paths.etc}/{path}": Item(text) for path, text in NEW.items()}
+def items(paths: Paths) -> FileContents:
+    return {f"{paths.etc}/{path}": FileContent(text) for path, text in NEW.items()}
 
 
 def test_new_files_are_there_only_while_the_block_runs(paths: Paths) -> None:

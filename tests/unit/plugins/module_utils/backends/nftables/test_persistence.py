@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import persistence
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Item, Items, Places
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents, Places
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 from ansible_collections.hpc.ports.tests.support.limits import no_writing
 
@@ -35,14 +35,14 @@ class Etc:
     def _inside(self, path: str) -> str:
         return str(self.folder) + path.removeprefix("/etc")
 
-    def items(self, script: str = SCRIPT) -> Items:
+    def items(self, script: str = SCRIPT) -> FileContents:
         """Return the files that make this script last."""
         return {
             self._inside(path): item._replace(target=item.target and self._inside(item.target))
             for path, item in persistence.wanted_items(script, has_systemd=True, nft="/sbin/nft").items()
         }
 
-    def make(self) -> Items:
+    def make(self) -> FileContents:
         """Put them there."""
         items = self.items()
         files.stage(self.places, items)
@@ -144,7 +144,7 @@ def test_texts_that_look_alike_differ(etc: Etc, text: str) -> None:
     items = etc.make()
     Path(etc.ruleset).write_text(text, encoding="utf-8", newline="")
     os.chmod(etc.ruleset, 0o600)
-    assert etc.state() != files.items_state({**items, etc.ruleset: Item(SCRIPT, mode=0o600)})
+    assert etc.state() != files.items_state({**items, etc.ruleset: FileContent(SCRIPT, mode=0o600)})
 
 
 def test_bytes_that_are_no_text_are_read_as_text(etc: Etc) -> None:
@@ -204,7 +204,7 @@ def test_what_goes_is_removed_after_all_else_has_come(etc: Etc) -> None:
     old, new = str(etc.folder / "old"), str(etc.folder / "new")
     places = Places((new,), gone=(old, str(etc.folder / "was never there")))
     Path(old).touch()
-    files.stage(places, {new: Item("text")})
+    files.stage(places, {new: FileContent("text")})
     assert etc.names() == [".new.new", "old", "systemd", "systemd/system"]
     files.commit(places)
     assert etc.names() == ["new", "systemd", "systemd/system"]
