@@ -180,7 +180,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import Host, parse_asked
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import PacketJudge, parse_query
 
 PACKET: dict[str, Any] = {
     "direction": {"type": "str", "choices": ["in", "out"], "required": True},
@@ -201,12 +201,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        asked = [parse_asked(packet) for packet in module.params["packets"]]
+        queries = [parse_query(packet) for packet in module.params["packets"]]
     except ValueError as exc:
         module.fail_json(msg=f"Invalid packets: {exc}.")
     try:
-        host = Host()
-        judgements = [host.judged(packet) for packet in asked]
+        judge = PacketJudge()
+        judgements = [judge.judge(query) for query in queries]
     except (OSError, RuntimeError, ValueError) as exc:
         module.fail_json(msg=shown(f"Cannot judge packets on this host: {exc}"))
     module.exit_json(changed=False, judgements=plain(judgements))

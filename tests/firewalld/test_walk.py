@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Walker
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Trace, Walker
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon
 from ansible_collections.hpc.ports.tests.firewalld.verdicts import ALLOWED, applied, passes, past_guards
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, forget_connections
@@ -49,11 +49,11 @@ def is_cut(daemon: Daemon, packet: Packet) -> bool:
 
 def check(daemon: Daemon, wires: Wires, judged: Walker, packets: list[Packet]) -> set[Packet]:
     """See that the walk says of every packet whether it really passes; return those that do."""
-    assert all(judged.judge(whole(packet)).verdict != "unknown" for packet in packets if not is_cut(daemon, packet))
+    assert all(judged.trace(whole(packet)).verdict != "unknown" for packet in packets if not is_cut(daemon, packet))
     with daemon.host.entered():
         forget_connections()
     got = passing(wires, packets)
-    found = {packet: judged.judge(whole(packet)) for packet in packets}
+    found = {packet: judged.trace(whole(packet)) for packet in packets}
     wrong = {
         packet: (one, packet in got)
         for packet, one in found.items()
@@ -98,7 +98,7 @@ firewall-cmd --quiet --reload
 def test_the_rule_of_the_user_that_decides_is_named(daemon: Daemon, runs: Runs, wires: Wires) -> None:
     """Without our policies, the zone drops."""
     daemon.host.shell(USERS)
-    found = walker(daemon).judge(whole(Packet("in", "tcp", "10.64.0.3", 80)))
+    found = walker(daemon).trace(whole(Packet("in", "tcp", "10.64.0.3", 80)))
     assert (found.verdict, found.table, found.is_ours) == ("drop", "inet firewalld", False)
     # From 2.0 on, in the chain that dispatches to zones.
     assert (found.chain, found.rule) in (
@@ -135,5 +135,5 @@ def test_the_module_runs_with_the_python_and_the_library_of_the_host(daemon: Dae
 
 
 def _said(judged: Walker, peer: str, port: int) -> tuple[str, str, bool]:
-    found: Judgement = judged.judge(whole(Packet("in", "tcp", peer, port)))
+    found: Trace = judged.trace(whole(Packet("in", "tcp", peer, port)))
     return found.verdict, found.chain, found.is_ours

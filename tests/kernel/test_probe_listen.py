@@ -860,9 +860,9 @@ def _site(is_allowed: bool) -> Plan:
 def _judgements(net: Net, verdicts: Sequence[Verdict], is_read: bool) -> Judgements:
     """What the rules of both say of what is not right; `is_read`: with the library of iptables."""
     program = (
-        "import os\nfrom ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import Host, parse_asked\n"
+        "import os\nfrom ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import PacketJudge, parse_query\n"
         "if not arguments[1]:\n    os.environ['XTABLES_LIBDIR'] = '/nonexistent'\n"
-        "result = [Host().judged(parse_asked(packet)) for packet in arguments[0]]"
+        "result = [PacketJudge().judge(parse_query(packet)) for packet in arguments[0]]"
     )
     packets = packets_of(verdicts, [])
     defaults = {name: about.get("default") for name, about in PACKET.items()}
@@ -957,7 +957,7 @@ def test_without_rights_a_low_port_is_said_to_have_failed(net: Net) -> None:
 # ---- who else is on the host
 
 _ATTEMPT = "try:\n    result = listener.{0}\nexcept listener.ListenError as exc:\n    result = str(exc)"
-_PLACE = "result = listener_process.place()"
+_PLACE = "result = listener_process.socket_path()"
 
 
 def test_another_user_cannot_be_in_the_way(net: Net) -> None:
@@ -1020,7 +1020,7 @@ def test_another_user_cannot_end_the_listener(net: Net) -> None:
 def test_who_only_looks_does_not_end_the_listener(net: Net) -> None:
     started = net.target.start("7001/tcp")
     look = (
-        "import socket\nwith socket.socket(socket.AF_UNIX) as sock:\n    sock.connect(listener_process.place())\n"
+        "import socket\nwith socket.socket(socket.AF_UNIX) as sock:\n    sock.connect(listener_process.socket_path())\n"
         "    sock.shutdown(socket.SHUT_WR)\n    result = len(sock.recv(99))"
     )
     assert net.target.call(look) > 0
@@ -1031,8 +1031,8 @@ def test_who_only_looks_does_not_end_the_listener(net: Net) -> None:
 def test_what_was_left_at_the_place_is_not_in_the_way(net: Net, left: str) -> None:
     """By a process that was killed, or before a boot, where /run is a disk: the number of the network is the same."""
     make = {
-        "file": "os.close(os.open(listener_process.place(), os.O_CREAT))",
-        "socket": "sock = socket.socket(socket.AF_UNIX)\nsock.bind(listener_process.place())\nsock.listen()\nsock.close()",
+        "file": "os.close(os.open(listener_process.socket_path(), os.O_CREAT))",
+        "socket": "sock = socket.socket(socket.AF_UNIX)\nsock.bind(listener_process.socket_path())\nsock.listen()\nsock.close()",
     }
     net.target.call(f"import os, socket\nos.makedirs('/run/hpc-ports', 0o700, exist_ok=True)\n{make[left]}\nresult = 0")
     assert net.target.stop() == NOT_ALIVE

@@ -69,7 +69,7 @@ def check(wires: Wires, packets: Sequence[Packet], is_knowable: bool = True) -> 
     got = passing(wires, packets)
     wrong = []
     for packet in packets:
-        found = judged.judge(whole(packet))
+        found = judged.trace(whole(packet))
         if found.verdict == "unknown" and not is_knowable:
             continue
         if (found.verdict == "accept") != (packet in got) or found.verdict == "unknown":
@@ -119,7 +119,7 @@ def agrees_with_evaluate(policy: Policy, packets: Sequence[Packet]) -> None:
     """See that the walk through our table alone is what the policy says, and that it is ours."""
     judged = walker()
     for packet in packets:
-        found = judged.judge(whole(packet))
+        found = judged.trace(whole(packet))
         assert (found.verdict == "accept") == evaluate(policy, packet).passes, (packet, found)
         assert found.is_ours or packet.direction == "out" and policy.egress == "open", (packet, found)
 
@@ -208,7 +208,7 @@ def test_rules_of_iptables_do_what_the_walk_says(shared: Pair, wires: Wires, rul
         got = passing(wires, OPENING)
         for about, listed in (("read", text), ("by name", named), ("written out", written_out), ("nothing", "")):
             judged = walk.Walker(parse_ruleset(listing, listed), own=(str(address) for address in HOST.values()))
-            found = {packet: judged.judge(whole(packet)).verdict for packet in OPENING}
+            found = {packet: judged.trace(whole(packet)).verdict for packet in OPENING}
             wrong = {
                 packet: verdict
                 for packet, verdict in found.items()

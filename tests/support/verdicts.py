@@ -48,11 +48,11 @@ def opening_of(packet: Packet) -> Opening:
     return Opening(packet.protocol, source, target, packet.port, packet.source_port, packet.interface)
 
 
-def whole(packet: Packet) -> walker.Packet:
+def whole(packet: Packet) -> walker.TracedPacket:
     """Return the packet with both its ends."""
     opening = opening_of(packet)
     # The best route to every peer is that of the first interface.
-    return walker.Packet(
+    return walker.TracedPacket(
         packet.direction,
         opening.number,
         opening.source,

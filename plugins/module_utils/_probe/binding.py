@@ -14,13 +14,10 @@ from typing import Callable
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY, Holders, is_held
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import PortsByAddress
 from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import (
     IP_PKTINFO,
 )
-
-# Ports by the address that they are bound to, such as {"0.0.0.0": ["22/tcp"]}.
-ByAddress = dict[str, list[str]]
-
 
 _Take = Callable[[PortRange, str], socket.socket]
 
@@ -29,25 +26,25 @@ _BACKLOG = 1024
 
 
 @dataclass
-class Bound:
+class BoundPorts:
     """What was bound: `listening` is ours, `in_use` a service's, `not_held` nobody's, with the reason."""
 
     sockets: list[socket.socket] = field(default_factory=list)
-    listening: ByAddress = field(default_factory=dict)
-    in_use: ByAddress = field(default_factory=dict)
+    listening: PortsByAddress = field(default_factory=dict)
+    in_use: PortsByAddress = field(default_factory=dict)
     not_held: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def seen(ports: Sequence[PortRange], now: Holders) -> Bound:
+def find_services(ports: Sequence[PortRange], now: Holders) -> BoundPorts:
     """Hold nothing; return which of the ports a service holds, on which addresses."""
-    found = Bound()
+    found = BoundPorts()
     for port in ports:
         for address in sorted(now.get((port.protocol, port.first), ())):
             found.in_use.setdefault(address, []).append(str(port))
     return found
 
 
-def opened(port: PortRange, address: str) -> socket.socket:
+def bound_socket(port: PortRange, address: str) -> socket.socket:
     """Return a socket that has the port. Raises OSError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM)
@@ -70,12 +67,14 @@ def opened(port: PortRange, address: str) -> socket.socket:
     return sock
 
 
-def bind(ports: Sequence[PortRange], addresses: Sequence[str], before: Holders, take: _Take = opened) -> Bound:
+def bind_ports(
+    ports: Sequence[PortRange], addresses: Sequence[str], before: Holders, take: _Take = bound_socket
+) -> BoundPorts:
     """Bind each port on all addresses of both families, and around a service that has it on some address only.
 
     `before` is who held ports before that; `take` is how one is taken.
     """
-    found = Bound()
+    found = BoundPorts()
     for port in ports:
         for version, wildcard in ANY.items():
             reason = _bind_one(found, before, port, wildcard, take)
@@ -90,7 +89,7 @@ def bind(ports: Sequence[PortRange], addresses: Sequence[str], before: Holders, 
     return found
 
 
-def _bind_one(found: Bound, before: Holders, port: PortRange, address: str, take: _Take) -> str:
+def _bind_one(found: BoundPorts, before: Holders, port: PortRange, address: str, take: _Take) -> str:
     """Bind, and note it as listening or in use; return the reason where it is neither."""
     try:
         found.sockets.append(take(port, address))

@@ -22,17 +22,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import is_tracking
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import run
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import COUNTING_TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import Counts
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import question
-
-# By what is counted, own address and peer: the ports by how many packets, such as
-# {"arrived": {"10.0.0.1": {"10.0.0.7": {"2": ["22/tcp"]}}}}; None where there was more than could be counted.
-Counts = dict[str, Optional[dict[str, dict[str, dict[str, list[str]]]]]]
 
 # What runs commands of nft, as `libnftables.run` does.
 Nft = Callable[..., str]
@@ -171,12 +168,12 @@ def _answering() -> tuple[str, str]:
     return "tcp flags & (syn | ack) == (syn | ack)", "meta l4proto udp"
 
 
-def counts(nft: Nft = run) -> Counts:
+def read_counts(nft: Nft = run) -> Counts:
     """Return what was counted until now. Raises ListingError."""
-    return counts_in(json.loads(nft(f"list table {COUNTING_TABLE}", as_json=True)))
+    return parse_counts(json.loads(nft(f"list table {COUNTING_TABLE}", as_json=True)))
 
 
-def counts_in(listing: Mapping[str, Any]) -> Counts:
+def parse_counts(listing: Mapping[str, Any]) -> Counts:
     """Return the counts of a listing of the table, as libnftables gives it in JSON.
 
     Of a set that is full nothing is told: who is not in it may have come as well.

@@ -45,14 +45,14 @@ class Notice(NamedTuple):
         return (self.type, self.code) == _PORT_UNREACHABLE[self.version]
 
 
-class Path(NamedTuple):
+class EchoResult(NamedTuple):
     """Whether an address answered an echo; None where that could not be tried, with the reason."""
 
     reachable: bool | None
     detail: str = ""
 
 
-SILENT = Path(False, "No answer to an echo.")
+SILENT = EchoResult(False, "No answer to an echo.")
 
 
 # ---- errors
@@ -101,12 +101,12 @@ def raw_socket(version: int) -> socket.socket:
 
 def echo(
     addresses: Sequence[str], timeout: float, attempts: int, opened: Callable[[int], socket.socket] = raw_socket
-) -> dict[str, Path]:
+) -> dict[str, EchoResult]:
     """Return for each address whether it answers an echo within `timeout` seconds, tried up to `attempts` times.
 
     The addresses are in their normal form. Needs the right to open raw sockets.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, EchoResult] = {}
     for version in (4, 6):
         wanted = [address for address in addresses if (":" in address) == (version == 6)]
         for start in range(0, len(wanted), _AT_ONCE):
@@ -116,11 +116,11 @@ def echo(
 
 def _echo(
     addresses: Sequence[str], version: int, timeout: float, attempts: int, opened: Callable[[int], socket.socket]
-) -> dict[str, Path]:
+) -> dict[str, EchoResult]:
     try:
         sock = opened(version)
     except OSError as exc:
-        return {address: Path(None, f"Cannot send an echo: {exc.strerror}.") for address in addresses}
+        return {address: EchoResult(None, f"Cannot send an echo: {exc.strerror}.") for address in addresses}
     found = {address: SILENT for address in addresses}
     identity = int.from_bytes(os.urandom(2), "big")
     with sock:
@@ -130,18 +130,18 @@ def _echo(
     return found
 
 
-def _silent(found: dict[str, Path]) -> list[str]:
+def _silent(found: dict[str, EchoResult]) -> list[str]:
     return [address for address, path in found.items() if path == SILENT]
 
 
-def _unsent(sock: socket.socket, addresses: Sequence[str], version: int, identity: int) -> dict[str, Path]:
+def _unsent(sock: socket.socket, addresses: Sequence[str], version: int, identity: int) -> dict[str, EchoResult]:
     """Send one echo to each address, and return where that could not be done."""
     failed = {}
     for number, address in enumerate(addresses):
         try:
             sock.sendto(request(version, identity, number), (address, 0))
         except OSError as exc:
-            failed[address] = Path(False, f"An echo could not be sent: {exc.strerror}.")
+            failed[address] = EchoResult(False, f"An echo could not be sent: {exc.strerror}.")
     return failed
 
 
@@ -161,8 +161,8 @@ def _checksum(packet: bytes) -> int:
 
 def _answers(
     sock: socket.socket, addresses: Sequence[str], version: int, identity: int, deadline: float
-) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+) -> dict[str, EchoResult]:
+    found: dict[str, EchoResult] = {}
     while len(found) < len(addresses) and time.monotonic() < deadline:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         try:
@@ -170,7 +170,7 @@ def _answers(
         except OSError:  # the time is over
             break
         if peer[0] in addresses and is_reply(packet, version, identity):
-            found[peer[0]] = Path(True)
+            found[peer[0]] = EchoResult(True)
     return found
 
 

@@ -18,24 +18,25 @@ import os
 import socket
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY, Holders, holders, is_held
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import Counts, ListenerFacts, ListenResult
 from ansible_collections.hpc.ports.plugins.module_utils._probe import counters
-from ansible_collections.hpc.ports.plugins.module_utils._probe.binding import bind, seen
+from ansible_collections.hpc.ports.plugins.module_utils._probe.binding import bind_ports, find_services
 from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import (
-    END_REQUEST,
-    PATIENCE,
+    ANSWER_TIMEOUT,
+    STOP_REQUEST,
     ListenError,
     Orders,
     close_all,
     control_socket,
     detach,
-    place,
     run_listener,
+    socket_path,
     unusable_socket,
     user_of,
 )
@@ -47,7 +48,7 @@ _SPARE_FILES = 64
 # ---- start and stop
 
 
-def start(orders: Orders, patience: float = PATIENCE) -> dict[str, Any]:
+def start(orders: Orders, patience: float = ANSWER_TIMEOUT) -> ListenerFacts:
     """Start the listener, in place of one that may run and has to answer by then, and return what it holds.
 
     Keys: id, listening, in_use, not_held, own, and not_counted: why nothing is counted, or nothing. Raises ListenError,
@@ -57,8 +58,8 @@ def start(orders: Orders, patience: float = PATIENCE) -> dict[str, Any]:
     _ended("", patience)
     with control_socket() as control:
         now = holders()
-        found = seen(orders.ports, now) if orders.passive else bind(orders.ports, orders.addresses, now)
-        facts = {
+        found = find_services(orders.ports, now) if orders.passive else bind_ports(orders.ports, orders.addresses, now)
+        facts: ListenerFacts = {
             "id": uuid.uuid4().hex,
             "listening": found.listening,
             "in_use": found.in_use,
@@ -86,19 +87,19 @@ def _counting(orders: Orders) -> str:
     return ""
 
 
-def stop(identity: str = "") -> dict[str, Any]:
+def stop(identity: str = "") -> ListenResult:
     """End the listener that `identity` names (any when empty) and return what was there until now.
 
     Keys: alive, listening, not_held, own, of in_use what a service still holds, not_counted, and counts, see `counting`.
     Raises ListenError and OSError.
     """
     counted = _counted()
-    return until_now(identity, _ended(identity, PATIENCE), holders(), *counted)
+    return stop_result(identity, _ended(identity, ANSWER_TIMEOUT), holders(), *counted)
 
 
-def until_now(
-    identity: str, facts: dict[str, Any], now: Holders, counts: counters.Counts, not_counted: str
-) -> dict[str, Any]:
+def stop_result(
+    identity: str, facts: ListenerFacts | None, now: Holders, counts: Counts, not_counted: str
+) -> ListenResult:
     """Return what `stop` returns of what a listener said at its end: nothing where it is another one, or none."""
     if not facts or identity not in ("", facts["id"]):
         return {
@@ -125,10 +126,10 @@ def until_now(
     }
 
 
-def _counted() -> tuple[counters.Counts, str]:
+def _counted() -> tuple[Counts, str]:
     """What was counted, or nothing and why."""
     try:
-        return counters.counts(), ""
+        return counters.read_counts(), ""
     except ListingError as exc:
         return {}, str(exc)
 
@@ -147,32 +148,26 @@ def _check_file_limit(most: int) -> None:
         )
 
 
-# ---- binding
+# ---- the control socket
 
 
-# ---- the process
-
-
-# ---- the word on the socket
-
-
-def _ended(identity: str, patience: float) -> dict[str, Any]:
+def _ended(identity: str, patience: float) -> ListenerFacts | None:
     """Tell the listener to end and return what it says; nothing where there is none. Raises ListenError."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(patience)
         try:
-            sock.connect(place())
+            sock.connect(socket_path())
             _check_user(sock)
-            sock.sendall((END_REQUEST + identity).encode())
+            sock.sendall((STOP_REQUEST + identity).encode())
             sock.shutdown(socket.SHUT_WR)
-            return dict(json.loads(b"".join(iter(lambda: sock.recv(65536), b""))))
+            return cast(ListenerFacts, dict(json.loads(b"".join(iter(lambda: sock.recv(65536), b"")))))
         except socket.timeout as exc:
             raise ListenError(
                 f"The listener on this host does not answer within {patience:.0f} s. It ends by itself "
                 "at the end of its lifetime; `ss -xlp` shows its process."
             ) from exc
         except (ConnectionError, FileNotFoundError, ValueError):
-            return {}
+            return None
         except OSError as exc:
             raise unusable_socket(exc) from exc
 
@@ -181,6 +176,6 @@ def _check_user(sock: socket.socket) -> None:
     user = user_of(sock)
     if user != os.geteuid():
         raise ListenError(
-            f"A process of uid {user} answers at {place()}, expected uid {os.geteuid()}. End that process; "
+            f"A process of uid {user} answers at {socket_path()}, expected uid {os.geteuid()}. End that process; "
             "`ss -xlp` shows it."
         )

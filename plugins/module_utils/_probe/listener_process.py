@@ -15,25 +15,26 @@ import socket
 import struct
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import own_scope
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import ListenerFacts
 from ansible_collections.hpc.ports.plugins.module_utils._probe import counters
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import greeting, question
 
 _NETWORK = "/proc/thread-self/ns/net"
 
 
-END_REQUEST = "end "
+STOP_REQUEST = "end "
 
 
 _UNIT = "hpc-ports-verify-{0}.scope"
 
 
-PATIENCE = 10.0  # seconds; a listener answers within milliseconds
+ANSWER_TIMEOUT = 10.0  # seconds; a listener answers within milliseconds
 
 
 # linux/in.h; Python 3.9 has no name for it.
@@ -105,7 +106,7 @@ def _let_go(files: frozenset[int]) -> None:
 
 
 def run_listener(
-    sockets: Sequence[socket.socket], control: socket.socket, facts: dict[str, Any], orders: Orders
+    sockets: Sequence[socket.socket], control: socket.socket, facts: ListenerFacts, orders: Orders
 ) -> None:
     """What the process does, to its end; then nothing of the run is left on this host."""
     for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGHUP):
@@ -130,7 +131,7 @@ def _end(number: int, frame: object) -> None:
     raise SystemExit
 
 
-def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: dict[str, Any], orders: Orders) -> bool:
+def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: ListenerFacts, orders: Orders) -> bool:
     """Take connections and answer datagrams; return True when told to end, False when the lifetime is over."""
     said, asked = greeting(orders.nonce), question(orders.key)
     deadline = time.monotonic() + orders.lifetime
@@ -143,7 +144,7 @@ def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: dict[
             for key, _events in selector.select(max(0.0, deadline - time.monotonic())):
                 if key.data:
                     key.data(key.fileobj)
-                elif _is_told_to_end(control, facts, sockets):
+                elif _handle_stop(control, facts, sockets):
                     return True
     return False
 
@@ -165,12 +166,12 @@ def _answer(asked: bytes, said: bytes) -> Callable[[socket.socket], None]:
         with contextlib.suppress(OSError):
             datagram, extra, flags, peer = sock.recvmsg(len(asked) + 1, 128)
             if datagram == asked:
-                sock.sendmsg([said], [source_of(*item) for item in extra], 0, peer)
+                sock.sendmsg([said], [reply_control(*item) for item in extra], 0, peer)
 
     return answer
 
 
-def source_of(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
+def reply_control(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
     """Return what has an answer go out from the address that was asked: what came with the datagram, without its way."""
     if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
         interface, local, asked = _PKTINFO.unpack(data)
@@ -178,7 +179,7 @@ def source_of(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
     return level, kind, data
 
 
-def place() -> str:
+def socket_path() -> str:
     """Return where the listener of this network namespace is found. Raises OSError."""
     return f"{FOLDER}/listen-{os.stat(_NETWORK).st_ino}"
 
@@ -188,8 +189,8 @@ def control_socket() -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     try:
         with _alone():
-            _clear(place())
-            sock.bind(place())
+            _clear(socket_path())
+            sock.bind(socket_path())
             sock.listen()
     except OSError as exc:
         sock.close()
@@ -215,7 +216,7 @@ def _alone() -> Iterator[None]:
 def _clear(path: str) -> None:
     """Remove what a process has left there that was killed. Raises ListenError where one answers, and OSError."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(PATIENCE)
+        sock.settimeout(ANSWER_TIMEOUT)
         try:
             sock.connect(path)
         except FileNotFoundError:
@@ -228,7 +229,7 @@ def _clear(path: str) -> None:
 
 def unusable_socket(exc: OSError) -> ListenError:
     hint = " A listener needs root: set become." if isinstance(exc, PermissionError) else ""
-    return ListenError(f"Cannot use {place()}, where a listener is found: {exc.strerror}.{hint}")
+    return ListenError(f"Cannot use {socket_path()}, where a listener is found: {exc.strerror}.{hint}")
 
 
 def _give_up(control: socket.socket) -> None:
@@ -238,13 +239,13 @@ def _give_up(control: socket.socket) -> None:
     control.close()
 
 
-def _is_told_to_end(control: socket.socket, facts: dict[str, Any], sockets: Sequence[socket.socket]) -> bool:
+def _handle_stop(control: socket.socket, facts: ListenerFacts, sockets: Sequence[socket.socket]) -> bool:
     with contextlib.suppress(OSError), control.accept()[0] as connection:
         if user_of(connection) != os.geteuid():
             return False
         connection.settimeout(1.0)
         # Who only looks whether there is a listener says nothing.
-        is_meant = connection.recv(64).decode(errors="replace") in (END_REQUEST, END_REQUEST + facts["id"])
+        is_meant = connection.recv(64).decode(errors="replace") in (STOP_REQUEST, STOP_REQUEST + facts["id"])
         if is_meant:
             _stop_counting()
             close_all(sockets)

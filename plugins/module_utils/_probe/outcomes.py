@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import (
     Notice,
 )
 
-OPEN, REFUSED, FILTERED, ERROR = "open", "refused", "filtered", "error"
-
-
-OUTCOMES = (OPEN, REFUSED, FILTERED, ERROR)
+OutcomeName = Literal["open", "refused", "filtered", "error"]
+OPEN: Final = "open"
+REFUSED: Final = "refused"
+FILTERED: Final = "filtered"
+ERROR: Final = "error"
 
 
 class Probe(NamedTuple):
@@ -27,10 +28,10 @@ class Probe(NamedTuple):
     port: PortRange
 
 
-class Outcome(NamedTuple):
+class ProbeOutcome(NamedTuple):
     """What came of a probe; `rejected` when filtered is more than silence: somebody said that it is not allowed."""
 
-    outcome: str
+    outcome: OutcomeName
     detail: str = ""
     rejected: bool = False
     nonce: str = ""
@@ -38,29 +39,31 @@ class Outcome(NamedTuple):
     attempts: int = 1
 
 
-SILENCE = Outcome(FILTERED)
+SILENCE = ProbeOutcome(FILTERED)
 
 
-def judged(probe: Probe, number: int, notice: Notice | None, at_once: bool = False) -> Outcome:
+def outcome_of_error(probe: Probe, number: int, notice: Notice | None, at_once: bool = False) -> ProbeOutcome:
     """Return what an errno means (0: none), with the ICMP error behind it where the kernel tells.
 
     `at_once` when it came before anything was sent: then no router has said it.
     """
     # A reset after the handshake was done: somebody listens.
     if number in (0, errno.ECONNRESET, errno.EPIPE):
-        return Outcome(OPEN)
+        return ProbeOutcome(OPEN)
     if number == errno.ETIMEDOUT:
         return SILENCE
     if notice and _is_reject(probe, notice):
-        return Outcome(FILTERED, f"Rejected by {notice.sender} (ICMP type {notice.type}, code {notice.code}).", True)
+        return ProbeOutcome(
+            FILTERED, f"Rejected by {notice.sender} (ICMP type {notice.type}, code {notice.code}).", True
+        )
     if number == errno.ECONNREFUSED:
-        return Outcome(REFUSED)
+        return ProbeOutcome(REFUSED)
     if number in (errno.EPERM, errno.EACCES):
-        return Outcome(FILTERED, f"Not let out by this host itself: {os.strerror(number)}.", True)
+        return ProbeOutcome(FILTERED, f"Not let out by this host itself: {os.strerror(number)}.", True)
     if number == errno.EHOSTUNREACH and not notice and not at_once:
-        return Outcome(FILTERED, f"{os.strerror(number)}, and the kernel does not tell who says so.")
+        return ProbeOutcome(FILTERED, f"{os.strerror(number)}, and the kernel does not tell who says so.")
     said_by = f", says {notice.sender}" if notice else ""
-    return Outcome(ERROR, f"{os.strerror(number)}{said_by}.")
+    return ProbeOutcome(ERROR, f"{os.strerror(number)}{said_by}.")
 
 
 def _is_reject(probe: Probe, notice: Notice) -> bool:

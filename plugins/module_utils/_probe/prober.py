@@ -21,19 +21,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Callable, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import PortResults, ProbeResult
 from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import (
-    Path,
+    EchoResult,
     ask_for_notices,
     echo,
     notice_of,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._probe.outcomes import (
     OPEN,
-    OUTCOMES,
     SILENCE,
-    Outcome,
     Probe,
-    judged,
+    ProbeOutcome,
+    outcome_of_error,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import nonce_in, questions_for
 from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import (
@@ -75,7 +75,7 @@ class _Attempt:
     is_over: bool = False
 
 
-def opened(probe: Probe) -> socket.socket:
+def probe_socket(probe: Probe) -> socket.socket:
     """Return the socket of a probe, which waits for nothing. Raises OSError."""
     family = socket.AF_INET6 if ":" in probe.address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM if probe.port.protocol == "tcp" else socket.SOCK_DGRAM)
@@ -90,7 +90,7 @@ class Prober:
     """Runs probes at a pace."""
 
     def __init__(
-        self, probes: Sequence[Probe], pace: Pace, socket_of: Callable[[Probe], socket.socket] = opened
+        self, probes: Sequence[Probe], pace: Pace, socket_of: Callable[[Probe], socket.socket] = probe_socket
     ) -> None:
         self._probes = probes
         self._pace = pace
@@ -101,19 +101,19 @@ class Prober:
         self._running: deque[_Attempt] = deque()
         self._active = 0
         self._next_start = 0.0
-        self._outcomes: dict[int, Outcome] = {}
+        self._outcomes: dict[int, ProbeOutcome] = {}
 
-    def run(self) -> list[Outcome]:
+    def run(self) -> list[ProbeOutcome]:
         """Return the outcomes in the order of the probes; every socket is closed by then."""
         with self._selector:
             while self._waiting or self._active:
-                self._fill()
+                self._start_waiting()
                 for key, _events in self._selector.select(self._time_left()):
-                    self._hear(key.data)
+                    self._handle_event(key.data)
                 self._expire()
         return [self._outcomes[index] for index in range(len(self._probes))]
 
-    def _fill(self) -> None:
+    def _start_waiting(self) -> None:
         now = time.monotonic()
         self._next_start = max(self._next_start, now - _CATCH_UP)
         while self._waiting and self._active < self._pace.concurrency and self._next_start <= now:
@@ -122,7 +122,7 @@ class Prober:
             try:
                 sock = self._socket_of(self._probes[index])
             except OSError as exc:
-                self._outcomes[index] = judged(self._probes[index], exc.errno or 0, None, at_once=True)
+                self._outcomes[index] = outcome_of_error(self._probes[index], exc.errno or 0, None, at_once=True)
             else:
                 started = time.monotonic()
                 self._start(_Attempt(index, number, sock, started, started + self._pace.timeout))
@@ -138,12 +138,12 @@ class Prober:
         except BlockingIOError:
             pass
         except OSError as exc:
-            self._finish(attempt, judged(probe, exc.errno or 0, notice_of(attempt.sock), at_once=True))
+            self._finish(attempt, outcome_of_error(probe, exc.errno or 0, notice_of(attempt.sock), at_once=True))
 
-    def _hear(self, attempt: _Attempt) -> None:
+    def _handle_event(self, attempt: _Attempt) -> None:
         probe, sock = self._probes[attempt.index], attempt.sock
         if attempt.is_connected:
-            self._finish(attempt, Outcome(OPEN, nonce=_said(sock)))
+            self._finish(attempt, ProbeOutcome(OPEN, nonce=_nonce_from(sock)))
             return
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         nonce = ""
@@ -154,20 +154,20 @@ class Prober:
                 return  # woken for nothing
             except OSError as exc:
                 number = exc.errno or 0
-        outcome = judged(probe, number, notice_of(sock))
+        outcome = outcome_of_error(probe, number, notice_of(sock))
         if outcome.outcome == OPEN and not number and probe.port.protocol == "tcp" and self._pace.key:
-            self._listen(attempt)
+            self._await_nonce(attempt)
         else:
             self._finish(attempt, outcome._replace(nonce=nonce))
 
-    def _listen(self, attempt: _Attempt) -> None:
+    def _await_nonce(self, attempt: _Attempt) -> None:
         """Wait for what a listener of ours says at once, and a service need not."""
         attempt.is_over = True
         again = replace(attempt, deadline=time.monotonic() + self._pace.timeout, is_connected=True, is_over=False)
         self._selector.modify(attempt.sock, selectors.EVENT_READ, again)
         self._running.append(again)
 
-    def _finish(self, attempt: _Attempt, outcome: Outcome) -> None:
+    def _finish(self, attempt: _Attempt, outcome: ProbeOutcome) -> None:
         if attempt.is_over:
             return
         attempt.is_over = True
@@ -184,7 +184,7 @@ class Prober:
         now = time.monotonic()
         while self._running and (self._running[0].is_over or self._running[0].deadline <= now):
             attempt = self._running.popleft()
-            self._finish(attempt, Outcome(OPEN) if attempt.is_connected else SILENCE)
+            self._finish(attempt, ProbeOutcome(OPEN) if attempt.is_connected else SILENCE)
 
     def _time_left(self) -> float:
         while self._running and self._running[0].is_over:
@@ -195,7 +195,7 @@ class Prober:
         return max(0.0, min(times, default=0.0) - time.monotonic())
 
 
-def _said(sock: socket.socket) -> str:
+def _nonce_from(sock: socket.socket) -> str:
     try:
         return nonce_in(sock.recv(512))
     except OSError:
@@ -218,14 +218,14 @@ def _send(sock: socket.socket, probe: Probe, key: str) -> None:
 def probe_all(
     groups: Sequence[Mapping[str, Any]],
     pace: Pace,
-    echoes: Callable[[Sequence[str], float, int], dict[str, Path]] = echo,
-) -> list[dict[str, Any]]:
+    echoes: Callable[[Sequence[str], float, int], dict[str, EchoResult]] = echo,
+) -> list[ProbeResult]:
     """Probe `ports` of each `address` (groups of both) and return one result an address, as `report` has them.
 
     Each path is tried before and after: it has to stand all the time. With `names` in a group, what this host makes of
     them is said where it is not the address. Raises ValueError for a bad address or port.
     """
-    probes = probes_of(groups)
+    probes = interleaved_probes(groups)
     addresses = sorted({_normal(group["address"]) for group in groups})
     limit = raise_file_limit(pace.concurrency + _SPARE_FILES) - _SPARE_FILES
     before = echoes(addresses, pace.timeout, _ECHO_ATTEMPTS)
@@ -235,12 +235,12 @@ def probe_all(
         _normal(group["address"]): elsewhere(group.get("names") or (), _normal(group["address"])) for group in groups
     }
     return [
-        {**result, "source": source_to(result["address"]), "elsewhere": named[result["address"]]}
-        for result in report(probes, outcomes, {**before, **after})
+        {**result, "source": source_address_to(result["address"]), "elsewhere": named[result["address"]]}
+        for result in results_by_address(probes, outcomes, {**before, **after})
     ]
 
 
-def source_to(address: str, socket_of: Callable[[int, int], socket.socket] = socket.socket) -> str:
+def source_address_to(address: str, socket_of: Callable[[int, int], socket.socket] = socket.socket) -> str:
     """Return the address of this host that connections there come from, or nothing where there is no route."""
     with socket_of(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
@@ -275,22 +275,27 @@ def _normal(address: str) -> str:
         raise ValueError(f"got {address!r}, expected an IPv4 or IPv6 address") from exc
 
 
-def probes_of(groups: Sequence[Mapping[str, Any]]) -> list[Probe]:
+def interleaved_probes(groups: Sequence[Mapping[str, Any]]) -> list[Probe]:
     """Return the probes, one of each group in turn: so no host is hit by all of its probes at once."""
     probes = [[_probe(group["address"], text) for text in group["ports"]] for group in groups]
     return [probe for row in itertools.zip_longest(*probes) for probe in row if probe]
 
 
-def report(probes: Sequence[Probe], outcomes: Sequence[Outcome], paths: dict[str, Path]) -> list[dict[str, Any]]:
+def results_by_address(
+    probes: Sequence[Probe], outcomes: Sequence[ProbeOutcome], paths: dict[str, EchoResult]
+) -> list[PortResults]:
     """Return one dictionary an address: reachable, the ports by outcome, `rejected` among filtered, and details.
 
     Also the ports by the `nonces` that were said, `seconds` until each outcome, and `attempts` where more than one.
     """
-    results: dict[str, dict[str, Any]] = {
+    results: dict[str, PortResults] = {
         address: {
             "address": address,
             "reachable": path.reachable,
-            **{name: [] for name in OUTCOMES},
+            "open": [],
+            "refused": [],
+            "filtered": [],
+            "error": [],
             "rejected": [],
             "details": {"path": path.detail} if path.detail else {},
             "nonces": {},
@@ -304,7 +309,7 @@ def report(probes: Sequence[Probe], outcomes: Sequence[Outcome], paths: dict[str
     return list(results.values())
 
 
-def _note(result: dict[str, Any], port: str, outcome: Outcome) -> None:
+def _note(result: PortResults, port: str, outcome: ProbeOutcome) -> None:
     result[outcome.outcome].append(port)
     result["seconds"][port] = outcome.seconds
     if outcome.rejected:

@@ -244,7 +244,7 @@ def holds(match: Mapping[str, Any], view: View, members: Finder) -> bool | None:
         values = values_of(match["left"], view)
         operator, right = match["op"], match["right"]
         if isinstance(right, dict) and "set" in right or isinstance(right, str) and right.startswith("@"):
-            hits, may_miss = members(right, values, False).found(values)
+            hits, may_miss = members(right, values, False).lookup(values)
             return _negated(operator, (None if may_miss else True) if hits else False)
         if operator in ("in", "!"):
             return _has_bits(values[0], number_of(values[0].kind, right), operator == "!")

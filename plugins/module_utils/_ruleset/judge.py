@@ -9,7 +9,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders, holders
@@ -27,10 +27,16 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import (
     route,
     route_attributes,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import (
+    JudgementData,
+    ReversePathData,
+    RouteData,
+    TraceData,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset import xt_matches
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import ACK, SYN, TCP, UDP
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Packet, Walker
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Trace, TracedPacket, Walker
 
 PROTOCOLS = {"tcp": TCP, "udp": UDP}
 _LEGACY = {4: ("iptables-legacy", "ip_tables_names"), 6: ("ip6tables-legacy", "ip6_tables_names")}
@@ -50,7 +56,7 @@ _TYPES = {
 _LOOSE = 2
 
 
-class Asked(NamedTuple):
+class PacketQuery(NamedTuple):
     """What is asked about one packet; `protocol` is a number, a source may be empty for what this host sends."""
 
     direction: str
@@ -63,7 +69,7 @@ class Asked(NamedTuple):
     reply: bool
 
 
-class Route(NamedTuple):
+class KernelRoute(NamedTuple):
     """Where the kernel would send a packet: all empty but `error` where it would not."""
 
     interface: str = ""
@@ -76,7 +82,7 @@ class Route(NamedTuple):
 # ---- what is asked
 
 
-def parse_asked(data: Mapping[str, Any]) -> Asked:
+def parse_query(data: Mapping[str, Any]) -> PacketQuery:
     """Return what one entry of the option asks. Raises ValueError."""
     source = _address("source", data["source"]) if data["source"] or data["direction"] == "in" else ""
     destination = _address("destination", data["destination"])
@@ -87,7 +93,7 @@ def parse_asked(data: Mapping[str, Any]) -> Asked:
             raise ValueError(f"got {key} {data[key]}, expected {first} to 65535")
     if source and (":" in source) != (":" in destination):
         raise ValueError(f"got {source!r} and {destination!r}, expected addresses of one family")
-    return Asked(
+    return PacketQuery(
         data["direction"],
         protocol,
         source,
@@ -119,7 +125,7 @@ def _protocol(text: str) -> int:
 # ---- the host
 
 
-class Host:
+class PacketJudge:
     """The rules, addresses and listeners of this host as they were when this was made.
 
     Raises RuntimeError where the rules cannot be read, NetlinkError and OSError.
@@ -131,97 +137,97 @@ class Host:
         self._holders: Holders = holders(proc + "/net")
         self._walker = Walker(parse_ruleset(*rules_of_kernel()), _legacy(proc), self._addresses.interfaces)
 
-    def judged(self, asked: Asked) -> dict[str, Any]:
+    def judge(self, query: PacketQuery) -> JudgementData:
         """Return what becomes of a packet, as plain data."""
-        return self._arriving(asked) if asked.direction == "in" else self._leaving(asked)
+        return self._arriving(query) if query.direction == "in" else self._leaving(query)
 
-    def _leaving(self, asked: Asked) -> dict[str, Any]:
-        route = route_to(asked.destination, asked.source, asked.interface)
-        source = asked.source or route.source
+    def _leaving(self, query: PacketQuery) -> JudgementData:
+        route = route_to(query.destination, query.source, query.interface)
+        source = query.source or route.source
         if route.error or not source:
             text = route.error or "the route to it has no source address"
-            found = Judgement("unknown", unknown=f"No packet is sent to {asked.destination}: {text}.")
-            return {**_plain(found), "route": _plain_route(route)}
-        packet = Packet(
+            found = Trace("unknown", unknown=f"No packet is sent to {query.destination}: {text}.")
+            return {**_trace_data(found), "route": _route_data(route)}
+        packet = TracedPacket(
             "out",
-            asked.protocol,
+            query.protocol,
             source,
-            asked.destination,
-            asked.port,
-            asked.source_port,
+            query.destination,
+            query.port,
+            query.source_port,
             route.interface,
             devices=self._under(route.interface),
             is_bridged=self._is_bridged(route.interface),
         )
-        result = {**_plain(self._walker.judge(packet)), "route": _plain_route(route)}
-        if asked.reply:
-            back = _returns(route_to(asked.destination, source), asked.destination, route.interface)
-            result["reply"] = _plain(self._walker.judge(_reply_to(packet, "in", route.interface, back)))
+        result: JudgementData = {**_trace_data(self._walker.trace(packet)), "route": _route_data(route)}
+        if query.reply:
+            back = _returns(route_to(query.destination, source), query.destination, route.interface)
+            result["reply"] = _trace_data(self._walker.trace(_reply_to(packet, "in", route.interface, back)))
         return result
 
-    def _arriving(self, asked: Asked) -> dict[str, Any]:
-        # The answer goes from the address that was asked, and so does the route.
-        is_here = self._addresses.is_local(asked.destination)
-        back = route_to(asked.source, asked.destination if is_here else "")
-        interface = asked.interface or self._interface_of(asked, back)
-        packet = Packet(
+    def _arriving(self, query: PacketQuery) -> JudgementData:
+        # The answer goes from the address that was query, and so does the route.
+        is_here = self._addresses.is_local(query.destination)
+        back = route_to(query.source, query.destination if is_here else "")
+        interface = query.interface or self._interface_of(query, back)
+        packet = TracedPacket(
             "in",
-            asked.protocol,
-            asked.source,
-            asked.destination,
-            asked.port,
-            asked.source_port,
+            query.protocol,
+            query.source,
+            query.destination,
+            query.port,
+            query.source_port,
             interface,
             source_kind=back.kind,
-            returns=_returns(back, asked.source, interface),
+            returns=_returns(back, query.source, interface),
             devices=self._under(interface),
             is_bridged=self._is_bridged(interface),
         )
         found = (
-            self._walker.judge(packet)
+            self._walker.trace(packet)
             if is_here
-            else Judgement("unknown", unknown=f"{asked.destination} is no address of this host.")
+            else Trace("unknown", unknown=f"{query.destination} is no address of this host.")
         )
-        result = {
-            **_plain(found),
+        result: JudgementData = {
+            **_trace_data(found),
             "interface": interface,
-            "route": _plain_route(back),
+            "route": _route_data(back),
             "reverse_path": self._reverse_path(
-                asked.source, asked.interface or self._interface_with(asked, interface), back
+                query.source, query.interface or self._interface_with(query, interface), back
             ),
-            "listening": self._listening(asked),
+            "listening": self._listening(query),
         }
-        if asked.reply and is_here:
+        if query.reply and is_here:
             result["reply"] = self._answer(packet, back)
         return result
 
-    def _answer(self, packet: Packet, back: Route) -> dict[str, Any]:
+    def _answer(self, packet: TracedPacket, back: KernelRoute) -> TraceData:
         """Return what becomes of the answer, which leaves over the route to the source."""
         if back.error:
             text = f"No answer is sent to {packet.source}: {back.error}."
-            return _plain(Judgement("unknown", unknown=text))
-        return _plain(
-            self._walker.judge(
+            return _trace_data(Trace("unknown", unknown=text))
+        return _trace_data(
+            self._walker.trace(
                 _reply_to(packet, "out", back.interface, None)._replace(
                     devices=self._under(back.interface), is_bridged=self._is_bridged(back.interface)
                 )
             )
         )
 
-    def _interface_with(self, asked: Asked, other: str) -> str:
-        """Return the interface that has the address which was asked: over it comes what goes back by another way."""
-        return min(self._addresses.interfaces.get(asked.destination, {other}))
+    def _interface_with(self, query: PacketQuery, other: str) -> str:
+        """Return the interface that has the address which was query: over it comes what goes back by another way."""
+        return min(self._addresses.interfaces.get(query.destination, {other}))
 
-    def _interface_of(self, asked: Asked, back: Route) -> str:
+    def _interface_of(self, query: PacketQuery, back: KernelRoute) -> str:
         """Return over which interface a packet comes, as far as that can be told.
 
         By the route to its source; where there is none, the one that has the address.
         """
         if back.interface:
             return back.interface
-        return self._interface_with(asked, "")
+        return self._interface_with(query, "")
 
-    def _reverse_path(self, source: str, interface: str, back: Route) -> dict[str, Any]:
+    def _reverse_path(self, source: str, interface: str, back: KernelRoute) -> ReversePathData:
         """Return whether the filter of the kernel for spoofed sources lets it by (IPv4; nobody has it for IPv6)."""
         mode = (
             0
@@ -235,12 +241,12 @@ class Host:
         text = _words(f"{self._proc}/sys/net/ipv4/conf/{interface}/{name}")
         return int(text[0]) if text else 0
 
-    def _listening(self, asked: Asked) -> list[str]:
+    def _listening(self, query: PacketQuery) -> list[str]:
         """Return the addresses that take the packet, of those that somebody listens at on its port."""
-        name = next((name for name, known in PROTOCOLS.items() if known == asked.protocol), "")
-        here = self._holders.get((name, asked.port), set())
-        wildcards = {"::"} if ":" in asked.destination else {"0.0.0.0", "::"}
-        return sorted(here & ({asked.destination} | wildcards))
+        name = next((name for name, known in PROTOCOLS.items() if known == query.protocol), "")
+        here = self._holders.get((name, query.port), set())
+        wildcards = {"::"} if ":" in query.destination else {"0.0.0.0", "::"}
+        return sorted(here & ({query.destination} | wildcards))
 
     # ---- what is under an interface
 
@@ -264,9 +270,9 @@ class Host:
             return ()
 
 
-def _reply_to(packet: Packet, direction: str, interface: str, returns: bool | None) -> Packet:
+def _reply_to(packet: TracedPacket, direction: str, interface: str, returns: bool | None) -> TracedPacket:
     """Return what answers a packet: to connection tracking, of a connection that it knows."""
-    return Packet(
+    return TracedPacket(
         direction,
         packet.protocol,
         packet.destination,
@@ -280,7 +286,7 @@ def _reply_to(packet: Packet, direction: str, interface: str, returns: bool | No
     )
 
 
-def _returns(back: Route, peer: str, interface: str) -> bool | None:
+def _returns(back: KernelRoute, peer: str, interface: str) -> bool | None:
     """Tell whether the route to a peer is over the interface; of an address of one link, it is that link's."""
     if interface == "lo":
         return None
@@ -289,12 +295,12 @@ def _returns(back: Route, peer: str, interface: str) -> bool | None:
     return not back.error and back.interface == interface
 
 
-def _plain(found: Judgement) -> dict[str, Any]:
-    return {**found._asdict(), "notes": list(found.notes)}
+def _trace_data(trace: Trace) -> TraceData:
+    return cast(TraceData, {**trace._asdict(), "notes": list(trace.notes)})
 
 
-def _plain_route(route: Route) -> dict[str, str]:
-    return dict(route._asdict())
+def _route_data(route: KernelRoute) -> RouteData:
+    return cast(RouteData, route._asdict())
 
 
 def _legacy(proc: str) -> dict[int, str]:
@@ -325,7 +331,7 @@ def rules_of_kernel() -> tuple[str, str]:
     What nft lists of iptables by its name is written out in the text.
     """
     listing, text = _listed()
-    return listing, xt_matches.told(text, xt_matches.of_kernel)
+    return listing, xt_matches.write_out_matches(text, xt_matches.kernel_matches)
 
 
 def _listed() -> tuple[str, str]:
@@ -340,24 +346,24 @@ def _listed() -> tuple[str, str]:
 # ---- routes
 
 
-def route_to(address: str, source: str = "", interface: str = "") -> Route:
+def route_to(address: str, source: str = "", interface: str = "") -> KernelRoute:
     """Return where the kernel would send a packet for the address."""
     try:
         found = _route_in(route(address, source, interface))
         return found if found.source else found._replace(source=source)
     except NetlinkError as exc:
-        return Route(error=f"no route ({exc})")
+        return KernelRoute(error=f"no route ({exc})")
     except OSError as exc:
-        return Route(error=f"no interface {interface} ({exc.strerror})")
+        return KernelRoute(error=f"no interface {interface} ({exc.strerror})")
 
 
-def _route_in(answer: bytes) -> Route:
+def _route_in(answer: bytes) -> KernelRoute:
     found = route_attributes(answer)
     kind = _TYPES.get(number("=B", answer, TYPE_AT), "")
     if kind in ("blackhole", "unreachable", "prohibit"):
-        return Route(error=f"no route ({kind})")
+        return KernelRoute(error=f"no route ({kind})")
     interface = socket.if_indextoname(number("=I", found[INTERFACE])) if INTERFACE in found else ""
-    return Route(
+    return KernelRoute(
         "lo" if kind == "local" else interface, _text(found.get(_PREFERRED, b"")), _text(found.get(_GATEWAY, b"")), kind
     )
 

@@ -20,7 +20,12 @@ from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import TableOutline
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import MOST, Asked, Neighbours, neighbours
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import (
+    MOST,
+    OtherTables,
+    TableReaders,
+    read_other_tables,
+)
 
 
 class OtherRules(NamedTuple):
@@ -34,7 +39,7 @@ class OtherRules(NamedTuple):
     published: tuple[str, ...] = ()
 
 
-class Kernel(NamedTuple):
+class KernelRules(NamedTuple):
     """What the kernel tells: the listing, or why there is none; families that forward; legacy tables by family.
 
     `unread` are the tables that are not in the listing, as they are too large.
@@ -311,7 +316,7 @@ def _publication(rule: str) -> str:
     return " ".join(words) or _quoted(rule)
 
 
-def _forwarding(tables: Sequence[_Table], kernel: Kernel) -> Iterator[str]:
+def _forwarding(tables: Sequence[_Table], kernel: KernelRules) -> Iterator[str]:
     for family in kernel.forwarding:
         sysctl, path, families = _SYSCTLS[family]
         chains = [
@@ -327,7 +332,7 @@ def _forwarding(tables: Sequence[_Table], kernel: Kernel) -> Iterator[str]:
 # ---- all of it
 
 
-def found_in(kernel: Kernel, backend: str = "nftables") -> OtherRules:
+def other_rules_in(kernel: KernelRules, backend: str = "nftables") -> OtherRules:
     """Return what the rules of a kernel do, our own table aside. The time is linear in the listing a base chain.
 
     What firewalld drops is the policy's own doing where firewalld carries it.
@@ -351,15 +356,15 @@ def found_in(kernel: Kernel, backend: str = "nftables") -> OtherRules:
     )
 
 
-def other_rules(backend: str = "nftables", proc: str = "/proc", asked: Asked = Asked()) -> OtherRules:
+def other_rules(backend: str = "nftables", proc: str = "/proc", readers: TableReaders = TableReaders()) -> OtherRules:
     """Return what the rules of this host do, those of its backend aside; that nft fails is a finding, too."""
-    found, failure = Neighbours("", ()), ""
+    found, failure = OtherTables("", ()), ""
     try:
-        found = neighbours(backend, asked)
+        found = read_other_tables(backend, readers)
     except (OSError, RuntimeError) as exc:
         failure = str(exc)
-    return found_in(
-        Kernel(
+    return other_rules_in(
+        KernelRules(
             listing=found.listing,
             failure=failure,
             forwarding=tuple(

@@ -36,14 +36,14 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9/_.-]*", re.ASCII)
 _Lists = Callable[[Sequence[str], bool], str]
 
 
-class Neighbours(NamedTuple):
+class OtherTables(NamedTuple):
     """Listings of tables one after the other, and those tables that were not listed."""
 
     listing: str
     unread: tuple[TableOutline, ...]
 
 
-class Asked(NamedTuple):
+class TableReaders(NamedTuple):
     """What tells of tables: their outlines, what is in them, and how a program lists them."""
 
     outlines: Callable[[], list[TableOutline]] = nft_outline.table_outlines
@@ -53,20 +53,20 @@ class Asked(NamedTuple):
     kept: ListingCache = ListingCache()
 
 
-def neighbours(backend: str, asked: Asked = Asked()) -> Neighbours:
+def read_other_tables(backend: str, readers: TableReaders = TableReaders()) -> OtherTables:
     """Return what tells what tables that are not ours do to packets. Raises OSError, RuntimeError."""
-    found = {item: asked.contents(item, MOST) for item in asked.outlines() if str(item) != TABLE}
+    found = {item: readers.contents(item, MOST) for item in readers.outlines() if str(item) != TABLE}
     # The backend of firewalld reads its table in any case.
     sizes = {item: 0 if (backend, str(item)) == ("firewalld", FIREWALLD) else found[item].size for item in found}
     judging = {item: found[item] for item in found if item.bases and not item.is_dormant}
     if sum(sizes.values()) <= MOST:
-        return Neighbours(_all_listed(judging, _lister(backend, asked, found)), ())
+        return OtherTables(_all_listed(judging, _lister(backend, readers, found)), ())
     read = {
         item: found[item]
         for item in _smallest(judging, sizes)
-        if not sizes[item] or asked.plain_elements(item, MOST_ELEMENTS) <= MOST_ELEMENTS
+        if not sizes[item] or readers.plain_elements(item, MOST_ELEMENTS) <= MOST_ELEMENTS
     }
-    return Neighbours(_listed(read, backend, asked), tuple(item for item in judging if item not in read))
+    return OtherTables(_listed(read, backend, readers), tuple(item for item in judging if item not in read))
 
 
 def _all_listed(tables: Mapping[TableOutline, TableContents], lists: _Lists) -> str:
@@ -77,12 +77,14 @@ def _all_listed(tables: Mapping[TableOutline, TableContents], lists: _Lists) -> 
     return (lists(["ruleset"], True) if tables else "") + lists(_maps(tables), False)
 
 
-def _listed(tables: Mapping[TableOutline, TableContents], backend: str, asked: Asked) -> str:
+def _listed(tables: Mapping[TableOutline, TableContents], backend: str, readers: TableReaders) -> str:
     whats = ["table " + _checked(item) for item in tables]
-    if whats and backend == "nftables" and version(asked.program) < _FILTERS:
+    if whats and backend == "nftables" and version(readers.program) < _FILTERS:
         script = as_script("list " + what for what in whats)
-        return asked.kept.text(Listing(script, _keys(tables)), lambda: asked.program(["nft", "-s", "-f", "-"], script))
-    lists = _lister(backend, asked, tables)
+        return readers.kept.text(
+            Listing(script, _keys(tables)), lambda: readers.program(["nft", "-s", "-f", "-"], script)
+        )
+    lists = _lister(backend, readers, tables)
     return lists(whats, True) + lists(_maps(tables), False)
 
 
@@ -101,15 +103,15 @@ def _smallest(tables: Iterable[TableOutline], sizes: Mapping[TableOutline, int])
     return found
 
 
-def _lister(backend: str, asked: Asked, tables: Iterable[TableOutline]) -> _Lists:
+def _lister(backend: str, readers: TableReaders, tables: Iterable[TableOutline]) -> _Lists:
     """Return what lists things of these tables without counters, and tersely: without the elements of named sets."""
-    lists = _by_library if backend == "firewalld" else _by_nft(asked.program)
+    lists = _by_library if backend == "firewalld" else _by_nft(readers.program)
 
     def listed(what: str, is_terse: bool) -> str:
         # Our own table is in a listing of all, but nobody reads it there.
         concerned = _keys(item for item in tables if what == "ruleset" or what.split()[1:3] == str(item).split())
         command = " ".join([backend, what, *(["terse"] if is_terse else [])])
-        return asked.kept.text(Listing(command, concerned, is_terse), lambda: _ended(lists(what, is_terse)))
+        return readers.kept.text(Listing(command, concerned, is_terse), lambda: _ended(lists(what, is_terse)))
 
     return lambda whats, is_terse: "".join(listed(what, is_terse) for what in whats)
 

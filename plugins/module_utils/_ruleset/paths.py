@@ -46,7 +46,7 @@ class Trail(NamedTuple):
         return self if note in self.notes else self._replace(notes=(*self.notes, note))
 
 
-Ways = dict[View, Trail]
+Branches = dict[View, Trail]
 
 
 class End(NamedTuple):
@@ -54,12 +54,12 @@ class End(NamedTuple):
     trail: Trail
 
 
-class Flow(NamedTuple):
+class Exits(NamedTuple):
     """Where a packet may go on from a rule or a chain: to the next rule, back to the caller, out of the base chain."""
 
-    on: Ways
-    back: Ways
-    accepted: Ways
+    onward: Branches
+    returned: Branches
+    accepted: Branches
     ended: dict[str, End]
 
     def end(self, verdict: str, end: End) -> None:
@@ -67,19 +67,19 @@ class Flow(NamedTuple):
         self.ended.pop(verdict, None)
         self.ended[verdict] = end
 
-    def add_ends(self, other: Flow) -> None:
+    def add_ends(self, other: Exits) -> None:
         """Note the ways out that another flow has."""
         for verdict, end in other.ended.items():
             self.end(verdict, end)
         join(self.accepted, other.accepted)
 
 
-def new_flow() -> Flow:
+def no_exits() -> Exits:
     """Return a flow without ways."""
-    return Flow({}, {}, {}, {})
+    return Exits({}, {}, {}, {})
 
 
-def join(ways: Ways, others: Mapping[View, Trail]) -> None:
+def join(ways: Branches, others: Mapping[View, Trail]) -> None:
     """Add ways; of two that come to the same, the one with fewer guesses stays."""
     for view, trail in others.items():
         known = ways.get(view)

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 from ansible_collections.hpc.ports.plugins.module_utils._model.outcomes import TRANSLATED
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import Absent, View, holds, values_of
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
+    Branches,
     End,
-    Flow,
+    Exits,
     Place,
     Trail,
-    Ways,
     join,
-    new_flow,
+    no_exits,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.sets import Members
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import (
@@ -29,7 +29,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import 
     Value,
     number_of,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import Chain, Rule, Table
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import ListedChain, ListedRule, ListedTable
 
 _IGNORED = {"counter", "log", "comment", "dup", "flow", "ct helper", "ct timeout", "ct expectation", "secmark", "last"}
 _LIMITS = {"limit", "quota", "ct count", "meter"}
@@ -58,39 +58,41 @@ _VERDICTS = ("accept", "drop", "continue", "return", "jump", "goto")
 _ADDRESSES = {"saddr": "source", "daddr": "destination", "sport": "source_port", "dport": "port"}
 
 
-class Ruleset(Protocol):
+class ChainWalker(Protocol):
     """The rules around one."""
 
     own: frozenset[str]
 
-    def through_rules(self, table: Table, chain: Chain, ways: Ways, hook: str) -> Flow:
+    def walk_chain(self, table: ListedTable, chain: ListedChain, ways: Branches, hook: str) -> Exits:
         """Return the flow through a chain."""
 
-    def members_in(self, table: Table, data: Any, values: Sequence[Value], is_map: bool) -> Members:
+    def members_in(self, table: ListedTable, data: Any, values: Sequence[Value], is_map: bool) -> Members:
         """Return the elements of a set or map. Raises Unknown."""
 
 
 class RuleWalk:
     """One rule, of the base chain at a hook or of a chain that it leads to."""
 
-    def __init__(self, ruleset: Ruleset, table: Table, chain: Chain, rule: Rule, hook: str) -> None:
+    def __init__(
+        self, ruleset: ChainWalker, table: ListedTable, chain: ListedChain, rule: ListedRule, hook: str
+    ) -> None:
         self._ruleset, self._table, self._hook, self._rule = ruleset, table, hook, rule
         self._place = Place(str(table), chain.name, rule.text)
-        self._result = new_flow()
+        self._result = no_exits()
 
-    def flow_of(self, view: View, trail: Trail) -> Flow:
+    def exits_of(self, view: View, trail: Trail) -> Exits:
         """Return where a packet may go from here."""
-        ways: Ways = {view: trail}
+        ways: Branches = {view: trail}
         for number, statement in enumerate(self._rule.statements):
-            after: Ways = {}
+            after: Branches = {}
             for one, way in ways.items():
                 is_last = number + 1 == len(self._rule.statements)
                 join(after, self._past(statement, one, way, is_last))
             ways = after
-        join(self._result.on, ways)
+        join(self._result.onward, ways)
         return self._result
 
-    def _past(self, statement: Any, view: View, trail: Trail, is_last: bool) -> Ways:
+    def _past(self, statement: Any, view: View, trail: Trail, is_last: bool) -> Branches:
         """Return how the packet comes to the next statement of the rule; note all other ways."""
         kind, data = next(iter(statement.items())) if isinstance(statement, dict) else ("?", statement)
         if kind == "match":
@@ -118,10 +120,10 @@ class RuleWalk:
     def _guess(self, trail: Trail) -> Trail:
         return trail.guessing(f"it cannot be told whether this applies: {self._place}")
 
-    def _forked(self, does_hold: bool | None, view: View, trail: Trail) -> Ways:
+    def _forked(self, does_hold: bool | None, view: View, trail: Trail) -> Branches:
         trail = self._guess(trail) if does_hold is None else trail
         if not does_hold:
-            join(self._result.on, {view: trail})
+            join(self._result.onward, {view: trail})
         return {view: trail} if does_hold is not False else {}
 
     def _finder(self, view: View) -> Any:
@@ -132,11 +134,11 @@ class RuleWalk:
 
         return members
 
-    def _mapped(self, data: Mapping[str, Any], view: View, trail: Trail) -> Ways:
+    def _mapped(self, data: Mapping[str, Any], view: View, trail: Trail) -> Branches:
         """A verdict map: no element, no verdict, and on to the next rule."""
         try:
             values = values_of(data["key"], view)
-            verdicts, may_miss = self._finder(view)(data["data"], values, True).found(values)
+            verdicts, may_miss = self._finder(view)(data["data"], values, True).lookup(values)
         except Absent:
             verdicts, may_miss = [], True
         except Unknown:
@@ -144,13 +146,13 @@ class RuleWalk:
         if len(verdicts) + may_miss > 1:
             trail = self._guess(trail)
         if may_miss:
-            join(self._result.on, {view: trail})
+            join(self._result.onward, {view: trail})
         for verdict in verdicts:
             kind, target = next(iter(verdict.items()))
             self._judged(kind, target, view, trail)
         return {}
 
-    def _judged(self, kind: str, data: Any, view: View, trail: Trail) -> Ways:
+    def _judged(self, kind: str, data: Any, view: View, trail: Trail) -> Branches:
         """A verdict is the end of a rule."""
         if kind == "accept":
             join(self._result.accepted, {view: trail._replace(accepted=(*trail.accepted, self._place))})
@@ -159,20 +161,20 @@ class RuleWalk:
         elif kind in ("jump", "goto"):
             self._led(kind, data["target"], view, trail)
         elif kind in ("return", "continue"):
-            join(self._result.back if kind == "return" else self._result.on, {view: trail})
+            join(self._result.returned if kind == "return" else self._result.onward, {view: trail})
         else:
             return self._not_judged(kind, view, trail)
         return {}
 
     def _led(self, kind: str, target: str, view: View, trail: Trail) -> None:
         if target not in self._table.chains:
-            join(self._result.on, self._not_judged(kind, view, trail))
+            join(self._result.onward, self._not_judged(kind, view, trail))
             return
-        found = self._ruleset.through_rules(self._table, self._table.chains[target], {view: trail}, self._hook)
+        found = self._ruleset.walk_chain(self._table, self._table.chains[target], {view: trail}, self._hook)
         self._result.add_ends(found)
-        join(self._result.on if kind == "jump" else self._result.back, found.on)
+        join(self._result.onward if kind == "jump" else self._result.returned, found.onward)
 
-    def _rejected(self, data: Any, view: View, trail: Trail) -> Ways:
+    def _rejected(self, data: Any, view: View, trail: Trail) -> Branches:
         """What a reject answers with can be of one family only; nft does not always list the match for that."""
         kind = (data or {}).get("type", "")
         if {"icmp": 4, "icmpv6": 6}.get(kind, view.version) == view.version and (
@@ -180,27 +182,27 @@ class RuleWalk:
         ):
             self._result.end("reject", End(self._place, trail))
         else:
-            join(self._result.on, {view: trail})
+            join(self._result.onward, {view: trail})
         return {}
 
-    def _limited(self, kind: str, data: Any, view: View, trail: Trail) -> Ways:
+    def _limited(self, kind: str, data: Any, view: View, trail: Trail) -> Branches:
         """A limit counts as not exceeded."""
         trail = trail.noting(f"limited by {kind}, which counts as not exceeded: {self._place}")
         if isinstance(data, dict) and data.get("inv"):
-            join(self._result.on, {view: trail})
+            join(self._result.onward, {view: trail})
             return {}
         if isinstance(data, str) or kind == "meter":  # A named one is defined elsewhere, a meter within.
             trail = self._guess(trail)
-            join(self._result.on, {view: trail})
+            join(self._result.onward, {view: trail})
         return {view: trail}
 
-    def _remembered(self, data: Mapping[str, Any], view: View, trail: Trail, is_last: bool) -> Ways:
+    def _remembered(self, data: Mapping[str, Any], view: View, trail: Trail, is_last: bool) -> Branches:
         """An element is put in a set, with what limits it; older nft list that only in the text."""
         name = str(data.get("set", data.get("map", ""))).lstrip("@")
         view = view._replace(touched=view.touched | {name})
         if "stmt" not in data and _LIMITED.search(self._rule.text):
             return self._forked(None, view, trail)
-        ways: Ways = {view: trail}
+        ways: Branches = {view: trail}
         for statement in data.get("stmt", []):
             ways = {
                 one: way
@@ -213,7 +215,7 @@ class RuleWalk:
         """Tell whether connection tracking is still to come for those whose state is not seen."""
         return self._hook in ("prerouting", "output")
 
-    def _translated(self, kind: str, data: Mapping[str, Any], view: View, trail: Trail) -> Ways:
+    def _translated(self, kind: str, data: Mapping[str, Any], view: View, trail: Trail) -> Branches:
         """A translation accepts, too."""
         side, port = ("source", "source_port") if kind in ("snat", "masquerade") else ("destination", "port")
         address = _plain(data.get("addr")) if "addr" in data else None
@@ -230,7 +232,7 @@ class RuleWalk:
         join(self._result.accepted, {new: trail._replace(accepted=(*trail.accepted, self._place))})
         return {}
 
-    def _sent_elsewhere(self, kind: str, address: str | None, view: View, trail: Trail, target: str) -> Ways:
+    def _sent_elsewhere(self, kind: str, address: str | None, view: View, trail: Trail, target: str) -> Branches:
         if self._hook == "output":
             view = view._replace(leaving=None, destination_kind="")
         elif kind == "dnat" and address is None and view.destination is None:
@@ -242,7 +244,7 @@ class RuleWalk:
         join(self._result.accepted, {view: trail._replace(accepted=(*trail.accepted, self._place))})
         return {}
 
-    def _foreign(self, data: Mapping[str, Any], view: View, trail: Trail, is_last: bool) -> Ways:
+    def _foreign(self, data: Mapping[str, Any], view: View, trail: Trail, is_last: bool) -> Branches:
         """An extension of iptables. Older nft do not name it in JSON; what stands last may be a target."""
         name, kind = data.get("name", ""), data.get("type", "target" if is_last else "match")
         if name in _XT_HARMLESS:
@@ -254,17 +256,17 @@ class RuleWalk:
         if name == "REJECT":
             return self._rejected({}, view, trail)
         if kind == "match" and name in _XT_HEADERS:
-            join(self._result.on, {view: trail})
+            join(self._result.onward, {view: trail})
             return {}
         if kind == "match":
             trail = trail.guessing(
                 "nft does not tell what this rule of iptables asks ({}): {}".format(f"xt {name}".strip(), self._place)
             )
-            join(self._result.on, {view: trail})
+            join(self._result.onward, {view: trail})
             return {view: trail}
         return self._not_judged("xt " + name, view, trail)
 
-    def _not_judged(self, what: str, view: View, trail: Trail) -> Ways:
+    def _not_judged(self, what: str, view: View, trail: Trail) -> Branches:
         """Anything may come of it."""
         trail = trail.guessing(f"what this does is not judged ({what.strip()}): {self._place}")
         self._result.end("unknown", End(self._place, trail))

@@ -64,7 +64,7 @@ class Members:
             return False
         return True
 
-    def found(self, values: Sequence[Value]) -> tuple[list[Any], bool]:
+    def lookup(self, values: Sequence[Value]) -> tuple[list[Any], bool]:
         """Return what may be found for a value, and whether it may be that nothing is."""
         value = values[0]
         if self._is_sorted and value.known == EVERY_BIT and isinstance(value.number, int):

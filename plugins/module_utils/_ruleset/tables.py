@@ -16,18 +16,18 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.iptables_matche
 # The table of module `verify_listen`, which only counts.
 
 
-class Rule(NamedTuple):
+class ListedRule(NamedTuple):
     """Statements as JSON, those of iptables as nft would write them where the text does; and the text of the whole."""
 
     statements: tuple[Any, ...]
     text: str
 
 
-class Chain(NamedTuple):
+class ListedChain(NamedTuple):
     """A chain; `hook` is empty unless it is a base chain. `devices` are None where they are not known."""
 
     name: str
-    rules: list[Rule]
+    rules: list[ListedRule]
     kind: str
     hook: str
     priority: int
@@ -35,12 +35,12 @@ class Chain(NamedTuple):
     devices: frozenset[str] | None
 
 
-class Table(NamedTuple):
+class ListedTable(NamedTuple):
     """A table that judges packets; `sets` are the elements of sets and maps."""
 
     family: str
     name: str
-    chains: dict[str, Chain]
+    chains: dict[str, ListedChain]
     sets: dict[str, list[Any]]
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class _Texts(NamedTuple):
     dormant: frozenset[str]
 
 
-def parse_ruleset(listing: str, text: str = "") -> list[Table]:
+def parse_ruleset(listing: str, text: str = "") -> list[ListedTable]:
     """Return the tables of a listing in JSON, but those that are dormant, and but the one that only counts.
 
     `text` is the listing with handles: rules are called as they are there, and older nft tell only there which tables
@@ -67,11 +67,11 @@ def parse_ruleset(listing: str, text: str = "") -> list[Table]:
     if any(kind == "metainfo" and str(item.get("version")).startswith("0.") for kind, item in items):
         _mark_cut_prefixes(items)
     texts = _texts(text)
-    tables: dict[str, Table] = {}
+    tables: dict[str, ListedTable] = {}
     for kind, item in items:
         name = "{} {}".format(item.get("family"), item.get("name" if kind == "table" else "table"))
         if kind == "table" and name not in texts.dormant and name != COUNTING_TABLE and item.get("flags") != "dormant":
-            tables[name] = Table(item["family"], item["name"], {}, {})
+            tables[name] = ListedTable(item["family"], item["name"], {}, {})
     for kind, item in items:
         name = "{} {}".format(item.get("family"), item.get("table"))
         if name in tables:
@@ -89,7 +89,7 @@ def _mark_cut_prefixes(data: Any) -> None:
             prefix["may_be_shorter"] = True
 
 
-def _add(kind: str, item: Mapping[str, Any], table: Table, texts: _Texts) -> None:
+def _add(kind: str, item: Mapping[str, Any], table: ListedTable, texts: _Texts) -> None:
     name = str(table)
     if kind in ("set", "map"):
         table.sets[item["name"]] = item.get("elem", [])
@@ -98,14 +98,14 @@ def _add(kind: str, item: Mapping[str, Any], table: Table, texts: _Texts) -> Non
     elif kind == "rule":
         handle = str(item.get("handle"))
         text = texts.rules.get((name, handle), "the rule with handle " + handle)
-        table.chains[item["chain"]].rules.append(Rule(readable(item.get("expr", ()), text), text))
+        table.chains[item["chain"]].rules.append(ListedRule(readable(item.get("expr", ()), text), text))
 
 
-def _chain(item: Mapping[str, Any], devices: frozenset[str] | None) -> Chain:
+def _chain(item: Mapping[str, Any], devices: frozenset[str] | None) -> ListedChain:
     said = item.get("dev")
     if said:
         devices = frozenset([said] if isinstance(said, str) else said)
-    return Chain(
+    return ListedChain(
         item["name"],
         [],
         item.get("type", ""),

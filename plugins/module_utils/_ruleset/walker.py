@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import View
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
+    Branches,
     End,
-    Flow,
+    Exits,
     Place,
     Trail,
-    Ways,
     join,
-    new_flow,
+    no_exits,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.rule_walk import RuleWalk
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.sets import Members
@@ -35,7 +35,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import 
     Unknown,
     Value,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import Chain, Table
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import ListedChain, ListedTable
 
 _HOOKS = {"in": ("ingress", "prerouting", "input"), "out": ("output", "postrouting", "egress")}
 _LOOPBACK_HOOKS = ("output", "postrouting", "prerouting", "input")
@@ -47,7 +47,7 @@ _MOST = 3  # reasons that a text names
 _MAY_STOP = re.compile('"(?:drop|reject|queue|xt|fwd)"')
 
 
-class Packet(NamedTuple):
+class TracedPacket(NamedTuple):
     """A packet with both its ends, by default the first of a TCP connection. `protocol` is a number.
 
     `state` is that of connection tracking. What is known beside: `source_kind` is the type of the route to the source,
@@ -70,7 +70,7 @@ class Packet(NamedTuple):
     is_bridged: bool = False
 
 
-class Judgement(NamedTuple):
+class Trace(NamedTuple):
     """What becomes of the packet: `accept`, `drop`, `reject` or `unknown`; which rule decides, and what is not certain.
 
     Of `accept`, the rule is ours where one of ours accepts. `notes` say what is done to the packet, or limits it.
@@ -95,24 +95,24 @@ class Walker:
     """
 
     def __init__(
-        self, tables: Iterable[Table], legacy: Mapping[int, str] | None = None, own: Iterable[str] = ()
+        self, tables: Iterable[ListedTable], legacy: Mapping[int, str] | None = None, own: Iterable[str] = ()
     ) -> None:
         self.own = frozenset(own)
         self._tables = list(tables)
         self._legacy = legacy or {}
         self._members: dict[tuple[int, tuple[str, ...]], Members] = {}
 
-    def judge(self, packet: Packet) -> Judgement:
+    def trace(self, packet: TracedPacket) -> Trace:
         """Return what the ruleset does with a packet."""
-        flow = new_flow()
-        ways: Ways = {_view_of(packet): Trail()}
+        flow = no_exits()
+        ways: Branches = {_view_of(packet): Trail()}
         for hook in _LOOPBACK_HOOKS if _is_looped(packet) else _HOOKS[packet.direction]:
             ways = {_at_hook(view, packet, hook): trail for view, trail in ways.items()}
             for table, chain in self._bases(packet, hook):
                 ways = self._through(table, chain, packet, ways, flow)
         return self._concluded(packet, ways, flow.ended)
 
-    def _bases(self, packet: Packet, hook: str) -> Iterator[tuple[Table, Chain]]:
+    def _bases(self, packet: TracedPacket, hook: str) -> Iterator[tuple[ListedTable, ListedChain]]:
         """Yield the base chains at a hook in their order; of one priority, the youngest is first."""
         version = ipaddress.ip_address(packet.source).version
         found = [
@@ -124,17 +124,19 @@ class Walker:
         ]
         return iter(sorted(reversed(found), key=lambda pair: _priority(pair[1])))
 
-    def _through(self, table: Table, chain: Chain, packet: Packet, ways: Ways, flow: Flow) -> Ways:
+    def _through(
+        self, table: ListedTable, chain: ListedChain, packet: TracedPacket, ways: Branches, flow: Exits
+    ) -> Branches:
         """Return how the packet goes on from a base chain; ends are added to the flow."""
         if _is_opaque(table, chain, packet):
             return _past_opaque(table, chain, ways, flow)
-        result: Ways = {}
+        result: Branches = {}
         for view, trail in ways.items():
             if chain.kind == "nat" and not _is_translated_by(chain.hook, view):
                 join(result, {view: trail})
                 continue
             seen = _tracked(view, chain)
-            found = self.through_rules(table, chain, {seen: trail}, chain.hook)
+            found = self.walk_chain(table, chain, {seen: trail}, chain.hook)
             self._end_base(table, chain, found)
             for state, way in found.accepted.items():
                 join(result, {state._replace(state=view.state) if state.state == seen.state else state: way})
@@ -143,32 +145,32 @@ class Walker:
         return result
 
     @staticmethod
-    def _end_base(table: Table, chain: Chain, found: Flow) -> None:
+    def _end_base(table: ListedTable, chain: ListedChain, found: Exits) -> None:
         """Have the policy judge what came to the end of a base chain."""
         place = Place(str(table), chain.name, "policy " + chain.policy)
-        for view, trail in found.on.items():
+        for view, trail in found.onward.items():
             if chain.policy == "drop":
                 found.end("drop", End(place, trail))
             else:
                 join(found.accepted, {view: trail._replace(accepted=(*trail.accepted, place))})
 
-    def through_rules(self, table: Table, chain: Chain, ways: Ways, hook: str) -> Flow:
+    def walk_chain(self, table: ListedTable, chain: ListedChain, ways: Branches, hook: str) -> Exits:
         """Return the flow through a chain; `on` are those that came to its end or returned from it."""
-        result = new_flow()
+        result = no_exits()
         for rule in chain.rules:
-            after: Ways = {}
+            after: Branches = {}
             for view, trail in ways.items():
-                found = RuleWalk(self, table, chain, rule, hook).flow_of(view, trail)
-                if list(found.on) == [view] and not (found.back or found.accepted or found.ended):
-                    found = found._replace(on={view: trail})  # A guess that changes nothing is none.
-                join(after, found.on)
-                join(result.on, found.back)
+                found = RuleWalk(self, table, chain, rule, hook).exits_of(view, trail)
+                if list(found.onward) == [view] and not (found.returned or found.accepted or found.ended):
+                    found = found._replace(onward={view: trail})  # A guess that changes nothing is none.
+                join(after, found.onward)
+                join(result.onward, found.returned)
                 result.add_ends(found)
             ways = after
-        join(result.on, ways)
+        join(result.onward, ways)
         return result
 
-    def members_in(self, table: Table, data: Any, values: Sequence[Value], is_map: bool) -> Members:
+    def members_in(self, table: ListedTable, data: Any, values: Sequence[Value], is_map: bool) -> Members:
         """Return the elements of `@name`, or of an anonymous set or map. Raises Unknown."""
         if isinstance(data, str):
             if data[1:] not in table.sets:
@@ -183,7 +185,7 @@ class Walker:
             self._members[key] = Members(elements, key[1], is_map)
         return self._members[key]
 
-    def _concluded(self, packet: Packet, ways: Ways, ended: dict[str, End]) -> Judgement:
+    def _concluded(self, packet: TracedPacket, ways: Branches, ended: dict[str, End]) -> Trace:
         if not ways:
             return _denied(ended)
         trail = min(ways.values(), key=lambda trail: len(trail.guesses))
@@ -193,19 +195,19 @@ class Walker:
                 (place for place in reversed(trail.accepted) if place.is_ours),
                 trail.accepted[-1] if trail.accepted else Place("", "", "no rule"),
             )
-            return Judgement("accept", *place, is_ours=place.is_ours, notes=trail.notes)
+            return Trace("accept", *place, is_ours=place.is_ours, notes=trail.notes)
         return _doubtful(list(ended.values()), trail, [legacy] if legacy else [])
 
 
-def _denied(ended: dict[str, End]) -> Judgement:
+def _denied(ended: dict[str, End]) -> Trace:
     """Return the judgement on a packet that no way leads through."""
     if "unknown" in ended:
         return _doubtful(list(ended.values()), Trail(), [])
     verdict, end = list(ended.items())[-1]
-    return Judgement(verdict, *end.place, is_ours=end.place.is_ours, notes=end.trail.notes)
+    return Trace(verdict, *end.place, is_ours=end.place.is_ours, notes=end.trail.notes)
 
 
-def _doubtful(ends: list[End], passing: Trail, more: list[str]) -> Judgement:
+def _doubtful(ends: list[End], passing: Trail, more: list[str]) -> Trace:
     """Return the judgement where some ways lead through, or nobody knows; the rule is the one that may stop it.
 
     Of several, the last: it stops whatever the others let by, as a policy does.
@@ -216,17 +218,17 @@ def _doubtful(ends: list[End], passing: Trail, more: list[str]) -> Judgement:
         text += f"; and {len(reasons) - _MOST} more"
     place = ends[-1].place if ends else Place("", "", "")
     notes = ends[-1].trail.notes if ends else passing.notes
-    return Judgement("unknown", *place, is_ours=bool(ends) and place.is_ours, unknown=text, notes=notes)
+    return Trace("unknown", *place, is_ours=bool(ends) and place.is_ours, unknown=text, notes=notes)
 
 
 # ---- hooks
 
 
-def _is_looped(packet: Packet) -> bool:
+def _is_looped(packet: TracedPacket) -> bool:
     return packet.direction == "out" and packet.interface == "lo"
 
 
-def _view_of(packet: Packet) -> View:
+def _view_of(packet: TracedPacket) -> View:
     source, destination = ipaddress.ip_address(packet.source), ipaddress.ip_address(packet.destination)
     is_inward = packet.direction == "in"
     return View(
@@ -245,14 +247,14 @@ def _view_of(packet: Packet) -> View:
     )
 
 
-def _at_hook(view: View, packet: Packet, hook: str) -> View:
+def _at_hook(view: View, packet: TracedPacket, hook: str) -> View:
     """Return the packet with the interfaces that a hook sees."""
     if hook in ("ingress", "prerouting", "input"):
         return view._replace(coming=packet.interface, leaving="")
     return view._replace(coming="", leaving=packet.interface if view.leaving is not None else None)
 
 
-def _sees(table: Table, chain: Chain, packet: Packet) -> bool:
+def _sees(table: ListedTable, chain: ListedChain, packet: TracedPacket) -> bool:
     if table.family == "bridge":
         return packet.is_bridged
     if chain.hook not in ("ingress", "egress") or chain.devices is None:
@@ -260,11 +262,11 @@ def _sees(table: Table, chain: Chain, packet: Packet) -> bool:
     return packet.interface in chain.devices or bool(chain.devices & packet.devices)
 
 
-def _priority(chain: Chain) -> int:
+def _priority(chain: ListedChain) -> int:
     return _TRANSLATES_AT.get(chain.hook, chain.priority) if chain.kind == "nat" else chain.priority
 
 
-def _is_opaque(table: Table, chain: Chain, packet: Packet) -> bool:
+def _is_opaque(table: ListedTable, chain: ListedChain, packet: TracedPacket) -> bool:
     """Tell whether a base chain is not judged: it sees frames, or nobody knows whether it sees this packet."""
     return (
         table.family == "bridge"
@@ -273,7 +275,7 @@ def _is_opaque(table: Table, chain: Chain, packet: Packet) -> bool:
     )
 
 
-def _past_opaque(table: Table, chain: Chain, ways: Ways, flow: Flow) -> Ways:
+def _past_opaque(table: ListedTable, chain: ListedChain, ways: Branches, flow: Exits) -> Branches:
     statements = [rule.statements for other in table.chains.values() for rule in other.rules]
     if chain.policy != "drop" and not _MAY_STOP.search(json.dumps([statements, table.sets])):
         return ways
@@ -285,7 +287,7 @@ def _past_opaque(table: Table, chain: Chain, ways: Ways, flow: Flow) -> Ways:
     return result
 
 
-def _tracked(view: View, chain: Chain) -> View:
+def _tracked(view: View, chain: ListedChain) -> View:
     """Return the packet with the state that a base chain sees, which may be before connection tracking."""
     if view.state == "untracked" or chain.hook in ("input", "postrouting"):
         return view

@@ -58,7 +58,7 @@ _PROTOCOL = re.compile(r"meta l4proto (tcp|udp|6|17)\b")
 _PROTOCOLS = {"6": "tcp", "17": "udp"}
 
 
-class Match(NamedTuple):
+class XtMatch(NamedTuple):
     """A match of iptables: its extension, the revision of its data, and these."""
 
     name: str
@@ -67,10 +67,10 @@ class Match(NamedTuple):
 
 
 # The matches of each rule, by its table and handle.
-Matches = dict[tuple[str, str], list[Match]]
+Matches = dict[tuple[str, str], list[XtMatch]]
 
 
-def told(listing: str, matches: Callable[[], Matches]) -> str:
+def write_out_matches(listing: str, matches: Callable[[], Matches]) -> str:
     """Return a listing with handles in which matches that have only their name are written out, as far as they are known."""
     if not _WORD.search(listing):
         return listing
@@ -88,7 +88,7 @@ def told(listing: str, matches: Callable[[], Matches]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _written_out(line: str, matches: list[Match]) -> str:
+def _written_out(line: str, matches: list[XtMatch]) -> str:
     """Return a rule with words in the place of names; it stays as it is where these are others than the kernel's."""
     if _WORD.findall(line) != [match.name for match in matches]:
         return line
@@ -98,7 +98,7 @@ def _written_out(line: str, matches: list[Match]) -> str:
     return _WORD.sub(lambda found: words(next(left), named) or found[0], line)
 
 
-def words(match: Match, protocol: str = "") -> str:
+def words(match: XtMatch, protocol: str = "") -> str:
     """Return what a match asks in words of nft, or nothing; `protocol` is that of the rule."""
     try:
         if match.name == "conntrack" and match.revision in (2, 3):
@@ -146,7 +146,7 @@ def _set(members: list[str]) -> str:
 # ---- the kernel
 
 
-def of_kernel(asked: Ask = ask) -> Matches:
+def kernel_matches(asked: Ask = ask) -> Matches:
     """Return the matches of all rules of this thread's network namespace. Raises NetlinkError."""
     found: Matches = {}
     for family, rule in answers(asked, GET_RULE):
@@ -161,6 +161,6 @@ def of_kernel(asked: Ask = ask) -> Matches:
     return found
 
 
-def _match(expression: dict[int, bytes]) -> Match:
+def _match(expression: dict[int, bytes]) -> XtMatch:
     data = attributes(part(expression, _EXPRESSION_DATA))
-    return Match(text(part(data, _MATCH_NAME)), number("!I", part(data, _MATCH_REVISION)), part(data, _MATCH_DATA))
+    return XtMatch(text(part(data, _MATCH_NAME)), number("!I", part(data, _MATCH_REVISION)), part(data, _MATCH_DATA))

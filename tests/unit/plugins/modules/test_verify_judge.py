@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import parse_asked
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import parse_query
 from ansible_collections.hpc.ports.plugins.modules.verify_judge import PACKET
 from ansible_collections.hpc.ports.tests.support.faces import module
 
@@ -38,18 +38,18 @@ def asked(**options: Any) -> dict[str, Any]:
 )
 def test_bad_packets_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError) as caught:
-        parse_asked(asked(**options))
+        parse_query(asked(**options))
     assert str(caught.value) == text
     assert module("verify_judge", packets=[asked(**options)])["msg"] == f"Invalid packets: {text}."
 
 
 def test_addresses_are_compared_as_the_kernel_writes_them() -> None:
-    found = parse_asked(asked(source="FD00:0::7", destination="fd00:0:0::1", protocol="17"))
+    found = parse_query(asked(source="FD00:0::7", destination="fd00:0:0::1", protocol="17"))
     assert (found.source, found.destination, found.protocol) == ("fd00::7", "fd00::1", 17)
 
 
 def test_an_outgoing_packet_needs_no_source() -> None:
-    assert parse_asked(asked(direction="out", source="")).source == ""
+    assert parse_query(asked(direction="out", source="")).source == ""
 
 
 def test_a_packet_has_a_direction() -> None:

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
-from ansible_collections.hpc.ports.plugins.module_utils._probe.counters import counts, counts_in, load, script, unload
+from ansible_collections.hpc.ports.plugins.module_utils._probe.counters import (
+    load,
+    parse_counts,
+    read_counts,
+    script,
+    unload,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import question
 
 KEY = "0123456789abcdef"
@@ -167,14 +173,14 @@ def listed(**sets: list[dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("tcp,udp", [("tcp", "udp"), (6, 17), ("6", "17")])
 def test_versions_of_nft_name_protocols_or_number_them(tcp: object, udp: object) -> None:
-    assert counts_in(listed(arrived_4=[element("10.0.0.1", tcp, 22, 2), element("10.0.0.1", udp, 53, 1)])) == {
+    assert parse_counts(listed(arrived_4=[element("10.0.0.1", tcp, 22, 2), element("10.0.0.1", udp, 53, 1)])) == {
         **{name: {} for name in NAMES},
         "arrived": {ME[4]: {"10.0.0.1": {"2": ["22/tcp"], "1": ["53/udp"]}}},
     }
 
 
 def test_counts_are_by_own_address_peer_and_number_of_both_families() -> None:
-    found = counts_in(
+    found = parse_counts(
         listed(
             left_4=[
                 element("10.0.0.1", "tcp", 22, 2),
@@ -198,7 +204,7 @@ def test_counts_are_by_own_address_peer_and_number_of_both_families() -> None:
 def test_of_a_set_that_is_full_nothing_is_told(number: int, is_known: bool) -> None:
     """The other family of the same count comes later, and does not bring it back."""
     full = [element("10.0.0.1", "tcp", port, 1) for port in range(number)]
-    found = counts_in(listed(passed_4=full, arrived_4=full[:1], passed_6=[element("fd00::1", "tcp", 22, 1)]))
+    found = parse_counts(listed(passed_4=full, arrived_4=full[:1], passed_6=[element("fd00::1", "tcp", 22, 1)]))
     assert (found["passed"] is not None) == is_known
     assert found["arrived"] == {ME[4]: {"10.0.0.1": {"1": ["0/tcp"]}}}
 
@@ -206,8 +212,8 @@ def test_of_a_set_that_is_full_nothing_is_told(number: int, is_known: bool) -> N
 def test_other_sets_and_empty_ones_are_no_counts() -> None:
     data = listed(ports=[{"concat": ["tcp", 22]}], other_4=[element("10.0.0.1", "tcp", 22, 2)])
     data["nftables"].append({"set": {"name": "left_4"}})
-    assert counts_in(data) == {name: {} for name in NAMES}
-    assert counts_in({"nftables": []}) == {name: {} for name in NAMES}
+    assert parse_counts(data) == {name: {} for name in NAMES}
+    assert parse_counts({"nftables": []}) == {name: {} for name in NAMES}
 
 
 # ---- nft
@@ -222,7 +228,7 @@ def test_what_nft_is_told() -> None:
 
     load(PORTS, KEY, run, is_tracked=lambda: True)
     load(PORTS, KEY, run, is_tracked=lambda: False)
-    assert counts(run)["passed"] == {ME[4]: {"10.0.0.1": {"1": ["22/tcp"]}}}
+    assert read_counts(run)["passed"] == {ME[4]: {"10.0.0.1": {"1": ["22/tcp"]}}}
     unload(run)
     assert asked == [
         (script(PORTS, KEY, True), False),
@@ -236,6 +242,6 @@ def test_where_nft_is_not_there_it_says_so() -> None:
     def run(commands: str, as_json: bool = False) -> str:
         raise ListingError("No libnftables.")
 
-    for call in (lambda nft: load(PORTS, KEY, nft), counts, unload):
+    for call in (lambda nft: load(PORTS, KEY, nft), read_counts, unload):
         with pytest.raises(ListingError):
             call(run)

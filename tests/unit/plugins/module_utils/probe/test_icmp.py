@@ -8,7 +8,7 @@ import struct
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._probe import icmp
-from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import Notice, Path, echo
+from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import EchoResult, Notice, echo
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,6 @@ def test_where_a_raw_socket_is_refused_the_path_is_unknown(address: str) -> None
     def refused(version: int) -> socket.socket:
         raise PermissionError(1, "Operation not permitted")
 
-    assert echo([address], 1.0, 3, refused) == {address: Path(None, "Cannot send an echo: Operation not permitted.")}
+    assert echo([address], 1.0, 3, refused) == {
+        address: EchoResult(None, "Cannot send an echo: Operation not permitted.")
+    }

@@ -8,20 +8,19 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
-from ansible_collections.hpc.ports.plugins.module_utils._probe.binding import Bound, bind
-from ansible_collections.hpc.ports.plugins.module_utils._probe.counters import Counts
-from ansible_collections.hpc.ports.plugins.module_utils._probe.listener import until_now
-from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import Orders, serve, source_of
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import Counts, ListenerFacts
+from ansible_collections.hpc.ports.plugins.module_utils._probe.binding import BoundPorts, bind_ports
+from ansible_collections.hpc.ports.plugins.module_utils._probe.listener import stop_result
+from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import Orders, reply_control, serve
 
 OWN = ["10.0.0.1", "10.0.0.2", "fd00::1"]
 
 
-def bound(before: Holders, errors: dict[tuple[str, str], int], *ports: str) -> Bound:
+def bound(before: Holders, errors: dict[tuple[str, str], int], *ports: str) -> BoundPorts:
     """Return what `bind` makes of a host where a bind fails with these errors, by port and address."""
 
     def opened(port: PortRange, address: str) -> socket.socket:
@@ -30,7 +29,7 @@ def bound(before: Holders, errors: dict[tuple[str, str], int], *ports: str) -> B
             raise OSError(number, "refused")
         return socket.socket()
 
-    found = bind([parse_ports(port) for port in ports], OWN, before, opened)
+    found = bind_ports([parse_ports(port) for port in ports], OWN, before, opened)
     assert len(found.sockets) == sum(map(len, found.listening.values()))
     for sock in found.sockets:
         sock.close()
@@ -71,7 +70,7 @@ def test_why_nothing_could_be_held_is_said_for_each_address() -> None:
     assert found.not_held == {"fd00::1": {"80/tcp": "Address family not supported by protocol"}}
 
 
-FACTS: dict[str, Any] = {
+FACTS: ListenerFacts = {
     "id": "abc",
     "listening": {"::": ["80/tcp"]},
     "in_use": {"0.0.0.0": ["80/tcp", "53/udp"]},
@@ -85,7 +84,7 @@ NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own
 
 @pytest.mark.parametrize("identity", ["", "abc"])
 def test_what_was_there_until_the_end(identity: str) -> None:
-    assert until_now(identity, FACTS, {("tcp", 80): {"0.0.0.0"}}, COUNTS, "why") == {
+    assert stop_result(identity, FACTS, {("tcp", 80): {"0.0.0.0"}}, COUNTS, "why") == {
         "alive": True,
         "listening": FACTS["listening"],
         "in_use": {"0.0.0.0": ["80/tcp"]},
@@ -96,19 +95,19 @@ def test_what_was_there_until_the_end(identity: str) -> None:
     }
 
 
-@pytest.mark.parametrize("facts,identity", [({}, ""), ({}, "abc"), (FACTS, "abd")])
-def test_another_listener_or_none_is_not_alive(facts: dict[str, Any], identity: str) -> None:
-    assert until_now(identity, facts, {}, COUNTS, "") == NOT_ALIVE
+@pytest.mark.parametrize("facts,identity", [(None, ""), (None, "abc"), (FACTS, "abd")])
+def test_another_listener_or_none_is_not_alive(facts: ListenerFacts | None, identity: str) -> None:
+    assert stop_result(identity, facts, {}, COUNTS, "") == NOT_ALIVE
 
 
 def test_an_answer_goes_out_from_the_address_that_was_asked() -> None:
     asked = struct.pack("=I4s4s", 3, b"\x0a\0\0\1", b"\x0a\0\0\2")
-    assert source_of(socket.IPPROTO_IP, 8, asked) == (
+    assert reply_control(socket.IPPROTO_IP, 8, asked) == (
         socket.IPPROTO_IP,
         8,
         struct.pack("=I4s4s", 0, b"\x0a\0\0\1", b"\x0a\0\0\2"),
     )
-    assert source_of(socket.IPPROTO_IPV6, 50, b"data") == (socket.IPPROTO_IPV6, 50, b"data")
+    assert reply_control(socket.IPPROTO_IPV6, 50, b"data") == (socket.IPPROTO_IPV6, 50, b"data")
 
 
 def test_a_lifetime_that_is_over_ends_the_process_at_once() -> None:

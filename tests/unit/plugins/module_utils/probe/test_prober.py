@@ -13,16 +13,21 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
-from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import SILENT, Notice, Path
-from ansible_collections.hpc.ports.plugins.module_utils._probe.outcomes import SILENCE, Outcome, Probe, judged
+from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import SILENT, EchoResult, Notice
+from ansible_collections.hpc.ports.plugins.module_utils._probe.outcomes import (
+    SILENCE,
+    Probe,
+    ProbeOutcome,
+    outcome_of_error,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import (
     Pace,
     Prober,
     elsewhere,
+    interleaved_probes,
     probe_all,
-    probes_of,
-    report,
-    source_to,
+    results_by_address,
+    source_address_to,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import greeting, question
 
@@ -36,8 +41,8 @@ def by(sender: str, code: int) -> Notice:
     return Notice(sender, 4, 3, code)
 
 
-def rejected(sender: str, code: int) -> Outcome:
-    return Outcome("filtered", f"Rejected by {sender} (ICMP type 3, code {code}).", True)
+def rejected(sender: str, code: int) -> ProbeOutcome:
+    return ProbeOutcome("filtered", f"Rejected by {sender} (ICMP type 3, code {code}).", True)
 
 
 # ---- what an error means
@@ -46,13 +51,13 @@ def rejected(sender: str, code: int) -> Outcome:
 @pytest.mark.parametrize(
     "probe,number,notice,outcome",
     [
-        (TCP, 0, None, Outcome("open")),
-        (TCP, errno.ECONNRESET, None, Outcome("open")),
-        (TCP, errno.EPIPE, None, Outcome("open")),
-        (UDP, 0, None, Outcome("open")),
-        (TCP, errno.ECONNREFUSED, None, Outcome("refused")),
-        (UDP, errno.ECONNREFUSED, by(TARGET, PORT_UNREACHABLE), Outcome("refused")),
-        (UDP, errno.ECONNREFUSED, None, Outcome("refused")),
+        (TCP, 0, None, ProbeOutcome("open")),
+        (TCP, errno.ECONNRESET, None, ProbeOutcome("open")),
+        (TCP, errno.EPIPE, None, ProbeOutcome("open")),
+        (UDP, 0, None, ProbeOutcome("open")),
+        (TCP, errno.ECONNREFUSED, None, ProbeOutcome("refused")),
+        (UDP, errno.ECONNREFUSED, by(TARGET, PORT_UNREACHABLE), ProbeOutcome("refused")),
+        (UDP, errno.ECONNREFUSED, None, ProbeOutcome("refused")),
         (UDP, errno.ECONNREFUSED, by(ROUTER, PORT_UNREACHABLE), rejected(ROUTER, PORT_UNREACHABLE)),
         (TCP, errno.ECONNREFUSED, by(TARGET, PORT_UNREACHABLE), rejected(TARGET, PORT_UNREACHABLE)),
         (TCP, errno.ETIMEDOUT, None, SILENCE),
@@ -62,29 +67,39 @@ def rejected(sender: str, code: int) -> Outcome:
             TCP,
             errno.EHOSTUNREACH,
             None,
-            Outcome("filtered", "No route to host, and the kernel does not tell who says so."),
+            ProbeOutcome("filtered", "No route to host, and the kernel does not tell who says so."),
         ),
-        (TCP, errno.EHOSTUNREACH, by(ROUTER, HOST_UNREACHABLE), Outcome("error", f"No route to host, says {ROUTER}.")),
+        (
+            TCP,
+            errno.EHOSTUNREACH,
+            by(ROUTER, HOST_UNREACHABLE),
+            ProbeOutcome("error", f"No route to host, says {ROUTER}."),
+        ),
         (TCP, errno.ENETUNREACH, by(ROUTER, 9), rejected(ROUTER, 9)),
-        (TCP, errno.ENETUNREACH, None, Outcome("error", "Network is unreachable.")),
+        (TCP, errno.ENETUNREACH, None, ProbeOutcome("error", "Network is unreachable.")),
         (
             UDP,
             errno.EPERM,
             None,
-            Outcome("filtered", "Not let out by this host itself: Operation not permitted.", True),
+            ProbeOutcome("filtered", "Not let out by this host itself: Operation not permitted.", True),
         ),
-        (TCP, errno.EACCES, None, Outcome("filtered", "Not let out by this host itself: Permission denied.", True)),
-        (TCP, errno.EMFILE, None, Outcome("error", "Too many open files.")),
-        (TCP, errno.EADDRNOTAVAIL, None, Outcome("error", "Cannot assign requested address.")),
-        (TCP, errno.EAFNOSUPPORT, None, Outcome("error", "Address family not supported by protocol.")),
+        (
+            TCP,
+            errno.EACCES,
+            None,
+            ProbeOutcome("filtered", "Not let out by this host itself: Permission denied.", True),
+        ),
+        (TCP, errno.EMFILE, None, ProbeOutcome("error", "Too many open files.")),
+        (TCP, errno.EADDRNOTAVAIL, None, ProbeOutcome("error", "Cannot assign requested address.")),
+        (TCP, errno.EAFNOSUPPORT, None, ProbeOutcome("error", "Address family not supported by protocol.")),
     ],
 )
-def test_what_an_error_means(probe: Probe, number: int, notice: Notice | None, outcome: Outcome) -> None:
-    assert judged(probe, number, notice) == outcome
+def test_what_an_error_means(probe: Probe, number: int, notice: Notice | None, outcome: ProbeOutcome) -> None:
+    assert outcome_of_error(probe, number, notice) == outcome
 
 
 def test_what_is_said_before_anything_was_sent_comes_from_no_firewall() -> None:
-    assert judged(TCP, errno.EHOSTUNREACH, None, at_once=True) == Outcome("error", "No route to host.")
+    assert outcome_of_error(TCP, errno.EHOSTUNREACH, None, at_once=True) == ProbeOutcome("error", "No route to host.")
 
 
 # ---- the engine, on this host alone
@@ -106,7 +121,10 @@ def local(port: int, protocol: str = "tcp") -> Probe:
 def test_outcomes_come_in_the_order_of_the_probes(ports: tuple[int, int], concurrency: int) -> None:
     probes = [local(ports[number % 2]) for number in range(40)]
     outcomes = Prober(probes, Pace(5.0, 1, concurrency)).run()
-    assert [outcome._replace(seconds=0.0) for outcome in outcomes] == [Outcome("open"), Outcome("refused")] * 20
+    assert [outcome._replace(seconds=0.0) for outcome in outcomes] == [
+        ProbeOutcome("open"),
+        ProbeOutcome("refused"),
+    ] * 20
     assert all(0 <= outcome.seconds < 5 for outcome in outcomes)
 
 
@@ -133,7 +151,10 @@ def test_a_socket_that_cannot_be_made_is_an_error() -> None:
     def full(probe: Probe) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    assert Prober([local(9), local(10)], Pace(1.0, 2, 10), full).run() == [Outcome("error", "Too many open files.")] * 2
+    assert (
+        Prober([local(9), local(10)], Pace(1.0, 2, 10), full).run()
+        == [ProbeOutcome("error", "Too many open files.")] * 2
+    )
 
 
 def test_silence_is_believed_after_the_last_attempt() -> None:
@@ -163,17 +184,17 @@ def test_no_probes_no_outcomes() -> None:
 class Echoes:
     """Echoes that are answered so, one call after the other; `asked` are the addresses of each call."""
 
-    def __init__(self, *answers: dict[str, Path]) -> None:
+    def __init__(self, *answers: dict[str, EchoResult]) -> None:
         self._answers = iter(answers)
         self.asked: list[list[str]] = []
 
-    def __call__(self, addresses: Sequence[str], timeout: float, attempts: int) -> dict[str, Path]:
+    def __call__(self, addresses: Sequence[str], timeout: float, attempts: int) -> dict[str, EchoResult]:
         self.asked.append(list(addresses))
         return next(self._answers)
 
 
 def test_a_path_has_to_stand_before_and_after() -> None:
-    echoes = Echoes({"127.0.0.1": Path(True), "127.0.0.2": SILENT}, {"127.0.0.1": SILENT})
+    echoes = Echoes({"127.0.0.1": EchoResult(True), "127.0.0.2": SILENT}, {"127.0.0.1": SILENT})
     groups = [{"address": "127.0.0.2", "ports": []}, {"address": "127.0.0.1", "ports": []}]
     results = probe_all(groups, Pace(0.1, 1, 10), echoes)
     assert echoes.asked == [["127.0.0.1", "127.0.0.2"], ["127.0.0.1"]]
@@ -181,7 +202,7 @@ def test_a_path_has_to_stand_before_and_after() -> None:
 
 
 def test_addresses_are_taken_in_any_form_and_joined(ports: tuple[int, int]) -> None:
-    echoes = Echoes(*[{"::1": Path(True), "127.0.0.1": Path(True)}] * 2)
+    echoes = Echoes(*[{"::1": EchoResult(True), "127.0.0.1": EchoResult(True)}] * 2)
     groups = [
         {"address": "0:0::1", "ports": []},
         {"address": "127.0.0.1", "ports": [f"{ports[0]}/tcp"]},
@@ -192,7 +213,7 @@ def test_addresses_are_taken_in_any_form_and_joined(ports: tuple[int, int]) -> N
 
 
 def test_hosts_are_probed_in_turn() -> None:
-    probes = probes_of(
+    probes = interleaved_probes(
         [{"address": "10.0.0.1", "ports": ["1/tcp", "2/tcp", "3/tcp"]}, {"address": "10.0.0.2", "ports": ["1/tcp"]}]
     )
     assert [(probe.port.first, probe.address[-1]) for probe in probes] == [(1, "1"), (1, "2"), (2, "1"), (3, "1")]
@@ -217,14 +238,14 @@ def test_bad_probes_are_refused(group: dict[str, Any], text: str) -> None:
 def test_results_are_by_address_and_outcome() -> None:
     probes = [Probe(TARGET, PortRange("tcp", port, port)) for port in (1, 2, 3, 4, 5)]
     outcomes = [
-        Outcome("open", nonce=NONCE, seconds=0.1),
-        Outcome("refused"),
+        ProbeOutcome("open", nonce=NONCE, seconds=0.1),
+        ProbeOutcome("refused"),
         SILENCE._replace(attempts=2),
-        Outcome("filtered", "Rejected.", True),
-        Outcome("error", "Failed."),
+        ProbeOutcome("filtered", "Rejected.", True),
+        ProbeOutcome("error", "Failed."),
     ]
     nothing = {"rejected": [], "nonces": {}, "seconds": {}, "attempts": {}}
-    assert report(probes, outcomes, {TARGET: Path(True), ROUTER: Path(None, "No right.")}) == [
+    assert results_by_address(probes, outcomes, {TARGET: EchoResult(True), ROUTER: EchoResult(None, "No right.")}) == [
         {
             "address": TARGET,
             "reachable": True,
@@ -290,7 +311,7 @@ def test_probes_begin_at_a_pace(ports: tuple[int, int]) -> None:
 
 
 def test_the_address_that_connections_come_from() -> None:
-    assert source_to("127.0.0.1") == "127.0.0.1"
+    assert source_address_to("127.0.0.1") == "127.0.0.1"
 
 
 def test_there_is_none_without_a_route() -> None:
@@ -300,7 +321,7 @@ def test_there_is_none_without_a_route() -> None:
     class Stuck(socket.socket):
         connect = unreachable
 
-    assert source_to("10.0.0.1", Stuck) == ""
+    assert source_address_to("10.0.0.1", Stuck) == ""
 
 
 def test_names_that_mean_another_address() -> None:

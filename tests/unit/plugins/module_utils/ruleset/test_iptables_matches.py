@@ -16,8 +16,8 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.iptables_matches import readable
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import ACK, SYN
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Packet, Walker
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.xt_matches import Match, told
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Trace, TracedPacket, Walker
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.xt_matches import XtMatch, write_out_matches
 from ansible_collections.hpc.ports.tests.support.namespaces import ROOT
 
 ACCEPT = {"accept": None}
@@ -131,16 +131,18 @@ def walker(version: str) -> Walker:
     listing = (ROOT / "tests" / "unit" / "listings" / f"ufw-{version.split()[0]}.json").read_text(encoding="utf-8")
     data = json.loads(listing)
     matches = {
-        tuple(name.rsplit(" ", 1)): [Match(kind, revision, bytes.fromhex(raw)) for kind, revision, raw in found]
+        tuple(name.rsplit(" ", 1)): [XtMatch(kind, revision, bytes.fromhex(raw)) for kind, revision, raw in found]
         for name, found in data.get("matches", {}).items()
     }
     return Walker(
-        parse_ruleset(listing, told(data["text"], lambda: matches) if version == WRITTEN_OUT else data["text"])
+        parse_ruleset(
+            listing, write_out_matches(data["text"], lambda: matches) if version == WRITTEN_OUT else data["text"]
+        )
     )
 
 
-def packet(source: str, protocol: int, port: int) -> Packet:
-    return Packet("in", protocol, source, "fd00::1" if ":" in source else "10.0.0.1", port, source_kind="unicast")
+def packet(source: str, protocol: int, port: int) -> TracedPacket:
+    return TracedPacket("in", protocol, source, "fd00::1" if ":" in source else "10.0.0.1", port, source_kind="unicast")
 
 
 CLOSED = [
@@ -177,7 +179,7 @@ def place(source: str, port: int) -> tuple[str, str, str]:
 @pytest.mark.parametrize("source,protocol,port", CLOSED)
 def test_what_ufw_drops(version: str, source: str, protocol: int, port: int) -> None:
     """Where nft cannot read the rule for established connections, the one is named that may drop: it is what does."""
-    found = walker(version).judge(packet(source, protocol, port))
+    found = walker(version).trace(packet(source, protocol, port))
     assert (found.table, found.chain, found.rule) == place(source, port)
     assert found.verdict == ("unknown" if version == UNREAD else "drop")
     assert ("(xt conntrack)" in found.unknown) == (version == UNREAD)
@@ -187,7 +189,7 @@ def test_what_ufw_drops(version: str, source: str, protocol: int, port: int) -> 
 @pytest.mark.parametrize("source,protocol,port", OPEN)
 def test_what_ufw_accepts(version: str, source: str, protocol: int, port: int) -> None:
     """No accept is certain where a drop that comes before cannot be read."""
-    found = walker(version).judge(packet(source, protocol, port))
+    found = walker(version).trace(packet(source, protocol, port))
     is_read = version in ("1.0.6", WRITTEN_OUT) or version == "0.9.8" and ":" not in source and port not in (80, 443)
     assert found.verdict == ("accept" if is_read else "unknown")
 
@@ -195,13 +197,13 @@ def test_what_ufw_accepts(version: str, source: str, protocol: int, port: int) -
 @pytest.mark.parametrize("version", [*READ, UNREAD])
 def test_what_no_version_tells_stays_unknown(version: str) -> None:
     for about in DOUBTFUL:
-        assert walker(version).judge(packet(*about)).verdict == "unknown"
+        assert walker(version).trace(packet(*about)).verdict == "unknown"
 
 
 @pytest.mark.parametrize("version", READ)
 def test_an_answer_is_accepted_by_the_rule_for_established_connections(version: str) -> None:
-    answer = Packet("in", 6, "10.0.0.7", "10.0.0.1", 49152, 6817, state="established", flags=SYN | ACK)
-    found = walker(version).judge(answer)
+    answer = TracedPacket("in", 6, "10.0.0.7", "10.0.0.1", 49152, 6817, state="established", flags=SYN | ACK)
+    found = walker(version).trace(answer)
     assert (found.verdict, found.chain, found.rule) == (
         "accept",
         "ufw-before-input",
@@ -235,5 +237,5 @@ def test_what_opens_a_connection_is_not_established(right: Any, protocol: int) -
         },
         {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 1, "expr": [rule, ACCEPT]}},
     ]
-    found = Walker(parse_ruleset(json.dumps({"nftables": items}))).judge(packet("10.0.0.7", protocol, 80))
-    assert found == Judgement("drop", "ip t", "c", "policy drop")
+    found = Walker(parse_ruleset(json.dumps({"nftables": items}))).trace(packet("10.0.0.7", protocol, 80))
+    assert found == Trace("drop", "ip t", "c", "policy drop")

@@ -14,13 +14,13 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Co
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import BaseChain, TableContents, TableOutline
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import (
-    Kernel,
+    KernelRules,
     OtherRules,
-    found_in,
     other_rules,
+    other_rules_in,
     warnings_of,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import Asked
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import TableReaders
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,7 +45,7 @@ def listed(sample: str) -> str:
 
 
 def dropping(*chains: str, head: str = "ip x") -> tuple[str, ...]:
-    return found_in(Kernel(table(*chains, head=head))).dropping
+    return other_rules_in(KernelRules(table(*chains, head=head))).dropping
 
 
 def by_rule(rule: str, hook: str = "input") -> list[str]:
@@ -54,7 +54,7 @@ def by_rule(rule: str, hook: str = "input") -> list[str]:
 
 
 def translated(rule: str) -> list[str]:
-    found = found_in(Kernel(table(base("c", "prerouting", rule, kind="nat")))).bypassing
+    found = other_rules_in(KernelRules(table(base("c", "prerouting", rule, kind="nat")))).bypassing
     return [text.removeprefix("table ip x, chain c ") for text in found]
 
 
@@ -250,7 +250,7 @@ UFW_FOUND = {
 
 @pytest.mark.parametrize("version", UFW)
 def test_tables_of_iptables_nft(version: str) -> None:
-    assert found_in(Kernel(listed(UFW[version]))) == UFW_FOUND[version]
+    assert other_rules_in(KernelRules(listed(UFW[version]))) == UFW_FOUND[version]
 
 
 KUBE_PROXY = """\
@@ -325,7 +325,7 @@ table ip kube-proxy {
 
 
 def test_verdict_maps_are_followed() -> None:
-    assert found_in(Kernel(listed(KUBE_PROXY))) == OtherRules(
+    assert other_rules_in(KernelRules(listed(KUBE_PROXY))) == OtherRules(
         (
             "table ip kube-proxy, chain filter-input (hook input): drops or rejects by 2 rules (first '10.96.0.8 . tcp . "
             "80 : drop,')",
@@ -340,14 +340,14 @@ def test_nothing_beside_ours_is_nothing_to_tell() -> None:
     ours = [path.read_text(encoding="utf-8") for path in GOLDEN.glob("restricted-*.txt")]
     assert len(ours) == 3
     for listing in ["", *ours]:
-        assert found_in(Kernel(listing)) == OtherRules((), ())
+        assert other_rules_in(KernelRules(listing)) == OtherRules((), ())
     assert warnings_of(OtherRules()) == []
 
 
 def test_other_tables_beside_ours_are_read() -> None:
     ours = (GOLDEN / "restricted-1.0.6.txt").read_text(encoding="utf-8")
     listing = ours + table(base("c", "input", policy="drop")) + "table ip y {\n}\n"
-    assert found_in(Kernel(listing)).dropping == ("table ip x, chain c (hook input): drops by policy",)
+    assert other_rules_in(KernelRules(listing)).dropping == ("table ip x, chain c (hook input): drops by policy",)
     assert dropping(base("c", "input", policy="drop"), head="ip hpc_ports")
 
 
@@ -385,8 +385,8 @@ def test_what_is_forwarded_was_never_ours_and_arp_carries_no_flow() -> None:
 
 
 def test_a_table_that_a_program_owns_is_read() -> None:
-    found = found_in(
-        Kernel(
+    found = other_rules_in(
+        KernelRules(
             "table inet site { # progname sited\n\tflags owner,persist\n\n\tchain c {\n"
             "\t\ttype filter hook input priority filter; policy drop;\n\t}\n}\n"
         )
@@ -522,7 +522,7 @@ def test_a_rule_that_only_counts_is_told_from_one_that_nft_cannot_show() -> None
     assert by_rule("tcp dport 1 counter") == []
     assert by_rule("tcp dport 1 counter ") == ["has 1 rule ('tcp dport 1 counter') of which nft shows no verdict"]
     assert dropping(base("POSTROUTING", "postrouting", "counter", kind="nat")) == ()
-    assert found_in(Kernel(table(base("PREROUTING", "prerouting", "counter")))).bypassing == ()
+    assert other_rules_in(KernelRules(table(base("PREROUTING", "prerouting", "counter")))).bypassing == ()
 
 
 # ---- what is translated
@@ -598,13 +598,13 @@ def test_what_translates_nothing_that_comes_in(rule: str) -> None:
     ],
 )
 def test_published_ports(rule: str, ports: tuple[str, ...]) -> None:
-    assert found_in(Kernel(table(base("c", "prerouting", rule, kind="nat")))).published == ports
+    assert other_rules_in(KernelRules(table(base("c", "prerouting", rule, kind="nat")))).published == ports
 
 
 def test_so_many_published_ports_are_told() -> None:
     rules = "\n\t\t".join(f"tcp dport {port} dnat to 10.0.0.1:{port}" for port in range(1, 301))
     listing = table(base("c", "prerouting", "jump d", kind="nat"), chain("d", rules + "\n\t\t" + rules))
-    assert found_in(Kernel(listing)).published == tuple(f"{port}/tcp" for port in range(1, 201))
+    assert other_rules_in(KernelRules(listing)).published == tuple(f"{port}/tcp" for port in range(1, 201))
 
 
 def test_many_translations_are_counted() -> None:
@@ -615,7 +615,7 @@ def test_many_translations_are_counted() -> None:
 
 
 def test_what_the_host_itself_sends_is_not_published() -> None:
-    assert found_in(Kernel(table(base("c", "output", "dnat to 10.0.0.1", kind="nat")))) == OtherRules((), ())
+    assert other_rules_in(KernelRules(table(base("c", "output", "dnat to 10.0.0.1", kind="nat")))) == OtherRules((), ())
 
 
 # ---- forwarding, legacy tables, failures
@@ -623,21 +623,21 @@ def test_what_the_host_itself_sends_is_not_published() -> None:
 
 def test_forwarding_names_the_chains_that_judge_it() -> None:
     listing = table(base("FORWARD", "forward", policy="drop")) + table(base("f", "forward", "drop"), head="inet y")
-    assert found_in(Kernel(listing, forwarding=("IPv4", "IPv6"))).bypassing == (
+    assert other_rules_in(KernelRules(listing, forwarding=("IPv4", "IPv6"))).bypassing == (
         "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table ip x, chain FORWARD (drops by policy), table inet "
         "y, chain f",
         "forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), judged by table inet y, chain f",
     )
-    assert found_in(Kernel(forwarding=("IPv6",))).bypassing == (
+    assert other_rules_in(KernelRules(forwarding=("IPv6",))).bypassing == (
         "forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), judged by no chain that nft lists",
     )
 
 
 def test_legacy_tables_may_do_what_their_kind_can() -> None:
-    found = found_in(Kernel(legacy={"IPv4": ("nat", "filter"), "IPv6": ("filter",)}))
+    found = other_rules_in(KernelRules(legacy={"IPv4": ("nat", "filter"), "IPv6": ("filter",)}))
     ipv4 = "iptables-legacy (tables nat, filter), which nft does not list"
     assert found == OtherRules((ipv4, "ip6tables-legacy (tables filter), which nft does not list"), (ipv4,))
-    assert found_in(Kernel(legacy={"IPv4": ()})) == OtherRules()
+    assert other_rules_in(KernelRules(legacy={"IPv4": ()})) == OtherRules()
 
 
 def proc(folder: Path, **files: str) -> str:
@@ -657,9 +657,9 @@ INPUT = BaseChain("c", "filter", "input", "accept", 1)
 SMALL = TableOutline("ip", "x", (INPUT,), 1)
 
 
-def asked(run: Run, *tables: TableOutline) -> Asked:
+def asked(run: Run, *tables: TableOutline) -> TableReaders:
     """Who has these tables, and lists them so."""
-    return Asked(
+    return TableReaders(
         lambda: list(tables),
         lambda table, most: TableContents(table.size, ()),
         lambda table, most: 0,
@@ -676,7 +676,7 @@ def test_a_host_is_asked_once(tmp_path: Path) -> None:
         return table(base("c", "input", "drop"))
 
     folder = proc(tmp_path, ip_forward="1\n", forwarding="0\n", ip_tables_names="", ip6_tables_names="filter\n")
-    assert other_rules(proc=folder, asked=asked(run, SMALL)) == OtherRules(
+    assert other_rules(proc=folder, readers=asked(run, SMALL)) == OtherRules(
         (
             "ip6tables-legacy (tables filter), which nft does not list",
             "table ip x, chain c (hook input): drops by 1 rule ('drop')",
@@ -687,7 +687,7 @@ def test_a_host_is_asked_once(tmp_path: Path) -> None:
 
 
 def test_a_kernel_without_any_of_it(tmp_path: Path) -> None:
-    assert other_rules(proc=str(tmp_path), asked=asked(lambda arguments, text="": "")) == OtherRules()
+    assert other_rules(proc=str(tmp_path), readers=asked(lambda arguments, text="": "")) == OtherRules()
 
 
 @pytest.mark.parametrize(
@@ -702,7 +702,7 @@ def test_a_listing_that_fails_is_a_finding(tmp_path: Path, error: Exception, tex
         raise error
 
     finding = f"what nft cannot list ({text.strip()!r})"
-    assert other_rules(proc=proc(tmp_path, ip_forward="0\n"), asked=asked(run, SMALL)) == OtherRules(
+    assert other_rules(proc=proc(tmp_path, ip_forward="0\n"), readers=asked(run, SMALL)) == OtherRules(
         (finding,), (finding,)
     )
 
@@ -728,8 +728,8 @@ LARGE = TableOutline(
 
 
 def test_what_was_not_read_is_told_by_its_base_chains() -> None:
-    kernel = Kernel(table(base("c", "input", "drop")), forwarding=("IPv4",), unread=(LARGE,))
-    assert found_in(kernel) == OtherRules(
+    kernel = KernelRules(table(base("c", "input", "drop")), forwarding=("IPv4",), unread=(LARGE,))
+    assert other_rules_in(kernel) == OtherRules(
         (
             "table ip x, chain c (hook input): drops by 1 rule ('drop')",
             f"table inet kube, chain in (hook input): drops by policy, and may drop by {UNREAD}",
@@ -750,15 +750,15 @@ def test_a_host_with_a_large_table_is_not_asked_for_its_rules(tmp_path: Path) ->
         assert arguments == ["nft", "-s", "-t", "list", "table", "ip", "x"]
         return table(base("c", "input", "drop"))
 
-    found = other_rules(proc=str(tmp_path), asked=asked(run, LARGE, SMALL))
-    assert found == found_in(Kernel(table(base("c", "input", "drop")), unread=(LARGE,)))
+    found = other_rules(proc=str(tmp_path), readers=asked(run, LARGE, SMALL))
+    assert found == other_rules_in(KernelRules(table(base("c", "input", "drop")), unread=(LARGE,)))
 
 
 def test_maps_that_are_listed_apart_count_as_of_their_table() -> None:
     terse = table("\tmap m {\n\t\ttype inet_service : verdict\n\t}\n", base("c", "input", "tcp dport vmap @m"))
-    assert found_in(Kernel(terse)) == OtherRules()
+    assert other_rules_in(KernelRules(terse)) == OtherRules()
     whole = table("\tmap m {\n\t\ttype inet_service : verdict\n\t\telements = { 22 : drop }\n\t}\n")
-    assert found_in(Kernel(terse + whole)).dropping == (
+    assert other_rules_in(KernelRules(terse + whole)).dropping == (
         "table ip x, chain c (hook input): drops by 1 rule ('elements = { 22 : drop }')",
     )
 
@@ -818,19 +818,19 @@ PIECES = [
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=5)).map("".join) | st.text())
 def test_any_text_is_read_without_a_failure(text: str) -> None:
     for forwarding in ((), ("IPv4", "IPv6")):
-        for found in found_in(Kernel(text, forwarding=forwarding)):
+        for found in other_rules_in(KernelRules(text, forwarding=forwarding)):
             assert all(isinstance(item, str) and item.isprintable() for item in found)
 
 
 @given(st.lists(st.sampled_from(PIECES)).map("".join))
 def test_what_stands_before_does_not_hide_a_table(text: str) -> None:
     listing = f"{text}\n}}\n" + table(base("last", "input", policy="drop"), head="ip last")
-    assert "table ip last, chain last (hook input): drops by policy" in found_in(Kernel(listing)).dropping
+    assert "table ip last, chain last (hook input): drops by policy" in other_rules_in(KernelRules(listing)).dropping
 
 
 def seconds(listing: str) -> float:
     start = time.process_time()
-    found_in(Kernel(listing))
+    other_rules_in(KernelRules(listing))
     return time.process_time() - start
 
 

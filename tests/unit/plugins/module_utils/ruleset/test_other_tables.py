@@ -15,9 +15,9 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline impor
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import (
     MOST,
     MOST_ELEMENTS,
-    Asked,
-    Neighbours,
-    neighbours,
+    OtherTables,
+    TableReaders,
+    read_other_tables,
 )
 
 INPUT = (BaseChain("c", "filter", "input", "accept", 1),)
@@ -33,7 +33,7 @@ def table(
 
 def asked(
     *tables: TableOutline, maps: tuple[str, ...] = (), elements: int = 0, version: str = "1.0.2"
-) -> tuple[Neighbours, list[str]]:
+) -> tuple[OtherTables, list[str]]:
     """Return what is known of these tables, and what nft was asked but for its version."""
     calls: list[str] = []
 
@@ -43,9 +43,9 @@ def asked(
         calls.append(" ".join(arguments) + "".join(f"; {line}" for line in text.splitlines()))
         return calls[-1] + "\n"
 
-    found = neighbours(
+    found = read_other_tables(
         "nftables",
-        Asked(
+        TableReaders(
             lambda: list(tables),
             lambda table, most: TableContents(table.size, maps),
             lambda table, most: elements,
@@ -59,7 +59,7 @@ def asked(
 
 @pytest.mark.parametrize("tables", [(), (OURS,), (table("none", 5, ()),), (table("asleep", 5, dormant=True),)])
 def test_where_nobody_else_judges_nothing_is_listed(tables: tuple[TableOutline, ...]) -> None:
-    assert asked(*tables) == (Neighbours("", ()), [])
+    assert asked(*tables) == (OtherTables("", ()), [])
 
 
 def test_up_to_the_bound_all_is_listed_at_once() -> None:
@@ -75,7 +75,7 @@ def test_maps_of_verdicts_are_listed_with_their_elements() -> None:
 def test_over_the_bound_the_smallest_are_listed() -> None:
     large, small, middle, more = table("l", 100_000), table("s", 1), table("m", MOST - 1), table("n", MOST)
     assert asked(large, more, small, middle) == (
-        Neighbours("nft -s -t list table ip s\nnft -s -t list table ip m\n", (large, more)),
+        OtherTables("nft -s -t list table ip s\nnft -s -t list table ip m\n", (large, more)),
         ["nft -s -t list table ip s", "nft -s -t list table ip m"],
     )
 
@@ -95,7 +95,7 @@ def test_a_large_table_that_judges_nothing_is_left_alone(idle: TableOutline) -> 
 def test_very_many_elements_are_not_read_beside_a_large_table() -> None:
     large, small = table("l", MOST), table("s", 1)
     assert len(asked(large, small, elements=MOST_ELEMENTS)[1]) == 1
-    assert asked(large, small, elements=MOST_ELEMENTS + 1) == (Neighbours("", (large, small)), [])
+    assert asked(large, small, elements=MOST_ELEMENTS + 1) == (OtherTables("", (large, small)), [])
     assert asked(small, elements=MOST_ELEMENTS + 1)[1] == ["nft -s -t list ruleset"]
 
 
@@ -119,15 +119,15 @@ def test_firewalld_is_no_neighbour_of_its_backend(monkeypatch: pytest.MonkeyPatc
     library.nft_ctx_get_error_buffer.return_value = b""
     monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
     tables = [table("firewalld", MOST, family="inet"), table("a", 1)]
-    ask = Asked(
+    ask = TableReaders(
         lambda: tables,
         lambda table, most: TableContents(table.size, ()),
         lambda table, most: MOST_ELEMENTS + (table.name == "firewalld"),
         kept=NONE_KEPT,
     )
-    assert neighbours("firewalld", ask) == Neighbours("text\n", ())
+    assert read_other_tables("firewalld", ask) == OtherTables("text\n", ())
     tables.append(table("l", MOST))
-    assert neighbours("firewalld", ask) == Neighbours("text\ntext\n", (tables[-1],))
+    assert read_other_tables("firewalld", ask) == OtherTables("text\ntext\n", (tables[-1],))
     commands = [call.args[1] for call in library.nft_run_cmd_from_buffer.call_args_list]
     assert commands == [b"list ruleset", b"list table inet firewalld", b"list table ip a"]
     flags = {call.args[1] for call in library.nft_ctx_output_set_flags.call_args_list}

@@ -13,13 +13,13 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.sets import Members
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import ACK, SYN, Value
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Judgement, Packet, Walker
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Trace, TracedPacket, Walker
 from hypothesis import given
 from hypothesis import strategies as st
 
-IN = Packet("in", 6, "10.0.0.7", "10.0.0.1", 22)
-OUT = Packet("out", 6, "10.0.0.1", "10.0.0.7", 22)
-IN6 = Packet("in", 17, "fd00::7", "fd00::1", 53)
+IN = TracedPacket("in", 6, "10.0.0.7", "10.0.0.1", 22)
+OUT = TracedPacket("out", 6, "10.0.0.1", "10.0.0.7", 22)
+IN6 = TracedPacket("in", 17, "fd00::7", "fd00::1", 53)
 ACCEPT, DROP, RETURN = {"accept": None}, {"drop": None}, {"return": None}
 
 
@@ -76,18 +76,18 @@ def flattened(items: Iterable[Any]) -> Iterator[dict[str, Any]]:
 
 def judged(
     *items: Any,
-    packet: Packet = IN,
+    packet: TracedPacket = IN,
     text: str = "",
     legacy: dict[int, str] | None = None,
     own: tuple[str, ...] = ("10.0.0.1", "10.0.0.2"),
-) -> Judgement:
+) -> Trace:
     flat = list(flattened(items))
     if not any("table" in item and item["table"]["name"] == "t" for item in flat):
         flat.insert(0, table())
-    return Walker(parse_ruleset(json.dumps({"nftables": [{"metainfo": {}}, *flat]}), text), legacy, own).judge(packet)
+    return Walker(parse_ruleset(json.dumps({"nftables": [{"metainfo": {}}, *flat]}), text), legacy, own).trace(packet)
 
 
-def verdict(*rule: Any, packet: Packet = IN, **more: Any) -> str:
+def verdict(*rule: Any, packet: TracedPacket = IN, **more: Any) -> str:
     """What becomes of a packet that a single rule may drop."""
     return judged(chain([*rule, DROP], **more), packet=packet).verdict
 
@@ -96,7 +96,7 @@ def verdict(*rule: Any, packet: Packet = IN, **more: Any) -> str:
 
 
 def test_without_rules_everything_passes() -> None:
-    assert judged() == Judgement("accept", "", "", "no rule")
+    assert judged() == Trace("accept", "", "", "no rule")
 
 
 @pytest.mark.parametrize("indent", ["", " "])
@@ -104,21 +104,21 @@ def test_the_rule_that_decides_is_named_as_nft_prints_it(indent: str) -> None:
     """A match of iptables that it has no words for, such as a comment, leaves its blank."""
     rule = 'tcp dport 22 drop comment "# handle 9"'
     text = f"table inet t {{ # handle 1\n\tchain c {{ # handle 1\n\t\t{indent}{rule} # handle 1\n\t}}\n}}\n"
-    assert judged(chain([TO_22, DROP]), text=text) == Judgement("drop", "inet t", "c", rule)
-    assert judged(chain([TO_22, DROP])) == Judgement("drop", "inet t", "c", "the rule with handle 1")
+    assert judged(chain([TO_22, DROP]), text=text) == Trace("drop", "inet t", "c", rule)
+    assert judged(chain([TO_22, DROP])) == Trace("drop", "inet t", "c", "the rule with handle 1")
 
 
 def test_a_policy_decides_where_no_rule_does() -> None:
-    assert judged(chain([match(PORT, 23), ACCEPT], policy="drop")) == Judgement("drop", "inet t", "c", "policy drop")
+    assert judged(chain([match(PORT, 23), ACCEPT], policy="drop")) == Trace("drop", "inet t", "c", "policy drop")
     assert judged(chain([RETURN], [ACCEPT], policy="drop")).rule == "policy drop"
 
 
 def test_of_what_passes_the_rule_is_ours_where_one_of_ours_accepts() -> None:
     ours = [table("hpc_ports"), chain([TO_22, ACCEPT], name="input", of="hpc_ports", policy="drop")]
-    assert judged(ours, chain([ACCEPT], prio=10)) == Judgement(
+    assert judged(ours, chain([ACCEPT], prio=10)) == Trace(
         "accept", "inet hpc_ports", "input", "the rule with handle 1", is_ours=True
     )
-    assert judged(ours, chain([DROP], prio=10)) == Judgement("drop", "inet t", "c", "the rule with handle 1")
+    assert judged(ours, chain([DROP], prio=10)) == Trace("drop", "inet t", "c", "the rule with handle 1")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_hooks_and_priorities_are_in_the_order_of_the_kernel() -> None:
 
 
 def test_what_goes_to_the_host_itself_comes_in_again() -> None:
-    packet = Packet("out", 6, "10.0.0.1", "10.0.0.1", 22, interface="lo")
+    packet = TracedPacket("out", 6, "10.0.0.1", "10.0.0.1", 22, interface="lo")
     assert judged(chain([match(meta("iifname"), "lo"), DROP]), packet=packet).chain == "c"
 
 
@@ -283,7 +283,7 @@ def test_what_cannot_be_told(rule: Any) -> None:
 
 
 def test_icmp_is_an_echo_request() -> None:
-    echo = Packet("in", 1, "10.0.0.7", "10.0.0.1", 0)
+    echo = TracedPacket("in", 1, "10.0.0.7", "10.0.0.1", 0)
     kinds = {"set": ["destination-unreachable", "echo-request"]}
     assert verdict(match(payload("icmp", "type"), kinds), packet=echo) == "drop"
     assert verdict(match(payload("icmp", "type"), "echo-reply"), packet=echo) == "accept"
@@ -316,7 +316,7 @@ def test_what_is_not_tracked_stays_so() -> None:
 
 
 def test_an_answer_is_of_a_known_connection() -> None:
-    answer = Packet("out", 6, "10.0.0.1", "10.0.0.7", 49152, 22, state="established", flags=SYN | ACK)
+    answer = TracedPacket("out", 6, "10.0.0.1", "10.0.0.7", 49152, 22, state="established", flags=SYN | ACK)
     rules = chain([match(ct("state"), ["established", "related"], "in"), ACCEPT], hook="output", policy="drop")
     assert judged(rules, packet=answer).verdict == "accept"
     assert judged(rules, packet=OUT).verdict == "drop"
@@ -331,11 +331,11 @@ def test_what_is_unknown_counts_only_where_it_changes_the_outcome() -> None:
     assert judged(chain([USER, {"counter": None}], policy="drop")).verdict == "drop"
     assert judged(chain([USER, DROP], [DROP])).verdict == "drop"
     # The one is named that drops whatever the other does.
-    assert judged(chain([USER, DROP]), chain([TO_22, DROP], name="other", prio=9)) == Judgement(
+    assert judged(chain([USER, DROP]), chain([TO_22, DROP], name="other", prio=9)) == Trace(
         "drop", "inet t", "other", "the rule with handle 1"
     )
     assert judged(chain([USER, ACCEPT], [USER, DROP], policy="drop")).rule == "policy drop"
-    assert judged(chain([USER, ACCEPT], policy="drop")) == Judgement(
+    assert judged(chain([USER, ACCEPT], policy="drop")) == Trace(
         "unknown",
         "inet t",
         "c",
@@ -346,7 +346,7 @@ def test_what_is_unknown_counts_only_where_it_changes_the_outcome() -> None:
 
 def test_a_match_of_iptables_that_nft_does_not_tell_is_said_to_be_one() -> None:
     for data, name in (({"type": "match", "name": "conntrack"}, "xt conntrack"), (None, "xt")):
-        assert judged(chain([{"xt": data}, ACCEPT], policy="drop")) == Judgement(
+        assert judged(chain([{"xt": data}, ACCEPT], policy="drop")) == Trace(
             "unknown",
             "inet t",
             "c",
@@ -373,7 +373,7 @@ def test_drop_or_reject_is_denied_for_certain() -> None:
 
 def test_legacy_rules_make_what_passes_unknown() -> None:
     legacy = {4: "nft does not list the rules of iptables-legacy (tables filter)"}
-    assert judged(legacy=legacy) == Judgement("unknown", unknown=legacy[4])
+    assert judged(legacy=legacy) == Trace("unknown", unknown=legacy[4])
     assert judged(legacy=legacy, packet=IN6).verdict == "accept"
     assert judged(chain([DROP]), legacy=legacy).verdict == "drop"
 
@@ -425,7 +425,7 @@ def test_an_accept_in_a_chain_that_was_jumped_to_accepts() -> None:
         ({"type": "tcp reset"}, IN, "reject"),
     ],
 )
-def test_rejects_are_of_the_family_of_their_answer(data: Any, packet: Packet, expected: str) -> None:
+def test_rejects_are_of_the_family_of_their_answer(data: Any, packet: TracedPacket, expected: str) -> None:
     assert judged(chain([{"reject": data}]), packet=packet).verdict == expected
 
 
@@ -476,7 +476,7 @@ def nat(*rule: Any, hook: str = "prerouting") -> list[dict[str, Any]]:
 
 def test_what_is_sent_elsewhere_is_not_known() -> None:
     found = judged(nat(TO_22, {"dnat": {"family": "ip", "addr": "10.0.9.9", "port": 2222}}))
-    assert found == Judgement(
+    assert found == Trace(
         "unknown",
         "inet t",
         "nat",
@@ -557,7 +557,9 @@ def test_frames_are_not_judged() -> None:
         ({}, "devices = { eth1, eth2 }", IN, "accept"),
     ],
 )
-def test_ingress_is_judged_where_its_device_is_known(device: Any, text: str, packet: Packet, expected: str) -> None:
+def test_ingress_is_judged_where_its_device_is_known(
+    device: Any, text: str, packet: TracedPacket, expected: str
+) -> None:
     rules = chain([TO_22, DROP], of="n", family="netdev", hook="ingress", **device)
     listing = f"table netdev n {{\n\tchain c {{\n\t\ttype filter hook ingress {text} priority filter; policy accept;\n"
     assert judged(table("n", "netdev"), rules, packet=packet, text=listing).verdict == expected
@@ -574,12 +576,12 @@ RANGES = (
 
 @given(RANGES, st.integers(0, 61))
 def test_a_set_has_what_one_of_its_elements_covers(ranges: list[tuple[int, int]], number: int) -> None:
-    found = Members([{"range": list(item)} for item in ranges], ["port"], False).found([Value("port", number)])
+    found = Members([{"range": list(item)} for item in ranges], ["port"], False).lookup([Value("port", number)])
     is_in = any(first <= number <= last for first, last in ranges)
     assert found == ([None] if is_in else [], not is_in)
     concat = Members([{"concat": [{"range": list(item)}, 7]} for item in ranges], ["port", "mark"], False)
-    assert concat.found([Value("port", number), Value("mark", 7)]) == found
-    assert concat.found([Value("port", number), Value("mark", 8)]) == ([], True)
+    assert concat.lookup([Value("port", number), Value("mark", 7)]) == found
+    assert concat.lookup([Value("port", number), Value("mark", 8)]) == ([], True)
 
 
 def test_sets_of_one_element_are_told_apart() -> None:

@@ -11,30 +11,30 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, attribute
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.xt_matches import (
-    Match,
     Matches,
-    of_kernel,
-    told,
+    XtMatch,
+    kernel_matches,
     words,
+    write_out_matches,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
 
-def conntrack(states: int, flags: int = 1, negated: int = 0, revision: int = 3) -> Match:
-    return Match("conntrack", revision, bytes(146) + struct.pack("=HHH", flags, negated, states) + bytes(16))
+def conntrack(states: int, flags: int = 1, negated: int = 0, revision: int = 3) -> XtMatch:
+    return XtMatch("conntrack", revision, bytes(146) + struct.pack("=HHH", flags, negated, states) + bytes(16))
 
 
-def addrtype(destination: int, flags: int = 0, source: int = 0, revision: int = 1) -> Match:
-    return Match("addrtype", revision, struct.pack("=HHI", source, destination, flags))
+def addrtype(destination: int, flags: int = 0, source: int = 0, revision: int = 1) -> XtMatch:
+    return XtMatch("addrtype", revision, struct.pack("=HHI", source, destination, flags))
 
 
 def multiport(
     *ports: int, side: int = 1, ranges: tuple[int, ...] = (), negated: int = 0, count: int | None = None
-) -> Match:
+) -> XtMatch:
     padded = [*ports, *[0] * (15 - len(ports))]
     goes_on = [int(place in ranges) for place in range(15)]
-    return Match(
+    return XtMatch(
         "multiport",
         1,
         struct.pack("=BB15H15BB", side, len(ports) if count is None else count, *padded, *goes_on, negated),
@@ -66,12 +66,12 @@ def multiport(
         (multiport(80, side=2), ""),
         (multiport(80, count=0), ""),
         (multiport(80, count=16), ""),
-        (Match("recent", 1, bytes(232)), ""),
-        (Match("conntrack", 3, bytes(20)), ""),
-        (Match("multiport", 1, b"\1\1"), ""),
+        (XtMatch("recent", 1, bytes(232)), ""),
+        (XtMatch("conntrack", 3, bytes(20)), ""),
+        (XtMatch("multiport", 1, b"\1\1"), ""),
     ],
 )
-def test_a_match_in_words(match: Match, text: str) -> None:
+def test_a_match_in_words(match: XtMatch, text: str) -> None:
     assert words(match, "tcp") == text
 
 
@@ -81,7 +81,7 @@ def test_ports_need_a_protocol() -> None:
 
 @given(st.sampled_from(["conntrack", "addrtype", "multiport"]), st.integers(0, 3), st.binary(max_size=200))
 def test_any_data_is_words_or_nothing(name: str, revision: int, data: bytes) -> None:
-    assert '"' not in words(Match(name, revision, data), "tcp")
+    assert '"' not in words(XtMatch(name, revision, data), "tcp")
 
 
 # ---- a listing
@@ -99,13 +99,13 @@ table ip6 filter { # handle 2
 \t}
 }
 """
-FOUND: Matches = {("ip filter", "5"): [conntrack(8)], ("ip filter", "6"): [multiport(53), Match("comment", 0, b"")]}
+FOUND: Matches = {("ip filter", "5"): [conntrack(8)], ("ip filter", "6"): [multiport(53), XtMatch("comment", 0, b"")]}
 
 
 def test_names_are_written_out_by_table_and_handle() -> None:
-    assert told(LISTING, lambda: FOUND) == LISTING.replace('xt match "conntrack"', "ct state new", 1).replace(
-        'xt match "multiport"', "udp dport 53"
-    )
+    assert write_out_matches(LISTING, lambda: FOUND) == LISTING.replace(
+        'xt match "conntrack"', "ct state new", 1
+    ).replace('xt match "multiport"', "udp dport 53")
 
 
 @pytest.mark.parametrize(
@@ -120,15 +120,15 @@ def test_names_are_written_out_by_table_and_handle() -> None:
 )
 def test_a_rule_that_is_another_stays_as_it_is(line: str) -> None:
     text = f'table ip filter {{\n\t\t{line}\n\t\txt match "x" # handle 9\n'
-    assert told(text, lambda: FOUND) == text
+    assert write_out_matches(text, lambda: FOUND) == text
 
 
 def test_the_kernel_is_asked_only_for_names_and_may_refuse() -> None:
     def refuses() -> Matches:
         raise NetlinkError("Operation not permitted")
 
-    assert told(LISTING, refuses) == LISTING
-    assert told("table ip t {\n\t\ttcp dport 22 accept # handle 5\n}\n", refuses).count("accept") == 1
+    assert write_out_matches(LISTING, refuses) == LISTING
+    assert write_out_matches("table ip t {\n\t\ttcp dport 22 accept # handle 5\n}\n", refuses).count("accept") == 1
 
 
 # ---- the kernel
@@ -154,10 +154,10 @@ def test_matches_are_read_by_table_and_handle() -> None:
                 + attribute(4, expressions)
             )
 
-    assert of_kernel(asked) == {("ip nat", "7"): [addrtype(4)] * 2}
+    assert kernel_matches(asked) == {("ip nat", "7"): [addrtype(4)] * 2}
 
 
 @pytest.mark.parametrize("cut", [b"\5\0\1\0", b"\3\0\1\0", b"\4"])
 def test_an_answer_that_is_cut_short_is_an_error(cut: bytes) -> None:
     with pytest.raises(NetlinkError):
-        of_kernel(lambda *order: iter([b"\2\0\0\0" + attribute(1, b"t\0") + attribute(4, cut)]))
+        kernel_matches(lambda *order: iter([b"\2\0\0\0" + attribute(1, b"t\0") + attribute(4, cut)]))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import parse_asked
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import parse_query
 from ansible_collections.hpc.ports.plugins.modules.verify_judge import PACKET
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
@@ -81,7 +81,7 @@ def test_the_module_takes_them() -> None:
         "reply": True,
     }
     defaults = {name: about.get("default") for name, about in PACKET.items()}
-    assert parse_asked({**defaults, **options})[:5] == ("out", 6, "10.0.0.2", "10.0.0.1", 443)
+    assert parse_query({**defaults, **options})[:5] == ("out", 6, "10.0.0.2", "10.0.0.1", 443)
 
 
 def test_where_a_packet_is_sent_on_is_kept() -> None:
