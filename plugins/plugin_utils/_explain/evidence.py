@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet as Opening
-from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import is_named, parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expected
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.codes import NO, YES, code_of
@@ -29,7 +28,11 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis impo
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, SERVICE, Results, Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import judged_verdicts, origins_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Judgement, Packet, judgements_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
+    RulesetJudgement,
+    SuspectPacket,
+    judgements_of,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import RIGHT, WRONG, Verdict
 
 if TYPE_CHECKING:
@@ -91,7 +94,7 @@ class ExplainRun(Run):
 
 
 # What the rules of the source do, and those of the target.
-_Pair = tuple["Judgement | None", "Judgement | None"]
+_Pair = tuple["RulesetJudgement | None", "RulesetJudgement | None"]
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ class Evidence:
         return next((services[name].unit for name in self._run.services(item) if services[name].unit), "")
 
     @cached_property
-    def _judgements(self) -> Mapping[tuple[str, Packet], Judgement]:
+    def _judgements(self) -> Mapping[tuple[str, SuspectPacket], RulesetJudgement]:
         """What both said, by the packet with the address that the source takes."""
         source = self.inquiry.reasons.source
         packets = {host: list(asked) for host, asked in self.inquiry.packets.items()}
@@ -196,7 +199,7 @@ class Evidence:
             self._judgements.get((item.target, packet_of("in", source, item))),
         )
 
-    def _passes(self, item: Expectation, out: Judgement | None, inward: Judgement | None) -> bool | None:
+    def _passes(self, item: Expectation, out: RulesetJudgement | None, inward: RulesetJudgement | None) -> bool | None:
         """Whether the rules of both let the packet and its answer through."""
         ways = [judged for both in (out, inward) for judged in ((both.packet, both.reply) if both else (None, None))]
         if self._route(item).get("error") or any(judged and _is_stopped(judged) for judged in ways):
@@ -232,7 +235,7 @@ class Evidence:
         if item.expected != OPEN or item.target not in self.plan.hosts or source in known:
             return False
         policy = parse_policy(self.plan.policies[self.plan.hosts[item.target]])
-        return not evaluate(policy, Opening("in", item.protocol, source, item.port, interface="")).passes
+        return not evaluate(policy, Packet("in", item.protocol, source, item.port, interface="")).passes
 
     # ---- the probe
 
@@ -284,7 +287,7 @@ def _is_stopped(judged: Judged) -> bool:
     return judged.is_stopped or judged.is_backwards
 
 
-def _counters_by(error: str, out: Judgement | None, inward: Judgement | None) -> dict[str, int | None]:
+def _counters_by(error: str, out: RulesetJudgement | None, inward: RulesetJudgement | None) -> dict[str, int | None]:
     """Return what would be counted of a packet that comes as far as the rules let it."""
     if error or out and out.packet.is_stopped:
         last = 0

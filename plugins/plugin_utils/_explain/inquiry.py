@@ -19,7 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import OPEN, Connections, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import Reasons, explained
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Packet
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import SuspectPacket
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
@@ -37,7 +37,7 @@ class Inquiry(NamedTuple):
 
     reasons: Reasons
     begun: VerifyRun
-    packets: Mapping[str, Sequence[Packet]]
+    packets: Mapping[str, Sequence[SuspectPacket]]
     why_not: str = ""
 
     @property
@@ -69,7 +69,7 @@ def inquiry_of(plan: Plan, source: str, target: str, port: str) -> Inquiry:
     return Inquiry(reasons, begun, packets if pairs else {}, why_not)
 
 
-def packet_of(direction: str, source: str, item: Expectation) -> Packet:
+def packet_of(direction: str, source: str, item: Expectation) -> SuspectPacket:
     """Return the packet as one host sees it; a protocol without ports is known by its number."""
     protocol, port = (str(item.port), 0) if item.protocol == "ip" else (item.protocol, item.port)
-    return Packet(direction, protocol, source, item.address, port)
+    return SuspectPacket(direction, protocol, source, item.address, port)

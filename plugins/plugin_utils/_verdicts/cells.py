@@ -26,8 +26,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis impo
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import ERROR, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
-    Judgement,
     Judgements,
+    RulesetJudgement,
     ends,
     seen_passing,
 )
@@ -195,7 +195,7 @@ class Run:
         is_sent_on = bool(inward and inward.packet.translated) and verdict.why.startswith(ANSWERED_BUT_NOT_BY)
         return verdict._replace(verdict=RIGHT, why="") if is_sent_on else verdict
 
-    def _judged(self, verdict: Verdict) -> list[tuple[str, Judgement | None]]:
+    def _judged(self, verdict: Verdict) -> list[tuple[str, RulesetJudgement | None]]:
         """What both hosts say of the packet and of the answer; where their rules do not tell, what was seen does."""
         found = [(host, self.judgements.get((host, packet))) for host, packet in ends(verdict)]
         if not any(judged for host, judged in found):
@@ -203,7 +203,7 @@ class Run:
         seen = seen_passing(verdict, self.results.counters(verdict.expectation))
         return [(host, judged.as_seen(*passed) if judged else None) for (host, judged), passed in zip(found, seen)]
 
-    def _passes(self, host: str, judgement: Judgement | None, item: Expectation) -> bool | None:
+    def _passes(self, host: str, judgement: RulesetJudgement | None, item: Expectation) -> bool | None:
         """Whether the packet passes a host; what was read is believed first, then that the host runs its policy."""
         if judgement:
             return None if judgement.packet.verdict == "unknown" else judgement.packet.verdict == ACCEPT

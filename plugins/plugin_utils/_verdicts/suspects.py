@@ -18,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts impor
 _MOST = 3000  # packets a host: a host that drops everything has as many wrong verdicts as probes
 
 
-class Packet(NamedTuple):
+class SuspectPacket(NamedTuple):
     """An opening packet as one host sees it: `in` or `out`."""
 
     direction: str
@@ -31,26 +31,28 @@ class Packet(NamedTuple):
 # Whether a packet passed, and the answer to it; None where that is not known.
 _Passed = tuple["bool | None", "bool | None"]
 # What the rulesets of hosts do, by host and packet; `reply` is what becomes of the answer.
-Judgements = Mapping[tuple[str, Packet], "Judgement"]
+Judgements = Mapping[tuple[str, SuspectPacket], "RulesetJudgement"]
 
 
-class Judgement(NamedTuple):
+class RulesetJudgement(NamedTuple):
     """What a host's ruleset does with a packet, and with the answer to it."""
 
     packet: Judged
     reply: Judged | None = None
 
-    def as_seen(self, packet: bool | None, reply: bool | None) -> Judgement:
+    def as_seen(self, packet: bool | None, reply: bool | None) -> RulesetJudgement:
         """Return the judgement of packet and answer, each as it was seen to pass or not."""
-        return Judgement(self.packet.as_seen(packet), self.reply.as_seen(reply) if self.reply else None)
+        return RulesetJudgement(self.packet.as_seen(packet), self.reply.as_seen(reply) if self.reply else None)
 
 
-def packets_of(verdicts: Iterable[Verdict], drifted: Collection[str], most: int = _MOST) -> dict[str, list[Packet]]:
+def packets_of(
+    verdicts: Iterable[Verdict], drifted: Collection[str], most: int = _MOST
+) -> dict[str, list[SuspectPacket]]:
     """Return by host the packets to judge, at most so many, those of connections that are not right first.
 
     Of hosts that have drifted all are judged.
     """
-    found: dict[str, dict[Packet, None]] = defaultdict(dict)
+    found: dict[str, dict[SuspectPacket, None]] = defaultdict(dict)
     for verdict in sorted(verdicts, key=lambda item: item.verdict not in (WRONG, UNKNOWN)):
         for host, packet in ends(verdict):
             is_wanted = verdict.verdict in (WRONG, UNKNOWN) or host in drifted
@@ -59,12 +61,12 @@ def packets_of(verdicts: Iterable[Verdict], drifted: Collection[str], most: int 
     return {host: list(packets) for host, packets in found.items() if packets}
 
 
-def ends(verdict: Verdict) -> list[tuple[str, Packet]]:
+def ends(verdict: Verdict) -> list[tuple[str, SuspectPacket]]:
     """Return the packet of a connection as the source and as the target see it."""
     item = verdict.expectation
     return [
-        (item.source, Packet("out", item.protocol, verdict.seen.source, item.address, item.port)),
-        (item.target, Packet("in", item.protocol, verdict.seen.peer, item.address, item.port)),
+        (item.source, SuspectPacket("out", item.protocol, verdict.seen.source, item.address, item.port)),
+        (item.target, SuspectPacket("in", item.protocol, verdict.seen.peer, item.address, item.port)),
     ]
 
 
@@ -89,17 +91,17 @@ def _passed(before: int | None, after: int | None) -> bool | None:
     return True if after else False if before and after == 0 else None
 
 
-def as_options(packets: Iterable[Packet]) -> list[dict[str, Any]]:
+def as_options(packets: Iterable[SuspectPacket]) -> list[dict[str, Any]]:
     """Return what the module `verify_judge` takes."""
     return [{**packet._asdict(), "reply": True} for packet in packets]
 
 
 def judgements_of(
-    packets: Mapping[str, Sequence[Packet]], judged: Mapping[str, Sequence[Mapping[str, Any]]]
+    packets: Mapping[str, Sequence[SuspectPacket]], judged: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> Judgements:
     """Return what the hosts said of their packets, which is in the same order; nothing of a host that said nothing."""
     return {
-        (host, packet): Judgement(_judged(said), _judged(said["reply"]) if said.get("reply") else None)
+        (host, packet): RulesetJudgement(_judged(said), _judged(said["reply"]) if said.get("reply") else None)
         for host, wanted in packets.items()
         for packet, said in zip(wanted, judged.get(host, ()))
     }

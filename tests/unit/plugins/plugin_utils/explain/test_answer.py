@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import ans
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Packet
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import SuspectPacket
 from ansible_collections.hpc.ports.tests.support.explained_site import plan_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,8 +113,8 @@ def test_other_ends_are_refused(key: str, name: Any, text: str) -> None:
 def test_both_hosts_are_asked_about_each_address() -> None:
     found = inquiry_of(PLAN, "login", "head", "6817/tcp")
     assert found.packets == {
-        "login": [Packet("out", "tcp", "", "10.1.0.1", 6817), Packet("out", "tcp", "", "fd01::1", 6817)],
-        "head": [Packet("in", "tcp", "10.1.0.2", "10.1.0.1", 6817), Packet("in", "tcp", "fd01::2", "fd01::1", 6817)],
+        "login": [SuspectPacket("out", "tcp", "", "10.1.0.1", 6817), SuspectPacket("out", "tcp", "", "fd01::1", 6817)],
+        "head": [SuspectPacket("in", "tcp", "10.1.0.2", "10.1.0.1", 6817), SuspectPacket("in", "tcp", "fd01::2", "fd01::1", 6817)],
     }
     assert found.parts["head"]["listen"] == ["6817/tcp"]
     assert found.parts["login"]["probes"] == [
@@ -124,7 +124,7 @@ def test_both_hosts_are_asked_about_each_address() -> None:
 
 def test_a_protocol_without_ports_is_judged_by_number_and_not_tried() -> None:
     found = inquiry_of(PLAN, "login", "head", "112/ip")
-    assert found.packets["login"][0] == Packet("out", "112", "", "10.1.0.1", 0)
+    assert found.packets["login"][0] == SuspectPacket("out", "112", "", "10.1.0.1", 0)
     assert found.parts == {}
 
 

@@ -12,7 +12,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Pl
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Results, Seen
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Judgement, Packet
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import RulesetJudgement, SuspectPacket
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
@@ -88,10 +88,10 @@ def run(
     return Run(site(), results or Results(), compared or {}, judgements or {})
 
 
-def ends(out: Judged | None = None, inward: Judged | None = None) -> dict[tuple[str, Packet], Judgement]:
+def ends(out: Judged | None = None, inward: Judged | None = None) -> dict[tuple[str, SuspectPacket], RulesetJudgement]:
     about = {"laptop": ("out", out), "ctl": ("in", inward)}
     return {
-        (host, Packet(direction, "tcp", LAPTOP, CTL, 443)): Judgement(judged)
+        (host, SuspectPacket(direction, "tcp", LAPTOP, CTL, 443)): RulesetJudgement(judged)
         for host, (direction, judged) in about.items()
         if judged
     }

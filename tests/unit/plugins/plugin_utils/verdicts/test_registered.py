@@ -27,7 +27,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered imp
     run_of,
     suspects,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import Packet
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import SuspectPacket
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 HOSTS = {
@@ -206,7 +206,7 @@ def test_nobody_need_listen_where_a_flow_is_all_broad(services: list[str], verdi
 
 
 def test_suspects_are_of_what_is_wrong_and_of_hosts_that_drifted() -> None:
-    plan, packet = site(), Packet("in", "tcp", "198.51.100.7", "10.0.0.1", 443)
+    plan, packet = site(), SuspectPacket("in", "tcp", "198.51.100.7", "10.0.0.1", 443)
     run = begin(plan)
     right = probed(run.parts["ctl"]["nonce"], open=["443/tcp"], filtered=["22/tcp"])
     assert suspects(plan, run, said(laptop={"probed": right}, ctl={"stopped": HELD, "compared": SAME})) == {}
@@ -232,7 +232,7 @@ def test_a_run_has_what_the_hosts_judged() -> None:
         ),
     )
     [about] = [item for item in verdicts if item.verdict == "wrong"]
-    assert list(found.judgements) == [("ctl", Packet("in", "tcp", "198.51.100.7", "10.0.0.1", 443))]
+    assert list(found.judgements) == [("ctl", SuspectPacket("in", "tcp", "198.51.100.7", "10.0.0.1", 443))]
     diagnosis = found.diagnosis(about)
     assert diagnosis and (diagnosis.code, "table inet site, chain c, `drop`" in diagnosis.text) == ("other_table", True)
 

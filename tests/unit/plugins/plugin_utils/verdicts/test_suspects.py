@@ -12,8 +12,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected i
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
-    Judgement,
-    Packet,
+    RulesetJudgement,
+    SuspectPacket,
     as_options,
     judgements_of,
     packets_of,
@@ -21,7 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects impor
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
 
-OUT, IN = (Packet(direction, "tcp", "10.0.0.2", "10.0.0.1", 443) for direction in ("out", "in"))
+OUT, IN = (SuspectPacket(direction, "tcp", "10.0.0.2", "10.0.0.1", 443) for direction in ("out", "in"))
 DROP: dict[str, Any] = {
     "verdict": "drop",
     "table": "inet site",
@@ -101,11 +101,11 @@ def test_what_hosts_said_is_found_by_packet() -> None:
     }
     other = IN._replace(port=22)
     assert judgements_of({"a": [OUT], "b": [IN, other]}, judged) == {
-        ("b", IN): Judgement(
+        ("b", IN): RulesetJudgement(
             Judged("drop", "inet site", "c", "drop", is_backwards=True),
             Judged("drop", "inet site", "c", "drop", is_ours=True),
         ),
-        ("b", other): Judgement(Judged("accept", "inet site", "c", "accept"), None),
+        ("b", other): RulesetJudgement(Judged("accept", "inet site", "c", "accept"), None),
     }
     assert judgements_of({"b": [IN, other]}, {"b": [DROP]}).keys() == {("b", IN)}
 
