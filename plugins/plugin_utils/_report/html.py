@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain
 
-TEMPLATE = Path(__file__).parents[3] / "roles" / "verify" / "files" / "report.html"
+PAGE = Path(__file__).parent / "page"
 _CELL = (
     "source",
     "target",
@@ -41,10 +41,15 @@ _CELL = (
 _WHOLE = ("made", "mode", "summary", "hosts", "classes", "services", "flows", "not_tested")
 
 
-def page(data: Mapping[str, Any], template: Path = TEMPLATE) -> str:
-    """Return the page of a report (format 2). Raises KeyError for a report that lacks something."""
-    text = template.read_text(encoding="utf-8")
-    return text.replace("@POLICY@", _policy(text), 1).replace("@DATA@", _embedded(packed(data)), 1)
+def page(data: Mapping[str, Any]) -> str:
+    """Return the page of a report (format 2), one self-contained file. Raises KeyError for an incomplete report."""
+    style, script = _text("report.css"), _text("report.js")
+    parts = {"STYLE": style, "SCRIPT": script, "POLICY": _policy(style, script), "DATA": _embedded(packed(data))}
+    return re.sub("@([A-Z]+)@", lambda match: parts[match[1]], _text("report.html"))
+
+
+def _text(name: str) -> str:
+    return (PAGE / name).read_text(encoding="utf-8")
 
 
 def packed(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,16 +81,12 @@ def _embedded(data: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _policy(template: str) -> str:
-    """Return a Content-Security-Policy that lets this page's own style and script run, and nothing else."""
+def _policy(style: str, script: str) -> str:
+    """Return a Content-Security-Policy that allows the style and the script of this page, and nothing else."""
     return (
-        f"default-src 'none'; style-src {_hash(template, 'style')}; script-src {_hash(template, 'script')}; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
 
 
-def _hash(template: str, tag: str) -> str:
-    found = re.search(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
-    if not found:
-        raise ValueError(f"The template of the page has no <{tag}>.")
-    return f"'sha256-{base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()}'"
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -114,7 +114,10 @@ def test_both_hosts_are_asked_about_each_address() -> None:
     found = inquiry_of(PLAN, "login", "head", "6817/tcp")
     assert found.packets == {
         "login": [SuspectPacket("out", "tcp", "", "10.1.0.1", 6817), SuspectPacket("out", "tcp", "", "fd01::1", 6817)],
-        "head": [SuspectPacket("in", "tcp", "10.1.0.2", "10.1.0.1", 6817), SuspectPacket("in", "tcp", "fd01::2", "fd01::1", 6817)],
+        "head": [
+            SuspectPacket("in", "tcp", "10.1.0.2", "10.1.0.1", 6817),
+            SuspectPacket("in", "tcp", "fd01::2", "fd01::1", 6817),
+        ],
     }
     assert found.parts["head"]["listen"] == ["6817/tcp"]
     assert found.parts["login"]["probes"] == [
