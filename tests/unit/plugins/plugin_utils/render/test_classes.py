@@ -193,7 +193,7 @@ def test_the_list_of_classes_says_what_is_ours() -> None:
 
 
 def item_named(name: str, *paths: str) -> Rendered:
-    return Rendered(name, (), "", (), (), dict.fromkeys(paths, boot.Item("x")), {})
+    return Rendered(name, (), "", (), (), dict.fromkeys(paths, boot.FileContent("x")), {})
 
 
 @pytest.mark.parametrize(
