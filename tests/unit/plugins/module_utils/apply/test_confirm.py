@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which change is confirmed, and what follows, on a host that only takes notes; real ones are in tests/kernel."""
+"""Confirming a change, on a fake host that records every call; tests/kernel uses real hosts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFUSED = ["decide", "decided"]
 
 @pytest.fixture(name="host")
 def _host(tmp_path: Path) -> FakeHost:
-    """A host with a change that came over OLD and that NEW may confirm."""
+    """A host with a change that was made over OLD and that NEW can confirm."""
     return armed(FakeHost(tmp_path), OLD)
 
 
@@ -45,24 +45,26 @@ def test_a_new_connection_confirms(host: FakeHost) -> None:
 
 
 @pytest.mark.parametrize("connection,shown", [(OLD, "10.64.9.9 port 51234"), (None, "")])
-def test_the_same_or_no_connection_does_not(host: FakeHost, connection: SshConnection | None, shown: str) -> None:
+def test_the_same_or_no_connection_does_not_confirm(
+    host: FakeHost, connection: SshConnection | None, shown: str
+) -> None:
     host.connection = connection
     assert confirm("token", host.tools) == {"status": "not new", "confirmed_from": shown}
     assert host.log == REFUSED and host.transactions.pending
 
 
-def test_the_same_port_of_another_client_does(host: FakeHost) -> None:
+def test_the_same_port_of_another_client_confirms(host: FakeHost) -> None:
     host.connection = OLD._replace(client="10.64.9.8")
     assert confirm("token", host.tools)["status"] == "confirmed"
 
 
-def test_a_change_over_no_connection_is_confirmed_over_any(tmp_path: Path) -> None:
+def test_a_change_without_a_connection_is_confirmed_over_any_connection(tmp_path: Path) -> None:
     host = armed(FakeHost(tmp_path), None)
     assert confirm("token", host.tools) == {"status": "confirmed", "confirmed_from": ""}
 
 
 @pytest.mark.parametrize("connection", [OLD, None])
-def test_a_change_of_ansible_on_the_host_itself_is_confirmed_over_the_same(
+def test_a_change_over_local_is_confirmed_over_the_same_connection(
     tmp_path: Path, connection: SshConnection | None
 ) -> None:
     host = armed(FakeHost(tmp_path), OLD, transport="local")
@@ -70,19 +72,19 @@ def test_a_change_of_ansible_on_the_host_itself_is_confirmed_over_the_same(
     assert confirm("token", host.tools) == {"status": "confirmed", "confirmed_from": ""}
 
 
-def test_nor_is_one_of_ansible_on_the_host_itself_that_does_not_run_any_more(tmp_path: Path) -> None:
+def test_a_change_over_local_that_no_longer_runs_is_not_confirmed(tmp_path: Path) -> None:
     host = armed(FakeHost(tmp_path), OLD, transport="local")
     host.backends["nftables"].running = {"rules": ("somebody's",)}
     assert confirm("token", host.tools) == {"status": "altered"}
 
 
-def test_what_was_not_made_is_not_confirmed(host: FakeHost) -> None:
+def test_a_change_that_was_not_made_is_not_confirmed(host: FakeHost) -> None:
     host.transactions.made = False
     assert confirm("token", host.tools) == {"status": "not made"}
     assert host.log == REFUSED and host.transactions.pending
 
 
-def test_what_does_not_run_any_more_is_not_confirmed(host: FakeHost) -> None:
+def test_a_change_that_no_longer_runs_is_not_confirmed(host: FakeHost) -> None:
     host.backends["nftables"].running = {"rules": ("somebody's",)}
     assert confirm("token", host.tools) == {"status": "altered"}
     assert host.log == REFUSED and host.transactions.pending
@@ -93,7 +95,7 @@ def test_another_change_is_not_confirmed(host: FakeHost) -> None:
     assert host.log == REFUSED and host.transactions.pending
 
 
-def test_what_the_host_has_undone_is_told(host: FakeHost) -> None:
+def test_a_change_that_the_host_has_undone_is_reported(host: FakeHost) -> None:
     pending = host.transactions.pending
     assert pending
     host.transactions.revert(pending._replace(last_things={**pending.last_things, "advice": "Add it."}))
@@ -112,7 +114,7 @@ def test_what_the_host_has_undone_is_told(host: FakeHost) -> None:
         (OSError(28, "No space left on device", "/etc/x"), "cannot write /etc/x: No space left on device"),
     ],
 )
-def test_what_a_reboot_would_not_load_is_a_failure_of_a_change_that_stays(
+def test_files_that_cannot_be_replaced_fail_the_module_and_keep_the_change(
     host: FakeHost, failure: Exception, why: str
 ) -> None:
     host.backends["nftables"].failures["settle"] = failure
@@ -124,10 +126,10 @@ def test_what_a_reboot_would_not_load_is_a_failure_of_a_change_that_stays(
     assert (host.log, host.files()) == (CONFIRMED, [])
 
 
-# ---- what follows
+# ---- after the confirmation
 
 
-def test_connections_are_cut_once_others_may_go_on(tmp_path: Path) -> None:
+def test_connections_are_cut_after_the_lock_is_released(tmp_path: Path) -> None:
     host = armed(FakeHost(tmp_path), OLD, cut=True)
     assert confirm("token", host.tools, host.cut) == {
         "status": "confirmed",
@@ -138,7 +140,7 @@ def test_connections_are_cut_once_others_may_go_on(tmp_path: Path) -> None:
     assert host.log == [*CONFIRMED, "cut"] and host.cuts == [parse_policy(SAMPLE)]
 
 
-def test_nothing_is_cut_where_nothing_is_confirmed(tmp_path: Path) -> None:
+def test_no_connection_is_cut_without_a_confirmation(tmp_path: Path) -> None:
     host = armed(FakeHost(tmp_path), OLD, cut=True)
     host.connection = OLD
     confirm("token", host.tools, host.cut)
@@ -146,7 +148,9 @@ def test_nothing_is_cut_where_nothing_is_confirmed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failures,is_gone", [({}, True), ({"make": RuntimeError("no")}, False)])
-def test_what_the_other_backend_has_goes_last(tmp_path: Path, failures: dict[str, Any], is_gone: bool) -> None:
+def test_the_rules_of_the_other_backend_are_removed_last(
+    tmp_path: Path, failures: dict[str, Any], is_gone: bool
+) -> None:
     host = FakeHost(tmp_path)
     firewalld = host.backends["firewalld"]
     firewalld.running, firewalld.failures = {"rules": ("old",)}, failures

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel says about connections, sockets and routes, and which connections a policy denies."""
+"""Answers of the kernel about connections and sockets, and the connections that a policy denies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import pars
 from hypothesis import given
 from hypothesis import strategies as st
 
-# ---- the wire, as the kernel's headers lay it out
+# ---- messages, in the format of the kernel's headers
 
 
 def encoded(kind: int, content: bytes) -> bytes:
@@ -108,7 +108,7 @@ def test_an_entry_is_read_as_the_kernel_writes_it(sample: tuple[ConntrackEntry, 
 
 
 @given(tracked(), st.data())
-def test_an_entry_cut_short_is_one_clear_error(sample: tuple[ConntrackEntry, bytes], data: st.DataObject) -> None:
+def test_a_truncated_entry_raises_one_clear_error(sample: tuple[ConntrackEntry, bytes], data: st.DataObject) -> None:
     body = sample[1][: data.draw(st.integers(0, len(sample[1]) - 1))]
     try:
         parse_entry(body)
@@ -117,7 +117,7 @@ def test_an_entry_cut_short_is_one_clear_error(sample: tuple[ConntrackEntry, byt
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_one_clear_error(body: bytes) -> None:
+def test_any_bytes_raise_at_most_one_clear_error(body: bytes) -> None:
     for read in (parse_entry, lambda data: parse_socket(TCP, data), lambda data: list(netlink.messages(data))):
         try:
             read(body)
@@ -140,7 +140,7 @@ def test_a_socket_is_read_as_the_kernel_writes_it(way: ConntrackTuple, state: in
 
 
 @given(st.lists(st.tuples(PORTS, st.binary(max_size=20))))
-def test_messages_and_attributes_come_back(items: list[tuple[int, bytes]]) -> None:
+def test_messages_and_attributes_survive_a_round_trip(items: list[tuple[int, bytes]]) -> None:
     data = b"".join(
         struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body + bytes(-len(body) % 4) for kind, body in items
     )
@@ -149,11 +149,11 @@ def test_messages_and_attributes_come_back(items: list[tuple[int, bytes]]) -> No
     assert netlink.attributes(b"".join(netlink.attribute(kind, body) for kind, body in kinds)) == dict(kinds)
 
 
-# ---- the exchange
+# ---- requests and answers
 
 
 class Kernel:
-    """A netlink socket that gives these answers."""
+    """A netlink socket with these answers."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)
@@ -213,7 +213,7 @@ def test_a_request_that_fails(answers: list[bytes], code: int, text: str) -> Non
     assert (caught.value.code, str(caught.value)) == (code, text)
 
 
-# ---- the judgement; what is real about it is in tests/kernel
+# ---- the denied connections; tests/kernel uses real ones
 
 HERE, PEER = "192.0.2.1", "10.0.0.1"
 ADDRESSES = Addresses({HERE: {"eth0"}, "fe80::1": {"eth0"}}, (ipaddress.ip_network("127.0.0.0/8"),))
@@ -256,7 +256,7 @@ def denied(
     return list(map(str, denied_connections(Policy("enforce", egress, interfaces, (IN_22,)), host, towards)))
 
 
-def test_how_connections_read() -> None:
+def test_text_of_connections() -> None:
     host = HostConnections(
         ADDRESSES,
         (),
@@ -277,20 +277,20 @@ def test_how_connections_read() -> None:
     ]
 
 
-def test_the_ends_count_in_their_order() -> None:
+def test_the_order_of_both_ends_matters() -> None:
     assert denied(entry(TCP, PEER, 999, HERE, 22)) == []
     assert denied(entry(TCP, PEER, 22, HERE, 999)) == ["tcp 10.0.0.1:22 -> 192.0.2.1:999"]
     assert denied(entry(TCP, HERE, 22, PEER, 999)) == ["tcp 192.0.2.1:22 -> 10.0.0.1:999"]
     assert denied(entry(TCP, HERE, 22, PEER, 999), egress="open") == []
 
 
-def test_the_client_of_dhcp_is_left() -> None:
+def test_a_dhcp_client_keeps_its_connection() -> None:
     assert denied(entry(UDP, PEER, 67, HERE, 68), entry(UDP, HERE, 68, PEER, 67)) == []
     assert len(denied(entry(UDP, PEER, 1067, HERE, 68), entry(UDP, HERE, 1068, PEER, 67))) == 2
 
 
 @pytest.mark.parametrize("listener", [HERE, "0.0.0.0", "::"])
-def test_who_listens_was_not_the_one_to_open(listener: str) -> None:
+def test_a_listening_host_did_not_open_the_connection(listener: str) -> None:
     """Tracking began in the middle, with a packet of the host."""
     found = entry(TCP, HERE, 23, PEER, 999, picked_up=True)
     assert denied(found, egress="open") == []
@@ -299,7 +299,7 @@ def test_who_listens_was_not_the_one_to_open(listener: str) -> None:
     assert denied(found._replace(picked_up=False), held(23, local=listener), egress="open") == []
 
 
-def test_a_session_of_a_service_that_is_gone_is_left_if_either_direction_is_allowed() -> None:
+def test_a_connection_of_unknown_direction_stays_if_either_direction_is_allowed() -> None:
     assert denied(held(22, PEER, 999)) == denied(entry(TCP, HERE, 22, PEER, 999, picked_up=True)) == []
     assert denied(held(23, PEER, 999), held(23, local="127.0.0.1"), egress="open") == []
     assert denied(held(23, PEER, 999)) == ["tcp 192.0.2.1:23 -> 10.0.0.1:999"]
@@ -324,18 +324,18 @@ def test_a_session_of_a_service_that_is_gone_is_left_if_either_direction_is_allo
     ],
     ids=str,
 )
-def test_what_is_left(item: ConntrackEntry | Socket) -> None:
+def test_connections_that_are_never_cut(item: ConntrackEntry | Socket) -> None:
     assert denied(item) == []
 
 
 def test_a_socket_of_a_tracked_connection_is_not_judged_by_itself() -> None:
-    """It knows neither who opened it nor what NAT has made of it."""
+    """The socket shows neither which end opened the connection nor the addresses after NAT."""
     ended = entry(TCP, HERE, 999, PEER, 9, is_over=True)
     translated = entry(TCP, PEER, 999, HERE, 8022, back=ConntrackTuple(TCP, HERE, 22, "10.1.1.1", 998))
     assert denied(ended, held(999, PEER, 9), translated, held(22, "10.1.1.1", 998), held(22)) == []
 
 
-def test_what_others_announced_goes_with_them() -> None:
+def test_related_connections_are_denied_with_their_master() -> None:
     first, second, third = (entry(TCP, PEER, port, HERE, port) for port in (9, 10, 22))
     second = second._replace(is_related=True, master=first.there)
     third = third._replace(is_related=True, master=second.there)
@@ -343,7 +343,7 @@ def test_what_others_announced_goes_with_them() -> None:
 
 
 @pytest.mark.parametrize("towards, left", [("ib0", True), ("lo", True), ("eth0", False), ("", True)])
-def test_what_may_have_come_over_a_trusted_interface_is_left(towards: str, left: bool) -> None:
+def test_a_connection_that_may_use_a_trusted_interface_stays(towards: str, left: bool) -> None:
     def interface_towards(peer: str, local: str) -> str:
         assert (peer, local) == (PEER, HERE)
         if not towards:
@@ -359,7 +359,7 @@ def test_a_link_local_peer_is_judged_by_the_interface_of_the_host_address() -> N
     assert denied(other, interfaces=("ib0",)) == []
 
 
-# ---- what is said when it fails
+# ---- messages about failures
 
 POLICY = Policy("enforce", "restricted", (), (IN_22,))
 
@@ -368,7 +368,7 @@ def refusing(*arguments: object) -> Any:
     raise NetlinkError("Protocol not supported", errno.EPROTONOSUPPORT)
 
 
-# A kernel that refuses all but to tell the addresses.
+# A kernel that refuses all requests but the one for addresses.
 REFUSES = KernelCalls(lambda: ADDRESSES, refusing, refusing, refusing, refusing)
 
 
@@ -376,14 +376,14 @@ def with_one(protocol: int, sock: Socket) -> Callable[[int], list[Socket]]:
     return lambda asked: [sock] if asked == protocol else []
 
 
-def test_nothing_is_asked_in_observe_mode() -> None:
+def test_the_kernel_is_not_queried_in_observe_mode() -> None:
     def asked() -> Any:
         raise AssertionError("The kernel was asked.")
 
     assert cut_connections(POLICY._replace(mode="observe"), KernelCalls(addresses=asked)) == CutResult((), "")
 
 
-def test_a_kernel_that_tells_nothing() -> None:
+def test_a_kernel_that_refuses_all_requests() -> None:
     found = cut_connections(POLICY, REFUSES)
     assert found.connections == ()
     for text in ("nf_conntrack_netlink", "tcp_diag", "udp_diag", "The kernel reports: Protocol not supported."):
@@ -393,7 +393,7 @@ def test_a_kernel_that_tells_nothing() -> None:
     )
 
 
-def test_what_ends_by_itself_meanwhile_is_cut() -> None:
+def test_a_connection_that_ends_meanwhile_counts_as_cut() -> None:
     left = [[entry(TCP, PEER, 10, HERE, 9)], []]
 
     def gone(item: object) -> None:
@@ -403,7 +403,7 @@ def test_what_ends_by_itself_meanwhile_is_cut() -> None:
     assert cut_connections(POLICY, calls, pause=0) == CutResult(("tcp 10.0.0.1:10 -> 192.0.2.1:9",), "")
 
 
-def test_many_that_fail_are_counted() -> None:
+def test_many_failed_connections_are_counted() -> None:
     calls = REFUSES._replace(
         sockets=lambda protocol: [], entries=lambda: [entry(TCP, PEER, port, HERE, 9) for port in range(10, 17)]
     )
@@ -414,8 +414,8 @@ def test_many_that_fail_are_counted() -> None:
 
 
 @pytest.mark.parametrize("port, closed", [(9, True), (40000, False)])
-def test_the_socket_of_a_client_of_udp_is_not_closed(port: int, closed: bool) -> None:
-    """Its server spoke first after a long silence; the policy allows what it opened itself."""
+def test_the_socket_of_a_udp_client_is_not_closed(port: int, closed: bool) -> None:
+    """The server sent first after a long silence; the policy allows the connections of the client."""
     ended: list[object] = []
     calls = KernelCalls(
         lambda: ADDRESSES,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In which order a host is asked, guarded and changed, on one that only takes notes; real ones are in tests/kernel."""
+"""The order of checks and changes, on a fake host that records every call; tests/kernel uses real hosts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
 from ansible_collections.hpc.ports.tests.support.fakes import LAST_THINGS, FakeHost
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SSH, WEB, policy
 
-# SAMPLE lets it in, WEB_ONLY does not.
+# SAMPLE allows this client, WEB_ONLY does not.
 CLIENT = SshConnection("10.64.9.9", 51234, "192.0.2.1", 22, "eth0")
 WEB_ONLY = policy(WEB)
 APPLIED = ["turn", "nftables recover", "arm: undo nftables", "nftables make", "made", "end of turn"]
@@ -59,23 +59,21 @@ def present(
     "transport",
     ["ssh", "ansible.builtin.ssh", "paramiko", "ansible.netcommon.libssh", "local", "ansible.builtin.local"],
 )
-def test_who_would_be_locked_out_is_refused_before_anything_is_done(
-    host: FakeHost, transport: str, check: bool
-) -> None:
+def test_a_lockout_is_refused_before_anything_is_changed(host: FakeHost, transport: str, check: bool) -> None:
     host.connection = CLIENT
     with pytest.raises(LockoutError):
         present(host, WEB_ONLY, transport, check)
     assert (host.log, host.files(), host.backends["nftables"].running) == ([], [], {})
 
 
-def test_who_comes_over_a_trusted_interface_is_not_locked_out(host: FakeHost) -> None:
+def test_a_client_on_a_trusted_interface_is_not_locked_out(host: FakeHost) -> None:
     host.connection = CLIENT._replace(interface="ib0")
     assert present(host, policy(WEB, interfaces=("ib0",))).pending
     with pytest.raises(LockoutError):
         present(host, policy(WEB, interfaces=("eth0",)))
 
 
-def test_without_the_guard_it_is_applied_and_what_is_missing_noted(host: FakeHost) -> None:
+def test_without_the_guard_the_policy_is_applied_and_the_missing_flow_noted(host: FakeHost) -> None:
     host.connection = CLIENT
     pending = present(host, WEB_ONLY, guard=False).pending
     assert pending and pending.last_things["advice"] == missing_flow(parse_policy(WEB_ONLY), CLIENT) != ""
@@ -83,7 +81,7 @@ def test_without_the_guard_it_is_applied_and_what_is_missing_noted(host: FakeHos
 
 
 @pytest.mark.parametrize("transport", ["", "containers.podman.podman"])
-def test_who_comes_through_no_port_is_not_asked_for(host: FakeHost, transport: str) -> None:
+def test_a_connection_without_a_port_needs_no_flow(host: FakeHost, transport: str) -> None:
     host.connection = CLIENT
     found = present(host, WEB_ONLY, transport)
     assert found.pending and (found.pending.client, found.pending.client_port, found.pending.last_things["advice"]) == (
@@ -103,7 +101,7 @@ def test_a_connection_that_cannot_be_seen_is_warned_of(host: FakeHost) -> None:
 
 
 def warned(found: FirewallResult) -> list[str]:
-    """The warnings that concern the way back in; another one is of the kernel of the machine."""
+    """The warnings about logging in again; others depend on the kernel of the machine."""
     return [text for text in found.warnings if "connection local" in text]
 
 
@@ -113,14 +111,14 @@ def test_over_local_the_ssh_connection_above_proves_nothing(host: FakeHost, tran
     host.connection = CLIENT
     found = present(host, SAMPLE, transport, check)
     assert warned(found) == [
-        "No new connection confirms this change, because Ansible runs on the host itself (connection local). The policy "
-        "allows 10.64.9.9, but nothing proves it. Keep your session open until a new connection succeeds."
+        "No new connection confirms this change, because Ansible runs on the host itself (connection local). The "
+        "policy allows 10.64.9.9, but nothing proves it. Keep your session open until a new connection succeeds."
     ]
     # There is no connection to distinguish a new one from.
     assert check or found.pending and (found.pending.client, found.pending.client_port) == ("10.64.9.9", 0)
 
 
-def test_over_local_without_the_guard_what_is_missing_is_warned_of(host: FakeHost) -> None:
+def test_over_local_without_the_guard_a_warning_names_the_missing_flow(host: FakeHost) -> None:
     host.connection = CLIENT
     found = present(host, WEB_ONLY, "local", guard=False)
     missing = missing_flow(parse_policy(WEB_ONLY), CLIENT, is_local=True)
@@ -131,32 +129,32 @@ def test_over_local_without_the_guard_what_is_missing_is_warned_of(host: FakeHos
     ]
 
 
-def test_over_local_without_any_ssh_above_nothing_is_proved(host: FakeHost) -> None:
+def test_over_local_without_ssh_nothing_is_proved(host: FakeHost) -> None:
     found = present(host, WEB_ONLY, "local")
     assert found.pending and (found.pending.client, found.pending.client_port) == ("", 0)
     assert warned(found) == [
-        "Nothing proves that anybody can log in to this host again: Ansible runs on the host itself (connection local), and "
-        "was not started over ssh. Make sure that firewall_endpoints.controllers has the addresses of the administrators. "
-        "Keep a session or the console open until a new ssh connection succeeds. If Ansible makes the change from another "
-        "host over ssh, the host undoes a change that locks you out after firewall_confirm_within."
+        "Nothing proves that anybody can log in to this host again: Ansible runs on the host itself (connection "
+        "local), and was not started over ssh. Make sure that firewall_endpoints.controllers has the addresses of the "
+        "administrators. Keep a session or the console open until a new ssh connection succeeds. If Ansible makes the "
+        "change from another host over ssh, the host undoes a change that locks you out after firewall_confirm_within."
     ]
 
 
 # ---- a policy
 
 
-def test_a_change_awaits_its_confirmation(host: FakeHost) -> None:
+def test_a_change_awaits_confirmation(host: FakeHost) -> None:
     host.connection = CLIENT
     found = present(host, SAMPLE)
     assert host.log == APPLIED and found.pending == host.transactions.pending
     assert found.pending and found.pending[:2] + found.pending[3:5] == ("token", 40, "10.64.9.9", 51234)
     assert (found.pending.last_things["advice"], found.pending.last_things["cut"]) == ("", None)
-    # The file waits for the confirmation.
+    # The file stays staged until the confirmation.
     assert host.files() == [".nftables.new"]
     assert found.change.is_needed and found.change.after.items() >= host.backends["nftables"].running.items()
 
 
-def test_what_is_to_be_cut_is_noted_with_the_change(host: FakeHost) -> None:
+def test_the_policy_for_cutting_connections_is_noted_with_the_change(host: FakeHost) -> None:
     pending = present(host, SAMPLE, cut=True).pending
     assert pending and pending.last_things["cut"] == SAMPLE
 
@@ -167,7 +165,7 @@ def test_check_mode_does_nothing(host: FakeHost) -> None:
     assert (found.change.is_needed, found.pending, host.log, host.files()) == (True, None, [], [])
 
 
-def test_what_runs_already_is_neither_guarded_nor_changed(host: FakeHost) -> None:
+def test_a_policy_that_already_runs_is_neither_checked_nor_applied(host: FakeHost) -> None:
     present(host, WEB_ONLY, transport="local")
     Path(f"{host.backends['nftables'].path}").write_text(repr(parse_policy(WEB_ONLY)), encoding="utf-8")
     host.log.clear()
@@ -176,7 +174,7 @@ def test_what_runs_already_is_neither_guarded_nor_changed(host: FakeHost) -> Non
     assert (found.change.is_needed, found.pending, found.warnings, host.log) == (False, None, (), [])
 
 
-def test_what_another_run_has_done_meanwhile_counts(host: FakeHost) -> None:
+def test_changes_of_another_run_count(host: FakeHost) -> None:
     host.transactions.waited_for = OTHERS
     nftables = host.backends["nftables"]
 
@@ -192,7 +190,7 @@ def test_what_another_run_has_done_meanwhile_counts(host: FakeHost) -> None:
     assert [text for text in found.warnings if "from 10.64.9.8" in text]
 
 
-def test_a_file_alone_awaits_no_confirmation(host: FakeHost) -> None:
+def test_a_change_of_files_alone_awaits_no_confirmation(host: FakeHost) -> None:
     host.backends["nftables"].running = {"rules": (repr(parse_policy(SAMPLE)),)}
     assert present(host, SAMPLE).pending is None
     assert host.log == ["turn", "nftables recover", "nftables settle", "end of turn"]
@@ -208,7 +206,7 @@ def test_a_change_that_fails_is_undone_unless_nothing_was_made(host: FakeHost, f
     assert host.files() == []
 
 
-def test_what_the_other_backend_has_goes_with_the_change(host: FakeHost) -> None:
+def test_the_change_names_the_backend_that_it_replaces(host: FakeHost) -> None:
     host.backends["firewalld"].running = {"rules": ("old",)}
     found = present(host, SAMPLE)
     assert found.change.leaving and found.change.leaving.backend == "firewalld"
@@ -235,7 +233,7 @@ def test_nothing_to_remove(host: FakeHost) -> None:
 
 
 @pytest.mark.parametrize("names", [("nftables",), ("firewalld",), ("nftables", "firewalld")])
-def test_what_either_backend_has_is_removed(host: FakeHost, names: tuple[str, ...]) -> None:
+def test_the_rules_of_both_backends_are_removed(host: FakeHost, names: tuple[str, ...]) -> None:
     run_both(host, *names)
     assert ensure_absent(False, host.tools).change.is_needed
     assert host.log == ["turn", "firewalld recover", *(f"{name} make" for name in names), "end of turn"]
@@ -249,16 +247,16 @@ def test_a_removal_in_check_mode_does_nothing(host: FakeHost) -> None:
     assert (host.log, host.files()) == ([], ["nftables"])
 
 
-def test_a_removal_waits_its_turn(host: FakeHost) -> None:
+def test_a_removal_waits_for_its_turn(host: FakeHost) -> None:
     run_both(host, "nftables")
     host.transactions.waited_for = OTHERS
     assert len(ensure_absent(False, host.tools).warnings) == 1
 
 
-# ---- what else the host is told
+# ---- other units, and boot failures
 
 
-def test_another_unit_that_flushes_is_named_also_where_nothing_changes(host: FakeHost) -> None:
+def test_a_unit_that_flushes_the_ruleset_is_named_even_without_a_change(host: FakeHost) -> None:
     host.loaders = (
         RuleLoader("nftables.service", True, True, "/etc/nftables.conf"),
         RuleLoader("ufw.service", True, True, ""),
@@ -268,13 +266,13 @@ def test_another_unit_that_flushes_is_named_also_where_nothing_changes(host: Fak
         host.transactions.pending = None
 
 
-def test_with_firewalld_nothing_closes_a_host_without_the_watch(host: FakeHost) -> None:
+def test_boot_failure_closed_needs_the_watch_with_firewalld(host: FakeHost) -> None:
     options = Options(40, True, False, "ssh", "token", watch=False, boot_failure="closed")
     with pytest.raises(RuntimeError, match="Set firewall_watch: true"):
         ensure_present("firewalld", SAMPLE, options, False, host.tools)
     assert (host.log, host.files()) == ([], [])
 
 
-def test_what_is_loaded_when_a_boot_fails_lets_in_ssh_from_the_controllers_alone() -> None:
+def test_the_ruleset_of_a_failed_boot_accepts_only_ssh_from_the_controllers() -> None:
     least = management_policy(parse_policy(policy(SSH, WEB, mode="observe", egress="restricted")))
     assert (least.mode, least.egress, [rule.name for rule in least.rules]) == ("enforce", "open", ["in_management_ssh"])

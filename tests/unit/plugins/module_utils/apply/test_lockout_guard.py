@@ -36,13 +36,13 @@ def policy(*rules: Rule, mode: str = "enforce", egress: str = "restricted", trus
         policy(rule("management_ssh", "22/tcp", "0.0.0.0/0"), egress="open"),
     ],
 )
-def test_a_policy_that_lets_the_connection_in(wanted: Policy) -> None:
+def test_a_policy_that_allows_the_connection(wanted: Policy) -> None:
     check_lockout(wanted, CLIENT)
     assert missing_flow(wanted, CLIENT) == ""
 
 
 @pytest.mark.parametrize("interface", ["eth0", "?"])
-def test_another_interface_is_not_the_trusted_one(interface: str) -> None:
+def test_an_interface_that_is_not_trusted(interface: str) -> None:
     assert missing_flow(policy(trusted=("mgmt*",)), CLIENT._replace(interface=interface)) != ""
 
 
@@ -59,8 +59,8 @@ FROM = "Ansible connects from 10.0.0.9 to 22/tcp of this host, and no flow allow
         *[
             (
                 rules,
-                f"{FROM} Add 22/tcp to firewall_services.ssh.ports, and 10.0.0.9 to firewall_endpoints.controllers unless "
-                "it is already there.",
+                f"{FROM} Add 22/tcp to firewall_services.ssh.ports, and 10.0.0.9 to firewall_endpoints.controllers "
+                "unless it is already there.",
             )
             for rules in (
                 [rule("management_ssh", "2222/tcp", "10.0.0.9/32"), rule("user_ports", "1-65535/tcp", "10.0.0.8/32")],
@@ -81,12 +81,12 @@ def test_a_policy_that_would_lock_out_names_what_to_add(rules: list[Rule], messa
     assert caught.value.client == "10.0.0.9"
 
 
-def test_who_runs_ansible_on_the_host_itself_is_told_that_nothing_undoes_it() -> None:
+def test_over_local_the_message_says_that_the_change_stays() -> None:
     with pytest.raises(LockoutError) as caught:
         check_lockout(policy(rule("management_ssh", "22/tcp", "10.0.0.8/32")), CLIENT, is_local=True)
     assert str(caught.value) == (
-        "This policy would lock you out. Ansible was started here over ssh from 10.0.0.9 to 22/tcp of this host, and no "
-        "flow allows this connection. Add 10.0.0.9 to firewall_endpoints.controllers, the source of the flow management_ssh. "
-        "Nothing was changed. With firewall_lockout_guard: false the policy is applied anyway, and it stays: Ansible "
-        "runs on the host itself, so no new connection has to confirm it."
+        "This policy would lock you out. Ansible was started here over ssh from 10.0.0.9 to 22/tcp of this host, and "
+        "no flow allows this connection. Add 10.0.0.9 to firewall_endpoints.controllers, the source of the flow "
+        "management_ssh. Nothing was changed. With firewall_lockout_guard: false the policy is applied anyway, and it "
+        "stays: Ansible runs on the host itself, so no new connection has to confirm it."
     )

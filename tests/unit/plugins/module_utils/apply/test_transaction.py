@@ -41,7 +41,7 @@ SCRIPT = ["/bin/sh", "/run/hpc-ports/0f3c/revert", "at", "1235"]
         ),
     ],
 )
-def test_the_clock_of_a_change(by_systemd: bool, expected: list[str]) -> None:
+def test_the_command_that_undoes_a_change(by_systemd: bool, expected: list[str]) -> None:
     assert clock_command(PENDING, by_systemd) == expected
 
 

@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports impor
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 REST = "00000000:00000000 00:00000000 00000000     0        0 27 1 0000000000000000 100 0 0 10 0\n"
 NONE4, NONE6 = "00000000", "0" * 32
-# As /proc/net has it: local address and port, remote ones, state.
+# As in /proc/net: local address and port, remote address and port, state.
 TABLES = {
     "tcp": [
         f"{NONE4}:0016 {NONE4}:0000 0A",
@@ -64,7 +64,7 @@ def _service() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
-def test_this_machine_tells_of_a_service(service: int) -> None:
+def test_a_service_of_this_machine_is_listed(service: int) -> None:
     assert holders()["tcp", service] == {"127.0.0.1"}
     assert ("udp", service) not in holders()
 
@@ -86,5 +86,5 @@ FOUND: Holders = {("tcp", 80): {"::"}, ("tcp", 81): {"0.0.0.0"}, ("tcp", 82): {"
         ("tcp", 83, "0.0.0.0", False),
     ],
 )
-def test_an_address_is_held_by_who_is_bound_to_it(protocol: str, port: int, address: str, held: bool) -> None:
+def test_which_service_holds_an_address(protocol: str, port: int, address: str, held: bool) -> None:
     assert is_held(FOUND, protocol, port, address) is held

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs are run without a shell, in one language, and are found where ssh and sudo hide them."""
+"""Programs run without a shell, with a fixed locale, and are found even if PATH lacks their folder."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ def test_run_returns_the_output() -> None:
     assert run(["sh", "-c", "cat; echo seen >&2"], "text") == "text"
 
 
-def test_run_speaks_one_language(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_sets_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     assert run(["sh", "-c", "echo $LC_ALL"]) == "C\n"
 
 
-def test_arguments_are_no_shell() -> None:
+def test_arguments_do_not_reach_a_shell() -> None:
     assert run(["echo", "$(id); `id` | cat"]) == "$(id); `id` | cat\n"
 
 
-def test_a_failure_says_what_how_and_why() -> None:
+def test_a_failure_has_the_command_the_code_and_the_output() -> None:
     with pytest.raises(CommandError) as caught:
         run(["sh", "-c", "echo lost; echo why >&2; exit 3"])
     assert str(caught.value) == "'sh -c echo lost; echo why >&2; exit 3' failed with exit code 3: why"
     assert (caught.value.code, caught.value.output) == (3, "why")
 
 
-def test_a_program_that_is_not_there_is_a_failure_too() -> None:
+def test_a_missing_program_is_a_command_error() -> None:
     with pytest.raises(CommandError) as caught:
         run(["no-such-program", "-x"])
     assert str(caught.value) == "'no-such-program -x' failed with exit code 127: no-such-program: not found"
 
 
-def test_output_that_is_no_text_is_no_error() -> None:
+def test_output_that_is_not_utf_8_is_no_error() -> None:
     assert run(["printf", "\\377"]) == "\ufffd"
 
 
-def test_sbin_is_searched_too() -> None:
+def test_sbin_is_searched() -> None:
     program = f"from {command.__name__} import run; print(run(['printenv', 'PATH']), end='')"
     done = subprocess.run(
         [sys.executable, "-c", program],

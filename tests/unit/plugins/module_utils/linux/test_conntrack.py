@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When the connection tracking table is warned of, and whether there is tracking."""
+"""The warning about the connection tracking table, and whether the kernel tracks connections."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def test_nearly_full_is_90_percent(tmp_path: Path, count: int, warned: bool) -> 
 
 
 @pytest.mark.parametrize("count, limit", [("5\n", "0\n"), ("0\n", "0\n"), ("\n", "10\n"), ("9\n", "odd\n")])
-def test_a_kernel_without_a_limit_or_numbers_is_not_warned_of(tmp_path: Path, count: str, limit: str) -> None:
+def test_no_warning_without_a_limit_or_numbers(tmp_path: Path, count: str, limit: str) -> None:
     assert warning(tmp_path, count, limit) is None
 
 
 @pytest.mark.parametrize("left", ["nf_conntrack_count", "nf_conntrack_max"])
-def test_a_kernel_that_tracks_nothing_has_no_such_files(tmp_path: Path, left: str) -> None:
+def test_no_warning_without_connection_tracking(tmp_path: Path, left: str) -> None:
     assert fill_warning(str(tmp_path)) is None
     (tmp_path / left).write_text("10\n", encoding="utf-8")
     assert fill_warning(str(tmp_path)) is None
 
 
-def test_this_machine_tells_its_numbers_or_has_none() -> None:
+def test_the_numbers_of_this_machine_can_be_read() -> None:
     assert fill_warning() is None or "nearly full" in str(fill_warning())
 
 
 @pytest.mark.parametrize("count,expected", [("0\n", False), ("1\n", True), ("", False), (None, False)])
-def test_tracking_is_there_where_it_knows_of_a_datagram(tmp_path: Path, count: str | None, expected: bool) -> None:
-    """tests/kernel/test_addresses.py shows that a datagram is sent for it."""
+def test_tracking_is_on_if_a_datagram_is_tracked(tmp_path: Path, count: str | None, expected: bool) -> None:
+    """tests/kernel/test_addresses.py shows that a datagram is sent."""
     if count is not None:
         (tmp_path / "nf_conntrack_count").write_text(count, encoding="utf-8")
     assert is_tracking(str(tmp_path)) is expected

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Listings that come out cut. What the library really lists is in tests/kernel."""
+"""Truncated listings. tests/kernel has listings of the real library."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ def _library(monkeypatch: pytest.MonkeyPatch) -> Iterator[MagicMock]:
 
 
 def here(work: Callable[[], str]) -> str:
-    """Call it in this process, where the library is not the real one."""
+    """Call it in this process, which has a fake library."""
     return work()
 
 
 @pytest.mark.parametrize("before", [[], [CUT], [CUT, b"", CUT]])
-def test_a_listing_that_is_cut_is_asked_for_again(library: MagicMock, before: list[bytes]) -> None:
+def test_a_truncated_listing_is_requested_again(library: MagicMock, before: list[bytes]) -> None:
     library.nft_ctx_get_output_buffer.side_effect = [*before, WHOLE, TEXT]
     assert ruleset(here) == (WHOLE.decode(), TEXT.decode())
 
 
-def test_one_that_stays_cut_is_an_error(library: MagicMock) -> None:
+def test_a_listing_that_stays_truncated_is_an_error(library: MagicMock) -> None:
     library.nft_ctx_get_output_buffer.return_value = CUT
     with pytest.raises(ListingError, match="the listing ends within a table that has flags"):
         ruleset(here)
     assert library.nft_run_cmd_from_buffer.call_count == 10
 
 
-def test_why_nothing_could_be_listed(library: MagicMock) -> None:
+def test_the_reason_of_a_failed_listing(library: MagicMock) -> None:
     library.nft_run_cmd_from_buffer.return_value = 1
     library.nft_ctx_get_output_buffer.return_value = b""
     library.nft_ctx_get_error_buffer.return_value = b"internal:0:0-0: Error: Operation not permitted\n"
@@ -55,7 +55,7 @@ def test_why_nothing_could_be_listed(library: MagicMock) -> None:
         ruleset(here)
 
 
-def test_a_process_of_its_own_returns_text_says_why_it_failed_or_dies_alone() -> None:
+def test_a_child_returns_its_text_or_its_error_or_dies_alone() -> None:
     assert in_child(lambda: "é" * 100_000) == "é" * 100_000
 
     def fail() -> str:

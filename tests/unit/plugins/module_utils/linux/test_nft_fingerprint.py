@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Digests of tables, of answers as a kernel gives them. Whether a real one tells each drift is in tests/kernel."""
+"""Digests of tables, from sample answers of a kernel. tests/kernel checks each kind of drift with a real one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ WHOLE = {
 
 
 def printed(is_terse: bool = False, **changed: list[bytes]) -> str:
-    """Return the digest of the table where these kinds of objects are others; the kernel tells of all tables at once."""
+    """Return the digest of the table with these kinds of objects replaced; the kernel returns all tables at once."""
     kernel = {**WHOLE, **{globals()[kind]: items for kind, items in changed.items()}}
 
     def asked(protocol: int, kind: int, amount: int, body: bytes) -> Iterator[bytes]:
@@ -86,7 +86,7 @@ def printed(is_terse: bool = False, **changed: list[bytes]) -> str:
     ],
     ids=str,
 )
-def test_what_nft_lists_otherwise_has_another_digest(changed: dict[str, list[bytes]]) -> None:
+def test_a_change_that_nft_lists_changes_the_digest(changed: dict[str, list[bytes]]) -> None:
     assert printed(**changed) != printed()
 
 
@@ -104,22 +104,22 @@ def test_what_nft_lists_otherwise_has_another_digest(changed: dict[str, list[byt
     ],
     ids=str,
 )
-def test_packets_and_other_tables_leave_it_as_it_is(changed: dict[str, list[bytes]]) -> None:
+def test_counters_and_other_tables_do_not_change_the_digest(changed: dict[str, list[bytes]]) -> None:
     assert printed(**changed) == printed()
 
 
-def test_tersely_the_elements_of_named_sets_do_not_count() -> None:
+def test_terse_leaves_out_the_elements_of_named_sets() -> None:
     other = [of(name(2, "s"), attribute(3, b"10.0.0.2"))]
     assert printed(True, ELEMENTS=other) == printed(True)
     assert printed(True, SETS=[a_set(1)], ELEMENTS=other) != printed(True, SETS=[a_set(1)])
 
 
 @pytest.mark.parametrize("tables", [[], [of(table="u")], [of(family=IP)], [of(table="\ufffd")]])
-def test_a_table_that_is_not_there_has_none(tables: list[bytes]) -> None:
+def test_a_missing_table_has_no_digest(tables: list[bytes]) -> None:
     with pytest.raises(NoTableError):
         printed(TABLES=tables)
 
 
-def test_an_answer_that_is_cut_short_is_no_digest() -> None:
+def test_a_truncated_answer_is_an_error() -> None:
     with pytest.raises(NetlinkError):
         printed(RULES=[of(attribute(4, b"\xff\xff\0\0"))])

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When a listing is told again, and when nft lists anew."""
+"""When a cached listing is used, and when nft lists again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OURS = Listing("nft -s list table inet t", (("inet", "t"),))
 
 
 class Host:
-    """One whose tables have a digest each, and whose nft lists them as `text`."""
+    """A host whose tables have digests, and whose nft lists them as `text`."""
 
     def __init__(self, folder: Path) -> None:
         self.digests = {("inet", "t"): "a", ("ip", "o"): "a"}
@@ -36,7 +36,7 @@ class Host:
         return self.text
 
     def tells(self, listing: Listing = OURS) -> tuple[str, int]:
-        """Return what is told, and how often nft has listed until then."""
+        """Return the listing, and how often nft has listed so far."""
         return self.kept.text(listing, self.lists), self.listed
 
 
@@ -51,34 +51,34 @@ def test_the_same_tables_are_listed_once(host: Host) -> None:
     assert host.tells() == ("text", 1)
 
 
-def test_other_tables_are_listed_anew(host: Host) -> None:
+def test_changed_tables_are_listed_again(host: Host) -> None:
     host.tells()
     host.digests["inet", "t"], host.text = "b", "other"
     assert [host.tells(), host.tells()] == [("other", 2), ("other", 2)]
 
 
-def test_another_nft_lists_anew(host: Host) -> None:
+def test_another_nft_lists_again(host: Host) -> None:
     host.tells()
     host.nft, host.text = "nft 2", "in other words"
     assert host.tells() == ("in other words", 2)
 
 
-def test_each_command_has_its_own(host: Host) -> None:
+def test_each_command_has_its_own_listing(host: Host) -> None:
     host.tells()
     assert host.tells(OURS._replace(command="nft -s -t list table inet t")) == ("text", 2)
     assert host.tells() == ("text", 2)
 
 
-def test_what_was_changed_while_nft_listed_is_not_kept(host: Host) -> None:
+def test_a_listing_during_a_change_is_not_kept(host: Host) -> None:
     host.meanwhile = lambda: host.digests.update({("inet", "t"): "b"})
     host.tells()
     host.meanwhile = lambda: None
-    # As it was when nft began: the listing may be of either.
+    # The digest is again as it was when nft started: the listing may be of either state.
     host.digests["inet", "t"] = "a"
     assert [host.tells(), host.tells()] == [("text", 2), ("text", 2)]
 
 
-def test_a_kernel_that_does_not_tell_has_nft_list_each_time(host: Host) -> None:
+def test_without_a_digest_nft_lists_each_time(host: Host) -> None:
     def refused(tables: Sequence[tuple[str, str]], is_terse: bool) -> str:
         raise NetlinkError("Operation not permitted")
 
@@ -86,31 +86,31 @@ def test_a_kernel_that_does_not_tell_has_nft_list_each_time(host: Host) -> None:
     assert [host.tells(), host.tells()] == [("text", 1), ("text", 2)]
 
 
-def test_a_table_that_is_not_there_is_not_listed(host: Host) -> None:
+def test_a_missing_table_is_not_listed(host: Host) -> None:
     def absent(tables: Sequence[tuple[str, str]], is_terse: bool) -> str:
         raise NoTableError("There is none.")
 
     host.kept = host.kept._replace(fingerprint=absent)
     assert (host.kept.text_of_table("list", ("inet", "t"), host.lists), host.listed) == ("", 0)
-    # It may be there under a name that cannot be asked for.
+    # The table may exist with a name that a request cannot have.
     assert [host.tells(), host.tells()] == [("text", 1), ("text", 2)]
 
 
-def test_a_host_without_the_folder_gets_none(host: Host, tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_created(host: Host, tmp_path: Path) -> None:
     host.kept = host.kept._replace(folder=str(tmp_path / "none"))
     assert [host.tells(), host.tells()] == [("text", 1), ("text", 2)]
     assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '["a"]', "[1, 2]", "[null, null]", "\udc80"])
-def test_a_file_that_somebody_spoiled_is_made_anew(host: Host, tmp_path: Path, content: str) -> None:
+def test_a_damaged_file_is_replaced(host: Host, tmp_path: Path, content: str) -> None:
     host.tells()
     (path,) = tmp_path.iterdir()
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     assert [host.tells(), host.tells()] == [("text", 2), ("text", 2)]
 
 
-def test_a_listing_that_cannot_be_kept_leaves_nothing_behind(host: Host, tmp_path: Path) -> None:
+def test_a_listing_that_cannot_be_kept_leaves_no_file(host: Host, tmp_path: Path) -> None:
     host.tells()
     (path,) = tmp_path.iterdir()
     path.unlink()
@@ -119,7 +119,7 @@ def test_a_listing_that_cannot_be_kept_leaves_nothing_behind(host: Host, tmp_pat
     assert [*tmp_path.iterdir()] == [path]
 
 
-def test_only_root_reads_it(host: Host, tmp_path: Path) -> None:
+def test_only_root_can_read_a_listing(host: Host, tmp_path: Path) -> None:
     host.tells()
     assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
 

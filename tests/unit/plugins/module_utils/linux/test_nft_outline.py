@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Outlines of tables, from answers as a kernel gives them. What real kernels say is in tests/kernel/test_others.py."""
+"""Outlines of tables, from sample answers of a kernel. tests/kernel/test_others.py uses real kernels."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def elements(count: int) -> bytes:
 
 
 class Kernel:
-    """One that has these answers; `given` counts those that were taken of each kind."""
+    """A kernel with these answers; `given` counts the answers that were read, by kind."""
 
     def __init__(self, **answers: list[bytes]) -> None:
         self.answers = {
@@ -140,7 +140,7 @@ VERDICTS = 0xFFFFFF00
         ([a_set("m", 8, VERDICTS)], [3, 4], TableContents(17, ("m",))),
     ],
 )
-def test_what_counts_of_a_table(sets: list[bytes], count: list[int], expected: TableContents) -> None:
+def test_size_of_a_table(sets: list[bytes], count: list[int], expected: TableContents) -> None:
     kernel = Kernel(sets=sets, elements=list(map(elements, count)))
     assert contents(SMALL, 1_000, kernel) == expected
     assert kernel.bodies[SETS] == b"\x02\0\0\0" + name(1, "t")
@@ -149,7 +149,7 @@ def test_what_counts_of_a_table(sets: list[bytes], count: list[int], expected: T
     )
 
 
-def test_counting_ends_at_the_bound() -> None:
+def test_counting_stops_at_the_limit() -> None:
     kernel = Kernel(sets=[a_set("m", 8, VERDICTS), a_set("n", 8, VERDICTS)], elements=[elements(50)] * 10)
     assert contents(SMALL, 100, kernel).size == 110
     assert (kernel.given[SETS], kernel.given[ELEMENTS]) == (1, 2)

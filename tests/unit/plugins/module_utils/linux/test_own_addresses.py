@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's own addresses, from answers as a kernel gives them."""
+"""The addresses of a host, from sample answers of a kernel."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def link(index: int, name: str, kind: str = "", master: int = 0, flags: int = UP
 def address(
     index: int, text: str, flags: int = PERMANENT, scope: int = 0, short: bool = False, peer: str = ""
 ) -> bytes:
-    """An address; `short` as kernels before 3.14 give flags."""
+    """An address; `short` has the flags as kernels before 3.14 send them."""
     ip = ipaddress.ip_address(text)
     head = struct.pack("=BBBBI", FAMILIES[ip.version], 24, flags & 0xFF if short else 0, scope, index)
     local = attribute(2, ip.packed) if ip.version == 4 else b""
@@ -69,7 +69,7 @@ def test_every_address_with_its_interface() -> None:
     ) == ["10.1.0.1 on eth0", "10.1.0.2 on eth0", "10.1.0.3 on eth0", "fd01::1 on eth0", "10.2.0.1 on ib0"]
 
 
-def test_of_two_ends_it_is_the_own_one() -> None:
+def test_the_local_end_of_a_point_to_point_link_counts() -> None:
     assert found(LINKS, [address(2, "10.1.0.1", peer="10.1.0.9")]) == ["10.1.0.1 on eth0"]
 
 
@@ -85,7 +85,7 @@ def test_of_two_ends_it_is_the_own_one() -> None:
         ("fd01::1", 0, True),
     ],
 )
-def test_what_is_for_a_while(text: str, flags: int, is_told: bool, short: bool) -> None:
+def test_temporary_and_tentative_addresses_are_left_out(text: str, flags: int, is_told: bool, short: bool) -> None:
     assert bool(found(LINKS, [address(2, text, flags, short=short)])) is is_told
 
 
@@ -102,7 +102,7 @@ def test_what_is_for_a_while(text: str, flags: int, is_told: bool, short: bool) 
         ("10.1.0.1", LINK_LOCAL_SCOPE),
     ],
 )
-def test_what_no_other_host_can_reach(text: str, scope: int) -> None:
+def test_unreachable_addresses_are_left_out(text: str, scope: int) -> None:
     assert found(LINKS, [address(2, text, scope=scope)]) == []
 
 
@@ -147,7 +147,7 @@ def test_what_no_other_host_can_reach(text: str, scope: int) -> None:
         ([link(2, "eno1")], True),
     ],
 )
-def test_what_leads_to_containers_and_guests_alone(links: list[bytes], is_told: bool) -> None:
+def test_interfaces_of_containers_and_guests_are_left_out(links: list[bytes], is_told: bool) -> None:
     assert bool(found(links, [address(2, "10.1.0.1")])) is is_told
 
 
@@ -180,7 +180,7 @@ NETWORKS = [
 ]
 
 
-def test_networks_of_containers_are_those_of_interfaces_that_lead_to_them_alone() -> None:
+def test_networks_of_interfaces_that_lead_only_to_containers() -> None:
     kernel = asked(GUESTS, NETWORKS)
     assert list(map(str, container_networks(["docker*", "br-*"], kernel))) == [
         "172.17.0.0/24",

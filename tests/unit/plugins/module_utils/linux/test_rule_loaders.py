@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Units of others that load rules, in folders that stand for those of a host."""
+"""Units of others that load rules, in a folder that stands for the root of a host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders impo
     rule_loaders,
 )
 
-# As Debian has them.
+# The unit of Debian.
 NFTABLES = """\
 [Unit]
 Wants=network-pre.target
@@ -31,7 +31,7 @@ ExecStop=/usr/sbin/nft flush ruleset
 WantedBy=sysinit.target
 """
 LATE = "[Unit]\nAfter=network-online.target\n\n[Service]\nExecStart=/usr/sbin/iptables-restore /etc/rules\n"
-# Waited for also where they are not there yet.
+# Our unit waits for these even if they are not installed yet.
 USUAL = early_loaders(())
 ETC, USR = "etc/systemd/system", "usr/lib/systemd/system"
 
@@ -54,7 +54,7 @@ class Root:
         link.symlink_to(f"/lib/systemd/system/{name}")
 
     def loaders(self) -> tuple[RuleLoader, ...]:
-        """Return what is found."""
+        """Return the units that are found."""
         return rule_loaders(str(self.folder))
 
 
@@ -63,11 +63,11 @@ def _root(tmp_path: Path) -> Root:
     return Root(tmp_path)
 
 
-def test_a_host_that_has_none(root: Root) -> None:
+def test_a_host_without_such_units(root: Root) -> None:
     assert root.loaders() == ()
 
 
-def test_debians_own(root: Root) -> None:
+def test_units_of_debian(root: Root) -> None:
     root.write(f"{USR}/nftables.service", NFTABLES)
     root.write("etc/nftables.conf", "#!/usr/sbin/nft -f\n\nflush ruleset\n")
     found = root.loaders()
@@ -75,13 +75,13 @@ def test_debians_own(root: Root) -> None:
     assert flush_warnings(found) == ()
     root.enable("nftables.service")
     assert flush_warnings(root.loaders()) == (
-        "nftables.service is enabled, and /etc/nftables.conf has 'flush ruleset': each start or reload of this unit deletes "
-        "all rules of the host. Remove this line, or disable the unit.",
+        "nftables.service is enabled, and /etc/nftables.conf has 'flush ruleset': each start or reload of this unit "
+        "deletes all rules of the host. Remove this line, or disable the unit.",
     )
 
 
 @pytest.mark.parametrize("text", ["", "# flush ruleset\n", "flush table inet filter\n"])
-def test_what_does_not_flush(root: Root, text: str) -> None:
+def test_commands_that_do_not_flush(root: Root, text: str) -> None:
     root.write(f"{USR}/nftables.service", NFTABLES)
     root.write("etc/nftables.conf", text)
     root.enable("nftables.service")
@@ -97,7 +97,7 @@ def test_what_does_not_flush(root: Root, text: str) -> None:
         ("/usr/sbin/nft -f /srv/main.nft", "/srv/parts/b.nft"),
     ],
 )
-def test_ways_to_flush(root: Root, start: str, where: str) -> None:
+def test_commands_that_flush(root: Root, start: str, where: str) -> None:
     root.write(f"{ETC}/site-rules.service", NFTABLES.replace("/usr/sbin/nft -f /etc/nftables.conf", start))
     root.write("srv/rules.sh", "#!/bin/sh\nset -e\nnft flush ruleset\n")
     root.write("srv/main.nft", 'include "/srv/parts/*.nft"\n')
@@ -108,18 +108,18 @@ def test_ways_to_flush(root: Root, start: str, where: str) -> None:
     assert warning.startswith(f"site-rules.service is enabled, and {where} has 'flush ruleset': ")
 
 
-def test_one_that_comes_later_is_not_waited_for(root: Root) -> None:
+def test_a_late_unit_is_not_waited_for(root: Root) -> None:
     root.write(f"{USR}/shorewall.service", LATE)
     assert early_loaders(root.loaders()) == USUAL
 
 
-def test_one_that_waits_for_ours_is_not_waited_for(root: Root) -> None:
+def test_a_unit_that_waits_for_ours_is_not_waited_for(root: Root) -> None:
     root.write(f"{USR}/nftables.service", NFTABLES)
     root.write(f"{ETC}/nftables.service.d/order.conf", "[Unit]\nAfter=hpc-ports.service\n")
     assert early_loaders(root.loaders()) == tuple(name for name in USUAL if name != "nftables.service")
 
 
-def test_a_sites_own_unit_is_known_by_what_it_starts(root: Root) -> None:
+def test_a_unit_of_the_site_is_recognized_by_its_command(root: Root) -> None:
     root.write(f"{ETC}/site-rules.service", NFTABLES.replace("/etc/nftables.conf", "/srv/rules.nft"))
     root.write("srv/rules.nft", "table inet a {\n}\nflush ruleset; add table inet b\n")
     root.write(f"{ETC}/backup.service", NFTABLES.replace("nft", "tar"))

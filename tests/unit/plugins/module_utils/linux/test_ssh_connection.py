@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The connection as sshd tells of it, found in real processes."""
+"""The ssh connection, found in the environment of real processes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ FOUND = "('192.0.2.9', 51234, '192.0.2.1', 22)"
         ("192.0.2.9 x 192.0.2.1 22", None, []),
     ],
 )
-def test_what_sshd_says(text: str, expected: SshConnection | None, asked: list[str]) -> None:
+def test_texts_of_sshd(text: str, expected: SshConnection | None, asked: list[str]) -> None:
     peers: list[str] = []
 
     def towards(peer: str, local: str) -> str:
@@ -59,11 +59,11 @@ def test_what_sshd_says(text: str, expected: SshConnection | None, asked: list[s
 
 
 @given(st.text())
-def test_no_text_is_an_error(text: str) -> None:
+def test_no_text_raises_an_error(text: str) -> None:
     assert parsed_connection(text) is None
 
 
-def test_an_interface_that_cannot_be_told_is_of_no_name() -> None:
+def test_an_unknown_interface_has_no_name() -> None:
     def unreachable(peer: str, local: str) -> str:
         raise NetlinkError("Network is unreachable", 101)
 
@@ -72,7 +72,7 @@ def test_an_interface_that_cannot_be_told_is_of_no_name() -> None:
 
 
 def said(*prefix: str, **environment: str) -> str:
-    """What a process finds that was started by these programs."""
+    """Return the connection that a process finds which these programs started."""
     clean = {key: value for key, value in os.environ.items() if key != "SSH_CONNECTION"}
     return subprocess.run(
         [*prefix, sys.executable, "-c", SAY],
@@ -88,7 +88,7 @@ def said(*prefix: str, **environment: str) -> str:
     [(), (*OUTER, "env", "-u", "SSH_CONNECTION"), (*OUTER, "env", "-i", f"PYTHONPATH={COLLECTIONS}", *OUTER)],
     ids=["its own", "stripped", "stripped twice"],
 )
-def test_the_nearest_process_that_knows(prefix: tuple[str, ...]) -> None:
+def test_the_nearest_process_with_the_variable(prefix: tuple[str, ...]) -> None:
     assert said(*prefix, SSH_CONNECTION=GIVEN) == FOUND
 
 
@@ -98,5 +98,5 @@ def test_a_process_whose_name_looks_like_the_end_of_its_name(tmp_path: Path) -> 
     assert said(*OUTER, str(odd), *OUTER[1:], "env", "-u", "SSH_CONNECTION", SSH_CONNECTION=GIVEN) == FOUND
 
 
-def test_the_nearer_one_counts() -> None:
+def test_the_nearer_process_counts() -> None:
     assert said(*OUTER, "env", f"SSH_CONNECTION={GIVEN}", SSH_CONNECTION="198.51.100.1 1 198.51.100.2 22") == FOUND

@@ -82,13 +82,13 @@ def test_evaluate(packet: Packet, expected: Judgement) -> None:
     assert evaluate(POLICY, packet) == expected
 
 
-def test_open_egress_passes_everything_out_and_nothing_more_in() -> None:
+def test_open_egress_allows_all_outgoing_connections_only() -> None:
     assert evaluate(OPEN, Packet("out", "tcp", "192.0.2.1", 1)) == Judgement(True, "open egress")
     assert evaluate(OPEN, Packet("in", "tcp", "192.0.2.1", 1)) == NONE
 
 
 @pytest.mark.parametrize("direction", ["in", "out"])
-def test_observe_passes_and_says_what_it_would_drop(direction: str) -> None:
+def test_observe_passes_packets_and_names_no_flow(direction: str) -> None:
     assert evaluate(OBSERVE, Packet(direction, "tcp", "192.0.2.1", 1)) == Judgement(True, "no flow")
 
 
@@ -127,7 +127,7 @@ PEERS = st.one_of(
 
 
 @given(RULES, PEERS, st.integers(1, 15))
-def test_evaluate_agrees_with_the_segments_that_rulesets_are_made_of(rules: list[Rule], peer: str, port: int) -> None:
+def test_evaluate_agrees_with_the_segments_of_rulesets(rules: list[Rule], peer: str, port: int) -> None:
     address = ip_address(peer)
     expected = any(
         segment.ports.first <= port <= segment.ports.last and any(address in net for net in item.peers)

@@ -119,7 +119,7 @@ def test_digest_is_equal_for_equal_data() -> None:
     assert len(digest([])) == 16
 
 
-def test_segments_are_cut_where_a_rule_begins_or_ends() -> None:
+def test_segments_are_split_where_a_range_starts_or_ends() -> None:
     wide = Rule("in", "wide", (PortRange("tcp", 10, 20),), ())
     inner = Rule("in", "inner", (PortRange("tcp", 12, 14), PortRange("udp", 12, 12)), ())
     found = [(str(item.ports), [rule.flow for rule in item.rules]) for item in segments([wide, inner])]
@@ -132,7 +132,7 @@ def test_segments_are_cut_where_a_rule_begins_or_ends() -> None:
 
 
 @given(RULES)
-def test_segments_say_what_the_rules_say(rules: list[Rule]) -> None:
+def test_segments_have_the_ports_of_the_rules(rules: list[Rule]) -> None:
     said = {
         (ports.protocol, port, rule.flow)
         for rule in rules
@@ -149,7 +149,7 @@ def test_segments_say_what_the_rules_say(rules: list[Rule]) -> None:
 
 
 @given(RULES)
-def test_segments_are_disjoint_ordered_and_as_few_as_can_be(rules: list[Rule]) -> None:
+def test_segments_are_disjoint_sorted_and_as_few_as_possible(rules: list[Rule]) -> None:
     result = segments(rules)
     for item, after in zip(result, result[1:]):
         assert item.ports.protocol < after.ports.protocol or item.ports.last < after.ports.first

@@ -87,7 +87,7 @@ def test_parse_ports_says_what_was_expected(text: object, message: str) -> None:
 
 
 @given(RANGES.filter(lambda item: item.protocol != "ip" or item.first not in (*ALWAYS_ACCEPTED, 6, 17)))
-def test_text_and_range_are_the_same(item: PortRange) -> None:
+def test_a_range_survives_a_round_trip(item: PortRange) -> None:
     assert parse_ports(str(item)) == item
 
 

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 ANY = st.text(
     st.characters(exclude_categories=[]) | st.sampled_from("\x1b\n\r\t\x9b\u202e\u2066\u200b\ufeff\u2028\ud800")
 )
-# By what Unicode says of them: controls, surrogates, separators of lines, and what turns text around.
+# Categories of Unicode: controls, surrogates, line separators, and marks that reverse the direction of text.
 _CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 _ZERO_WIDTH = set("\u200b\u200c\u200d\u200e\u200f\u061c\u2060\ufeff\u180e\xad")
 
 
 def does_something(char: str) -> bool:
-    """Tell whether a character is one that no host may put on a screen."""
+    """Return whether a character may not reach the screen."""
     return (
         unicodedata.category(char) in _CATEGORIES or unicodedata.bidirectional(char) in _TURNING or char in _ZERO_WIDTH
     )
@@ -32,15 +32,15 @@ def does_something(char: str) -> bool:
 
 @given(ANY)
 @settings(max_examples=examples(600))
-def test_nothing_that_is_shown_does_anything(text: str) -> None:
+def test_shown_text_controls_nothing(text: str) -> None:
     assert not any(map(does_something, shown(text)))
     assert shown(shown(text)) == shown(text)
 
 
 @given(ANY)
 @settings(max_examples=examples(300))
-def test_what_does_nothing_stays_in_its_place(text: str) -> None:
-    """What comes out is what went in, with a code for each character that does something."""
+def test_harmless_characters_stay_in_place(text: str) -> None:
+    """The result is the input, with a code for each character that controls the terminal."""
     kept = [part for char in text for part in ([char] if char.isprintable() else [])]
     left = iter(shown(text))
     assert all(char in left for char in kept)
@@ -58,16 +58,16 @@ def test_what_does_nothing_stays_in_its_place(text: str) -> None:
         ("Zürich – 東京, Αθήνα, עברית 😀 a\xa0b \\x1b", "Zürich – 東京, Αθήνα, עברית 😀 a\xa0b \\x1b"),
     ],
 )
-def test_what_is_shown(text: str, expected: str) -> None:
+def test_examples_of_shown_text(text: str, expected: str) -> None:
     assert shown(text) == expected
 
 
-def test_lines_stay_lines() -> None:
+def test_lines_are_kept() -> None:
     assert lines("a\x1b\nb\r\n") == "a\\x1b\nb\\r\n"
 
 
 @given(ANY, st.integers(40, 80))
-def test_a_word_is_cut_and_says_so(text: str, most: int) -> None:
+def test_a_long_text_is_cut_and_says_so(text: str, most: int) -> None:
     found = word(text, most)
     assert len(found) <= most and word(found, most) == found
     assert found == shown(text) or found.endswith(f" (cut: it has {len(text)} characters)")
@@ -81,7 +81,7 @@ def test_a_megabyte_is_cut() -> None:
 
 @dataclass(frozen=True)
 class Warned:
-    """As Ansible has warnings from 2.19 on."""
+    """A warning as Ansible 2.19 and later have it."""
 
     text: str
     more: tuple[Any, ...] = ()
@@ -91,7 +91,7 @@ class Warned:
 TRACEBACK = "line\n\\x1b\n"
 
 
-def test_data_is_shown_however_deep() -> None:
+def test_nested_data_is_shown() -> None:
     esc = "\x1b"
     assert plain({esc: [esc, (esc, 1), {"a": esc}, None, 1.5, Warned(esc, (Warned(esc),))]}) == {
         "\\x1b": [
@@ -105,7 +105,7 @@ def test_data_is_shown_however_deep() -> None:
     }
 
 
-def test_of_a_module_s_result_only_what_ansible_shows_by_lines_has_lines() -> None:
+def test_only_line_by_line_values_of_a_result_keep_their_lines() -> None:
     diff = {"before": "a\x1b\n", "after": "b\n"}
     assert returned({"msg": "a\nb", "warnings": ["c\nd"], "diff": diff, "changed": True}) == {
         "msg": "a\\nb",

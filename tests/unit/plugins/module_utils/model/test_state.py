@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How two states differ, in objects, in flows, in ports and in addresses."""
+"""The difference of two states: objects, flows, ports and addresses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_changed_objects() -> None:
     assert changed_objects(BEFORE, BEFORE) == []
 
 
-def test_the_diff_has_only_what_differs() -> None:
+def test_the_diff_has_only_objects_that_differ() -> None:
     assert state_diff(BEFORE, AFTER) == {
         "before": "chain a:\n    one\n    two\nset c:\n    type x\n",
         "after": "chain a:\n    two\n    one\nset d:\n",
@@ -97,7 +97,7 @@ _SETS = st.lists(_PREFIXES, max_size=8).map(lambda found: list(collapse_addresse
 
 
 @given(_SETS, _SETS)
-def test_what_came_and_went_leads_from_the_old_to_the_new(old: list, new: list) -> None:
+def test_added_and_removed_addresses_turn_old_into_new(old: list, new: list) -> None:
     def addresses(networks: list) -> set[str]:
         return {str(address) for network in networks for address in network}
 
@@ -107,6 +107,6 @@ def test_what_came_and_went_leads_from_the_old_to_the_new(old: list, new: list) 
     assert removed == addresses(old) - addresses(new)
 
 
-def test_ten_thousand_changed_addresses_take_no_quadratic_time() -> None:
+def test_ten_thousand_changed_addresses_take_linear_time() -> None:
     old, new = ({f"10.{side}.{number // 128}.{number % 128 * 2}" for number in range(10_000)} for side in (0, 1))
     assert len(changes(old, new, "addresses_changed")["added"]) == 10_000
