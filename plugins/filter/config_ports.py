@@ -78,7 +78,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports i
 def config_ports_filter(text: Any, path: str, options: Any) -> list[Listener]:
     """Return `config_ports`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(text, str):
-        raise refused("input of hpc.ports.config_ports", text, "a text")
+        raise refused("input of hpc.ports.config_ports", text, "a string")
     if not isinstance(options, Mapping):
         raise refused("options of hpc.ports.config_ports", options, "a dictionary")
     return config_ports(text, path, options)

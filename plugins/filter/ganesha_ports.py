@@ -55,7 +55,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._services.ganesha import
 def ganesha_ports_filter(text: Any, path: str, ports: Any) -> str:
     """Return `with_ganesha_ports`; raises AnsibleFilterError for bad arguments."""
     if not isinstance(text, str):
-        raise refused("input of hpc.ports.ganesha_ports", text, "a text")
+        raise refused("input of hpc.ports.ganesha_ports", text, "a string")
     if not isinstance(ports, Mapping):
         raise refused("ports of hpc.ports.ganesha_ports", ports, "a dictionary")
     try:

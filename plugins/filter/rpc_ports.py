@@ -60,7 +60,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports i
 def rpc_ports_filter(text: Any) -> list[Listener]:
     """Return `rpc_ports`; raises AnsibleFilterError for other input than text."""
     if not isinstance(text, str):
-        raise refused("input of hpc.ports.rpc_ports", text, "a text")
+        raise refused("input of hpc.ports.rpc_ports", text, "a string")
     return rpc_ports(text)
 
 

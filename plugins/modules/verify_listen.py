@@ -181,7 +181,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     if module.params["lifetime"] <= 0:
-        module.fail_json(msg=f"Invalid lifetime: got {module.params['lifetime']}, expected more than 0.")
+        module.fail_json(msg=f"Invalid lifetime: got {module.params['lifetime']}, expected a number greater than 0.")
     if module.check_mode:
         module.exit_json(skipped=True, msg="Check mode: no listener was started or ended.")
     try:

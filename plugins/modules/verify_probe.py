@@ -181,7 +181,7 @@ def main() -> None:
     params = module.params
     for name in ("timeout", "attempts", "concurrency", "rate"):
         if params[name] <= 0:
-            module.fail_json(msg=f"Invalid {name}: got {params[name]}, expected more than 0.")
+            module.fail_json(msg=f"Invalid {name}: got {params[name]}, expected a number greater than 0.")
     if module.check_mode:
         module.exit_json(skipped=True, msg="Check mode: nothing was sent.")
     try:

@@ -138,6 +138,6 @@ def test_a_drop_of_another_table_is_named(source: str, target: str) -> None:
 def test_a_group_stands_for_its_first_host_and_no_listener_stays() -> None:
     run = explain("slurm_compute", "slurm_controller", "6817/tcp", PROBE)
     assert "by the listener of the probe Packets: " in run.text, run.output
-    assert "slurm_controller is a group: alpha-controller is its first host, and 1 more are not looked at." in run.text
+    assert "slurm_controller is a group of 2 hosts. Only its first host, alpha-controller, is examined." in run.text
     for host in ("alpha-compute1", "alpha-controller"):
         assert "hpc_ports_verify" not in on(host, "nft list tables; systemctl list-units 'hpc-ports-verify*'")

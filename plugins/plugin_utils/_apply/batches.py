@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the failure of a host means to the rest of a play that takes its hosts in batches (`serial`).
+"""Explain what a failed host means for the rest of a play that runs in batches (`serial`).
 
-Ansible ends all plays of a playbook as soon as every host of a batch has failed, so no later play could say it.
+Ansible ends a playbook as soon as every host of a batch has failed, so no later play could explain it.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# How many hosts are named.
+# Maximum number of hosts in a list.
 _SHOWN = 20
 
 
 def with_batches(text: str, task_vars: Mapping[str, Any]) -> str:
-    """Return why a host failed, with whom that leaves behind."""
+    """Return the error message of a host, with a note about the hosts of other batches."""
     note = _note(task_vars)
     return f"{text.rstrip().rstrip('.')}. {note}" if note else text
 
 
 def _note(task_vars: Mapping[str, Any]) -> str:
-    """Return which hosts of a play are done when this one fails, and which are left; empty where none comes later.
+    """Return which hosts of the play are done and which are left if this host fails; empty in the last batch.
 
-    Batches are taken to be in the order of the inventory, as they are unless the play has `order`.
+    Batches are assumed to be in the order of the inventory, which holds unless the play sets `order`.
     """
     hosts, batch = task_vars.get("ansible_play_hosts_all", []), task_vars.get("ansible_play_batch", [])
     places = [place for place, host in enumerate(hosts) if host in batch]
@@ -32,18 +32,18 @@ def _note(task_vars: Mapping[str, Any]) -> str:
     if not left:
         return ""
     is_last = len(batch) == 1
-    before, going = hosts[: places[0]], set(task_vars["ansible_play_hosts"])
+    before, running = hosts[: places[0]], set(task_vars["ansible_play_hosts"])
     parts = [
-        ("Done", [host for host in before if host in going]),
-        ("Failed before", [host for host in before if host not in going]),
-        ("Left as they are" if is_last else "Left in that case", left),
+        ("Done", [host for host in before if host in running]),
+        ("Failed before", [host for host in before if host not in running]),
+        ("Not changed" if is_last else "Not changed if the play ends", left),
     ]
-    lists = " ".join(f"{what}: {_text(names)}." for what, names in parts if names)
-    goes_on = "ends with this host" if is_last else "goes on unless every host of this batch fails"
+    lists = " ".join(f"{label}: {_text(names)}." for label, names in parts if names)
+    outcome = "ends with this host" if is_last else "continues unless every host of this batch fails"
     without = f":!{task_vars['inventory_hostname']}"
     return (
-        f"This play takes its hosts in batches, and {goes_on}. {lists} To go on without this one: --limit "
-        f"'all{without}', or '{without}' at the end of your own limit."
+        f"This play runs on its hosts in batches, and {outcome}. {lists} To continue without this host, use --limit "
+        f"'all{without}', or append '{without}' to your own limit."
     )
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Confirm a change over a new connection to the host, or find out how the host undid it."""
+"""Confirm a change over a new connection to the host, or report that the host undid it."""
 
 from __future__ import annotations
 
@@ -14,41 +14,39 @@ from typing import Any, NamedTuple
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 
-# After the time in which a change is confirmed: how long a host may take to undo it and to answer again, seconds.
+# Seconds after the end of the confirmation period in which a host must undo the change and answer again.
 RETURN_WITHIN = 60.0
 _PAUSE = 0.5
-UNSEEN = "The connection ended while the host changed its firewall, so what changed is not known."
+UNSEEN = "The connection ended while the host changed its firewall, so the changes are unknown."
 _FORGOTTEN = (
-    "The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and "
-    "has the ruleset that was confirmed last. Run again."
+    "The host does not know the change that it just received. It was probably restarted, and has the last confirmed "
+    "ruleset. Run again."
 )
 _UNDONE = (
-    "The host undid the change after {0} s, because no new connection confirmed it. It has the ruleset from "
-    "before again."
+    "The host undid the change after {0} s, because no new connection confirmed it. The previous ruleset is active "
+    "again."
 )
 _UNREACHABLE = (
-    "The host has not answered for {0:.0f} s. It should have undone the change by itself after {1} s. The "
-    "last attempt: {2}."
+    "The host has not answered for {0:.0f} s. It should have undone the change by itself after {1} s. Last error: {2}."
 )
-# How many logins have to fit into the time in which a change is confirmed: the one that confirms, with room to spare.
+# This many logins must fit into the confirmation period. One confirms the change; the others are a reserve.
 _LOGINS = 3
-_SLOW = "A login to {0} took {1} s: give firewall_confirm_within {2} or more."
-# How ansible-core says that a module returned nothing that it understands, from 2.19 on and before, and why with sudo.
+_SLOW = "A login to {0} took {1} s: set firewall_confirm_within to {2} or more."
+# How ansible-core reports that a module returned no valid result, since 2.19 and before, and the reason from sudo.
 _NOT_RUN = ("Module result deserialization failed", "MODULE FAILURE")
 _NO_TERMINAL = "you must have a tty to run sudo"
 _REQUIRES_TTY = (
-    "sudo did not run the module: it wants a terminal (requiretty in the sudoers of the host), and with "
-    "pipelining Ansible gives it none. Take requiretty out for this user, or set ansible_pipelining: "
-    "false."
+    "sudo did not run the module: it requires a terminal (requiretty in the host's sudoers), and Ansible with "
+    "pipelining provides none. Remove requiretty for this user, or set ansible_pipelining: false."
 )
 _FINAL = ("confirmed", "reverted", "unknown", "other format")
 _NOT_FINAL = {
-    "not new": "Ansible could not make a new connection: it came from {0} again. See that nothing but Ansible keeps "
-    "connections to the host open (ControlPath in ~/.ssh/config)",
-    "not made": "The run that began the change has not come to its end",
-    "altered": "What runs on the host is not what was applied any more: something else changed the firewall meanwhile",
+    "not new": "Ansible could not make a new connection: the connection from {0} was used again. Make sure that only "
+    "Ansible keeps connections to the host open (ControlPath in ~/.ssh/config)",
+    "not made": "The run that started the change has not finished",
+    "altered": "The host's ruleset is no longer the applied one: another program changed the firewall meanwhile",
 }
-# What ssh says when it never got through, and Ansible when sudo did not: then it has started no module.
+# Errors of ssh that never connected, and of Ansible waiting for sudo. In these cases, no module was started.
 _NEVER_MADE = (
     "connect to host",
     "Could not resolve hostname",
@@ -58,13 +56,13 @@ _NEVER_MADE = (
     "Host key verification failed",
     "waiting for privilege escalation prompt",
 )
-_SAID = ("confirmed_from", "connections_cut", "failed", "msg")
+_OUTCOME_KEYS = ("confirmed_from", "connections_cut", "failed", "msg")
 
 
 class PendingChange(NamedTuple):
-    """A change that awaits its confirmation for so many `seconds`, and what the module `firewall` returned.
+    """A change that is undone unless it is confirmed within `seconds`, and the `result` of the module `firewall`.
 
-    `login` is how long it took to get to the host, seconds; `loss` how the connection ended meanwhile, if it did.
+    `login` is the duration of the login to the host in seconds. `loss` is the error if the connection ended meanwhile.
     """
 
     host: str
@@ -75,15 +73,15 @@ class PendingChange(NamedTuple):
 
     @property
     def dropping(self) -> str:
-        """Return what else of the host may drop a new connection, as a sentence."""
-        found = self.result.get("other_rules", {}).get("dropping", [])
-        return f"Other rules of the host that may be why: {'; '.join(found)}." if found else ""
+        """Return a sentence about other rules on the host that may drop new connections, empty if there are none."""
+        rules = self.result.get("other_rules", {}).get("dropping", [])
+        return f"Other rules on the host may be the cause: {'; '.join(rules)}." if rules else ""
 
 
 class HostAnswer(NamedTuple):
-    """What the host said last, as the module `firewall_confirm` returns it, and what went wrong before, if anything.
+    """The last result of the module `firewall_confirm`, and the last error before it, empty if there was none.
 
-    `login` is how long it took to get to the host; 0 where something went wrong before, as that takes time of its own.
+    `login` is the duration of the login in seconds. It is 0 after an error, because errors distort the duration.
     """
 
     result: Mapping[str, Any]
@@ -92,14 +90,14 @@ class HostAnswer(NamedTuple):
 
 
 def may_have_begun(loss: AnsibleConnectionFailure) -> bool:
-    """Tell whether a connection ended, rather than was never made: then the host may have begun to change its rules."""
+    """Return whether an established connection ended. In this case, the host may have started to change its rules."""
     return not any(text in str(loss) for text in _NEVER_MADE)
 
 
 def named(host: str, result: dict[str, Any]) -> dict[str, Any]:
-    """Return the result of a module, each warning with the host that it speaks of.
+    """Return the result of a module with the host name in front of each warning.
 
-    Ansible shows a warning without its host, and the same text of other hosts not again.
+    Ansible shows a warning without its host, and does not repeat the same warning for other hosts.
     """
     warnings = result.get("warnings")
     if not warnings or not isinstance(warnings, list):
@@ -112,23 +110,23 @@ def _with_host(host: str, warning: Any) -> Any:
         return f"{host}: {warning}"
     if not hasattr(warning, "event"):
         return warning
-    # As ansible-core 2.19 and later hand it over.
+    # The type of warnings in ansible-core 2.19 and later.
     return replace(warning, event=replace(warning.event, msg=f"{host}: {warning.event.msg}"))
 
 
 def explained(result: dict[str, Any]) -> dict[str, Any]:
-    """Return the result of a module, with the cause where it is one that Ansible does not name."""
+    """Return the result of a module. If sudo required a terminal, the message explains it, because Ansible does not."""
     message = str(result.get("msg", ""))
     output = f"{result.get('module_stdout')} {result.get('module_stderr')}"
     if message.startswith(_NOT_RUN) and _NO_TERMINAL in output:
-        return {**result, "msg": f"{_REQUIRES_TTY} Ansible says: {message}"}
+        return {**result, "msg": f"{_REQUIRES_TTY} Ansible reported: {message}"}
     return result
 
 
 def timed(
     execute: Callable[[], dict[str, Any]], now: Callable[[], float] = time.monotonic
 ) -> tuple[dict[str, Any], float]:
-    """Return the result of a module, and how long it took to get to the host: all but the time that the module ran."""
+    """Return the result of a module, and the duration of the login: the total time without the module's run time."""
     began = now()
     result = execute()
     return result, now() - began - result.get("pending", result).get("ran_for", 0.0)
@@ -140,10 +138,10 @@ def final_answer(
     now: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> HostAnswer:
-    """Ask the host over new connections until it has confirmed the change, or undone it, and return what it says.
+    """Connect to the host repeatedly until it has confirmed or undone the change, and return its answer.
 
-    `ask` makes a new connection and runs the module `firewall_confirm`. Raises AnsibleConnectionFailure for a host that does not
-    answer any more, long after it should have undone the change.
+    `ask` runs the module `firewall_confirm` over a new connection. Raises AnsibleConnectionFailure if the host has not
+    answered `RETURN_WITHIN` seconds after it should have undone the change.
     """
     patience = begun.seconds + RETURN_WITHIN
     end, trouble = now() + patience, shown(str(begun.loss or "").strip())
@@ -165,45 +163,45 @@ def final_answer(
 
 
 def _slowness(begun: PendingChange, login: float = 0.0) -> str:
-    """Return what to do where there is little time for such logins; empty where it is enough."""
+    """Return advice if logins are too slow for the confirmation period, empty if they are fast enough."""
     longest = max(begun.login, login)
     took = math.ceil(longest)
     return _SLOW.format(begun.host, took, _LOGINS * took) if begun.seconds < _LOGINS * longest else ""
 
 
 def with_answer(begun: PendingChange, answer: HostAnswer) -> dict[str, Any]:
-    """Return the result of the module `firewall` with what became of the change."""
-    said = {key: answer.result[key] for key in _SAID if key in answer.result}
+    """Return the result of the module `firewall`, completed with the outcome of the change."""
+    outcome = {key: answer.result[key] for key in _OUTCOME_KEYS if key in answer.result}
     slow = _slowness(begun, answer.login)
     if answer.result["status"] == "confirmed":
         warnings = [*begun.result.get("warnings", []), *answer.result.get("warnings", []), *filter(None, [slow])]
-        return {"changed": True, **begun.result, **said, "warnings": warnings}
+        return {"changed": True, **begun.result, **outcome, "warnings": warnings}
     lacking = {"client": answer.result["client"]} if answer.result.get("advice") else {}
     return {**begun.result, "changed": False, "failed": True, "msg": _undone(begun, answer, slow), **lacking}
 
 
 def _undone(begun: PendingChange, answer: HostAnswer, slow: str) -> str:
-    """Return the message for a change that was not confirmed: what happened, and what was likely missing."""
-    said = answer.result
-    if said["status"] == "unknown":
+    """Return the message for a change that was not confirmed: the outcome and the likely cause."""
+    result = answer.result
+    if result["status"] == "unknown":
         return _FORGOTTEN
-    if said["status"] == "other format":
-        return str(said["msg"])
-    text = _UNDONE.format(said["seconds"])
-    if said["advice"]:
-        return f"{text} Likely missing: {said['advice']}"
-    allows = f"The policy itself lets {said['client']} in." if said["client"] else ""
-    reason = f"The last attempt: {answer.trouble.rstrip('.')}." if answer.trouble else ""
+    if result["status"] == "other format":
+        return str(result["msg"])
+    text = _UNDONE.format(result["seconds"])
+    if result["advice"]:
+        return f"{text} Likely missing: {result['advice']}"
+    allows = f"The policy itself allows {result['client']}." if result["client"] else ""
+    reason = f"Last error: {answer.trouble.rstrip('.')}." if answer.trouble else ""
     return _sentences(text, allows, slow, reason, begun.dropping)
 
 
 def with_name(result: dict[str, Any], host_at: Callable[[str], str]) -> dict[str, Any]:
-    """Return the result; where the policy does not let `client` in, and that is a managed host, its message says so."""
+    """Return the result. If the policy does not allow `client`, and `client` is a managed host, the message says so."""
     client = result.get("client")
     host = host_at(client) if client else ""
     if not host:
         return result
-    return {**result, "msg": f"{result['msg']} {client} is {host}: your jump host, unless Ansible runs there."}
+    return {**result, "msg": f"{result['msg']} {client} is {host}: your jump host, or the host that Ansible runs on."}
 
 
 def _sentences(*texts: str) -> str:

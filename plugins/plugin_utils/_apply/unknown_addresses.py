@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses that a host has and the plan does not know: what other hosts do with them, in one warning a host.
+"""Warn about addresses that a host has and the plan does not know, in one warning per host.
 
-A family in which the plan knows no address of the host is left out: most sites do not use the IPv6 that a router hands
-out. So is what lies in a network of the host's own clusters, as flows within these let it in.
+An address family is skipped if the plan knows no address of the host in it: most sites do not use the IPv6 addresses
+that routers assign. Addresses in networks of the host's own clusters are skipped too: flows in a cluster allow them.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ if TYPE_CHECKING:
 
 _MOST = 5
 _WARNING = (
-    "{host} has addresses that the plan does not know: {unknown}. Other hosts take what comes from there for a "
-    "stranger's, and those with restricted egress send nothing there. The plan knows {known}. If other hosts see {host} "
-    "under them, write all of its addresses into firewall_addresses of {host}, or into firewall_source_addresses where "
-    "it only connects from them.{fabric} Where NAT hides them from all other hosts, nothing is closed."
+    "{host} has addresses that the plan does not know: {unknown}. Other hosts treat connections from these addresses "
+    "as unknown, and hosts with restricted egress cannot connect to them. The plan knows {known}. If other hosts see "
+    "{host} "
+    "under these addresses, add them all to firewall_addresses of {host}, or to firewall_source_addresses if it only "
+    "connects from them.{fabric} If NAT hides them from all other hosts, nothing is blocked."
 )
-_FABRIC = " On a fabric where everything may pass, write {0} into firewall_trusted_interfaces of each host on it."
+_FABRIC = " On a fabric where all traffic is allowed, add {0} to firewall_trusted_interfaces of each host on it."
 
 
 class KnownAddresses(NamedTuple):
-    """What the plan knows of each managed host, for `Store.part`: its addresses, and networks of its clusters."""
+    """The addresses and cluster networks of each managed host, for `Store.part`."""
 
     parts: dict[str, dict[str, Any]]
 
 
 def known_addresses(plan: Plan) -> KnownAddresses:
-    """Return what a plan knows of the hosts that it manages."""
+    """Return the addresses that a plan knows of its managed hosts."""
     book = plan.addresses
     return KnownAddresses(
         {
@@ -53,11 +54,14 @@ def known_addresses(plan: Plan) -> KnownAddresses:
     )
 
 
-def unknown_warnings(host: str, said: object, known: Mapping[str, Any]) -> list[str]:
-    """Return at most one warning about what a host says it has."""
+def unknown_warnings(host: str, reported: object, known: Mapping[str, Any]) -> list[str]:
+    """Return at most one warning about `reported`, the addresses that the module found on the host.
+
+    `known` is the part of the host in `KnownAddresses`.
+    """
     versions = {parse_address(text).version for text in known["addresses"]}
     networks = [parse_network(text) for text in known["networks"]]
-    own = list(_readable(said))
+    own = list(_readable(reported))
     unknown = [
         (str(address), interface)
         for address, interface in own
@@ -67,7 +71,7 @@ def unknown_warnings(host: str, said: object, known: Mapping[str, Any]) -> list[
     ]
     if not unknown:
         return []
-    # One that has an address which the plan knows leads to the others by their rules.
+    # An interface that also has a known address leads to the other hosts under their rules. It is not a fabric.
     planned = {interface for address, interface in own if str(address) in known["addresses"]}
     fabrics = sorted({interface for address, interface in unknown} - planned)
     return [
@@ -80,9 +84,9 @@ def unknown_warnings(host: str, said: object, known: Mapping[str, Any]) -> list[
     ]
 
 
-def _readable(said: object) -> Iterable[tuple[IPAddress, str]]:
-    """Yield what a host says, but what makes no sense: it is shown to people."""
-    for item in said if isinstance(said, list) else ():
+def _readable(reported: object) -> Iterable[tuple[IPAddress, str]]:
+    """Yield the valid entries. Messages show them, so the host is not trusted to send valid ones."""
+    for item in reported if isinstance(reported, list) else ():
         address, interface = (item.get(key) for key in ("address", "interface")) if isinstance(item, dict) else ("", "")
         if isinstance(interface, str) and INTERFACE_NAME.fullmatch(interface):
             try:

@@ -113,7 +113,7 @@ def _some(connections: Connections, target: str, published: Sequence[str]) -> li
         connections.skip(
             "",
             "",
-            f"{target} publishes {len(ports)} ports, of which {MOST_PUBLISHED} are tried.",
+            f"{target} publishes {len(ports)} ports; {MOST_PUBLISHED} of them are tested.",
             len(ports) - MOST_PUBLISHED,
         )
     return [(item.protocol, item.first) for item in map(parse_ports, ports[:MOST_PUBLISHED])]
@@ -144,9 +144,11 @@ def _say_what_is_left(connections: Connections, tried: int, whole: int) -> None:
         "",
         "",
         (
-            "Hosts that are alike to every rule share the work: each flow is tried between every two classes, what the "
-            "documents warn of on every host, other closed ports once for every two kinds of host. "
-            f"With verify_most at {whole} or more, each port of each managed host is tried from one host of each class."
+            "Hosts with identical rules share the tests: each flow is tested between every two classes of hosts, each "
+            "port that the documents warn about on every host, and every other closed port once for every two roles "
+            "of hosts. "
+            f"With verify_most at {whole} or more, each port of each managed host is tested from one host of each "
+            "class."
         ),
         max(0, whole - tried - left),
     )
@@ -211,9 +213,9 @@ def selected(expectations: list[Expectation], query: str) -> list[Expectation]:
     try:
         chosen = {Expectation(**item) for item in found}
     except TypeError as exc:
-        raise _invalid_query(query, "It selects something else.") from exc
+        raise _invalid_query(query, "The expression returns something else.") from exc
     if not chosen <= known:
-        raise _invalid_query(query, "It selects something else.")
+        raise _invalid_query(query, "The expression returns something else.")
     return [item for item in expectations if item in chosen]
 
 

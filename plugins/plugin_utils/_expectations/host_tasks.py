@@ -112,7 +112,7 @@ def new_run(
     """
     for name, value in options.limits._asdict().items():
         if value <= 0:
-            raise invalid(f"verify_{name}", value, "more than 0")
+            raise invalid(f"verify_{name}", value, "a number greater than 0")
     expected = expected_of(plan, options.hosts, options.query, options.limits.most, published)
     return VerifyRun(options, expected, tasks_of(plan, options, expected.expectations))
 

@@ -38,12 +38,12 @@ def chosen_by_class(
     closed = ClosedByRole(choice, ports)
     closed.choose(most)
     if closed.left:
-        beyond = f", and {first} connections for flows and warned ports are tried all the same" if first > most else ""
+        beyond = f", and the {first} connections for flows and warned ports are tested anyway" if first > most else ""
         connections.skip(
             "",
             "",
-            f"Closed ports between two roles of host: verify_most is {most}{beyond}. With "
-            f"verify_most at {len(choice.found) + closed.left} each is tried once.",
+            f"Closed ports between two roles of hosts: verify_most is {most}{beyond}. With "
+            f"verify_most at {len(choice.found) + closed.left} each is tested once.",
             closed.left,
         )
     return list(choice.found)

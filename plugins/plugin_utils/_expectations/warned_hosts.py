@@ -43,8 +43,8 @@ class WarnedByClass:
             connections.skip(
                 "",
                 "",
-                f"{port.title} ({port.port}/{port.protocol}) on {count} hosts: {port.reason}, but "
-                "the plan keeps no other host of this run out.",
+                f"{port.title} ({port.port}/{port.protocol}) on {count} hosts: {port.reason}, but the plan blocks no "
+                "other host of this run.",
                 count,
             )
 

@@ -31,10 +31,10 @@ class WarnedPort(NamedTuple):
     cluster: bool
 
 
-_DOCKER = "who reaches it is root on the host"
+_DOCKER = "anyone who reaches it is root on the host"
 _DATABASE = "a database is never public"
-_QUEUE = "the message queue is the platform's own"
-_SCHEDULER = "the scheduler is its cluster's own"
+_QUEUE = "only the platform uses the message queue"
+_SCHEDULER = "only its own cluster uses the scheduler"
 WARNED = (
     Warned("ssh", "22/tcp", "SSH is for known sources"),
     Warned("docker_plain", "2375/tcp", _DOCKER),
@@ -44,7 +44,7 @@ WARNED = (
     Warned("slurm_sql", "3306/tcp", _DATABASE),
     Warned("rabbitmq_management", "15672/tcp", _QUEUE),
     Warned("amqp", "5672/tcp", _QUEUE),
-    Warned("prometheus", "9090/tcp", "metrics are for the monitoring hosts"),
+    Warned("prometheus", "9090/tcp", "only the monitoring hosts read metrics"),
     Warned("slurmctld", "6817/tcp", _SCHEDULER, cluster=True),
     Warned("slurmd", "6818/tcp", _SCHEDULER, cluster=True),
     Warned("slurmdbd", "6819/tcp", _SCHEDULER, cluster=True),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names to addresses: the hosts and networks of an endpoint, IPv4 and IPv6, collapsed to the fewest prefixes."""
+"""Resolve endpoints to hosts and networks, IPv4 and IPv6, collapsed to the fewest prefixes."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks impo
 if TYPE_CHECKING:
     from netaddr import IPAddress, IPNetwork
 
-_ADVICE = "Mend the name, or name addresses: firewall_addresses of the host, or cidrs of the endpoint."
-# Takes a host name, returns its addresses as text; raises OSError when it has none.
+_ADVICE = "Fix the name, or use addresses instead: firewall_addresses of the host, or cidrs of the endpoint."
+# Takes a host name and returns its addresses as strings. Raises OSError if the name has none.
 Lookup = Callable[[str], Iterable[str]]
 
 
 def system_lookup(name: str, lookup: Callable[..., Sequence[tuple[Any, ...]]] = getaddrinfo) -> list[str]:
-    """Return the addresses of a host name, both families, by the resolver of the controller; raises OSError."""
+    """Return the IPv4 and IPv6 addresses of a host name from the controller's resolver. Raises OSError."""
     return sorted({str(answer[4][0]).partition("%")[0] for answer in lookup(name, None, AF_UNSPEC, SOCK_STREAM)})
 
 
 @dataclass
 class Resolver:
-    """Names or addresses, as written, to prefixes of one address each; each is looked up once."""
+    """Resolve names and addresses to prefixes of one address each. Each name is looked up once."""
 
     lookup: Lookup = system_lookup
     _known: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
 
     def networks(self, key: str, text: str) -> tuple[IPNetwork, ...]:
-        """Return what `text` stands for, at least one; PortFileError names `key` where no other host can reach it."""
+        """Return at least one address. Raises PortFileError, which names `key`, if other hosts cannot reach any."""
         if text not in self._known:
             self._known[text] = tuple(map(single, self._addresses(key, text)))
         return self._known[text]
@@ -66,57 +66,55 @@ class Resolver:
 
     def _looked_up(self, key: str, name: str) -> list[IPAddress]:
         expected = "an address, or a host name that resolves"
-        # The C library takes `10.1` and `1001` for addresses of its own; no host name ends so (RFC 3696, section 2).
+        # The C library reads `10.1` and `1001` as addresses. No host name ends in a number (RFC 3696, section 2).
         if not name or name.rpartition(".")[2].isdigit():
             raise invalid(key, name, expected, _ADVICE)
         try:
-            found = [parse_address(text) for text in self.lookup(name)]
+            addresses = [parse_address(text) for text in self.lookup(name)]
         except (OSError, ValueError) as exc:
-            said = (
-                ""
-                if isinstance(name, Vaulted)
-                else f"The resolver of the controller said: {printable(str(exc), 200)}. "
+            report = (
+                "" if isinstance(name, Vaulted) else f"The controller's resolver reported: {printable(str(exc), 200)}. "
             )
-            raise invalid(key, name, expected, f"{said}{_ADVICE}") from exc
-        reachable = [address for address in found if is_reachable(address) and not address.is_link_local()]
+            raise invalid(key, name, expected, f"{report}{_ADVICE}") from exc
+        reachable = [address for address in addresses if is_reachable(address) and not address.is_link_local()]
         if not reachable:
             raise invalid(
                 key,
                 name,
                 "a name with an address that other hosts can reach",
-                f"It resolves to {listed(list(map(str, found))) or 'nothing'}. {_ADVICE}",
+                f"It resolves to {listed(list(map(str, addresses))) or 'nothing'}. {_ADVICE}",
             )
         return reachable
 
 
 @dataclass
 class AddressBook:
-    """Who is behind an endpoint: hosts by their groups or by their very address, and networks."""
+    """The hosts and networks of each endpoint. Its hosts are in its groups, or have an address that it lists."""
 
     endpoints: Mapping[str, Endpoint]
     inventory: Inventory
     clusters: Mapping[str, Sequence[IPNetwork]]
     resolver: Resolver
-    # Host names of endpoints that no flow needs are not looked up.
+    # Only these endpoints are used by enabled flows. The host names of other endpoints are not looked up.
     looked_up: frozenset[str] = frozenset()
     _members: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     _peers: dict[tuple[frozenset[str], frozenset[str] | None, bool], tuple[str, ...]] = field(default_factory=dict)
 
     def members(self, endpoint: str, clusters: frozenset[str] | None = None) -> set[str]:
-        """Return the hosts of an endpoint; with `clusters`, those that share one of them."""
+        """Return the hosts of an endpoint. With `clusters`, only hosts in one of these clusters."""
         by_cluster = self._by_cluster(endpoint)
         wanted = by_cluster if clusters is None else clusters & by_cluster.keys()
         return {host for cluster in wanted for host in by_cluster[cluster]}
 
     def networks(self, endpoint: str) -> list[IPNetwork]:
-        """Return what an endpoint names beside groups: its networks, and its host names as addresses."""
+        """Return the networks of an endpoint and the addresses of its host names, without its groups."""
         names = self.endpoints[endpoint].hostnames if endpoint in self.looked_up else ()
         key = f"firewall_endpoints.{endpoint}.hostnames"
-        found = [network for name in names for network in self.resolver.networks(key, name)]
-        return [*self.endpoints[endpoint].cidrs, *found]
+        resolved = [network for name in names for network in self.resolver.networks(key, name)]
+        return [*self.endpoints[endpoint].cidrs, *resolved]
 
     def peers(self, endpoints: Iterable[str], clusters: frozenset[str] | None, source: bool) -> tuple[str, ...]:
-        """Return all addresses of these endpoints as the fewest prefixes; with `clusters`, inside these only."""
+        """Return the addresses of these endpoints as the fewest prefixes. With `clusters`, only inside these."""
         key = (frozenset(endpoints), clusters, source)
         if key not in self._peers:
             hosts = set().union(*(self.members(name, clusters) for name in key[0]))
@@ -128,12 +126,12 @@ class AddressBook:
         return [network for host in hosts for network in self._host_networks(self.inventory.hosts[host], source)]
 
     def outside(self, endpoints: Iterable[str], clusters: frozenset[str] | None) -> list[IPNetwork]:
-        """Return the networks behind endpoints that are known as networks only, those of clusters among them."""
+        """Return the networks of endpoints and of clusters, which have no inventory hosts."""
         named = [network for name in endpoints for network in self.networks(name)]
         return named + [network for cluster in clusters or () for network in self.clusters.get(cluster, ())]
 
     def is_empty(self, endpoints: Iterable[str]) -> bool:
-        """Tell whether nobody is behind these endpoints; looks no name up."""
+        """Return whether these endpoints have no hosts, networks or names. Does not look up names."""
         return not any(
             self.members(name) or self.endpoints[name].cidrs or self.endpoints[name].hostnames for name in endpoints
         )
@@ -145,7 +143,7 @@ class AddressBook:
 
     @cached_property
     def hosts_by_address(self) -> dict[IPNetwork, list[str]]:
-        """The managed hosts that have an address."""
+        """Return the managed hosts by address."""
         result = defaultdict(list)
         for name in sorted(self.inventory.managed):
             for network in self.host_networks([name]):
@@ -153,7 +151,7 @@ class AddressBook:
         return dict(result)
 
     def host_at(self, address: str) -> str:
-        """Return the managed host that has an address, or whose connections come from there; empty where none does."""
+        """Return the managed host with this address or source address, empty if there is none."""
         try:
             wanted = single(parse_address(address))
         except ValueError:

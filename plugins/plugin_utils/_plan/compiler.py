@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Flows x hosts to policies: what each managed host accepts and may open (docs/ARCHITECTURE.md, sections 2 and 3)."""
+"""Compile flows and hosts into policies: the connections that each managed host may accept and open.
+
+See docs/ARCHITECTURE.md, sections 2 and 3.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,12 @@ if TYPE_CHECKING:
     from netaddr import IPNetwork
 
 
-# What may be opened: ports, and the networks on the other side.
+# Permitted connections: ports, and the networks of the peers.
 Opening = tuple[tuple[PortRange, ...], tuple[str, ...]]
 
 
 class HostKind(NamedTuple):
-    """Hosts alike: behind the same endpoints, in the same clusters."""
+    """Hosts with the same endpoints and the same clusters. They have the same flows."""
 
     endpoints: frozenset[str]
     clusters: frozenset[str]
@@ -43,7 +46,11 @@ class HostKind(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The policies of a whole inventory; `policies` by digest, `hosts` says which one each managed host has."""
+    """The policies of an inventory: `policies` by digest, and `hosts` with the digest of each managed host.
+
+    `claims` are the ports of named services of each kind of host. Broad services do not cover them. `legs` are the
+    connections of Ansible's ssh, through jump hosts.
+    """
 
     catalogue: Catalogue
     inventory: Inventory
@@ -57,7 +64,10 @@ class Plan:
 
 
 def compile_plan(catalogue: Catalogue, inventory: Inventory, resolver: Resolver | None = None) -> Plan:
-    """Return the plan. Raises PortFileError: a name that does not resolve, a host without address, an empty side."""
+    """Return the plan.
+
+    Raises PortFileError for a name that does not resolve, a host without an address, a required flow without sources.
+    """
     book = AddressBook(catalogue.endpoints, inventory, catalogue.clusters, resolver or Resolver())
     flows_on = {name: flow for name, flow in catalogue.flows.items() if is_on(flow, catalogue, book)}
     _check_required(flows_on.values(), book)
@@ -69,7 +79,7 @@ def compile_plan(catalogue: Catalogue, inventory: Inventory, resolver: Resolver 
 
 
 def is_on(flow: Flow, catalogue: Catalogue, book: AddressBook) -> bool:
-    """Tell whether a flow is on: by `enabled`, else by its switch, else by its need."""
+    """Return whether a flow is enabled: `enabled` decides, or else its switch, or else its need."""
     if flow.enabled is not None:
         return flow.enabled
     if flow.unless in catalogue.switches:
@@ -91,14 +101,14 @@ def _check_required(flows: Iterable[Flow], book: AddressBook) -> None:
         empty = not book.clusters_of(flow.sources) if flow.within_cluster else book.is_empty(flow.sources)
         if flow.need == "required" and managed and empty:
             where = (
-                "groups with hosts, or firewall_clusters networks"
+                "groups with hosts, or networks in firewall_clusters"
                 if flow.within_cluster
                 else ("cidrs, hostnames or groups with hosts")
             )
             off = "" if flow.name == MANAGEMENT_FLOW else f", or set firewall_flows.{flow.name}.enabled to false"
             raise PortFileError(
-                f"Invalid firewall_endpoints.{flow.sources[0]}: got no address, expected at least one, because the "
-                f"required flow {flow.name} comes from it. Give it {where}{off}."
+                f"Invalid firewall_endpoints.{flow.sources[0]}: got no address, expected at least one, because it is "
+                f"a source of the required flow {flow.name}. Add {where}{off}."
             )
 
 
@@ -107,10 +117,11 @@ def _check_managed(flow: Flow, book: AddressBook) -> None:
     for host in sorted(book.inventory.managed):
         if host not in reached:
             raise PortFileError(
-                f"Invalid firewall_flows.{flow.name}.to: got {shown_value(list(flow.targets))}, expected endpoints with every "
-                f"managed host, but {host} is behind none of them. Without it Ansible is locked out of that host."
+                f"Invalid firewall_flows.{flow.name}.to: got {shown_value(list(flow.targets))}, expected endpoints "
+                f"that contain every managed host, but {host} is in none of them. Ansible would be locked out of that "
+                "host."
             )
-        book.host_networks([host])  # Raises for a host without an address, also where no flow asks for it.
+        book.host_networks([host])  # raises for a host without an address, even if no flow uses the host
 
 
 @dataclass
@@ -130,14 +141,21 @@ class _Compiler:
         for name, kind in kinds.items():
             self.members[kind].append(name)
         self.claims = {kind: self._claims(kind.endpoints) for kind in self.members}
-        ways = self._ways()
+        ssh_openings = self._ssh_openings()
         hosts, policies = {}, {}
         shared: dict[tuple[Any, ...], str] = {}
         for name in sorted(self.book.inventory.managed):
             host = self.book.inventory.hosts[name]
-            key = (kinds[name], host.egress, host.mode, host.trusted_interfaces, _containers(host), ways.get(name, ()))
+            key = (
+                kinds[name],
+                host.egress,
+                host.mode,
+                host.trusted_interfaces,
+                _containers(host),
+                ssh_openings.get(name, ()),
+            )
             if key not in shared:
-                policy = self._policy(host, kinds[name], ways.get(name, ()))
+                policy = self._policy(host, kinds[name], ssh_openings.get(name, ()))
                 shared[key] = digest(policy)
                 policies[shared[key]] = policy
             hosts[name] = shared[key]
@@ -145,30 +163,30 @@ class _Compiler:
             self.catalogue, self.book.inventory, self.book, self.flows, policies, hosts, kinds, self.claims, self.legs
         )
 
-    def _ways(self) -> dict[str, tuple[Opening, ...]]:
-        """Return what hosts with restricted egress open for Ansible's own ssh, which goes on from there."""
-        to_all, behind = self._targets(self.flows[MANAGEMENT_FLOW], None), self._behind()
+    def _ssh_openings(self) -> dict[str, tuple[Opening, ...]]:
+        """Return what hosts with restricted egress open for Ansible's ssh, if Ansible runs or passes through there."""
+        to_all, behind = self._targets(self.flows[MANAGEMENT_FLOW], None), self._behind_jump_hosts()
         return {
             host: (*(to_all if self._is_controller(host) else ()), *behind.get(host, ()))
             for host in self.book.inventory.managed
             if self.book.inventory.hosts[host].egress == "restricted"
         }
 
-    def _behind(self) -> dict[str, list[Opening]]:
-        """Return what ssh goes to from each jump host, on its way to managed hosts."""
+    def _behind_jump_hosts(self) -> dict[str, list[Opening]]:
+        """Return where ssh connects from each jump host, on its way to managed hosts."""
         usual = self._ports(self.flows[MANAGEMENT_FLOW], ())
-        found: dict[str, dict[tuple[PortRange, ...], list[IPNetwork]]] = defaultdict(lambda: defaultdict(list))
+        by_host: dict[str, dict[tuple[PortRange, ...], list[IPNetwork]]] = defaultdict(lambda: defaultdict(list))
         for leg in self.legs:
             if leg.source and leg.host in self.book.inventory.managed:
                 port = (PortRange("tcp", leg.port, leg.port),)
-                found[leg.source][port if without(port, usual) else usual] += leg.networks
+                by_host[leg.source][port if without(port, usual) else usual] += leg.networks
         return {
             host: [(ports, collapsed(networks)) for ports, networks in sorted(by_ports.items())]
-            for host, by_ports in found.items()
+            for host, by_ports in by_host.items()
         }
 
     def _is_controller(self, host: str) -> bool:
-        """Tell whether a host comes from a network of the controllers: Ansible may run there, or pass through it."""
+        """Return whether a host is in a network of the controllers: Ansible may run on it or pass through it."""
         if CONTROLLERS not in self.flows[MANAGEMENT_FLOW].sources:
             return False
         networks = [network for network in self.book.networks(CONTROLLERS) if network.prefixlen]
@@ -193,12 +211,12 @@ class _Compiler:
         return self._named_ports(services)
 
     def _named_ports(self, services: Iterable[str]) -> tuple[PortRange, ...]:
-        found = [self.catalogue.services[name] for name in services]
-        return tuple(merged(item for service in found if not service.broad for item in service.ports))
+        known = [self.catalogue.services[name] for name in services]
+        return tuple(merged(item for service in known if not service.broad for item in service.ports))
 
-    def _policy(self, host: Host, kind: HostKind, ways: tuple[Opening, ...]) -> PolicyData:
+    def _policy(self, host: Host, kind: HostKind, ssh: tuple[Opening, ...]) -> PolicyData:
         directions = ("in", "out") if host.egress == "restricted" else ("in",)
-        rules = [rule for direction in directions for rule in self._rules_of(kind, direction, ways)]
+        rules = [rule for direction in directions for rule in self._rules_of(kind, direction, ssh)]
         used = {rule["peers"] for rule in rules}
         return {
             "format": FORMAT,
@@ -210,8 +228,8 @@ class _Compiler:
             "rules": rules,
         }
 
-    def _rules_of(self, kind: HostKind, direction: str, ways: tuple[Opening, ...]) -> list[RuleData]:
-        key = (kind, direction, ways if direction == "out" else ())
+    def _rules_of(self, kind: HostKind, direction: str, ssh: tuple[Opening, ...]) -> list[RuleData]:
+        key = (kind, direction, ssh if direction == "out" else ())
         if key not in self._rules:
             self._rules[key] = [
                 {
@@ -221,7 +239,7 @@ class _Compiler:
                     "peers": self._shared(peers),
                 }
                 for flow in self.flows.values()
-                for ports, peers in (self._ingress(flow, kind) if direction == "in" else self._egress(flow, kind, ways))
+                for ports, peers in (self._ingress(flow, kind) if direction == "in" else self._egress(flow, kind, ssh))
                 if ports and peers
             ]
         return self._rules[key]
@@ -232,14 +250,14 @@ class _Compiler:
         clusters = kind.clusters if flow.within_cluster else None
         return [(self._ports(flow, self.claims[kind]), self.book.peers(flow.sources, clusters, source=True))]
 
-    def _egress(self, flow: Flow, kind: HostKind, ways: tuple[Opening, ...]) -> list[Opening]:
-        found: list[Opening] = []
+    def _egress(self, flow: Flow, kind: HostKind, ssh: tuple[Opening, ...]) -> list[Opening]:
+        openings: list[Opening] = []
         if kind.endpoints & set(flow.sources):
             clusters = kind.clusters if flow.within_cluster else None
             if (flow.name, clusters) not in self._outward:
                 self._outward[flow.name, clusters] = self._targets(flow, clusters)
-            found = self._outward[flow.name, clusters]
-        return _joined([*found, *ways]) if flow.name == MANAGEMENT_FLOW and ways else found
+            openings = self._outward[flow.name, clusters]
+        return _joined([*openings, *ssh]) if flow.name == MANAGEMENT_FLOW and ssh else openings
 
     def _targets(self, flow: Flow, clusters: frozenset[str] | None) -> list[Opening]:
         if not any(self.catalogue.services[name].broad for name in flow.services):
@@ -248,7 +266,7 @@ class _Compiler:
         for other, hosts in self.members.items():
             if other.endpoints & set(flow.targets) and (clusters is None or clusters & other.clusters):
                 by_ports[self._ports(flow, self.claims[other])] += self.book.host_networks(hosts)
-        # What a network has behind it is not known here, so every named service may be there.
+        # The hosts in a network are unknown, so any named service may be on them.
         by_ports[self._ports(flow, self._named_ports(self.catalogue.services))] += self.book.outside(
             flow.targets, clusters
         )
@@ -266,12 +284,12 @@ class _Compiler:
 
 
 def _containers(host: Host) -> tuple[str, ...]:
-    """Return the interfaces by which restricted egress lets out everything; open egress needs none."""
+    """Return the interfaces on which restricted egress allows everything. Open egress needs none."""
     return host.container_interfaces if host.egress == "restricted" else ()
 
 
 def _joined(openings: Iterable[Opening]) -> list[Opening]:
-    """Return the same with all networks of the same ports together."""
+    """Return the openings with all networks of the same ports combined."""
     by_ports: dict[tuple[PortRange, ...], list[IPNetwork]] = defaultdict(list)
     for ports, networks in openings:
         by_ports[ports] += map(parse_network, networks)

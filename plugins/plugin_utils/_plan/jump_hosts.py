@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way of Ansible's ssh to each host, leg by leg, through jump hosts: what they must be let out to."""
+"""The path of Ansible's ssh to each host, through jump hosts: the connections that each of them must open."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Leg(NamedTuple):
-    """One connection on the way to `host`: from `source` to port `port` of `name`, as ssh is told.
+    """One connection on the path to `host`: from `source` to `port` of `name`, as written in the ssh arguments.
 
-    `source` is a managed host, or empty: the controller, or a jump host that is not ours. `target` is the host of the
-    inventory that `name` is, or empty. `networks` are its addresses, none where they are not known: looked for where a
-    managed host goes there, and where `name` is no host of ours.
+    `source` is a managed host. It is empty for the controller and for a jump host that is not managed. `target` is the
+    inventory host with this `name`, or empty. `networks` are its addresses, empty if unknown. They are looked up only
+    if `source` is a managed host or if `name` is not an inventory host.
     """
 
     host: str
@@ -36,14 +36,14 @@ class Leg(NamedTuple):
 
     @property
     def is_jump(self) -> bool:
-        """Tell whether it goes to a jump host."""
+        """Return whether it connects to a jump host, not to `host` itself."""
         return self.target != self.host
 
 
 def legs_of(book: AddressBook) -> tuple[Leg, ...]:
-    """Return the legs to all hosts that Ansible reaches by ssh."""
-    ways = _SshPaths(book)
-    return tuple(leg for name in sorted(book.inventory.hosts) for leg in ways.legs(book.inventory.hosts[name]))
+    """Return the legs to all hosts to which Ansible connects by ssh."""
+    paths = _SshPaths(book)
+    return tuple(leg for name in sorted(book.inventory.hosts) for leg in paths.legs(book.inventory.hosts[name]))
 
 
 @dataclass
@@ -52,7 +52,10 @@ class _SshPaths:
     _found: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
 
     def legs(self, host: Host) -> Iterator[Leg]:
-        """Yield the legs to one host. The end of a tunnel is none, nor a jump host for itself (by settings for all)."""
+        """Yield the legs to one host.
+
+        The local end of a tunnel is no leg, and a jump host has no leg to itself, even if its settings name it.
+        """
         source = ""
         stops = [(self._host(hop.host), hop.host, hop.port) for hop in host.reach.hops]
         for target, name, port in (
@@ -65,7 +68,7 @@ class _SshPaths:
             source = target if target in self.book.inventory.managed else ""
 
     def _host(self, name: str) -> str:
-        """Return the host that a name or an address of a jump host stands for; its name by DNS counts, too."""
+        """Return the inventory host for the name or address of a jump host, also if only DNS connects the two."""
         if name in self._by_text:
             return self._by_text[name]
         return next(
@@ -79,24 +82,24 @@ class _SshPaths:
 
     @cached_property
     def _by_text(self) -> dict[str, str]:
-        """Hosts by what is written of them: names come before addresses, managed hosts before others."""
+        """Return the hosts by name and address, as written. Names precede addresses, managed hosts precede others."""
         managed = self.book.inventory.managed
         hosts = sorted(self.book.inventory.hosts.values(), key=lambda host: host.name not in managed)
-        found = [
+        pairs = [
             *((host.name, host.name) for host in hosts),
             *((host.reach.address, host.name) for host in hosts),
             *((text, host.name) for host in hosts for text in host.addresses),
         ]
-        return dict(reversed(found))
+        return dict(reversed(pairs))
 
     def _networks(self, name: str, target: str) -> tuple[IPNetwork, ...]:
-        """Return the addresses of a name; where the controller looks it up, the jump host may get another answer."""
+        """Return the addresses of a name. If the controller looks it up, the jump host may get another answer."""
         return self._own(target) if target and not is_address(name) else self._resolved(name)
 
     def _own(self, host: str) -> tuple[IPNetwork, ...]:
         try:
             return tuple(self.book.host_networks([host]))
-        except PortFileError:  # of a host that is not managed
+        except PortFileError:  # the host is not managed
             return ()
 
     def _resolved(self, name: str) -> tuple[IPNetwork, ...]:

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts that are reached at one address: an error unless each of them says that the address is shared.
+"""Reject two hosts with the same address, unless both list it as shared.
 
-Rules know hosts by their addresses, so what one of them is let in to is open to the other, and a wrong address would go
-unnoticed. Of hosts that are not managed only those count that have the address of a managed one, as an address: their names
-are not looked up for this. Where connections come from (`firewall_source_addresses`) may be shared at will: NAT does that.
+Rules distinguish hosts by their addresses. Two hosts with one address have the same access, and a wrong address would
+go unnoticed. A host that is not managed is checked only against managed hosts, and only by its written addresses: its
+names are not looked up. Hosts may share source addresses (`firewall_source_addresses`) freely, because of NAT.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def check_shared(book: AddressBook) -> None:
-    """Raise PortFileError for two hosts that have one address and do not both say so."""
+    """Raise PortFileError for two hosts that have the same address, unless both list it as shared."""
     hosts, managed = book.inventory.hosts, book.inventory.managed
     owners: dict[IPNetwork, Host] = {}
     for name in sorted(hosts, key=lambda name: (name not in managed, name)):
@@ -53,8 +53,9 @@ def _error(owner: Host, host: Host, text: str, network: IPNetwork) -> PortFileEr
         text,
         "an address that no other host has",
         (
-            f"Host {owner.name} has {address} by its {owner.addressed_by}, too, and rules know hosts by their addresses. Set "
-            "firewall_addresses of each to where other hosts reach it, or, where they mean to share it, name it in "
-            "firewall_shared_addresses of both."
+            f"Host {owner.name} also has {address}, from its {owner.addressed_by}, and rules distinguish hosts by "
+            "their "
+            "addresses. Set firewall_addresses of each host to the address that other hosts use to reach it. If both "
+            "hosts share the address on purpose, list it in firewall_shared_addresses of both."
         ),
     )

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a plan is kept on the controller during one run, so that every worker finds it and only one makes it.
+"""Store a plan on the controller during one Ansible run, so that one worker compiles it and all workers read it.
 
-A worker of Ansible is a process of its own: under `strategy: free` a task with run_once runs once a host, and under
-`serial` once a batch. The folder is private to the run and is removed with it.
+Each Ansible worker is a separate process. A task with run_once runs once per host with `strategy: free`, and once per
+batch with `serial`. The folder is private to the run, and Ansible removes it at the end.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 
 
 class Store:
-    """One plan in its folder; `key` stands for what the plan was made of."""
+    """One plan in its folder. `key` identifies the input of the plan."""
 
     def __init__(self, run_folder: str, key: str) -> None:
         self.key = key
         self._folder = Path(run_folder) / "hpc_ports" / key
 
     def made(self, make: Callable[[], Any]) -> Store:
-        """Return the store with its plan, made now unless another worker has; raises the PortFileError of that one."""
+        """Return the store after this or another worker has compiled the plan. Raises the PortFileError of either."""
         with self.lock():
             if not (self._folder / "plan").exists() and not (self._folder / "error").exists():
                 self._make(make)
@@ -51,14 +51,14 @@ class Store:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the store for this worker alone."""
+        """Lock the store against other workers."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(self._folder / "lock", "w", encoding="utf-8") as file:
             flock(file, LOCK_EX)
             yield
 
     def kept(self, name: str, make: Callable[[Any], Any]) -> Any:
-        """Return what `make` makes of the plan, made once a run."""
+        """Return the result of `make` for the plan, computed once per run."""
         path = self._folder / name
         with self.lock():
             if not path.exists():
@@ -66,9 +66,10 @@ class Store:
         return pickle.loads(path.read_bytes())
 
     def part(self, name: str, host: str, make: Callable[[Any], Any]) -> dict[str, Any]:
-        """Return the part of a host in what `make` makes of the plan, made once a run: `parts` are plain data by host.
+        """Return the part of a host in the result of `make` for the plan, computed once per run.
 
-        Reading it takes no longer where there are many hosts. `whole` returns all of it.
+        The result has an attribute `parts`, with JSON data by host. Each part is a file, so that reading one is fast
+        with any number of hosts. `whole` returns the complete result.
         """
         folder = self._folder / f"{name}-parts"
         with self.lock():
@@ -81,11 +82,11 @@ class Store:
         return json.loads((folder / _file_name(host)).read_text(encoding="utf-8"))
 
     def whole(self, name: str) -> Any:
-        """Return what was made of the plan under this name."""
+        """Return the complete result that `part` stored under this name."""
         return pickle.loads((self._folder / name).read_bytes())
 
     def added(self, name: str, amount: int) -> tuple[int, int]:
-        """Note an amount; return how many were noted under this name by now, and their sum."""
+        """Append an amount under this name, and return the number of amounts so far and their sum."""
         path = self._folder / f"{name}-amounts"
         with self.lock():
             with open(path, "a", encoding="utf-8") as file:
@@ -94,11 +95,11 @@ class Store:
         return len(amounts), sum(amounts)
 
     def plan(self) -> Any:
-        """Return the whole plan, for what needs every host; one policy is read faster by `policy`."""
+        """Return the complete plan. `policy` is faster for the policy of one host."""
         return pickle.loads((self._folder / "plan").read_bytes())
 
     def policy(self, host: str) -> dict[str, Any] | None:
-        """Return the policy of a host as plain data, or None where the host is not managed."""
+        """Return the policy of a host as plain data, or None if the host is not managed."""
         try:
             digest = self._host_file(host).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -114,6 +115,6 @@ def _file_name(host: str) -> str:
 
 
 def store_key(task: str, task_vars: Mapping[str, Any]) -> str:
-    """Return what stands for one plan: the task, the batch of hosts it runs for, and the groups of the inventory."""
+    """Return a digest of the input of a plan: the task, its batch of hosts, and the inventory groups."""
     content = (task, task_vars.get("ansible_play_batch"), sorted(task_vars["groups"].items()))
     return sha256(repr(content).encode()).hexdigest()[:32]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The canonical groups: a host in one of them is managed (docs/ARCHITECTURE.md, section 7)."""
+"""The canonical inventory groups: every host in one of them is managed (docs/ARCHITECTURE.md, section 7)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The port file: merge what a site writes over what is shipped, validate it, give it types (docs/ARCHITECTURE.md, section 2)."""
+"""The port file as typed and validated data: services, endpoints and flows (docs/ARCHITECTURE.md, section 2)."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ EXPOSURES = ("public", "platform", "cluster", "host")
 NEEDS = ("required", "recommended", "optional", "conditional")
 SECTIONS = ("firewall_services", "firewall_endpoints", "firewall_flows")
 # The flow that nobody can do without: turning it off is a lock-out.
-# The endpoint that it comes from: where Ansible runs.
+# The endpoint of the hosts that Ansible runs on. The management flow comes from it.
 CONTROLLERS = "controllers"
 SWITCHES = ("firewall_ssh_through_tunnel",)
-# A unit of systemd; backslashes are in escaped names.
+# The name of a systemd unit. Escaped names contain backslashes.
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Service:
-    """A named set of ports; `unit` of systemd usually listens there."""
+    """A named set of ports. `unit` is the systemd unit that usually listens on them."""
 
     name: str
     ports: tuple[PortRange, ...]
@@ -81,7 +81,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Flow:
-    """Sources may open connections to targets on services."""
+    """Permission for sources to open connections to targets on services."""
 
     name: str
     sources: tuple[str, ...]
@@ -99,7 +99,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The port file of an inventory, validated; every group of the inventory is an endpoint too."""
+    """The validated port file of an inventory. Every inventory group is also an endpoint."""
 
     services: dict[str, Service]
     endpoints: dict[str, Endpoint]
@@ -113,9 +113,9 @@ class Catalogue:
 def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: Collection[str]) -> Catalogue:
     """Return the catalogue of a site.
 
-    `shipped` and `site` have the variables of the port file as keys (`firewall_services`, …); `site` also the
-    settings that hold for the inventory as a whole (see `SITE_DEFAULTS`). `groups` are those of the inventory.
-    Raises PortFileError for the first thing that is wrong.
+    `shipped` and `site` have the variables of the port file as keys (`firewall_services`, …). `site` also has the
+    settings of the whole inventory (see `SITE_DEFAULTS`). `groups` are the inventory groups.
+    Raises PortFileError for the first mistake.
     """
     site = {**SITE_DEFAULTS, **site}
     for key in SITE_DEFAULTS:
@@ -166,9 +166,12 @@ SITE_DEFAULTS: dict[str, Any] = {
 def _check_management(flows: Mapping[str, Flow]) -> None:
     flow = flows.get(MANAGEMENT_FLOW)
     key = f"firewall_flows.{MANAGEMENT_FLOW}"
-    advice = "Without it Ansible is locked out of every host; change its endpoint controllers instead."
+    advice = (
+        "Without this flow, Ansible is locked out of every host. To change who may connect, edit the endpoint "
+        "controllers."
+    )
     if flow is None or flow.enabled is False:
-        raise invalid(key, flow and {"enabled": False}, "a flow that is on", advice)
+        raise invalid(key, flow and {"enabled": False}, "an enabled flow", advice)
     for name, got, wanted in (
         ("need", flow.need, "required"),
         ("unless", flow.unless, ""),
@@ -195,7 +198,7 @@ def _service(name: str, value: Any, declared_by_site: bool) -> Service:
 def _unit(key: str, value: Any) -> str:
     unit = text_of(key, value)
     if unit and not _UNIT.fullmatch(unit):
-        raise invalid(key, unit, "a unit of systemd, such as 'slurmctld.service'")
+        raise invalid(key, unit, "a systemd unit such as 'slurmctld.service'")
     return unit
 
 
@@ -254,14 +257,14 @@ def _check_names(
     key = f"firewall_flows.{flow.name}"
     for name in flow.services:
         if name not in services:
-            raise invalid(f"{key}.services", name, "a service of firewall_services", nearest(name, services))
+            raise invalid(f"{key}.services", name, "a service from firewall_services", nearest(name, services))
     for side, names in (("from", flow.sources), ("to", flow.targets)):
         for name in names:
             if name not in endpoints and name not in groups:
                 raise invalid(
                     f"{key}.{side}",
                     name,
-                    "an endpoint of firewall_endpoints or a group of the inventory",
+                    "an endpoint from firewall_endpoints or an inventory group",
                     nearest(name, [*endpoints, *groups]),
                 )
             endpoint = endpoints.get(name)
@@ -269,8 +272,8 @@ def _check_names(
                 raise invalid(
                     f"{key}.{side}",
                     name,
-                    "endpoints made of groups only, because of within_cluster",
-                    "Put the networks of a cluster into firewall_clusters.",
+                    "an endpoint that has only groups, because the flow has within_cluster",
+                    "Put cluster networks into firewall_clusters.",
                 )
 
 
@@ -281,5 +284,7 @@ def _clusters(value: Any) -> dict[str, tuple[IPNetwork, ...]]:
         check_keys(key, cluster, ("cidrs",), required=("cidrs",))
         result[str(name)] = networks_of(f"{key}.cidrs", cluster["cidrs"])
         for network in filterfalse(has_hosts, result[str(name)]):
-            raise invalid(f"{key}.cidrs", str(network), "a network of hosts: no loopback, multicast or broadcast")
+            raise invalid(
+                f"{key}.cidrs", str(network), "a network that can contain hosts, not loopback, multicast or broadcast"
+            )
     return result

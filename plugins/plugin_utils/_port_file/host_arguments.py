@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts as people name them: the ends of a connection, lists, and which hosts a play is for."""
+"""Hosts in the variables of playbooks: the two ends of a connection, lists of hosts, and the hosts of a play."""
 
 from __future__ import annotations
 
@@ -14,35 +14,36 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_gro
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import texts_of
 
-# With one of these it is a pattern for other hosts, at the beginning of a name, or anywhere in it.
+# Ansible reads a name as a pattern if it starts with one of the first characters or contains one of the others.
 _FIRST, _ANYWHERE = "!&~@", "*?["
 
 
 def check_pattern(key: str, host: str) -> None:
-    """Raise PortFileError, which names the key, for a host that Ansible does not find by its name in `hosts` of a play."""
+    """Raise PortFileError for a host whose name Ansible reads as a pattern in `hosts` of a play."""
     if split_host_pattern([host]) != [host] or host[0] in _FIRST or any(letter in host for letter in _ANYWHERE):
         raise invalid(
             key,
             host,
-            "a host that Ansible finds by its name, which no name with a space, a comma, a colon or a wildcard is",
-            "Rename it in the inventory, with its address in ansible_host.",
+            "a host name that Ansible does not read as a pattern (no space, comma, colon or wildcard)",
+            "Rename the host in the inventory, and put its address into ansible_host.",
         )
 
 
 def host_of(key: str, name: str, groups: Mapping[str, Sequence[str]]) -> tuple[str, str]:
-    """Return the host that a name means, and what is to be said of that. Raises PortFileError, which names the key."""
+    """Return the host for the name of a host or a group, with a note for a group, else empty. Raises PortFileError."""
     if isinstance(name, str) and name in groups.get("all", ()):
         return name, ""
     if not isinstance(name, str) or not groups.get(name):
         known = [*groups.get("all", ()), *(group for group, hosts in groups.items() if hosts)]
-        raise invalid(key, name, "a host of the inventory, or a group with hosts", nearest(name, known))
-    first, more = groups[name][0], len(groups[name]) - 1
-    said = f"{name} is a group: {first} is its first host" if more else f"{name} is a group: {first} is its only host"
-    return first, f"{said}, and {more} more are not looked at." if more else f"{said}."
+        raise invalid(key, name, "an inventory host, or a group with hosts", nearest(name, known))
+    first, count = groups[name][0], len(groups[name])
+    if count == 1:
+        return first, f"{name} is a group. Its only host is {first}."
+    return first, f"{name} is a group of {count} hosts. Only its first host, {first}, is examined."
 
 
 def hosts_of(key: str, value: Any, groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the hosts that a list, or a text with commas, names. Raises PortFileError, which names the key."""
+    """Return the hosts of a list or of a comma-separated string, each once. Raises PortFileError."""
     names = (
         [name.strip() for name in value.split(",")]
         if isinstance(value, str)
@@ -53,10 +54,10 @@ def hosts_of(key: str, value: Any, groups: Mapping[str, Sequence[str]]) -> list[
             raise invalid(
                 key,
                 name,
-                "a host of the inventory",
+                "an inventory host",
                 (
-                    f"{nearest(name, groups.get('all', ()))} A host is added to the inventory first, in the groups of its "
-                    "kind, and taken out of it last."
+                    f"{nearest(name, groups.get('all', ()))} Add a new host to the inventory and its groups first. "
+                    "Remove an old host from the inventory last."
                 ).strip(),
             )
     return list(dict.fromkeys(filter(None, names)))
@@ -64,31 +65,32 @@ def hosts_of(key: str, value: Any, groups: Mapping[str, Sequence[str]]) -> list[
 
 __all__ = ["host_pattern"]
 
-# Matches, so that no Ansible setting complains of it, and selects no host.
+# A pattern that selects no host. It matches hosts first, so no Ansible setting reports an unmatched pattern.
 NOBODY = ("all", "!all")
 
 
 def host_pattern(
     groups: Mapping[str, Collection[str]], kinds: Sequence[str] = (), among: Collection[str] | None = None
 ) -> list[str]:
-    """Return the canonical groups of an inventory that match one of `kinds` (all without), as a pattern for hosts.
+    """Return a pattern for `hosts` of a play: the canonical groups that have hosts and match one of `kinds`.
 
-    With `among` they are those of these hosts that are in one of the groups.
+    Without `kinds`, all canonical groups match. With `among`, the pattern lists the members of these groups that are in
+    `among`. If no group or host is left, the pattern selects no host.
 
-    Where the inventory has none of them the pattern selects no host. Raises ValueError for a kind that is no canonical
-    group, and where all kinds were asked for and no host of the inventory is in a canonical group.
+    Raises ValueError for a kind that matches no canonical group, and, without `kinds`, for an inventory that has hosts
+    but none in a canonical group.
     """
     for kind in kinds:
         if not any(fnmatchcase(group, kind) for group in CANONICAL_GROUPS):
             raise ValueError(f"got {kind!r}, expected one of the canonical groups: {', '.join(CANONICAL_GROUPS)}")
     wanted = [group for group in CANONICAL_GROUPS if not kinds or any(fnmatchcase(group, kind) for kind in kinds)]
-    found = [group for group in wanted if groups.get(group)]
-    if not found and not kinds and groups.get("all"):
+    pattern = [group for group in wanted if groups.get(group)]
+    if not pattern and not kinds and groups.get("all"):
         raise ValueError(
             "got an inventory without managed hosts, expected hosts in at least one of the canonical groups: "
             f"{', '.join(CANONICAL_GROUPS)}"
         )
     if among is not None:
-        members = {host for group in found for host in groups[group]}
-        found = [host for host in among if host in members]
-    return found or list(NOBODY)
+        members = {host for group in pattern for host in groups[group]}
+        pattern = [host for host in among if host in members]
+    return pattern or list(NOBODY)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From Ansible's variables to the catalogue and the inventory of a plan."""
+"""Read the catalogue and the inventory of a plan from Ansible's variables."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.vaults import plain
 
 _MARKS = ("{{", "{%", "{#")
-# How much is shown of why a template failed.
+# Maximum number of characters that a message shows of the reason why a template failed.
 _LONGEST_REASON = 600
 
 
 def site_catalogue(shipped: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Catalogue:
-    """Return the catalogue that all hosts of the inventory share. Raises PortFileError where two see different ones."""
+    """Return the catalogue of the inventory. Raises PortFileError if two hosts have different values for it."""
     hostvars, groups = task_vars["hostvars"], task_vars["groups"]
     check_names(groups)
     hosts = sorted(groups["all"])
@@ -51,7 +51,7 @@ def site_catalogue(shipped: Mapping[str, Any], task_vars: Mapping[str, Any]) -> 
 
 
 def site_inventory(task_vars: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Inventory:
-    """Return the inventory with each host's own variables; `settings` of Ansible are for hosts without a variable."""
+    """Return the inventory with the variables of each host. `settings` of Ansible are their defaults."""
     hostvars = task_vars["hostvars"]
     wanted = (*HOST_DEFAULTS, "ansible_host")
 
@@ -63,7 +63,7 @@ def site_inventory(task_vars: Mapping[str, Any], settings: Mapping[str, Any] | N
 
 
 def _reach(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables of Ansible's connection. A play may give a template its value; that is no error here."""
+    """Return Ansible's connection variables. A template that fails here is no error: a play may define its values."""
     result: dict[str, Any] = {}
     for name in set(REACH_VARIABLES) & raw.keys():
         try:
@@ -75,13 +75,13 @@ def _reach(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any]) -> di
 
 
 def without_hosts(task_vars: Mapping[str, Any], hosts: Sequence[str]) -> Mapping[str, Any]:
-    """Return the variables as if these hosts were not in the inventory. Raises PortFileError for a name it lacks."""
+    """Return the variables without these hosts. Raises PortFileError for a host that is not in the inventory."""
     groups = task_vars["groups"]
     for host in hosts:
         if host not in groups["all"]:
-            raise invalid("without", host, "a host of the inventory", nearest(host, groups["all"]))
+            raise invalid("without", host, "an inventory host", nearest(host, groups["all"]))
     if not set(groups["all"]) - set(hosts):
-        raise invalid("without", list(hosts), "at least one host of the inventory left")
+        raise invalid("without", list(hosts), "at least one host left in the inventory")
     return {
         **task_vars,
         "groups": {group: [host for host in members if host not in hosts] for group, members in groups.items()},
@@ -89,7 +89,7 @@ def without_hosts(task_vars: Mapping[str, Any], hosts: Sequence[str]) -> Mapping
 
 
 def check_play(host: str, task_vars: Mapping[str, Any]) -> None:
-    """Raise PortFileError for a setting of this play that the inventory lacks: the plan could not see it elsewhere."""
+    """Raise PortFileError for a variable that this play overrides: the plan would not see the value for other hosts."""
     check_names({"all": [host]})
     raw = task_vars["hostvars"].raw_get(host)
     for name, default in {**SITE_DEFAULTS, **HOST_DEFAULTS}.items():
@@ -105,16 +105,16 @@ def _check_same(name: str, host: str, value: Any, known: Any) -> None:
     value, known = _plain(key, value), _plain(key, known)
     if value != known:
         raise PortFileError(
-            f"Invalid {name} of this play for host {host}: got {shown_value(value)}, expected what the inventory "
-            f"says, {shown_value(known)}. A plan is for all hosts, whichever play runs: set it in group_vars or host_vars, "
-            "or with -e."
+            f"Invalid {name} of this play for host {host}: got {shown_value(value)}, expected the value from the "
+            f"inventory, {shown_value(known)}. The plan covers all hosts and does not see variables of a single play. "
+            "Set it in group_vars or host_vars, or with -e."
         )
 
 
 def templated(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return the named variables of a host; only those that hold a template cost templating.
+    """Return the named variables of a host. Only values that contain a template are templated, which is slow.
 
-    Raises PortFileError, which names the host and the variable, for a template that fails.
+    Raises PortFileError for a template that fails.
     """
     result: dict[str, Any] = {}
     for name in (name for name in names if name in raw):
@@ -126,7 +126,7 @@ def templated(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any], na
 
 
 def _value(host: str, name: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Any:
-    """Return one variable of a host, with what its templates and its vaulted values stand for. Raises AnsibleError."""
+    """Return one variable of a host, templated and decrypted. Raises AnsibleError."""
     check_nesting(f"{name} of host {host}", raw[name])
     if not _has_template(raw[name]):
         return plain(raw[name])
@@ -134,7 +134,7 @@ def _value(host: str, name: str, raw: Mapping[str, Any], hostvars: Mapping[str, 
         return plain(hostvars[host][name])
     except AnsibleError:
         raise
-    except Exception as exc:  # pylint: disable=broad-exception-caught # ansible-core 2.16 lets out what a template raises
+    except Exception as exc:  # pylint: disable=broad-exception-caught # ansible-core 2.16 does not wrap what a template raises
         raise AnsibleError(f"{type(exc).__name__}: {exc}") from exc
 
 
@@ -146,10 +146,10 @@ def _plain(key: str, value: Any) -> Any:
 
 
 def _failed(key: str, exc: AnsibleError) -> PortFileError:
-    said = printable(" ".join(str(exc).split()).rstrip("."), _LONGEST_REASON)
+    reason = printable(" ".join(str(exc).split()).rstrip("."), _LONGEST_REASON)
     return PortFileError(
-        f"Invalid {key}: got no value ({said}), expected one that the inventory gives, because a plan knows "
-        "neither facts nor variables of a play."
+        f"Invalid {key}: got no value ({reason}), expected a value from the inventory. The plan does not see facts or "
+        "variables of a single play."
     )
 
 
@@ -159,10 +159,11 @@ def _check_equal(first: str, values: Mapping[str, Any], host: str, others: Mappi
         if value is other:
             continue
         check_nesting(f"{name} of host {host}", other)
-        # Two vaultings of one text differ until they are decrypted, which takes long.
+        # Two encryptions of one string differ until they are decrypted, which is slow.
         if _plain(f"{name} of host {first}", value) != _plain(f"{name} of host {host}", other):
             raise PortFileError(
-                f"Invalid {name}: hosts {first} and {host} see different values, expected one for the whole inventory. "
+                f"Invalid {name}: hosts {first} and {host} have different values, expected one value for the whole "
+                "inventory. "
                 "Set it in group_vars/all."
             )
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The inventory as the plan needs it: each host's own variables, validated, with the plan's own defaults."""
+"""The inventory of a plan: the variables of each host, validated, with defaults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators im
     texts_of,
 )
 
-# Role defaults of other hosts are not in hostvars, so the plan has its own, equal to the role's (tested).
+# hostvars do not contain role defaults, so the plan needs these copies. A test compares them with the role.
 HOST_DEFAULTS: dict[str, Any] = {
     "firewall_addresses": [],
     "firewall_source_addresses": [],
@@ -54,10 +54,11 @@ HOST_DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Host:
-    """One host: where it is reached and comes from (addresses or names, as written), and how it is protected.
+    """One host of the inventory.
 
-    `shared_addresses` are those that another host may have, too. `reach` is how Ansible gets there, and `addressed_by`
-    the variable that says where it is reached.
+    Other hosts reach it at `addresses`. Its connections come from `source_addresses`. Both are addresses or names, as
+    written. Another host may also have the `shared_addresses`. `reach` is how Ansible connects. `addressed_by` is the
+    variable that `addresses` come from: `firewall_addresses`, `ansible_host`, or `name` if neither is set.
     """
 
     name: str
@@ -76,12 +77,12 @@ class Host:
 
     @property
     def address_key(self) -> str:
-        """Return what messages call the value that says where the host is reached."""
+        """Return the name of the variable with the addresses, for messages."""
         return f"{self.addressed_by} of host {self.name}"
 
     @property
     def source_key(self) -> str:
-        """Return what messages call the value that says where its connections come from."""
+        """Return the name of the variable with the source addresses, for messages."""
         is_own = self.source_addresses != self.addresses
         return f"firewall_source_addresses of host {self.name}" if is_own else self.address_key
 
@@ -95,21 +96,21 @@ class Inventory:
 
     @cached_property
     def managed(self) -> frozenset[str]:
-        """Members of the canonical groups."""
+        """Return the hosts in canonical groups."""
         return frozenset(host for group in CANONICAL_GROUPS for host in self.groups.get(group, ()))
 
 
 def load_inventory(
     groups: Mapping[str, Collection[str]], variables_of: Callable[[str], Mapping[str, Any]]
 ) -> Inventory:
-    """Return the inventory; `variables_of` gives a host's variables, templated. Raises PortFileError."""
+    """Return the inventory. `variables_of` returns the templated variables of a host. Raises PortFileError."""
     check_names(groups)
     names = sorted({host for members in groups.values() for host in members})
     return Inventory({name: load_host(name, variables_of(name)) for name in names}, groups)
 
 
 def check_names(groups: Mapping[str, Collection[str]]) -> None:
-    """Raise PortFileError for a host or a group whose name messages and files cannot show."""
+    """Raise PortFileError for a host or a group with unprintable characters in its name."""
     for name in {host for members in groups.values() for host in members}:
         name_of("name of a host in the inventory", name)
     for name in groups:
@@ -117,7 +118,7 @@ def check_names(groups: Mapping[str, Collection[str]]) -> None:
 
 
 def load_host(name: str, variables: Mapping[str, Any]) -> Host:
-    """Return one host from its variables; raises PortFileError, which names the host and the variable."""
+    """Return one host from its variables. Raises PortFileError, which names the host and the variable."""
     values = {key: variables.get(key, default) for key, default in HOST_DEFAULTS.items()}
 
     def key(variable: str) -> str:
@@ -152,7 +153,7 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
 
 
 def _text_or_number(key: str, value: Any) -> str:
-    """Return the text of a variable of Ansible's, which may be a number; empty for none."""
+    """Return the value as a string; Ansible also accepts a number. Empty for None."""
     if value is None:
         return ""
     return shown_value(value) if isinstance(value, (int, float)) else text_of(key, value)
@@ -167,5 +168,5 @@ def _interfaces(key: str, value: Any) -> tuple[str, ...]:
     names = texts_of(key, value, "interface names", may_be_empty=True)
     for name in names:
         if not INTERFACE_PATTERN.fullmatch(name):
-            raise invalid(key, name, "an interface name of up to 15 letters, such as 'ib0' or 'cni*'")
+            raise invalid(key, name, "an interface name of up to 15 characters, such as 'ib0' or 'cni*'")
     return tuple(sorted(set(names)))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How what a site writes is merged over what is shipped: the one way of the plan and of the roles' filters."""
+"""Merge the port file of a site over the shipped port file, for the plan and for the filters of the roles."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 
 # The shipped port file.
 PORT_FILE = Path(__file__).with_name("port_file.yml")
-# The variable that narrows the range of a broad service, and what it is by default.
+# By broad service: the variable that sets its port range, and the default of this variable.
 RANGES = {"srun": ("firewall_srun_ports", "8192-60000"), "user_ports": ("firewall_user_ports", "1024-65535")}
 
 
 def started(shipped: Mapping[str, Any], is_shipped: Any) -> Mapping[str, Any]:
-    """Return what a site is merged over: the shipped port file, or by `firewall_shipped` only what Ansible needs of it."""
+    """Return the base of the merge: the shipped port file, or only its management flow without `firewall_shipped`."""
     if not isinstance(is_shipped, bool):
         raise invalid("firewall_shipped", is_shipped, "true or false")
     if is_shipped:
@@ -34,26 +34,32 @@ def started(shipped: Mapping[str, Any], is_shipped: Any) -> Mapping[str, Any]:
 
 
 def merged_section(key: str, shipped: Mapping[str, Any], base: Mapping[str, Any], over: Any) -> dict[str, Any]:
-    """Return one dictionary of the port file. Raises PortFileError, which names the key.
+    """Return one dictionary of the port file, merged. Raises PortFileError.
 
-    `over` is the site's and `base` what it is merged over: `shipped`, or less where the site starts from an empty file.
+    `over` comes from the site, and `base` from `started`. `shipped` is the complete shipped dictionary: a site may
+    delete any name in it, even if `base` lacks the name.
     """
     result: dict[str, Any] = merge(key, base, over)
     for name, value in over.items():
         if not (isinstance(name, str) and FLOW_NAME.fullmatch(name)):
-            raise invalid(f"name in {key}", name, "a lower-case letter, then up to 63 of a-z, 0-9 and _")
+            raise invalid(
+                f"name in {key}", name, "a name that starts with a lower-case letter, then up to 63 of a-z, 0-9 and _"
+            )
         if value is None and name not in shipped:
             raise invalid(
-                f"{key}.{name}", value, "the name of a shipped one, because null deletes", nearest(name, shipped)
+                f"{key}.{name}",
+                value,
+                "the name of a shipped entry, because null deletes a shipped entry",
+                nearest(name, shipped),
             )
     return result
 
 
 def merge(key: str, base: Any, over: Any) -> Any:
-    """Return `over` merged over `base`: a dictionary merges, a list or a scalar replaces, null deletes."""
+    """Return `over` merged over `base`: a dictionary is merged, a list or scalar replaces, null deletes."""
     if not isinstance(over, Mapping):
         if isinstance(base, Mapping):
-            raise invalid(key, over, "a dictionary to merge")
+            raise invalid(key, over, "a dictionary, because it is merged over the shipped one")
         return over
     if not isinstance(base, Mapping):
         base = {}
@@ -67,7 +73,7 @@ def merge(key: str, base: Any, over: Any) -> Any:
 
 
 def narrowed(services: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the services with the ranges that the site's variables give to some, of those that there are."""
+    """Return the services, where the broad services of `RANGES` have the port ranges from the site's variables."""
     result = dict(services)
     for name, (variable, usual) in RANGES.items():
         ports = settings.get(variable, usual)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values that hold themselves, as anchors of YAML make them, or are nested deeper than anything that we know."""
+"""Reject values that contain themselves, which YAML anchors can produce, or that are nested too deep."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 
 # The port file has four levels.
 _DEEPEST = 16
-# How many keys of the way to such a value are named, and how long a key may be.
+# A message shows this many keys of the path to such a value, and this many characters of a key.
 _NAMED = 3
 _LONGEST_KEY = 64
 
 
 def check_nesting(key: str, value: Any) -> None:
-    """Raise PortFileError for a value that is nested without end, or too deep; it names the way there."""
-    way = _too_deep(value, _DEEPEST)
-    if way is not None:
-        where = "".join(f".{_key(name)}" for name in way[:_NAMED])
+    """Raise PortFileError for a value that is nested endlessly or too deep. The message shows the path to it."""
+    path = _path_too_deep(value, _DEEPEST)
+    if path is not None:
+        where = "".join(f".{_key(name)}" for name in path[:_NAMED])
         raise PortFileError(
-            f"Invalid {key}: got a value at {key.partition(' ')[0]}{where} that holds itself (by an anchor of YAML) or is "
-            f"nested more than {_DEEPEST} levels deep, expected plain dictionaries, lists and texts."
+            f"Invalid {key}: got a value at {key.partition(' ')[0]}{where} that contains itself (through a YAML "
+            f"anchor) or is nested more than {_DEEPEST} levels deep, expected plain dictionaries, lists and strings."
         )
 
 
-def _too_deep(value: Any, left: int) -> list[Any] | None:
-    """Return the keys on the way to what is deeper than the levels that are left; None where nothing is."""
+def _path_too_deep(value: Any, left: int) -> list[Any] | None:
+    """Return the keys to the first value that is deeper than `left` levels, or None."""
     if not isinstance(value, (Mapping, list, tuple)):
         return None
     if not left:
         return []
     for name, item in _items(value):
-        way = _too_deep(item, left - 1)
-        if way is not None:
-            return [name, *way]
+        path = _path_too_deep(item, left - 1)
+        if path is not None:
+            return [name, *path]
     return None
 
 

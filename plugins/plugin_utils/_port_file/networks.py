@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Networks as integers: parse, collapse and compare, IPv4 and IPv6."""
+"""Parse, compare and collapse networks, IPv4 and IPv6."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from functools import cache
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown_value
 
-with suppress(ImportError):  # `missing_library` reports it
+with suppress(ImportError):  # `missing_library` reports a missing netaddr
     from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, cidr_merge
 
-# Where no other host is: unspecified, loopback, multicast and broadcast addresses.
+# No other host has these addresses: unspecified, loopback, multicast and broadcast.
 _NO_HOSTS = ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "::1/128", "ff00::/8")
 
 
 def parse_network(text: object) -> IPNetwork:
-    """Return the network that `10.0.0.0/8`, `fd00::/64` or a bare address names; ValueError says what was expected."""
+    """Return the network for `10.0.0.0/8`, `fd00::/64` or a single address. Raises ValueError, worded for users."""
     if not isinstance(text, str):
         raise ValueError(f"got {shown_value(text)}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'")
     address, slash, length = text.partition("/")
@@ -34,7 +34,7 @@ def parse_network(text: object) -> IPNetwork:
 
 
 def parse_address(text: object, got: object = None, what: str = "an IPv4 or IPv6 address") -> IPAddress:
-    """Return the address; ValueError shows `got` (default: the text) and says that `what` was expected."""
+    """Return the address. Raises ValueError, which shows `got` (default: `text`) and says that `what` was expected."""
     got = text if got is None else got
     try:
         ip = IPAddress(text, flags=INET_PTON) if isinstance(text, str) else None
@@ -43,12 +43,12 @@ def parse_address(text: object, got: object = None, what: str = "an IPv4 or IPv6
     if ip is None:
         raise ValueError(f"got {shown_value(got)}, expected {what}")
     if ip.is_ipv4_mapped():
-        raise ValueError(f"got {shown_value(got)}, expected the IPv4 address itself, '{ip.ipv4()}'")
+        raise ValueError(f"got {shown_value(got)}, expected the plain IPv4 address, '{ip.ipv4()}'")
     return ip
 
 
 def is_address(text: str) -> bool:
-    """Tell whether this is an address, not a name."""
+    """Return whether the text is an address, not a name."""
     try:
         parse_address(text)
     except ValueError:
@@ -57,17 +57,17 @@ def is_address(text: str) -> bool:
 
 
 def is_loopback(text: str) -> bool:
-    """Tell whether a name or an address stands for the host itself, where tunnels end, too."""
+    """Return whether a name or an address is the host itself. SSH tunnels also end there."""
     return text == "localhost" or is_address(text) and parse_address(text).is_loopback()
 
 
 def is_reachable(ip: IPAddress) -> bool:
-    """Tell whether another host can have the address: no unspecified, loopback, multicast or broadcast one."""
+    """Return whether another host can have the address: it is not unspecified, loopback, multicast or broadcast."""
     return has_hosts(single(ip))
 
 
 def has_hosts(network: IPNetwork) -> bool:
-    """Tell whether a network may have hosts: not all of it is unspecified, loopback, multicast or broadcast."""
+    """Return whether hosts can be in a network: it is not wholly unspecified, loopback, multicast or broadcast."""
     return not any(network in other for other in _no_hosts())
 
 
@@ -77,15 +77,15 @@ def _no_hosts() -> tuple[IPNetwork, ...]:
 
 
 def address_bits(ip: IPAddress) -> int:
-    """Return 32 or 128, the length of a prefix that names one address."""
+    """Return 32 or 128, the prefix length of a single address."""
     return 32 if ip.version == 4 else 128
 
 
 def collapsed(networks: Iterable[IPNetwork]) -> tuple[str, ...]:
-    """Return the fewest prefixes that cover exactly these networks, IPv4 first, each in order, as text."""
+    """Return the smallest list of prefixes that covers exactly these networks, sorted, IPv4 first."""
     return tuple(str(network) for network in cidr_merge(list(networks)))
 
 
 def single(address: IPAddress) -> IPNetwork:
-    """Return the prefix that names one address."""
+    """Return the network that contains only this address."""
     return IPNetwork((address.value, address_bits(address)), version=address.version)

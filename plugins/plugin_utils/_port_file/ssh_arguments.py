@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The jump hosts that arguments of ssh name: `-J`, ProxyJump, a ProxyCommand that runs ssh (ssh(1), ssh_config(5))."""
+"""Read jump hosts from ssh arguments: `-J`, ProxyJump, or a ProxyCommand that runs ssh (ssh(1), ssh_config(5))."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import NamedTuple
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown_value
 
 SSH_PORT = 22
-# Options of ssh that have a value.
+# Options of ssh that take a value.
 _WITH_VALUE = "BbcDEeFIiJLlmOoPpQRSWw"
 _KEYWORDS = {"J": "proxyjump", "p": "port"}
 _SETTING = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.*)", re.DOTALL)
-# `user@host:port`, also with ssh:// before it; an IPv6 address has a port only in brackets.
+# `user@host:port`, optionally with ssh:// before it. An IPv6 address needs brackets before a port.
 _HOP = re.compile(
     r"(?:ssh://)?(?:.*@)?(?:\[(?P<bracketed>[^][]+)\]|(?P<name>[^][:]+)|(?P<bare>[^][:]*(?::[^][:]*){2,}))"
     r"(?::(?P<port>[0-9]+))?/?"
@@ -26,24 +26,24 @@ _HOP = re.compile(
 
 
 class Hop(NamedTuple):
-    """A host that ssh goes through, as it is written, and the port of its sshd."""
+    """A jump host, as written in the arguments, and the port of its sshd."""
 
     host: str
     port: int = SSH_PORT
 
 
 def hops_of(texts: Iterable[str]) -> tuple[Hop, ...]:
-    """Return the hosts that ssh goes through with these arguments, in its order. Raises ValueError."""
+    """Return the jump hosts in these arguments, in the order in which ssh connects to them. Raises ValueError."""
     return _hops(_settings(_read([word for text in texts for word in shlex.split(text)])[0]))
 
 
 def port_in(text: str) -> str:
-    """Return the port that arguments of ssh name; empty where they name none. Raises ValueError."""
+    """Return the port in ssh arguments, empty if they have no port. Raises ValueError."""
     return _settings(_read(shlex.split(text))[0]).get("port", "")
 
 
 def port_of(value: object) -> int:
-    """Return the number of a port. Raises ValueError."""
+    """Return a port as a number. Raises ValueError."""
     text = str(value)
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) < 65536):
         raise ValueError(f"got {shown_value(value)}, expected a port from 1 to 65535")
@@ -51,7 +51,7 @@ def port_of(value: object) -> int:
 
 
 def _read(words: list[str]) -> tuple[list[tuple[str, str]], str]:
-    """Return options with their values, and the destination; ssh takes options behind that, too."""
+    """Return the options with their values, and the destination. ssh also accepts options after the destination."""
     options: list[tuple[str, str]] = []
     left, destination = list(words), ""
     while left:
@@ -66,7 +66,7 @@ def _read(words: list[str]) -> tuple[list[tuple[str, str]], str]:
 
 
 def _options(word: str, left: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield the options of one word, such as `-qJ`, whose value may be the next one in `left`."""
+    """Yield the options of one word, such as `-qJ`. The value of an option may be the next word in `left`."""
     for place, letter in enumerate(word[1:], 2):
         if letter in _WITH_VALUE:
             yield letter, word[place:] or (left.pop(0) if left else "")
@@ -75,7 +75,7 @@ def _options(word: str, left: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _settings(options: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the values by keyword in lower case; ssh takes the first one of each."""
+    """Return the values by lower-case keyword. ssh uses the first value of each keyword."""
     result: dict[str, str] = {}
     for letter, value in options:
         setting = _SETTING.fullmatch(value) if letter == "o" else None
@@ -86,7 +86,7 @@ def _settings(options: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _hops(settings: Mapping[str, str]) -> tuple[Hop, ...]:
-    """ProxyJump and ProxyCommand compete: ssh takes the one that comes first."""
+    """Return the jump hosts of the first ProxyJump or ProxyCommand: ssh ignores the other."""
     keyword = next((name for name in settings if name in ("proxyjump", "proxycommand")), "")
     value = settings.get(keyword, "none")
     if value.strip().lower() == "none":
@@ -97,7 +97,7 @@ def _hops(settings: Mapping[str, str]) -> tuple[Hop, ...]:
 
 
 def _hops_of_command(words: list[str]) -> tuple[Hop, ...]:
-    """Return where a ProxyCommand goes: nowhere that is known, unless it or its shell runs ssh."""
+    """Return the jump hosts of a ProxyCommand, which are known only if the command or its shell runs ssh."""
     names = [PurePath(word).name for word in words]
     if "ssh" not in names:
         inner = (_hops_of_command(shlex.split(word)) for word in words if " " in word)
@@ -105,14 +105,14 @@ def _hops_of_command(words: list[str]) -> tuple[Hop, ...]:
     options, destination = _read(words[names.index("ssh") + 1 :])
     settings = _settings(options)
     hop = _hop(destination)
-    if hop.host in ("%h", "%n"):  # the end of the way: another program whose argument is `ssh`
+    if hop.host in ("%h", "%n"):  # the target itself: another program has the argument `ssh`
         return ()
     return (*_hops(settings), hop._replace(port=port_of(settings["port"])) if "port" in settings else hop)
 
 
 def _hop(text: str) -> Hop:
-    found = _HOP.fullmatch(text.strip())
-    if not found:
+    match = _HOP.fullmatch(text.strip())
+    if not match:
         raise ValueError(f"got {shown_value(text)}, expected a jump host such as 'user@host:port'")
-    host = found["bracketed"] or found["name"] or found["bare"]
-    return Hop(host, port_of(found["port"] or SSH_PORT))
+    host = match["bracketed"] or match["name"] or match["bare"]
+    return Hop(host, port_of(match["port"] or SSH_PORT))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How Ansible reaches a host, by Ansible's own variables."""
+"""How Ansible connects to a host, according to its connection variables."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments
     port_of,
 )
 
-# In the order in which Ansible gives them to ssh.
+# In the order in which Ansible passes them to ssh.
 SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
-# Where it takes the port from: ssh takes the first that it is given.
+# Variables that can set the port. ssh uses the first port on its command line.
 _PORTS = ("ansible_ssh_args", "ansible_port", "ansible_ssh_port", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 REACH_VARIABLES = ("ansible_connection", "ansible_port", "ansible_ssh_port", *SSH_ARGUMENTS)
 _BY_SSH = ("", "smart", "ssh", "paramiko", "paramiko_ssh", "libssh")
 
 
 class Unread(str):
-    """The text of a template that has no value on the controller, before the host has its turn."""
+    """A template that cannot be evaluated on the controller before the play reaches the host."""
 
 
 class Reach(NamedTuple):
-    """By ssh or not, to which address or name, on which port, and through which jump hosts.
+    """How Ansible connects: by ssh or not, to an address or name, on a port, through jump hosts.
 
-    `unread` are the variables that say nothing to us, each with the reason; it is as if they were not set.
+    `unread` has the variables that cannot be used, each with the reason. They are treated as unset.
     """
 
     by_ssh: bool
@@ -43,10 +43,10 @@ class Reach(NamedTuple):
 
 
 def reach_of(address: str, variables: Mapping[str, Any]) -> Reach:
-    """Return how Ansible reaches a host whose `ansible_host`, or name, is `address`."""
+    """Return how Ansible connects to a host. `address` is its `ansible_host`, or else its name."""
     values = {name: variables[name] for name in REACH_VARIABLES if variables.get(name) not in (None, "")}
     unread = {
-        name: f"got {shown_value(str(value))}, a template that has no value on the controller"
+        name: f"got {shown_value(str(value))}, a template that cannot be evaluated on the controller"
         for name, value in values.items()
         if isinstance(value, Unread)
     }
@@ -55,7 +55,7 @@ def reach_of(address: str, variables: Mapping[str, Any]) -> Reach:
         for name, value in values.items()
         if name not in unread
     }
-    # A connection that cannot be read is taken for ssh: the most that it can cost is a warning.
+    # An unreadable connection type is treated as ssh: at worst, this causes a needless warning.
     if known.get("ansible_connection", "").rpartition(".")[2] not in _BY_SSH:
         return Reach(False, address)
     port, hops = _port(known, unread), _hops(known, unread)
@@ -66,7 +66,7 @@ def _port(known: Mapping[str, str], unread: dict[str, str]) -> int:
     for name in (name for name in _PORTS if name in known):
         try:
             text = port_in(known[name]) if name in SSH_ARGUMENTS else known[name]
-        except ValueError:  # which the jump hosts tell of
+        except ValueError:  # `_hops` reports it
             continue
         try:
             if text:
@@ -80,11 +80,11 @@ def _hops(known: Mapping[str, str], unread: dict[str, str]) -> tuple[Hop, ...]:
     arguments = {name: known[name] for name in SSH_ARGUMENTS if name in known}
     try:
         return hops_of(arguments.values())
-    except ValueError as exc:  # which does not show all of the value: it may hold a password
+    except ValueError as exc:  # The error shows only part of the value, which may contain a password.
         unread[" and ".join(arguments)] = _reason(exc, *arguments.values())
         return ()
 
 
 def _reason(exc: ValueError, *values: str) -> str:
     is_secret = any(isinstance(value, Vaulted) for value in values)
-    return "got a value from the vault that cannot be read" if is_secret else str(exc)
+    return "got a value from the vault that is not valid" if is_secret else str(exc)

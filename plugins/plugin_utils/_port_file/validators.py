@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of single values: each returns the value in its type, or raises a PortFileError that names the key."""
+"""Checks for single values. Each returns the value, converted, or raises PortFileError, which names the key."""
 
 from __future__ import annotations
 
@@ -23,97 +23,97 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks impo
 if TYPE_CHECKING:
     from netaddr import IPNetwork
 
-# As a host name in full.
+# The maximum length of a fully qualified host name.
 _LONGEST_NAME = 253
-# No longer text is a network or a range of ports.
+# A longer string is not a network or a port range.
 _LONGEST_PARSED = 100
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?", re.ASCII)
 
 
 def check_keys(key: str, value: Any, allowed: Collection[str], required: Collection[str] = ()) -> None:
-    """Raise PortFileError for a key that is not allowed, with the nearest right one, or that is missing."""
+    """Raise PortFileError for an unknown key, with the closest allowed key, or for a missing key."""
     for name in mapping_of(key, value):
         if name not in allowed:
             raise invalid(f"key in {key}", name, f"one of {', '.join(allowed)}", nearest(name, allowed))
     for name in required:
         if name not in value:
-            raise invalid(key, dict(value), f"the key {name!r} too")
+            raise invalid(key, dict(value), f"a dictionary with the key {name!r}")
 
 
 def mapping_of(key: str, value: Any) -> Mapping[Any, Any]:
-    """Return the value, a dictionary."""
+    """Return the value if it is a dictionary."""
     if not isinstance(value, Mapping):
         raise invalid(key, value, "a dictionary")
     return value
 
 
 def list_of(key: str, value: Any, what: str, may_be_empty: bool = False) -> list[Any]:
-    """Return the value, a list; an empty one only where it may be."""
+    """Return the value if it is a list. An empty list needs `may_be_empty`."""
     if not isinstance(value, (list, tuple)) or not (value or may_be_empty):
         raise invalid(key, value, f"a list of {what}")
     return list(value)
 
 
 def texts_of(key: str, value: Any, what: str, may_be_empty: bool = False) -> tuple[str, ...]:
-    """Return the texts of a list."""
+    """Return the strings of a list."""
     return tuple(text_of(key, item) for item in list_of(key, value, what, may_be_empty))
 
 
 def text_of(key: str, value: Any) -> str:
-    """Return the value, a plain str or one from the vault, of letters that a file and a terminal take."""
+    """Return the value, a plain str or `Vaulted`, if it is a string without control characters."""
     if not isinstance(value, str):
-        raise invalid(key, value, "a text")
+        raise invalid(key, value, "a string")
     if not (value.isprintable() or all(_is_plain(letter) for letter in value)):
-        raise invalid(key, value, "a text without control characters")
+        raise invalid(key, value, "a string without control characters")
     return value if isinstance(value, Vaulted) else str(value)
 
 
 def _is_plain(letter: str) -> bool:
-    """Tell whether this is no control character but a line break or a tab, and no half of a surrogate pair."""
+    """Return whether a character is neither a surrogate nor a control character; line breaks and tabs are allowed."""
     return letter in "\n\r\t" or category(letter) not in ("Cc", "Cs")
 
 
 def name_of(key: str, value: Any) -> str:
-    """Return the value, a name that messages and files can show."""
+    """Return the value if it is a printable name."""
     name = text_of(key, value)
     if not (name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
-        raise invalid(key, name, f"1 to {_LONGEST_NAME} letters that can be printed")
+        raise invalid(key, name, f"1 to {_LONGEST_NAME} printable characters")
     return name
 
 
 def boolean_of(key: str, value: Any) -> bool:
-    """Return the value, true or false."""
+    """Return the value if it is a boolean."""
     if not isinstance(value, bool):
         raise invalid(key, value, "true or false")
     return value
 
 
 def choice_of(key: str, value: Any, choices: Collection[str]) -> str:
-    """Return the value, one of the choices."""
+    """Return the value if it is one of the choices."""
     if value not in choices:
         raise invalid(key, value, f"one of {', '.join(filter(None, choices))}", nearest(value, choices))
     return str(value)
 
 
 def day_of(key: str, value: Any) -> date | None:
-    """Return the day, from a date or its ISO form; none stays none."""
+    """Return the date for a date or a string in ISO format. None stays None."""
     if isinstance(value, datetime):
         return value.date()
     try:
         return value if value is None or isinstance(value, date) else date.fromisoformat(value)
     except (TypeError, ValueError) as exc:
-        raise invalid(key, value, "a day, such as '2027-06-30'") from exc
+        raise invalid(key, value, "a date such as '2027-06-30'") from exc
 
 
 def host_name_of(key: str, value: Any) -> str:
-    """Return the value, a host name by the letters of RFC 1123."""
+    """Return the value if it is a host name of the characters in RFC 1123."""
     if not (isinstance(value, str) and _HOST_NAME.fullmatch(value)):
-        raise invalid(key, value, "a host name")
+        raise invalid(key, value, "a host name such as 'node1.example.org'")
     return str(value)
 
 
 def networks_of(key: str, value: Any) -> tuple[IPNetwork, ...]:
-    """Return a list of networks."""
+    """Return the networks of a list."""
     items = list_of(key, value, "networks", may_be_empty=True)
     return tuple(
         parsed(key, parse_network, item, "a network such as '10.20.0.0/16' or 'fd00:20::/64'") for item in items
@@ -121,24 +121,25 @@ def networks_of(key: str, value: Any) -> tuple[IPNetwork, ...]:
 
 
 def ports_of(key: str, value: Any) -> PortRange:
-    """Return a range of ports."""
+    """Return a port range with its protocol."""
     return parsed(key, parse_ports, value, "PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'")
 
 
 def range_of(key: str, value: Any) -> PortRange:
-    """Return the TCP ports of a range without a protocol, such as `60001-63000`."""
+    """Return the TCP port range for a range without a protocol, such as `60001-63000`."""
     try:
         if isinstance(value, str) and "-" in value:
             return parse_ports(f"{value}/tcp")
     except ValueError:
         pass
-    raise invalid(key, value, "a range FIRST-LAST of ports from 1 to 65535, such as '60001-63000'")
+    raise invalid(key, value, "a port range FIRST-LAST within 1-65535, such as '60001-63000'")
 
 
 def parsed(key: str, parse: Callable[[Any], Any], value: Any, what: str) -> Any:
-    """Return the parsed value; its ValueError becomes a PortFileError that names the key.
+    """Return the parsed value. A ValueError becomes a PortFileError, which names the key.
 
-    Where that one could show too much of the value, this error says only that `what` was expected.
+    For a vaulted or very long value, which the original message could reveal or repeat in full, the new message says
+    only that `what` was expected.
     """
     try:
         return parse(value)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values of Ansible's vault inside variables (`!vault`): to the texts that they stand for."""
+"""Decrypt values from Ansible's vault inside variables (`!vault`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ try:  # ansible-core 2.19 and later
     from ansible.parsing.vault import EncryptedString, VaultHelper
 
     def _is_vaulted(value: Any) -> bool:
-        """Tell whether this is from the vault; a template gives it back as a text with a tag."""
+        """Return whether a value is from the vault. A template returns it as a string with a tag."""
         return (
             isinstance(value, (str, EncryptedString)) and VaultHelper.get_ciphertext(value, with_tags=False) is not None
         )
@@ -23,12 +23,12 @@ except ImportError:
     from ansible.parsing.yaml.objects import AnsibleVaultEncryptedUnicode
 
     def _is_vaulted(value: Any) -> bool:
-        """Tell whether this is from the vault."""
+        """Return whether a value is from the vault."""
         return isinstance(value, AnsibleVaultEncryptedUnicode)
 
 
 def plain(value: Any) -> Any:
-    """Return a value with the texts that vaulted ones in it stand for. Raises AnsibleError where one has no key here."""
+    """Return a value with all vaulted strings in it decrypted. Raises AnsibleError if the vault password is missing."""
     if _is_vaulted(value):
         return Vaulted(value)
     if isinstance(value, Mapping):

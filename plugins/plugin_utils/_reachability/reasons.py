@@ -87,7 +87,7 @@ def explained(plan: Plan, source: str, target: str, port: str) -> Reasons:
     """Return the reasons for names as people type them. Raises PortFileError for a host or a port that is not one."""
     for key, host in (("from", source), ("to", target)):
         if host not in plan.inventory.hosts:
-            raise invalid(key, host, "a host of the inventory", nearest(host, plan.inventory.hosts))
+            raise invalid(key, host, "an inventory host", nearest(host, plan.inventory.hosts))
     try:
         ports = parse_ports(port)
     except ValueError as exc:

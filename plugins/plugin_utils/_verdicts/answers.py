@@ -126,7 +126,7 @@ def _known(key: str, value: object) -> bool | None:
 
 def _word(key: str, value: object) -> str:
     if not isinstance(value, str):
-        raise _refuse(key, value, "a text")
+        raise _refuse(key, value, "a string")
     return word(value)
 
 

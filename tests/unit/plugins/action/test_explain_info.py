@@ -115,7 +115,7 @@ def test_the_plan_answers_for_hosts_that_cannot_be_reached(tmp_path: Path) -> No
     assert code == 0, output
     for text in (
         "It should: login1 may connect",
-        "slurm_login is a group: login1 is its first host",
+        "Only its first host, login1, is examined",
         "Plan: By the plan ",
     ):
         assert text in output

@@ -31,7 +31,7 @@ SERIAL = {
     "ansible_play_batch": ["n1"],
     "ansible_play_hosts": ["n0", "n1", "n2"],
 }
-LEFT = " Done: n0. Left as they are: n2. "
+LEFT = " Done: n0. Not changed: n2. "
 POLICY = {"mode": "enforce"}
 
 
@@ -199,7 +199,7 @@ def test_the_first_result_is_kept_if_the_host_does_not_answer_again(
     sent: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confirmation, "RETURN_WITHIN", -100.0)
-    with pytest.raises(AnsibleConnectionFailure, match="may be why: table ip filter, chain ufw-before-input"):
+    with pytest.raises(AnsibleConnectionFailure, match="may be the cause: table ip filter, chain ufw-before-input"):
         ran(
             sent,
             {
@@ -286,8 +286,8 @@ def test_other_results_name_no_hosts(sent: list[tuple[str, dict[str, Any]]], ans
 @pytest.mark.parametrize(
     "serial,where,goes_on",
     [
-        (1, "Done: one, two. Left as they are: four, five.", False),
-        (2, "Done: one, two. Left in that case: five.", True),
+        (1, "Done: one, two. Not changed: four, five.", False),
+        (2, "Done: one, two. Not changed if the play ends: five.", True),
     ],
 )
 def test_ansible_continues_with_the_hosts_that_are_named(

@@ -101,8 +101,8 @@ def test_an_error_names_the_hosts_that_the_plan_leaves_out(tmp_path: Path) -> No
     code, output = run(tmp_path, "-e", json.dumps(needed))
     assert code != 0
     assert (
-        "Without tape: Invalid firewall_endpoints.monitoring: got no address, expected at least one, because the "
-        "required flow monitoring_nodes comes from it."
+        "Without tape: Invalid firewall_endpoints.monitoring: got no address, expected at least one, because it is a "
+        "source of the required flow monitoring_nodes."
     ) in output
 
 

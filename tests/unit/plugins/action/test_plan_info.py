@@ -94,7 +94,8 @@ def test_hosts_that_see_different_port_files_are_named(tmp_path: Path) -> None:
     code, output = run(tmp_path, hosts="odd: {hosts: {n2: {firewall_shipped: false}}}")
     assert code != 0
     assert (
-        "Invalid firewall_shipped: hosts ctl1 and n2 see different values, expected one for the whole inventory. "
+        "Invalid firewall_shipped: hosts ctl1 and n2 have different values, expected one value for the whole "
+        "inventory. "
         "Set it in group_vars/all."
     ) in output
 
@@ -103,8 +104,9 @@ def test_a_setting_of_the_play_is_refused(tmp_path: Path) -> None:
     code, output = run(tmp_path, keywords="vars: {firewall_mode: observe}")
     assert code != 0
     assert (
-        "Invalid firewall_mode of this play for host ctl1: got 'observe', expected what the inventory says, "
-        "'enforce'. A plan is for all hosts, whichever play runs: set it in group_vars or host_vars, or with -e."
+        "Invalid firewall_mode of this play for host ctl1: got 'observe', expected the value from the inventory, "
+        "'enforce'. The plan covers all hosts and does not see variables of a single play. Set it in group_vars or "
+        "host_vars, or with -e."
     ) in output
 
 
@@ -133,8 +135,8 @@ def test_the_ssh_settings_come_from_variables_and_configuration(tmp_path: Path) 
     assert "host n1: Ansible connects to 222/tcp, by ansible_port, " in output
     assert "host ctl1 and 1 more: Is reached through jump host head (192.0.2.21), which it does not let in." in output
     assert (
-        "host n2: Nothing can be told from ansible_ssh_common_args: got '-J {{ jump }}', a template that has no value "
-        "on the controller."
+        "host n2: Nothing can be told from ansible_ssh_common_args: got '-J {{ jump }}', a template that cannot be "
+        "evaluated on the controller."
     ) in output
 
 
@@ -143,8 +145,9 @@ def test_missing_library_is_named(tmp_path: Path, library: str) -> None:
     code, output = run(tmp_path, blocked=library)
     assert code != 0
     assert (
-        f"Missing Python library '{library}' on the controller: hpc.ports needs netaddr and jmespath beside "
-        "ansible-core. Install them where ansible-playbook runs, such as with: pip install netaddr jmespath"
+        f"Missing Python library '{library}' on the controller: hpc.ports needs netaddr and jmespath in addition to "
+        "ansible-core. Install them in the Python environment of ansible-playbook, for example: pip install netaddr "
+        "jmespath"
     ) in output
     assert "Traceback" not in output
 
@@ -305,7 +308,7 @@ def test_a_value_that_contains_itself_names_its_key(tmp_path: Path) -> None:
     code, output = run(tmp_path, site=SITE + "\nfirewall_services: &all {web: {ports: [1/tcp], title: *all}}")
     assert code != 0
     assert (
-        "Invalid firewall_services of host ctl1: got a value at firewall_services.web.title.web that holds itself "
+        "Invalid firewall_services of host ctl1: got a value at firewall_services.web.title.web that contains itself "
         in output
     )
     assert "RecursionError" not in output and "recursion" not in output

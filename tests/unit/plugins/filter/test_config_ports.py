@@ -23,7 +23,7 @@ def test_a_configuration_becomes_listeners() -> None:
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (1, {}, "Invalid input of hpc.ports.config_ports: got 1, expected a text."),
+        (1, {}, "Invalid input of hpc.ports.config_ports: got 1, expected a string."),
         ("", ["A"], "Invalid options of hpc.ports.config_ports: got ['A'], expected a dictionary."),
     ],
 )

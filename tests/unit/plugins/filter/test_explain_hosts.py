@@ -42,8 +42,8 @@ def test_without_a_name_the_first_host_is_selected(groups: Any, source: str, tar
             ODD,
             "ctl",
             "my host",
-            "Invalid to: got 'my host', expected a host that Ansible finds by its name, which no name with a space, "
-            "a comma, a colon or a wildcard is. Rename it in the inventory, with its address in ansible_host.",
+            "Invalid to: got 'my host', expected a host name that Ansible does not read as a pattern (no space, "
+            "comma, colon or wildcard). Rename the host in the inventory, and put its address into ansible_host.",
         ),
         (ODD, "odds", "ctl", "Invalid from: got 'my host', "),
         (ODD, "n*", "ctl", "Invalid from: got 'n*', "),

@@ -21,7 +21,7 @@ def test_the_ports_are_set() -> None:
 @pytest.mark.parametrize(
     ("text", "ports", "message"),
     [
-        (1, {}, "Invalid input of hpc.ports.ganesha_ports: got 1, expected a text."),
+        (1, {}, "Invalid input of hpc.ports.ganesha_ports: got 1, expected a string."),
         ("", ["A"], "Invalid ports of hpc.ports.ganesha_ports: got ['A'], expected a dictionary."),
         ("NFS_CORE_PARAM { A = 1 }", {"A": 2}, "Invalid /etc/a: got A without a ';' after its value, expected one"),
     ],

@@ -41,20 +41,20 @@ def test_an_empty_inventory_selects_no_host() -> None:
     [
         (
             "hea",
-            "Invalid new: got 'hea', expected a host of the inventory. Did you mean 'head'? A host is added to the "
-            "inventory first, in the groups of its kind, and taken out of it last.",
+            "Invalid new: got 'hea', expected an inventory host. Did you mean 'head'? Add a new host to the "
+            "inventory and its groups first. Remove an old host from the inventory last.",
         ),
         (
             "slurm_compute",
-            "Invalid new: got 'slurm_compute', expected a host of the inventory. A host is added to the "
-            "inventory first, in the groups of its kind, and taken out of it last.",
+            "Invalid new: got 'slurm_compute', expected an inventory host. Add a new host to the inventory and "
+            "its groups first. Remove an old host from the inventory last.",
         ),
         (
             "my host",
-            "Invalid new: got 'my host', expected a host that Ansible finds by its name, which no name with a space, a "
-            "comma, a colon or a wildcard is. Rename it in the inventory, with its address in ansible_host.",
+            "Invalid new: got 'my host', expected a host name that Ansible does not read as a pattern (no space, "
+            "comma, colon or wildcard). Rename the host in the inventory, and put its address into ansible_host.",
         ),
-        (["n1", 7], "Invalid new: got 7, expected a text."),
+        (["n1", 7], "Invalid new: got 7, expected a string."),
         ({"n1": 1}, "Invalid new: got {'n1': 1}, expected a list of hosts."),
     ],
 )

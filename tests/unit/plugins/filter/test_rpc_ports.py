@@ -22,5 +22,5 @@ def test_bad_input() -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         rpc_ports(["100005 3 tcp 4000 mountd"])
     assert str(caught.value) == (
-        "Invalid input of hpc.ports.rpc_ports: got ['100005 3 tcp 4000 mountd'], expected a text."
+        "Invalid input of hpc.ports.rpc_ports: got ['100005 3 tcp 4000 mountd'], expected a string."
     )

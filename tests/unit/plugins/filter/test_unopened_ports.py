@@ -45,7 +45,11 @@ def test_a_narrowed_range_is_the_one_of_the_plan() -> None:
         ("", {}, "Invalid input of hpc.ports.unopened_ports: got '', expected a list."),
         (LISTENERS, [], "Invalid services of hpc.ports.unopened_ports: got [], expected a dictionary."),
         (LISTENERS, None, "Invalid services of hpc.ports.unopened_ports: got None, expected a dictionary."),
-        (LISTENERS, {"slurmctld": []}, "Invalid firewall_services.slurmctld: got [], expected a dictionary to merge."),
+        (
+            LISTENERS,
+            {"slurmctld": []},
+            "Invalid firewall_services.slurmctld: got [], expected a dictionary, because it is merged over the shipped one.",
+        ),
         ([{**LISTENERS[0], "ports": "0/tcp"}], {}, "Invalid argument of hpc.ports.unopened_ports: got '0/tcp', "),
     ],
 )

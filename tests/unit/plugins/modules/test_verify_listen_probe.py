@@ -45,12 +45,12 @@ def test_a_host_name_is_refused() -> None:
 @pytest.mark.parametrize("name,value", [("timeout", 0), ("timeout", -1.5), ("attempts", 0), ("concurrency", 0)])
 def test_limits_must_be_positive(name: str, value: float) -> None:
     assert module("verify_probe", probes=[], **{name: value})["msg"] == (
-        f"Invalid {name}: got {float(value) if name == 'timeout' else value}, expected more than 0."
+        f"Invalid {name}: got {float(value) if name == 'timeout' else value}, expected a number greater than 0."
     )
 
 
 def test_a_lifetime_must_be_positive() -> None:
-    assert module("verify_listen", lifetime=0)["msg"] == "Invalid lifetime: got 0, expected more than 0."
+    assert module("verify_listen", lifetime=0)["msg"] == "Invalid lifetime: got 0, expected a number greater than 0."
 
 
 def test_a_probe_without_ports_is_refused() -> None:

@@ -208,19 +208,19 @@ def test_what_is_cut_ends_in_dots() -> None:
     [
         (
             {"all": ["a\nb"]},
-            "Invalid name of a host in the inventory: got 'a\\nb', expected 1 to 253 letters that can be printed.",
+            "Invalid name of a host in the inventory: got 'a\\nb', expected 1 to 253 printable characters.",
         ),
         (
             {"all": ["\ud800"]},
-            "Invalid name of a host in the inventory: got '\\ud800', expected a text without control characters.",
+            "Invalid name of a host in the inventory: got '\\ud800', expected a string without control characters.",
         ),
         (
             {"a\x1b": []},
-            "Invalid name of a group in the inventory: got 'a\\x1b', expected a text without control characters.",
+            "Invalid name of a group in the inventory: got 'a\\x1b', expected a string without control characters.",
         ),
         (
             {"all": ["a" * 254]},
-            f"Invalid name of a host in the inventory: got '{'a' * 254}', expected 1 to 253 letters that can be printed.",
+            f"Invalid name of a host in the inventory: got '{'a' * 254}', expected 1 to 253 printable characters.",
         ),
     ],
 )

@@ -27,33 +27,33 @@ def said(host: str, batch: list[str], gone: tuple[str, ...] = (), hosts: list[st
 
 def text(goes_on: str, lists: str, host: str) -> str:
     return (
-        f"It is refused. This play takes its hosts in batches, and {goes_on}. {lists} To go on without this one: "
-        f"--limit 'all:!{host}', or ':!{host}' at the end of your own limit."
+        f"It is refused. This play runs on its hosts in batches, and {goes_on}. {lists} To continue without this "
+        f"host, use --limit 'all:!{host}', or append ':!{host}' to your own limit."
     )
 
 
 def test_a_host_by_itself_ends_the_play() -> None:
-    assert said("n3", ["n3"]) == text("ends with this host", "Done: n1, n2. Left as they are: n4, n5, n6.", "n3")
-    assert said("n1", ["n1"]) == text("ends with this host", "Left as they are: n2, n3, n4, n5, n6.", "n1")
+    assert said("n3", ["n3"]) == text("ends with this host", "Done: n1, n2. Not changed: n4, n5, n6.", "n3")
+    assert said("n1", ["n1"]) == text("ends with this host", "Not changed: n2, n3, n4, n5, n6.", "n1")
 
 
 def test_a_batch_ends_it_where_nobody_gets_through() -> None:
     assert said("n3", ["n3", "n4"]) == text(
-        "goes on unless every host of this batch fails", "Done: n1, n2. Left in that case: n5, n6.", "n3"
+        "continues unless every host of this batch fails", "Done: n1, n2. Not changed if the play ends: n5, n6.", "n3"
     )
 
 
 def test_who_failed_before_is_not_done() -> None:
     assert said("n4", ["n4"], ("n1", "n3")) == text(
-        "ends with this host", "Done: n2. Failed before: n1, n3. Left as they are: n5, n6.", "n4"
+        "ends with this host", "Done: n2. Failed before: n1, n3. Not changed: n5, n6.", "n4"
     )
 
 
 def test_the_last_of_a_batch_whose_others_have_failed_ends_it() -> None:
     """They are not in the batch any more."""
     assert said("n4", ["n4"], ("n3",)).startswith(
-        "It is refused. This play takes its hosts in batches, and ends with this "
-        "host. Done: n1, n2. Failed before: n3. Left as they are: n5, n6."
+        "It is refused. This play runs on its hosts in batches, and ends with this "
+        "host. Done: n1, n2. Failed before: n3. Not changed: n5, n6."
     )
 
 
@@ -61,8 +61,8 @@ def test_long_lists_are_cut() -> None:
     hosts = [f"n{number}" for number in range(1, 45)]
     shown = ", ".join(hosts[:20])
     left = ", ".join(hosts[22:42])
-    assert f"Done: {shown} and 1 more. Left as they are: {left} and 2 more. " in said("n22", ["n22"], hosts=hosts)
-    assert f"Done: {shown}. Left " in said("n21", ["n21"], hosts=hosts)
+    assert f"Done: {shown} and 1 more. Not changed: {left} and 2 more. " in said("n22", ["n22"], hosts=hosts)
+    assert f"Done: {shown}. Not changed: " in said("n21", ["n21"], hosts=hosts)
 
 
 @pytest.mark.parametrize(

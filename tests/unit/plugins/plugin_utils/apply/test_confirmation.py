@@ -86,11 +86,11 @@ def test_trouble_is_no_answer(trouble: Any, final: Mapping[str, Any]) -> None:
     [
         (UNREACHABLE, "ssh: connect to host n1 port 22: Connection timed out"),
         (CRASHED, "MODULE FAILURE"),
-        (NOT_MADE, "The run that began the change has not come to its end"),
+        (NOT_MADE, "The run that started the change has not finished"),
         (
             NOT_NEW,
-            "Ansible could not make a new connection: it came from 10.0.0.9 port 51234 again. See that nothing but "
-            "Ansible keeps connections to the host open (ControlPath in ~/.ssh/config)",
+            "Ansible could not make a new connection: the connection from 10.0.0.9 port 51234 was used again. Make "
+            "sure that only Ansible keeps connections to the host open (ControlPath in ~/.ssh/config)",
         ),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_host_that_never_answers_is_unreachable(trouble: Any, text: str) -> No
     with pytest.raises(AnsibleConnectionFailure) as caught:
         host.final_answer(seconds=30)
     assert str(caught.value) == (
-        "The host has not answered for 90 s. It should have undone the change by itself after 30 s. The last attempt: "
+        "The host has not answered for 90 s. It should have undone the change by itself after 30 s. Last error: "
         + text
         + "."
     )
@@ -109,9 +109,9 @@ def test_what_was_known_before_is_said_of_a_host_that_never_answers() -> None:
     with pytest.raises(AnsibleConnectionFailure) as caught:
         Host(UNREACHABLE).final_answer(30, {"other_rules": {"dropping": ["table ip filter, chain INPUT", "b"]}}, 10.2)
     assert str(caught.value) == (
-        "The host has not answered for 90 s. It should have undone the change by itself after 30 s. The last attempt: ssh: "
-        "connect to host n1 port 22: Connection timed out. A login to n1 took 11 s: give firewall_confirm_within 33 "
-        "or more. Other rules of the host that may be why: table ip filter, chain INPUT; b."
+        "The host has not answered for 90 s. It should have undone the change by itself after 30 s. Last error: ssh: "
+        "connect to host n1 port 22: Connection timed out. A login to n1 took 11 s: set firewall_confirm_within to 33 "
+        "or more. Other rules on the host may be the cause: table ip filter, chain INPUT; b."
     )
 
 
@@ -132,8 +132,8 @@ def test_the_first_final_answer_in_time_counts(answers: list[Any], seconds: int)
 
 
 UNDONE = (
-    "The host undid the change after 30 s, because no new connection confirmed it. It has the ruleset from "
-    "before again."
+    "The host undid the change after 30 s, because no new connection confirmed it. The previous ruleset is active "
+    "again."
 )
 
 
@@ -146,15 +146,15 @@ UNDONE = (
             ["table ip filter, chain INPUT"],
             f"{UNDONE} Likely missing: Add 10.0.0.9 to x.",
         ),
-        ({}, "timed out.", [], f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: timed out."),
-        ({"client": ""}, "", ["a", "b"], f"{UNDONE} Other rules of the host that may be why: a; b."),
+        ({}, "timed out.", [], f"{UNDONE} The policy itself allows 10.0.0.9. Last error: timed out."),
+        ({"client": ""}, "", ["a", "b"], f"{UNDONE} Other rules on the host may be the cause: a; b."),
         ({"status": "other format", "msg": "The host has undone it."}, "", [], "The host has undone it."),
         (
             {"status": "unknown"},
             "timed out",
             [],
-            "The host knows nothing of the change that it was just given: it was probably restarted meanwhile, and has the "
-            "ruleset that was confirmed last. Run again.",
+            "The host does not know the change that it just received. It was probably restarted, and has the last "
+            "confirmed ruleset. Run again.",
         ),
     ],
 )
@@ -213,7 +213,7 @@ def test_what_was_lost_with_the_connection_is_not_made_up() -> None:
     found = with_answer(begun, final_answer(Host(CONFIRMED).ask, begun))
     assert found == {"changed": True, "warnings": [UNSEEN], "confirmed_from": "10.0.0.9 port 51235"}
     assert with_answer(begun, final_answer(Host(REVERTED).ask, begun))["msg"] == (
-        f"{UNDONE} The policy itself lets 10.0.0.9 in. The last attempt: the first loss."
+        f"{UNDONE} The policy itself allows 10.0.0.9. Last error: the first loss."
     )
 
 
@@ -258,7 +258,7 @@ def test_what_is_no_warning_stays_as_it_is(odd: dict[str, Any]) -> None:
     assert named("n1", odd) == odd
 
 
-SLOW = "A login to n1 took 11 s: give firewall_confirm_within 33 or more."
+SLOW = "A login to n1 took 11 s: set firewall_confirm_within to 33 or more."
 
 
 @pytest.mark.parametrize(
@@ -284,8 +284,8 @@ def test_a_window_under_three_times_a_login_is_warned_of(
 def test_a_slow_login_is_named_where_a_change_was_undone(first: float, second: float) -> None:
     begun = PendingChange("n1", {"other_rules": {"dropping": ["a"]}}, 30, first)
     assert with_answer(begun, HostAnswer(REVERTED, "timed out", second))["msg"] == (
-        f"{UNDONE} The policy itself lets 10.0.0.9 in. {SLOW} The last attempt: timed out. Other rules of the host that "
-        "may be why: a."
+        f"{UNDONE} The policy itself allows 10.0.0.9. {SLOW} Last error: timed out. Other rules on the host may be "
+        "the cause: a."
     )
 
 
@@ -306,9 +306,9 @@ def test_sudo_that_wants_a_terminal_is_named(message: str, output: str) -> None:
     assert explained(result) == {
         **result,
         "msg": (
-            "sudo did not run the module: it wants a terminal (requiretty in the sudoers of the host), and with pipelining "
-            "Ansible gives it none. Take requiretty out for this user, or set ansible_pipelining: false. Ansible says: "
-            + message
+            "sudo did not run the module: it requires a terminal (requiretty in the host's sudoers), and Ansible with "
+            "pipelining provides none. Remove requiretty for this user, or set ansible_pipelining: false. Ansible "
+            "reported: " + message
         ),
     }
 
@@ -331,7 +331,7 @@ def test_a_managed_host_that_ansible_comes_from_is_named() -> None:
     result = {"failed": True, "msg": "Add it.", "client": "10.0.0.9"}
     assert with_name(result, lambda client: hosts.get(client, "")) == {
         **result,
-        "msg": "Add it. 10.0.0.9 is login1: your jump host, unless Ansible runs there.",
+        "msg": "Add it. 10.0.0.9 is login1: your jump host, or the host that Ansible runs on.",
     }
     for other in ({**result, "client": "10.0.0.8"}, {"changed": True}):
         assert with_name(other, lambda client: hosts.get(client, "")) == other

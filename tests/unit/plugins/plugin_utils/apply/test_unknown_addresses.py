@@ -51,12 +51,13 @@ def test_what_the_plan_knows_of_managed_hosts() -> None:
 
 def test_one_warning_names_host_addresses_and_what_to_write() -> None:
     assert unknown_warnings("n1", said("10.1.0.1 on eth0", "10.2.0.1 on ib0", "10.2.1.1 on ib1"), PARTS["n1"]) == [
-        "n1 has addresses that the plan does not know: 10.2.0.1 on ib0, 10.2.1.1 on ib1. Other hosts take what comes "
-        "from there for a stranger's, and those with restricted egress send nothing there. The plan knows 10.1.0.1. If "
-        "other hosts see n1 under them, write all of its addresses into firewall_addresses of n1, or into "
-        "firewall_source_addresses where it only connects from them. On a fabric where everything may pass, write ib0, "
-        "ib1 into firewall_trusted_interfaces of each host on it. Where NAT hides them from all other hosts, nothing is "
-        "closed."
+        "n1 has addresses that the plan does not know: 10.2.0.1 on ib0, 10.2.1.1 on ib1. Other hosts treat "
+        "connections from these addresses as unknown, and hosts with restricted egress cannot connect to them. The "
+        "plan knows 10.1.0.1. If "
+        "other hosts see n1 under these addresses, add them all to firewall_addresses of n1, or to "
+        "firewall_source_addresses if it only connects from them. On a fabric where all traffic is allowed, add ib0, "
+        "ib1 to firewall_trusted_interfaces of each host on it. If NAT hides them from all other hosts, nothing is "
+        "blocked."
     ]
 
 
@@ -64,7 +65,7 @@ def test_an_interface_of_the_plan_is_never_one_to_trust() -> None:
     [alone] = unknown_warnings("n1", said("10.1.0.1 on eth0", "10.2.0.1 on eth0"), PARTS["n1"])
     assert "10.2.0.1 on eth0" in alone and "firewall_trusted_interfaces" not in alone
     [beside] = unknown_warnings("n1", said("10.1.0.1 on eth0", "10.2.0.1 on eth0", "10.2.1.1 on ib0"), PARTS["n1"])
-    assert "write ib0 into firewall_trusted_interfaces" in beside
+    assert "add ib0 to firewall_trusted_interfaces" in beside
 
 
 @pytest.mark.parametrize(

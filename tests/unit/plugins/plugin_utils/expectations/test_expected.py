@@ -64,7 +64,7 @@ def test_a_host_that_says_it_publishes_every_port_keeps_nobody_busy() -> None:
     ports = [f"{port}/{protocol}" for protocol in ("tcp", "udp") for port in range(1, 65536)]
     found = expected_of(plan, list(plan.inventory.hosts), published={"ctl": [*ports, *ports]})
     assert len(found.expectations) < 5_000
-    assert Skipped("", "", 130_570, "ctl publishes 131070 ports, of which 500 are tried.") in found.skipped
+    assert Skipped("", "", 130_570, "ctl publishes 131070 ports; 500 of them are tested.") in found.skipped
 
 
 # ---- who
@@ -329,13 +329,13 @@ def test_a_query_selects(query: str, wanted: set[tuple[str, int]]) -> None:
 @pytest.mark.parametrize(
     "query,advice",
     [
-        ("[].port", "It selects something else."),
-        ("length(@)", "It selects something else."),
-        ("foo", "It selects something else."),
-        ("[].{source: source}", "It selects something else."),
+        ("[].port", "The expression returns something else."),
+        ("length(@)", "The expression returns something else."),
+        ("foo", "The expression returns something else."),
+        ("[].{source: source}", "The expression returns something else."),
         (
             "[].{source: 'x', target: target, address: address, protocol: protocol, port: port, expected: expected}",
-            "It selects something else.",
+            "The expression returns something else.",
         ),
         ("[?x", 'Invalid jmespath expression: Incomplete expression:\n"[?x"\n    ^'),
     ],

@@ -125,7 +125,7 @@ def test_names_are_what_is_no_address() -> None:
 def test_limits_have_to_be_more_than_nothing(name: str, value: int) -> None:
     with pytest.raises(PortFileError) as failed:
         begin(**{name: value})
-    assert str(failed.value) == f"Invalid verify_{name}: got {value}, expected more than 0."
+    assert str(failed.value) == f"Invalid verify_{name}: got {value}, expected a number greater than 0."
 
 
 # Most probes of a host, hosts, limits: three seconds of silence a thousand, 1 ms a try, six echoes, 20 s for a module.

@@ -369,8 +369,9 @@ def test_what_nobody_is_kept_out_of_is_said() -> None:
         "",
         "",
         4,
-        "docker_plain (2375/tcp) on 4 hosts: who reaches it is root on the host, but the plan keeps no "
-        "other host of this run out.",
+        "docker_plain (2375/tcp) on 4 hosts: anyone who reaches it is root on the host, but the plan blocks no other "
+        "host of "
+        "this run.",
     ) in found.skipped
 
 
@@ -393,24 +394,25 @@ def test_the_reasons_say_what_is_left_and_which_variable_raises_it() -> None:
             "",
             "",
             19,
-            f"Closed ports between two roles of host: verify_most is 10, and {least} connections for flows "
-            f"and warned ports are tried all the same. With verify_most at {least + 19} each is tried once.",
+            f"Closed ports between two roles of hosts: verify_most is 10, and {least} connections for flows and "
+            f"warned ports are tested anyway. With verify_most at {least + 19} each is tested once.",
         ),
         (
             "",
             "",
             full - least - 19,
-            "Hosts that are alike to every rule share the work: each flow is tried between every two classes, what the "
-            "documents warn of on every host, other closed ports once for every two kinds of host. With verify_most at "
-            f"{full} or more, each port of each managed host is tried from one host of each class.",
+            "Hosts with identical rules share the tests: each flow is tested between every two classes of hosts, each "
+            "port that the documents warn about on every host, and every other closed port once for every two roles "
+            "of hosts. With verify_most at "
+            f"{full} or more, each port of each managed host is tested from one host of each class.",
         ),
     ]
     assert chosen(plan, least + 1).skipped[0] == (
         "",
         "",
         18,
-        f"Closed ports between two roles of host: verify_most is {least + 1}. With verify_most at "
-        f"{least + 19} each is tried once.",
+        f"Closed ports between two roles of hosts: verify_most is {least + 1}. With verify_most at "
+        f"{least + 19} each is tested once.",
     )
 
 

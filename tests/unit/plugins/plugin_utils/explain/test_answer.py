@@ -79,8 +79,8 @@ def answered(
     "name,host,note",
     [
         ("head", "head", ""),
-        ("logins", "login1", "logins is a group: login1 is its only host."),
-        ("slurm", "head", "slurm is a group: head is its first host, and 1 more are not looked at."),
+        ("logins", "login1", "logins is a group. Its only host is login1."),
+        ("slurm", "head", "slurm is a group of 2 hosts. Only its first host, head, is examined."),
     ],
 )
 def test_an_end_is_a_host_or_the_first_of_a_group(name: str, host: str, note: str) -> None:
@@ -93,12 +93,11 @@ def test_an_end_is_a_host_or_the_first_of_a_group(name: str, host: str, note: st
         (
             "from",
             "logn1",
-            "Invalid from: got 'logn1', expected a host of the inventory, or a group with hosts. "
-            "Did you mean 'login1'?",
+            "Invalid from: got 'logn1', expected an inventory host, or a group with hosts. Did you mean 'login1'?",
         ),
-        ("to", "empty", "Invalid to: got 'empty', expected a host of the inventory, or a group with hosts."),
-        ("to", "", "Invalid to: got '', expected a host of the inventory, or a group with hosts."),
-        ("to", ["head"], "Invalid to: got ['head'], expected a host of the inventory, or a group with hosts."),
+        ("to", "empty", "Invalid to: got 'empty', expected an inventory host, or a group with hosts."),
+        ("to", "", "Invalid to: got '', expected an inventory host, or a group with hosts."),
+        ("to", ["head"], "Invalid to: got ['head'], expected an inventory host, or a group with hosts."),
     ],
 )
 def test_other_ends_are_refused(key: str, name: Any, text: str) -> None:

@@ -13,7 +13,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 from ansible_collections.hpc.ports.tests.support.sites import make_inventory, make_resolver
 from netaddr import IPNetwork
 
-ADVICE = "Mend the name, or name addresses: firewall_addresses of the host, or cidrs of the endpoint."
+ADVICE = "Fix the name, or use addresses instead: firewall_addresses of the host, or cidrs of the endpoint."
 NAMES = {
     "both.example.org": ["10.0.0.1", "fd00::1"],
     "local.example.org": ["127.0.0.1", "::1"],
@@ -74,7 +74,7 @@ def test_resolver(text: str, expected: list[str]) -> None:
         (
             "nowhere.example.org",
             "got 'nowhere.example.org', expected an address, or a host name that resolves. "
-            "The resolver of the controller said: Name or service not known.",
+            "The controller's resolver reported: Name or service not known.",
         ),
         (
             "local.example.org",

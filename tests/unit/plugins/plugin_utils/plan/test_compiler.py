@@ -454,8 +454,9 @@ def error_of(
 @pytest.mark.parametrize("endpoint", [{"cidrs": []}, {"cidrs": [], "groups": ["absent"]}])
 def test_empty_controllers(endpoint: dict[str, Any]) -> None:
     assert error_of({"endpoints": {"controllers": endpoint}}, {"ctl": CTL}) == (
-        "Invalid firewall_endpoints.controllers: got no address, expected at least one, because the required flow "
-        "management_ssh comes from it. Give it cidrs, hostnames or groups with hosts."
+        "Invalid firewall_endpoints.controllers: got no address, expected at least one, because it is a source of the "
+        "required flow "
+        "management_ssh. Add cidrs, hostnames or groups with hosts."
     )
 
 
@@ -468,18 +469,16 @@ def test_a_managed_host_that_management_ssh_does_not_reach() -> None:
     given = {"endpoints": {"managed": {"groups": ["slurm_controller"]}}}
     others = {f"ctl{number}": CTL for number in range(2, 9)}
     assert error_of(given, {"alpha": ALPHA, **others, "ctl": CTL}) == (
-        "Invalid firewall_flows.management_ssh.to: got ['managed'], expected endpoints with every managed host, but "
-        "ctl "
-        "is behind none of them. Without it Ansible is locked out of that host."
+        "Invalid firewall_flows.management_ssh.to: got ['managed'], expected endpoints that contain every managed "
+        "host, but ctl is in none of them. Ansible would be locked out of that host."
     )
 
 
 def test_a_required_flow_without_sources_is_an_error_where_its_target_is_managed() -> None:
     flow = {"from": ["workspace"], "to": ["control_plane"], "services": ["web"]}
     assert error_of(site(f=flow), {"ctl": CTL}) == (
-        "Invalid firewall_endpoints.workspace: got no address, expected at least one, because the required flow f "
-        "comes "
-        "from it. Give it cidrs, hostnames or groups with hosts, or set firewall_flows.f.enabled to false."
+        "Invalid firewall_endpoints.workspace: got no address, expected at least one, because it is a source of the "
+        "required flow f. Add cidrs, hostnames or groups with hosts, or set firewall_flows.f.enabled to false."
     )
     assert "f" in make_plan(site({"out": {"cidrs": ["10.9.0.0/16"]}}, f={**flow, "to": ["out"]}), {"ctl": CTL}).flows_on
     assert (
@@ -499,8 +498,9 @@ def test_a_required_flow_without_targets_is_no_error() -> None:
 
 def test_a_required_flow_within_clusters_may_have_its_sources_in_networks() -> None:
     assert error_of(site(control=CONTROL), {"alpha": ALPHA}) == (
-        "Invalid firewall_endpoints.slurm_compute: got no address, expected at least one, because the required flow "
-        "control comes from it. Give it groups with hosts, or firewall_clusters networks, or set "
+        "Invalid firewall_endpoints.slurm_compute: got no address, expected at least one, because it is a source of "
+        "the required flow "
+        "control. Add groups with hosts, or networks in firewall_clusters, or set "
         "firewall_flows.control.enabled to false."
     )
     assert make_plan(site(control=CONTROL), {"alpha": ALPHA}, firewall_clusters={"alpha": {"cidrs": ["10.1.0.0/16"]}})
@@ -519,7 +519,7 @@ def test_a_managed_host_without_any_address(
 ) -> None:
     hosts = {"n1": {"groups": ["workspace"]}, "b": {"groups": ["bastion"], "addresses": ["10.9.0.1"]}}
     text = error_of({"endpoints": endpoints}, hosts, names)
-    assert text.startswith("Invalid name of host n1: got 'n1', ") and f" {message} Mend the name" in text
+    assert text.startswith("Invalid name of host n1: got 'n1', ") and f" {message} Fix the name" in text
 
 
 def test_the_variable_that_is_wrong_is_named() -> None:
@@ -545,5 +545,5 @@ def test_host_names_have_to_resolve_for_flows_that_are_on_only(names: dict[str, 
     flow = {"from": ["control_plane"], "to": ["e"], "services": ["web"]}
     text = error_of(site(endpoints, f=flow), {"ctl": CTL}, names)
     assert text.startswith("Invalid firewall_endpoints.e.hostnames: got 'a.example.org', ")
-    assert f" {message} Mend the name" in text
+    assert f" {message} Fix the name" in text
     assert make_plan(site(endpoints, f={**flow, "enabled": False}), {"ctl": CTL}, names)

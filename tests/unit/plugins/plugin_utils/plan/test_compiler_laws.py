@@ -128,7 +128,7 @@ class Oracle:
         return bool(own & set(self.networks(name)))
 
     def networks(self, name: str) -> list[str]:
-        """Networks of an endpoint; a host name counts where a flow that is on needs it."""
+        """Networks of an endpoint; a host name counts where an enabled flow needs it."""
         endpoint = self.endpoint(name)
         needed = any(name in (*flow["from"], *flow["to"]) for flow in self.on)
         found = [text for host in endpoint.get("hostnames", []) for text in NAMES[host]] if needed else []

@@ -12,8 +12,8 @@ from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
 NAMES = {"vip.example.org": ["10.0.0.9"], "one.example.org": ["10.0.0.1"]}
 ADVICE = (
-    " Set firewall_addresses of each to where other hosts reach it, or, where they mean to share it, name it in "
-    "firewall_shared_addresses of both."
+    " Set firewall_addresses of each host to the address that other hosts use to reach it. If both hosts share the "
+    "address on purpose, list it in firewall_shared_addresses of both."
 )
 
 
@@ -29,8 +29,9 @@ def error_of(**hosts: dict[str, Any]) -> str:
 
 def test_two_hosts_with_one_address_are_both_named() -> None:
     assert error_of(a=host("10.0.0.1"), b=host("10.0.0.2", "10.0.0.1")) == (
-        "Invalid firewall_addresses of host b: got '10.0.0.1', expected an address that no other host has. Host a has 10.0.0.1 by "
-        f"its firewall_addresses, too, and rules know hosts by their addresses.{ADVICE}"
+        "Invalid firewall_addresses of host b: got '10.0.0.1', expected an address that no other host has. Host a "
+        "also has 10.0.0.1, from its firewall_addresses, and rules distinguish hosts by their addresses."
+        f"{ADVICE}"
     )
 
 
@@ -38,7 +39,7 @@ def test_names_stand_for_their_addresses() -> None:
     message = error_of(a=host("10.0.0.1"), b=host("one.example.org"))
     assert (
         "of host b: got 'one.example.org', expected" in message
-        and "Host a has 10.0.0.1 by its firewall_addresses" in message
+        and "Host a also has 10.0.0.1, from its firewall_addresses" in message
     )
 
 
@@ -47,7 +48,7 @@ def test_hosts_behind_one_jump_address_have_others_of_their_own() -> None:
     message = error_of(a={**behind, "ansible_port": 2201}, b={**behind, "ansible_port": 2202})
     assert (
         "Invalid ansible_host of host b: got '10.0.0.1', " in message
-        and "Host a has 10.0.0.1 by its ansible_host" in message
+        and "Host a also has 10.0.0.1, from its ansible_host" in message
     )
     assert make_plan({}, {"a": {**behind, "addresses": ["10.0.0.2"]}, "b": {**behind, "addresses": ["10.0.0.3"]}}).hosts
 
@@ -68,7 +69,7 @@ def test_an_address_that_both_share_may_be_written_otherwise() -> None:
     ],
 )
 def test_each_of_them_says_so(hosts: dict[str, Any]) -> None:
-    assert "Host a has 10.0.0.9 " in error_of(**hosts)
+    assert "Host a also has 10.0.0.9, " in error_of(**hosts)
 
 
 def test_a_third_one_is_not_covered() -> None:
@@ -96,5 +97,5 @@ def test_an_address_twice_of_one_host_is_no_matter() -> None:
 
 def test_an_address_from_the_vault_is_not_shown() -> None:
     message = error_of(a=host("10.0.0.1"), b=host(Vaulted("10.0.0.1")))
-    assert "of host b: got a value from the vault, expected" in message and "Host a has it by" in message
+    assert "of host b: got a value from the vault, expected" in message and "Host a also has it, from" in message
     assert "10.0.0.1" not in message

@@ -22,9 +22,11 @@ from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_cata
 from netaddr import IPNetwork
 
 FLOW = {"from": ["monitoring"], "to": ["workspace"], "services": ["ssh"], "need": "optional"}
-NAME = "expected a lower-case letter, then up to 63 of a-z, 0-9 and _"
+NAME = "expected a name that starts with a lower-case letter, then up to 63 of a-z, 0-9 and _"
 KEYS = "from, to, services, within_cluster, need, enabled, title, reference, note, review_by, unless"
-LOCKED_OUT = "Without it Ansible is locked out of every host; change its endpoint controllers instead."
+LOCKED_OUT = (
+    "Without this flow, Ansible is locked out of every host. To change who may connect, edit the endpoint controllers."
+)
 
 
 def error_of(site: dict[str, Any] | None = None, **settings: Any) -> str:
@@ -156,11 +158,13 @@ def test_null_in_what_a_site_adds_is_as_if_not_written() -> None:
 
 def test_null_deletes_only_what_is_shipped() -> None:
     assert error_of({"flows": {"managment_ssh": None}}) == (
-        "Invalid firewall_flows.managment_ssh: got None, expected the name of a shipped one, because null deletes. "
+        "Invalid firewall_flows.managment_ssh: got None, expected the name of a shipped entry, because null deletes a "
+        "shipped entry. "
         "Did you mean 'management_ssh'?"
     )
     assert error_of({"services": {"xyz": None}}) == (
-        "Invalid firewall_services.xyz: got None, expected the name of a shipped one, because null deletes."
+        "Invalid firewall_services.xyz: got None, expected the name of a shipped entry, because null deletes a "
+        "shipped entry."
     )
 
 
@@ -200,26 +204,25 @@ def test_bad_names_ports_and_networks(site: dict[str, Any], message: str) -> Non
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"services": ["shh"]}, ".services: got 'shh', expected a service of firewall_services. Did you mean 'ssh'?"),
-        ({"services": ["a\nb"]}, ".services: got 'a\\nb', expected a service of firewall_services."),
+        ({"services": ["shh"]}, ".services: got 'shh', expected a service from firewall_services. Did you mean 'ssh'?"),
+        ({"services": ["a\nb"]}, ".services: got 'a\\nb', expected a service from firewall_services."),
         (
             {"from": ["monitorin"]},
-            ".from: got 'monitorin', expected an endpoint of firewall_endpoints or a group of "
-            "the "
-            "inventory. Did you mean 'monitoring'?",
+            ".from: got 'monitorin', expected an endpoint from firewall_endpoints or an inventory group. Did you mean "
+            "'monitoring'?",
         ),
         (
             {"to": ["desk"]},
-            ".to: got 'desk', expected an endpoint of firewall_endpoints or a group of the inventory. "
+            ".to: got 'desk', expected an endpoint from firewall_endpoints or an inventory group. "
             "Did you mean 'desks'?",
         ),
         (
             {"to": ["10.0.0.0/8"]},
-            ".to: got '10.0.0.0/8', expected an endpoint of firewall_endpoints or a group of the inventory.",
+            ".to: got '10.0.0.0/8', expected an endpoint from firewall_endpoints or an inventory group.",
         ),
         ({"to": []}, ".to: got [], expected a list of endpoints."),
         ({"to": "desks"}, ".to: got 'desks', expected a list of endpoints."),
-        ({"to": ["desks", 5]}, ".to: got 5, expected a text."),
+        ({"to": ["desks", 5]}, ".to: got 5, expected a string."),
         (
             {"need": "require"},
             ".need: got 'require', expected one of required, recommended, optional, conditional. "
@@ -227,10 +230,10 @@ def test_bad_names_ports_and_networks(site: dict[str, Any], message: str) -> Non
         ),
         ({"enabled": "yes"}, ".enabled: got 'yes', expected true or false."),
         ({"within_cluster": "alpha"}, ".within_cluster: got 'alpha', expected true or false."),
-        ({"title": ["x"]}, ".title: got ['x'], expected a text."),
-        ({"note": 5}, ".note: got 5, expected a text."),
+        ({"title": ["x"]}, ".title: got ['x'], expected a string."),
+        ({"note": 5}, ".note: got 5, expected a string."),
         ({"reference": "Page 1"}, ".reference: got 'Page 1', expected a list of references."),
-        ({"review_by": "soon"}, ".review_by: got 'soon', expected a day, such as '2027-06-30'."),
+        ({"review_by": "soon"}, ".review_by: got 'soon', expected a date such as '2027-06-30'."),
         (
             {"unless": "firewall_ssh_trough_tunnel"},
             ".unless: got 'firewall_ssh_trough_tunnel', expected one of "
@@ -246,7 +249,10 @@ def test_bad_values_in_a_flow(change: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize("key", ["from", "to", "services", "need"])
 def test_a_flow_without_a_key(key: str) -> None:
     flow = {name: value for name, value in FLOW.items() if name != key}
-    assert error_of({"flows": {"f": flow}}) == f"Invalid firewall_flows.f: got {flow!r}, expected the key {key!r} too."
+    assert (
+        error_of({"flows": {"f": flow}})
+        == f"Invalid firewall_flows.f: got {flow!r}, expected a dictionary with the key {key!r}."
+    )
 
 
 def test_a_misspelt_key_has_a_suggestion() -> None:
@@ -263,7 +269,7 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
             "Invalid key in firewall_services.x: got 'port', expected one of "
             "ports, title, exposure, broad, unit. Did you mean 'ports'?",
         ),
-        ({"services": {"x": {}}}, "Invalid firewall_services.x: got {}, expected the key 'ports' too."),
+        ({"services": {"x": {}}}, "Invalid firewall_services.x: got {}, expected a dictionary with the key 'ports'."),
         ({"services": {"x": {"ports": []}}}, "Invalid firewall_services.x.ports: got [], expected a list of ports."),
         (
             {"services": {"x": {"ports": "22/tcp"}}},
@@ -275,15 +281,16 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
         ),
         (
             {"services": {"x": {"ports": ["1/tcp"], "unit": ["x.service"]}}},
-            "Invalid firewall_services.x.unit: got ['x.service'], expected a text.",
+            "Invalid firewall_services.x.unit: got ['x.service'], expected a string.",
         ),
         (
             {"services": {"x": {"ports": ["1/tcp"], "unit": "x\ny.service"}}},
-            "Invalid firewall_services.x.unit: got 'x\\ny.service', expected a unit of systemd, such as 'slurmctld.service'.",
+            "Invalid firewall_services.x.unit: got 'x\\ny.service', expected a systemd unit such as "
+            "'slurmctld.service'.",
         ),
         (
             {"services": {"x": {"ports": ["1/tcp"], "title": "\ud800"}}},
-            "Invalid firewall_services.x.title: got '\\ud800', expected a text without control characters.",
+            "Invalid firewall_services.x.title: got '\\ud800', expected a string without control characters.",
         ),
         ({"services": {"a\nb": None}}, f"Invalid name in firewall_services: got 'a\\nb', {NAME}."),
         (
@@ -302,14 +309,21 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
         ),
         (
             {"endpoints": {"x": {"hostnames": ["a b"]}}},
-            "Invalid firewall_endpoints.x.hostnames: got 'a b', expected a host name.",
+            "Invalid firewall_endpoints.x.hostnames: got 'a b', expected a host name such as 'node1.example.org'.",
         ),
         # A merge that gives a wrong type.
-        ({"services": None}, "Invalid firewall_services: got None, expected a dictionary to merge."),
-        ({"flows": [FLOW]}, f"Invalid firewall_flows: got {[FLOW]!r}, expected a dictionary to merge."),
+        (
+            {"services": None},
+            "Invalid firewall_services: got None, expected a dictionary, because it is merged over the shipped one.",
+        ),
+        (
+            {"flows": [FLOW]},
+            f"Invalid firewall_flows: got {[FLOW]!r}, expected a dictionary, because it is merged over the shipped one.",
+        ),
         (
             {"services": {"ssh": ["22/tcp"]}},
-            "Invalid firewall_services.ssh: got ['22/tcp'], expected a dictionary to merge.",
+            "Invalid firewall_services.ssh: got ['22/tcp'], expected a dictionary, because it is merged over the "
+            "shipped one.",
         ),
         (
             {"services": {"ssh": {"ports": {"first": 22}}}},
@@ -318,7 +332,7 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
         ({"flows": {"f": "on"}}, "Invalid firewall_flows.f: got 'on', expected a dictionary."),
         (
             {"flows": {"f": {"enabled": True}}},
-            "Invalid firewall_flows.f: got {'enabled': True}, expected the key 'from' too.",
+            "Invalid firewall_flows.f: got {'enabled': True}, expected a dictionary with the key 'from'.",
         ),
     ],
 )
@@ -330,17 +344,16 @@ def test_flows_within_a_cluster_have_endpoints_of_groups_only() -> None:
     for endpoint in ({"cidrs": ["10.0.0.0/8"]}, {"hostnames": ["a.example.org"]}):
         site = {"endpoints": {"e": endpoint}, "flows": {"f": {**FLOW, "from": ["e"], "within_cluster": True}}}
         assert error_of(site) == (
-            "Invalid firewall_flows.f.from: got 'e', expected endpoints made of groups only, "
-            "because "
-            "of within_cluster. Put the networks of a cluster into firewall_clusters."
+            "Invalid firewall_flows.f.from: got 'e', expected an endpoint that has only groups, because the flow has "
+            "within_cluster. Put cluster networks into firewall_clusters."
         )
 
 
 @pytest.mark.parametrize(
     ("flow", "message"),
     [
-        (None, f": got None, expected a flow that is on. {LOCKED_OUT}"),
-        ({"enabled": False}, f": got {{'enabled': False}}, expected a flow that is on. {LOCKED_OUT}"),
+        (None, f": got None, expected an enabled flow. {LOCKED_OUT}"),
+        ({"enabled": False}, f": got {{'enabled': False}}, expected an enabled flow. {LOCKED_OUT}"),
         ({"need": "conditional"}, f".need: got 'conditional', expected 'required'. {LOCKED_OUT}"),
         (
             {"unless": "firewall_ssh_through_tunnel"},
@@ -364,14 +377,13 @@ def test_management_ssh_cannot_be_turned_off(flow: dict[str, Any] | None, messag
         ),
         (
             {"firewall_srun_ports": "8192"},
-            "Invalid firewall_srun_ports: got '8192', expected a range FIRST-LAST of "
-            "ports "
-            "from 1 to 65535, such as '60001-63000'.",
+            "Invalid firewall_srun_ports: got '8192', expected a port range FIRST-LAST within 1-65535, such as "
+            "'60001-63000'.",
         ),
         (
             {"firewall_user_ports": "9-8"},
-            "Invalid firewall_user_ports: got '9-8', expected a range FIRST-LAST of ports "
-            "from 1 to 65535, such as '60001-63000'.",
+            "Invalid firewall_user_ports: got '9-8', expected a port range FIRST-LAST within 1-65535, such as "
+            "'60001-63000'.",
         ),
         ({"firewall_clusters": ["alpha"]}, "Invalid firewall_clusters: got ['alpha'], expected a dictionary."),
         (
@@ -389,13 +401,13 @@ def test_management_ssh_cannot_be_turned_off(flow: dict[str, Any] | None, messag
         ),
         (
             {"firewall_clusters": {"a\x1bb": {"cidrs": []}}},
-            "Invalid name in firewall_clusters: got 'a\\x1bb', expected a text without control characters.",
+            "Invalid name in firewall_clusters: got 'a\\x1bb', expected a string without control characters.",
         ),
         (
             {"firewall_clusters": {"": {"cidrs": []}}},
-            "Invalid name in firewall_clusters: got '', expected 1 to 253 letters that can be printed.",
+            "Invalid name in firewall_clusters: got '', expected 1 to 253 printable characters.",
         ),
-        ({"firewall_clusters": {5: {"cidrs": []}}}, "Invalid name in firewall_clusters: got 5, expected a text."),
+        ({"firewall_clusters": {5: {"cidrs": []}}}, "Invalid name in firewall_clusters: got 5, expected a string."),
     ],
 )
 def test_bad_settings_of_the_site(settings: dict[str, Any], message: str) -> None:
@@ -443,7 +455,8 @@ def test_input_is_not_changed() -> None:
 def test_clusters_are_networks_of_hosts(cidr: str) -> None:
     shown = str(IPNetwork(cidr))
     assert error_of(firewall_clusters={"alpha": {"cidrs": ["10.0.0.0/8", cidr]}}) == (
-        f"Invalid firewall_clusters.alpha.cidrs: got {shown!r}, expected a network of hosts: no loopback, multicast or broadcast."
+        f"Invalid firewall_clusters.alpha.cidrs: got {shown!r}, expected a network that can contain hosts, not "
+        "loopback, multicast or broadcast."
     )
 
 
@@ -455,14 +468,14 @@ def test_values_without_end_name_their_key() -> None:
     endless: dict[str, Any] = {"ports": ["1/tcp"]}
     endless["title"] = [endless]
     assert error_of({"services": {"web": endless}}) == (
-        "Invalid firewall_services: got a value at firewall_services.web.title.0 that holds itself (by an anchor of YAML) or is "
-        "nested more than 16 levels deep, expected plain dictionaries, lists and texts."
+        "Invalid firewall_services: got a value at firewall_services.web.title.0 that contains itself (through a YAML "
+        "anchor) or is nested more than 16 levels deep, expected plain dictionaries, lists and strings."
     )
     deep: list[Any] = []
     for _level in range(1500):
         deep = [deep]
     assert error_of({"flows": {"f": {**FLOW, "note": deep}}}).startswith(
-        "Invalid firewall_flows: got a value at firewall_flows.f.note.0 that holds itself "
+        "Invalid firewall_flows: got a value at firewall_flows.f.note.0 that contains itself "
     )
 
 

@@ -14,7 +14,7 @@ def test_invalid_names_the_key_shows_the_value_and_says_what_was_expected() -> N
 
 
 def test_invalid_without_advice() -> None:
-    assert str(invalid("key", "a\nb", "a text")) == "Invalid key: got 'a\\nb', expected a text."
+    assert str(invalid("key", "a\nb", "a string")) == "Invalid key: got 'a\\nb', expected a string."
 
 
 @pytest.mark.parametrize(

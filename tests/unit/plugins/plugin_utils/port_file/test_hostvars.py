@@ -60,11 +60,11 @@ def test_a_group_stays_when_its_last_host_has_gone() -> None:
 @pytest.mark.parametrize(
     "hosts,message",
     [
-        (["node3"], "Invalid without: got 'node3', expected a host of the inventory. Did you mean 'node2'?"),
-        (["slurm_compute"], "Invalid without: got 'slurm_compute', expected a host of the inventory."),
+        (["node3"], "Invalid without: got 'node3', expected an inventory host. Did you mean 'node2'?"),
+        (["slurm_compute"], "Invalid without: got 'slurm_compute', expected an inventory host."),
         (
             ["node2", "head", "node1"],
-            "Invalid without: got ['node2', 'head', 'node1'], expected at least one host of the inventory left.",
+            "Invalid without: got ['node2', 'head', 'node1'], expected at least one host left in the inventory.",
         ),
     ],
 )

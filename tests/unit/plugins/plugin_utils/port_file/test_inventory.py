@@ -17,7 +17,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory imp
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import Reach
 
-INTERFACE = "expected an interface name of up to 15 letters, such as 'ib0' or 'cni*'"
+INTERFACE = "expected an interface name of up to 15 characters, such as 'ib0' or 'cni*'"
 
 
 def test_a_host_without_variables_has_the_defaults_of_the_plan() -> None:
@@ -101,14 +101,14 @@ def test_where_a_host_is_reached_is_where_it_comes_from(variables: dict[str, Any
     ("variable", "value", "message"),
     [
         ("firewall_addresses", "10.0.0.1", "got '10.0.0.1', expected a list of addresses or names."),
-        ("firewall_addresses", [10], "got 10, expected a text."),
+        ("firewall_addresses", [10], "got 10, expected a string."),
         ("firewall_source_addresses", {}, "got {}, expected a list of addresses or names."),
         ("firewall_cluster", [], "got [], expected a list of cluster names."),
         ("firewall_cluster", 5, "got 5, expected a list of cluster names."),
-        ("firewall_cluster", ["a", None], "got None, expected a text."),
-        ("ansible_host", ["10.0.0.9"], "got ['10.0.0.9'], expected a text."),
-        ("firewall_cluster", "a\x07", "got 'a\\x07', expected a text without control characters."),
-        ("firewall_cluster", ["a\n"], "got 'a\\n', expected 1 to 253 letters that can be printed."),
+        ("firewall_cluster", ["a", None], "got None, expected a string."),
+        ("ansible_host", ["10.0.0.9"], "got ['10.0.0.9'], expected a string."),
+        ("firewall_cluster", "a\x07", "got 'a\\x07', expected a string without control characters."),
+        ("firewall_cluster", ["a\n"], "got 'a\\n', expected 1 to 253 printable characters."),
         ("firewall_egress", "restrict", "got 'restrict', expected one of open, restricted. Did you mean 'restricted'?"),
         ("firewall_mode", "log", "got 'log', expected one of enforce, observe."),
         (
@@ -126,7 +126,7 @@ def test_where_a_host_is_reached_is_where_it_comes_from(variables: dict[str, Any
         (
             "firewall_ephemeral_ports",
             "32768",
-            "got '32768', expected a range FIRST-LAST of ports from 1 to 65535, such as '60001-63000'.",
+            "got '32768', expected a port range FIRST-LAST within 1-65535, such as '60001-63000'.",
         ),
     ],
 )
@@ -173,7 +173,7 @@ def test_values_without_end_name_the_host(variable: str) -> None:
     with pytest.raises(PortFileError) as error:
         load_host("n1", {variable: endless})
     assert str(error.value).startswith(
-        f"Invalid {variable} of host n1: got a value at {variable}.0.0.0 that holds itself "
+        f"Invalid {variable} of host n1: got a value at {variable}.0.0.0 that contains itself "
     )
 
 

@@ -61,7 +61,7 @@ def test_parse_network(text: str, expected: str) -> None:
         (" 10.0.0.0/8", f"got ' 10.0.0.0/8', {NETWORK}"),
         ("example.org", f"got 'example.org', {NETWORK}"),
         ("", f"got '', {NETWORK}"),
-        ("::ffff:10.0.0.1", "got '::ffff:10.0.0.1', expected the IPv4 address itself, '10.0.0.1'"),
+        ("::ffff:10.0.0.1", "got '::ffff:10.0.0.1', expected the plain IPv4 address, '10.0.0.1'"),
         (10, "got 10, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'"),
         (None, "got None, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'"),
     ],

@@ -69,15 +69,15 @@ def test_arguments_are_in_the_order_in_which_ansible_gives_them() -> None:
         ),
         (
             {"ansible_port": Unread("{{ port }}")},
-            ("ansible_port", "got '{{ port }}', a template that has no value on the controller"),
+            ("ansible_port", "got '{{ port }}', a template that cannot be evaluated on the controller"),
         ),
         (
             {"ansible_connection": Unread("{{ way }}")},
-            ("ansible_connection", "got '{{ way }}', a template that has no value on the controller"),
+            ("ansible_connection", "got '{{ way }}', a template that cannot be evaluated on the controller"),
         ),
         (
             {"ansible_ssh_common_args": Unread("-J {{ jump }}")},
-            ("ansible_ssh_common_args", "got '-J {{ jump }}', a template that has no value on the controller"),
+            ("ansible_ssh_common_args", "got '-J {{ jump }}', a template that cannot be evaluated on the controller"),
         ),
         # A password is not shown.
         (

@@ -13,7 +13,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file import valida
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from netaddr import IPNetwork
 
-RANGE = "expected a range FIRST-LAST of ports from 1 to 65535, such as '60001-63000'"
+RANGE = "expected a port range FIRST-LAST within 1-65535, such as '60001-63000'"
 
 
 @pytest.mark.parametrize(
@@ -45,21 +45,37 @@ def test_good_values(check: Callable[[str, Any], Any], value: Any, expected: Any
     [
         (checks.mapping_of, [], "Invalid key: got [], expected a dictionary."),
         (checks.mapping_of, None, "Invalid key: got None, expected a dictionary."),
-        (checks.text_of, 5, "Invalid key: got 5, expected a text."),
+        (checks.text_of, 5, "Invalid key: got 5, expected a string."),
         (checks.boolean_of, "yes", "Invalid key: got 'yes', expected true or false."),
         (checks.boolean_of, 1, "Invalid key: got 1, expected true or false."),
-        (checks.day_of, "soon", "Invalid key: got 'soon', expected a day, such as '2027-06-30'."),
-        (checks.day_of, "2027-02-30", "Invalid key: got '2027-02-30', expected a day, such as '2027-06-30'."),
-        (checks.day_of, 2027, "Invalid key: got 2027, expected a day, such as '2027-06-30'."),
-        (checks.host_name_of, "-a.example.org", "Invalid key: got '-a.example.org', expected a host name."),
-        (checks.host_name_of, "a_b", "Invalid key: got 'a_b', expected a host name."),
-        (checks.host_name_of, "a; reboot", "Invalid key: got 'a; reboot', expected a host name."),
-        (checks.host_name_of, "a\n", "Invalid key: got 'a\\n', expected a host name."),
-        (checks.host_name_of, "a..b", "Invalid key: got 'a..b', expected a host name."),
-        (checks.host_name_of, "", "Invalid key: got '', expected a host name."),
-        (checks.host_name_of, "a" * 64, f"Invalid key: got '{'a' * 64}', expected a host name."),
-        (checks.host_name_of, "a." * 127, f"Invalid key: got '{'a.' * 127}', expected a host name."),
-        (checks.host_name_of, 5, "Invalid key: got 5, expected a host name."),
+        (checks.day_of, "soon", "Invalid key: got 'soon', expected a date such as '2027-06-30'."),
+        (checks.day_of, "2027-02-30", "Invalid key: got '2027-02-30', expected a date such as '2027-06-30'."),
+        (checks.day_of, 2027, "Invalid key: got 2027, expected a date such as '2027-06-30'."),
+        (
+            checks.host_name_of,
+            "-a.example.org",
+            "Invalid key: got '-a.example.org', expected a host name such as 'node1.example.org'.",
+        ),
+        (checks.host_name_of, "a_b", "Invalid key: got 'a_b', expected a host name such as 'node1.example.org'."),
+        (
+            checks.host_name_of,
+            "a; reboot",
+            "Invalid key: got 'a; reboot', expected a host name such as 'node1.example.org'.",
+        ),
+        (checks.host_name_of, "a\n", "Invalid key: got 'a\\n', expected a host name such as 'node1.example.org'."),
+        (checks.host_name_of, "a..b", "Invalid key: got 'a..b', expected a host name such as 'node1.example.org'."),
+        (checks.host_name_of, "", "Invalid key: got '', expected a host name such as 'node1.example.org'."),
+        (
+            checks.host_name_of,
+            "a" * 64,
+            f"Invalid key: got '{'a' * 64}', expected a host name such as 'node1.example.org'.",
+        ),
+        (
+            checks.host_name_of,
+            "a." * 127,
+            f"Invalid key: got '{'a.' * 127}', expected a host name such as 'node1.example.org'.",
+        ),
+        (checks.host_name_of, 5, "Invalid key: got 5, expected a host name such as 'node1.example.org'."),
         (checks.networks_of, "10.0.0.0/8", "Invalid key: got '10.0.0.0/8', expected a list of networks."),
         (
             checks.networks_of,
@@ -100,7 +116,7 @@ def test_texts_of() -> None:
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [(["a", 5], "Invalid key: got 5, expected a text."), ([], "Invalid key: got [], expected a list of names.")],
+    [(["a", 5], "Invalid key: got 5, expected a string."), ([], "Invalid key: got [], expected a list of names.")],
 )
 def test_texts_of_says_what_was_expected(value: list[Any], message: str) -> None:
     with pytest.raises(PortFileError) as error:
@@ -126,7 +142,7 @@ def test_check_keys_suggests_the_nearest() -> None:
 def test_check_keys_names_a_missing_one() -> None:
     with pytest.raises(PortFileError) as error:
         checks.check_keys("flow", {"from": []}, ("from", "to"), required=("from", "to"))
-    assert str(error.value) == "Invalid flow: got {'from': []}, expected the key 'to' too."
+    assert str(error.value) == "Invalid flow: got {'from': []}, expected a dictionary with the key 'to'."
 
 
 @pytest.mark.parametrize("value", ["from", ["from"], 5])
