@@ -184,7 +184,7 @@ def _udp_by_address(plan: Plan, today: date) -> Iterator[Finding]:
             "note",
             "firewall_flows",
             f"UDP comes from whole networks by {listed(flows)}. UDP has no handshake, so a forged address "
-            "of such a network passes. See that hosts and routers check sources (rp_filter, see the README), "
+            "of such a network passes. See that hosts and routers check sources (rp_filter, see docs/security.md), "
             "and that the services authenticate who asks.",
         )
 

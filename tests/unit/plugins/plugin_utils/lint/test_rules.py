@@ -403,7 +403,7 @@ def test_udp_from_a_network_is_one_note_that_names_the_flows() -> None:
             "note",
             "firewall_flows",
             "UDP comes from whole networks by f, g. UDP has no handshake, so a forged address of such a network passes. See "
-            "that hosts and routers check sources (rp_filter, see the README), and that the services authenticate who "
+            "that hosts and routers check sources (rp_filter, see docs/security.md), and that the services authenticate who "
             "asks.",
         )
     ]
