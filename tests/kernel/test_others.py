@@ -154,12 +154,12 @@ def test_a_large_table_is_told_of_by_its_base_chains_and_the_others_by_their_rul
     forward(host)
     host.nft(LARGE)
     found = found_on(host)
-    unread = "rules that were not read, as others have more than 2000 rules and jumps here"
+    unread = "rules that were not read, because the other tables of this host have more than 2000 rules and jumps"
     large = OtherRules(
         (f"table ip kube, chain input (hook input): may drop by {unread}",),
         (
             f"table ip kube, chain nat may translate by {unread}",
-            "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table ip kube, chain forward (drops by policy)",
+            "forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by table ip kube, chain forward (drops by policy)",
         ),
     )
     assert found == large
@@ -231,7 +231,7 @@ iptables-nft -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --
 iptables-nft -t nat -A POSTROUTING -j MASQUERADE
 iptables-nft -P FORWARD ACCEPT
 """
-FORWARDED = ("forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table ip filter, chain FORWARD",)
+FORWARDED = ("forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by table ip filter, chain FORWARD",)
 
 
 def forward(machine: Machine) -> None:

@@ -339,7 +339,7 @@ def test_no_route_is_an_error(net: Net, address: str, protocol: str) -> None:
     result = net.source.probe(address, PORT[protocol])
     assert result["error"] == [PORT[protocol]]
     assert result["details"] == {
-        "path": "An echo could not be sent: Network is unreachable.",
+        "path": "Sending an echo failed: Network is unreachable.",
         PORT[protocol]: "Network is unreachable.",
     }
 
@@ -361,7 +361,7 @@ def test_a_host_that_is_not_there_is_an_error(net: Net, protocol: str, absent: s
     """Once the kernel has given up asking for its address, here soon; before that only the missing echo tells."""
     result = net.source.probe(absent, PORT[protocol], timeout=scaled(1))
     assert (result["error"], result["reachable"]) == ([PORT[protocol]], False)
-    assert result["details"][PORT[protocol]] == f"No route to host, says {me}."
+    assert result["details"][PORT[protocol]] == f"No route to host (reported by {me})."
 
 
 @PROTOCOLS
@@ -377,7 +377,7 @@ def test_without_an_answer_to_an_echo_the_path_is_not_proven(net: Net) -> None:
     net.router.rules("forward", "meta l4proto { icmp, ipv6-icmp } drop")
     for address in TARGET.values():
         result = net.source.probe(address, "7001/tcp")
-        assert (result["reachable"], result["details"]) == (False, {"path": "No answer to an echo."})
+        assert (result["reachable"], result["details"]) == (False, {"path": "No echo reply."})
 
 
 def test_without_the_right_to_send_an_echo_the_path_is_unknown(net: Net) -> None:
@@ -1001,7 +1001,7 @@ def test_another_user_cannot_end_the_listener(net: Net) -> None:
     started = net.target.start("7001/tcp")
     place = net.target.call(_PLACE)
     assert net.target.call(_ATTEMPT.format("stop()"), user=65534) == (
-        f"Cannot use {place}, where a listener is found: Permission denied. A listener needs root: set become."
+        f"Cannot use the control socket {place}: Permission denied. A listener needs root: set become."
     )
     net.target.space.shell(f"chmod 777 {place} /run/hpc-ports")
     try:
@@ -1078,7 +1078,7 @@ def test_of_two_that_are_started_at_once_one_is_told(net: Net) -> None:
         fcntl.flock(folder, fcntl.LOCK_UN)
         said = [json.loads(process.communicate(timeout=scaled(60))[0]) for process in processes]
     [told], [started] = ([item for item in said if isinstance(item, kind)] for kind in (str, dict))
-    assert told == ("Cannot start the listener: another one is being started on this host. Run one verify at a time.")
+    assert told == ("Cannot start the listener: another one is being started on this host. Run only one verify at a time.")
     assert net.target.stop(started["id"])["alive"] is True
 
 
@@ -1097,7 +1097,7 @@ def test_a_listener_that_hangs_is_an_error(net: Net) -> None:
     )
     try:
         assert net.target.call(program) == (
-            "The listener on this host does not answer within 1 s. It ends by itself at the end of its lifetime; "
+            "The listener on this host did not answer within 1 s. It ends by itself after its lifetime; "
             "`ss -xlp` shows its process."
         )
     finally:

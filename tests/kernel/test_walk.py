@@ -284,7 +284,7 @@ def test_the_module_names_the_rule_that_decides(machine: Served) -> None:
         ("accept", "inet hpc_ports", "in_all", 'ip6 saddr @in_all_v6 counter name "in_all" accept', True),
     ]
     assert found[3]["unknown"] == (
-        "it cannot be told whether this applies: table inet site, chain late: tcp dport 25 meta skuid 4711 drop"
+        "it is unknown whether this rule applies: table inet site, chain late: tcp dport 25 meta skuid 4711 drop"
     )
 
 
@@ -345,7 +345,7 @@ def test_the_module_tells_routes_listeners_and_what_becomes_of_the_answer(machin
     assert (out["verdict"], out["route"]["interface"], out["route"]["source"]) == ("accept", "fab0", "192.0.3.1")
     assert out["reply"]["verdict"] == "accept" and "listening" not in out
     assert (nowhere["verdict"], nowhere["route"]["interface"]) == ("unknown", "") and nowhere["route"]["error"]
-    assert elsewhere["unknown"] == "10.64.0.2 is no address of this host."
+    assert elsewhere["unknown"] == "10.64.0.2 is not an address of this host."
     assert (itself["route"]["interface"], itself["verdict"], itself["chain"]) == ("lo", "drop", "tcp_ports")
 
 

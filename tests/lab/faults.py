@@ -746,7 +746,7 @@ ADDRESSES = [
         "ip rule add to 10.203.0.12 ipproto tcp dport 15672 prohibit",
         to("ctl2", "15672/tcp", version=4),
         "not_sent",
-        "Not let out by this host itself",
+        "Blocked by this host itself",
         undo="ip rule delete to 10.203.0.12 ipproto tcp dport 15672 prohibit",
     ),
     Fault(
@@ -755,7 +755,7 @@ ADDRESSES = [
         "ip rule add to 10.203.0.11 ipproto tcp dport 15672 prohibit",
         to("ctl1", "15672/tcp", version=4),
         "not_sent",
-        "Not let out by this host itself",
+        "Blocked by this host itself",
         undo="ip rule delete to 10.203.0.11 ipproto tcp dport 15672 prohibit",
     ),
     *(

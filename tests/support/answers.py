@@ -115,7 +115,7 @@ def _probed(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
             found["nonces"].setdefault(run.parts[item.target]["nonce"], []).append(port)
         if outcome == "filtered":
             found["attempts"][port] = 2
-            found["details"][port] = "No route to host, and the kernel does not tell who says so."
+            found["details"][port] = "No route to host; the kernel does not report the sender."
     return {"changed": False, "failed": False, "results": list(results.values())} if results else {"skipped": True}
 
 

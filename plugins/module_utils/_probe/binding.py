@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bind the ports of a listener around the services that hold some of them."""
+"""Bind the ports of a listener, except where a service holds them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process 
 )
 
 _Take = Callable[[PortRange, str], socket.socket]
-
-
 _BACKLOG = 1024
 
 
 @dataclass
 class BoundPorts:
-    """What was bound: `listening` is ours, `in_use` a service's, `not_held` nobody's, with the reason."""
+    """The sockets of a listener and its ports: held by it, held by a service, or held by nobody, with the reason."""
 
     sockets: list[socket.socket] = field(default_factory=list)
     listening: PortsByAddress = field(default_factory=dict)
@@ -36,23 +34,23 @@ class BoundPorts:
 
 
 def find_services(ports: Sequence[PortRange], now: Holders) -> BoundPorts:
-    """Hold nothing; return which of the ports a service holds, on which addresses."""
-    found = BoundPorts()
+    """Return the ports that services hold, by address, and bind none."""
+    bound = BoundPorts()
     for port in ports:
         for address in sorted(now.get((port.protocol, port.first), ())):
-            found.in_use.setdefault(address, []).append(str(port))
-    return found
+            bound.in_use.setdefault(address, []).append(str(port))
+    return bound
 
 
 def bound_socket(port: PortRange, address: str) -> socket.socket:
-    """Return a socket that has the port. Raises OSError."""
+    """Return a socket that is bound to the port. Raises OSError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM)
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if port.protocol == "tcp":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past connections do not count
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore old connections in TIME_WAIT
         elif family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
@@ -70,33 +68,33 @@ def bound_socket(port: PortRange, address: str) -> socket.socket:
 def bind_ports(
     ports: Sequence[PortRange], addresses: Sequence[str], before: Holders, take: _Take = bound_socket
 ) -> BoundPorts:
-    """Bind each port on all addresses of both families, and around a service that has it on some address only.
+    """Bind each port to the wildcard addresses, or to single addresses if a service holds it on some address.
 
-    `before` is who held ports before that; `take` is how one is taken.
+    `before`: which addresses services held before the call. `take`: the function that binds one port.
     """
-    found = BoundPorts()
+    bound = BoundPorts()
     for port in ports:
         for version, wildcard in ANY.items():
-            reason = _bind_one(found, before, port, wildcard, take)
+            reason = _bind_one(bound, before, port, wildcard, take)
             if reason:
                 own = [address for address in addresses if (":" in address) == (version == 6)]
-                reasons = {address: _bind_one(found, before, port, address, take) for address in own} or {
+                reasons = {address: _bind_one(bound, before, port, address, take) for address in own} or {
                     wildcard: reason
                 }
                 for address, text in reasons.items():
                     if text:
-                        found.not_held.setdefault(address, {})[str(port)] = text
-    return found
+                        bound.not_held.setdefault(address, {})[str(port)] = text
+    return bound
 
 
-def _bind_one(found: BoundPorts, before: Holders, port: PortRange, address: str, take: _Take) -> str:
-    """Bind, and note it as listening or in use; return the reason where it is neither."""
+def _bind_one(bound: BoundPorts, before: Holders, port: PortRange, address: str, take: _Take) -> str:
+    """Bind a port and record it as listening or in use; otherwise return the reason."""
     try:
-        found.sockets.append(take(port, address))
+        bound.sockets.append(take(port, address))
     except OSError as exc:
         if exc.errno != errno.EADDRINUSE or not is_held(before, port.protocol, port.first, address):
             return os.strerror(exc.errno or 0)
-        found.in_use.setdefault(address, []).append(str(port))
+        bound.in_use.setdefault(address, []).append(str(port))
     else:
-        found.listening.setdefault(address, []).append(str(port))
+        bound.listening.setdefault(address, []).append(str(port))
     return ""

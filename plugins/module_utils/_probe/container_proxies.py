@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Proxies of containers on this host, which take connections whether or not they reach their container.
+"""Find userland proxies of containers (docker-proxy) whose container does not answer.
 
-docker-proxy takes the connection to a published port first, and connects to the container then. Where that fails, a client
-is connected and hears nothing.
+docker-proxy accepts a connection to a published port before it connects to the container. If the container does not
+answer, the client is connected but never receives data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PATIENCE = 1.0  # seconds; the container is on this host
 
 
 class Proxy(NamedTuple):
-    """A TCP port of this host, and where in a container its connections go."""
+    """A published TCP port of this host, and the address and port of the container behind it."""
 
     port: int
     address: str
@@ -29,7 +29,7 @@ class Proxy(NamedTuple):
 
 
 def proxies(proc: str = "/proc") -> Iterator[Proxy]:
-    """Yield the proxies that run, by their command lines."""
+    """Yield the running proxies, found by their command lines."""
     for pid in filter(str.isdigit, os.listdir(proc)):
         with suppress(OSError, KeyError, ValueError):
             with open(f"{proc}/{pid}/cmdline", "rb") as file:
@@ -44,7 +44,7 @@ def proxies(proc: str = "/proc") -> Iterator[Proxy]:
 
 
 def connects(address: str, port: int) -> str:
-    """Return why this host cannot connect to an address; empty where it can."""
+    """Return why this host cannot connect to an address; empty if it can."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_STREAM)) as sock:
         sock.settimeout(_PATIENCE)
@@ -58,10 +58,10 @@ def connects(address: str, port: int) -> str:
 
 
 def dead_ends(proc: str = "/proc", try_to_connect: Callable[[str, int], str] = connects) -> dict[str, str]:
-    """Return by port, such as `8080/tcp`, what a proxy has behind it that this host cannot connect to, and why."""
-    reasons = {found: try_to_connect(found.address, found.target) for found in set(proxies(proc))}
+    """Return by published port, such as `8080/tcp`, the container address that does not answer, and the reason."""
+    reasons = {proxy: try_to_connect(proxy.address, proxy.target) for proxy in set(proxies(proc))}
     return {
-        f"{found.port}/tcp": f"{found.address} port {found.target}: {reason}"
-        for found, reason in sorted(reasons.items())
+        f"{proxy.port}/tcp": f"{proxy.address} port {proxy.target}: {reason}"
+        for proxy, reason in sorted(reasons.items())
         if reason
     }

@@ -1,21 +1,22 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A temporary table that only counts: how far the packets that open probed connections, and their answers, come.
+"""A temporary table that only counts: how far the opening packets of probes, and the answers to them, get.
 
-firewalld has no counters, and those of nftables count flows, not peers; this table is the same on both. It accepts
-everything and is asked before and after all other tables:
+firewalld has no counters, and the counters of the nftables backend count flows, not peers. This table is the same for
+both backends. It accepts every packet, and has its chains before and after all other tables:
 
     left        an opening packet has passed all rules of the source
-    arrived     it has come to the target, before any rule
-    passed      it has passed all rules of the target that judge what comes in
+    arrived     it has reached the target, before any rule
+    passed      it has passed all incoming rules of the target
     answered    the answer has passed all rules of the target
-    returned    the answer has come to the source, before any rule
+    returned    the answer has reached the source, before any rule
 
-Each is counted by the host's own address, the peer's, and the port of the target, as they were before this host translated
-any: what comes is counted before the rules that translate do, and what has passed them by the addresses that connection
-tracking remembers of the first packet. An answer to a connection that the source itself translates comes back to another
-address, so it is counted once more by those. Where nothing is tracked nothing is translated, and tracking is not begun.
+Each count has the own address of the host, the address of the peer, and the port of the target, all before any address
+translation on this host: incoming packets are counted before the rules that translate, packets that have passed these
+rules by the original addresses that connection tracking keeps. If the source itself translates a connection, the answer
+returns to another address, so it is counted once more by the original addresses. Without connection tracking there is
+no translation, and this table does not enable tracking.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import Port
 from ansible_collections.hpc.ports.plugins.module_utils._model.wire import Counts
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import question
 
-# What runs commands of nft, as `libnftables.run` does.
+# Runs nft commands, such as `libnftables.run`.
 Nft = Callable[..., str]
 
 _UDP_HEADER = 8
 
 
 class _Count(NamedTuple):
-    """Where something is counted, and what: an opening packet or an answer, on the host that sends it or gets it."""
+    """A point where packets are counted: opening packets or answers, on the host that sends or receives them."""
 
     hook: str
     priority: int
@@ -47,17 +48,17 @@ class _Count(NamedTuple):
 
     @property
     def port(self) -> str:
-        """Return which port of the packet is that of the target."""
+        """Return the field of the packet that has the port of the target."""
         return "dport" if self.is_opening else "sport"
 
     @property
     def by_packet(self) -> tuple[str, str]:
-        """Return which address of the packet is this host's own, and which the peer's."""
+        """Return the fields of the packet that have the own address and the address of the peer."""
         return ("saddr", "daddr") if self.is_sent else ("daddr", "saddr")
 
     @property
     def by_connection(self) -> tuple[str, str]:
-        """Return the same of the packet that opened the connection: an answer goes the other way."""
+        """Return the same fields of the packet that opened the connection; an answer has the opposite direction."""
         return ("saddr", "daddr") if self.is_sent == self.is_opening else ("daddr", "saddr")
 
 
@@ -69,29 +70,29 @@ _COUNTED = {
     "left": _Count("postrouting", _LAST, is_opening=True, is_sent=True),
     "answered": _Count("postrouting", _LAST, is_opening=False, is_sent=True),
 }
-_TRACKED = -199  # at prerouting, connections are known from here on
+_TRACKED = -199  # at prerouting, the connection is known from this priority on
 _NO_CONNECTION = "ct state invalid,untracked"
 _TRANSLATED = "ct status snat,dnat"
-# Number, what an address is called, the type of one.
+# IP version, and in nft the protocol and the type of an address.
 _Family = tuple[str, str, str]
 _FAMILIES: tuple[_Family, ...] = (("4", "ip", "ipv4_addr"), ("6", "ip6", "ipv6_addr"))
-# What nft calls them depends on its version, even if asked for numbers.
+# The notation depends on the version of nft, even with the option for numbers.
 _PROTOCOLS = {6: "tcp", 17: "udp", "6": "tcp", "17": "udp"}
-_MOST = 65535  # elements of a set; what comes beyond is not counted
+_MOST = 65535  # elements of a set; further packets are not counted
 
 
 def load(ports: Sequence[PortRange], key: str, nft: Nft = run, is_tracked: Callable[[], bool] = is_tracking) -> None:
-    """Begin to count at these ports, from 0. Raises ListingError, as where nftables is not there."""
+    """Start to count at these ports, from 0. Raises ListingError, for example without nftables."""
     nft(script(ports, key, is_tracked()))
 
 
 def unload(nft: Nft = run) -> None:
-    """Take the table away; none may be there. Raises ListingError."""
+    """Delete the table, if there is one. Raises ListingError."""
     nft(f"add table {COUNTING_TABLE}\ndelete table {COUNTING_TABLE}\n")
 
 
 def script(ports: Sequence[PortRange], key: str, is_tracked: bool) -> str:
-    """Return the commands that make the table anew; `is_tracked`: the kernel tracks connections."""
+    """Return the commands that recreate the table; `is_tracked`: the kernel tracks connections."""
     lines = [form.format(COUNTING_TABLE) for form in ("add table {0}", "delete table {0}", "table {0} {{")]
     lines += [f"set ports {{ type inet_proto . inet_service; {_elements(ports)} }}"]
     lines += [
@@ -116,7 +117,7 @@ def script(ports: Sequence[PortRange], key: str, is_tracked: bool) -> str:
             (
                 _by_connection("returned", count, family, f"{what} {_TRANSLATED}")
                 for family in _FAMILIES
-                for what in _answering()
+                for what in _answer_matches()
             ),
         )
     return "\n".join([*lines, "}", ""])
@@ -133,7 +134,7 @@ def _elements(ports: Iterable[PortRange]) -> str:
 
 def _rules(name: str, count: _Count, key: str, is_tracked: bool) -> Iterator[str]:
     for family in _FAMILIES:
-        for what in _opening(key) if count.is_opening else _answering():
+        for what in _opening_matches(key) if count.is_opening else _answer_matches():
             if is_tracked:
                 yield _by_connection(name, count, family, what)
                 yield _by_packet(name, count, family, f"{what} {_NO_CONNECTION}")
@@ -159,33 +160,36 @@ def _rule(name: str, family: _Family, what: str, own: str, peer: str, port: str)
     )
 
 
-def _opening(key: str) -> tuple[str, str]:
-    """Our own datagrams are told by their length: production traffic on the same port costs one comparison."""
+def _opening_matches(key: str) -> tuple[str, str]:
+    """Return the matches for opening packets.
+
+    The datagrams of probes are recognized by their length, so production traffic on the same port costs one comparison.
+    """
     return ("tcp flags & (fin | syn | rst | ack) == syn", f"udp length {_UDP_HEADER + len(question(key))}")
 
 
-def _answering() -> tuple[str, str]:
+def _answer_matches() -> tuple[str, str]:
     return "tcp flags & (syn | ack) == (syn | ack)", "meta l4proto udp"
 
 
 def read_counts(nft: Nft = run) -> Counts:
-    """Return what was counted until now. Raises ListingError."""
+    """Return the counts until now. Raises ListingError."""
     return parse_counts(json.loads(nft(f"list table {COUNTING_TABLE}", as_json=True)))
 
 
 def parse_counts(listing: Mapping[str, Any]) -> Counts:
-    """Return the counts of a listing of the table, as libnftables gives it in JSON.
+    """Return the counts in a listing of the table, in the JSON of libnftables.
 
-    Of a set that is full nothing is told: who is not in it may have come as well.
+    The count of a full set is None: packets that are not in the set may have arrived as well.
     """
-    found: Counts = {name: {} for name in _COUNTED}
-    for item in listing["nftables"]:
-        name = item.get("set", {}).get("name", "").rpartition("_")[0]
-        elements, counted = item.get("set", {}).get("elem", []), found.get(name)
+    counts: Counts = {name: {} for name in _COUNTED}
+    for entry in listing["nftables"]:
+        name = entry.get("set", {}).get("name", "").rpartition("_")[0]
+        elements, counted = entry.get("set", {}).get("elem", []), counts.get(name)
         if counted is not None:
             _add(elements, counted)
-            found[name] = counted if len(elements) < _MOST else None
-    return found
+            counts[name] = counted if len(elements) < _MOST else None
+    return counts
 
 
 def _add(elements: Iterable[Mapping[str, Any]], counted: dict[str, dict[str, dict[str, list[str]]]]) -> None:

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Temporary listeners: one detached process that holds ports where nobody listens, and ends by itself.
+"""Start and stop temporary listeners: one detached process that holds free ports, and ends by itself.
 
-The process is found by a Unix socket in a folder that only root can write to, so no other user can take its name. The
-socket is named by the network namespace, because there is one set of ports in each. The process is ended by a word on
-that socket: nothing is ever killed, so no other process can be hit. A process that is killed leaves the socket behind,
-where nobody answers: the next one takes its place. What it said at its start it says again at its end, which proves that
-it was there all the time. Where systemd runs the host it is a transient unit, so that the end of a session does not end
-it.
+The process is found by its control socket, a Unix socket in a folder that only root can write to, so no other user can
+take its path. The path contains the network namespace, because each namespace has its own ports. A stop request on this
+socket ends the process: no process is ever killed, so no wrong process can be hit. A killed listener leaves the socket
+behind, but does not answer there; the next listener replaces it. At its end the process returns the facts that it
+reported at its start, which proves that it ran all the time. On hosts with systemd it is a transient unit, so that it
+survives the end of the session.
 """
 
 from __future__ import annotations
@@ -49,13 +49,12 @@ _SPARE_FILES = 64
 
 
 def start(orders: Orders, patience: float = ANSWER_TIMEOUT) -> ListenerFacts:
-    """Start the listener, in place of one that may run and has to answer by then, and return what it holds.
+    """Start a listener and return what it holds. A running listener is stopped first.
 
-    Keys: id, listening, in_use, not_held, own, and not_counted: why nothing is counted, or nothing. Raises ListenError,
-    NetlinkError and OSError.
+    `patience`: seconds to wait for the running listener. Raises ListenError, NetlinkError and OSError.
     """
     _check_file_limit(len(orders.ports) * (len(ANY) + len(orders.addresses)))
-    _ended("", patience)
+    _stop_running("", patience)
     with control_socket() as control:
         now = holders()
         found = find_services(orders.ports, now) if orders.passive else bind_ports(orders.ports, orders.addresses, now)
@@ -65,7 +64,7 @@ def start(orders: Orders, patience: float = ANSWER_TIMEOUT) -> ListenerFacts:
             "in_use": found.in_use,
             "not_held": found.not_held,
             "own": own_among(orders.addresses, local_addresses()),
-            "not_counted": _counting(orders),
+            "not_counted": _start_counting(orders),
         }
         files = frozenset(sock.fileno() for sock in (*found.sockets, control))
         detach(files, lambda: run_listener(found.sockets, control, facts, orders))
@@ -74,12 +73,12 @@ def start(orders: Orders, patience: float = ANSWER_TIMEOUT) -> ListenerFacts:
 
 
 def own_among(addresses: Sequence[str], host: Addresses) -> dict[str, bool]:
-    """Return of each address whether it is one of this host's own; one that is not is translated on the way here."""
+    """Return whether each address is an address of this host; packets to any other are translated on their way here."""
     return {address: host.is_local(address) for address in addresses}
 
 
-def _counting(orders: Orders) -> str:
-    """Begin to count; return why that could not be."""
+def _start_counting(orders: Orders) -> str:
+    """Start to count packets; return why this failed, or an empty text."""
     try:
         counters.load([*orders.ports, *orders.counted], orders.key)
     except ListingError as exc:
@@ -88,19 +87,21 @@ def _counting(orders: Orders) -> str:
 
 
 def stop(identity: str = "") -> ListenResult:
-    """End the listener that `identity` names (any when empty) and return what was there until now.
+    """Stop the listener with this id (any if empty), and return what it held until now.
 
-    Keys: alive, listening, not_held, own, of in_use what a service still holds, not_counted, and counts, see `counting`.
     Raises ListenError and OSError.
     """
-    counted = _counted()
-    return stop_result(identity, _ended(identity, ANSWER_TIMEOUT), holders(), *counted)
+    counted = _counts_or_reason()
+    return stop_result(identity, _stop_running(identity, ANSWER_TIMEOUT), holders(), *counted)
 
 
 def stop_result(
     identity: str, facts: ListenerFacts | None, now: Holders, counts: Counts, not_counted: str
 ) -> ListenResult:
-    """Return what `stop` returns of what a listener said at its end: nothing where it is another one, or none."""
+    """Return the result of `stop` from the facts that a listener returned at its end.
+
+    All values are empty if there was no listener, or another one. `in_use` has only ports that a service still holds.
+    """
     if not facts or identity not in ("", facts["id"]):
         return {
             "alive": False,
@@ -112,7 +113,7 @@ def stop_result(
             "counts": {},
         }
     in_use = {
-        address: [text for text in ports if is_held(now, *_key(text), address)]
+        address: [text for text in ports if is_held(now, *_protocol_and_port(text), address)]
         for address, ports in facts["in_use"].items()
     }
     return {
@@ -126,15 +127,15 @@ def stop_result(
     }
 
 
-def _counted() -> tuple[Counts, str]:
-    """What was counted, or nothing and why."""
+def _counts_or_reason() -> tuple[Counts, str]:
+    """Return the counts, or no counts and the reason."""
     try:
         return counters.read_counts(), ""
     except ListingError as exc:
         return {}, str(exc)
 
 
-def _key(text: str) -> tuple[str, int]:
+def _protocol_and_port(text: str) -> tuple[str, int]:
     port = parse_ports(text)
     return port.protocol, port.first
 
@@ -151,8 +152,8 @@ def _check_file_limit(most: int) -> None:
 # ---- the control socket
 
 
-def _ended(identity: str, patience: float) -> ListenerFacts | None:
-    """Tell the listener to end and return what it says; nothing where there is none. Raises ListenError."""
+def _stop_running(identity: str, patience: float) -> ListenerFacts | None:
+    """Send the stop request and return the facts of the listener; None if there is none. Raises ListenError."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(patience)
         try:
@@ -163,8 +164,8 @@ def _ended(identity: str, patience: float) -> ListenerFacts | None:
             return cast(ListenerFacts, dict(json.loads(b"".join(iter(lambda: sock.recv(65536), b"")))))
         except socket.timeout as exc:
             raise ListenError(
-                f"The listener on this host does not answer within {patience:.0f} s. It ends by itself "
-                "at the end of its lifetime; `ss -xlp` shows its process."
+                f"The listener on this host did not answer within {patience:.0f} s. It ends by itself "
+                "after its lifetime; `ss -xlp` shows its process."
             ) from exc
         except (ConnectionError, FileNotFoundError, ValueError):
             return None

@@ -26,41 +26,29 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe import counters
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import greeting, question
 
 _NETWORK = "/proc/thread-self/ns/net"
-
-
 STOP_REQUEST = "end "
-
-
 _UNIT = "hpc-ports-verify-{0}.scope"
-
-
 ANSWER_TIMEOUT = 10.0  # seconds; a listener answers within milliseconds
-
-
 # linux/in.h; Python 3.9 has no name for it.
 IP_PKTINFO = 8
-
-
 _PKTINFO = struct.Struct("=I4s4s")
-
-
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
 class ListenError(RuntimeError):
-    """The listener could not be started or asked; the text says what to do."""
+    """The listener cannot be started or stopped; the text says what to do."""
 
 
 class Orders(NamedTuple):
-    """What a listener is to do.
+    """The task of a listener.
 
-    ports      what to hold, or in passive mode only to look at, and to count at
-    addresses  this host's own, tried one by one where a service has a port on some address only, such as 127.0.0.1
-    lifetime   seconds after which it ends by itself
-    key        who asks over UDP has to know it
-    nonce      what it answers
-    counted    more ports to count at: those that this host probes elsewhere
-    passive    hold nothing, see only which services there are
+    ports      ports to hold and to count packets at; in passive mode only to count at and to look for services
+    addresses  addresses of this host, bound one by one if a service holds a port on some address only (127.0.0.1)
+    lifetime   seconds after which the process ends by itself
+    key        a UDP request is answered only if it has this key
+    nonce      the answer to probes
+    counted    more ports to count packets at: those that this host probes on other hosts
+    passive    hold no port, only report the services
     """
 
     ports: Sequence[PortRange]
@@ -73,11 +61,11 @@ class Orders(NamedTuple):
 
 
 def detach(files: frozenset[int], work: Callable[[], None]) -> None:
-    """Run `work` in a process of its own session that has no file of ours open but these."""
+    """Run `work` in a detached process with its own session, which keeps only `files` open."""
     child = os.fork()
     if child:
         if os.waitpid(child, 0)[1]:
-            raise ListenError("Cannot start the listener: no process could be made for it.")
+            raise ListenError("Cannot start the listener: cannot create a process.")
         return
     try:
         os.setsid()
@@ -86,13 +74,14 @@ def detach(files: frozenset[int], work: Callable[[], None]) -> None:
     except OSError:
         os._exit(1)
     try:
-        _let_go(files)
+        _close_other_files(files)
         work()
     finally:
         os._exit(0)
 
 
-def _let_go(files: frozenset[int]) -> None:
+def _close_other_files(files: frozenset[int]) -> None:
+    """Close all other files, leave the current folder, and set the name of the process."""
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
@@ -102,24 +91,24 @@ def _let_go(files: frozenset[int]) -> None:
             with contextlib.suppress(OSError):
                 os.close(number)
     with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
-        file.write("hpc-ports")  # what `ss -p` shows
+        file.write("hpc-ports")  # the name that `ss -p` shows
 
 
 def run_listener(
     sockets: Sequence[socket.socket], control: socket.socket, facts: ListenerFacts, orders: Orders
 ) -> None:
-    """What the process does, to its end; then nothing of the run is left on this host."""
+    """Serve until the end, then remove the counting table and the control socket."""
     for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGHUP):
         signal.signal(number, _end)
-    signal.alarm(orders.lifetime + 5)  # ends the process even where the loop hangs
+    signal.alarm(orders.lifetime + 5)  # ends the process even if the loop hangs
     try:
         own_scope(_UNIT.format(facts["id"]), "temporary listeners of hpc.ports", orders.lifetime + 10)
-        is_told = serve(sockets, control, facts, orders)
+        is_stopped = serve(sockets, control, facts, orders)
     except SystemExit:
-        is_told = False
-    if not is_told:
+        is_stopped = False
+    if not is_stopped:
         _stop_counting()
-        _give_up(control)
+        _remove_control_socket(control)
 
 
 def _stop_counting() -> None:
@@ -132,13 +121,15 @@ def _end(number: int, frame: object) -> None:
 
 
 def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: ListenerFacts, orders: Orders) -> bool:
-    """Take connections and answer datagrams; return True when told to end, False when the lifetime is over."""
-    said, asked = greeting(orders.nonce), question(orders.key)
+    """Answer connections and datagrams. Return True after a stop request, False at the end of the lifetime."""
+    answer, request = greeting(orders.nonce), question(orders.key)
     deadline = time.monotonic() + orders.lifetime
     with selectors.DefaultSelector() as selector:
         for sock in sockets:
             is_tcp = sock.type == socket.SOCK_STREAM
-            selector.register(sock, selectors.EVENT_READ, _take(said) if is_tcp else _answer(asked, said))
+            selector.register(
+                sock, selectors.EVENT_READ, _tcp_handler(answer) if is_tcp else _udp_handler(request, answer)
+            )
         selector.register(control, selectors.EVENT_READ)
         while time.monotonic() < deadline:
             for key, _events in selector.select(max(0.0, deadline - time.monotonic())):
@@ -149,47 +140,50 @@ def serve(sockets: Sequence[socket.socket], control: socket.socket, facts: Liste
     return False
 
 
-def _take(said: bytes) -> Callable[[socket.socket], None]:
-    """Return what takes one connection, and says the nonce. The probe closes it by a reset."""
+def _tcp_handler(answer: bytes) -> Callable[[socket.socket], None]:
+    """Return a function that accepts one connection and sends the nonce. The probe closes the connection by a reset."""
 
-    def take(sock: socket.socket) -> None:
+    def accept(sock: socket.socket) -> None:
         with contextlib.suppress(OSError), sock.accept()[0] as connection:
-            connection.send(said)
+            connection.send(answer)
 
-    return take
+    return accept
 
 
-def _answer(asked: bytes, said: bytes) -> Callable[[socket.socket], None]:
-    """Return what answers one datagram, from the address that was asked, also where the host has several."""
+def _udp_handler(request: bytes, answer: bytes) -> Callable[[socket.socket], None]:
+    """Return a function that answers one datagram, from the address that the datagram was sent to."""
 
-    def answer(sock: socket.socket) -> None:
+    def reply(sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            datagram, extra, flags, peer = sock.recvmsg(len(asked) + 1, 128)
-            if datagram == asked:
-                sock.sendmsg([said], [reply_control(*item) for item in extra], 0, peer)
+            datagram, control_messages, flags, peer = sock.recvmsg(len(request) + 1, 128)
+            if datagram == request:
+                sock.sendmsg([answer], [reply_control(*message) for message in control_messages], 0, peer)
 
-    return answer
+    return reply
 
 
 def reply_control(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
-    """Return what has an answer go out from the address that was asked: what came with the datagram, without its way."""
+    """Return the control message that makes an answer leave from the address that the datagram was sent to.
+
+    This is the control message of the datagram without its interface, so that the kernel chooses the route.
+    """
     if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
-        interface, local, asked = _PKTINFO.unpack(data)
-        data = _PKTINFO.pack(0, local, asked)
+        interface, local, destination = _PKTINFO.unpack(data)
+        data = _PKTINFO.pack(0, local, destination)
     return level, kind, data
 
 
 def socket_path() -> str:
-    """Return where the listener of this network namespace is found. Raises OSError."""
+    """Return the path of the control socket for this network namespace. Raises OSError."""
     return f"{FOLDER}/listen-{os.stat(_NETWORK).st_ino}"
 
 
 def control_socket() -> socket.socket:
-    """Return a new socket at that place, where nobody answers. Raises ListenError."""
+    """Return a new control socket. Raises ListenError, for example if another listener answers there."""
     sock = socket.socket(socket.AF_UNIX)
     try:
-        with _alone():
-            _clear(socket_path())
+        with _folder_lock():
+            _remove_stale_socket(socket_path())
             sock.bind(socket_path())
             sock.listen()
     except OSError as exc:
@@ -202,8 +196,8 @@ def control_socket() -> socket.socket:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Have this process alone look at the place and take it."""
+def _folder_lock() -> Iterator[None]:
+    """Lock the folder, so that only one process at a time checks and creates the control socket."""
     os.makedirs(FOLDER, mode=0o700, exist_ok=True)
     handle = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -213,8 +207,8 @@ def _alone() -> Iterator[None]:
         os.close(handle)
 
 
-def _clear(path: str) -> None:
-    """Remove what a process has left there that was killed. Raises ListenError where one answers, and OSError."""
+def _remove_stale_socket(path: str) -> None:
+    """Remove the socket of a killed process. Raises ListenError if a process answers there, and OSError."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(ANSWER_TIMEOUT)
         try:
@@ -224,42 +218,48 @@ def _clear(path: str) -> None:
         except ConnectionRefusedError:
             os.unlink(path)
             return
-    raise ListenError("Cannot start the listener: another one is being started on this host. Run one verify at a time.")
+    raise ListenError(
+        "Cannot start the listener: another one is being started on this host. Run only one verify at a time."
+    )
 
 
 def unusable_socket(exc: OSError) -> ListenError:
+    """Return the error for a control socket that cannot be used."""
     hint = " A listener needs root: set become." if isinstance(exc, PermissionError) else ""
-    return ListenError(f"Cannot use {socket_path()}, where a listener is found: {exc.strerror}.{hint}")
+    return ListenError(f"Cannot use the control socket {socket_path()}: {exc.strerror}.{hint}")
 
 
-def _give_up(control: socket.socket) -> None:
-    """Leave the place: first its name goes, then nobody answers there."""
+def _remove_control_socket(control: socket.socket) -> None:
+    """Remove the control socket: first its path, so that no process can connect to a socket that is being closed."""
     with contextlib.suppress(OSError):
         os.unlink(control.getsockname())
     control.close()
 
 
 def _handle_stop(control: socket.socket, facts: ListenerFacts, sockets: Sequence[socket.socket]) -> bool:
+    """Answer one connection to the control socket; return whether it is a stop request for this listener."""
     with contextlib.suppress(OSError), control.accept()[0] as connection:
         if user_of(connection) != os.geteuid():
             return False
         connection.settimeout(1.0)
-        # Who only looks whether there is a listener says nothing.
-        is_meant = connection.recv(64).decode(errors="replace") in (STOP_REQUEST, STOP_REQUEST + facts["id"])
-        if is_meant:
+        # A process that only checks for a listener sends nothing.
+        is_stop_request = connection.recv(64).decode(errors="replace") in (STOP_REQUEST, STOP_REQUEST + facts["id"])
+        if is_stop_request:
             _stop_counting()
             close_all(sockets)
-            _give_up(control)
+            _remove_control_socket(control)
         connection.sendall(json.dumps(facts).encode())
-        return is_meant
+        return is_stop_request
     return False
 
 
 def user_of(sock: socket.socket) -> int:
+    """Return the uid of the process at the other end of a Unix socket."""
     raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return int(_CREDENTIALS.unpack(raw)[1])
 
 
 def close_all(sockets: Sequence[socket.socket]) -> None:
+    """Close the sockets."""
     for sock in sockets:
         sock.close()

@@ -29,7 +29,13 @@ class Probe(NamedTuple):
 
 
 class ProbeOutcome(NamedTuple):
-    """What came of a probe; `rejected` when filtered is more than silence: somebody said that it is not allowed."""
+    """The result of a probe.
+
+    detail    explanation, or empty
+    rejected  whether a host or router sent an administrative reject; False for silence
+    nonce     what a listener sent, or empty
+    seconds   time until the outcome
+    """
 
     outcome: OutcomeName
     detail: str = ""
@@ -43,11 +49,11 @@ SILENCE = ProbeOutcome(FILTERED)
 
 
 def outcome_of_error(probe: Probe, number: int, notice: Notice | None, at_once: bool = False) -> ProbeOutcome:
-    """Return what an errno means (0: none), with the ICMP error behind it where the kernel tells.
+    """Return the outcome for an errno (0: no error) and the ICMP error behind it, if the kernel reports one.
 
-    `at_once` when it came before anything was sent: then no router has said it.
+    `at_once`: the error came before anything was sent, so it does not come from a router.
     """
-    # A reset after the handshake was done: somebody listens.
+    # A reset after the handshake proves a listener.
     if number in (0, errno.ECONNRESET, errno.EPIPE):
         return ProbeOutcome(OPEN)
     if number == errno.ETIMEDOUT:
@@ -59,15 +65,18 @@ def outcome_of_error(probe: Probe, number: int, notice: Notice | None, at_once: 
     if number == errno.ECONNREFUSED:
         return ProbeOutcome(REFUSED)
     if number in (errno.EPERM, errno.EACCES):
-        return ProbeOutcome(FILTERED, f"Not let out by this host itself: {os.strerror(number)}.", True)
+        return ProbeOutcome(FILTERED, f"Blocked by this host itself: {os.strerror(number)}.", True)
     if number == errno.EHOSTUNREACH and not notice and not at_once:
-        return ProbeOutcome(FILTERED, f"{os.strerror(number)}, and the kernel does not tell who says so.")
-    said_by = f", says {notice.sender}" if notice else ""
-    return ProbeOutcome(ERROR, f"{os.strerror(number)}{said_by}.")
+        return ProbeOutcome(FILTERED, f"{os.strerror(number)}; the kernel does not report the sender.")
+    sender = f" (reported by {notice.sender})" if notice else ""
+    return ProbeOutcome(ERROR, f"{os.strerror(number)}{sender}.")
 
 
 def _is_reject(probe: Probe, notice: Notice) -> bool:
-    """A host says `port unreachable` of UDP when nobody listens; of TCP only a firewall says it."""
+    """Return whether an ICMP error is an administrative reject.
+
+    A host sends `port unreachable` for a closed UDP port; for TCP only a firewall sends it.
+    """
     if notice.is_port_unreachable:
         return probe.port.protocol == "tcp" or notice.sender != probe.address
     return notice.is_prohibition

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Probes: many real connection attempts at once, each with an outcome that a firewall can be judged by.
+"""Probes: open many real connections at once, and return for each port an outcome that tests a firewall.
 
-open: something answered. refused: the host answered that nobody listens. filtered: no answer, or an administrative
-reject. error: the probe itself failed, which says nothing about a firewall. A nonce that was said proves which host
+open: something answered. refused: the host answered that the port is closed. filtered: no answer, or an administrative
+reject. error: the probe itself failed, which proves nothing about a firewall. The nonce of a listener proves which host
 answered.
 """
 
@@ -44,17 +44,17 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.sockets import (
 
 _SPARE_FILES = 64
 _ECHO_ATTEMPTS = 3
-_CATCH_UP = 0.1  # seconds that the pace may have fallen behind
+_CATCH_UP = 0.1  # seconds of missed starts that are caught up at once
 
 
 class Pace(NamedTuple):
     """How probes are sent.
 
-    timeout      seconds that an answer may take
-    attempts     how many times a connection is tried before silence is believed
-    concurrency  connections at a time
-    rate         connections begun a second, so that nobody takes it for an attack
-    key          what a listener wants to hear, and whether there may be one whose nonce is worth waiting for
+    timeout      seconds to wait for an answer
+    attempts     how many times a connection is tried before silence counts as filtered
+    concurrency  maximum number of connections at a time
+    rate         new connections per second; a low rate does not look like an attack
+    key          key of the run that UDP listeners expect; empty: no listeners, so do not wait for a nonce
     """
 
     timeout: float = 1.0
@@ -76,7 +76,7 @@ class _Attempt:
 
 
 def probe_socket(probe: Probe) -> socket.socket:
-    """Return the socket of a probe, which waits for nothing. Raises OSError."""
+    """Return a non-blocking socket for a probe. Raises OSError."""
     family = socket.AF_INET6 if ":" in probe.address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM if probe.port.protocol == "tcp" else socket.SOCK_DGRAM)
     sock.setblocking(False)
@@ -87,7 +87,7 @@ def probe_socket(probe: Probe) -> socket.socket:
 
 
 class Prober:
-    """Runs probes at a pace."""
+    """Runs probes at a given pace."""
 
     def __init__(
         self, probes: Sequence[Probe], pace: Pace, socket_of: Callable[[Probe], socket.socket] = probe_socket
@@ -97,14 +97,14 @@ class Prober:
         self._socket_of = socket_of
         self._selector = selectors.DefaultSelector()
         self._waiting: deque[tuple[int, int]] = deque((index, 1) for index in range(len(probes)))
-        # In the order of their deadlines, because the time-out is the same for all.
+        # Ordered by deadline, because all attempts have the same timeout.
         self._running: deque[_Attempt] = deque()
         self._active = 0
         self._next_start = 0.0
         self._outcomes: dict[int, ProbeOutcome] = {}
 
     def run(self) -> list[ProbeOutcome]:
-        """Return the outcomes in the order of the probes; every socket is closed by then."""
+        """Run all probes, close all sockets, and return the outcomes in the order of the probes."""
         with self._selector:
             while self._waiting or self._active:
                 self._start_waiting()
@@ -151,7 +151,7 @@ class Prober:
             try:
                 nonce = nonce_in(sock.recv(512))
             except BlockingIOError:
-                return  # woken for nothing
+                return  # spurious wakeup
             except OSError as exc:
                 number = exc.errno or 0
         outcome = outcome_of_error(probe, number, notice_of(sock))
@@ -161,11 +161,11 @@ class Prober:
             self._finish(attempt, outcome._replace(nonce=nonce))
 
     def _await_nonce(self, attempt: _Attempt) -> None:
-        """Wait for what a listener of ours says at once, and a service need not."""
+        """Wait for the nonce that our listener sends on connect; a service may send nothing."""
         attempt.is_over = True
-        again = replace(attempt, deadline=time.monotonic() + self._pace.timeout, is_connected=True, is_over=False)
-        self._selector.modify(attempt.sock, selectors.EVENT_READ, again)
-        self._running.append(again)
+        waiting = replace(attempt, deadline=time.monotonic() + self._pace.timeout, is_connected=True, is_over=False)
+        self._selector.modify(attempt.sock, selectors.EVENT_READ, waiting)
+        self._running.append(waiting)
 
     def _finish(self, attempt: _Attempt, outcome: ProbeOutcome) -> None:
         if attempt.is_over:
@@ -220,19 +220,21 @@ def probe_all(
     pace: Pace,
     echoes: Callable[[Sequence[str], float, int], dict[str, EchoResult]] = echo,
 ) -> list[ProbeResult]:
-    """Probe `ports` of each `address` (groups of both) and return one result an address, as `report` has them.
+    """Probe the `ports` of each `address` in the groups, and return one result per address.
 
-    Each path is tried before and after: it has to stand all the time. With `names` in a group, what this host makes of
-    them is said where it is not the address. Raises ValueError for a bad address or port.
+    An echo request is sent to each address before and after the probes: silence proves a firewall only if the host was
+    reachable throughout. If a group has `names`, the result lists those that this host resolves to other addresses.
+    Raises ValueError for an invalid address or port.
     """
     probes = interleaved_probes(groups)
-    addresses = sorted({_normal(group["address"]) for group in groups})
+    addresses = sorted({_normal_address(group["address"]) for group in groups})
     limit = raise_file_limit(pace.concurrency + _SPARE_FILES) - _SPARE_FILES
     before = echoes(addresses, pace.timeout, _ECHO_ATTEMPTS)
     outcomes = Prober(probes, pace._replace(concurrency=max(1, min(pace.concurrency, limit)))).run()
     after = echoes([address for address in addresses if before[address].reachable], pace.timeout, _ECHO_ATTEMPTS)
     named = {
-        _normal(group["address"]): elsewhere(group.get("names") or (), _normal(group["address"])) for group in groups
+        _normal_address(group["address"]): names_elsewhere(group.get("names") or (), _normal_address(group["address"]))
+        for group in groups
     }
     return [
         {**result, "source": source_address_to(result["address"]), "elsewhere": named[result["address"]]}
@@ -241,34 +243,34 @@ def probe_all(
 
 
 def source_address_to(address: str, socket_of: Callable[[int, int], socket.socket] = socket.socket) -> str:
-    """Return the address of this host that connections there come from, or nothing where there is no route."""
+    """Return the source address of connections from this host to an address; empty without a route."""
     with socket_of(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
-            sock.connect((address, 9))  # of a datagram socket: nothing is sent
+            sock.connect((address, 9))  # connecting a datagram socket sends nothing
         except OSError:
             return ""
         return str(sock.getsockname()[0])
 
 
-def elsewhere(
+def names_elsewhere(
     names: Sequence[str], address: str, lookup: Callable[..., Sequence[Any]] = socket.getaddrinfo
 ) -> dict[str, list[str]]:
-    """Return the addresses of each name of a host that this host resolves, but not to this address of it."""
+    """Return the names that this host resolves to other addresses than `address`, with these addresses."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    found = {}
+    resolved = {}
     for name in names:
         with contextlib.suppress(OSError, UnicodeError):
-            addresses = sorted({str(item[4][0]) for item in lookup(name, None, family)})
+            addresses = sorted({str(entry[4][0]) for entry in lookup(name, None, family)})
             if addresses and address not in addresses:
-                found[name] = addresses
-    return found
+                resolved[name] = addresses
+    return resolved
 
 
 def _probe(address: str, text: str) -> Probe:
-    return Probe(_normal(address), single_port(text))
+    return Probe(_normal_address(address), single_port(text))
 
 
-def _normal(address: str) -> str:
+def _normal_address(address: str) -> str:
     try:
         return str(ipaddress.ip_address(address))
     except ValueError as exc:
@@ -276,7 +278,7 @@ def _normal(address: str) -> str:
 
 
 def interleaved_probes(groups: Sequence[Mapping[str, Any]]) -> list[Probe]:
-    """Return the probes, one of each group in turn: so no host is hit by all of its probes at once."""
+    """Return the probes of all groups, interleaved so that no host receives all of its probes at once."""
     probes = [[_probe(group["address"], text) for text in group["ports"]] for group in groups]
     return [probe for row in itertools.zip_longest(*probes) for probe in row if probe]
 
@@ -284,10 +286,7 @@ def interleaved_probes(groups: Sequence[Mapping[str, Any]]) -> list[Probe]:
 def results_by_address(
     probes: Sequence[Probe], outcomes: Sequence[ProbeOutcome], paths: dict[str, EchoResult]
 ) -> list[PortResults]:
-    """Return one dictionary an address: reachable, the ports by outcome, `rejected` among filtered, and details.
-
-    Also the ports by the `nonces` that were said, `seconds` until each outcome, and `attempts` where more than one.
-    """
+    """Return the outcomes of all ports, one result per address; see `PortResults`."""
     results: dict[str, PortResults] = {
         address: {
             "address": address,

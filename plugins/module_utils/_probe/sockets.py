@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What listeners and probes share: one port, the limit of open files, and connections that leave nothing behind."""
+"""Helpers of listeners and probes: parse a single port, raise the limit of open files, avoid TIME_WAIT."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import Port
 
 
 def single_port(text: object) -> PortRange:
-    """Return the port that `22/tcp` names; ValueError for a range or an IP protocol."""
+    """Return the port of a text such as `22/tcp`. Raises ValueError for a range or an IP protocol."""
     port = parse_ports(text)
     if port.first != port.last or port.protocol == "ip":
         raise ValueError(f"got {text!r}, expected one port of tcp or udp, such as '22/tcp'")
@@ -21,7 +21,7 @@ def single_port(text: object) -> PortRange:
 
 
 def raise_file_limit(wanted: int) -> int:
-    """Raise this process's limit of open files as far as wanted and allowed; return how many it may open."""
+    """Raise the limit of open files to `wanted` if the hard limit allows; return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return wanted
@@ -31,5 +31,5 @@ def raise_file_limit(wanted: int) -> int:
 
 
 def reset_on_close(sock: socket.socket) -> None:
-    """Have a TCP connection end by a reset, so that no TIME_WAIT stays behind."""
+    """Make close() reset a TCP connection, so that no TIME_WAIT remains."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -145,7 +145,7 @@ class PacketJudge:
         route = route_to(query.destination, query.source, query.interface)
         source = query.source or route.source
         if route.error or not source:
-            text = route.error or "the route to it has no source address"
+            text = route.error or "its route has no source address"
             found = Trace("unknown", unknown=f"No packet is sent to {query.destination}: {text}.")
             return {**_trace_data(found), "route": _route_data(route)}
         packet = TracedPacket(
@@ -186,7 +186,7 @@ class PacketJudge:
         found = (
             self._walker.trace(packet)
             if is_here
-            else Trace("unknown", unknown=f"{query.destination} is no address of this host.")
+            else Trace("unknown", unknown=f"{query.destination} is not an address of this host.")
         )
         result: JudgementData = {
             **_trace_data(found),

@@ -52,16 +52,16 @@ class KernelRules(NamedTuple):
     unread: tuple[TableOutline, ...] = ()
 
 
-_UNREAD = f"rules that were not read, as others have more than {MOST} rules and jumps here"
+_UNREAD = f"rules that were not read, because the other tables of this host have more than {MOST} rules and jumps"
 _MOST_PUBLISHED = 200
 _MOST = 5  # What a warning or a list in a finding names, before "and N more".
 _MAY_DROP = (
-    "Other rules of this host may drop what flows allow, as a packet passes only where every table accepts "
-    "it: {0}. They are left as they are."
+    "Other rules on this host may drop traffic that flows allow, because every table must accept a packet: {0}. "
+    "hpc.ports does not change these rules."
 )
 _MAY_GO_AROUND = (
-    "Traffic may go around the flows of this host: {0}. What comes to the host itself after its "
-    "translation is judged at its new port; what is forwarded is outside of the policy."
+    "Traffic may bypass the flows of this host: {0}. The policy judges translated traffic to this host by its new "
+    "port, and does not cover forwarded traffic."
 )
 # Before and behind our chains, and beside them. What is dropped at `forward` was never ours to judge.
 _HOOKS = {"ingress", "prerouting", "input", "output", "postrouting", "egress"}
@@ -252,7 +252,7 @@ def _rules(lines: Sequence[str]) -> str:
 
 
 def _hidden(lines: Sequence[str]) -> str:
-    return _rules(lines) + " of which nft shows no verdict"
+    return _rules(lines) + " for which nft shows no verdict"
 
 
 def _quoted(text: str, longest: int = 100) -> str:
@@ -326,7 +326,7 @@ def _forwarding(tables: Sequence[_Table], kernel: KernelRules) -> Iterator[str]:
             for name, node in table.bases({"forward"})
         ]
         judge = _listed(chains[:_MOST], len(chains)) if chains else "no chain that nft lists"
-        yield f"forwarded {family} ({sysctl} is 1), judged by {judge}"
+        yield f"forwarded {family} ({sysctl} is 1), filtered by {judge}"
 
 
 # ---- all of it
@@ -338,7 +338,7 @@ def other_rules_in(kernel: KernelRules, backend: str = "nftables") -> OtherRules
     What firewalld drops is the policy's own doing where firewalld carries it.
     """
     tables = [*_tables(kernel.listing), *map(_outlined, kernel.unread)]
-    failed = [f"what nft cannot list ({_quoted(kernel.failure, 300)})"] if kernel.failure else []
+    failed = [f"rules that nft cannot list ({_quoted(kernel.failure, 300)})"] if kernel.failure else []
     legacy = {
         family: "{} (tables {}), which nft does not list".format(_LEGACY[family][0], ", ".join(names))
         for family, names in kernel.legacy.items()

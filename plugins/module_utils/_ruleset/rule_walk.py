@@ -118,7 +118,7 @@ class RuleWalk:
         return self._not_judged(kind, view, trail)
 
     def _guess(self, trail: Trail) -> Trail:
-        return trail.guessing(f"it cannot be told whether this applies: {self._place}")
+        return trail.guessing(f"it is unknown whether this rule applies: {self._place}")
 
     def _forked(self, does_hold: bool | None, view: View, trail: Trail) -> Branches:
         trail = self._guess(trail) if does_hold is None else trail
@@ -187,7 +187,7 @@ class RuleWalk:
 
     def _limited(self, kind: str, data: Any, view: View, trail: Trail) -> Branches:
         """A limit counts as not exceeded."""
-        trail = trail.noting(f"limited by {kind}, which counts as not exceeded: {self._place}")
+        trail = trail.noting(f"limited by {kind}, assumed not exceeded: {self._place}")
         if isinstance(data, dict) and data.get("inv"):
             join(self._result.onward, {view: trail})
             return {}
@@ -260,7 +260,9 @@ class RuleWalk:
             return {}
         if kind == "match":
             trail = trail.guessing(
-                "nft does not tell what this rule of iptables asks ({}): {}".format(f"xt {name}".strip(), self._place)
+                "nft does not show the conditions of this iptables rule ({}): {}".format(
+                    f"xt {name}".strip(), self._place
+                )
             )
             join(self._result.onward, {view: trail})
             return {view: trail}
@@ -268,7 +270,7 @@ class RuleWalk:
 
     def _not_judged(self, what: str, view: View, trail: Trail) -> Branches:
         """Anything may come of it."""
-        trail = trail.guessing(f"what this does is not judged ({what.strip()}): {self._place}")
+        trail = trail.guessing(f"the effect of this rule is unknown ({what.strip()}): {self._place}")
         self._result.end("unknown", End(self._place, trail))
         return {view: trail}
 
@@ -283,7 +285,7 @@ def _address_number(text: str | None) -> int | None:
 
 
 def _target_text(kind: str, data: Mapping[str, Any]) -> str:
-    address = data.get("addr", {"redirect": "this host", "masquerade": "that of the interface"}.get(kind, ""))
+    address = data.get("addr", {"redirect": "this host", "masquerade": "the address of the interface"}.get(kind, ""))
     text = address if isinstance(address, str) else "one of several addresses"
     if "port" in data:
         text += " port {}".format(data["port"] if isinstance(data["port"], int) else "of several")

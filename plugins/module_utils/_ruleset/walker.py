@@ -280,7 +280,7 @@ def _past_opaque(table: ListedTable, chain: ListedChain, ways: Branches, flow: E
     if chain.policy != "drop" and not _MAY_STOP.search(json.dumps([statements, table.sets])):
         return ways
     place = Place(str(table), chain.name, "policy " + chain.policy)
-    reason = f"table {table}, chain {chain.name} (hook {chain.hook}) is not judged"
+    reason = f"table {table}, chain {chain.name} (hook {chain.hook}) is not evaluated"
     result = {view: trail.guessing(reason) for view, trail in ways.items()}
     for trail in result.values():
         flow.end("unknown", End(place, trail))

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Probes: outcomes, retries, pace and results."""
+
 from __future__ import annotations
 
 import errno
@@ -23,8 +25,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.outcomes import (
 from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import (
     Pace,
     Prober,
-    elsewhere,
     interleaved_probes,
+    names_elsewhere,
     probe_all,
     results_by_address,
     source_address_to,
@@ -67,13 +69,13 @@ def rejected(sender: str, code: int) -> ProbeOutcome:
             TCP,
             errno.EHOSTUNREACH,
             None,
-            ProbeOutcome("filtered", "No route to host, and the kernel does not tell who says so."),
+            ProbeOutcome("filtered", "No route to host; the kernel does not report the sender."),
         ),
         (
             TCP,
             errno.EHOSTUNREACH,
             by(ROUTER, HOST_UNREACHABLE),
-            ProbeOutcome("error", f"No route to host, says {ROUTER}."),
+            ProbeOutcome("error", f"No route to host (reported by {ROUTER})."),
         ),
         (TCP, errno.ENETUNREACH, by(ROUTER, 9), rejected(ROUTER, 9)),
         (TCP, errno.ENETUNREACH, None, ProbeOutcome("error", "Network is unreachable.")),
@@ -81,13 +83,13 @@ def rejected(sender: str, code: int) -> ProbeOutcome:
             UDP,
             errno.EPERM,
             None,
-            ProbeOutcome("filtered", "Not let out by this host itself: Operation not permitted.", True),
+            ProbeOutcome("filtered", "Blocked by this host itself: Operation not permitted.", True),
         ),
         (
             TCP,
             errno.EACCES,
             None,
-            ProbeOutcome("filtered", "Not let out by this host itself: Permission denied.", True),
+            ProbeOutcome("filtered", "Blocked by this host itself: Permission denied.", True),
         ),
         (TCP, errno.EMFILE, None, ProbeOutcome("error", "Too many open files.")),
         (TCP, errno.EADDRNOTAVAIL, None, ProbeOutcome("error", "Cannot assign requested address.")),
@@ -332,5 +334,5 @@ def test_names_that_mean_another_address() -> None:
             raise socket.gaierror("Name or service not known")
         return [(family, 0, 0, "", (address, 0)) for address in known[name] * 2]
 
-    assert elsewhere(["same", "other", "unknown"], "10.0.0.1", lookup) == {"other": ["10.0.0.2", "10.0.0.3"]}
-    assert elsewhere(["other"], "fd00::1", lookup) == {} == elsewhere([], "10.0.0.1", lookup)
+    assert names_elsewhere(["same", "other", "unknown"], "10.0.0.1", lookup) == {"other": ["10.0.0.2", "10.0.0.3"]}
+    assert names_elsewhere(["other"], "fd00::1", lookup) == {} == names_elsewhere([], "10.0.0.1", lookup)

@@ -221,10 +221,10 @@ NAT = "table ip nat, chain PREROUTING "
 HIDDEN = OtherRules(
     (
         INPUT
-        + "drops by 1 rule ('counter drop'), and has 2 rules (first 'udp dport 98 counter') of which nft shows no "
+        + "drops by 1 rule ('counter drop'), and has 2 rules (first 'udp dport 98 counter') for which nft shows no "
         "verdict",
     ),
-    (NAT + "has 1 rule ('iifname != \"docker0\" tcp dport 8080 counter') of which nft shows no verdict",),
+    (NAT + "has 1 rule ('iifname != \"docker0\" tcp dport 8080 counter') for which nft shows no verdict",),
 )
 UFW_FOUND = {
     "0.9.8": OtherRules(
@@ -520,7 +520,7 @@ def test_a_counter_that_ends_its_line_as_nft_0_9_8_has_it() -> None:
 
 def test_a_rule_that_only_counts_is_told_from_one_that_nft_cannot_show() -> None:
     assert by_rule("tcp dport 1 counter") == []
-    assert by_rule("tcp dport 1 counter ") == ["has 1 rule ('tcp dport 1 counter') of which nft shows no verdict"]
+    assert by_rule("tcp dport 1 counter ") == ["has 1 rule ('tcp dport 1 counter') for which nft shows no verdict"]
     assert dropping(base("POSTROUTING", "postrouting", "counter", kind="nat")) == ()
     assert other_rules_in(KernelRules(table(base("PREROUTING", "prerouting", "counter")))).bypassing == ()
 
@@ -624,12 +624,12 @@ def test_what_the_host_itself_sends_is_not_published() -> None:
 def test_forwarding_names_the_chains_that_judge_it() -> None:
     listing = table(base("FORWARD", "forward", policy="drop")) + table(base("f", "forward", "drop"), head="inet y")
     assert other_rules_in(KernelRules(listing, forwarding=("IPv4", "IPv6"))).bypassing == (
-        "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table ip x, chain FORWARD (drops by policy), table inet "
+        "forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by table ip x, chain FORWARD (drops by policy), table inet "
         "y, chain f",
-        "forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), judged by table inet y, chain f",
+        "forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), filtered by table inet y, chain f",
     )
     assert other_rules_in(KernelRules(forwarding=("IPv6",))).bypassing == (
-        "forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), judged by no chain that nft lists",
+        "forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), filtered by no chain that nft lists",
     )
 
 
@@ -681,7 +681,7 @@ def test_a_host_is_asked_once(tmp_path: Path) -> None:
             "ip6tables-legacy (tables filter), which nft does not list",
             "table ip x, chain c (hook input): drops by 1 rule ('drop')",
         ),
-        ("forwarded IPv4 (net.ipv4.ip_forward is 1), judged by no chain that nft lists",),
+        ("forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by no chain that nft lists",),
     )
     assert calls == [["nft", "-s", "-t", "list", "ruleset"]]
 
@@ -701,7 +701,7 @@ def test_a_listing_that_fails_is_a_finding(tmp_path: Path, error: Exception, tex
     def run(arguments: Sequence[str], text: str = "") -> str:
         raise error
 
-    finding = f"what nft cannot list ({text.strip()!r})"
+    finding = f"rules that nft cannot list ({text.strip()!r})"
     assert other_rules(proc=proc(tmp_path, ip_forward="0\n"), readers=asked(run, SMALL)) == OtherRules(
         (finding,), (finding,)
     )
@@ -709,7 +709,7 @@ def test_a_listing_that_fails_is_a_finding(tmp_path: Path, error: Exception, tex
 
 # ---- tables that are too large to be read
 
-UNREAD = "rules that were not read, as others have more than 2000 rules and jumps here"
+UNREAD = "rules that were not read, because the other tables of this host have more than 2000 rules and jumps"
 LARGE = TableOutline(
     "inet",
     "kube",
@@ -738,7 +738,7 @@ def test_what_was_not_read_is_told_by_its_base_chains() -> None:
         ),
         (
             f"table inet kube, chain nat may translate by {UNREAD}",
-            "forwarded IPv4 (net.ipv4.ip_forward is 1), judged by table inet kube, chain fwd (drops by policy)",
+            "forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by table inet kube, chain fwd (drops by policy)",
         ),
     )
 
@@ -769,10 +769,10 @@ def test_maps_that_are_listed_apart_count_as_of_their_table() -> None:
 def test_one_warning_each_of_at_most_five_things() -> None:
     six = tuple("abcdef")
     assert warnings_of(OtherRules(six, six[:5])) == [
-        "Other rules of this host may drop what flows allow, as a packet passes only where every table accepts it: a; "
-        "b; c; d; e; and 1 more. They are left as they are.",
-        "Traffic may go around the flows of this host: a; b; c; d; e. What comes to the host itself after its "
-        "translation is judged at its new port; what is forwarded is outside of the policy.",
+        "Other rules on this host may drop traffic that flows allow, because every table must accept a packet: "
+        "a; b; c; d; e; and 1 more. hpc.ports does not change these rules.",
+        "Traffic may bypass the flows of this host: a; b; c; d; e. The policy judges translated traffic to this host "
+        "by its new port, and does not cover forwarded traffic.",
     ]
     assert [text[:5] for text in warnings_of(OtherRules((), ("{0}",)))] == ["Traff"]
 

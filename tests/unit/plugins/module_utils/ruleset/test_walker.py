@@ -340,7 +340,7 @@ def test_what_is_unknown_counts_only_where_it_changes_the_outcome() -> None:
         "inet t",
         "c",
         "policy drop",
-        unknown="it cannot be told whether this applies: table inet t, chain c: the rule with handle 1",
+        unknown="it is unknown whether this rule applies: table inet t, chain c: the rule with handle 1",
     )
 
 
@@ -351,7 +351,7 @@ def test_a_match_of_iptables_that_nft_does_not_tell_is_said_to_be_one() -> None:
             "inet t",
             "c",
             "policy drop",
-            unknown=f"nft does not tell what this rule of iptables asks ({name}): "
+            unknown=f"nft does not show the conditions of this iptables rule ({name}): "
             "table inet t, chain c: the rule with handle 1",
         )
 
@@ -433,7 +433,7 @@ def test_limits_count_as_not_exceeded_and_are_noted() -> None:
     found = judged(chain([{"limit": {"rate": 5, "per": "second"}}, ACCEPT], policy="drop"))
     assert (found.verdict, found.notes) == (
         "accept",
-        ("limited by limit, which counts as not exceeded: table inet t, chain c: the rule with handle 1",),
+        ("limited by limit, assumed not exceeded: table inet t, chain c: the rule with handle 1",),
     )
     assert judged(chain([{"ct count": {"val": 5, "inv": True}}, DROP])).verdict == "accept"
     assert judged(chain([{"limit": "named"}, DROP])).verdict == "unknown"
@@ -500,7 +500,7 @@ def test_a_changed_source_is_noted() -> None:
     found = judged(nat({"masquerade": None}, hook="postrouting"), packet=OUT)
     assert (found.verdict, found.notes) == (
         "accept",
-        ("the source is changed to that of the interface (table inet t, chain nat: the rule with handle 1)",),
+        ("the source is changed to the address of the interface (table inet t, chain nat: the rule with handle 1)",),
     )
 
 
@@ -539,7 +539,7 @@ def test_frames_are_not_judged() -> None:
     assert (found.verdict, found.table, found.unknown) == (
         "unknown",
         "bridge b",
-        "table bridge b, chain c (hook input) is not judged",
+        "table bridge b, chain c (hook input) is not evaluated",
     )
     harmless = [table("b", "bridge"), chain([ACCEPT], of="b", family="bridge")]
     assert judged(harmless, packet=IN._replace(is_bridged=True)).verdict == "accept"

@@ -520,7 +520,7 @@ def test_why_a_rule_cannot_be_read_is_said() -> None:
         "table": "ip filter",
         "chain": "INPUT",
         "rule": "policy drop",
-        "unknown": "nft does not tell what this rule of iptables asks (xt conntrack): table ip filter, chain c: accept",
+        "unknown": "nft does not show the conditions of this iptables rule (xt conntrack): table ip filter, chain c: accept",
     }
     assert (
         "    head takes it in from 10.1.0.2: unknown, table ip filter, chain INPUT, `policy drop`: "

@@ -152,7 +152,7 @@ def test_silence_where_somebody_would_have_answered(protocol: str, by: str) -> N
 @pytest.mark.parametrize("reachable", [False, None])
 def test_silence_without_a_path(protocol: str, reachable: bool | None) -> None:
     for said in (held("listener", protocol), held("listener", protocol, arrived=0)):
-        for path, shown in (("No answer to an echo.", "No answer to an echo."), ("", "the path is unknown.")):
+        for path, shown in (("No echo reply.", "No echo reply."), ("", "the path is unknown.")):
             assert judged("filtered", "filtered", said, protocol, reachable=reachable, path=path) == (
                 "unknown",
                 f"Silence proves nothing without a path: {shown}",
