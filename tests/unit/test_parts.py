@@ -32,8 +32,9 @@ TABLE = changed.parse_table((ROOT / "tests" / "parts.txt").read_text(encoding="u
     "paths, parts",
     [
         ([], []),
-        (["README.md", "COPYING"], []),
-        (["roles/nfs/README.md"], ["sanity"]),
+        (["COPYING"], []),
+        (["README.md", "COPYING"], ["units"]),
+        (["roles/nfs/README.md"], ["units", "sanity"]),
         (["tests/page/test_ten_hosts.py", "tests/kernel/test_walk.py"], ["page", "kernel"]),
         (["plugins/module_utils/_backends/firewalld/backend.py"], ["firewalld", "units", "lint", "sanity", "molecule"]),
         # Every flow has its turn, which is the part platform and more.
