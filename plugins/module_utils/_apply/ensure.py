@@ -39,7 +39,7 @@ _UNPROVED = (
     "session open until a new connection succeeds."
 )
 _ALLOWED = "The policy allows {0}, but nothing proves it."
-_NOBODY = (
+_NO_SSH = (
     "Nothing proves that anybody can log in to this host again: Ansible runs on the host itself (connection local), "
     "and was not started over ssh. Make sure that firewall_endpoints.controllers has the addresses of the "
     "administrators. Keep a session or the console open until a new ssh connection succeeds. If Ansible makes the "
@@ -60,7 +60,7 @@ class Options(NamedTuple):
 
 
 class FirewallResult(NamedTuple):
-    """The change, if it awaits confirmation its note, and warnings for the user."""
+    """The change, its note if it awaits confirmation, and warnings for the user."""
 
     change: Change
     pending: Pending | None = None
@@ -154,7 +154,7 @@ class _Client(NamedTuple):
     def warning(self, policy: Policy) -> str:
         """Return a warning if no new connection proves the change; empty if one does."""
         if self.is_unseen:
-            return _NOBODY if self.is_local else _UNSEEN
+            return _NO_SSH if self.is_local else _UNSEEN
         if self.connection and self.is_local:
             return _UNPROVED.format(self.missing(policy) or _ALLOWED.format(self.connection.client))
         return ""

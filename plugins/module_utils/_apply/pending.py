@@ -85,7 +85,7 @@ def write_note(folder: str, pending: Pending) -> None:
     """Write the note of a change into its folder. Raises OSError."""
     path = os.path.join(folder, NOTE)
     with naming(path), open(path, "w", encoding="utf-8") as file:
-        json.dump({"format": FORMAT, **pending._asdict()}, file)
+        file.write(json.dumps({"format": FORMAT, **pending._asdict()}))
 
 
 def read_note(folder: str) -> Pending | None:
