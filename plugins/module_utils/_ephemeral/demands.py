@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports, without
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
+    PortRange,
+    common_ports,
+    merged,
+    parse_ports,
+    without,
+)
 
 # The names of the settings, of the kernel's files and of lines for sysctl.
 RANGE, RESERVED = "ip_local_port_range", "ip_local_reserved_ports"
@@ -89,12 +95,6 @@ def spans(ports: Iterable[PortRange]) -> str:
     return ",".join(map(span, ports))
 
 
-def common(ranges: Iterable[PortRange], other: PortRange) -> list[PortRange]:
-    """Return the ports of `ranges` that `other` has too."""
-    ranges = list(ranges)
-    return without(ranges, without(ranges, [other]))
-
-
 # ---- What clashes ----------------------------------------------------------------------------------------------------
 
 _TAKEABLE = (
@@ -113,7 +113,7 @@ _UNLIKE = (
 
 def clashes(running: Running, demands: Demands) -> list[str]:
     """Return a sentence for each demand that the host does not meet, with what to do."""
-    found = [(_TAKEABLE, demand, common([demand.ports], running.range)) for demand in demands.reserved]
+    found = [(_TAKEABLE, demand, common_ports([demand.ports], [running.range])) for demand in demands.reserved]
     found += [(_OUTSIDE, demand, without([running.range], [demand.ports])) for demand in demands.within]
     result = []
     for text, demand, ports in found:
@@ -137,7 +137,7 @@ def fitting(running: Running, saved: Settings, demands: Demands) -> tuple[Runnin
     the file where it is needed. Raises ValueError where too few ephemeral ports would be left.
     """
     narrow = _narrowed(running.range, saved, demands.within)
-    needed = [ports for demand in demands.reserved for ports in common([demand.ports], narrow)]
+    needed = [ports for demand in demands.reserved for ports in common_ports([demand.ports], [narrow])]
     reserved = tuple(merged([*running.reserved, *(saved.reserved or ()), *needed]))
     left = sum(ports.last - ports.first + 1 for ports in without([narrow], reserved))
     if left < FEWEST and (narrow, reserved) != running:
@@ -154,7 +154,7 @@ def fitting(running: Running, saved: Settings, demands: Demands) -> tuple[Runnin
 def _narrowed(ports: PortRange, saved: Settings, within: Sequence[Demand]) -> PortRange:
     saved_range = [Demand("what is saved", saved.range)] if saved.range else []
     for demand in (*saved_range, *within):
-        left = common([ports], demand.ports)
+        left = common_ports([ports], [demand.ports])
         if not left:
             raise ValueError(f"{RANGE} {span(ports)} has no port of {demand}. Set {RANGE} to ports of that range")
         ports = left[0]

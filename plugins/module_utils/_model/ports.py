@@ -78,6 +78,12 @@ def without(ranges: Iterable[PortRange], taken: Iterable[PortRange]) -> list[Por
     return [piece for ports in merged(ranges) for piece in _pieces(ports, holes)]
 
 
+def common_ports(ranges: Iterable[PortRange], others: Iterable[PortRange]) -> list[PortRange]:
+    """Return the ports that are in both, as the fewest ranges, sorted."""
+    ranges = list(ranges)
+    return without(ranges, without(ranges, others))
+
+
 def _pieces(ports: PortRange, holes: list[PortRange]) -> Iterable[PortRange]:
     start = ports.first
     for hole in holes:

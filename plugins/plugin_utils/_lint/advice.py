@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, flow_key, ports_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
     KNOWN_PREFIX,
     PLATFORM_PREFIX,
     WHOLE_RANGE,
     Breach,
-    common_ports,
     internal_networks,
     is_whole_range,
     named_ports,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, without
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
@@ -53,11 +53,6 @@ def uses_broad(plan: Plan, flow: Flow) -> bool:
 def is_whole_range(plan: Plan, service: str) -> bool:
     ports = merged(plan.catalogue.services[service].ports)
     return sum(item.last - item.first + 1 for item in ports) > WHOLE_RANGE
-
-
-def common_ports(ports: Iterable[PortRange], others: Iterable[PortRange]) -> list[PortRange]:
-    ports = list(ports)
-    return without(ports, without(ports, others))
 
 
 def reaches(plan: Plan, flow: Flow, groups: Collection[str]) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
     ALWAYS_ACCEPTED,
     PortRange,
+    common_ports,
     merged,
     parse_ports,
     without,
@@ -151,3 +152,15 @@ def test_without_is_the_difference(ranges: list[PortRange], taken: list[PortRang
     result = without(ranges, taken)
     assert numbers(result) == numbers(ranges) - numbers(taken)
     assert result == merged(result)
+
+
+@given(LISTS, LISTS)
+def test_common_ports_are_in_both(ranges: list[PortRange], others: list[PortRange]) -> None:
+    result = common_ports(ranges, others)
+    assert numbers(result) == numbers(ranges) & numbers(others)
+    assert result == merged(result)
+
+
+@given(RANGES, st.sampled_from(["tcp", "udp", "ip"]), PORTS)
+def test_a_range_covers_its_ports(ports: PortRange, protocol: str, port: int) -> None:
+    assert ports.covers(protocol, port) == ((protocol, port) in numbers([ports]))
