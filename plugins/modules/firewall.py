@@ -247,7 +247,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard imp
 from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import described
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import present_running
-from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, worded
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, failure_text
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import own_addresses, shared_interfaces
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError
@@ -295,7 +295,7 @@ def main() -> None:
     except LockoutError as exc:
         module.fail_json(msg=shown(str(exc)), client=exc.client)
     except (PolicyError, OSError, RuntimeError) as exc:
-        module.fail_json(msg=shown(worded(exc)))
+        module.fail_json(msg=shown(failure_text(exc)))
 
 
 def _check(module: AnsibleModule, is_valid: object, name: str, expected: str) -> None:

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.execute import settle, still_runs
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import FormatError, Pending
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, PolicyData, parse_policy
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import CutResult
@@ -42,7 +41,7 @@ def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], CutResul
 def _decided(token: str, tools: Tools, cut: Callable[[Policy], CutResult]) -> dict[str, Any]:
     with tools.transaction.confirmation(token) as pending:
         if pending is None:
-            return _undone(tools.transaction.reverted(token))
+            return _reverted_result(tools.transaction.reverted(token))
         # Without a port there is no connection to distinguish a new one from: see `Pending`.
         connection = tools.connection() if pending.client_port else None
         if pending.client_port and not _is_new(connection, pending):
@@ -52,11 +51,11 @@ def _decided(token: str, tools: Tools, cut: Callable[[Policy], CutResult]) -> di
         if not still_runs(pending.last_things, tools):
             return {"status": "altered"}
         tools.transaction.disarm(pending)
-        result = {"status": "confirmed", "confirmed_from": str(connection or ""), **_settled(pending, tools)}
-    return {**result, **_cut(pending.last_things["cut"], cut)}
+        result = {"status": "confirmed", "confirmed_from": str(connection or ""), **_settle_result(pending, tools)}
+    return {**result, **_cut_result(pending.last_things["cut"], cut)}
 
 
-def _undone(pending: Pending | None) -> dict[str, Any]:
+def _reverted_result(pending: Pending | None) -> dict[str, Any]:
     if pending is None:
         return {"status": "unknown"}
     return {
@@ -67,7 +66,7 @@ def _undone(pending: Pending | None) -> dict[str, Any]:
     }
 
 
-def _settled(pending: Pending, tools: Tools) -> dict[str, str]:
+def _settle_result(pending: Pending, tools: Tools) -> dict[str, str]:
     try:
         settle(pending.last_things, tools)
     except RuntimeError as exc:
@@ -76,13 +75,11 @@ def _settled(pending: Pending, tools: Tools) -> dict[str, str]:
 
 
 def _is_new(connection: SshConnection | None, pending: Pending) -> bool:
-    return connection is not None and (connection.client, connection.client_port) != (
-        pending.client,
-        pending.client_port,
-    )
+    old = (pending.client, pending.client_port)
+    return connection is not None and (connection.client, connection.client_port) != old
 
 
-def _cut(data: Mapping[str, Any] | None, cut: Callable[[Policy], CutResult]) -> dict[str, Any]:
+def _cut_result(data: PolicyData | None, cut: Callable[[Policy], CutResult]) -> dict[str, Any]:
     if data is None:
         return {}
     done = cut(parse_policy(data))

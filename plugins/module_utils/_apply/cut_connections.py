@@ -85,7 +85,7 @@ def cut_connections(policy: Policy, calls: KernelCalls = KernelCalls(), pause: f
     failed = _end_all(policy, host, chosen, calls)
     if chosen:
         time.sleep(pause)
-        failed = {**dict.fromkeys(_returned(host.addresses, chosen, calls), _RETURNED), **failed}
+        failed = {**dict.fromkeys(_tracked_again(host.addresses, chosen, calls), _RETURNED), **failed}
     done = {str(connection) for connection in chosen} - set(failed)
     return CutResult(tuple(sorted(done)), " ".join([*host.problems, *_failure_sentences(failed)]))
 
@@ -94,13 +94,13 @@ def _this_host(calls: KernelCalls) -> HostConnections:
     """Read the state of this host, the sockets first: the policy allows every connection that is opened from now on."""
     problems: list[str] = []
     held = (
-        *_listed(lambda: calls.sockets(TCP), _NO_SOCKETS.format("tcp"), problems),
-        *_listed(lambda: calls.sockets(UDP), _NO_SOCKETS.format("udp"), problems),
+        *_read_all(lambda: calls.sockets(TCP), _NO_SOCKETS.format("tcp"), problems),
+        *_read_all(lambda: calls.sockets(UDP), _NO_SOCKETS.format("udp"), problems),
     )
-    return HostConnections(calls.addresses(), held, _listed(calls.entries, _NO_ENTRIES, problems), tuple(problems))
+    return HostConnections(calls.addresses(), held, _read_all(calls.entries, _NO_ENTRIES, problems), tuple(problems))
 
 
-def _listed(read: Callable[[], Iterable[Any]], problem: str, problems: list[str]) -> tuple[Any, ...]:
+def _read_all(read: Callable[[], Iterable[Any]], problem: str, problems: list[str]) -> tuple[Any, ...]:
     try:
         return tuple(read())
     except NetlinkError as exc:
@@ -160,10 +160,10 @@ def _ephemeral_ports() -> range:
     return range(first, last + 1)
 
 
-def _returned(addresses: Addresses, chosen: Iterable[LiveConnection], calls: KernelCalls) -> Iterator[str]:
+def _tracked_again(addresses: Addresses, chosen: Iterable[LiveConnection], calls: KernelCalls) -> Iterator[str]:
     """Yield the connections that are tracked again; a TCP connection only if the kernel picked it up in the middle."""
     names = {connection.key: str(connection) for connection in chosen}
-    for entry in _listed(calls.entries, "", []):
+    for entry in _read_all(calls.entries, "", []):
         tracked = connection_of(addresses, entry, set())
         if tracked and tracked.key in names and (entry.picked_up or tracked.protocol != TCP) and not entry.is_over:
             yield names[tracked.key]

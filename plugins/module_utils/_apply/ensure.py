@@ -107,13 +107,13 @@ def ensure_absent(check: bool, tools: Tools = Tools()) -> FirewallResult:
 
 
 def _present_change(name: str, policy: Policy, options: Options, tools: Tools) -> Change:
-    closed = _closed(name, policy, options)
+    closed = _closed_ruleset(name, policy, options)
     change = tools.backend(name).present_change(policy, closed)
     change = change._replace(leaving=tools.leaving(name), warnings=(*change.warnings, *flush_warnings(tools.loaders())))
     return tools.watch(change, options.watch, closed)
 
 
-def _closed(name: str, policy: Policy, options: Options) -> str:
+def _closed_ruleset(name: str, policy: Policy, options: Options) -> str:
     if options.boot_failure == "open":
         return ""
     if name == "firewalld" and not options.watch:

@@ -107,12 +107,12 @@ def settle(last_things: LastThings, tools: Tools = Tools()) -> None:
         files.discard(places)
         reason = f"cannot write {exc.filename}: {exc.strerror}" if isinstance(exc, OSError) else str(exc)
         raise RuntimeError(_NOT_ON_DISK.format(reason)) from exc
-    _tell_systemd(last_things)
+    _update_systemd(last_things)
     if last_things["leaves"]:
-        _leave(tools.backend(last_things["leaves"]), last_things["leaves"])
+        _remove_other_backend(tools.backend(last_things["leaves"]), last_things["leaves"])
 
 
-def _tell_systemd(last_things: LastThings) -> None:
+def _update_systemd(last_things: LastThings) -> None:
     try:
         if last_things["concerns_unit"]:
             systemd.reload_units()
@@ -124,7 +124,7 @@ def _tell_systemd(last_things: LastThings) -> None:
         raise RuntimeError(_NOT_STARTED.format(exc)) from exc
 
 
-def _leave(backend: Backend, name: str) -> None:
+def _remove_other_backend(backend: Backend, name: str) -> None:
     try:
         backend.recover()
         make_absent(backend.absent_change())

@@ -39,7 +39,7 @@ class LiveConnection(NamedTuple):
 
     def __str__(self) -> str:
         """Return both ends, the one that opened the connection first."""
-        ends = [_end(self.local, self.local_port), _end(self.peer, self.peer_port)]
+        ends = [_end_text(self.local, self.local_port), _end_text(self.peer, self.peer_port)]
         ends = ends if self.directions[0] == "out" else ends[::-1]
         return "{} {} -> {}".format(_PROTOCOLS.get(self.protocol, f"ip/{self.protocol}"), *ends)
 
@@ -179,6 +179,6 @@ def _may_pass_by_interface(
     return any(evaluate(policy, connection.opening(direction, name)).passes for name in names)
 
 
-def _end(address: str, port: int) -> str:
+def _end_text(address: str, port: int) -> str:
     text = f"[{address}]" if ":" in address and port else address
     return f"{text}:{port}" if port else text

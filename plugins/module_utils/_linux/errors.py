@@ -18,7 +18,7 @@ class HostError(RuntimeError):
         self.missing_packages = missing_packages
 
 
-def worded(error: Exception) -> str:
+def failure_text(error: Exception) -> str:
     """Return the text of a failure on the host, and what it means for the running rules."""
     if isinstance(error, OSError) and error.filename:
         return f"Cannot write {error.filename}: {error.strerror}. {_KEPT}"

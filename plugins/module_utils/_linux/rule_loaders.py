@@ -97,7 +97,9 @@ def _loading_units(root: str) -> Iterator[tuple[str, str]]:
     own = {os.path.basename(path) for path in glob.glob(f"{root}{_FOLDERS[0]}/*.service")}
     for name in sorted(own.union(name + ".service" for name in _KNOWN)):
         text = "" if _NOT_OTHERS.fullmatch(name) else _text(name, root)
-        if text and (name not in own or _STARTS.search(text) or any(map(_SCRIPT.match, _started(text, root).values()))):
+        if text and (
+            name not in own or _STARTS.search(text) or any(map(_SCRIPT.match, _commands_and_files(text, root).values()))
+        ):
             yield name, text
 
 
@@ -119,7 +121,7 @@ def _content(path: str) -> str:
     return "" if "\0" in text else text
 
 
-def _started(text: str, root: str) -> dict[str, str]:
+def _commands_and_files(text: str, root: str) -> dict[str, str]:
     """Return the commands of a unit, and by path the scripts and rule files that these name or include."""
     commands = "\n".join(_START.findall(text))
     named = {path: _content(root + path) for path in _PATH.findall(" " + commands)}
@@ -133,7 +135,7 @@ def _started(text: str, root: str) -> dict[str, str]:
 
 
 def _loader(name: str, text: str, root: str) -> RuleLoader:
-    flushes = [where for where, content in _started(text, root).items() if _FLUSH.search(content)]
+    flushes = [where for where, content in _commands_and_files(text, root).items() if _FLUSH.search(content)]
     return RuleLoader(
         name,
         is_early=bool(_BEFORE.search(text)) and not _AFTER_OURS.search(text),

@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.resto
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import worded
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import failure_text
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places, items_state
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early_loaders, rule_loaders
 from ansible_collections.hpc.ports.plugins.module_utils._model import names
@@ -46,7 +46,7 @@ class ByTransactions(NamedTuple):
                 kernel.load(script)
             except CommandError as exc:
                 # Each is all or nothing: where the first fails there is nothing to undo.
-                raise exc if number else NothingMade(worded(exc)) from exc
+                raise exc if number else NothingMade(failure_text(exc)) from exc
 
 
 def running_state() -> State:

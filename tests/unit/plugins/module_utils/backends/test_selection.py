@@ -11,7 +11,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables impor
 from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, worded
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, failure_text
 from ansible_collections.hpc.ports.tests.support.said import KEPT
 
 
@@ -114,4 +114,4 @@ def test_a_firewalld_that_would_come_back_with_the_next_boot(monkeypatch: pytest
     ],
 )
 def test_worded(error: Exception, text: str) -> None:
-    assert worded(error) == text
+    assert failure_text(error) == text
