@@ -141,8 +141,8 @@ def _unless_gone(end: Callable[[Any], None], target: object) -> None:
 def _is_closed_by_us(policy: Policy, connection: LiveConnection) -> bool:
     """Return whether the socket is closed, too. The chains judge each UDP packet that belongs to no tracked connection.
 
-    So a UDP socket is closed only if the policy allows the host to send first. It stays open if it may belong to a
-    client to which the server sent first after a long silence: the policy allows the connections of a client.
+    So a UDP socket has to be closed only where the host could continue by sending first. It stays open if this host may
+    be the client, and its server sent first after a long silence: the policy allows the connections of the client.
     """
     if connection.protocol == TCP:
         return True
