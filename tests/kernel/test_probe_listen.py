@@ -1078,7 +1078,9 @@ def test_of_two_that_are_started_at_once_one_is_told(net: Net) -> None:
         fcntl.flock(folder, fcntl.LOCK_UN)
         said = [json.loads(process.communicate(timeout=scaled(60))[0]) for process in processes]
     [told], [started] = ([item for item in said if isinstance(item, kind)] for kind in (str, dict))
-    assert told == ("Cannot start the listener: another one is being started on this host. Run only one verify at a time.")
+    assert told == (
+        "Cannot start the listener: another one is being started on this host. Run only one verify at a time."
+    )
     assert net.target.stop(started["id"])["alive"] is True
 
 

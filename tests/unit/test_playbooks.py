@@ -92,7 +92,7 @@ def test_a_note_of_lint_is_shown_and_fails_nothing() -> None:
     others = {name: {"enabled": False} for name in ("workbench_rdp", "workbench_vscode", "nfs_v3")}
     done = play("playbooks/lint.yml", "-e", json.dumps({"firewall_flows": {"probe": probe, **others}}))
     assert done.code == 0, done.printed + done.errors
-    assert "note udp-by-address: firewall_flows. UDP comes from whole networks by probe. " in done.printed
+    assert "note udp-by-address: firewall_flows. Flows that accept UDP from whole networks: probe. " in done.printed
 
 
 def test_bad_input_ends_before_any_host_is_touched() -> None:

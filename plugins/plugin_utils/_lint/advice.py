@@ -31,7 +31,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 
 
 class Advice(NamedTuple):
-    """Who may reach these ports on these kinds of host (none: on all)."""
+    """The sources that may connect to these ports on hosts of these groups (on all hosts without groups)."""
 
     rule: str
     ports: tuple[PortRange, ...]
@@ -90,8 +90,8 @@ def _docker_without_encryption(plan: Plan, today: date) -> Iterator[Finding]:
                 "docker-without-encryption",
                 "warning",
                 flow_key(flow),
-                "Opens 2375/tcp, where whoever connects is root on the host, without a password and in clear "
-                "text. Use Docker with TLS on 2376/tcp.",
+                "Opens 2375/tcp: every client of this port is root on the host, without a password and without "
+                "encryption. Use Docker with TLS on 2376/tcp.",
             )
 
 
@@ -106,14 +106,14 @@ def _access_review(plan: Plan, today: date) -> Iterator[Finding]:
                 "access-review",
                 "warning",
                 flow_key(flow),
-                f"Was to be reviewed by {flow.review_by}: check who still needs it, then move review_by.",
+                f"Was due for review on {flow.review_by}. Check who still needs the flow, then set a new review_by.",
             )
         elif not flow.review_by and ports:
             yield Finding(
                 "access-review",
                 "warning",
                 flow_key(flow),
-                f"Opens {ports_text(ports)}, expected review_by, the day by which somebody checks who needs it.",
+                f"Opens {ports_text(ports)}, expected review_by, the date of the next review of who needs the flow.",
             )
 
 
@@ -125,13 +125,13 @@ def _mutual_tls_note(plan: Plan, today: date) -> Iterator[Finding]:
                 "mutual-tls-note",
                 "warning",
                 flow_key(flow),
-                "Opens 8443/tcp, expected a note on where TLS ends: on the platform itself, never on a load "
+                "Opens 8443/tcp, expected a note that says where TLS ends: on the platform itself, never on a load "
                 "balancer, because the platform checks the client's certificate.",
             )
 
 
 def _least_privilege(plan: Plan, today: date) -> Iterator[Finding]:
-    yield from _ranges_that_do_not_yield(plan)
+    yield from _ranges_not_broad(plan)
     for flow in plan.flows_on.values():
         wide = [name for name in flow.services if plan.catalogue.services[name].broad or is_whole_range(plan, name)]
         breach = _from_unknown(plan, flow) or widest_breach(networks_of(plan, flow, flow.targets), PLATFORM_PREFIX)
@@ -140,12 +140,12 @@ def _least_privilege(plan: Plan, today: date) -> Iterator[Finding]:
                 "least-privilege",
                 breach.severity,
                 flow_key(flow),
-                f"Opens the whole range of {listed(wide)} between hosts and {breach.source}, expected the "
-                "ports that are needed, or narrower networks.",
+                f"Opens the whole range of {listed(wide)} between hosts and {breach.source}, expected only the "
+                "needed ports, or narrower networks.",
             )
 
 
-def _ranges_that_do_not_yield(plan: Plan) -> Iterator[Finding]:
+def _ranges_not_broad(plan: Plan) -> Iterator[Finding]:
     used = sorted({name for flow in plan.flows_on.values() for name in flow.services})
     for name in used:
         if is_whole_range(plan, name) and not plan.catalogue.services[name].broad:
@@ -153,8 +153,8 @@ def _ranges_that_do_not_yield(plan: Plan) -> Iterator[Finding]:
                 "least-privilege",
                 "warning",
                 f"firewall_services.{name}",
-                f"Has {ports_text(plan.catalogue.services[name].ports)}, more than {WHOLE_RANGE} ports, expected "
-                "those that are needed, or broad: true, so that it yields to other services.",
+                f"Has {ports_text(plan.catalogue.services[name].ports)}, more than {WHOLE_RANGE} ports, expected only "
+                "the needed ports, or broad: true, so that the ports of other services stay closed.",
             )
     if not plan.catalogue.broad_yields and any(plan.catalogue.services[name].broad for name in used):
         yield Finding(
@@ -162,12 +162,12 @@ def _ranges_that_do_not_yield(plan: Plan) -> Iterator[Finding]:
             "warning",
             "firewall_broad_yields",
             "Is false, so broad services also open the ports of databases, monitoring and Docker on the same "
-            "host, expected true.",
+            "host. Set it to true.",
         )
 
 
 def _udp_by_address(plan: Plan, today: date) -> Iterator[Finding]:
-    """Not from anywhere, where a forged address opens nothing more; nor from hosts alone, whose addresses are few."""
+    """Skip flows from anywhere, where a forged address gains nothing, and from single hosts, which are few."""
     flows = [
         flow.name
         for flow in plan.flows_on.values()
@@ -182,16 +182,16 @@ def _udp_by_address(plan: Plan, today: date) -> Iterator[Finding]:
             "udp-by-address",
             "note",
             "firewall_flows",
-            f"UDP comes from whole networks by {listed(flows)}. UDP has no handshake, so a forged address "
-            "of such a network passes. See that hosts and routers check sources (rp_filter, see docs/security.md), "
-            "and that the services authenticate who asks.",
+            f"Flows that accept UDP from whole networks: {listed(flows)}. UDP has no handshake, so a packet with a "
+            "forged address of such a network passes. Check sources on hosts and routers (rp_filter, see "
+            "docs/security.md), and let the services authenticate their clients.",
         )
 
 
 def _has_udp(plan: Plan, flow: Flow) -> bool:
     is_opened = any(plan.addresses.members(name) & plan.hosts.keys() for name in flow.targets)
     return is_opened and any(
-        item.protocol == "udp" for name in flow.services for item in plan.catalogue.services[name].ports
+        ports.protocol == "udp" for name in flow.services for ports in plan.catalogue.services[name].ports
     )
 
 
@@ -200,25 +200,12 @@ def _ports(*texts: str) -> tuple[PortRange, ...]:
 
 
 DOCKER_PLAIN = _ports("2375/tcp")
-
-
 RDP = _ports("3389/tcp", "3389/udp")
-
-
 VSCODE = _ports("3000/tcp")
-
-
 MUTUAL_TLS = _ports("8443/tcp")
-
-
-_KNOWN = "known sources, networks no wider than /16 (IPv4) or /48 (IPv6)"
-
-
-_INTERNAL = "internal networks, or known ones no wider than /16 (IPv4) or /48 (IPv6)"
-
-
-_IN_CLUSTER = "within_cluster: true, because the nodes of a cluster are all that use it"
-
+_KNOWN = "networks no wider than /16 (IPv4) or /48 (IPv6)"
+_INTERNAL = "private networks, or networks no wider than /16 (IPv4) or /48 (IPv6)"
+_IN_CLUSTER = "within_cluster: true, because only nodes of the cluster use it"
 
 ADVICE = (
     Advice("ssh-known-sources", _ports("22/tcp"), _from_unknown, _KNOWN),
@@ -239,7 +226,7 @@ ADVICE = (
         "monitoring-from-servers",
         _ports("9090/tcp", "24224/tcp", "24224/udp"),
         _from_others_than_monitoring,
-        "the endpoint monitoring alone",
+        "only the endpoint monitoring",
     ),
     Advice(
         "monitoring-internal", _ports("9090/tcp", "24224/tcp", "24224/udp"), _from_outside, _INTERNAL, ("monitoring",)

@@ -33,13 +33,13 @@ def _empty_endpoints(plan: Plan, today: date) -> Iterator[Finding]:
             "empty-endpoint",
             "warning",
             f"firewall_endpoints.{name}",
-            f"Has no address, so it adds nothing to the flow {flows[0]}{and_more(flows)}. Give it hosts or "
-            "networks, or turn the flow off.",
+            f"Has no address, so it adds nothing to flow {flows[0]}{and_more(flows)}. Add hosts or networks to it, or "
+            "turn the flow off.",
         )
 
 
 def _empty_ends(plan: Plan, flow: Flow) -> Iterator[str]:
-    """Yield the empty endpoints of a flow, without those that stand for parts of the platform that a site lacks."""
+    """Yield the empty endpoints of a flow, except those for parts of the platform that a site does not have."""
     for names, others, is_target in ((flow.sources, flow.targets, False), (flow.targets, flow.sources, True)):
         alone = _is_empty(plan, flow, names) and not _is_empty(plan, flow, others)
         for name in names:
@@ -64,8 +64,8 @@ def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
                     "missing-group",
                     "warning",
                     f"firewall_endpoints.{endpoint.name}.groups",
-                    f"Lists {shown_value(group)}, which the inventory lacks, so it counts as empty. Add the group to "
-                    "the inventory or mend its name.",
+                    f"Lists {shown_value(group)}, which is not in the inventory, so the group counts as empty. Add the "
+                    "group to the inventory or correct its name.",
                 )
 
 
@@ -76,49 +76,49 @@ def _hidden_groups(plan: Plan, today: date) -> Iterator[Finding]:
                 "hidden-group",
                 "warning",
                 f"firewall_endpoints.{endpoint.name}.groups",
-                "Lacks the group of the inventory that has the same name, so the hosts of that group are not "
-                "in it. Add the group, or rename it.",
+                "Does not list the group of the same name in the inventory, so the hosts of this group are not in "
+                "the endpoint. Add the group, or rename the group or the endpoint.",
             )
 
 
 def _hosts_in_networks(plan: Plan, today: date) -> Iterator[Finding]:
-    found: dict[tuple[str, IPNetwork], tuple[str, list[str]]] = {}
+    excluded: dict[tuple[str, IPNetwork], tuple[str, list[str]]] = {}
     ordered = _by_address(plan)
     for flow in plan.flows_on.values():
         for names, is_target in ((flow.targets, True), (flow.sources, False)):
             for name, network in _named_networks(plan, names):
-                # An open egress leaves nothing closed on the side of a source, nor does the plan where Ansible may run.
+                # A source with open egress has nothing closed; the plan opens ssh on hosts where Ansible may run.
                 hosts = [
                     host
-                    for host in _strangers(plan, names, _inside(ordered, network))
+                    for host in _hosts_not_named(plan, names, _inside(ordered, network))
                     if is_target
                     or plan.inventory.hosts[host].egress == "restricted"
                     and (flow.name, name) != (MANAGEMENT_FLOW, CONTROLLERS)
                 ]
                 if hosts:
-                    found.setdefault((name, network), (flow.name, hosts))
-    for (name, network), (flow_name, hosts) in sorted(found.items()):
+                    excluded.setdefault((name, network), (flow.name, hosts))
+    for (name, network), (flow_name, hosts) in sorted(excluded.items()):
         yield Finding(
             "host-in-network",
             "warning",
             f"firewall_endpoints.{name}.cidrs",
-            f"{network} holds the managed {hosts_text(hosts)}, which the endpoint does not name: the host's "
-            f"own side of the flow {flow_name} stays closed. Add a group of it, or its address as a network "
-            "of its own, or narrow the network.",
+            f"{network} contains the managed {hosts_text(hosts)}, which the endpoint does not name, so the host's "
+            f"own side of flow {flow_name} stays closed. Add a group of the host, or its address as a separate "
+            "network, or narrow the network.",
         )
 
 
 def _named_networks(plan: Plan, names: Iterable[str]) -> list[tuple[str, IPNetwork]]:
-    """Return the networks of endpoints, without single addresses and what is as good as anywhere."""
+    """Return the networks of endpoints, without single addresses and without nearly the whole internet."""
     return [
-        (name, item)
+        (name, network)
         for name in names
-        for item in plan.catalogue.endpoints[name].cidrs
-        if item.size > 1 and item.prefixlen >= PLATFORM_PREFIX[item.version]
+        for network in plan.catalogue.endpoints[name].cidrs
+        if network.size > 1 and network.prefixlen >= PLATFORM_PREFIX[network.version]
     ]
 
 
-def _strangers(plan: Plan, names: Iterable[str], hosts: Iterable[str]) -> list[str]:
+def _hosts_not_named(plan: Plan, names: Iterable[str], hosts: Iterable[str]) -> list[str]:
     members = {host for name in names for host in plan.addresses.members(name)}
     return [host for host in hosts if host not in members]
 
@@ -131,8 +131,8 @@ def _empty_clusters(plan: Plan, today: date) -> Iterator[Finding]:
                 "empty-cluster",
                 "warning",
                 f"firewall_clusters.{cluster}",
-                "No managed host has it in its firewall_cluster, so its networks reach nobody. "
-                f"{nearest(cluster, sorted(known)) or 'Mend the name or delete it.'}",
+                "No managed host has this cluster in its firewall_cluster, so its networks have no effect. "
+                f"{nearest(cluster, sorted(known)) or 'Correct the name or delete the cluster.'}",
             )
 
 
@@ -146,21 +146,20 @@ def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
                     "host-in-cluster-network",
                     "warning",
                     f"firewall_clusters.{cluster}.cidrs",
-                    f"{network} holds the managed {hosts_text(hosts)}, which is not in the cluster, and "
-                    "lets it in as if it were. Narrow the network, or add the cluster to its "
-                    "firewall_cluster.",
+                    f"{network} contains the managed {hosts_text(hosts)}, which is not in the cluster but is accepted "
+                    "like a node of it. Narrow the network, or add the cluster to firewall_cluster of the host.",
                 )
 
 
 def _by_address(plan: Plan) -> list[tuple[int, int, list[str]]]:
-    return sorted((item.version, item.first, hosts) for item, hosts in plan.addresses.hosts_by_address.items())
+    return sorted((ip.version, ip.first, hosts) for ip, hosts in plan.addresses.hosts_by_address.items())
 
 
 def _inside(ordered: list[tuple[int, int, list[str]]], network: IPNetwork) -> list[str]:
     """Return the hosts with an address in a network, sorted."""
     low = bisect_left(ordered, (network.version, network.first))
     high = bisect_right(ordered, (network.version, network.last + 1))
-    return sorted({host for item in ordered[low:high] for host in item[2]})
+    return sorted({host for _version, _address, hosts in ordered[low:high] for host in hosts})
 
 
 RULES = (

@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 
 
 class Finding(NamedTuple):
-    """One thing to mend; `subject` is the key or the host, `severity` is error or warning, or note: one to know."""
+    """One problem to fix: `subject` is the key or the host, `severity` is error, warning or note (for information)."""
 
     rule: str
     severity: str
@@ -23,16 +23,20 @@ class Finding(NamedTuple):
 
 
 def flow_key(flow: Flow) -> str:
+    """Return the key of a flow in the port file."""
     return f"firewall_flows.{flow.name}"
 
 
 def ports_text(ports: Iterable[PortRange]) -> str:
+    """Return ports as one text, such as `22/tcp, 80/tcp`."""
     return listed(list(map(str, ports)))
 
 
 def hosts_text(hosts: list[str]) -> str:
+    """Return the first host, and how many more there are: `host n1 and 3 more`."""
     return f"host {hosts[0]}{and_more(hosts)}"
 
 
 def and_more(names: list[str]) -> str:
+    """Return how many names follow the first, or nothing."""
     return f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -57,17 +57,17 @@ def _beyond(flow: Flow, exposure: str, widest: Breach | None) -> str:
 def _duplicate_flows(plan: Plan, today: date) -> Iterator[Finding]:
     seen: dict[tuple[object, ...], str] = {}
     for flow in plan.catalogue.flows.values():
-        first = seen.setdefault(_says(flow), flow.name)
+        first = seen.setdefault(_meaning(flow), flow.name)
         if first != flow.name:
             yield Finding(
                 "duplicate-flow",
                 "warning",
                 flow_key(flow),
-                f"Says the same as {first} (which is {'on' if first in plan.flows_on else 'off'}). Keep one.",
+                f"Is equal to flow {first} (which is {'on' if first in plan.flows_on else 'off'}). Keep one of them.",
             )
 
 
-def _says(flow: Flow) -> tuple[object, ...]:
+def _meaning(flow: Flow) -> tuple[object, ...]:
     return frozenset(flow.sources), frozenset(flow.targets), frozenset(flow.services), flow.within_cluster
 
 
@@ -86,19 +86,19 @@ def _shadowed_flows(plan: Plan, today: date) -> Iterator[Finding]:
                 "shadowed-flow",
                 "warning",
                 flow_key(flow),
-                f"Flow {covering[0]} covers all of it, so turning it off would close nothing. Turn off or "
-                "narrow one of them.",
+                f"Flow {covering[0]} covers this flow completely, so turning this flow off closes nothing. Turn off "
+                "or narrow one of them.",
             )
 
 
 def _rank(flow: Flow) -> tuple[bool, str]:
-    """Return what decides which of two flows that cover each other stays; the management flow always does."""
+    """Return the sort key of flows that cover each other: the first stays, the management flow before all others."""
     return flow.name != MANAGEMENT_FLOW, flow.name
 
 
 def _covers(plan: Plan, wide: Flow, narrow: Flow) -> bool:
-    """Tell whether a flow covers another, by what both say and not by who happens to be in the groups today."""
-    if wide.within_cluster and not narrow.within_cluster or _says(wide) == _says(narrow):
+    """Return whether a flow covers another by its endpoints, not by the hosts that are in the groups today."""
+    if wide.within_cluster and not narrow.within_cluster or _meaning(wide) == _meaning(narrow):
         return False
     if without(named_ports(plan, narrow), named_ports(plan, wide)):
         return False
@@ -116,7 +116,7 @@ def _side_covers(plan: Plan, wide: tuple[Flow, tuple[str, ...]], narrow: tuple[F
 
 
 def _is_inside(plan: Plan, network: IPNetwork, side: tuple[Flow, tuple[str, ...]]) -> bool:
-    # Only its very address puts a managed host on a side; a network around it does not.
+    # A managed host is on a side by its exact address only; a network around the address does not count.
     if network in plan.addresses.hosts_by_address:
         return network in outside_networks(plan, *side)
     return any(network in other for other in networks_of(plan, *side))
@@ -130,8 +130,8 @@ def _unused_services(plan: Plan, today: date) -> Iterator[Finding]:
                 "unused-service",
                 "warning",
                 f"firewall_services.{service.name}",
-                "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, "
-                "which may be off, or delete it.",
+                "No flow uses this service, so it opens nothing, and broad services do not exclude its ports. Use it "
+                "in a flow, which may be off, or delete it.",
             )
 
 
@@ -151,8 +151,8 @@ def _srun_unpinned(plan: Plan, today: date) -> Iterator[Finding]:
                 "srun-unpinned",
                 "warning",
                 hosts_text(sorted(hosts)),
-                f"An unpinned srun takes any port of firewall_ephemeral_ports, but {ports_text(ports)} is not "
-                "open to it, and it hangs when it takes one of these. Set SrunPortRange in slurm.conf and "
+                f"srun without SrunPortRange uses any port of firewall_ephemeral_ports, but {ports_text(ports)} is "
+                "not open to it, and srun hangs on such a port. Set SrunPortRange in slurm.conf and "
                 "firewall_srun_ports to one narrow range, such as 60001-63000.",
             )
 
@@ -163,13 +163,13 @@ def _srun_hosts(plan: Plan) -> set[str]:
 
 
 def _unclaimed(plan: Plan, kind: HostKind) -> list[PortRange]:
-    """Return what is open inside the cluster on hosts of a kind and is no other service's."""
+    """Return the ports that are open inside the cluster on hosts of a kind and belong to no other service."""
     ports = [
-        item
+        ports
         for flow in plan.flows_on.values()
         if flow.within_cluster and kind.endpoints & set(flow.targets)
         for name in flow.services
-        for item in plan.catalogue.services[name].ports
+        for ports in plan.catalogue.services[name].ports
     ]
     return without(ports, plan.claims[kind] if plan.catalogue.broad_yields else ())
 

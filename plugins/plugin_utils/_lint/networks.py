@@ -18,81 +18,81 @@ if TYPE_CHECKING:
     from netaddr import IPNetwork
 
 
-# The shortest prefixes that are still a named network, and still known sources, by IP version.
+# The shortest prefixes of a network that counts as named, and as known sources, by IP version.
 PLATFORM_PREFIX = {4: 8, 6: 16}
-
-
 KNOWN_PREFIX = {4: 16, 6: 48}
-
-
 # RFC 1918, RFC 6598 and RFC 4193.
 INTERNAL = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-
-
 # More than the largest set of ports that a service needs by itself: the 2,768 NodePorts of Kubernetes.
 WHOLE_RANGE = 4096
 
 
 class Breach(NamedTuple):
-    """From where a flow opens more than it should."""
+    """A source to which a flow opens more than it should."""
 
     source: str
     severity: str = "error"
 
 
 def named_ports(plan: Plan, flow: Flow) -> list[PortRange]:
-    """Return the ports of a flow without its broad services, which yield to the named ones."""
+    """Return the ports of a flow without its broad services."""
     services = [plan.catalogue.services[name] for name in flow.services]
-    return [item for service in services if not service.broad for item in service.ports]
+    return [ports for service in services if not service.broad for ports in service.ports]
 
 
 def uses_broad(plan: Plan, flow: Flow) -> bool:
+    """Return whether a flow has a broad service."""
     return any(plan.catalogue.services[name].broad for name in flow.services)
 
 
 def is_whole_range(plan: Plan, service: str) -> bool:
-    ports = merged(plan.catalogue.services[service].ports)
-    return sum(item.last - item.first + 1 for item in ports) > WHOLE_RANGE
+    """Return whether a service has more ports than any service needs."""
+    ranges = merged(plan.catalogue.services[service].ports)
+    return sum(ports.last - ports.first + 1 for ports in ranges) > WHOLE_RANGE
 
 
 def reaches(plan: Plan, flow: Flow, groups: Collection[str]) -> bool:
+    """Return whether a flow has a target in one of the groups, or at all without groups."""
     hosts = {host for group in groups for host in plan.inventory.groups.get(group, ())}
     return not groups or any(plan.addresses.members(name) & hosts for name in flow.targets)
 
 
 def groups_of(plan: Plan, names: Iterable[str]) -> set[str]:
+    """Return the groups of endpoints."""
     return {group for name in names for group in plan.catalogue.endpoints[name].groups}
 
 
 @cache
 def internal_networks() -> list[IPNetwork]:
+    """Return the private networks."""
     return [parse_network(text) for text in INTERNAL]
 
 
 def outside_networks(plan: Plan, flow: Flow, names: Iterable[str]) -> list[IPNetwork]:
-    """Return what a side of a flow names beside groups: networks, host names as addresses."""
+    """Return the networks, and the addresses of host names, that a side of a flow names."""
     return plan.addresses.outside(names, frozenset(plan.catalogue.clusters) if flow.within_cluster else None)
 
 
 def networks_of(plan: Plan, flow: Flow, names: Iterable[str]) -> list[IPNetwork]:
-    """Return the same as the fewest prefixes."""
+    """Return the networks of a side of a flow as the fewest prefixes."""
     return [parse_network(text) for text in collapsed(outside_networks(plan, flow, names))]
 
 
 def source_networks(plan: Plan, flow: Flow) -> list[IPNetwork]:
+    """Return the networks of the sources of a flow as the fewest prefixes."""
     return networks_of(plan, flow, flow.sources)
 
 
 def widest_breach(networks: Iterable[IPNetwork], shortest: Mapping[int, int]) -> Breach | None:
-    """Return the first network wider than these prefixes; an error where it is as good as anywhere."""
-    for network in sorted(networks, key=lambda item: item.prefixlen):
+    """Return the first network wider than these prefixes: an error if it is nearly the whole internet."""
+    for network in sorted(networks, key=lambda network: network.prefixlen):
         if network.prefixlen < shortest[network.version]:
-            as_anywhere = network.prefixlen < PLATFORM_PREFIX[network.version]
-            return Breach(str(network), "error" if as_anywhere else "warning")
+            is_nearly_all = network.prefixlen < PLATFORM_PREFIX[network.version]
+            return Breach(str(network), "error" if is_nearly_all else "warning")
     return None
 
 
 def without_networks(texts: Iterable[str], others: Iterable[str]) -> list[str]:
-    """Return those of `texts` that no network of `others` holds; both are collapsed prefixes."""
+    """Return the networks in `texts` that are in no network of `others`; both are collapsed prefixes."""
     outer = [parse_network(text) for text in others]
     return [text for text in texts if not any(parse_network(text) in network for network in outer)]

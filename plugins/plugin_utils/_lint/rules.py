@@ -28,7 +28,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "access-review": "Remote desktops or VS Code have no review date, or the review date of a flow has passed.",
     "mutual-tls-note": "The note of smart-card login does not say where TLS ends.",
     "least-privilege": "A whole range of ports is open from or to wide networks, or a range is not `broad`.",
-    "udp-by-address": "UDP is open to networks, and source addresses can be forged. A note: often there is nothing to do.",
+    "udp-by-address": "UDP is open to networks, whose addresses can be forged. A note: often there is nothing to do.",
     # Flows and services that do not do what they seem to do.
     "exposure": "A flow opens a service to more hosts than the exposure of the service allows.",
     "duplicate-flow": "Two flows are equal.",
@@ -58,11 +58,11 @@ RULES: tuple[Callable[[Plan, date], Iterable[Finding]], ...] = (
 
 
 def findings(plan: Plan, today: date) -> list[Finding]:
-    """Return what is wrong with a plan, in the order of the rules."""
+    """Return the findings for a plan, in the order of the rules."""
     return [_readable(finding) for rule in RULES for finding in rule(plan, today)]
 
 
 def _readable(finding: Finding) -> Finding:
-    """Return a finding that is one message: names of jump hosts, for one, are anybody's text."""
+    """Return a finding with printable text of limited length: names of jump hosts, for example, are any text."""
     subject = printable(finding.subject, LONGEST // 2)
     return finding._replace(subject=subject, message=printable(finding.message, LONGEST - len(f"{subject}: ")))

@@ -16,49 +16,49 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Pl
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed, printable
 
-# How much is shown of what is called a jump host.
+# Names of jump hosts are any text; messages show this many characters.
 _LONGEST_NAME = 253
 
 
 def _ssh_ports(plan: Plan, today: date) -> Iterator[Finding]:
     flow = plan.flows_on[MANAGEMENT_FLOW]
     key, ports = f"firewall_services.{flow.services[0]}", ports_text(named_ports(plan, flow))
-    for item, hosts in Gaps(plan).closed_ports().items():
-        source = "as a jump host" if item.is_jump else "by ansible_port"
+    for closed, hosts in Gaps(plan).closed_ports().items():
+        source = "(jump host)" if closed.is_jump else "(ansible_port)"
         yield Finding(
             "ssh-port",
             "warning",
             hosts_text(hosts),
-            f"Ansible connects to {item.port}/tcp, {source}, but {key} has {ports}. Add {item.port}/tcp to "
-            f"{key}.ports, unless something before the host forwards that port to {ports}.",
+            f"Ansible connects to {closed.port}/tcp {source}, but {key} has {ports}. Add {closed.port}/tcp to "
+            f"{key}.ports, unless a device before the host forwards this port to {ports}.",
         )
 
 
 def _jump_host_sources(plan: Plan, today: date) -> Iterator[Finding]:
-    for item, hosts in Gaps(plan).strangers().items():
+    for jump_host, hosts in Gaps(plan).unaccepted_jump_hosts().items():
         yield Finding(
             "jump-host-source",
             "warning",
             hosts_text(hosts),
-            f"Is reached through jump host {item.jump} ({listed(item.addresses)}), which it does not let "
-            f"in. Add that to firewall_endpoints.{CONTROLLERS}, or set firewall_source_addresses of "
-            f"{item.jump} to what the hosts behind it see.",
+            f"Does not accept ssh from jump host {jump_host.name} ({listed(jump_host.addresses)}), through which "
+            f"Ansible reaches it. Add the address to firewall_endpoints.{CONTROLLERS}, or set "
+            f"firewall_source_addresses of {jump_host.name} to the address that hosts behind it see.",
         )
 
 
 def _jump_host_egress(plan: Plan, today: date) -> Iterator[Finding]:
-    for item, hosts in Gaps(plan).no_ways_out().items():
+    for path, hosts in Gaps(plan).closed_egress().items():
         why = (
-            f"no flow lets that out to {item.port}/tcp of {listed(item.addresses)}. Write such a flow"
-            if item.addresses
-            else f"no address of {printable(item.name, _LONGEST_NAME)}, where ssh goes from there, is known. Name its "
-            "address, or give it firewall_addresses in the inventory"
+            f"no flow allows {path.port}/tcp to {listed(path.addresses)} from there. Write such a flow"
+            if path.addresses
+            else f"the address of its next hop, {printable(path.name, _LONGEST_NAME)}, is unknown. Use the address in "
+            "place of the name, or set firewall_addresses of that host in the inventory"
         )
         yield Finding(
             "jump-host-egress",
             "warning",
             hosts_text(hosts),
-            f"Is reached through jump host {item.jump}, whose egress is restricted, and {why}.",
+            f"Is reached through jump host {path.jump}, which has restricted egress, and {why}.",
         )
 
 
@@ -68,9 +68,9 @@ def _unknown_jump_hosts(plan: Plan, today: date) -> Iterator[Finding]:
             "jump-host-unknown",
             "warning",
             hosts_text(hosts),
-            f"Is reached through jump host {printable(name, _LONGEST_NAME)}, which is no host of the inventory and has no address on "
-            "the controller. If it is a managed host with restricted egress, this cuts Ansible off: name it "
-            "as the inventory does, or by its address.",
+            f"Is reached through jump host {printable(name, _LONGEST_NAME)}, which is not in the inventory, and whose "
+            "name has no address on the controller. If it is a managed host with restricted egress, Ansible loses "
+            "the connection. Use its name in the inventory, or its address.",
         )
 
 
@@ -80,8 +80,7 @@ def _unread_connections(plan: Plan, today: date) -> Iterator[Finding]:
             "connection-unread",
             "warning",
             hosts_text(hosts),
-            f"Nothing can be told from {variable}: {reason.rstrip('.')}. The plan does as if it was not set, "
-            "and may keep Ansible's own ssh out.",
+            f"Cannot read {variable}: {reason.rstrip('.')}. The plan ignores it, and may block Ansible's own ssh.",
         )
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is in the way of Ansible's own ssh, by the plan: hosts by what each of them lacks."""
+"""Find the hosts that Ansible's own ssh cannot reach according to the plan, grouped by the reason."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 
 class ClosedPort(NamedTuple):
-    """A port of sshd that hosts do not open to controllers, by `ansible_port` or in the name of a jump host."""
+    """A port of sshd that hosts do not open to controllers: their `ansible_port`, or the port of a jump host."""
 
     port: int
     is_jump: bool
 
 
-class Stranger(NamedTuple):
-    """A jump host, and the addresses of it that hosts behind it do not let in."""
+class UnacceptedJumpHost(NamedTuple):
+    """A jump host, and its addresses from which hosts behind it do not accept ssh."""
 
-    jump: str
+    name: str
     addresses: tuple[str, ...]
 
 
-class NoWayOut(NamedTuple):
-    """A jump host with restricted egress, and where it may not go; `addresses` are empty where they are not known."""
+class ClosedEgress(NamedTuple):
+    """A jump host with restricted egress, and the next hop that it may not connect to; without addresses if unknown."""
 
     jump: str
     name: str
@@ -47,38 +47,38 @@ class NoWayOut(NamedTuple):
 
 @dataclass
 class Gaps:
-    """Each returns hosts, sorted, by what is in the way."""
+    """The hosts that ssh cannot reach: each method returns sorted hosts by the reason."""
 
     plan: Plan
     _policies: dict[str, Policy] = field(default_factory=dict)
 
     def closed_ports(self) -> dict[ClosedPort, list[str]]:
-        """Return hosts with an sshd on a port that management_ssh does not have, and that no flow opens to it."""
+        """Return hosts with an sshd on a port that neither management_ssh nor another flow opens to controllers."""
         return self._hosts_by(
             (ClosedPort(leg.port, leg.is_jump), leg.target)
             for leg in self.plan.legs
             if leg.target in self.plan.hosts and self._is_closed(leg)
         )
 
-    def strangers(self) -> dict[Stranger, list[str]]:
-        """Return hosts that do not let in the managed jump host that they are reached through."""
-        found = (
-            (Stranger(leg.source, self._not_let_in(leg)), leg.target)
+    def unaccepted_jump_hosts(self) -> dict[UnacceptedJumpHost, list[str]]:
+        """Return hosts that do not accept ssh from their managed jump host."""
+        pairs = (
+            (UnacceptedJumpHost(leg.source, self._refused_addresses(leg)), leg.target)
             for leg in self.plan.legs
             if leg.source and leg.target in self.plan.hosts
         )
-        return self._hosts_by(item for item in found if item[0].addresses)
+        return self._hosts_by((jump_host, host) for jump_host, host in pairs if jump_host.addresses)
 
-    def no_ways_out(self) -> dict[NoWayOut, list[str]]:
-        """Return hosts behind a jump host that has no way out to them, or to the next jump host."""
+    def closed_egress(self) -> dict[ClosedEgress, list[str]]:
+        """Return hosts behind a jump host that may not open ssh to them, or to the next jump host."""
         return self._hosts_by(
-            (NoWayOut(leg.source, leg.name, tuple(str(item.ip) for item in leg.networks), leg.port), leg.host)
+            (ClosedEgress(leg.source, leg.name, tuple(str(network.ip) for network in leg.networks), leg.port), leg.host)
             for leg in self.plan.legs
-            if self._is_restricted(leg.source) and self._has_no_way_out(leg)
+            if self._is_restricted(leg.source) and self._has_closed_egress(leg)
         )
 
     def unknown_jumps(self) -> dict[str, list[str]]:
-        """Return hosts behind a name that is no host and has no address: any managed host may be meant."""
+        """Return hosts behind a jump host that is unknown and has no address: it may be any managed host."""
         if not any(map(self._is_restricted, self.plan.hosts)):
             return {}
         return self._hosts_by(
@@ -88,15 +88,15 @@ class Gaps:
         )
 
     def unread(self) -> dict[tuple[str, str], list[str]]:
-        """Return hosts by a variable that says nothing to us, with the reason."""
+        """Return hosts by a variable that cannot be read, with the reason."""
         hosts = self.plan.inventory.hosts.values()
-        return self._hosts_by((item, host.name) for host in hosts for item in host.reach.unread)
+        return self._hosts_by((unread, host.name) for host in hosts for unread in host.reach.unread)
 
-    def _hosts_by(self, found: Iterable[tuple[Any, str]]) -> dict[Any, list[str]]:
+    def _hosts_by(self, pairs: Iterable[tuple[Any, str]]) -> dict[Any, list[str]]:
         hosts = defaultdict(set)
-        for what, host in found:
-            hosts[what].add(host)
-        return {what: sorted(hosts[what]) for what in sorted(hosts)}
+        for reason, host in pairs:
+            hosts[reason].add(host)
+        return {reason: sorted(hosts[reason]) for reason in sorted(hosts)}
 
     @cached_property
     def _controllers(self) -> list[IPNetwork]:
@@ -106,15 +106,15 @@ class Gaps:
     @cached_property
     def _ports(self) -> list[PortRange]:
         services = self.plan.flows_on[MANAGEMENT_FLOW].services
-        return [item for name in services for item in self.plan.catalogue.services[name].ports]
+        return [ports for name in services for ports in self.plan.catalogue.services[name].ports]
 
     def _is_closed(self, leg: Leg) -> bool:
         if not without([PortRange("tcp", leg.port, leg.port)], self._ports):
             return False
         return not all(self._passes(leg.target, "in", network, leg.port) for network in self._controllers)
 
-    def _not_let_in(self, leg: Leg) -> tuple[str, ...]:
-        """Return the addresses of the jump host, of a family that the target has, that are none of a controller."""
+    def _refused_addresses(self, leg: Leg) -> tuple[str, ...]:
+        """Return the addresses of the jump host, in a family of the target, from which the target accepts no ssh."""
         book = self.plan.addresses
         versions = {network.version for network in book.host_networks([leg.target])}
         return tuple(
@@ -128,8 +128,8 @@ class Gaps:
     def _is_restricted(self, host: str) -> bool:
         return host in self.plan.hosts and self.plan.inventory.hosts[host].egress == "restricted"
 
-    def _has_no_way_out(self, leg: Leg) -> bool:
-        # To managed hosts the plan has opened it, as far as addresses are known; that takes no proof, which takes time.
+    def _has_closed_egress(self, leg: Leg) -> bool:
+        # The plan opens ssh to managed hosts with known addresses: evaluating it again would take time.
         is_opened = leg.host in self.plan.hosts and bool(leg.networks)
         return not is_opened and not (
             leg.networks and all(self._passes(leg.source, "out", network, leg.port) for network in leg.networks)

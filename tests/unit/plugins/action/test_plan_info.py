@@ -131,12 +131,15 @@ def test_the_ssh_settings_come_from_variables_and_configuration(tmp_path: Path) 
         settings={"ANSIBLE_REMOTE_PORT": "223"},
     )
     assert code == 0, output
-    assert "host ctl1 and 2 more: Ansible connects to 223/tcp, by ansible_port, " in output
-    assert "host n1: Ansible connects to 222/tcp, by ansible_port, " in output
-    assert "host ctl1 and 1 more: Is reached through jump host head (192.0.2.21), which it does not let in." in output
+    assert "host ctl1 and 2 more: Ansible connects to 223/tcp (ansible_port), " in output
+    assert "host n1: Ansible connects to 222/tcp (ansible_port), " in output
     assert (
-        "host n2: Nothing can be told from ansible_ssh_common_args: got '-J {{ jump }}', a template that cannot be "
-        "evaluated on the controller."
+        "host ctl1 and 1 more: Does not accept ssh from jump host head (192.0.2.21), through which Ansible reaches it."
+        in output
+    )
+    assert (
+        "host n2: Cannot read ansible_ssh_common_args: got '-J {{ jump }}', a template that cannot be evaluated "
+        "on the controller."
     ) in output
 
 

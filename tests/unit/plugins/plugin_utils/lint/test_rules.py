@@ -28,10 +28,10 @@ from ansible_collections.hpc.ports.tests.support.sites import (
 
 ROOT = Path(__file__).parents[5]
 TODAY = date(2026, 11, 21)
-KNOWN = "expected known sources, networks no wider than /16 (IPv4) or /48 (IPv6)."
-INTERNAL = "expected internal networks, or known ones no wider than /16 (IPv4) or /48 (IPv6)."
-IN_CLUSTER = "expected within_cluster: true, because the nodes of a cluster are all that use it."
-MONITORING = "expected the endpoint monitoring alone."
+KNOWN = "expected networks no wider than /16 (IPv4) or /48 (IPv6)."
+INTERNAL = "expected private networks, or networks no wider than /16 (IPv4) or /48 (IPv6)."
+IN_CLUSTER = "expected within_cluster: true, because only nodes of the cluster use it."
+MONITORING = "expected only the endpoint monitoring."
 HOSTS: dict[str, Any] = {
     "ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1"]},
     "login": {"groups": ["slurm_login"], "addresses": ["10.1.0.1"], "cluster": "alpha"},
@@ -231,8 +231,8 @@ def test_monitoring_ports_of_nodes_are_for_monitoring_servers() -> None:
 
 def test_docker_without_encryption_is_warned_of_even_inside() -> None:
     message = (
-        "Opens 2375/tcp, where whoever connects is root on the host, without a password and in clear text. Use "
-        "Docker with TLS on 2376/tcp."
+        "Opens 2375/tcp: every client of this port is root on the host, without a password and without "
+        "encryption. Use Docker with TLS on 2376/tcp."
     )
     assert found(
         "docker-without-encryption", plan_of({"f": {"from": ["control_plane"], "to": ["workbench"]}}, "2375-2376/tcp")
@@ -250,19 +250,19 @@ def test_docker_without_encryption_is_warned_of_even_inside() -> None:
             "3389/tcp",
             "workbench",
             None,
-            "Opens 3389/tcp, expected review_by, the day by which somebody checks who needs it.",
+            "Opens 3389/tcp, expected review_by, the date of the next review of who needs the flow.",
         ),
         (
             "3389/udp",
             "slurm_login",
             None,
-            "Opens 3389/udp, expected review_by, the day by which somebody checks who needs it.",
+            "Opens 3389/udp, expected review_by, the date of the next review of who needs the flow.",
         ),
         (
             "3000/tcp",
             "workbench",
             None,
-            "Opens 3000/tcp, expected review_by, the day by which somebody checks who needs it.",
+            "Opens 3000/tcp, expected review_by, the date of the next review of who needs the flow.",
         ),
         ("3000/tcp", "slurm_login", None, None),
         ("8888/tcp", "workbench", None, None),
@@ -271,13 +271,13 @@ def test_docker_without_encryption_is_warned_of_even_inside() -> None:
             "3389/tcp",
             "workbench",
             "2026-11-20",
-            "Was to be reviewed by 2026-11-20: check who still needs it, then move review_by.",
+            "Was due for review on 2026-11-20. Check who still needs the flow, then set a new review_by.",
         ),
         (
             "443/tcp",
             "control_plane",
             "2026-11-20",
-            "Was to be reviewed by 2026-11-20: check who still needs it, then move review_by.",
+            "Was due for review on 2026-11-20. Check who still needs the flow, then set a new review_by.",
         ),
     ],
 )
@@ -293,9 +293,8 @@ def test_smart_card_login_says_where_tls_ends() -> None:
         (
             "warning",
             "firewall_flows.f",
-            "Opens 8443/tcp, expected a note on where TLS ends: on the platform itself, never on a load balancer, "
-            "because the "
-            "platform checks the client's certificate.",
+            "Opens 8443/tcp, expected a note that says where TLS ends: on the platform itself, never on a load "
+            "balancer, because the platform checks the client's certificate.",
         )
     ]
     assert found("mutual-tls-note", plan_of({"f": {**flow, "note": "On the platform."}}, "8443/tcp")) == []
@@ -328,8 +327,7 @@ def test_whole_ranges_are_for_named_networks(
             (
                 severity,
                 "firewall_flows.f",
-                f"Opens the whole range of web between hosts and {network}, expected the ports that are "
-                f"needed, or "
+                f"Opens the whole range of web between hosts and {network}, expected only the needed ports, or "
                 "narrower networks.",
             )
         ]
@@ -344,9 +342,8 @@ def test_ports_by_the_thousand_yield_or_are_named() -> None:
         (
             "warning",
             "firewall_services.web",
-            "Has 1-4000/tcp, 5000-5096/udp, more than 4096 ports, expected those that are needed, or broad: true, so "
-            "that it "
-            "yields to other services.",
+            "Has 1-4000/tcp, 5000-5096/udp, more than 4096 ports, expected only the needed ports, or broad: "
+            "true, so that the ports of other services stay closed.",
         )
     ]
     assert found("least-privilege", plan_of({"f": flow}, "1-4000/tcp 5000-5095/udp")) == []
@@ -372,9 +369,8 @@ def test_broad_services_that_do_not_yield() -> None:
         (
             "warning",
             "firewall_broad_yields",
-            "Is false, so broad services also open the ports of databases, monitoring and Docker on the same host, "
-            "expected "
-            "true.",
+            "Is false, so broad services also open the ports of databases, monitoring and Docker on the same "
+            "host. Set it to true.",
         )
     ]
     assert found("least-privilege", plan_of({"f": flow}, firewall_broad_yields=False)) == []
@@ -402,9 +398,9 @@ def test_udp_from_a_network_is_one_note_that_names_the_flows() -> None:
         (
             "note",
             "firewall_flows",
-            "UDP comes from whole networks by f, g. UDP has no handshake, so a forged address of such a network passes. See "
-            "that hosts and routers check sources (rp_filter, see docs/security.md), and that the services authenticate who "
-            "asks.",
+            "Flows that accept UDP from whole networks: f, g. UDP has no handshake, so a packet with a forged "
+            "address of such a network passes. Check sources on hosts and routers (rp_filter, see "
+            "docs/security.md), and let the services authenticate their clients.",
         )
     ]
     assert len(by_udp("six")) == len(by_udp("range", "53/tcp 53/udp")) == 1
@@ -486,7 +482,7 @@ def test_duplicate_flows(enabled: bool, state: str) -> None:
     flow = {"from": ["control_plane", "monitoring"], "to": ["workbench"]}
     plan = plan_of({"a": {**flow, "enabled": enabled}, "b": {**flow, "from": flow["from"][::-1]}})
     assert found("duplicate-flow", plan) == [
-        ("warning", "firewall_flows.b", f"Says the same as a (which is {state}). Keep one.")
+        ("warning", "firewall_flows.b", f"Is equal to flow a (which is {state}). Keep one of them.")
     ]
     assert found("shadowed-flow", plan) == []
 
@@ -547,7 +543,7 @@ NODES = {
 )
 def test_shadowed_flows(narrow: dict[str, Any], wide: dict[str, Any], shadowed: bool) -> None:
     services = {"more": {"ports": ["8080/tcp"]}, "broad": {"ports": ["1-9000/tcp"], "broad": True}}
-    message = "Flow wide covers all of it, so turning it off would close nothing. Turn off or narrow one of them."
+    message = "Flow wide covers this flow completely, so turning this flow off closes nothing. Turn off or narrow one of them."
     plan = plan_of({"narrow": narrow, "wide": wide}, endpoints=NODES, services=services)
     assert found("shadowed-flow", plan) == ([("warning", "firewall_flows.narrow", message)] if shadowed else [])
 
@@ -576,9 +572,8 @@ def test_services_that_nothing_uses() -> None:
         (
             "warning",
             "firewall_services.unused",
-            "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, which may be "
-            "off, or "
-            "delete it.",
+            "No flow uses this service, so it opens nothing, and broad services do not exclude its ports. Use "
+            "it in a flow, which may be off, or delete it.",
         )
     ]
 
@@ -595,13 +590,13 @@ SRUN_FLOW = {"from": ["slurm_compute"], "to": ["slurm_login"], "services": ["sru
 
 def lost_ports(flows: dict[str, Any], hosts: dict[str, Any] | None = None, **settings: Any) -> list[tuple[str, str]]:
     plan = plan_of({"srun": SRUN_FLOW, **flows}, hosts={**HOSTS, **(hosts or {})}, **{**SRUN, **settings})
-    start = "An unpinned srun takes any port of firewall_ephemeral_ports, but "
-    end = " is not open to it, and it hangs "
+    start = "srun without SrunPortRange uses any port of firewall_ephemeral_ports, but "
+    end = " is not open to it, and srun hangs "
     texts = []
     for severity, subject, message in found("srun-unpinned", plan):
         assert severity == "warning" and message.startswith(start)
         assert message.endswith(
-            f"{end}when it takes one of these. Set SrunPortRange in slurm.conf and "
+            f"{end}on such a port. Set SrunPortRange in slurm.conf and "
             "firewall_srun_ports to one narrow range, such as 60001-63000."
         )
         texts.append((subject, message[len(start) :].partition(end)[0]))
@@ -652,7 +647,8 @@ def test_a_pinned_srun_loses_nothing() -> None:
 
 
 def empty(flows: dict[str, Any], endpoints: dict[str, Any] | None = None, **settings: Any) -> list[tuple[str, str]]:
-    start, end = "Has no address, so it adds nothing to the flow ", ". Give it hosts or networks, or turn the flow off."
+    start = "Has no address, so it adds nothing to flow "
+    end = ". Add hosts or networks to it, or turn the flow off."
     texts = []
     for severity, subject, message in found("empty-endpoint", plan_of(flows, endpoints=endpoints, **settings)):
         assert severity == "warning" and message.startswith(start) and message.endswith(end)
@@ -738,9 +734,8 @@ def test_groups_that_the_inventory_lacks() -> None:
         (
             "warning",
             "firewall_endpoints.e.groups",
-            "Lists 'desktops', which the inventory lacks, so it counts as empty. Add the group to the inventory or mend "
-            "its "
-            "name.",
+            "Lists 'desktops', which is not in the inventory, so the group counts as empty. Add the group to "
+            "the inventory or correct its name.",
         )
     ]
 
@@ -753,8 +748,8 @@ def test_an_endpoint_with_the_name_of_a_group_lists_the_group() -> None:
         (
             "warning",
             "firewall_endpoints.desks.groups",
-            "Lacks the group of the inventory that has the same name, so the hosts of that group are not in it. Add the "
-            "group, or rename it.",
+            "Does not list the group of the same name in the inventory, so the hosts of this group are not in "
+            "the endpoint. Add the group, or rename the group or the endpoint.",
         )
     ]
     listed = {"desks": {**networks, "groups": ["desks"]}}
@@ -769,9 +764,8 @@ def in_networks(flow: dict[str, Any], hosts: dict[str, Any] | None = None, **end
     texts = []
     for severity, subject, message in found("host-in-network", plan):
         assert severity == "warning" and message.endswith(
-            "which the endpoint does not name: the host's own side of the flow f stays closed. Add a group of it, or "
-            "its "
-            "address as a network of its own, or narrow the network."
+            "which the endpoint does not name, so the host's own side of flow f stays closed. Add a group of "
+            "the host, or its address as a separate network, or narrow the network."
         )
         texts.append((subject, message.partition(", which the endpoint")[0].replace(start, "")))
     return texts
@@ -780,10 +774,10 @@ def in_networks(flow: dict[str, Any], hosts: dict[str, Any] | None = None, **end
 def test_a_managed_host_in_a_network_stays_closed_as_a_target() -> None:
     flow = {"from": ["monitoring"], "to": ["e"]}
     assert in_networks(flow, e={"cidrs": ["10.1.0.0/24"]}) == [
-        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host login and 1 more")
+        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 contains host login and 1 more")
     ]
     assert in_networks(flow, e={"cidrs": ["10.1.0.0/24"], "groups": ["slurm_login"]}) == [
-        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host node")
+        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 contains host node")
     ]
     assert in_networks({**flow, "to": ["e", "slurm_login", "slurm_compute"]}, e={"cidrs": ["10.1.0.0/24"]}) == []
     assert in_networks(flow, e={"cidrs": ["10.1.0.0/24", "10.1.0.1/32", "10.1.0.2/32"]}) == []
@@ -814,7 +808,7 @@ def test_a_managed_host_in_a_network_stays_closed_as_a_source_with_restricted_eg
     network = {"cidrs": ["10.1.0.0/24"]}
     assert in_networks(flow, e=network) == []
     assert in_networks(flow, {"node": {**HOSTS["node"], "egress": "restricted"}}, e=network) == [
-        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 holds host node")
+        ("firewall_endpoints.e.cidrs", "10.1.0.0/24 contains host node")
     ]
 
 
@@ -823,11 +817,11 @@ def test_clusters_that_no_managed_host_is_in() -> None:
         plan = plan_of({}, firewall_clusters={name: {"cidrs": cidrs} for name, cidrs in networks.items()})
         return [(subject, message) for severity, subject, message in found("empty-cluster", plan)]
 
-    start = "No managed host has it in its firewall_cluster, so its networks reach nobody."
+    start = "No managed host has this cluster in its firewall_cluster, so its networks have no effect."
     assert clusters(alpha=["10.1.9.0/24"], gamma=[]) == []
     assert clusters(zzz=["10.1.8.0/24"], aplha=["10.1.9.0/24"]) == [
         ("firewall_clusters.aplha", f"{start} Did you mean 'alpha'?"),
-        ("firewall_clusters.zzz", f"{start} Mend the name or delete it."),
+        ("firewall_clusters.zzz", f"{start} Correct the name or delete the cluster."),
     ]
 
 
@@ -836,12 +830,12 @@ def test_a_host_of_another_cluster_in_the_network_of_a_cluster() -> None:
         {}, firewall_clusters={"beta": {"cidrs": ["10.1.0.0/30"]}, "alpha": {"cidrs": ["10.1.0.0/24", "10.2.0.0/24"]}}
     )
     end = (
-        "which is not in the cluster, and lets it in as if it were. Narrow the network, or add the cluster to its "
-        "firewall_cluster."
+        "which is not in the cluster but is accepted like a node of it. Narrow the network, or add the cluster "
+        "to firewall_cluster of the host."
     )
     assert found("host-in-cluster-network", plan) == [
-        ("warning", "firewall_clusters.alpha.cidrs", f"10.2.0.0/24 holds the managed host desk, {end}"),
-        ("warning", "firewall_clusters.beta.cidrs", f"10.1.0.0/30 holds the managed host login and 1 more, {end}"),
+        ("warning", "firewall_clusters.alpha.cidrs", f"10.2.0.0/24 contains the managed host desk, {end}"),
+        ("warning", "firewall_clusters.beta.cidrs", f"10.1.0.0/30 contains the managed host login and 1 more, {end}"),
     ]
 
 
@@ -870,14 +864,13 @@ def test_ports_of_sshd_that_the_service_does_not_have() -> None:
         (
             "warning",
             f"host {host}",
-            f"Ansible connects to {port}/tcp, {how}, but firewall_services.ssh has 22/tcp. Add "
-            f"{port}/tcp to firewall_services.ssh.ports, unless something before the host "
-            "forwards that port to 22/tcp.",
+            f"Ansible connects to {port}/tcp ({how}), but firewall_services.ssh has 22/tcp. Add "
+            f"{port}/tcp to firewall_services.ssh.ports, unless a device before the host forwards this port to 22/tcp.",
         )
         for host, port, how in [
-            ("n5", 222, "by ansible_port"),
-            ("n4", 2200, "as a jump host"),
-            ("n1 and 1 more", 2222, "by ansible_port"),
+            ("n5", 222, "ansible_port"),
+            ("n4", 2200, "jump host"),
+            ("n1 and 1 more", 2222, "ansible_port"),
         ]
     ]
 
@@ -892,9 +885,9 @@ def test_a_jump_host_that_the_hosts_behind_it_do_not_let_in() -> None:
         (
             "warning",
             "host n1 and 1 more",
-            "Is reached through jump host jump (10.0.0.1, 10.0.0.2), which it does not "
-            "let in. Add that to firewall_endpoints.controllers, or set firewall_source_addresses of jump to what the "
-            "hosts behind it see.",
+            "Does not accept ssh from jump host jump (10.0.0.1, 10.0.0.2), through which Ansible reaches it. "
+            "Add the address to firewall_endpoints.controllers, or set firewall_source_addresses of jump to the "
+            "address that hosts behind it see.",
         )
     ]
 
@@ -905,14 +898,14 @@ def test_a_jump_host_that_is_not_let_out() -> None:
         "n1": node(1, "-J jump,inner"),
         "laptop": node(2, "-J jump", groups=["laptops"]),
     }
-    start = "Is reached through jump host jump, whose egress is restricted, and no"
+    start = "Is reached through jump host jump, which has restricted egress, and"
     assert found("jump-host-egress", plan_of({}, hosts=hosts)) == [
-        ("warning", "host laptop", f"{start} flow lets that out to 22/tcp of 10.1.1.2. Write such a flow."),
+        ("warning", "host laptop", f"{start} no flow allows 22/tcp to 10.1.1.2 from there. Write such a flow."),
         (
             "warning",
             "host n1",
-            f"{start} address of inner, where ssh goes from there, is known. Name its address, or "
-            "give it firewall_addresses in the inventory.",
+            f"{start} the address of its next hop, inner, is unknown. Use the address in place of the name, or "
+            "set firewall_addresses of that host in the inventory.",
         ),
     ]
 
@@ -923,9 +916,9 @@ def test_a_jump_host_that_nobody_knows() -> None:
         (
             "warning",
             "host n1 and 1 more",
-            "Is reached through jump host bastion, which is no host of the inventory and "
-            "has no address on the controller. If it is a managed host with restricted egress, this cuts Ansible off: "
-            "name it as the inventory does, or by its address.",
+            "Is reached through jump host bastion, which is not in the inventory, and whose name has no address "
+            "on the controller. If it is a managed host with restricted egress, Ansible loses the connection. "
+            "Use its name in the inventory, or its address.",
         )
     ]
 
@@ -935,7 +928,7 @@ def test_connections_that_say_nothing() -> None:
         (
             "warning",
             f"host {host}",
-            f"Nothing can be told from {what}. The plan does as if it was not set, and may keep Ansible's own ssh out.",
+            f"Cannot read {what}. The plan ignores it, and may block Ansible's own ssh.",
         )
         for host, what in [
             ("n1", "ansible_port: got 'x', expected a port from 1 to 65535"),
@@ -1002,16 +995,14 @@ def test_findings_are_in_the_order_of_the_rules() -> None:
             "unused-service",
             "warning",
             "firewall_services.web",
-            "No flow names it, so it opens nothing and no broad service yields to it. Name it in a flow, which "
-            "may be "
-            "off, or delete it.",
+            "No flow uses this service, so it opens nothing, and broad services do not exclude its ports. Use "
+            "it in a flow, which may be off, or delete it.",
         ),
         Finding(
             "missing-group",
             "warning",
             "firewall_endpoints.e.groups",
-            "Lists 'desktops', which the inventory lacks, so it counts as empty. Add the group to the inventory "
-            "or mend "
-            "its name.",
+            "Lists 'desktops', which is not in the inventory, so the group counts as empty. Add the group to "
+            "the inventory or correct its name.",
         ),
     ]

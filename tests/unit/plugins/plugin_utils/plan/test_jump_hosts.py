@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import expected_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.ssh_gaps import ClosedPort, Gaps, NoWayOut, Stranger
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.ssh_gaps import (
+    ClosedEgress,
+    ClosedPort,
+    Gaps,
+    UnacceptedJumpHost,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.plan_diff import comparison_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import explained
@@ -226,8 +231,8 @@ def gaps(plan: Plan) -> dict[str, Any]:
     found = Gaps(plan)
     every = {
         "ports": found.closed_ports(),
-        "strangers": found.strangers(),
-        "ways": found.no_ways_out(),
+        "strangers": found.unaccepted_jump_hosts(),
+        "ways": found.closed_egress(),
         "unknown": found.unknown_jumps(),
         "unread": found.unread(),
     }
@@ -246,7 +251,10 @@ def test_hosts_do_not_let_in_a_jump_host_that_is_no_controller() -> None:
         n3={**BEHIND, "ansible_host": "fd00::3"},
     )
     assert gaps(plan) == {
-        "strangers": {Stranger("jump", ("10.0.0.1", "10.0.1.1")): ["n1", "n2"], Stranger("jump", ("fd00::1",)): ["n3"]}
+        "strangers": {
+            UnacceptedJumpHost("jump", ("10.0.0.1", "10.0.1.1")): ["n1", "n2"],
+            UnacceptedJumpHost("jump", ("fd00::1",)): ["n3"],
+        }
     }
 
 
@@ -310,12 +318,12 @@ def test_a_flow_that_opens_the_port_to_controllers_will_do() -> None:
 
 def test_a_way_whose_end_is_not_known_stays_closed() -> None:
     plan = plan_of(BOTH, jump=JUMP, n1={**NODE, "ansible_ssh_common_args": "-J jump,inner"})
-    assert gaps(plan) == {"ways": {NoWayOut("jump", "inner", (), 22): ["n1"]}}
+    assert gaps(plan) == {"ways": {ClosedEgress("jump", "inner", (), 22): ["n1"]}}
 
 
 def test_a_way_to_a_host_that_is_not_managed_is_for_a_flow() -> None:
     hosts = {"jump": JUMP, "desk": {**BEHIND, "groups": ["desks"]}}
-    assert gaps(plan_of(**hosts)) == {"ways": {NoWayOut("jump", "10.0.0.2", ("10.0.0.2",), 22): ["desk"]}}
+    assert gaps(plan_of(**hosts)) == {"ways": {ClosedEgress("jump", "10.0.0.2", ("10.0.0.2",), 22): ["desk"]}}
     flow = {"from": ["slurm_login"], "to": ["desks"], "services": ["ssh"], "need": "recommended"}
     assert gaps(make_plan({"flows": {"f": flow}}, hosts)) == {}
 
@@ -422,7 +430,7 @@ def test_ansible_gets_through_to_each_managed_host_or_it_is_said(
 ) -> None:
     plan = plan_with(hosts, controllers, form)
     found = Gaps(plan)
-    ports, strangers, ways = found.closed_ports(), found.strangers(), found.no_ways_out()
+    ports, strangers, ways = found.closed_ports(), found.unaccepted_jump_hosts(), found.closed_egress()
     for name in plan.hosts:
         for source, target in legs(name, hosts[name]["chain"], hosts[name]["ansible_port"]):
             is_said = any(target.host in at for item, at in ports.items() if item.port == target.port)
@@ -451,7 +459,7 @@ def test_ansible_gets_through_to_each_managed_host_or_it_is_said(
                 is_stranger = source is not None and any(
                     target.host in at and peer in item.addresses
                     for item, at in strangers.items()
-                    if item.jump == source.host
+                    if item.name == source.host
                 )
                 assert enters or is_said or is_stranger or ip_address(peer).version not in versions, (
                     name,

@@ -137,9 +137,7 @@ def test_a_source_without_a_route(values: dict[str, str], why: str) -> None:
             why="Silence proves nothing without a path: No echo reply.",
             reachable=False,
         ),
-        verdict(
-            "open", word="unknown", why="No answer, and none to an echo either: No echo reply.", reachable=None
-        ),
+        verdict("open", word="unknown", why="No answer, and none to an echo either: No echo reply.", reachable=None),
         verdict("open", "refused", "nobody", "unknown", "It was refused, and the listener died.", reachable=True),
         verdict("open", "open", "nobody", "unknown", "It was answered, and the listener died.", reachable=True),
     ],
@@ -179,7 +177,9 @@ def test_a_silent_service_proves_nothing(expected: str) -> None:
 def test_counts_prove_even_where_no_echo_is_answered(counters: dict[str, int | None], code: str) -> None:
     about = verdict(word="unknown", why="No answer, and none to an echo either.", reachable=False)
     assert told(about, counters, inward=THEIRS).code == code
-    probe_failed = verdict(outcome="error", word="unknown", why="The probe failed: No route to host (reported by 10.0.0.254).")
+    probe_failed = verdict(
+        outcome="error", word="unknown", why="The probe failed: No route to host (reported by 10.0.0.254)."
+    )
     assert told(probe_failed, counters, inward=THEIRS).code == code
     if code == "reply_lost":  # a service may keep silent
         assert told(about._replace(held_by="service"), counters, inward=THEIRS).code == "unreachable"
