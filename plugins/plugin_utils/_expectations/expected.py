@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Expectations: the connections that a plan says pass or must not, to be held against real ones."""
+"""Choose the connections to test, and what the plan expects of each: open or filtered."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ __all__ = [
     "probed_ports",
     "selected",
 ]
-# What is tried at most, unless flows and what the documents warn of need more.
+# Maximum number of connections, unless flows and the ports that the documents warn about need more.
 MOST = 50_000
-# Of the ports that a host has published.
+# Maximum number of published ports of a host.
 MOST_PUBLISHED = 500
 
 
 class Expected(NamedTuple):
-    """What a plan expects of some hosts.
+    """The expectations of a plan among some hosts.
 
-    `unmanaged` are the sources that the plan gives no policy. `classes` are the hosts that are alike, by name.
+    `unmanaged` are the sources without a policy. `classes` are the hosts of each class by the name of the class.
     """
 
     expectations: list[Expectation]
@@ -66,10 +66,10 @@ def expected_of(
 ) -> Expected:
     """Return the expectations among these hosts.
 
-    Where they are not more than `most`: each managed host as target, one of each class as source, every port. Else
-    chosen by class, see `chosen_by_class`. Ports that a host has published, such as `8080/tcp`, are tried on it besides,
-    from one host of each class. `query` is a JMESPath expression that selects among the expectations.
-    Raises PortFileError for a bad one.
+    If there are at most `most`, every port of each managed host is tested from one host of each class. Otherwise, the
+    connections are chosen by class, see `chosen_by_class`. In addition, the `published` ports of a host, such as
+    `8080/tcp`, are tested from one host of each class. `query` is a JMESPath expression that selects expectations.
+    Raises PortFileError for an invalid query.
     """
     connections = Connections(plan, sorted(hosts))
     classes = classes_of(connections)
@@ -79,7 +79,7 @@ def expected_of(
         found = _matrix(connections, classes, ports)
     else:
         found = chosen_by_class(connections, classes, ports, most)
-        _say_what_is_left(connections, len(found), whole)
+        _note_sampling(connections, len(found), whole)
     found = list(dict.fromkeys([*found, *_to_published(connections, classes, published)]))
     names = portless(plan)
     if names:
@@ -107,7 +107,7 @@ def _to_published(
 
 
 def _some(connections: Connections, target: str, published: Sequence[str]) -> list[tuple[str, int]]:
-    """Return the first ports that a host has published, and note how many more there are: it is the host that says so."""
+    """Return the first published ports of a host, and note how many are skipped. The host reports them: limit them."""
     ports = list(dict.fromkeys(published))
     if len(ports) > MOST_PUBLISHED:
         connections.skip(
@@ -120,9 +120,9 @@ def _some(connections: Connections, target: str, published: Sequence[str]) -> li
 
 
 def matrix_size(connections: Connections, classes: list[HostClass], ports: Mapping[str, Collection[object]]) -> int:
-    """Return how many connections it takes when every port of each managed host is tried from one of each class.
+    """Return the number of connections to test every port of each managed host from one host of each class.
 
-    Two hosts of which nothing can be expected count too.
+    It includes pairs of hosts for which nothing can be expected.
     """
     versions = [{item.version for item in connections.comes_from[found.members[0]]} for found in classes]
     total = 0
@@ -138,7 +138,7 @@ def matrix_size(connections: Connections, classes: list[HostClass], ports: Mappi
     return total
 
 
-def _say_what_is_left(connections: Connections, tried: int, whole: int) -> None:
+def _note_sampling(connections: Connections, tried: int, whole: int) -> None:
     left = sum(item.connections for item in connections.skipped())
     connections.skip(
         "",
@@ -168,7 +168,7 @@ def _matrix(
 
 
 def _sources(classes: list[HostClass], target: str, number: int) -> Iterator[str]:
-    """Yield a host of each class, not always its first, so that the probes are shared among its members."""
+    """Yield one host of each class, in turns, so that the members share the probes."""
     for members in (item.members for item in classes):
         others = [name for name in members if name != target]
         if others:
@@ -176,7 +176,7 @@ def _sources(classes: list[HostClass], target: str, number: int) -> Iterator[str
 
 
 def _pair(connections: Connections, source: str, target: str, ports: list[tuple[str, int]]) -> list[Expectation]:
-    """What is expected of one source and one target; notes where nothing is."""
+    """Return the expectations of one source and one target, and note the connections without any."""
     found: list[Expectation] = []
     reason = connections.why_not(source, target)
     if reason:
@@ -199,10 +199,10 @@ def _pair(connections: Connections, source: str, target: str, ports: list[tuple[
 
 
 def selected(expectations: list[Expectation], query: str) -> list[Expectation]:
-    """Return the expectations that a JMESPath expression selects; all of them without one. Raises PortFileError."""
+    """Return the expectations that a JMESPath expression selects, or all if it is empty. Raises PortFileError."""
     if not query:
         return expectations
-    import jmespath  # the controller has it, a sanity test has not
+    import jmespath  # installed on the controller, but not for sanity tests
     from jmespath.exceptions import JMESPathError
 
     try:

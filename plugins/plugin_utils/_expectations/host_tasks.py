@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tasks: what each host is told, so that expectations are held against real connections."""
+"""The tasks of each host in a run of verify: where it listens and what it probes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 class Limits(NamedTuple):
-    """How hosts probe.
+    """The limits of a run.
 
-    timeout      seconds that an answer may take
-    attempts     how many times a connection is tried before silence is believed
-    concurrency  connections at a time of each host
-    rate         connections that each host begins a second
-    forks        hosts at a time
-    most         connections of the whole run
+    timeout      seconds to wait for an answer
+    attempts     number of attempts before a connection without an answer counts as filtered
+    concurrency  simultaneous connections of each host
+    rate         new connections of each host per second
+    forks        hosts that work at the same time
+    most         maximum number of connections in the whole run
     """
 
     timeout: float
@@ -45,7 +45,7 @@ class Limits(NamedTuple):
 
 
 class VerifyOptions(NamedTuple):
-    """What a run of verify is asked: which hosts, which connections, with or without listeners."""
+    """The options of a run of verify. `passive` runs use no listeners."""
 
     hosts: Sequence[str]
     query: str
@@ -96,7 +96,7 @@ class HostTask(TypedDict):
 
 
 class VerifyRun(NamedTuple):
-    """A run: what it was asked, what is expected, and the part of each host."""
+    """A run of verify: its options, its expectations, and the task of each host."""
 
     options: VerifyOptions
     expected: Expected
@@ -106,9 +106,9 @@ class VerifyRun(NamedTuple):
 def new_run(
     plan: Plan, options: VerifyOptions, published: Mapping[str, Sequence[str]] = MappingProxyType({})
 ) -> VerifyRun:
-    """Return a run of verify; its key and its nonces are its own. Raises PortFileError for a bad query or limit.
+    """Return a run of verify with a new key and new nonces. Raises PortFileError for an invalid query or limit.
 
-    `published` has by host the ports that rules of others translate there, see `published_of`.
+    `published` has the published ports by host, see `published_of`.
     """
     for name, value in options.limits._asdict().items():
         if value <= 0:
@@ -118,12 +118,7 @@ def new_run(
 
 
 def tasks_of(plan: Plan, options: VerifyOptions, expectations: Sequence[Expectation]) -> dict[str, HostTask]:
-    """Return for each host its part, and what identifies it.
-
-    `listen` on ports at `addresses` for `lifetime` seconds, say `nonce` to who knows `key`, and count at the ports
-    `counted` as well; send `probes`. `managed` tells whether the host has a policy. The key and the nonces are
-    different in each run.
-    """
+    """Return the task of each host. The key and the nonces are different in each run."""
     listen: Mapping[str, set[str]] = defaultdict(set)
     addresses: Mapping[str, set[str]] = defaultdict(set)
     probes: Mapping[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -160,14 +155,14 @@ def _in_order(port: str) -> tuple[str, int]:
 
 
 def names_of(plan: Plan, host: str) -> list[str]:
-    """Return the names by which the inventory says that a host is reached; its addresses are none."""
+    """Return the names in the addresses of a host, without its IP addresses."""
     return [text for text in plan.inventory.hosts[host].addresses if not is_address(text)]
 
 
 def lifetime(most: int, hosts: int, limits: Limits) -> int:
-    """Return after how many seconds every host is done for certain, where none sends more than `most` probes.
+    """Return the seconds after which every host is certainly done, if none sends more than `most` probes.
 
-    Hosts take turns, as many at a time as Ansible has forks, first to listen, then to probe.
+    Ansible runs the hosts in groups of its number of forks: first all listen, then all probe.
     """
     turns = math.ceil(hosts / limits.forks)
     silence = limits.timeout * (limits.attempts + 1) * math.ceil(most / limits.concurrency)

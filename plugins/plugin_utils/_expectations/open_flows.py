@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Flows by class: each between every two classes of hosts between which it lets something pass."""
+"""Choose open connections to test: each flow between every two classes of hosts for which it opens a port."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class OpenPort(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    """The ports that a flow opens to the addresses in some networks, both by the policy of the target."""
+    """The ports that a rule of the target's policy opens, and the key of its networks in the policy."""
 
     networks: str
     ports: list[tuple[str, int]]
@@ -35,62 +35,62 @@ class _Opened(NamedTuple):
 
 @dataclass
 class FlowsByClass:
-    """Chooses the connections that flows let pass."""
+    """Adds the connections that flows allow to a selection."""
 
-    choice: Selection
+    selection: Selection
     _opened: dict[str, list[_Opened]] = field(default_factory=dict)
 
     def choose(self) -> None:
-        """Take each route once, and then again for each host that has no open connection where its class has one."""
-        routes = list(dict.fromkeys(self.routes()))
-        for route in routes:
-            self._take(route, self.choice.pair(route.source, route.target))
-        self._for_the_others(routes, is_source=True)
-        self._for_the_others(routes, is_source=False)
+        """Add each open port once. Then add one for each host that has none although its class has one."""
+        open_ports = list(dict.fromkeys(self.open_ports()))
+        for item in open_ports:
+            self._take(item, self.selection.pair(item.source, item.target))
+        self._for_other_members(open_ports, is_source=True)
+        self._for_other_members(open_ports, is_source=False)
 
-    def _take(self, route: OpenPort, pair: Pair | None) -> bool:
-        item = self.choice.ask(pair, route.kind, route.protocol, route.port)
-        if item:
-            self.choice.add(item)
-        return item is not None
+    def _take(self, item: OpenPort, pair: Pair | None) -> bool:
+        expectation = self.selection.ask(pair, item.kind, item.protocol, item.port)
+        if expectation:
+            self.selection.add(expectation)
+        return expectation is not None
 
-    def _for_the_others(self, routes: list[OpenPort], is_source: bool) -> None:
+    def _for_other_members(self, open_ports: list[OpenPort], is_source: bool) -> None:
         by_class: dict[str, list[OpenPort]] = defaultdict(list)
-        for route in routes:
-            by_class[(route.source if is_source else route.target).name].append(route)
-        done = self.choice.sources if is_source else self.choice.targets
-        for found in self.choice.classes:
-            ours = by_class[found.name]
-            others = [host for host in found.members if ours and host not in done]
+        for item in open_ports:
+            by_class[(item.source if is_source else item.target).name].append(item)
+        done = self.selection.sources if is_source else self.selection.targets
+        for group in self.selection.classes:
+            ours = by_class[group.name]
+            others = [host for host in group.members if ours and host not in done]
             for number, host in enumerate(others):
-                # Two names of one machine cannot take every route.
+                # Two inventory names of one machine cannot test every port between them.
                 any(self._take_for(host, ours[(number + more) % len(ours)], is_source) for more in range(len(ours)))
 
-    def _take_for(self, host: str, route: OpenPort, is_source: bool) -> bool:
-        return self._take(route, self.choice.pair_with(host, route.target if is_source else route.source, is_source))
+    def _take_for(self, host: str, item: OpenPort, is_source: bool) -> bool:
+        return self._take(item, self.selection.pair_with(host, item.target if is_source else item.source, is_source))
 
-    def routes(self) -> Iterator[OpenPort]:
-        """Yield what is open between classes; one that two flows open comes twice."""
+    def open_ports(self) -> Iterator[OpenPort]:
+        """Yield the open ports between classes. A port that two flows open is yielded twice."""
         sources = self._sources()
-        for target in self.choice.classes:
+        for target in self.selection.classes:
             for opened in self._opened_by(target.policy) if target.policy else ():
                 for source in sources[opened.networks]:
                     yield from self._between(source, target, opened)
 
     def _sources(self) -> dict[str, list[HostClass]]:
-        """By networks of policies, the classes that come from an address in them."""
+        """Return the source classes by the key of a network in the policies."""
         result: dict[str, list[HostClass]] = defaultdict(list)
-        connections = self.choice.connections
-        for found in self.choice.classes:
-            kinds = {item.kind for item in connections.comes_from[found.members[0]]}
+        connections = self.selection.connections
+        for group in self.selection.classes:
+            kinds = {item.kind for item in connections.comes_from[group.members[0]]}
             for key in sorted({key for kind in kinds for key in connections.kinds[kind].networks}):
-                result[key].append(found)
+                result[key].append(group)
         return result
 
     def _opened_by(self, policy: str) -> list[_Opened]:
         if policy not in self._opened:
-            plan = self.choice.connections.plan
-            rules = zip(plan.policies[policy]["rules"], self.choice.connections.policy(policy).rules)
+            plan = self.selection.connections.plan
+            rules = zip(plan.policies[policy]["rules"], self.selection.connections.policy(policy).rules)
             self._opened[policy] = [
                 _Opened(raw["peers"], flow_ports(plan, rule.flow, rule.ports))
                 for raw, rule in rules
@@ -99,12 +99,12 @@ class FlowsByClass:
         return self._opened[policy]
 
     def _between(self, source: HostClass, target: HostClass, opened: _Opened) -> Iterator[OpenPort]:
-        """What the source lets out, too."""
-        pair = self.choice.some_pair(source, target)
-        for kind in self.choice.kinds(pair[1]) if pair else ():
+        """Yield the ports that the egress rules of the source also allow."""
+        pair = self.selection.some_pair(source, target)
+        for kind in self.selection.kinds(pair[1]) if pair else ():
             for protocol, port in opened.ports if pair else ():
-                item = self.choice.ask(pair, kind, protocol, port)
+                item = self.selection.ask(pair, kind, protocol, port)
                 if item and item.expected == OPEN:
                     yield OpenPort(source, target, kind, protocol, port)
                 elif not item:
-                    self.choice.skip_dependent(pair, kind)
+                    self.selection.skip_dependent(pair, kind)

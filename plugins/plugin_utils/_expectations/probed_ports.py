@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ports to try on a host: those of services, and those around and between them."""
+"""The ports to test on a host: ports of services, and ports next to and between them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def probed_ports(plan: Plan, policy: Policy) -> list[tuple[str, int]]:
-    """Return the ports to try on hosts of a policy: those of all named services, edges of broad ones, some nameless."""
+    """Return the ports to test on hosts of a policy.
+
+    These are the first and last ports of all named services, the edges of broad services, and a few other ports.
+    """
     named = [ports for service in plan.catalogue.services.values() if not service.broad for ports in service.ports]
     found = set(_ends(named)) | _edges(plan, policy)
     for protocol in ("tcp", "udp"):
@@ -26,7 +29,7 @@ def probed_ports(plan: Plan, policy: Policy) -> list[tuple[str, int]]:
 
 
 def flow_ports(plan: Plan, flow: str, opened: Iterable[PortRange]) -> list[tuple[str, int]]:
-    """Return the first and last port of each range of a flow's services that is `opened`."""
+    """Return the first and last port of each `opened` range of a flow's services."""
     opened = list(opened)
     ranges = [ports for name in plan.flows_on[flow].services for ports in plan.catalogue.services[name].ports]
     pieces = [piece for ports in ranges for piece in without([ports], without([ports], opened))]
@@ -34,7 +37,7 @@ def flow_ports(plan: Plan, flow: str, opened: Iterable[PortRange]) -> list[tuple
 
 
 def portless(plan: Plan) -> list[str]:
-    """Return the services that are IP protocols, which have no ports, as text."""
+    """Return descriptions of the services that are IP protocols, which have no ports."""
     return sorted(
         {
             f"{service.name} ({ports})"
@@ -50,7 +53,7 @@ def _ends(ranges: Iterable[PortRange]) -> Iterable[tuple[str, int]]:
 
 
 def _edges(plan: Plan, policy: Policy) -> set[tuple[str, int]]:
-    """The first and last port of each segment that a flow with a broad service opens, and their neighbours."""
+    """Return the first and last ports of each segment that a broad service opens, and the ports next to them."""
     services = plan.catalogue.services
     broad = {flow.name for flow in plan.flows_on.values() if any(services[name].broad for name in flow.services)}
     found = set()

@@ -1,17 +1,17 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections chosen by class, where every port of every host would be too many.
+"""Choose connections by class of hosts, if testing every port of every host takes too many connections.
 
 In this order, each connection once:
 
-1. every flow between every two classes between which it lets something pass, and every host as source and as target of
-   an open connection where its class has one;
-2. on every managed host the ports that the documents warn of, from a host that must not reach them;
-3. every other closed port once for each role of source, role of target, and whether they share a cluster, while there
-   is room. A role is a class regardless of its clusters and networks.
+1. every flow between every two classes for which it opens a port, and every host as source and as target of an open
+   connection, if its class has one;
+2. on every managed host, the ports that the documents warn about, from a host that must not reach them;
+3. every other closed port once per role of source, role of target, and whether they share a cluster, up to the maximum.
+   A role is a class regardless of its clusters and networks.
 
-Members of a class take turns. What is left out is counted, never listed, so it takes no time.
+Members of a class take turns. Skipped connections are only counted, because listing them would take long.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_class
 def chosen_by_class(
     connections: Connections, classes: Sequence[HostClass], ports: Ports, most: int
 ) -> list[Expectation]:
-    """Return what to try: at most `most`, unless flows and warned ports are more. Notes what closed ports are left."""
-    choice = Selection(connections, classes)
-    FlowsByClass(choice).choose()
-    WarnedByClass(choice).choose()
-    choice.complete(ports)
-    first = len(choice.found)
-    closed = ClosedByRole(choice, ports)
+    """Return at most `most` connections, unless flows and warned ports need more, and note the skipped closed ports."""
+    selection = Selection(connections, classes)
+    FlowsByClass(selection).choose()
+    WarnedByClass(selection).choose()
+    selection.complete(ports)
+    first = len(selection.chosen)
+    closed = ClosedByRole(selection, ports)
     closed.choose(most)
     if closed.left:
         beyond = f", and the {first} connections for flows and warned ports are tested anyway" if first > most else ""
@@ -43,7 +43,7 @@ def chosen_by_class(
             "",
             "",
             f"Closed ports between two roles of hosts: verify_most is {most}{beyond}. With "
-            f"verify_most at {len(choice.found) + closed.left} each is tested once.",
+            f"verify_most at {len(selection.chosen) + closed.left} each is tested once.",
             closed.left,
         )
-    return list(choice.found)
+    return list(selection.chosen)

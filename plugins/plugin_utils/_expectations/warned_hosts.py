@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Warned ports by class: on every managed host, what the documents warn of, from a host that must not reach it."""
+"""Choose tests of warned ports: on every managed host, from a host that must not reach the port."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.warned_por
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import FILTERED, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
 
-# So many classes take turns as the source that must not reach a port of another one.
+# At most this many classes take turns as the source that must not reach a port of another class.
 _TURNS = 12
 
 
 @dataclass
 class WarnedByClass:
-    """Chooses the sources: outsiders where there are some, for what is a cluster's own hosts of other clusters."""
+    """Adds warned ports to a selection. Sources are unmanaged hosts or, for ports of a cluster, other clusters."""
 
-    choice: Selection
-    _kept_out: dict[tuple[str, int, WarnedPort], list[HostClass]] = field(default_factory=dict)
+    selection: Selection
+    _blocked: dict[tuple[str, int, WarnedPort], list[HostClass]] = field(default_factory=dict)
     _untried: Counter[WarnedPort] = field(default_factory=Counter)
 
     def choose(self) -> None:
-        """Take each port of each managed host, at one of its addresses, and note where nobody must be kept out."""
-        connections = self.choice.connections
+        """Add each port of each managed host at one of its addresses, and note the ports without a blocked source."""
+        connections = self.selection.connections
         ports = warned_ports(connections.plan.catalogue.services)
-        targets = ((target, host) for target in self.choice.classes if target.policy for host in target.members)
+        targets = ((target, host) for target in self.selection.classes if target.policy for host in target.members)
         for number, (target, host) in enumerate(targets):
             for index, port in enumerate(ports):
-                item = self._tried(target, host, port, number, index)
+                item = self._blocked_connection(target, host, port, number, index)
                 if item:
-                    self.choice.add(item)
+                    self.selection.add(item)
                 else:
                     self._untried[port] += 1
         for port, count in self._untried.items():
@@ -48,45 +48,46 @@ class WarnedByClass:
                 count,
             )
 
-    def _tried(self, target: HostClass, host: str, port: WarnedPort, number: int, index: int) -> Expectation | None:
-        """The families take turns from port to port, the sources from host to host: so few pairs have to find a way."""
-        for kind in turned(sorted(self.choice.kinds(host)), number + index):
+    def _blocked_connection(
+        self, target: HostClass, host: str, port: WarnedPort, number: int, index: int
+    ) -> Expectation | None:
+        """Return a blocked connection. Families take turns by port and sources by host, so few pairs are examined."""
+        for kind in turned(sorted(self.selection.kinds(host)), number + index):
             for turn, source in self._sources(target, kind, port, number):
                 for member in turned(source.members, turn):
-                    if member != host and not self.choice.connections.why_not(member, host):
-                        return self.choice.ask((member, host), kind, port.protocol, port.port)
+                    if member != host and not self.selection.connections.why_not(member, host):
+                        return self.selection.ask((member, host), kind, port.protocol, port.port)
         return None
 
     def _sources(self, target: HostClass, kind: int, port: WarnedPort, number: int) -> Iterator[tuple[int, HostClass]]:
-        """Those that take turns; then, for a host that is the same machine as all of their members, the others.
+        """Yield source classes with the turn of their members. A member's turn is over when all classes had their turn.
 
-        With each comes whose turn it is among its members: the next one's when all classes had theirs.
+        The preferred classes come first. The others follow, because all members of the preferred classes may be on
+        the machine of the target.
         """
-        found = self._first_sources(target, kind, port)
-        for item in turned(found, number):
-            yield number // len(found), item
-        for item in self.choice.classes if found else ():
-            if self._is_kept_out(item, target, kind, port, strict=False):
+        preferred = self._first_sources(target, kind, port)
+        for item in turned(preferred, number):
+            yield number // len(preferred), item
+        for item in self.selection.classes if preferred else ():
+            if self._is_blocked(item, target, kind, port, strict=False):
                 yield number, item
 
     def _first_sources(self, target: HostClass, kind: int, port: WarnedPort) -> list[HostClass]:
         key = (target.name, kind, port)
-        if key not in self._kept_out:
+        if key not in self._blocked:
             kept_out = ((strict, group) for strict in (True, False) for group in self._groups(target, port))
-            found = (
+            candidates = (
                 list(
-                    islice(
-                        (source for source in group if self._is_kept_out(source, target, kind, port, strict)), _TURNS
-                    )
+                    islice((source for source in group if self._is_blocked(source, target, kind, port, strict)), _TURNS)
                 )
                 for strict, group in kept_out
             )
-            self._kept_out[key] = next(filter(None, found), [])
-        return self._kept_out[key]
+            self._blocked[key] = next(filter(None, candidates), [])
+        return self._blocked[key]
 
     def _groups(self, target: HostClass, port: WarnedPort) -> Iterator[Sequence[HostClass]]:
-        """Classes in the order in which they are asked; within a group they begin with another one for each target."""
-        classes = turned(self.choice.classes, self.choice.classes.index(target))
+        """Yield groups of classes in order of preference. Each target starts with another class of a group."""
+        classes = turned(self.selection.classes, self.selection.classes.index(target))
         outsiders = [item for item in classes if not item.policy]
         managed = [item for item in classes if item.policy]
         if port.cluster:
@@ -94,15 +95,15 @@ class WarnedByClass:
         yield outsiders
         yield managed
 
-    def _is_kept_out(self, source: HostClass, target: HostClass, kind: int, port: WarnedPort, strict: bool) -> bool:
-        """Tell whether the plan denies it; with `strict`, whether the target does and the source does not."""
-        pair = self.choice.some_pair(source, target)
-        item = self.choice.ask(pair, kind, port.protocol, port.port)
+    def _is_blocked(self, source: HostClass, target: HostClass, kind: int, port: WarnedPort, strict: bool) -> bool:
+        """Return whether the plan blocks the connection; with `strict`, only by the target, not by the source."""
+        pair = self.selection.some_pair(source, target)
+        item = self.selection.ask(pair, kind, port.protocol, port.port)
         if not pair or item is None or item.expected != FILTERED:
             return False
-        address = self.choice.kinds(pair[1])[kind][0]
+        address = self.selection.kinds(pair[1])[kind][0]
         return (
             not strict
             or item.denied_by == "target"
-            and self.choice.connections.judgement(pair[0], "out", port.protocol, port.port, address).passes
+            and self.selection.connections.judgement(pair[0], "out", port.protocol, port.port, address).passes
         )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ports that the documents warn of: on every host they are tried from somewhere that must not reach them."""
+"""The ports that the documents warn about. Every host is tested from a source that must not reach them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue imp
 
 
 class Warned(NamedTuple):
-    """A service that is warned of; `cluster` where the warning is about hosts outside the cluster."""
+    """A service that the documents warn about. With `cluster`, only hosts outside its cluster must not reach it."""
 
     service: str
     documented: str
@@ -22,7 +22,7 @@ class Warned(NamedTuple):
 
 
 class WarnedPort(NamedTuple):
-    """One port of it, with the words for it."""
+    """One port of a warned service, with the words for the report."""
 
     protocol: str
     port: int
@@ -55,7 +55,7 @@ WARNED = (
 
 
 def warned_ports(services: Mapping[str, Service]) -> list[WarnedPort]:
-    """Return the ports, the documented ones and those that a site has given the service, each once."""
+    """Return the documented ports and the ports that the site's services have, each once."""
     found: dict[tuple[str, int], WarnedPort] = {}
     for item in WARNED:
         service = services.get(item.service)

@@ -204,18 +204,18 @@ def test_every_managed_host_keeps_somebody_out_of_what_is_warned_of(site: Site) 
 def closed(plan: Plan, most: int) -> tuple[Selection, ClosedByRole, dict[str, HostClass]]:
     connections = Connections(plan, sorted(plan.inventory.hosts))
     classes = classes_of(connections)
-    choice = Selection(connections, classes)
-    found = ClosedByRole(choice, {key: probed_ports(plan, connections.policy(key)) for key in plan.policies})
+    selection = Selection(connections, classes)
+    found = ClosedByRole(selection, {key: probed_ports(plan, connections.policy(key)) for key in plan.policies})
     found.choose(most)
-    return choice, found, {host: item for item in classes for host in item.members}
+    return selection, found, {host: item for item in classes for host in item.members}
 
 
 @given(SITES)
 def test_every_closed_port_is_tried_once_for_every_two_roles(site: Site) -> None:
     plan = site.plan()
-    choice, found, classes = closed(plan, 10**9)
+    selection, found, classes = closed(plan, 10**9)
     tried = Counter(
-        (roles_of(classes[item.source], classes[item.target]), item.protocol, item.port) for item in choice.found
+        (roles_of(classes[item.source], classes[item.target]), item.protocol, item.port) for item in selection.chosen
     )
     one_by_one = OneByOne(plan)
     possible = {
@@ -226,17 +226,17 @@ def test_every_closed_port_is_tried_once_for_every_two_roles(site: Site) -> None
     }
     assert possible <= tried.keys()
     assert not tried or set(tried.values()) == {1}
-    assert {item.expected for item in choice.found} <= {"filtered"}
+    assert {item.expected for item in selection.chosen} <= {"filtered"}
     assert found.left == 0
 
 
 @given(SITES, st.integers(0, 300))
 def test_there_is_room_for_so_many_and_the_rest_is_counted(site: Site, most: int) -> None:
     plan = site.plan()
-    choice, found, classes = closed(plan, most)
+    selection, found, classes = closed(plan, most)
     every, no_more, same = closed(plan, 10**9)
-    assert len(choice.found) == min(most, len(every.found))
-    assert len(choice.found) + found.left == len(every.found)
+    assert len(selection.chosen) == min(most, len(every.chosen))
+    assert len(selection.chosen) + found.left == len(every.chosen)
 
 
 @settings(max_examples=settings().max_examples // 3)
@@ -394,7 +394,7 @@ def test_the_reasons_say_what_is_left_and_which_variable_raises_it() -> None:
             "",
             "",
             19,
-            f"Closed ports between two roles of hosts: verify_most is 10, and {least} connections for flows and "
+            f"Closed ports between two roles of hosts: verify_most is 10, and the {least} connections for flows and "
             f"warned ports are tested anyway. With verify_most at {least + 19} each is tested once.",
         ),
         (
@@ -459,7 +459,7 @@ def test_2000_hosts_take_tens_of_thousands_of_connections(large: tuple[Plan, Exp
     plan, found = large
     assert len(plan.inventory.hosts) == 2006
     assert 10_000 < len(found.expectations) <= 50_000
-    [left] = [item for item in found.skipped if item.reason.startswith("Hosts that are alike")]
+    [left] = [item for item in found.skipped if item.reason.startswith("Hosts with identical rules")]
     assert left.connections > 10**7
 
 
