@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypedDict, Union
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
 
+# Raise this number with every change of PolicyData.
 FORMAT = 1
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 # The flow that Ansible needs: it can neither be removed nor empty.
@@ -78,7 +79,10 @@ class _RequiredPolicyData(TypedDict):
 
 
 class PolicyData(_RequiredPolicyData, total=False):
-    """A policy as plain data, as the controller sends it (docs/ARCHITECTURE.md, section 3)."""
+    """A policy as plain data: the controller sends it to the host, and `parse_policy` reads it.
+
+    `networks` has lists of networks by their digest, so that several rules can share one list.
+    """
 
     container_interfaces: list[str]
 
@@ -159,13 +163,8 @@ def dhcp_answers(policy: Policy) -> tuple[tuple[int, int, int], ...]:
     Each has an IP version, the port of the host and the port of the clients. Answers go to a broadcast address, or to
     an address that connection tracking has never seen: for a firewall they are no replies.
     """
-    return tuple(
-        server
-        for server in DHCP_SERVERS
-        if any(
-            rule.direction == "in" and ports.covers("udp", server[1]) for rule in policy.rules for ports in rule.ports
-        )
-    )
+    accepted = [ports for rule in policy.rules if rule.direction == "in" for ports in rule.ports]
+    return tuple(server for server in DHCP_SERVERS if any(ports.covers("udp", server[1]) for ports in accepted))
 
 
 def is_named(interface: str, patterns: Iterable[str]) -> bool:
@@ -190,9 +189,9 @@ def split_flows(rules: Iterable[Rule]) -> set[str]:
     return {name for name, count in Counter(rule.name for rule in rules).items() if count > 1}
 
 
-def label(rule: Rule, parted: set[str]) -> str:
-    """Return a unique name for the rule, given `split_flows`; its ports distinguish the rules of one flow."""
-    if rule.name not in parted:
+def label(rule: Rule, split: set[str]) -> str:
+    """Return a unique name for the rule; `split` is from `split_flows`. The ports distinguish the rules of one flow."""
+    if rule.name not in split:
         return rule.name
     return "{}.{:08x}".format(rule.name, zlib.crc32(" ".join(map(str, rule.ports)).encode()))
 
