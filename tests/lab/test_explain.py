@@ -44,7 +44,7 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
             (),
             [
                 "Yes: alpha-login can connect to 6817/tcp of alpha-controller by flow slurm_control.",
-                "alpha-controller takes it in from 10.203.0.22: accept, table inet hpc_ports, chain in_slurm_control",
+                "alpha-controller receives it from 10.203.0.22: accept, table inet hpc_ports, chain in_slurm_control",
                 "Probe: No probe was requested.",
             ],
         ),
@@ -57,9 +57,9 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
             [
                 "Yes: workspace1 can connect to 443/tcp of ctl2 by flow platform_https.",
                 "workspace1 sends it: accept, table inet hpc_ports, chain out_workspace_platform",
-                "ctl2 takes it in from 10.203.0.61: accept, table inet firewalld, "
+                "ctl2 receives it from 10.203.0.61: accept, table inet firewalld, "
                 "chain filter_IN_policy_hpc_ports_in_allow",
-                "by the listener of the probe",
+                "answered by the listener of the probe",
             ],
         ),
         # another cluster
@@ -70,9 +70,9 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
             (PROBE,),
             [
                 "No: beta-compute1 cannot connect to 6817/tcp of alpha-controller: "
-                "no flow lets it in at alpha-controller.",
+                "no flow allows it on alpha-controller.",
                 "beta-compute1 is in beta, alpha-controller in alpha",
-                "alpha-controller takes it in from 10.203.0.32: drop, table inet hpc_ports, chain input",
+                "alpha-controller receives it from 10.203.0.32: drop, table inet hpc_ports, chain input",
                 "arrived, 0 passed the rules, 0 answers left",
             ],
         ),
@@ -83,8 +83,8 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
             "22/tcp",
             (PROBE,),
             [
-                "No: outsider cannot connect to 22/tcp of beta-controller: no flow lets it in at beta-controller.",
-                "Somebody listens for 22/tcp on beta-controller:",
+                "No: outsider cannot connect to 22/tcp of beta-controller: no flow allows it on beta-controller.",
+                "Something listens on 22/tcp of beta-controller:",
                 "10.203.0.31: filtered",
             ],
         ),
@@ -96,7 +96,7 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
             (PROBE,),
             [
                 "No: workspace1 cannot connect to 22/tcp of laptop1: workspace1 has restricted egress, "
-                "and no flow lets it out",
+                "and no flow allows it to open this connection",
                 "workspace1 sends it: drop, table inet hpc_ports, chain output",
                 "Packets: 0 left, 0 arrived",
             ],
@@ -108,10 +108,10 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
             ("--check", PROBE),
             [
                 "No: nfs2 cannot connect to 22/tcp of laptop1: nfs2 has restricted egress, "
-                "and no flow lets it out there.",
+                "and no flow allows it to open this connection.",
                 "nfs2 sends it: ",
                 "chain filter_OUT_policy_hpc_ports_out",
-                "laptop1 takes it in from 10.203.0.52: accept, by no",
+                "laptop1 receives it from 10.203.0.52: accept, by no",
                 "Probe: No probe was sent in check mode.",
             ],
         ),
@@ -137,7 +137,7 @@ def test_a_drop_of_another_table_is_named(source: str, target: str) -> None:
 
 def test_a_group_stands_for_its_first_host_and_no_listener_stays() -> None:
     run = explain("slurm_compute", "slurm_controller", "6817/tcp", PROBE)
-    assert "by the listener of the probe Packets: " in run.text, run.output
+    assert "answered by the listener of the probe Packets: " in run.text, run.output
     assert "slurm_controller is a group of 2 hosts. Only its first host, alpha-controller, is examined." in run.text
     for host in ("alpha-compute1", "alpha-controller"):
         assert "hpc_ports_verify" not in on(host, "nft list tables; systemctl list-units 'hpc-ports-verify*'")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Explain: can one host connect to a port of another, by the plan, by the rules that both run, and by a probe?"""
+"""Answer whether one host can connect to a port of another: by the plan, by the rules of both hosts, and by a probe."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WORST_FIRST = (BROKEN, EXPOSED, UNKNOWN, SHOULD, SHOULD_NOT, NO, YES)
 
 
 class Answer(NamedTuple):
-    """All that is known; `silent` says by host why its rules are not. `code` is the worst of the ways."""
+    """The answer. `silent` says why the rules of a host are unknown; `code` is the worst code of all addresses."""
 
     reasons: Reasons
     why_not: str
@@ -40,15 +40,15 @@ class Answer(NamedTuple):
 
     @property
     def advice(self) -> list[str]:
-        """Return what to do about what is not as planned, and what would open what is closed."""
-        mend = [way.diagnosis.advice for way in self.ways if way.diagnosis]
+        """Return how to fix what differs from the plan, and how to open a closed connection."""
+        fixes = [way.diagnosis.advice for way in self.ways if way.diagnosis]
         is_closed = any(way.code in (NO, EXPOSED, SHOULD_NOT) for way in self.ways) or not self.ways
-        return list(dict.fromkeys([*mend, *(self.reasons.advice if is_closed else ())]))
+        return list(dict.fromkeys([*fixes, *(self.reasons.advice if is_closed else ())]))
 
 
-def answer_of(plan: Plan, inquiry: Inquiry, found: Registered, silent: Mapping[str, str]) -> Answer:
-    """Return the answer; `found` is what both hosts said in the phases judged, probed and stopped."""
+def answer_of(plan: Plan, inquiry: Inquiry, results: Registered, silent: Mapping[str, str]) -> Answer:
+    """Return the answer from the results of both hosts in the phases judged, probed and stopped."""
     reasons = inquiry.reasons
-    ways = tuple(Evidence(plan, inquiry, found, silent).ways())
+    ways = tuple(Evidence(plan, inquiry, results, silent).ways())
     codes = {way.code for way in ways} or {YES if reasons.source == reasons.target else code_of(reasons.passes, None)}
     return Answer(reasons, inquiry.why_not, silent, ways, next(code for code in _WORST_FIRST if code in codes))

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The answers of explain as codes for programs, from the intention of the plan and the behaviour of the hosts."""
+"""The answers of explain as codes for programs: the plan's intention compared with the hosts' behaviour."""
 
 from __future__ import annotations
 
-# The answer for programs. SHOULD and SHOULD_NOT: the plan says so, and what the hosts do is not known.
+# SHOULD and SHOULD_NOT: the plan says so, and the behaviour of the hosts is unknown.
 BROKEN, EXPOSED, YES, NO, SHOULD, SHOULD_NOT, UNKNOWN = (
     "should_but_does_not",
     "should_not_but_does",
@@ -18,7 +18,7 @@ BROKEN, EXPOSED, YES, NO, SHOULD, SHOULD_NOT, UNKNOWN = (
 
 
 def code_of(intended: bool | None, passes: bool | None) -> str:
-    """Return the answer where the plan says `intended` and the hosts do `passes`; none is not known."""
+    """Return the code for the plan's intention and the hosts' behaviour; None means unknown."""
     if passes is None:
         return {True: SHOULD, False: SHOULD_NOT, None: UNKNOWN}[intended]
     if intended is None or intended is passes:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the plan, the rules of both hosts and a probe say of a connection to each address of the target."""
+"""Collect what the plan, the rules of both hosts and a probe say about a connection to each address of the target."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _OF_PROBE = ("probed", "stopped")
 
 
 class Side(NamedTuple):
-    """What the rules of one host do with one packet, such as `takes in`; `passes` is none where that is not known."""
+    """What the rules of one host do with one packet (`what`, such as `sends it`); `passes` is None if unknown."""
 
     host: str
     what: str
@@ -54,12 +54,12 @@ class Side(NamedTuple):
 
 
 class AddressAnswer(NamedTuple):
-    """One address of the target, and all that is known of a connection to it.
+    """The answer for one address of the target.
 
-    `sources` are the addresses that it may come from, one where the source told. `intended` is none where the plan does
-    not say, `compiled` where the rules of a host are not known. `listening` are the addresses on which somebody listens
-    for it, none where that is not known, and `unit` should. `cell` is what the probe saw, as in the report of verify;
-    none without one. `code` is the answer for this address, `text` the reason, and `diagnosis` what is wrong.
+    `sources` are the addresses that the connection may come from: one if the source reported it. `intended` is None if
+    the plan does not cover the connection, `compiled` if the rules of a host are unknown. `listening` are the addresses
+    on which something listens, None if unknown; `unit` is the unit that should listen. `cell` is the result of the
+    probe, as in the report of verify, or None. `code` is the answer, `text` the reason, `diagnosis` the fault.
     """
 
     address: str
@@ -86,26 +86,28 @@ class AddressAnswer(NamedTuple):
 
 
 class ExplainRun(Run):
-    """A run where the target may be a host that is not managed, which has no rule."""
+    """A run of verify whose target may be unmanaged, and without rules."""
 
     def rule(self, item: Expectation) -> str:
-        """Return the rule of the policy that decides, or nothing."""
+        """Return the rule of the policy that decides, or an empty text."""
         return super().rule(item) if item.target in self.plan.hosts else ""
 
 
-# What the rules of the source do, and those of the target.
+# The judgements of the source's rules and of the target's rules.
 _Pair = tuple["RulesetJudgement | None", "RulesetJudgement | None"]
 
 
 @dataclass(frozen=True)
 class Evidence:
+    """The plan, the inquiry, the results of the hosts, and the reason for each host without results."""
+
     plan: Plan
     inquiry: Inquiry
-    found: Registered
+    registered: Registered
     silent: Mapping[str, str]
 
     def ways(self) -> Iterator[AddressAnswer]:
-        """Yield what is known of each address of the target."""
+        """Yield the answer for each address of the target."""
         for item in self.inquiry.begun.expected.expectations:
             yield self._way(item)
 
@@ -113,7 +115,7 @@ class Evidence:
         sources = self._sources(item)
         judged = [self._judged(item, source) for source in sources]
         intended, expected = self._intended(item, sources)
-        compiled = _alike(self._passes(item, *both) for both in judged)
+        compiled = _common_value(self._passes(item, *both) for both in judged)
         verdict = self._verdict(expected)
         passes, diagnosis = self._seen(expected, verdict) or self._by_rules(expected, sources[0], judged[0], compiled)
         code = code_of(intended, passes)
@@ -134,7 +136,7 @@ class Evidence:
     # ---- the plan
 
     def _sources(self, item: Expectation) -> tuple[str, ...]:
-        """The address that the source takes, or that it was seen to be translated to, where it told; else all of the plan."""
+        """Return the reported, perhaps translated, address of the source; else its addresses in the plan."""
         told = self._results.seen(item).source or self._route(item).get("source", "")
         translated = self._results.translated(item, told)
         if told and not translated or translated in self._results.arrivals(item):
@@ -145,11 +147,11 @@ class Evidence:
         return [pair for pair in self.inquiry.reasons.pairs if pair.target_address == item.address]
 
     def _intended(self, item: Expectation, sources: Collection[str]) -> tuple[bool | None, Expectation]:
-        """What the plan says for the addresses that it knows, and what that makes one expect."""
+        """Return the intention of the plan for these addresses, and the expectation that follows."""
         pairs = [pair for pair in self._pairs(item) if pair.source_address in sources] or self._pairs(item)
         leaves = pairs[0].egress.passes or self._is_trusted(item.source, self._route(item).get("interface", ""))
-        is_trusted = self._is_trusted(item.target, self._said(item.target, item).get("interface", ""))
-        enters = _alike(is_trusted or pair.ingress.passes for pair in pairs)
+        is_trusted = self._is_trusted(item.target, self._judgement_of(item.target, item).get("interface", ""))
+        enters = _common_value(is_trusted or pair.ingress.passes for pair in pairs)
         intended = False if not leaves else enters if item.target in self.plan.hosts else None
         reason = pairs[0].ingress.reason
         return intended, item._replace(
@@ -165,18 +167,18 @@ class Evidence:
     # ---- the rules
 
     def _judgements_by(self, host: str) -> Sequence[Mapping[str, Any]]:
-        return self.found.get(host, {}).get("judged", {}).get("judgements", ())
+        return self.registered.get(host, {}).get("judged", {}).get("judgements", ())
 
-    def _said(self, host: str, item: Expectation) -> Mapping[str, Any]:
-        """What a host said of the first packet to this address; nothing where it was silent."""
+    def _judgement_of(self, host: str, item: Expectation) -> Mapping[str, Any]:
+        """Return the judgement of a host on the first packet to this address; empty without an answer."""
         asked = zip(self.inquiry.packets[host], self._judgements_by(host))
         return next((said for packet, said in asked if packet.destination == item.address), {})
 
     def _route(self, item: Expectation) -> Mapping[str, str]:
-        return self._said(item.source, item).get("route", {})
+        return self._judgement_of(item.source, item).get("route", {})
 
     def _listening(self, item: Expectation) -> tuple[str, ...] | None:
-        said = self._said(item.target, item)
+        said = self._judgement_of(item.target, item)
         return tuple(said["listening"]) if "listening" in said and item.protocol != "ip" else None
 
     def _unit(self, item: Expectation) -> str:
@@ -185,7 +187,7 @@ class Evidence:
 
     @cached_property
     def _judgements(self) -> Mapping[tuple[str, SuspectPacket], RulesetJudgement]:
-        """What both said, by the packet with the address that the source takes."""
+        """The judgements of both hosts, by the packet with the source address that the kernel chose."""
         source = self.inquiry.reasons.source
         packets = {host: list(asked) for host, asked in self.inquiry.packets.items()}
         for number, said in enumerate(self._judgements_by(source)):
@@ -200,7 +202,7 @@ class Evidence:
         )
 
     def _passes(self, item: Expectation, out: RulesetJudgement | None, inward: RulesetJudgement | None) -> bool | None:
-        """Whether the rules of both let the packet and its answer through."""
+        """Return whether the rules of both hosts accept the packet and its answer; None if unknown."""
         ways = [judged for both in (out, inward) for judged in ((both.packet, both.reply) if both else (None, None))]
         if self._route(item).get("error") or any(judged and _is_stopped(judged) for judged in ways):
             return False
@@ -209,7 +211,7 @@ class Evidence:
     def _by_rules(
         self, item: Expectation, source: str, judged: _Pair, compiled: bool | None
     ) -> tuple[bool | None, Diagnosis | None]:
-        """Whether it passes by the rules, and what is wrong: as of a probe that comes as far as they let it."""
+        """Return whether the rules accept the connection, and the diagnosis of a probe under these rules."""
         passes = False if self._is_unknown(item, source) else compiled
         if passes in (None, item.expected == OPEN):
             return passes, None
@@ -230,7 +232,7 @@ class Evidence:
         )
 
     def _is_unknown(self, item: Expectation, source: str) -> bool:
-        """Tell whether the source takes an address that the plan does not know, and the target would drop it."""
+        """Return whether the source uses an address that is not in the plan, and the target would drop it."""
         known = self._run.addresses(item.source, source=True)
         if item.expected != OPEN or item.target not in self.plan.hosts or source in known:
             return False
@@ -241,8 +243,8 @@ class Evidence:
 
     @cached_property
     def _results(self) -> Results:
-        """Where the target cannot be reached by Ansible, nobody listens for us."""
-        phases = {host: self.found.get(host, {}) for host in self.inquiry.begun.options.hosts}
+        """The results of both hosts. Without ssh to the target, there is no listener of ours."""
+        phases = {host: self.registered.get(host, {}) for host in self.inquiry.begun.options.hosts}
         stopped = {host: phase.get("stopped", {}) for host, phase in phases.items()}
         return Results(
             probed={
@@ -262,23 +264,23 @@ class Evidence:
         return ExplainRun(self.plan, self._results, compared, self._judgements)
 
     def _verdict(self, item: Expectation) -> Verdict | None:
-        """What the probe proves; none where nothing was sent, or what a host said of it cannot be read."""
-        is_read = not any(UNREADABLE in phases.get(name, {}) for phases in self.found.values() for name in _OF_PROBE)
-        if item.source not in self._results.probed or not is_read:
+        """Return the verdict of the probe; None if nothing was sent, or the results of a host cannot be read."""
+        probes = [phases.get(name, {}) for phases in self.registered.values() for name in _OF_PROBE]
+        if item.source not in self._results.probed or any(UNREADABLE in probe for probe in probes):
             return None
         begun = self.inquiry.begun._replace(expected=Expected([item], [], [], {}))
         return self._run.with_published(judged_verdicts(self.plan, begun, self._results)[0])
 
     def _seen(self, item: Expectation, verdict: Verdict | None) -> tuple[bool, Diagnosis | None] | None:
-        """Whether it passes by the probe, and what is wrong; none where the probe proves nothing."""
+        """Return whether the probe passed, and the diagnosis; None if the probe proves nothing."""
         if verdict is None or verdict.verdict not in (RIGHT, WRONG):
             return None
         is_right = verdict.verdict == RIGHT
         return (item.expected == OPEN) == is_right, None if is_right else self._run.diagnosis(verdict)
 
 
-def _alike(values: Iterable[bool | None]) -> bool | None:
-    """Return the value that all have, or none."""
+def _common_value(values: Iterable[bool | None]) -> bool | None:
+    """Return the value that all share, or None."""
     found = set(values)
     return found.pop() if len(found) == 1 else None
 
@@ -288,7 +290,7 @@ def _is_stopped(judged: Judged) -> bool:
 
 
 def _counters_by(error: str, out: RulesetJudgement | None, inward: RulesetJudgement | None) -> dict[str, int | None]:
-    """Return what would be counted of a packet that comes as far as the rules let it."""
+    """Return the counters of a packet that gets as far as the rules allow."""
     if error or out and out.packet.is_stopped:
         last = 0
     elif inward and _is_stopped(inward.packet):
@@ -301,17 +303,17 @@ def _counters_by(error: str, out: RulesetJudgement | None, inward: RulesetJudgem
 
 
 def _sides(item: Expectation, sources: Sequence[str], judged: Sequence[_Pair]) -> Iterator[Side]:
-    """Yield what is done with the packet, and with the answer where something is in its way."""
+    """Yield what each host does with the packet, and with the answer if it is blocked."""
     out = judged[0][0]
     if out:
         yield _side(item.source, "sends it", out.packet)
     for source, (_own, inward) in zip(sources, judged):
         if inward:
-            yield _side(item.target, f"takes it in from {source}", inward.packet)
+            yield _side(item.target, f"receives it from {source}", inward.packet)
         if inward and inward.reply and inward.reply.verdict != ACCEPT:
             yield _side(item.target, "answers", inward.reply)
     if out and out.reply and out.reply.verdict != ACCEPT:
-        yield _side(item.source, "takes the answer", out.reply)
+        yield _side(item.source, "receives the answer", out.reply)
 
 
 def _side(host: str, what: str, judged: Judged) -> Side:
@@ -324,20 +326,22 @@ def _side(host: str, what: str, judged: Judged) -> Side:
 
 
 def _sent_on(judged: Sequence[_Pair], item: Expectation) -> str:
-    """Return where the target sends what comes to the port, if it does, as a second sentence."""
+    """Return a sentence about the address to which the target forwards the port, or an empty text."""
     where = next((inward.packet.translated for _out, inward in judged if inward and inward.packet.translated), "")
-    return f" {item.target} publishes the port past its firewall: it is sent on to {where}." if where else ""
+    return (
+        f" {item.target} publishes the port past its firewall: connections are forwarded to {where}." if where else ""
+    )
 
 
 def _why(code: str, item: Expectation) -> str:
-    """Return the reason by the plan, in one sentence."""
+    """Return the reason according to the plan, in one sentence."""
     what = f"{item.port}/{item.protocol} of {item.target}"
     if item.expected == OPEN:
         by = f" by flow {item.flow}" if item.flow else ""
         return f"{item.source} {'can' if code == YES else 'may'} connect to {what}{by}."
     denied = (
-        f"{item.source} has restricted egress, and no flow lets it out there"
+        f"{item.source} has restricted egress, and no flow allows it to open this connection"
         if item.denied_by == "source"
-        else f"no flow lets it in at {item.target}"
+        else f"no flow allows it on {item.target}"
     )
     return f"{item.source} {'cannot' if code == NO else 'may not'} connect to {what}: {denied}."

@@ -29,10 +29,10 @@ _LIMITS = Limits(timeout=1.0, attempts=2, concurrency=10, rate=100.0, forks=1, m
 
 
 class Inquiry(NamedTuple):
-    """What is asked, and what both hosts are told for it.
+    """The question about a connection, and the tasks of both hosts.
 
-    `packets` are to be judged, by host; of what the source sends its kernel chooses the address. `begun` has the parts
-    for a probe. `why_not` says why hosts are not asked, where they are not.
+    `packets` are the packets that each host has to judge; the kernel of the source chooses its own address. `begun` has
+    the tasks for a probe. `why_not` is the reason if the hosts are not asked.
     """
 
     reasons: Reasons
@@ -42,13 +42,13 @@ class Inquiry(NamedTuple):
 
     @property
     def parts(self) -> dict[str, HostTask]:
-        """Return the part of each host in a probe; none where there is nothing to try, such as a port."""
+        """Return the task of each host in a probe; empty if there is nothing to probe: a protocol without ports."""
         tried = self.begun.expected.expectations
         return self.begun.parts if tried and tried[0].protocol != "ip" else {}
 
 
 def inquiry_of(plan: Plan, source: str, target: str, port: str) -> Inquiry:
-    """Return what is to be asked. Raises PortFileError for a bad host or port."""
+    """Return the inquiry about a connection. Raise PortFileError for an invalid host or port."""
     reasons = explained(plan, source, target, port)
     hosts = list(dict.fromkeys((source, target)))
     why_not = Connections(plan, sorted(hosts)).why_not(source, target) if reasons.pairs else ""
@@ -70,6 +70,6 @@ def inquiry_of(plan: Plan, source: str, target: str, port: str) -> Inquiry:
 
 
 def packet_of(direction: str, source: str, item: Expectation) -> SuspectPacket:
-    """Return the packet as one host sees it; a protocol without ports is known by its number."""
+    """Return the packet as one host sees it; a protocol without ports has its number in place of a name."""
     protocol, port = (str(item.port), 0) if item.protocol == "ip" else (item.protocol, item.port)
     return SuspectPacket(direction, protocol, source, item.address, port)

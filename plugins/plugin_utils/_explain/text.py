@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What explain shows: the answer first, then what the plan, the rules and the probe say, and what to do."""
+"""Print the answer of explain: first the answer, then the plan, the rulesets, the probe, and what to do."""
 
 from __future__ import annotations
 
@@ -40,78 +40,78 @@ _COUNTED = {
 }
 
 
-def answer_line(found: Answer) -> str:
-    """Return the answer in one line, for each address where it is not the same for all."""
-    if not found.ways:
-        return f"{_WORDS[found.code]}: {found.reasons.sentences[0]}"
-    texts = {way.code: way for way in reversed(found.ways)}
+def answer_line(answer: Answer) -> str:
+    """Return the answer in one line, with one sentence for each address if the answers differ."""
+    if not answer.ways:
+        return f"{_WORDS[answer.code]}: {answer.reasons.sentences[0]}"
+    texts = {way.code: way for way in reversed(answer.ways)}
     if len(texts) == 1:
-        return f"{_WORDS[found.code]}: {found.ways[0].text}{_but(found)}"
-    ordered = sorted(found.ways, key=lambda way: way.code != found.code)
+        return f"{_WORDS[answer.code]}: {answer.ways[0].text}{_caveat(answer)}"
+    ordered = sorted(answer.ways, key=lambda way: way.code != answer.code)
     return " ".join(f"{_WORDS[way.code]}, to {way.address}: {way.text}" for way in ordered)
 
 
-def _but(found: Answer) -> str:
-    """What else the one has to know who reads no further."""
-    if found.code in (SHOULD, SHOULD_NOT, UNKNOWN):
-        return f" What the rules of {' and '.join(found.silent) or 'both'} let through is not known."
-    is_nobody = found.code == YES and all(way.listening == () for way in found.ways)
-    return " But nobody listens there now." if is_nobody else ""
+def _caveat(answer: Answer) -> str:
+    """Return a caveat that belongs to the first line, or an empty text."""
+    if answer.code in (SHOULD, SHOULD_NOT, UNKNOWN):
+        return f" The rules of {' and '.join(answer.silent) or 'both hosts'} are unknown."
+    is_nobody = answer.code == YES and all(way.listening == () for way in answer.ways)
+    return " But nothing listens on the port now." if is_nobody else ""
 
 
-def lines(found: Answer, notes: Sequence[str], probe: str) -> list[str]:
-    """Return the lines to show; `notes` are said first of all, `probe` says why there was none."""
+def lines(answer: Answer, notes: Sequence[str], probe: str) -> list[str]:
+    """Return the lines to print; `notes` come right after the answer, `probe` says why there was no probe."""
     sections = {
-        "Plan": list(_plan(found)),
-        "Rulesets": list(_rules(found)),
-        "Probe": list(_probe(found, probe)),
-        "What to do" if found.code in (BROKEN, EXPOSED) else "To change it": found.advice,
+        "Plan": list(_plan(answer)),
+        "Rulesets": list(_rules(answer)),
+        "Probe": list(_probe(answer, probe)),
+        "What to do" if answer.code in (BROKEN, EXPOSED) else "To change it": answer.advice,
     }
-    shown = [answer_line(found), *_addresses(found), *notes]
+    result = [answer_line(answer), *_addresses(answer), *notes]
     for title, texts in sections.items():
-        shown += ["", f"{title}:", *(f"  {text}" for text in texts)] if texts else []
-    return shown
+        result += ["", f"{title}:", *(f"  {text}" for text in texts)] if texts else []
+    return result
 
 
-def _addresses(found: Answer) -> Iterator[str]:
-    """Of which addresses the answer speaks: a host may have others, which the plan does not know."""
-    pairs = found.reasons.pairs
+def _addresses(answer: Answer) -> Iterator[str]:
+    """Yield the addresses that the answer covers: a host may have others, which are not in the plan."""
+    pairs = answer.reasons.pairs
     if pairs:
         sources = ", ".join(dict.fromkeys(pair.source_address for pair in pairs))
         targets = ", ".join(dict.fromkeys(pair.target_address for pair in pairs))
         yield (
-            f"It speaks of addresses that the plan knows: {sources} of {found.reasons.source}; {targets} of "
-            f"{found.reasons.target}."
+            f"The answer covers the addresses in the plan: {sources} of {answer.reasons.source}; {targets} of "
+            f"{answer.reasons.target}."
         )
 
 
-def _plan(found: Answer) -> Iterator[str]:
-    yield from found.reasons.sentences
-    if found.why_not:
-        yield f"The hosts were not asked: {found.why_not}"
+def _plan(answer: Answer) -> Iterator[str]:
+    yield from answer.reasons.sentences
+    if answer.why_not:
+        yield f"The hosts were not asked: {answer.why_not}"
 
 
-def _rules(found: Answer) -> Iterator[str]:
-    for host, why in found.silent.items():
-        yield f"Not known of {host}: {why}"
-    for way in found.ways:
+def _rules(answer: Answer) -> Iterator[str]:
+    for host, why in answer.silent.items():
+        yield f"The rules of {host} are unknown: {why}"
+    for way in answer.ways:
         if way.sides:
             yield f"{' or '.join(way.sources)} to {way.address}:"
         yield from (f"  {side.host} {side.what}: {side.text}" for side in way.sides)
-    listening = {way.listening for way in found.ways} - {None}
+    listening = {way.listening for way in answer.ways} - {None}
     if listening:
         where = sorted({address for addresses in listening for address in addresses or ()})
-        target, port = found.reasons.target, found.reasons.port
-        unit = found.ways[0].unit if found.ways[0].intended else ""
+        target, port = answer.reasons.target, answer.reasons.port
+        unit = answer.ways[0].unit if answer.ways[0].intended else ""
         yield (
-            f"Somebody listens for {port} on {target}: {listed(where)}"
+            f"Something listens on {port} of {target}: {listed(where)}"
             if where
-            else (f"Nobody listens for {port} on {target} now{f'; {unit} should' if unit else ''}.")
+            else (f"Nothing listens on {port} of {target} now{f'; {unit} should' if unit else ''}.")
         )
 
 
-def _probe(found: Answer, probe: str) -> Iterator[str]:
-    cells = [way.cell for way in found.ways if way.cell]
+def _probe(answer: Answer, probe: str) -> Iterator[str]:
+    cells = [way.cell for way in answer.ways if way.cell]
     for cell in cells:
         yield from _cell_lines(cell)
     if not cells:
@@ -120,7 +120,9 @@ def _probe(found: Answer, probe: str) -> Iterator[str]:
 
 def _cell_lines(cell: Mapping[str, Any]) -> Iterator[str]:
     seconds = f" after {cell['seconds']:.4f} s" if cell["seconds"] is not None else ""
-    holder = {LISTENER: ", by the listener of the probe", SERVICE: ", where a service listens"}.get(cell["held_by"], "")
+    holder = {LISTENER: ", answered by the listener of the probe", SERVICE: ", answered by a service"}.get(
+        cell["held_by"], ""
+    )
     yield f"{cell['address']}: {cell['outcome']}{seconds}{holder if cell['outcome'] == 'open' else ''}"
     if cell["detail"]:
         yield f"  {cell['detail']}"
@@ -132,4 +134,4 @@ def _cell_lines(cell: Mapping[str, Any]) -> Iterator[str]:
     if cell["diagnosis"]:
         yield f"  [{cell['diagnosis']['code']}] {cell['diagnosis']['text']}"
     elif cell["verdict"] != RIGHT:
-        yield f"  It proves nothing: {cell['why']}"
+        yield f"  The probe proves nothing: {cell['why']}"

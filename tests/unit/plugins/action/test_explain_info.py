@@ -84,17 +84,17 @@ def test_the_answers_of_the_hosts_are_explained(tmp_path: Path, said: dict[str, 
         ),
         (
             {"login1": [{**ACCEPT, "route": "no"}], "head": [ACCEPT]},
-            "Not known of login1: Its answer cannot be read: "
+            "The rules of login1 are unknown: Its answer cannot be read: "
             "verify_judge: judgements[0].route: got 'no', expected a dictionary.",
         ),
         (
             {"login1": [ACCEPT, ACCEPT], "head": [ACCEPT]},
-            "Not known of login1: Its answer cannot be read: "
+            "The rules of login1 are unknown: Its answer cannot be read: "
             "verify_judge: judgements: got 2, expected 1, one for each packet.",
         ),
         (
             {"login1": 3, "head": [ACCEPT]},
-            "Not known of login1: Its answer cannot be read: verify_judge: judgements: got 3, expected a list.",
+            "The rules of login1 are unknown: Its answer cannot be read: verify_judge: judgements: got 3, expected a list.",
         ),
     ],
 )
@@ -119,7 +119,7 @@ def test_the_plan_answers_for_hosts_that_cannot_be_reached(tmp_path: Path) -> No
         "Plan: By the plan ",
     ):
         assert text in output
-    assert "Not known of head: Ansible cannot reach it: " in output
+    assert "The rules of head are unknown: Ansible cannot reach it: " in output
     assert "Probe: No probe could be sent from login1: Ansible cannot reach it: " in output
     assert output.count("changed=0") == 2 and "login2" not in output and "stranger" not in output
 
@@ -128,7 +128,7 @@ def test_check_mode_and_limit(tmp_path: Path) -> None:
     code, output = run(tmp_path, *asked("stranger", "head", "6817/tcp", "-eprobe=true"), "--check", "--limit=stranger")
     assert code == 0, output
     assert "It should not: stranger may not connect" in output
-    assert "Not known of head: it is not in this play (--limit)." in output
+    assert "The rules of head are unknown: it is not in this play (--limit)." in output
     assert "Probe: No probe was sent in check mode." in output
     assert "To change it: The flow that is missing goes from stranger to head (in slurm_controller)" in output
 

@@ -155,7 +155,7 @@ def test_where_nothing_can_be_asked_the_plan_answers_alone(source: str, target: 
     "source,out,inward,code,text",
     [
         ("login", said(), said(), "yes", "login can connect to 6817/tcp of head by flow control."),
-        ("other", said(), said("drop"), "no", "other cannot connect to 6817/tcp of head: no flow lets it in at head."),
+        ("other", said(), said("drop"), "no", "other cannot connect to 6817/tcp of head: no flow allows it on head."),
         (
             "login",
             said(),
@@ -207,7 +207,7 @@ def test_where_nothing_can_be_asked_the_plan_answers_alone(source: str, target: 
         ),
         ("login", None, said(), "should", "login may connect to 6817/tcp of head by flow control."),
         ("login", said(), said("unknown"), "should", "login may connect to 6817/tcp of head by flow control."),
-        ("other", said(), None, "should_not", "other may not connect to 6817/tcp of head: no flow lets it in at head."),
+        ("other", said(), None, "should_not", "other may not connect to 6817/tcp of head: no flow allows it on head."),
         (
             "login",
             None,
@@ -228,7 +228,7 @@ def test_the_answer(
     "source,text",
     [
         ("login", "login may connect to 6817/tcp of head by flow control."),
-        ("other", "other may not connect to 6817/tcp of head: no flow lets it in at head."),
+        ("other", "other may not connect to 6817/tcp of head: no flow allows it on head."),
     ],
 )
 def test_a_published_port_is_said_to_be_past_the_firewall(source: str, text: str) -> None:
@@ -244,7 +244,8 @@ def test_a_published_port_is_said_to_be_past_the_firewall(source: str, text: str
         ),
     )
     assert found.ways[0].text == (
-        text + " head publishes the port past its firewall: it is sent on to 172.17.0.2 port 80 (table ip nat)."
+        text
+        + " head publishes the port past its firewall: connections are forwarded to 172.17.0.2 port 80 (table ip nat)."
     )
 
 
@@ -283,7 +284,8 @@ def test_restricted_egress_is_said() -> None:
     found = answered("login", "ctl", "443/tcp", said("drop"), said(), plan)
     assert found.ways[0].code == "no"
     assert found.ways[0].text == (
-        "login cannot connect to 443/tcp of ctl: login has restricted egress, and no flow lets it out there."
+        "login cannot connect to 443/tcp of ctl: login has restricted egress, and no flow allows it to open "
+        "this connection."
     )
 
 
@@ -464,8 +466,8 @@ def test_what_is_shown() -> None:
     inquiry = inquiry_of(PLAN, "other", "head", "6817/tcp")
     answer = answer_of(PLAN, inquiry, probed(inquiry, "filtered", {"left": 2, "arrived": 2}), {})
     assert lines(answer, ["A note."], "") == [
-        "No: other cannot connect to 6817/tcp of head: no flow lets it in at head.",
-        "It speaks of addresses that the plan knows: 10.2.0.2 of other; 10.1.0.1 of head.",
+        "No: other cannot connect to 6817/tcp of head: no flow allows it on head.",
+        "The answer covers the addresses in the plan: 10.2.0.2 of other; 10.1.0.1 of head.",
         "A note.",
         "",
         "Plan:",
@@ -474,7 +476,7 @@ def test_what_is_shown() -> None:
         "Rulesets:",
         "  10.2.0.2 to 10.1.0.1:",
         "    other sends it: accept, by no rule",
-        "    head takes it in from 10.2.0.2: accept, by no rule",
+        "    head receives it from 10.2.0.2: accept, by no rule",
         "",
         "Probe:",
         "  10.1.0.1: filtered after 0.0021 s",
@@ -492,19 +494,17 @@ def test_what_is_shown() -> None:
         (
             said(),
             said(listening=[]),
-            "Yes: login can connect to 6817/tcp of head by flow control. But nobody listens there now.",
+            "Yes: login can connect to 6817/tcp of head by flow control. But nothing listens on the port now.",
         ),
         (
             None,
             said(listening=[]),
-            "It should: login may connect to 6817/tcp of head by flow control. "
-            "What the rules of login let through is not known.",
+            "It should: login may connect to 6817/tcp of head by flow control. The rules of login are unknown.",
         ),
         (
             said(),
             said("unknown"),
-            "It should: login may connect to 6817/tcp of head by flow control. "
-            "What the rules of both let through is not known.",
+            "It should: login may connect to 6817/tcp of head by flow control. The rules of both hosts are unknown.",
         ),
     ],
 )
@@ -523,17 +523,19 @@ def test_why_a_rule_cannot_be_read_is_said() -> None:
         "unknown": "nft does not show the conditions of this iptables rule (xt conntrack): table ip filter, chain c: accept",
     }
     assert (
-        "    head takes it in from 10.1.0.2: unknown, table ip filter, chain INPUT, `policy drop`: "
+        "    head receives it from 10.1.0.2: unknown, table ip filter, chain INPUT, `policy drop`: "
         f"{doubtful['unknown']}"
     ) in lines(answered("login", "head", "6817/tcp", said(), doubtful), [], "")
 
 
 def test_it_is_said_of_which_addresses_the_answer_speaks() -> None:
     assert lines(answered("login", "head", "6817/tcp", said(), said()), [], "")[1] == (
-        "It speaks of addresses that the plan knows: 10.1.0.2, fd01::2 of login; 10.1.0.1, fd01::1 of head."
+        "The answer covers the addresses in the plan: 10.1.0.2, fd01::2 of login; 10.1.0.1, fd01::1 of head."
     )
     assert lines(answered("login", "login", "6817/tcp", said(), said()), [], "")[1] == ""
 
 
 def test_a_host_that_was_silent_is_named_with_the_reason() -> None:
-    assert "  Not known of login: it was away." in lines(answered("login", "head", "6817/tcp", None, said()), [], "")
+    assert "  The rules of login are unknown: it was away." in lines(
+        answered("login", "head", "6817/tcp", None, said()), [], ""
+    )
