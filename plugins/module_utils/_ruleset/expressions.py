@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does a match of a rule, as libnftables writes it in JSON, hold for a packet? Yes, no, or None: it cannot be told.
+"""Evaluate the matches of a rule (libnftables JSON) for a packet: True, False, or None for unknown.
 
-Whatever a rule can look at is a number of some kind, of which each bit is known or not; interfaces are text. What a
-packet lacks, as TCP flags where it is UDP, makes a match fail whatever its operator is: the kernel leaves the rule.
+Each property of a packet is a number with known and unknown bits; interfaces are text. If a packet lacks the property, for
+example TCP flags of a UDP packet, the match fails whatever its operator is, as in the kernel.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ _ECHO_REQUEST = {1: 8, 58: 128}
 
 
 class Absent(Exception):
-    """The packet has no such thing: the kernel leaves the rule."""
+    """The packet lacks this property: the kernel stops evaluating the rule."""
 
 
 class View(NamedTuple):
-    """A packet as a chain sees it; None stands for what is not known, an empty interface for none.
+    """A packet as a chain sees it. None: unknown. An empty interface: the packet has none at this hook.
 
-    `state` is that of connection tracking, empty where it has not seen the packet yet. `touched` are sets that rules
-    have changed on the way. `source_kind` and `destination_kind` are types of routes, such as `local`.
+    state        state of connection tracking; empty before connection tracking
+    touched      names of sets that rules changed for this packet
+    source_kind, destination_kind  route types, such as `local`
+    returns      whether the route to the source uses the incoming interface
     """
 
     version: int
@@ -62,14 +64,14 @@ def _number(kind: str, number: int | None) -> Value:
     return Value(kind, 0, 0) if number is None else Value(kind, number)
 
 
-# ---- what a packet has
+# ---- properties of a packet
 
 
 def values_of(expression: Any, view: View) -> tuple[Value, ...]:
-    """Return what an expression is for a packet, part by part where it is a concatenation. Raises Absent, Unknown."""
-    kind, data = _only(expression)
+    """Return the value of an expression for a packet, or one value per part of a concatenation. Raises Absent, Unknown."""
+    kind, data = _single_item(expression)
     if kind == "concat":
-        return tuple(value for part in data for value in _or_unknown(part, view))
+        return tuple(value for part in data for value in _part_values(part, view))
     if kind == "&":
         return (_masked(values_of(data[0], view)[0], data[1]),)
     if kind not in _READERS or not isinstance(data, dict):
@@ -77,15 +79,18 @@ def values_of(expression: Any, view: View) -> tuple[Value, ...]:
     return (_READERS[kind](data, view),)
 
 
-def _or_unknown(part: Any, view: View) -> tuple[Value, ...]:
-    """Return what a part of a concatenation is: the others may rule a match out by themselves. Raises Absent."""
+def _part_values(part: Any, view: View) -> tuple[Value, ...]:
+    """Return the value of a part of a concatenation. Raises Absent.
+
+    An unknown part is a value without known bits, because the other parts alone may exclude a match.
+    """
     try:
         return values_of(part, view)
     except Unknown:
         return (Value("", 0, 0),)
 
 
-def _only(expression: Any) -> tuple[str, Any]:
+def _single_item(expression: Any) -> tuple[str, Any]:
     if not isinstance(expression, dict) or len(expression) != 1:
         raise Unknown
     return next(iter(expression.items()))
@@ -127,12 +132,12 @@ def _network_header(version: int, field: str, view: View) -> Value:
     if field == "version":
         return Value("number", version)
     if field == "frag-off":
-        return Value("number", 0, 0x3FFF)  # not a fragment; that it must not become one is not known
+        return Value("number", 0, 0x3FFF)  # not a fragment; the flag "don't fragment" is not known
     raise Unknown
 
 
 def _icmp(protocol: str, field: str, view: View) -> Value:
-    """An echo request: the only message that opens anything."""
+    """Return a field of an echo request, the only ICMP message that opens a connection."""
     if view.protocol != SYMBOLS["protocol"][protocol]:
         raise Absent
     if field == "type":
@@ -182,12 +187,12 @@ def _tracked(data: Mapping[str, Any], view: View) -> Value:
     if key == "status" and view.state == "new":
         return Value("status", view.translated, 0x3F)
     if view.state == "new" and data.get("dir") == "original" and not view.translated:
-        return _original(str(key).replace("ip6 ", "").replace("ip ", ""), view)
+        return _original_field(str(key).replace("ip6 ", "").replace("ip ", ""), view)
     raise Unknown
 
 
-def _original(key: str, view: View) -> Value:
-    """Return what the first packet of the connection has: this one."""
+def _original_field(key: str, view: View) -> Value:
+    """Return a field of the first packet of the connection, which is this packet."""
     if key in ("saddr", "daddr"):
         return _number("address", view.source if key == "saddr" else view.destination)
     if key in ("proto-src", "proto-dst"):
@@ -199,19 +204,19 @@ def _original(key: str, view: View) -> Value:
 
 def _route(data: Mapping[str, Any], view: View) -> Value:
     flags = data.get("flags", [])
-    asked = {flags} if isinstance(flags, str) else set(flags)
+    selectors = {flags} if isinstance(flags, str) else set(flags)
     if view.mark == 0:
-        asked.discard("mark")
-    if data.get("result") == "type" and asked in ({"saddr"}, {"daddr"}):
-        kind = view.source_kind if asked == {"saddr"} else view.destination_kind
+        selectors.discard("mark")
+    if data.get("result") == "type" and selectors in ({"saddr"}, {"daddr"}):
+        kind = view.source_kind if selectors == {"saddr"} else view.destination_kind
         return _number("route type", SYMBOLS["route type"].get(kind))
-    if data.get("result") in ("oif", "oifname", "check") and asked == {"saddr", "iif"} and view.coming:
+    if data.get("result") in ("oif", "oifname", "check") and selectors == {"saddr", "iif"} and view.coming:
         return _number("existence", None if view.returns is None else int(view.returns))
     raise Unknown
 
 
 def _extension(data: Mapping[str, Any], view: View) -> Value:
-    """IPv6 extension headers: a packet that opens something has none."""
+    """Return that the packet has no IPv6 extension header, because packets that open a connection have none."""
     if "field" in data or view.version == 4:
         raise Absent
     return Value("existence", 0)
@@ -226,20 +231,14 @@ _READERS: dict[str, Callable[[Mapping[str, Any], View], Value]] = {
 }
 
 
-# ---- what a rule compares it with
-
-
-# ---- sets and maps
-
-
 # ---- matches
 
-# Returns the elements that `@name` or an anonymous set has, as the values need them. Raises Unknown.
-Finder = Callable[[Any, Sequence[Value], bool], Members]
+# Returns the elements of `@name` or of an anonymous set, prepared for the kinds of the values. Raises Unknown.
+SetLookup = Callable[[Any, Sequence[Value], bool], Members]
 
 
-def holds(match: Mapping[str, Any], view: View, members: Finder) -> bool | None:
-    """Tell whether a match holds for a packet; None where that cannot be told."""
+def holds(match: Mapping[str, Any], view: View, members: SetLookup) -> bool | None:
+    """Return whether a match holds for a packet. None: unknown."""
     try:
         values = values_of(match["left"], view)
         operator, right = match["op"], match["right"]
@@ -263,12 +262,12 @@ def _negated(operator: str, result: bool | None) -> bool | None:
     return result if operator != "!=" or result is None else not result
 
 
-def _has_bits(value: Value, bits: int, is_none_wanted: bool) -> bool | None:
+def _has_bits(value: Value, bits: int, is_negated: bool) -> bool | None:
     if isinstance(value.number, str):
         raise Unknown
     if value.number & value.known & bits:
-        return not is_none_wanted
-    return None if bits & ~value.known else is_none_wanted
+        return not is_negated
+    return None if bits & ~value.known else is_negated
 
 
 def _is_ordered(value: Value, operator: str, number: int) -> bool | None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ways that a packet may go through rules of which some cannot be told, and where they end."""
+"""The branches of a packet on its way through rules whose effect may be unknown, and where the branches end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions imp
 
 
 class Place(NamedTuple):
-    """A rule, or the policy of a base chain, as text."""
+    """A rule or the policy of a base chain, as text."""
 
     table: str
     chain: str
@@ -21,24 +21,24 @@ class Place(NamedTuple):
 
     @property
     def is_ours(self) -> bool:
-        """Tell whether it is of our table, or of our policies in firewalld's."""
+        """Return whether it belongs to the table of hpc.ports, or to its policies in the table of firewalld."""
         is_policy = self.table.endswith(" firewalld") and (POLICY_IN in self.chain or POLICY_OUT in self.chain)
         return self.table == TABLE or is_policy
 
     def __str__(self) -> str:
-        """Return how a text names it."""
+        """Return the place for messages."""
         return "table {}, chain {}: {}".format(*self)
 
 
 class Trail(NamedTuple):
-    """How a packet came to where it is: what was guessed, what was noted, and who accepted it."""
+    """The history of one branch: assumptions about unknown matches, notes, and the rules that accepted the packet."""
 
     guesses: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     accepted: tuple[Place, ...] = ()
 
     def guessing(self, reason: str) -> Trail:
-        """Return the trail with one more guess."""
+        """Return the trail with one more assumption."""
         return self if reason in self.guesses else self._replace(guesses=(*self.guesses, reason))
 
     def noting(self, note: str) -> Trail:
@@ -46,16 +46,25 @@ class Trail(NamedTuple):
         return self if note in self.notes else self._replace(notes=(*self.notes, note))
 
 
+# The possible states of the packet at one point, each with its history.
 Branches = dict[View, Trail]
 
 
 class End(NamedTuple):
+    """The end of a branch: the rule or policy that ended it, and its history."""
+
     place: Place
     trail: Trail
 
 
 class Exits(NamedTuple):
-    """Where a packet may go on from a rule or a chain: to the next rule, back to the caller, out of the base chain."""
+    """Where the branches of a packet leave a rule or a chain.
+
+    onward    to the next rule
+    returned  back to the calling chain
+    accepted  out of the base chain
+    ended     dropped, rejected or unknown: the last end of each verdict, in order
+    """
 
     onward: Branches
     returned: Branches
@@ -63,25 +72,25 @@ class Exits(NamedTuple):
     ended: dict[str, End]
 
     def end(self, verdict: str, end: End) -> None:
-        """Note a way that ends. They are in order; of those with one verdict, the last counts."""
+        """Record the end of a branch. Only the last end of each verdict is kept, in order."""
         self.ended.pop(verdict, None)
         self.ended[verdict] = end
 
     def add_ends(self, other: Exits) -> None:
-        """Note the ways out that another flow has."""
+        """Add the ends and accepted branches of other exits."""
         for verdict, end in other.ended.items():
             self.end(verdict, end)
         join(self.accepted, other.accepted)
 
 
 def no_exits() -> Exits:
-    """Return a flow without ways."""
+    """Return exits without branches."""
     return Exits({}, {}, {}, {})
 
 
-def join(ways: Branches, others: Mapping[View, Trail]) -> None:
-    """Add ways; of two that come to the same, the one with fewer guesses stays."""
+def join(branches: Branches, others: Mapping[View, Trail]) -> None:
+    """Add branches; of two with the same state, keep the one with fewer assumptions."""
     for view, trail in others.items():
-        known = ways.get(view)
+        known = branches.get(view)
         if known is None or len(trail.guesses) < len(known.guesses):
-            ways[view] = trail
+            branches[view] = trail

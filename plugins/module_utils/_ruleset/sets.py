@@ -17,16 +17,16 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import 
 )
 
 
-def _is_one(value: Value, data: Any) -> bool | None:
-    """Tell whether a value is what JSON stands for: a single one, a range, a prefix or a name."""
+def _equals_one(value: Value, data: Any) -> bool | None:
+    """Return whether a value equals a JSON value, or is in its range or prefix. None: unknown."""
     if data == "*" and value.kind != "interface":
         return True
     try:
         if isinstance(value.number, str):
             return _is_named(value.number, data)
         result = _is_between(value.number, value.known, *range_of(value.kind, data))
-        may_be_more = isinstance(data, dict) and "may_be_shorter" in data.get("prefix", ())
-        return None if may_be_more and not result else result
+        may_be_shorter = isinstance(data, dict) and "may_be_shorter" in data.get("prefix", ())
+        return None if may_be_shorter and not result else result
     except (Unknown, KeyError, TypeError, ValueError):
         return None
 
@@ -44,7 +44,7 @@ def _is_between(number: int, known: int, first: int, last: int) -> bool | None:
 
 
 class Members:
-    """The elements of a set, or the keys of a map with what each stands for."""
+    """The elements of a set, or of a map with the data of each key."""
 
     def __init__(self, elements: Sequence[Any], kinds: Sequence[str], is_map: bool) -> None:
         pairs = [(_unwrapped(item[0]), item[1]) if is_map else (_unwrapped(item), None) for item in elements]
@@ -52,20 +52,20 @@ class Members:
         self._pairs = [pair for pair in pairs if pair[0] != "*"]
         self._ranges: list[tuple[int, int, Any]] = []
         self._is_sorted = len(kinds) == 1 and kinds[0] != "interface" and self._sort(kinds[0])
-        self._firsts = [item[0] for item in self._ranges]
+        self._firsts = [first for first, _last, _payload in self._ranges]
 
     def _sort(self, kind: str) -> bool:
-        """Put elements that are numbers in order; the kernel has none that overlap."""
+        """Sort the elements if they are numbers; elements in the kernel do not overlap."""
         try:
             self._ranges = sorted(
-                ((*range_of(kind, key), payload) for key, payload in self._pairs), key=lambda item: item[0]
+                ((*range_of(kind, key), payload) for key, payload in self._pairs), key=lambda entry: entry[0]
             )
         except (Unknown, KeyError, TypeError, ValueError):
             return False
         return True
 
     def lookup(self, values: Sequence[Value]) -> tuple[list[Any], bool]:
-        """Return what may be found for a value, and whether it may be that nothing is."""
+        """Return the data of all elements that may match, and whether it is possible that none matches."""
         value = values[0]
         if self._is_sorted and value.known == EVERY_BIT and isinstance(value.number, int):
             place = bisect_right(self._firsts, value.number) - 1
@@ -73,10 +73,10 @@ class Members:
             return self._or_others(hits, not hits)
         hits = []
         for key, payload in self._pairs:
-            is_it = equals(values, key)
-            if is_it is not False:
+            is_match = equals(values, key)
+            if is_match is not False:
                 hits.append(payload)
-            if is_it:
+            if is_match:
                 return hits, False
         return self._or_others(hits, True)
 
@@ -85,13 +85,14 @@ class Members:
 
 
 def _unwrapped(element: Any) -> Any:
-    """Return an element without its time-out, comment or counter."""
+    """Return an element without its timeout, comment or counter."""
     return element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element
 
 
 def equals(values: Sequence[Value], key: Any) -> bool | None:
+    """Return whether all values equal the parts of a key. None: unknown."""
     parts = key["concat"] if isinstance(key, dict) and "concat" in key else [key]
     if len(parts) != len(values):
         return None
-    found = [_is_one(value, _unwrapped(part)) for value, part in zip(values, parts)]
-    return False if False in found else None if None in found else True
+    results = [_equals_one(value, _unwrapped(part)) for value, part in zip(values, parts)]
+    return False if False in results else None if None in results else True

@@ -11,20 +11,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 TCP, UDP = 6, 17
-
-
 SYN, ACK = 0x02, 0x10
-
-
 SOURCE_NAT, DESTINATION_NAT = 1 << 4, 1 << 5
-
-
-EVERY_BIT = -1  # every bit
-
-
+EVERY_BIT = -1
 TCP_FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128}
-
-
 SYMBOLS: Mapping[str, Mapping[str, int]] = {
     "protocol": {
         "icmp": 1,
@@ -122,11 +112,11 @@ SYMBOLS: Mapping[str, Mapping[str, int]] = {
 
 
 class Unknown(Exception):
-    """It cannot be told from what is known."""
+    """The result depends on facts that are not known."""
 
 
 class Value(NamedTuple):
-    """A number of some kind, and which of its bits are known; or the name of an interface."""
+    """A number of some kind and a mask of its known bits; or the name of an interface."""
 
     kind: str
     number: int | str
@@ -134,24 +124,24 @@ class Value(NamedTuple):
 
 
 def number_of(kind: str, data: Any) -> int:
-    """Return the number that JSON stands for. Raises Unknown."""
+    """Return the number of a JSON value: a number, a name, or a list of flags. Raises Unknown."""
     if isinstance(data, int):
         return int(data)
     if isinstance(data, dict) and list(data) == ["|"]:
         data = data["|"]
     if isinstance(data, list):
         result = 0
-        for item in data:
-            result |= number_of(kind, item)
+        for flag in data:
+            result |= number_of(kind, flag)
         return result
     if not isinstance(data, str):
         raise Unknown
     if data in SYMBOLS.get(kind, ()):
         return SYMBOLS[kind][data]
-    return _parsed(kind, data)
+    return _parse_number(kind, data)
 
 
-def _parsed(kind: str, text: str) -> int:
+def _parse_number(kind: str, text: str) -> int:
     try:
         if kind == "address":
             return int(ipaddress.ip_address(text))
@@ -161,7 +151,7 @@ def _parsed(kind: str, text: str) -> int:
 
 
 def range_of(kind: str, data: Any) -> tuple[int, int]:
-    """Return the first and the last number that JSON stands for. Raises Unknown."""
+    """Return the first and last number of a JSON value: a range, a prefix, or a single value. Raises Unknown."""
     if isinstance(data, dict) and "range" in data:
         first, last = data["range"]
         return number_of(kind, first), number_of(kind, last)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rules of a host as plain data, of the two listings that `libnftables.ruleset` returns."""
+"""Parse the two listings of `libnftables.ruleset` into tables, chains and rules."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from typing import Any, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import COUNTING_TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.iptables_matches import readable
 
-# The table of module `verify_listen`, which only counts.
-
 
 class ListedRule(NamedTuple):
-    """Statements as JSON, those of iptables as nft would write them where the text does; and the text of the whole."""
+    """A rule: its statements as JSON, iptables matches translated if the text shows them; and its text."""
 
     statements: tuple[Any, ...]
     text: str
 
 
 class ListedChain(NamedTuple):
-    """A chain; `hook` is empty unless it is a base chain. `devices` are None where they are not known."""
+    """A chain. `hook` is empty if it is no base chain. `devices` is None if the devices are unknown."""
 
     name: str
     rules: list[ListedRule]
@@ -36,7 +34,7 @@ class ListedChain(NamedTuple):
 
 
 class ListedTable(NamedTuple):
-    """A table that judges packets; `sets` are the elements of sets and maps."""
+    """A table; `sets` has the elements of its sets and maps by name."""
 
     family: str
     name: str
@@ -44,7 +42,7 @@ class ListedTable(NamedTuple):
     sets: dict[str, list[Any]]
 
     def __str__(self) -> str:
-        """Return family and name."""
+        """Return the family and the name."""
         return f"{self.family} {self.name}"
 
 
@@ -55,18 +53,18 @@ class _Texts(NamedTuple):
 
 
 def parse_ruleset(listing: str, text: str = "") -> list[ListedTable]:
-    """Return the tables of a listing in JSON, but those that are dormant, and but the one that only counts.
+    """Return the tables of a JSON listing, except dormant tables and the counting table.
 
-    `text` is the listing with handles: rules are called as they are there, and older nft tell only there which tables
-    are dormant. Raises ValueError.
+    `text` is the listing with handles: it has the texts of the rules, and with older nft only it shows dormant tables.
+    Raises ValueError.
     """
     try:
-        items = [pair for item in json.loads(listing)["nftables"] for pair in item.items()]
+        items = [pair for entry in json.loads(listing)["nftables"] for pair in entry.items()]
     except (KeyError, TypeError, AttributeError) as exc:
-        raise ValueError(f"Invalid listing: expected what nft -j prints, got {listing[:80]!r}.") from exc
+        raise ValueError(f"Invalid listing: got {listing[:80]!r}, expected the output of nft -j.") from exc
     if any(kind == "metainfo" and str(item.get("version")).startswith("0.") for kind, item in items):
-        _mark_cut_prefixes(items)
-    texts = _texts(text)
+        _mark_short_prefixes(items)
+    texts = _parse_texts(text)
     tables: dict[str, ListedTable] = {}
     for kind, item in items:
         name = "{} {}".format(item.get("family"), item.get("name" if kind == "table" else "table"))
@@ -79,10 +77,10 @@ def parse_ruleset(listing: str, text: str = "") -> list[ListedTable]:
     return list(tables.values())
 
 
-def _mark_cut_prefixes(data: Any) -> None:
-    """Mark prefixes that may be shorter: in concatenations, nft 0.9 lists an IPv6 one below 64 bits as of 64."""
+def _mark_short_prefixes(data: Any) -> None:
+    """Mark IPv6 prefixes of 64 bits in concatenations: nft 0.9 also lists shorter prefixes as 64 bits."""
     for item in data.values() if isinstance(data, dict) else data if isinstance(data, (list, tuple)) else ():
-        _mark_cut_prefixes(item)
+        _mark_short_prefixes(item)
     for part in data["concat"] if isinstance(data, dict) and "concat" in data else ():
         prefix = part.get("prefix") if isinstance(part, dict) else None
         if prefix and prefix["len"] == 64 and ":" in prefix["addr"]:
@@ -102,9 +100,9 @@ def _add(kind: str, item: Mapping[str, Any], table: ListedTable, texts: _Texts) 
 
 
 def _chain(item: Mapping[str, Any], devices: frozenset[str] | None) -> ListedChain:
-    said = item.get("dev")
-    if said:
-        devices = frozenset([said] if isinstance(said, str) else said)
+    listed = item.get("dev")
+    if listed:
+        devices = frozenset([listed] if isinstance(listed, str) else listed)
     return ListedChain(
         item["name"],
         [],
@@ -120,7 +118,7 @@ _HANDLE = re.compile(r"^\t\t *(\S.*?) # handle ([0-9]+)$")
 _DEVICES = re.compile(r"^\t\ttype \S+ hook (?:ingress|egress) (?:device (\S+)|devices = \{([^}]*)\}) priority")
 
 
-def _texts(text: str) -> _Texts:
+def _parse_texts(text: str) -> _Texts:
     texts, dormant = _Texts({}, {}, frozenset()), set()
     table = chain = ""
     for line in text.splitlines():

@@ -591,4 +591,4 @@ def test_sets_of_one_element_are_told_apart() -> None:
 def test_a_listing_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError) as caught:
         parse_ruleset('{"other": 1}')
-    assert str(caught.value) == "Invalid listing: expected what nft -j prints, got '{\"other\": 1}'."
+    assert str(caught.value) == "Invalid listing: got '{\"other\": 1}', expected the output of nft -j."
