@@ -57,18 +57,18 @@ def start(orders: Orders, patience: float = ANSWER_TIMEOUT) -> ListenerFacts:
     _stop_running("", patience)
     with control_socket() as control:
         now = holders()
-        found = find_services(orders.ports, now) if orders.passive else bind_ports(orders.ports, orders.addresses, now)
+        bound = find_services(orders.ports, now) if orders.passive else bind_ports(orders.ports, orders.addresses, now)
         facts: ListenerFacts = {
             "id": uuid.uuid4().hex,
-            "listening": found.listening,
-            "in_use": found.in_use,
-            "not_held": found.not_held,
+            "listening": bound.listening,
+            "in_use": bound.in_use,
+            "not_held": bound.not_held,
             "own": own_among(orders.addresses, local_addresses()),
             "not_counted": _start_counting(orders),
         }
-        files = frozenset(sock.fileno() for sock in (*found.sockets, control))
-        detach(files, lambda: run_listener(found.sockets, control, facts, orders))
-        close_all(found.sockets)
+        files = frozenset(sock.fileno() for sock in (*bound.sockets, control))
+        detach(files, lambda: run_listener(bound.sockets, control, facts, orders))
+        close_all(bound.sockets)
     return facts
 
 

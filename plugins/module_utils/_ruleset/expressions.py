@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Evaluate the matches of a rule (libnftables JSON) for a packet: True, False, or None for unknown.
 
-Each property of a packet is a number with known and unknown bits; interfaces are text. If a packet lacks the property, for
-example TCP flags of a UDP packet, the match fails whatever its operator is, as in the kernel.
+Each property of a packet is a number with known and unknown bits; interfaces are text. If a packet lacks the property,
+for example TCP flags of a UDP packet, the match fails with any operator, as in the kernel.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class View(NamedTuple):
     source_port: int | None
     port: int | None
     flags: int = SYN
-    coming: str | None = ""
-    leaving: str | None = ""
+    incoming: str | None = ""
+    outgoing: str | None = ""
     state: str | None = "new"
     mark: int | None = 0
     connection_mark: int | None = 0
@@ -68,7 +68,7 @@ def _number(kind: str, number: int | None) -> Value:
 
 
 def values_of(expression: Any, view: View) -> tuple[Value, ...]:
-    """Return the value of an expression for a packet, or one value per part of a concatenation. Raises Absent, Unknown."""
+    """Return the value of an expression for a packet, or one per part of a concatenation. Raises Absent, Unknown."""
     kind, data = _single_item(expression)
     if kind == "concat":
         return tuple(value for part in data for value in _part_values(part, view))
@@ -150,7 +150,7 @@ def _icmp(protocol: str, field: str, view: View) -> Value:
 def _meta(data: Mapping[str, Any], view: View) -> Value:
     key = data.get("key")
     if key in ("iifname", "iif", "oifname", "oif"):
-        return _interface(view.coming if key.startswith("i") else view.leaving)
+        return _interface(view.incoming if key.startswith("i") else view.outgoing)
     if key == "l4proto":
         return Value("protocol", view.protocol)
     if key == "nfproto":
@@ -161,7 +161,7 @@ def _meta(data: Mapping[str, Any], view: View) -> Value:
         return _number("mark", view.mark)
     if key == "pkttype":
         return Value("packet type", 0)
-    if key in ("iiftype", "oiftype") and "lo" in (view.coming, view.leaving):
+    if key in ("iiftype", "oiftype") and "lo" in (view.incoming, view.outgoing):
         return Value("hardware", 772)
     raise Unknown
 
@@ -210,7 +210,7 @@ def _route(data: Mapping[str, Any], view: View) -> Value:
     if data.get("result") == "type" and selectors in ({"saddr"}, {"daddr"}):
         kind = view.source_kind if selectors == {"saddr"} else view.destination_kind
         return _number("route type", SYMBOLS["route type"].get(kind))
-    if data.get("result") in ("oif", "oifname", "check") and selectors == {"saddr", "iif"} and view.coming:
+    if data.get("result") in ("oif", "oifname", "check") and selectors == {"saddr", "iif"} and view.incoming:
         return _number("existence", None if view.returns is None else int(view.returns))
     raise Unknown
 

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Matches of iptables-nft that only the text of a rule tells, as matches of nft. Pure.
+"""Translate iptables-nft matches that only the text of a rule shows into matches of nft. No side effects.
 
-Of an extension of iptables (xt) JSON has the name at most, and no name before nft 1.0. Where the library of iptables is
-there, the text has what nft would write in its place: `ct state related,established` for `-m conntrack --ctstate ...`. It
-may leave conditions out, so that what it has must hold for the rule, and is not always all of it.
+In JSON, an iptables extension (xt) has at most a name, and no name before nft 1.0. If the library of iptables is
+installed, the text has the notation of nft: `ct state related,established` for `-m conntrack --ctstate ...`. The text
+may omit conditions: the rule requires the conditions in the text, but possibly further ones.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ _MATCH = re.compile(
     r"|\b(?P<protocol>tcp|udp) (?P<field>[sd]port) (?:(?P<not_port>!=) )?"
     r"(?:\{(?P<ports>[0-9, -]*)\}|(?P<one_port>[0-9]+(?:-[0-9]+)?))"
 )
-_OTHER_STATE = re.compile(r"\bct (?!state )")  # what else is asked of the connection
+_OTHER_STATE = re.compile(r"\bct (?!state )")  # other conditions on the connection
 
 
-class _Told(NamedTuple):
-    """What the text tells: the match of nft, and the extension of iptables that has it."""
+class _TextMatch(NamedTuple):
+    """A match in the text: the iptables extension that it belongs to, and the match in the notation of nft."""
 
     extension: str
     match: dict[str, Any]
 
 
 def readable(statements: Sequence[Any], text: str) -> tuple[Any, ...]:
-    """Return the statements of a rule, those matches of iptables in nft's words that its text tells."""
+    """Return the statements of a rule; iptables matches that its text shows are replaced by matches of nft."""
     foreign = [number for number in range(len(statements)) if _is_foreign_match(statements, number)]
     if not foreign:
         return tuple(statements)
     plain = _QUOTED.sub('""', text)
     native = [statement["match"]["left"] for statement in statements if "match" in statement]
-    told = [item for item in _told(plain) if item.match["left"] not in native]
-    kept = _unsettled(statements, foreign, [item.extension for item in told], bool(_OTHER_STATE.search(plain)))
+    shown = [match for match in _text_matches(plain) if match.match["left"] not in native]
+    kept = _incomplete(statements, foreign, [match.extension for match in shown], bool(_OTHER_STATE.search(plain)))
     return (
         *statements[: foreign[0]],
-        *({"match": item.match} for item in told),
+        *({"match": match.match} for match in shown),
         *(
             statements[number]
             for number in range(foreign[0], len(statements))
@@ -52,7 +52,7 @@ def readable(statements: Sequence[Any], text: str) -> tuple[Any, ...]:
 
 
 def _is_foreign_match(statements: Sequence[Any], number: int) -> bool:
-    """Tell whether a statement is a match of iptables; what stands last without a name may be a target."""
+    """Return whether a statement is an iptables match; the last statement may be a target if it has no type."""
     statement = statements[number]
     if not isinstance(statement, dict) or "xt" not in statement:
         return False
@@ -60,14 +60,14 @@ def _is_foreign_match(statements: Sequence[Any], number: int) -> bool:
     return (statement["xt"] or {}).get("type", "target" if is_last else "match") == "match"
 
 
-def _unsettled(statements: Sequence[Any], foreign: Sequence[int], told: list[str], is_more_asked: bool) -> list[int]:
-    """Return which of the matches of iptables are not all told."""
-    if is_more_asked:
-        told = [extension for extension in told if extension != "conntrack"]
+def _incomplete(statements: Sequence[Any], foreign: Sequence[int], shown: list[str], has_more: bool) -> list[int]:
+    """Return the positions of the iptables matches that the text does not show completely."""
+    if has_more:
+        shown = [extension for extension in shown if extension != "conntrack"]
     names = [_name(statements[number]) for number in foreign]
     if not any(names):
-        return [] if len(told) == len(foreign) else list(foreign)
-    return [number for number, name in zip(foreign, names) if names.count(name) != 1 or told.count(name) != 1]
+        return [] if len(shown) == len(foreign) else list(foreign)
+    return [number for number, name in zip(foreign, names) if names.count(name) != 1 or shown.count(name) != 1]
 
 
 def _name(statement: Any) -> str:
@@ -75,22 +75,22 @@ def _name(statement: Any) -> str:
     return "conntrack" if name == "state" else name
 
 
-def _told(text: str) -> Iterator[_Told]:
-    for found in _MATCH.finditer(text):
-        if found["state"]:
-            yield _Told("conntrack", _match({"ct": {"key": "state"}}, found["not_state"], found["states"]))
-        elif found["type"]:
-            yield _Told(
+def _text_matches(text: str) -> Iterator[_TextMatch]:
+    for match in _MATCH.finditer(text):
+        if match["state"]:
+            yield _TextMatch("conntrack", _match({"ct": {"key": "state"}}, match["not_state"], match["states"]))
+        elif match["type"]:
+            yield _TextMatch(
                 "addrtype",
                 _match(
                     {"fib": {"result": "type", "flags": ["daddr"]}},
-                    found["not_type"],
-                    found["types"] or found["one_type"],
+                    match["not_type"],
+                    match["types"] or match["one_type"],
                 ),
             )
         else:
-            left = {"payload": {"protocol": found["protocol"], "field": found["field"]}}
-            yield _Told("multiport", _match(left, found["not_port"], found["ports"] or found["one_port"]))
+            left = {"payload": {"protocol": match["protocol"], "field": match["field"]}}
+            yield _TextMatch("multiport", _match(left, match["not_port"], match["ports"] or match["one_port"]))
 
 
 def _match(left: dict[str, Any], is_negated: str | None, members: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What this host would do with packets: its rules, its routes and who holds its ports, read once."""
+"""Judge packets by the rules, routes and listening sockets of this host, which are read once."""
 
 from __future__ import annotations
 
@@ -57,7 +57,12 @@ _LOOSE = 2
 
 
 class PacketQuery(NamedTuple):
-    """What is asked about one packet; `protocol` is a number, a source may be empty for what this host sends."""
+    """A packet to judge.
+
+    protocol  number of the IP protocol
+    source    may be empty for an outgoing packet
+    reply     whether to judge the answer as well
+    """
 
     direction: str
     protocol: int
@@ -70,7 +75,7 @@ class PacketQuery(NamedTuple):
 
 
 class KernelRoute(NamedTuple):
-    """Where the kernel would send a packet: all empty but `error` where it would not."""
+    """Where the kernel would send a packet; only `error` is set if there is no route."""
 
     interface: str = ""
     source: str = ""
@@ -79,11 +84,11 @@ class KernelRoute(NamedTuple):
     error: str = ""
 
 
-# ---- what is asked
+# ---- queries
 
 
 def parse_query(data: Mapping[str, Any]) -> PacketQuery:
-    """Return what one entry of the option asks. Raises ValueError."""
+    """Return the query of one entry of the option `packets`. Raises ValueError."""
     source = _address("source", data["source"]) if data["source"] or data["direction"] == "in" else ""
     destination = _address("destination", data["destination"])
     protocol = _protocol(data["protocol"])
@@ -126,9 +131,9 @@ def _protocol(text: str) -> int:
 
 
 class PacketJudge:
-    """The rules, addresses and listeners of this host as they were when this was made.
+    """Judges packets by the rules, addresses and listening sockets of this host as they were at its creation.
 
-    Raises RuntimeError where the rules cannot be read, NetlinkError and OSError.
+    Raises RuntimeError if the rules cannot be read, NetlinkError and OSError.
     """
 
     def __init__(self, proc: str = "/proc", sysfs: str = "/sys") -> None:
@@ -138,16 +143,16 @@ class PacketJudge:
         self._walker = Walker(parse_ruleset(*rules_of_kernel()), _legacy(proc), self._addresses.interfaces)
 
     def judge(self, query: PacketQuery) -> JudgementData:
-        """Return what becomes of a packet, as plain data."""
-        return self._arriving(query) if query.direction == "in" else self._leaving(query)
+        """Return the judgement on a packet."""
+        return self._judge_incoming(query) if query.direction == "in" else self._judge_outgoing(query)
 
-    def _leaving(self, query: PacketQuery) -> JudgementData:
+    def _judge_outgoing(self, query: PacketQuery) -> JudgementData:
         route = route_to(query.destination, query.source, query.interface)
         source = query.source or route.source
         if route.error or not source:
             text = route.error or "its route has no source address"
-            found = Trace("unknown", unknown=f"No packet is sent to {query.destination}: {text}.")
-            return {**_trace_data(found), "route": _route_data(route)}
+            trace = Trace("unknown", unknown=f"No packet is sent to {query.destination}: {text}.")
+            return {**_trace_data(trace), "route": _route_data(route)}
         packet = TracedPacket(
             "out",
             query.protocol,
@@ -156,7 +161,7 @@ class PacketJudge:
             query.port,
             query.source_port,
             route.interface,
-            devices=self._under(route.interface),
+            devices=self._devices_below(route.interface),
             is_bridged=self._is_bridged(route.interface),
         )
         result: JudgementData = {**_trace_data(self._walker.trace(packet)), "route": _route_data(route)}
@@ -165,11 +170,11 @@ class PacketJudge:
             result["reply"] = _trace_data(self._walker.trace(_reply_to(packet, "in", route.interface, back)))
         return result
 
-    def _arriving(self, query: PacketQuery) -> JudgementData:
-        # The answer goes from the address that was query, and so does the route.
+    def _judge_incoming(self, query: PacketQuery) -> JudgementData:
+        # The answer leaves from the destination address, so its route starts there as well.
         is_here = self._addresses.is_local(query.destination)
         back = route_to(query.source, query.destination if is_here else "")
-        interface = query.interface or self._interface_of(query, back)
+        interface = query.interface or self._incoming_interface(query, back)
         packet = TracedPacket(
             "in",
             query.protocol,
@@ -180,88 +185,88 @@ class PacketJudge:
             interface,
             source_kind=back.kind,
             returns=_returns(back, query.source, interface),
-            devices=self._under(interface),
+            devices=self._devices_below(interface),
             is_bridged=self._is_bridged(interface),
         )
-        found = (
+        trace = (
             self._walker.trace(packet)
             if is_here
             else Trace("unknown", unknown=f"{query.destination} is not an address of this host.")
         )
         result: JudgementData = {
-            **_trace_data(found),
+            **_trace_data(trace),
             "interface": interface,
             "route": _route_data(back),
             "reverse_path": self._reverse_path(
-                query.source, query.interface or self._interface_with(query, interface), back
+                query.source, query.interface or self._interface_of_destination(query, interface), back
             ),
             "listening": self._listening(query),
         }
         if query.reply and is_here:
-            result["reply"] = self._answer(packet, back)
+            result["reply"] = self._judge_answer(packet, back)
         return result
 
-    def _answer(self, packet: TracedPacket, back: KernelRoute) -> TraceData:
-        """Return what becomes of the answer, which leaves over the route to the source."""
+    def _judge_answer(self, packet: TracedPacket, back: KernelRoute) -> TraceData:
+        """Return the judgement on the answer, which leaves by the route to the source."""
         if back.error:
             text = f"No answer is sent to {packet.source}: {back.error}."
             return _trace_data(Trace("unknown", unknown=text))
         return _trace_data(
             self._walker.trace(
                 _reply_to(packet, "out", back.interface, None)._replace(
-                    devices=self._under(back.interface), is_bridged=self._is_bridged(back.interface)
+                    devices=self._devices_below(back.interface), is_bridged=self._is_bridged(back.interface)
                 )
             )
         )
 
-    def _interface_with(self, query: PacketQuery, other: str) -> str:
-        """Return the interface that has the address which was query: over it comes what goes back by another way."""
+    def _interface_of_destination(self, query: PacketQuery, other: str) -> str:
+        """Return the interface with the destination address; packets that return by another route arrive there."""
         return min(self._addresses.interfaces.get(query.destination, {other}))
 
-    def _interface_of(self, query: PacketQuery, back: KernelRoute) -> str:
-        """Return over which interface a packet comes, as far as that can be told.
+    def _incoming_interface(self, query: PacketQuery, back: KernelRoute) -> str:
+        """Return the interface on which a packet probably arrives.
 
-        By the route to its source; where there is none, the one that has the address.
+        This is the interface of the route to its source; without a route, the interface with the destination address.
         """
         if back.interface:
             return back.interface
-        return self._interface_with(query, "")
+        return self._interface_of_destination(query, "")
 
     def _reverse_path(self, source: str, interface: str, back: KernelRoute) -> ReversePathData:
-        """Return whether the filter of the kernel for spoofed sources lets it by (IPv4; nobody has it for IPv6)."""
+        """Return the setting rp_filter and whether it drops the packet (IPv4 only; the kernel has none for IPv6)."""
         mode = (
             0
             if ":" in source or interface in ("", "lo")
-            else max(self._number("all", "rp_filter"), self._number(interface, "rp_filter"))
+            else max(self._sysctl("all", "rp_filter"), self._sysctl(interface, "rp_filter"))
         )
         is_stopped = mode > 0 and (bool(back.error) or mode != _LOOSE and back.interface != interface)
         return {"mode": mode, "is_dropped": is_stopped}
 
-    def _number(self, interface: str, name: str) -> int:
+    def _sysctl(self, interface: str, name: str) -> int:
         text = _words(f"{self._proc}/sys/net/ipv4/conf/{interface}/{name}")
         return int(text[0]) if text else 0
 
     def _listening(self, query: PacketQuery) -> list[str]:
-        """Return the addresses that take the packet, of those that somebody listens at on its port."""
+        """Return the local addresses with a listening socket for the packet."""
         name = next((name for name, known in PROTOCOLS.items() if known == query.protocol), "")
         here = self._holders.get((name, query.port), set())
         wildcards = {"::"} if ":" in query.destination else {"0.0.0.0", "::"}
         return sorted(here & ({query.destination} | wildcards))
 
-    # ---- what is under an interface
+    # ---- devices below an interface
 
-    def _under(self, interface: str) -> frozenset[str]:
-        """Return the devices that frames for an interface come over: of a VLAN, a bond or a bridge."""
-        found: list[str] = []
+    def _devices_below(self, interface: str) -> frozenset[str]:
+        """Return the devices below an interface: of a VLAN, a bond or a bridge."""
+        devices: list[str] = []
         waiting = [interface]
         while waiting:
             lower = [name[len("lower_") :] for name in self._files(waiting.pop()) if name.startswith("lower_")]
-            waiting += [name for name in lower if name not in found]
-            found += lower
-        return frozenset(found)
+            waiting += [name for name in lower if name not in devices]
+            devices += lower
+        return frozenset(devices)
 
     def _is_bridged(self, interface: str) -> bool:
-        return any("bridge" in self._files(name) for name in (interface, *self._under(interface)))
+        return any("bridge" in self._files(name) for name in (interface, *self._devices_below(interface)))
 
     def _files(self, interface: str) -> tuple[str, ...]:
         try:
@@ -271,7 +276,7 @@ class PacketJudge:
 
 
 def _reply_to(packet: TracedPacket, direction: str, interface: str, returns: bool | None) -> TracedPacket:
-    """Return what answers a packet: to connection tracking, of a connection that it knows."""
+    """Return the answer to a packet; connection tracking knows its connection."""
     return TracedPacket(
         direction,
         packet.protocol,
@@ -287,7 +292,7 @@ def _reply_to(packet: TracedPacket, direction: str, interface: str, returns: boo
 
 
 def _returns(back: KernelRoute, peer: str, interface: str) -> bool | None:
-    """Tell whether the route to a peer is over the interface; of an address of one link, it is that link's."""
+    """Return whether the route to a peer uses the interface; link-local peers are always on its link."""
     if interface == "lo":
         return None
     if ipaddress.ip_address(peer).is_link_local and ":" in peer:
@@ -304,17 +309,17 @@ def _route_data(route: KernelRoute) -> RouteData:
 
 
 def _legacy(proc: str) -> dict[int, str]:
-    """Return by IP version the rules that nft does not list."""
-    found = {version: (name, _words(f"{proc}/net/{file}")) for version, (name, file) in _LEGACY.items()}
+    """Return by IP version a text about rules that nft does not list."""
+    names = {version: (name, _words(f"{proc}/net/{file}")) for version, (name, file) in _LEGACY.items()}
     return {
         version: "nft does not list the rules of {} (tables {})".format(name, ", ".join(tables))
-        for version, (name, tables) in found.items()
+        for version, (name, tables) in names.items()
         if tables
     }
 
 
 def _words(path: str) -> tuple[str, ...]:
-    """Return the words of a file of the kernel; none where it has no such file."""
+    """Return the words of a file of the kernel; no words if the file does not exist."""
     try:
         with open(path, encoding="utf-8") as file:
             return tuple(file.read().split())
@@ -328,7 +333,7 @@ def _words(path: str) -> tuple[str, ...]:
 def rules_of_kernel() -> tuple[str, str]:
     """Return all rules as JSON and as text with handles, see `libnftables.ruleset`. Raises RuntimeError.
 
-    What nft lists of iptables by its name is written out in the text.
+    iptables matches for which nft shows only the name are written out in the text.
     """
     listing, text = _listed()
     return listing, xt_matches.write_out_matches(text, xt_matches.kernel_matches)
@@ -347,24 +352,27 @@ def _listed() -> tuple[str, str]:
 
 
 def route_to(address: str, source: str = "", interface: str = "") -> KernelRoute:
-    """Return where the kernel would send a packet for the address."""
+    """Return where the kernel would send a packet to the address."""
     try:
-        found = _route_in(route(address, source, interface))
-        return found if found.source else found._replace(source=source)
+        parsed = _parse_route(route(address, source, interface))
+        return parsed if parsed.source else parsed._replace(source=source)
     except NetlinkError as exc:
         return KernelRoute(error=f"no route ({exc})")
     except OSError as exc:
         return KernelRoute(error=f"no interface {interface} ({exc.strerror})")
 
 
-def _route_in(answer: bytes) -> KernelRoute:
-    found = route_attributes(answer)
+def _parse_route(answer: bytes) -> KernelRoute:
+    attributes = route_attributes(answer)
     kind = _TYPES.get(number("=B", answer, TYPE_AT), "")
     if kind in ("blackhole", "unreachable", "prohibit"):
         return KernelRoute(error=f"no route ({kind})")
-    interface = socket.if_indextoname(number("=I", found[INTERFACE])) if INTERFACE in found else ""
+    interface = socket.if_indextoname(number("=I", attributes[INTERFACE])) if INTERFACE in attributes else ""
     return KernelRoute(
-        "lo" if kind == "local" else interface, _text(found.get(_PREFERRED, b"")), _text(found.get(_GATEWAY, b"")), kind
+        "lo" if kind == "local" else interface,
+        _text(attributes.get(_PREFERRED, b"")),
+        _text(attributes.get(_GATEWAY, b"")),
+        kind,
     )
 
 

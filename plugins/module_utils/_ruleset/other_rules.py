@@ -1,14 +1,14 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Other people's rules: what beside our table may drop what flows allow, or lead traffic around the flows, by name.
+"""Find rules of other tables that may drop traffic that flows allow, or that let traffic bypass the flows.
 
-A packet passes only where the base chains of every table accept it, so a drop of another table counts whatever ours
-says. What is translated before our table sees it, and what is only forwarded, our table does not judge as it came.
-Which packets other rules mean is not worked out: a finding says what they can do.
+A packet passes only if the base chains of every table accept it, so a drop of another table wins over our table. Our
+table does not see traffic as it arrived if another table translates it first, and it does not see forwarded traffic.
+This module does not evaluate which packets these rules match: a finding lists what they can do.
 
-A listing is read line by line, as nft indents it. Rules that cannot be read are passed over; tables that are too large
-to be read are told of by their base chains, see `other_tables.py`.
+A listing is read line by line, with the indentation of nft. Rules that cannot be parsed are ignored. Tables that are
+too large to be listed are reported by their base chains, see `other_tables.py`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables im
 
 
 class OtherRules(NamedTuple):
-    """What other rules do to what ours judge, one text a place.
+    """What other rules can do to the traffic of flows, one text per table and chain.
 
-    `published` are ports that they translate, such as `8080/tcp`; of a range its first and its last.
+    dropping   chains that may drop traffic
+    bypassing  chains that translate or forward traffic around the flows
+    published  ports that they translate, such as `8080/tcp`; of a range the first and the last
     """
 
     dropping: tuple[str, ...] = ()
@@ -40,9 +42,13 @@ class OtherRules(NamedTuple):
 
 
 class KernelRules(NamedTuple):
-    """What the kernel tells: the listing, or why there is none; families that forward; legacy tables by family.
+    """The rules of a host.
 
-    `unread` are the tables that are not in the listing, as they are too large.
+    listing     the listing of the other tables
+    failure     why there is no listing, or empty
+    forwarding  the families that the host forwards
+    legacy      names of legacy iptables tables by family
+    unread      tables that are too large to be listed
     """
 
     listing: str = ""
@@ -54,16 +60,16 @@ class KernelRules(NamedTuple):
 
 _UNREAD = f"rules that were not read, because the other tables of this host have more than {MOST} rules and jumps"
 _MOST_PUBLISHED = 200
-_MOST = 5  # What a warning or a list in a finding names, before "and N more".
+_MOST = 5  # entries listed in a warning or finding, before "and N more"
 _MAY_DROP = (
     "Other rules on this host may drop traffic that flows allow, because every table must accept a packet: {0}. "
     "hpc.ports does not change these rules."
 )
-_MAY_GO_AROUND = (
+_MAY_BYPASS = (
     "Traffic may bypass the flows of this host: {0}. The policy judges translated traffic to this host by its new "
     "port, and does not cover forwarded traffic."
 )
-# Before and behind our chains, and beside them. What is dropped at `forward` was never ours to judge.
+# The hooks of traffic that our chains filter as well; they do not filter forwarded traffic.
 _HOOKS = {"ingress", "prerouting", "input", "output", "postrouting", "egress"}
 _FAMILIES = {"ip", "ip6", "inet", "bridge", "netdev"}
 _SYSCTLS = {
@@ -72,15 +78,15 @@ _SYSCTLS = {
 }
 _LEGACY = {"IPv4": ("iptables-legacy", "ip_tables_names"), "IPv6": ("ip6tables-legacy", "ip6_tables_names")}
 
-# ---- what to look for in a listing
+# ---- patterns in a listing
 
 _DORMANT = re.compile(r"^\tflags [a-z, ]*dormant", re.MULTILINE)
-# nft 1.1 says behind the brace which program owns a table.
+# nft 1.1 adds the program that owns a table behind the brace.
 _TABLE = re.compile(r"^table (\S+) (.+) \{(?: # .*)?$", re.MULTILINE)
 _BASE = re.compile(r"type (\S+) hook (\S+) .*?(?:policy (\w+);)?$")
 _XT = re.compile(r'xt target "([^"\n]*)"')
 _STRING = re.compile(r'"[^"\n]*"?')
-# nft 0.9.8 writes what it has no words for as a comment; of a target whose extension is missing, the name only.
+# nft 0.9.8 writes iptables extensions as comments; without the extension's library a target is only a name.
 _COMMENT = re.compile(r"# (?!xt_)[^\n]*")
 _DATA = re.compile(r"(?<!vmap )(?<!elements = )\{[^{}\n]*\}")
 _VERDICT = re.compile(
@@ -101,7 +107,7 @@ _KINDS = {
     "STEAL": "drops",
 }
 _NAT_TARGETS = {"DNAT", "REDIRECT", "NETMAP"}
-_HIDDEN = ("counter", "counter ")  # Where iptables-nft has a target that nft does not know, nothing follows.
+_HIDDEN = ("counter", "counter ")  # Nothing follows where iptables-nft has a target that nft does not know.
 _IPTABLES_CHAINS = {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 _PORT = re.compile(r"(?<![\w.-])(tcp|udp|sctp|dccp) dport (\{[^{}]*\}|(?!map |!= )[^\s{}]+)")
 _TO_LOOPBACK = re.compile(r"(?<![\w-])ip6? daddr (?:127\.|::1(?![0-9a-f:]))")
@@ -111,7 +117,7 @@ _LOCAL = re.compile(r"127\.|\[?::1(?![0-9a-f:])")
 
 @dataclass
 class _Node:
-    """A chain, or a map of verdicts: what its own rules do, in their order, and which nodes they lead to."""
+    """A chain or a verdict map: what its own rules do, in their order, and the nodes that they jump to."""
 
     kind: str = ""
     hook: str = ""
@@ -130,7 +136,7 @@ class _Table(NamedTuple):
     nodes: dict[str, _Node]
 
     def where(self, chain: str) -> str:
-        """Return how a finding names a chain of this table."""
+        """Return the name of a chain of this table for a finding."""
         text = f"table {self.family} {self.name}, chain {chain}"
         return "".join(char if char.isprintable() else "?" for char in text)
 
@@ -139,31 +145,31 @@ class _Table(NamedTuple):
         return [(name, node) for name, node in self.nodes.items() if node.hook in hooks]
 
     def reached(self, name: str) -> list[_Node]:
-        """Return the nodes that a packet can come to from this one, itself first."""
-        found = {name: self.nodes[name]}
+        """Return the nodes that a packet can reach from this one, which comes first."""
+        nodes = {name: self.nodes[name]}
         waiting = [name]
         while waiting:
-            new = [other for other in self.nodes[waiting.pop(0)].leads_to if other in self.nodes and other not in found]
-            found.update((other, self.nodes[other]) for other in new)
+            new = [other for other in self.nodes[waiting.pop(0)].leads_to if other in self.nodes and other not in nodes]
+            nodes.update((other, self.nodes[other]) for other in new)
             waiting += dict.fromkeys(new)
-        return list(found.values())
+        return list(nodes.values())
 
 
 # ---- reading a listing
 
 
 def _tables(listing: str) -> list[_Table]:
-    """Return the tables of a listing but ours, and but those that are dormant."""
-    found: dict[tuple[str, str], dict[str, _Node]] = {}
+    """Return the tables of a listing, except our table and dormant tables."""
+    tables: dict[tuple[str, str], dict[str, _Node]] = {}
     for block in listing.split("\n}\n"):
         match = _TABLE.search(block)
         if match and f"{match[1]} {match[2]}" != TABLE and not _DORMANT.search(block):
-            # Maps of verdicts may come apart from their table.
-            found.setdefault((match[1], match[2]), {}).update(_nodes(block[match.end() :]))
-    return [_Table(family, name, nodes) for (family, name), nodes in found.items()]
+            # Verdict maps may be listed apart from their table.
+            tables.setdefault((match[1], match[2]), {}).update(_nodes(block[match.end() :]))
+    return [_Table(family, name, nodes) for (family, name), nodes in tables.items()]
 
 
-def _outlined(table: TableOutline) -> _Table:
+def _unread_table(table: TableOutline) -> _Table:
     """Return a table whose rules were not read."""
     return _Table(
         table.family,
@@ -184,70 +190,70 @@ def _nodes(text: str) -> dict[str, _Node]:
         elif line == "\t}":
             node = None
         elif node and read.startswith("\t\ttype "):
-            _note_base(node, line)
+            _record_base(node, line)
         elif node and not node.is_over:
-            _note_rule(node, line, read)
-    _forget_counting(nodes)
+            _record_rule(node, line, read)
+    _ignore_counting_rules(nodes)
     return nodes
 
 
-def _note_base(node: _Node, line: str) -> None:
+def _record_base(node: _Node, line: str) -> None:
     match = _BASE.search(line)
     if match:
         node.kind, node.hook, node.policy = match[1], match[2], match[3] or "accept"
 
 
-def _note_rule(node: _Node, line: str, read: str) -> None:
-    """Note what a rule can do; a line of elements of a map counts as a rule, too."""
+def _record_rule(node: _Node, line: str, read: str) -> None:
+    """Record what a rule can do; a line with elements of a map counts as a rule as well."""
     node.is_over = read in ("\t\taccept", '\t\taccept comment ""')
     if line.endswith(_HIDDEN):
         node.hidden.append(line)
-    found = list(_VERDICT.finditer(read))
-    if not found:
+    verdicts = list(_VERDICT.finditer(read))
+    if not verdicts:
         return
-    node.leads_to += [match["chain"] or "@" + match["map"] for match in found if match["chain"] or match["map"]]
-    kinds = [_KINDS[word] for match in found for word in [match["verdict"] or match["target"]] if word in _KINDS]
+    node.leads_to += [match["chain"] or "@" + match["map"] for match in verdicts if match["chain"] or match["map"]]
+    kinds = [_KINDS[word] for match in verdicts for word in [match["verdict"] or match["target"]] if word in _KINDS]
     if kinds and not (node.kind == "map" and node.drops):
         node.drops.append((kinds[0], line))
-    if any(match["nat"] or match["target"] in _NAT_TARGETS for match in found):
+    if any(match["nat"] or match["target"] in _NAT_TARGETS for match in verdicts):
         node.published.append(line)
 
 
-def _forget_counting(nodes: Mapping[str, _Node]) -> None:
-    """Forget the rules that only count, but those of iptables-nft: some nft show nothing in the place of a target."""
+def _ignore_counting_rules(nodes: Mapping[str, _Node]) -> None:
+    """Ignore rules that only count, except in tables of iptables-nft: some nft versions show no target there."""
     bases = {name for name, node in nodes.items() if node.hook}
     if not bases <= _IPTABLES_CHAINS:
         for node in nodes.values():
             node.hidden = [line for line in node.hidden if line.endswith(" ")]
 
 
-# ---- what may drop
+# ---- rules that may drop
 
 
 def _dropping(tables: Iterable[_Table]) -> Iterator[str]:
     for table in tables:
         for name, node in table.bases(_HOOKS if table.family in _FAMILIES else ()):
-            ways = _ways_to_drop(node, table.reached(name))
-            if ways:
-                yield "{} (hook {}): {}".format(table.where(name), node.hook, ", and ".join(ways))
+            texts = _drop_texts(node, table.reached(name))
+            if texts:
+                yield "{} (hook {}): {}".format(table.where(name), node.hook, ", and ".join(texts))
 
 
-def _ways_to_drop(node: _Node, reached: Sequence[_Node]) -> list[str]:
-    ways = ["drops by policy"] if node.policy == "drop" and not node.is_over else []
+def _drop_texts(node: _Node, reached: Sequence[_Node]) -> list[str]:
+    texts = ["drops by policy"] if node.policy == "drop" and not node.is_over else []
     drops = [drop for other in reached for drop in other.drops]
     if drops:
         kinds = " or ".join(sorted({kind for kind, line in drops}))
-        ways.append(f"{kinds} by {_rules([line for kind, line in drops])}")
+        texts.append(f"{kinds} by {_rules([line for kind, line in drops])}")
     hidden = [line for other in reached for line in other.hidden]
     if hidden and node.kind != "nat":
-        ways.append("has " + _hidden(hidden))
+        texts.append("has " + _hidden(hidden))
     if node.is_unread and node.kind != "nat":
-        ways.append("may drop by " + _UNREAD)
-    return ways
+        texts.append("may drop by " + _UNREAD)
+    return texts
 
 
 def _rules(lines: Sequence[str]) -> str:
-    """Return how many rules there are, and the first."""
+    """Return the number of rules and the first rule."""
     return ("1 rule ({1})" if len(lines) == 1 else "{0} rules (first {1})").format(len(lines), _quoted(lines[0]))
 
 
@@ -260,30 +266,30 @@ def _quoted(text: str, longest: int = 100) -> str:
     return repr(text if len(text) <= longest else text[:longest] + "...")
 
 
-# ---- what may go around
+# ---- rules that let traffic bypass the flows
 
 
 def _bypassing(tables: Sequence[_Table]) -> Iterator[str]:
     for table in tables:
         for name, node in table.bases({"prerouting"} if table.family in _FAMILIES else ()):
-            ways = _ways_around(table.reached(name)) if node.kind == "nat" else []
-            if ways:
-                yield "{} {}".format(table.where(name), ", and ".join(ways))
+            texts = _bypass_texts(table.reached(name)) if node.kind == "nat" else []
+            if texts:
+                yield "{} {}".format(table.where(name), ", and ".join(texts))
 
 
-def _ways_around(reached: Sequence[_Node]) -> list[str]:
+def _bypass_texts(reached: Sequence[_Node]) -> list[str]:
     rules = [line for other in reached for line in other.published]
-    ways = ["translates " + _listed([_publication(line) for line in rules[:_MOST]], len(rules))] if rules else []
+    texts = ["translates " + _listed([_publication(line) for line in rules[:_MOST]], len(rules))] if rules else []
     hidden = [line for other in reached for line in other.hidden]
     if hidden:
-        ways.append("has " + _hidden(hidden))
+        texts.append("has " + _hidden(hidden))
     if any(other.is_unread for other in reached):
-        ways.append("may translate by " + _UNREAD)
-    return ways
+        texts.append("may translate by " + _UNREAD)
+    return texts
 
 
 def _published(tables: Sequence[_Table]) -> tuple[str, ...]:
-    """Return the ports that rules name which translate what comes from outside, in their order."""
+    """Return the ports in rules that translate incoming traffic, in their order."""
     rules = dict.fromkeys(
         line
         for table in tables
@@ -305,7 +311,7 @@ def _published(tables: Sequence[_Table]) -> tuple[str, ...]:
 
 
 def _publication(rule: str) -> str:
-    """Return what a rule translates, as far as the rule itself says it: port, protocol and target."""
+    """Return what a rule translates, as far as the rule shows it: port, protocol and target."""
     text = _STRING.sub('""', rule)
     port, target = _PORT.search(text), _TARGET.search(text)
     words = ["{}/{}".format(port[2].strip("{} ").replace(", ", ","), port[1])] if port else []
@@ -325,19 +331,20 @@ def _forwarding(tables: Sequence[_Table], kernel: KernelRules) -> Iterator[str]:
             if table.family in families
             for name, node in table.bases({"forward"})
         ]
-        judge = _listed(chains[:_MOST], len(chains)) if chains else "no chain that nft lists"
-        yield f"forwarded {family} ({sysctl} is 1), filtered by {judge}"
+        filters = _listed(chains[:_MOST], len(chains)) if chains else "no chain that nft lists"
+        yield f"forwarded {family} ({sysctl} is 1), filtered by {filters}"
 
 
-# ---- all of it
+# ---- all findings
 
 
 def other_rules_in(kernel: KernelRules, backend: str = "nftables") -> OtherRules:
-    """Return what the rules of a kernel do, our own table aside. The time is linear in the listing a base chain.
+    """Return the findings about the rules of a host, except our own table.
 
-    What firewalld drops is the policy's own doing where firewalld carries it.
+    With the backend firewalld, drops in the table of firewalld implement the policy, so they are no finding. The run
+    time is linear in the size of the listing for each base chain.
     """
-    tables = [*_tables(kernel.listing), *map(_outlined, kernel.unread)]
+    tables = [*_tables(kernel.listing), *map(_unread_table, kernel.unread)]
     failed = [f"rules that nft cannot list ({_quoted(kernel.failure, 300)})"] if kernel.failure else []
     legacy = {
         family: "{} (tables {}), which nft does not list".format(_LEGACY[family][0], ", ".join(names))
@@ -357,15 +364,15 @@ def other_rules_in(kernel: KernelRules, backend: str = "nftables") -> OtherRules
 
 
 def other_rules(backend: str = "nftables", proc: str = "/proc", readers: TableReaders = TableReaders()) -> OtherRules:
-    """Return what the rules of this host do, those of its backend aside; that nft fails is a finding, too."""
-    found, failure = OtherTables("", ()), ""
+    """Return the findings about the rules of this host; a failure of nft is a finding as well."""
+    tables, failure = OtherTables("", ()), ""
     try:
-        found = read_other_tables(backend, readers)
+        tables = read_other_tables(backend, readers)
     except (OSError, RuntimeError) as exc:
         failure = str(exc)
     return other_rules_in(
         KernelRules(
-            listing=found.listing,
+            listing=tables.listing,
             failure=failure,
             forwarding=tuple(
                 family
@@ -373,14 +380,14 @@ def other_rules(backend: str = "nftables", proc: str = "/proc", readers: TableRe
                 if _words(f"{proc}/sys/net/{path}") == ("1",)
             ),
             legacy={family: _words(f"{proc}/net/{name}") for family, (program, name) in _LEGACY.items()},
-            unread=found.unread,
+            unread=tables.unread,
         ),
         backend,
     )
 
 
 def _words(path: str) -> tuple[str, ...]:
-    """Return the words of a file of the kernel; none where it has no such file."""
+    """Return the words of a file of the kernel; no words if the file does not exist."""
     try:
         with open(path, encoding="utf-8") as file:
             return tuple(file.read().split())
@@ -388,15 +395,15 @@ def _words(path: str) -> tuple[str, ...]:
         return ()
 
 
-def warnings_of(found: OtherRules) -> list[str]:
-    """Return at most one warning about what may drop, and one about what may go around."""
+def warnings_of(others: OtherRules) -> list[str]:
+    """Return at most one warning about rules that may drop, and one about traffic that may bypass the flows."""
     return [
         text.format(_listed(findings[:_MOST], len(findings), "; "))
-        for text, findings in ((_MAY_DROP, found.dropping), (_MAY_GO_AROUND, found.bypassing))
+        for text, findings in ((_MAY_DROP, others.dropping), (_MAY_BYPASS, others.bypassing))
         if findings
     ]
 
 
 def _listed(names: Sequence[str], count: int, comma: str = ", ") -> str:
-    """Return the first names of so many."""
+    """Return the names as a list in words, with the number of those left out of `count`."""
     return comma.join([*names, *([f"and {count - len(names)} more"] if count > len(names) else [])])

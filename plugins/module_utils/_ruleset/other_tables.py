@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Other people's tables as nft lists them, at a cost that does not grow without end: those that are too large are not
-listed, and told of by their base chains alone.
+"""List the tables of other programs, at a bounded cost.
 
-Elements of plain sets are never listed, as a rule that looks them up says what it does with them. Of a single table,
-nft before 1.1 reads them all the same, so that a table with very many is not listed beside other large ones.
+Tables that are too large are not listed; only their base chains are reported. The elements of plain sets are never
+listed: the rule that uses a set shows the verdict. But nft before 1.1 reads these elements even to list a single table,
+so a table with very many elements is not listed beside other large tables.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings impo
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import TableContents, TableOutline
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 
-# Rules, jumps, and elements of maps and of sets within a rule: of all others together.
+# Limit for rules, jumps, and elements of maps and anonymous sets, of all other tables together.
 MOST = 2_000
-# Elements of the plain sets of a table, where tables are listed one by one.
+# Limit for the elements of plain sets of a table, if tables are listed one by one.
 MOST_ELEMENTS = 20_000
 FIREWALLD = "inet firewalld"
-# The oldest nft that reads no other tables than it lists. Before, each listing reads all that there is.
+# The oldest nft that reads only the tables that it lists. Older versions read all tables for each listing.
 _FILTERS = (1, 0, 2)
-# The names that nft takes in a command.
+# The names that nft accepts in a command.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9/_.-]*", re.ASCII)
 
 
-# Lists some things one after the other, tersely or not.
+# Lists objects such as `table ip nat`, one after the other; True: tersely.
 _Lists = Callable[[Sequence[str], bool], str]
 
 
 class OtherTables(NamedTuple):
-    """Listings of tables one after the other, and those tables that were not listed."""
+    """The listings of other tables, and the outlines of the tables that were not listed."""
 
     listing: str
     unread: tuple[TableOutline, ...]
 
 
 class TableReaders(NamedTuple):
-    """What tells of tables: their outlines, what is in them, and how a program lists them."""
+    """The functions that read outlines, contents and listings of tables, and the cache of listings."""
 
     outlines: Callable[[], list[TableOutline]] = nft_outline.table_outlines
     contents: Callable[[TableOutline, int], TableContents] = nft_outline.contents
@@ -54,70 +54,78 @@ class TableReaders(NamedTuple):
 
 
 def read_other_tables(backend: str, readers: TableReaders = TableReaders()) -> OtherTables:
-    """Return what tells what tables that are not ours do to packets. Raises OSError, RuntimeError."""
-    found = {item: readers.contents(item, MOST) for item in readers.outlines() if str(item) != TABLE}
-    # The backend of firewalld reads its table in any case.
-    sizes = {item: 0 if (backend, str(item)) == ("firewalld", FIREWALLD) else found[item].size for item in found}
-    judging = {item: found[item] for item in found if item.bases and not item.is_dormant}
-    if sum(sizes.values()) <= MOST:
-        return OtherTables(_all_listed(judging, _lister(backend, readers, found)), ())
-    read = {
-        item: found[item]
-        for item in _smallest(judging, sizes)
-        if not sizes[item] or readers.plain_elements(item, MOST_ELEMENTS) <= MOST_ELEMENTS
+    """Return the listings of all other tables that filter packets. Raises OSError and RuntimeError."""
+    contents = {table: readers.contents(table, MOST) for table in readers.outlines() if str(table) != TABLE}
+    # The backend firewalld reads the table of firewalld in any case.
+    sizes = {
+        table: 0 if (backend, str(table)) == ("firewalld", FIREWALLD) else contents[table].size for table in contents
     }
-    return OtherTables(_listed(read, backend, readers), tuple(item for item in judging if item not in read))
+    judging = {table: contents[table] for table in contents if table.bases and not table.is_dormant}
+    if sum(sizes.values()) <= MOST:
+        return OtherTables(_all_listed(judging, _list_function(backend, readers, contents)), ())
+    read = {
+        table: contents[table]
+        for table in _smallest(judging, sizes)
+        if not sizes[table] or readers.plain_elements(table, MOST_ELEMENTS) <= MOST_ELEMENTS
+    }
+    return OtherTables(_listed(read, backend, readers), tuple(table for table in judging if table not in read))
 
 
 def _all_listed(tables: Mapping[TableOutline, TableContents], lists: _Lists) -> str:
-    names = [item.name for item in tables if tables[item].verdict_maps]
-    names += [name for found in tables.values() for name in found.verdict_maps]
+    names = [table.name for table in tables if tables[table].verdict_maps]
+    names += [name for contents in tables.values() for name in contents.verdict_maps]
     if not all(map(_NAME.fullmatch, names)):
         return lists(["ruleset"], False)
-    return (lists(["ruleset"], True) if tables else "") + lists(_maps(tables), False)
+    return (lists(["ruleset"], True) if tables else "") + lists(_map_arguments(tables), False)
 
 
 def _listed(tables: Mapping[TableOutline, TableContents], backend: str, readers: TableReaders) -> str:
-    whats = ["table " + _checked(item) for item in tables]
-    if whats and backend == "nftables" and version(readers.program) < _FILTERS:
-        script = as_script("list " + what for what in whats)
+    objects = ["table " + _table_arguments(table) for table in tables]
+    if objects and backend == "nftables" and version(readers.program) < _FILTERS:
+        script = as_script("list " + name for name in objects)
         return readers.kept.text(
-            Listing(script, _keys(tables)), lambda: readers.program(["nft", "-s", "-f", "-"], script)
+            Listing(script, _table_keys(tables)), lambda: readers.program(["nft", "-s", "-f", "-"], script)
         )
-    lists = _lister(backend, readers, tables)
-    return lists(whats, True) + lists(_maps(tables), False)
+    lists = _list_function(backend, readers, tables)
+    return lists(objects, True) + lists(_map_arguments(tables), False)
 
 
-def _maps(tables: Mapping[TableOutline, TableContents]) -> list[str]:
-    return [f"map {_checked(item)} {_plain(name)}" for item, found in tables.items() for name in found.verdict_maps]
+def _map_arguments(tables: Mapping[TableOutline, TableContents]) -> list[str]:
+    return [
+        f"map {_table_arguments(table)} {_safe_name(name)}"
+        for table, contents in tables.items()
+        for name in contents.verdict_maps
+    ]
 
 
 def _smallest(tables: Iterable[TableOutline], sizes: Mapping[TableOutline, int]) -> list[TableOutline]:
-    """Return as many tables as the bound allows."""
-    found, left = [], MOST
-    for item in sorted(tables, key=lambda item: sizes[item]):
-        left -= sizes[item]
+    """Return the smallest tables, as many as the limit allows."""
+    smallest, left = [], MOST
+    for table in sorted(tables, key=lambda table: sizes[table]):
+        left -= sizes[table]
         if left < 0:
             break
-        found.append(item)
-    return found
+        smallest.append(table)
+    return smallest
 
 
-def _lister(backend: str, readers: TableReaders, tables: Iterable[TableOutline]) -> _Lists:
-    """Return what lists things of these tables without counters, and tersely: without the elements of named sets."""
+def _list_function(backend: str, readers: TableReaders, tables: Iterable[TableOutline]) -> _Lists:
+    """Return the function that lists objects of these tables without counters; tersely: no elements of named sets."""
     lists = _by_library if backend == "firewalld" else _by_nft(readers.program)
 
-    def listed(what: str, is_terse: bool) -> str:
-        # Our own table is in a listing of all, but nobody reads it there.
-        concerned = _keys(item for item in tables if what == "ruleset" or what.split()[1:3] == str(item).split())
-        command = " ".join([backend, what, *(["terse"] if is_terse else [])])
-        return readers.kept.text(Listing(command, concerned, is_terse), lambda: _ended(lists(what, is_terse)))
+    def listed(name: str, is_terse: bool) -> str:
+        # A listing of the whole ruleset includes our table, but it is not used.
+        concerned = _table_keys(
+            table for table in tables if name == "ruleset" or name.split()[1:3] == str(table).split()
+        )
+        command = " ".join([backend, name, *(["terse"] if is_terse else [])])
+        return readers.kept.text(Listing(command, concerned, is_terse), lambda: _with_newline(lists(name, is_terse)))
 
-    return lambda whats, is_terse: "".join(listed(what, is_terse) for what in whats)
+    return lambda objects, is_terse: "".join(listed(name, is_terse) for name in objects)
 
 
-def _keys(tables: Iterable[TableOutline]) -> tuple[tuple[str, str], ...]:
-    return tuple((item.family, item.name) for item in tables)
+def _table_keys(tables: Iterable[TableOutline]) -> tuple[tuple[str, str], ...]:
+    return tuple((table.family, table.name) for table in tables)
 
 
 def _by_nft(program: Run) -> Callable[[str, bool], str]:
@@ -125,22 +133,22 @@ def _by_nft(program: Run) -> Callable[[str, bool], str]:
 
 
 def _by_library(what: str, is_terse: bool) -> str:
-    # A host with firewalld may have no nft.
+    # A host with firewalld may lack the program nft.
     from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import listing
 
     return listing(what, is_terse)
 
 
-def _checked(table: TableOutline) -> str:
-    return f"{table.family} {_plain(table.name)}"
+def _table_arguments(table: TableOutline) -> str:
+    return f"{table.family} {_safe_name(table.name)}"
 
 
-def _plain(name: str) -> str:
-    """Return a name that is safe in a command: the kernel takes any."""
+def _safe_name(name: str) -> str:
+    """Return the name if it is safe in a command; the kernel accepts any name."""
     if not _NAME.fullmatch(name):
-        raise RuntimeError(f"Cannot list {name!r}: expected a name of letters, digits and /_.-, as nft takes them.")
+        raise RuntimeError(f"Cannot list {name!r}: nft accepts only names of letters, digits and /_.-.")
     return name
 
 
-def _ended(listing: str) -> str:
+def _with_newline(listing: str) -> str:
     return listing if listing.endswith("\n") or not listing else listing + "\n"

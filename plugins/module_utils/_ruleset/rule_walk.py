@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one rule does with a packet: where it may go on, and where it may end."""
+"""Evaluate one rule for a packet: on which branches the packet continues, and where branches end."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.sets import Members
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import (
     DESTINATION_NAT,
+    EVERY_BIT,
     SOURCE_NAT,
     Unknown,
     Value,
@@ -33,7 +34,6 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import L
 
 _IGNORED = {"counter", "log", "comment", "dup", "flow", "ct helper", "ct timeout", "ct expectation", "secmark", "last"}
 _LIMITS = {"limit", "quota", "ct count", "meter"}
-# How the note begins that says where a packet goes instead of where it was sent.
 _XT_HARMLESS = {
     "comment",
     "LOG",
@@ -52,26 +52,31 @@ _XT_HARMLESS = {
     "TOS",
     "RATEEST",
 }
-_XT_HEADERS = {"rt", "frag", "hbh", "dst"}  # of IPv6; a packet that opens something has none
+_XT_HEADERS = {
+    "rt",
+    "frag",
+    "hbh",
+    "dst",
+}  # extension headers of IPv6, which packets that open a connection do not have
 _LIMITED = re.compile("limit rate|ct count|quota")
 _VERDICTS = ("accept", "drop", "continue", "return", "jump", "goto")
 _ADDRESSES = {"saddr": "source", "daddr": "destination", "sport": "source_port", "dport": "port"}
 
 
 class ChainWalker(Protocol):
-    """The rules around one."""
+    """The ruleset that a rule belongs to."""
 
     own: frozenset[str]
 
-    def walk_chain(self, table: ListedTable, chain: ListedChain, ways: Branches, hook: str) -> Exits:
-        """Return the flow through a chain."""
+    def walk_chain(self, table: ListedTable, chain: ListedChain, branches: Branches, hook: str) -> Exits:
+        """Return the exits of a chain."""
 
     def members_in(self, table: ListedTable, data: Any, values: Sequence[Value], is_map: bool) -> Members:
         """Return the elements of a set or map. Raises Unknown."""
 
 
 class RuleWalk:
-    """One rule, of the base chain at a hook or of a chain that it leads to."""
+    """One rule in a base chain at a hook, or in a chain that this base chain jumps to."""
 
     def __init__(
         self, ruleset: ChainWalker, table: ListedTable, chain: ListedChain, rule: ListedRule, hook: str
@@ -81,52 +86,52 @@ class RuleWalk:
         self._result = no_exits()
 
     def exits_of(self, view: View, trail: Trail) -> Exits:
-        """Return where a packet may go from here."""
-        ways: Branches = {view: trail}
-        for number, statement in enumerate(self._rule.statements):
+        """Return the exits of the rule for a packet."""
+        branches: Branches = {view: trail}
+        for number, statement in enumerate(self._rule.statements, 1):
+            is_last = number == len(self._rule.statements)
             after: Branches = {}
-            for one, way in ways.items():
-                is_last = number + 1 == len(self._rule.statements)
-                join(after, self._past(statement, one, way, is_last))
-            ways = after
-        join(self._result.onward, ways)
+            for state, history in branches.items():
+                join(after, self._branches_past(statement, state, history, is_last))
+            branches = after
+        join(self._result.onward, branches)
         return self._result
 
-    def _past(self, statement: Any, view: View, trail: Trail, is_last: bool) -> Branches:
-        """Return how the packet comes to the next statement of the rule; note all other ways."""
+    def _branches_past(self, statement: Any, view: View, trail: Trail, is_last: bool) -> Branches:
+        """Return the branches that reach the next statement of the rule; record all other branches in the result."""
         kind, data = next(iter(statement.items())) if isinstance(statement, dict) else ("?", statement)
         if kind == "match":
-            return self._forked(holds(data, view, self._finder(view)), view, trail)
+            return self._apply_match(holds(data, view, self._lookup_for(view)), view, trail)
         if kind == "vmap":
-            return self._mapped(data, view, trail)
+            return self._apply_verdict_map(data, view, trail)
         if kind in _VERDICTS:
-            return self._judged(kind, data, view, trail)
+            return self._apply_verdict(kind, data, view, trail)
         if kind == "reject":
-            return self._rejected(data, view, trail)
+            return self._apply_reject(data, view, trail)
         if kind in _LIMITS:
-            return self._limited(kind, data, view, trail)
+            return self._apply_limit(kind, data, view, trail)
         if kind in ("set", "map"):
-            return self._remembered(data, view, trail, is_last)
+            return self._update_set(data, view, trail, is_last)
         if kind in ("mangle", "notrack"):
-            return {_changed(kind, data, view, self._tracks_later()): trail}
+            return {_changed_view(kind, data, view, self._tracks_later()): trail}
         if kind in ("snat", "masquerade", "dnat", "redirect"):
-            return self._translated(kind, data or {}, view, trail)
+            return self._translate(kind, data or {}, view, trail)
         if kind == "xt":
-            return self._foreign(data if isinstance(data, dict) else {}, view, trail, is_last)
+            return self._apply_extension(data if isinstance(data, dict) else {}, view, trail, is_last)
         if kind in _IGNORED:
             return {view: trail}
-        return self._not_judged(kind, view, trail)
+        return self._unknown_effect(kind, view, trail)
 
-    def _guess(self, trail: Trail) -> Trail:
+    def _assume(self, trail: Trail) -> Trail:
         return trail.guessing(f"it is unknown whether this rule applies: {self._place}")
 
-    def _forked(self, does_hold: bool | None, view: View, trail: Trail) -> Branches:
-        trail = self._guess(trail) if does_hold is None else trail
+    def _apply_match(self, does_hold: bool | None, view: View, trail: Trail) -> Branches:
+        trail = self._assume(trail) if does_hold is None else trail
         if not does_hold:
             join(self._result.onward, {view: trail})
         return {view: trail} if does_hold is not False else {}
 
-    def _finder(self, view: View) -> Any:
+    def _lookup_for(self, view: View) -> Any:
         def members(data: Any, values: Sequence[Value], is_map: bool) -> Members:
             if isinstance(data, str) and data[1:] in view.touched:
                 raise Unknown
@@ -134,48 +139,51 @@ class RuleWalk:
 
         return members
 
-    def _mapped(self, data: Mapping[str, Any], view: View, trail: Trail) -> Branches:
-        """A verdict map: no element, no verdict, and on to the next rule."""
+    def _apply_verdict_map(self, data: Mapping[str, Any], view: View, trail: Trail) -> Branches:
+        """Evaluate a verdict map; without a matching element the packet continues with the next rule."""
         try:
             values = values_of(data["key"], view)
-            verdicts, may_miss = self._finder(view)(data["data"], values, True).lookup(values)
+            verdicts, may_miss = self._lookup_for(view)(data["data"], values, True).lookup(values)
         except Absent:
             verdicts, may_miss = [], True
         except Unknown:
-            return self._not_judged("vmap", view, trail)
+            return self._unknown_effect("vmap", view, trail)
         if len(verdicts) + may_miss > 1:
-            trail = self._guess(trail)
+            trail = self._assume(trail)
         if may_miss:
             join(self._result.onward, {view: trail})
         for verdict in verdicts:
             kind, target = next(iter(verdict.items()))
-            self._judged(kind, target, view, trail)
+            self._apply_verdict(kind, target, view, trail)
         return {}
 
-    def _judged(self, kind: str, data: Any, view: View, trail: Trail) -> Branches:
-        """A verdict is the end of a rule."""
+    def _apply_verdict(self, kind: str, data: Any, view: View, trail: Trail) -> Branches:
+        """Apply a verdict, which ends the rule."""
         if kind == "accept":
             join(self._result.accepted, {view: trail._replace(accepted=(*trail.accepted, self._place))})
         elif kind == "drop":
             self._result.end("drop", End(self._place, trail))
         elif kind in ("jump", "goto"):
-            self._led(kind, data["target"], view, trail)
+            self._follow(kind, data["target"], view, trail)
         elif kind in ("return", "continue"):
             join(self._result.returned if kind == "return" else self._result.onward, {view: trail})
         else:
-            return self._not_judged(kind, view, trail)
+            return self._unknown_effect(kind, view, trail)
         return {}
 
-    def _led(self, kind: str, target: str, view: View, trail: Trail) -> None:
+    def _follow(self, kind: str, target: str, view: View, trail: Trail) -> None:
         if target not in self._table.chains:
-            join(self._result.onward, self._not_judged(kind, view, trail))
+            join(self._result.onward, self._unknown_effect(kind, view, trail))
             return
-        found = self._ruleset.walk_chain(self._table, self._table.chains[target], {view: trail}, self._hook)
-        self._result.add_ends(found)
-        join(self._result.onward if kind == "jump" else self._result.returned, found.onward)
+        exits = self._ruleset.walk_chain(self._table, self._table.chains[target], {view: trail}, self._hook)
+        self._result.add_ends(exits)
+        join(self._result.onward if kind == "jump" else self._result.returned, exits.onward)
 
-    def _rejected(self, data: Any, view: View, trail: Trail) -> Branches:
-        """What a reject answers with can be of one family only; nft does not always list the match for that."""
+    def _apply_reject(self, data: Any, view: View, trail: Trail) -> Branches:
+        """Apply a reject.
+
+        The answer of a reject belongs to one family only, but nft does not always list the match for this family.
+        """
         kind = (data or {}).get("type", "")
         if {"icmp": 4, "icmpv6": 6}.get(kind, view.version) == view.version and (
             kind != "tcp reset" or view.protocol == 6
@@ -185,56 +193,58 @@ class RuleWalk:
             join(self._result.onward, {view: trail})
         return {}
 
-    def _limited(self, kind: str, data: Any, view: View, trail: Trail) -> Branches:
-        """A limit counts as not exceeded."""
+    def _apply_limit(self, kind: str, data: Any, view: View, trail: Trail) -> Branches:
+        """Assume that a limit is not exceeded."""
         trail = trail.noting(f"limited by {kind}, assumed not exceeded: {self._place}")
         if isinstance(data, dict) and data.get("inv"):
             join(self._result.onward, {view: trail})
             return {}
-        if isinstance(data, str) or kind == "meter":  # A named one is defined elsewhere, a meter within.
-            trail = self._guess(trail)
+        if (
+            isinstance(data, str) or kind == "meter"
+        ):  # A named limit is defined outside of the rule, a meter inside of it.
+            trail = self._assume(trail)
             join(self._result.onward, {view: trail})
         return {view: trail}
 
-    def _remembered(self, data: Mapping[str, Any], view: View, trail: Trail, is_last: bool) -> Branches:
-        """An element is put in a set, with what limits it; older nft list that only in the text."""
+    def _update_set(self, data: Mapping[str, Any], view: View, trail: Trail, is_last: bool) -> Branches:
+        """Add an element to a set, with its limits, which older nft lists only in the text."""
         name = str(data.get("set", data.get("map", ""))).lstrip("@")
         view = view._replace(touched=view.touched | {name})
         if "stmt" not in data and _LIMITED.search(self._rule.text):
-            return self._forked(None, view, trail)
-        ways: Branches = {view: trail}
+            return self._apply_match(None, view, trail)
+        branches: Branches = {view: trail}
         for statement in data.get("stmt", []):
-            ways = {
-                one: way
-                for before, its in ways.items()
-                for one, way in self._past(statement, before, its, is_last).items()
+            branches = {
+                after: after_history
+                for before, history in branches.items()
+                for after, after_history in self._branches_past(statement, before, history, is_last).items()
             }
-        return ways
+        return branches
 
     def _tracks_later(self) -> bool:
-        """Tell whether connection tracking is still to come for those whose state is not seen."""
+        """Return whether connection tracking follows for packets that have no state yet."""
         return self._hook in ("prerouting", "output")
 
-    def _translated(self, kind: str, data: Mapping[str, Any], view: View, trail: Trail) -> Branches:
-        """A translation accepts, too."""
+    def _translate(self, kind: str, data: Mapping[str, Any], view: View, trail: Trail) -> Branches:
+        """Translate an address or port, which accepts the packet as well."""
         side, port = ("source", "source_port") if kind in ("snat", "masquerade") else ("destination", "port")
-        address = _plain(data.get("addr")) if "addr" in data else None
+        address = _literal_address(data.get("addr")) if "addr" in data else None
         new = view
         if "addr" in data or kind in ("redirect", "masquerade"):
-            new = _with(new, side, _address_number(address))
+            new = _with_number(new, side, _address_number(address))
         if "port" in data:
-            new = _with(new, port, data["port"] if isinstance(data["port"], int) else None)
+            new = _with_number(new, port, data["port"] if isinstance(data["port"], int) else None)
         new = new._replace(translated=view.translated | (SOURCE_NAT if side == "source" else DESTINATION_NAT))
         target = f"{_target_text(kind, data)} ({self._place})"
         trail = trail.noting((TRANSLATED if side == "destination" else "the source is changed to ") + target)
         if side == "destination":
-            return self._sent_elsewhere(kind, address, new, trail, target)
+            return self._translate_destination(kind, address, new, trail, target)
         join(self._result.accepted, {new: trail._replace(accepted=(*trail.accepted, self._place))})
         return {}
 
-    def _sent_elsewhere(self, kind: str, address: str | None, view: View, trail: Trail, target: str) -> Branches:
+    def _translate_destination(self, kind: str, address: str | None, view: View, trail: Trail, target: str) -> Branches:
         if self._hook == "output":
-            view = view._replace(leaving=None, destination_kind="")
+            view = view._replace(outgoing=None, destination_kind="")
         elif kind == "dnat" and address is None and view.destination is None:
             trail = trail.guessing(f"it may be sent on to {target}")
             self._result.end("unknown", End(self._place, trail))
@@ -244,17 +254,17 @@ class RuleWalk:
         join(self._result.accepted, {view: trail._replace(accepted=(*trail.accepted, self._place))})
         return {}
 
-    def _foreign(self, data: Mapping[str, Any], view: View, trail: Trail, is_last: bool) -> Branches:
-        """An extension of iptables. Older nft do not name it in JSON; what stands last may be a target."""
+    def _apply_extension(self, data: Mapping[str, Any], view: View, trail: Trail, is_last: bool) -> Branches:
+        """Evaluate an extension of iptables; older nft lists no name for it, and the last may be a target."""
         name, kind = data.get("name", ""), data.get("type", "target" if is_last else "match")
         if name in _XT_HARMLESS:
             return {view: trail}
         if name in ("MARK", "CONNMARK"):
             return {view._replace(mark=None, connection_mark=None): trail}
         if name in ("MASQUERADE", "SNAT"):
-            return self._translated("masquerade", {}, view, trail)
+            return self._translate("masquerade", {}, view, trail)
         if name == "REJECT":
-            return self._rejected({}, view, trail)
+            return self._apply_reject({}, view, trail)
         if kind == "match" and name in _XT_HEADERS:
             join(self._result.onward, {view: trail})
             return {}
@@ -266,17 +276,17 @@ class RuleWalk:
             )
             join(self._result.onward, {view: trail})
             return {view: trail}
-        return self._not_judged("xt " + name, view, trail)
+        return self._unknown_effect("xt " + name, view, trail)
 
-    def _not_judged(self, what: str, view: View, trail: Trail) -> Branches:
-        """Anything may come of it."""
+    def _unknown_effect(self, what: str, view: View, trail: Trail) -> Branches:
+        """Record an unknown end, and continue: the statement can have any effect."""
         trail = trail.guessing(f"the effect of this rule is unknown ({what.strip()}): {self._place}")
         self._result.end("unknown", End(self._place, trail))
         return {view: trail}
 
 
-def _plain(data: Any) -> str | None:
-    """Return an address that a rule names, not one that a map or a range gives."""
+def _literal_address(data: Any) -> str | None:
+    """Return the address in a rule; None if a map or a range gives it."""
     return data if isinstance(data, str) else None
 
 
@@ -292,8 +302,8 @@ def _target_text(kind: str, data: Mapping[str, Any]) -> str:
     return text.strip()
 
 
-def _changed(kind: str, data: Any, view: View, tracks_later: bool) -> View:
-    """Return the packet as a statement leaves it that judges nothing."""
+def _changed_view(kind: str, data: Any, view: View, tracks_later: bool) -> View:
+    """Return the packet after a statement without a verdict."""
     if kind == "notrack":
         return view._replace(state="untracked") if tracks_later and view.state == "" else view
     key, value = data["key"], data["value"]
@@ -303,18 +313,18 @@ def _changed(kind: str, data: Any, view: View, tracks_later: bool) -> View:
     if key == {"ct": {"key": "mark"}}:
         return view._replace(connection_mark=mark)
     field = key.get("payload", {}).get("field") if isinstance(key, dict) else None
-    return _with(view, _ADDRESSES[field], None) if field in _ADDRESSES else view
+    return _with_number(view, _ADDRESSES[field], None) if field in _ADDRESSES else view
 
 
-def _with(view: View, field: str, number: int | None) -> View:
+def _with_number(view: View, field: str, number: int | None) -> View:
     return View(**{**view._asdict(), field: number})
 
 
 def _mark(value: Any, view: View) -> int | None:
     try:
         if isinstance(value, dict):
-            found = values_of(value, view)[0]
-            return found.number if found.known == -1 and isinstance(found.number, int) else None
+            mark = values_of(value, view)[0]
+            return mark.number if mark.known == EVERY_BIT and isinstance(mark.number, int) else None
         return number_of("mark", value)
     except (Absent, Unknown):
         return None

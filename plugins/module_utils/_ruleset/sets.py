@@ -47,7 +47,9 @@ class Members:
     """The elements of a set, or of a map with the data of each key."""
 
     def __init__(self, elements: Sequence[Any], kinds: Sequence[str], is_map: bool) -> None:
-        pairs = [(_unwrapped(item[0]), item[1]) if is_map else (_unwrapped(item), None) for item in elements]
+        pairs = [
+            (_unwrapped(element[0]), element[1]) if is_map else (_unwrapped(element), None) for element in elements
+        ]
         self._others = [payload for key, payload in pairs if key == "*"]
         self._pairs = [pair for pair in pairs if pair[0] != "*"]
         self._ranges: list[tuple[int, int, Any]] = []

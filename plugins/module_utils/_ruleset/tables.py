@@ -59,57 +59,57 @@ def parse_ruleset(listing: str, text: str = "") -> list[ListedTable]:
     Raises ValueError.
     """
     try:
-        items = [pair for entry in json.loads(listing)["nftables"] for pair in entry.items()]
+        objects = [pair for entry in json.loads(listing)["nftables"] for pair in entry.items()]
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"Invalid listing: got {listing[:80]!r}, expected the output of nft -j.") from exc
-    if any(kind == "metainfo" and str(item.get("version")).startswith("0.") for kind, item in items):
-        _mark_short_prefixes(items)
+    if any(kind == "metainfo" and str(entry.get("version")).startswith("0.") for kind, entry in objects):
+        _mark_short_prefixes(objects)
     texts = _parse_texts(text)
     tables: dict[str, ListedTable] = {}
-    for kind, item in items:
-        name = "{} {}".format(item.get("family"), item.get("name" if kind == "table" else "table"))
-        if kind == "table" and name not in texts.dormant and name != COUNTING_TABLE and item.get("flags") != "dormant":
-            tables[name] = ListedTable(item["family"], item["name"], {}, {})
-    for kind, item in items:
-        name = "{} {}".format(item.get("family"), item.get("table"))
+    for kind, entry in objects:
+        name = "{} {}".format(entry.get("family"), entry.get("name" if kind == "table" else "table"))
+        if kind == "table" and name not in texts.dormant and name != COUNTING_TABLE and entry.get("flags") != "dormant":
+            tables[name] = ListedTable(entry["family"], entry["name"], {}, {})
+    for kind, entry in objects:
+        name = "{} {}".format(entry.get("family"), entry.get("table"))
         if name in tables:
-            _add(kind, item, tables[name], texts)
+            _add(kind, entry, tables[name], texts)
     return list(tables.values())
 
 
 def _mark_short_prefixes(data: Any) -> None:
     """Mark IPv6 prefixes of 64 bits in concatenations: nft 0.9 also lists shorter prefixes as 64 bits."""
-    for item in data.values() if isinstance(data, dict) else data if isinstance(data, (list, tuple)) else ():
-        _mark_short_prefixes(item)
+    for value in data.values() if isinstance(data, dict) else data if isinstance(data, (list, tuple)) else ():
+        _mark_short_prefixes(value)
     for part in data["concat"] if isinstance(data, dict) and "concat" in data else ():
         prefix = part.get("prefix") if isinstance(part, dict) else None
         if prefix and prefix["len"] == 64 and ":" in prefix["addr"]:
             prefix["may_be_shorter"] = True
 
 
-def _add(kind: str, item: Mapping[str, Any], table: ListedTable, texts: _Texts) -> None:
+def _add(kind: str, entry: Mapping[str, Any], table: ListedTable, texts: _Texts) -> None:
     name = str(table)
     if kind in ("set", "map"):
-        table.sets[item["name"]] = item.get("elem", [])
+        table.sets[entry["name"]] = entry.get("elem", [])
     elif kind == "chain":
-        table.chains[item["name"]] = _chain(item, texts.devices.get((name, item["name"])))
+        table.chains[entry["name"]] = _chain(entry, texts.devices.get((name, entry["name"])))
     elif kind == "rule":
-        handle = str(item.get("handle"))
+        handle = str(entry.get("handle"))
         text = texts.rules.get((name, handle), "the rule with handle " + handle)
-        table.chains[item["chain"]].rules.append(ListedRule(readable(item.get("expr", ()), text), text))
+        table.chains[entry["chain"]].rules.append(ListedRule(readable(entry.get("expr", ()), text), text))
 
 
-def _chain(item: Mapping[str, Any], devices: frozenset[str] | None) -> ListedChain:
-    listed = item.get("dev")
+def _chain(entry: Mapping[str, Any], devices: frozenset[str] | None) -> ListedChain:
+    listed = entry.get("dev")
     if listed:
         devices = frozenset([listed] if isinstance(listed, str) else listed)
     return ListedChain(
-        item["name"],
+        entry["name"],
         [],
-        item.get("type", ""),
-        item.get("hook", ""),
-        item.get("prio", 0),
-        item.get("policy", "accept"),
+        entry.get("type", ""),
+        entry.get("hook", ""),
+        entry.get("prio", 0),
+        entry.get("policy", "accept"),
         devices,
     )
 

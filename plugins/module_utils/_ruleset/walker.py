@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What does the whole ruleset of a host, as the kernel lists it, do with a packet, and which rule does it? Pure.
+"""Trace a packet through the whole ruleset of a host: what happens to it, and which rule decides. No side effects.
 
-The packet goes through the base chains of all hooks that it meets, in the order of the kernel. Where a rule looks at
-what cannot be told, both ways are gone; ways that come to the same are one again. So what is unknown makes a verdict
-unknown only where it can change it.
+The packet passes the base chains of all its hooks, in the order of the kernel. If the result of a match is unknown,
+both branches are followed; branches with the same state are joined. Unknown facts make a verdict unknown only if they
+can change it.
 """
 
 from __future__ import annotations
@@ -40,19 +40,23 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import L
 _HOOKS = {"in": ("ingress", "prerouting", "input"), "out": ("output", "postrouting", "egress")}
 _LOOPBACK_HOOKS = ("output", "postrouting", "prerouting", "input")
 _FAMILIES = {4: ("inet", "ip", "netdev", "bridge"), 6: ("inet", "ip6", "netdev", "bridge")}
-# Where the kernel translates addresses, whatever the priority of a chain of type nat.
+# The priority at which the kernel translates addresses; the priority of a chain of type nat has no effect on this.
 _TRANSLATES_AT = {"prerouting": -100, "output": -100, "input": 100, "postrouting": 100}
-_TRACKS_AT = -200  # connection tracking, at the hooks that see a packet first
-_MOST = 3  # reasons that a text names
+_TRACKS_AT = -200  # priority of connection tracking, at the first hook of a packet
+_MOST = 3  # reasons listed in a message
 _MAY_STOP = re.compile('"(?:drop|reject|queue|xt|fwd)"')
 
 
 class TracedPacket(NamedTuple):
-    """A packet with both its ends, by default the first of a TCP connection. `protocol` is a number.
+    """A packet with both its ends, by default the first packet of a TCP connection.
 
-    `state` is that of connection tracking. What is known beside: `source_kind` is the type of the route to the source,
-    such as `unicast`; `returns` tells whether that route goes back over the interface; `devices` are those under the
-    interface, such as ports of a bridge; `is_bridged` tells that a bridge is among them, or is the interface.
+    direction    `in` or `out`, as this host sees it
+    protocol     number of the IP protocol
+    state        state of connection tracking
+    source_kind  type of the route to the source, such as `unicast`; empty: unknown
+    returns      whether the route to the source uses the incoming interface; None: unknown
+    devices      devices below the interface, such as ports of a bridge
+    is_bridged   whether one of these devices or the interface is a bridge
     """
 
     direction: str
@@ -71,9 +75,12 @@ class TracedPacket(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What becomes of the packet: `accept`, `drop`, `reject` or `unknown`; which rule decides, and what is not certain.
+    """What happens to a packet, and which rule decides.
 
-    Of `accept`, the rule is ours where one of ours accepts. `notes` say what is done to the packet, or limits it.
+    verdict  `accept`, `drop`, `reject` or `unknown`
+    table, chain, rule  the deciding rule; for `accept` a rule of hpc.ports if one accepts the packet
+    unknown  why the verdict is unknown, or empty
+    notes    translations and limits that rules apply to the packet
     """
 
     verdict: str
@@ -85,13 +92,10 @@ class Trace(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-# ---- the walk
-
-
 class Walker:
-    """The rules of a host, ready for many packets.
+    """Traces packets through the rules of a host.
 
-    `legacy` names what nft does not list, by IP version; `own` are the addresses of the host.
+    `legacy`: rules that nft does not list, as a text by IP version. `own`: the addresses of the host.
     """
 
     def __init__(
@@ -104,70 +108,71 @@ class Walker:
 
     def trace(self, packet: TracedPacket) -> Trace:
         """Return what the ruleset does with a packet."""
-        flow = no_exits()
-        ways: Branches = {_view_of(packet): Trail()}
+        exits = no_exits()
+        branches: Branches = {_view_of(packet): Trail()}
         for hook in _LOOPBACK_HOOKS if _is_looped(packet) else _HOOKS[packet.direction]:
-            ways = {_at_hook(view, packet, hook): trail for view, trail in ways.items()}
-            for table, chain in self._bases(packet, hook):
-                ways = self._through(table, chain, packet, ways, flow)
-        return self._concluded(packet, ways, flow.ended)
+            branches = {_at_hook(view, packet, hook): trail for view, trail in branches.items()}
+            for table, chain in self._base_chains(packet, hook):
+                branches = self._pass_base_chain(table, chain, packet, branches, exits)
+        return self._conclude(packet, branches, exits.ended)
 
-    def _bases(self, packet: TracedPacket, hook: str) -> Iterator[tuple[ListedTable, ListedChain]]:
-        """Yield the base chains at a hook in their order; of one priority, the youngest is first."""
+    def _base_chains(self, packet: TracedPacket, hook: str) -> Iterator[tuple[ListedTable, ListedChain]]:
+        """Yield the base chains at a hook in their order; of those with the same priority, the youngest comes first."""
         version = ipaddress.ip_address(packet.source).version
-        found = [
+        chains = [
             (table, chain)
             for table in self._tables
             if table.family in _FAMILIES[version]
             for chain in table.chains.values()
             if chain.hook == hook and _sees(table, chain, packet)
         ]
-        return iter(sorted(reversed(found), key=lambda pair: _priority(pair[1])))
+        return iter(sorted(reversed(chains), key=lambda pair: _priority(pair[1])))
 
-    def _through(
-        self, table: ListedTable, chain: ListedChain, packet: TracedPacket, ways: Branches, flow: Exits
+    def _pass_base_chain(
+        self, table: ListedTable, chain: ListedChain, packet: TracedPacket, branches: Branches, exits: Exits
     ) -> Branches:
-        """Return how the packet goes on from a base chain; ends are added to the flow."""
+        """Return the branches that pass a base chain; the ends are added to `exits`."""
         if _is_opaque(table, chain, packet):
-            return _past_opaque(table, chain, ways, flow)
+            return _pass_opaque_chain(table, chain, branches, exits)
         result: Branches = {}
-        for view, trail in ways.items():
+        for view, trail in branches.items():
             if chain.kind == "nat" and not _is_translated_by(chain.hook, view):
                 join(result, {view: trail})
                 continue
-            seen = _tracked(view, chain)
-            found = self.walk_chain(table, chain, {seen: trail}, chain.hook)
-            self._end_base(table, chain, found)
-            for state, way in found.accepted.items():
-                join(result, {state._replace(state=view.state) if state.state == seen.state else state: way})
-            for verdict, end in found.ended.items():
-                flow.end(verdict, end)
+            seen = _with_state_at(view, chain)
+            chain_exits = self.walk_chain(table, chain, {seen: trail}, chain.hook)
+            self._apply_policy(table, chain, chain_exits)
+            for after, history in chain_exits.accepted.items():
+                join(result, {after._replace(state=view.state) if after.state == seen.state else after: history})
+            for verdict, end in chain_exits.ended.items():
+                exits.end(verdict, end)
         return result
 
     @staticmethod
-    def _end_base(table: ListedTable, chain: ListedChain, found: Exits) -> None:
-        """Have the policy judge what came to the end of a base chain."""
+    def _apply_policy(table: ListedTable, chain: ListedChain, exits: Exits) -> None:
+        """Apply the policy to the branches that reached the end of a base chain."""
         place = Place(str(table), chain.name, "policy " + chain.policy)
-        for view, trail in found.onward.items():
+        for view, trail in exits.onward.items():
             if chain.policy == "drop":
-                found.end("drop", End(place, trail))
+                exits.end("drop", End(place, trail))
             else:
-                join(found.accepted, {view: trail._replace(accepted=(*trail.accepted, place))})
+                join(exits.accepted, {view: trail._replace(accepted=(*trail.accepted, place))})
 
-    def walk_chain(self, table: ListedTable, chain: ListedChain, ways: Branches, hook: str) -> Exits:
-        """Return the flow through a chain; `on` are those that came to its end or returned from it."""
+    def walk_chain(self, table: ListedTable, chain: ListedChain, branches: Branches, hook: str) -> Exits:
+        """Return the exits of a chain; `onward` has the branches that reached its end or returned from it."""
         result = no_exits()
         for rule in chain.rules:
             after: Branches = {}
-            for view, trail in ways.items():
-                found = RuleWalk(self, table, chain, rule, hook).exits_of(view, trail)
-                if list(found.onward) == [view] and not (found.returned or found.accepted or found.ended):
-                    found = found._replace(onward={view: trail})  # A guess that changes nothing is none.
-                join(after, found.onward)
-                join(result.onward, found.returned)
-                result.add_ends(found)
-            ways = after
-        join(result.onward, ways)
+            for view, trail in branches.items():
+                rule_exits = RuleWalk(self, table, chain, rule, hook).exits_of(view, trail)
+                is_unchanged = not (rule_exits.returned or rule_exits.accepted or rule_exits.ended)
+                if is_unchanged and list(rule_exits.onward) == [view]:
+                    rule_exits = rule_exits._replace(onward={view: trail})  # An assumption without effect is dropped.
+                join(after, rule_exits.onward)
+                join(result.onward, rule_exits.returned)
+                result.add_ends(rule_exits)
+            branches = after
+        join(result.onward, branches)
         return result
 
     def members_in(self, table: ListedTable, data: Any, values: Sequence[Value], is_map: bool) -> Members:
@@ -179,16 +184,16 @@ class Walker:
         else:
             kept = data["set"]
             elements = kept if isinstance(kept, list) else [kept]
-        # What the tables hold lives as long as they do, so that its identity stands for it.
+        # The lists live as long as the tables, so their id() can be the key.
         key = (id(kept) if isinstance(kept, list) else id(data), tuple(value.kind for value in values))
         if key not in self._members:
             self._members[key] = Members(elements, key[1], is_map)
         return self._members[key]
 
-    def _concluded(self, packet: TracedPacket, ways: Branches, ended: dict[str, End]) -> Trace:
-        if not ways:
-            return _denied(ended)
-        trail = min(ways.values(), key=lambda trail: len(trail.guesses))
+    def _conclude(self, packet: TracedPacket, branches: Branches, ended: dict[str, End]) -> Trace:
+        if not branches:
+            return _denied_trace(ended)
+        trail = min(branches.values(), key=lambda trail: len(trail.guesses))
         legacy = self._legacy.get(ipaddress.ip_address(packet.source).version, "")
         if not ended and not legacy:
             place = next(
@@ -196,21 +201,21 @@ class Walker:
                 trail.accepted[-1] if trail.accepted else Place("", "", "no rule"),
             )
             return Trace("accept", *place, is_ours=place.is_ours, notes=trail.notes)
-        return _doubtful(list(ended.values()), trail, [legacy] if legacy else [])
+        return _unknown_trace(list(ended.values()), trail, [legacy] if legacy else [])
 
 
-def _denied(ended: dict[str, End]) -> Trace:
-    """Return the judgement on a packet that no way leads through."""
+def _denied_trace(ended: dict[str, End]) -> Trace:
+    """Return the trace of a packet that no branch lets through."""
     if "unknown" in ended:
-        return _doubtful(list(ended.values()), Trail(), [])
+        return _unknown_trace(list(ended.values()), Trail(), [])
     verdict, end = list(ended.items())[-1]
     return Trace(verdict, *end.place, is_ours=end.place.is_ours, notes=end.trail.notes)
 
 
-def _doubtful(ends: list[End], passing: Trail, more: list[str]) -> Trace:
-    """Return the judgement where some ways lead through, or nobody knows; the rule is the one that may stop it.
+def _unknown_trace(ends: list[End], passing: Trail, more: list[str]) -> Trace:
+    """Return the trace of a packet whose verdict is unknown, with the rule that may stop it.
 
-    Of several, the last: it stops whatever the others let by, as a policy does.
+    Of several such rules the last one is named: it stops all packets that the others accept, as a policy does.
     """
     reasons = list(dict.fromkeys([*more, *(text for end in ends for text in end.trail.guesses), *passing.guesses]))
     text = "; ".join(reasons[:_MOST])
@@ -248,10 +253,10 @@ def _view_of(packet: TracedPacket) -> View:
 
 
 def _at_hook(view: View, packet: TracedPacket, hook: str) -> View:
-    """Return the packet with the interfaces that a hook sees."""
+    """Return the packet with the interfaces that it has at a hook."""
     if hook in ("ingress", "prerouting", "input"):
-        return view._replace(coming=packet.interface, leaving="")
-    return view._replace(coming="", leaving=packet.interface if view.leaving is not None else None)
+        return view._replace(incoming=packet.interface, outgoing="")
+    return view._replace(incoming="", outgoing=packet.interface if view.outgoing is not None else None)
 
 
 def _sees(table: ListedTable, chain: ListedChain, packet: TracedPacket) -> bool:
@@ -267,7 +272,7 @@ def _priority(chain: ListedChain) -> int:
 
 
 def _is_opaque(table: ListedTable, chain: ListedChain, packet: TracedPacket) -> bool:
-    """Tell whether a base chain is not judged: it sees frames, or nobody knows whether it sees this packet."""
+    """Return whether a base chain cannot be evaluated: it sees frames, or it is unknown whether it sees this packet."""
     return (
         table.family == "bridge"
         or chain.hook in ("ingress", "egress")
@@ -275,20 +280,20 @@ def _is_opaque(table: ListedTable, chain: ListedChain, packet: TracedPacket) -> 
     )
 
 
-def _past_opaque(table: ListedTable, chain: ListedChain, ways: Branches, flow: Exits) -> Branches:
+def _pass_opaque_chain(table: ListedTable, chain: ListedChain, branches: Branches, exits: Exits) -> Branches:
     statements = [rule.statements for other in table.chains.values() for rule in other.rules]
     if chain.policy != "drop" and not _MAY_STOP.search(json.dumps([statements, table.sets])):
-        return ways
+        return branches
     place = Place(str(table), chain.name, "policy " + chain.policy)
     reason = f"table {table}, chain {chain.name} (hook {chain.hook}) is not evaluated"
-    result = {view: trail.guessing(reason) for view, trail in ways.items()}
+    result = {view: trail.guessing(reason) for view, trail in branches.items()}
     for trail in result.values():
-        flow.end("unknown", End(place, trail))
+        exits.end("unknown", End(place, trail))
     return result
 
 
-def _tracked(view: View, chain: ListedChain) -> View:
-    """Return the packet with the state that a base chain sees, which may be before connection tracking."""
+def _with_state_at(view: View, chain: ListedChain) -> View:
+    """Return the packet with the state that a base chain sees; before connection tracking there is none."""
     if view.state == "untracked" or chain.hook in ("input", "postrouting"):
         return view
     if chain.hook in ("ingress", "egress") or _priority(chain) < _TRACKS_AT:
@@ -297,6 +302,6 @@ def _tracked(view: View, chain: ListedChain) -> View:
 
 
 def _is_translated_by(hook: str, view: View) -> bool:
-    """Tell whether chains of type nat see it: the first packet of a connection, until one translates it."""
+    """Return whether chains of type nat see the packet: the first of a connection, until a chain translates it."""
     bit = DESTINATION_NAT if hook in ("prerouting", "output") else SOURCE_NAT
     return view.state == "new" and not view.translated & bit

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What matches of iptables-nft ask, from the kernel: an nft that is built without the library of iptables lists their names.
+"""Read the conditions of iptables-nft matches from the kernel, for an nft that lists only their names.
 
-Debian 13 has such an nft. The words are those that an nft with the library writes.
+An nft that is built without the library of iptables does so; Debian 13 has such an nft. The conditions are written as
+an nft with the library writes them.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import 
 _HANDLE, _EXPRESSIONS = 3, 4
 _EXPRESSION_NAME, _EXPRESSION_DATA = 1, 2
 _MATCH_NAME, _MATCH_REVISION, _MATCH_DATA = 1, 2, 3
-# linux/netfilter/xt_conntrack.h, revisions 2 and 3: where flags, their negations and states are.
+# linux/netfilter/xt_conntrack.h, revisions 2 and 3: flags, negated flags and states, at this offset.
 _CONNTRACK = struct.Struct("=HHH")
 _CONNTRACK_AT = 146
-_STATE, _AS_STATE = 1, 1 << 13  # what is asked; that it was written as -m state
+_STATE, _AS_STATE = 1, 1 << 13  # the condition on the state; the rule was written with -m state
 _STATES = {1: "invalid", 2: "established", 4: "related", 8: "new", 256: "untracked"}
 # linux/netfilter/xt_addrtype.h, revision 1: types of the source and of the destination, flags.
 _ADDRTYPE = struct.Struct("=HHI")
@@ -47,7 +48,8 @@ _TYPES = {
         ("unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit")
     )
 }
-# linux/netfilter/xt_multiport.h, revision 1: which ports, how many; the ports, whether a range goes on, the negation.
+# linux/netfilter/xt_multiport.h, revision 1: the side, the number of ports, the ports, which of
+# them start a range, and the negation.
 _MULTIPORT = struct.Struct("=BB15H15BB")
 _SIDES = {0: "sport", 1: "dport"}
 _PLACES = 15
@@ -59,7 +61,7 @@ _PROTOCOLS = {"6": "tcp", "17": "udp"}
 
 
 class XtMatch(NamedTuple):
-    """A match of iptables: its extension, the revision of its data, and these."""
+    """An iptables match: its extension, the revision of its data, and the data."""
 
     name: str
     revision: int
@@ -71,11 +73,14 @@ Matches = dict[tuple[str, str], list[XtMatch]]
 
 
 def write_out_matches(listing: str, matches: Callable[[], Matches]) -> str:
-    """Return a listing with handles in which matches that have only their name are written out, as far as they are known."""
+    """Return a listing with handles in which the conditions of matches are written out, as far as possible.
+
+    `matches` reads the matches from the kernel; it is called only if the listing needs them.
+    """
     if not _WORD.search(listing):
         return listing
     try:
-        found = matches()
+        by_rule = matches()
     except NetlinkError:
         return listing
     lines, table = listing.splitlines(), ""
@@ -84,22 +89,22 @@ def write_out_matches(listing: str, matches: Callable[[], Matches]) -> str:
             table = " ".join(line.split()[1:3])
         handle = _HANDLE_OF.search(line)
         if handle and "xt match" in line:
-            lines[place] = _written_out(line, found.get((table, handle[1]), []))
+            lines[place] = _written_out(line, by_rule.get((table, handle[1]), []))
     return "\n".join([*lines, ""])
 
 
 def _written_out(line: str, matches: list[XtMatch]) -> str:
-    """Return a rule with words in the place of names; it stays as it is where these are others than the kernel's."""
+    """Return a rule with the conditions of its matches; unchanged if the names differ from those of the kernel."""
     if _WORD.findall(line) != [match.name for match in matches]:
         return line
     protocol = _PROTOCOL.search(line)
-    left = iter(matches)
+    remaining = iter(matches)
     named = _PROTOCOLS.get(protocol[1], protocol[1]) if protocol else ""
-    return _WORD.sub(lambda found: words(next(left), named) or found[0], line)
+    return _WORD.sub(lambda shown: nft_notation(next(remaining), named) or shown[0], line)
 
 
-def words(match: XtMatch, protocol: str = "") -> str:
-    """Return what a match asks in words of nft, or nothing; `protocol` is that of the rule."""
+def nft_notation(match: XtMatch, protocol: str = "") -> str:
+    """Return a match in the notation of nft, or an empty text; `protocol` is the protocol of the rule."""
     try:
         if match.name == "conntrack" and match.revision in (2, 3):
             return _state(*_CONNTRACK.unpack_from(match.data, _CONNTRACK_AT))
@@ -129,14 +134,20 @@ def _type(source: int, destination: int, flags: int) -> str:
 
 
 def _ports(protocol: str, data: tuple[int, ...]) -> str:
-    side, count, ports, goes_on, negated = data[0], data[1], data[2 : 2 + _PLACES], data[2 + _PLACES : -1], data[-1]
+    side, count, ports, starts_range, negated = (
+        data[0],
+        data[1],
+        data[2 : 2 + _PLACES],
+        data[2 + _PLACES : -1],
+        data[-1],
+    )
     if side not in _SIDES or not 0 < count <= _PLACES:
         return ""
-    found: list[str] = []
+    members: list[str] = []
     for place in range(count):
-        is_end = place > 0 and goes_on[place - 1]
-        found[len(found) - int(bool(is_end)) :] = [f"{found[-1]}-{ports[place]}" if is_end else str(ports[place])]
-    return "{} {} {}{}".format(protocol, _SIDES[side], "!= " if negated else "", _set(found))
+        is_end = place > 0 and starts_range[place - 1]
+        members[len(members) - int(bool(is_end)) :] = [f"{members[-1]}-{ports[place]}" if is_end else str(ports[place])]
+    return "{} {} {}{}".format(protocol, _SIDES[side], "!= " if negated else "", _set(members))
 
 
 def _set(members: list[str]) -> str:
@@ -146,10 +157,10 @@ def _set(members: list[str]) -> str:
 # ---- the kernel
 
 
-def kernel_matches(asked: Ask = ask) -> Matches:
-    """Return the matches of all rules of this thread's network namespace. Raises NetlinkError."""
-    found: Matches = {}
-    for family, rule in answers(asked, GET_RULE):
+def kernel_matches(request: Ask = ask) -> Matches:
+    """Return the matches of all rules in the network namespace of this thread. Raises NetlinkError."""
+    by_rule: Matches = {}
+    for family, rule in answers(request, GET_RULE):
         matches = [
             _match(data)
             for data in map(attributes, nested(rule.get(_EXPRESSIONS, b"")))
@@ -157,8 +168,8 @@ def kernel_matches(asked: Ask = ask) -> Matches:
         ]
         if matches:
             table = f"{family_name(family)} {text(part(rule, TABLE))}"
-            found[table, str(number("!Q", part(rule, _HANDLE)))] = matches
-    return found
+            by_rule[table, str(number("!Q", part(rule, _HANDLE)))] = matches
+    return by_rule
 
 
 def _match(expression: dict[int, bytes]) -> XtMatch:

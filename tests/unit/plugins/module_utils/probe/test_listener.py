@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What needs no process and no port; the rest is in tests/kernel/test_probe_listen.py."""
+"""Tests of the listener without processes and ports; the others are in tests/kernel/test_probe_listen.py."""
 
 from __future__ import annotations
 

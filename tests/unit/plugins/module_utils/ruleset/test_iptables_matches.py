@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rules of iptables-nft, as nft lists them with the library of iptables (0.9.8, 1.0.6) and without it (1.1.3).
 
-tests/unit/listings has what each version of nft lists of the rules in tests/support/ufw.py, and what the kernel says of those
-matches of which 1.1.3 lists the names.
+tests/unit/listings has the listings of the rules in tests/support/ufw.py by each version of nft, and the matches in the
+kernel for which nft 1.1.3 lists only the names.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is told of other people's rules, from listings as nft 0.9.8, 1.0.6 and 1.1.3 write them."""
+"""Findings about rules of other programs, from listings by nft 0.9.8, 1.0.6 and 1.1.3."""
 
 from __future__ import annotations
 
@@ -327,8 +327,8 @@ table ip kube-proxy {
 def test_verdict_maps_are_followed() -> None:
     assert other_rules_in(KernelRules(listed(KUBE_PROXY))) == OtherRules(
         (
-            "table ip kube-proxy, chain filter-input (hook input): drops or rejects by 2 rules (first '10.96.0.8 . tcp . "
-            "80 : drop,')",
+            "table ip kube-proxy, chain filter-input (hook input): drops or rejects by 2 rules (first '10.96.0.8 . tcp "
+            ". 80 : drop,')",
             "table ip kube-proxy, chain filter-output (hook output): rejects by 1 rule ('ip daddr @cluster-ips reject "
             'comment "Reject traffic to invalid ports of ClusterIPs"\')',
         ),
@@ -624,8 +624,8 @@ def test_what_the_host_itself_sends_is_not_published() -> None:
 def test_forwarding_names_the_chains_that_judge_it() -> None:
     listing = table(base("FORWARD", "forward", policy="drop")) + table(base("f", "forward", "drop"), head="inet y")
     assert other_rules_in(KernelRules(listing, forwarding=("IPv4", "IPv6"))).bypassing == (
-        "forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by table ip x, chain FORWARD (drops by policy), table inet "
-        "y, chain f",
+        "forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by table ip x, chain FORWARD (drops by policy), table "
+        "inet y, chain f",
         "forwarded IPv6 (net.ipv6.conf.all.forwarding is 1), filtered by table inet y, chain f",
     )
     assert other_rules_in(KernelRules(forwarding=("IPv6",))).bypassing == (

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which tables are listed, and how. What nft makes of it is in tests/kernel/test_others.py."""
+"""Which tables are listed, and by which commands. tests/kernel/test_others.py runs nft."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_very_many_elements_are_not_read_beside_a_large_table() -> None:
 
 @pytest.mark.parametrize("name", ["x; flush ruleset", "a b", "-f", "", "1a", "ä"])
 def test_a_name_that_is_no_word_for_nft_is_refused(name: str) -> None:
-    message = f"Cannot list {name!r}: expected a name of letters, digits and /_.-, as nft takes them."
+    message = f"Cannot list {name!r}: nft accepts only names of letters, digits and /_.-."
     large = table("l", MOST)
     for tables, maps in (((table(name, 1), large), ()), ((table("a", 1), large), (name,))):
         with pytest.raises(RuntimeError) as caught:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of a packet by listings as nft 0.9.8 to 1.1.3 print them. Real packets are in tests/kernel."""
+"""Traces of packets through listings by nft 0.9.8 to 1.1.3. Tests with real packets are in tests/kernel."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Matches of iptables in the words of nft. What a real kernel says of real ones is in test_nft_compat and tests/kernel."""
+"""iptables matches in the notation of nft. test_nft_compat and tests/kernel read matches from a real kernel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.xt_matches impo
     Matches,
     XtMatch,
     kernel_matches,
-    words,
+    nft_notation,
     write_out_matches,
 )
 from hypothesis import given
@@ -72,16 +72,16 @@ def multiport(
     ],
 )
 def test_a_match_in_words(match: XtMatch, text: str) -> None:
-    assert words(match, "tcp") == text
+    assert nft_notation(match, "tcp") == text
 
 
 def test_ports_need_a_protocol() -> None:
-    assert (words(multiport(80)), words(multiport(80), "udp")) == ("", "udp dport 80")
+    assert (nft_notation(multiport(80)), nft_notation(multiport(80), "udp")) == ("", "udp dport 80")
 
 
 @given(st.sampled_from(["conntrack", "addrtype", "multiport"]), st.integers(0, 3), st.binary(max_size=200))
 def test_any_data_is_words_or_nothing(name: str, revision: int, data: bytes) -> None:
-    assert '"' not in words(XtMatch(name, revision, data), "tcp")
+    assert '"' not in nft_notation(XtMatch(name, revision, data), "tcp")
 
 
 # ---- a listing
