@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import answer_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.inquiry import Inquiry, inquiry_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import answer_line, lines
@@ -70,7 +70,7 @@ class ActionModule(ControllerAction):
         why = _why_no_probe(inquiry, answers, silent, probe, self._task.check_mode)
         text = list(map(shown, lines(answer, notes, why)))
         self._display.display("\n".join(["", *text, ""]))
-        return plain(
+        return shown_data(
             {
                 "changed": False,
                 "answer": answer_line(answer),

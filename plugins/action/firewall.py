@@ -13,7 +13,7 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned, shown
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.batches import with_batches
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation import (
     UNSEEN,
@@ -95,7 +95,7 @@ class ActionModule(ActionBase):
 
     def _module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         result = self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments, task_vars=task_vars)
-        return named((task_vars or {})["inventory_hostname"], returned(explained(result)))
+        return named((task_vars or {})["inventory_hostname"], shown_result(explained(result)))
 
     def _store(self, key: str | None) -> Store:
         if not key:

@@ -125,7 +125,7 @@ reserved_ports:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import Demands, parsed_demands
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import compared, worded
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned, shown
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
 
 
 def main() -> None:
@@ -147,7 +147,7 @@ def main() -> None:
         module.fail_json(msg=shown(f"Cannot read the ephemeral ports: {exc}."))
     except OSError as exc:
         module.fail_json(msg=shown(worded(exc)))
-    module.exit_json(**returned(result))
+    module.exit_json(**shown_result(result))
 
 
 def _demands(module: AnsibleModule) -> Demands:

@@ -251,7 +251,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import Hos
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import own_addresses, shared_interfaces
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned, shown
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
 
 ARGUMENTS = {
@@ -289,7 +289,7 @@ def main() -> None:
         # Before the change, because many rules take seconds to read, and a change then waits for its confirmation.
         backend = chosen_backend(module.params["backend"]) if present else ""
         others = other_rules(backend) if present else None
-        module.exit_json(**returned(_result(module, _outcome(module, backend), others, began)))
+        module.exit_json(**shown_result(_result(module, _outcome(module, backend), others, began)))
     except HostError as exc:
         module.fail_json(msg=shown(str(exc)), missing_packages=exc.missing_packages)
     except LockoutError as exc:

@@ -89,7 +89,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils._apply.confirm import confirm
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import returned, shown
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
 
 
 def main() -> None:
@@ -100,7 +100,7 @@ def main() -> None:
         result = confirm(module.params["token"])
     except (OSError, RuntimeError) as exc:
         module.fail_json(msg=shown(str(exc)))
-    result = returned(result)
+    result = shown_result(result)
     result["ran_for"] = time.monotonic() - began
     if "msg" in result:
         module.fail_json(**result)

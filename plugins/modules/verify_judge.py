@@ -179,7 +179,7 @@ judgements:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import PacketJudge, parse_query
 
 PACKET: dict[str, Any] = {
@@ -209,7 +209,7 @@ def main() -> None:
         judgements = [judge.judge(query) for query in queries]
     except (OSError, RuntimeError, ValueError) as exc:
         module.fail_json(msg=shown(f"Cannot judge packets on this host: {exc}"))
-    module.exit_json(changed=False, judgements=plain(judgements))
+    module.exit_json(changed=False, judgements=shown_data(judgements))
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
 from ansible_collections.hpc.ports.plugins.module_utils._probe.container_proxies import dead_ends
 from ansible_collections.hpc.ports.plugins.module_utils._probe.listener import start, stop
 from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import ListenError, Orders
@@ -190,7 +190,7 @@ def main() -> None:
         module.fail_json(msg=f"Invalid ports: {exc}.")
     except (ListenError, NetlinkError, OSError) as exc:
         module.fail_json(msg=shown(str(exc)))
-    module.exit_json(**plain(result))
+    module.exit_json(**shown_data(result))
 
 
 def _started(params: dict[str, Any]) -> dict[str, Any]:

@@ -155,7 +155,7 @@ results:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_data
 from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import Pace, probe_all
 
 
@@ -188,7 +188,7 @@ def main() -> None:
         results = probe_all(params["probes"], Pace(**{name: params[name] for name in Pace._fields}))
     except ValueError as exc:
         module.fail_json(msg=f"Invalid probes: {exc}.")
-    module.exit_json(changed=False, results=plain(results))
+    module.exit_json(changed=False, results=shown_data(results))
 
 
 if __name__ == "__main__":

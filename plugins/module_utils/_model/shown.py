@@ -9,13 +9,13 @@ that is already shown stays the same, too.
 
 | where the text reaches the screen | what is applied |
 | --- | --- |
-| modules firewall, firewall_confirm, verify_*, ephemeral_ports: warnings, messages and results | `shown`, `plain` |
+| modules firewall, firewall_confirm, verify_*, ephemeral_ports: messages and results | `shown`, `shown_data` |
 | `diff` of the module firewall (state.py), which keeps its lines | `shown`, for each line |
-| results of hosts for verify and explain, when they reach the controller (registered.py) | `word` |
+| results of hosts for verify and explain, when they reach the controller (registered.py) | `shown_start` |
 | action plugins verify_verdicts and explain_info: the lines that they show | `shown`, for each line |
-| action plugin explain_info: its result | `plain` |
-| action plugins firewall and verify_probe: results of their modules, lost connections | `returned`, `shown` |
-| JUnit XML, which has to parse (junit.py); the HTML page (html.py) | `shown` or `lines`, `plain` |
+| action plugin explain_info: its result | `shown_data` |
+| action plugins firewall and verify_probe: results of their modules, lost connections | `shown_result`, `shown` |
+| JUnit XML, which has to parse (junit.py); the HTML page (html.py) | `shown` or `shown_lines`, `shown_data` |
 
 The JSON report needs none of these, because JSON writes such characters as codes. The watch runs alone and writes to
 the journal of its host; it has its own rule for names of programs.
@@ -53,7 +53,7 @@ def _code(match: Match[str]) -> str:
     return _SHORT.get(char) or form.format(number)
 
 
-def word(text: str, most: int = MOST) -> str:
+def shown_start(text: str, most: int = MOST) -> str:
     """Return the text as `shown`, at most `most` characters; a text that is cut says so."""
     start = shown(text[: most + 1])
     if len(start) <= most:
@@ -62,39 +62,39 @@ def word(text: str, most: int = MOST) -> str:
     return start[: most - len(notice)] + notice
 
 
-def lines(text: str) -> str:
+def shown_lines(text: str) -> str:
     """Return a text of several lines, each as `shown`."""
     return "\n".join(map(shown, text.split("\n")))
 
 
-def plain(value: Any) -> Any:
+def shown_data(value: Any) -> Any:
     """Return plain data with all texts as `shown`, keys included; warnings of Ansible are dataclasses."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, dict):
-        return {plain(key): plain(member) for key, member in value.items()}
+        return {shown_data(key): shown_data(member) for key, member in value.items()}
     if isinstance(value, (list, tuple)):
-        members = [plain(member) for member in value]
+        members = [shown_data(member) for member in value]
         return tuple(members) if isinstance(value, tuple) else members
     if is_dataclass(value) and not isinstance(value, type):
         return replace(
             value,
             **{
-                name: (_by_lines if name.startswith(_FORMATTED) else plain)(getattr(value, name))
+                name: (_by_lines if name.startswith(_FORMATTED) else shown_data)(getattr(value, name))
                 for name in (field.name for field in fields(value))
             },
         )
     return value
 
 
-def returned(result: dict[str, Any]) -> dict[str, Any]:
-    """Return the result of a module as `plain`; the values that Ansible shows line by line keep their lines."""
-    return {key: _by_lines(value) if key in _BY_LINES else plain(value) for key, value in result.items()}
+def shown_result(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a module as `shown_data`; the values that Ansible shows line by line keep their lines."""
+    return {key: _by_lines(value) if key in _BY_LINES else shown_data(value) for key, value in result.items()}
 
 
 def _by_lines(value: Any) -> Any:
     if isinstance(value, str):
-        return lines(value)
+        return shown_lines(value)
     if isinstance(value, dict):
-        return {plain(key): _by_lines(member) for key, member in value.items()}
-    return [_by_lines(member) for member in value] if isinstance(value, list) else plain(value)
+        return {shown_data(key): _by_lines(member) for key, member in value.items()}
+    return [_by_lines(member) for member in value] if isinstance(value, list) else shown_data(value)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_data
 
 PAGE = Path(__file__).parent / "page"
 _CELL = (
@@ -59,7 +59,7 @@ def packed(data: Mapping[str, Any]) -> dict[str, Any]:
     """
     cells = data["cells"]
     columns = {name: _column([cell[name] for cell in cells]) for name in _CELL}
-    return {**{name: plain(data[name]) for name in _WHOLE}, "count": len(cells), "columns": columns}
+    return {**{name: shown_data(data[name]) for name in _WHOLE}, "count": len(cells), "columns": columns}
 
 
 def _column(values: Sequence[Any]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _column(values: Sequence[Any]) -> dict[str, Any]:
     distinct = dict(zip(keys, values))
     numbers = {key: number for number, key in enumerate(distinct)}
     return {
-        "values": plain(list(distinct.values())),
+        "values": shown_data(list(distinct.values())),
         "rows": [numbers[key] for key in keys] if len(distinct) > 1 else 0,
     }
 

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import lines, shown
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_lines
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
 
 SEVERAL = "(several hosts)"
@@ -129,7 +129,7 @@ def _suite(target: str, cases: list[Case], made: str) -> ElementTree.Element:
         )
         if case.result:
             said = ElementTree.SubElement(element, case.result, _clean({"message": case.message}))
-            said.text = lines(case.text) or None
+            said.text = shown_lines(case.text) or None
     return suite
 
 

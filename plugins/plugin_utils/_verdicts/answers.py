@@ -17,7 +17,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, word
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_start
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, OUTCOMES
 
@@ -95,7 +95,7 @@ def _named(value: object) -> str:
     if isinstance(value, int):
         return str(value) if abs(value) < _HUGE else "a huge number"
     if isinstance(value, str):
-        return f"'{word(value, _MOST_SHOWN)}'"
+        return f"'{shown_start(value, _MOST_SHOWN)}'"
     return "a dictionary" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else "something else"
 
 
@@ -127,7 +127,7 @@ def _known(key: str, value: object) -> bool | None:
 def _word(key: str, value: object) -> str:
     if not isinstance(value, str):
         raise _refuse(key, value, "a string")
-    return word(value)
+    return shown_start(value)
 
 
 def _whole(key: str, value: object) -> int:
@@ -211,7 +211,7 @@ def _by(name: Parse, parse: Parse) -> Parse:
 
     def parse_all(key: str, value: object) -> dict[str, Any]:
         return {
-            name(key, part): parse(f"{key}[{word(part, _MOST_SHOWN)}]", item)
+            name(key, part): parse(f"{key}[{shown_start(part, _MOST_SHOWN)}]", item)
             for part, item in _mapping(key, value).items()
         }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import word
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_start
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import VerifyRun
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import LONGEST
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import (
@@ -48,7 +48,7 @@ def left_out(hosts: Any, variables_of: Any) -> dict[str, str]:
     """Return why hosts of the play take no part in the tests: the run has lost them before."""
     said = {host: variables_of(host).get("firewall_result") for host in sorted(hosts)}
     return {
-        host: word(str(result["msg"]), LONGEST)
+        host: shown_start(str(result["msg"]), LONGEST)
         if isinstance(result, Mapping) and result.get("failed") and "msg" in result
         else "It failed or was not reached before the tests; see above."
         for host, result in said.items()

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import MOST, lines, plain, returned, shown, word
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import (
+    MOST,
+    shown,
+    shown_data,
+    shown_lines,
+    shown_result,
+    shown_start,
+)
 from ansible_collections.hpc.ports.tests.support.run import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,19 +71,19 @@ def test_examples_of_shown_text(text: str, expected: str) -> None:
 
 
 def test_lines_are_kept() -> None:
-    assert lines("a\x1b\nb\r\n") == "a\\x1b\nb\\r\n"
+    assert shown_lines("a\x1b\nb\r\n") == "a\\x1b\nb\\r\n"
 
 
 @given(ANY, st.integers(40, 80))
 def test_a_long_text_is_cut_and_says_so(text: str, most: int) -> None:
-    found = word(text, most)
-    assert len(found) <= most and word(found, most) == found
+    found = shown_start(text, most)
+    assert len(found) <= most and shown_start(found, most) == found
     assert found == shown(text) or found.endswith(f" (cut: it has {len(text)} characters)")
     assert not any(map(does_something, found))
 
 
 def test_a_megabyte_is_cut() -> None:
-    found = word("x" * 2**20)
+    found = shown_start("x" * 2**20)
     assert (len(found), found.lstrip("x")) == (MOST, " (cut: it has 1048576 characters)")
 
 
@@ -94,7 +101,7 @@ TRACEBACK = "line\n\\x1b\n"
 
 def test_nested_data_is_shown() -> None:
     esc = "\x1b"
-    assert plain({esc: [esc, (esc, 1), {"a": esc}, None, 1.5, Warned(esc, (Warned(esc),))]}) == {
+    assert shown_data({esc: [esc, (esc, 1), {"a": esc}, None, 1.5, Warned(esc, (Warned(esc),))]}) == {
         "\\x1b": [
             "\\x1b",
             ("\\x1b", 1),
@@ -108,10 +115,10 @@ def test_nested_data_is_shown() -> None:
 
 def test_only_line_by_line_values_of_a_result_keep_their_lines() -> None:
     diff = {"before": "a\x1b\n", "after": "b\n"}
-    assert returned({"msg": "a\nb", "warnings": ["c\nd"], "diff": diff, "changed": True}) == {
+    assert shown_result({"msg": "a\nb", "warnings": ["c\nd"], "diff": diff, "changed": True}) == {
         "msg": "a\\nb",
         "warnings": ["c\\nd"],
         "diff": {"before": "a\\x1b\n", "after": "b\n"},
         "changed": True,
     }
-    assert returned({"diff": [diff]}) == {"diff": [{"before": "a\\x1b\n", "after": "b\n"}]}
+    assert shown_result({"diff": [diff]}) == {"diff": [{"before": "a\\x1b\n", "after": "b\n"}]}

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import plain, shown
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import PAGE, packed, page
 from ansible_collections.hpc.ports.tests.support.reports import cell, host, large, small, whole
 from hypothesis import given
@@ -75,7 +75,7 @@ cells = st.fixed_dictionaries(
 @given(st.lists(cells, max_size=6))
 def test_any_cells_come_back_from_the_page(changes: list[dict[str, Any]]) -> None:
     data = {**one(), "cells": [cell("a", "b", "10.0.0.3", 22) | change for change in changes]}
-    assert unpacked(json.loads(embedded(page(data)))) == plain(data["cells"])
+    assert unpacked(json.loads(embedded(page(data)))) == shown_data(data["cells"])
 
 
 # ---- nothing gets out
