@@ -76,19 +76,19 @@ def expected_of(
     ports = {item.policy: probed_ports(plan, connections.policy(item.policy)) for item in classes if item.policy}
     whole = matrix_size(connections, classes, ports)
     if whole <= most:
-        found = _matrix(connections, classes, ports)
+        expectations = _matrix(connections, classes, ports)
     else:
-        found = chosen_by_class(connections, classes, ports, most)
-        _note_sampling(connections, len(found), whole)
-    found = list(dict.fromkeys([*found, *_to_published(connections, classes, published)]))
+        expectations = chosen_by_class(connections, classes, ports, most)
+        _note_sampling(connections, len(expectations), whole)
+    expectations = list(dict.fromkeys([*expectations, *_to_published(connections, classes, published)]))
     names = portless(plan)
     if names:
         connections.skip("", "", f"No ports to probe: {', '.join(names)}.", len(names))
-    found = selected(found, query)
+    expectations = selected(expectations, query)
     return Expected(
-        found,
+        expectations,
         connections.skipped(),
-        sorted({item.source for item in found} - plan.hosts.keys()),
+        sorted({item.source for item in expectations} - plan.hosts.keys()),
         {item.name: list(item.members) for item in classes},
     )
 
@@ -124,14 +124,14 @@ def matrix_size(connections: Connections, classes: list[HostClass], ports: Mappi
 
     It includes pairs of hosts for which nothing can be expected.
     """
-    versions = [{item.version for item in connections.comes_from[found.members[0]]} for found in classes]
+    versions = [{item.version for item in connections.comes_from[group.members[0]]} for group in classes]
     total = 0
     for target in connections.managed:
         reached = [item.version for item in connections.reached[target]]
         sources = sum(
             reached.count(version)
-            for found, known in zip(classes, versions)
-            if found.members != (target,)
+            for group, known in zip(classes, versions)
+            if group.members != (target,)
             for version in known
         )
         total += sources * len(ports[connections.plan.hosts[target]])
@@ -160,11 +160,11 @@ def _note_sampling(connections: Connections, tried: int, whole: int) -> None:
 def _matrix(
     connections: Connections, classes: list[HostClass], ports: Mapping[str, list[tuple[str, int]]]
 ) -> list[Expectation]:
-    found: list[Expectation] = []
+    expectations: list[Expectation] = []
     for number, target in enumerate(connections.managed):
         for source in _sources(classes, target, number):
-            found += _pair(connections, source, target, ports[connections.plan.hosts[target]])
-    return found
+            expectations += _pair(connections, source, target, ports[connections.plan.hosts[target]])
+    return expectations
 
 
 def _sources(classes: list[HostClass], target: str, number: int) -> Iterator[str]:
@@ -177,11 +177,11 @@ def _sources(classes: list[HostClass], target: str, number: int) -> Iterator[str
 
 def _pair(connections: Connections, source: str, target: str, ports: list[tuple[str, int]]) -> list[Expectation]:
     """Return the expectations of one source and one target, and note the connections without any."""
-    found: list[Expectation] = []
+    expectations: list[Expectation] = []
     reason = connections.why_not(source, target)
     if reason:
         connections.skip(source, target, reason)
-        return found
+        return expectations
     for address in connections.reached[target]:
         no_way = connections.no_way(source, address)
         if no_way:
@@ -189,10 +189,10 @@ def _pair(connections: Connections, source: str, target: str, ports: list[tuple[
         for protocol, port in ports if connections.froms(source, address) else ():
             item = connections.expectation(source, target, address, protocol, port)
             if item:
-                found.append(item)
+                expectations.append(item)
             else:
                 connections.skip_dependent(source, target, address)
-    return found
+    return expectations
 
 
 # ---- selecting
@@ -206,12 +206,12 @@ def selected(expectations: list[Expectation], query: str) -> list[Expectation]:
     from jmespath.exceptions import JMESPathError
 
     try:
-        found = jmespath.search(query, [item._asdict() for item in expectations])
+        matches = jmespath.search(query, [item._asdict() for item in expectations])
     except JMESPathError as exc:
         raise _invalid_query(query, str(exc)) from exc
     known = set(expectations)
     try:
-        chosen = {Expectation(**item) for item in found}
+        chosen = {Expectation(**item) for item in matches}
     except TypeError as exc:
         raise _invalid_query(query, "The expression returns something else.") from exc
     if not chosen <= known:

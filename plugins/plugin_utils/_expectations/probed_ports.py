@@ -21,11 +21,11 @@ def probed_ports(plan: Plan, policy: Policy) -> list[tuple[str, int]]:
     These are the first and last ports of all named services, the edges of broad services, and a few other ports.
     """
     named = [ports for service in plan.catalogue.services.values() if not service.broad for ports in service.ports]
-    found = set(_ends(named)) | _edges(plan, policy)
+    ports_to_test = set(_ends(named)) | _edges(plan, policy)
     for protocol in ("tcp", "udp"):
         rest = without([PortRange(protocol, 1, 65535)], named)
-        found |= {(protocol, port) for port in (rest[0].first, rest[len(rest) // 2].first, rest[-1].last)}
-    return sorted(item for item in found if item[0] != "ip" and 1 <= item[1] <= 65535)
+        ports_to_test |= {(protocol, port) for port in (rest[0].first, rest[len(rest) // 2].first, rest[-1].last)}
+    return sorted(item for item in ports_to_test if item[0] != "ip" and 1 <= item[1] <= 65535)
 
 
 def flow_ports(plan: Plan, flow: str, opened: Iterable[PortRange]) -> list[tuple[str, int]]:
@@ -56,9 +56,9 @@ def _edges(plan: Plan, policy: Policy) -> set[tuple[str, int]]:
     """Return the first and last ports of each segment that a broad service opens, and the ports next to them."""
     services = plan.catalogue.services
     broad = {flow.name for flow in plan.flows_on.values() if any(services[name].broad for name in flow.services)}
-    found = set()
+    ports_to_test = set()
     for segment in segments(rule for rule in policy.rules if rule.direction == "in"):
         if any(rule.flow in broad for rule in segment.rules):
             first, last = segment.ports.first, segment.ports.last
-            found |= {(segment.ports.protocol, port) for port in (first - 1, first, last, last + 1)}
-    return found
+            ports_to_test |= {(segment.ports.protocol, port) for port in (first - 1, first, last, last + 1)}
+    return ports_to_test

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever a port file and the variables of hosts hold, the plan says it in messages that people can read."""
+"""Messages of the plan are readable for any content of the port file and of host variables."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_reso
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-# As many as a message may have.
+# The maximum number of characters of a message.
 LONGEST = 2000
 SITE: dict[str, Any] = {
     "firewall_services": {
@@ -65,7 +65,7 @@ def endless() -> dict[str, Any]:
     return result
 
 
-# Of all characters, halves of surrogate pairs as well.
+# From all characters, including surrogates.
 NAMES = st.one_of(
     st.text(st.characters(), max_size=8),
     st.sampled_from(["web", "desks", "n1", "slurm_compute", "x" * 3000]),
@@ -101,7 +101,7 @@ VALUES = st.one_of(
 
 
 class HostVars(dict[str, dict[str, Any]]):
-    """As much of Ansible's as is asked; a template has no value."""
+    """The part of Ansible's hostvars that the tests need. Templates have no value."""
 
     def raw_get(self, host: str) -> dict[str, Any]:
         """Return the variables of a host, untemplated."""
@@ -109,7 +109,7 @@ class HostVars(dict[str, dict[str, Any]]):
 
 
 def replaced(draw: st.DrawFn, tree: Any) -> Any:
-    """Return a tree with one thing in it replaced, or added under some name."""
+    """Return a tree with one value replaced or added."""
     if not isinstance(tree, (dict, list)) or not tree or draw(st.integers(0, 4)) == 0:
         return draw(VALUES)
     if isinstance(tree, list):
@@ -123,7 +123,7 @@ def replaced(draw: st.DrawFn, tree: Any) -> Any:
 
 @st.composite
 def inventories(draw: st.DrawFn) -> dict[str, Any]:
-    """Return the variables of a task of an inventory in which up to three things are odd."""
+    """Return task variables of an inventory with up to three invalid values."""
     site, host = deepcopy(SITE), deepcopy(HOST)
     names = ["n1", "n2"]
     for what in draw(st.lists(st.sampled_from(["site", "site", "variable", "host", "name"]), max_size=3)):
@@ -146,7 +146,7 @@ def inventories(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def messages_of(task_vars: dict[str, Any]) -> list[str]:
-    """Return what the plan says: of bad input one error, else its warnings."""
+    """Return the messages of the plan: one error for bad input, else its warnings."""
     try:
         check_play("n1", {**task_vars, "firewall_mode": task_vars.get("firewall_mode", "enforce")})
         catalogue, inventory = site_catalogue(SHIPPED, task_vars), site_inventory(task_vars)
@@ -169,7 +169,7 @@ def test_messages_are_printable_and_short(task_vars: dict[str, Any]) -> None:
 
 
 @given(st.one_of(VALUES, st.text(max_size=5000)))
-def test_what_is_shown_of_a_value_is_printable_and_short(value: Any) -> None:
+def test_shown_values_are_printable_and_short(value: Any) -> None:
     assert shown_value(value).isprintable() and len(shown_value(value)) < 450
 
 
@@ -192,13 +192,13 @@ def test_a_list_that_is_cut_says_so() -> None:
 
 
 @given(st.text(st.characters(), max_size=40))
-def test_a_printable_text_is_itself_and_others_are_told_apart(text: str) -> None:
+def test_printable_texts_are_unchanged(text: str) -> None:
     assert shown(printable(text)) == printable(text)
     assert printable(printable(text)) == printable(text)
     assert not text.isprintable() or printable(text) == text
 
 
-def test_what_is_cut_ends_in_dots() -> None:
+def test_cut_texts_end_in_dots() -> None:
     assert printable("abcdef", 5) == "ab..."
     assert shown_value("a" * 500) == f"'{'a' * 399}... and 102 more characters"
 

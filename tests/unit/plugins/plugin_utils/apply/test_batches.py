@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the note about batches."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -11,8 +13,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.batches import wi
 HOSTS = [f"n{number}" for number in range(1, 7)]
 
 
-def said(host: str, batch: list[str], gone: tuple[str, ...] = (), hosts: list[str] | None = None) -> str:
-    """Return what is said of a host that fails, where `gone` have failed before."""
+def message(host: str, batch: list[str], gone: tuple[str, ...] = (), hosts: list[str] | None = None) -> str:
+    """Return the message about a failed host after the hosts in `gone` have failed."""
     hosts = hosts or HOSTS
     return with_batches(
         "It is refused.",
@@ -25,33 +27,33 @@ def said(host: str, batch: list[str], gone: tuple[str, ...] = (), hosts: list[st
     )
 
 
-def text(goes_on: str, lists: str, host: str) -> str:
+def text(outcome: str, lists: str, host: str) -> str:
     return (
-        f"It is refused. This play runs on its hosts in batches, and {goes_on}. {lists} To continue without this "
+        f"It is refused. This play runs on its hosts in batches, and {outcome}. {lists} To continue without this "
         f"host, use --limit 'all:!{host}', or append ':!{host}' to your own limit."
     )
 
 
-def test_a_host_by_itself_ends_the_play() -> None:
-    assert said("n3", ["n3"]) == text("ends with this host", "Done: n1, n2. Not changed: n4, n5, n6.", "n3")
-    assert said("n1", ["n1"]) == text("ends with this host", "Not changed: n2, n3, n4, n5, n6.", "n1")
+def test_the_failure_of_a_single_host_batch_ends_the_play() -> None:
+    assert message("n3", ["n3"]) == text("ends with this host", "Done: n1, n2. Not changed: n4, n5, n6.", "n3")
+    assert message("n1", ["n1"]) == text("ends with this host", "Not changed: n2, n3, n4, n5, n6.", "n1")
 
 
-def test_a_batch_ends_it_where_nobody_gets_through() -> None:
-    assert said("n3", ["n3", "n4"]) == text(
+def test_the_play_ends_if_every_host_of_the_batch_fails() -> None:
+    assert message("n3", ["n3", "n4"]) == text(
         "continues unless every host of this batch fails", "Done: n1, n2. Not changed if the play ends: n5, n6.", "n3"
     )
 
 
-def test_who_failed_before_is_not_done() -> None:
-    assert said("n4", ["n4"], ("n1", "n3")) == text(
+def test_hosts_that_failed_before_are_not_done() -> None:
+    assert message("n4", ["n4"], ("n1", "n3")) == text(
         "ends with this host", "Done: n2. Failed before: n1, n3. Not changed: n5, n6.", "n4"
     )
 
 
-def test_the_last_of_a_batch_whose_others_have_failed_ends_it() -> None:
-    """They are not in the batch any more."""
-    assert said("n4", ["n4"], ("n3",)).startswith(
+def test_the_last_remaining_host_of_a_batch_ends_the_play() -> None:
+    """Ansible removes failed hosts from the batch."""
+    assert message("n4", ["n4"], ("n3",)).startswith(
         "It is refused. This play runs on its hosts in batches, and ends with this "
         "host. Done: n1, n2. Failed before: n3. Not changed: n5, n6."
     )
@@ -61,8 +63,8 @@ def test_long_lists_are_cut() -> None:
     hosts = [f"n{number}" for number in range(1, 45)]
     shown = ", ".join(hosts[:20])
     left = ", ".join(hosts[22:42])
-    assert f"Done: {shown} and 1 more. Not changed: {left} and 2 more. " in said("n22", ["n22"], hosts=hosts)
-    assert f"Done: {shown}. Not changed: " in said("n21", ["n21"], hosts=hosts)
+    assert f"Done: {shown} and 1 more. Not changed: {left} and 2 more. " in message("n22", ["n22"], hosts=hosts)
+    assert f"Done: {shown}. Not changed: " in message("n21", ["n21"], hosts=hosts)
 
 
 @pytest.mark.parametrize(
@@ -74,5 +76,5 @@ def test_long_lists_are_cut() -> None:
         {"ansible_play_hosts_all": HOSTS, "ansible_play_batch": [], "ansible_play_hosts": []},
     ],
 )
-def test_nothing_is_said_where_no_host_comes_later(task_vars: dict[str, Any]) -> None:
+def test_there_is_no_note_in_the_last_batch(task_vars: dict[str, Any]) -> None:
     assert with_batches("It is refused.", {"inventory_hostname": "n5", **task_vars}) == "It is refused."

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host that answers, or does not, by a clock of the test's own."""
+"""Tests of the confirmation of a change, with a simulated host and clock."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CRASHED = {"failed": True, "msg": "MODULE FAILURE"}
 
 
 class Host:
-    """Gives its answers in turn, the last one for ever; each takes ten seconds."""
+    """A host that returns its answers in turn and repeats the last one. Each answer takes ten seconds."""
 
     def __init__(self, *answers: Mapping[str, Any] | AnsibleError) -> None:
         self.answers, self.time, self.asked = list(answers), 0.0, 0
@@ -74,7 +74,7 @@ def test_a_host_that_confirms_is_asked_once() -> None:
 @pytest.mark.parametrize(
     "final", [CONFIRMED, REVERTED, {"status": "unknown"}, {"status": "confirmed", "failed": True, "msg": "not on disk"}]
 )
-def test_trouble_is_no_answer(trouble: Any, final: Mapping[str, Any]) -> None:
+def test_errors_are_not_answers(trouble: Any, final: Mapping[str, Any]) -> None:
     host = Host(trouble, trouble, final)
     answer = host.final_answer()
     assert (answer.result, bool(answer.trouble), answer.login) == (final, True, 0.0)
@@ -105,7 +105,7 @@ def test_a_host_that_never_answers_is_unreachable(trouble: Any, text: str) -> No
     )
 
 
-def test_what_was_known_before_is_said_of_a_host_that_never_answers() -> None:
+def test_an_unreachable_host_is_reported_with_earlier_findings() -> None:
     with pytest.raises(AnsibleConnectionFailure) as caught:
         Host(UNREACHABLE).final_answer(30, {"other_rules": {"dropping": ["table ip filter, chain INPUT", "b"]}}, 10.2)
     assert str(caught.value) == (
@@ -158,7 +158,7 @@ UNDONE = (
         ),
     ],
 )
-def test_what_is_said_of_a_change_that_was_not_confirmed(
+def test_the_message_about_an_unconfirmed_change(
     changes: dict[str, Any], trouble: str, dropping: list[str], text: str
 ) -> None:
     result = {"changed": True, "other_rules": {"dropping": dropping}}
@@ -167,7 +167,7 @@ def test_what_is_said_of_a_change_that_was_not_confirmed(
     assert found == {"changed": False, "failed": True, "msg": text, "other_rules": {"dropping": dropping}, **lacking}
 
 
-def test_what_is_said_of_a_change_that_was_confirmed() -> None:
+def test_the_result_of_a_confirmed_change() -> None:
     answer = HostAnswer({**CONFIRMED, "connections_cut": ["x"], "warnings": ["b"], "invocation": {}}, "timed out")
     assert with_answer(PendingChange("n1", {"changed": True, "changes": {}, "warnings": ["a"]}, 30, 10.0), answer) == {
         "changed": True,
@@ -194,8 +194,8 @@ def test_a_change_that_a_reboot_would_not_load_has_failed() -> None:
         ("Failed to connect to the host via ssh: ssh: Could not resolve hostname n1: Name or service not known", False),
         ("Failed to connect to the host via ssh: admin@n1: Permission denied (publickey).", False),
         (
-            'Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: Connection timed out '
-            "during banner exchange",
+            'Data could not be sent to remote host "n1". Make sure this host can be reached over ssh: Connection timed '
+            "out during banner exchange",
             False,
         ),
         ("Timeout (12s) waiting for privilege escalation prompt: ", False),
@@ -204,11 +204,11 @@ def test_a_change_that_a_reboot_would_not_load_has_failed() -> None:
         ("Failed to connect to the host via ssh: Shared connection to n1 closed.", True),
     ],
 )
-def test_only_a_connection_that_was_made_may_have_begun_a_change(text: str, expected: bool) -> None:
+def test_only_an_established_connection_may_have_started_a_change(text: str, expected: bool) -> None:
     assert may_have_begun(AnsibleConnectionFailure(text)) == expected
 
 
-def test_what_was_lost_with_the_connection_is_not_made_up() -> None:
+def test_a_result_lost_with_the_connection_is_not_invented() -> None:
     begun = PendingChange("n1", {"warnings": [UNSEEN]}, 30, loss=AnsibleConnectionFailure("the first loss"))
     found = with_answer(begun, final_answer(Host(CONFIRMED).ask, begun))
     assert found == {"changed": True, "warnings": [UNSEEN], "confirmed_from": "10.0.0.9 port 51235"}
@@ -223,24 +223,24 @@ def test_what_was_lost_with_the_connection_is_not_made_up() -> None:
 @pytest.mark.parametrize(
     "result", [{"pending": {"token": "x", "ran_for": 3.5}}, {"status": "confirmed", "ran_for": 3.5}]
 )
-def test_the_time_to_a_host_is_all_but_what_its_module_took(result: dict[str, Any]) -> None:
+def test_the_login_time_excludes_the_run_time_of_the_module(result: dict[str, Any]) -> None:
     assert timed(lambda: result, iter([100.0, 114.5]).__next__) == (result, 11.0)
 
 
-def test_a_module_that_failed_has_run_for_no_time() -> None:
+def test_a_failed_module_has_no_run_time() -> None:
     assert timed(lambda: CRASHED, iter([100.0, 102.0]).__next__) == (CRASHED, 2.0)
 
 
 @dataclass(frozen=True)
 class Event:
-    """As Ansible has the text of a warning from 2.19 on."""
+    """The event of a warning in ansible-core 2.19 and later."""
 
     msg: str
 
 
 @dataclass(frozen=True)
 class Summary:
-    """As Ansible has warnings from 2.19 on."""
+    """A warning in ansible-core 2.19 and later."""
 
     event: Event
 
@@ -254,7 +254,7 @@ def test_a_warning_of_a_module_names_its_host() -> None:
 
 
 @pytest.mark.parametrize("odd", [{}, {"warnings": []}, {"warnings": "text"}, {"warnings": [1, None]}])
-def test_what_is_no_warning_stays_as_it_is(odd: dict[str, Any]) -> None:
+def test_other_values_than_warnings_are_unchanged(odd: dict[str, Any]) -> None:
     assert named("n1", odd) == odd
 
 
@@ -273,7 +273,7 @@ SLOW = "A login to n1 took 11 s: set firewall_confirm_within to 33 or more."
         (0.3, 0.3, 1, []),
     ],
 )
-def test_a_window_under_three_times_a_login_is_warned_of(
+def test_a_confirmation_period_under_three_logins_causes_a_warning(
     first: float, second: float, seconds: int, said: list[str]
 ) -> None:
     found = with_answer(PendingChange("n1", {"changed": True}, seconds, first), HostAnswer(CONFIRMED, "", second))
@@ -281,7 +281,7 @@ def test_a_window_under_three_times_a_login_is_warned_of(
 
 
 @pytest.mark.parametrize(("first", "second"), [(11.0, 0.0), (0.2, 11.0)])
-def test_a_slow_login_is_named_where_a_change_was_undone(first: float, second: float) -> None:
+def test_an_undone_change_is_reported_with_a_slow_login(first: float, second: float) -> None:
     begun = PendingChange("n1", {"other_rules": {"dropping": ["a"]}}, 30, first)
     assert with_answer(begun, HostAnswer(REVERTED, "timed out", second))["msg"] == (
         f"{UNDONE} The policy itself allows 10.0.0.9. {SLOW} Last error: timed out. Other rules on the host may be "
@@ -301,7 +301,7 @@ def test_a_slow_login_is_named_where_a_change_was_undone(first: float, second: f
     ],
 )
 @pytest.mark.parametrize("output", ["module_stdout", "module_stderr"])
-def test_sudo_that_wants_a_terminal_is_named(message: str, output: str) -> None:
+def test_sudo_without_a_terminal_is_explained(message: str, output: str) -> None:
     result = {"failed": True, "msg": message, output: "sudo: sorry, you must have a tty to run sudo\r\n"}
     assert explained(result) == {
         **result,
@@ -322,11 +322,11 @@ def test_sudo_that_wants_a_terminal_is_named(message: str, output: str) -> None:
         {"failed": True, "msg": "no", "module_stderr": "sudo: sorry, you must have a tty to run sudo"},
     ],
 )
-def test_another_result_is_what_it_was(result: dict[str, Any]) -> None:
+def test_other_results_are_unchanged(result: dict[str, Any]) -> None:
     assert explained(result) == result
 
 
-def test_a_managed_host_that_ansible_comes_from_is_named() -> None:
+def test_a_managed_client_is_named() -> None:
     hosts = {"10.0.0.9": "login1"}
     result = {"failed": True, "msg": "Add it.", "client": "10.0.0.9"}
     assert with_name(result, lambda client: hosts.get(client, "")) == {

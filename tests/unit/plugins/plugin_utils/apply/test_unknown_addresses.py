@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of warnings about addresses that the plan does not know."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -28,17 +30,17 @@ PARTS = known_addresses(
 ).parts
 
 
-def said(*texts: str) -> list[dict[str, str]]:
+def reported(*texts: str) -> list[dict[str, str]]:
     return [dict(zip(("address", "interface"), text.split(" on "))) for text in texts]
 
 
 def unknown(host: str, *texts: str) -> list[str]:
-    """Return what of this the warning names, if there is one."""
-    found = unknown_warnings(host, said(*texts), PARTS[host])
+    """Return the addresses in the warning, empty without a warning."""
+    found = unknown_warnings(host, reported(*texts), PARTS[host])
     return found[0].split(": ")[1].split(". ")[0].split(", ") if found else []
 
 
-def test_what_the_plan_knows_of_managed_hosts() -> None:
+def test_known_addresses_of_managed_hosts() -> None:
     found = {host: {key: sorted(values) for key, values in part.items()} for host, part in PARTS.items()}
     assert found == {
         "n1": {"addresses": ["10.1.0.1"], "networks": ["10.4.0.0/16"]},
@@ -49,8 +51,8 @@ def test_what_the_plan_knows_of_managed_hosts() -> None:
     }
 
 
-def test_one_warning_names_host_addresses_and_what_to_write() -> None:
-    assert unknown_warnings("n1", said("10.1.0.1 on eth0", "10.2.0.1 on ib0", "10.2.1.1 on ib1"), PARTS["n1"]) == [
+def test_one_warning_names_the_host_its_addresses_and_the_fix() -> None:
+    assert unknown_warnings("n1", reported("10.1.0.1 on eth0", "10.2.0.1 on ib0", "10.2.1.1 on ib1"), PARTS["n1"]) == [
         "n1 has addresses that the plan does not know: 10.2.0.1 on ib0, 10.2.1.1 on ib1. Other hosts treat "
         "connections from these addresses as unknown, and hosts with restricted egress cannot connect to them. The "
         "plan knows 10.1.0.1. If "
@@ -61,10 +63,10 @@ def test_one_warning_names_host_addresses_and_what_to_write() -> None:
     ]
 
 
-def test_an_interface_of_the_plan_is_never_one_to_trust() -> None:
-    [alone] = unknown_warnings("n1", said("10.1.0.1 on eth0", "10.2.0.1 on eth0"), PARTS["n1"])
+def test_an_interface_with_a_known_address_is_not_suggested_as_trusted() -> None:
+    [alone] = unknown_warnings("n1", reported("10.1.0.1 on eth0", "10.2.0.1 on eth0"), PARTS["n1"])
     assert "10.2.0.1 on eth0" in alone and "firewall_trusted_interfaces" not in alone
-    [beside] = unknown_warnings("n1", said("10.1.0.1 on eth0", "10.2.0.1 on eth0", "10.2.1.1 on ib0"), PARTS["n1"])
+    [beside] = unknown_warnings("n1", reported("10.1.0.1 on eth0", "10.2.0.1 on eth0", "10.2.1.1 on ib0"), PARTS["n1"])
     assert "add ib0 to firewall_trusted_interfaces" in beside
 
 
@@ -88,7 +90,7 @@ def test_an_interface_of_the_plan_is_never_one_to_trust() -> None:
         ),
     ],
 )
-def test_what_is_unknown(host: str, texts: list[str], expected: list[str]) -> None:
+def test_unknown_addresses(host: str, texts: list[str], expected: list[str]) -> None:
     assert unknown(host, *texts) == expected
 
 
@@ -100,12 +102,12 @@ def test_what_is_unknown(host: str, texts: list[str], expected: list[str]) -> No
         {"address": "10.2.0.1"},
         ["10.2.0.1"],
         [{"address": "10.2.0.1"}],
-        said("\x1b[31m on eth0"),
-        said("10.2.0.1 on \x1b[31m"),
-        said("10.2.0.1 on {{ x }}"),
+        reported("\x1b[31m on eth0"),
+        reported("10.2.0.1 on \x1b[31m"),
+        reported("10.2.0.1 on {{ x }}"),
         [{"address": 1, "interface": "eth0"}],
         [{"address": "10.2.0.1", "interface": 1}],
     ],
 )
-def test_what_makes_no_sense_is_not_shown(nonsense: object) -> None:
+def test_invalid_entries_are_not_shown(nonsense: object) -> None:
     assert unknown_warnings("n1", nonsense, PARTS["n1"]) == []

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the choice of connections and their expectations."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -43,7 +45,7 @@ def one(found: Expected, source: str, target: str, port: int, address: str = "")
     return item
 
 
-def test_the_ports_that_a_host_publishes_are_tried_besides() -> None:
+def test_published_ports_of_a_host_are_tested_too() -> None:
     plan = plan_of()
     published = {"ctl": ["7070/tcp", "443/tcp"], "stranger": ["81/tcp"]}
     plain, more = (
@@ -59,7 +61,7 @@ def test_the_ports_that_a_host_publishes_are_tried_besides() -> None:
     assert {item.source for item in few if item.port == 7070} == {"n1", "mon", "laptop", "stranger"}
 
 
-def test_a_host_that_says_it_publishes_every_port_keeps_nobody_busy() -> None:
+def test_the_number_of_published_ports_is_limited() -> None:
     plan = plan_of()
     ports = [f"{port}/{protocol}" for protocol in ("tcp", "udp") for port in range(1, 65536)]
     found = expected_of(plan, list(plan.inventory.hosts), published={"ctl": [*ports, *ports]})
@@ -70,7 +72,7 @@ def test_a_host_that_says_it_publishes_every_port_keeps_nobody_busy() -> None:
 # ---- who
 
 
-def test_every_managed_host_is_a_target_and_one_of_each_class_a_source() -> None:
+def test_each_managed_host_is_a_target_and_one_host_of_each_class_a_source() -> None:
     assert pairs(expected()) == {
         ("n1", "ctl"),
         ("mon", "ctl"),
@@ -106,7 +108,7 @@ def test_the_members_of_a_class_share_the_probes() -> None:
     assert max(map(sources.count, sources)) <= 2
 
 
-def test_no_host_probes_itself_and_the_only_one_of_a_class_is_not_its_source() -> None:
+def test_no_host_probes_itself() -> None:
     assert not {pair for pair in pairs(expected()) if pair[0] == pair[1]}
     assert ("mon", "mon") not in pairs(expected())
 
@@ -123,14 +125,14 @@ def test_no_host_probes_itself_and_the_only_one_of_a_class_is_not_its_source() -
     ],
 )
 def test_a_host_that_differs_is_a_class_of_its_own(values: dict[str, Any]) -> None:
-    """Another policy, cluster, network, family of addresses or group."""
+    """It has another policy, cluster, network, address family or group."""
     found = pairs(expected(changed("n2", **values)))
     assert {("n2", "ctl"), ("n2", "n1"), ("n2", "n3")} <= found
     assert {("n1", "n3"), ("n3", "n1")} <= found
 
 
 @pytest.mark.parametrize("most", [MOST, 100])
-def test_an_address_in_an_isolated_network_is_tried_from_within_it(most: int) -> None:
+def test_an_address_in_an_isolated_network_is_tested_from_inside(most: int) -> None:
     inside = {
         name: {**HOSTS[name], "addresses": [*HOSTS[name]["addresses"], address]}
         for name, address in (("ctl", "192.168.50.10"), ("n1", "192.168.50.1"), ("n2", "192.168.50.2"))
@@ -158,7 +160,7 @@ def test_only_hosts_of_the_play_take_part() -> None:
     assert expected_of(plan, ["stranger"]).expectations == []
 
 
-def test_the_unmanaged_sources_are_told() -> None:
+def test_unmanaged_sources_are_listed() -> None:
     assert expected().unmanaged == ["laptop", "stranger"]
     assert expected_of(plan_of(), ["n1", "n2"]).unmanaged == []
     assert expected(query="[?source=='laptop']").unmanaged == ["laptop"]
@@ -180,7 +182,7 @@ def test_both_families_where_the_source_has_an_address_of_that_family() -> None:
     }
 
 
-def test_ports_of_all_services_edges_of_broad_ones_and_some_nameless() -> None:
+def test_probed_ports() -> None:
     plan = plan_of()
     ports = {host: probed_ports(plan, parse_policy(plan.policies[plan.hosts[host]])) for host in ("ctl", "n1")}
     named = {("tcp", 22), ("tcp", 443), ("udp", 9090), ("tcp", 15002), ("tcp", 15005)}
@@ -190,7 +192,7 @@ def test_ports_of_all_services_edges_of_broad_ones_and_some_nameless() -> None:
     assert set(ports["n1"]) == named | nameless | {("tcp", 1023), ("tcp", 1024), ("tcp", 65535)}
 
 
-def test_edges_lie_around_what_a_broad_service_yields_to() -> None:
+def test_edges_are_next_to_the_ports_that_a_broad_service_excludes() -> None:
     plan = plan_of(
         flows={
             "agents": {"from": ["control_plane"], "to": ["slurm_compute"], "services": ["agents"], "need": "required"}
@@ -203,7 +205,7 @@ def test_edges_lie_around_what_a_broad_service_yields_to() -> None:
     assert one(expected_of(plan, ["n1", "n2"]), "n2", "n1", 15006, "10").expected == "open"
 
 
-def test_ip_protocols_are_left_out_and_said() -> None:
+def test_ip_protocols_are_skipped_and_reported() -> None:
     found = expected()
     assert found.skipped == [Skipped("", "", 1, "No ports to probe: vrrp (112/ip).")]
     assert {item.protocol for item in found.expectations} == {"tcp", "udp"}
@@ -221,33 +223,33 @@ def test_a_flow_opens_and_is_named() -> None:
     )
 
 
-def test_both_policies_have_their_say() -> None:
-    """The source has an egress flow to the target for agents, and none for web, nor does the target let it in there."""
+def test_both_policies_count() -> None:
+    """The egress of the source allows the agents but not web, and the target does not allow web either."""
     flow = {"from": ["monitoring"], "to": ["control_plane"], "services": ["agents"], "need": "required"}
     found = expected(changed("mon", egress="restricted"), agents=flow)
     assert (one(found, "mon", "ctl", 15002).expected, one(found, "mon", "ctl", 15002).flow) == ("open", "agents")
     assert (one(found, "mon", "ctl", 443).expected, one(found, "mon", "ctl", 443).denied_by) == ("filtered", "target")
 
 
-def test_the_source_denies_what_the_target_would_let_in() -> None:
+def test_the_source_denies_what_the_target_would_allow() -> None:
     hosts = changed("mon", egress="restricted", addresses=["198.51.100.9"])
     assert one(expected(hosts), "mon", "ctl", 443) == Expectation(
         "mon", "ctl", "10.0.0.1", "tcp", 443, "filtered", "", "source"
     )
 
 
-def test_observe_mode_lets_everything_pass_and_names_no_flow() -> None:
+def test_observe_mode_allows_everything_and_names_no_flow() -> None:
     found = expected(changed("ctl", mode="observe"))
     assert one(found, "stranger", "ctl", 443) == Expectation("stranger", "ctl", "10.0.0.1", "tcp", 443, "open", "", "")
     assert one(found, "laptop", "ctl", 443).flow == "https"
     assert {item.expected for item in found.expectations if item.target == "ctl"} == {"open"}
 
 
-def test_a_trusted_interface_is_not_counted_on() -> None:
+def test_trusted_interfaces_are_not_assumed() -> None:
     assert one(expected(changed("ctl", trusted_interfaces=["eth*"])), "stranger", "ctl", 443).expected == "filtered"
 
 
-def test_every_expectation_is_what_the_policies_say() -> None:
+def test_expectations_match_the_policies() -> None:
     plan = plan_of(changed("n1", egress="restricted"))
     found = expected_of(plan, list(plan.inventory.hosts)).expectations
     assert {item.expected for item in found} == {"open", "filtered"}
@@ -262,12 +264,12 @@ def test_every_expectation_is_what_the_policies_say() -> None:
 # ---- where nothing can be expected
 
 
-def test_source_addresses_that_are_judged_alike_do_not_matter() -> None:
+def test_source_addresses_with_the_same_result_are_not_skipped() -> None:
     found = expected(changed("stranger", addresses=["203.0.113.7", "203.0.113.8"]))
     assert one(found, "stranger", "ctl", 443).expected == "filtered"
 
 
-def test_source_addresses_that_are_judged_differently_are_skipped_where_they_are() -> None:
+def test_source_addresses_with_different_results_are_skipped() -> None:
     found = expected(changed("stranger", addresses=["198.51.100.8", "203.0.113.7"]))
     assert (
         Skipped(
@@ -285,7 +287,7 @@ def test_source_addresses_that_are_judged_differently_are_skipped_where_they_are
     assert one(found, "stranger", "ctl", 22).expected == "filtered"
 
 
-def test_the_source_addresses_count_not_those_where_a_host_is_reached() -> None:
+def test_source_addresses_count_for_the_source() -> None:
     hosts = changed("stranger", source_addresses=["198.51.100.8"])
     del hosts["laptop"]
     found = expected(hosts)

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the task of each host in a run of verify."""
+
 from __future__ import annotations
 
 import json
@@ -29,7 +31,7 @@ def begin(query: str = QUERY, hosts: tuple[str, ...] = tuple(HOSTS), passive: bo
     return new_run(plan_of(), VerifyOptions(hosts, query, passive, LIMITS._replace(**limits)))
 
 
-def test_each_host_is_told_its_part() -> None:
+def test_each_host_has_a_task() -> None:
     parts = begin().parts
     assert list(parts) == list(HOSTS)
     same = {
@@ -70,7 +72,7 @@ def test_a_run_can_be_kept_and_read_again() -> None:
     assert (again.options, again.expected, again.parts) == tuple(run)
 
 
-def test_the_key_is_the_runs_and_each_nonce_a_hosts() -> None:
+def test_a_run_has_one_key_and_each_host_one_nonce() -> None:
     first, second = begin().parts, begin().parts
     assert len({part["key"] for part in first.values()}) == 1
     words = [parts["ctl"]["key"] for parts in (first, second)]
@@ -86,7 +88,7 @@ def test_without_listeners_there_is_no_key() -> None:
     assert parts["ctl"]["listen"] == ["443/tcp", "9090/udp"]
 
 
-def test_hosts_without_a_part_are_told_so() -> None:
+def test_hosts_without_work_have_an_empty_task() -> None:
     [(host, part)] = begin("", hosts=("n1",)).parts.items()
     assert (host, {**part, "key": "", "nonce": ""}) == (
         "n1",
@@ -105,7 +107,7 @@ def test_hosts_without_a_part_are_told_so() -> None:
     )
 
 
-def test_names_are_what_is_no_address() -> None:
+def test_names_exclude_addresses() -> None:
     hosts = {**HOSTS, "n1": {"groups": ["slurm_compute"], "addresses": ["n1.example.org", "fd01::1", "n1-ib"]}}
     plan = make_plan(
         {"services": SERVICES, "endpoints": ENDPOINTS, "flows": FLOWS},
@@ -122,7 +124,7 @@ def test_names_are_what_is_no_address() -> None:
 
 @pytest.mark.parametrize("name", Limits._fields)
 @pytest.mark.parametrize("value", [0, -1])
-def test_limits_have_to_be_more_than_nothing(name: str, value: int) -> None:
+def test_limits_must_be_positive(name: str, value: int) -> None:
     with pytest.raises(PortFileError) as failed:
         begin(**{name: value})
     assert str(failed.value) == f"Invalid verify_{name}: got {value}, expected a number greater than 0."

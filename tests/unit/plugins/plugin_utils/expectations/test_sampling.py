@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections chosen by class: laws for random sites, held against all of them judged one by one; large sites."""
+"""Tests of connections chosen by class: properties for random sites, checked one by one, and large sites."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PORT_FILE = Path(__file__).resolve().parents[5] / "plugins" / "plugin_utils" / "
 
 
 class Judged(NamedTuple):
-    """What the policies say: None where the target judges the addresses of the source differently."""
+    """The result of the policies. None if the target treats the addresses of the source differently."""
 
     passes: bool | None
     denied_by: str = ""
@@ -50,7 +50,7 @@ class Judged(NamedTuple):
 
 
 class OneByOne:
-    """Judges connections by `evaluate` and the whole policies, keeping nothing."""
+    """Evaluates each connection with `evaluate` and the complete policies, without a cache."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -82,7 +82,7 @@ class OneByOne:
         )
 
     def flows(self, target: str, froms: list[str], protocol: str, port: int) -> tuple[str, ...]:
-        """The flows that let an address of the source in."""
+        """Return the flows that allow an address of the source."""
         policy = self.policies[target]._replace(mode="enforce")
         return tuple(
             rule.flow
@@ -95,7 +95,7 @@ class OneByOne:
         )
 
     def edges(self, target: str, flow: str) -> set[tuple[str, int]]:
-        """Ports that a flow opens on a target, where one of its services or what is opened of it begins or ends."""
+        """Return the open first and last ports of a flow's services, and of their opened ranges, on a target."""
         opened = {
             (ports.protocol, port)
             for rule in self.policies[target].rules
@@ -135,7 +135,7 @@ def chosen(plan: Plan, most: int = 0) -> Expected:
 
 
 @given(SITES)
-def test_what_is_expected_is_what_the_policies_say(site: Site) -> None:
+def test_sampled_expectations_match_the_policies(site: Site) -> None:
     plan = site.plan()
     one_by_one = OneByOne(plan)
     for item in chosen(plan).expectations:
@@ -147,7 +147,7 @@ def test_what_is_expected_is_what_the_policies_say(site: Site) -> None:
 
 
 @given(SITES)
-def test_every_flow_is_tried_between_every_two_classes_that_it_connects(site: Site) -> None:
+def test_every_flow_is_tested_between_every_two_classes_that_it_connects(site: Site) -> None:
     plan = site.plan()
     found = chosen(plan)
     names = by_host(found)
@@ -161,7 +161,7 @@ def test_every_flow_is_tried_between_every_two_classes_that_it_connects(site: Si
 
 
 @given(SITES)
-def test_every_host_is_source_and_target_of_an_open_connection_where_it_has_one(site: Site) -> None:
+def test_every_host_is_source_and_target_of_an_open_connection_if_possible(site: Site) -> None:
     plan = site.plan()
     found = [item for item in chosen(plan).expectations if item.expected == "open"]
     possible = list(OneByOne(plan).open_by_flows())
@@ -170,7 +170,7 @@ def test_every_host_is_source_and_target_of_an_open_connection_where_it_has_one(
 
 
 @given(SITES)
-def test_every_host_is_a_source_and_every_managed_one_a_target(site: Site) -> None:
+def test_every_host_is_a_source_and_every_managed_host_a_target(site: Site) -> None:
     plan = site.plan()
     one_by_one, found = OneByOne(plan), chosen(plan).expectations
     possible = [
@@ -184,7 +184,7 @@ def test_every_host_is_a_source_and_every_managed_one_a_target(site: Site) -> No
 
 
 @given(SITES)
-def test_every_managed_host_keeps_somebody_out_of_what_is_warned_of(site: Site) -> None:
+def test_warned_ports_are_tested_on_every_managed_host(site: Site) -> None:
     plan = site.plan()
     one_by_one, found = OneByOne(plan), chosen(plan)
     tried = {(item.target, item.protocol, item.port) for item in found.expectations if item.expected == "filtered"}
@@ -211,7 +211,7 @@ def closed(plan: Plan, most: int) -> tuple[Selection, ClosedByRole, dict[str, Ho
 
 
 @given(SITES)
-def test_every_closed_port_is_tried_once_for_every_two_roles(site: Site) -> None:
+def test_every_closed_port_is_tested_once_per_two_roles(site: Site) -> None:
     plan = site.plan()
     selection, found, classes = closed(plan, 10**9)
     tried = Counter(
@@ -231,7 +231,7 @@ def test_every_closed_port_is_tried_once_for_every_two_roles(site: Site) -> None
 
 
 @given(SITES, st.integers(0, 300))
-def test_there_is_room_for_so_many_and_the_rest_is_counted(site: Site, most: int) -> None:
+def test_the_maximum_is_respected_and_the_rest_is_counted(site: Site, most: int) -> None:
     plan = site.plan()
     selection, found, classes = closed(plan, most)
     every, no_more, same = closed(plan, 10**9)
@@ -241,7 +241,7 @@ def test_there_is_room_for_so_many_and_the_rest_is_counted(site: Site, most: int
 
 @settings(max_examples=settings().max_examples // 3)
 @given(SITES, st.integers(0, 2000))
-def test_nothing_is_tried_twice_and_the_count_is_whole(site: Site, most: int) -> None:
+def test_no_connection_is_tested_twice_and_the_count_is_complete(site: Site, most: int) -> None:
     plan = site.plan()
     found, least, full = chosen(plan, most), chosen(plan, 0), chosen(plan, 10**9)
     assert len(set(found.expectations)) == len(found.expectations)
@@ -252,8 +252,8 @@ def test_nothing_is_tried_twice_and_the_count_is_whole(site: Site, most: int) ->
 
 
 @given(SITES)
-def test_hosts_of_a_class_are_alike(site: Site) -> None:
-    """Any port, at both ends, whatever the other host is, as long as it is not one of the two."""
+def test_hosts_of_a_class_are_identical(site: Site) -> None:
+    """On any port, as source and as target, with any other host."""
     plan = site.plan()
     one_by_one = OneByOne(plan)
     pairs = set(one_by_one.pairs())
@@ -314,13 +314,13 @@ def small(hosts: dict[str, dict[str, Any]]) -> Plan:
 
 
 def sources(found: Expected, port: int) -> dict[str, str]:
-    """By target, who was kept out of a port; each target once."""
+    """Return the blocked source of a port by target. Each target has one."""
     items = [item for item in found.expectations if item.port == port and item.expected == "filtered"]
     assert len({item.target for item in items}) == len(items)
     return {item.target: item.source for item in items}
 
 
-def test_outsiders_take_turns_and_a_scheduler_is_tried_from_another_cluster() -> None:
+def test_outsiders_take_turns_and_schedulers_are_tested_from_another_cluster() -> None:
     found = chosen(small({**nodes("ab"), **outsiders(2)}))
     assert Counter(sources(found, 2375).values()) == {"out1": 4, "out2": 4}
     assert sources(found, 6817).keys() == set(nodes("ab"))
@@ -328,18 +328,18 @@ def test_outsiders_take_turns_and_a_scheduler_is_tried_from_another_cluster() ->
     assert len(set(sources(found, 6817).values())) == 8
 
 
-def test_a_scheduler_of_one_cluster_is_tried_by_outsiders() -> None:
+def test_the_scheduler_of_a_single_cluster_is_tested_from_outsiders() -> None:
     found = chosen(small({**nodes("a"), **outsiders(2)}))
     assert Counter(sources(found, 6817).values()) == {"out1": 2, "out2": 2}
 
 
-def test_without_outsiders_others_are_kept_out() -> None:
+def test_without_outsiders_other_hosts_are_sources() -> None:
     found = chosen(small(nodes("ab")))
     assert sources(found, 2375).keys() == set(nodes("ab"))
     assert len(set(sources(found, 2375).values())) == 7
 
 
-def test_a_source_that_may_not_send_it_proves_nothing_of_the_target() -> None:
+def test_a_source_that_blocks_the_connection_itself_is_not_preferred() -> None:
     hosts = {**nodes("a", egress="restricted"), "mon": {"groups": ["monitoring"], "addresses": ["10.9.0.1", "fd09::1"]}}
     found = chosen(small(hosts))
     assert set(sources(found, 2375)[name] for name in nodes("a")) == {"mon"}
@@ -358,12 +358,12 @@ def test_families_take_turns() -> None:
     }
 
 
-def test_the_ports_that_a_site_gave_a_service_are_warned_of_too() -> None:
+def test_ports_that_a_site_adds_to_a_service_are_warned_too() -> None:
     found = chosen(small({**nodes("a"), **outsiders(1)}))
     assert sources(found, 9090).keys() == sources(found, 9091).keys() == set(nodes("a"))
 
 
-def test_what_nobody_is_kept_out_of_is_said() -> None:
+def test_ports_without_a_blocked_source_are_reported() -> None:
     found = chosen(small(nodes("a", mode="observe")))
     assert (
         "",
@@ -378,7 +378,7 @@ def test_what_nobody_is_kept_out_of_is_said() -> None:
 # ---- how much -------------------------------------------------------------------------------------------------------
 
 
-def test_what_fits_is_tried_in_full() -> None:
+def test_small_sites_are_tested_completely() -> None:
     plan = small({**nodes("ab"), **outsiders(1)})
     full = chosen(plan, 10**9)
     assert full.skipped == []
@@ -386,7 +386,7 @@ def test_what_fits_is_tried_in_full() -> None:
     assert chosen(plan, len(full.expectations) - 1) != full
 
 
-def test_the_reasons_say_what_is_left_and_which_variable_raises_it() -> None:
+def test_skip_reasons_name_the_variable_that_raises_the_limit() -> None:
     plan = small({**nodes("ab"), **outsiders(1)})
     least, full = len(chosen(plan, 0).expectations), len(chosen(plan, 10**9).expectations)
     assert chosen(plan, 10).skipped == [
@@ -416,7 +416,7 @@ def test_the_reasons_say_what_is_left_and_which_variable_raises_it() -> None:
     )
 
 
-def test_a_query_selects_among_what_was_chosen() -> None:
+def test_a_query_selects_among_the_chosen_connections() -> None:
     plan = small({**nodes("ab"), **outsiders(1)})
     found = expected_of(plan, list(plan.inventory.hosts), "[?port==`2375`]", most=0)
     assert {item.port for item in found.expectations} == {2375}
@@ -427,7 +427,7 @@ def test_a_query_selects_among_what_was_chosen() -> None:
 
 
 def platform(clusters: int, size: int) -> dict[str, dict[str, Any]]:
-    """Return what a platform has once, clusters of Slurm, every third restricted, and an outsider."""
+    """Return a platform with Slurm clusters, of which every third has restricted egress, and an outsider."""
     groups = [("control_plane",), ("control_plane",), ("workspace",), ("monitoring",), ("workbench", "web_portal")]
     found: list[dict[str, Any]] = [{"groups": item} for item in groups]
     first = {0: ("slurm_controller", "slurm_database", "nfs_server"), 1: ("slurm_login", "nfs_client")}
@@ -471,14 +471,14 @@ def test_each_of_2000_hosts_is_source_and_target(large: tuple[Plan, Expected]) -
     assert {item.source for item in found.expectations} == plan.inventory.hosts.keys()
 
 
-def test_each_of_2000_hosts_keeps_somebody_out_of_each_port_that_is_warned_of(large: tuple[Plan, Expected]) -> None:
+def test_each_of_2000_hosts_is_tested_for_each_warned_port(large: tuple[Plan, Expected]) -> None:
     plan, found = large
     tried = {(item.target, item.protocol, item.port) for item in found.expectations if item.expected == "filtered"}
     for port in warned_ports(plan.catalogue.services):
         assert {(host, port.protocol, port.port) for host in plan.hosts} <= tried
 
 
-def test_no_member_of_a_class_does_all_the_work(large: tuple[Plan, Expected]) -> None:
+def test_the_members_of_a_class_share_the_work(large: tuple[Plan, Expected]) -> None:
     plan, found = large
     for side in ("source", "target"):
         count = Counter(getattr(item, side) for item in found.expectations)
@@ -502,8 +502,8 @@ def test_classes_have_readable_names(large: tuple[Plan, Expected]) -> None:
     assert list(found.classes)[-1] == "outsider offices"
 
 
-def test_the_ports_that_are_warned_of_are_among_those_of_the_full_matrix() -> None:
-    """So a site where all is tried has these negative checks from every class."""
+def test_the_full_matrix_contains_the_warned_ports() -> None:
+    """So a completely tested site has these negative tests from every class."""
     inventory = make_inventory(platform(1, 3))
     site = {"firewall_endpoints": {"controllers": {"cidrs": ["192.0.2.1/32"]}}}
     shipped = yaml.safe_load(PORT_FILE.read_text(encoding="utf-8"))
@@ -519,7 +519,7 @@ def test_the_ports_that_are_warned_of_are_among_those_of_the_full_matrix() -> No
         assert {(host, port.protocol, port.port) for host in plan.hosts} <= tried
 
 
-def test_a_port_is_warned_of_once() -> None:
+def test_each_warned_port_is_listed_once() -> None:
     ports = [(item.protocol, item.port) for item in warned_ports({})]
     assert len(set(ports)) == len(ports) == 16
     assert {PortRange("tcp", port, port) for protocol, port in ports} >= {PortRange("tcp", 22, 22)}

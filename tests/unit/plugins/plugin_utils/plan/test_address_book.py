@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the resolution of endpoints to hosts and networks."""
+
 from __future__ import annotations
 
 import socket
@@ -99,7 +101,7 @@ def test_resolver(text: str, expected: list[str]) -> None:
         ("", "got '', expected an address, or a host name that resolves."),
     ],
 )
-def test_resolver_says_what_is_wrong(text: str, message: str) -> None:
+def test_resolver_errors(text: str, message: str) -> None:
     with pytest.raises(PortFileError) as error:
         make_resolver({**NAMES, "1001": ["0.0.3.233"], "10.1": ["10.0.0.1"]}).networks("key", text)
     assert str(error.value) == f"Invalid key: {message} {ADVICE}"
@@ -157,14 +159,14 @@ def test_members_of_clusters() -> None:
     assert book.members("x", frozenset({"gamma"})) == set()
 
 
-def test_host_names_of_endpoints_that_no_flow_needs_are_not_looked_up() -> None:
+def test_host_names_of_unused_endpoints_are_not_looked_up() -> None:
     bad = {"hostnames": ["nowhere.example.org"], "cidrs": ["10.0.0.0/8"]}
     assert texts(make_book((), x=bad).networks("x")) == ["10.0.0.0/8"]
     with pytest.raises(PortFileError, match=r"^Invalid firewall_endpoints\.x\.hostnames: got 'nowhere\.example\.org'"):
         make_book(("x",), x=bad).networks("x")
 
 
-def test_peers_are_collapsed_and_told_by_where_they_come_from() -> None:
+def test_peers_are_collapsed_and_depend_on_the_direction() -> None:
     book = make_book(x={"groups": ["nfs_server"], "cidrs": ["10.3.0.0/32", "10.3.0.0/24", "fd00::/64"]})
     assert book.peers(("x", "slurm_login"), None, source=False) == ("10.1.0.1/32", "10.3.0.0/24", "fd00::/64")
     assert book.peers(("x", "slurm_login"), None, source=True) == (
@@ -175,7 +177,7 @@ def test_peers_are_collapsed_and_told_by_where_they_come_from() -> None:
     )
 
 
-def test_peers_inside_clusters_have_the_networks_of_these() -> None:
+def test_peers_inside_clusters_include_the_cluster_networks() -> None:
     book = make_book(clusters={"alpha": ["10.20.0.0/16"], "beta": ["10.30.0.0/16"], "gamma": ["10.40.0.0/16"]})
     both = ("slurm_login", "nfs_server")
     assert book.peers(both, frozenset({"beta"}), source=False) == ("10.3.0.1/32", "10.30.0.0/16")
@@ -223,12 +225,12 @@ def test_the_managed_host_at_an_address(address: str, expected: str) -> None:
     assert make_book().host_at(address) == expected
 
 
-def test_a_source_that_does_not_resolve_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresolvable_source_address_belongs_to_no_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(HOSTS["files"], "source_addresses", ["empty.example.org"])
     assert make_book().host_at("10.1.0.1") == "login"
 
 
-def test_an_error_names_the_variable_that_the_site_wrote() -> None:
+def test_an_error_names_the_variable_of_the_site() -> None:
     book = make_book()
     for variables, key in (
         ({"addresses": ["bad"]}, "firewall_addresses"),

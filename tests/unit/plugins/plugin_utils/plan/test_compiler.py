@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the compilation of flows and hosts into policies."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -41,7 +43,7 @@ def restricted(host: dict[str, Any]) -> dict[str, Any]:
 
 
 def site(endpoints: dict[str, Any] | None = None, **flows: dict[str, Any]) -> dict[str, Any]:
-    """Return a site with the services above; a flow is required unless it says otherwise."""
+    """Return a site with the services above. Flows are required by default."""
     return {
         "services": SERVICES,
         "endpoints": endpoints or {},
@@ -49,7 +51,7 @@ def site(endpoints: dict[str, Any] | None = None, **flows: dict[str, Any]) -> di
     }
 
 
-def test_what_a_host_is_sent() -> None:
+def test_the_policy_of_a_host() -> None:
     plan = make_plan(
         site(
             {"users": {"cidrs": ["10.9.0.0/16", "fd09::/64"]}},
@@ -89,7 +91,7 @@ def test_only_managed_hosts_have_a_policy() -> None:
     assert set(plan.hosts) == {"ctl"}
 
 
-def test_an_open_egress_has_no_outward_rules() -> None:
+def test_open_egress_has_no_egress_rules() -> None:
     flow = {"from": ["control_plane"], "to": ["anyone"], "services": ["web"]}
     plan = make_plan(site({"anyone": {"cidrs": ["0.0.0.0/0"]}}, f=flow), {"ctl": CTL})
     assert rules(plan, "ctl", "out") == {}
@@ -97,7 +99,7 @@ def test_an_open_egress_has_no_outward_rules() -> None:
     assert opens(plan, "ctl", "198.51.100.1", 1)
 
 
-def test_hosts_alike_share_one_policy() -> None:
+def test_identical_hosts_share_one_policy() -> None:
     nodes = {f"n{number}": {**ALPHA_NODE, "addresses": [f"10.1.1.{number}"]} for number in range(5)}
     plan = make_plan(site(control=CONTROL), {"alpha": ALPHA, **nodes, "watched": {**ALPHA_NODE, "mode": "observe"}})
     assert len({plan.hosts[name] for name in nodes}) == 1
@@ -120,7 +122,9 @@ def test_hosts_alike_share_one_policy() -> None:
         ("conditional", False, False),
     ],
 )
-def test_a_flow_is_on_by_need_unless_enabled_says_otherwise(need: str, enabled: bool | None, expected: bool) -> None:
+def test_need_decides_whether_a_flow_is_enabled_unless_enabled_is_set(
+    need: str, enabled: bool | None, expected: bool
+) -> None:
     flow = {"from": ["control_plane"], "to": ["slurm_controller"], "services": ["web"], "need": need}
     plan = make_plan(site(f={**flow, "enabled": enabled}), {"ctl": CTL, "alpha": ALPHA})
     assert ("f" in plan.flows_on) is expected
@@ -138,7 +142,7 @@ def test_a_flow_is_on_by_need_unless_enabled_says_otherwise(need: str, enabled: 
         ({"cidrs": []}, {"hostnames": ["a.example.org"]}, False),
     ],
 )
-def test_a_conditional_flow_is_on_where_both_sides_have_addresses(
+def test_a_conditional_flow_is_enabled_if_both_sides_have_addresses(
     source: dict[str, Any], target: dict[str, Any], expected: bool
 ) -> None:
     flow = {"from": ["a"], "to": ["b"], "services": ["web"], "need": "conditional"}
@@ -169,9 +173,7 @@ def test_a_conditional_flow_within_clusters_needs_one_cluster_with_both_sides(
     ("tunnel", "enabled", "expected"),
     [(False, None, True), (True, None, False), (True, True, True), (False, False, False)],
 )
-def test_the_switch_turns_a_flow_off_unless_enabled_says_otherwise(
-    tunnel: bool, enabled: bool | None, expected: bool
-) -> None:
+def test_the_switch_turns_a_flow_off_unless_enabled_is_set(tunnel: bool, enabled: bool | None, expected: bool) -> None:
     flow = {
         "from": ["control_plane"],
         "to": ["slurm_controller"],
@@ -183,7 +185,7 @@ def test_the_switch_turns_a_flow_off_unless_enabled_says_otherwise(
     assert ("f" in plan.flows_on) is expected
 
 
-def test_the_switch_leaves_other_flows_alone() -> None:
+def test_the_switch_does_not_affect_other_flows() -> None:
     plan = make_plan(site(control=CONTROL), TWO_CLUSTERS, firewall_ssh_through_tunnel=True)
     assert set(plan.flows_on) == {"control", "management_ssh"}
 
@@ -191,7 +193,7 @@ def test_the_switch_leaves_other_flows_alone() -> None:
 # ---- Clusters -------------------------------------------------------------------------------------------------------
 
 
-def test_within_cluster_stays_inside_each_cluster() -> None:
+def test_within_cluster_does_not_cross_clusters() -> None:
     plan = make_plan(site(control=CONTROL), {**TWO_CLUSTERS, "beta-node": restricted(BETA_NODE)})
     assert accepts(plan, "alpha", "10.1.0.2", 6817)
     assert not accepts(plan, "alpha", "10.2.0.2", 6817)
@@ -230,12 +232,12 @@ def test_networks_of_a_cluster_are_peers_of_its_hosts_only() -> None:
     assert rules(plan, "alpha-node") == SSH_RULE
 
 
-def test_a_cluster_known_by_its_networks_alone() -> None:
+def test_a_cluster_with_only_networks() -> None:
     plan = make_plan(site(control=CONTROL), {"alpha": ALPHA}, firewall_clusters={"alpha": {"cidrs": ["10.1.9.0/24"]}})
     assert rules(plan, "alpha") == {"control": [("6817/tcp", "10.1.9.0/24")], **SSH_RULE}
 
 
-def test_hosts_are_in_the_cluster_default_unless_they_say_otherwise() -> None:
+def test_hosts_are_in_the_cluster_default_by_default() -> None:
     hosts = {
         name: {key: value for key, value in host.items() if key != "cluster"} for name, host in TWO_CLUSTERS.items()
     }
@@ -295,7 +297,7 @@ def test_separate_source_addresses() -> None:
         {"groups": ["control_plane"], "cidrs": ["10.0.0.0/8"]},
     ],
 )
-def test_a_host_is_on_a_side_by_its_group_or_its_very_address(endpoint: dict[str, Any]) -> None:
+def test_a_host_belongs_to_an_endpoint_by_group_or_by_exact_address(endpoint: dict[str, Any]) -> None:
     plan = make_plan(
         site(
             {"e": endpoint, "users": {"cidrs": ["10.9.0.0/16"]}},
@@ -309,7 +311,7 @@ def test_a_host_is_on_a_side_by_its_group_or_its_very_address(endpoint: dict[str
     assert opens(plan, "ctl", "10.9.0.1", 443)
 
 
-def test_a_wider_network_puts_nobody_on_a_side() -> None:
+def test_a_wider_network_does_not_make_hosts_members_of_an_endpoint() -> None:
     plan = make_plan(
         site(
             {"e": {"cidrs": ["10.0.0.0/8"]}, "users": {"cidrs": ["192.168.0.0/16"]}},
@@ -352,19 +354,19 @@ def test_from_anywhere() -> None:
 USER = {"from": ["slurm_compute"], "to": ["slurm_controller"], "services": ["user_ports"]}
 
 
-def test_a_broad_service_yields_to_the_named_ones_of_its_target() -> None:
+def test_a_broad_service_yields_to_named_services_of_its_target() -> None:
     plan = make_plan(site(user=USER, control=CONTROL), TWO_CLUSTERS)
     assert rules(plan, "alpha")["user"] == [("1024-6816/tcp 6818-65535/tcp", "10.1.0.2/32 10.2.0.2/32")]
     assert not accepts(plan, "alpha", "10.2.0.2", 6817)
 
 
-def test_a_broad_service_yields_to_flows_that_are_off() -> None:
+def test_a_broad_service_yields_to_disabled_flows() -> None:
     plan = make_plan(site(user=USER, control={**CONTROL, "enabled": False}), TWO_CLUSTERS)
     assert not accepts(plan, "alpha", "10.1.0.2", 6817)
     assert accepts(plan, "alpha", "10.1.0.2", 6816)
 
 
-def test_claims_are_those_of_the_target() -> None:
+def test_claims_of_the_target_count() -> None:
     vault = {"from": ["slurm_compute"], "to": ["control_plane"], "services": ["vault"]}
     plan = make_plan(
         site(user={**USER, "to": ["slurm_controller", "control_plane"]}, vault=vault, control=CONTROL),
@@ -379,13 +381,13 @@ def test_claims_are_those_of_the_target() -> None:
     ]
 
 
-def test_a_service_of_another_kind_of_host_claims_nothing_here() -> None:
+def test_services_of_other_kinds_of_hosts_claim_no_ports() -> None:
     vault = {"from": ["slurm_compute"], "to": ["control_plane"], "services": ["vault"]}
     plan = make_plan(site(user=USER, vault=vault), {**TWO_CLUSTERS, "ctl": CTL})
     assert accepts(plan, "alpha", "10.1.0.2", 8200)
 
 
-def test_for_targets_known_as_networks_every_named_service_claims() -> None:
+def test_all_named_services_claim_ports_of_target_networks() -> None:
     plan = make_plan(
         site({"outside": {"cidrs": ["10.9.0.0/16"]}}, user={**USER, "to": ["outside"]}),
         {"alpha-node": restricted(ALPHA_NODE)},
@@ -400,7 +402,7 @@ def test_broad_services_do_not_yield_to_each_other() -> None:
     assert rules(plan, "alpha")["srun"][0][0] == "8192-60000/tcp"
 
 
-def test_broad_services_need_not_yield() -> None:
+def test_yielding_can_be_turned_off() -> None:
     plan = make_plan(
         site(
             {"outside": {"cidrs": ["10.9.0.0/16"]}},
@@ -414,7 +416,7 @@ def test_broad_services_need_not_yield() -> None:
     assert rules(plan, "alpha-node", "out")["user"] == [("1024-65535/tcp", "10.1.0.1/32 10.2.0.1/32 10.9.0.0/16")]
 
 
-def test_a_flow_of_broad_and_named_services_keeps_its_named_ones() -> None:
+def test_a_flow_with_broad_and_named_services_keeps_the_named_ports() -> None:
     plan = make_plan(site(user={**USER, "services": ["user_ports", "slurmctld"]}, control=CONTROL), TWO_CLUSTERS)
     assert rules(plan, "alpha")["user"] == [("1024-65535/tcp", "10.1.0.2/32 10.2.0.2/32")]
 
@@ -431,7 +433,7 @@ def test_narrowed_ranges() -> None:
     assert rules(plan, "alpha")["user"][0][0] == "6000-6816/tcp 6818-7000/tcp"
 
 
-def test_a_broad_service_that_is_claimed_wholly_opens_nothing() -> None:
+def test_a_fully_claimed_broad_service_opens_nothing() -> None:
     plan = make_plan(
         site(user={**USER, "services": ["srun"]}, vault={**CONTROL, "services": ["vault"]}),
         TWO_CLUSTERS,
@@ -460,12 +462,12 @@ def test_empty_controllers(endpoint: dict[str, Any]) -> None:
     )
 
 
-def test_empty_controllers_without_managed_hosts_are_no_lock_out() -> None:
+def test_empty_controllers_without_managed_hosts_are_allowed() -> None:
     plan = make_plan({"endpoints": {"controllers": {"cidrs": []}}}, {"x": {"groups": [], "addresses": ["10.0.0.1"]}})
     assert plan.hosts == {}
 
 
-def test_a_managed_host_that_management_ssh_does_not_reach() -> None:
+def test_a_managed_host_outside_management_ssh_is_an_error() -> None:
     given = {"endpoints": {"managed": {"groups": ["slurm_controller"]}}}
     others = {f"ctl{number}": CTL for number in range(2, 9)}
     assert error_of(given, {"alpha": ALPHA, **others, "ctl": CTL}) == (
@@ -474,7 +476,7 @@ def test_a_managed_host_that_management_ssh_does_not_reach() -> None:
     )
 
 
-def test_a_required_flow_without_sources_is_an_error_where_its_target_is_managed() -> None:
+def test_a_required_flow_to_managed_hosts_needs_sources() -> None:
     flow = {"from": ["workspace"], "to": ["control_plane"], "services": ["web"]}
     assert error_of(site(f=flow), {"ctl": CTL}) == (
         "Invalid firewall_endpoints.workspace: got no address, expected at least one, because it is a source of the "
@@ -489,7 +491,7 @@ def test_a_required_flow_without_sources_is_an_error_where_its_target_is_managed
     )
 
 
-def test_a_required_flow_without_targets_is_no_error() -> None:
+def test_a_required_flow_needs_no_targets() -> None:
     plan = make_plan(
         site(f={"from": ["control_plane"], "to": ["workspace"], "services": ["web"]}), {"ctl": restricted(CTL)}
     )
@@ -522,14 +524,14 @@ def test_a_managed_host_without_any_address(
     assert text.startswith("Invalid name of host n1: got 'n1', ") and f" {message} Fix the name" in text
 
 
-def test_the_variable_that_is_wrong_is_named() -> None:
+def test_the_invalid_variable_is_named() -> None:
     hosts = {"n1": {"groups": ["workspace"], "ansible_host": "127.0.0.1"}}
     assert error_of({}, hosts).startswith(
         "Invalid ansible_host of host n1: got '127.0.0.1', expected an address that other hosts "
     )
 
 
-def test_a_host_that_nothing_names_needs_no_address() -> None:
+def test_an_unused_host_needs_no_address() -> None:
     assert set(make_plan({}, {"ctl": CTL, "x": {"groups": ["desks"]}}).hosts) == {"ctl"}
 
 
@@ -540,7 +542,7 @@ def test_a_host_that_nothing_names_needs_no_address() -> None:
         ({"a.example.org": ["::1"]}, "It resolves to ::1."),
     ],
 )
-def test_host_names_have_to_resolve_for_flows_that_are_on_only(names: dict[str, list[str]], message: str) -> None:
+def test_host_names_must_resolve_only_for_enabled_flows(names: dict[str, list[str]], message: str) -> None:
     endpoints = {"e": {"hostnames": ["a.example.org"]}}
     flow = {"from": ["control_plane"], "to": ["e"], "services": ["web"]}
     text = error_of(site(endpoints, f=flow), {"ctl": CTL}, names)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan against an oracle: for random sites, a host passes a packet if and only if some flow that is on says so.
+"""Compare the plan with an oracle: for random sites, a host passes a packet if and only if an enabled flow allows it.
 
 The oracle is written from the design alone and naively: it works on the plain data of a site, address by address and
 port by port, and shares no code with the plan.
@@ -41,7 +41,7 @@ OFF = {"required": True, "recommended": True, "optional": False}
 
 @dataclass
 class Oracle:
-    """What the design says of a site."""
+    """The flows of a site, evaluated directly from the design."""
 
     site: Site
 
@@ -128,14 +128,14 @@ class Oracle:
         return bool(own & set(self.networks(name)))
 
     def networks(self, name: str) -> list[str]:
-        """Networks of an endpoint; a host name counts where an enabled flow needs it."""
+        """Return the networks of an endpoint, with its host names if an enabled flow needs them."""
         endpoint = self.endpoint(name)
         needed = any(name in (*flow["from"], *flow["to"]) for flow in self.on)
         found = [text for host in endpoint.get("hostnames", []) for text in NAMES[host]] if needed else []
         return [*endpoint.get("cidrs", []), *(str(ip_network(text)) for text in found)]
 
     def is_outside(self, flow: dict[str, Any], side: str, host: str, peer: str) -> bool:
-        """Whether the peer is in a network of this side, or in one of a cluster of the host."""
+        """Return whether the peer is in a network of this side or of a cluster of the host."""
         networks = [text for name in flow[side] for text in self.networks(name)]
         if flow.get("within_cluster"):
             networks += [text for cluster in self.clusters(host) for text in self.networks_of_cluster(cluster)]
@@ -161,7 +161,7 @@ class Oracle:
         )
 
     def claims(self, host: str) -> set[str]:
-        """Services that some flow, on or off, has on a host."""
+        """Return the services that any flow, enabled or not, has on a host."""
         return {
             service for flow in self.flows.values() if self.is_on_side(host, flow["to"]) for service in flow["services"]
         }
@@ -197,14 +197,14 @@ def passes(policy: Policy, direction: str, protocol: str, peer: str, port: int) 
 
 
 def peers_of(site: Site) -> list[str]:
-    """Addresses of all hosts, where they come from, and two of nobody."""
+    """Return the addresses and source addresses of all hosts, and two unused addresses."""
     found = [text for host in site.hosts.values() for text in (*host["addresses"], *host.get("source_addresses", []))]
     return [*found, "10.0.0.15", "fd00::f"]
 
 
 @settings(max_examples=3 * settings().max_examples)
 @given(SITES, st.lists(st.sampled_from(PORTS), min_size=1, max_size=3, unique=True), st.sampled_from(PROTOCOLS))
-def test_a_host_passes_what_some_flow_says(site: Site, ports: list[int], protocol: str) -> None:
+def test_a_host_allows_exactly_what_some_flow_allows(site: Site, ports: list[int], protocol: str) -> None:
     oracle, found = Oracle(site), policies(site.plan())
     for host, policy in found.items():
         assert (policy.egress, policy.mode) == (site.hosts[host]["egress"], site.hosts[host]["mode"])
@@ -219,7 +219,7 @@ def test_a_host_passes_what_some_flow_says(site: Site, ports: list[int], protoco
 
 
 @given(SITES_OF_GROUPS, st.sampled_from(PORTS), st.sampled_from(PROTOCOLS))
-def test_both_ends_agree_where_no_network_is_named(site: Site, port: int, protocol: str) -> None:
+def test_both_ends_agree_without_named_networks(site: Site, port: int, protocol: str) -> None:
     for host in site.hosts.values():
         host["egress"] = "restricted"
     found = policies(site.plan())
@@ -230,7 +230,7 @@ def test_both_ends_agree_where_no_network_is_named(site: Site, port: int, protoc
 
 
 @given(SITES, st.integers())
-def test_the_order_of_an_inventory_and_of_a_port_file_changes_nothing(site: Site, seed: int) -> None:
+def test_the_plan_does_not_depend_on_the_order_of_its_input(site: Site, seed: int) -> None:
     shuffler = random.Random(seed)
 
     def shuffled(items: dict[str, Any]) -> dict[str, Any]:
@@ -254,7 +254,7 @@ def test_the_order_of_an_inventory_and_of_a_port_file_changes_nothing(site: Site
 
 
 @given(SITES)
-def test_hosts_alike_share_one_policy(site: Site) -> None:
+def test_identical_hosts_share_one_policy(site: Site) -> None:
     twins = {
         f"{name}-twin": {**host, "addresses": [f"10.9.0.{number}"], "source_addresses": [f"10.9.0.{number}"]}
         for number, (name, host) in enumerate(site.hosts.items())
@@ -270,7 +270,7 @@ def test_hosts_alike_share_one_policy(site: Site) -> None:
 
 
 @given(SITES)
-def test_policies_are_told_apart_and_hold_nothing_unused(site: Site) -> None:
+def test_policies_differ_and_contain_no_unused_networks(site: Site) -> None:
     plan = site.plan()
     assert set(plan.hosts.values()) == set(plan.policies)
     for policy in plan.policies.values():
@@ -280,7 +280,7 @@ def test_policies_are_told_apart_and_hold_nothing_unused(site: Site) -> None:
 
 
 @given(SITES)
-def test_a_host_without_an_address_is_an_error_wherever_it_is(site: Site) -> None:
+def test_any_managed_host_without_an_address_is_an_error(site: Site) -> None:
     site.hosts["lost"] = {"groups": ["slurm_compute"], "cluster": "alpha", "addresses": ["lost.example.org"]}
     try:
         site.plan()

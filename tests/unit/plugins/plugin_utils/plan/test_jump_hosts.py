@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ways of Ansible's own ssh: what jump hosts open for it, and for random sites that it gets through or is said not to."""
+"""Tests of jump hosts: what they open for Ansible's ssh, and, for random sites, that ssh works or a gap is reported."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def plan_of(
         "-J bastion.example.org,jump",
     ],
 )
-def test_a_jump_host_may_open_ssh_to_the_host_behind_it_and_to_no_other(text: str) -> None:
-    """By its name, an address, its ansible_host, its name by DNS; the first of two is somebody else's."""
+def test_a_jump_host_may_open_ssh_only_to_the_host_behind_it(text: str) -> None:
+    """By its name, an address, its ansible_host or its DNS name. The first of two jump hosts is not managed."""
     names = {"login.example.org": ["10.0.0.1"], "bastion.example.org": ["198.51.100.1"]}
     plan = plan_of(
         names=names,
@@ -81,29 +81,29 @@ def test_a_jump_host_that_is_not_managed_changes_nothing(jump: str) -> None:
     assert (plan.policies, gaps(plan)) == (plan_of(jump=JUMP, n1=NODE).policies, {})
 
 
-def test_a_name_of_the_inventory_comes_before_what_others_are_called() -> None:
+def test_an_inventory_name_precedes_names_and_addresses_of_other_hosts() -> None:
     hosts = {"called": {**JUMP, "addresses": ["10.0.0.3"], "ansible_host": "jump"}, "jump": JUMP, "n1": BEHIND}
     plan = plan_of(**hosts)
     assert (rules(plan, "called", "out"), len(rules(plan, "jump", "out"))) == ({}, 1)
 
 
-def test_a_managed_host_comes_before_another_with_its_address() -> None:
+def test_a_managed_host_precedes_others_with_its_address() -> None:
     jump = {**JUMP, "shared_addresses": ["10.0.0.1"]}
     hosts = {"a": {**jump, "groups": ["desks"]}, "jump": jump, "n1": {**NODE, "ansible_ssh_common_args": "-J 10.0.0.1"}}
     assert opens(plan_of(**hosts), "jump", "10.0.0.2", 22)
 
 
-def test_an_open_egress_needs_no_way_out() -> None:
+def test_open_egress_needs_no_rule_for_ssh() -> None:
     plan = plan_of(jump={**JUMP, "egress": "open"}, n1=BEHIND)
     assert plan.policies == plan_of(jump={**JUMP, "egress": "open"}, n1=NODE).policies
 
 
-def test_no_ssh_needs_no_way_out() -> None:
+def test_other_connections_need_no_rule_for_ssh() -> None:
     plan = plan_of(jump=JUMP, n1={**BEHIND, "ansible_connection": "containers.podman.podman"})
     assert rules(plan, "jump", "out") == {}
 
 
-def test_arguments_for_all_hosts_name_the_jump_host_for_itself_too() -> None:
+def test_a_jump_host_ignores_itself_in_arguments_for_all_hosts() -> None:
     plan = plan_of(jump={**JUMP, "ansible_ssh_common_args": "-J jump"}, n1=BEHIND)
     assert rules(plan, "jump", "out") == {"management_ssh": [("22/tcp", "10.0.0.2/32")]}
     assert [(leg.host, leg.source, leg.target) for leg in plan.legs] == [
@@ -115,7 +115,7 @@ def test_arguments_for_all_hosts_name_the_jump_host_for_itself_too() -> None:
 
 @pytest.mark.parametrize("end", ["localhost", "127.0.0.1", "::1"])
 @pytest.mark.parametrize("arguments", ["", "-J jump"])
-def test_the_end_of_a_tunnel_is_open_anyway(end: str, arguments: str) -> None:
+def test_the_local_end_of_a_tunnel_needs_no_rule(end: str, arguments: str) -> None:
     plan = plan_of(
         jump=JUMP,
         n1={
@@ -129,7 +129,7 @@ def test_the_end_of_a_tunnel_is_open_anyway(end: str, arguments: str) -> None:
     assert (rules(plan, "jump", "out"), gaps(plan)) == ({}, {})
 
 
-def test_each_of_a_chain_of_jump_hosts_opens_the_way_to_the_next() -> None:
+def test_each_jump_host_of_a_chain_opens_ssh_to_the_next() -> None:
     plan = plan_of(
         one={**JUMP, "addresses": ["10.0.0.3"]},
         two={**JUMP, "addresses": ["10.0.0.4", "fd00::4"]},
@@ -142,8 +142,8 @@ def test_each_of_a_chain_of_jump_hosts_opens_the_way_to_the_next() -> None:
     assert rules(plan, "two", "out") == {"management_ssh": [("22/tcp", "10.0.0.2/32 10.0.0.5/32")]}
 
 
-def test_the_way_goes_where_ansible_goes() -> None:
-    """To an ansible_host that is an address; else to the addresses of the host, as its name may be the jump host's own."""
+def test_ssh_is_opened_to_the_address_that_ansible_uses() -> None:
+    """To an ansible_host that is an address, else to the addresses of the host: a name may differ on the jump host."""
     fabric = {**BEHIND, "addresses": ["10.9.0.2", "fd09::2"]}
     plan = plan_of(jump=JUMP, n1=fabric)
     assert rules(plan, "jump", "out") == {"management_ssh": [("22/tcp", "10.0.0.2/32")]}
@@ -151,7 +151,7 @@ def test_the_way_goes_where_ansible_goes() -> None:
     assert rules(plan, "jump", "out") == {"management_ssh": [("22/tcp", "10.9.0.2/32 fd09::2/128")]}
 
 
-def test_another_port_is_another_rule_unless_the_service_has_it() -> None:
+def test_a_port_outside_the_service_gets_a_rule_of_its_own() -> None:
     hosts = {"jump": JUMP, "n1": {**BEHIND, "ansible_port": 2222}, "n2": {**BEHIND, "ansible_host": "10.0.0.3"}}
     plan = plan_of(**hosts)
     assert rules(plan, "jump", "out") == {"management_ssh": [("22/tcp", "10.0.0.3/32"), ("2222/tcp", "10.0.0.2/32")]}
@@ -180,13 +180,13 @@ def test_a_host_in_a_network_of_the_controllers_may_open_ssh_to_all(cidrs: list[
     assert not opens(plan, "head", "10.0.0.3", 22)
 
 
-def test_it_is_the_address_that_it_comes_from_that_counts() -> None:
+def test_the_source_address_of_a_controller_counts() -> None:
     away = {**JUMP, "source_addresses": ["192.0.2.7"]}
     assert not opens(plan_of({"controllers": {"cidrs": ["10.0.0.0/28"]}}, head=away, n1=NODE), "head", "10.0.0.2", 22)
     assert opens(plan_of({"controllers": {"cidrs": ["192.0.2.0/28"]}}, head=away, n1=NODE), "head", "10.0.0.2", 22)
 
 
-def test_where_management_comes_from_elsewhere_controllers_are_nobody() -> None:
+def test_controllers_are_unused_if_management_ssh_has_other_sources() -> None:
     flow = {"management_ssh": {"from": ["admins"]}}
     plan = make_plan(
         {
@@ -206,7 +206,7 @@ def test_a_jump_host_that_is_a_controller_has_one_rule() -> None:
 # ---- what else speaks of it
 
 
-def test_explain_and_verify_say_yes() -> None:
+def test_explain_and_verify_know_these_connections() -> None:
     plan = plan_of(BOTH, jump=JUMP, n1=BEHIND)
     found = explained(plan, "jump", "n1", "22/tcp")
     assert (found.passes, found.pairs[0].egress.reason) == (True, "flow management_ssh")
@@ -239,11 +239,11 @@ def gaps(plan: Plan) -> dict[str, Any]:
     return {name: hosts for name, hosts in every.items() if hosts}
 
 
-def test_nothing_is_in_the_way_of_a_jump_host_among_the_controllers() -> None:
+def test_a_jump_host_among_the_controllers_is_not_reported() -> None:
     assert gaps(plan_of(BOTH, jump=JUMP, n1=BEHIND)) == {}
 
 
-def test_hosts_do_not_let_in_a_jump_host_that_is_no_controller() -> None:
+def test_a_jump_host_outside_the_controllers_is_reported() -> None:
     plan = plan_of(
         jump={**JUMP, "addresses": ["10.0.0.1", "10.0.1.1", "fd00::1"]},
         n1=BEHIND,
@@ -266,17 +266,17 @@ def test_hosts_do_not_let_in_a_jump_host_that_is_no_controller() -> None:
         {"n1": {"ansible_connection": "local"}},
     ],
 )
-def test_a_jump_host_that_is_let_in(changes: dict[str, dict[str, Any]]) -> None:
+def test_an_allowed_jump_host_is_not_reported(changes: dict[str, dict[str, Any]]) -> None:
     hosts = {name: {**host, **changes.get(name, {})} for name, host in {"jump": JUMP, "n1": BEHIND}.items()}
     assert gaps(plan_of(**hosts)) == {}
 
 
-def test_another_flow_may_let_it_in() -> None:
+def test_another_flow_may_allow_the_jump_host() -> None:
     flow = {"from": ["slurm_login"], "to": ["slurm_compute"], "services": ["ssh"], "need": "recommended"}
     assert gaps(make_plan({"flows": {"f": flow}}, {"jump": JUMP, "n1": BEHIND})) == {}
 
 
-def test_ports_of_sshd_that_the_service_lacks() -> None:
+def test_sshd_ports_outside_the_service_are_reported() -> None:
     hosts = {
         f"n{number}": {**NODE, "ansible_host": f"10.0.0.{number}", "ansible_port": port}
         for number, port in enumerate([2222, "2222", 22, 2200])
@@ -300,7 +300,7 @@ def test_ports_of_sshd_that_the_service_lacks() -> None:
     assert gaps(plan) == {}
 
 
-def test_a_flow_that_opens_the_port_to_controllers_will_do() -> None:
+def test_a_flow_that_opens_the_port_to_controllers_is_enough() -> None:
     site = {
         "services": {"odd": {"ports": ["2222/tcp"]}},
         "flows": {"f": {"from": ["controllers"], "to": ["managed"], "services": ["odd"], "need": "recommended"}},
@@ -316,26 +316,26 @@ def test_a_flow_that_opens_the_port_to_controllers_will_do() -> None:
     assert gaps(make_plan(site, hosts)) == {"ports": {ClosedPort(2222, False): ["n1"]}}
 
 
-def test_a_way_whose_end_is_not_known_stays_closed() -> None:
+def test_ssh_to_an_unknown_address_stays_closed() -> None:
     plan = plan_of(BOTH, jump=JUMP, n1={**NODE, "ansible_ssh_common_args": "-J jump,inner"})
     assert gaps(plan) == {"ways": {ClosedEgress("jump", "inner", (), 22): ["n1"]}}
 
 
-def test_a_way_to_a_host_that_is_not_managed_is_for_a_flow() -> None:
+def test_ssh_to_an_unmanaged_host_needs_a_flow() -> None:
     hosts = {"jump": JUMP, "desk": {**BEHIND, "groups": ["desks"]}}
     assert gaps(plan_of(**hosts)) == {"ways": {ClosedEgress("jump", "10.0.0.2", ("10.0.0.2",), 22): ["desk"]}}
     flow = {"from": ["slurm_login"], "to": ["desks"], "services": ["ssh"], "need": "recommended"}
     assert gaps(make_plan({"flows": {"f": flow}}, hosts)) == {}
 
 
-def test_a_jump_host_that_nobody_knows_matters_where_an_egress_is_restricted() -> None:
+def test_an_unknown_jump_host_is_reported_only_with_restricted_egress() -> None:
     n1 = {**NODE, "ansible_ssh_common_args": "-J bastion"}
     assert gaps(plan_of(n1=n1)) == {}
     assert gaps(plan_of(jump=JUMP, n1=n1)) == {"unknown": {"bastion": ["n1"]}}
     assert gaps(plan_of(names={"bastion": ["198.51.100.9"]}, jump=JUMP, n1=n1)) == {}
 
 
-def test_what_cannot_be_read_is_by_host() -> None:
+def test_unreadable_variables_are_reported_by_host() -> None:
     found = gaps(
         plan_of(n1={**NODE, "ansible_port": "x"}, n2={**NODE, "ansible_port": "x", "ansible_host": "10.0.0.3"})
     )
@@ -347,7 +347,7 @@ def test_what_cannot_be_read_is_by_host() -> None:
 
 @dataclass
 class Stop:
-    """A host, or a jump host that is none of ours: its name as ssh is told, addresses, and port."""
+    """A host, or a jump host outside the inventory: its name in the ssh arguments, its addresses and its port."""
 
     host: str
     name: str
@@ -393,7 +393,7 @@ HOSTS = st.fixed_dictionaries(
 
 
 def text_of(chain: list[Stop], form: str) -> str:
-    """Return arguments of ssh for a chain."""
+    """Return ssh arguments for a chain of jump hosts."""
     names = [f"me@[{stop.name}]:{stop.port}" if ":" in stop.name else f"{stop.name}:{stop.port}" for stop in chain]
     if not chain:
         return "-C"
@@ -404,7 +404,7 @@ def text_of(chain: list[Stop], form: str) -> str:
 
 
 def legs(name: str, chain: list[Stop], port: int) -> Iterator[tuple[Stop | None, Stop]]:
-    """Yield the way to a host: nothing stands for where Ansible runs."""
+    """Yield the connections on the path to a host. None is the controller."""
     stops = [stop for stop in chain if stop.host != name]
     return zip([None, *stops], [*stops, Stop(name, ADDRESSES[name][0], ADDRESSES[name][:1], port)])
 
@@ -425,7 +425,7 @@ def plan_with(hosts: dict[str, Any], controllers: list[str], form: str) -> Plan:
 
 
 @given(HOSTS, CONTROLLERS, st.sampled_from(["command", "jump", "option"]))
-def test_ansible_gets_through_to_each_managed_host_or_it_is_said(
+def test_ansible_reaches_each_managed_host_or_a_gap_is_reported(
     hosts: dict[str, Any], controllers: list[str], form: str
 ) -> None:
     plan = plan_with(hosts, controllers, form)
@@ -469,9 +469,7 @@ def test_ansible_gets_through_to_each_managed_host_or_it_is_said(
 
 
 @given(HOSTS, CONTROLLERS)
-def test_a_host_opens_ssh_to_what_is_behind_it_or_as_a_controller_and_no_more(
-    hosts: dict[str, Any], controllers: list[str]
-) -> None:
+def test_a_host_opens_ssh_only_behind_it_or_as_a_controller(hosts: dict[str, Any], controllers: list[str]) -> None:
     plan = plan_with(hosts, controllers, "jump")
     managed = {(address, 22) for name in plan.hosts for address in ADDRESSES[name]}
     known = {address for addresses in ADDRESSES.values() for address in addresses} | {"198.51.100.9", CONTROLLER}

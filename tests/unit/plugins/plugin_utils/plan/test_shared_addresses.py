@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of hosts with the same address."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ def error_of(**hosts: dict[str, Any]) -> str:
     return str(error.value)
 
 
-def test_two_hosts_with_one_address_are_both_named() -> None:
+def test_an_error_names_both_hosts_with_one_address() -> None:
     assert error_of(a=host("10.0.0.1"), b=host("10.0.0.2", "10.0.0.1")) == (
         "Invalid firewall_addresses of host b: got '10.0.0.1', expected an address that no other host has. Host a "
         "also has 10.0.0.1, from its firewall_addresses, and rules distinguish hosts by their addresses."
@@ -35,7 +36,7 @@ def test_two_hosts_with_one_address_are_both_named() -> None:
     )
 
 
-def test_names_stand_for_their_addresses() -> None:
+def test_names_are_compared_by_their_addresses() -> None:
     message = error_of(a=host("10.0.0.1"), b=host("one.example.org"))
     assert (
         "of host b: got 'one.example.org', expected" in message
@@ -43,7 +44,7 @@ def test_names_stand_for_their_addresses() -> None:
     )
 
 
-def test_hosts_behind_one_jump_address_have_others_of_their_own() -> None:
+def test_hosts_behind_one_jump_address_need_their_own_addresses() -> None:
     behind = {"groups": ["slurm_login"], "ansible_host": "10.0.0.1"}
     message = error_of(a={**behind, "ansible_port": 2201}, b={**behind, "ansible_port": 2202})
     assert (
@@ -53,7 +54,7 @@ def test_hosts_behind_one_jump_address_have_others_of_their_own() -> None:
     assert make_plan({}, {"a": {**behind, "addresses": ["10.0.0.2"]}, "b": {**behind, "addresses": ["10.0.0.3"]}}).hosts
 
 
-def test_an_address_that_both_share_may_be_written_otherwise() -> None:
+def test_a_shared_address_may_be_written_in_different_ways() -> None:
     shared = {"shared_addresses": ["vip.example.org"]}
     assert make_plan(
         {}, {"a": host("10.0.0.1", "10.0.0.9", **shared), "b": host("10.0.0.2", "10.0.0.9", **shared)}, NAMES
@@ -68,30 +69,30 @@ def test_an_address_that_both_share_may_be_written_otherwise() -> None:
         {"a": host("10.0.0.9", shared_addresses=["10.0.0.8"]), "b": host("10.0.0.9", shared_addresses=["10.0.0.8"])},
     ],
 )
-def test_each_of_them_says_so(hosts: dict[str, Any]) -> None:
+def test_both_hosts_must_list_the_shared_address(hosts: dict[str, Any]) -> None:
     assert "Host a also has 10.0.0.9, " in error_of(**hosts)
 
 
-def test_a_third_one_is_not_covered() -> None:
+def test_a_third_host_must_list_the_shared_address_too() -> None:
     shared = host("10.0.0.9", shared_addresses=["10.0.0.9"])
     assert "of host c: got '10.0.0.9', " in error_of(a=shared, b=shared, c=host("10.0.0.9"))
 
 
-def test_hosts_may_come_from_one_address() -> None:
+def test_hosts_may_share_a_source_address() -> None:
     assert make_plan(
         {},
         {"a": host("10.0.0.1", source_addresses=["192.0.2.7"]), "b": host("10.0.0.2", source_addresses=["192.0.2.7"])},
     ).hosts
 
 
-def test_a_host_that_is_not_managed_counts_beside_a_managed_one() -> None:
+def test_an_unmanaged_host_is_compared_with_managed_hosts() -> None:
     desk = host("10.0.0.1", group="desks")
     assert "Invalid firewall_addresses of host b: got '10.0.0.1', " in error_of(a=host("10.0.0.1"), b=desk)
     assert make_plan({}, {"a": host("10.0.0.2"), "b": desk, "c": desk}).hosts
     assert make_plan({}, {"a": host("10.0.0.2"), "b": host("nowhere.example.org", "127.0.0.1", group="desks")}).hosts
 
 
-def test_an_address_twice_of_one_host_is_no_matter() -> None:
+def test_a_repeated_address_of_one_host_is_allowed() -> None:
     assert make_plan({}, {"a": host("10.0.0.1", "one.example.org", "10.0.0.1")}, NAMES).hosts
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the store of a plan during one run."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 
 @dataclass
 class SmallPlan:
-    """As much of a plan as a store looks at."""
+    """The part of a plan that a store reads."""
 
     policies: dict[str, dict[str, Any]] = field(default_factory=lambda: {"abc": {"mode": "observe"}})
     hosts: dict[str, str] = field(default_factory=lambda: {"n1": "abc", "n/2": "abc"})
@@ -30,7 +31,7 @@ def test_policy_of_a_host(tmp_path: Path) -> None:
     assert store.plan() == SmallPlan()
 
 
-def test_error_is_that_of_the_worker_that_met_it(tmp_path: Path) -> None:
+def test_all_workers_raise_the_same_error(tmp_path: Path) -> None:
     def bad() -> Any:
         raise PortFileError("Invalid x: got 'y', expected z.")
 
@@ -59,14 +60,14 @@ def test_many_workers_make_one_plan(tmp_path: Path) -> None:
     assert (tmp_path / "made").read_text(encoding="utf-8") == "x"
 
 
-def test_kept_is_made_once(tmp_path: Path) -> None:
+def test_kept_results_are_computed_once(tmp_path: Path) -> None:
     store = Store(str(tmp_path), "key").made(SmallPlan)
     assert store.kept("hosts", lambda plan: sorted(plan.hosts)) == ["n/2", "n1"]
     assert store.kept("hosts", lambda plan: []) == ["n/2", "n1"]
 
 
 class Parts(NamedTuple):
-    """As much of a run as a store looks at."""
+    """The part of a result that a store reads."""
 
     parts: dict[str, dict[str, Any]]
 
@@ -75,7 +76,7 @@ def parts_of(plan: SmallPlan) -> Parts:
     return Parts({host: {"name": host, "policy": digest} for host, digest in plan.hosts.items()})
 
 
-def test_each_host_reads_its_part_of_what_is_made_once(tmp_path: Path) -> None:
+def test_each_host_reads_its_part_of_a_result_computed_once(tmp_path: Path) -> None:
     store = Store(str(tmp_path), "key").made(SmallPlan)
     assert store.part("verify-1", "n/2", parts_of) == {"name": "n/2", "policy": "abc"}
     # Another worker makes nothing.
@@ -87,7 +88,7 @@ def test_each_host_reads_its_part_of_what_is_made_once(tmp_path: Path) -> None:
     assert other.part("verify-1", "n1", lambda plan: Parts({})) == {"name": "n1", "policy": "abc"}
 
 
-def test_a_part_that_cannot_be_made_is_the_error_of_each_worker(tmp_path: Path) -> None:
+def test_a_failure_to_compute_parts_is_an_error_in_each_worker(tmp_path: Path) -> None:
     def bad(plan: SmallPlan) -> Parts:
         raise PortFileError("Invalid verify_query: got '[', expected a JMESPath expression.")
 
@@ -135,7 +136,7 @@ def test_many_workers_make_the_parts_once(tmp_path: Path) -> None:
         ("task1", {"groups": {"all": ["n1"]}, "ansible_play_batch": ["n2"]}),
     ],
 )
-def test_key_stands_for_task_batch_and_groups(other: tuple[str, dict[str, Any]]) -> None:
+def test_the_key_depends_on_task_batch_and_groups(other: tuple[str, dict[str, Any]]) -> None:
     same = ("task1", {"groups": {"all": ["n1"]}, "ansible_play_batch": ["n1"]})
     assert store_key(*same) == store_key(*same)
     assert store_key(*same) != store_key(*other)

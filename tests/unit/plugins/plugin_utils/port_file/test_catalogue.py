@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the port file as typed data, and of the errors for bad values."""
+
 from __future__ import annotations
 
 from copy import deepcopy
@@ -35,7 +37,7 @@ def error_of(site: dict[str, Any] | None = None, **settings: Any) -> str:
     return str(error.value)
 
 
-def test_everything_that_can_be_written() -> None:
+def test_all_keys_are_read() -> None:
     catalogue = make_catalogue(
         {
             "services": {
@@ -106,7 +108,7 @@ def test_everything_that_can_be_written() -> None:
     assert (catalogue.switches, catalogue.broad_yields) == ({"firewall_ssh_through_tunnel"}, False)
 
 
-def test_what_a_site_does_not_write() -> None:
+def test_defaults_of_a_minimal_site() -> None:
     catalogue = make_catalogue({"services": {"x": {"ports": ["1/tcp"]}}, "endpoints": {"e": {}}, "flows": {"f": FLOW}})
     assert catalogue.services["x"] == Service("x", (PortRange("tcp", 1, 1),), declared_by_site=True)
     assert catalogue.endpoints["e"] == Endpoint("e", declared_by_site=True)
@@ -114,25 +116,25 @@ def test_what_a_site_does_not_write() -> None:
     assert (catalogue.clusters, catalogue.switches, catalogue.broad_yields) == ({}, frozenset(), True)
 
 
-def test_groups_of_the_inventory_and_canonical_ones_are_endpoints() -> None:
+def test_inventory_groups_and_canonical_groups_are_endpoints() -> None:
     catalogue = make_catalogue({}, ("desks",))
     for group in ("desks", *CANONICAL_GROUPS):
         assert catalogue.endpoints[group] == Endpoint(group, groups=(group,))
 
 
-def test_a_declared_endpoint_goes_before_the_group_of_its_name() -> None:
+def test_a_declared_endpoint_overrides_the_group_of_the_same_name() -> None:
     catalogue = make_catalogue({"endpoints": {"monitoring": {"cidrs": ["10.0.0.5/32"]}}})
     assert catalogue.endpoints["monitoring"].groups == ()
 
 
-def test_what_is_shipped_is_not_declared_by_the_site() -> None:
+def test_shipped_entries_are_not_declared_by_the_site() -> None:
     catalogue = make_catalogue({"endpoints": {"managed": {"title": "All"}}})
     assert not catalogue.services["ssh"].declared_by_site
     assert not catalogue.endpoints["controllers"].declared_by_site
     assert catalogue.endpoints["managed"].declared_by_site
 
 
-def test_one_key_of_a_shipped_flow_changes_and_nothing_else() -> None:
+def test_overriding_one_key_of_a_shipped_flow_keeps_the_others() -> None:
     shipped = deepcopy(SHIPPED)
     shipped["firewall_flows"]["f"] = {**FLOW, "title": "F"}
     plain = load_catalogue(shipped, {}, [])
@@ -152,11 +154,11 @@ def test_null_deletes() -> None:
     assert (flow.title, flow.enabled) == ("", None)
 
 
-def test_null_in_what_a_site_adds_is_as_if_not_written() -> None:
+def test_null_keys_in_entries_of_the_site_count_as_unset() -> None:
     assert make_catalogue({"flows": {"f": {**FLOW, "title": None}}}).flows["f"].title == ""
 
 
-def test_null_deletes_only_what_is_shipped() -> None:
+def test_null_deletes_only_shipped_entries() -> None:
     assert error_of({"flows": {"managment_ssh": None}}) == (
         "Invalid firewall_flows.managment_ssh: got None, expected the name of a shipped entry, because null deletes a "
         "shipped entry. "
@@ -168,7 +170,7 @@ def test_null_deletes_only_what_is_shipped() -> None:
     )
 
 
-def test_without_the_shipped_file_management_ssh_stays() -> None:
+def test_management_ssh_remains_without_the_shipped_file() -> None:
     shipped = deepcopy(SHIPPED)
     shipped["firewall_services"]["web"] = {"ports": ["80/tcp"]}
     shipped["firewall_endpoints"]["users"] = {"cidrs": ["10.0.0.0/8"]}
@@ -318,7 +320,8 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
         ),
         (
             {"flows": [FLOW]},
-            f"Invalid firewall_flows: got {[FLOW]!r}, expected a dictionary, because it is merged over the shipped one.",
+            f"Invalid firewall_flows: got {[FLOW]!r}, expected a dictionary, because it is merged over the shipped "
+            "one.",
         ),
         (
             {"services": {"ssh": ["22/tcp"]}},
@@ -340,7 +343,7 @@ def test_bad_services_endpoints_and_merges(site: dict[str, Any], message: str) -
     assert error_of(site) == message
 
 
-def test_flows_within_a_cluster_have_endpoints_of_groups_only() -> None:
+def test_flows_within_a_cluster_need_endpoints_with_only_groups() -> None:
     for endpoint in ({"cidrs": ["10.0.0.0/8"]}, {"hostnames": ["a.example.org"]}):
         site = {"endpoints": {"e": endpoint}, "flows": {"f": {**FLOW, "from": ["e"], "within_cluster": True}}}
         assert error_of(site) == (
@@ -435,7 +438,7 @@ def test_ranges_are_narrowed(settings: dict[str, Any], srun: list[str], user: li
     assert services["srun"].broad and services["user_ports"].broad
 
 
-def test_narrowing_a_service_that_is_not_there_changes_nothing() -> None:
+def test_narrowing_a_missing_service_changes_nothing() -> None:
     assert make_catalogue({}, firewall_srun_ports="60001-63000") == make_catalogue({})
 
 
@@ -452,7 +455,7 @@ def test_input_is_not_changed() -> None:
 @pytest.mark.parametrize(
     "cidr", ["127.0.0.0/8", "::1/128", "224.0.0.0/8", "ff02::/16", "255.255.255.255", "0.0.0.0/32"]
 )
-def test_clusters_are_networks_of_hosts(cidr: str) -> None:
+def test_cluster_networks_can_contain_hosts(cidr: str) -> None:
     shown = str(IPNetwork(cidr))
     assert error_of(firewall_clusters={"alpha": {"cidrs": ["10.0.0.0/8", cidr]}}) == (
         f"Invalid firewall_clusters.alpha.cidrs: got {shown!r}, expected a network that can contain hosts, not "
@@ -464,7 +467,7 @@ def test_endpoints_may_be_multicast_groups() -> None:
     assert make_catalogue({"endpoints": {"vrrp": {"cidrs": ["224.0.0.18/32"]}}}).endpoints["vrrp"].cidrs
 
 
-def test_values_without_end_name_their_key() -> None:
+def test_endless_values_are_reported_with_their_key() -> None:
     endless: dict[str, Any] = {"ports": ["1/tcp"]}
     endless["title"] = [endless]
     assert error_of({"services": {"web": endless}}) == (
@@ -485,8 +488,8 @@ def test_huge_numbers_are_not_shown(number: Any) -> None:
     assert message.startswith("Invalid firewall_services.web.ports: got ") and len(message) < 700
 
 
-def test_values_of_the_vault_are_not_shown() -> None:
-    """Neither they nor what they are like."""
+def test_vaulted_values_are_not_shown() -> None:
+    """Neither the values nor suggestions similar to them."""
     for site in (
         {"services": {"web": {"ports": [Vaulted("30-20/tcp")]}}},
         {"endpoints": {"e": {"cidrs": [Vaulted("10.0.0.1/8")]}}},

@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of hosts in the variables of playbooks."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def test_all_managed_hosts_are_in_the_canonical_groups_that_have_hosts() -> None
     assert host_pattern(GROUPS) == ["slurm_controller", "slurm_compute"]
 
 
-def test_kinds_select_groups_in_the_order_of_the_canonical_ones() -> None:
+def test_kinds_select_groups_in_canonical_order() -> None:
     assert host_pattern(GROUPS, ["slurm_compute", "slurm_controller"]) == ["slurm_controller", "slurm_compute"]
     assert host_pattern(dict.fromkeys(CANONICAL_GROUPS, ["h"]), ["pbs_*", "workspace"]) == [
         "pbs_server",
@@ -34,11 +35,11 @@ def test_kinds_select_groups_in_the_order_of_the_canonical_ones() -> None:
 
 
 @pytest.mark.parametrize("kinds", [["pbs_*"], ["slurm_login"], ["web_portal"]])
-def test_nobody_is_selected_where_the_inventory_lacks_a_kind(kinds: list[str]) -> None:
+def test_a_kind_without_hosts_selects_no_host(kinds: list[str]) -> None:
     assert host_pattern(GROUPS, kinds) == ["all", "!all"]
 
 
-def test_an_empty_inventory_selects_nobody() -> None:
+def test_an_empty_inventory_selects_no_host() -> None:
     assert host_pattern({"all": [], "ungrouped": []}) == ["all", "!all"]
 
 
@@ -51,7 +52,7 @@ def test_an_inventory_without_managed_hosts_is_an_error() -> None:
     )
 
 
-def test_a_kind_that_is_no_canonical_group_is_an_error() -> None:
+def test_a_kind_that_matches_no_canonical_group_is_an_error() -> None:
     with pytest.raises(ValueError) as caught:
         host_pattern(GROUPS, ["racks"])
     assert str(caught.value) == f"got 'racks', expected one of the canonical groups: {', '.join(CANONICAL_GROUPS)}"
@@ -67,5 +68,5 @@ def test_a_kind_that_is_no_canonical_group_is_an_error() -> None:
         (["slurm_*"], [], ["all", "!all"]),
     ],
 )
-def test_among_some_hosts_those_of_a_kind(kinds: list[str], among: list[str], found: list[str]) -> None:
+def test_a_kind_selects_among_given_hosts(kinds: list[str], among: list[str], found: list[str]) -> None:
     assert host_pattern(GROUPS, kinds, among) == found

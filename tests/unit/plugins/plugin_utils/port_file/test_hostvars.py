@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of reading the inventory from Ansible's variables."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments
 
 
 class HostVars(dict[str, dict[str, Any]]):
-    """As much of Ansible's as is asked."""
+    """The part of Ansible's hostvars that the tests need."""
 
     def raw_get(self, host: str) -> dict[str, Any]:
         """Return the variables of a host, untemplated."""
@@ -32,7 +33,7 @@ def task_vars() -> dict[str, Any]:
     }
 
 
-def test_settings_of_ansible_are_for_hosts_without_a_variable() -> None:
+def test_ansible_settings_are_defaults_for_the_variables() -> None:
     variables = task_vars()
     variables["hostvars"]["node1"] |= {"ansible_port": 2200, "ansible_ssh_common_args": ""}
     found = site_inventory(variables, {"ansible_port": 2222, "ansible_ssh_common_args": "-J jump"}).hosts
@@ -43,7 +44,7 @@ def test_settings_of_ansible_are_for_hosts_without_a_variable() -> None:
     }
 
 
-def test_who_is_left_out_is_in_no_group_and_nothing_else_changes() -> None:
+def test_excluded_hosts_are_in_no_group() -> None:
     variables = task_vars()
     found = without_hosts(variables, ["node1"])
     assert found["groups"] == {"all": ["head", "node2"], "slurm_controller": ["head"], "slurm_compute": ["node2"]}
@@ -52,7 +53,7 @@ def test_who_is_left_out_is_in_no_group_and_nothing_else_changes() -> None:
     assert sorted(site_inventory(found).hosts) == ["head", "node2"]
 
 
-def test_a_group_stays_when_its_last_host_has_gone() -> None:
+def test_a_group_remains_without_its_last_host() -> None:
     found = site_inventory(without_hosts(task_vars(), ["node1", "node2"]))
     assert (found.groups["slurm_compute"], found.managed) == ([], {"head"})
 
@@ -68,7 +69,7 @@ def test_a_group_stays_when_its_last_host_has_gone() -> None:
         ),
     ],
 )
-def test_names_that_are_none(hosts: list[str], message: str) -> None:
+def test_invalid_excluded_hosts(hosts: list[str], message: str) -> None:
     with pytest.raises(PortFileError) as caught:
         without_hosts(task_vars(), hosts)
     assert str(caught.value) == message

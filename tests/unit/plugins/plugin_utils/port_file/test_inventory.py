@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the variables of each host."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -92,7 +94,7 @@ def test_a_host_with_every_variable() -> None:
         ({"ansible_host": "10.0.0.9", "firewall_addresses": ["10.0.0.1"]}, ("10.0.0.1",)),
     ],
 )
-def test_where_a_host_is_reached_is_where_it_comes_from(variables: dict[str, Any], addresses: tuple[str, ...]) -> None:
+def test_source_addresses_default_to_the_addresses(variables: dict[str, Any], addresses: tuple[str, ...]) -> None:
     host = load_host("n1", variables)
     assert (host.addresses, host.source_addresses) == (addresses, addresses)
 
@@ -159,7 +161,7 @@ def test_load_inventory_loads_every_host_once() -> None:
         ({"ansible_host": "10.0.0.9", "firewall_addresses": ["10.0.0.1"]}, "firewall_addresses of host n1"),
     ],
 )
-def test_the_variable_that_says_where_a_host_is_reached(variables: dict[str, Any], key: str) -> None:
+def test_the_variable_with_the_address_is_named(variables: dict[str, Any], key: str) -> None:
     host = load_host("n1", variables)
     assert (host.address_key, host.source_key) == (key, key)
     other = load_host("n1", {**variables, "firewall_source_addresses": ["10.0.0.2"]})
@@ -167,7 +169,7 @@ def test_the_variable_that_says_where_a_host_is_reached(variables: dict[str, Any
 
 
 @pytest.mark.parametrize("variable", ["firewall_trusted_interfaces", "ansible_port"])
-def test_values_without_end_name_the_host(variable: str) -> None:
+def test_endless_values_are_reported_with_the_host(variable: str) -> None:
     endless: list[Any] = []
     endless.append(endless)
     with pytest.raises(PortFileError) as error:

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of merging a site over the shipped port file."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -31,8 +33,8 @@ def leaves(tree: dict[str, dict[str, Any]]) -> dict[tuple[str, str], Any]:
 
 
 @given(SHIPPED_TREES, SITE_TREES)
-def test_merge_leaf_by_leaf(base: dict[str, Any], over: dict[str, Any]) -> None:
-    """What the site wrote stands, null is gone, and all else is as it was shipped."""
+def test_each_leaf_is_merged(base: dict[str, Any], over: dict[str, Any]) -> None:
+    """Values of the site override, null deletes, and all other values are the shipped ones."""
     expected = leaves(base)
     for name, entry in over.items():
         for key in "abc":
@@ -80,10 +82,8 @@ RANGES = st.fixed_dictionaries({}, optional={"firewall_srun_ports": st.sampled_f
 
 
 @given(OF_SITES, RANGES, st.sampled_from([True, False, "no"]))
-def test_filters_of_roles_and_the_plan_merge_alike(
-    site: dict[str, Any], ranges: dict[str, str], is_shipped: Any
-) -> None:
-    """The plan takes what the filters return, and sees the same services in it; what one refuses the other does."""
+def test_filters_and_the_plan_merge_identically(site: dict[str, Any], ranges: dict[str, str], is_shipped: Any) -> None:
+    """The plan accepts the services that the filters return, with the same content. Both reject the same input."""
     try:
         found = site_services(site, ranges, is_shipped)
     except PortFileError as refused:
@@ -101,7 +101,7 @@ def test_filters_of_roles_and_the_plan_merge_alike(
 
 
 def planned(site: dict[str, Any], ranges: dict[str, str], is_shipped: Any = True) -> dict[str, Service]:
-    """Return the services of a plan; flows that lack theirs are left out, as they are another error."""
+    """Return the services of a plan, without flows whose services are missing, because these are another error."""
     shipped = {
         **shipped_port_file(),
         "firewall_flows": {"management_ssh": shipped_port_file()["firewall_flows"]["management_ssh"]},
@@ -126,8 +126,8 @@ OF_FLOWS = st.dictionaries(
 
 
 @given(OF_FLOWS, st.booleans())
-def test_flows_that_are_on_for_roles_are_on_in_the_plan(site: dict[str, Any], is_shipped: bool) -> None:
-    """All but those that only the plan can judge: conditional ones, and those with a switch."""
+def test_flows_enabled_for_roles_are_enabled_in_the_plan(site: dict[str, Any], is_shipped: bool) -> None:
+    """Except flows that only the plan can decide: conditional flows and flows with a switch."""
     try:
         flows = load_catalogue(
             shipped_port_file(), {"firewall_flows": site, "firewall_shipped": is_shipped}, ["all"]
@@ -143,10 +143,10 @@ def test_flows_that_are_on_for_roles_are_on_in_the_plan(site: dict[str, Any], is
 
 
 @pytest.mark.parametrize("name", ["slurmctld", "srun", "pbs_mom"])
-def test_a_site_that_says_nothing_of_a_service_leaves_it_as_it_is(name: str) -> None:
+def test_services_that_a_site_does_not_mention_are_unchanged(name: str) -> None:
     assert service_port(site_services({name: {}}), name) == service_port(site_services({}), name) != ""
 
 
-def test_null_deletes_in_both() -> None:
+def test_null_deletes_in_filters_and_the_plan() -> None:
     assert "slurmctld" not in site_services({"slurmctld": None})
     assert "ports" not in site_services({"slurmctld": {"ports": None}})["slurmctld"]

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of networks and addresses."""
+
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -66,14 +68,14 @@ def test_parse_network(text: str, expected: str) -> None:
         (None, "got None, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'"),
     ],
 )
-def test_parse_network_says_what_was_expected(text: object, message: str) -> None:
+def test_parse_network_errors(text: object, message: str) -> None:
     with pytest.raises(ValueError) as error:
         parse_network(text)
     assert str(error.value) == message
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "10.1", "1", "fd00::g", "", "10.0.0.1 ", "0x7f.1", "127.1"])
-def test_parse_address_says_what_was_expected(text: str) -> None:
+def test_parse_address_errors(text: str) -> None:
     with pytest.raises(ValueError) as error:
         parse_address(text)
     assert str(error.value) == f"got {text!r}, {ADDRESS}"
@@ -145,12 +147,12 @@ def addresses(texts: list[str]) -> set[object]:
 
 
 @given(NETWORKS)
-def test_collapsed_is_the_same_set_of_addresses(networks: list[IPNetwork]) -> None:
+def test_collapsed_keeps_the_set_of_addresses(networks: list[IPNetwork]) -> None:
     assert addresses(list(collapsed(networks))) == addresses(list(map(str, networks)))
 
 
 @given(NETWORKS)
-def test_collapsed_is_the_fewest_prefixes_in_order(networks: list[IPNetwork]) -> None:
+def test_collapsed_returns_the_fewest_prefixes_in_order(networks: list[IPNetwork]) -> None:
     result: list[IPv4Network | IPv6Network] = list(map(ip_network, collapsed(networks)))
     assert result == sorted(result, key=lambda item: (item.version, int(item.network_address)))
     for item, after in zip(result, result[1:]):
@@ -166,6 +168,6 @@ def test_collapsed_does_not_depend_on_order_or_repetition(networks: list[IPNetwo
     assert collapsed(shuffled) == collapsed(networks)
 
 
-def test_halves_of_everything_are_anywhere() -> None:
+def test_two_halves_collapse_to_the_whole_address_space() -> None:
     halves = ["::/1", "128.0.0.0/1", "8000::/1", "0.0.0.0/1"]
     assert collapsed(map(IPNetwork, halves)) == ("0.0.0.0/0", "::/0")

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of jump hosts and ports in ssh arguments."""
+
 from __future__ import annotations
 
 import pytest
@@ -43,7 +45,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments
         ('-o ProxyCommand="cloudflared access ssh --hostname %h"', []),
     ],
 )
-def test_jump_hosts_are_found_in_the_order_of_ssh(text: str, hops: list[tuple[str, int]]) -> None:
+def test_jump_hosts_are_in_the_order_of_ssh(text: str, hops: list[tuple[str, int]]) -> None:
     assert hops_of([text]) == tuple(Hop(*hop) for hop in hops)
 
 
@@ -63,7 +65,7 @@ def test_arguments_come_from_several_variables_in_the_order_of_ansible() -> None
         ("-o ProxyCommand='ssh -W %h:%p'", "got '', expected a jump host such as 'user@host:port'"),
     ],
 )
-def test_what_is_no_argument_of_ssh(text: str, message: str) -> None:
+def test_invalid_ssh_arguments(text: str, message: str) -> None:
     with pytest.raises(ValueError) as failed:
         hops_of([text])
     assert str(failed.value) == message

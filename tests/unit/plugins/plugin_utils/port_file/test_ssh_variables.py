@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of Ansible's connection variables."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -18,7 +20,7 @@ def test_a_host_that_is_reached_by_ssh(connection: str | None) -> None:
 
 
 @pytest.mark.parametrize("connection", ["local", "containers.podman.podman", "winrm"])
-def test_no_ssh_has_no_port_and_no_jump_host(connection: str) -> None:
+def test_other_connections_have_no_port_and_no_jump_host(connection: str) -> None:
     assert reach_of(
         "n1", {"ansible_connection": connection, "ansible_port": 2222, "ansible_ssh_common_args": "-J jump"}
     ) == Reach(False, "n1")
@@ -42,7 +44,7 @@ def test_ports(value: Any, port: int) -> None:
         ({"ansible_port": 23, "ansible_ssh_common_args": "-p 25"}, 23),
     ],
 )
-def test_ports_by_other_variables(variables: dict[str, Any], port: int) -> None:
+def test_ports_from_other_variables(variables: dict[str, Any], port: int) -> None:
     assert reach_of("n1", variables).port == port
 
 
@@ -51,7 +53,7 @@ def test_jump_hosts(variable: str) -> None:
     assert reach_of("n1", {variable: "-J jump"}).hops == (Hop("jump"),)
 
 
-def test_arguments_are_in_the_order_in_which_ansible_gives_them() -> None:
+def test_arguments_are_in_the_order_of_ansible() -> None:
     assert reach_of(
         "n1", {"ansible_ssh_extra_args": "-J three", "ansible_ssh_common_args": "-J two", "ansible_ssh_args": "-J one"}
     ).hops == (Hop("one"),)
@@ -86,13 +88,13 @@ def test_arguments_are_in_the_order_in_which_ansible_gives_them() -> None:
         ),
     ],
 )
-def test_what_says_nothing_is_as_if_it_was_not_set_and_is_named(
+def test_unreadable_variables_count_as_unset_and_are_reported(
     variables: dict[str, Any], unread: tuple[str, str]
 ) -> None:
     assert reach_of("n1", variables) == Reach(True, "n1", unread=(unread,))
 
 
-def test_one_that_says_nothing_leaves_the_others() -> None:
+def test_an_unreadable_variable_does_not_affect_others() -> None:
     found = reach_of(
         "n1", {"ansible_port": "x", "ansible_ssh_args": Unread("{{ a }}"), "ansible_ssh_extra_args": "-J j"}
     )

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of checks for single values."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -98,7 +100,7 @@ def test_bad_values(check: Callable[[str, Any], Any], value: Any, message: str) 
 
 
 @pytest.mark.parametrize("value", [[], "a", {"a": 1}, None])
-def test_list_of_wants_a_list_with_something_in_it(value: Any) -> None:
+def test_list_of_needs_a_list_with_an_entry(value: Any) -> None:
     with pytest.raises(PortFileError) as error:
         checks.list_of("key", value, "ports")
     assert str(error.value) == f"Invalid key: got {value!r}, expected a list of ports."
@@ -118,7 +120,7 @@ def test_texts_of() -> None:
     ("value", "message"),
     [(["a", 5], "Invalid key: got 5, expected a string."), ([], "Invalid key: got [], expected a list of names.")],
 )
-def test_texts_of_says_what_was_expected(value: list[Any], message: str) -> None:
+def test_texts_of_errors(value: list[Any], message: str) -> None:
     with pytest.raises(PortFileError) as error:
         checks.texts_of("key", value, "names")
     assert str(error.value) == message
@@ -139,14 +141,14 @@ def test_check_keys_suggests_the_nearest() -> None:
     assert str(error.value) == "Invalid key in flow: got 'form', expected one of from, to. Did you mean 'from'?"
 
 
-def test_check_keys_names_a_missing_one() -> None:
+def test_check_keys_names_a_missing_key() -> None:
     with pytest.raises(PortFileError) as error:
         checks.check_keys("flow", {"from": []}, ("from", "to"), required=("from", "to"))
     assert str(error.value) == "Invalid flow: got {'from': []}, expected a dictionary with the key 'to'."
 
 
 @pytest.mark.parametrize("value", ["from", ["from"], 5])
-def test_check_keys_wants_a_dictionary(value: Any) -> None:
+def test_check_keys_needs_a_dictionary(value: Any) -> None:
     with pytest.raises(PortFileError) as error:
         checks.check_keys("flow", value, ("from", "to"))
     assert str(error.value) == f"Invalid flow: got {value!r}, expected a dictionary."
