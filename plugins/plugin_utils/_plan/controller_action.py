@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The base class of the action plugins that run on the controller alone, without a module on a host."""
+"""The base class of the action plugins that run only on the controller, without a module on a host."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _MISSING_LIBRARY = missing_library()
 
 
 class ControllerAction(ActionBase):
-    """An action plugin that answers from the plan; a subclass sets `ARGUMENTS` and implements `result`."""
+    """An action plugin that works with the plan. A subclass sets `ARGUMENTS` and implements `result`."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
 
-    # The argument spec of the module, as AnsibleModule takes it.
+    # The argument spec of the module, in the format of AnsibleModule.
     ARGUMENTS: ClassVar[Mapping[str, Any]] = {}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the result of the task; a missing library or bad input fails it with one message."""
+        """Return the result of the task. A missing library or bad input fails the task with one message."""
         super().run(tmp, task_vars)
         if _MISSING_LIBRARY:
             raise AnsibleActionFail(_MISSING_LIBRARY)
@@ -37,7 +37,7 @@ class ControllerAction(ActionBase):
         try:
             return self.result(options, task_vars or {})
         except PortFileError as exc:
-            # Ansible would add the text of a cause to the message.
+            # With a cause, Ansible would append its text to the message.
             raise AnsibleActionFail(str(exc)) from None
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -51,5 +51,5 @@ class ControllerAction(ActionBase):
 
 
 def plan_arguments(*names: str) -> dict[str, Any]:
-    """Return the argument spec of texts that a task must give, such as the key of the plan."""
+    """Return the argument spec of required strings, such as the key of the plan."""
     return {name: {"type": "str", "required": True} for name in names}

@@ -54,8 +54,7 @@ def _error(owner: Host, host: Host, text: str, network: IPNetwork) -> PortFileEr
         "an address that no other host has",
         (
             f"Host {owner.name} also has {address}, from its {owner.addressed_by}, and rules distinguish hosts by "
-            "their "
-            "addresses. Set firewall_addresses of each host to the address that other hosts use to reach it. If both "
-            "hosts share the address on purpose, list it in firewall_shared_addresses of both."
+            "their addresses. Set firewall_addresses of each host to the address that other hosts use to reach it. If "
+            "both hosts share the address on purpose, list it in firewall_shared_addresses of both."
         ),
     )

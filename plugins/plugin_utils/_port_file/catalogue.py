@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 EXPOSURES = ("public", "platform", "cluster", "host")
 NEEDS = ("required", "recommended", "optional", "conditional")
 SECTIONS = ("firewall_services", "firewall_endpoints", "firewall_flows")
-# The flow that nobody can do without: turning it off is a lock-out.
 # The endpoint of the hosts that Ansible runs on. The management flow comes from it.
 CONTROLLERS = "controllers"
 SWITCHES = ("firewall_ssh_through_tunnel",)

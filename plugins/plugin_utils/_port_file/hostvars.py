@@ -163,8 +163,7 @@ def _check_equal(first: str, values: Mapping[str, Any], host: str, others: Mappi
         if _plain(f"{name} of host {first}", value) != _plain(f"{name} of host {host}", other):
             raise PortFileError(
                 f"Invalid {name}: hosts {first} and {host} have different values, expected one value for the whole "
-                "inventory. "
-                "Set it in group_vars/all."
+                "inventory. Set it in group_vars/all."
             )
 
 

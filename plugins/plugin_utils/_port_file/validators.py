@@ -49,8 +49,10 @@ def mapping_of(key: str, value: Any) -> Mapping[Any, Any]:
 
 def list_of(key: str, value: Any, what: str, may_be_empty: bool = False) -> list[Any]:
     """Return the value if it is a list. An empty list needs `may_be_empty`."""
-    if not isinstance(value, (list, tuple)) or not (value or may_be_empty):
+    if not isinstance(value, (list, tuple)):
         raise invalid(key, value, f"a list of {what}")
+    if not (value or may_be_empty):
+        raise invalid(key, value, f"a non-empty list of {what}")
     return list(value)
 
 

@@ -222,7 +222,7 @@ def test_bad_names_ports_and_networks(site: dict[str, Any], message: str) -> Non
             {"to": ["10.0.0.0/8"]},
             ".to: got '10.0.0.0/8', expected an endpoint from firewall_endpoints or an inventory group.",
         ),
-        ({"to": []}, ".to: got [], expected a list of endpoints."),
+        ({"to": []}, ".to: got [], expected a non-empty list of endpoints."),
         ({"to": "desks"}, ".to: got 'desks', expected a list of endpoints."),
         ({"to": ["desks", 5]}, ".to: got 5, expected a string."),
         (
@@ -272,7 +272,10 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
             "ports, title, exposure, broad, unit. Did you mean 'ports'?",
         ),
         ({"services": {"x": {}}}, "Invalid firewall_services.x: got {}, expected a dictionary with the key 'ports'."),
-        ({"services": {"x": {"ports": []}}}, "Invalid firewall_services.x.ports: got [], expected a list of ports."),
+        (
+            {"services": {"x": {"ports": []}}},
+            "Invalid firewall_services.x.ports: got [], expected a non-empty list of ports.",
+        ),
         (
             {"services": {"x": {"ports": "22/tcp"}}},
             "Invalid firewall_services.x.ports: got '22/tcp', expected a list of ports.",

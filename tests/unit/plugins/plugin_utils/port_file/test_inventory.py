@@ -105,7 +105,7 @@ def test_source_addresses_default_to_the_addresses(variables: dict[str, Any], ad
         ("firewall_addresses", "10.0.0.1", "got '10.0.0.1', expected a list of addresses or names."),
         ("firewall_addresses", [10], "got 10, expected a string."),
         ("firewall_source_addresses", {}, "got {}, expected a list of addresses or names."),
-        ("firewall_cluster", [], "got [], expected a list of cluster names."),
+        ("firewall_cluster", [], "got [], expected a non-empty list of cluster names."),
         ("firewall_cluster", 5, "got 5, expected a list of cluster names."),
         ("firewall_cluster", ["a", None], "got None, expected a string."),
         ("ansible_host", ["10.0.0.9"], "got ['10.0.0.9'], expected a string."),

@@ -99,11 +99,17 @@ def test_bad_values(check: Callable[[str, Any], Any], value: Any, message: str) 
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize("value", [[], "a", {"a": 1}, None])
-def test_list_of_needs_a_list_with_an_entry(value: Any) -> None:
+@pytest.mark.parametrize("value", ["a", {"a": 1}, None])
+def test_list_of_needs_a_list(value: Any) -> None:
     with pytest.raises(PortFileError) as error:
         checks.list_of("key", value, "ports")
     assert str(error.value) == f"Invalid key: got {value!r}, expected a list of ports."
+
+
+def test_list_of_rejects_an_empty_list() -> None:
+    with pytest.raises(PortFileError) as error:
+        checks.list_of("key", [], "ports")
+    assert str(error.value) == "Invalid key: got [], expected a non-empty list of ports."
 
 
 def test_list_of() -> None:
@@ -118,7 +124,10 @@ def test_texts_of() -> None:
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [(["a", 5], "Invalid key: got 5, expected a string."), ([], "Invalid key: got [], expected a list of names.")],
+    [
+        (["a", 5], "Invalid key: got 5, expected a string."),
+        ([], "Invalid key: got [], expected a non-empty list of names."),
+    ],
 )
 def test_texts_of_errors(value: list[Any], message: str) -> None:
     with pytest.raises(PortFileError) as error:
