@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports in the configuration of NFS-Ganesha."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ def test_with_ganesha_ports(text: str, wanted: str) -> None:
         ),
         (
             '%dir "/etc/ganesha/conf.d"\n',
-            "got %dir and no block NFS_CORE_PARAM, expected the block in this file: there may be only one, and it may be "
+            "got %dir and no block NFS_CORE_PARAM, expected the block in this file: there may be only one, and it "
+            "may be "
             "in what is included. Set nfs_ganesha_config_path to the file that has it, or move it here",
         ),
         (
