@@ -115,9 +115,9 @@ def script(ports: Sequence[PortRange], key: str, is_tracked: bool) -> str:
             count.hook,
             _TRACKED,
             (
-                _by_connection("returned", count, family, f"{what} {_TRANSLATED}")
+                _by_connection("returned", count, family, f"{match} {_TRANSLATED}")
                 for family in _FAMILIES
-                for what in _answer_matches()
+                for match in _answer_matches()
             ),
         )
     return "\n".join([*lines, "}", ""])
@@ -134,28 +134,28 @@ def _elements(ports: Iterable[PortRange]) -> str:
 
 def _rules(name: str, count: _Count, key: str, is_tracked: bool) -> Iterator[str]:
     for family in _FAMILIES:
-        for what in _opening_matches(key) if count.is_opening else _answer_matches():
+        for match in _opening_matches(key) if count.is_opening else _answer_matches():
             if is_tracked:
-                yield _by_connection(name, count, family, what)
-                yield _by_packet(name, count, family, f"{what} {_NO_CONNECTION}")
+                yield _by_connection(name, count, family, match)
+                yield _by_packet(name, count, family, f"{match} {_NO_CONNECTION}")
             else:
-                yield _by_packet(name, count, family, what)
+                yield _by_packet(name, count, family, match)
 
 
-def _by_packet(name: str, count: _Count, family: _Family, what: str) -> str:
+def _by_packet(name: str, count: _Count, family: _Family, match: str) -> str:
     own, peer = (f"{family[1]} {whose}" for whose in count.by_packet)
-    return _rule(name, family, what, own, peer, "th " + count.port)
+    return _rule(name, family, match, own, peer, "th " + count.port)
 
 
-def _by_connection(name: str, count: _Count, family: _Family, what: str) -> str:
+def _by_connection(name: str, count: _Count, family: _Family, match: str) -> str:
     own, peer = (f"ct original {family[1]} {whose}" for whose in count.by_connection)
     direction = "ct direction {}".format("original" if count.is_opening else "reply")
-    return _rule(name, family, f"{what} {direction}", own, peer, "ct original proto-dst")
+    return _rule(name, family, f"{match} {direction}", own, peer, "ct original proto-dst")
 
 
-def _rule(name: str, family: _Family, what: str, own: str, peer: str, port: str) -> str:
+def _rule(name: str, family: _Family, match: str, own: str, peer: str, port: str) -> str:
     return (
-        f"meta nfproto ipv{family[0]} {what} meta l4proto . {port} @ports "
+        f"meta nfproto ipv{family[0]} {match} meta l4proto . {port} @ports "
         f"update @{name}_{family[0]} {{ {own} . {peer} . meta l4proto . {port} counter }}"
     )
 

@@ -23,7 +23,7 @@ _PORT_UNREACHABLE = {4: (3, 3), 6: (1, 4)}
 _ECHO_REQUEST = {4: 8, 6: 128}
 _ECHO_REPLY = {4: 0, 6: 129}
 _ECHO = struct.Struct("!BBHHH")
-_BATCH = 100  # what the receive buffer of a socket holds
+_BATCH = 100  # addresses at a time: the receive buffer of a socket holds so many replies
 
 
 class Notice(NamedTuple):

@@ -209,9 +209,6 @@ def _send(sock: socket.socket, probe: Probe, key: str) -> None:
             sock.send(question)
 
 
-# ---- what an error means
-
-
 # ---- a whole call
 
 

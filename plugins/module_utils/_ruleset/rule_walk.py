@@ -52,12 +52,8 @@ _XT_HARMLESS = {
     "TOS",
     "RATEEST",
 }
-_XT_HEADERS = {
-    "rt",
-    "frag",
-    "hbh",
-    "dst",
-}  # extension headers of IPv6, which packets that open a connection do not have
+# Extension headers of IPv6, which packets that open a connection do not have.
+_XT_HEADERS = {"rt", "frag", "hbh", "dst"}
 _LIMITED = re.compile("limit rate|ct count|quota")
 _VERDICTS = ("accept", "drop", "continue", "return", "jump", "goto")
 _ADDRESSES = {"saddr": "source", "daddr": "destination", "sport": "source_port", "dport": "port"}

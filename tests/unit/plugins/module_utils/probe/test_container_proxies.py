@@ -54,7 +54,7 @@ def test_proxies_are_known_by_their_command_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_it_is_tried_whether_this_host_can_connect(address: str) -> None:
+def test_connection_errors_are_returned(address: str) -> None:
     with socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET) as server:
         port = server.getsockname()[1]
         assert connects(address, port) == ""

@@ -35,7 +35,7 @@ def lines(ports: list[PortRange] | None = None, key: str = KEY) -> list[str]:
     return script(PORTS if ports is None else ports, key, True).splitlines()
 
 
-def test_a_table_that_is_there_is_made_anew() -> None:
+def test_an_existing_table_is_recreated() -> None:
     assert lines()[:3] == [
         "add table inet hpc_ports_verify",
         "delete table inet hpc_ports_verify",
@@ -44,7 +44,7 @@ def test_a_table_that_is_there_is_made_anew() -> None:
     assert lines()[-1] == "}" and script(PORTS, KEY, True).endswith("}\n")
 
 
-def test_each_port_is_there_once() -> None:
+def test_each_port_is_listed_once() -> None:
     assert lines()[3] == ("set ports { type inet_proto . inet_service; elements = { tcp . 22, tcp . 443, udp . 53 } }")
     assert lines([])[3] == "set ports { type inet_proto . inet_service;  }"
 
@@ -70,7 +70,7 @@ def chains(is_tracked: bool) -> dict[str, tuple[str, int, list[str]]]:
     return {name: (hook, int(priority), rules.splitlines()) for name, hook, priority, rules in found}
 
 
-def test_it_counts_before_all_others_and_after_them() -> None:
+def test_counting_chains_come_before_and_after_all_others() -> None:
     ends = {"input": ("input", 32000), "postrouting": ("postrouting", 32000), "prerouting": ("prerouting", -400)}
     assert {name: base[:2] for name, base in chains(False).items()} == ends
     assert {name: base[:2] for name, base in chains(True).items()} == {**ends, "translated": ("prerouting", -199)}
@@ -83,7 +83,7 @@ def test_it_only_counts(is_tracked: bool) -> None:
     assert all(" counter }" in rule for hook, priority, rules in chains(is_tracked).values() for rule in rules)
 
 
-def test_where_nothing_is_tracked_tracking_is_not_begun() -> None:
+def test_connection_tracking_is_not_enabled() -> None:
     assert " ct " not in script(PORTS, KEY, False)
 
 
@@ -103,7 +103,7 @@ ANSWERING = ["tcp flags & (syn | ack) == (syn | ack)", "meta l4proto udp"]
 )
 @pytest.mark.parametrize("number,family", [("4", "ip"), ("6", "ip6")])
 @TRACKED
-def test_what_is_counted_where(
+def test_rules_by_packet(
     chain: str, name: str, own: str, peer: str, port: str, number: str, family: str, is_tracked: bool
 ) -> None:
     """Before connection tracking, and of packets that it does not know, by what the packet has."""
@@ -128,7 +128,7 @@ def test_what_is_counted_where(
     ],
 )
 @pytest.mark.parametrize("number,family", [("4", "ip"), ("6", "ip6")])
-def test_what_may_be_translated_is_counted_by_what_the_connection_began_with(
+def test_rules_by_original_addresses_of_the_connection(
     chain: str, name: str, own: str, peer: str, direction: str, more: str, number: str, family: str
 ) -> None:
     rules = [rule for rule in chains(True)[chain][2] if f"@{name}_{number} " in rule and "ct direction" in rule]
@@ -140,7 +140,7 @@ def test_what_may_be_translated_is_counted_by_what_the_connection_began_with(
     ]
 
 
-def test_datagrams_are_told_by_the_length_of_the_question() -> None:
+def test_datagrams_of_probes_are_recognized_by_their_length() -> None:
     assert "udp length 40" in script(PORTS, KEY, False) and len(question(KEY)) == 32
     assert f"udp length {8 + len(question(''))}" in script(PORTS, "", False)
 
@@ -203,7 +203,7 @@ def test_counts_are_by_own_address_peer_and_number_of_both_families() -> None:
 
 
 @pytest.mark.parametrize("number,is_known", [(65534, True), (65535, False)])
-def test_of_a_set_that_is_full_nothing_is_told(number: int, is_known: bool) -> None:
+def test_a_full_set_has_no_counts(number: int, is_known: bool) -> None:
     """The other family of the same count comes later, and does not bring it back."""
     full = [element("10.0.0.1", "tcp", port, 1) for port in range(number)]
     found = parse_counts(listed(passed_4=full, arrived_4=full[:1], passed_6=[element("fd00::1", "tcp", 22, 1)]))
@@ -211,7 +211,7 @@ def test_of_a_set_that_is_full_nothing_is_told(number: int, is_known: bool) -> N
     assert found["arrived"] == {ME[4]: {"10.0.0.1": {"1": ["0/tcp"]}}}
 
 
-def test_other_sets_and_empty_ones_are_no_counts() -> None:
+def test_other_and_empty_sets_are_ignored() -> None:
     data = listed(ports=[{"concat": ["tcp", 22]}], other_4=[element("10.0.0.1", "tcp", 22, 2)])
     data["nftables"].append({"set": {"name": "left_4"}})
     assert parse_counts(data) == {name: {} for name in NAMES}
@@ -221,7 +221,7 @@ def test_other_sets_and_empty_ones_are_no_counts() -> None:
 # ---- nft
 
 
-def test_what_nft_is_told() -> None:
+def test_commands_for_nft() -> None:
     asked: list[tuple[str, bool]] = []
 
     def run(commands: str, as_json: bool = False) -> str:
@@ -240,7 +240,7 @@ def test_what_nft_is_told() -> None:
     ]
 
 
-def test_where_nft_is_not_there_it_says_so() -> None:
+def test_a_missing_nft_is_an_error() -> None:
     def run(commands: str, as_json: bool = False) -> str:
         raise ListingError("No libnftables.")
 

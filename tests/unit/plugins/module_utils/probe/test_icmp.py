@@ -32,7 +32,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import EchoR
         (6, 3, 3, False, False),
     ],
 )
-def test_what_a_notice_says(version: int, kind: int, code: int, prohibition: bool, port_unreachable: bool) -> None:
+def test_kinds_of_icmp_errors(version: int, kind: int, code: int, prohibition: bool, port_unreachable: bool) -> None:
     notice = Notice("10.0.0.254", version, kind, code)
     assert (notice.is_prohibition, notice.is_port_unreachable) == (prohibition, port_unreachable)
 
@@ -94,7 +94,7 @@ def test_without_addresses_nothing_is_sent() -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_where_a_raw_socket_is_refused_the_path_is_unknown(address: str) -> None:
+def test_without_a_raw_socket_reachability_is_unknown(address: str) -> None:
     def refused(version: int) -> socket.socket:
         raise PermissionError(1, "Operation not permitted")
 

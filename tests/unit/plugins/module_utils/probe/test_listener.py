@@ -47,7 +47,7 @@ def test_a_service_keeps_all_of_its_port() -> None:
     assert (found.listening, found.in_use, found.not_held) == ({"::": ["80/tcp"]}, {"0.0.0.0": ["80/tcp"]}, {})
 
 
-def test_around_a_service_on_one_address_the_others_are_held() -> None:
+def test_other_addresses_of_a_service_port_are_held() -> None:
     before: Holders = {("tcp", 80): {"10.0.0.1"}}
     taken = {("80/tcp", address): errno.EADDRINUSE for address in ("0.0.0.0", "10.0.0.1")}
     found = bound(before, taken, "80/tcp")
@@ -55,7 +55,7 @@ def test_around_a_service_on_one_address_the_others_are_held() -> None:
     assert (found.in_use, found.not_held) == ({"10.0.0.1": ["80/tcp"]}, {})
 
 
-def test_what_is_in_use_but_no_service_has_failed() -> None:
+def test_a_port_in_use_without_a_service_is_not_held() -> None:
     """An outgoing connection may use a port, or a service may have started just now."""
     taken = {("80/tcp", address): errno.EADDRINUSE for address in ("0.0.0.0", "10.0.0.1")}
     found = bound({}, taken, "80/tcp")
@@ -63,7 +63,7 @@ def test_what_is_in_use_but_no_service_has_failed() -> None:
     assert (found.in_use, found.not_held) == ({}, {"10.0.0.1": {"80/tcp": "Address already in use"}})
 
 
-def test_why_nothing_could_be_held_is_said_for_each_address() -> None:
+def test_reasons_for_ports_that_are_not_held() -> None:
     refused = {("80/tcp", address): errno.EAFNOSUPPORT for address in ("::", "fd00::1")}
     found = bound({}, refused, "80/tcp")
     assert found.listening == {"0.0.0.0": ["80/tcp"]}
@@ -83,7 +83,7 @@ NOT_ALIVE = {"alive": False, "listening": {}, "in_use": {}, "not_held": {}, "own
 
 
 @pytest.mark.parametrize("identity", ["", "abc"])
-def test_what_was_there_until_the_end(identity: str) -> None:
+def test_the_result_has_services_that_still_hold_their_port(identity: str) -> None:
     assert stop_result(identity, FACTS, {("tcp", 80): {"0.0.0.0"}}, COUNTS, "why") == {
         "alive": True,
         "listening": FACTS["listening"],
@@ -96,11 +96,11 @@ def test_what_was_there_until_the_end(identity: str) -> None:
 
 
 @pytest.mark.parametrize("facts,identity", [(None, ""), (None, "abc"), (FACTS, "abd")])
-def test_another_listener_or_none_is_not_alive(facts: ListenerFacts | None, identity: str) -> None:
+def test_no_listener_or_another_one_is_not_alive(facts: ListenerFacts | None, identity: str) -> None:
     assert stop_result(identity, facts, {}, COUNTS, "") == NOT_ALIVE
 
 
-def test_an_answer_goes_out_from_the_address_that_was_asked() -> None:
+def test_an_answer_leaves_from_the_address_of_the_request() -> None:
     asked = struct.pack("=I4s4s", 3, b"\x0a\0\0\1", b"\x0a\0\0\2")
     assert reply_control(socket.IPPROTO_IP, 8, asked) == (
         socket.IPPROTO_IP,
@@ -110,7 +110,7 @@ def test_an_answer_goes_out_from_the_address_that_was_asked() -> None:
     assert reply_control(socket.IPPROTO_IPV6, 50, b"data") == (socket.IPPROTO_IPV6, 50, b"data")
 
 
-def test_a_lifetime_that_is_over_ends_the_process_at_once() -> None:
+def test_the_process_ends_after_its_lifetime() -> None:
     near, far = socket.socketpair()
     with near, far:
         assert serve([], near, FACTS, Orders([], lifetime=0)) is False

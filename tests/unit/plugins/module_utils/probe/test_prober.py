@@ -96,11 +96,11 @@ def rejected(sender: str, code: int) -> ProbeOutcome:
         (TCP, errno.EAFNOSUPPORT, None, ProbeOutcome("error", "Address family not supported by protocol.")),
     ],
 )
-def test_what_an_error_means(probe: Probe, number: int, notice: Notice | None, outcome: ProbeOutcome) -> None:
+def test_outcomes_of_errors(probe: Probe, number: int, notice: Notice | None, outcome: ProbeOutcome) -> None:
     assert outcome_of_error(probe, number, notice) == outcome
 
 
-def test_what_is_said_before_anything_was_sent_comes_from_no_firewall() -> None:
+def test_an_error_before_sending_is_not_filtered() -> None:
     assert outcome_of_error(TCP, errno.EHOSTUNREACH, None, at_once=True) == ProbeOutcome("error", "No route to host.")
 
 
@@ -159,7 +159,7 @@ def test_a_socket_that_cannot_be_made_is_an_error() -> None:
     )
 
 
-def test_silence_is_believed_after_the_last_attempt() -> None:
+def test_silence_counts_as_filtered_after_the_last_attempt() -> None:
     """A socket that is bound and never answers."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
@@ -195,7 +195,7 @@ class Echoes:
         return next(self._answers)
 
 
-def test_a_path_has_to_stand_before_and_after() -> None:
+def test_hosts_must_be_reachable_before_and_after() -> None:
     echoes = Echoes({"127.0.0.1": EchoResult(True), "127.0.0.2": SILENT}, {"127.0.0.1": SILENT})
     groups = [{"address": "127.0.0.2", "ports": []}, {"address": "127.0.0.1", "ports": []}]
     results = probe_all(groups, Pace(0.1, 1, 10), echoes)
@@ -203,7 +203,7 @@ def test_a_path_has_to_stand_before_and_after() -> None:
     assert [(item["address"], item["reachable"]) for item in results] == [("127.0.0.1", False), ("127.0.0.2", False)]
 
 
-def test_addresses_are_taken_in_any_form_and_joined(ports: tuple[int, int]) -> None:
+def test_addresses_are_normalized_and_joined(ports: tuple[int, int]) -> None:
     echoes = Echoes(*[{"::1": EchoResult(True), "127.0.0.1": EchoResult(True)}] * 2)
     groups = [
         {"address": "0:0::1", "ports": []},
@@ -277,7 +277,7 @@ def test_results_are_by_address_and_outcome() -> None:
 # ---- who answered
 
 
-def test_a_listener_is_waited_for_and_its_nonce_kept() -> None:
+def test_the_nonce_of_a_listener_is_awaited() -> None:
     def speak(server: socket.socket) -> None:
         with server.accept()[0] as connection:
             time.sleep(0.05)
@@ -293,7 +293,7 @@ def test_a_listener_is_waited_for_and_its_nonce_kept() -> None:
     assert (outcome.outcome, outcome.nonce, outcome.seconds < 2) == ("open", NONCE, True)
 
 
-def test_who_connects_and_says_nothing_is_a_service() -> None:
+def test_a_silent_service_is_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         probes = [local(server.getsockname()[1])]
         [waited] = Prober(probes, Pace(0.1, 1, 10, key=KEY)).run()
@@ -302,7 +302,7 @@ def test_who_connects_and_says_nothing_is_a_service() -> None:
     assert waited.seconds >= 0.1 and at_once.seconds < 2
 
 
-def test_probes_begin_at_a_pace(ports: tuple[int, int]) -> None:
+def test_probes_start_at_the_given_rate(ports: tuple[int, int]) -> None:
     started = time.monotonic()
     Prober([local(ports[1])] * 40, Pace(5.0, 1, 1000, rate=100.0)).run()
     # It may catch up with what the pace has fallen behind at first.
@@ -312,11 +312,11 @@ def test_probes_begin_at_a_pace(ports: tuple[int, int]) -> None:
 # ---- what this host makes of its way there
 
 
-def test_the_address_that_connections_come_from() -> None:
+def test_source_address_of_connections() -> None:
     assert source_address_to("127.0.0.1") == "127.0.0.1"
 
 
-def test_there_is_none_without_a_route() -> None:
+def test_there_is_no_source_address_without_a_route() -> None:
     def unreachable(*arguments: Any) -> None:
         raise OSError(errno.ENETUNREACH, "Network is unreachable")
 
@@ -326,7 +326,7 @@ def test_there_is_none_without_a_route() -> None:
     assert source_address_to("10.0.0.1", Stuck) == ""
 
 
-def test_names_that_mean_another_address() -> None:
+def test_names_that_resolve_to_other_addresses() -> None:
     known = {"same": ["10.0.0.1", "10.0.0.9"], "other": ["10.0.0.3", "10.0.0.2"]}
 
     def lookup(name: str, port: None, family: int) -> list[Any]:

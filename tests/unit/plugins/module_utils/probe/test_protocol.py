@@ -16,7 +16,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import (
 KEY, NONCE = "0123456789abcdef", "fedcba9876543210"
 
 
-def test_a_nonce_is_found_in_what_a_listener_says() -> None:
+def test_the_nonce_in_a_greeting() -> None:
     assert nonce_in(greeting(NONCE)) == NONCE
     for other in (b"", b"SSH-2.0-OpenSSH_9.2", question(KEY), greeting(NONCE)[1:]):
         assert NONCE not in nonce_in(other)
@@ -24,7 +24,7 @@ def test_a_nonce_is_found_in_what_a_listener_says() -> None:
 
 
 @pytest.mark.parametrize("port", [1, 514, 24224, 65535])
-def test_most_ports_are_asked_the_one_question(port: int) -> None:
+def test_most_ports_get_only_the_request_for_listeners(port: int) -> None:
     assert questions_for(port, KEY) == (question(KEY),)
 
 
@@ -36,13 +36,13 @@ def test_most_ports_are_asked_the_one_question(port: int) -> None:
         (111, b"hpcp\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86\xa0", 40),  # call, RPC version 2, program 100000
     ],
 )
-def test_usual_services_are_asked_what_they_answer(port: int, start: bytes, length: int) -> None:
+def test_usual_services_get_a_request_of_their_protocol(port: int, start: bytes, length: int) -> None:
     ours, theirs = questions_for(port, KEY)
     assert ours == question(KEY)
     assert theirs.startswith(start) and len(theirs) == length
 
 
-def test_every_rpc_service_of_nfs_is_asked_alike() -> None:
+def test_all_rpc_services_of_nfs_get_the_same_request() -> None:
     assert {questions_for(port, KEY) for port in (111, 875, 2049, 20048, 32765, 32766, 32767, 32768)} == {
         questions_for(111, KEY)
     }

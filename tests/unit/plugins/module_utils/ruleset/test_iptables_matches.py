@@ -116,7 +116,7 @@ PORTS = asked({"payload": {"protocol": "tcp", "field": "dport"}}, 80, 443, {"ran
         (["odd"], "", ["odd"]),
     ],
 )
-def test_what_the_text_tells_is_put_in_place(statements: list[Any], text: str, expected: list[Any]) -> None:
+def test_matches_in_the_text_replace_iptables_matches(statements: list[Any], text: str, expected: list[Any]) -> None:
     assert readable(statements, text) == tuple(expected)
 
 
@@ -177,7 +177,7 @@ def place(source: str, port: int) -> tuple[str, str, str]:
 
 @pytest.mark.parametrize("version", [*READ, UNREAD])
 @pytest.mark.parametrize("source,protocol,port", CLOSED)
-def test_what_ufw_drops(version: str, source: str, protocol: int, port: int) -> None:
+def test_packets_that_ufw_drops(version: str, source: str, protocol: int, port: int) -> None:
     """Where nft cannot read the rule for established connections, the one is named that may drop: it is what does."""
     found = walker(version).trace(packet(source, protocol, port))
     assert (found.table, found.chain, found.rule) == place(source, port)
@@ -187,7 +187,7 @@ def test_what_ufw_drops(version: str, source: str, protocol: int, port: int) -> 
 
 @pytest.mark.parametrize("version", [*READ, UNREAD])
 @pytest.mark.parametrize("source,protocol,port", OPEN)
-def test_what_ufw_accepts(version: str, source: str, protocol: int, port: int) -> None:
+def test_packets_that_ufw_accepts(version: str, source: str, protocol: int, port: int) -> None:
     """No accept is certain where a drop that comes before cannot be read."""
     found = walker(version).trace(packet(source, protocol, port))
     is_read = version in ("1.0.6", WRITTEN_OUT) or version == "0.9.8" and ":" not in source and port not in (80, 443)
@@ -195,7 +195,7 @@ def test_what_ufw_accepts(version: str, source: str, protocol: int, port: int) -
 
 
 @pytest.mark.parametrize("version", [*READ, UNREAD])
-def test_what_no_version_tells_stays_unknown(version: str) -> None:
+def test_matches_that_no_version_shows_stay_unknown(version: str) -> None:
     for about in DOUBTFUL:
         assert walker(version).trace(packet(*about)).verdict == "unknown"
 
@@ -220,7 +220,7 @@ RULES = [("op", "in", ["established", "related"]), ("set", "==", {"set": ["estab
     "right", [["established", "related"], {"set": ["established", "related"]}, {"|": ["established", "related"]}]
 )
 @pytest.mark.parametrize("protocol", [6, 17])
-def test_what_opens_a_connection_is_not_established(right: Any, protocol: int) -> None:
+def test_opening_packets_are_not_established(right: Any, protocol: int) -> None:
     rule = {"match": {"op": "in" if isinstance(right, list) else "==", "left": STATE, "right": right}}
     items = [
         {"table": {"family": "ip", "name": "t"}},

@@ -336,7 +336,7 @@ def test_verdict_maps_are_followed() -> None:
     )
 
 
-def test_nothing_beside_ours_is_nothing_to_tell() -> None:
+def test_our_table_alone_has_no_findings() -> None:
     ours = [path.read_text(encoding="utf-8") for path in GOLDEN.glob("restricted-*.txt")]
     assert len(ours) == 3
     for listing in ["", *ours]:
@@ -355,20 +355,20 @@ def test_other_tables_beside_ours_are_read() -> None:
 
 
 @pytest.mark.parametrize("hook", ["ingress", "prerouting", "input", "output", "postrouting", "egress"])
-def test_every_hook_that_our_packets_pass_is_looked_at(hook: str) -> None:
+def test_every_hook_of_our_packets_is_checked(hook: str) -> None:
     assert dropping(base("c", hook, policy="drop"), head="inet firewalld") == (
         f"table inet firewalld, chain c (hook {hook}): drops by policy",
     )
 
 
 @pytest.mark.parametrize("head", ["ip x", "ip6 x", "inet x", "bridge x", "netdev x"])
-def test_every_family_that_our_packets_pass_is_looked_at(head: str) -> None:
+def test_every_family_of_our_packets_is_checked(head: str) -> None:
     assert dropping(base("c", "input", "drop"), head=head) == (
         f"table {head}, chain c (hook input): drops by 1 rule ('drop')",
     )
 
 
-def test_of_a_device() -> None:
+def test_chains_of_a_device() -> None:
     for device in ('device "eth0"', 'devices = { "eth0", "policy drop;" }', 'device "drop"'):
         head = f"type filter hook ingress {device} priority -500; policy"
         assert dropping(chain("c", f"{head} accept;", "accept")) == ()
@@ -379,7 +379,7 @@ def test_a_base_chain_without_a_policy_accepts() -> None:
     assert dropping(chain("c", "type filter hook input priority 0;", "accept")) == ()
 
 
-def test_what_is_forwarded_was_never_ours_and_arp_carries_no_flow() -> None:
+def test_forwarding_and_arp_are_ignored() -> None:
     assert dropping(base("c", "forward", "drop", policy="drop")) == ()
     assert dropping(base("c", "input", policy="drop"), head="arp x") == ()
 
@@ -394,23 +394,23 @@ def test_a_table_that_a_program_owns_is_read() -> None:
     assert found.dropping == ("table inet site, chain c (hook input): drops by policy",)
 
 
-def test_a_dormant_table_judges_nothing() -> None:
+def test_dormant_tables_are_ignored() -> None:
     assert dropping("\tflags dormant\n", base("c", "input", policy="drop")) == ()
     assert dropping("\tflags owner, dormant\n", base("c", "input", policy="drop")) == ()
     assert dropping("\tflags owner\n", base("c", "input", policy="drop")) != ()
 
 
-def test_a_chain_that_no_packet_comes_to_drops_nothing() -> None:
+def test_unreachable_chains_are_ignored() -> None:
     assert dropping(chain("dead", "drop"), base("c", "input", "jump nowhere", "vmap @nothing")) == ()
 
 
-def test_chains_that_lead_to_each_other_are_counted_once() -> None:
+def test_chains_that_jump_to_each_other_are_counted_once() -> None:
     assert dropping(base("c", "input", "jump a", "goto b"), chain("a", "jump b", "drop"), chain("b", "goto a")) == (
         "table ip x, chain c (hook input): drops by 1 rule ('drop')",
     )
 
 
-def test_what_an_accept_ends() -> None:
+def test_an_accept_ends_a_chain() -> None:
     assert dropping(base("c", "input", "accept", "drop", policy="drop")) == ()
     assert dropping(base("c", "input", 'accept comment "all"', policy="drop")) == ()
     assert dropping(base("c", "input", "jump a"), chain("a", "accept", "drop")) == ()
@@ -489,7 +489,7 @@ def test_rules_that_drop(rule: str, kind: str) -> None:
         "vmap",
     ],
 )
-def test_rules_that_do_not(rule: str) -> None:
+def test_rules_that_do_not_drop(rule: str) -> None:
     assert by_rule(rule) == []
 
 
@@ -506,19 +506,19 @@ def test_an_anonymous_chain_is_part_of_its_rule() -> None:
     ]
 
 
-def test_a_long_rule_is_cut_and_what_cannot_be_printed_is_escaped() -> None:
+def test_long_rules_are_cut_and_unprintable_characters_are_escaped() -> None:
     (text,) = by_rule("ip saddr { " + "10.0.0.1, " * 10_000 + "10.0.0.2 } drop")
     assert text.endswith("10.0.0.1,...')") and len(text) < 140
     assert by_rule('drop comment "\x1b[31m"') == [r"""drops by 1 rule ('drop comment "\x1b[31m"')"""]
     assert dropping(base("a\x1bb", "input", policy="drop")) == ("table ip x, chain a?b (hook input): drops by policy",)
 
 
-def test_a_counter_that_ends_its_line_as_nft_0_9_8_has_it() -> None:
+def test_a_counter_at_the_end_of_a_line_of_nft_0_9_8() -> None:
     counter = "\tcounter drop {\n\t\tpackets 0 bytes 0\t}\n\n"
     assert dropping(counter, chain("dead", "drop"), base("c", "input", "accept")) == ()
 
 
-def test_a_rule_that_only_counts_is_told_from_one_that_nft_cannot_show() -> None:
+def test_counting_rules_are_distinguished_from_hidden_targets() -> None:
     assert by_rule("tcp dport 1 counter") == []
     assert by_rule("tcp dport 1 counter ") == ["has 1 rule ('tcp dport 1 counter') for which nft shows no verdict"]
     assert dropping(base("POSTROUTING", "postrouting", "counter", kind="nat")) == ()
@@ -577,7 +577,7 @@ def test_translations(rule: str, text: str) -> None:
         "ct status & (snat | dnat) != 0 accept",
     ],
 )
-def test_what_translates_nothing_that_comes_in(rule: str) -> None:
+def test_rules_that_translate_no_incoming_traffic(rule: str) -> None:
     assert translated(rule) == []
 
 
@@ -601,7 +601,7 @@ def test_published_ports(rule: str, ports: tuple[str, ...]) -> None:
     assert other_rules_in(KernelRules(table(base("c", "prerouting", rule, kind="nat")))).published == ports
 
 
-def test_so_many_published_ports_are_told() -> None:
+def test_the_number_of_published_ports_is_limited() -> None:
     rules = "\n\t\t".join(f"tcp dport {port} dnat to 10.0.0.1:{port}" for port in range(1, 301))
     listing = table(base("c", "prerouting", "jump d", kind="nat"), chain("d", rules + "\n\t\t" + rules))
     assert other_rules_in(KernelRules(listing)).published == tuple(f"{port}/tcp" for port in range(1, 201))
@@ -614,14 +614,14 @@ def test_many_translations_are_counted() -> None:
     ]
 
 
-def test_what_the_host_itself_sends_is_not_published() -> None:
+def test_translations_of_outgoing_traffic_are_ignored() -> None:
     assert other_rules_in(KernelRules(table(base("c", "output", "dnat to 10.0.0.1", kind="nat")))) == OtherRules((), ())
 
 
 # ---- forwarding, legacy tables, failures
 
 
-def test_forwarding_names_the_chains_that_judge_it() -> None:
+def test_forwarding_lists_the_chains_that_filter_it() -> None:
     listing = table(base("FORWARD", "forward", policy="drop")) + table(base("f", "forward", "drop"), head="inet y")
     assert other_rules_in(KernelRules(listing, forwarding=("IPv4", "IPv6"))).bypassing == (
         "forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by table ip x, chain FORWARD (drops by policy), table "
@@ -633,7 +633,7 @@ def test_forwarding_names_the_chains_that_judge_it() -> None:
     )
 
 
-def test_legacy_tables_may_do_what_their_kind_can() -> None:
+def test_findings_of_legacy_tables() -> None:
     found = other_rules_in(KernelRules(legacy={"IPv4": ("nat", "filter"), "IPv6": ("filter",)}))
     ipv4 = "iptables-legacy (tables nat, filter), which nft does not list"
     assert found == OtherRules((ipv4, "ip6tables-legacy (tables filter), which nft does not list"), (ipv4,))
@@ -668,7 +668,7 @@ def asked(run: Run, *tables: TableOutline) -> TableReaders:
     )
 
 
-def test_a_host_is_asked_once(tmp_path: Path) -> None:
+def test_the_rules_of_a_host_are_read_once(tmp_path: Path) -> None:
     calls = []
 
     def run(arguments: Sequence[str], text: str = "") -> str:
@@ -686,7 +686,7 @@ def test_a_host_is_asked_once(tmp_path: Path) -> None:
     assert calls == [["nft", "-s", "-t", "list", "ruleset"]]
 
 
-def test_a_kernel_without_any_of_it(tmp_path: Path) -> None:
+def test_a_host_without_rules(tmp_path: Path) -> None:
     assert other_rules(proc=str(tmp_path), readers=asked(lambda arguments, text="": "")) == OtherRules()
 
 
@@ -727,7 +727,7 @@ LARGE = TableOutline(
 )
 
 
-def test_what_was_not_read_is_told_by_its_base_chains() -> None:
+def test_tables_that_were_not_read_are_reported_by_their_base_chains() -> None:
     kernel = KernelRules(table(base("c", "input", "drop")), forwarding=("IPv4",), unread=(LARGE,))
     assert other_rules_in(kernel) == OtherRules(
         (
@@ -743,7 +743,7 @@ def test_what_was_not_read_is_told_by_its_base_chains() -> None:
     )
 
 
-def test_a_host_with_a_large_table_is_not_asked_for_its_rules(tmp_path: Path) -> None:
+def test_the_rules_of_large_tables_are_not_read(tmp_path: Path) -> None:
     def run(arguments: Sequence[str], text: str = "") -> str:
         if "--version" in arguments:
             return "nftables v1.0.6 (Lester Gooch #5)"
@@ -754,7 +754,7 @@ def test_a_host_with_a_large_table_is_not_asked_for_its_rules(tmp_path: Path) ->
     assert found == other_rules_in(KernelRules(table(base("c", "input", "drop")), unread=(LARGE,)))
 
 
-def test_maps_that_are_listed_apart_count_as_of_their_table() -> None:
+def test_maps_that_are_listed_apart_belong_to_their_table() -> None:
     terse = table("\tmap m {\n\t\ttype inet_service : verdict\n\t}\n", base("c", "input", "tcp dport vmap @m"))
     assert other_rules_in(KernelRules(terse)) == OtherRules()
     whole = table("\tmap m {\n\t\ttype inet_service : verdict\n\t\telements = { 22 : drop }\n\t}\n")
@@ -766,7 +766,7 @@ def test_maps_that_are_listed_apart_count_as_of_their_table() -> None:
 # ---- the warnings
 
 
-def test_one_warning_each_of_at_most_five_things() -> None:
+def test_at_most_two_warnings_of_five_findings() -> None:
     six = tuple("abcdef")
     assert warnings_of(OtherRules(six, six[:5])) == [
         "Other rules on this host may drop traffic that flows allow, because every table must accept a packet: "
@@ -823,7 +823,7 @@ def test_any_text_is_read_without_a_failure(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(PIECES)).map("".join))
-def test_what_stands_before_does_not_hide_a_table(text: str) -> None:
+def test_text_before_a_table_does_not_hide_it(text: str) -> None:
     listing = f"{text}\n}}\n" + table(base("last", "input", policy="drop"), head="ip last")
     assert "table ip last, chain last (hook input): drops by policy" in other_rules_in(KernelRules(listing)).dropping
 

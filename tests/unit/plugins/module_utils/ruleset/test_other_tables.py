@@ -58,21 +58,21 @@ def asked(
 
 
 @pytest.mark.parametrize("tables", [(), (OURS,), (table("none", 5, ()),), (table("asleep", 5, dormant=True),)])
-def test_where_nobody_else_judges_nothing_is_listed(tables: tuple[TableOutline, ...]) -> None:
+def test_without_other_base_chains_nothing_is_listed(tables: tuple[TableOutline, ...]) -> None:
     assert asked(*tables) == (OtherTables("", ()), [])
 
 
-def test_up_to_the_bound_all_is_listed_at_once() -> None:
+def test_up_to_the_limit_the_ruleset_is_listed_at_once() -> None:
     found, calls = asked(OURS, table("a", MOST - 1), table("b", 1))
     assert (found.unread, calls) == ((), ["nft -s -t list ruleset"])
 
 
-def test_maps_of_verdicts_are_listed_with_their_elements() -> None:
+def test_verdict_maps_are_listed_with_their_elements() -> None:
     found, calls = asked(table("a", 5), maps=("m", "n"))
     assert calls == ["nft -s -t list ruleset", "nft -s list map ip a m", "nft -s list map ip a n"]
 
 
-def test_over_the_bound_the_smallest_are_listed() -> None:
+def test_over_the_limit_the_smallest_tables_are_listed() -> None:
     large, small, middle, more = table("l", 100_000), table("s", 1), table("m", MOST - 1), table("n", MOST)
     assert asked(large, more, small, middle) == (
         OtherTables("nft -s -t list table ip s\nnft -s -t list table ip m\n", (large, more)),
@@ -80,14 +80,14 @@ def test_over_the_bound_the_smallest_are_listed() -> None:
     )
 
 
-def test_an_old_nft_reads_everything_each_time_so_it_is_asked_once() -> None:
+def test_an_old_nft_runs_once_because_it_reads_everything() -> None:
     tables = (table("l", 100_000), table("s", 1), table("m", 2))
     assert asked(*tables, maps=("m",), version="1.0.1")[1] == ["nft -s -f -; list table ip s; list table ip m"]
     assert asked(tables[0], version="1.0.1")[1] == []
 
 
 @pytest.mark.parametrize("idle", [table("none", MOST, ()), table("asleep", MOST, dormant=True)])
-def test_a_large_table_that_judges_nothing_is_left_alone(idle: TableOutline) -> None:
+def test_large_tables_without_base_chains_are_not_listed(idle: TableOutline) -> None:
     found, calls = asked(idle, table("s", 1))
     assert (found.unread, calls) == ((), ["nft -s -t list table ip s"])
 
@@ -100,7 +100,7 @@ def test_very_many_elements_are_not_read_beside_a_large_table() -> None:
 
 
 @pytest.mark.parametrize("name", ["x; flush ruleset", "a b", "-f", "", "1a", "ä"])
-def test_a_name_that_is_no_word_for_nft_is_refused(name: str) -> None:
+def test_names_that_nft_does_not_accept_are_refused(name: str) -> None:
     message = f"Cannot list {name!r}: nft accepts only names of letters, digits and /_.-."
     large = table("l", MOST)
     for tables, maps in (((table(name, 1), large), ()), ((table("a", 1), large), (name,))):
@@ -112,7 +112,7 @@ def test_a_name_that_is_no_word_for_nft_is_refused(name: str) -> None:
     assert asked(table("a", 1), maps=(name,))[1] == asked(table(name, 1), maps=("m",))[1] == ["nft -s list ruleset"]
 
 
-def test_firewalld_is_no_neighbour_of_its_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_of_firewalld_is_not_counted_for_its_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     library = MagicMock()
     library.nft_run_cmd_from_buffer.return_value = 0
     library.nft_ctx_get_output_buffer.return_value = b"text"

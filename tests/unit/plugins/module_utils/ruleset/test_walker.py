@@ -100,7 +100,7 @@ def test_without_rules_everything_passes() -> None:
 
 
 @pytest.mark.parametrize("indent", ["", " "])
-def test_the_rule_that_decides_is_named_as_nft_prints_it(indent: str) -> None:
+def test_the_deciding_rule_has_the_text_of_nft(indent: str) -> None:
     """A match of iptables that it has no words for, such as a comment, leaves its blank."""
     rule = 'tcp dport 22 drop comment "# handle 9"'
     text = f"table inet t {{ # handle 1\n\tchain c {{ # handle 1\n\t\t{indent}{rule} # handle 1\n\t}}\n}}\n"
@@ -113,7 +113,7 @@ def test_a_policy_decides_where_no_rule_does() -> None:
     assert judged(chain([RETURN], [ACCEPT], policy="drop")).rule == "policy drop"
 
 
-def test_of_what_passes_the_rule_is_ours_where_one_of_ours_accepts() -> None:
+def test_our_accepting_rule_is_preferred() -> None:
     ours = [table("hpc_ports"), chain([TO_22, ACCEPT], name="input", of="hpc_ports", policy="drop")]
     assert judged(ours, chain([ACCEPT], prio=10)) == Trace(
         "accept", "inet hpc_ports", "input", "the rule with handle 1", is_ours=True
@@ -124,7 +124,7 @@ def test_of_what_passes_the_rule_is_ours_where_one_of_ours_accepts() -> None:
 @pytest.mark.parametrize(
     "name,is_ours", [("filter_IN_policy_hpc_ports_in_deny", True), ("filter_IN_public_deny", False)]
 )
-def test_ours_are_our_policies_in_firewalld(name: str, is_ours: bool) -> None:
+def test_our_policies_in_firewalld_are_ours(name: str, is_ours: bool) -> None:
     found = judged(table("firewalld"), chain([DROP], name=name, of="firewalld"))
     assert (found.verdict, found.chain, found.is_ours) == ("drop", name, is_ours)
 
@@ -139,12 +139,12 @@ def test_hooks_and_priorities_are_in_the_order_of_the_kernel() -> None:
     assert judged(chain([DROP], name="old"), chain([DROP], name="young")).chain == "young"
 
 
-def test_what_goes_to_the_host_itself_comes_in_again() -> None:
+def test_loopback_packets_pass_the_input_hooks_too() -> None:
     packet = TracedPacket("out", 6, "10.0.0.1", "10.0.0.1", 22, interface="lo")
     assert judged(chain([match(meta("iifname"), "lo"), DROP]), packet=packet).chain == "c"
 
 
-def test_tables_of_the_other_family_do_not_see_it() -> None:
+def test_tables_of_the_other_family_are_ignored() -> None:
     drop = [table("six", "ip6"), chain([DROP], of="six", family="ip6")]
     assert judged(drop).verdict == "accept"
     assert judged(drop, packet=IN6).verdict == "drop"
@@ -165,7 +165,7 @@ def test_a_dormant_table_does_nothing(flags: dict[str, str], text: str) -> None:
     assert judged(table(**flags), chain([DROP]), text=text).verdict == "accept"
 
 
-def test_the_table_that_counts_for_verify_is_passed_over() -> None:
+def test_the_counting_table_is_ignored() -> None:
     assert judged(table("hpc_ports_verify"), chain([DROP], of="hpc_ports_verify")).table == ""
 
 
@@ -224,7 +224,7 @@ def test_the_table_that_counts_for_verify_is_passed_over() -> None:
     ],
     ids=json.dumps,
 )
-def test_what_holds(rule: dict[str, Any]) -> None:
+def test_matches_that_hold(rule: dict[str, Any]) -> None:
     assert verdict(rule) == "drop"
 
 
@@ -251,7 +251,7 @@ def test_what_holds(rule: dict[str, Any]) -> None:
     ],
     ids=json.dumps,
 )
-def test_what_does_not_hold(rule: dict[str, Any]) -> None:
+def test_matches_that_do_not_hold(rule: dict[str, Any]) -> None:
     assert verdict(rule) == "accept"
 
 
@@ -276,7 +276,7 @@ def test_what_does_not_hold(rule: dict[str, Any]) -> None:
     ],
     ids=json.dumps,
 )
-def test_what_cannot_be_told(rule: Any) -> None:
+def test_unknown_matches(rule: Any) -> None:
     found = judged(chain([rule, DROP]))
     assert (found.verdict, found.table, found.chain) == ("unknown", "inet t", "c")
     assert "table inet t, chain c: the rule with handle 1" in found.unknown
@@ -290,7 +290,7 @@ def test_icmp_is_an_echo_request() -> None:
 
 
 @pytest.mark.parametrize("returns,expected", [(True, "accept"), (False, "drop"), (None, "unknown")])
-def test_the_way_back_decides_where_a_rule_asks_for_it(returns: bool | None, expected: str) -> None:
+def test_the_route_to_the_source_in_a_rule(returns: bool | None, expected: str) -> None:
     rule = match({"fib": {"result": "oif", "flags": ["saddr", "mark", "iif"]}}, False)
     assert verdict(rule, packet=IN._replace(returns=returns), hook="prerouting", prio=10) == expected
 
@@ -309,13 +309,13 @@ def test_before_connection_tracking_there_is_no_state(prio: int, state: str, exp
     assert verdict(match(ct("state"), state, "in"), hook="prerouting", prio=prio) == expected
 
 
-def test_what_is_not_tracked_stays_so() -> None:
+def test_untracked_packets_stay_untracked() -> None:
     raw = chain([{"notrack": None}], name="raw", hook="prerouting", prio=-300)
     assert judged(raw, chain([match(ct("state"), "untracked", "in"), DROP])).verdict == "drop"
     assert judged(raw, chain([match(ct("mark"), 0), DROP])).verdict == "accept"
 
 
-def test_an_answer_is_of_a_known_connection() -> None:
+def test_an_answer_belongs_to_a_known_connection() -> None:
     answer = TracedPacket("out", 6, "10.0.0.1", "10.0.0.7", 49152, 22, state="established", flags=SYN | ACK)
     rules = chain([match(ct("state"), ["established", "related"], "in"), ACCEPT], hook="output", policy="drop")
     assert judged(rules, packet=answer).verdict == "accept"
@@ -326,7 +326,7 @@ def test_an_answer_is_of_a_known_connection() -> None:
 # ---- three values
 
 
-def test_what_is_unknown_counts_only_where_it_changes_the_outcome() -> None:
+def test_unknown_matches_count_only_if_they_change_the_verdict() -> None:
     assert judged(chain([USER, ACCEPT])).verdict == "accept"
     assert judged(chain([USER, {"counter": None}], policy="drop")).verdict == "drop"
     assert judged(chain([USER, DROP], [DROP])).verdict == "drop"
@@ -344,7 +344,7 @@ def test_what_is_unknown_counts_only_where_it_changes_the_outcome() -> None:
     )
 
 
-def test_a_match_of_iptables_that_nft_does_not_tell_is_said_to_be_one() -> None:
+def test_hidden_iptables_matches_are_named_in_the_reason() -> None:
     for data, name in (({"type": "match", "name": "conntrack"}, "xt conntrack"), (None, "xt")):
         assert judged(chain([{"xt": data}, ACCEPT], policy="drop")) == Trace(
             "unknown",
@@ -357,7 +357,7 @@ def test_a_match_of_iptables_that_nft_does_not_tell_is_said_to_be_one() -> None:
 
 
 @pytest.mark.parametrize("name,expected", [("rt", "accept"), ("hbh", "accept"), ("ipv6header", "unknown")])
-def test_a_packet_that_opens_something_has_no_extension_headers(name: str, expected: str) -> None:
+def test_opening_packets_have_no_extension_headers(name: str, expected: str) -> None:
     assert verdict({"xt": {"type": "match", "name": name}}, packet=IN6) == expected
 
 
@@ -371,7 +371,7 @@ def test_drop_or_reject_is_denied_for_certain() -> None:
     assert judged(chain([USER, {"reject": None}], [DROP])).verdict in ("drop", "reject")
 
 
-def test_legacy_rules_make_what_passes_unknown() -> None:
+def test_legacy_rules_make_accept_unknown() -> None:
     legacy = {4: "nft does not list the rules of iptables-legacy (tables filter)"}
     assert judged(legacy=legacy) == Trace("unknown", unknown=legacy[4])
     assert judged(legacy=legacy, packet=IN6).verdict == "accept"
@@ -429,7 +429,7 @@ def test_rejects_are_of_the_family_of_their_answer(data: Any, packet: TracedPack
     assert judged(chain([{"reject": data}]), packet=packet).verdict == expected
 
 
-def test_limits_count_as_not_exceeded_and_are_noted() -> None:
+def test_limits_are_assumed_not_exceeded_and_noted() -> None:
     found = judged(chain([{"limit": {"rate": 5, "per": "second"}}, ACCEPT], policy="drop"))
     assert (found.verdict, found.notes) == (
         "accept",
@@ -439,7 +439,7 @@ def test_limits_count_as_not_exceeded_and_are_noted() -> None:
     assert judged(chain([{"limit": "named"}, DROP])).verdict == "unknown"
 
 
-def test_a_limit_in_a_set_may_be_in_the_text_alone() -> None:
+def test_a_limit_in_a_set_may_be_only_in_the_text() -> None:
     add = {"set": {"op": "add", "elem": SOURCE, "set": "@seen"}}
     text = "table inet t {\n\tchain c {\n\t\tadd @seen { ip saddr limit rate over 5/second } drop # handle 1\n\t}\n}\n"
     assert judged(chain([add, DROP]), text=text).verdict == "unknown"
@@ -448,7 +448,7 @@ def test_a_limit_in_a_set_may_be_in_the_text_alone() -> None:
     assert judged(chain([inner, DROP])).verdict == "accept"
 
 
-def test_a_set_that_was_changed_on_the_way_is_not_known() -> None:
+def test_sets_that_rules_changed_are_unknown() -> None:
     seen = {"set": {"family": "inet", "table": "t", "name": "seen", "elem": []}}
     add = {"set": {"op": "add", "elem": SOURCE, "set": "@seen"}}
     assert judged(seen, chain([match(SOURCE, "@seen"), DROP], [add])).verdict == "accept"
@@ -474,7 +474,7 @@ def nat(*rule: Any, hook: str = "prerouting") -> list[dict[str, Any]]:
     return chain(list(rule), name="nat", hook=hook, prio=-100, kind="nat")
 
 
-def test_what_is_sent_elsewhere_is_not_known() -> None:
+def test_packets_sent_to_other_hosts_are_unknown() -> None:
     found = judged(nat(TO_22, {"dnat": {"family": "ip", "addr": "10.0.9.9", "port": 2222}}))
     assert found == Trace(
         "unknown",
@@ -489,7 +489,7 @@ def test_what_is_sent_elsewhere_is_not_known() -> None:
 @pytest.mark.parametrize(
     "to", [{"dnat": {"addr": "10.0.0.2", "port": 2222}}, {"dnat": {"port": 2222}}, {"redirect": {"port": 2222}}]
 )
-def test_what_is_sent_to_another_port_of_the_host_is_judged_there(to: dict[str, Any]) -> None:
+def test_packets_redirected_on_this_host_are_traced_at_the_new_port(to: dict[str, Any]) -> None:
     found = judged(nat(TO_22, to), chain([match(PORT, 2222), DROP]))
     assert (found.verdict, found.chain, len(found.notes)) == ("drop", "c", 1)
     assert judged(nat(TO_22, to), chain([match(ct("status"), "dnat", "in"), DROP])).verdict == "drop"
@@ -507,7 +507,7 @@ def test_a_changed_source_is_noted() -> None:
 @pytest.mark.parametrize(
     "statement", [{"queue": {}}, {"tproxy": {"addr": "127.0.0.1", "port": 50}}, {"dnat": {"addr": {"map": {}}}}]
 )
-def test_what_others_decide_is_not_known(statement: dict[str, Any]) -> None:
+def test_statements_with_unknown_effect(statement: dict[str, Any]) -> None:
     assert judged(chain([TO_22, statement], hook="prerouting", kind="filter")).verdict == "unknown"
 
 
@@ -532,7 +532,7 @@ def test_extensions_of_iptables(rule: list[Any], expected: str) -> None:
 # ---- frames
 
 
-def test_frames_are_not_judged() -> None:
+def test_bridge_chains_are_not_evaluated() -> None:
     bridge = [table("b", "bridge"), chain([], of="b", family="bridge", policy="drop")]
     assert judged(bridge).verdict == "accept"
     found = judged(bridge, packet=IN._replace(is_bridged=True))
@@ -557,7 +557,7 @@ def test_frames_are_not_judged() -> None:
         ({}, "devices = { eth1, eth2 }", IN, "accept"),
     ],
 )
-def test_ingress_is_judged_where_its_device_is_known(
+def test_ingress_is_evaluated_if_its_device_is_known(
     device: Any, text: str, packet: TracedPacket, expected: str
 ) -> None:
     rules = chain([TO_22, DROP], of="n", family="netdev", hook="ingress", **device)
@@ -575,7 +575,7 @@ RANGES = (
 
 
 @given(RANGES, st.integers(0, 61))
-def test_a_set_has_what_one_of_its_elements_covers(ranges: list[tuple[int, int]], number: int) -> None:
+def test_lookup_in_a_set_of_ranges(ranges: list[tuple[int, int]], number: int) -> None:
     found = Members([{"range": list(item)} for item in ranges], ["port"], False).lookup([Value("port", number)])
     is_in = any(first <= number <= last for first, last in ranges)
     assert found == ([None] if is_in else [], not is_in)
@@ -584,11 +584,11 @@ def test_a_set_has_what_one_of_its_elements_covers(ranges: list[tuple[int, int]]
     assert concat.lookup([Value("port", number), Value("mark", 8)]) == ([], True)
 
 
-def test_sets_of_one_element_are_told_apart() -> None:
+def test_sets_of_one_element_are_distinguished() -> None:
     assert judged(chain([match(PORT, {"set": 23}), DROP], [match(PORT, {"set": 22}), DROP])).verdict == "drop"
 
 
-def test_a_listing_that_is_none_is_refused() -> None:
+def test_an_invalid_listing_is_refused() -> None:
     with pytest.raises(ValueError) as caught:
         parse_ruleset('{"other": 1}')
     assert str(caught.value) == "Invalid listing: got '{\"other\": 1}', expected the output of nft -j."

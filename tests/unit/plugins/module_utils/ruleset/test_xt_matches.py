@@ -71,7 +71,7 @@ def multiport(
         (XtMatch("multiport", 1, b"\1\1"), ""),
     ],
 )
-def test_a_match_in_words(match: XtMatch, text: str) -> None:
+def test_matches_in_the_notation_of_nft(match: XtMatch, text: str) -> None:
     assert nft_notation(match, "tcp") == text
 
 
@@ -80,7 +80,7 @@ def test_ports_need_a_protocol() -> None:
 
 
 @given(st.sampled_from(["conntrack", "addrtype", "multiport"]), st.integers(0, 3), st.binary(max_size=200))
-def test_any_data_is_words_or_nothing(name: str, revision: int, data: bytes) -> None:
+def test_any_data_gives_a_match_or_an_empty_text(name: str, revision: int, data: bytes) -> None:
     assert '"' not in nft_notation(XtMatch(name, revision, data), "tcp")
 
 
@@ -118,12 +118,12 @@ def test_names_are_written_out_by_table_and_handle() -> None:
         'xt match "conntrack" accept',
     ],
 )
-def test_a_rule_that_is_another_stays_as_it_is(line: str) -> None:
+def test_rules_with_other_names_are_unchanged(line: str) -> None:
     text = f'table ip filter {{\n\t\t{line}\n\t\txt match "x" # handle 9\n'
     assert write_out_matches(text, lambda: FOUND) == text
 
 
-def test_the_kernel_is_asked_only_for_names_and_may_refuse() -> None:
+def test_the_kernel_is_read_only_if_needed_and_may_refuse() -> None:
     def refuses() -> Matches:
         raise NetlinkError("Operation not permitted")
 
@@ -158,6 +158,6 @@ def test_matches_are_read_by_table_and_handle() -> None:
 
 
 @pytest.mark.parametrize("cut", [b"\5\0\1\0", b"\3\0\1\0", b"\4"])
-def test_an_answer_that_is_cut_short_is_an_error(cut: bytes) -> None:
+def test_a_truncated_answer_is_an_error(cut: bytes) -> None:
     with pytest.raises(NetlinkError):
         kernel_matches(lambda *order: iter([b"\2\0\0\0" + attribute(1, b"t\0") + attribute(4, cut)]))
