@@ -95,8 +95,7 @@ def test_hosts_that_see_different_port_files_are_named(tmp_path: Path) -> None:
     assert code != 0
     assert (
         "Invalid firewall_shipped: hosts ctl1 and n2 have different values, expected one value for the whole "
-        "inventory. "
-        "Set it in group_vars/all."
+        "inventory. Set it in group_vars/all."
     ) in output
 
 

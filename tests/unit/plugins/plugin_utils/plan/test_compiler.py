@@ -457,8 +457,7 @@ def error_of(
 def test_empty_controllers(endpoint: dict[str, Any]) -> None:
     assert error_of({"endpoints": {"controllers": endpoint}}, {"ctl": CTL}) == (
         "Invalid firewall_endpoints.controllers: got no address, expected at least one, because it is a source of the "
-        "required flow "
-        "management_ssh. Add cidrs, hostnames or groups with hosts."
+        "required flow management_ssh. Add cidrs, hostnames or groups with hosts."
     )
 
 
@@ -501,8 +500,7 @@ def test_a_required_flow_needs_no_targets() -> None:
 def test_a_required_flow_within_clusters_may_have_its_sources_in_networks() -> None:
     assert error_of(site(control=CONTROL), {"alpha": ALPHA}) == (
         "Invalid firewall_endpoints.slurm_compute: got no address, expected at least one, because it is a source of "
-        "the required flow "
-        "control. Add groups with hosts, or networks in firewall_clusters, or set "
+        "the required flow control. Add groups with hosts, or networks in firewall_clusters, or set "
         "firewall_flows.control.enabled to false."
     )
     assert make_plan(site(control=CONTROL), {"alpha": ALPHA}, firewall_clusters={"alpha": {"cidrs": ["10.1.0.0/16"]}})

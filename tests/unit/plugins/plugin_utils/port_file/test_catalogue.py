@@ -161,8 +161,7 @@ def test_null_keys_in_entries_of_the_site_count_as_unset() -> None:
 def test_null_deletes_only_shipped_entries() -> None:
     assert error_of({"flows": {"managment_ssh": None}}) == (
         "Invalid firewall_flows.managment_ssh: got None, expected the name of a shipped entry, because null deletes a "
-        "shipped entry. "
-        "Did you mean 'management_ssh'?"
+        "shipped entry. Did you mean 'management_ssh'?"
     )
     assert error_of({"services": {"xyz": None}}) == (
         "Invalid firewall_services.xyz: got None, expected the name of a shipped entry, because null deletes a "
