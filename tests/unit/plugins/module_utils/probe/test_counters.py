@@ -106,7 +106,7 @@ ANSWERING = ["tcp flags & (syn | ack) == (syn | ack)", "meta l4proto udp"]
 def test_rules_by_packet(
     chain: str, name: str, own: str, peer: str, port: str, number: str, family: str, is_tracked: bool
 ) -> None:
-    """Before connection tracking, and of packets that it does not know, by what the packet has."""
+    """Packets before connection tracking, or unknown to it, are counted by their own addresses and ports."""
     rules = [
         rule for rule in chains(is_tracked)[chain][2] if f"@{name}_{number} " in rule and "ct direction" not in rule
     ]
@@ -204,7 +204,7 @@ def test_counts_are_by_own_address_peer_and_number_of_both_families() -> None:
 
 @pytest.mark.parametrize("number,is_known", [(65534, True), (65535, False)])
 def test_a_full_set_has_no_counts(number: int, is_known: bool) -> None:
-    """The other family of the same count comes later, and does not bring it back."""
+    """The set of the other family comes later, and does not restore the count."""
     full = [element("10.0.0.1", "tcp", port, 1) for port in range(number)]
     found = parse_counts(listed(passed_4=full, arrived_4=full[:1], passed_6=[element("fd00::1", "tcp", 22, 1)]))
     assert (found["passed"] is not None) == is_known

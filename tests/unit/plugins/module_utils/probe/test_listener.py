@@ -21,7 +21,7 @@ OWN = ["10.0.0.1", "10.0.0.2", "fd00::1"]
 
 
 def bound(before: Holders, errors: dict[tuple[str, str], int], *ports: str) -> BoundPorts:
-    """Return what `bind` makes of a host where a bind fails with these errors, by port and address."""
+    """Return the ports that are bound on a host where binding fails with these errors, by port and address."""
 
     def opened(port: PortRange, address: str) -> socket.socket:
         number = errors.get((str(port), address))

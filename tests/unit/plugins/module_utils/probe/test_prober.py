@@ -109,7 +109,7 @@ def test_an_error_before_sending_is_not_filtered() -> None:
 
 @pytest.fixture(name="ports")
 def _ports() -> Iterator[tuple[int, int]]:
-    """Return one port where somebody listens and one where nobody does."""
+    """Return an open and a closed port."""
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1], free.getsockname()[1]
@@ -184,7 +184,7 @@ def test_no_probes_no_outcomes() -> None:
 
 
 class Echoes:
-    """Echoes that are answered so, one call after the other; `asked` are the addresses of each call."""
+    """Answers of echo requests, one for each call; `asked` has the addresses of each call."""
 
     def __init__(self, *answers: dict[str, EchoResult]) -> None:
         self._answers = iter(answers)
@@ -305,7 +305,7 @@ def test_a_silent_service_is_open() -> None:
 def test_probes_start_at_the_given_rate(ports: tuple[int, int]) -> None:
     started = time.monotonic()
     Prober([local(ports[1])] * 40, Pace(5.0, 1, 1000, rate=100.0)).run()
-    # It may catch up with what the pace has fallen behind at first.
+    # Missed starts may be caught up at first.
     assert 0.25 < time.monotonic() - started < 5
 
 

@@ -84,7 +84,7 @@ PORTS = asked({"payload": {"protocol": "tcp", "field": "dport"}}, 80, 443, {"ran
             "meta l4proto 6 tcp sport . tcp dport { 0-65535 . 80, 80 . 0-65535 } accept",
             [TCP, xt("multiport"), ACCEPT],
         ),
-        # What is told has to hold; what is not stays in doubt.
+        # Conditions that the text shows must hold; others stay unknown.
         (
             [xt("conntrack"), xt("recent"), ACCEPT],
             "ct state new xt match recent accept",
@@ -102,14 +102,14 @@ PORTS = asked({"payload": {"protocol": "tcp", "field": "dport"}}, 80, 443, {"ran
             [asked(STATE, "new"), asked(STATE, "invalid"), xt("conntrack"), xt("conntrack"), ACCEPT],
         ),
         ([PORT_22, xt(), ACCEPT], "tcp dport 22 # recent: SET accept", [PORT_22, xt(), ACCEPT]),
-        # Nothing is told.
+        # The text shows nothing.
         ([xt("conntrack"), ACCEPT], 'xt match "conntrack" accept', [xt("conntrack"), ACCEPT]),
         ([xt("conntrack"), ACCEPT], "the rule with handle 9", [xt("conntrack"), ACCEPT]),
         ([xt("conntrack"), ACCEPT], "ct status dnat accept", [xt("conntrack"), ACCEPT]),
         ([xt("addrtype"), ACCEPT], "fib daddr . iif type local accept", [xt("addrtype"), ACCEPT]),
         ([xt("recent"), ACCEPT], 'iifname "ct state new" xt match recent accept', [xt("recent"), ACCEPT]),
         ([xt(), ACCEPT], 'accept comment "ct state invalid"', [xt(), ACCEPT]),
-        # What stands last without a name may be a target; nft's own is left as it is.
+        # The last statement without a name may be a target; matches of nft are unchanged.
         ([PORT_22, xt()], "tcp dport 22 ct state new", [PORT_22, xt()]),
         ([PORT_22, ACCEPT], "tcp dport 22 ct state new accept", [PORT_22, ACCEPT]),
         ([], "", []),
@@ -122,7 +122,7 @@ def test_matches_in_the_text_replace_iptables_matches(statements: list[Any], tex
 
 # ---- what ufw writes
 
-# The last is that of Debian 13 where the kernel is not asked.
+# The last listing is from Debian 13, without the matches in the kernel.
 WRITTEN_OUT, UNREAD = "1.1.3", "1.1.3 by name"
 READ = ("0.9.8", "1.0.6", WRITTEN_OUT)
 
@@ -162,12 +162,12 @@ OPEN = [
     ("fd00::7", 6, 443),
     ("fd00::7", 17, 53),
 ]
-# No version tells of a limit by -m recent; 0.9.8 says neither that a comment is one, nor what -m rt asks.
+# No version shows a limit by -m recent; 0.9.8 shows neither comments as such, nor the conditions of -m rt.
 DOUBTFUL = {("10.0.0.7", 6, 8022), ("fd00::7", 6, 8022)}
 
 
 def place(source: str, port: int) -> tuple[str, str, str]:
-    """What drops it: a rule of ufw for it, or the policy."""
+    """A rule of ufw for these packets drops them, or the policy."""
     family = "ip6" if ":" in source else "ip"
     return (
         f"{family} filter",
@@ -178,7 +178,7 @@ def place(source: str, port: int) -> tuple[str, str, str]:
 @pytest.mark.parametrize("version", [*READ, UNREAD])
 @pytest.mark.parametrize("source,protocol,port", CLOSED)
 def test_packets_that_ufw_drops(version: str, source: str, protocol: int, port: int) -> None:
-    """Where nft cannot read the rule for established connections, the one is named that may drop: it is what does."""
+    """If nft cannot show the rule for established connections, the rule that may drop is named, and it does drop."""
     found = walker(version).trace(packet(source, protocol, port))
     assert (found.table, found.chain, found.rule) == place(source, port)
     assert found.verdict == ("unknown" if version == UNREAD else "drop")
@@ -188,7 +188,7 @@ def test_packets_that_ufw_drops(version: str, source: str, protocol: int, port: 
 @pytest.mark.parametrize("version", [*READ, UNREAD])
 @pytest.mark.parametrize("source,protocol,port", OPEN)
 def test_packets_that_ufw_accepts(version: str, source: str, protocol: int, port: int) -> None:
-    """No accept is certain where a drop that comes before cannot be read."""
+    """No accept is certain if an earlier drop cannot be read."""
     found = walker(version).trace(packet(source, protocol, port))
     is_read = version in ("1.0.6", WRITTEN_OUT) or version == "0.9.8" and ":" not in source and port not in (80, 443)
     assert found.verdict == ("accept" if is_read else "unknown")

@@ -49,7 +49,7 @@ def dropping(*chains: str, head: str = "ip x") -> tuple[str, ...]:
 
 
 def by_rule(rule: str, hook: str = "input") -> list[str]:
-    """Return what is told of a chain with this rule, without where it is."""
+    """Return the findings about a chain with this rule, without the name of the chain."""
     return [text.removeprefix(f"table ip x, chain c (hook {hook}): ") for text in dropping(base("c", hook, rule))]
 
 
@@ -415,7 +415,7 @@ def test_an_accept_ends_a_chain() -> None:
     assert dropping(base("c", "input", 'accept comment "all"', policy="drop")) == ()
     assert dropping(base("c", "input", "jump a"), chain("a", "accept", "drop")) == ()
     assert dropping(base("c", "input", "tcp dport 1 accept", policy="drop")) != ()
-    # nft 0.9.8 without extensions shows a rule that accepts established connections so.
+    # This is how nft 0.9.8 without extensions shows a rule that accepts established connections.
     assert dropping(base("c", "input", "counter accept", policy="drop")) != ()
 
 
@@ -658,7 +658,7 @@ SMALL = TableOutline("ip", "x", (INPUT,), 1)
 
 
 def asked(run: Run, *tables: TableOutline) -> TableReaders:
-    """Who has these tables, and lists them so."""
+    """Return readers for these tables and their listings."""
     return TableReaders(
         lambda: list(tables),
         lambda table, most: TableContents(table.size, ()),

@@ -34,7 +34,7 @@ def table(
 def asked(
     *tables: TableOutline, maps: tuple[str, ...] = (), elements: int = 0, version: str = "1.0.2"
 ) -> tuple[OtherTables, list[str]]:
-    """Return what is known of these tables, and what nft was asked but for its version."""
+    """Return the result for these tables, and the commands of nft except for its version."""
     calls: list[str] = []
 
     def run(arguments: Sequence[str], text: str = "") -> str:
@@ -107,7 +107,7 @@ def test_names_that_nft_does_not_accept_are_refused(name: str) -> None:
         with pytest.raises(RuntimeError) as caught:
             asked(*tables, maps=maps)
         assert str(caught.value) == message
-    # Where all is listed, nobody needs the name.
+    # The name is not needed if the whole ruleset is listed.
     assert asked(table(name, 1))[1] == ["nft -s -t list ruleset"]
     assert asked(table("a", 1), maps=(name,))[1] == asked(table(name, 1), maps=("m",))[1] == ["nft -s list ruleset"]
 

@@ -60,7 +60,7 @@ def chain(
     family: str = "inet",
     **more: Any,
 ) -> list[dict[str, Any]]:
-    """A base chain or, without a hook, another, with its rules."""
+    """Return a chain with its rules; without a hook it is no base chain."""
     base = {"type": kind, "hook": hook, "prio": prio, "policy": policy} if hook else {}
     found = [{"chain": {"family": family, "table": of, "name": name, **base, **more}}]
     return found + [
@@ -88,7 +88,7 @@ def judged(
 
 
 def verdict(*rule: Any, packet: TracedPacket = IN, **more: Any) -> str:
-    """What becomes of a packet that a single rule may drop."""
+    """Return the verdict on a packet that a single rule may drop."""
     return judged(chain([*rule, DROP], **more), packet=packet).verdict
 
 
@@ -101,7 +101,7 @@ def test_without_rules_everything_passes() -> None:
 
 @pytest.mark.parametrize("indent", ["", " "])
 def test_the_deciding_rule_has_the_text_of_nft(indent: str) -> None:
-    """A match of iptables that it has no words for, such as a comment, leaves its blank."""
+    """An iptables match without a notation in nft, such as a comment, leaves a blank."""
     rule = 'tcp dport 22 drop comment "# handle 9"'
     text = f"table inet t {{ # handle 1\n\tchain c {{ # handle 1\n\t\t{indent}{rule} # handle 1\n\t}}\n}}\n"
     assert judged(chain([TO_22, DROP]), text=text) == Trace("drop", "inet t", "c", rule)
@@ -135,7 +135,7 @@ def test_hooks_and_priorities_are_in_the_order_of_the_kernel() -> None:
     assert judged(late, chain([DROP], name="early", prio=-5)).chain == "early"
     assert judged(late, first).chain == "first"
     assert judged(late, first, packet=OUT).verdict == "accept"
-    # Of one priority, the youngest.
+    # Of the same priority, the youngest is first.
     assert judged(chain([DROP], name="old"), chain([DROP], name="young")).chain == "young"
 
 
@@ -161,7 +161,7 @@ def test_tables_of_the_other_family_are_ignored() -> None:
     ],
 )
 def test_a_dormant_table_does_nothing(flags: dict[str, str], text: str) -> None:
-    """Before nft 1.1, JSON has any word as the flags."""
+    """Before nft 1.1, the flags in JSON are arbitrary text."""
     assert judged(table(**flags), chain([DROP]), text=text).verdict == "accept"
 
 
@@ -330,7 +330,7 @@ def test_unknown_matches_count_only_if_they_change_the_verdict() -> None:
     assert judged(chain([USER, ACCEPT])).verdict == "accept"
     assert judged(chain([USER, {"counter": None}], policy="drop")).verdict == "drop"
     assert judged(chain([USER, DROP], [DROP])).verdict == "drop"
-    # The one is named that drops whatever the other does.
+    # The rule that drops in any case is named.
     assert judged(chain([USER, DROP]), chain([TO_22, DROP], name="other", prio=9)) == Trace(
         "drop", "inet t", "other", "the rule with handle 1"
     )
@@ -391,7 +391,7 @@ VERDICTS = [
     "port,expected", [(22, ("drop", "c")), (85, ("drop", "c")), (100, ("accept", "c")), (101, ("drop", "c"))]
 )
 def test_maps_of_verdicts(port: int, expected: tuple[str, str]) -> None:
-    """What jumps comes back to the next rule, what goes does not."""
+    """After a jump the packet returns to the next rule, after a goto it does not."""
     found = judged(
         {"map": {"family": "inet", "table": "t", "name": "m", "map": "verdict", "elem": VERDICTS}},
         chain([{"counter": None}], name="sub", hook=""),

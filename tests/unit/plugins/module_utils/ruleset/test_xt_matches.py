@@ -52,7 +52,7 @@ def multiport(
         (multiport(80), "tcp dport 80"),
         (multiport(80, 443, negated=1), "tcp dport != { 80, 443 }"),
         (multiport(22, 8000, 8100, 9, side=0, ranges=(1,)), "tcp sport { 22, 8000-8100, 9 }"),
-        # What else is asked, or cannot be said: nothing.
+        # Other conditions, and those that nft cannot express, give an empty text.
         (conntrack(8, 1 | 2), ""),
         (conntrack(8, 2), ""),
         (conntrack(0), ""),
