@@ -99,7 +99,7 @@ class Connections:
         self._texts = {host: frozenset(item.text for item in items) for host, items in self.reached.items()}
 
     def _found(self, host: str, source: bool) -> list[IPNetwork]:
-        """An unmanaged host may have a name that does not resolve: it cannot be judged, and that is said."""
+        """Return the addresses of a host, none for an unmanaged host whose name does not resolve (see `why_not`)."""
         try:
             return self.plan.addresses.host_networks([host], source)
         except PortFileError:
@@ -173,20 +173,20 @@ class Connections:
         return self._judged[key]
 
     def has_rule(self, host: str, flow: str, packet: Packet) -> bool:
-        """Tell whether a flow lets a packet pass at a managed host, whatever other flows do."""
+        """Return whether this flow alone accepts a packet at a managed host."""
         rules = self._rules_for(self.plan.hosts[host], packet)
         ours = tuple(rule for rule in rules.rules if rule.flow == flow)
         return evaluate(rules._replace(rules=ours), packet).reason == _FLOW + flow
 
     def _seen_by(self, policy: str, kind: int) -> Kind:
-        """What one policy tells of a kind: many are the same to it."""
+        """Return a kind reduced to the networks of one policy, to which many kinds are equal."""
         if (policy, kind) not in self._seen:
             known = self.plan.policies[policy]["networks"].keys()
             self._seen[policy, kind] = self.kinds[kind]._replace(networks=self.kinds[kind].networks.intersection(known))
         return self._seen[policy, kind]
 
     def _rules_for(self, key: str, packet: Packet) -> Policy:
-        """The policy with the rules of this port alone: the same judgement, sooner."""
+        """Return the policy with only the rules for this port: the judgement is the same, and faster."""
         short = (key, packet.direction, packet.protocol, packet.port)
         if short not in self._narrowed:
             policy = self.policy(key)

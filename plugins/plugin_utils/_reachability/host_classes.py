@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Classes: hosts alike to every rule. What is proven of one member's connections is proven of the rules of all."""
+"""Classes of hosts that no rule distinguishes: a test of one member proves the rules of all."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _alike(connections: Connections, host: str) -> tuple[Any, ...]:
 
 
 def _role(connections: Connections, host: str) -> tuple[Any, ...]:
-    """An outsider is known by its networks alone."""
+    """Return what hosts of one role share; a host that is not managed has only its networks."""
     plan, values = connections.plan, connections.plan.inventory.hosts[host]
     endpoints = plan.kinds[host].endpoints if host in plan.kinds else frozenset()
     if host not in plan.hosts:
@@ -98,7 +98,7 @@ def _are_in(inventory: Inventory, group: str, members: Iterable[str]) -> bool:
 
 
 def _unique(names: Iterable[str]) -> list[str]:
-    """Number those that another one before has."""
+    """Return the names, with a number added to repeated ones."""
     result: dict[str, None] = {}
     for name in names:
         number, free = 1, name

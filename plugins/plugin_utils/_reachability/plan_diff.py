@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What two plans of one site differ in: whose policy is another, and in which flows."""
+"""Compare two plans of one site: which hosts get another policy, and what changes in it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
 
 
 def _views(policy: Mapping[str, Any]) -> FlowViews:
-    """The flows of a policy. Of broad egress, whose ports differ by target, all ports and all addresses."""
+    """Return the flows of a policy; broad egress, with ports that differ by target, has all ports and addresses."""
     ports: dict[str, list[PortRange]] = defaultdict(list)
     peers: dict[str, set[str]] = defaultdict(set)
     for rule in policy["rules"]:
@@ -81,7 +81,7 @@ def _views(policy: Mapping[str, Any]) -> FlowViews:
 
 
 def sample_of(plan: Plan, but: Collection[str]) -> list[str]:
-    """Return a host of each class that stands for the others, whoever has another member than those in `but`."""
+    """Return one host of each class that has a host outside `but`, as a sample of all hosts."""
     found = [
         [host for host in item.members if host not in but]
         for item in classes_of(Connections(plan, sorted(plan.inventory.hosts)))
@@ -93,7 +93,7 @@ def sample_of(plan: Plan, but: Collection[str]) -> list[str]:
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """Return what changes, hosts that change alike in one sentence, such as `n1, n2: 10.0.0.7 comes to in_nfs.`."""
+    """Return the changes, one sentence for hosts with equal changes: `n1, n2: 10.0.0.7 is added to in_nfs.`."""
     return [
         f"{shortened(item.hosts)}: {'; '.join(_phrases(item.changes)) or 'broad egress by target'}."
         for item in comparison.differences
@@ -101,15 +101,16 @@ def sentences(comparison: Comparison) -> list[str]:
 
 
 def _phrases(changes: Mapping[str, Any]) -> list[str]:
-    """Flows are named with their direction, as their counters are. What several gain or lose is said once."""
-    found = [f"flow {name} comes" for name in changes["flows_added"]]
-    found += [f"flow {name} goes" for name in changes["flows_removed"]]
+    """Return the changes of a policy; flows have the names of their counters, and equal changes are one phrase."""
+    found = [f"flow {name} is added" for name in changes["flows_added"]]
+    found += [f"flow {name} is removed" for name in changes["flows_removed"]]
     alike = defaultdict(list)
     for key in ("addresses_changed", "ports_changed"):
         for name, members in changes[key].items():
-            for which, does in (("added", "comes to"), ("removed", "goes from")):
+            for which, does in (("added", "added to"), ("removed", "removed from")):
                 if members[which]:
-                    alike[f"{shortened(members[which])} {does}"].append(name)
+                    verb = "are" if len(members[which]) > 1 else "is"
+                    alike[f"{shortened(members[which])} {verb} {does}"].append(name)
     found += [f"{does} {', '.join(names)}" for does, names in alike.items()]
     return found + [f"{name} changes" for name in changes["settings"]]
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reasons: can a host open a connection to a port of another by the plan, and why, or why not? Pure."""
+"""Explain from the plan alone whether a host may connect to a port of another host, and why or why not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ APPLIES, OFF, NOT_A_SOURCE, OTHER_CLUSTER, YIELDS, EGRESS, ADDRESS = (
 
 
 class AddressPair(NamedTuple):
-    """What the plan says of two addresses: what the source may send, and what the target takes in, with the flow.
+    """The verdict of the plan on two addresses: what the source may send and the target accepts, and by which flow.
 
     `passes` is none where the source may send it to a host that is not managed, of which the plan says nothing.
     """
@@ -137,7 +137,7 @@ class _Question:
     # ---- what the policies say
 
     def pairs(self) -> Iterator[AddressPair]:
-        """Yield the addresses of one family that the two have, with a way from one to the other."""
+        """Yield the pairs of a source and a target address of one family, if the source has a route to the target."""
         for address in self.connections.reached[self.target]:
             for peer in self.connections.froms(self.source, address):
                 egress, ingress = self._judged(self.source, "out", address), self._judged(self.target, "in", peer)
@@ -177,15 +177,15 @@ class _Question:
             return []
 
     def _reason(self, flow: Flow, services: list[str]) -> tuple[str, str]:
-        """The first thing in the way; a flow that is off is said to be off, whatever else there is."""
+        """Return the first reason why a flow does not apply; a flow that is off has no other reason."""
         claimed = self._claimed_by(flow, services)
         if flow.name not in self.plan.flows_on:
             return OFF, f"It is off: {self._why_off(flow)}."
         if not self._is_source(flow):
-            return NOT_A_SOURCE, f"{self.source} is not in {' or '.join(flow.sources)}, from where it comes."
+            return NOT_A_SOURCE, f"{self.source} is not in {' or '.join(flow.sources)}, the sources of the flow."
         if flow.within_cluster and not self._shares_cluster():
             return OTHER_CLUSTER, (
-                f"It is within a cluster only: {self.source} is in {_list(self.clusters)}, "
+                f"It applies only within a cluster: {self.source} is in {_list(self.clusters)}, "
                 f"{self.target} in {_list(self.target_clusters)}."
             )
         if claimed:
@@ -223,7 +223,7 @@ class _Question:
         )
 
     def _claimed_by(self, flow: Flow, services: list[str]) -> list[str]:
-        """The services that a flow yields to: those that any other flow, on or off, has on the target."""
+        """Return the services that a flow yields to: services of any flow to the target, on or off."""
         known = self.plan.catalogue.services
         if not self.plan.catalogue.broad_yields or not all(known[name].broad for name in services):
             return []
@@ -238,23 +238,22 @@ class _Question:
         )
 
     def _by_rules(self, flow: Flow) -> tuple[str, str]:
-        """What is left is a matter of addresses, and of what the source may send."""
+        """Return what a flow does by its addresses and the egress of the source, if nothing else is in the way."""
         enters = [item for item in self._pairs if self._enters(flow.name, item.source_address)]
         if not enters:
-            return ADDRESS, (
-                f"No address that {self.source} comes from is one of it, in a family that {self.target} has, too."
-            )
+            return ADDRESS, (f"It has no source address of {self.source} in an address family that {self.target} has.")
         leaves = [item for item in enters if item.egress.passes]
         if not leaves:
             where = _list({item.target_address for item in enters})
             return EGRESS, (
-                f"{self.target} takes it in, but {self.source} has restricted egress and no flow to "
-                f"{where}. Where {self.source} is in networks of a flow only, that is none for its egress."
+                f"{self.target} accepts it, but {self.source} has restricted egress and no flow to "
+                f"{where}. If a flow names {self.source} only by a network, it does not open the egress of "
+                f"{self.source}."
             )
         if len(leaves) < len(self._pairs):
             shown = _list({f"{item.source_address} to {item.target_address}" for item in leaves})
-            return APPLIES, f"It lets this pass from {shown} only."
-        return APPLIES, "It lets this pass."
+            return APPLIES, f"It allows this connection only from {shown}."
+        return APPLIES, "It allows this connection."
 
     @cached_property
     def _pairs(self) -> list[AddressPair]:
@@ -262,7 +261,7 @@ class _Question:
 
     @property
     def is_managed(self) -> bool:
-        """Tell whether the target has a policy."""
+        """Return whether the target has a policy."""
         return self.target in self.plan.hosts
 
     def _enters(self, flow: str, peer: str) -> bool:
@@ -276,7 +275,7 @@ class _Question:
     ) -> Iterator[str]:
         """Yield the answer, what each pair of addresses gets, and what the flows do."""
         can = "may" if passes else "may not" if passes is False else "may, or may not,"
-        yield f"By the plan {self.source} {can} connect to {self.port} of {self.target}."
+        yield f"According to the plan, {self.source} {can} connect to {self.port} of {self.target}."
         closed = [
             text
             for address in self.connections.reached[self.target]
@@ -285,12 +284,12 @@ class _Question:
         ]
         yield from closed
         if not pairs and not closed:
-            yield f"{self.source} comes from no address of a family in which {self.target} is reached."
+            yield f"{self.source} has no source address in an address family of {self.target}."
         for item in pairs:
             yield (
                 f"{item.source_address} to {item.target_address}: "
                 f"{self.source} {_says(item.egress, ('sends it', 'does not send it', 'sends'))}; "
-                f"{self.target} {_says(item.ingress, ('takes it in', 'drops it', 'takes in'))}."
+                f"{self.target} {_says(item.ingress, ('accepts it', 'drops it', 'accepts'))}."
             )
         for flow in flows:
             yield f"Flow {flow.flow} ({', '.join(flow.services)}): {flow.text}"
@@ -298,7 +297,10 @@ class _Question:
             yield self._no_flow()
         interfaces = self.plan.inventory.hosts[self.target].trusted_interfaces
         if interfaces and self.is_managed:
-            yield f"What comes in on {_list(interfaces)} of {self.target} passes whatever flows say: it trusts them."
+            yield (
+                f"{self.target} accepts all packets on {_list(interfaces)}, regardless of flows, because it trusts "
+                "these interfaces."
+            )
 
     def _no_flow(self) -> str:
         services = [name for name, item in self.plan.catalogue.services.items() if self._covers(item)]
@@ -316,7 +318,7 @@ class _Question:
             if item.reason == OFF and self._would_apply(flow, list(item.services)):
                 yield f"Set {key}.enabled to true."
             elif item.reason == EGRESS:
-                yield f"Put a group of {self.source} into an endpoint of {key}.from, instead of its network alone."
+                yield f"Put a group of {self.source} into an endpoint of {key}.from, not only its network."
         yield self._missing()
 
     def _would_apply(self, flow: Flow, services: list[str]) -> bool:
@@ -327,10 +329,7 @@ class _Question:
         known = self.plan.catalogue.services
         services = [name for name, item in known.items() if not item.broad and self._covers(item)]
         what = " or ".join(services) if services else f"a new service with {self.port}"
-        return (
-            f"The flow that is missing goes from {self._endpoint(self.source)} to {self._endpoint(self.target)} on "
-            f"{what}."
-        )
+        return f"Add a flow from {self._endpoint(self.source)} to {self._endpoint(self.target)} on {what}."
 
     def _endpoint(self, host: str) -> str:
         groups = [
@@ -342,12 +341,16 @@ class _Question:
 
 
 def _says(judgement: Judgement, words: tuple[str, str, str]) -> str:
-    """What a side does and why, such as `takes it in (flow x)`; the words are for yes, no, and what is not known."""
+    """Return what a side does and why, such as `accepts it (flow x)`; the words are for yes, no, and unknown."""
     yes, no, what = words
     if judgement.reason == "not managed":
         return f"is not managed, so the plan does not say what it {what}"
     if judgement.reason == "no flow":
-        return f"{yes} (no flow lets it, but it only observes)" if judgement.passes else f"{no} (no flow lets it)"
+        return (
+            f"{yes} (no flow allows it, but the host is in observe mode)"
+            if judgement.passes
+            else f"{no} (no flow allows it)"
+        )
     return f"{yes} ({judgement.reason})"
 
 

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rulesets of a plan as files, for hosts that Ansible never sees: what the module `firewall` would write there.
 
-One folder a class, and in it one a backend with the tree as it goes on a host. A class here is hosts of one policy.
+Each class has a folder, with a folder for each backend that holds the files as they are on a host. A class here is
+the hosts of one policy.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def _tree(backend: str, items: FileContents) -> FileContents:
 
 
 def _names(inventory: Inventory, members: Sequence[Sequence[str]]) -> list[str]:
-    """The names of folders. Where two classes have one name, each bears its first host: numbers would change hands."""
+    """Return the names of folders. Equal names get the first host of the class, because numbers could change."""
     plain = [_safe(class_name(inventory, hosts)) for hosts in members]
     count = Counter(plain)
     full = [name if count[name] == 1 else f"{name}.{_safe(hosts[0])}" for name, hosts in zip(plain, members)]

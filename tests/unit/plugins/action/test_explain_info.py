@@ -116,7 +116,7 @@ def test_the_plan_answers_for_hosts_that_cannot_be_reached(tmp_path: Path) -> No
     for text in (
         "It should: login1 may connect",
         "Only its first host, login1, is examined",
-        "Plan: By the plan ",
+        "Plan: According to the plan, ",
     ):
         assert text in output
     assert "The rules of head are unknown: Ansible cannot reach it: " in output
@@ -130,7 +130,7 @@ def test_check_mode_and_limit(tmp_path: Path) -> None:
     assert "It should not: stranger may not connect" in output
     assert "The rules of head are unknown: it is not in this play (--limit)." in output
     assert "Probe: No probe was sent in check mode." in output
-    assert "To change it: The flow that is missing goes from stranger to head (in slurm_controller)" in output
+    assert "To change it: Add a flow from stranger to head (in slurm_controller)" in output
 
 
 def test_a_host_connects_to_itself(tmp_path: Path) -> None:

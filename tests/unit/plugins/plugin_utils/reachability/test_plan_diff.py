@@ -61,7 +61,7 @@ def compared(before: Mapping[str, Any], after: Mapping[str, Any], **settings: An
 def test_a_new_node_changes_those_that_let_it_in() -> None:
     found = compared(without("n3"), HOSTS)
     assert (found.added, found.removed, found.changed) == (("n3",), (), ["head", "n1", "n2"])
-    assert sentences(found) == ["head: 10.20.0.13 comes to in_control.", "n1, n2: 10.20.0.13 comes to in_launch."]
+    assert sentences(found) == ["head: 10.20.0.13 is added to in_control.", "n1, n2: 10.20.0.13 is added to in_launch."]
     assert found.differences[1].changes == {
         "flows_added": [],
         "flows_removed": [],
@@ -79,9 +79,13 @@ def test_by_the_network_of_its_cluster_nobody_changes() -> None:
 
 def test_the_first_of_its_kind_brings_flows_and_the_last_takes_them() -> None:
     few = without("n1", "n2", "n3")
-    assert sentences(compared(few, {**few, "n1": HOSTS["n1"]})) == ["head: flow in_control comes."]
+    assert sentences(compared(few, {**few, "n1": HOSTS["n1"]})) == ["head: flow in_control is added."]
     found = compared({**few, "n1": HOSTS["n1"]}, few)
-    assert (found.removed, found.changed, sentences(found)) == (("n1",), ["head"], ["head: flow in_control goes."])
+    assert (found.removed, found.changed, sentences(found)) == (
+        ("n1",),
+        ["head"],
+        ["head: flow in_control is removed."],
+    )
 
 
 def test_a_host_in_no_group_of_ours_changes_others_too() -> None:
@@ -91,14 +95,14 @@ def test_a_host_in_no_group_of_ours_changes_others_too() -> None:
     }
     found = comparison_of(make_plan(site, without("desk")), make_plan(site, HOSTS))
     assert (found.added, found.changed) == ((), ["tape"])
-    assert sentences(found) == ["tape: flow in_look comes."]
+    assert sentences(found) == ["tape: flow in_look is added."]
 
 
 def test_ports_and_settings_are_told() -> None:
     other = {**SITE, "services": {**SITE["services"], "slurmctld": {"ports": ["6817/tcp", "7000-7001/tcp"]}}}
     hosts = {**HOSTS, "head": {**HOSTS["head"], "mode": "observe"}}
     found = comparison_of(make_plan(SITE, HOSTS), make_plan(other, hosts))
-    assert sentences(found) == ["head: 7000-7001/tcp comes to in_control; mode changes."]
+    assert sentences(found) == ["head: 7000-7001/tcp is added to in_control; mode changes."]
 
 
 def test_a_long_sentence_is_cut() -> None:

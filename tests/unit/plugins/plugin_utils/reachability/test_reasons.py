@@ -35,10 +35,10 @@ def test_a_flow_that_applies_is_named_for_each_pair_of_addresses() -> None:
         ("10.1.0.2", "10.1.0.1", "flow control"),
         ("fd01::2", "fd01::1", "flow control"),
     ]
-    assert flow(found, "control") == ("applies", "It lets this pass.")
+    assert flow(found, "control") == ("applies", "It allows this connection.")
     assert found.sentences[:2] == (
-        "By the plan login may connect to 6817/tcp of head.",
-        "10.1.0.2 to 10.1.0.1: login sends it (open egress); head takes it in (flow control).",
+        "According to the plan, login may connect to 6817/tcp of head.",
+        "10.1.0.2 to 10.1.0.1: login sends it (open egress); head accepts it (flow control).",
     )
     assert found.advice == ()
 
@@ -71,22 +71,25 @@ def test_an_isolated_network_is_named() -> None:
 def test_another_cluster_is_named_with_both() -> None:
     found = why("other", "head", "6817/tcp")
     assert found.passes is False
-    assert flow(found, "control") == ("other_cluster", "It is within a cluster only: other is in beta, head in alpha.")
-    assert found.sentences[1] == "10.2.0.2 to 10.1.0.1: other sends it (open egress); head drops it (no flow lets it)."
-    assert found.advice == (
-        "The flow that is missing goes from other (in slurm_login) to head (in slurm_controller) on slurmctld.",
+    assert flow(found, "control") == (
+        "other_cluster",
+        "It applies only within a cluster: other is in beta, head in alpha.",
     )
+    assert (
+        found.sentences[1] == "10.2.0.2 to 10.1.0.1: other sends it (open egress); head drops it (no flow allows it)."
+    )
+    assert found.advice == ("Add a flow from other (in slurm_login) to head (in slurm_controller) on slurmctld.",)
 
 
 def test_a_host_behind_no_source_is_told_which_they_are() -> None:
     found = why("laptop", "head", "6817/tcp")
     assert flow(found, "control") == (
         "not_a_source",
-        "laptop is not in slurm_login or slurm_compute, from where it comes.",
+        "laptop is not in slurm_login or slurm_compute, the sources of the flow.",
     )
     assert found.sentences[1] == (
         "198.51.100.7 to 10.1.0.1: laptop is not managed, so the plan does not say what it "
-        "sends; head drops it (no flow lets it)."
+        "sends; head drops it (no flow allows it)."
     )
 
 
@@ -95,8 +98,7 @@ def test_a_port_that_no_flow_has() -> None:
     assert (found.passes, found.flows) == (False, ())
     assert found.sentences[-1] == "No flow has 7/udp."
     assert found.advice == (
-        "The flow that is missing goes from login (in slurm_login) to ctl (in control_plane) on a "
-        "new service with 7/udp.",
+        "Add a flow from login (in slurm_login) to ctl (in control_plane) on a new service with 7/udp.",
     )
 
 
@@ -112,14 +114,15 @@ def test_restricted_egress_without_a_flow() -> None:
     assert found.passes is False
     assert flow(found, "web") == (
         "egress",
-        "ctl takes it in, but login has restricted egress and no flow to 10.0.0.1. Where login is in "
-        "networks of a flow only, that is none for its egress.",
+        "ctl accepts it, but login has restricted egress and no flow to 10.0.0.1. If a flow "
+        "names login only by a network, it does not open the egress of login.",
     )
     assert (
-        "10.1.0.2 to 10.0.0.1: login does not send it (no flow lets it); ctl takes it in (flow web)." in found.sentences
+        "10.1.0.2 to 10.0.0.1: login does not send it (no flow allows it); ctl accepts it (flow web)."
+        in found.sentences
     )
     assert found.advice[0] == (
-        "Put a group of login into an endpoint of firewall_flows.web.from, instead of its network alone."
+        "Put a group of login into an endpoint of firewall_flows.web.from, not only its network."
     )
 
 
@@ -127,37 +130,40 @@ def test_one_family_alone() -> None:
     found = why("login", "ctl", "443/tcp")
     assert [item.passes for item in found.pairs] == [True, False]
     assert found.passes is None
-    assert flow(found, "web") == ("applies", "It lets this pass from 10.1.0.2 to 10.0.0.1 only.")
-    assert found.sentences[0] == "By the plan login may, or may not, connect to 443/tcp of ctl."
+    assert flow(found, "web") == ("applies", "It allows this connection only from 10.1.0.2 to 10.0.0.1.")
+    assert found.sentences[0] == "According to the plan, login may, or may not, connect to 443/tcp of ctl."
 
 
 def test_no_family_in_common() -> None:
     found = why("six", "head", "6817/tcp", head={"addresses": ["10.1.0.1"]}, six={"cluster": "alpha"})
     assert (found.passes, found.pairs) == (False, ())
-    assert found.sentences[1] == "six comes from no address of a family in which head is reached."
+    assert found.sentences[1] == "six has no source address in an address family of head."
     assert flow(found, "control") == (
         "address",
-        "No address that six comes from is one of it, in a family that head has, too.",
+        "It has no source address of six in an address family that head has.",
     )
 
 
 def test_a_target_that_is_not_managed() -> None:
     found = why("login", "laptop", "22/tcp")
     assert (found.passes, found.advice) == (None, ())
-    assert found.sentences[1].endswith("laptop is not managed, so the plan does not say what it takes in.")
+    assert found.sentences[1].endswith("laptop is not managed, so the plan does not say what it accepts.")
     assert why("login", "laptop", "22/tcp", login={"egress": "restricted"}).passes is False
 
 
 def test_a_host_that_only_observes() -> None:
     found = why("other", "head", "6817/tcp", head={"mode": "observe"})
     assert found.passes is True
-    assert found.sentences[1].endswith("head takes it in (no flow lets it, but it only observes).")
+    assert found.sentences[1].endswith("head accepts it (no flow allows it, but the host is in observe mode).")
     assert found.advice
 
 
 def test_trusted_interfaces_are_said() -> None:
     found = why("other", "head", "6817/tcp", head={"trusted_interfaces": ["ib0"]})
-    assert found.sentences[-1] == "What comes in on ib0 of head passes whatever flows say: it trusts them."
+    assert (
+        found.sentences[-1]
+        == "head accepts all packets on ib0, regardless of flows, because it trusts these interfaces."
+    )
 
 
 def test_a_host_reaches_itself() -> None:
