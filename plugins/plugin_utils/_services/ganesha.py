@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ports in the configuration of NFS-Ganesha: read, and changed with everything else left as it is."""
+"""Set ports in the configuration of NFS-Ganesha, and leave the rest of the file unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _INCLUDES = ("%include", "%dir", "%url")
-_BY_HAND = "Write the ports into it by hand, and set nfs_pin_ports to false"
+_BY_HAND = "Edit the ports in the file by hand, and set nfs_pin_ports to false"
 
 
 class _Token(NamedTuple):
@@ -28,7 +28,7 @@ class _Token(NamedTuple):
 
 
 def with_ganesha_ports(text: str, ports: Mapping[str, int]) -> str:
-    """Return the configuration with these options in its block NFS_CORE_PARAM, which is made where there is none.
+    """Return the configuration with these options in its block NFS_CORE_PARAM, which is added if it is missing.
 
     Raises ValueError for a text that cannot be edited safely.
     """
@@ -36,8 +36,8 @@ def with_ganesha_ports(text: str, ports: Mapping[str, int]) -> str:
     opened = [place for place, depth in _opened(tokens) if depth == 0 and _name_before(tokens, place) == _BLOCK]
     if len(opened) > 1:
         raise ValueError(
-            f"got {len(opened)} blocks NFS_CORE_PARAM, expected one: NFS-Ganesha forgets all but the "
-            "last. Make them one"
+            f"got {len(opened)} blocks NFS_CORE_PARAM, expected one: NFS-Ganesha uses only the last "
+            "one. Merge them into one block"
         )
     if not opened:
         return _with_block(text, tokens, ports)
@@ -51,11 +51,11 @@ def with_ganesha_ports(text: str, ports: Mapping[str, int]) -> str:
 
 
 def _tokens(text: str) -> Iterator[_Token]:
-    """Yield what is neither space nor comment. Raises ValueError for a quote that does not end."""
+    """Yield the tokens, without spaces and comments. Raises ValueError for a quote that does not end."""
     for match in _TOKEN.finditer(text):
         if match.lastgroup == "other":
             line = text.count("\n", 0, match.start()) + 1
-            raise ValueError(f"got {match[0]!r} in line {line}, expected that the quote ends. {_BY_HAND}")
+            raise ValueError(f"got {match[0]!r} in line {line}, expected a closing quote. {_BY_HAND}")
         if match.lastgroup != "skipped":
             yield _Token(match[0], match.start(), match.end())
 
@@ -82,8 +82,8 @@ def _with_block(text: str, tokens: list[_Token], ports: Mapping[str, int]) -> st
     if included:
         raise ValueError(
             f"got {included[0]} and no block NFS_CORE_PARAM, expected the block in this file: there may "
-            "be only one, and it may be in what is included. Set nfs_ganesha_config_path to the file "
-            "that has it, or move it here"
+            "be only one, and an included file may contain it. Set nfs_ganesha_config_path to the file with the "
+            "block, or move the block here"
         )
     lines = "".join(f"    {name} = {port};\n" for name, port in ports.items())
     newline = "" if text.endswith("\n") or not text else "\n"
@@ -98,7 +98,7 @@ def _values(tokens: list[_Token], place: int, names: Collection[str]) -> dict[st
         if name in found:
             raise ValueError(
                 f"got {tokens[at - 1].text} more than once in NFS_CORE_PARAM, expected it once: "
-                "which one counts is not sure. Delete the others"
+                "it is not clear which one NFS-Ganesha uses. Delete the others"
             )
         if name in names:
             found[name] = _words(tokens, at)
@@ -106,7 +106,7 @@ def _values(tokens: list[_Token], place: int, names: Collection[str]) -> dict[st
 
 
 def _equals(tokens: list[_Token], place: int) -> Iterator[int]:
-    """Yield the place of each `=` right in the block that begins at `place`."""
+    """Yield the place of each `=` of the block that begins at `place`, without nested blocks."""
     depth = 0
     for at in range(place, len(tokens)):
         depth += {"{": 1, "}": -1}.get(tokens[at].text, 0)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where services of a host say that they listen, against what the port file says of them."""
+"""Compare the ports that services of a host are configured to listen on with the port file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _INCLUDE = re.compile(r"^\s*include\s", re.IGNORECASE | re.MULTILINE)
 
 
 class Listener(TypedDict):
-    """One place where something listens: `ports` as the port file writes them, for `service` of the port file."""
+    """A listener: `ports` in the notation of the port file, and the `service` of the port file that it belongs to."""
 
     what: str
     service: str
@@ -49,7 +49,7 @@ class Listener(TypedDict):
 
 
 def config_ports(text: str, path: str, options: Mapping[str, Mapping[str, str]]) -> list[Listener]:
-    """Return where a service listens by its configuration, a file of `OPTION=VALUE`.
+    """Return the listeners in the configuration of a service, a file of `OPTION=VALUE`.
 
     `options` maps the name of an option to its `service` and its `default`. Names match in any case, the last value
     counts. An option that is absent has its default, except in a file that includes others, which are not seen.
@@ -87,8 +87,8 @@ def rpc_ports(text: str) -> list[Listener]:
 def site_services(site: Any, settings: Mapping[str, Any] | None = None, shipped: Any = True) -> dict[str, Any]:
     """Return the services of the port file: those of a site merged over the shipped ones, as the plan merges them.
 
-    `settings` are the site's other variables: those that narrow a range count. `shipped` is its `firewall_shipped`. Raises
-    PortFileError.
+    `settings` are the site's other variables, some of which narrow a range of ports. `shipped` is its
+    `firewall_shipped`. Raises PortFileError.
     """
     return narrowed(_merged("firewall_services", site, shipped), settings or {})
 
@@ -96,7 +96,7 @@ def site_services(site: Any, settings: Mapping[str, Any] | None = None, shipped:
 def enabled_flows(site: Any, shipped: Any = True) -> list[str]:
     """Return the flows of the port file, merged as the plan does it, that are on by `enabled` or their need.
 
-    A conditional one counts: whether anybody is on its sides only the plan knows. Raises PortFileError.
+    A conditional flow counts: only the plan knows whether its endpoints have hosts. Raises PortFileError.
     """
     flows = _merged("firewall_flows", site, shipped)
     return sorted(
@@ -120,7 +120,7 @@ def shipped_port_file() -> dict[str, Any]:
 
 
 def service_port(services: Mapping[str, Mapping[str, Any]], name: str, position: int | None = None) -> str:
-    """Return a TCP port of a service, to be written into its configuration; empty where there is none.
+    """Return a TCP port of a service, to be written into its configuration; empty if it has none.
 
     `position` counts the ports from 0, in the order of the port file; without it the first range is returned whole, as
     `6817` or `6817-6820`. Raises ValueError for ports that cannot be parsed.
@@ -138,7 +138,7 @@ def service_port(services: Mapping[str, Mapping[str, Any]], name: str, position:
 def unopened_ports(listeners: Iterable[Listener], services: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a sentence for each listener outside the ports of its service.
 
-    `services` are those of the port file, merged. A service that it lacks is not judged (`unchecked_ports` tells of it).
+    `services` are those of the port file, merged. Services that it lacks are not checked (see `unchecked_ports`).
     Raises ValueError for ports that cannot be parsed.
     """
     result = []
@@ -152,7 +152,7 @@ def unopened_ports(listeners: Iterable[Listener], services: Mapping[str, Mapping
 
 
 def unchecked_ports(listeners: Iterable[Listener], services: Collection[str]) -> list[str]:
-    """Return a sentence for each listener that nothing judges, because the port file lacks its service."""
+    """Return a sentence for each listener that is not checked, because the port file lacks its service."""
     return [
         f"{item['what']} is {item['ports']}, and nothing checks that: the port file has no service {item['service']}."
         for item in listeners
@@ -161,7 +161,7 @@ def unchecked_ports(listeners: Iterable[Listener], services: Collection[str]) ->
 
 
 def _has_ports(service: Mapping[str, Any]) -> str:
-    """Return which ports a service has, in words that messages may have: the first of them, none from the vault."""
+    """Return the ports of a service for a message: the first few, without values from the vault."""
     ports = [repr(text) if isinstance(text, Vaulted) else text for text in service.get("ports") or ()]
     return f"is {listed(ports)}" if ports else "has no port"
 

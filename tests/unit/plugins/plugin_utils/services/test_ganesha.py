@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 PORTS = {"NFS_Port": 2049, "MNT_Port": 20048}
 BLOCK = "NFS_CORE_PARAM {\n    NFS_Port = 2049;\n    MNT_Port = 20048;\n}\n"
-BY_HAND = "Write the ports into it by hand, and set nfs_pin_ports to false"
+BY_HAND = "Edit the ports in the file by hand, and set nfs_pin_ports to false"
 EXPORT = "EXPORT\n{\n    Export_Id = 1; # NFS_Port = 1;\n    FSAL { Name = VFS; NFS_Port = 2; }\n}\n"
 
 
@@ -59,18 +59,18 @@ def test_with_ganesha_ports(text: str, wanted: str) -> None:
     [
         (
             "NFS_CORE_PARAM { }\nnfs_core_param { }",
-            "got 2 blocks NFS_CORE_PARAM, expected one: NFS-Ganesha forgets all but the last. Make them one",
+            "got 2 blocks NFS_CORE_PARAM, expected one: NFS-Ganesha uses only the last one. Merge them into one block",
         ),
         (
             '%dir "/etc/ganesha/conf.d"\n',
-            "got %dir and no block NFS_CORE_PARAM, expected the block in this file: there may be only one, and it "
-            "may be "
-            "in what is included. Set nfs_ganesha_config_path to the file that has it, or move it here",
+            "got %dir and no block NFS_CORE_PARAM, expected the block in this file: there may be only one, and an "
+            "included file may contain it. Set nfs_ganesha_config_path to the file with the block, or move the block "
+            "here",
         ),
         (
             "NFS_CORE_PARAM { NFS_Port = 1; NFS_PORT = 1; }",
-            "got NFS_PORT more than once in NFS_CORE_PARAM, expected it once: which one counts is not sure. Delete the "
-            "others",
+            "got NFS_PORT more than once in NFS_CORE_PARAM, expected it once: it is not clear which one NFS-Ganesha "
+            "uses. Delete the others",
         ),
         ("NFS_CORE_PARAM { NFS_Port = 1, 2; }", "got '1 , 2' for NFS_Port of NFS_CORE_PARAM, expected one number"),
         ("NFS_CORE_PARAM { NFS_Port = ; }", "got '' for NFS_Port of NFS_CORE_PARAM, expected one number"),
@@ -78,7 +78,7 @@ def test_with_ganesha_ports(text: str, wanted: str) -> None:
         ("NFS_CORE_PARAM { NFS_Port = 1 MNT_Port = 2; }", "got NFS_Port without a ';' after its value, expected one"),
         ("LOG {\n", f"got braces that do not match, expected a '}}' for each '{{'. {BY_HAND}"),
         ("LOG {}}{", f"got braces that do not match, expected a '}}' for each '{{'. {BY_HAND}"),
-        ('LOG {\n A = "b; }', f"got '\"' in line 2, expected that the quote ends. {BY_HAND}"),
+        ('LOG {\n A = "b; }', f"got '\"' in line 2, expected a closing quote. {BY_HAND}"),
     ],
 )
 def test_texts_that_cannot_be_edited_safely(text: str, message: str) -> None:
