@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_d
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, failure, report, warnings_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Report
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import left_out, registered, run_of
 
 _PHASES = ("probed", "stopped", "compared", "judged")
@@ -88,7 +89,7 @@ def _write(name: str, path: str, text: str) -> None:
         raise AnsibleActionFail(f"Cannot write the report {path}: {exc.strerror}. Set verify_{name}.") from exc
 
 
-def _result(data: Mapping[str, Any], failure_text: str, fails: bool) -> dict[str, Any]:
+def _result(data: Report, failure_text: str, fails: bool) -> dict[str, Any]:
     result = {
         "changed": False,
         "summary": data["summary"],

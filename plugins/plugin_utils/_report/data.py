@@ -5,19 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, not_tested, summary
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Report
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import RIGHT, UNPROVEN
 
 FORMAT = 2
 
 
-def as_data(found: Found, run: Run) -> dict[str, Any]:
+def as_data(found: Found, run: Run) -> Report:
     """Return everything: see the schema."""
     catalogue = run.plan.catalogue
     class_of = {host: name for name, hosts in found.classes.items() for host in hosts}
@@ -46,20 +47,24 @@ def as_data(found: Found, run: Run) -> dict[str, Any]:
             for name, flow in catalogue.flows.items()
         },
         "cells": [run.cell(item) for item in found.verdicts if item.verdict != UNPROVEN],
-        "not_tested": [item._asdict() for item in not_tested(found)],
+        "not_tested": [
+            {"source": item.source, "target": item.target, "connections": item.connections, "reason": item.reason}
+            for item in not_tested(found)
+        ],
     }
 
 
-def as_fact(data: Mapping[str, Any]) -> dict[str, Any]:
+def as_fact(data: Report) -> dict[str, Any]:
     """Return what later tasks ask for: the summary, hosts, what was open to whom, and what is not right."""
     outsiders = set(data["summary"]["outsiders"])
     keys = ("source", "target", "address", "protocol", "port", "services", "flow")
+    cells: Sequence[Mapping[str, Any]] = data["cells"]
     return {
         "summary": data["summary"],
         "hosts": data["hosts"],
         "open": [
             {**{key: cell[key] for key in keys}, "from_outside": cell["source"] in outsiders}
-            for cell in data["cells"]
+            for cell in cells
             if cell["outcome"] == OPEN
         ],
         "not_right": [cell for cell in data["cells"] if cell["verdict"] != RIGHT],

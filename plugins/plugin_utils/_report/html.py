@@ -14,34 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_data
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Cell, Report
 
 PAGE = Path(__file__).parent / "page"
-_CELL = (
-    "source",
-    "target",
-    "address",
-    "protocol",
-    "port",
-    "services",
-    "intended",
-    "compiled",
-    "outcome",
-    "verdict",
-    "flow",
-    "denied_by",
-    "rule",
-    "held_by",
-    "seconds",
-    "attempts",
-    "counters",
-    "detail",
-    "why",
-    "diagnosis",
-)
-_WHOLE = ("made", "mode", "summary", "hosts", "classes", "services", "flows", "not_tested")
+_CELL = tuple(Cell.__annotations__)
+_WHOLE = tuple(key for key in Report.__annotations__ if key not in ("format", "cells"))
 
 
-def page(data: Mapping[str, Any]) -> str:
+def page(data: Report) -> str:
     """Return the page of a report (format 2), one self-contained file. Raises KeyError for an incomplete report."""
     style, script = _text("report.css"), _text("report.js")
     parts = {"STYLE": style, "SCRIPT": script, "POLICY": _policy(style, script), "DATA": _embedded(packed(data))}

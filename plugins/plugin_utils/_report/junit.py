@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_lines
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Cell, HostData, NotTested, Report
 
 SEVERAL = "(several hosts)"
 _POLICY = "runs its policy"
@@ -30,7 +31,7 @@ class Case(NamedTuple):
     text: str = ""
 
 
-def junit(data: Mapping[str, Any]) -> str:
+def junit(data: Report) -> str:
     """Return the file's text for a report (format 2). Raises KeyError for a report that lacks something.
 
     Cells with one source, target and intent that are right share a test case; every other cell has its own.
@@ -55,7 +56,7 @@ def junit(data: Mapping[str, Any]) -> str:
 # ---- the test cases
 
 
-def _policy_case(name: str, host: Mapping[str, Any]) -> Case:
+def _policy_case(name: str, host: HostData) -> Case:
     """A host that runs another policy, or may, fails; one that nobody asked is skipped, never passed."""
     if host["is_equal"]:
         return Case(_POLICY)
@@ -67,7 +68,7 @@ def _policy_case(name: str, host: Mapping[str, Any]) -> Case:
     return Case(_POLICY, 0.0, "skipped", f"The ruleset of {name} was not read back.")
 
 
-def _cell_cases(cells: Iterable[Mapping[str, Any]]) -> list[tuple[str, Case]]:
+def _cell_cases(cells: Iterable[Cell]) -> list[tuple[str, Case]]:
     right = defaultdict(list)
     cases = []
     for cell in cells:
@@ -81,7 +82,7 @@ def _cell_cases(cells: Iterable[Mapping[str, Any]]) -> list[tuple[str, Case]]:
     ]
 
 
-def _bad_case(cell: Mapping[str, Any]) -> Case:
+def _bad_case(cell: Cell) -> Case:
     result = "failure" if cell["verdict"] == "wrong" else "error"
     message = f"intended {cell['intended']}, compiled {cell['compiled']}, observed {cell['outcome']}"
     flow = f"Flow: {cell['flow']}" if cell["flow"] else "No flow lets this in."
@@ -104,14 +105,14 @@ def _bad_case(cell: Mapping[str, Any]) -> Case:
     )
 
 
-def _right_case(source: str, target: str, intended: str, cells: list[Mapping[str, Any]]) -> Case:
+def _right_case(source: str, target: str, intended: str, cells: list[Cell]) -> Case:
     ports = sorted({(cell["protocol"], cell["port"]) for cell in cells})
     shown = ", ".join(f"{port}/{protocol}" for protocol, port in ports[:5])
     rest = f" and {len(ports) - 5} more" if len(ports) > 5 else ""
     return Case(f"{source} -> {target}: {intended} {shown}{rest}", max(cell["seconds"] or 0.0 for cell in cells))
 
 
-def _skipped_case(item: Mapping[str, Any]) -> Case:
+def _skipped_case(item: NotTested) -> Case:
     ends = f"{item['source'] or 'several'} -> {item['target'] or 'several'}"
     return Case(f"{ends}: {item['connections']} not tested", 0.0, "skipped", item["reason"])
 

@@ -9,7 +9,7 @@ import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import OPEN, Expectation, Skipped
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
@@ -21,6 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._report.causes import (
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Diagnosis
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Summary
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import REFUSED
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import (
     RIGHT,
@@ -64,7 +65,7 @@ class Found(NamedTuple):
     left_out: Mapping[str, str] = MappingProxyType({})
 
 
-def summary(found: Found) -> dict[str, Any]:
+def summary(found: Found) -> Summary:
     """Return the counts as plain data. What is unproven counts as not tested."""
     tried = [item for item in found.verdicts if item.verdict != UNPROVEN]
     count = Counter(item.verdict for item in tried)
@@ -72,7 +73,9 @@ def summary(found: Found) -> dict[str, Any]:
         "connections": len(tried),
         "sources": len({item.expectation.source for item in tried}),
         "targets": len({item.expectation.target for item in tried}),
-        **{name: count[name] for name in (RIGHT, WRONG, UNKNOWN)},
+        "right": count[RIGHT],
+        "wrong": count[WRONG],
+        "unknown": count[UNKNOWN],
         "not_tested": sum(item.connections for item in not_tested(found)),
         "outsiders": list(found.outsiders),
         "left_out": sorted(found.left_out),
@@ -108,12 +111,12 @@ def report(found: Found, most_tables: int = _MOST_TABLES) -> list[str]:
     return [*lines, "", *left_out_lines(found.left_out), summary_line(summary(found))]
 
 
-def summary_line(counts: dict[str, Any]) -> str:
+def summary_line(counts: Summary) -> str:
     """Return the counts in words."""
     outsiders = some_of(counts["outsiders"]) or "NO HOST outside the managed groups"
     return (
         f"{counts['connections']} connections from {counts['sources']} hosts to {counts['targets']}: "
-        f"{counts[RIGHT]} right, {counts[WRONG]} wrong, {counts[UNKNOWN]} unknown. "
+        f"{counts['right']} right, {counts['wrong']} wrong, {counts['unknown']} unknown. "
         f"From outside: {outsiders}."
     )
 
@@ -299,12 +302,12 @@ def failure(found: Found, require_outsider: bool) -> str:
             "Nothing was tried: expected at least one managed host and another host in the play that verify_query "
             "selects. With --limit, name hosts on both sides."
         )
-    if counts[WRONG] or counts[UNKNOWN]:
+    if counts["wrong"] or counts["unknown"]:
         lines = cause_lines(found.verdicts, found.diagnoses)
         more = len(lines) - _MOST_CAUSES
         return " ".join(
             [
-                f"{counts[WRONG]} connections are wrong and {counts[UNKNOWN]} unknown of {counts['connections']}; "
+                f"{counts['wrong']} connections are wrong and {counts['unknown']} unknown of {counts['connections']}; "
                 f"see the report above{f' for {more} more causes' if more > 0 else ''}.",
                 *lines[:_MOST_CAUSES],
             ]
@@ -319,7 +322,7 @@ def failure(found: Found, require_outsider: bool) -> str:
     return ""
 
 
-def warnings_of(counts: dict[str, Any]) -> list[str]:
+def warnings_of(counts: Summary) -> list[str]:
     """Return what a good result leaves unproven."""
     if counts["outsiders"]:
         return []

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet as Opening
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import covers_port
@@ -24,6 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis impo
     Diagnosis,
     diagnosis_of,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Cell, HostData
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import ERROR, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
     Judgements,
@@ -104,7 +105,7 @@ class Run:
 
     # ---- one cell
 
-    def cell(self, verdict: Verdict) -> dict[str, Any]:
+    def cell(self, verdict: Verdict) -> Cell:
         """Return all that is known of one connection."""
         item, seen = verdict.expectation, verdict.seen
         counters = self.results.counters(item)
@@ -129,7 +130,7 @@ class Run:
             "counters": counters if any(count is not None for count in counters.values()) else None,
             "detail": seen.detail,
             "why": verdict.why,
-            "diagnosis": found._asdict() if found else None,
+            "diagnosis": {"code": found.code, "text": found.text, "advice": found.advice} if found else None,
         }
 
     def services(self, item: Expectation) -> list[str]:
@@ -239,7 +240,7 @@ class Run:
 
     # ---- hosts
 
-    def host(self, name: str, class_name: str) -> dict[str, Any]:
+    def host(self, name: str, class_name: str) -> HostData:
         """Return what is known of a host."""
         inventory = self.plan.inventory
         compared = self.compared.get(name, Compared(True if name in self.plan.hosts else None))

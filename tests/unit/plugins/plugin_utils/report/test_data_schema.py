@@ -8,11 +8,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import jsonschema
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._report import html
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import CODES
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Report
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS
 from ansible_collections.hpc.ports.tests.support.reports import SCHEMA, large, small, whole
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +53,71 @@ def test_every_object_has_exactly_the_properties_that_are_described() -> None:
                 assert option["additionalProperties"] is False, path
 
 
-def test_the_page_packs_what_the_schema_has() -> None:
+JSON_TYPES = {
+    str: {"string"},
+    int: {"integer"},
+    float: {"number"},
+    bool: {"boolean"},
+    NoneType: {"null"},
+    list: {"array"},
+    dict: {"object"},
+}
+
+
+def differences(kind: Any, schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the paths where a Python type and a schema differ in keys or types."""
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    alternatives = schema.get("anyOf", [schema])
+    expected = set().union(*(JSON_TYPES[dict if is_typeddict(item) else get_origin(item) or item] for item in options))
+    if expected != set().union(*map(json_types, alternatives)):
+        yield path
+    for option in options:
+        for part in alternatives:
+            if is_typeddict(option) and "properties" in part:
+                hints = get_type_hints(option)
+                if list(hints) != part["required"]:
+                    yield f"{path}: keys"
+                for key in hints.keys() & part["properties"].keys():
+                    yield from differences(hints[key], part["properties"][key], f"{path}/{key}")
+            elif get_origin(option) is list and "items" in part:
+                yield from differences(get_args(option)[0], part["items"], f"{path}/items")
+            elif get_origin(option) is dict and isinstance(part.get("additionalProperties"), dict):
+                yield from differences(get_args(option)[1], part["additionalProperties"], f"{path}/*")
+
+
+def json_types(part: dict[str, Any]) -> set[str]:
+    """Return the types of JSON that a part of the schema allows."""
+    if "type" in part:
+        return {part["type"]} if isinstance(part["type"], str) else set(part["type"])
+    values = part["enum"] if "enum" in part else [part["const"]] if "const" in part else [""]
+    return {name for value in values for name in JSON_TYPES[type(value)]}
+
+
+def test_the_types_of_the_report_agree_with_the_schema() -> None:
+    assert list(differences(Report, SCHEMA)) == []
+
+
+def test_a_difference_between_types_and_schema_is_found() -> None:
+    changed = copy.deepcopy(SCHEMA)
+    cell = changed["properties"]["cells"]["items"]
+    cell["required"].remove("why")
+    cell["properties"]["seconds"]["type"] = "number"
+    cell["properties"]["diagnosis"]["anyOf"][1]["properties"]["text"]["type"] = "integer"
+    assert set(differences(Report, changed)) == {
+        "/cells/items: keys",
+        "/cells/items/seconds",
+        "/cells/items/diagnosis/text",
+    }
+
+
+def test_the_counters_and_codes_are_those_of_the_schema() -> None:
+    properties = SCHEMA["properties"]["cells"]["items"]["properties"]
+    assert properties["counters"]["anyOf"][1]["required"] == list(COUNTERS)
+    codes = properties["diagnosis"]["anyOf"][1]["properties"]["code"]["oneOf"]
+    assert [item["const"] for item in codes] == list(CODES)
+
+
+def test_the_page_packs_every_key_of_the_schema() -> None:
     assert list(html._CELL) == SCHEMA["properties"]["cells"]["items"]["required"]
     assert {"format", "cells", *html._WHOLE} == set(SCHEMA["required"])
 
