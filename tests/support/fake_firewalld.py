@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Config
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daemon import Firewalld
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import Bus
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import FirewalldPaths
 from ansible_collections.hpc.ports.tests.support.samples import policy
 
 VERSIONS = ("0.9.3", "1.3.3", "2.3.1")
@@ -70,7 +70,7 @@ class FakeFirewalld:
         self.commands: list[list[str]] = []
         self.programs: set[str] = set()
         self.is_active = True
-        self.paths = Paths(str(etc), str(etc / "shipped"))
+        self.paths = FirewalldPaths(str(etc), str(etc / "shipped"))
         # Called where something is changed.
         self.watch: Callable[[str], None] = lambda change: None
         (etc / "protocols").touch()

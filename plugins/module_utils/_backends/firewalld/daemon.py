@@ -18,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
     abilities_of,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import CONFIG_PATH, Bus
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import PATHS, Paths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import PATHS, FirewalldPaths
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import TABLE, accepts_replies_out
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.unsaved import (
     missing_ipsets,
@@ -51,7 +51,7 @@ class Firewalld(NamedTuple):
     listing: Callable[[str], str] = _listing
     is_active: Callable[[str], bool] = is_active
     find_program: Callable[[str], str | None] = find_program
-    paths: Paths = PATHS
+    paths: FirewalldPaths = PATHS
     container_networks: Callable[[Iterable[str]], tuple[Network, ...]] = container_networks
 
 
@@ -123,18 +123,18 @@ def _check(firewalld: Firewalld, number: tuple[int, ...], version: str, state: s
         )
 
 
-def _check_backend(backend: str, paths: Paths) -> None:
+def _check_backend(backend: str, paths: FirewalldPaths) -> None:
     if backend != "nftables":
         raise RuntimeError(
             f"FirewallBackend is {backend!r} in {_settings(paths)}, expected 'nftables'. Nothing was changed."
         )
 
 
-def _settings(paths: Paths) -> str:
+def _settings(paths: FirewalldPaths) -> str:
     return paths.firewalld + "/firewalld.conf"
 
 
-def _saved_backend(paths: Paths) -> str:
+def _saved_backend(paths: FirewalldPaths) -> str:
     """Return what a reload would take; firewalld itself tells what it runs."""
     with suppress(FileNotFoundError), open(_settings(paths), encoding="utf-8", errors="replace") as file:
         found = _BACKEND.findall(file.read())

@@ -49,7 +49,7 @@ ExecStart=/bin/sh {undo}
 """
 
 
-class Paths(NamedTuple):
+class FirewalldPaths(NamedTuple):
     """Where firewalld and systemd look for files."""
 
     etc: str = "/etc"
@@ -103,10 +103,10 @@ class Paths(NamedTuple):
         return f"rm -f {self.undo} {self.link} {self.unit}; rm -rf {self.kept}; rmdir {self.home} 2> /dev/null || :"
 
 
-PATHS = Paths()
+PATHS = FirewalldPaths()
 
 
-def items_of(config: Config, paths: Paths = PATHS) -> FileContents:
+def items_of(config: Config, paths: FirewalldPaths = PATHS) -> FileContents:
     """Return the files of a config, in the order in which they must come: no policy before its ipsets."""
     items = {f"{paths.ipsets}/{name}.xml": FileContent(ipset_xml(ipset)) for name, ipset in config.ipsets.items()}
     items.update(
@@ -115,7 +115,7 @@ def items_of(config: Config, paths: Paths = PATHS) -> FileContents:
     return items
 
 
-def present_paths(paths: Paths = PATHS) -> list[str]:
+def present_paths(paths: FirewalldPaths = PATHS) -> list[str]:
     """Return our files that are there, in the order in which they can go; firewalld keeps old ones as `.old`."""
     return [
         path
@@ -125,21 +125,21 @@ def present_paths(paths: Paths = PATHS) -> list[str]:
     ]
 
 
-def places(items: FileContents, paths: Paths = PATHS) -> Places:
+def places(items: FileContents, paths: FirewalldPaths = PATHS) -> Places:
     """Return where these files come, and what of ours goes."""
     staged = Places(tuple(items)).staged
     gone = tuple(path for path in present_paths(paths) if path not in items and path not in staged)
     return Places(tuple(items), gone=gone)
 
 
-def present_state(paths: Paths = PATHS) -> State:
+def present_state(paths: FirewalldPaths = PATHS) -> State:
     """Return our files, with what a crash left of others."""
     left = filter(os.path.lexists, (paths.undo, paths.unit, paths.link, *sorted(glob.glob(paths.kept + "/*/*"))))
     return files.present_state([*present_paths(paths), *left])
 
 
 @contextmanager
-def in_place(items: FileContents, paths: Paths = PATHS) -> Iterator[None]:
+def in_place(items: FileContents, paths: FirewalldPaths = PATHS) -> Iterator[None]:
     """Have these files in their places while the block runs, and the old ones again after it. Raises OSError."""
     keep(items, paths)
     try:
@@ -160,7 +160,7 @@ def in_place(items: FileContents, paths: Paths = PATHS) -> Iterator[None]:
 
 
 @contextmanager
-def all_or_nothing(places: Places, paths: Paths = PATHS) -> Iterator[None]:
+def all_or_nothing(places: Places, paths: FirewalldPaths = PATHS) -> Iterator[None]:
     """Have a boot find either all files of firewalld as before the block or all as after it, whenever the host goes down."""
     keep([path for path in places.paths if path.startswith(paths.firewalld + "/")], paths)
     try:
@@ -172,7 +172,7 @@ def all_or_nothing(places: Places, paths: Paths = PATHS) -> Iterator[None]:
     _discard_kept(paths)
 
 
-def keep(new: Iterable[str], paths: Paths = PATHS) -> None:
+def keep(new: Iterable[str], paths: FirewalldPaths = PATHS) -> None:
     """Keep what is there, and have it put back should the host go down; `new` are what comes. Raises OSError."""
     put_back(paths)
     old = {path: _text(path) for path in present_paths(paths) if not os.path.basename(path).startswith(".")}
@@ -188,7 +188,7 @@ def keep(new: Iterable[str], paths: Paths = PATHS) -> None:
     files.sync((paths.undo, paths.unit, paths.link, *kept.values()))
 
 
-def put_back(paths: Paths = PATHS) -> None:
+def put_back(paths: FirewalldPaths = PATHS) -> None:
     """Put back what was kept, if anything was. Raises CommandError, OSError."""
     if not any(map(os.path.lexists, (paths.kept, paths.unit, paths.link))):
         return
@@ -197,7 +197,7 @@ def put_back(paths: Paths = PATHS) -> None:
     _discard_kept(paths)
 
 
-def _discard_kept(paths: Paths) -> None:
+def _discard_kept(paths: FirewalldPaths) -> None:
     """Remove what is kept; what has a script should be put back before. Raises OSError."""
     for path in (paths.undo, paths.link, paths.unit):
         files.unlink(path)
@@ -211,7 +211,7 @@ def _text(path: str) -> str:
         return file.read()
 
 
-def _kept_path(path: str, paths: Paths) -> str:
+def _kept_path(path: str, paths: FirewalldPaths) -> str:
     return "{}/{}/{}".format(paths.kept, *path.split("/")[-2:])
 
 
@@ -219,7 +219,7 @@ def _passing(path: str) -> str:
     return "{}/.{}.now".format(*os.path.split(path))
 
 
-def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: Paths) -> str:
+def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: FirewalldPaths) -> str:
     """Return a shell script that can run more than once; what it needs goes last, when all else is on the disk."""
     come = {
         folder: [copy for path, copy in kept.items() if os.path.dirname(path) == folder]
@@ -241,7 +241,7 @@ def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: Paths) -> s
 # ---- the files' text
 
 
-def flow_names(found: State, paths: Paths = PATHS) -> dict[str, str]:
+def flow_names(found: State, paths: FirewalldPaths = PATHS) -> dict[str, str]:
     """Return which flow an ipset, or a line of a policy, belongs to: as files that were read say, see above."""
     result = {}
     for name, lines in found.items():

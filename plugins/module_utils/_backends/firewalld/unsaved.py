@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import CONFIG_PATH, Bus
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import FirewalldPaths
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 
 Settings = dict[str, dict[str, Any]]
@@ -99,7 +99,7 @@ def _ipset(settings: list[Any]) -> dict[str, Any]:
     return dict(zip(("version", "short", "description", "type", "options", "entries"), settings))
 
 
-def missing_ipsets(paths: Paths) -> list[str]:
+def missing_ipsets(paths: FirewalldPaths) -> list[str]:
     """Return what saved zones and policies of others name and no ipset is: firewalld then loads no rules at all."""
     folders = (paths.firewalld, paths.shipped)
     known = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Abilities, config_of
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import FirewalldPaths
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import flow_names
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
@@ -26,14 +26,14 @@ NEW = {"firewalld/policies/hpc_ports_in.xml": "new policy\n", "firewalld/ipsets/
 
 
 @pytest.fixture(name="paths")
-def _paths(tmp_path: Path) -> Paths:
+def _paths(tmp_path: Path) -> FirewalldPaths:
     for path, text in OLD.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
-    return Paths(str(tmp_path))
+    return FirewalldPaths(str(tmp_path))
 
 
-def found(paths: Paths) -> dict[str, str]:
+def found(paths: FirewalldPaths) -> dict[str, str]:
     return {
         str(path.relative_to(paths.etc)): path.read_text(encoding="utf-8")
         for path in Path(paths.etc).rglob("*")
@@ -41,11 +41,11 @@ def found(paths: Paths) -> dict[str, str]:
     }
 
 
-def items(paths: Paths) -> FileContents:
+def items(paths: FirewalldPaths) -> FileContents:
     return {f"{paths.etc}/{path}": FileContent(text) for path, text in NEW.items()}
 
 
-def test_new_files_are_there_only_while_the_block_runs(paths: Paths) -> None:
+def test_new_files_are_there_only_while_the_block_runs(paths: FirewalldPaths) -> None:
     with persistence.in_place(items(paths), paths):
         now = found(paths)
         assert {path: text for path, text in now.items() if path.startswith("firewalld/")} == {
@@ -57,7 +57,7 @@ def test_new_files_are_there_only_while_the_block_runs(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize("done", ["nothing", "one file", "all"])
-def test_the_script_puts_back_what_was_there_and_can_run_twice(paths: Paths, done: str) -> None:
+def test_the_script_puts_back_what_was_there_and_can_run_twice(paths: FirewalldPaths, done: str) -> None:
     new = items(paths)
     persistence.keep(new, paths)
     script = Path(paths.undo).read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def test_the_script_puts_back_what_was_there_and_can_run_twice(paths: Paths, don
     assert found(paths) == OLD
 
 
-def test_what_a_crash_left_is_put_back_before_anything_is_kept(paths: Paths) -> None:
+def test_what_a_crash_left_is_put_back_before_anything_is_kept(paths: FirewalldPaths) -> None:
     persistence.keep(items(paths), paths)
     for path, item in items(paths).items():
         Path(path).write_text(item.text, encoding="utf-8")
@@ -79,7 +79,7 @@ def test_what_a_crash_left_is_put_back_before_anything_is_kept(paths: Paths) -> 
     assert found(paths) == OLD
 
 
-def test_copies_that_a_crash_left_without_their_script_are_seen_and_go(paths: Paths) -> None:
+def test_copies_that_a_crash_left_without_their_script_are_seen_and_go(paths: FirewalldPaths) -> None:
     persistence.keep(items(paths), paths)
     for path in (paths.undo, paths.link, paths.unit):
         Path(path).unlink(missing_ok=True)
@@ -88,13 +88,13 @@ def test_copies_that_a_crash_left_without_their_script_are_seen_and_go(paths: Pa
     assert found(paths) == OLD
 
 
-def test_a_failure_in_the_block_puts_the_old_files_back(paths: Paths) -> None:
+def test_a_failure_in_the_block_puts_the_old_files_back(paths: FirewalldPaths) -> None:
     with pytest.raises(RuntimeError, match="reload"), persistence.in_place(items(paths), paths):
         raise RuntimeError("reload")
     assert found(paths) == OLD
 
 
-def test_the_files_name_the_flows(paths: Paths) -> None:
+def test_the_files_name_the_flows(paths: FirewalldPaths) -> None:
     config = config_of(parse_policy(SAMPLE), Abilities(False, False, False))
     with persistence.in_place(persistence.items_of(config, paths), paths):
         names = persistence.flow_names(persistence.present_state(paths), paths)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import Paths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import FirewalldPaths
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.unsaved import compared, missing_ipsets
 
 
@@ -42,7 +42,7 @@ def test_ipsets_that_are_named_and_not_there(tmp_path: Path) -> None:
         target = tmp_path / (path if path.startswith("shipped/") else f"firewalld/{path}")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    assert missing_ipsets(Paths(str(tmp_path), str(tmp_path / "shipped"))) == [
+    assert missing_ipsets(FirewalldPaths(str(tmp_path), str(tmp_path / "shipped"))) == [
         f"gone of {tmp_path}/firewalld/zones/a.xml",
         f"lost of {tmp_path}/firewalld/policies/b.xml",
     ]
