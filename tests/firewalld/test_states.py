@@ -84,7 +84,7 @@ def test_stopped_and_enabled(host: Daemon) -> None:
 
 @pytest.mark.versions("1.3.3")
 def test_nftables_was_asked_for_and_firewalld_runs(host: Daemon) -> None:
-    assert refusal(host, backend="nftables").startswith("firewall_backend is 'nftables', and firewalld runs")
+    assert refusal(host, backend="nftables").startswith("firewall_backend is 'nftables', but firewalld runs")
 
 
 def tables(host: Daemon) -> list[str]:

@@ -424,7 +424,7 @@ def test_a_reboot_brings_what_was_confirmed_last(stopped: Served) -> None:
 
 def refusal(client: str, port: int = 22) -> str:
     """Return what it says of the connection; the rest is in the unit test of the guard."""
-    return f"Ansible comes from {client} to {port}/tcp of this host, "
+    return f"Ansible connects from {client} to {port}/tcp of this host, "
 
 
 LINK_LOCAL = policy(("in", "management_ssh", ["22/tcp"], ("fe80::/10",)))
@@ -473,7 +473,7 @@ def test_without_the_guard_it_is_applied_and_undone(machine: Served) -> None:
     assert everything(machine) == found
     answer = machine.confirm(token_of(result))
     assert (answer["status"], answer["seconds"], answer["client"]) == ("reverted", LONG, "10.64.9.8")
-    assert answer["advice"].startswith("Ansible comes from 10.64.9.8 to 22/tcp of this host, ")
+    assert answer["advice"].startswith("Ansible connects from 10.64.9.8 to 22/tcp of this host, ")
 
 
 def test_a_connection_that_cannot_be_seen_is_warned_of(machine: Served) -> None:

@@ -121,7 +121,7 @@ class Ended(NamedTuple):
 
 
 Case = tuple[str, str]  # a kind by name, and a backend
-MISSING = f"Ansible comes from {CONTROLLER} to 22/tcp"
+MISSING = f"Ansible connects from {CONTROLLER} to 22/tcp"
 NOT_MISSING = f"The policy itself lets {CONTROLLER} in"
 NOTHING_BEFORE = "nothing was loaded before"
 UNDONE = {
@@ -252,7 +252,7 @@ def test_through_a_jump_host_its_address_counts(tmp_path: Path) -> None:
     )
     before = state(host)
     run = firewall(*jump, variables(NO_WAY_IN))
-    assert f"Ansible comes from {address} to 22/tcp" in run.text, run.output
+    assert f"Ansible connects from {address} to 22/tcp" in run.text, run.output
     assert state(host) == before
     with restoring(host):
         run = firewall("-v", *jump, variables({"firewall_mode": "observe"}))

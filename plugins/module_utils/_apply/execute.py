@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import LastThings, Pending
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools, Transactions
-from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Way
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Procedure
 from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import Backend
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
@@ -58,7 +58,7 @@ def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Pendin
         raise
 
 
-def _load(change: Change, way: Way, terms: Terms, transactions: Transactions) -> Pending:
+def _load(change: Change, way: Procedure, terms: Terms, transactions: Transactions) -> Pending:
     client = (terms.connection.client, terms.connection.client_port) if terms.connection else ("", 0)
     pending = transactions.arm(
         terms.token, way.undo(), change.places, terms.seconds, *client, _last_things(change, terms)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way from what a host has to what it should have, in the words that both backends answer in."""
+"""A change of a host: present and wanted state, the files, and the procedure; both backends return one."""
 
 from __future__ import annotations
 
@@ -18,33 +18,32 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.state import (
 
 
 class Undo(NamedTuple):
-    """How to undo a change: a shell command, and the files that it finds in its working directory."""
+    """A shell command that undoes a change, and the files that it needs in its working directory."""
 
     command: str
     files: dict[str, str]
 
 
 class NothingMade(RuntimeError):
-    """The change failed at once, so that there is nothing to undo."""
+    """The change failed before it changed anything, so there is nothing to undo."""
 
 
-class Way(Protocol):
-    """How a backend changes what runs."""
+class Procedure(Protocol):
+    """How a backend changes the rules that run."""
 
     def undo(self) -> Undo:
-        """Return how the host undoes it. Raises CommandError, RuntimeError."""
+        """Return how the host undoes the change. Raise CommandError or RuntimeError."""
 
     def make(self, folder: str) -> None:
-        """Change what runs; `folder` is that of the files of `undo`. Raises CommandError, OSError, RuntimeError."""
+        """Change the rules; `folder` contains the files of `undo`. Raise CommandError, OSError or RuntimeError."""
 
 
 class Change(NamedTuple):
-    """What runs and what should, the files that the host has and those that it should have, and the way there.
+    """The running and the wanted rules, the present and the wanted files, and the procedure between them.
 
-    `views` are the flows that run and those that should. There is a way only where what runs changes. `warnings` are what
-    the user should know of the host. `services` are those of ours that should run, as objects; systemd starts and ends
-    what `starts` and `ends` name. `leaving` is what the other backend has of ours, to be removed once this change is for
-    good.
+    `views` are the running and the wanted flows. There is a procedure only if the rules change. `warnings` are for the
+    user. `services` are our wanted services, as objects; systemd starts and stops the units in `starts` and `ends`.
+    `leaving` removes our rules from the other backend, after this change is permanent.
     """
 
     backend: str
@@ -54,7 +53,7 @@ class Change(NamedTuple):
     items: FileContents
     places: Places
     views: tuple[FlowViews, FlowViews]
-    way: Way | None
+    way: Procedure | None
     concerns_unit: bool = False
     warnings: tuple[str, ...] = ()
     services: State = {}
@@ -64,21 +63,21 @@ class Change(NamedTuple):
 
     @property
     def before(self) -> State:
-        """Return all that the host has."""
+        """Return the present state: rules and files."""
         return {**self.running, **self.found, **(self.leaving.before if self.leaving else {})}
 
     @property
     def after(self) -> State:
-        """Return all that the host should have."""
+        """Return the wanted state: rules and files."""
         return {**self.wanted, **items_state(self.items), **self.services}
 
     @property
     def is_needed(self) -> bool:
-        """Tell whether anything differs."""
+        """Return whether anything differs."""
         return self.before != self.after
 
     def described(self) -> dict[str, Any]:
-        """Return what a module returns about the change."""
+        """Return the result that a module returns about the change."""
         objects = changed_objects(self.before, self.after)
         return {
             "changed": self.is_needed,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A listing of one table, as nft prints it, to the objects of a state. Pure."""
+"""Parse a listing of one table, as nft prints it, into the objects of a state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ELEMENTS = "elements = {"
 
 
 def parse_listing(text: str) -> State:
-    """Return the objects of a listing of one table, elements one a line and sorted; rules keep their order.
+    """Return the objects in a listing of one table: sorted elements, one per line, and rules in their order.
 
     The object `table` stands for the table itself; it has lines only when it has flags or a comment.
     """

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which backend carries the rules of this host, if any can, and what is left of the other."""
+"""Choose the backend of this host, and find leftovers of the other backend."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.state import Stat
 _FIREWALLD = "firewalld.service"
 
 
-def chosen_backend(asked: str) -> str:
-    """Return the backend that carries the rules here. Raises HostError, RuntimeError unless this process can use it."""
+def chosen_backend(option: str) -> str:
+    """Return the backend for this host. Raise HostError or RuntimeError if this process cannot use it."""
     check_user()
     runs = systemd.is_active(_FIREWALLD)
-    if asked == "firewalld" and not runs:
+    if option == "firewalld" and not runs:
         raise HostError(
-            f"firewall_backend is 'firewalld', and firewalld does not run on this host ({_how_it_is()}). Nothing was "
-            "changed. Install it if need be, and start it: systemctl enable --now firewalld",
+            f"firewall_backend is 'firewalld', but firewalld does not run on this host ({_firewalld_state()}). Nothing "
+            "was changed. Install firewalld if it is missing, and start it: systemctl enable --now firewalld",
             [],
         )
-    if asked == "nftables" and runs:
+    if option == "nftables" and runs:
         raise HostError(
-            "firewall_backend is 'nftables', and firewalld runs on this host: both at once would each drop "
-            "what the other allows. Nothing was changed. Stop and mask firewalld (systemctl mask --now "
+            "firewall_backend is 'nftables', but firewalld runs on this host: each of the two would drop "
+            "connections that the other accepts. Nothing was changed. Stop and mask firewalld (systemctl mask --now "
             "firewalld), or set firewall_backend: auto.",
             [],
         )
     if runs:
         return "firewalld"
-    _check_no_firewalld_to_come()
+    _check_firewalld_not_enabled()
     _check_nftables()
     return "nftables"
 
@@ -54,18 +54,18 @@ def check_user() -> None:
         raise HostError(f"Invalid user: got uid {os.geteuid()}, expected root. Set become: true.", [])
 
 
-def _check_no_firewalld_to_come() -> None:
-    """Raise HostError where firewalld would come beside our rules with the next boot, as where it has failed."""
+def _check_firewalld_not_enabled() -> None:
+    """Raise HostError if firewalld does not run now, but would start beside our rules at the next boot."""
     if systemd.is_enabled(_FIREWALLD):
         raise HostError(
-            f"firewalld is enabled on this host, but does not run ({_how_it_is()}). Nothing was changed. Mend and "
-            "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask "
+            f"firewalld is enabled on this host, but does not run ({_firewalld_state()}). Nothing was changed. Fix and "
+            "start firewalld (journalctl -u firewalld), or mask it to use the nftables backend: systemctl mask "
             "firewalld",
             [],
         )
 
 
-def _how_it_is() -> str:
+def _firewalld_state() -> str:
     return f"its state is {systemd.state(_FIREWALLD)!r}" if systemd.has_systemd() else "there is no systemd"
 
 
@@ -76,29 +76,29 @@ def _check_nftables() -> None:
 
 
 class Backend(Protocol):
-    """What a backend can do; all of it raises CommandError, OSError and RuntimeError."""
+    """The interface of a backend. All methods may raise CommandError, OSError and RuntimeError."""
 
     def running_state(self) -> State:
-        """Return what the kernel runs of ours."""
+        """Return our rules in the kernel."""
 
     def present_change(self, policy: Policy, closed: str) -> Change:
-        """Return the change that makes a host have this policy.
+        """Return the change that gives the host this policy.
 
-        `closed` is the nft script of a boot that cannot load it, if there is to be one; with firewalld the watch has it.
+        `closed` is the nft script for a boot that cannot load the policy, or empty; with firewalld the watch loads it.
         """
 
     def absent_change(self) -> Change:
-        """Return the change that leaves a host as it was before us."""
+        """Return the change that removes everything of ours from the host."""
 
     def all_or_nothing(self, places: Places) -> AbstractContextManager[None]:
-        """Have a boot find either all files as before the block or all as after it."""
+        """Let a boot find all files either as before the block or as after it."""
 
     def recover(self) -> None:
-        """Put back what a crash left of an unconfirmed change."""
+        """Restore the files if a crash interrupted an unconfirmed change."""
 
 
 def backend(name: str) -> Backend:
-    """Return the backend of that name. What the other one needs is not even read: that takes time on each run."""
+    """Return the backend of this name. The code of the other is not imported: that would take time on each run."""
     if name == "firewalld":
         from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import backend as backend_firewalld
 
@@ -107,7 +107,7 @@ def backend(name: str) -> Backend:
 
 
 def leaving(name: str) -> Change | None:
-    """Return the change that removes what the other backend has of ours, if it has anything."""
+    """Return the change that removes our rules from the other backend, or None without any."""
     if name == "nftables" and not _may_be_in_firewalld():
         return None
     change = backend("nftables" if name == "firewalld" else "firewalld").absent_change()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The watch on a host, see `watch_program.py`: its program, its unit, and whether it runs."""
+"""Install and remove the watch (`watch_program.py`) on a host: its program, its unit, and whether it runs."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ SERVICE = "hpc-ports-watch.service"
 UNIT = "/etc/systemd/system/" + SERVICE
 LINK = "/etc/systemd/system/sysinit.target.wants/" + SERVICE
 POLICY = f"/etc/firewalld/policies/{POLICY_IN}.xml"
-# Beside firewalld; of our own table the boot has one, see `nftables/persistence.py`.
+# For hosts with firewalld; for our own table see `nftables/persistence.py`.
 CLOSED = SETTINGS + "/closed-firewalld.nft"
 PLACES = Places((CLOSED, PROGRAM, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(PROGRAM)))
-# The host's own come first: that of the module may lie in a folder of the user who logs in.
+# The system's Python comes first: the module's Python may be in the home folder of the login user.
 _PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python")
-# On RHEL 8 and SLES 15 they are links to 3.6, whatever else is installed: too old for the program.
+# On RHEL 8 and SLES 15 these are links to Python 3.6, which is too old, even if a newer one is installed.
 _VERSION = re.compile(r"python3\.(\d+)")
 _OLDEST = 8
 _UNIT_TEXT = """\
@@ -63,7 +63,7 @@ WantedBy=sysinit.target
 
 
 def wanted_items(python: str = "", closed: str = "") -> FileContents:
-    """Return the files of the watch; `python` is where that program is, without it where this host has it."""
+    """Return the files of the watch; `python` is the path of Python, by default the one of this host."""
     unit = _UNIT_TEXT.format(
         python=python or _python(),
         program=PROGRAM,
@@ -79,7 +79,7 @@ def wanted_items(python: str = "", closed: str = "") -> FileContents:
 
 
 def _source() -> str:
-    # A module runs from an archive, so that there is no file to be read.
+    # A module runs from an archive, so the source is not a file.
     loader = cast("InspectLoader", watch_program.__loader__)
     return str(loader.get_source(watch_program.__name__))
 
@@ -89,13 +89,13 @@ def _python() -> str:
 
 
 def _is_new_enough(path: str) -> bool:
-    """Tell whether it is there, and not known by its name to be too old. To start it takes time, on every run."""
+    """Return whether this Python exists and is not too old by its name: starting it would take time on every run."""
     found = _VERSION.search(os.path.basename(os.path.realpath(path)))
     return os.path.exists(path) and not (found and int(found[1]) < _OLDEST)
 
 
 def present_state() -> State:
-    """Return what the host has of the watch; OSError: a file can't be read."""
+    """Return the state of the watch on this host. Raise OSError if a file cannot be read."""
     return {**files.present_state((*PLACES.paths, *PLACES.staged)), **(_RUNS if runs() else {})}
 
 
@@ -103,7 +103,7 @@ _RUNS: State = {"service " + SERVICE: ("runs",)}
 
 
 def runs(path: str = os.path.join(FOLDER, watch_program.RUNS)) -> bool:
-    """Tell whether the watch runs: then it holds this file."""
+    """Return whether the watch runs: a running watch has locked this file."""
     try:
         with open(path, encoding="ascii") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,9 +115,9 @@ def runs(path: str = os.path.join(FOLDER, watch_program.RUNS)) -> bool:
 
 
 def with_watch(change: Change, is_wanted: bool, closed: str = "") -> Change:
-    """Return the change with a watch that comes, or one that goes.
+    """Return the change extended by the installation or the removal of the watch.
 
-    `closed` is an nft script, for when the rules do not load. Raises OSError: a file can't be read.
+    `closed` is the nft script for rules that do not load. Raise OSError if a file cannot be read.
     """
     found = present_state()
     items = (

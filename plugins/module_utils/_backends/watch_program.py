@@ -1,12 +1,12 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put our rules back when something has flushed them: a program that sleeps until the kernel deletes rules of ours.
+"""Restore our rules after a flush: a program that sleeps until the kernel deletes rules of ours.
 
-This file is copied to hosts as it is, and runs there for as long as the host does. So it imports nothing of this
-collection, and little of Python. Its arguments are the folder of the changes (see `_apply/transaction.py`), the confirmed
-ruleset, the file of our policy in firewalld, and two rulesets that our table gets where the rules do not load: with
-nftables, and with firewalld. A host has the second and perhaps the fourth, or the third and perhaps the fifth.
+This file is copied to hosts unchanged and runs there all the time, so it imports nothing of this collection, and little
+of Python. Its arguments are the folder of changes (see `_apply/transaction.py`), the confirmed ruleset, the file of our
+policy in firewalld, and two rulesets for our table if the rules do not load: with nftables, and with firewalld. A host
+has the second and perhaps the fourth, or the third and perhaps the fifth.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HEADER = struct.Struct("=IHHII")
 _FAMILY_SIZE = 4
 _TABLE_OF_RULE, _CHAIN_OF_RULE, _PROCESS, _PROGRAM = 1, 2, 2, 3
 
-# The chains, by their tables, without whose rules ours judge nothing.
+# The chains that have to contain rules for our rules to take effect, with their tables.
 _OURS, _FIREWALLDS = b"hpc_ports", b"firewalld"
 NFTABLES = ((_OURS, b"input"),)
 FIREWALLD = ((_FIREWALLDS, b"filter_INPUT"), (_FIREWALLDS, b"filter_IN_policy_hpc_ports_in"))
@@ -45,7 +45,7 @@ _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _ATTEMPTS = 10
 _PAUSE = 0.1  # seconds; also how often firewalld is asked for its state while it starts or stops
 _STARTS_WITHIN = 30.0
-_LONGEST_PAUSE = 60.0  # between attempts to put back what does not load
+_LONGEST_PAUSE = 60.0  # between attempts to restore rules that do not load
 _WARNING, _ERROR_LEVEL = 4, 3
 _ASK_STATE = (
     "busctl",
@@ -57,8 +57,8 @@ _ASK_STATE = (
 )
 
 
-class Host(NamedTuple):
-    """Where a host has what this program reads."""
+class WatchedHost(NamedTuple):
+    """The paths that this program reads on a host."""
 
     changes: str
     ruleset: str
@@ -68,12 +68,12 @@ class Host(NamedTuple):
 
     @property
     def staged(self) -> str:
-        """Return the ruleset of a change that awaits its confirmation."""
+        """Return the path of the ruleset of an unconfirmed change."""
         return "{}/.{}.new".format(*os.path.split(self.ruleset))
 
     @property
     def armed(self) -> str:
-        """Return the folder of a change that awaits its confirmation; empty where there is none."""
+        """Return the folder of an unconfirmed change; empty without one."""
         with suppress(OSError):
             return os.path.join(self.changes, os.readlink(os.path.join(self.changes, "armed")))
         return ""
@@ -83,16 +83,16 @@ class Host(NamedTuple):
 
 
 def subscribed() -> socket.socket:
-    """Return a socket that gets what the kernel says of its rules. Raises OSError."""
+    """Return a socket that receives the kernel's notifications about rules. Raise OSError."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
     sock.bind((0, _GROUP))
     return sock
 
 
 class Loss(NamedTuple):
-    """What was deleted: who did it, as a sentence, and the whole tables that somebody else than their owner deleted.
+    """A deletion: its cause as a sentence, and the tables that a process other than their owner deleted.
 
-    Another may have come in the place of such a table at once, with rules that are none of ours.
+    Another table may have replaced such a table at once, with rules that are not ours.
     """
 
     cause: str = ""
@@ -100,7 +100,7 @@ class Loss(NamedTuple):
 
 
 def next_loss(sock: socket.socket) -> Loss:
-    """Sleep until rules of ours may be deleted, or the socket's time is over."""
+    """Sleep until rules of ours may have been deleted, or the socket times out."""
     buffer = bytearray(1 << 17)
     tables: list[bytes] = []
     is_found = False
@@ -112,7 +112,7 @@ def next_loss(sock: socket.socket) -> Loss:
         except OSError as exc:
             if exc.errno != errno.ENOBUFS:
                 raise
-            return Loss()  # More was said than there was room for: any of it may have been about us.
+            return Loss()  # The buffer overflowed: a lost notification may have been about our rules.
         for kind, body in _messages(bytes(buffer[:size])):
             names = [name for name in (_OURS, _FIREWALLDS) if name + b"\0" in body] if kind in _DELETED else []
             is_found = is_found or bool(names)
@@ -122,7 +122,7 @@ def next_loss(sock: socket.socket) -> Loss:
 
 
 def forget(sock: socket.socket) -> None:
-    """Leave unread what the kernel has said by now. Raises OSError."""
+    """Discard the pending notifications of the kernel. Raise OSError."""
     buffer = bytearray(1 << 17)
     sock.setblocking(False)
     while True:
@@ -150,7 +150,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _committer(body: bytes) -> tuple[int, str]:
-    """Return the process that changed rules, and the name of its program; that is empty where the kernel does not tell."""
+    """Return the process that changed rules, and the name of its program; the name is empty if unknown."""
     found = dict(_attributes(body[_FAMILY_SIZE:]))
     raw = found.get(_PROGRAM, b"").rstrip(b"\0").decode("ascii", "replace")
     return int.from_bytes(found.get(_PROCESS, b"")[:4], "big"), "".join(
@@ -167,7 +167,7 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def are_loaded(chains: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Tell whether each of these chains has a rule; they are in tables of the family inet. Raises OSError."""
+    """Return whether each of these chains, in tables of the family inet, has a rule. Raise OSError."""
     return all(_has_rule(table, chain) for table, chain in chains)
 
 
@@ -191,16 +191,16 @@ def _named(kind: int, name: bytes) -> bytes:
 
 
 @contextmanager
-def _alone(host: Host) -> Iterator[None]:
-    """Wait until no run changes this host, and keep others from it."""
+def _alone(host: WatchedHost) -> Iterator[None]:
+    """Wait until no run changes this host, and lock out other runs."""
     os.makedirs(host.changes, mode=0o700, exist_ok=True)
     with open(os.path.join(host.changes, "lock"), "a", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def put_back(host: Host, loss: Loss) -> None:
-    """Have the kernel run our rules again where they are gone. Raises OSError."""
+def put_back(host: WatchedHost, loss: Loss) -> None:
+    """Reload our rules if they are gone. Raise OSError."""
     with _alone(host):
         if not host.armed and not os.path.exists(host.ruleset) and not os.path.exists(host.policy):
             raise OSError(errno.ENOENT, "this host has no rules of ours and no file that has them", host.ruleset)
@@ -214,15 +214,15 @@ def put_back(host: Host, loss: Loss) -> None:
             _say("The rules of firewalld are back. Deleted the table inet hpc_ports.")
 
 
-def _load(host: Host) -> None:
+def _load(host: WatchedHost) -> None:
     armed = host.armed
     if armed and not (os.path.exists(os.path.join(armed, "made")) and os.path.exists(host.staged)):
         _undo(armed)
         return
     ruleset = host.staged if armed else host.ruleset
-    # In place of what cannot be filled: a table of somebody else's with our name, whose chains are other ones.
+    # Replace a table that cannot be filled: another program's table with our name and other chains.
     anew = _ANEW.format(ruleset)
-    # What is empty loads, too: then no rules run, or still those of a closed host.
+    # An empty file loads as well: then no rules run, or still the rules of a closed host.
     for _attempt in range(0 if _is_empty(ruleset) else _ATTEMPTS):
         if (_run("nft", "-f", ruleset) == 0 or _run("nft", anew) == 0) and are_loaded(NFTABLES):
             _say(f"Loaded {ruleset} again.")
@@ -237,24 +237,24 @@ def _is_empty(ruleset: str) -> bool:
 
 
 def _undo(armed: str) -> None:
-    """Undo a change that was not made to its end, or that firewalld has forgotten."""
+    """Undo a change that was interrupted, or that firewalld has forgotten."""
     _say("Undoing the change that awaits its confirmation.")
     _run("/bin/sh", os.path.join(armed, "revert"), "locked")
 
 
-def _start_firewalld(host: Host, loss: Loss) -> None:
-    """Have firewalld load its rules where it runs without them."""
+def _start_firewalld(host: WatchedHost, loss: Loss) -> None:
+    """Restart firewalld if it runs without its rules."""
     _wait_while(_is_busy)
     if _FIREWALLDS not in loss.tables and are_loaded(FIREWALLD):
         return
-    # As the host boots, one that is enabled and does not run has not come up.
+    # During boot, an enabled firewalld that does not run has not started yet.
     if _state() == "inactive" and (loss.cause or _run("systemctl", "is-enabled", "--quiet", "firewalld.service")):
         _say("firewalld was stopped: this host has no rules of ours until it is started.")
         return
     _say(f"The rules of firewalld are gone.{loss.cause} Restarting it.")
-    _close(host)  # Before 1.0 it takes more than two seconds.
+    _close(host)  # before 1.0 the restart takes more than two seconds
     _run("systemctl", "restart", "firewalld.service")
-    # Before 2.0 it is active a second or two before it has any rules.
+    # Before 2.0 it is active a second or two before it loads any rules.
     _wait_while(lambda: not are_loaded(FIREWALLD) and _state() == "active")
     if not are_loaded(FIREWALLD):
         raise OSError(errno.EIO, "firewalld did not load it, and this host has no rules of ours", host.policy)
@@ -263,8 +263,8 @@ def _start_firewalld(host: Host, loss: Loss) -> None:
         _undo(host.armed)
 
 
-def _close(host: Host) -> None:
-    """Load the ruleset for a host that has no other, if there is one; say why where that fails."""
+def _close(host: WatchedHost) -> None:
+    """Load the ruleset for a host without rules, if there is one; report a failure."""
     ruleset = next(filter(os.path.exists, (host.closed, host.closed_firewalld)), "")
     try:
         if ruleset and not are_loaded(NFTABLES) and _run("nft", "-f", ruleset) == 0:
@@ -272,12 +272,12 @@ def _close(host: Host) -> None:
                 f"Loaded {ruleset}: this host lets in ssh from the controllers, and nothing else.",
                 _ERROR_LEVEL,
             )
-    except OSError as exc:  # a host with firewalld need not have nft
+    except OSError as exc:  # a host with firewalld may have no nft
         _say(f"Cannot load {ruleset}: {exc}", _ERROR_LEVEL)
 
 
 def _is_busy() -> bool:
-    """Tell whether firewalld starts, stops or reloads: then its rules are on their way. It answers after a reload."""
+    """Return whether firewalld starts, stops or reloads, and loads its rules anyway. It answers after a reload."""
     state = _state()
     return (
         state in ("activating", "deactivating", "reloading", "refreshing")
@@ -297,7 +297,7 @@ def _wait_while(holds: Callable[[], bool]) -> None:
 
 
 def _run(*command: str) -> int:
-    """Return the exit code of a program, which writes to where this one does."""
+    """Return the exit code of a program, which inherits the output of this one."""
     return _code(os.posix_spawnp(command[0], command, dict(os.environ, PATH=_PATH, LC_ALL="C")))
 
 
@@ -307,7 +307,7 @@ def _code(process: int) -> int:
 
 
 def _output(*command: str) -> str:
-    """Return what a program writes; nothing where it fails."""
+    """Return the output of a program; empty if it fails."""
     reader, writer = os.pipe()
     process = os.posix_spawnp(
         command[0], command, dict(os.environ, PATH=_PATH, LC_ALL="C"), file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)]
@@ -319,13 +319,13 @@ def _output(*command: str) -> str:
 
 
 def _say(text: str, level: int = _WARNING) -> None:
-    # As systemd reads it, see sd-daemon(3).
+    # The format of systemd, see sd-daemon(3).
     sys.stdout.write(f"<{level}>{text}\n")
     sys.stdout.flush()
 
 
 def _tell_systemd(text: str) -> None:
-    """Do as sd_notify(3) does."""
+    """Notify systemd as sd_notify(3) does."""
     path = os.environ.pop("NOTIFY_SOCKET", "")
     if path:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
@@ -333,8 +333,8 @@ def _tell_systemd(text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Watch for as long as the host runs. Raises OSError."""
-    host = Host(*arguments)
+    """Watch as long as the host runs. Raise OSError."""
+    host = WatchedHost(*arguments)
     os.makedirs(host.changes, mode=0o700, exist_ok=True)
     with open(os.path.join(host.changes, RUNS), "a", encoding="ascii") as file, subscribed() as sock:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -344,17 +344,17 @@ def main(arguments: Sequence[str]) -> None:
             pause = seconds_to_next(host, loss, pause, sock)
             sock.settimeout(pause or None)
             found = next_loss(sock)
-            # What could not be put back is still gone, though the host may have been closed.
+            # Rules that could not be restored are still missing, though the host may be closed.
             loss = Loss(found.cause or loss.cause, found.tables | {_OURS}) if pause else found
 
 
-def seconds_to_next(host: Host, loss: Loss, before: float, sock: socket.socket) -> float:
-    """Put back what is gone; return 0, or where that fails after how many seconds to try again."""
+def seconds_to_next(host: WatchedHost, loss: Loss, before: float, sock: socket.socket) -> float:
+    """Restore missing rules; return 0, or after a failure the seconds until the next attempt."""
     try:
         put_back(host, loss)
     except OSError as exc:
         _say(str(exc), _ERROR_LEVEL)
-        # What the attempt itself deleted, or firewalld as it was restarted, is no reason to try again at once.
+        # Deletions by the attempt itself, or by the restart of firewalld, are no reason to try again at once.
         forget(sock)
         _close(host)
         return min(2 * before, _LONGEST_PAUSE) if before else 1.0

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ephemeral ports of a host, against what services need of them: what clashes, and settings that do not."""
+"""Compare the ephemeral ports of a host with the needs of services: conflicts, and settings without conflicts."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
 RANGE, RESERVED = "ip_local_port_range", "ip_local_reserved_ports"
 NAMES = (RANGE, RESERVED)
 PREFIX = "net.ipv4."
-# A host with fewer ports for its own connections soon fails to make any.
+# A host with fewer ports soon cannot open connections.
 FEWEST = 1024
 
 
 class Demand(NamedTuple):
-    """Ports and who needs them: to listen on, or to have every ephemeral port among them."""
+    """The ports that a service needs: to listen on, or as the only ephemeral ports."""
 
     what: str
     ports: PortRange
 
     def __str__(self) -> str:
-        """Return both as a message has them."""
+        """Return service and ports as in messages."""
         return f"{self.what} ({span(self.ports)})"
 
 
 class Demands(NamedTuple):
-    """What the services of a host need; `declared` is what its firewall_ephemeral_ports says, if that is known."""
+    """The needs of a host's services; `declared` is its firewall_ephemeral_ports, if known."""
 
     reserved: tuple[Demand, ...] = ()
     within: tuple[Demand, ...] = ()
@@ -44,28 +44,28 @@ class Demands(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """Both settings. None is a line that a file does not have; the kernel has both."""
+    """Both settings in a file; None if the file has no such line."""
 
     range: PortRange | None
     reserved: tuple[PortRange, ...] | None
 
 
 class Running(NamedTuple):
-    """What the kernel has: the range of ephemeral ports, and those that it gives to nobody who did not ask for them."""
+    """The settings of the kernel: the range of ephemeral ports, and the reserved ports, which it does not assign."""
 
     range: PortRange
     reserved: tuple[PortRange, ...]
 
 
 def any_ports(first: int, last: int) -> PortRange:
-    """Return ports of any protocol: these settings know none, so all ranges here have the same."""
+    """Return ports of any protocol: the settings have none, so all ranges here use the same."""
     return PortRange("tcp", first, last)
 
 
 def parsed_demands(
     reserved: Iterable[dict[str, str]] = (), within: Iterable[dict[str, str]] = (), declared: str | None = None
 ) -> Demands:
-    """Return demands of `what` and `ports` each, and of a range FIRST-LAST. Raises ValueError that names the list."""
+    """Return the demands from lists of `what` and `ports`, and a range. Raise ValueError, which names the list."""
     try:
         name = "reserved"
         listened = tuple(demanded(**item) for item in reserved)
@@ -78,7 +78,7 @@ def parsed_demands(
 
 
 def demanded(what: str, ports: str) -> Demand:
-    """Return the demand for ports such as `60001-63000/tcp`. Raises ValueError."""
+    """Return the demand for ports such as `60001-63000/tcp`. Raise ValueError for invalid ports."""
     parsed = parse_ports(ports)
     if parsed.protocol == "ip":
         raise ValueError(f"got {ports!r}, expected ports of tcp or udp")
@@ -86,33 +86,33 @@ def demanded(what: str, ports: str) -> Demand:
 
 
 def span(ports: PortRange) -> str:
-    """Return ports as the kernel writes them: `32768-60999`, or one alone."""
+    """Return ports as the kernel writes them: `32768-60999`, or a single port."""
     return str(ports).partition("/")[0]
 
 
 def spans(ports: Iterable[PortRange]) -> str:
-    """Return ranges as the kernel writes them, with commas."""
+    """Return ranges as the kernel writes them, separated by commas."""
     return ",".join(map(span, ports))
 
 
-# ---- What clashes ----------------------------------------------------------------------------------------------------
+# ---- Conflicts ----
 
 _TAKEABLE = (
-    "{what} needs {ports}, but the kernel gives {bad} to any connection as an ephemeral port "
+    "{what} needs {ports}, but the kernel may use {bad} as an ephemeral port of any connection "
     "(ip_local_port_range is {range}). Reserve it in ip_local_reserved_ports."
 )
 _OUTSIDE = (
-    "{what} takes ephemeral ports, of which {ports} is open, but the kernel also gives {bad} "
-    "(ip_local_port_range is {range}). Narrow ip_local_port_range to what is open."
+    "{what} uses ephemeral ports, of which {ports} is open, but the kernel also assigns {bad} "
+    "(ip_local_port_range is {range}). Narrow ip_local_port_range to the open ports."
 )
 _UNLIKE = (
-    "firewall_ephemeral_ports is {ports}, but ip_local_port_range of this host is {range}, so lint judges by "
-    "other ports. Set firewall_ephemeral_ports of this host to '{range}'."
+    "firewall_ephemeral_ports is {ports}, but ip_local_port_range of this host is {range}, so lint checks the "
+    "wrong ports. Set firewall_ephemeral_ports of this host to '{range}'."
 )
 
 
 def clashes(running: Running, demands: Demands) -> list[str]:
-    """Return a sentence for each demand that the host does not meet, with what to do."""
+    """Return a sentence for each demand that the host does not meet, with the remedy."""
     found = [(_TAKEABLE, demand, common_ports([demand.ports], [running.range])) for demand in demands.reserved]
     found += [(_OUTSIDE, demand, without([running.range], [demand.ports])) for demand in demands.within]
     result = []
@@ -127,14 +127,14 @@ def clashes(running: Running, demands: Demands) -> list[str]:
     return result
 
 
-# ---- What would not clash --------------------------------------------------------------------------------------------
+# ---- Settings without conflicts ----
 
 
 def fitting(running: Running, saved: Settings, demands: Demands) -> tuple[Running, Settings]:
     """Return the settings that meet all demands, for the kernel and for the file with what was `saved` before.
 
-    What others reserved stays reserved, and what the file says holds: it may come from another role. A line comes into
-    the file where it is needed. Raises ValueError where too few ephemeral ports would be left.
+    Ports that other software reserved stay reserved, and lines in the file stay: they may come from another role. Lines
+    are added only if needed. Raise ValueError if too few ephemeral ports would be left.
     """
     narrow = _narrowed(running.range, saved, demands.within)
     needed = [ports for demand in demands.reserved for ports in common_ports([demand.ports], [narrow])]
@@ -152,7 +152,7 @@ def fitting(running: Running, saved: Settings, demands: Demands) -> tuple[Runnin
 
 
 def _narrowed(ports: PortRange, saved: Settings, within: Sequence[Demand]) -> PortRange:
-    saved_range = [Demand("what is saved", saved.range)] if saved.range else []
+    saved_range = [Demand("the saved range", saved.range)] if saved.range else []
     for demand in (*saved_range, *within):
         left = common_ports([ports], [demand.ports])
         if not left:
@@ -161,11 +161,11 @@ def _narrowed(ports: PortRange, saved: Settings, within: Sequence[Demand]) -> Po
     return ports
 
 
-# ---- As texts --------------------------------------------------------------------------------------------------------
+# ---- Texts ----
 
 
 def parsed_running(range_text: str, reserved_text: str) -> Running:
-    """Return what the kernel's files say, such as `32768\t60999` and `8080,32765-32768`. Raises ValueError."""
+    """Return the settings in the kernel's files, such as `32768 60999` and `8080,32765-32768`. Raise ValueError."""
     try:
         first, last = map(int, range_text.split())
     except ValueError:
@@ -174,7 +174,7 @@ def parsed_running(range_text: str, reserved_text: str) -> Running:
 
 
 def parsed_reserved(text: str) -> tuple[PortRange, ...]:
-    """Return the ranges of a list with commas, which may be empty. Raises ValueError."""
+    """Return the ranges in a list separated by commas, which may be empty. Raise ValueError."""
     result = []
     for item in text.replace("\n", ",").split(","):
         if item.strip():
@@ -190,22 +190,22 @@ def _parsed_span(text: str) -> PortRange:
 
 
 def described(running: Running) -> dict[str, str]:
-    """Return the settings as results of modules have them, and `parsed_described` reads them."""
+    """Return the settings as modules return them and `parsed_described` reads them."""
     return {"ephemeral_ports": span(running.range), "reserved_ports": spans(running.reserved)}
 
 
 def parsed_described(ephemeral_ports: str, reserved_ports: str) -> Running:
-    """Return what `described` has written. Raises ValueError."""
+    """Return the settings that `described` wrote. Raise ValueError."""
     return Running(_parsed_span(ephemeral_ports), parsed_reserved(reserved_ports))
 
 
 def range_text(running: Running) -> str:
-    """Return the range as the kernel takes it."""
+    """Return the range in the format of the kernel's file."""
     return f"{running.range.first} {running.range.last}"
 
 
 def saved_text(saved: Settings) -> str:
-    """Return the lines of a file of sysctl; empty without any."""
+    """Return the text of the sysctl file; empty without settings."""
     lines = []
     if saved.range:
         lines.append(f"{PREFIX}{RANGE} = {saved.range.first} {saved.range.last}\n")
@@ -221,7 +221,7 @@ _HEADER = """\
 
 
 def parsed_saved(text: str) -> Settings:
-    """Return what a file of `saved_text` says. Raises ValueError for other values."""
+    """Return the settings in a file that `saved_text` wrote. Raise ValueError for other values."""
     lines = [line.split("#")[0].partition("=") for line in text.splitlines()]
     values = {key.strip().replace("/", "."): value for key, sign, value in lines if sign}
     ports, reserved = values.get(PREFIX + RANGE), values.get(PREFIX + RESERVED)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ephemeral ports of this host: what the kernel and our file of sysctl have, and how both are changed."""
+"""Read and change the ephemeral ports of this host, in the kernel and in our sysctl file."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.files import (
 )
 
 
-class Paths(NamedTuple):
-    """Where the settings are. The name of our file comes late in the order in which such files are read."""
+class SysctlPaths(NamedTuple):
+    """The paths of the settings. The name of our file sorts late, so that it overrides others."""
 
     proc: str = "/proc/sys/net/ipv4"
     saved: str = "/etc/sysctl.d/zz-hpc-ports.conf"
 
 
 class Present(NamedTuple):
-    """What the host has now, and the text of our file, empty where there is none."""
+    """The present settings of the host, and the text of our file, empty without one."""
 
     running: Running
     saved: Settings
     text: str
 
 
-def compared(demands: Demands, fix: bool, check_mode: bool, paths: Paths = Paths()) -> dict[str, Any]:
-    """Return the result of the module; with `fix`, and not in check mode, change the host first.
+def compared(demands: Demands, fix: bool, check_mode: bool, paths: SysctlPaths = SysctlPaths()) -> dict[str, Any]:
+    """Return the result of the module. With `fix`, and not in check mode, change the host first.
 
-    Raises OSError where a file cannot be read or written, and ValueError where no settings would do.
+    Raise OSError if a file cannot be read or written, and ValueError if no settings meet the demands.
     """
     now = present(paths)
     running, saved = ephemeral.fitting(now.running, now.saved, demands) if fix else (now.running, now.saved)
@@ -58,8 +58,8 @@ def compared(demands: Demands, fix: bool, check_mode: bool, paths: Paths = Paths
     }
 
 
-def present(paths: Paths) -> Present:
-    """Return what the host has. Raises OSError, ValueError."""
+def present(paths: SysctlPaths) -> Present:
+    """Return the settings of the host. Raise OSError or ValueError."""
     running = present_running(paths)
     text = ""
     with suppress(FileNotFoundError):
@@ -70,8 +70,8 @@ def present(paths: Paths) -> Present:
         raise ValueError(f"{paths.saved}: {exc}. Mend the file, or remove it") from exc
 
 
-def present_running(paths: Paths = Paths()) -> Running:
-    """Return what the kernel has. Raises OSError, ValueError."""
+def present_running(paths: SysctlPaths = SysctlPaths()) -> Running:
+    """Return the settings of the kernel. Raise OSError or ValueError."""
     return ephemeral.parsed_running(*[_read(os.path.join(paths.proc, name)) for name in ephemeral.NAMES])
 
 
@@ -80,8 +80,8 @@ def _read(path: str) -> str:
         return file.read()
 
 
-def _write(now: Present, running: Running, text: str, paths: Paths) -> None:
-    """Change what differs: the kernel first, as its refusal says that the settings are no good. Raises OSError."""
+def _write(now: Present, running: Running, text: str, paths: SysctlPaths) -> None:
+    """Change the settings: first the kernel's, which refuses invalid ones. Raise OSError."""
     if running.reserved != now.running.reserved:
         _set(os.path.join(paths.proc, ephemeral.RESERVED), ephemeral.spans(running.reserved))
     if running.range != now.running.range:
@@ -96,13 +96,14 @@ def _set(path: str, value: str) -> None:
 
 
 def worded(error: OSError) -> str:
-    """Return the text of a failure to read or write, with what to do."""
+    """Return the message for a failure to read or write, with the remedy."""
     if not str(error.filename).startswith("/proc/"):
         return f"Cannot change the ephemeral ports: {error.filename}: {error.strerror}."
+    setting = ephemeral.PREFIX + os.path.basename(str(error.filename))
     return (
-        f"Cannot read or write {error.filename}: {error.strerror}. Become root; in a container without a network of its own, or with a "
-        f"read-only /proc/sys, set it where the container is run (podman run --sysctl {ephemeral.PREFIX + os.path.basename(str(error.filename))}=...), or leave fix "
-        "false."
+        f"Cannot read or write {error.filename}: {error.strerror}. Set become: true. In a container without a network "
+        f"of its own, or with a read-only /proc/sys, set it when the container is started (podman run --sysctl "
+        f"{setting}=...), or leave fix false."
     )
 
 
@@ -115,7 +116,7 @@ def _save(text: str, places: Places) -> None:
         raise
 
 
-def _shown(running: Running, text: str, paths: Paths) -> str:
+def _shown(running: Running, text: str, paths: SysctlPaths) -> str:
     kernel = [
         ephemeral.PREFIX + ephemeral.RANGE + " = " + ephemeral.range_text(running),
         ephemeral.PREFIX + ephemeral.RESERVED + " = " + ephemeral.spans(running.reserved),

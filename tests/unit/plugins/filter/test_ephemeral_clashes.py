@@ -19,7 +19,7 @@ NEEDS = {
     "pbs": {"within": [{"what": "qsub -I", "ports": "32768-60000/tcp"}], "fix": True},
 }
 # How the sentences begin.
-LOCKD, QSUB, DECLARED = "lockd needs 32768", "qsub -I takes ephemeral ports", "firewall_ephemeral_ports is 9000-9999"
+LOCKD, QSUB, DECLARED = "lockd needs 32768", "qsub -I uses ephemeral ports", "firewall_ephemeral_ports is 9000-9999"
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ def test_what_runs_carries_the_rules(
 def test_nftables_beside_a_firewalld_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     firewalld_is(monkeypatch, "active", enabled=True)
     assert refusal("nftables") == (
-        "firewall_backend is 'nftables', and firewalld runs on this host: both at once would each drop what the other "
-        "allows. Nothing was changed. Stop and mask firewalld (systemctl mask --now firewalld), or set "
+        "firewall_backend is 'nftables', but firewalld runs on this host: each of the two would drop "
+        "connections that the other accepts. Nothing was changed. Stop and mask firewalld (systemctl mask --now firewalld), or set "
         "firewall_backend: auto.",
         [],
     )
@@ -88,8 +88,8 @@ def test_nftables_beside_a_firewalld_that_runs(monkeypatch: pytest.MonkeyPatch) 
 def test_a_firewalld_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     firewalld_is(monkeypatch, "inactive", enabled=False)
     assert refusal("firewalld") == (
-        "firewall_backend is 'firewalld', and firewalld does not run on this host (its state is 'inactive'). Nothing "
-        "was changed. Install it if need be, and start it: systemctl enable --now firewalld",
+        "firewall_backend is 'firewalld', but firewalld does not run on this host (its state is 'inactive'). Nothing "
+        "was changed. Install firewalld if it is missing, and start it: systemctl enable --now firewalld",
         [],
     )
 
@@ -98,8 +98,8 @@ def test_a_firewalld_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_firewalld_that_would_come_back_with_the_next_boot(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     firewalld_is(monkeypatch, "failed", enabled=True)
     assert refusal(asked) == (
-        "firewalld is enabled on this host, but does not run (its state is 'failed'). Nothing was changed. Mend and "
-        "start it (journalctl -u firewalld), or mask it for the nftables backend: systemctl mask firewalld",
+        "firewalld is enabled on this host, but does not run (its state is 'failed'). Nothing was changed. Fix "
+        "and start firewalld (journalctl -u firewalld), or mask it to use the nftables backend: systemctl mask firewalld",
         [],
     )
 

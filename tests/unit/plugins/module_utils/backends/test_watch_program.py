@@ -10,13 +10,13 @@ import socket
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program
 
-HOST = watch_program.Host("/changes", "/ruleset", "/policy", "/closed", "/closed-firewalld")
+HOST = watch_program.WatchedHost("/changes", "/ruleset", "/policy", "/closed", "/closed-firewalld")
 
 
 def test_what_an_attempt_itself_deletes_is_no_reason_to_try_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     sock, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 
-    def fail(host: watch_program.Host, loss: watch_program.Loss) -> None:
+    def fail(host: watch_program.WatchedHost, loss: watch_program.Loss) -> None:
         kernel.send(b"firewalld stops")
         kernel.send(b"firewalld starts")
         raise OSError("It does not load.")

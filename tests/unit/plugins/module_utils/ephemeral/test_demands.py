@@ -48,7 +48,7 @@ def numbers(ranges: Iterable[PortRange]) -> set[int]:
             LINUX,
             Demands((LOCKD,)),
             [
-                "lockd needs 32768, but the kernel gives 32768 to any connection as an ephemeral port (ip_local_port_range "
+                "lockd needs 32768, but the kernel may use 32768 as an ephemeral port of any connection (ip_local_port_range "
                 "is 32768-60999). Reserve it in ip_local_reserved_ports."
             ],
         ),
@@ -58,16 +58,16 @@ def numbers(ranges: Iterable[PortRange]) -> set[int]:
             parsed_running("32768 60999", "60010-60020"),
             Demands((SRUN,)),
             [
-                "SrunPortRange needs 60001-63000, but the kernel gives 60001-60009,60021-60999 to any connection as an "
-                "ephemeral port (ip_local_port_range is 32768-60999). Reserve it in ip_local_reserved_ports."
+                "SrunPortRange needs 60001-63000, but the kernel may use 60001-60009,60021-60999 as an "
+                "ephemeral port of any connection (ip_local_port_range is 32768-60999). Reserve it in ip_local_reserved_ports."
             ],
         ),
         (
             LINUX,
             Demands(within=(UNPINNED,)),
             [
-                "srun takes ephemeral ports, of which 8192-60000 is open, but the kernel also gives 60001-60999 "
-                "(ip_local_port_range is 32768-60999). Narrow ip_local_port_range to what is open."
+                "srun uses ephemeral ports, of which 8192-60000 is open, but the kernel also assigns 60001-60999 "
+                "(ip_local_port_range is 32768-60999). Narrow ip_local_port_range to the open ports."
             ],
         ),
         (parsed_running("32768 60999", "60001-61000"), Demands(within=(UNPINNED,)), []),
@@ -76,8 +76,8 @@ def numbers(ranges: Iterable[PortRange]) -> set[int]:
             parsed_running("1024 65535", ""),
             Demands(declared=any_ports(32768, 60999)),
             [
-                "firewall_ephemeral_ports is 32768-60999, but ip_local_port_range of this host is 1024-65535, so lint judges "
-                "by other ports. Set firewall_ephemeral_ports of this host to '1024-65535'."
+                "firewall_ephemeral_ports is 32768-60999, but ip_local_port_range of this host is 1024-65535, so "
+                "lint checks the wrong ports. Set firewall_ephemeral_ports of this host to '1024-65535'."
             ],
         ),
     ],
