@@ -167,7 +167,8 @@ def test_lockdown_stops_a_change_of_rules_by_calls(host: Daemon) -> None:
     before = everything(host)
     result = host.module(policy=OTHER_PORTS)
     assert (
-        result["msg"].startswith("firewalld is locked down, ") and "ACCESS_DENIED: lockdown is enabled" in result["msg"]
+        result["msg"].startswith("firewalld lockdown is enabled, ")
+        and "ACCESS_DENIED: lockdown is enabled" in result["msg"]
     )
     assert everything(host) == before
 
@@ -206,22 +207,22 @@ def test_the_other_firewall_backend(host: Daemon) -> None:
 @pytest.mark.versions("1.3.3")
 def test_observe(host: Daemon) -> None:
     assert refusal(host, policy(SSH, mode="observe")) == (
-        "firewall_mode is 'observe': firewalld has no counters for what it would drop. Nothing was changed. Set "
-        "firewall_mode: enforce for this host, or use the nftables backend."
+        "firewall_mode is 'observe': firewalld has no counters for packets that it would drop. Nothing was changed. "
+        "Set firewall_mode: enforce for this host, or use the nftables backend."
     )
 
 
 def test_trusted_interfaces(host: Daemon) -> None:
     if host.version == "0.9.3":
         assert refusal(host, policy(SSH, interfaces=("fab0", "eth9"))) == (
-            "firewall_trusted_interfaces: got fab0, eth9: firewalld before 1.0 cannot tell interfaces apart in a "
-            "policy. "
-            "Nothing was changed. Allow what they need by flows, update firewalld, or use the nftables backend."
+            "firewall_trusted_interfaces: got fab0, eth9: firewalld before 1.0 cannot match interfaces in a "
+            "policy. Nothing was changed. Define flows for the traffic of these interfaces, update firewalld, or use "
+            "the nftables backend."
         )
     else:
         assert refusal(host, policy(SSH, interfaces=("eth9", "fab*"))) == (
-            "firewall_trusted_interfaces: got 'fab*': firewalld knows no patterns of interfaces. Nothing was changed. "
-            "Name each interface."
+            "firewall_trusted_interfaces: got 'fab*': firewalld does not support interface patterns. Nothing "
+            "was changed. List each interface."
         )
 
 
@@ -319,13 +320,13 @@ def test_what_is_only_saved_stops_a_reload(host: Daemon) -> None:
 @pytest.mark.versions("0.9.3")
 def test_a_saved_zone_names_an_ipset_that_is_not_there(host: Daemon) -> None:
     host.host.shell("printf '<zone>\\n<source ipset=\"gone\"/>\\n</zone>\\n' > /etc/firewalld/zones/mine.xml")
-    assert "no such ipset: gone of /etc/firewalld/zones/mine.xml. " in refusal(host)
+    assert "do not exist: gone (named in /etc/firewalld/zones/mine.xml). " in refusal(host)
 
 
 @pytest.mark.versions("1.3.3")
 def test_a_saved_zone_that_is_broken(host: Daemon) -> None:
     host.host.shell("printf '<zone><service/></zone>' > /etc/firewalld/zones/mine.xml")
-    assert refusal(host).startswith("firewalld could not load its saved configuration: ")
+    assert refusal(host).startswith("firewalld cannot load its saved configuration: ")
 
 
 # ---- between apply and confirm

@@ -297,7 +297,9 @@ def test_a_host_that_booted_without_its_rules_is_named_until_they_are_loaded(mac
     machine.apply()
     machine.program("systemctl", f'[ "$1 $3" != "is-failed hpc-ports.service" ] || exit 0\n{SYSTEMCTL}')
     told = machine.apply()
-    assert not told["changed"] and "hpc-ports.service has failed: when this host booted" in str(told["warnings"])
+    assert not told["changed"] and "hpc-ports.service has failed: this host could not load its ruleset at boot" in str(
+        told["warnings"]
+    )
     assert "restart hpc-ports.service" not in machine.systemctl_calls()
     machine.nft("flush chain inet hpc_ports input\n")
     assert machine.apply()["warnings"] == told["warnings"]
@@ -502,7 +504,7 @@ def test_root_without_the_right_to_make_network_namespaces_makes_a_user_namespac
 def test_no_right_to_any_namespace(any_machine: Machine) -> None:
     any_machine.program("unshare", "echo 'unshare: unshare failed: Operation not permitted' >&2; exit 1")
     assert check_refusal(any_machine, OTHER)["msg"] == (
-        "Cannot make a network namespace to try the ruleset in: unshare: unshare failed: Operation not permitted. "
+        "Cannot create a network namespace to test the ruleset: unshare: unshare failed: Operation not permitted. "
         "Nothing was changed. Give the container CAP_SYS_ADMIN, or allow user namespaces."
     )
 
@@ -600,8 +602,8 @@ def test_a_file_that_cannot_be_put_in_its_place(any_machine: Machine) -> None:
 def test_firewalld_that_runs_and_does_not_answer(any_machine: Machine) -> None:
     any_machine.program("systemctl", "exit 0")
     assert check_refusal(any_machine, OTHER)["msg"] == (
-        "firewalld runs, but does not answer on D-Bus: Failed to connect to bus: No such file or directory. Nothing "
-        "was changed. See: systemctl status firewalld dbus"
+        "firewalld is running, but does not answer on D-Bus: Failed to connect to bus: No such file or directory. "
+        "Nothing was changed. See: systemctl status firewalld dbus"
     )
 
 

@@ -140,8 +140,9 @@ def _run(run: Run, command: Sequence[str], is_first: bool) -> None:
     except CommandError as exc:
         if is_first and "ACCESS_DENIED" in exc.output:
             raise NothingMade(
-                f"firewalld is locked down, and root is not on its list: {exc.output}. Nothing was changed. Add "
-                "root (firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown."
+                f"firewalld lockdown is enabled, and root is not on the allowlist: {exc.output}. Nothing was "
+                "changed. Add root (firewall-cmd --add-lockdown-whitelist-uid 0), or disable lockdown (firewall-cmd "
+                "--lockdown-off)."
             ) from exc
         raise
 
@@ -159,7 +160,8 @@ def _check_running(wanted: State, firewalld: Firewalld) -> None:
     if found != wanted:
         names = changed_objects(found, wanted)
         raise RuntimeError(
-            "firewalld took the change, but the kernel has it otherwise: {}. It was undone. See: "
+            "firewalld accepted the change, but the rules in the kernel differ from the expected ones: {}. The "
+            "change was undone. See: "
             "journalctl -u firewalld".format(", ".join(names[:5]))
         )
 

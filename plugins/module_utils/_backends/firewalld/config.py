@@ -52,13 +52,13 @@ _COPIES = "ab"
 # Transport protocols by number, where what is not allowed cannot be told from replies otherwise: TCP, UDP, DCCP, SCTP
 # and UDP-Lite (RFC 9293, 768, 4340, 9260, 3828).
 _TRANSPORTS = (6, 17, 33, 132, 136)
-# Of a DHCP client, and of what a server answers: ipset of the source port, direction, IP version, from and to which port
-# (RFC 2131, RFC 8415).
+# DHCP traffic of a client, and a server's answers: ipset of the source port, direction, IP version, source port and
+# destination port (RFC 2131, RFC 8415).
 _DHCP = (
     (PREFIX + "dhcp_in_4", "in", 4, 67, 68),
     (PREFIX + "dhcp_out_4", "out", 4, 68, 67),
     (PREFIX + "dhcp_out_6", "out", 6, 546, 547),
-    *((PREFIX + f"dhcp_answers_{found[0]}", "out", *found) for found in DHCP_SERVERS),
+    *((PREFIX + f"dhcp_answers_{answer[0]}", "out", *answer) for answer in DHCP_SERVERS),
 )
 
 
@@ -216,20 +216,20 @@ def _once(rules: Iterable[RichRule]) -> tuple[RichRule, ...]:
 def _check(policy: Policy, abilities: Abilities) -> None:
     if policy.mode == "observe":
         raise RuntimeError(
-            "firewall_mode is 'observe': firewalld has no counters for what it would drop. Nothing was "
-            "changed. Set firewall_mode: enforce for this host, or use the nftables backend."
+            "firewall_mode is 'observe': firewalld has no counters for packets that it would drop. Nothing "
+            "was changed. Set firewall_mode: enforce for this host, or use the nftables backend."
         )
     if policy.trusted_interfaces and not abilities.interface_ipsets:
         raise RuntimeError(
-            "firewall_trusted_interfaces: got {}: firewalld before 1.0 cannot tell interfaces apart in "
-            "a policy. Nothing was changed. Allow what they need by flows, update firewalld, or use the "
-            "nftables backend.".format(", ".join(policy.trusted_interfaces))
+            "firewall_trusted_interfaces: got {}: firewalld before 1.0 cannot match interfaces in a policy. Nothing was "
+            "changed. Define flows for the traffic of these interfaces, update firewalld, or use the nftables "
+            "backend.".format(", ".join(policy.trusted_interfaces))
         )
     patterns = [name for name in policy.trusted_interfaces if name.endswith("*")]
     if patterns:
         raise RuntimeError(
-            f"firewall_trusted_interfaces: got {patterns[0]!r}: firewalld knows no patterns of interfaces. Nothing "
-            "was changed. Name each interface."
+            f"firewall_trusted_interfaces: got {patterns[0]!r}: firewalld does not support interface patterns. Nothing "
+            "was changed. List each interface."
         )
 
 

@@ -74,7 +74,7 @@ def daemon(firewalld: Firewalld) -> Daemon:
         version, state, kinds = _once_started(firewalld.bus)
     except CommandError as exc:
         raise RuntimeError(
-            f"firewalld runs, but does not answer on D-Bus: {exc.output}. Nothing was changed. See: systemctl "
+            f"firewalld is running, but does not answer on D-Bus: {exc.output}. Nothing was changed. See: systemctl "
             "status firewalld dbus"
         ) from exc
     number = tuple(map(int, re.findall("[0-9]+", version)[:3]))
@@ -109,17 +109,16 @@ def _check(firewalld: Firewalld, number: tuple[int, ...], version: str, state: s
         )
     if state != "RUNNING":
         raise RuntimeError(
-            f"firewalld is in state {state!r}, expected 'RUNNING': its configuration did not load, and the "
-            "host may be open. Nothing was changed. See: journalctl -u firewalld. Mend the cause (a "
-            "broken file of ours, hpc_ports_* in /etc/firewalld, can be removed), restart firewalld, and "
-            "run again."
+            f"firewalld is in state {state!r}, expected 'RUNNING': its configuration did not load, and the host "
+            "may be unprotected. Nothing was changed. See: journalctl -u firewalld. Fix the cause (broken "
+            "hpc_ports_* files in /etc/firewalld can be removed), restart firewalld, and run again."
         )
     backend = firewalld.bus.properties("FirewallBackend", path=CONFIG_PATH, interface=".config")[0]
     _check_backend(backend, firewalld.paths)
     if firewalld.bus.call("queryPanicMode")[0]:
         raise RuntimeError(
-            "firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was "
-            "changed. End it (firewall-cmd --panic-off), and run again."
+            "firewalld is in panic mode: it drops every packet. Nothing was changed. Turn panic mode off "
+            "(firewall-cmd --panic-off), and run again."
         )
 
 
@@ -148,26 +147,27 @@ def check_reload(firewalld: Firewalld) -> None:
     if not os.path.exists(protocols):
         raise RuntimeError(
             f"{protocols} is missing: firewalld would load no rules without it. Nothing was changed. Install "
-            "the package that has it (Debian: netbase, RHEL: setup)."
+            "the package that provides it (Debian: netbase, RHEL: setup)."
         )
     _check_backend(_saved_backend(firewalld.paths), firewalld.paths)
     missing = missing_ipsets(firewalld.paths)
     if missing:
         raise RuntimeError(
-            "firewalld would load no rules at all: no such ipset: {}. Nothing was changed. Add or "
-            "take out what is missing.".format("; ".join(missing))
+            "A reload of firewalld would load no rules, because these ipsets do not exist: {}. Nothing was changed. "
+            "Create the ipsets, or remove the references to them.".format("; ".join(missing))
         )
     try:
         firewalld.bus.call("checkPermanentConfig")
     except CommandError as exc:
         raise RuntimeError(
-            f"firewalld could not load its saved configuration: {exc.output}. Nothing was changed. Mend it: "
-            "firewall-cmd --check-config"
+            f"firewalld cannot load its saved configuration: {exc.output}. Nothing was changed. Fix the "
+            "configuration. See: firewall-cmd --check-config"
         ) from exc
     unsaved = unsaved_settings(firewalld.bus)
     if unsaved:
         raise RuntimeError(
-            "This change needs a reload of firewalld, which would change what is not ours, as it is not saved as it "
-            "runs: {}. Nothing was changed. Save what runs (firewall-cmd --runtime-to-permanent) or load what is "
-            "saved (firewall-cmd --reload), and run again.".format("; ".join(unsaved))
+            "This change needs a reload of firewalld. The reload would change settings that differ between the "
+            "running and the saved configuration: {}. Nothing was changed. Save the running configuration "
+            "(firewall-cmd --runtime-to-permanent) or load the saved one (firewall-cmd --reload), and run "
+            "again.".format("; ".join(unsaved))
         )

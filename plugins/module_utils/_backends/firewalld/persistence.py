@@ -161,7 +161,10 @@ def in_place(items: FileContents, paths: FirewalldPaths = PATHS) -> Iterator[Non
 
 @contextmanager
 def all_or_nothing(places: Places, paths: FirewalldPaths = PATHS) -> Iterator[None]:
-    """Have a boot find either all files of firewalld as before the block or all as after it, whenever the host goes down."""
+    """Make the changes in the block atomic: after a crash, firewalld starts with all the old files or all the new ones.
+
+    Raises CommandError, OSError.
+    """
     keep([path for path in places.paths if path.startswith(paths.firewalld + "/")], paths)
     try:
         yield

@@ -106,7 +106,12 @@ def missing_ipsets(paths: FirewalldPaths) -> list[str]:
         os.path.basename(path)[: -len(".xml")] for folder in folders for path in glob.glob(folder + "/ipsets/*.xml")
     }
     return sorted(
-        {f"{name} of {path}" for path in _saved_files(folders) for name in _named_ipsets(path) if name not in known}
+        {
+            f"{name} (named in {path})"
+            for path in _saved_files(folders)
+            for name in _named_ipsets(path)
+            if name not in known
+        }
     )
 
 

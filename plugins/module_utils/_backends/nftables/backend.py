@@ -24,8 +24,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.state import Stat
 
 NAME = "nftables"
 _BOOTED_OPEN = (
-    f"{persistence.SERVICE} has failed: when this host booted, it could not load its ruleset. See: systemctl status {persistence.SERVICE}. Once the cause "
-    f"is mended: systemctl restart {persistence.SERVICE}"
+    f"{persistence.SERVICE} has failed: this host could not load its ruleset at boot. See: systemctl status "
+    f"{persistence.SERVICE}. After fixing the cause, run: systemctl restart {persistence.SERVICE}"
 )
 
 

@@ -66,7 +66,7 @@ def script_state(script: str, program: Run = run) -> State:
         if not exc.output.startswith("unshare: "):
             raise
         raise RuntimeError(
-            f"Cannot make a network namespace to try the ruleset in: {exc.output}. Nothing was changed. Give the "
+            f"Cannot create a network namespace to test the ruleset: {exc.output}. Nothing was changed. Give the "
             "container CAP_SYS_ADMIN, or allow user namespaces."
         ) from exc
 
@@ -96,8 +96,9 @@ def check_definitions(running: State, wanted: State, program: Run = run) -> None
     ]
     if changed and version(program) < _REDEFINES:
         raise RuntimeError(
-            "Invalid {} of table {}: got {!r}, expected {!r}. Somebody made it anew, and an nft before {} cannot "
-            "change its type in one transaction. Nothing was changed. Delete the table and run again.".format(
+            "Invalid {} of table {}: got {!r}, expected {!r}. Somebody recreated it with another definition, "
+            "and nft before {} cannot change that in one transaction. Nothing was changed. Delete the table and "
+            "run again.".format(
                 changed[0],
                 TABLE,
                 "; ".join(fixed_lines(changed[0], running[changed[0]]) or ()),

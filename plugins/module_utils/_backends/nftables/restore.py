@@ -29,11 +29,11 @@ def _try(script: str, running: State) -> None:
     try:
         if script_state(script) == running:
             return
-        reason = "it comes out otherwise"
+        reason = "the result differs"
     except CommandError as exc:
         reason = exc.output
     raise RuntimeError(
-        f"Cannot make the way back: table {TABLE} has something that nft lists and cannot load ({reason}), so this change could "
-        "not be undone. Nothing was changed. Delete what is not ours from that table, or all of it, and run "
-        "again."
+        f"Cannot prepare the rollback: table {TABLE} contains an object that nft lists but cannot load ({reason}), so "
+        "this change could not be undone. Nothing was changed. Delete the foreign objects from the table, or delete "
+        "the table, and run again."
     )

@@ -1,12 +1,12 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The nftables backend: a policy to a ruleset in the one table `inet hpc_ports`, and back (docs/ARCHITECTURE.md, section 6).
+"""Compile a policy to the ruleset of the table `inet hpc_ports` (docs/ARCHITECTURE.md, section 6).
 
-Ports are cut into disjoint segments; one named verdict map a protocol and direction jumps from each of them to a short
-chain of address-set lookups. Names are stable, so that a packet which is half way through the old rules finds the new
-contents of the same sets and maps. So are those of chains: they say which flows a chain holds, not for which ports, as
-other flows cut these anew.
+Ports are cut into disjoint segments. For each protocol and direction, one named verdict map jumps from each segment to
+a short chain of address-set lookups. The names of sets and maps are stable, so that a packet that is half way through
+the old rules finds the new contents of the same sets and maps. The names of chains are stable too: they are made of
+the names of the flows, not of their ports, because other flows can cut the ports into other segments.
 """
 
 from __future__ import annotations

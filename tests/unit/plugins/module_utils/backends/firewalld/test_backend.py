@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ways to a policy with a firewalld that only answers, and how the host undoes them; real ones are in tests/firewalld."""
+"""Changes with a fake firewalld, and how the host undoes them; tests/firewalld uses real ones."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_the_calls_are_made_phase_by_phase(firewalld: FakeFirewalld, tmp_path: P
 
 def test_a_kernel_that_does_not_have_it_is_a_failure(firewalld: FakeFirewalld, tmp_path: Path) -> None:
     with pytest.raises(
-        RuntimeError, match=f"the kernel has it otherwise: ipset {IPSET}a, ipset {IPSET}b. It was undone"
+        RuntimeError, match=f"differ from the expected ones: ipset {IPSET}a, ipset {IPSET}b. The change was undone"
     ):
         by_calls(firewalld).make(str(tmp_path))
 
@@ -181,8 +181,9 @@ def test_where_the_first_call_is_denied_nothing_was_made(firewalld: FakeFirewall
     with pytest.raises(NothingMade) as caught:
         way.make(str(tmp_path))
     assert str(caught.value) == (
-        f"firewalld is locked down, and root is not on its list: {LOCKED.output}. Nothing was changed. Add root "
-        "(firewall-cmd --add-lockdown-whitelist-uid 0), or end the lockdown."
+        f"firewalld lockdown is enabled, and root is not on the allowlist: {LOCKED.output}. Nothing was "
+        "changed. Add root (firewall-cmd --add-lockdown-whitelist-uid 0), or disable lockdown (firewall-cmd "
+        "--lockdown-off)."
     )
 
 
@@ -204,7 +205,7 @@ def test_the_files_are_there_only_while_they_are_read(firewalld: FakeFirewalld) 
     way, before = by_reload(firewalld, RULES[:1]), our_files(firewalld)
     seen: list[State] = []
     firewalld.watch = lambda change: seen.append(our_files(firewalld))
-    with pytest.raises(RuntimeError, match="the kernel has it otherwise"):
+    with pytest.raises(RuntimeError, match="differ from the expected ones"):
         way.make("")
     wanted = set(files.items_state(way.items))
     assert firewalld.log == ["reload"] and our_files(firewalld) == before
@@ -248,7 +249,7 @@ def test_what_runs_goes_by_a_reload_once_the_files_are_gone(firewalld: FakeFirew
         and set(change.places.gone) == {*persistence.items_of(config(), firewalld.paths)}
     )
     assert isinstance(change.way, Removal)
-    with pytest.raises(RuntimeError, match="the kernel has it otherwise"):
+    with pytest.raises(RuntimeError, match="differ from the expected ones"):
         change.way.make("")
     firewalld.next_table = ""
     firewalld.table = LISTING

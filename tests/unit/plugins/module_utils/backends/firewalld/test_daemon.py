@@ -68,23 +68,24 @@ def test_one_that_is_just_starting_is_waited_for(firewalld: FakeFirewalld) -> No
     [
         (
             {"version": CommandError(["busctl"], 1, "Unit not found")},
-            "firewalld runs, but does not answer on D-Bus: Unit not found. Nothing was changed. See: systemctl status firewalld "
-            "dbus",
+            "firewalld is running, but does not answer on D-Bus: Unit not found. Nothing was changed. See: systemctl "
+            "status firewalld dbus",
         ),
         ({"version": 's "0.8.9"'}, "firewalld is too old: got '0.8.9', expected 0.9.0 or later. Nothing was changed."),
         (
             {"state": 's "FAILED"'},
-            "firewalld is in state 'FAILED', expected 'RUNNING': its configuration did not load, and the host may be open. "
-            "Nothing was changed. See: journalctl -u firewalld. Mend the cause (a broken file of ours, hpc_ports_* in "
-            "/etc/firewalld, can be removed), restart firewalld, and run again.",
+            "firewalld is in state 'FAILED', expected 'RUNNING': its configuration did not load, and the host "
+            "may be unprotected. Nothing was changed. See: journalctl -u firewalld. Fix the cause (broken hpc_ports_* "
+            "files in /etc/firewalld can be removed), restart firewalld, and run again.",
         ),
         (
             {"FirewallBackend": 's "iptables"'},
-            "FirewallBackend is 'iptables' in {etc}/firewalld/firewalld.conf, expected 'nftables'. Nothing was changed.",
+            "FirewallBackend is 'iptables' in {etc}/firewalld/firewalld.conf, expected 'nftables'. Nothing was "
+            "changed.",
         ),
         (
             {"queryPanicMode": "b true"},
-            "firewalld is in panic mode: it drops every packet, whatever a policy says. Nothing was changed. End it "
+            "firewalld is in panic mode: it drops every packet. Nothing was changed. Turn panic mode off "
             "(firewall-cmd --panic-off), and run again.",
         ),
     ],
@@ -148,23 +149,24 @@ def test_no_protocols(firewalld: FakeFirewalld) -> None:
     Path(firewalld.paths.etc, "protocols").unlink()
     assert refusal(firewalld) == (
         f"{firewalld.paths.etc}/protocols is missing: firewalld would load no rules without it. Nothing was changed. "
-        "Install the package that has it (Debian: netbase, RHEL: setup)."
+        "Install the package that provides it (Debian: netbase, RHEL: setup)."
     )
 
 
 def test_an_ipset_that_is_named_and_not_there(firewalld: FakeFirewalld) -> None:
     Path(firewalld.paths.policies, "mine.xml").write_text('<source ipset="gone"/>', encoding="utf-8")
     assert refusal(firewalld) == (
-        f"firewalld would load no rules at all: no such ipset: gone of {firewalld.paths.policies}/mine.xml. Nothing was "
-        "changed. Add or take out what is missing."
+        "A reload of firewalld would load no rules, because these ipsets do not exist: gone (named in "
+        f"{firewalld.paths.policies}/mine.xml). Nothing was changed. Create the ipsets, or remove the references to "
+        "them."
     )
 
 
 def test_a_configuration_that_does_not_load(firewalld: FakeFirewalld) -> None:
     firewalld.answers["checkPermanentConfig"] = CommandError(["busctl"], 1, "INVALID_ZONE: mine")
     assert refusal(firewalld) == (
-        "firewalld could not load its saved configuration: INVALID_ZONE: mine. Nothing was changed. Mend it: firewall-cmd "
-        "--check-config"
+        "firewalld cannot load its saved configuration: INVALID_ZONE: mine. Nothing was changed. Fix the "
+        "configuration. See: firewall-cmd --check-config"
     )
 
 
@@ -213,9 +215,9 @@ PATH = 'o "/org/fedoraproject/FirewallD1/config/1"'
 def test_what_a_reload_would_change(firewalld: FakeFirewalld, said: dict[str, str], lost: str) -> None:
     firewalld.answers.update(said)
     assert refusal(firewalld) == (
-        "This change needs a reload of firewalld, which would change what is not ours, as it is not saved as it runs: "
-        f"{lost}. Nothing was changed. Save what runs (firewall-cmd --runtime-to-permanent) or load what is saved "
-        "(firewall-cmd --reload), and run again."
+        "This change needs a reload of firewalld. The reload would change settings that differ between the "
+        f"running and the saved configuration: {lost}. Nothing was changed. Save the running configuration "
+        "(firewall-cmd --runtime-to-permanent) or load the saved one (firewall-cmd --reload), and run again."
     )
 
 

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
         ("as 0\n", [[]]),
         # firewalld 1.3.3: zone.getZoneSettings2
         (
-            'a{sv} 5 "short" s "Public" "services" as 2 "ssh" "dhcpv6-client" "masquerade" b false "ports" a(ss) 1 "80" "tcp" '
-            '"priority" i -32000\n',
+            'a{sv} 5 "short" s "Public" "services" as 2 "ssh" "dhcpv6-client" "masquerade" b false "ports" a(ss) 1 '
+            '"80" "tcp" "priority" i -32000\n',
             [
                 {
                     "short": "Public",

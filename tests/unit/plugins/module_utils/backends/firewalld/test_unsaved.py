@@ -43,6 +43,6 @@ def test_ipsets_that_are_named_and_not_there(tmp_path: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     assert missing_ipsets(FirewalldPaths(str(tmp_path), str(tmp_path / "shipped"))) == [
-        f"gone of {tmp_path}/firewalld/zones/a.xml",
-        f"lost of {tmp_path}/firewalld/policies/b.xml",
+        f"gone (named in {tmp_path}/firewalld/zones/a.xml)",
+        f"lost (named in {tmp_path}/firewalld/policies/b.xml)",
     ]

@@ -306,8 +306,8 @@ def test_an_old_nft_cannot_mend_a_set_that_was_made_anew() -> None:
         check_definitions(OTHER_SET, RUNNING, Programs("nftables v0.9.8 (E.D.S.)"))
     assert str(caught.value) == (
         "Invalid set in_a_v4 of table inet hpc_ports: got 'type ipv4_addr; flags timeout', expected 'type ipv4_addr; "
-        "flags interval'. Somebody made it anew, and an nft before 1.0.6 cannot change its type in one transaction. "
-        "Nothing was changed. Delete the table and run again."
+        "flags interval'. Somebody recreated it with another definition, and nft before 1.0.6 cannot change "
+        "that in one transaction. Nothing was changed. Delete the table and run again."
     )
 
 
@@ -365,7 +365,7 @@ def test_or_in_a_user_namespace_with_one() -> None:
 
 
 def test_or_nowhere() -> None:
-    with pytest.raises(RuntimeError, match="^Cannot make a network namespace to try the ruleset in: unshare: "):
+    with pytest.raises(RuntimeError, match="^Cannot create a network namespace to test the ruleset: unshare: "):
         kernel.wanted_state(RULESET, Programs(REFUSED, REFUSED))
 
 
