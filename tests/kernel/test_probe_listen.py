@@ -860,7 +860,8 @@ def _site(is_allowed: bool) -> Plan:
 def _judgements(net: Net, verdicts: Sequence[Verdict], is_read: bool) -> Judgements:
     """What the rules of both say of what is not right; `is_read`: with the library of iptables."""
     program = (
-        "import os\nfrom ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import PacketJudge, parse_query\n"
+        "import os\nfrom ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import PacketJudge, "
+        "parse_query\n"
         "if not arguments[1]:\n    os.environ['XTABLES_LIBDIR'] = '/nonexistent'\n"
         "result = [PacketJudge().judge(parse_query(packet)) for packet in arguments[0]]"
     )
@@ -1032,7 +1033,10 @@ def test_what_was_left_at_the_place_is_not_in_the_way(net: Net, left: str) -> No
     """By a process that was killed, or before a boot, where /run is a disk: the number of the network is the same."""
     make = {
         "file": "os.close(os.open(listener_process.socket_path(), os.O_CREAT))",
-        "socket": "sock = socket.socket(socket.AF_UNIX)\nsock.bind(listener_process.socket_path())\nsock.listen()\nsock.close()",
+        "socket": (
+            "sock = socket.socket(socket.AF_UNIX)\nsock.bind(listener_process.socket_path())\n"
+            "sock.listen()\nsock.close()"
+        ),
     }
     net.target.call(f"import os, socket\nos.makedirs('/run/hpc-ports', 0o700, exist_ok=True)\n{make[left]}\nresult = 0")
     assert net.target.stop() == NOT_ALIVE

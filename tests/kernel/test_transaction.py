@@ -366,7 +366,8 @@ def test_a_lock_that_is_held_for_ever(machine: Served, wanted: Any) -> None:
         run = runs.firewall(wanted)
         assert run.result and run.result["msg"] == (
             "Another process has held /run/hpc-ports/lock for 1 s: a run that changes this host, or the host that "
-            "undoes a change. Nothing was changed. See which process holds it (fuser /run/hpc-ports/lock), and run again."
+            "undoes a change. Nothing was changed. See which process holds it (fuser /run/hpc-ports/lock), and run "
+            "again."
         )
     assert everything(machine) == found
     assert runs.apply(wanted)["changed"]
@@ -481,7 +482,8 @@ def test_a_connection_that_cannot_be_seen_is_warned_of(machine: Served) -> None:
         result = machine.begin(policy(SSH), transport=transport, prefix=OVER_NOTHING, check=True)
         assert warnings_of(result) == [
             "Cannot determine from which address Ansible connects to this host: no process above the module has "
-            "SSH_CONNECTION. The policy was not checked against this connection. The host still undoes the change unless a "
+            "SSH_CONNECTION. The policy was not checked against this connection. The host still undoes the change "
+            "unless a "
             "new connection confirms it."
         ]
 

@@ -94,7 +94,8 @@ def test_the_answers_of_the_hosts_are_explained(tmp_path: Path, said: dict[str, 
         ),
         (
             {"login1": 3, "head": [ACCEPT]},
-            "The rules of login1 are unknown: Its answer cannot be read: verify_judge: judgements: got 3, expected a list.",
+            "The rules of login1 are unknown: Its answer cannot be read: verify_judge: judgements: got 3, expected a "
+            "list.",
         ),
     ],
 )

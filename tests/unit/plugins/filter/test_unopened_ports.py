@@ -48,7 +48,8 @@ def test_a_narrowed_range_is_the_one_of_the_plan() -> None:
         (
             LISTENERS,
             {"slurmctld": []},
-            "Invalid firewall_services.slurmctld: got [], expected a dictionary, because it is merged over the shipped one.",
+            "Invalid firewall_services.slurmctld: got [], expected a dictionary, because it is merged over the "
+            "shipped one.",
         ),
         ([{**LISTENERS[0], "ports": "0/tcp"}], {}, "Invalid argument of hpc.ports.unopened_ports: got '0/tcp', "),
     ],

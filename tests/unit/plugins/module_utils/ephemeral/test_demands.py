@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+"""Conflicts of ephemeral ports with the needs of services, and settings without conflicts."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -48,7 +50,8 @@ def numbers(ranges: Iterable[PortRange]) -> set[int]:
             LINUX,
             Demands((LOCKD,)),
             [
-                "lockd needs 32768, but the kernel may use 32768 as an ephemeral port of any connection (ip_local_port_range "
+                "lockd needs 32768, but the kernel may use 32768 as an ephemeral port of any connection "
+                "(ip_local_port_range "
                 "is 32768-60999). Reserve it in ip_local_reserved_ports."
             ],
         ),
@@ -59,7 +62,8 @@ def numbers(ranges: Iterable[PortRange]) -> set[int]:
             Demands((SRUN,)),
             [
                 "SrunPortRange needs 60001-63000, but the kernel may use 60001-60009,60021-60999 as an "
-                "ephemeral port of any connection (ip_local_port_range is 32768-60999). Reserve it in ip_local_reserved_ports."
+                "ephemeral port of any connection (ip_local_port_range is 32768-60999). Reserve it in "
+                "ip_local_reserved_ports."
             ],
         ),
         (
@@ -127,12 +131,14 @@ def test_fitting(running: Running, saved: Settings, demands: Demands, result: tu
     [
         (
             Demands(within=(demanded("srun", "8192-30000/tcp"),)),
-            "ip_local_port_range 32768-60999 has no port of srun (8192-30000). Set ip_local_port_range to ports of that "
+            "ip_local_port_range 32768-60999 has no port of srun (8192-30000). Set ip_local_port_range to ports of "
+            "that "
             "range",
         ),
         (
             Demands((demanded("srun", "20000-60000/tcp"),)),
-            "ip_local_port_range 32768-60999 without ip_local_reserved_ports 32768-60000 would leave 999 ephemeral ports, "
+            "ip_local_port_range 32768-60999 without ip_local_reserved_ports 32768-60000 would leave 999 ephemeral "
+            "ports, "
             "expected at least 1024. Give services fewer ports, or ports outside of that range",
         ),
     ],

@@ -522,7 +522,9 @@ def test_why_a_rule_cannot_be_read_is_said() -> None:
         "table": "ip filter",
         "chain": "INPUT",
         "rule": "policy drop",
-        "unknown": "nft does not show the conditions of this iptables rule (xt conntrack): table ip filter, chain c: accept",
+        "unknown": (
+            "nft does not show the conditions of this iptables rule (xt conntrack): table ip filter, chain c: accept"
+        ),
     }
     assert (
         "    head receives it from 10.1.0.2: unknown, table ip filter, chain INPUT, `policy drop`: "

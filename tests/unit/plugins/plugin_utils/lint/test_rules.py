@@ -545,7 +545,10 @@ NODES = {
 )
 def test_shadowed_flows(narrow: dict[str, Any], wide: dict[str, Any], shadowed: bool) -> None:
     services = {"more": {"ports": ["8080/tcp"]}, "broad": {"ports": ["1-9000/tcp"], "broad": True}}
-    message = "Flow wide covers this flow completely, so turning this flow off closes nothing. Turn off or narrow one of them."
+    message = (
+        "Flow wide covers this flow completely, so turning this flow off closes nothing. "
+        "Turn off or narrow one of them."
+    )
     plan = plan_of({"narrow": narrow, "wide": wide}, endpoints=NODES, services=services)
     assert found("shadowed-flow", plan) == ([("warning", "firewall_flows.narrow", message)] if shadowed else [])
 
