@@ -221,8 +221,8 @@ def _check(policy: Policy, abilities: Abilities) -> None:
         )
     if policy.trusted_interfaces and not abilities.interface_ipsets:
         raise RuntimeError(
-            "firewall_trusted_interfaces: got {}: firewalld before 1.0 cannot match interfaces in a policy. Nothing was "
-            "changed. Define flows for the traffic of these interfaces, update firewalld, or use the nftables "
+            "firewall_trusted_interfaces: got {}: firewalld before 1.0 cannot match interfaces in a policy. Nothing "
+            "was changed. Define flows for the traffic of these interfaces, update firewalld, or use the nftables "
             "backend.".format(", ".join(policy.trusted_interfaces))
         )
     patterns = [name for name in policy.trusted_interfaces if name.endswith("*")]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The nftables backend: from what our table is to what a policy wants, by transactions."""
+"""The nftables backend: change our table from the running state to the state that a policy needs, by transactions."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ _BOOTED_OPEN = (
 
 
 class ByTransactions(NamedTuple):
-    """The way from what runs, by scripts that are loaded in their order; one of them alone changes verdicts."""
+    """A change by nft scripts, which are loaded in order; only one of them changes verdicts."""
 
     running: State
     scripts: tuple[str, ...]
 
     def undo(self) -> Undo:
-        """Return how the host goes back to what runs now. Raises CommandError, RuntimeError."""
+        """Return how the host restores the rules that run now. Raises CommandError, RuntimeError."""
         return Undo("nft -f restore.nft", {"restore.nft": restoring_script(self.running)})
 
     def make(self, folder: str) -> None:
-        """Load the scripts. Raises CommandError, or NothingMade with its text."""
+        """Load the scripts. Raises NothingMade if the first one fails, CommandError if a later one does."""
         for number, script in enumerate(self.scripts):
             try:
                 kernel.load(script)
             except CommandError as exc:
-                # Each is all or nothing: where the first fails there is nothing to undo.
+                # Each script is atomic: if the first one fails, there is nothing to undo.
                 raise exc if number else NothingMade(failure_text(exc)) from exc
 
 
 def running_state() -> State:
-    """Return what the kernel runs of ours. Raises CommandError."""
+    """Return the state of our table in the kernel. Raises CommandError."""
     return kernel.running_state() if nft.is_installed() else {}
 
 
 def present_change(policy: Policy, closed: str = "") -> Change:
-    """Return the change that makes a host have this policy. Raises CommandError, OSError, RuntimeError."""
+    """Return the change that applies this policy to the host. Raises CommandError, OSError, RuntimeError."""
     ruleset = nftables.ruleset_of(policy)
     running, wanted = kernel.running_state(), kernel.wanted_state(ruleset)
     kernel.check_definitions(running, wanted)
@@ -63,7 +63,7 @@ def present_change(policy: Policy, closed: str = "") -> Change:
         nftables.script_of(ruleset), systemd.has_systemd(), after=early_loaders(rule_loaders()), closed=closed
     )
     change = _change(running, wanted, items, transactions(ruleset, running, wanted))
-    # The rules may be there again since: the watch loads them as soon as they can be loaded.
+    # The rules may have been loaded since then: the watch loads them as soon as it can.
     failed = bool(change.found) and systemd.has_failed(persistence.SERVICE)
     return change._replace(
         starts=(persistence.SERVICE,) if failed and change.way else (), warnings=(_BOOTED_OPEN,) if failed else ()
@@ -71,20 +71,20 @@ def present_change(policy: Policy, closed: str = "") -> Change:
 
 
 def absent_change() -> Change:
-    """Return the change that leaves a host as it was before us. Raises CommandError, OSError."""
+    """Return the change that removes our table and files from the host. Raises CommandError, OSError."""
     running = running_state()
     return _change(running, {}, {}, (f"delete table {names.TABLE}\n",))
 
 
 def _change(running: State, wanted: State, items: FileContents, scripts: tuple[str, ...]) -> Change:
-    found, unit = persistence.present_state(), "file " + persistence.UNIT
-    concerns_unit = systemd.has_systemd() and found.get(unit) != items_state(items).get(unit)
+    present, unit = persistence.present_state(), "file " + persistence.UNIT
+    concerns_unit = systemd.has_systemd() and present.get(unit) != items_state(items).get(unit)
     flows = (views.flow_views(running), views.flow_views(wanted))
     return Change(
         NAME,
         running,
         wanted,
-        found,
+        present,
         items,
         persistence.places(items),
         flows,
@@ -95,9 +95,9 @@ def _change(running: State, wanted: State, items: FileContents, scripts: tuple[s
 
 
 def all_or_nothing(places: Places) -> AbstractContextManager[None]:
-    """Do nothing: the ruleset is one file, and the others hardly ever change."""
+    """Do nothing: the ruleset is a single file, and the other files rarely change."""
     return nullcontext()
 
 
 def recover() -> None:
-    """Do nothing: a crash leaves nothing to be put back, as files are only renamed into their places."""
+    """Do nothing: files are only renamed into place, so a crash leaves nothing to restore."""

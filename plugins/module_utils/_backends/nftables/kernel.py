@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our table in the kernel: read, tried in a network namespace of its own, and loaded."""
+"""Read our table from the kernel, test scripts in a separate network namespace, and load them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABL
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 OLDEST = (0, 9, 8)
-# The oldest that is known to take a set that a transaction deletes and adds again for the new one.
+# The oldest version known to handle a transaction that deletes a set and adds it again with another type.
 _REDEFINES = (1, 0, 6)
 _POLICY = re.compile(" policy [a-z]+;")
 
 
 def check_version(program: Run = run) -> None:
-    """Raise RuntimeError where nft is too old. The caller has seen that nft exists."""
+    """Raise RuntimeError if nft is too old. The caller has checked that nft is installed."""
     if version(program) < OLDEST:
         raise RuntimeError(
             "nft is too old: got {!r}, expected {} or later. Update the package nftables.".format(
@@ -33,7 +33,7 @@ def check_version(program: Run = run) -> None:
 
 
 def running_state(program: Run = run, kept: ListingCache = ListingCache()) -> State:
-    """Return our table in the kernel, as `parse_listing` does; empty where there is none. Raises CommandError."""
+    """Return our table in the kernel, as `parse_listing` does; empty if it does not exist. Raises CommandError."""
     command = ["nft", "-s", "list", "table", *TABLE.split()]
     try:
         text = kept.text_of_table(" ".join(command), table_of(TABLE), lambda: program(command))
@@ -45,23 +45,23 @@ def running_state(program: Run = run, kept: ListingCache = ListingCache()) -> St
 
 
 def wanted_state(ruleset: Ruleset, program: Run = run) -> State:
-    """Return what the ruleset becomes, see `script_state`."""
+    """Return the state of our table after the ruleset is loaded, see `script_state`."""
     return script_state(script_of(ruleset), program)
 
 
 def script_state(script: str, program: Run = run) -> State:
-    """Return what our table becomes by a script: loaded and listed in a network namespace that lives as long.
+    """Return the state of our table after a script: load and list it in a temporary network namespace.
 
-    Raises CommandError for a script that does not load, RuntimeError where no namespace can be made.
+    Raises CommandError if the script does not load, RuntimeError if no namespace can be created.
     """
     try:
-        return _tried(["-n"], script, program)
+        return _state_after(["-n"], script, program)
     except CommandError as exc:
         if not exc.output.startswith("unshare: "):
             raise
     try:
-        # A container with CAP_NET_ADMIN only: a user namespace of its own may be allowed.
-        return _tried(["-r", "-n"], script, program)
+        # A container with only CAP_NET_ADMIN may still be allowed to create a user namespace.
+        return _state_after(["-r", "-n"], script, program)
     except CommandError as exc:
         if not exc.output.startswith("unshare: "):
             raise
@@ -71,21 +71,21 @@ def script_state(script: str, program: Run = run) -> State:
         ) from exc
 
 
-def _tried(namespaces: Sequence[str], script: str, program: Run) -> State:
+def _state_after(namespaces: Sequence[str], script: str, program: Run) -> State:
     commands = "nft -f - && exec nft -s list table " + TABLE
     return parse_listing(program(["unshare", *namespaces, "sh", "-c", commands], script))
 
 
 def load(script: str) -> None:
-    """Load a script in one transaction: all of it or, with CommandError, nothing."""
+    """Load a script in one transaction. Raises CommandError, and then nothing was loaded."""
     run(["nft", "-f", "-"], script)
 
 
 def check_definitions(running: State, wanted: State, program: Run = run) -> None:
-    """Raise RuntimeError for a set or map that somebody made anew with another type, where nft cannot mend it.
+    """Raise RuntimeError if somebody recreated a set or map with another type and this nft cannot repair it.
 
-    An old nft takes the elements that follow in the transaction for those of the old type: 0.9.8 has made an interval
-    without an end of a single address.
+    An old nft reads the elements that follow in the transaction as elements of the old type: 0.9.8 turned a single
+    address into an interval without an end.
     """
     changed = [
         name
@@ -109,7 +109,7 @@ def check_definitions(running: State, wanted: State, program: Run = run) -> None
 
 
 def fixed_lines(name: str, lines: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return those lines of an object that cannot be changed in place; the policy of a chain can."""
+    """Return the lines of an object that cannot be changed in place. The policy of a chain can be changed."""
     if lines is None:
         return None
     if name.startswith("chain "):

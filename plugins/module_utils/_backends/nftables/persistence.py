@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What makes a ruleset survive a reboot: the file, a unit of our own that loads it early, and the link that enables it.
+"""The files that make a ruleset survive a reboot: the ruleset, our unit that loads it early, and the link to enable it.
 
-nftables.service is left alone: enabling it stops firewalld, and would activate a user's dormant file.
+We do not use nftables.service: enabling it stops firewalld, and may activate a ruleset file that the user does not use.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.names import SERV
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 RULESET = SETTINGS + "/ruleset.nft"
-# A ruleset for when the first does not load.
+# The fallback ruleset, for when the first one does not load.
 CLOSED = SETTINGS + "/closed.nft"
 UNIT = "/etc/systemd/system/" + SERVICE
 LINK = "/etc/systemd/system/sysinit.target.wants/" + SERVICE
@@ -42,14 +42,14 @@ ExecStart={start}
 [Install]
 WantedBy=sysinit.target
 """
-# What is empty loads, too.
+# An empty ruleset file loads without an error, so the chain is checked.
 _HAS_CHAIN = "{nft} list chain " + TABLE + " input"
 _OR_CLOSED = "/bin/sh -c '{nft} -f {ruleset} && " + _HAS_CHAIN + " || {{ {nft} -f {closed}; exit 1; }}'"
 PLACES = Places((RULESET, CLOSED, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(RULESET)))
 
 
 def places(items: FileContents) -> Places:
-    """Return where these files come; what of ours is not among them goes."""
+    """Return the paths of these files; our other files are to be removed."""
     return PLACES._replace(
         paths=tuple(path for path in PLACES.paths if path in items),
         gone=tuple(path for path in reversed(PLACES.paths) if path not in items),
@@ -59,10 +59,10 @@ def places(items: FileContents) -> Places:
 def wanted_items(
     script: str, has_systemd: bool, nft: str = "", after: Sequence[str] = (), closed: str = ""
 ) -> FileContents:
-    """Return the files of a ruleset, given as an nft script that loads into an empty or a full table.
+    """Return the files of a ruleset, given as an nft script that loads whether our table exists or not.
 
-    `nft` is where that program is; without it, where this host has it. `after` are units that are to be first. `closed`
-    is the script of the ruleset that a boot loads where it cannot load the first; then the unit fails all the same.
+    `nft` is the path of nft; by default it is searched for on this host. `after` lists units that start first. `closed`
+    is the script of the fallback ruleset, loaded at boot if the first one does not load; the unit still fails then.
     """
     note = "# Written by the Ansible collection hpc.ports; changes here are undone by its next run.\n"
     items = {RULESET: FileContent(note + script, mode=0o600)}
@@ -83,5 +83,5 @@ def wanted_items(
 
 
 def present_state(places: Places = PLACES) -> State:
-    """Return those of our files that the host has, and what a crash left of others; OSError: one can't be read."""
+    """Return our files on this host, including temporary files that a crash left. Raises OSError."""
     return files.present_state((*places.paths, *places.staged))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way back: what our table is now, as an nft script that was tried."""
+"""The rollback: our table as it is now, as a tested nft script."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.state import Stat
 
 
 def restoring_script(running: State) -> str:
-    """Return the transaction that makes our table what `running` says, counters included; none at all if it is empty.
+    """Return the transaction that restores our table, counters included; if `running` is empty, it deletes the table.
 
-    Raises CommandError, or RuntimeError for a table that nft lists and cannot load.
+    Raises CommandError, or RuntimeError for a table that nft lists but cannot load.
     """
     script = f"add table {TABLE}\ndelete table {TABLE}\n"
     if not running:
         return script
-    # As a block, not command by command: each nft loads the objects of a block in the order that they need.
+    # As a block, not as single commands: nft loads the objects of a block in the order of their dependencies.
     script += run(["nft", "list", "table", *TABLE.split()])
-    _try(script, running)
+    _check_script(script, running)
     return script
 
 
-def _try(script: str, running: State) -> None:
+def _check_script(script: str, running: State) -> None:
     try:
         if script_state(script) == running:
             return

@@ -33,19 +33,19 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWA
 _HOOKS = {"in": "input", "out": "output"}
 _MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
-# Of a chain; the longest name of a set is 80. The kernel takes 255, and a reader of a listing less.
+# For a chain; the longest set name is 80. The kernel accepts 255, but long names make a listing hard to read.
 _LONGEST_NAME = 100
 
 
 class Chain(NamedTuple):
-    """Rules in order; `base` is the hook of a base chain, or nothing."""
+    """Rules in order; `base` is the hook line of a base chain, or empty."""
 
     rules: tuple[str, ...]
     base: str = ""
 
 
 class Ruleset(NamedTuple):
-    """The contents of our table: kind and name of an object to its definition, elements and rules."""
+    """The contents of our table. A set or map has a definition and elements; all dicts are keyed by name."""
 
     counters: tuple[str, ...]
     sets: dict[str, tuple[str, tuple[str, ...]]]
@@ -65,22 +65,22 @@ def ruleset_of(policy: Policy) -> Ruleset:
     parted = split_flows(policy.rules)
     lookups = {label(rule, parted): _lookups(rule, label(rule, parted)) for rule in policy.rules}
     chains = {_HOOKS[direction]: _base_chain(policy, direction, cut[direction]) for direction in directions}
-    for direction, found in cut.items():
-        for names in (_set_names(segment, parted) for segment in found):
+    for direction, parts in cut.items():
+        for names in (_set_names(segment, parted) for segment in parts):
             chains[_chain_name(direction, names)] = Chain(tuple(text for name in names for text in lookups[name]))
-    counters = {rule.name for found in cut.values() for segment in found for rule in segment.rules}
+    counters = {rule.name for parts in cut.values() for segment in parts for rule in segment.rules}
     return Ruleset(
         counters=tuple(sorted(counters | {"denied_" + direction for direction in directions})),
         sets=_sets(policy.rules, parted),
         maps={
-            name: value for direction, found in cut.items() for name, value in _maps(direction, found, parted).items()
+            name: value for direction, parts in cut.items() for name, value in _maps(direction, parts, parted).items()
         },
         chains=chains,
     )
 
 
 def _set_names(segment: Segment, parted: set[str]) -> list[str]:
-    """Return what the sets of a segment's rules are called, in an order that does not depend on ports."""
+    """Return the set names of a segment's rules, in an order that does not depend on ports."""
     return sorted(label(rule, parted) for rule in segment.rules)
 
 
@@ -106,21 +106,21 @@ def _is_any(networks: Sequence[Network]) -> bool:
 def _chain_name(direction: str, names: Sequence[str]) -> str:
     """Return the name of the chain that looks up the sets of these names: `in_web`, `in_data-web` or `in_9_flows.HASH`.
 
-    No name of a flow holds a dash or begins with a digit, so that no two of the three are ever the same.
+    The name of a flow contains no dash and does not begin with a digit, so the three forms cannot collide.
     """
     whole = "{}_{}".format(direction, "-".join(name[len(direction) + 1 :] for name in names))
     return whole if len(whole) <= _LONGEST_NAME else f"{direction}_{len(names)}_flows.{digest(names)}"
 
 
-def _maps(direction: str, found: Sequence[Segment], parted: set[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
+def _maps(direction: str, cut: Sequence[Segment], parted: set[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
     result: dict[str, tuple[str, tuple[str, ...]]] = {}
-    for protocol in sorted({segment.ports.protocol for segment in found}):
+    for protocol in sorted({segment.ports.protocol for segment in cut}):
         kind = "type inet_proto : verdict;" if protocol == "ip" else "type inet_service : verdict; flags interval;"
         elements = [
             "{} : jump {}".format(
                 str(segment.ports).split("/", 1)[0], _chain_name(direction, _set_names(segment, parted))
             )
-            for segment in found
+            for segment in cut
             if segment.ports.protocol == protocol
         ]
         result[f"{direction}_{protocol}"] = (kind, tuple(elements))
@@ -143,29 +143,30 @@ def _lookups(rule: Rule, set_name: str) -> list[str]:
     return result
 
 
-def _base_chain(policy: Policy, direction: str, found: Sequence[Segment]) -> Chain:
+def _base_chain(policy: Policy, direction: str, cut: Sequence[Segment]) -> Chain:
     drop = "drop" if policy.mode == "enforce" else "accept"
     hook = f"type filter hook {_HOOKS[direction]} priority filter; policy {drop};"
     maps = [
         f"{_MAP_KEYS[protocol]} vmap @{direction}_{protocol}"
         for protocol in _MAP_KEYS
-        if any(segment.ports.protocol == protocol for segment in found)
+        if any(segment.ports.protocol == protocol for segment in cut)
     ]
-    # No anonymous sets or maps in these rules: replacing one loses connections (docs/ARCHITECTURE.md, section 6).
+    # These rules have no anonymous sets or maps: replacing one loses connections (docs/ARCHITECTURE.md, section 6).
     last = f'counter name "denied_{direction}" {drop}'
     return Chain((*_always(policy, direction), *maps, last), hook)
 
 
 def _always(policy: Policy, direction: str) -> list[str]:
-    """Loopback, replies, trusted interfaces, ICMP, IGMP and the DHCP client: accepted whatever the flows say."""
+    """Return the rules that accept loopback, replies, trusted interfaces, ICMP, IGMP and DHCP."""
     name = "iifname" if direction == "in" else "oifname"
     rules = [f'{name} "lo" accept', "ct state established,related accept"]
     if direction == "out":
-        # The session that applies the first ruleset is not known to conntrack yet: only openings are judged.
+        # conntrack does not know the session that applies the first ruleset yet, so only packets that open a
+        # connection are filtered.
         rules.append("tcp flags & (fin | syn | rst | ack) != syn accept")
     interfaces = policy.trusted_interfaces + (policy.container_interfaces if direction == "out" else ())
     rules += [f'{name} "{interface}" accept' for interface in sorted(set(interfaces))]
-    # By number: names are looked up in /etc/protocols, which a host may lack.
+    # By number: names need /etc/protocols, which some hosts do not have.
     rules += [f"meta l4proto {number} accept" for number in ALWAYS_ACCEPTED]
     if direction == "in":
         return rules + [
@@ -185,9 +186,9 @@ def _always(policy: Policy, direction: str) -> list[str]:
 
 
 def script_of(ruleset: Ruleset) -> str:
-    """Return one nft transaction that fills our table with the ruleset, in place, whether it is there or not.
+    """Return one nft transaction that fills our table with the ruleset in place, whether the table exists or not.
 
-    What runs and the ruleset lacks stays as it is, and what it defines otherwise is in the way: see `update.py`.
+    Running objects that are not in the ruleset stay. Objects with another definition conflict with it: see `update.py`.
     """
     lines = ["add table " + TABLE]
     lines += [
@@ -198,16 +199,16 @@ def script_of(ruleset: Ruleset) -> str:
     tables = [("set", ruleset.sets), ("map", ruleset.maps)]
     lines += [
         f"add {kind} {TABLE} {name} {{ {definition} }}"
-        for kind, found in tables
-        for name, (definition, elements) in found.items()
+        for kind, objects in tables
+        for name, (definition, elements) in objects.items()
     ]
-    # Not the table: a packet that is half way through the old rules still comes to chains that the ruleset lacks.
+    # Do not flush the table: a packet half way through the old rules may still enter chains that the ruleset lacks.
     lines += [f"flush chain {TABLE} {name}" for name in ruleset.chains]
-    lines += [f"flush {kind} {TABLE} {name}" for kind, found in tables for name in found]
+    lines += [f"flush {kind} {TABLE} {name}" for kind, objects in tables for name in objects]
     lines += [
         "add element {} {} {{ {} }}".format(TABLE, name, ", ".join(elements))
-        for kind, found in tables
-        for name, (definition, elements) in found.items()
+        for kind, objects in tables
+        for name, (definition, elements) in objects.items()
     ]
     lines += [f"add rule {TABLE} {name} {rule}" for name, chain in ruleset.chains.items() for rule in chain.rules]
     return as_script(lines)

@@ -1,19 +1,19 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the rules that run to those that are wanted, by transactions that lose no packet.
+"""Change the running rules to the wanted rules by transactions that lose no packet.
 
-A packet that is half way through the old rules runs the old rules of every chain that it comes to, but maps and sets
-show it what a transaction makes of them at once. So there are up to three transactions:
+A packet that is half way through the old rules sees the old rules of every chain that it enters, but the new contents
+of maps and sets at once. So there are up to three transactions:
 
-- What comes: all that is new, but for base chains, is there and filled before anything leads to it. A chain of the same
-  transaction has no old rules: a packet that comes to it, for its port was another chain's, would be lost. 288 of 322
-  swaps did so under load on Linux 6.18, and none with the chain filled before. And 20 to 60 of 60 first rulesets lost
-  an outgoing packet, as their sets came in the same transaction.
-- The ruleset itself, which alone changes verdicts: what stays gets its new rules and elements in place.
-- What goes: maps, chains and sets that only the old rules lead to are emptied and deleted when these are gone. When it
-  was done in the transaction before, 45 to 100 of 100 switches from restricted to open egress lost a packet under load;
-  none of 400 does so now.
+- Preparation: all new objects except base chains are added and filled before anything refers to them. A chain that is
+  added in the same transaction has no old rules, so a packet whose port moves to that chain would be lost. 288 of 322
+  swaps lost packets under load on Linux 6.18, and none did with the chain filled before. And 20 to 60 of 60 first
+  rulesets lost an outgoing packet, because their sets were added in the same transaction.
+- The ruleset itself, the only transaction that changes verdicts: existing objects get new rules and elements in place.
+- Retirement: maps, chains and sets that only the old rules refer to are emptied and deleted once these rules are gone.
+  When the ruleset's transaction deleted them, 45 to 100 of 100 switches from restricted to open egress lost a packet
+  under load; now none of 400 does.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.state import Stat
 
 
 def transactions(ruleset: Ruleset, running: State, wanted: State) -> tuple[str, ...]:
-    """Return the nft transactions that make what runs what is wanted, in the order to load them.
+    """Return the nft transactions that change the running state to the wanted state, in the order to load them.
 
-    `wanted` is what the ruleset becomes. One of them applies the ruleset; the others change no verdict.
+    `wanted` is the state after the ruleset is loaded. Only one transaction changes verdicts.
     """
     script = script_of(ruleset)
-    if running.get("table") or _is_in_the_way(running, wanted):
+    if running.get("table") or _has_conflict(running, wanted):
         return (_clearance(running, wanted) + script,)
-    found = (_preparation(ruleset, running), _unhooking(running, wanted) + script, _retirement(running, wanted))
-    return tuple(filter(None, found))
+    steps = (_preparation(ruleset, running), _unhooking(running, wanted) + script, _retirement(running, wanted))
+    return tuple(filter(None, steps))
 
 
-# ---- what is in the way
+# ---- conflicting objects
 
 
-def _is_in_the_way(running: State, wanted: State) -> bool:
-    """Tell whether somebody made an object anew, so that the wanted one of that name cannot come before it goes."""
+def _has_conflict(running: State, wanted: State) -> bool:
+    """Return whether somebody recreated an object differently, so that it must be deleted before ours can be added."""
     places = {_place(name): fixed_lines(name, lines) for name, lines in wanted.items()}
     return any(
         fixed_lines(name, lines) != places.get(_place(name), fixed_lines(name, lines))
@@ -52,16 +52,16 @@ def _is_in_the_way(running: State, wanted: State) -> bool:
 
 
 def _place(name: str) -> str:
-    """Return what only one object of a table can have; maps and sets share their names."""
+    """Return the key that is unique for an object of a table; maps and sets share their names."""
     kind, own_name = name.rsplit(" ", 1) if " " in name else (name, "")
     return "{} {}".format("set" if kind == "map" else kind, own_name)
 
 
 def _clearance(running: State, wanted: State) -> str:
-    """Return the lines before the script, in its transaction, that delete whatever is not wanted as it is.
+    """Return the lines before the script, in its transaction, that delete all objects with another definition.
 
-    A table with flags or a comment of its own is not ours any more: nothing of it stays, as a dormant table cannot wake
-    and get new base chains at once.
+    A table with flags or a comment is no longer ours, and is deleted as a whole: a dormant table cannot be activated
+    and get new base chains in one transaction.
     """
     if running["table"]:
         return as_script(["delete table " + TABLE])
@@ -79,19 +79,19 @@ def _commands(verb: str, names: Iterable[str]) -> Iterator[str]:
         yield f"{verb} {kind} {TABLE} {own_name}"
 
 
-# ---- what goes
+# ---- objects to delete
 
 
 def _unhooking(running: State, wanted: State) -> str:
-    """Return the lines before the script, in its transaction, that delete the base chains that are not wanted."""
+    """Return the lines before the script, in its transaction, that delete the unwanted base chains."""
     gone = [name for name in _gone(running, wanted) if _is_base(name, running[name])]
     return as_script([*_commands("flush", gone), *_commands("delete", gone)])
 
 
 def _retirement(running: State, wanted: State) -> str:
-    """Return the transaction after the script: it deletes all else that is not wanted, as nothing leads there now.
+    """Return the transaction after the script, which deletes all other unwanted objects: nothing refers to them now.
 
-    These objects may still lead to each other, by rules and elements: without them, all can be deleted in any order.
+    They may still refer to each other by rules and elements. Once these are flushed, the order does not matter.
     """
     gone = [name for name in _gone(running, wanted) if not _is_base(name, running[name])]
     leading = [name for name in gone if name.startswith(("chain ", "map "))]
@@ -106,17 +106,17 @@ def _is_base(name: str, lines: Sequence[str]) -> bool:
     return name.startswith("chain ") and any(line.startswith("type ") for line in lines)
 
 
-# ---- what comes
+# ---- objects to add
 
 
 def _preparation(ruleset: Ruleset, running: State) -> str:
-    """Return the transaction before the script: it adds all that is new and that nothing leads to yet."""
+    """Return the transaction before the script, which adds all new objects that nothing refers to yet."""
     chains = _new("chain", (name for name, chain in ruleset.chains.items() if not chain.base), running)
     counters = _new("counter", ruleset.counters, running)
     filled = [
-        (kind, name, *found[name])
-        for kind, found in (("set", ruleset.sets), ("map", ruleset.maps))
-        for name in _new(kind, found, running)
+        (kind, name, *objects[name])
+        for kind, objects in (("set", ruleset.sets), ("map", ruleset.maps))
+        for name in _new(kind, objects, running)
     ]
     if not chains and not filled:
         return ""

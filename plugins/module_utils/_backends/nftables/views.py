@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The flows that a state of our table carries, with their ports and addresses."""
+"""List the flows in a state of our table, with their ports and addresses."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _RULE_SET = re.compile(r"@(\S+)")
 
 
 def flow_views(state: State) -> FlowViews:
-    """Return the flows that a state carries, with their ports, segment by segment, and addresses."""
+    """Return the flows in a state, with their ports (segment by segment) and addresses."""
     ports: dict[str, set[str]] = {}
     peers: dict[str, set[str]] = {}
-    reached = _ports_by_chain(state)
+    chain_ports = _ports_by_chain(state)
     for name, lines in state.items():
         for line in lines if name.startswith("chain ") else ():
             counter = _RULE_COUNTER.search(line)
             if counter:
-                ports.setdefault(counter[1], set()).update(reached.get(name, ()))
+                ports.setdefault(counter[1], set()).update(chain_ports.get(name, ()))
                 peers.setdefault(counter[1], set()).add(_peers(line))
     return {flow: FlowView(frozenset(ports[flow]), _addresses(state, peers[flow])) for flow in ports}
 
@@ -35,13 +35,13 @@ def _ports_by_chain(state: State) -> dict[str, list[str]]:
     for name, lines in state.items():
         for line in lines if name.startswith("map ") else ():
             if line.startswith("element "):
-                key, found, target = line[len("element ") :].partition(" : jump ")
+                key, _separator, target = line[len("element ") :].partition(" : jump ")
                 result.setdefault("chain " + target, []).append(_as_written(key, name.rsplit("_", 1)[1]))
     return result
 
 
 def _as_written(key: str, protocol: str) -> str:
-    """Return ports as the port file writes them, protocols by number; what somebody wrote otherwise stays as it is."""
+    """Return ports in the form of the port file, protocols by number; an element of another form stays as it is."""
     try:
         return str(port_range(key, protocol))
     except (ValueError, OSError):
@@ -49,7 +49,7 @@ def _as_written(key: str, protocol: str) -> str:
 
 
 def port_range(key: str, protocol: str) -> PortRange:
-    """Return what a key of a map covers; nft names the IP protocols that /etc/protocols names."""
+    """Return the ports of a map key. nft lists IP protocols by name if they are in /etc/protocols."""
     if protocol == "ip" and not key.isdigit():
         key = str(socket.getprotobyname(key))
     first, dash, last = key.partition("-")
@@ -57,7 +57,7 @@ def port_range(key: str, protocol: str) -> PortRange:
 
 
 def _peers(line: str) -> str:
-    """Return the set that a rule looks peers up in, as a State names it; or how it says `any`."""
+    """Return the set of a rule's peers as a State names it, or `any` with the IP version if there is one."""
     named = _RULE_SET.search(line)
     if named:
         return "set " + named[1]
@@ -65,5 +65,5 @@ def _peers(line: str) -> str:
 
 
 def _addresses(state: State, peers: Iterable[str]) -> frozenset[str]:
-    found = [state.get(name, ()) if name.startswith("set ") else ("element " + name,) for name in peers]
-    return frozenset(line[len("element ") :] for lines in found for line in lines if line.startswith("element "))
+    listings = [state.get(name, ()) if name.startswith("set ") else ("element " + name,) for name in peers]
+    return frozenset(line[len("element ") :] for lines in listings for line in lines if line.startswith("element "))
