@@ -38,7 +38,7 @@ _TABLE_OF_RULE, _CHAIN_OF_RULE, _PROCESS, _PROGRAM = 1, 2, 2, 3
 _OURS, _FIREWALLDS = b"hpc_ports", b"firewalld"
 NFTABLES = ((_OURS, b"input"),)
 FIREWALLD = ((_FIREWALLDS, b"filter_INPUT"), (_FIREWALLDS, b"filter_IN_policy_hpc_ports_in"))
-_ANEW = 'add table inet hpc_ports; delete table inet hpc_ports; include "{0}"'
+_REPLACEMENT = 'add table inet hpc_ports; delete table inet hpc_ports; include "{0}"'
 # Held for as long as this program runs.
 RUNS = "watch"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -221,10 +221,10 @@ def _load(host: WatchedHost) -> None:
         return
     ruleset = host.staged if armed else host.ruleset
     # Replace a table that cannot be filled: another program's table with our name and other chains.
-    anew = _ANEW.format(ruleset)
+    replacement = _REPLACEMENT.format(ruleset)
     # An empty file loads as well: then no rules run, or still the rules of a closed host.
     for _attempt in range(0 if _is_empty(ruleset) else _ATTEMPTS):
-        if (_run("nft", "-f", ruleset) == 0 or _run("nft", anew) == 0) and are_loaded(NFTABLES):
+        if (_run("nft", "-f", ruleset) == 0 or _run("nft", replacement) == 0) and are_loaded(NFTABLES):
             _say(f"Loaded {ruleset} again.")
             return
         time.sleep(_PAUSE)
@@ -269,7 +269,7 @@ def _close(host: WatchedHost) -> None:
     try:
         if ruleset and not are_loaded(NFTABLES) and _run("nft", "-f", ruleset) == 0:
             _say(
-                f"Loaded {ruleset}: this host lets in ssh from the controllers, and nothing else.",
+                f"Loaded {ruleset}: this host accepts ssh from the controllers, and nothing else.",
                 _ERROR_LEVEL,
             )
     except OSError as exc:  # a host with firewalld may have no nft

@@ -67,7 +67,7 @@ def present(paths: SysctlPaths) -> Present:
     try:
         return Present(running, ephemeral.parsed_saved(text), text)
     except ValueError as exc:
-        raise ValueError(f"{paths.saved}: {exc}. Mend the file, or remove it") from exc
+        raise ValueError(f"{paths.saved}: {exc}. Correct the file, or remove it") from exc
 
 
 def present_running(paths: SysctlPaths = SysctlPaths()) -> Running:

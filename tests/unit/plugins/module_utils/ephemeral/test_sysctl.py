@@ -138,7 +138,7 @@ def test_a_file_that_holds_something_else(paths: SysctlPaths) -> None:
     with pytest.raises(ValueError) as caught:
         compared(LOCKD, True, False, paths)
     assert str(caught.value) == (
-        f"{paths.saved}: got ' all' for ip_local_port_range, expected two ports. Mend the file, or remove it"
+        f"{paths.saved}: got ' all' for ip_local_port_range, expected two ports. Correct the file, or remove it"
     )
 
 
