@@ -366,7 +366,7 @@ OTHERS = [
         table("site_out", "output", "tcp dport 20048 drop"),
         to("", "20048/tcp", source="alpha-login"),
         "other_table",
-        "Rules of others on alpha-login drop",
+        "Rules of another program on alpha-login drop",
     ),
     _foreign(
         "another table drops at the source, firewalld",
@@ -374,7 +374,7 @@ OTHERS = [
         table("site_out", "output", "tcp dport 32765 drop"),
         to("", "32765/tcp", source="beta-controller"),
         "other_table",
-        "Rules of others on beta-controller drop",
+        "Rules of another program on beta-controller drop",
     ),
     _foreign(
         "a port is redirected to another",
@@ -382,7 +382,8 @@ OTHERS = [
         table("site_nat", "prerouting", "tcp dport 2376 redirect to :22", kind="nat", priority=-100, family="ip"),
         lambda cell: opened("pbs-server", "2376/tcp", version=4)(cell) and cell["source"] in ("ctl2", "laptop1"),
         "published",
-        "it is sent on to this host port 22 (table ip site_nat, chain c: tcp dport 2376 redirect to :22)",
+        "rules of another program redirect it to this host port 22 (table ip site_nat, chain c: "
+        "tcp dport 2376 redirect to :22)",
     ),
     Fault(
         "ufw lets only ssh in, nftables",
@@ -477,7 +478,7 @@ OTHERS = [
         ),
         to("workspace1", "4369/tcp", version=4),
         "published",
-        "it is sent on to 172.31.98.9 port 80 (table ip site_dead, chain c",
+        "rules of another program redirect it to 172.31.98.9 port 80 (table ip site_dead, chain c",
     ),
     _foreign(
         "a port is sent on to a dead container, firewalld",
@@ -487,7 +488,7 @@ OTHERS = [
         ),
         to("beta-controller", "5432/tcp", version=4),
         "published",
-        "it is sent on to 172.31.98.9 port 80 (table ip site_dead, chain c",
+        "rules of another program redirect it to 172.31.98.9 port 80 (table ip site_dead, chain c",
     ),
     Fault(
         "a proxy has lost its container, nftables",
@@ -513,7 +514,8 @@ OTHERS = [
         _PUBLISHED,
         without(opened("desk1", "7070/tcp", version=4), "laptop1"),
         "published",
-        "desk1 publishes 7070/tcp past its firewall: it is sent on to 172.31.99.2 port 80 (table ip site_box",
+        "desk1 publishes 7070/tcp past the rules of hpc.ports: "
+        "rules of another program redirect it to 172.31.99.2 port 80 (table ip site_box",
         undo=_UNPUBLISHED,
     ),
     Fault(
@@ -522,7 +524,8 @@ OTHERS = [
         _PUBLISHED,
         without(opened("ctl2", "7070/tcp", version=4), "outsider"),
         "published",
-        "ctl2 publishes 7070/tcp past its firewall: it is sent on to 172.31.99.2 port 80 (table ip site_box",
+        "ctl2 publishes 7070/tcp past the rules of hpc.ports: "
+        "rules of another program redirect it to 172.31.99.2 port 80 (table ip site_box",
         undo=_UNPUBLISHED,
     ),
 ]
@@ -566,7 +569,7 @@ BETWEEN = [
         table("site_answers", "output", "udp sport 123 drop"),
         without(to("monitor1", "123/udp"), "pbs-exec"),
         "reply_lost",
-        "its answer did not leave it: table inet site_answers",
+        "its answer was not sent: table inet site_answers",
     ),
     _foreign(
         "the answer is dropped at the target, firewalld",
@@ -574,7 +577,7 @@ BETWEEN = [
         table("site_answers", "output", "tcp sport 9100 drop"),
         to("alpha-compute2", "9100/tcp"),
         "reply_lost",
-        "its answer did not leave it: table inet site_answers",
+        "its answer was not sent: table inet site_answers",
     ),
     _foreign(
         "the answer is dropped at the source, nftables",
@@ -582,7 +585,7 @@ BETWEEN = [
         table("site_back", "input", "tcp sport 53 drop"),
         to("monitor1", "53/tcp", source="pbs-server"),
         "reply_lost",
-        "whose own rules drop it: table inet site_back",
+        "but its rules drop the answer: table inet site_back",
     ),
     _foreign(
         "the answer is dropped at the source, firewalld",
@@ -590,7 +593,7 @@ BETWEEN = [
         table("site_back", "input", "tcp sport 53 drop"),
         to("monitor1", "53/tcp", source="beta-controller"),
         "reply_lost",
-        "whose own rules drop it: table inet site_back",
+        "but its rules drop the answer: table inet site_back",
     ),
     _foreign(
         "the source does not track what it sends, nftables",
@@ -598,7 +601,7 @@ BETWEEN = [
         table("site_fast", "output", "tcp dport 53 notrack", priority=-300),
         to("monitor1", "53/tcp", source="desk1"),
         "reply_lost",
-        "came back to desk1, which did not take it",
+        "arrived at desk1, but the host did not accept it",
     ),
     _foreign(
         "the source does not track what it sends, firewalld",
@@ -606,7 +609,7 @@ BETWEEN = [
         table("site_fast", "output", "tcp dport 53 notrack", priority=-300),
         to("monitor1", "53/tcp", source="ctl2"),
         "reply_lost",
-        "came back to ctl2, which did not take it",
+        "arrived at ctl2, but the host did not accept it",
     ),
     Fault(
         "answers take another way, nftables",
@@ -638,7 +641,7 @@ ADDRESSES = [
             opened("desk1", "2375/tcp", "7070/tcp", version=4, source="laptop1"),
         ),
         "wrong_source",
-        "desk1 sees 10.203.0.197",
+        "desk1 sees laptop1 as 10.203.0.197",
         undo="ip route delete 10.203.0.81/32; ip address delete 10.203.0.197/24 dev eth0",
     ),
     Fault(
@@ -650,7 +653,7 @@ ADDRESSES = [
             opened("beta-controller", "2375/tcp", version=4, source="monitor1"),
         ),
         "wrong_source",
-        "beta-controller sees 10.203.0.196",
+        "beta-controller sees monitor1 as 10.203.0.196",
         undo="ip route delete 10.203.0.31/32; ip address delete 10.203.0.196/24 dev eth0",
     ),
     _foreign(
@@ -666,7 +669,7 @@ ADDRESSES = [
         ),
         to("workspace1", "3003/tcp", version=4),
         "wrong_source",
-        "workspace1 sees 10.203.0.198",
+        "as 10.203.0.198, but the plan expects",
     ),
     _foreign(
         "translated on the way, to firewalld",
@@ -681,7 +684,7 @@ ADDRESSES = [
         ),
         to("ctl2", "4006/tcp", version=4),
         "wrong_source",
-        "ctl2 sees 10.203.0.199",
+        "as 10.203.0.199, but the plan expects",
     ),
     _foreign(
         "another host answers, for nftables",
@@ -719,7 +722,7 @@ ADDRESSES = [
         "echo 10.203.0.99 exec.example.org >> /etc/hosts",
         to("pbs-exec", version=4, source="pbs-server", intended=""),
         "elsewhere",
-        "exec.example.org is 10.203.0.99 to pbs-server",
+        "pbs-server resolves exec.example.org to 10.203.0.99",
         undo="grep -v exec.example.org /etc/hosts > /root/hosts; cat /root/hosts > /etc/hosts",
     ),
     Fault(
@@ -769,7 +772,7 @@ ADDRESSES = [
         "ip route add 10.203.0.71/32 via 10.207.0.1",
         to("monitor1", version=4, source="pbs-exec"),
         "wrong_source",
-        "monitor1 sees 10.203.0.194 where the plan expects pbs-exec as 10.203.0.42",
+        "monitor1 sees pbs-exec as 10.203.0.194, but the plan expects 10.203.0.42",
         undo="ip route delete 10.203.0.71/32",
     ),
     Fault(
@@ -778,7 +781,7 @@ ADDRESSES = [
         "ip route add 10.203.0.52/32 via 10.208.0.1",
         to("nfs2", version=4, source="beta-compute1"),
         "wrong_source",
-        "nfs2 sees 10.203.0.195 where the plan expects beta-compute1 as 10.203.0.32",
+        "nfs2 sees beta-compute1 as 10.203.0.195, but the plan expects 10.203.0.32",
         undo="ip route delete 10.203.0.52/32",
     ),
 ]

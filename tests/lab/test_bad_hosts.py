@@ -91,7 +91,7 @@ def test_passive_mode_tells_who_should_listen_and_what_stays_unproven(tmp_path: 
     }
     slurm = cells["alpha-login", "alpha-controller", 6817, "tcp"]
     assert (slurm["outcome"], slurm["verdict"], slurm["diagnosis"]["code"]) == ("refused", "wrong", "no_listener")
-    assert slurm["diagnosis"]["text"] == ("Nobody listens on 6817/tcp of alpha-controller; slurmctld.service should.")
+    assert slurm["diagnosis"]["text"] == ("Nothing listens on 6817/tcp of alpha-controller; slurmctld.service should.")
     assert cells["laptop1", "alpha-controller", 22, "tcp"]["outcome"] == "open"
     assert cells["laptop1", "alpha-controller", 6817, "tcp"]["verdict"] == "right"
     assert done.code != 0

@@ -146,7 +146,8 @@ def test_an_address_without_a_route_is_left_to_those_with_one(red: Verified) -> 
         said = {
             item["source"]
             for item in red.data["not_tested"]
-            if item["reason"] == (f"{item['source']} has no route to {address}, and reaches other addresses of {host}.")
+            if item["reason"]
+            == f"{item['source']} has no route to {address}, but it reaches other addresses of {host}."
         }
         assert {"beta-controller", "laptop1", "outsider"} <= said
 

@@ -128,7 +128,7 @@ def test_the_answer_and_the_reason(
 def test_a_drop_of_another_table_is_named(source: str, target: str) -> None:
     with _foreign(target, "tcp dport 6817 drop"):
         run = explain(source, target, "6817/tcp", PROBE)
-    reason = f"It should, but does not: Rules of others on {target} drop what goes from "
+    reason = f"It should, but does not: Rules of another program on {target} drop packets from "
     assert reason in run.text, run.output
     assert "table inet site_explain, chain c, `tcp dport 6817 drop`" in run.text
     assert "arrived, 0 passed the rules, 0 answers left" in run.text

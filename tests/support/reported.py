@@ -22,8 +22,8 @@ NOBODY: dict[str, Any] = {
     "counts": {},
 }
 DEAD: dict[str, Any] = {**NOBODY, "alive": False}
-DIED = "the listener on target was not there until the end"
-LEFT = "the service on target was not there until the end"
+DIED = "the listener on target did not run until the end"
+LEFT = "the service on target did not run until the end"
 
 
 def expectation(

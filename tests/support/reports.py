@@ -159,7 +159,7 @@ def wrong(code: str, text: str, advice: str, **changes: Any) -> dict[str, Any]:
     """Return what makes a cell a wrong one."""
     return {
         "verdict": "wrong",
-        "why": "No answer, though the host answers echoes.",
+        "why": "No answer, although the host answers echoes.",
         "diagnosis": {"code": code, "text": text, "advice": advice},
         **changes,
     }
@@ -289,7 +289,7 @@ def _break(cells: list[dict[str, Any]]) -> None:
             "Run the playbook hpc.ports.site on login1.",
             outcome="open",
             compiled="open",
-            why="It was answered.",
+            why="The probe got an answer.",
         )
     )
     found["node1", "node4", 6818].update(

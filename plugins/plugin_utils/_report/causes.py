@@ -51,8 +51,8 @@ class Cause(NamedTuple):
     def _flows(self) -> str:
         flows = sorted({item.expectation.flow for item in self.verdicts} - {""})
         if not flows:
-            return "no flow lets it in"
-        return f"flow {flows[0]} lets it in" if len(flows) == 1 else f"flows {some_of(flows)} let it in"
+            return "no flow allows it"
+        return f"flow {flows[0]} allows it" if len(flows) == 1 else f"flows {some_of(flows)} allow it"
 
 
 def causes_of(verdicts: Iterable[Verdict], diagnoses: Diagnoses, kind: str) -> list[Cause]:

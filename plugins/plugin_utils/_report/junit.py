@@ -41,7 +41,9 @@ def junit(data: Report) -> str:
         if host["managed"]:
             suites[name].append(_policy_case(name, host))
     for name in data["summary"]["left_out"]:
-        suites[name].append(Case(_POLICY, 0.0, "error", f"{name} took no part in the tests: the run lost it before."))
+        suites[name].append(
+            Case(_POLICY, 0.0, "error", f"{name} took no part in the tests: it failed or was not reached before.")
+        )
     for target, case in _cell_cases(data["cells"]):
         suites[target].append(case)
     for skipped in data["not_tested"]:
@@ -57,7 +59,7 @@ def junit(data: Report) -> str:
 
 
 def _policy_case(name: str, host: HostData) -> Case:
-    """A host that runs another policy, or may, fails; one that nobody asked is skipped, never passed."""
+    """Return the case of a host: failed if it may run another policy, skipped if its ruleset was not compared."""
     if host["is_equal"]:
         return Case(_POLICY)
     if host["is_equal"] is False:
@@ -85,7 +87,7 @@ def _cell_cases(cells: Iterable[Cell]) -> list[tuple[str, Case]]:
 def _bad_case(cell: Cell) -> Case:
     result = "failure" if cell["verdict"] == "wrong" else "error"
     message = f"intended {cell['intended']}, compiled {cell['compiled']}, observed {cell['outcome']}"
-    flow = f"Flow: {cell['flow']}" if cell["flow"] else "No flow lets this in."
+    flow = f"Flow: {cell['flow']}" if cell["flow"] else "No flow allows this connection."
     said = cell["diagnosis"] or {"text": "", "advice": ""}
     texts = [
         cell["why"],

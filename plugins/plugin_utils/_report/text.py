@@ -49,10 +49,10 @@ class Row(NamedTuple):
 
 
 class Found(NamedTuple):
-    """All that is shown.
+    """Everything that the report shows.
 
-    `compared` says by host whether it runs its policy, `diagnoses` by what is not right. `unreadable` has the hosts of which
-    some answer cannot be read, and `left_out` those that the run left before the tests, each with the reason.
+    `compared`: whether each host runs its policy. `diagnoses`: of the connections that are not right. `unreadable`:
+    hosts whose results cannot be read, `left_out`: hosts that took no part in the tests, both with the reason.
     """
 
     verdicts: Sequence[Verdict]
@@ -143,7 +143,10 @@ def _tables(found: Found, most: int) -> list[str]:
     if len(shown) > most:
         lines += [f"{len(shown) - most} more kinds of host are in the files of the report.", ""]
     if len(shown) < len(by_target):
-        lines += [f"{len(by_target) - len(shown)} kinds of host where all is right are in the files of the report.", ""]
+        lines += [
+            f"{len(by_target) - len(shown)} kinds of host without problems are only in the files of the report.",
+            "",
+        ]
     return lines
 
 
@@ -206,7 +209,7 @@ def _others(cells: Sequence[tuple[str, ...]]) -> Row:
 
 
 def _cell(items: Iterable[Verdict]) -> str:
-    """What stands for the same port on all addresses: the worst of them."""
+    """Return the text for one port on all addresses: the worst of them."""
     texts = {_text(item) for item in items}
     return next((text for text in _CELLS if text in texts), _BLANK)
 
@@ -255,7 +258,7 @@ def cause_lines(verdicts: Sequence[Verdict], diagnoses: Mapping[Expectation, Dia
 
 def unreadable_lines(hosts: Mapping[str, str]) -> list[str]:
     """Return one line for each host of which some answer cannot be read."""
-    return [f"unknown: what {host} said cannot be read: {reason}" for host, reason in sorted(hosts.items())]
+    return [f"unknown: what {host} reported cannot be read: {reason}" for host, reason in sorted(hosts.items())]
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
@@ -299,7 +302,7 @@ def failure(found: Found, require_outsider: bool) -> str:
     counts = summary(found)
     if not counts["connections"]:
         return (
-            "Nothing was tried: expected at least one managed host and another host in the play that verify_query "
+            "No connection was tested: expected at least one managed host and another host in the play that verify_query "
             "selects. With --limit, name hosts on both sides."
         )
     if counts["wrong"] or counts["unknown"]:
@@ -307,7 +310,7 @@ def failure(found: Found, require_outsider: bool) -> str:
         more = len(lines) - _MOST_CAUSES
         return " ".join(
             [
-                f"{counts['wrong']} connections are wrong and {counts['unknown']} unknown of {counts['connections']}; "
+                f"Of {counts['connections']} connections, {counts['wrong']} are wrong and {counts['unknown']} are unknown; "
                 f"see the report above{f' for {more} more causes' if more > 0 else ''}.",
                 *lines[:_MOST_CAUSES],
             ]
@@ -327,6 +330,6 @@ def warnings_of(counts: Summary) -> list[str]:
     if counts["outsiders"]:
         return []
     return [
-        "No host outside the managed groups took part, so nothing shows that strangers are kept out. "
-        "Add one to the inventory, in no group of the collection."
+        "No host outside the managed groups took part, so the tests do not show that the firewall blocks other "
+        "hosts. Add a host to the inventory that is in no group of the collection."
     ]

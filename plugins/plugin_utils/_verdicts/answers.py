@@ -21,7 +21,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.shown import show
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, OUTCOMES
 
-# The key of an answer that cannot be read; its value is the reason. No host can say it, as no key is taken unknown.
+# The key of a result that cannot be read; its value is the reason. No host can send it: unknown keys are dropped.
 UNREADABLE = "unreadable"
 
 # By host and phase, what the module of the phase returned, as far as it can be read; nothing of a task that did not run.
@@ -55,7 +55,7 @@ def parsed(phase: str, said: object) -> dict[str, Any]:
 
 def unreadable(reason: str) -> dict[str, Any]:
     """Return the answer of a module that failed so."""
-    return {"failed": True, "msg": f"Its answer cannot be read: {reason}", UNREADABLE: reason}
+    return {"failed": True, "msg": f"Its results cannot be read: {reason}", UNREADABLE: reason}
 
 
 def unreadable_hosts(found: Registered) -> dict[str, str]:
@@ -69,7 +69,7 @@ def unreadable_hosts(found: Registered) -> dict[str, str]:
 
 
 def _answer(phase: str, said: object) -> dict[str, Any]:
-    """A module that failed, or did not run, has no other answer than that; one that ran has its own."""
+    """Return the status of a module that failed or did not run, or the result of one that ran."""
     answer = _mapping("", said)
     key, parse = _PHASES[phase]
     status = {
@@ -108,7 +108,7 @@ def _mapping(key: str, value: object) -> Mapping[str, Any]:
         raise _refuse(key, value, "a dictionary")
     for name in value:
         if not isinstance(name, str):
-            raise _refuse(key, name, "only texts as keys")
+            raise _refuse(key, name, "only strings as keys")
     return value
 
 
@@ -179,7 +179,7 @@ def _port_or_path(key: str, value: object) -> str:
 
 
 def _address(key: str, value: object) -> str:
-    """An address; that of a link may have a scope."""
+    """Return an address; a link-local one may have a scope."""
     if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS or not _is_address(value):
         raise _refuse(key, value, "an IPv4 or IPv6 address")
     return value
@@ -236,7 +236,7 @@ def _record(required: Mapping[str, Parse], optional: Mapping[str, Parse] | None 
 
 
 def _once(key: str, items: Iterable[object]) -> None:
-    """What is said twice is said to be two things."""
+    """Raise UnreadableError for duplicates, which could contradict each other."""
     seen = set()
     for item in items:
         if item in seen:
@@ -384,7 +384,7 @@ def _judged(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def counted(found: Registered, packets: Mapping[str, Sequence[object]]) -> Registered:
-    """Return what was registered; what was judged cannot be read where it is not of each packet that was asked about."""
+    """Return the results; those of verify_judge cannot be read if there is not exactly one for each packet."""
     return {
         host: {**phases, "judged": _counted(phases.get("judged", {}), len(packets.get(host, ())))}
         for host, phases in found.items()

@@ -185,7 +185,7 @@ class Run:
         return verdict._replace(
             verdict=WRONG,
             why=(
-                f"The rules that {item.source} and {item.target} run make it {compiled}, though it was "
+                f"By the rules that {item.source} and {item.target} run, the connection is {compiled}, but the probe found it "
                 f"{verdict.seen.outcome}."
             ),
         )
@@ -197,7 +197,7 @@ class Run:
         return verdict._replace(verdict=RIGHT, why="") if is_sent_on else verdict
 
     def _judged(self, verdict: Verdict) -> list[tuple[str, RulesetJudgement | None]]:
-        """What both hosts say of the packet and of the answer; where their rules do not tell, what was seen does."""
+        """Return what both hosts do with the packet and the answer; the counters decide where the rules are unclear."""
         found = [(host, self.judgements.get((host, packet))) for host, packet in ends(verdict)]
         if not any(judged for host, judged in found):
             return found

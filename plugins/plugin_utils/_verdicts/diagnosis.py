@@ -33,7 +33,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts impor
 )
 
 ACCEPT, DROP, REJECT, NOT_TOLD = "accept", "drop", "reject", "unknown"
-_IF_ISOLATED = "If hosts outside its network are not meant to reach it, name the network in firewall_isolated_networks."
+_IF_ISOLATED = "If hosts outside its network must not reach it, add the network to firewall_isolated_networks."
 
 
 class Diagnosis(NamedTuple):
@@ -45,18 +45,18 @@ class Diagnosis(NamedTuple):
 
 
 CODES = {
-    "no_listener": "the packet came through, and nobody listens",
-    "ruleset_drops": "the rules of hpc.ports on a host drop what a flow allows",
-    "ruleset_allows": "the rules of a host allow what no flow allows",
-    "published": "rules of others on a host send what comes to the port on to a container or another port",
-    "other_table": "rules of others on a host drop what a flow allows",
-    "not_sent": "the source sends nothing: it has no route, for example",
-    "not_arrived": "the packet was sent and did not arrive",
+    "no_listener": "the packet arrived, but nothing listens on the port",
+    "ruleset_drops": "the rules of hpc.ports on a host drop a connection that a flow allows",
+    "ruleset_allows": "the rules of a host allow a connection that no flow allows",
+    "published": "rules of another program on a host redirect the port to a container or another port",
+    "other_table": "rules of another program on a host drop a connection that a flow allows",
+    "not_sent": "the source sends nothing, for example because it has no route",
+    "not_arrived": "the packet was sent but did not arrive",
     "wrong_source": "the packet comes from an address that the plan does not know",
-    "elsewhere": "the name or the address leads to another host",
-    "reply_lost": "the packet was taken, and the answer was lost",
-    "unreachable": "nothing is known, because a host could not be asked, what it said cannot be read, or the path is not "
-    "proven",
+    "elsewhere": "the name or address leads to another host",
+    "reply_lost": "the target accepted the packet, but the answer was lost",
+    "unreachable": "nothing is known: Ansible could not reach a host, its results cannot be read, or no echo "
+    "proves the path",
     "unknown": "none of these",
 }
 
@@ -80,12 +80,12 @@ class Judged(NamedTuple):
 
     @property
     def is_stopped(self) -> bool:
-        """Tell whether the rules let nothing through."""
+        """Return whether the rules stop the packet."""
         return self.verdict in (DROP, REJECT)
 
     @property
     def is_before_counting(self) -> bool:
-        """Tell whether it is stopped where nobody can count before: as it comes from the wire."""
+        """Return whether it is stopped in a netdev table, before any counter sees it."""
         return self.is_stopped and self.table.startswith("netdev ")
 
     def as_seen(self, passed: bool | None) -> Judged:
@@ -137,7 +137,7 @@ class Clues:
         return self.verdict.seen.peer or self.item.source
 
     def is_lost(self, before: str, here: str) -> bool:
-        """Tell whether packets came as far as `before`, or were not counted there, and for certain not `here`."""
+        """Return whether packets reached `before`, or were not counted there, and certainly did not reach `here`."""
         return self.counters[before] != 0 and self.counters[here] == 0
 
 
@@ -168,19 +168,19 @@ def _links(clues: Clues) -> Iterator[Diagnosis | None]:
     yield from _lost_on_the_way_back(clues)
     yield _by_rules(clues)
     yield Diagnosis(
-        "unknown", clues.verdict.why, "Look at both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`."
+        "unknown", clues.verdict.why, "Check on both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`."
     )
 
 
 def _lost_on_the_way(clues: Clues) -> Iterator[Diagnosis | None]:
-    """What was counted proves these, even where no echo was answered."""
+    """Yield faults before the target accepts the packet. The counters prove them, even if no echo was answered."""
     yield _not_left(clues)
     yield _not_arrived(clues)
     yield _not_passed(clues)
 
 
 def _lost_on_the_way_back(clues: Clues) -> Iterator[Diagnosis | None]:
-    """As well: where answers are lost, those to echoes are lost, too."""
+    """Yield faults of the answer. The counters prove them, too: where answers are lost, answers to echoes are lost."""
     yield _not_answered(clues)
     yield _not_returned(clues)
     yield _not_taken_back(clues)
@@ -198,8 +198,8 @@ def _not_read(clues: Clues) -> Diagnosis | None:
     return Diagnosis(
         "unreachable",
         clues.verdict.why,
-        f"See what is said of {host} above. Something on {host} answers in the place of our modules, or changes "
-        "what they say.",
+        f"See the messages about {host} above. Something on {host} answers instead of the modules of hpc.ports, "
+        "or changes their results.",
     )
 
 
@@ -209,29 +209,29 @@ def _elsewhere(clues: Clues) -> Diagnosis | None:
         owners = sorted({f"{address} is {clues.owners.get(address, 'no host of the plan')}" for address in addresses})
         return Diagnosis(
             "elsewhere",
-            f"{name} is {listed(addresses)} to {item.source}, not {item.address} ({listed(owners)}).",
-            f"Mend the name on {item.source}: /etc/hosts, DNS, or search domains in /etc/resolv.conf.",
+            f"{item.source} resolves {name} to {listed(addresses)}, not to {item.address} ({listed(owners)}).",
+            f"Fix the name resolution on {item.source}: /etc/hosts, DNS, or search domains in /etc/resolv.conf.",
         )
     if clues.verdict.why.startswith(ANSWERED_BY) or clues.verdict.why.startswith(ANSWERED_BUT_NOT_BY):
         return Diagnosis(
             "elsewhere",
-            f"{item.address} does not lead {item.source} to {item.target}. {clues.verdict.why}",
-            f"See whether {item.address} is used twice (`arping`), or translated on {item.source}, on the way or on "
-            f"{item.target} (dnat, redirect, load balancer).",
+            f"From {item.source}, {item.address} does not lead to {item.target}. {clues.verdict.why}",
+            f"Check whether another host uses {item.address} (`arping`), or whether {item.source}, {item.target} or a "
+            "device between them translates it (dnat, redirect, load balancer).",
         )
     return None
 
 
 def _dead_end(clues: Clues) -> Diagnosis | None:
-    """A connection that opens and carries nothing."""
+    """Return the diagnosis of a connection that is accepted but carries no data."""
     item = clues.item
     if not clues.verdict.why.startswith(DEAD_END):
         return None
     return Diagnosis(
         "no_listener",
-        f"{item.port}/{item.protocol} of {item.target} opens and carries nothing. {clues.verdict.why}",
-        f"See on {item.target} that the container runs and listens there, and that firewall_container_interfaces has the "
-        "interface that leads to it.",
+        f"{item.port}/{item.protocol} of {item.target} accepts connections but carries no data. {clues.verdict.why}",
+        f"Check on {item.target} that the container runs and listens on this port, and that "
+        "firewall_container_interfaces lists the interface that leads to it.",
     )
 
 
@@ -239,7 +239,7 @@ def _not_asked(clues: Clues) -> Diagnosis | None:
     """Of hosts that Ansible did not reach there are no probes."""
     if clues.verdict.seen.outcome != MISSING:
         return None
-    return Diagnosis("unreachable", clues.verdict.why, f"See what Ansible says of {clues.item.source} above.")
+    return Diagnosis("unreachable", clues.verdict.why, f"See the messages of Ansible about {clues.item.source} above.")
 
 
 def _no_route(clues: Clues) -> Diagnosis | None:
@@ -250,7 +250,7 @@ def _no_route(clues: Clues) -> Diagnosis | None:
     return Diagnosis(
         "not_sent",
         f"{item.source} has no route to {item.address}: {why}",
-        f"Look at `ip route get {item.address}` on {item.source}. {_IF_ISOLATED}",
+        f"Run `ip route get {item.address}` on {item.source}. {_IF_ISOLATED}",
     )
 
 
@@ -261,14 +261,14 @@ def _unproven(clues: Clues) -> Diagnosis:
         return Diagnosis(
             "unknown",
             clues.verdict.why,
-            f"Stop what holds {item.port}/{item.protocol} of {item.target} for the time of a run: a listener then "
-            "answers in its place.",
+            f"Stop the service on {item.port}/{item.protocol} of {item.target} during a run: a listener then "
+            "answers instead.",
         )
     return Diagnosis(
         "unreachable",
         clues.verdict.why,
-        f"See that {item.target} runs, that Ansible reaches it until the end, and that `ping "
-        f"{item.address}` on {item.source} is answered; hpc.ports always accepts ICMP."
+        f"Check that {item.target} runs, that Ansible can reach it until the end, and that `ping "
+        f"{item.address}` on {item.source} gets an answer; hpc.ports always accepts ICMP."
         f"{'' if seen.reachable else f' {_IF_ISOLATED}'}",
     )
 
@@ -287,50 +287,52 @@ def _wrong_source(clues: Clues) -> Diagnosis | None:
         return None
     return Diagnosis(
         "wrong_source",
-        f"{item.target} sees {seen_as} where the plan expects {item.source} as {', '.join(sorted(clues.sources))}.",
-        f"Add the address to firewall_source_addresses of {item.source}, or have it come from the right one "
-        f"(`ip route get {item.address}` on {item.source}; NAT between the two).",
+        f"{item.target} sees {item.source} as {seen_as}, but the plan expects {', '.join(sorted(clues.sources))}.",
+        f"Add the address to firewall_source_addresses of {item.source}, or correct the source address (`ip "
+        f"route get {item.address}` on {item.source}; NAT between the two hosts).",
     )
 
 
 def _refused(clues: Clues) -> Diagnosis | None:
-    """A refusal in the name of a port that somebody holds, of a packet that nobody saw pass."""
+    """Return the diagnosis of a refusal, although the port is held and no packet was seen to pass."""
     item, seen = clues.item, clues.verdict.seen
     if seen.outcome != REFUSED or clues.verdict.held_by == NOBODY or clues.counters["passed"]:
         return None
     by = next((f" ({judged.where})" for judged in (clues.out, clues.inward) if judged and judged.is_stopped), "")
     return Diagnosis(
         "other_table",
-        f"Somebody refuses what goes from {item.source} to {item.port}/{item.protocol} of {item.target}, where it "
-        f"should meet silence{by}.",
+        f"Something rejects connections from {item.source} to {item.port}/{item.protocol} of {item.target}{by}; "
+        "the rules of hpc.ports drop without an answer.",
         f"Look on {item.source}, on {item.target} and between them for rules that reject with a TCP reset or with port "
-        "unreachable. Nobody was let in.",
+        "unreachable. The connection was not accepted.",
     )
 
 
 def _published(clues: Clues) -> Diagnosis | None:
-    """What is translated is forwarded, or judged at its new port: our rules never saw it at this one."""
+    """Return the diagnosis of a translated packet: our rules never see it at this port, only after translation."""
     item = clues.item
     if item.denied_by == "source" or not clues.inward or not clues.inward.translated:
         return None
     return Diagnosis(
         "published",
-        f"{item.target} publishes {item.port}/{item.protocol} past its firewall: it is sent on to {clues.inward.translated}.",
-        f"On {item.target}, publish the port on 127.0.0.1 or on an address that strangers do not reach, or stop what publishes "
-        "it. Running the playbook site changes nothing. If the connection is meant, write a flow.",
+        f"{item.target} publishes {item.port}/{item.protocol} past the rules of hpc.ports: rules of another "
+        "program redirect "
+        f"it to {clues.inward.translated}.",
+        f"On {item.target}, publish the port on 127.0.0.1 or on an internal address, or stop the service that "
+        "publishes it. Running the playbook site does not change this. If the connection is wanted, add a flow.",
     )
 
 
 def _allowed(clues: Clues) -> Diagnosis:
     item = clues.item
     host, judged = (item.source, clues.out) if item.denied_by == "source" else (item.target, clues.inward)
-    by = f": {judged.where} accepts" if judged and judged.verdict == ACCEPT and not judged.unknown else ""
+    by = f": {judged.where}" if judged and judged.verdict == ACCEPT and not judged.unknown else ""
     return Diagnosis(
         "ruleset_allows",
-        f"No flow lets {item.source} connect to {item.port}/{item.protocol} of {item.target}, and {host} lets it "
-        f"through{by}.",
-        f"Run the playbook site on {host}: its rules are not loaded, or were changed by hand. If the connection is "
-        "meant, write a flow.",
+        f"No flow allows {item.source} to connect to {item.port}/{item.protocol} of {item.target}, but {host} accepts "
+        f"the connection{by}.",
+        f"Run the playbook site on {host}: its rules are not loaded, or somebody changed them by hand. If the "
+        "connection is wanted, add a flow.",
     )
 
 
@@ -344,8 +346,8 @@ def _nobody(clues: Clues) -> Diagnosis | None:
     status = f"`systemctl status {clues.unit}` and " if clues.unit else ""
     return Diagnosis(
         "no_listener",
-        f"Nobody listens on {item.port}/{item.protocol} of {item.target}{should}.",
-        f"Look at {status}`ss -ltnup` on {item.target}.",
+        f"Nothing listens on {item.port}/{item.protocol} of {item.target}{should}.",
+        f"Check {status}`ss -ltnup` on {item.target}.",
     )
 
 
@@ -355,11 +357,11 @@ def _not_left(clues: Clues) -> Diagnosis | None:
     item, seen = clues.item, clues.verdict.seen
     if clues.out and clues.out.is_stopped:
         return _dropped(item.source, clues.out, _outward(clues), item)
-    why = seen.detail or seen.path or "no reason is known."
+    why = seen.detail or seen.path or "the reason is unknown."
     return Diagnosis(
         "not_sent",
         f"{item.source} sends nothing to {item.address}: {why}",
-        f"Look at `ip route get {item.address}` on {item.source}.",
+        f"Run `ip route get {item.address}` on {item.source}.",
     )
 
 
@@ -373,9 +375,9 @@ def _not_arrived(clues: Clues) -> Diagnosis | None:
     number = "an unknown number" if left is None else left
     return Diagnosis(
         "not_arrived",
-        f"Packets of {item.source} to {item.address} {item.port}/{item.protocol} did not arrive at {item.target}: "
-        f"{number} left, none came.{f' {detail}' if detail else ''}",
-        "Look at what lies between: security groups, another firewall, routes, a VLAN or an MTU.",
+        f"Packets from {item.source} to {item.address} {item.port}/{item.protocol} did not arrive at {item.target}: "
+        f"{number} sent, 0 arrived.{f' {detail}' if detail else ''}",
+        "Check the network between the hosts: security groups, another firewall, routes, VLANs or the MTU.",
     )
 
 
@@ -389,21 +391,23 @@ def _not_passed(clues: Clues) -> Diagnosis | None:
         return _backwards(clues)
     if inward and inward.translated:
         return _published_in_vain(item, inward)
-    said = (inward.unknown or "Its rules accept it.") if inward else "Its rules could not be read."
+    said = (inward.unknown or "No known rule drops it.") if inward else "Its rules could not be read."
     return Diagnosis(
         "unknown",
-        f"{item.target} received the packet and did not take it. {said}",
-        f"Look on {item.target} at `nft list ruleset`, iptables-legacy, and the reverse path filter (rp_filter).",
+        f"{item.target} received the packet but did not accept it. {said}",
+        f"On {item.target}, check `nft list ruleset`, iptables-legacy and the reverse path filter (rp_filter).",
     )
 
 
 def _published_in_vain(item: Expectation, inward: Judged) -> Diagnosis:
     return Diagnosis(
         "published",
-        f"{item.target} publishes {item.port}/{item.protocol}, and nobody answers there: it is sent on to "
+        f"{item.target} publishes {item.port}/{item.protocol}, but nothing answers: rules of another program "
+        "redirect it to "
         f"{inward.translated}.",
-        f"See on {item.target} that the container or host there runs and listens, that net.ipv4.ip_forward is 1, and that "
-        "no rule drops what is forwarded. If nothing should be published, take that rule away.",
+        f"Check on {item.target} that this container or host runs and listens, that net.ipv4.ip_forward is 1, and "
+        "that no rule drops forwarded packets. If the port should not be published, remove the rule that "
+        "redirects it.",
     )
 
 
@@ -411,9 +415,9 @@ def _backwards(clues: Clues) -> Diagnosis:
     target, source = clues.item.target, clues.peer
     return Diagnosis(
         "wrong_source",
-        f"{target} drops what comes from {source} over this interface: its way back is "
-        "another, and the reverse path filter is strict.",
-        f"Mend the route: `ip route get {source}` on {target}; or set rp_filter to 2.",
+        f"{target} drops packets from {source} that arrive on this interface: the route back uses another interface, "
+        "and the reverse path filter is strict.",
+        f"Fix the route (`ip route get {source}` on {target}), or set rp_filter to 2.",
     )
 
 
@@ -424,8 +428,8 @@ def _not_answered(clues: Clues) -> Diagnosis | None:
     by = f": {clues.reply.where} drops it" if clues.reply and clues.reply.is_stopped else ""
     return Diagnosis(
         "reply_lost",
-        f"{target} took the packet, and its answer did not leave it{by}.",
-        f"Look on {target} at rules for what goes out, and at `ip route get {clues.peer}`.",
+        f"{target} accepted the packet, but its answer was not sent{by}.",
+        f"On {target}, check the rules for outgoing packets and `ip route get {clues.peer}`.",
     )
 
 
@@ -435,9 +439,9 @@ def _not_returned(clues: Clues) -> Diagnosis | None:
     source, target = clues.item.source, clues.item.target
     return Diagnosis(
         "reply_lost",
-        f"{target} answered, and the answer did not come back to {source}.",
-        f"Look at the way back: `ip route get {clues.peer}` on {target}, and firewalls "
-        "between that see one direction only.",
+        f"{target} answered, but the answer did not arrive at {source}.",
+        f"Check the route back: `ip route get {clues.peer}` on {target}, and firewalls between the hosts that "
+        "see only one direction.",
     )
 
 
@@ -445,16 +449,18 @@ def _not_taken_back(clues: Clues) -> Diagnosis | None:
     source, target, back = clues.item.source, clues.item.target, clues.back
     if not clues.counters["returned"] or clues.verdict.seen.outcome == REFUSED:
         return None
-    by = f"whose own rules drop it: {back.where}" if back and back.is_stopped else "which did not take it"
+    by = (
+        f"but its rules drop the answer: {back.where}" if back and back.is_stopped else "but the host did not accept it"
+    )
     return Diagnosis(
         "reply_lost",
-        f"The answer of {target} came back to {source}, {by}.",
-        f"Look on {source} with `nft list ruleset` at rules of others for what comes in.",
+        f"The answer of {target} arrived at {source}, {by}.",
+        f"On {source}, check `nft list ruleset` for rules of other programs that drop incoming packets.",
     )
 
 
 def _by_rules(clues: Clues) -> Diagnosis | None:
-    """Where nobody counted, what the rules say is the best that is known."""
+    """Return a diagnosis from the rules alone, for packets that were not counted."""
     for host, judged, what in (
         (clues.item.source, clues.out, _outward(clues)),
         (clues.item.target, clues.inward, _inward(clues)),
@@ -473,16 +479,16 @@ def _inward(clues: Clues) -> str:
 
 
 def _dropped(host: str, judged: Judged, what: str, item: Expectation) -> Diagnosis:
-    allowed = f"flow {item.flow} allows it" if item.flow else "the plan allows it"
+    allowed = f"flow {item.flow} allows them" if item.flow else "the plan allows them"
     if judged.is_ours:
         return Diagnosis(
             "ruleset_drops",
-            f"The rules of hpc.ports on {host} drop what goes {what} ({judged.where}), though {allowed}.",
-            f"Run the playbook site on {host}: its rules are older than the plan, or were changed by hand.",
+            f"The rules of hpc.ports on {host} drop packets {what} ({judged.where}), but {allowed}.",
+            f"Run the playbook site on {host}: its rules are older than the plan, or somebody changed them by hand.",
         )
     verb, doubt = ("seem to drop", f" Not certain: {judged.unknown}.") if judged.unknown else ("drop", "")
     return Diagnosis(
         "other_table",
-        f"Rules of others on {host} {verb} what goes {what}: {judged.where}; {allowed}.{doubt}",
+        f"Rules of another program on {host} {verb} packets {what}: {judged.where}; {allowed}.{doubt}",
         f"Change that rule on {host}: an accept of hpc.ports does not override a drop of another table.",
     )

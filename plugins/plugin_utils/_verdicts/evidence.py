@@ -112,13 +112,13 @@ class Results:
         """Return who held the port of the address until the end, or nobody with the reason."""
         held = self._held.get(item.target)
         if held is None:
-            return NOBODY, f"the listener on {item.target} was not there until the end"
+            return NOBODY, f"the listener on {item.target} did not run until the end"
         wildcard = _ANY[6 if ":" in item.address else 4]
-        left = f"the service on {item.target} was not there until the end"
+        left = f"the service on {item.target} did not run until the end"
         return (
             held.get((item.address, port_text(item)))
             or held.get((wildcard, port_text(item)))
-            or (NOBODY, "nobody listens there" if self.passive else left)
+            or (NOBODY, "nothing listens on the port" if self.passive else left)
         )
 
     def dead_end(self, item: Expectation) -> str:
@@ -280,7 +280,7 @@ def _held_on(said: Mapping[str, Any]) -> _Held | None:
     if not said.get("alive"):
         return None
     nobody = {
-        (address, port): (NOBODY, f"no listener could be put there ({reason})")
+        (address, port): (NOBODY, f"no listener could be started there ({reason})")
         for address, reasons in said["not_held"].items()
         for port, reason in reasons.items()
     }

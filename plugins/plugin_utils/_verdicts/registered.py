@@ -56,7 +56,7 @@ def left_out(hosts: Any, variables_of: Any) -> dict[str, str]:
 
 
 def published_of(hosts: Any, names: Collection[str], variables_of: Any) -> dict[str, list[str]]:
-    """Return by host the ports that rules of others translate there, as the module `firewall` told under these names."""
+    """Return by host the ports that other programs publish, from results of the module `firewall` in these variables."""
     return {
         host: ports
         for host in hosts
@@ -103,7 +103,9 @@ def compared_of(begun: VerifyRun, found: Registered) -> dict[str, Compared]:
         elif said and not said.get("skipped"):
             compared[host] = Compared(None, reason=str(said.get("msg", "")))
         elif begun.parts[host]["managed"] and not any(phases.values()):
-            compared[host] = Compared(None, reason="It reported nothing: it was not reached, or a task failed.")
+            compared[host] = Compared(
+                None, reason="It reported no results: Ansible did not reach it, or a task failed."
+            )
     return compared
 
 
@@ -135,7 +137,7 @@ def run_of(plan: Plan, begun: VerifyRun, found: Registered) -> tuple[Run, list[V
 
 
 def _believed(verdicts: Iterable[Verdict], hosts: Mapping[str, str]) -> Iterable[Verdict]:
-    """Have nothing that hosts took part in be right, of which some answer cannot be read."""
+    """Yield the verdicts; a right one becomes unknown if the results of its source or target cannot be read."""
     for item in verdicts:
         ends = [host for host in (item.expectation.source, item.expectation.target) if host in hosts]
         yield item._replace(verdict=UNKNOWN, why=UNREAD.format(ends[0])) if ends and item.verdict != WRONG else item

@@ -73,7 +73,8 @@ def ends(verdict: Verdict) -> list[tuple[str, SuspectPacket]]:
 def seen_passing(verdict: Verdict, counters: Mapping[str, int | None]) -> tuple[_Passed, _Passed]:
     """Return whether the packet and the answer were seen to pass the rules of the source, and of the target.
 
-    That nothing came of a packet that got so far proves that it was stopped there; of an answer, if somebody answers for certain.
+    If a packet was counted before the rules and not after them, the rules stopped it. This holds for an answer only if
+    a listener certainly answers.
     """
     answers, outcome = verdict.held_by == LISTENER, verdict.seen.outcome
     taken = {OPEN: True, FILTERED: False}.get(outcome) if counters["returned"] else None
@@ -87,7 +88,7 @@ def seen_passing(verdict: Verdict, counters: Mapping[str, int | None]) -> tuple[
 
 
 def _passed(before: int | None, after: int | None) -> bool | None:
-    """Tell whether packets came by, of those that were counted before and after; None is not known."""
+    """Return whether packets passed, by the counts before and after the rules; None: not known."""
     return True if after else False if before and after == 0 else None
 
 

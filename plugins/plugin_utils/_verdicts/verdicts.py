@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verdicts: what was expected and what came of it, side by side. Unknown is never right (docs/ARCHITECTURE.md, section 5)."""
+"""Compare each expectation with the result of its probe. Unknown is never right (docs/ARCHITECTURE.md, section 5)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence impor
 )
 
 RIGHT, WRONG, UNKNOWN, UNPROVEN = "right", "wrong", "unknown", "unproven"
-ANSWERED_BY = "It was answered by "
+ANSWERED_BY = "The answer came from "
 UNREAD = "What {0} said cannot be read."
-ANSWERED_BUT_NOT_BY = "It was answered, but not by "
-DEAD_END = "A proxy of a container takes the connection and cannot reach the container: "
-_NOBODY_LISTENS = "It was let in, and refused because nobody listens."
+ANSWERED_BUT_NOT_BY = "The answer did not come from "
+DEAD_END = "A container proxy accepts the connection but cannot reach the container: "
+_NOBODY_LISTENS = "The packet was accepted, and then refused because nothing listens on the port."
+_PATH_UNKNOWN = "the path to the target is unknown."
 
 
 class Verdict(NamedTuple):
@@ -99,15 +100,15 @@ def _named_elsewhere(case: _Case) -> tuple[str, str] | None:
     if not case.seen.elsewhere:
         return None
     name, addresses = next(iter(case.seen.elsewhere.items()))
-    return WRONG, f"{name} is {listed(addresses)} to {case.item.source}, not {case.item.address}."
+    return WRONG, f"{case.item.source} resolves {name} to {listed(addresses)}, not to {case.item.address}."
 
 
 def _meaning(case: _Case) -> tuple[str, str]:
     if case.seen.outcome == MISSING:
-        return UNKNOWN, f"{case.item.source} reported nothing: it was not reached, or its module failed."
+        return UNKNOWN, f"{case.item.source} reported no results: Ansible did not reach it, or its module failed."
     if case.seen.outcome == ERROR and case.is_routed and not case.seen.source:
         return UNPROVEN, (
-            f"{case.item.source} has no route to {case.item.address}, and reaches other addresses of "
+            f"{case.item.source} has no route to {case.item.address}, but it reaches other addresses of "
             f"{case.item.target}."
         )
     if case.seen.outcome == ERROR:
@@ -120,51 +121,54 @@ def _meaning(case: _Case) -> tuple[str, str]:
 
 
 def _answered(case: _Case) -> tuple[str, str]:
-    """An answer is believed when it is the listener's own, by its nonce or because the target counted that it left."""
+    """Judge an answer. It proves the listener by its nonce, or because the target counted its answer."""
     if case.answered_by not in ("", case.item.target):
         return WRONG, f"{ANSWERED_BY}{case.answered_by}."
     if case.item.expected != OPEN:
-        return WRONG, "It was answered."
+        return WRONG, "The probe got an answer."
     if case.held_by == LISTENER and not case.answered_by and not case.counted("answered"):
         return WRONG, f"{ANSWERED_BUT_NOT_BY}the listener on {case.item.target}."
     if case.held_by == SERVICE and not case.answered_by and case.dead_end:
         return WRONG, f"{DEAD_END}{case.dead_end}."
     if case.held_by == NOBODY and not case.answered_by and not case.passive:
-        return UNKNOWN, f"It was answered, and {case.why_nobody}."
+        return UNKNOWN, f"The probe got an answer, but {case.why_nobody}."
     return RIGHT, ""
 
 
 def _refused(case: _Case) -> tuple[str, str]:
-    """A refusal comes from a host that was reached, or from a firewall that rejects as a host does."""
+    """Judge a refusal. It comes from the host itself, or from a firewall that rejects as a host does."""
     if case.item.expected != OPEN and case.counted("arrived") and not case.counted("passed"):
         return RIGHT, ""
     if case.held_by != NOBODY:
-        return WRONG, f"It was refused, though a {case.held_by} was there: something else rejects, not our rules."
+        return WRONG, (
+            f"The connection was refused although a {case.held_by} has the port: something other than the rules of "
+            "hpc.ports rejects it."
+        )
     if case.item.expected != OPEN:
         return WRONG, _NOBODY_LISTENS
     if case.passive:
         return (RIGHT, "") if case.is_broad else (WRONG, _NOBODY_LISTENS)
-    return UNKNOWN, f"It was refused, and {case.why_nobody}."
+    return UNKNOWN, f"The connection was refused, and {case.why_nobody}."
 
 
 def _blocked(case: _Case) -> tuple[str, str]:
     if case.seen.rejected:
         return WRONG, case.seen.detail
     if not case.seen.reachable:
-        return UNKNOWN, f"No answer, and none to an echo either: {case.seen.path or 'the path is unknown.'}"
+        return UNKNOWN, f"No answer, and no answer to an echo either: {case.seen.path or _PATH_UNKNOWN}"
     if case.item.protocol == "udp" and case.held_by != LISTENER:
         return _silent(case)
-    return WRONG, "No answer, though the host answers echoes."
+    return WRONG, "No answer, although the host answers echoes."
 
 
 def _silent(case: _Case) -> tuple[str, str]:
-    """A UDP service need not answer; that the question was let in can be counted."""
+    """Judge a silent UDP port. A service need not answer, but the target can count accepted packets."""
     if case.held_by == SERVICE and case.counted("passed"):
         return RIGHT, ""
     if case.counted("passed") is False:
-        return WRONG, "No answer, and the question was not let in."
+        return WRONG, "No answer, and the rules did not accept the packet."
     return UNPROVEN if case.passive else UNKNOWN, (
-        "No answer, but the service there may keep silent."
+        "No answer, but the service on the port need not answer a probe."
         if case.held_by == SERVICE
         else f"No answer, and {case.why_nobody}."
     )
@@ -176,15 +180,18 @@ def _kept_out(case: _Case) -> tuple[str, str]:
     What the target counts is better: a packet that came and did not pass, or one that passed though nobody answered.
     """
     if case.counted("passed"):
-        return WRONG, "It was let in, though nobody answered in time."
+        return WRONG, "The packet was accepted, although nothing answered in time."
     if case.counted("arrived"):
         return RIGHT, ""
     if not case.seen.reachable:
-        return UNKNOWN, f"Silence proves nothing without a path: {case.seen.path or 'the path is unknown.'}"
+        return (
+            UNKNOWN,
+            f"The missing answer proves nothing without a path to the target: {case.seen.path or _PATH_UNKNOWN}",
+        )
     if case.held_by == NOBODY and not (case.passive and case.item.protocol == "tcp"):
-        return UNPROVEN if case.passive else UNKNOWN, f"Silence proves nothing: {case.why_nobody}."
+        return UNPROVEN if case.passive else UNKNOWN, f"The missing answer proves nothing: {case.why_nobody}."
     if case.item.protocol == "udp" and case.held_by == SERVICE and not (case.answers or case.seen.rejected):
         return UNPROVEN if case.passive else UNKNOWN, (
-            "The service there answered nobody, so its silence proves nothing."
+            "The service on the port answered no probe at all, so the missing answer proves nothing."
         )
     return RIGHT, ""

@@ -257,7 +257,7 @@ def test_the_play_passes_if_all_is_right(tmp_path: Path) -> None:
         (
             "stranger",
             {"seen": seen("", open=["443/tcp"], filtered=["5432/tcp"])},
-            "192.0.2.11 does not lead stranger to ctl1. It was answered, but not by the listener on ctl1.",
+            "From stranger, 192.0.2.11 does not lead to ctl1. The answer did not come from the listener on ctl1.",
         ),
         ("stranger", {"seen": {"failed": True, "msg": "No Python."}}, "0 connections are wrong and 2 unknown of 2"),
         ("ctl1", {"held": {"skipped": True}}, "0 connections are wrong and 1 unknown of 2"),
@@ -355,7 +355,7 @@ def test_results_of_hosts_are_escaped_wherever_they_are_shown(tmp_path: Path) ->
     }
     code, output = run(tmp_path, results=results)
     assert code != 0
-    assert f"these differ: {SHOWN}" in output and f"{SHOWN} is 192.0.2.1 to stranger" in output
+    assert f"these differ: {SHOWN}" in output and f"stranger resolves {SHOWN} to 192.0.2.1" in output
     files = [(tmp_path / name).read_text(encoding="utf-8") for name in ("report.json", "junit.xml", "page.html")]
     assert not [char for text in (output, *files) for char in "\x1b\x07\x9b\u202e\u2028\u200b" if char in text]
     assert SHOWN in "".join(ElementTree.fromstring(files[1]).itertext())
@@ -378,7 +378,7 @@ def test_results_of_hosts_are_escaped_wherever_they_are_shown(tmp_path: Path) ->
             "verify_listen: listening: got a list, expected a dictionary.",
         ),
         ("ctl1", "same", {"changes": 3}, "firewall: changes: got 3, expected a dictionary."),
-        ("ctl1", "judged", [1], "verify_judge: the whole: got a list, expected a dictionary."),
+        ("ctl1", "judged", [1], "verify_judge: the result: got a list, expected a dictionary."),
     ],
 )
 def test_a_result_that_cannot_be_read_is_unknown_and_stops_nothing(
@@ -386,7 +386,7 @@ def test_a_result_that_cannot_be_read_is_unknown_and_stops_nothing(
 ) -> None:
     code, output = run(tmp_path, results={**RIGHT, host: {**RIGHT[host], phase: answer}})
     assert code != 0
-    assert output.count(f"unknown: what {host} said cannot be read: {text}") == 1
+    assert output.count(f"unknown: what {host} reported cannot be read: {text}") == 1
     assert "2 connections from 1 hosts to 1: 0 right, 0 wrong, 2 unknown." in output
 
 

@@ -163,28 +163,28 @@ def test_where_nothing_can_be_asked_the_plan_answers_alone(source: str, target: 
             said(),
             said("drop"),
             "should_but_does_not",
-            f"Rules of others on head drop what goes from 10.1.0.2 to 6817/tcp: {PLACE}; flow control allows it.",
+            f"Rules of another program on head drop packets from 10.1.0.2 to 6817/tcp: {PLACE}; flow control allows them.",
         ),
         (
             "login",
             said("drop"),
             said(),
             "should_but_does_not",
-            f"Rules of others on login drop what goes to 10.1.0.1 6817/tcp: {PLACE}; flow control allows it.",
+            f"Rules of another program on login drop packets to 10.1.0.1 6817/tcp: {PLACE}; flow control allows them.",
         ),
         (
             "login",
             said(),
             said(reply="drop"),
             "should_but_does_not",
-            f"head took the packet, and its answer did not leave it: {PLACE} drops it.",
+            f"head accepted the packet, but its answer was not sent: {PLACE} drops it.",
         ),
         (
             "login",
             said(reply="drop"),
             said(),
             "should_but_does_not",
-            f"The answer of head came back to login, whose own rules drop it: {PLACE}.",
+            f"The answer of head arrived at login, but its rules drop the answer: {PLACE}.",
         ),
         (
             "login",
@@ -198,14 +198,14 @@ def test_where_nothing_can_be_asked_the_plan_answers_alone(source: str, target: 
             said(),
             said(reverse_path={"is_dropped": True}),
             "should_but_does_not",
-            "head drops what comes from 10.1.0.2 over this interface",
+            "head drops packets from 10.1.0.2 that arrive on this interface",
         ),
         (
             "other",
             said(),
             said(),
             "should_not_but_does",
-            "No flow lets other connect to 6817/tcp of head, and head lets it through: its rules accepts.",
+            "No flow allows other to connect to 6817/tcp of head, but head accepts the connection: its rules accepts.",
         ),
         ("login", None, said(), "should", "login may connect to 6817/tcp of head by flow control."),
         ("login", said(), said("unknown"), "should", "login may connect to 6817/tcp of head by flow control."),
@@ -215,7 +215,7 @@ def test_where_nothing_can_be_asked_the_plan_answers_alone(source: str, target: 
             None,
             said("drop"),
             "should_but_does_not",
-            f"Rules of others on head drop what goes from 10.1.0.2 to 6817/tcp: {PLACE}; flow control allows it.",
+            f"Rules of another program on head drop packets from 10.1.0.2 to 6817/tcp: {PLACE}; flow control allows them.",
         ),
     ],
 )
@@ -256,7 +256,7 @@ def test_an_address_that_the_plan_does_not_know() -> None:
     assert [(way.code, way.diagnosis.code if way.diagnosis else "") for way in found.ways] == [
         ("should_but_does_not", "wrong_source")
     ] * 2
-    assert found.ways[0].text == "head sees 10.1.0.77 where the plan expects login as 10.1.0.2, fd01::2."
+    assert found.ways[0].text == "head sees login as 10.1.0.77, but the plan expects 10.1.0.2, fd01::2."
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_an_address_that_the_plan_does_not_know() -> None:
         (
             said("drop"),
             "should_but_does_not",
-            f"Rules of others on head drop what goes from 192.0.2.39 to 6817/tcp: {PLACE}; flow control allows it.",
+            f"Rules of another program on head drop packets from 192.0.2.39 to 6817/tcp: {PLACE}; flow control allows them.",
         ),
     ],
 )
@@ -306,7 +306,7 @@ def test_of_a_host_that_is_not_managed_its_rules_say() -> None:
     ]
     assert codes == ["yes", "no", "unknown"]
     assert answered("login", "laptop", "22/tcp", said(), said("drop")).ways[0].text == (
-        f"Rules of others on laptop drop what goes from 10.1.0.2 to 22/tcp: {PLACE}; the plan allows it."
+        f"Rules of another program on laptop drop packets from 10.1.0.2 to 22/tcp: {PLACE}; the plan allows them."
     )
 
 
@@ -316,7 +316,7 @@ def test_the_worst_address_answers_first() -> None:
     found["head"]["judged"]["judgements"][1] = said("drop")
     answer = answer_of(PLAN, inquiry, found, {})
     assert ([way.code for way in answer.ways], answer.code) == (["yes", "should_but_does_not"], "should_but_does_not")
-    assert answer_line(answer).startswith("It should, but does not, to fd01::1: Rules of others on head drop")
+    assert answer_line(answer).startswith("It should, but does not, to fd01::1: Rules of another program on head drop")
     assert answer_line(answer).endswith("Yes, to 10.1.0.1: login can connect to 6817/tcp of head by flow control.")
 
 
@@ -449,7 +449,7 @@ def test_a_probe_that_proves_nothing_leaves_it_to_the_rules() -> None:
     "outcome,code,text",
     [
         ("open", "yes", "login can connect to 22/tcp of laptop."),
-        ("refused", "no", "Nobody listens on 22/tcp of laptop."),
+        ("refused", "no", "Nothing listens on 22/tcp of laptop."),
     ],
 )
 def test_a_target_where_nobody_can_listen_for_us(outcome: str, code: str, text: str) -> None:

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Causes: connections with the same reason share one sentence and one advice."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -21,7 +23,7 @@ def verdict(
     flow: str = "",
     word: str = "wrong",
     outcome: str = "open",
-    why: str = "It was answered.",
+    why: str = "The probe got an answer.",
     peer: str = "10.0.1.1",
 ) -> Verdict:
     expected = "open" if flow else "filtered"
@@ -37,8 +39,8 @@ def dropped(item: Verdict) -> tuple[Expectation, Diagnosis]:
     what = item.expectation
     return what, Diagnosis(
         "other_table",
-        f"Rules of others on {what.target} drop what goes from {item.seen.source} to {what.port}/tcp: chain "
-        f"c; flow {what.flow} allows it.",
+        f"Rules of another program on {what.target} drop packets from {item.seen.source} to {what.port}/tcp: chain "
+        f"c; flow {what.flow} allows them.",
         f"Change that rule on {what.target}.",
     )
 
@@ -46,12 +48,13 @@ def dropped(item: Verdict) -> tuple[Expectation, Diagnosis]:
 def test_a_connection_is_told_in_full() -> None:
     first, second = verdict("a", "t"), verdict("b", "t", 22, "ssh", outcome="filtered", why="No answer.")
     assert lines(first, second, verdict("a", "t", 81, word="right")) == [
-        "wrong: a -> t 10.0.0.1 80/tcp: expected filtered (no flow lets it in), was open. It was answered.",
-        "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh lets it in), was filtered. No answer.",
+        "wrong: a -> t 10.0.0.1 80/tcp: expected filtered (no flow allows it), was open. The probe got an answer.",
+        "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh allows it), was filtered. No answer.",
     ]
     assert lines(second, diagnoses=dict([dropped(second)])) == [
-        "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh lets it in), was filtered. [other_table] Rules of others on t "
-        "drop what goes from 10.0.1.1 to 22/tcp: chain c; flow ssh allows it."
+        "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh allows it), was filtered. [other_table] Rules "
+        "of another program on t "
+        "drop packets from 10.0.1.1 to 22/tcp: chain c; flow ssh allows them."
     ]
 
 
@@ -64,9 +67,8 @@ def test_one_cause_on_several_hosts_is_one_sentence() -> None:
         for port, flow in ((22, "ssh"), (443, "web"))
     ]
     assert lines(*items, diagnoses=dict(map(dropped, items))) == [
-        "wrong: jhub, mon, ood -> c1, c10, c2 22/tcp and 1 more (18 connections): expected open (flows ssh, web let it in), "
-        "was filtered. [other_table] Rules of others on c1 drop what goes from 10.0.1.4 to 22/tcp: chain c; flow ssh allows "
-        "it."
+        "wrong: jhub, mon, ood -> c1, c10, c2 22/tcp and 1 more (18 connections): expected open (flows ssh, web allow it), was filtered. [other_table] Rules "
+        "of another program on c1 drop packets from 10.0.1.4 to 22/tcp: chain c; flow ssh allows them."
     ]
 
 
@@ -79,10 +81,10 @@ def test_other_causes_and_other_hosts_are_sentences_of_their_own() -> None:
         verdict("a", "t", outcome="refused"),
     ]
     assert [line.partition(":")[2].partition(":")[0] + line.partition(", was ")[2] for line in lines(*items)] == [
-        " a, b -> t 80/tcp (2 connections)open. It was answered.",
-        " a -> u 10.0.0.1 80/tcpopen. It was answered.",
+        " a, b -> t 80/tcp (2 connections)open. The probe got an answer.",
+        " a -> u 10.0.0.1 80/tcpopen. The probe got an answer.",
         " a -> t 10.0.0.1 80/tcpopen. It was let in.",
-        " a -> t 10.0.0.1 80/tcprefused. It was answered.",
+        " a -> t 10.0.0.1 80/tcprefused. The probe got an answer.",
     ]
 
 

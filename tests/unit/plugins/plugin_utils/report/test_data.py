@@ -210,9 +210,9 @@ def test_without_listeners_what_is_unproven_is_no_cell() -> None:
     assert {cell["protocol"] for cell in data["cells"]} == {"tcp"}
     assert {cell["diagnosis"]["code"] for cell in data["cells"] if cell["verdict"] == "wrong"} == {"no_listener"}
     reasons = Counter({item["reason"]: item["connections"] for item in data["not_tested"]})
-    assert "Silence proves nothing: nobody listens there." in reasons
+    assert "The missing answer proves nothing: nothing listens on the port." in reasons
     assert data["summary"]["not_tested"] == sum(item["connections"] for item in data["not_tested"])
-    unproven = sum(item["connections"] for item in data["not_tested"] if "Silence" in item["reason"])
+    unproven = sum(item["connections"] for item in data["not_tested"] if "missing answer" in item["reason"])
     assert len(data["cells"]) + unproven == len(run.expected.expectations)
 
 

@@ -89,7 +89,7 @@ def test_a_wrong_cell_fails_with_why_diagnosis_and_advice() -> None:
         (
             "Failure",
             "wrong: intended open, compiled open, observed filtered",
-            "No answer, though the host answers echoes.\n"
+            "No answer, although the host answers echoes.\n"
             "The table inet docker on ctl1 drops it after our ruleset let it in.\n"
             "Remove the rule `drop` of chain forward in table inet docker, or put our port before it.\n"
             "Flow: slurm_control\nRule: accept tcp 6817 of flow slurm_control",
@@ -104,7 +104,7 @@ def test_an_unknown_cell_is_an_error() -> None:
         (
             "Error",
             "unknown: intended filtered, compiled filtered, observed error",
-            "The probe failed.\nNo flow lets this in.\nEHOSTUNREACH",
+            "The probe failed.\nNo flow allows this connection.\nEHOSTUNREACH",
         )
     ]
 
@@ -179,5 +179,5 @@ def test_what_xml_cannot_write_is_written_as_its_code() -> None:
     [(kind, message, text)] = read(one("wrong", why=why, rule="", detail=""))["b", "a -> b:22/tcp (10.0.0.3)"]
     assert text == (
         "bell\\x07 null\\x00 half\\ud800 end\\uffff line\\nturned\\u202e \N{GRINNING FACE} <&>\"'\n"
-        "No flow lets this in."
+        "No flow allows this connection."
     )

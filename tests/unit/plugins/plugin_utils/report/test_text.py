@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as text, and the message of the task that fails."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -244,8 +246,7 @@ def test_a_report_has_a_table_a_target_then_the_rest() -> None:
         "not tested: 2: No ports.",
         "not tested: a -> t 1: Two addresses.",
         "wrong: t does not run its policy; these differ: chain input",
-        "wrong: a -> t 10.0.0.1 443/tcp: expected open (flow web lets it in), was filtered. [not_sent] Nothing is "
-        "sent.",
+        "wrong: a -> t 10.0.0.1 443/tcp: expected open (flow web allows it), was filtered. [not_sent] Nothing is sent.",
         "unknown: a -> t 10.0.0.1 80/tcp: Died.",
         "What to do:",
         "4 connections from 1 hosts to 2: 2 right, 1 wrong, 1 unknown. From outside: outsider.",
@@ -289,7 +290,7 @@ def test_of_many_kinds_of_target_only_those_with_something_wrong_are_shown() -> 
         lines = report(found(*items), most_tables=2)
         return [line for line in lines if line.startswith("t") or " kinds of host" in line]
 
-    rest = "kinds of host where all is right are in the files of the report."
+    rest = "kinds of host without problems are only in the files of the report."
     assert shown("right", "right") == ["t0  10.0.0.1", "t1  10.0.0.1"]
     assert shown("right", "wrong", "unproven", "unknown") == ["t1  10.0.0.1", "t3  10.0.0.1", f"2 {rest}"]
     assert shown("wrong", "wrong", "right", "unknown") == [
@@ -357,14 +358,14 @@ def test_counts_are_plain() -> None:
         (
             found(),
             False,
-            "Nothing was tried: expected at least one managed host and another host in the play that "
+            "No connection was tested: expected at least one managed host and another host in the play that "
             "verify_query selects. With --limit, name hosts on both sides.",
         ),
         (
             found(RIGHT, verdict("a", 80, verdict="wrong")),
             False,
-            "1 connections are wrong and 0 unknown of 2; see the report above. wrong: a -> t 10.0.0.1 80/tcp: expected filtered "
-            "(no flow lets it in), was filtered. ",
+            "Of 2 connections, 1 are wrong and 0 are unknown; see the report above. wrong: a -> t 10.0.0.1 80/tcp: expected filtered "
+            "(no flow allows it), was filtered. ",
         ),
         (
             found(
@@ -372,7 +373,7 @@ def test_counts_are_plain() -> None:
                 *(verdict("a", 80 + number, verdict="unknown", why=f"Died {number} times.") for number in range(5)),
             ),
             False,
-            "0 connections are wrong and 5 unknown of 6; see the report above for 2 more causes. unknown: a -> t 10.0.0.1 80/tcp: "
+            "Of 6 connections, 0 are wrong and 5 are unknown; see the report above for 2 more causes. unknown: a -> t 10.0.0.1 80/tcp: "
             "Died 0 times. unknown: a -> t 10.0.0.1 81/tcp: Died 1 times. unknown: a -> t 10.0.0.1 82/tcp: Died 2 times.",
         ),
         (
@@ -390,8 +391,8 @@ def test_when_the_play_fails(what: Found, require: bool, text: str) -> None:
 def test_without_an_outsider_it_warns() -> None:
     assert warnings_of(summary(found(RIGHT))) == []
     assert warnings_of(summary(found(RIGHT, outsiders=()))) == [
-        "No host outside the managed groups took part, so nothing shows that strangers are kept out. Add one to the "
-        "inventory, in no group of the collection."
+        "No host outside the managed groups took part, so the tests do not show that the firewall blocks other "
+        "hosts. Add a host to the inventory that is in no group of the collection."
     ]
     assert "From outside: NO HOST outside the managed groups." in report(found(RIGHT, outsiders=()))[-1]
 

@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Results of hosts are read only if they have the documented form."""
 
 from __future__ import annotations
 
@@ -129,7 +130,7 @@ def test_a_spoilt_answer_is_its_host_s_unknown_and_nobody_else_s(case: Spoilt) -
     assert others == {key: before()[key] for key in others}
     if case.host in run.unreadable:
         assert not right(own)
-        assert sum(line.startswith(f"unknown: what {case.host} said cannot be read: ") for line in shown) == 1
+        assert sum(line.startswith(f"unknown: what {case.host} reported cannot be read: ") for line in shown) == 1
     elif case.name in ("verify_compared", "verify_judged"):
         # It says something else of its own rules, or nothing: what the probes saw is what counts.
         assert all(
@@ -340,7 +341,7 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         (),
         "replaced",
         "no",
-        "firewall: the whole: got 'no', expected a dictionary.",
+        "firewall: the result: got 'no', expected a dictionary.",
     ),
     "a failure that is a word": (
         "n1",
@@ -369,11 +370,11 @@ def test_what_cannot_be_read_is_said_once_with_its_key(
     run, verdicts = ended(asked_on(name, said))
     shown, data = reported(run, verdicts)
     assert [line for line in shown if "cannot be read: " in line] == [
-        f"unknown: what {host} said cannot be read: {reason}"
+        f"unknown: what {host} reported cannot be read: {reason}"
     ]
     assert not right(of_host(verdicts, host)) and right(verdicts)
     assert data["hosts"][host]["reason"] == reason
-    assert any(line.startswith("  unreachable: ") and f"See what is said of {host} above." in line for line in shown)
+    assert any(line.startswith("  unreachable: ") and f"See the messages about {host} above." in line for line in shown)
 
 
 def test_what_a_host_does_not_say_is_no_answer() -> None:

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Cells: what the report says about each connection."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -231,12 +233,12 @@ def test_what_is_not_wrong_needs_no_diagnosis(word: str) -> None:
 def test_a_diagnosis_knows_the_unit_the_owners_and_the_rules() -> None:
     nobody = verdict("wrong", outcome="refused", why="Refused.")._replace(held_by="nobody")
     found = run().diagnosis(nobody)
-    assert found and found.text == "Nobody listens on 443/tcp of ctl; nginx.service should."
+    assert found and found.text == "Nothing listens on 443/tcp of ctl; nginx.service should."
     named = nobody._replace(seen=nobody.seen._replace(elsewhere={"ctl.example.org": ["10.1.9.1", "10.9.9.9"]}))
     found = run().diagnosis(named)
     assert found and "(10.1.9.1 is n1, 10.9.9.9 is no host of the plan)" in found.text
     found = run().diagnosis(verdict("wrong", outcome="filtered", hosts=("n1", "ctl"), source=NODE))
-    assert found and found.text == f"ctl sees {NODE} where the plan expects n1 as 10.1.9.1."
+    assert found and found.text == f"ctl sees n1 as {NODE}, but the plan expects 10.1.9.1."
 
 
 @pytest.mark.parametrize(

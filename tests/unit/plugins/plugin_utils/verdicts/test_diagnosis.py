@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Diagnosis: each fault of a connection gets its code, sentence and advice."""
+
 from __future__ import annotations
 
 import json
@@ -36,8 +38,8 @@ OURS = Judged("drop", "inet hpc_ports", "input", "policy drop", True)
 THEIRS = Judged("drop", "inet site", "c", "tcp dport 443 drop")
 REJECTS = Judged("reject", "inet site", "c", "tcp dport 443 reject with tcp reset")
 UNREAD = Judged("unknown", unknown="nft does not list the rules of iptables-legacy (tables filter).")
-SILENCE = "No answer, though the host answers echoes."
-IF_ISOLATED = "If hosts outside its network are not meant to reach it, name the network in firewall_isolated_networks."
+SILENCE = "No answer, although the host answers echoes."
+IF_ISOLATED = "If hosts outside its network must not reach it, add the network to firewall_isolated_networks."
 
 
 def counts(*far: int | None) -> dict[str, int | None]:
@@ -80,15 +82,15 @@ def test_a_name_that_leads_elsewhere() -> None:
     found = told(verdict(elsewhere={"t.example.org": [OTHER, STRANGE]}), counts(1, 1, 1, 1, 1))
     assert found == Diagnosis(
         "elsewhere",
-        f"t.example.org is {OTHER}, {STRANGE} to source, not {TARGET} ({OTHER} is other, {STRANGE} is no host of the "
+        f"source resolves t.example.org to {OTHER}, {STRANGE}, not to {TARGET} ({OTHER} is other, {STRANGE} is no host of the "
         "plan).",
-        "Mend the name on source: /etc/hosts, DNS, or search domains in /etc/resolv.conf.",
+        "Fix the name resolution on source: /etc/hosts, DNS, or search domains in /etc/resolv.conf.",
     )
 
 
 @pytest.mark.parametrize(
     "nonce,said",
-    [(NONCES["other"], "It was answered by other."), ("", "It was answered, but not by the listener on target.")],
+    [(NONCES["other"], "The answer came from other."), ("", "The answer did not come from the listener on target.")],
 )
 def test_an_address_that_leads_elsewhere(nonce: str, said: str) -> None:
     [about] = verdicts_of(
@@ -96,8 +98,8 @@ def test_an_address_that_leads_elsewhere(nonce: str, said: str) -> None:
     )
     assert told(about) == Diagnosis(
         "elsewhere",
-        f"{TARGET} does not lead source to target. {said}",
-        f"See whether {TARGET} is used twice (`arping`), or translated on source, on the way or on target (dnat, "
+        f"From source, {TARGET} does not lead to target. {said}",
+        f"Check whether another host uses {TARGET} (`arping`), or whether source, target or a device between them translates it (dnat, "
         "redirect, load balancer).",
     )
 
@@ -106,8 +108,8 @@ def test_a_source_that_was_not_asked() -> None:
     [about] = verdicts_of([expectation("open")], Results({}, {"target": held("listener")}))
     assert told(about) == Diagnosis(
         "unreachable",
-        "source reported nothing: it was not reached, or its module failed.",
-        "See what Ansible says of source above.",
+        "source reported no results: Ansible did not reach it, or its module failed.",
+        "See the messages of Ansible about source above.",
     )
 
 
@@ -124,7 +126,7 @@ def test_a_source_without_a_route(values: dict[str, str], why: str) -> None:
     assert told(about) == Diagnosis(
         "not_sent",
         f"source has no route to {TARGET}: {why}",
-        f"Look at `ip route get {TARGET}` on source. {IF_ISOLATED}",
+        f"Run `ip route get {TARGET}` on source. {IF_ISOLATED}",
     )
 
 
@@ -134,20 +136,24 @@ def test_a_source_without_a_route(values: dict[str, str], why: str) -> None:
         verdict(
             "filtered",
             word="unknown",
-            why="Silence proves nothing without a path: No echo reply.",
+            why="The missing answer proves nothing without a path to the target: No echo reply.",
             reachable=False,
         ),
-        verdict("open", word="unknown", why="No answer, and none to an echo either: No echo reply.", reachable=None),
-        verdict("open", "refused", "nobody", "unknown", "It was refused, and the listener died.", reachable=True),
-        verdict("open", "open", "nobody", "unknown", "It was answered, and the listener died.", reachable=True),
+        verdict(
+            "open", word="unknown", why="No answer, and no answer to an echo either: No echo reply.", reachable=None
+        ),
+        verdict(
+            "open", "refused", "nobody", "unknown", "The connection was refused, and the listener died.", reachable=True
+        ),
+        verdict("open", "open", "nobody", "unknown", "The probe got an answer, but the listener died.", reachable=True),
     ],
 )
 def test_what_is_not_proven(about: Verdict) -> None:
     assert told(about) == Diagnosis(
         "unreachable",
         about.why,
-        f"See that target runs, that Ansible reaches it until the end, and that `ping {TARGET}` on source is answered; "
-        f"hpc.ports always accepts ICMP.{'' if about.seen.reachable else f' {IF_ISOLATED}'}",
+        f"Check that target runs, that Ansible can reach it until the end, and that `ping {TARGET}` on source "
+        f"gets an answer; hpc.ports always accepts ICMP.{'' if about.seen.reachable else f' {IF_ISOLATED}'}",
     )
 
 
@@ -157,7 +163,7 @@ def test_a_silent_service_proves_nothing(expected: str) -> None:
     assert told(about) == Diagnosis(
         "unknown",
         "The service there may keep silent.",
-        "Stop what holds 443/tcp of target for the time of a run: a listener then answers in its place.",
+        "Stop the service on 443/tcp of target during a run: a listener then answers instead.",
     )
 
 
@@ -190,9 +196,9 @@ def test_what_comes_from_another_address() -> None:
         for counters in (NOT_COUNTED, counts(1), counts(1, 1, 1, 1, 1)):
             assert told(about, counters) == Diagnosis(
                 "wrong_source",
-                f"target sees {STRANGE} where the plan expects source as {SOURCE}, fd00::2.",
-                "Add the address to firewall_source_addresses of source, or have it come from the right one "
-                f"(`ip route get {TARGET}` on source; NAT between the two).",
+                f"target sees source as {STRANGE}, but the plan expects {SOURCE}, fd00::2.",
+                "Add the address to firewall_source_addresses of source, or correct the source address (`ip "
+                f"route get {TARGET}` on source; NAT between the two hosts).",
             )
 
 
@@ -227,15 +233,17 @@ def test_the_address_that_nat_gives_as_the_plan_says_is_not_wrong() -> None:
 )
 def test_what_arrives_as_somebody_else(arrivals: list[str], counters: dict[str, int | None], seen_as: str) -> None:
     found = told(verdict(), counters, arrivals=frozenset(arrivals), owners={**OWNERS, "10.0.0.22": "source"})
-    assert (found.text.split(" where ")[0] == f"target sees {seen_as}") == bool(seen_as)
+    assert (found.text.split(", but the plan")[0] == f"target sees source as {seen_as}") == bool(seen_as)
     assert (found.code == "wrong_source") == bool(seen_as)
 
 
 def test_behind_nat_it_is_what_arrives_that_the_target_sees() -> None:
     about = verdict(source="10.7.7.7")
-    assert told(about, counts(1), arrivals=frozenset([STRANGE])).text.startswith(f"target sees {STRANGE} where ")
+    assert told(about, counts(1), arrivals=frozenset([STRANGE])).text.startswith(
+        f"target sees source as {STRANGE}, but "
+    )
     both = frozenset(["10.7.7.7", STRANGE])
-    assert told(about, counts(1, 1), arrivals=both).text.startswith("target sees 10.7.7.7 where ")
+    assert told(about, counts(1, 1), arrivals=both).text.startswith("target sees source as 10.7.7.7, but ")
 
 
 def test_without_known_addresses_none_is_wrong() -> None:
@@ -253,25 +261,30 @@ def test_what_the_rules_let_through_against_the_plan(
 ) -> None:
     about = verdict("filtered", outcome, by, why="It was let in.", denied_by=denied_by)
     advice = (
-        f"Run the playbook site on {host}: its rules are not loaded, or were changed by hand. If the connection "
-        "is meant, write a flow."
+        f"Run the playbook site on {host}: its rules are not loaded, or somebody changed them by hand. If the "
+        "connection is wanted, add a flow."
     )
     assert told(about, **clues) == Diagnosis(
         "ruleset_allows",
-        f"No flow lets source connect to 443/tcp of target, and {host} lets it through: table inet "
-        "hpc_ports, chain input, `tcp dport 443 accept` accepts.",
+        f"No flow allows source to connect to 443/tcp of target, but {host} accepts the connection: table inet "
+        "hpc_ports, chain input, `tcp dport 443 accept`.",
         advice,
     )
     for other in ({}, {"inward": OURS, "out": OURS}, {"inward": UNREAD, "out": UNREAD}):
         assert told(about, **other) == Diagnosis(
-            "ruleset_allows", f"No flow lets source connect to 443/tcp of target, and {host} lets it through.", advice
+            "ruleset_allows",
+            f"No flow allows source to connect to 443/tcp of target, but {host} accepts the connection.",
+            advice,
         )
 
 
 def test_a_connection_that_opens_and_carries_nothing() -> None:
-    why = "A proxy of a container takes the connection and cannot reach the container: 172.17.0.2 port 80: no answer."
+    why = "A container proxy accepts the connection but cannot reach the container: 172.17.0.2 port 80: no answer."
     found = told(verdict(outcome="open", by="service", why=why), counts(1, 1, 1, 1, 1))
-    assert (found.code, found.text) == ("no_listener", f"443/tcp of target opens and carries nothing. {why}")
+    assert (found.code, found.text) == (
+        "no_listener",
+        f"443/tcp of target accepts connections but carries no data. {why}",
+    )
 
 
 def test_a_port_that_is_published_past_the_firewall() -> None:
@@ -283,16 +296,16 @@ def test_a_port_that_is_published_past_the_firewall() -> None:
         unknown="it is sent on",
         translated="172.17.0.2 port 80 (table ip nat, chain DOCKER: dnat)",
     )
-    found = told(verdict("filtered", "open", why="It was answered."), inward=sent_on)
+    found = told(verdict("filtered", "open", why="The probe got an answer."), inward=sent_on)
     assert (found.code, found.text) == (
         "published",
-        "target publishes 443/tcp past its firewall: it is sent on to 172.17.0.2 port 80 (table ip nat, chain "
-        "DOCKER: dnat).",
+        "target publishes 443/tcp past the rules of hpc.ports: rules of another program redirect it to 172.17.0.2 port 80 (table "
+        "ip nat, chain DOCKER: dnat).",
     )
     assert "127.0.0.1" in found.advice
     # It did not pass here, and was not stopped here either.
     assert sent_on.as_seen(False) == sent_on
-    by_source = verdict("filtered", "open", why="It was answered.", denied_by="source")
+    by_source = verdict("filtered", "open", why="The probe got an answer.", denied_by="source")
     assert told(by_source, inward=sent_on, out=ACCEPTED).code == "ruleset_allows"
 
 
@@ -300,29 +313,30 @@ def test_who_refuses_for_somebody_who_listens() -> None:
     about = verdict("filtered", "refused", "service", why="It was refused.")
     advice = (
         "Look on source, on target and between them for rules that reject with a TCP reset or with port "
-        "unreachable. Nobody was let in."
+        "unreachable. The connection was not accepted."
     )
-    text = "Somebody refuses what goes from source to 443/tcp of target, where it should meet silence"
-    assert told(about) == Diagnosis("other_table", f"{text}.", advice)
+    text = "Something rejects connections from source to 443/tcp of target"
+    reason = "the rules of hpc.ports drop without an answer."
+    assert told(about) == Diagnosis("other_table", f"{text}; {reason}", advice)
     assert told(about, counts(1), inward=REJECTS, out=ACCEPTED) == Diagnosis(
-        "other_table", f"{text} (table inet site, chain c, `tcp dport 443 reject with tcp reset`).", advice
+        "other_table", f"{text} (table inet site, chain c, `tcp dport 443 reject with tcp reset`); {reason}", advice
     )
     assert told(about, counts(1, 1, 1)).code == "ruleset_allows"
 
 
 def test_nobody_listens() -> None:
     """Also of broad ports, and where only the counts tell."""
-    text = "Nobody listens on 443/tcp of target"
+    text = "Nothing listens on 443/tcp of target"
     for about, counters in (
         (verdict(outcome="refused", by="nobody"), NOT_COUNTED),
         (verdict(outcome="refused", by="nobody"), counts(1, 1, 1, 0, 0)),
         (verdict(by="nobody"), counts(1, 1, 1)),
     ):
-        assert told(about, counters) == Diagnosis("no_listener", f"{text}.", "Look at `ss -ltnup` on target.")
+        assert told(about, counters) == Diagnosis("no_listener", f"{text}.", "Check `ss -ltnup` on target.")
         assert told(about, counters, unit="nginx.service") == Diagnosis(
             "no_listener",
             f"{text}; nginx.service should.",
-            "Look at `systemctl status nginx.service` and `ss -ltnup` on target.",
+            "Check `systemctl status nginx.service` and `ss -ltnup` on target.",
         )
     for by, counters in (("listener", counts(1, 1, 1)), ("nobody", counts(1, 1, 1, 1)), ("nobody", counts(1))):
         assert told(verdict(by=by), counters).code != "no_listener"
@@ -336,13 +350,13 @@ def test_nobody_listens() -> None:
             "Blocked by this host itself: Operation not permitted.",
         ),
         ({"path": "No echo reply."}, "No echo reply."),
-        ({}, "no reason is known."),
+        ({}, "the reason is unknown."),
     ],
 )
 def test_nothing_is_sent(values: dict[str, str], why: str) -> None:
     for out in (None, ACCEPTED, UNREAD):
         assert told(verdict(**values), counts(0), out=out, inward=THEIRS) == Diagnosis(
-            "not_sent", f"source sends nothing to {TARGET}: {why}", f"Look at `ip route get {TARGET}` on source."
+            "not_sent", f"source sends nothing to {TARGET}: {why}", f"Run `ip route get {TARGET}` on source."
         )
 
 
@@ -350,22 +364,22 @@ def test_nothing_is_sent(values: dict[str, str], why: str) -> None:
 def test_the_source_drops_what_it_sends(counters: dict[str, int | None]) -> None:
     assert told(verdict(), counters, out=OURS) == Diagnosis(
         "ruleset_drops",
-        f"The rules of hpc.ports on source drop what goes to {TARGET} 443/tcp (table inet hpc_ports, "
-        "chain input, `policy drop`), though flow web allows it.",
-        "Run the playbook site on source: its rules are older than the plan, or were changed by hand.",
+        f"The rules of hpc.ports on source drop packets to {TARGET} 443/tcp (table inet hpc_ports, "
+        "chain input, `policy drop`), but flow web allows them.",
+        "Run the playbook site on source: its rules are older than the plan, or somebody changed them by hand.",
     )
     assert told(verdict(), counters, out=THEIRS) == Diagnosis(
         "other_table",
-        f"Rules of others on source drop what goes to {TARGET} 443/tcp: table inet site, chain c, `tcp "
-        "dport 443 drop`; flow web allows it.",
+        f"Rules of another program on source drop packets to {TARGET} 443/tcp: table inet site, chain c, `tcp "
+        "dport 443 drop`; flow web allows them.",
         "Change that rule on source: an accept of hpc.ports does not override a drop of another table.",
     )
 
 
 @pytest.mark.parametrize("left,number", [(2, "2"), (None, "an unknown number")])
 def test_packets_that_do_not_arrive(left: int | None, number: str) -> None:
-    text = f"Packets of source to {TARGET} 443/tcp did not arrive at target: {number} left, none came."
-    advice = "Look at what lies between: security groups, another firewall, routes, a VLAN or an MTU."
+    text = f"Packets from source to {TARGET} 443/tcp did not arrive at target: {number} sent, 0 arrived."
+    advice = "Check the network between the hosts: security groups, another firewall, routes, VLANs or the MTU."
     assert told(verdict(), counts(left), inward=THEIRS) == Diagnosis("not_arrived", text, advice)
     rejected = verdict(detail="Rejected by 10.0.0.254 (ICMP type 3, code 13).", rejected=True)
     found = told(rejected, counts(left))
@@ -376,14 +390,14 @@ def test_packets_that_do_not_arrive(left: int | None, number: str) -> None:
 def test_the_target_drops_what_comes(counters: dict[str, int | None]) -> None:
     assert told(verdict(), counters, inward=OURS) == Diagnosis(
         "ruleset_drops",
-        f"The rules of hpc.ports on target drop what goes from {SOURCE} to 443/tcp (table inet "
-        "hpc_ports, chain input, `policy drop`), though flow web allows it.",
-        "Run the playbook site on target: its rules are older than the plan, or were changed by hand.",
+        f"The rules of hpc.ports on target drop packets from {SOURCE} to 443/tcp (table inet "
+        "hpc_ports, chain input, `policy drop`), but flow web allows them.",
+        "Run the playbook site on target: its rules are older than the plan, or somebody changed them by hand.",
     )
     assert told(verdict(flow=""), counters, inward=REJECTS) == Diagnosis(
         "other_table",
-        f"Rules of others on target drop what goes from {SOURCE} to 443/tcp: table inet site, chain c, "
-        "`tcp dport 443 reject with tcp reset`; the plan allows it.",
+        f"Rules of another program on target drop packets from {SOURCE} to 443/tcp: table inet site, chain c, "
+        "`tcp dport 443 reject with tcp reset`; the plan allows them.",
         "Change that rule on target: an accept of hpc.ports does not override a drop of another table.",
     )
 
@@ -392,8 +406,8 @@ def test_a_rule_that_cannot_be_read_is_the_suspect_of_what_was_seen_dropped() ->
     doubtful = THEIRS._replace(verdict="unknown", unknown="It cannot be told whether x")
     assert told(verdict(), counts(1, 1), inward=doubtful.as_seen(False)) == Diagnosis(
         "other_table",
-        f"Rules of others on target seem to drop what goes from {SOURCE} to 443/tcp: table inet site, chain c, "
-        "`tcp dport 443 drop`; flow web allows it. Not certain: It cannot be told whether x.",
+        f"Rules of another program on target seem to drop packets from {SOURCE} to 443/tcp: table inet site, chain c, "
+        "`tcp dport 443 drop`; flow web allows them. Not certain: It cannot be told whether x.",
         "Change that rule on target: an accept of hpc.ports does not override a drop of another table.",
     )
 
@@ -408,7 +422,9 @@ def test_what_was_seen_tells_where_the_rules_do_not() -> None:
     # Nobody is suspected where no rule is known that may stop it; what can be read is believed.
     assert [UNREAD.as_seen(passed) for passed in (True, False)] == [Judged("accept", unknown=UNREAD.unknown), UNREAD]
     # Which rule accepts is not known.
-    assert told(verdict("filtered", "open"), inward=doubtful.as_seen(True)).text.endswith("and target lets it through.")
+    assert told(verdict("filtered", "open"), inward=doubtful.as_seen(True)).text.endswith(
+        "but target accepts the connection."
+    )
     for certain in (ACCEPTED, OURS, REJECTS):
         assert certain.as_seen(True) == certain.as_seen(False) == certain
 
@@ -416,7 +432,7 @@ def test_what_was_seen_tells_where_the_rules_do_not() -> None:
 def test_what_is_dropped_as_it_comes_from_the_wire_was_not_lost_on_the_way() -> None:
     at_wire = THEIRS._replace(table="netdev site")
     assert told(verdict(), counts(1), inward=at_wire).text.startswith(
-        f"Rules of others on target drop what goes from {SOURCE} to 443/tcp: table netdev site, chain c, "
+        f"Rules of another program on target drop packets from {SOURCE} to 443/tcp: table netdev site, chain c, "
     )
     for inward in (
         THEIRS,
@@ -430,30 +446,30 @@ def test_what_is_published_and_leads_nowhere() -> None:
     inward = UNREAD._replace(translated="10.88.0.2 port 80 (table ip nat, chain c: dnat to 10.88.0.2:80)")
     assert told(verdict(), counts(1, 1), inward=inward) == Diagnosis(
         "published",
-        f"target publishes 443/tcp, and nobody answers there: it is sent on to {inward.translated}.",
-        "See on target that the container or host there runs and listens, that net.ipv4.ip_forward is 1, and that no rule "
-        "drops what is forwarded. If nothing should be published, take that rule away.",
+        f"target publishes 443/tcp, but nothing answers: rules of another program redirect it to {inward.translated}.",
+        "Check on target that this container or host runs and listens, that net.ipv4.ip_forward is 1, and that no "
+        "rule drops forwarded packets. If the port should not be published, remove the rule that redirects it.",
     )
 
 
 def test_the_kernel_drops_what_comes_the_wrong_way() -> None:
     assert told(verdict(), counts(1, 1), inward=ACCEPTED._replace(is_backwards=True)) == Diagnosis(
         "wrong_source",
-        f"target drops what comes from {SOURCE} over this interface: its way back is another, and the "
-        "reverse path filter is strict.",
-        f"Mend the route: `ip route get {SOURCE}` on target; or set rp_filter to 2.",
+        f"target drops packets from {SOURCE} that arrive on this interface: the route back uses another interface, and "
+        "the reverse path filter is strict.",
+        f"Fix the route (`ip route get {SOURCE}` on target), or set rp_filter to 2.",
     )
 
 
 @pytest.mark.parametrize(
     "inward,said",
-    [(None, "Its rules could not be read."), (UNREAD, UNREAD.unknown), (ACCEPTED, "Its rules accept it.")],
+    [(None, "Its rules could not be read."), (UNREAD, UNREAD.unknown), (ACCEPTED, "No known rule drops it.")],
 )
 def test_what_came_and_was_not_taken(inward: Judged | None, said: str) -> None:
     assert told(verdict(), counts(1, 1), inward=inward) == Diagnosis(
         "unknown",
-        f"target received the packet and did not take it. {said}",
-        "Look on target at `nft list ruleset`, iptables-legacy, and the reverse path filter (rp_filter).",
+        f"target received the packet but did not accept it. {said}",
+        "On target, check `nft list ruleset`, iptables-legacy and the reverse path filter (rp_filter).",
     )
 
 
@@ -463,39 +479,40 @@ def test_what_came_and_was_not_taken(inward: Judged | None, said: str) -> None:
 def test_an_answer_that_does_not_leave(reply: Judged | None, by: str) -> None:
     assert told(verdict(), counts(1, 1, 1), reply=reply, inward=ACCEPTED) == Diagnosis(
         "reply_lost",
-        f"target took the packet, and its answer did not leave it{by}.",
-        f"Look on target at rules for what goes out, and at `ip route get {SOURCE}`.",
+        f"target accepted the packet, but its answer was not sent{by}.",
+        f"On target, check the rules for outgoing packets and `ip route get {SOURCE}`.",
     )
 
 
 def test_an_answer_that_does_not_come_back() -> None:
     assert told(verdict(), counts(1, 1, 1, 1)) == Diagnosis(
         "reply_lost",
-        "target answered, and the answer did not come back to source.",
-        f"Look at the way back: `ip route get {SOURCE}` on target, and firewalls between that see one direction only.",
+        "target answered, but the answer did not arrive at source.",
+        f"Check the route back: `ip route get {SOURCE}` on target, and firewalls between the hosts that see "
+        "only one direction.",
     )
 
 
 @pytest.mark.parametrize(
     "back,by",
     [
-        (None, "which did not take it"),
-        (ACCEPTED, "which did not take it"),
-        (THEIRS, "whose own rules drop it: table inet site, chain c, `tcp dport 443 drop`"),
+        (None, "but the host did not accept it"),
+        (ACCEPTED, "but the host did not accept it"),
+        (THEIRS, "but its rules drop the answer: table inet site, chain c, `tcp dport 443 drop`"),
     ],
 )
 def test_an_answer_that_the_source_does_not_take(back: Judged | None, by: str) -> None:
     assert told(verdict(), counts(1, 1, 1, 1, 1), back=back) == Diagnosis(
         "reply_lost",
-        f"The answer of target came back to source, {by}.",
-        "Look on source with `nft list ruleset` at rules of others for what comes in.",
+        f"The answer of target arrived at source, {by}.",
+        "On source, check `nft list ruleset` for rules of other programs that drop incoming packets.",
     )
 
 
 def test_what_nothing_explains() -> None:
     for clues in ({}, {"inward": ACCEPTED, "out": ACCEPTED}, {"inward": UNREAD}):
         assert told(verdict(), **clues) == Diagnosis(
-            "unknown", SILENCE, "Look at both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`."
+            "unknown", SILENCE, "Check on both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`."
         )
 
 

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Evidence: results of hosts by expectation, counters and translated addresses."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -99,14 +101,14 @@ def test_who_did_not_live_until_the_end_held_nothing(said: dict[str, Any] | None
 
 
 def test_without_listeners_nobody_had_to_be_there() -> None:
-    assert Results({}, {"target": NOBODY}, passive=True).holder(ITEM) == ("nobody", "nobody listens there")
+    assert Results({}, {"target": NOBODY}, passive=True).holder(ITEM) == ("nobody", "nothing listens on the port")
 
 
 def test_why_no_listener_could_be_put_there() -> None:
     said = {**NOBODY, "not_held": {"0.0.0.0": {"443/tcp": "Permission denied"}}}
     assert Results({}, {"target": said}).holder(ITEM) == (
         "nobody",
-        "no listener could be put there (Permission denied)",
+        "no listener could be started there (Permission denied)",
     )
     # At another address of the host somebody is.
     assert Results({}, {"target": {**said, "in_use": {TARGET: ["443/tcp"]}}}).holder(ITEM) == ("service", "")

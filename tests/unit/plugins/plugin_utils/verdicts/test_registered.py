@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Registered results of the tasks become a run."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -121,7 +123,7 @@ def test_a_published_port_that_a_flow_opens_is_right_where_the_target_sends_it_o
     run = begin(plan, "[?port==`443`]")
     found = said(laptop={"probed": probed(open=["443/tcp"])}, ctl={"stopped": {**HELD, "counts": {}}, "compared": SAME})
     [item] = judged_verdicts(plan, run, results_of(plan, run, found))
-    assert (item.verdict, item.why) == ("wrong", "It was answered, but not by the listener on ctl.")
+    assert (item.verdict, item.why) == ("wrong", "The answer did not come from the listener on ctl.")
     sent_on = {"verdict": "unknown", "notes": ["the destination is changed to 172.17.0.2 port 80 (table ip nat)"]}
     with_rules = {
         **found,
@@ -184,7 +186,7 @@ def test_only_a_probe_that_ran_has_results() -> None:
         ({"stopped": HELD}, None),
         ({"probed": {"skipped": True}}, None),
         # A host that was not reached is in no task: nothing shows that it runs its policy.
-        ({}, Compared(None, reason="It reported nothing: it was not reached, or a task failed.")),
+        ({}, Compared(None, reason="It reported no results: Ansible did not reach it, or a task failed.")),
     ],
 )
 def test_who_runs_the_policy(phases: dict[str, Any], compared: Compared | None) -> None:
@@ -252,6 +254,6 @@ def test_rules_that_let_in_too_much_are_wrong_though_something_else_hides_it() -
     )
     [about] = [item for item in verdicts if item.verdict != "right"]
     assert (about.expectation.port, about.verdict) == (22, "wrong")
-    assert about.why == "The rules that laptop and ctl run make it open, though it was filtered."
+    assert about.why == "By the rules that laptop and ctl run, the connection is open, but the probe found it filtered."
     diagnosis = found.diagnosis(about)
     assert diagnosis and diagnosis.code == "ruleset_allows"

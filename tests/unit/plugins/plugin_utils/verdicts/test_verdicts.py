@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Verdicts: every combination of expectation and result."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -26,7 +28,7 @@ from hypothesis import strategies as st
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 EXPECTED = pytest.mark.parametrize("expected", ["open", "filtered"])
-NO_LISTENER = "It was let in, and refused because nobody listens."
+NO_LISTENER = "The packet was accepted, and then refused because nothing listens on the port."
 
 
 def judged(
@@ -56,7 +58,7 @@ def judged(
 @pytest.mark.parametrize("said", [held("listener"), held("listener", "udp"), held("service"), NOBODY, DEAD, None])
 def test_the_targets_own_nonce_is_proof_whoever_held_the_port(protocol: str, said: dict[str, Any] | None) -> None:
     assert judged("open", "open", said, protocol, nonce=NONCES["target"]) == ("right", "")
-    assert judged("filtered", "open", said, protocol, nonce=NONCES["target"]) == ("wrong", "It was answered.")
+    assert judged("filtered", "open", said, protocol, nonce=NONCES["target"]) == ("wrong", "The probe got an answer.")
 
 
 @PROTOCOLS
@@ -65,12 +67,12 @@ def test_the_targets_own_nonce_is_proof_whoever_held_the_port(protocol: str, sai
 @pytest.mark.parametrize("host", ["other", "source"])
 def test_an_answer_of_another_host_is_wrong(protocol: str, expected: str, by: str, host: str) -> None:
     said = held(by, protocol, answered=1, passed=1, arrived=1)
-    assert judged(expected, "open", said, protocol, nonce=NONCES[host]) == ("wrong", f"It was answered by {host}.")
+    assert judged(expected, "open", said, protocol, nonce=NONCES[host]) == ("wrong", f"The answer came from {host}.")
 
 
 @PROTOCOLS
 def test_where_a_listener_is_its_answer_is_wanted(protocol: str) -> None:
-    wrong = ("wrong", "It was answered, but not by the listener on target.")
+    wrong = ("wrong", "The answer did not come from the listener on target.")
     assert judged("open", "open", held("listener", protocol), protocol) == wrong
     assert judged("open", "open", held("listener", protocol), protocol, nonce="of nobody") == wrong
     assert judged("open", "open", held("listener", protocol, arrived=1, passed=1), protocol) == wrong
@@ -81,20 +83,20 @@ def test_where_a_listener_is_its_answer_is_wanted(protocol: str) -> None:
 @PROTOCOLS
 def test_a_service_says_no_nonce(protocol: str) -> None:
     assert judged("open", "open", held("service", protocol), protocol) == ("right", "")
-    assert judged("filtered", "open", held("service", protocol), protocol) == ("wrong", "It was answered.")
+    assert judged("filtered", "open", held("service", protocol), protocol) == ("wrong", "The probe got an answer.")
 
 
 @PROTOCOLS
 @pytest.mark.parametrize("said,reason", [(DEAD, DIED), (None, DIED), (NOBODY, LEFT)])
 def test_an_answer_where_nobody_was_proves_nothing(protocol: str, said: dict[str, Any] | None, reason: str) -> None:
-    assert judged("open", "open", said, protocol) == ("unknown", f"It was answered, and {reason}.")
-    assert judged("filtered", "open", said, protocol) == ("wrong", "It was answered.")
+    assert judged("open", "open", said, protocol) == ("unknown", f"The probe got an answer, but {reason}.")
+    assert judged("filtered", "open", said, protocol) == ("wrong", "The probe got an answer.")
 
 
 @PROTOCOLS
 @pytest.mark.parametrize("said,reason", [(DEAD, DIED), (None, DIED), (NOBODY, LEFT)])
 def test_a_refusal_where_nobody_listened(protocol: str, said: dict[str, Any] | None, reason: str) -> None:
-    assert judged("open", "refused", said, protocol) == ("unknown", f"It was refused, and {reason}.")
+    assert judged("open", "refused", said, protocol) == ("unknown", f"The connection was refused, and {reason}.")
     assert judged("filtered", "refused", said, protocol) == ("wrong", NO_LISTENER)
 
 
@@ -104,7 +106,7 @@ def test_a_refusal_where_nobody_listened(protocol: str, said: dict[str, Any] | N
 def test_a_refusal_where_somebody_listened_is_not_ours(protocol: str, by: str, expected: str) -> None:
     assert judged(expected, "refused", held(by, protocol), protocol) == (
         "wrong",
-        f"It was refused, though a {by} was there: something else rejects, not our rules.",
+        f"The connection was refused although a {by} has the port: something other than the rules of hpc.ports rejects it.",
     )
 
 
@@ -131,7 +133,7 @@ def test_a_source_that_reported_nothing(expected: str) -> None:
     [verdict] = verdicts_of([expectation(expected)], Results({}, {"target": held("listener")}))
     assert (verdict.verdict, verdict.why, verdict.seen.outcome) == (
         "unknown",
-        "source reported nothing: it was not reached, or its module failed.",
+        "source reported no results: Ansible did not reach it, or its module failed.",
         "missing",
     )
 
@@ -144,7 +146,7 @@ def test_silence_where_somebody_would_have_answered(protocol: str, by: str) -> N
     assert judged("filtered", "filtered", held(by, protocol), protocol) == ("right", "")
     assert judged("open", "filtered", held(by, protocol), protocol) == (
         "wrong",
-        "No answer, though the host answers echoes.",
+        "No answer, although the host answers echoes.",
     )
 
 
@@ -152,14 +154,14 @@ def test_silence_where_somebody_would_have_answered(protocol: str, by: str) -> N
 @pytest.mark.parametrize("reachable", [False, None])
 def test_silence_without_a_path(protocol: str, reachable: bool | None) -> None:
     for said in (held("listener", protocol), held("listener", protocol, arrived=0)):
-        for path, shown in (("No echo reply.", "No echo reply."), ("", "the path is unknown.")):
+        for path, shown in (("No echo reply.", "No echo reply."), ("", "the path to the target is unknown.")):
             assert judged("filtered", "filtered", said, protocol, reachable=reachable, path=path) == (
                 "unknown",
-                f"Silence proves nothing without a path: {shown}",
+                f"The missing answer proves nothing without a path to the target: {shown}",
             )
             assert judged("open", "filtered", said, protocol, reachable=reachable, path=path) == (
                 "unknown",
-                f"No answer, and none to an echo either: {shown}",
+                f"No answer, and no answer to an echo either: {shown}",
             )
 
 
@@ -172,29 +174,35 @@ def test_what_the_target_counted_is_better_than_silence(protocol: str, by: str, 
     let_in = held(by, protocol, arrived=2, passed=2)
     assert judged("filtered", "filtered", let_in, protocol, reachable=reachable) == (
         "wrong",
-        "It was let in, though nobody answered in time.",
+        "The packet was accepted, although nothing answered in time.",
     )
 
 
 @PROTOCOLS
 @pytest.mark.parametrize("said,reason", [(DEAD, DIED), (None, DIED), (NOBODY, LEFT)])
 def test_silence_where_nobody_listened(protocol: str, said: dict[str, Any] | None, reason: str) -> None:
-    assert judged("filtered", "filtered", said, protocol) == ("unknown", f"Silence proves nothing: {reason}.")
+    assert judged("filtered", "filtered", said, protocol) == (
+        "unknown",
+        f"The missing answer proves nothing: {reason}.",
+    )
 
 
 @pytest.mark.parametrize("said,reason", [(DEAD, DIED), (NOBODY, LEFT)])
 def test_silence_of_what_should_be_open_where_nobody_listened(said: dict[str, Any], reason: str) -> None:
     """A host refuses TCP where nobody listens; to UDP it may keep silent, because it refuses only so many a second."""
-    assert judged("open", "filtered", said, "tcp") == ("wrong", "No answer, though the host answers echoes.")
+    assert judged("open", "filtered", said, "tcp") == ("wrong", "No answer, although the host answers echoes.")
     assert judged("open", "filtered", said, "udp") == ("unknown", f"No answer, and {reason}.")
 
 
 def test_a_udp_service_may_keep_silent() -> None:
     said = held("service", "udp")
-    assert judged("open", "filtered", said, "udp") == ("unknown", "No answer, but the service there may keep silent.")
+    assert judged("open", "filtered", said, "udp") == (
+        "unknown",
+        "No answer, but the service on the port need not answer a probe.",
+    )
     assert judged("filtered", "filtered", said, "udp") == (
         "unknown",
-        "The service there answered nobody, so its silence proves nothing.",
+        "The service on the port answered no probe at all, so the missing answer proves nothing.",
     )
     assert judged("filtered", "filtered", said, "udp", rejected=True, detail="Rejected by 10.0.0.1.") == ("right", "")
 
@@ -204,7 +212,7 @@ def test_a_question_to_a_silent_udp_service_that_was_let_in_is_counted() -> None
     for by in ("service", "nobody"):
         assert judged("open", "filtered", held(by, "udp", arrived=1), "udp") == (
             "wrong",
-            "No answer, and the question was not let in.",
+            "No answer, and the rules did not accept the packet.",
         )
     assert judged("open", "filtered", held("nobody", "udp", arrived=1, passed=1), "udp") == (
         "unknown",
@@ -241,7 +249,7 @@ def test_a_reject_is_proof_that_something_is_blocked(passive: bool) -> None:
 @pytest.mark.parametrize("said", [held("service"), NOBODY, None])
 def test_passive_an_answer_is_believed(protocol: str, said: dict[str, Any] | None) -> None:
     assert judged("open", "open", said, protocol, passive=True) == ("right", "")
-    assert judged("filtered", "open", said, protocol, passive=True) == ("wrong", "It was answered.")
+    assert judged("filtered", "open", said, protocol, passive=True) == ("wrong", "The probe got an answer.")
 
 
 @PROTOCOLS
@@ -257,25 +265,28 @@ def test_passive_silence_of_tcp_is_believed_because_the_host_itself_would_refuse
     for said in (NOBODY, held("service")):
         assert judged("filtered", "filtered", said, passive=True) == ("right", "")
         assert judged("filtered", "filtered", said, passive=True, reachable=False)[0] == "unknown"
-        assert judged("open", "filtered", said, passive=True) == ("wrong", "No answer, though the host answers echoes.")
+        assert judged("open", "filtered", said, passive=True) == (
+            "wrong",
+            "No answer, although the host answers echoes.",
+        )
 
 
 def test_passive_silence_of_udp_is_unproven() -> None:
     assert judged("filtered", "filtered", NOBODY, "udp", passive=True) == (
         "unproven",
-        "Silence proves nothing: nobody listens there.",
+        "The missing answer proves nothing: nothing listens on the port.",
     )
     assert judged("open", "filtered", NOBODY, "udp", passive=True) == (
         "unproven",
-        "No answer, and nobody listens there.",
+        "No answer, and nothing listens on the port.",
     )
     assert judged("open", "filtered", held("service", "udp"), "udp", passive=True) == (
         "unproven",
-        "No answer, but the service there may keep silent.",
+        "No answer, but the service on the port need not answer a probe.",
     )
     assert judged("filtered", "filtered", held("service", "udp"), "udp", passive=True) == (
         "unproven",
-        "The service there answered nobody, so its silence proves nothing.",
+        "The service on the port answered no probe at all, so the missing answer proves nothing.",
     )
     assert judged("open", "filtered", held("nobody", "udp", arrived=1), "udp", passive=True)[0] == "wrong"
     assert judged("filtered", "filtered", held("nobody", "udp", arrived=1), "udp", passive=True) == ("right", "")
@@ -288,7 +299,7 @@ def test_a_proxy_that_does_not_reach_its_container_is_no_service() -> None:
     dead = {**held("service"), "dead_ends": {"443/tcp": "172.17.0.2 port 80: no answer"}}
     assert judged("open", "open", dead) == (
         "wrong",
-        "A proxy of a container takes the connection and cannot reach the container: 172.17.0.2 port 80: no answer.",
+        "A container proxy accepts the connection but cannot reach the container: 172.17.0.2 port 80: no answer.",
     )
     assert judged("open", "open", {**dead, "dead_ends": {"80/tcp": "172.17.0.2 port 80: no answer"}})[0] == "right"
     assert judged("open", "open", dead, nonce=NONCES["target"])[0] == "right"
@@ -309,7 +320,7 @@ def test_an_address_without_a_route_is_not_tested_where_another_is_reached(expec
     assert (first.verdict, found.verdict, found.why) == (
         "right",
         "unproven",
-        f"source has no route to {OTHER}, and reaches other addresses of target.",
+        f"source has no route to {OTHER}, but it reaches other addresses of target.",
     )
     sixth = second._replace(address="fd00::1")
     in_other = Results(
@@ -333,7 +344,7 @@ def test_a_name_that_leads_elsewhere_is_wrong_whatever_the_address_does(expected
         held("listener"),
         nonce=NONCES["target"] if outcome == "open" else "",
         elsewhere={"t.example.org": [OTHER, "10.0.0.4"]},
-    ) == ("wrong", f"t.example.org is {OTHER}, 10.0.0.4 to source, not {TARGET}.")
+    ) == ("wrong", f"source resolves t.example.org to {OTHER}, 10.0.0.4, not to {TARGET}.")
 
 
 # ---- all of it
