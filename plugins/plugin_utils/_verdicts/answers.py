@@ -85,7 +85,7 @@ def _answer(phase: str, said: object) -> dict[str, Any]:
 
 
 def _refuse(key: str, got: object, expected: str) -> UnreadableError:
-    return UnreadableError(f"{key or 'the whole'}: got {_named(got)}, expected {expected}.")
+    return UnreadableError(f"{key or 'the result'}: got {_named(got)}, expected {expected}.")
 
 
 def _named(value: object) -> str:

@@ -326,7 +326,7 @@ def _published(clues: Clues) -> Diagnosis | None:
 def _allowed(clues: Clues) -> Diagnosis:
     item = clues.item
     host, judged = (item.source, clues.out) if item.denied_by == "source" else (item.target, clues.inward)
-    by = f": {judged.where}" if judged and judged.verdict == ACCEPT and not judged.unknown else ""
+    by = f": {judged.where}" if judged and judged.verdict == ACCEPT and judged.table and not judged.unknown else ""
     return Diagnosis(
         "ruleset_allows",
         f"No flow allows {item.source} to connect to {item.port}/{item.protocol} of {item.target}, but {host} accepts "

@@ -294,7 +294,7 @@ def test_the_diagnosis_names_the_rule(tmp_path: Path) -> None:
     assert code != 0
     [cell] = [cell for cell in report(tmp_path)["cells"] if cell["verdict"] == "wrong"]
     assert (cell["compiled"], cell["diagnosis"]["code"]) == ("open", "ruleset_allows")
-    text = "ctl1 lets it through: table inet hpc_ports, chain input, `tcp dport 5432 accept` accepts."
+    text = "ctl1 accepts the connection: table inet hpc_ports, chain input, `tcp dport 5432 accept`."
     assert text in cell["diagnosis"]["text"] and text in output
     assert "What to do: ruleset_allows: Run the playbook site on ctl1" in output
 

@@ -205,7 +205,7 @@ def test_where_nothing_can_be_asked_the_plan_answers_alone(source: str, target: 
             said(),
             said(),
             "should_not_but_does",
-            "No flow allows other to connect to 6817/tcp of head, but head accepts the connection: its rules accepts.",
+            "No flow allows other to connect to 6817/tcp of head, but head accepts the connection.",
         ),
         ("login", None, said(), "should", "login may connect to 6817/tcp of head by flow control."),
         ("login", said(), said("unknown"), "should", "login may connect to 6817/tcp of head by flow control."),
