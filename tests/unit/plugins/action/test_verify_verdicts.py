@@ -253,14 +253,14 @@ def test_the_play_passes_if_all_is_right(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "host,facts,text",
     [
-        ("stranger", WRONG["stranger"], "1 connections are wrong and 0 unknown of 2"),
+        ("stranger", WRONG["stranger"], "Of 2 connections, 1 are wrong and 0 are unknown"),
         (
             "stranger",
             {"seen": seen("", open=["443/tcp"], filtered=["5432/tcp"])},
             "From stranger, 192.0.2.11 does not lead to ctl1. The answer did not come from the listener on ctl1.",
         ),
-        ("stranger", {"seen": {"failed": True, "msg": "No Python."}}, "0 connections are wrong and 2 unknown of 2"),
-        ("ctl1", {"held": {"skipped": True}}, "0 connections are wrong and 1 unknown of 2"),
+        ("stranger", {"seen": {"failed": True, "msg": "No Python."}}, "Of 2 connections, 0 are wrong and 2 are unknown"),
+        ("ctl1", {"held": {"skipped": True}}, "Of 2 connections, 0 are wrong and 1 are unknown"),
         (
             "ctl1",
             {"held": HELD, "same": {"changed": False, "changes": {"objects": ["chain input"]}}},
@@ -271,7 +271,7 @@ def test_the_play_passes_if_all_is_right(tmp_path: Path) -> None:
             {"held": HELD, "same": {"changed": False, "failed": False, "msg": "Missing program nft."}},
             "unknown: whether ctl1 runs its policy: Missing program nft.",
         ),
-        ("ctl1", {}, "unknown: whether ctl1 runs its policy: It reported nothing"),
+        ("ctl1", {}, "unknown: whether ctl1 runs its policy: It reported no results"),
     ],
 )
 def test_the_play_fails_if_something_is_not_right(tmp_path: Path, host: str, facts: dict[str, Any], text: str) -> None:
@@ -302,7 +302,7 @@ def test_the_diagnosis_names_the_rule(tmp_path: Path) -> None:
 def test_every_host_has_the_fact_before_the_role_fails(tmp_path: Path) -> None:
     code, output = run(tmp_path, results=WRONG, fail=False)
     assert code == 0, output
-    assert "FAILURE=1 connections are wrong" in output
+    assert "FAILURE=Of 2 connections, 1 are wrong" in output
     fact = said(output, "FACT")
     assert [(item["target"], item["port"], item["from_outside"]) for item in fact["open"]] == [
         ("ctl1", 443, True),
@@ -393,7 +393,7 @@ def test_a_result_that_cannot_be_read_is_unknown_and_stops_nothing(
 def test_nothing_tried_is_a_failure(tmp_path: Path) -> None:
     code, output = run(tmp_path, "--limit", "ctl1", results=RIGHT)
     assert code != 0
-    assert "Nothing was tried: " in output
+    assert "No connection was tested: " in output
 
 
 def test_check_mode_counts_and_passes(tmp_path: Path) -> None:
