@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import answer_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.inquiry import Inquiry, inquiry_of

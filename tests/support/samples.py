@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 
 ANYWHERE = ("0.0.0.0/0", "::/0")
 

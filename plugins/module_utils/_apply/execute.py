@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux import files, sys
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
-from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyData
 
 _NOT_ON_DISK = "The new ruleset runs, but a reboot would not load it: {0}. Fix this and run again."

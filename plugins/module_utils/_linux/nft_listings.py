@@ -18,8 +18,7 @@ from typing import Callable, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import NoTableError, Table, fingerprint
-from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER, digest
 
 _LIBRARIES = "/usr/lib*/libnftables.so.1", "/usr/lib/*/libnftables.so.1"
 # The files from which nft and its library read names.

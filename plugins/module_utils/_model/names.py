@@ -1,9 +1,12 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every name that the collection uses on a host: tables, files, folders."""
+"""The names that the collection uses on a host (tables, files, folders), and the digest in names of objects."""
 
 from __future__ import annotations
+
+import hashlib
+import json
 
 TABLE = "inet hpc_ports"
 # In this table verify counts packets while it runs.
@@ -16,3 +19,9 @@ SETTINGS = "/etc/hpc-ports"
 SERVICE = "hpc-ports.service"
 # The files of a change until it is confirmed. A reboot removes them.
 FOLDER = "/run/hpc-ports"
+
+
+def digest(data: object) -> str:
+    """Return 16 hexadecimal digits for plain data, equal for equal data."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -26,7 +26,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables impor
 from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import wanted_items
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early_loaders
-from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, management_policy, parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import (

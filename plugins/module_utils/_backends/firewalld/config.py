@@ -17,8 +17,7 @@ from itertools import product
 from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import POLICY_IN, POLICY_OUT, PREFIX
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import POLICY_IN, POLICY_OUT, PREFIX, digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     DHCP_SERVERS,
     Network,

@@ -15,8 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
-from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE, digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     Network,
     Policy,

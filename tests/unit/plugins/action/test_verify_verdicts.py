@@ -259,7 +259,11 @@ def test_the_play_passes_if_all_is_right(tmp_path: Path) -> None:
             {"seen": seen("", open=["443/tcp"], filtered=["5432/tcp"])},
             "From stranger, 192.0.2.11 does not lead to ctl1. The answer did not come from the listener on ctl1.",
         ),
-        ("stranger", {"seen": {"failed": True, "msg": "No Python."}}, "Of 2 connections, 0 are wrong and 2 are unknown"),
+        (
+            "stranger",
+            {"seen": {"failed": True, "msg": "No Python."}},
+            "Of 2 connections, 0 are wrong and 2 are unknown",
+        ),
         ("ctl1", {"held": {"skipped": True}}, "Of 2 connections, 0 are wrong and 1 are unknown"),
         (
             "ctl1",

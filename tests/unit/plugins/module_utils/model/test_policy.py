@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     Policy,
     PolicyError,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._model.digest import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.tests.support.sites import (
