@@ -302,7 +302,8 @@ def failure(found: Found, require_outsider: bool) -> str:
     counts = summary(found)
     if not counts["connections"]:
         return (
-            "No connection was tested: expected at least one managed host and another host in the play that verify_query "
+            "No connection was tested: expected at least one managed host and another host in the play that "
+            "verify_query "
             "selects. With --limit, name hosts on both sides."
         )
     if counts["wrong"] or counts["unknown"]:
@@ -310,7 +311,8 @@ def failure(found: Found, require_outsider: bool) -> str:
         more = len(lines) - _MOST_CAUSES
         return " ".join(
             [
-                f"Of {counts['connections']} connections, {counts['wrong']} are wrong and {counts['unknown']} are unknown; "
+                f"Of {counts['connections']} connections, {counts['wrong']} are wrong and {counts['unknown']} are "
+                "unknown; "
                 f"see the report above{f' for {more} more causes' if more > 0 else ''}.",
                 *lines[:_MOST_CAUSES],
             ]

@@ -24,7 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence impor
 # The key of a result that cannot be read; its value is the reason. No host can send it: unknown keys are dropped.
 UNREADABLE = "unreadable"
 
-# By host and phase, what the module of the phase returned, as far as it can be read; nothing of a task that did not run.
+# By host and phase: the readable results of the phase's module; empty for a task that did not run.
 Registered = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Parse = Callable[[str, Any], Any]
 _PORT = re.compile(r"([0-9]{1,5})/(?:tcp|udp)", re.ASCII)

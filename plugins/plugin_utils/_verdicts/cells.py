@@ -185,7 +185,8 @@ class Run:
         return verdict._replace(
             verdict=WRONG,
             why=(
-                f"By the rules that {item.source} and {item.target} run, the connection is {compiled}, but the probe found it "
+                f"By the rules that {item.source} and {item.target} run, the connection is {compiled}, but the probe "
+                "found it "
                 f"{verdict.seen.outcome}."
             ),
         )

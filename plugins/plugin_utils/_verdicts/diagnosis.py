@@ -64,9 +64,9 @@ CODES = {
 class Judged(NamedTuple):
     """What the whole ruleset of a host does with a packet: accept, drop, reject or unknown, by which table and rule.
 
-    Of `unknown`, table and rule are those that may stop it, and `unknown` says why; it does, too, of what was seen, not read.
-    `translated` is where rules send it instead, by which rule. `is_backwards` when the kernel drops it before any rule,
-    because the way back is another (rp_filter).
+    For `unknown`, table and rule are those that may stop the packet, and `unknown` is the reason; also if the verdict was
+    observed, not read from rules. `translated` is the address to which rules redirect it, and the rule. `is_backwards`:
+    the kernel drops it before all rules, because the route back is another (rp_filter).
     """
 
     verdict: str
@@ -89,10 +89,9 @@ class Judged(NamedTuple):
         return self.is_stopped and self.table.startswith("netdev ")
 
     def as_seen(self, passed: bool | None) -> Judged:
-        """Return the judgement, where the rules do not tell by what became of the packet; None is not known.
+        """Return the judgement; if the rules do not decide, decide by the fate of the packet (None: unknown).
 
-        It was stopped: no rule that might accept it has, and the one that might stop it is the suspect. Or it passed. What is
-        sent on to somewhere else does neither here.
+        A stopped packet makes the rule that may have stopped it the suspect. Redirected packets are not decided here.
         """
         if self.verdict != NOT_TOLD or passed is None or self.translated or not (passed or self.table):
             return self

@@ -28,11 +28,11 @@ _ANY = {4: "0.0.0.0", 6: "::"}
 
 
 class Seen(NamedTuple):
-    """What came of one probe, or that nothing is known of it.
+    """The result of one probe, or that it is unknown.
 
-    `rejected` when somebody said that it is not allowed; `nonce` as it was said by who answered; `source` is the
-    address that the probe came from, and `translated` the one that the target sees in its place, where there is NAT between;
-    `elsewhere` has names of the target with what they mean to the source.
+    `rejected`: a device answered that the connection is not allowed. `nonce` is the text of the answer. `source` is the
+    address of the probe, and `translated` the address that the target sees instead, behind NAT. `elsewhere` has the names
+    of the target that the source resolves to other addresses.
     """
 
     outcome: str
@@ -54,7 +54,7 @@ class Seen(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a host's connections come from by the plan; `is_told` when the inventory says that these are others than its own."""
+    """The source addresses of a host in the plan; `is_told`: the inventory says that they differ from its own."""
 
     addresses: Sequence[str] = ()
     is_told: bool = False
@@ -69,10 +69,10 @@ _Counted = dict[str, "dict[tuple[str, str, str], int] | None"]
 
 @dataclass(frozen=True)
 class Results:
-    """What hosts reported, by host: of the module `verify_probe` its `results`, of `verify_listen` what it said when stopped.
+    """The reports by host: the `results` of the module `verify_probe`, and the result of `verify_listen` when stopped.
 
-    A host that is missing, or says nothing of the kind, was not reached, for example, or its module failed. `nonces`
-    has the one of each host, and `origins` where it comes from; `passive` when there were no listeners.
+    A host without a report was not reached, for example, or its module failed. `nonces` has the nonce of each host,
+    `origins` its source addresses; `passive`: there were no listeners.
     """
 
     probed: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
@@ -88,10 +88,10 @@ class Results:
         return found._replace(translated=translated) if translated else found
 
     def translated(self, item: Expectation, source: str) -> str:
-        """Return what the target sees in place of the address that the source took; nothing where it is that one.
+        """Return the address that the target sees instead of the source's own address; empty without NAT.
 
-        NAT is believed where packets came from an address of the plan and none from the one that was taken, or else where
-        the inventory says that the host comes from others.
+        There is NAT if packets arrived from an address of the plan and none from the source's own, or if the inventory
+        says that the host uses other source addresses.
         """
         origin = self.origins.get(item.source, _NOWHERE)
         if not source or not origin.addresses or source in origin.addresses:
@@ -146,10 +146,10 @@ class Results:
         return None if counted is None else counted.get((self.seen(item).source, item.address, port_text(item)), 0)
 
     def _at_target(self, item: Expectation, name: str, others: Sequence[Expectation]) -> int | None:
-        """Return how many came, as far as they can be told from those to another address of the target, or of another source.
+        """Return how many packets arrived, if they can be distinguished from those of other expectations.
 
-        What is translated on the way comes to an address that is tried as well, maybe, or from one that others share. As many
-        as were sent to the others may be theirs; where the target answered, one was of that very connection.
+        Translated packets may arrive at another tried address, or from an address that several sources share. As many
+        packets as the others sent may be theirs; if the target answered, one belonged to this connection.
         """
         counted = self._counts.get(item.target, {}).get(name)
         if counted is None:
@@ -193,7 +193,7 @@ class Results:
                 yield address
 
     def _is_here(self, host: str, address: str) -> bool:
-        """Tell whether packets to the address come to the host as such: it is its own, or translated by the host itself."""
+        """Return whether packets to the address reach the host untranslated: it is its own, or the host translates it."""
         return self.stopped.get(host, {}).get("own", {}).get(address, True) or address in self._arrived.get(host, ())
 
     def arrivals(self, item: Expectation) -> set[str]:

@@ -56,7 +56,7 @@ def left_out(hosts: Any, variables_of: Any) -> dict[str, str]:
 
 
 def published_of(hosts: Any, names: Collection[str], variables_of: Any) -> dict[str, list[str]]:
-    """Return by host the ports that other programs publish, from results of the module `firewall` in these variables."""
+    """Return the ports that other programs publish, by host, from results of the module `firewall`."""
     return {
         host: ports
         for host in hosts

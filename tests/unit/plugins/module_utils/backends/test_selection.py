@@ -79,7 +79,8 @@ def test_nftables_beside_a_firewalld_that_runs(monkeypatch: pytest.MonkeyPatch) 
     firewalld_is(monkeypatch, "active", enabled=True)
     assert refusal("nftables") == (
         "firewall_backend is 'nftables', but firewalld runs on this host: each of the two would drop "
-        "connections that the other accepts. Nothing was changed. Stop and mask firewalld (systemctl mask --now firewalld), or set "
+        "connections that the other accepts. Nothing was changed. Stop and mask firewalld (systemctl mask --now "
+        "firewalld), or set "
         "firewall_backend: auto.",
         [],
     )
@@ -99,7 +100,8 @@ def test_a_firewalld_that_would_come_back_with_the_next_boot(monkeypatch: pytest
     firewalld_is(monkeypatch, "failed", enabled=True)
     assert refusal(asked) == (
         "firewalld is enabled on this host, but does not run (its state is 'failed'). Nothing was changed. Fix "
-        "and start firewalld (journalctl -u firewalld), or mask it to use the nftables backend: systemctl mask firewalld",
+        "and start firewalld (journalctl -u firewalld), or mask it to use the nftables backend: systemctl mask "
+        "firewalld",
         [],
     )
 

@@ -163,7 +163,8 @@ def test_where_nothing_can_be_asked_the_plan_answers_alone(source: str, target: 
             said(),
             said("drop"),
             "should_but_does_not",
-            f"Rules of another program on head drop packets from 10.1.0.2 to 6817/tcp: {PLACE}; flow control allows them.",
+            f"Rules of another program on head drop packets from 10.1.0.2 to 6817/tcp: {PLACE}; flow control allows "
+            "them.",
         ),
         (
             "login",
@@ -215,7 +216,8 @@ def test_where_nothing_can_be_asked_the_plan_answers_alone(source: str, target: 
             None,
             said("drop"),
             "should_but_does_not",
-            f"Rules of another program on head drop packets from 10.1.0.2 to 6817/tcp: {PLACE}; flow control allows them.",
+            f"Rules of another program on head drop packets from 10.1.0.2 to 6817/tcp: {PLACE}; flow control allows "
+            "them.",
         ),
     ],
 )
@@ -266,7 +268,8 @@ def test_an_address_that_the_plan_does_not_know() -> None:
         (
             said("drop"),
             "should_but_does_not",
-            f"Rules of another program on head drop packets from 192.0.2.39 to 6817/tcp: {PLACE}; flow control allows them.",
+            f"Rules of another program on head drop packets from 192.0.2.39 to 6817/tcp: {PLACE}; flow control "
+            "allows them.",
         ),
     ],
 )

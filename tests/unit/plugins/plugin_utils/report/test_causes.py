@@ -67,7 +67,8 @@ def test_one_cause_on_several_hosts_is_one_sentence() -> None:
         for port, flow in ((22, "ssh"), (443, "web"))
     ]
     assert lines(*items, diagnoses=dict(map(dropped, items))) == [
-        "wrong: jhub, mon, ood -> c1, c10, c2 22/tcp and 1 more (18 connections): expected open (flows ssh, web allow it), was filtered. [other_table] Rules "
+        "wrong: jhub, mon, ood -> c1, c10, c2 22/tcp and 1 more (18 connections): expected open (flows ssh, web "
+        "allow it), was filtered. [other_table] Rules "
         "of another program on c1 drop packets from 10.0.1.4 to 22/tcp: chain c; flow ssh allows them."
     ]
 

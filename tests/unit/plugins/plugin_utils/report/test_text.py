@@ -364,7 +364,8 @@ def test_counts_are_plain() -> None:
         (
             found(RIGHT, verdict("a", 80, verdict="wrong")),
             False,
-            "Of 2 connections, 1 are wrong and 0 are unknown; see the report above. wrong: a -> t 10.0.0.1 80/tcp: expected filtered "
+            "Of 2 connections, 1 are wrong and 0 are unknown; see the report above. wrong: a -> t 10.0.0.1 80/tcp: "
+            "expected filtered "
             "(no flow allows it), was filtered. ",
         ),
         (
@@ -373,13 +374,16 @@ def test_counts_are_plain() -> None:
                 *(verdict("a", 80 + number, verdict="unknown", why=f"Died {number} times.") for number in range(5)),
             ),
             False,
-            "Of 6 connections, 0 are wrong and 5 are unknown; see the report above for 2 more causes. unknown: a -> t 10.0.0.1 80/tcp: "
-            "Died 0 times. unknown: a -> t 10.0.0.1 81/tcp: Died 1 times. unknown: a -> t 10.0.0.1 82/tcp: Died 2 times.",
+            "Of 6 connections, 0 are wrong and 5 are unknown; see the report above for 2 more causes. unknown: a -> "
+            "t 10.0.0.1 80/tcp: "
+            "Died 0 times. unknown: a -> t 10.0.0.1 81/tcp: Died 1 times. unknown: a -> t 10.0.0.1 82/tcp: Died 2 "
+            "times.",
         ),
         (
             found(RIGHT, t=Compared(False), u=Compared(None)),
             False,
-            "All 1 connections are right, but these hosts do not run their policy, or it could not be read: t, u; see the "
+            "All 1 connections are right, but these hosts do not run their policy, or it could not be read: t, u; "
+            "see the "
             "report above.",
         ),
     ],

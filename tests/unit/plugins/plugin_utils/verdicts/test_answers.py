@@ -324,7 +324,8 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         ("judgements", 0, "verdict"),
         "replaced",
         HOSTILE + "x" * 99,
-        "verify_judge: judgements[0].verdict: got '\\x1b]0;x\\x07\\x9b2J\\nwrong: ctl  (cut: it has 129 characters)', expected one of "
+        "verify_judge: judgements[0].verdict: got '\\x1b]0;x\\x07\\x9b2J\\nwrong: ctl  (cut: it has 129 "
+        "characters)', expected one of "
         "accept, drop, reject, unknown.",
     ),
     "one judgement too many": (

@@ -82,7 +82,8 @@ def test_a_name_that_leads_elsewhere() -> None:
     found = told(verdict(elsewhere={"t.example.org": [OTHER, STRANGE]}), counts(1, 1, 1, 1, 1))
     assert found == Diagnosis(
         "elsewhere",
-        f"source resolves t.example.org to {OTHER}, {STRANGE}, not to {TARGET} ({OTHER} is other, {STRANGE} is no host of the "
+        f"source resolves t.example.org to {OTHER}, {STRANGE}, not to {TARGET} ({OTHER} is other, {STRANGE} is no "
+        "host of the "
         "plan).",
         "Fix the name resolution on source: /etc/hosts, DNS, or search domains in /etc/resolv.conf.",
     )
@@ -99,7 +100,8 @@ def test_an_address_that_leads_elsewhere(nonce: str, said: str) -> None:
     assert told(about) == Diagnosis(
         "elsewhere",
         f"From source, {TARGET} does not lead to target. {said}",
-        f"Check whether another host uses {TARGET} (`arping`), or whether source, target or a device between them translates it (dnat, "
+        f"Check whether another host uses {TARGET} (`arping`), or whether source, target or a device between them "
+        "translates it (dnat, "
         "redirect, load balancer).",
     )
 
@@ -299,7 +301,8 @@ def test_a_port_that_is_published_past_the_firewall() -> None:
     found = told(verdict("filtered", "open", why="The probe got an answer."), inward=sent_on)
     assert (found.code, found.text) == (
         "published",
-        "target publishes 443/tcp past the rules of hpc.ports: rules of another program redirect it to 172.17.0.2 port 80 (table "
+        "target publishes 443/tcp past the rules of hpc.ports: rules of another program redirect it to 172.17.0.2 "
+        "port 80 (table "
         "ip nat, chain DOCKER: dnat).",
     )
     assert "127.0.0.1" in found.advice

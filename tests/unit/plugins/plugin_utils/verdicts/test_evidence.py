@@ -252,7 +252,7 @@ _FAR = ("arrived", "passed", "answered")
 def reports(
     sent: dict[str, tuple[str, int, int]], own: dict[str, bool] | None = None, is_counted: bool = True
 ) -> Results:
-    """Return what both say of probes: by the address tried, where they came, how many were sent, and how far all came."""
+    """Return the reports of both hosts: by tried address, where packets arrived, how many, and how far they got."""
     probed = [
         result("open" if far == 4 else "filtered", address=address, nonce=NONCES["target"] if far == 4 else "")
         for address, (place, number, far) in sent.items()

@@ -126,7 +126,7 @@ def test_a_rule_of_somebody_else_in_our_policy_goes_by_calls(firewalld: FakeFire
     assert chain in LISTING
     firewalld.table = LISTING.replace(chain, chain + "\t\ttcp dport 23 ct state new log accept\n")
     rules = [rule.text() for rule in found.policies["hpc_ports_in"].rules]
-    firewalld.answers["getPolicySettings hpc_ports_in"] = 'a{sv} 1 "rich_rules" as %d %s' % (
+    firewalld.answers["getPolicySettings hpc_ports_in"] = 'a{{sv}} 1 "rich_rules" as {} {}'.format(
         len(rules) + 1,
         " ".join('"' + rule.replace('"', '\\"') + '"' for rule in [*rules, RULES_NOT_OURS]),
     )
@@ -298,9 +298,9 @@ def _undone(tmp_path: Path) -> Callable[..., list[str]]:
         program(programs / "systemctl", f'case $1 in\n{systemctl}esac\necho "systemctl $1" >> {log}')
         program(
             programs / "busctl",
-            'case "$*" in\n*get-property*state) echo \'s "%s"\'; exit ;;\nesac\n'
+            f'case "$*" in\n*get-property*state) echo \'s "{state}"\'; exit ;;\nesac\n'
             'for word; do case $word in reload|set*) name=$word ;; hpc_ports_*) name="$name $word" ;; esac; done\n'
-            'echo "$name" >> %s\n[ "$name" != reload ] || exit %d' % (state, log, 0 if reload else 1),
+            f'echo "$name" >> {log}\n[ "$name" != reload ] || exit {0 if reload else 1}',
         )
         for name, text in undo.files.items():
             (folder / name).write_text(text, encoding="utf-8")
