@@ -274,7 +274,7 @@ OURS = [
         "systemctl stop hpc-ports-watch; nft delete table inet hpc_ports",
         opened("beta-compute1"),
         "ruleset_allows",
-        "beta-compute1 lets it through",
+        "beta-compute1 accepts the connection",
     ),
     Fault(
         "no rules at all, firewalld",
@@ -282,7 +282,7 @@ OURS = [
         "systemctl stop firewalld.service",
         opened("alpha-compute2"),
         "ruleset_allows",
-        "alpha-compute2 lets it through",
+        "alpha-compute2 accepts the connection",
         undo=START_FIREWALLD,
     ),
     Fault(
