@@ -189,7 +189,7 @@ def _second_network(backend: str, host: str, address: str) -> Iterator[Fault]:
         no_way.format("add"),
         from_one("monitor1", "open"),
         "not_arrived",
-        "none came.",
+        "0 arrived.",
         undo=no_way.format("delete"),
     )
     yield Fault(
@@ -242,7 +242,7 @@ OURS = [
         "nft flush chain inet hpc_ports in_monitoring_nodes",
         to("alpha-login", "9090/tcp", "24224/tcp"),
         "ruleset_drops",
-        "though flow monitoring_nodes allows it",
+        "but flow monitoring_nodes allows them",
     ),
     Fault(
         "a flow is missing, firewalld",
@@ -250,7 +250,7 @@ OURS = [
         _FLUSH,
         to("nfs2", "9090/tcp", "24224/tcp", version=4),
         "ruleset_drops",
-        "though flow monitoring_nodes allows it",
+        "but flow monitoring_nodes allows them",
     ),
     Fault(
         "one port too many, nftables",
@@ -496,7 +496,7 @@ OTHERS = [
         _PROXY.format(30000),
         to("workspace1", "30000/tcp"),
         "no_listener",
-        "30000/tcp of workspace1 opens and carries nothing",
+        "30000/tcp of workspace1 accepts connections but carries no data",
         undo=_NO_PROXY,
     ),
     Fault(
@@ -505,7 +505,7 @@ OTHERS = [
         _PROXY.format(8888),
         to("ctl2", "8888/tcp"),
         "no_listener",
-        "8888/tcp of ctl2 opens and carries nothing",
+        "8888/tcp of ctl2 accepts connections but carries no data",
         undo=_NO_PROXY,
     ),
     Fault(
@@ -553,7 +553,7 @@ BETWEEN = [
         table("back_a", "forward", "ip saddr 10.203.0.61 tcp sport 3001 drop", family="bridge"),
         to("workspace1", "3001/tcp", version=4),
         "reply_lost",
-        "the answer did not come back",
+        "the answer did not arrive",
     ),
     _foreign(
         "the answer is lost on the way, from firewalld",
@@ -561,7 +561,7 @@ BETWEEN = [
         table("back_b", "forward", "ip saddr 10.203.0.12 tcp sport 8200 drop", family="bridge"),
         to("ctl2", "8200/tcp", version=4),
         "reply_lost",
-        "the answer did not come back",
+        "the answer did not arrive",
     ),
     _foreign(
         "the answer is dropped at the target, nftables",
@@ -617,7 +617,7 @@ BETWEEN = [
         _NOWHERE.format("10.203.0.201"),
         to("ctl1", "80/tcp", "443/tcp", version=4, source="outsider"),
         "reply_lost",
-        "the answer did not come back to outsider",
+        "the answer did not arrive at outsider",
         undo=_BACK,
     ),
     Fault(
@@ -626,7 +626,7 @@ BETWEEN = [
         _NOWHERE.format("10.203.0.98"),
         to("beta-controller", "6820/tcp", version=4, source="laptop1"),
         "reply_lost",
-        "the answer did not come back to laptop1",
+        "the answer did not arrive at laptop1",
         undo=_BACK,
     ),
 ]
@@ -699,7 +699,7 @@ ADDRESSES = [
         ),
         to("nfs1", "2049/tcp", version=4, source="alpha-compute1"),
         "elsewhere",
-        "answered by alpha-controller",
+        "came from alpha-controller",
     ),
     _foreign(
         "another host answers, for firewalld",
@@ -714,7 +714,7 @@ ADDRESSES = [
         ),
         to("nfs2", "2049/tcp", version=4, source="alpha-compute2"),
         "elsewhere",
-        "answered by alpha-controller",
+        "came from alpha-controller",
     ),
     Fault(
         "a name means another host",
