@@ -64,7 +64,7 @@ CODES = {
 class Judged(NamedTuple):
     """What the whole ruleset of a host does with a packet: accept, drop, reject or unknown, by which table and rule.
 
-    For `unknown`, table and rule are those that may stop the packet, and `unknown` is the reason; also if the verdict was
+    For `unknown`, table and rule may stop the packet, and `unknown` is the reason; it is also set if the verdict was
     observed, not read from rules. `translated` is the address to which rules redirect it, and the rule. `is_backwards`:
     the kernel drops it before all rules, because the route back is another (rp_filter).
     """

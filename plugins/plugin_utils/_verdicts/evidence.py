@@ -31,7 +31,7 @@ class Seen(NamedTuple):
     """The result of one probe, or that it is unknown.
 
     `rejected`: a device answered that the connection is not allowed. `nonce` is the text of the answer. `source` is the
-    address of the probe, and `translated` the address that the target sees instead, behind NAT. `elsewhere` has the names
+    address of the probe, and `translated` the address that the target sees instead, behind NAT. `elsewhere` has names
     of the target that the source resolves to other addresses.
     """
 
@@ -193,7 +193,7 @@ class Results:
                 yield address
 
     def _is_here(self, host: str, address: str) -> bool:
-        """Return whether packets to the address reach the host untranslated: it is its own, or the host translates it."""
+        """Return whether packets to the address reach the host: it is its own, or the host translates it."""
         return self.stopped.get(host, {}).get("own", {}).get(address, True) or address in self._arrived.get(host, ())
 
     def arrivals(self, item: Expectation) -> set[str]:
