@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The firewalld backend: from what firewalld has of ours to what a policy wants, by D-Bus calls or by one reload."""
+"""The firewalld backend: change our part of firewalld to what a policy needs, by D-Bus calls or by one reload."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Pol
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowViews, State, changed_objects
 
 NAME = "firewalld"
-# What one command can have as arguments, bytes, with room for the environment; Linux takes 2 MiB.
+# Limit of a command's arguments in bytes, with room for the environment; Linux allows 2 MiB.
 _LONGEST_COMMAND = 1_500_000
 _PHASE = "phase"
-# Where firewalld was killed, the kernel still runs what it made. It comes up with the old files, which are in place,
-# but beside what the killed one left: that goes with a reload.
+# After firewalld was killed, the kernel still has its rules. firewalld starts with the old files, which are in place,
+# but does not remove the rules of the killed process: a reload does.
 _NO_DAEMON = """\
 if ! systemctl is-active --quiet firewalld.service; then
   systemctl is-failed --quiet firewalld.service || exit 0
   systemctl restart firewalld.service && {reload}
   exit
 fi""".format(reload=shlex.join(dbus.command("reload")))
-# firewalld 0.9 stays as it failed until it is started anew.
+# firewalld 0.9 stays in the failed state until it is restarted.
 _UNDO_RELOAD = """\
 [ ! -e {undo} ] || /bin/sh {undo} || exit 1
 {discard}
@@ -67,14 +67,14 @@ case "$(cat phase)" in
 
 
 class ByReload(NamedTuple):
-    """The way by new files and a reload."""
+    """A change by new files and a reload."""
 
     items: FileContents
     wanted: State
     firewalld: Firewalld
 
     def undo(self) -> Undo:
-        """Return how the host undoes it: the files in place are the old ones, or are put back."""
+        """Return how the host undoes the change: it restores the old files if necessary, and reloads."""
         paths = self.firewalld.paths
         text = _UNDO_RELOAD.format(
             undo=paths.undo,
@@ -86,24 +86,24 @@ class ByReload(NamedTuple):
         return Undo("/bin/sh ./restore", {"restore": text})
 
     def make(self, folder: str) -> None:
-        """Load the files; they are not there any more when this returns. Raises CommandError, OSError, RuntimeError."""
+        """Load the files, and restore the old ones afterwards. Raises CommandError, OSError, RuntimeError."""
         with persistence.in_place(self.items, self.firewalld.paths):
             _load(self.firewalld)
         _check_running(self.wanted, self.firewalld)
 
 
 def _load(firewalld: Firewalld) -> None:
-    """Have firewalld read its files. A reload fails where somebody has deleted its table."""
+    """Make firewalld read its files. If somebody deleted its table, a reload would fail, so restart it."""
     if running_table(firewalld):
         firewalld.bus.call("reload")
         return
     firewalld.bus.run(["systemctl", "restart", "firewalld.service"])
-    # It answers once it has loaded them.
+    # firewalld answers once it has loaded its files.
     firewalld.bus.properties("state")
 
 
 class ByCalls(NamedTuple):
-    """The way without a reload."""
+    """A change by D-Bus calls, without a reload."""
 
     old: Runtime
     new: Runtime
@@ -111,7 +111,7 @@ class ByCalls(NamedTuple):
     firewalld: Firewalld
 
     def undo(self) -> Undo:
-        """Return how the host undoes it, from whichever phase it is in."""
+        """Return how the host undoes the change, from any phase."""
         phases = [
             "{})\n{}\n;;\n".format(number, "\n".join(map(shlex.join, commands)))
             for number, commands in enumerate(backward(self.old, self.new))
@@ -120,7 +120,7 @@ class ByCalls(NamedTuple):
         return Undo("/bin/sh ./restore", {"restore": text, _PHASE: "0"})
 
     def make(self, folder: str) -> None:
-        """Do the calls, phase by phase. Raises CommandError, OSError, RuntimeError."""
+        """Make the calls, phase by phase. Raises NothingMade, CommandError, OSError, RuntimeError."""
         phases = forward(self.old, self.new)
         for number, commands in enumerate(phases):
             _note_phase(folder, number)
@@ -129,9 +129,9 @@ class ByCalls(NamedTuple):
         _check_running(self.wanted, self.firewalld)
 
     def is_possible(self) -> bool:
-        """Tell whether no call is too long for a command."""
-        ways = [*forward(self.old, self.new), *backward(self.old, self.new)]
-        return all(sum(len(word) + 9 for word in command) < _LONGEST_COMMAND for phase in ways for command in phase)
+        """Return whether every call is short enough for a command line."""
+        phases = [*forward(self.old, self.new), *backward(self.old, self.new)]
+        return all(sum(len(word) + 9 for word in command) < _LONGEST_COMMAND for phase in phases for command in phase)
 
 
 def _run(run: Run, command: Sequence[str], is_first: bool) -> None:
@@ -156,9 +156,9 @@ def _note_phase(folder: str, number: int) -> None:
 
 
 def _check_running(wanted: State, firewalld: Firewalld) -> None:
-    found = running_state(firewalld)
-    if found != wanted:
-        names = changed_objects(found, wanted)
+    running = running_state(firewalld)
+    if running != wanted:
+        names = changed_objects(running, wanted)
         raise RuntimeError(
             "firewalld accepted the change, but the rules in the kernel differ from the expected ones: {}. The "
             "change was undone. See: "
@@ -172,18 +172,18 @@ _HERE = Firewalld()
 
 
 def running_state(firewalld: Firewalld = _HERE) -> State:
-    """Return what the kernel runs of ours. Raises RuntimeError."""
+    """Return the state of our policies and ipsets in the kernel. Raises RuntimeError."""
     return state_of(running_table(firewalld))
 
 
 def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HERE) -> Change:
-    """Return the change that makes a host have this policy. Raises HostError, CommandError, OSError, RuntimeError."""
-    found, paths = daemon(firewalld), firewalld.paths
-    config = config_of(policy, found.abilities, firewalld.container_networks(policy.container_interfaces))
-    running, wanted = state_of(found.table), wanted_state(config)
+    """Return the change that applies this policy. Raises HostError, CommandError, OSError, RuntimeError."""
+    service, paths = daemon(firewalld), firewalld.paths
+    config = config_of(policy, service.abilities, firewalld.container_networks(policy.container_interfaces))
+    running, wanted = state_of(service.table), wanted_state(config)
     items, files_now = persistence.items_of(config, paths), persistence.present_state(paths)
     names = {**persistence.flow_names(files_now, paths), **flow_names(config)}
-    way = _way(running, wanted, config, items, firewalld) if running != wanted else None
+    procedure = _procedure(running, wanted, config, items, firewalld) if running != wanted else None
     return Change(
         NAME,
         running,
@@ -192,11 +192,11 @@ def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HER
         items,
         persistence.places(items, paths),
         (flow_views(running, names), flow_views(wanted, names)),
-        way,
+        procedure,
     )
 
 
-def _way(
+def _procedure(
     running: State, wanted: State, config: Config, items: FileContents, firewalld: Firewalld
 ) -> ByReload | ByCalls:
     calls = _calls(running, wanted, config, firewalld)
@@ -207,7 +207,7 @@ def _way(
 
 
 def _calls(running: State, wanted: State, config: Config, firewalld: Firewalld) -> ByCalls | None:
-    """Return the way without a reload if there is one: nothing comes or goes, and firewalld knows what runs."""
+    """Return the change by calls, if nothing is added or removed and firewalld knows the running rules; else None."""
     if set(running) != set(wanted):
         return None
     changed = [name.split(" ")[1] for name in changed_objects(running, wanted)]
@@ -223,12 +223,12 @@ def _calls(running: State, wanted: State, config: Config, firewalld: Firewalld) 
         {name: [rule.text() for rule in policy.rules] for name, policy in config.policies.items()},
         {name: config.ipsets[name].entries for name in names},
     )
-    way = ByCalls(old, new, wanted, firewalld)
-    return way if _runs(old, running, config) and way.is_possible() else None
+    by_calls = ByCalls(old, new, wanted, firewalld)
+    return by_calls if _runs(old, running, config) and by_calls.is_possible() else None
 
 
 def _runs(runtime: Runtime, running: State, config: Config) -> bool:
-    """Tell whether the kernel has what firewalld believes that it has."""
+    """Return whether the kernel has the rules and entries that firewalld reports."""
     return all(
         running["ipset " + name] == elements(name, entries) for name, entries in runtime.entries.items()
     ) and all(_runs_policy(rules, running["policy " + name], config, name) for name, rules in runtime.rules.items())
@@ -237,37 +237,37 @@ def _runs(runtime: Runtime, running: State, config: Config) -> bool:
 def _runs_policy(rules: Sequence[str], lines: Sequence[str], config: Config, name: str) -> bool:
     known = list(filter(None, map(parse_rich_rule, rules)))
     if len(known) < len(rules):
-        # Somebody's own rule in our policy: it will be removed, however nft has it.
+        # Somebody added a rule to our policy: it will be removed, so its form in the kernel does not matter.
         return True
     return policy_lines(config.policies[name]._replace(rules=tuple(known))) == lines
 
 
 class Removal(NamedTuple):
-    """The way by a reload, once our files are gone."""
+    """A removal by a reload, after our files are removed."""
 
     firewalld: Firewalld
 
     def undo(self) -> Undo:
-        """Return nothing: a removal awaits no confirmation."""
+        """Return an empty undo: a removal needs no confirmation."""
         return Undo(":", {})
 
     def make(self, folder: str) -> None:
-        """Have firewalld forget what was in our files. Raises CommandError, RuntimeError."""
+        """Reload firewalld without our files. Raises CommandError, RuntimeError."""
         _load(self.firewalld)
         _check_running({}, self.firewalld)
 
 
 def absent_change(firewalld: Firewalld = _HERE) -> Change:
-    """Return the change that leaves a host as it was before us. Raises CommandError, OSError, RuntimeError."""
+    """Return the change that removes our policies and ipsets. Raises CommandError, OSError, RuntimeError."""
     runs, paths = firewalld.is_active("firewalld.service"), firewalld.paths
     running = running_state(firewalld) if runs else {}
-    found = persistence.present_state(paths)
-    views: tuple[FlowViews, FlowViews] = (flow_views(running, persistence.flow_names(found, paths)), {})
-    # Where somebody has flushed the kernel's rules, firewalld still knows ours.
-    way = Removal(firewalld) if running or runs and found and _is_known(firewalld) else None
-    if way is not None:
+    present = persistence.present_state(paths)
+    views: tuple[FlowViews, FlowViews] = (flow_views(running, persistence.flow_names(present, paths)), {})
+    # If somebody has flushed the kernel's rules, firewalld still knows ours.
+    removal = Removal(firewalld) if running or runs and present and _is_known(firewalld) else None
+    if removal is not None:
         check_reload(firewalld)
-    return Change(NAME, running, {}, found, {}, persistence.places({}, paths), views, way)
+    return Change(NAME, running, {}, present, {}, persistence.places({}, paths), views, removal)
 
 
 def _is_known(firewalld: Firewalld) -> bool:
@@ -275,10 +275,10 @@ def _is_known(firewalld: Firewalld) -> bool:
 
 
 def all_or_nothing(places: Places, firewalld: Firewalld = _HERE) -> AbstractContextManager[None]:
-    """Have a boot find either all files as before the block or all as after it. Raises CommandError, OSError."""
+    """Make the changes in the block atomic, also if the host crashes. Raises CommandError, OSError."""
     return persistence.all_or_nothing(places, firewalld.paths)
 
 
 def recover(firewalld: Firewalld = _HERE) -> None:
-    """Put back what a crash left of an unconfirmed change. Raises CommandError, OSError."""
+    """Restore the old files after a crash during an unconfirmed change. Raises CommandError, OSError."""
     persistence.put_back(firewalld.paths)

@@ -1,12 +1,12 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The firewalld backend: a policy to firewalld policies and ipsets of our own (docs/ARCHITECTURE.md, section 6).
+"""Compile a policy to firewalld policies and ipsets (docs/ARCHITECTURE.md, section 6).
 
-Each flow looks its peers up in two ipsets an address family, `a` and `b`, which hold the same: firewalld empties an
-ipset before it fills it anew, and meanwhile the other one holds. The ipsets are there whether they hold anything or
-not, and `any` is two halves, as no ipset takes 0.0.0.0/0: so no change of peers needs another ipset, which would need a
-reload. What firewalld before 1.0 cannot look up in an ipset, the peers of egress, are rules of their own.
+Each flow looks up its peers in two ipsets for each address family, `a` and `b`, with the same entries: firewalld
+empties an ipset before it fills it again, and meanwhile the other one matches. The ipsets exist even if they are empty,
+and `any` is written as two halves, because an ipset does not accept 0.0.0.0/0. So no change of peers needs a new ipset,
+which would need a reload. firewalld before 1.0 cannot look up the peers of egress in ipsets: they are single rules.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, PortRange
 
 OLDEST = (0, 9, 0)
-# The first that looks destinations up in ipsets.
+# The first version that looks up destinations in ipsets.
 _WHOLE = (1, 0, 0)
 # Before every policy that firewalld ships or a site is likely to have.
 PRIORITY = -32000
-# After the accepts, which have none.
+# After the accept rules, which have no priority.
 _LAST = 32000
 _POLICY_NAMES = {"in": POLICY_IN, "out": POLICY_OUT}
 _ZONES = {"in": ("ANY", "HOST"), "out": ("HOST", "ANY")}
@@ -44,12 +44,12 @@ _LONGEST_NAME = 31
 _VERSIONS = (4, 6)
 # Kinds of ipsets.
 NETWORKS, PORTS, INTERFACES = "hash:net", "hash:net,port", "hash:net,iface"
-# As the label of a flow, but none has it: theirs begin with a direction.
+# Used like the label of a flow, but no flow has it: labels begin with a direction.
 _TRUSTED = "trusted"
 _HALVES = {4: ("0.0.0.0/1", "128.0.0.0/1"), 6: ("::/1", "8000::/1")}
 _COPIES = "ab"
-# Transport protocols by number, where what is not allowed cannot be told from replies otherwise: TCP, UDP, DCCP, SCTP
-# and UDP-Lite (RFC 9293, 768, 4340, 9260, 3828).
+# Transport protocols by number, for versions that cannot distinguish denied packets from replies in another way: TCP,
+# UDP, DCCP, SCTP and UDP-Lite (RFC 9293, 768, 4340, 9260, 3828).
 _TRANSPORTS = (6, 17, 33, 132, 136)
 # DHCP traffic of a client, and a server's answers: ipset of the source port, direction, IP version, source port and
 # destination port (RFC 2131, RFC 8415).
@@ -76,7 +76,7 @@ def abilities_of(version: tuple[int, ...]) -> Abilities:
 
 
 class IPSet(NamedTuple):
-    """An ipset of ours; `flow` is the name of the rule that it belongs to, such as `in_web`."""
+    """One of our ipsets; `flow` is the name of its rule, such as `in_web`, or empty."""
 
     kind: str
     version: int
@@ -99,36 +99,36 @@ class RichRule(NamedTuple):
     flow: str = ""
 
     def text(self) -> str:
-        """Return the rule as firewalld writes it at run time."""
+        """Return the rule in the form that firewalld uses at run time."""
         words = ["rule", _pairs(priority=self.priority or "", family=self.family)]
         words += [
-            kind + _pairs(**{found[0]: found[1]})
-            for kind, found in (("source ", self.source), ("destination ", self.destination))
-            if found
+            kind + _pairs(**{address[0]: address[1]})
+            for kind, address in (("source ", self.source), ("destination ", self.destination))
+            if address
         ]
         words += [_element(self.element), self.verdict]
         return " ".join(filter(None, (word.strip() for word in words)))
 
     def xml(self) -> str:
-        """Return the rule as a policy's file has it."""
+        """Return the rule as XML, for the file of a policy."""
         inner = [
-            f"{kind} {_pairs(**{found[0]: found[1]})}"
-            for kind, found in (("source", self.source), ("destination", self.destination))
-            if found
+            f"{kind} {_pairs(**{address[0]: address[1]})}"
+            for kind, address in (("source", self.source), ("destination", self.destination))
+            if address
         ]
         inner += filter(None, [_element(self.element)])
         attributes = _pairs(priority=self.priority or "", family=self.family)
         return "".join(
             [
                 "  <rule{}>\n".format(" " + attributes if attributes else ""),
-                *(f"    <{item}/>\n" for item in inner),
+                *(f"    <{tag}/>\n" for tag in inner),
                 f"    <{self.verdict}/>\n  </rule>\n",
             ]
         )
 
 
 class FirewalldPolicy(NamedTuple):
-    """A policy in firewalld's sense, of ours."""
+    """One of our policies in firewalld; not to be confused with the Policy of a host."""
 
     ingress_zone: str
     egress_zone: str
@@ -137,7 +137,7 @@ class FirewalldPolicy(NamedTuple):
 
 
 class Config(NamedTuple):
-    """All that is ours in firewalld, by name."""
+    """All our policies and ipsets in firewalld, by name."""
 
     policies: dict[str, FirewalldPolicy]
     ipsets: dict[str, IPSet]
@@ -150,7 +150,7 @@ _RICH_RULE = re.compile(
 
 
 def parse_rich_rule(text: str) -> RichRule | None:
-    """Return the rule that RichRule.text() writes so, without its flow; None for others."""
+    """Return the rule of a text of `RichRule.text()`, without its flow; None for any other text."""
     match = _RICH_RULE.fullmatch(text)
     if not match:
         return None
@@ -160,7 +160,7 @@ def parse_rich_rule(text: str) -> RichRule | None:
 
 
 def kind_of(ipset: str) -> str:
-    """Return the kind of an ipset of ours, by its name."""
+    """Return the kind of one of our ipsets, from its name."""
     own = ipset[len(PREFIX) :]
     return PORTS if own.startswith("dhcp_") else INTERFACES if own.startswith(_TRUSTED + "_") else NETWORKS
 
@@ -181,9 +181,9 @@ def _element(element: tuple[str, ...]) -> str:
 
 
 def config_of(policy: Policy, abilities: Abilities, containers: Sequence[Network] = ()) -> Config:
-    """Return what firewalld should have of a policy. Raises RuntimeError for what firewalld cannot do.
+    """Return the config for a policy. Raises RuntimeError if firewalld does not support the policy.
 
-    `containers` are the networks on the policy's container interfaces, which firewalld cannot tell apart everywhere.
+    `containers` are the networks on the policy's container interfaces: not every firewalld can match interfaces.
     """
     _check(policy, abilities)
     directions = ("in", "out") if policy.egress == "restricted" else ("in",)
@@ -205,11 +205,11 @@ def config_of(policy: Policy, abilities: Abilities, containers: Sequence[Network
 
 
 def _once(rules: Iterable[RichRule]) -> tuple[RichRule, ...]:
-    """Return the rules without those that two flows have in common, for the first: firewalld keeps no rule twice."""
-    found: dict[RichRule, RichRule] = {}
+    """Return the rules, each only for the first of its flows: firewalld keeps no rule twice."""
+    unique: dict[RichRule, RichRule] = {}
     for rule in rules:
-        found.setdefault(rule._replace(flow=""), rule)
-    return tuple(found.values())
+        unique.setdefault(rule._replace(flow=""), rule)
+    return tuple(unique.values())
 
 
 def _check(policy: Policy, abilities: Abilities) -> None:
@@ -233,8 +233,8 @@ def _check(policy: Policy, abilities: Abilities) -> None:
 
 
 def ipset_name(name: str, version: int, copy: str) -> str:
-    """Return what an ipset of a rule with this label is called: readable where that is short enough."""
-    # A flow that is in several parts has a dot in its label, which no name of a flow has; nor has it a dash.
+    """Return the name of an ipset of the rule with this label: readable if it is short enough."""
+    # The label of a flow in several parts has a dot. The name of a flow has neither a dot nor a dash.
     whole = "{}{}_{}{}".format(PREFIX, name.replace(".", "-"), version, copy)
     if len(whole) <= _LONGEST_NAME:
         return whole
@@ -242,7 +242,7 @@ def ipset_name(name: str, version: int, copy: str) -> str:
 
 
 def _entries(rule: Rule, version: int) -> tuple[str, ...]:
-    """Return the peers of one family; all of them as two halves."""
+    """Return the peers of one address family; `any` as two halves."""
     members = [network for network in rule.peers if network.version == version]
     if any(network.prefixlen == 0 for network in members):
         return _HALVES[version]
@@ -250,10 +250,10 @@ def _entries(rule: Rule, version: int) -> tuple[str, ...]:
 
 
 def _ipsets(rule: Rule, name: str) -> dict[str, IPSet]:
-    found = [(version, _entries(rule, version)) for version in _VERSIONS]
+    families = [(version, _entries(rule, version)) for version in _VERSIONS]
     return {
         ipset_name(name, version, copy): IPSet(NETWORKS, version, rule.name, entries)
-        for version, entries in found
+        for version, entries in families
         for copy in _COPIES
     }
 
@@ -287,30 +287,30 @@ def _literals(rule: Rule) -> list[RichRule]:
 
 
 def _ports(ports: PortRange) -> tuple[str, ...]:
-    found = str(ports).split("/", 1)[0]
-    return ("protocol", found) if ports.protocol == "ip" else ("port", found, ports.protocol)
+    number = str(ports).split("/", 1)[0]
+    return ("protocol", number) if ports.protocol == "ip" else ("port", number, ports.protocol)
 
 
 def _always(policy: Policy, direction: str) -> Iterator[RichRule]:
-    """ICMP, IGMP, the DHCP client and trusted interfaces; firewalld itself accepts loopback and replies."""
+    """Yield the rules for ICMP, IGMP, DHCP and trusted interfaces; firewalld itself accepts loopback and replies."""
     for number in ALWAYS_ACCEPTED:
         yield RichRule(element=("protocol", str(number)))
     if direction == "in":
         yield RichRule(family="ipv6", source=("address", "fe80::/10"), element=("port", "546", "udp"))
-    for name, way, version, from_port, to_port in _DHCP:
+    for name, rule_direction, version, from_port, to_port in _DHCP:
         is_needed = "answers" not in name or (version, from_port, to_port) in dhcp_answers(policy)
-        if way == direction and is_needed:
+        if rule_direction == direction and is_needed:
             yield RichRule(family=f"ipv{version}", source=("ipset", name), element=("port", str(to_port), "udp"))
     if policy.trusted_interfaces:
-        # Which of the two firewalld takes for the interface that the packet uses here depends on its version.
+        # It depends on the version which of the two firewalld matches with the interface of the packet.
         for side, version, copy in product(("source", "destination"), _VERSIONS, _COPIES):
             yield RichRule(family=f"ipv{version}", **{side: ("ipset", ipset_name(_TRUSTED, version, copy))})  # type: ignore[arg-type]
 
 
 def _always_ipsets(policy: Policy, directions: Sequence[str]) -> Iterator[tuple[str, IPSet]]:
-    # Those of a server's answers, too: a port that comes to a flow needs no reload then.
-    for name, way, version, from_port, _to_port in _DHCP:
-        if way in directions:
+    # Include the ipsets for a server's answers, so that adding such a port to a flow needs no reload.
+    for name, rule_direction, version, from_port, _to_port in _DHCP:
+        if rule_direction in directions:
             yield (
                 name,
                 IPSet(PORTS, version, "", tuple(f"{half},udp:{from_port}" for half in _HALVES[version])),
@@ -328,9 +328,9 @@ def _always_ipsets(policy: Policy, directions: Sequence[str]) -> Iterator[tuple[
 
 
 def _denials(abilities: Abilities) -> Iterable[RichRule]:
-    """Return what ends restricted egress: the target DROP would drop replies on firewalld 0.9.
+    """Return the rules that drop all other outgoing packets: the target DROP would drop replies on firewalld 0.9.
 
-    There, only rules for a protocol leave replies alone.
+    On that version, only rules for a protocol do not affect replies.
     """
     if not abilities.accepts_replies_out:
         return [RichRule("drop", element=("protocol", str(number)), priority=_LAST) for number in _TRANSPORTS]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Can the firewalld of this host carry a policy, and would it survive a reload? Read before anything is touched."""
+"""Check, before anything is changed, that firewalld can apply a policy and that a reload is safe."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Net
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 _BACKEND = re.compile(r"^\s*FirewallBackend\s*=\s*(\S+)", re.MULTILINE)
-# Seconds, far more than it takes.
+# Seconds; much longer than the start takes.
 _STARTS_WITHIN = 15.0
 
 
-def _listing(what: str) -> str:
-    """Return what `libnftables.listing` does of a table."""
-    return ListingCache().text_of_table("libnftables " + what, table_of(what.partition(" ")[2]), lambda: listing(what))
+def _listing(name: str) -> str:
+    """Return a listing as `libnftables.listing` does, from the cache if the table has not changed."""
+    return ListingCache().text_of_table("libnftables " + name, table_of(name.partition(" ")[2]), lambda: listing(name))
 
 
 class Firewalld(NamedTuple):
-    """The firewalld of a host: how it, systemd and the kernel are asked, and where the files are."""
+    """Access to the firewalld of a host: D-Bus, systemd, the kernel and files. Tests replace them."""
 
     bus: Bus = Bus()
     listing: Callable[[str], str] = _listing
@@ -56,20 +56,20 @@ class Firewalld(NamedTuple):
 
 
 class Daemon(NamedTuple):
-    """What firewalld can do, and the table that it made."""
+    """The abilities of the running firewalld, and its table in the kernel."""
 
     abilities: Abilities
     table: State
 
 
 def running_table(firewalld: Firewalld) -> State:
-    """Return firewalld's table in the kernel; empty where there is none. Raises RuntimeError."""
+    """Return firewalld's table in the kernel; empty if it does not exist. Raises RuntimeError."""
     text = firewalld.listing("table " + TABLE)
     return parse_listing(text) if text else {}
 
 
 def daemon(firewalld: Firewalld) -> Daemon:
-    """Return what the running firewalld can do. Raises HostError, RuntimeError: it can't carry a policy now."""
+    """Return the abilities of the running firewalld. Raises HostError, RuntimeError if it cannot apply a policy now."""
     try:
         version, state, kinds = _once_started(firewalld.bus)
     except CommandError as exc:
@@ -79,24 +79,24 @@ def daemon(firewalld: Firewalld) -> Daemon:
         ) from exc
     number = tuple(map(int, re.findall("[0-9]+", version)[:3]))
     _check(firewalld, number, version, state)
-    # Once the program is there, the reload that brings our first ipsets finds it.
+    # Once the package is installed, the reload that adds our first ipsets uses it.
     if "hash:net" not in kinds and not firewalld.find_program("ipset"):
         raise HostError(
             f"firewalld {version} has no ipsets: install the package ipset. Nothing was changed.", ["ipset"]
         )
     table = running_table(firewalld)
     abilities = abilities_of(number)
-    # Where somebody has deleted the table, it will be made anew.
+    # If somebody has deleted the table, firewalld will recreate it.
     return Daemon(abilities._replace(accepts_replies_out=accepts_replies_out(table)) if table else abilities, table)
 
 
 def _once_started(bus: Bus) -> list[Any]:
-    """Return version, state and kinds of ipsets; firewalld 0.9 is active a second or two before it has any rules."""
+    """Return version, state and types of ipsets, after firewalld 0.9 has loaded its rules, 1 to 2 s after its start."""
     end = time.monotonic() + _STARTS_WITHIN
     while True:
-        found = bus.properties("version", "state", "IPSetTypes")
-        if found[1] != "INIT" or time.monotonic() > end:
-            return found
+        properties = bus.properties("version", "state", "IPSetTypes")
+        if properties[1] != "INIT" or time.monotonic() > end:
+            return properties
         time.sleep(0.1)
 
 
@@ -134,15 +134,15 @@ def _settings(paths: FirewalldPaths) -> str:
 
 
 def _saved_backend(paths: FirewalldPaths) -> str:
-    """Return what a reload would take; firewalld itself tells what it runs."""
+    """Return the backend that a reload would use; D-Bus reports only the running one."""
     with suppress(FileNotFoundError), open(_settings(paths), encoding="utf-8", errors="replace") as file:
-        found = _BACKEND.findall(file.read())
-        return found[-1] if found else "nftables"
+        backends = _BACKEND.findall(file.read())
+        return backends[-1] if backends else "nftables"
     return "nftables"
 
 
 def check_reload(firewalld: Firewalld) -> None:
-    """Raise RuntimeError where a reload of firewalld would lose or break something that is not ours."""
+    """Raise RuntimeError if a reload of firewalld would lose or break settings of others."""
     protocols = firewalld.paths.etc + "/protocols"
     if not os.path.exists(protocols):
         raise RuntimeError(

@@ -14,9 +14,9 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Ru
 SERVICE = "org.fedoraproject.FirewallD1"
 PATH = "/org/fedoraproject/FirewallD1"
 CONFIG_PATH = PATH + "/config"
-# Longer than firewalld takes for anything, seconds: 5,000 addresses take 5.
+# Seconds; longer than any call to firewalld takes: 5,000 addresses take 5.
 _PATIENCE = 300
-# Never starts a firewalld that somebody stopped.
+# Do not start firewalld if somebody stopped it.
 _BUSCTL = ("busctl", "--system", "--auto-start=no")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
 _ESCAPE = re.compile(r"\\([0-7]{3}|.)")
@@ -25,26 +25,26 @@ _NUMBERS = "ynqiuxth"
 
 
 class Bus(NamedTuple):
-    """firewalld, asked and told with busctl."""
+    """The D-Bus interface of firewalld, called with busctl."""
 
     run: Run = run
 
     def call(self, method: str, *arguments: str, path: str = PATH) -> list[Any]:
-        """Return what a method such as `ipset.getEntries` returns; a signature and values are the arguments of busctl.
+        """Return the values of a method such as `ipset.getEntries`; arguments are a signature and values for busctl.
 
-        Raises CommandError; `output` is what firewalld said.
+        Raises CommandError with firewalld's message in `output`.
         """
         return parsed(self.run(command(method, *arguments, path=path)))
 
     def properties(self, *names: str, path: str = PATH, interface: str = "") -> list[Any]:
-        """Return properties such as `version`. Raises CommandError, as when firewalld is not there."""
+        """Return properties such as `version`. Raises CommandError, for example if firewalld is not running."""
         text = self.run(property_command(*names, path=path, interface=interface))
         return [value for line in text.splitlines() for value in parsed(line)]
 
     def rich_rules(self, policy: str) -> list[str]:
-        """Return the rich rules of a policy at run time. Raises CommandError where there is no such policy."""
-        found: dict[str, Any] = self.call("policy.getPolicySettings", "s", policy)[0]
-        return list(found.get("rich_rules", []))
+        """Return the rich rules of a policy at run time. Raises CommandError if the policy does not exist."""
+        settings: dict[str, Any] = self.call("policy.getPolicySettings", "s", policy)[0]
+        return list(settings.get("rich_rules", []))
 
 
 def command(method: str, *arguments: str, path: str = PATH) -> list[str]:
@@ -63,16 +63,16 @@ def command(method: str, *arguments: str, path: str = PATH) -> list[str]:
 
 
 def property_command(*names: str, path: str = PATH, interface: str = "") -> list[str]:
-    """Return the command that prints properties, one a line."""
+    """Return the command that prints properties, one per line."""
     return [*_BUSCTL, "get-property", SERVICE, path, SERVICE + interface, *names]
 
 
 def strings(values: Sequence[str]) -> list[str]:
-    """Return an array of strings as busctl takes it, without its signature."""
+    """Return an array of strings in the form that busctl expects, without the signature."""
     return [str(len(values)), *values]
 
 
-# ---- what busctl prints
+# ---- the output of busctl
 
 
 def parsed(text: str) -> list[Any]:
@@ -125,21 +125,21 @@ def _members(signature: str) -> list[str]:
 
 
 def _unquoted(word: str) -> str:
-    """Return a string without busctl's quotes; it writes bytes that are not ASCII in octal."""
+    """Return a string without busctl's quotes; it writes non-ASCII bytes in octal."""
     plain = _ESCAPE.sub(
         lambda match: chr(int(match[1], 8)) if match[1].isdigit() else _CONTROL.get(match[1], match[1]), word[1:-1]
     )
     return plain.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-# ---- the words of firewalld
+# ---- commands for firewalld
 
 
 def rich_rules_command(policy: str, rules: Sequence[str]) -> list[str]:
-    """Return the command that gives a policy these rich rules at run time; firewalld first removes, then adds."""
+    """Return the command that sets the rich rules of a policy at run time; firewalld first removes rules, then adds."""
     return command("policy.setPolicySettings", "sa{sv}", policy, "1", "rich_rules", "as", *strings(rules))
 
 
 def entries_command(ipset: str, entries: Sequence[str]) -> list[str]:
-    """Return the command that gives an ipset these entries at run time; firewalld first empties it."""
+    """Return the command that sets the entries of an ipset at run time; firewalld empties the ipset first."""
     return command("ipset.setEntries", "sas", ipset, *strings(entries))

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The files of our policies and ipsets, which firewalld loads when it starts and when it reloads.
 
-A reload is the only way to a new ipset or policy, and it needs the files in their places, long before the change is
-confirmed. So they are there only while firewalld reads them. Should the power go just then, or while files that were
-confirmed come one by one, a unit puts all old files back before firewalld starts.
+Only a reload adds an ipset or policy, and it needs the files in place, before the change is confirmed. So unconfirmed
+files are in place only while firewalld reads them. If the host crashes at that moment, or while confirmed files are
+written one by one, a unit restores all old files before firewalld starts.
 """
 
 from __future__ import annotations
@@ -50,24 +50,24 @@ ExecStart=/bin/sh {undo}
 
 
 class FirewalldPaths(NamedTuple):
-    """Where firewalld and systemd look for files."""
+    """The paths of the files that firewalld and systemd read."""
 
     etc: str = "/etc"
     shipped: str = "/usr/lib/firewalld"
 
     @property
     def firewalld(self) -> str:
-        """Return the folder of what a site gives firewalld."""
+        """Return the folder of firewalld's local configuration."""
         return self.etc + "/firewalld"
 
     @property
     def policies(self) -> str:
-        """Return the folder of its policies."""
+        """Return the folder of local policies."""
         return self.firewalld + "/policies"
 
     @property
     def ipsets(self) -> str:
-        """Return the folder of its ipsets."""
+        """Return the folder of local ipsets."""
         return self.firewalld + "/ipsets"
 
     @property
@@ -77,17 +77,17 @@ class FirewalldPaths(NamedTuple):
 
     @property
     def kept(self) -> str:
-        """Return the folder of old files that may have to be put back."""
+        """Return the folder of old files that may have to be restored."""
         return self.home + "/undo"
 
     @property
     def undo(self) -> str:
-        """Return the script that puts them back, and removes itself."""
+        """Return the script that restores the old files, and removes itself."""
         return self.kept + "/run"
 
     @property
     def unit(self) -> str:
-        """Return the unit that runs it before firewalld starts."""
+        """Return the unit that runs this script before firewalld starts."""
         return self.etc + "/systemd/system/hpc-ports-undo.service"
 
     @property
@@ -96,9 +96,9 @@ class FirewalldPaths(NamedTuple):
         return self.etc + "/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
 
     def discard(self) -> str:
-        """Return the command that removes what is kept.
+        """Return the command that removes the kept files.
 
-        The script goes first: without it, what else is left is nothing to be put back.
+        It removes the script first: without the script, nothing is restored.
         """
         return f"rm -f {self.undo} {self.link} {self.unit}; rm -rf {self.kept}; rmdir {self.home} 2> /dev/null || :"
 
@@ -107,7 +107,7 @@ PATHS = FirewalldPaths()
 
 
 def items_of(config: Config, paths: FirewalldPaths = PATHS) -> FileContents:
-    """Return the files of a config, in the order in which they must come: no policy before its ipsets."""
+    """Return the files of a config, in the order in which to write them: ipsets before policies."""
     items = {f"{paths.ipsets}/{name}.xml": FileContent(ipset_xml(ipset)) for name, ipset in config.ipsets.items()}
     items.update(
         {f"{paths.policies}/{name}.xml": FileContent(policy_xml(policy)) for name, policy in config.policies.items()}
@@ -116,7 +116,7 @@ def items_of(config: Config, paths: FirewalldPaths = PATHS) -> FileContents:
 
 
 def present_paths(paths: FirewalldPaths = PATHS) -> list[str]:
-    """Return our files that are there, in the order in which they can go; firewalld keeps old ones as `.old`."""
+    """Return our files on this host, in the order in which to remove them; firewalld keeps old files as `.old`."""
     return [
         path
         for folder in (paths.policies, paths.ipsets)
@@ -126,33 +126,33 @@ def present_paths(paths: FirewalldPaths = PATHS) -> list[str]:
 
 
 def places(items: FileContents, paths: FirewalldPaths = PATHS) -> Places:
-    """Return where these files come, and what of ours goes."""
+    """Return the paths of these files, and our other files, which are to be removed."""
     staged = Places(tuple(items)).staged
     gone = tuple(path for path in present_paths(paths) if path not in items and path not in staged)
     return Places(tuple(items), gone=gone)
 
 
 def present_state(paths: FirewalldPaths = PATHS) -> State:
-    """Return our files, with what a crash left of others."""
+    """Return our files, including temporary files that a crash left."""
     left = filter(os.path.lexists, (paths.undo, paths.unit, paths.link, *sorted(glob.glob(paths.kept + "/*/*"))))
     return files.present_state([*present_paths(paths), *left])
 
 
 @contextmanager
 def in_place(items: FileContents, paths: FirewalldPaths = PATHS) -> Iterator[None]:
-    """Have these files in their places while the block runs, and the old ones again after it. Raises OSError."""
+    """Put these files in place while the block runs, and restore the old files after it. Raises OSError."""
     keep(items, paths)
     try:
         for path in items:
-            files.unlink(_passing(path))
-            files.write(_passing(path), items[path])
+            files.unlink(_temporary_path(path))
+            files.write(_temporary_path(path), items[path])
             with files.naming(path):
-                os.replace(_passing(path), path)
+                os.replace(_temporary_path(path), path)
         for path in places(items, paths).gone:
             files.unlink(path)
         yield
     except BaseException:
-        # The failure that led here says more than another one would; whoever undoes the change tries again.
+        # The original failure matters more than one in here; undoing the change tries again.
         with suppress(CommandError, OSError):
             put_back(paths)
         raise
@@ -176,15 +176,15 @@ def all_or_nothing(places: Places, paths: FirewalldPaths = PATHS) -> Iterator[No
 
 
 def keep(new: Iterable[str], paths: FirewalldPaths = PATHS) -> None:
-    """Keep what is there, and have it put back should the host go down; `new` are what comes. Raises OSError."""
+    """Keep the present files, to be restored after a crash; `new` are the paths to be written. Raises OSError."""
     put_back(paths)
     old = {path: _text(path) for path in present_paths(paths) if not os.path.basename(path).startswith(".")}
     kept = {path: _kept_path(path, paths) for path in old}
     for path, text in old.items():
         files.write(kept[path], FileContent(text))
-    files.write(_passing(paths.undo), FileContent(_undo_script(kept, list(new), paths), mode=0o700))
+    files.write(_temporary_path(paths.undo), FileContent(_undo_script(kept, list(new), paths), mode=0o700))
     with files.naming(paths.undo):
-        os.replace(_passing(paths.undo), paths.undo)
+        os.replace(_temporary_path(paths.undo), paths.undo)
     if has_systemd():
         files.write(paths.unit, FileContent(_UNIT_TEXT.format(home=paths.home, undo=paths.undo)))
         files.write(paths.link, FileContent(target=paths.unit))
@@ -192,7 +192,7 @@ def keep(new: Iterable[str], paths: FirewalldPaths = PATHS) -> None:
 
 
 def put_back(paths: FirewalldPaths = PATHS) -> None:
-    """Put back what was kept, if anything was. Raises CommandError, OSError."""
+    """Restore the kept files, if there are any. Raises CommandError, OSError."""
     if not any(map(os.path.lexists, (paths.kept, paths.unit, paths.link))):
         return
     if os.path.exists(paths.undo):
@@ -201,7 +201,7 @@ def put_back(paths: FirewalldPaths = PATHS) -> None:
 
 
 def _discard_kept(paths: FirewalldPaths) -> None:
-    """Remove what is kept; what has a script should be put back before. Raises OSError."""
+    """Remove the kept files. If there is a script, run it first. Raises OSError."""
     for path in (paths.undo, paths.link, paths.unit):
         files.unlink(path)
     shutil.rmtree(paths.kept, ignore_errors=True)
@@ -218,20 +218,20 @@ def _kept_path(path: str, paths: FirewalldPaths) -> str:
     return "{}/{}/{}".format(paths.kept, *path.split("/")[-2:])
 
 
-def _passing(path: str) -> str:
+def _temporary_path(path: str) -> str:
     return "{}/.{}.now".format(*os.path.split(path))
 
 
 def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: FirewalldPaths) -> str:
-    """Return a shell script that can run more than once; what it needs goes last, when all else is on the disk."""
-    come = {
+    """Return a shell script that can run more than once: it removes the files it needs last, after a sync."""
+    restored = {
         folder: [copy for path, copy in kept.items() if os.path.dirname(path) == folder]
         for folder in (paths.ipsets, paths.policies)
     }
-    go = [path for path in reversed(new) if path not in kept]
+    removed = [path for path in reversed(new) if path not in kept]
     lines = ["#!/bin/sh", "# Put back the files of firewalld that were confirmed last.", "set -e"]
-    lines += [f"cp -f {shlex.join(copies)} {folder}/" for folder, copies in come.items() if copies]
-    lines.append(f"rm -f {shlex.join([*go, *map(_passing, new)])}")
+    lines += [f"cp -f {shlex.join(copies)} {folder}/" for folder, copies in restored.items() if copies]
+    lines.append(f"rm -f {shlex.join([*removed, *map(_temporary_path, new)])}")
     lines += [
         f"sync -f {paths.policies} || sync",
         f"rm -f {paths.link} {paths.unit}",
@@ -244,10 +244,10 @@ def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: FirewalldPa
 # ---- the files' text
 
 
-def flow_names(found: State, paths: FirewalldPaths = PATHS) -> dict[str, str]:
-    """Return which flow an ipset, or a line of a policy, belongs to: as files that were read say, see above."""
+def flow_names(present: State, paths: FirewalldPaths = PATHS) -> dict[str, str]:
+    """Return the flow of each ipset and of each line of a policy, as written in our files (see `present_state`)."""
     result = {}
-    for name, lines in found.items():
+    for name, lines in present.items():
         if name.startswith(f"file {paths.ipsets}/{PREFIX}"):
             shorts = [match[1] for match in map(_SHORT.fullmatch, lines) if match]
             result.update({os.path.basename(name)[: -len(".xml")]: flow for flow in shorts})

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel runs of our policies and ipsets in firewalld, and what it should: in the same words, to be compared.
+"""The running and the wanted state of our policies and ipsets in firewalld, in one form, so that they can be compared.
 
-firewalld makes a set of each ipset and a few chains of each policy, in the table `inet firewalld`. How it words a rule
-differs a little by version; what is no matter of verdicts is left out here.
+firewalld creates a set for each ipset and a few chains for each policy, in the table `inet firewalld`. The text of a
+rule differs a little by version; differences that do not affect verdicts are removed here.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ TABLE = "inet firewalld"
 _CHAIN = re.compile(rf"chain filter_(IN|OUT)_policy_({PREFIX}\w+?)(?:_(pre|log|deny|allow|post))?")
 _PARTS = ("pre", "log", "deny", "allow", "post")
 _HOOKS = {"IN": "input", "OUT": "output"}
-# firewalld before 1.0 says in each rule what it has judged before: replies.
+# firewalld before 1.0 repeats in each rule that it does not apply to replies.
 _NEW_ONLY = re.compile(r" ct state (?:\{ )?new, ?untracked(?: \})?")
-# Which of the two it is differs by version.
+# It depends on the version which of the two it is.
 _INTERFACE = re.compile(r"\. [io]ifname @")
 _JUMP = re.compile(r"\b(?:jump|goto) (\S+)")
 _NUMBERS = {"udp": "17"}
 _SIDES = (("destination", "daddr", "dport"), ("source", "saddr", "sport"))
 
 
-# ---- what should be
+# ---- the wanted state
 
 
 def wanted_state(config: Config) -> State:
-    """Return what the kernel should have of a config."""
+    """Return the state of the kernel after firewalld has loaded a config."""
     state = {"ipset " + name: elements(name, ipset.entries) for name, ipset in config.ipsets.items()}
     state.update({"policy " + name: policy_lines(policy) for name, policy in config.policies.items()})
     return state
 
 
 def elements(name: str, entries: Iterable[str]) -> tuple[str, ...]:
-    """Return what the kernel has of these entries of an ipset of ours."""
+    """Return the elements in the kernel for these entries of one of our ipsets."""
     return tuple(sorted("element " + _element(kind_of(name), entry) for entry in entries))
 
 
@@ -57,21 +57,21 @@ def _element(kind: str, entry: str) -> str:
     network, comma, rest = entry.partition(",")
     if kind == NETWORKS:
         return network
-    # nft 0.9.8 lists a short IPv6 prefix with others as /64, though the kernel has it right.
+    # nft 0.9.8 lists a short IPv6 prefix with others as /64, though it is correct in the kernel.
     address = network.partition("/")[0]
     protocol, colon, port = rest.partition(":")
     return "{} . {}".format(address, f"{_NUMBERS[protocol]} . {port}" if colon else f'"{rest}"')
 
 
 def policy_lines(policy: FirewalldPolicy) -> tuple[str, ...]:
-    """Return what the kernel has of a policy of ours."""
+    """Return the lines in the kernel for one of our policies."""
     lines = sorted(rule_line(rule) for rule in policy.rules if not rule.priority)
     lines += sorted("post: " + rule_line(rule) for rule in policy.rules if rule.priority)
     return (*lines, *(["drop"] if policy.target == "DROP" else []))
 
 
 def rule_line(rule: RichRule) -> str:
-    """Return the nft rule that firewalld makes of a rich rule of ours."""
+    """Return the nft rule that firewalld creates for one of our rich rules."""
     word = {"ipv4": "ip", "ipv6": "ip6"}.get(rule.family, "")
     words = [_match(word, getattr(rule, side), address, port) for side, address, port in _SIDES if getattr(rule, side)]
     if rule.element:
@@ -81,25 +81,25 @@ def rule_line(rule: RichRule) -> str:
     return " ".join([*words, rule.verdict])
 
 
-def _match(word: str, found: tuple[str, ...], address: str, port: str) -> str:
-    if found[0] == "address":
-        return f"{word} {address} {found[1]}"
+def _match(word: str, side: tuple[str, ...], address: str, port: str) -> str:
+    if side[0] == "address":
+        return f"{word} {address} {side[1]}"
     more = {NETWORKS: "", PORTS: " . meta l4proto . th " + port, INTERFACES: " . ifname"}
-    return f"{word} {address}{more[kind_of(found[1])]} @{found[1]}"
+    return f"{word} {address}{more[kind_of(side[1])]} @{side[1]}"
 
 
-# ---- what is
+# ---- the running state
 
 
 def state_of(listing: State) -> State:
-    """Return what is ours of a listing of firewalld's table."""
+    """Return the state of our policies and ipsets from a listing of firewalld's table."""
     state = {
         "ipset " + name[len("set ") :]: tuple(sorted(map(_listed, filter(_is_element, lines))))
         for name, lines in listing.items()
         if name.startswith("set " + PREFIX)
     }
-    found = {match[2]: match[1] for match in map(_CHAIN.fullmatch, listing) if match}
-    state.update({"policy " + name: tuple(_chain_lines(listing, name, way)) for name, way in found.items()})
+    hooks = {match[2]: match[1] for match in map(_CHAIN.fullmatch, listing) if match}
+    state.update({"policy " + name: tuple(_chain_lines(listing, name, hook)) for name, hook in hooks.items()})
     return state
 
 
@@ -108,19 +108,19 @@ def _is_element(line: str) -> bool:
 
 
 def _listed(line: str) -> str:
-    """Return an element as `_element` does; nft 0.9.8 lists the last prefix as a range."""
+    """Return an element in the form of `_element`; nft 0.9.8 lists the last prefix as a range."""
     network, dot, rest = line[len("element ") :].partition(" . ")
     if dot:
         return "element {} . {}".format(network.partition("/")[0], rest)
     first, dash, last = network.partition("-")
     if not dash:
         return line
-    found = list(ipaddress.summarize_address_range(*map(ipaddress.ip_address, (first, last))))
-    return f"element {found[0]}" if len(found) == 1 else line
+    networks = list(ipaddress.summarize_address_range(*map(ipaddress.ip_address, (first, last))))
+    return f"element {networks[0]}" if len(networks) == 1 else line
 
 
-def _chain_lines(listing: State, name: str, way: str) -> Iterator[str]:
-    chain = f"filter_{way}_policy_{name}"
+def _chain_lines(listing: State, name: str, hook: str) -> Iterator[str]:
+    chain = f"filter_{hook}_policy_{name}"
     inner = [f"{chain}_{part}" for part in _PARTS]
     allow = listing.get(f"chain {chain}_allow", ())
     yield from sorted(map(_plain, allow))
@@ -130,7 +130,7 @@ def _chain_lines(listing: State, name: str, way: str) -> Iterator[str]:
     base = listing.get("chain " + chain, ())
     yield from (line for line in base if line not in ["jump " + other for other in inner])
     yield from ("no jump to " + other for other in inner if "jump " + other not in base)
-    if chain not in _reached(listing, _HOOKS[way]):
+    if chain not in _reached(listing, _HOOKS[hook]):
         yield "never reached"
 
 
@@ -139,7 +139,7 @@ def _plain(line: str) -> str:
 
 
 def _reached(listing: State, hook: str) -> set[str]:
-    """Return the chains that packets come to from a hook."""
+    """Return the chains that are reachable from a hook."""
     new = [name[len("chain ") :] for name, lines in listing.items() if any(f"hook {hook} " in line for line in lines)]
     reached: set[str] = set()
     while new:
@@ -150,8 +150,8 @@ def _reached(listing: State, hook: str) -> set[str]:
 
 
 def accepts_replies_out(listing: State) -> bool:
-    """Tell whether firewalld's own output chain accepts replies before it asks any policy."""
-    lines = [line for name, found in listing.items() if any("hook output" in line for line in found) for line in found]
+    """Return whether firewalld's own output chain accepts replies before any policy applies."""
+    lines = [line for name, chain in listing.items() if any("hook output" in line for line in chain) for line in chain]
     return any("established" in line and line.endswith("accept") for line in lines)
 
 
@@ -163,13 +163,13 @@ _ADDRESS = re.compile(r"\b[sd]addr (\S+)")
 
 
 def flow_names(config: Config) -> dict[str, str]:
-    """Return which flow an ipset, or a line of a policy, belongs to."""
+    """Return the flow of each ipset and of each line of a policy."""
     lines = {rule_line(rule): rule.flow for policy in config.policies.values() for rule in policy.rules}
     return {**lines, **{name: ipset.flow for name, ipset in config.ipsets.items()}}
 
 
 def flow_views(state: State, names: Mapping[str, str]) -> FlowViews:
-    """Return the flows that a state carries; a rule that `names` does not know stands for itself."""
+    """Return the flows in a state; a rule that is not in `names` is listed under its own text."""
     ports: dict[str, set[str]] = {}
     peers: dict[str, set[str]] = {}
     for line in (line for name, lines in sorted(state.items()) if name.startswith("policy ") for line in lines):
@@ -194,7 +194,7 @@ def _line_peers(line: str, state: State) -> list[str]:
 
 
 def _with_any(addresses: set[str]) -> frozenset[str]:
-    """Return addresses, with two halves as the whole."""
+    """Return addresses; two halves become `any`."""
     for half, other, whole in (("0.0.0.0/1", "128.0.0.0/1", "any IPv4"), ("::/1", "8000::/1", "any IPv6")):
         if {half, other} <= addresses:
             addresses = addresses - {half, other} | {whole}

@@ -1,12 +1,13 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what firewalld runs to what it should run without a reload, by D-Bus calls that lose no connection.
+"""Change the running rules of firewalld without a reload, by D-Bus calls that lose no connection.
 
 firewalld has no transaction: it removes and adds rules one by one, and empties an ipset before it fills it. So nothing
-is changed where packets are judged by it: rules come before others go, and of the two copies of an ipset one holds
-while the other is filled. Where rules and ipsets change at once, the rules first let go of the copy that is filled, so
-that new ports never meet old peers. At every instant whatever both allow passes, and nothing that neither allows.
+is changed while packets depend on it: new rules are added before old ones are removed, and while one of the two copies
+of an ipset is filled, the other one matches. If both rules and ipsets change, the rules that use a copy are removed
+before the copy is filled, so that new ports are never combined with old peers. At every instant, packets that both the
+old and the new rules allow pass, and packets that neither allows do not.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ Command = list[str]
 
 
 class Runtime(NamedTuple):
-    """What firewalld runs of ours: the rich rules of each policy, and the entries of ipsets."""
+    """Our running configuration in firewalld: the rich rules of each policy, and the entries of ipsets."""
 
     rules: dict[str, Sequence[str]]
     entries: dict[str, Sequence[str]]
 
 
 def forward(old: Runtime, new: Runtime) -> list[list[Command]]:
-    """Return the commands from one to the other, which have the same policies and ipsets, in phases.
+    """Return the commands that change `old` to `new`, in phases. Both have the same policies and ipsets.
 
-    Where no rule changes, one copy of the ipsets is filled, then the other. Else the first phase fills one copy that no
-    rule looks up, the second adds the new rules, which look up that copy, the third takes the old ones out, the fourth
-    fills the other copy.
+    If no rule changes, the phases fill one copy of the ipsets, then the other. Otherwise, the first phase fills one
+    copy that no rule looks up, the second adds the new rules, which look up that copy, the third removes the old rules,
+    and the fourth fills the other copy.
     """
     ipsets = _changed(old, new)
     if not _rules_change(old, new):
@@ -43,7 +44,7 @@ def forward(old: Runtime, new: Runtime) -> list[list[Command]]:
 
 
 def backward(old: Runtime, new: Runtime) -> list[list[Command]]:
-    """Return for each phase of `forward(old, new)` the commands that undo it, however far it came, and those before."""
+    """Return for each phase of `forward(old, new)` the commands that undo it, even if incomplete, and all before."""
     ipsets = _changed(old, new)
     if not _rules_change(old, new):
         return [_fill(old, ipsets, "b"), [*_fill(old, ipsets, "a"), *_fill(old, ipsets, "b")]]
@@ -51,7 +52,7 @@ def backward(old: Runtime, new: Runtime) -> list[list[Command]]:
     to_old = [*_all_rules(let_go), *_fill(old, ipsets, "a"), *_all_rules(old.rules)]
     return [
         to_old,
-        # Not by what firewalld was to take in this phase: it may have refused it, and would again.
+        # Do not set the rules of this phase: firewalld may have refused them, and would refuse them again.
         to_old,
         [*_all_rules(_united(let_go, changed_over)), *to_old],
         [command for phase in _by_rules(new, old, "b") for command in phase],
@@ -61,8 +62,8 @@ def backward(old: Runtime, new: Runtime) -> list[list[Command]]:
 def _by_rules(old: Runtime, new: Runtime, lead: str) -> list[list[Command]]:
     """Return the four phases; `lead` is the copy that is filled first.
 
-    All ipsets that change are changed over so, also those that no changed rule names: one flow may come to allow by its
-    peers what another allowed by its ports.
+    This applies to all ipsets that change, also those that no changed rule names: the new peers of one flow may allow
+    a packet that the ports of another flow allowed before.
     """
     ipsets, other = _changed(old, new), _OTHER[lead]
     let_go, changed_over = _without(old, ipsets, lead), _without(new, ipsets, other)
@@ -85,7 +86,7 @@ def _rules_change(old: Runtime, new: Runtime) -> bool:
 
 
 def _without(runtime: Runtime, bases: Iterable[str], copy: str) -> dict[str, Sequence[str]]:
-    """Return the rules but those that look up one copy of these ipsets."""
+    """Return the rules except those that look up this copy of these ipsets."""
     gone = {base + copy for base in bases}
     return {
         name: [rule for rule in rules if not gone & set(_IPSET.findall(rule))] for name, rules in runtime.rules.items()
@@ -101,7 +102,7 @@ def _rules_commands(before: dict[str, Sequence[str]], after: dict[str, Sequence[
 
 
 def _all_rules(rules: dict[str, Sequence[str]]) -> list[Command]:
-    return [dbus.rich_rules_command(name, found) for name, found in rules.items()]
+    return [dbus.rich_rules_command(name, policy_rules) for name, policy_rules in rules.items()]
 
 
 def _fill(runtime: Runtime, bases: Iterable[str], copy: str) -> list[Command]:

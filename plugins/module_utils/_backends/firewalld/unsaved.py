@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a reload of firewalld would change that is not ours: settings of the user that are only run, or only saved."""
+"""Find the user's settings that a reload of firewalld would change: the running and the saved ones differ."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.pers
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 
 Settings = dict[str, dict[str, Any]]
-# A name for people; and what NetworkManager and firewalld keep over a reload.
+# Descriptive texts, and settings that NetworkManager and firewalld keep over a reload.
 _NOT_LOST = ("version", "short", "description", "interfaces")
 _NAMED_IPSET = re.compile(r'\bipset="([^"]+)"')
 _DIRECT = ("chains", "rules", "passthroughs")
 
 
 def unsaved_settings(bus: Bus) -> list[str]:
-    """Return what differs between what firewalld runs and what it would load, such as `zone public: services`.
+    """Return the differences between the running and the saved settings, such as `zone public: services`.
 
-    What is ours is left out. Raises CommandError.
+    Our own policies and ipsets are left out. Raises CommandError.
     """
     return compared(_running(bus), _saved(bus))
 
 
 def compared(running: Settings, saved: Settings) -> list[str]:
-    """Return what differs between settings that run and those that are saved."""
+    """Return the differences between running and saved settings."""
     return [
         text
         for name in sorted({**running, **saved})
@@ -46,20 +46,22 @@ def _differences(name: str, running: Mapping[str, Any], saved: Mapping[str, Any]
 
 
 def _plain(value: Any) -> Any:
-    """Return a setting so that it can be compared: what is empty is as good as not there, and no order counts."""
+    """Return a setting in a comparable form: an empty one equals a missing one, and the order does not matter."""
     if isinstance(value, list):
         return sorted(map(str, value)) or None
     return value or None
 
 
 def _running(bus: Bus) -> Settings:
-    found = _named("zone", bus.call("zone.getZones")[0], lambda name: bus.call("zone.getZoneSettings2", "s", name)[0])
-    found.update(
+    settings = _named(
+        "zone", bus.call("zone.getZones")[0], lambda name: bus.call("zone.getZoneSettings2", "s", name)[0]
+    )
+    settings.update(
         _named(
             "policy", bus.call("policy.getPolicies")[0], lambda name: bus.call("policy.getPolicySettings", "s", name)[0]
         )
     )
-    found.update(
+    settings.update(
         _named(
             "ipset",
             bus.call("ipset.getIPSets")[0],
@@ -67,18 +69,18 @@ def _running(bus: Bus) -> Settings:
         )
     )
     direct = [bus.call("direct.getAll" + kind.capitalize())[0] for kind in _DIRECT]
-    return {**found, "direct": dict(zip(_DIRECT, direct))}
+    return {**settings, "direct": dict(zip(_DIRECT, direct))}
 
 
 def _saved(bus: Bus) -> Settings:
     def settings(kind: str, method: str) -> Callable[[str], Any]:
         return lambda name: bus.call(f"config.{kind.lower()}.{method}", path=_path(bus, kind, name))[0]
 
-    found = _named("zone", _names(bus, "Zone"), settings("Zone", "getSettings2"))
-    found.update(_named("policy", _names(bus, "Policy"), settings("Policy", "getSettings")))
-    found.update(_named("ipset", _names(bus, "IPSet"), lambda name: _ipset(settings("IPSet", "getSettings")(name))))
+    saved = _named("zone", _names(bus, "Zone"), settings("Zone", "getSettings2"))
+    saved.update(_named("policy", _names(bus, "Policy"), settings("Policy", "getSettings")))
+    saved.update(_named("ipset", _names(bus, "IPSet"), lambda name: _ipset(settings("IPSet", "getSettings")(name))))
     direct = bus.call("config.direct.getSettings", path=CONFIG_PATH)[0]
-    return {**found, "direct": dict(zip(_DIRECT, direct))}
+    return {**saved, "direct": dict(zip(_DIRECT, direct))}
 
 
 def _names(bus: Bus, kind: str) -> list[str]:
@@ -100,7 +102,7 @@ def _ipset(settings: list[Any]) -> dict[str, Any]:
 
 
 def missing_ipsets(paths: FirewalldPaths) -> list[str]:
-    """Return what saved zones and policies of others name and no ipset is: firewalld then loads no rules at all."""
+    """Return the missing ipsets that saved zones and policies of others name: firewalld then loads no rules at all."""
     folders = (paths.firewalld, paths.shipped)
     known = {
         os.path.basename(path)[: -len(".xml")] for folder in folders for path in glob.glob(folder + "/ipsets/*.xml")
