@@ -28,13 +28,7 @@ from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edg
 from ansible_collections.hpc.ports.tests.support.run import examples, turn
 from ansible_collections.hpc.ports.tests.support.runs import Runs
 from ansible_collections.hpc.ports.tests.support.samples import DHCP_SERVER, SSH, policy
-from ansible_collections.hpc.ports.tests.support.verdicts import (
-    PHASES,
-    check_loopback,
-    joined,
-    load_nftables,
-    passing,
-)
+from ansible_collections.hpc.ports.tests.support.verdicts import PHASES, check_loopback, joined, load_nftables, passing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

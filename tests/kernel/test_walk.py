@@ -32,12 +32,7 @@ from ansible_collections.hpc.ports.tests.support.packets import Wires, open_wire
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
 from ansible_collections.hpc.ports.tests.support.run import examples
 from ansible_collections.hpc.ports.tests.support.runs import Served
-from ansible_collections.hpc.ports.tests.support.verdicts import (
-    PHASES,
-    load_nftables,
-    passing,
-    whole,
-)
+from ansible_collections.hpc.ports.tests.support.verdicts import PHASES, load_nftables, passing, whole
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -152,7 +147,7 @@ def iptables_rules(draw: st.DrawFn) -> str:
                         f"-m addrtype {negated()}--dst-type LOCAL",
                         "-s 10.64.0.0/24",
                         '-m comment --comment "ct state invalid"',
-                    ],
+                    ]
                 ),
                 min_size=1,
                 max_size=4,

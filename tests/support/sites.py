@@ -23,7 +23,7 @@ SHIPPED: dict[str, Any] = {
     "firewall_services": {"ssh": {"ports": ["22/tcp"]}},
     "firewall_endpoints": {"controllers": {"cidrs": [f"{CONTROLLER}/32"]}, "managed": {"groups": [*CANONICAL_GROUPS]}},
     "firewall_flows": {
-        "management_ssh": {"from": ["controllers"], "to": ["managed"], "services": ["ssh"], "need": "required"},
+        "management_ssh": {"from": ["controllers"], "to": ["managed"], "services": ["ssh"], "need": "required"}
     },
 }
 

@@ -268,10 +268,7 @@ def _close(host: WatchedHost) -> None:
     ruleset = next(filter(os.path.exists, (host.closed, host.closed_firewalld)), "")
     try:
         if ruleset and not are_loaded(NFTABLES) and _run("nft", "-f", ruleset) == 0:
-            _say(
-                f"Loaded {ruleset}: this host accepts ssh from the controllers, and nothing else.",
-                _ERROR_LEVEL,
-            )
+            _say(f"Loaded {ruleset}: this host accepts ssh from the controllers, and nothing else.", _ERROR_LEVEL)
     except OSError as exc:  # a host with firewalld may have no nft
         _say(f"Cannot load {ruleset}: {exc}", _ERROR_LEVEL)
 

@@ -15,9 +15,7 @@ from typing import Callable
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY, Holders, is_held
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._model.wire import PortsByAddress
-from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import (
-    IP_PKTINFO,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import IP_PKTINFO
 
 _Take = Callable[[PortRange, str], socket.socket]
 _BACKLOG = 1024

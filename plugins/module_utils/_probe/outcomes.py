@@ -10,9 +10,7 @@ import os
 from typing import Final, Literal, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
-from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import (
-    Notice,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import Notice
 
 OutcomeName = Literal["open", "refused", "filtered", "error"]
 OPEN: Final = "open"

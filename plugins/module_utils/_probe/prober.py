@@ -22,12 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.wire import PortResults, ProbeResult
-from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import (
-    EchoResult,
-    ask_for_notices,
-    echo,
-    notice_of,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._probe.icmp import EchoResult, ask_for_notices, echo, notice_of
 from ansible_collections.hpc.ports.plugins.module_utils._probe.outcomes import (
     OPEN,
     SILENCE,

@@ -14,11 +14,7 @@ from typing import Any, NamedTuple, cast
 from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders, holders
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program, run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
-    NetlinkError,
-    address_text,
-    number,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, address_text, number
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import (
     INTERFACE,
     TYPE_AT,

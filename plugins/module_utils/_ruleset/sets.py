@@ -9,12 +9,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import (
-    EVERY_BIT,
-    Unknown,
-    Value,
-    range_of,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import EVERY_BIT, Unknown, Value, range_of
 
 
 def _equals_one(value: Value, data: Any) -> bool | None:

@@ -255,11 +255,4 @@ ADVICE = (
 )
 
 
-RULES = (
-    _advice,
-    _docker_without_encryption,
-    _access_review,
-    _mutual_tls_note,
-    _least_privilege,
-    _udp_by_address,
-)
+RULES = (_advice, _docker_without_encryption, _access_review, _mutual_tls_note, _least_privilege, _udp_by_address)

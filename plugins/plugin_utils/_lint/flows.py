@@ -174,10 +174,4 @@ def _unclaimed(plan: Plan, kind: HostKind) -> list[PortRange]:
     return without(ports, plan.claims[kind] if plan.catalogue.broad_yields else ())
 
 
-RULES = (
-    _exposure,
-    _duplicate_flows,
-    _shadowed_flows,
-    _unused_services,
-    _srun_unpinned,
-)
+RULES = (_exposure, _duplicate_flows, _shadowed_flows, _unused_services, _srun_unpinned)

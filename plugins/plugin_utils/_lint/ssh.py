@@ -84,10 +84,4 @@ def _unread_connections(plan: Plan, today: date) -> Iterator[Finding]:
         )
 
 
-RULES = (
-    _ssh_ports,
-    _jump_host_sources,
-    _jump_host_egress,
-    _unknown_jump_hosts,
-    _unread_connections,
-)
+RULES = (_ssh_ports, _jump_host_sources, _jump_host_egress, _unknown_jump_hosts, _unread_connections)

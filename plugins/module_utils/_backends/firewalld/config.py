@@ -311,10 +311,7 @@ def _always_ipsets(policy: Policy, directions: Sequence[str]) -> Iterator[tuple[
     # Include the ipsets for a server's answers, so that adding such a port to a flow needs no reload.
     for name, rule_direction, version, from_port, _to_port in _DHCP:
         if rule_direction in directions:
-            yield (
-                name,
-                IPSet(PORTS, version, "", tuple(f"{half},udp:{from_port}" for half in _HALVES[version])),
-            )
+            yield (name, IPSet(PORTS, version, "", tuple(f"{half},udp:{from_port}" for half in _HALVES[version])))
     for version, copy in product(_VERSIONS, _COPIES) if policy.trusted_interfaces else ():
         yield (
             ipset_name(_TRUSTED, version, copy),

@@ -50,16 +50,7 @@ class Bus(NamedTuple):
 def command(method: str, *arguments: str, path: str = PATH) -> list[str]:
     """Return the command that calls a method."""
     interface, dot, name = method.rpartition(".")
-    return [
-        *_BUSCTL,
-        f"--timeout={_PATIENCE}",
-        "call",
-        SERVICE,
-        path,
-        f"{SERVICE}{dot}{interface}",
-        name,
-        *arguments,
-    ]
+    return [*_BUSCTL, f"--timeout={_PATIENCE}", "call", SERVICE, path, f"{SERVICE}{dot}{interface}", name, *arguments]
 
 
 def property_command(*names: str, path: str = PATH, interface: str = "") -> list[str]:

@@ -19,9 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
-    Config,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Config
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.xml import ipset_xml, policy_xml
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run

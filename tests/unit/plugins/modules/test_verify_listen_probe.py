@@ -22,13 +22,7 @@ def test_check_mode_sends_nothing() -> None:
     assert "results" not in result
 
 
-@pytest.mark.parametrize(
-    "ports,text",
-    [
-        (["22"], "got '22', "),
-        (["1-9/tcp"], "got '1-9/tcp', "),
-    ],
-)
+@pytest.mark.parametrize("ports,text", [(["22"], "got '22', "), (["1-9/tcp"], "got '1-9/tcp', ")])
 def test_bad_ports_are_refused(ports: list[str], text: str) -> None:
     assert module("verify_listen", ports=ports)["msg"].startswith(f"Invalid ports: {text}")
     assert module("verify_probe", probes=[{"address": "10.0.0.1", "ports": ports}])["msg"].startswith(

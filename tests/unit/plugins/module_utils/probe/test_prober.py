@@ -85,12 +85,7 @@ def rejected(sender: str, code: int) -> ProbeOutcome:
             None,
             ProbeOutcome("filtered", "Blocked by this host itself: Operation not permitted.", True),
         ),
-        (
-            TCP,
-            errno.EACCES,
-            None,
-            ProbeOutcome("filtered", "Blocked by this host itself: Permission denied.", True),
-        ),
+        (TCP, errno.EACCES, None, ProbeOutcome("filtered", "Blocked by this host itself: Permission denied.", True)),
         (TCP, errno.EMFILE, None, ProbeOutcome("error", "Too many open files.")),
         (TCP, errno.EADDRNOTAVAIL, None, ProbeOutcome("error", "Cannot assign requested address.")),
         (TCP, errno.EAFNOSUPPORT, None, ProbeOutcome("error", "Address family not supported by protocol.")),

@@ -30,12 +30,7 @@ def test_more_or_less_than_a_port_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "soft,hard,wanted,reached,after",
-    [
-        (100, 200, 150, 150, 150),
-        (100, 200, 500, 200, 200),
-        (100, 200, 50, 50, 100),
-        (200, 200, 500, 200, 200),
-    ],
+    [(100, 200, 150, 150, 150), (100, 200, 500, 200, 200), (100, 200, 50, 50, 100), (200, 200, 500, 200, 200)],
 )
 def test_the_limit_of_open_files_is_raised_as_far_as_it_goes(
     soft: int, hard: int, wanted: int, reached: int, after: int

@@ -155,10 +155,7 @@ def test_tables_of_the_other_family_are_ignored() -> None:
 
 @pytest.mark.parametrize(
     "flags,text",
-    [
-        ({"flags": "dormant"}, ""),
-        ({"flags": "dm"}, "table inet t {\n\tflags dormant\n\n\tchain c {\n\t}\n}\n"),
-    ],
+    [({"flags": "dormant"}, ""), ({"flags": "dm"}, "table inet t {\n\tflags dormant\n\n\tchain c {\n\t}\n}\n")],
 )
 def test_a_dormant_table_does_nothing(flags: dict[str, str], text: str) -> None:
     """Before nft 1.1, the flags in JSON are arbitrary text."""

@@ -21,12 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import findi
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory
-from ansible_collections.hpc.ports.tests.support.sites import (
-    CONTROLLER,
-    SHIPPED,
-    make_inventory,
-    make_plan,
-)
+from ansible_collections.hpc.ports.tests.support.sites import CONTROLLER, SHIPPED, make_inventory, make_plan
 
 ROOT = Path(__file__).parents[5]
 TODAY = date(2026, 11, 21)
@@ -930,11 +925,7 @@ def test_a_jump_host_that_nobody_knows() -> None:
 
 def test_connections_that_say_nothing() -> None:
     assert found("connection-unread", plan_of({}, hosts={"n1": node(1, ansible_port="x"), "n2": node(2, "-J 'a")})) == [
-        (
-            "warning",
-            f"host {host}",
-            f"Cannot read {what}. The plan ignores it, and may block Ansible's own ssh.",
-        )
+        ("warning", f"host {host}", f"Cannot read {what}. The plan ignores it, and may block Ansible's own ssh.")
         for host, what in [
             ("n1", "ansible_port: got 'x', expected a port from 1 to 65535"),
             ("n2", "ansible_ssh_common_args: No closing quotation"),

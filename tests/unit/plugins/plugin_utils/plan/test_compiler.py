@@ -11,13 +11,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
-from ansible_collections.hpc.ports.tests.support.sites import (
-    CONTROLLER,
-    accepts,
-    make_plan,
-    opens,
-    rules,
-)
+from ansible_collections.hpc.ports.tests.support.sites import CONTROLLER, accepts, make_plan, opens, rules
 
 SERVICES: dict[str, Any] = {
     "web": {"ports": ["443/tcp"]},
@@ -507,11 +501,7 @@ def test_a_required_flow_within_clusters_may_have_its_sources_in_networks() -> N
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        ({}, "Name or service not known."),
-        ({"n1": ["127.0.1.1"]}, "It resolves to 127.0.1.1."),
-    ],
+    ("names", "message"), [({}, "Name or service not known."), ({"n1": ["127.0.1.1"]}, "It resolves to 127.0.1.1.")]
 )
 @pytest.mark.parametrize("endpoints", [{}, {"controllers": {"cidrs": [], "groups": ["bastion"]}}])
 def test_a_managed_host_without_any_address(
@@ -534,11 +524,7 @@ def test_an_unused_host_needs_no_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        ({}, "Name or service not known."),
-        ({"a.example.org": ["::1"]}, "It resolves to ::1."),
-    ],
+    ("names", "message"), [({}, "Name or service not known."), ({"a.example.org": ["::1"]}, "It resolves to ::1.")]
 )
 def test_host_names_must_resolve_only_for_enabled_flows(names: dict[str, list[str]], message: str) -> None:
     endpoints = {"e": {"hostnames": ["a.example.org"]}}

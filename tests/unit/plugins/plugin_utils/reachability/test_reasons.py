@@ -138,10 +138,7 @@ def test_no_family_in_common() -> None:
     found = why("six", "head", "6817/tcp", head={"addresses": ["10.1.0.1"]}, six={"cluster": "alpha"})
     assert (found.passes, found.pairs) == (False, ())
     assert found.sentences[1] == "six has no source address in an address family of head."
-    assert flow(found, "control") == (
-        "address",
-        "It has no source address of six in an address family that head has.",
-    )
+    assert flow(found, "control") == ("address", "It has no source address of six in an address family that head has.")
 
 
 def test_a_target_that_is_not_managed() -> None:
@@ -179,12 +176,7 @@ def test_a_flow_that_is_off_is_advised_where_it_would_help() -> None:
 @pytest.mark.parametrize(
     "source,target,port,message",
     [
-        (
-            "logn",
-            "head",
-            "6817/tcp",
-            "Invalid from: got 'logn', expected an inventory host. Did you mean 'login'?",
-        ),
+        ("logn", "head", "6817/tcp", "Invalid from: got 'logn', expected an inventory host. Did you mean 'login'?"),
         ("login", "nobody", "6817/tcp", "Invalid to: got 'nobody', expected an inventory host."),
         ("login", "head", "6817", "Invalid to_port: got '6817', "),
         ("login", "head", "1-9/tcp", "Invalid to_port: got '1-9/tcp', expected one port, such as '6817/tcp'."),

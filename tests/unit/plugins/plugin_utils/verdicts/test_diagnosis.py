@@ -126,9 +126,7 @@ def test_a_source_that_was_not_asked() -> None:
 def test_a_source_without_a_route(values: dict[str, str], why: str) -> None:
     about = verdict(outcome="error", word="unknown", why="The probe failed.", source="", **values)
     assert told(about) == Diagnosis(
-        "not_sent",
-        f"source has no route to {TARGET}: {why}",
-        f"Run `ip route get {TARGET}` on source. {IF_ISOLATED}",
+        "not_sent", f"source has no route to {TARGET}: {why}", f"Run `ip route get {TARGET}` on source. {IF_ISOLATED}"
     )
 
 

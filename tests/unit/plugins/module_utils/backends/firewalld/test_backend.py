@@ -127,8 +127,7 @@ def test_a_rule_of_somebody_else_in_our_policy_goes_by_calls(firewalld: FakeFire
     firewalld.table = LISTING.replace(chain, chain + "\t\ttcp dport 23 ct state new log accept\n")
     rules = [rule.text() for rule in found.policies["hpc_ports_in"].rules]
     firewalld.answers["getPolicySettings hpc_ports_in"] = 'a{{sv}} 1 "rich_rules" as {} {}'.format(
-        len(rules) + 1,
-        " ".join('"' + rule.replace('"', '\\"') + '"' for rule in [*rules, RULES_NOT_OURS]),
+        len(rules) + 1, " ".join('"' + rule.replace('"', '\\"') + '"' for rule in [*rules, RULES_NOT_OURS])
     )
     way = by_calls(firewalld, RULES)
     assert RULES_NOT_OURS in way.old.rules["hpc_ports_in"] and RULES_NOT_OURS not in way.new.rules["hpc_ports_in"]

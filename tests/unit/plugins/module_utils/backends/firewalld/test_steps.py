@@ -106,9 +106,7 @@ def held(old: Runtime, new: Runtime, seen: Iterable[Passes]) -> bool:
 @settings(max_examples=400, deadline=None)
 @given(before=flows, after=flows, own=st.booleans())
 def test_nothing_that_both_allow_is_lost_and_nothing_that_neither_allows_passes(
-    before: Flows,
-    after: Flows,
-    own: bool,
+    before: Flows, after: Flows, own: bool
 ) -> None:
     old, new = runtime(before, [OWN_RULE] if own else []), runtime(after)
     model = Model(old)
