@@ -1,12 +1,13 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The names that the collection uses on a host (tables, files, folders), and the digest in names of objects."""
+"""Names: ours on a host (tables, files, folders), valid ones of flows and interfaces, and the digest in names."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 TABLE = "inet hpc_ports"
 # In this table verify counts packets while it runs.
@@ -19,6 +20,10 @@ SETTINGS = "/etc/hpc-ports"
 SERVICE = "hpc-ports.service"
 # The files of a change until it is confirmed. A reboot removes them.
 FOLDER = "/run/hpc-ports"
+# Valid names: of a flow, of an interface, and of an interface or the start of its name and an asterisk.
+FLOW_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+INTERFACE_NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,15}", re.ASCII)
+INTERFACE_PATTERN = re.compile(r"[A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\*", re.ASCII)
 
 
 def digest(data: object) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, TypedDict, Union
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import FLOW_NAME, INTERFACE_PATTERN
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
 
 # Raise this number with every change of PolicyData.
@@ -20,10 +21,6 @@ FORMAT = 1
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 # The flow that Ansible needs: it can neither be removed nor empty.
 MANAGEMENT_FLOW = "management_ssh"
-FLOW_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-INTERFACE_NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,15}", re.ASCII)
-# The name of an interface, or the start of its name and an asterisk.
-INTERFACE_PATTERN = re.compile(r"[A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\*", re.ASCII)
 
 # RFC 2131, RFC 8415: IP version, port of servers, port of clients.
 DHCP_SERVERS = ((4, 67, 68), (6, 547, 546))

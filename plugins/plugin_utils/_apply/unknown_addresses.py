@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import INTERFACE_NAME
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import INTERFACE_NAME
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_address, parse_network
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import INTERFACE_PATTERN
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, shown_value
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown_value
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import REACH_VARIABLES, Reach, reach_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import (
     choice_of,
+    interfaces_of,
     list_of,
     name_of,
     range_of,
@@ -144,8 +144,10 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
         egress=choice_of(key("firewall_egress"), values["firewall_egress"], ("open", "restricted")),
         mode=choice_of(key("firewall_mode"), values["firewall_mode"], ("enforce", "observe")),
         backend=choice_of(key("firewall_backend"), values["firewall_backend"], ("auto", "nftables", "firewalld")),
-        trusted_interfaces=_interfaces(key("firewall_trusted_interfaces"), values["firewall_trusted_interfaces"]),
-        container_interfaces=_interfaces(key("firewall_container_interfaces"), values["firewall_container_interfaces"]),
+        trusted_interfaces=interfaces_of(key("firewall_trusted_interfaces"), values["firewall_trusted_interfaces"]),
+        container_interfaces=interfaces_of(
+            key("firewall_container_interfaces"), values["firewall_container_interfaces"]
+        ),
         ephemeral_ports=range_of(key("firewall_ephemeral_ports"), values["firewall_ephemeral_ports"]),
         reach=reach,
         addressed_by=addressed_by,
@@ -162,11 +164,3 @@ def _text_or_number(key: str, value: Any) -> str:
 def _clusters(key: str, value: Any) -> frozenset[str]:
     names = list_of(key, [value] if isinstance(value, str) else value, "cluster names")
     return frozenset(name_of(key, name) for name in names)
-
-
-def _interfaces(key: str, value: Any) -> tuple[str, ...]:
-    names = texts_of(key, value, "interface names", may_be_empty=True)
-    for name in names:
-        if not INTERFACE_PATTERN.fullmatch(name):
-            raise invalid(key, name, "an interface name of up to 15 characters, such as 'ib0' or 'cni*'")
-    return tuple(sorted(set(names)))

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import FLOW_NAME, MANAGEMENT_FLOW
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import FLOW_NAME
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
 
 # The shipped port file.

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import INTERFACE_PATTERN
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
     PortFileError,
@@ -112,6 +113,15 @@ def host_name_of(key: str, value: Any) -> str:
     if not (isinstance(value, str) and _HOST_NAME.fullmatch(value)):
         raise invalid(key, value, "a host name such as 'node1.example.org'")
     return str(value)
+
+
+def interfaces_of(key: str, value: Any) -> tuple[str, ...]:
+    """Return the sorted names of interfaces, or the starts of their names and an asterisk."""
+    names = texts_of(key, value, "interface names", may_be_empty=True)
+    for name in names:
+        if not INTERFACE_PATTERN.fullmatch(name):
+            raise invalid(key, name, "an interface name of up to 15 characters, such as 'ib0' or 'cni*'")
+    return tuple(sorted(set(names)))
 
 
 def networks_of(key: str, value: Any) -> tuple[IPNetwork, ...]:
