@@ -22,7 +22,7 @@ OTHER_PORTS = policy(SSH, SLURM, (*WEB[:2], ["443/tcp", "80/tcp"], WEB[3]), DNS,
 OTHER_FLOWS = policy(SSH, WEB, ("in", "nfs", ["2049/tcp"], ("10.64.0.0/24",)), DNS, egress="restricted")
 IPSET = "hpc_ports_in_slurm_control_4a"
 # Of what is said where a reload would change it; the unit test of firewalld_host has the whole sentence.
-NEEDS_RELOAD = "is not saved as it runs: "
+NEEDS_RELOAD = "differ between the running and the saved configuration: "
 
 
 @pytest.fixture(name="host")
