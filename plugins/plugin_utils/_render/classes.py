@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rulesets of a plan as files, for hosts that Ansible never sees: what the module `firewall` would write there.
+"""Render the rulesets of a plan as files, as the module `firewall` would write them, for hosts without Ansible.
 
-Each class has a folder, with a folder for each backend that holds the files as they are on a host. A class here is
-the hosts of one policy.
+Each class has a folder, with a folder for each backend, which contains the files of a host. A class here is the set of
+hosts with one policy.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
     from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import Inventory
 
-# The file that tells which class is whose, and which files are ours to remove.
+# The file that lists the class of each host, and the files that we may remove.
 CLASSES = "classes.json"
 CLOUD_INIT = "cloud-init.yml"
 FORMAT = 1
 _LONGEST_NAME = 100
-# Where systems have one for their own programs.
+# The usual path.
 _PYTHON = "/usr/bin/python3"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+-]+", re.ASCII)
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,3}", re.ASCII)
@@ -52,7 +52,7 @@ _PROGRAM = re.compile(r"/[A-Za-z0-9_./+-]+", re.ASCII)
 
 
 class Target(NamedTuple):
-    """What the hosts are like: their backends, which firewalld, and where they have the program nft.
+    """Properties of the hosts: their backends, the version of firewalld, and the path of nft.
 
     `watch` and `boot_failure` are those of the module `firewall`.
     """
@@ -65,9 +65,9 @@ class Target(NamedTuple):
 
 
 class Rendered(NamedTuple):
-    """A class: hosts of one policy, with their files by path in the folder of the class.
+    """A class: hosts with one policy, and their files by path in the folder of the class.
 
-    `lacks` says by backend why it cannot carry the policy, where it cannot.
+    `lacks` has the reason for each backend that does not support the policy.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Rendered(NamedTuple):
 def target_of(
     backends: Sequence[str], firewalld_version: str, nft: str, watch: bool = True, boot_failure: str = "open"
 ) -> Target:
-    """Return what the hosts are like. Raises PortFileError for a version or a path that is none."""
+    """Return the properties of the hosts. Raise PortFileError for an invalid version or path."""
     if not backends:
         raise invalid("backends", list(backends), "at least one of nftables, firewalld")
     if not _VERSION.fullmatch(firewalld_version):
@@ -196,7 +196,7 @@ _HEAD = """\
 
 
 def cloud_init(items: FileContents) -> str:
-    """Return user-data that writes these files as a host boots first, and has systemd start what they enable."""
+    """Return user-data that writes these files at the first boot of a host, and starts the units that they enable."""
     files = "".join(map(_written, items, items.values()))
     links = {path: item.target for path, item in items.items() if item.target}
     commands = [
@@ -231,9 +231,9 @@ def all_items(classes: Iterable[Rendered]) -> FileContents:
 
 
 def listed_paths(text: str) -> list[str]:
-    """Return the paths of the files that a list of classes, as `all_items` writes it, says are ours.
+    """Return the paths of our files from a list of classes, as `all_items` writes it.
 
-    Raises PortFileError for any other text.
+    Raise PortFileError for any other text.
     """
     try:
         data = json.loads(text)

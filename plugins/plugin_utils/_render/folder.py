@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A folder on the controller that holds what was rendered: what differs there, and making it so."""
+"""The folder of rendered files on the controller: compare it with the wanted files, and update it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import C
 
 
 class Work(NamedTuple):
-    """What a folder has and should have; `gone` are our files that it should have no more."""
+    """The present and the wanted contents of a folder; `gone` are our files to remove."""
 
     folder: str
     items: FileContents
@@ -26,7 +26,7 @@ class Work(NamedTuple):
 
     @property
     def wanted(self) -> State:
-        """Return what there should be, of our files."""
+        """Return the wanted state of our files."""
         return files.items_state(self.items)
 
     @property
@@ -39,9 +39,9 @@ class Work(NamedTuple):
         return state_diff(self.found, self.wanted)
 
     def do(self) -> None:
-        """Write what differs and remove what is gone, with the folders that hold nothing else. Raises OSError.
+        """Write changed files, remove old ones, and folders that are empty then. Raise OSError.
 
-        The list of classes comes last: should a run end half way, the next one still knows what is ours.
+        The list of classes is written last: after an interrupted run, the next one still knows which files are ours.
         """
         changed = {path: self.items[path] for path in self.changed if path in self.items}
         listed = {path: changed.pop(path) for path in [os.path.join(self.folder, CLASSES)] if path in changed}
@@ -52,7 +52,7 @@ class Work(NamedTuple):
 
 
 def work_of(folder: str, items: FileContents) -> Work:
-    """Return what is to be done; `items` have paths in the folder. Raises OSError, PortFileError."""
+    """Return the work for these files; `items` have paths in the folder. Raise OSError or PortFileError."""
     wanted = {os.path.join(folder, path): item for path, item in items.items()}
     gone = tuple(path for path in _ours(folder) if path not in wanted)
     return Work(folder, wanted, gone, files.present_state([*wanted, *gone]))

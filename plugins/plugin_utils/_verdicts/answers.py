@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door: what a module returned on a host becomes data of known types, or a reason why it cannot be read.
+"""Parse the result of a module on a host into data of known types, or a reason why it cannot be read.
 
-A host may have another version of a module, or somebody else's program in the place of its Python. What it says is
-believed as far as it has the form that the documentation of the module gives it; else nothing of it is, see `parsed`.
-Keys that nobody reads are left out. Texts for people are `word`s of the host from here on.
+A host may have another version of a module, or another program in place of its Python. A result is used only if it has
+the form in the documentation of the module, see `parsed`. Keys that nothing reads are dropped. Texts for people are
+made safe to print (`word`).
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _TEXTS = ("msg", "skip_reason")
 
 
 class UnreadableError(ValueError):
-    """What a host said is not what its module says; the text names the key."""
+    """A result does not have the form of its module; the text names the key."""
 
 
 def parsed(phase: str, said: object) -> dict[str, Any]:
-    """Return what was registered of a phase (`probed`, `stopped`, `compared` or `judged`), each value of its type.
+    """Return the registered results of a phase (`probed`, `stopped`, `compared` or `judged`), each value with its type.
 
-    Nothing is no answer. What cannot be read is one that failed, with the reason as `UNREADABLE`.
+    An empty result means no answer. An unreadable result counts as failed, with the reason as `UNREADABLE`.
     """
     try:
         return {} if said is None or said == {} else _answer(phase, said)
@@ -54,12 +54,12 @@ def parsed(phase: str, said: object) -> dict[str, Any]:
 
 
 def unreadable(reason: str) -> dict[str, Any]:
-    """Return the answer of a module that failed so."""
+    """Return the result of a module that failed for this reason."""
     return {"failed": True, "msg": f"Its results cannot be read: {reason}", UNREADABLE: reason}
 
 
 def unreadable_hosts(found: Registered) -> dict[str, str]:
-    """Return the hosts of which some answer cannot be read, with the first reason."""
+    """Return the hosts with an unreadable result, and the first reason of each."""
     return {
         host: reasons[0]
         for host, phases in found.items()
@@ -89,7 +89,7 @@ def _refuse(key: str, got: object, expected: str) -> UnreadableError:
 
 
 def _named(value: object) -> str:
-    """Return a value in words, however large it is."""
+    """Return a value as short text, however large it is."""
     if value is None or isinstance(value, (bool, float)):
         return str(value)
     if isinstance(value, int):
@@ -168,7 +168,7 @@ def _port(key: str, value: object) -> str:
 
 
 def is_port(value: object) -> bool:
-    """Tell whether a host has said a port, such as 22/tcp."""
+    """Return whether a value is a port, such as 22/tcp."""
     with suppress(UnreadableError):
         return bool(_port("", value))
     return False
@@ -179,7 +179,7 @@ def _port_or_path(key: str, value: object) -> str:
 
 
 def _address(key: str, value: object) -> str:
-    """Return an address; a link-local one may have a scope."""
+    """Return an address; a link-local address may have a scope."""
     if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS or not _is_address(value):
         raise _refuse(key, value, "an IPv4 or IPv6 address")
     return value
@@ -207,7 +207,7 @@ def _list(parse: Parse) -> Parse:
 
 
 def _by(name: Parse, parse: Parse) -> Parse:
-    """Of a dictionary with names of one kind, and values of one."""
+    """Return the parser of a dictionary with keys of one kind and values of one type."""
 
     def parse_all(key: str, value: object) -> dict[str, Any]:
         return {
@@ -219,7 +219,7 @@ def _by(name: Parse, parse: Parse) -> Parse:
 
 
 def _record(required: Mapping[str, Parse], optional: Mapping[str, Parse] | None = None) -> Parse:
-    """Of a dictionary with known keys; a host may leave out the optional ones."""
+    """Return the parser of a dictionary with known keys; optional keys may be missing."""
 
     def parse_all(key: str, value: object) -> dict[str, Any]:
         said, before = _mapping(key, value), f"{key}." if key else ""
@@ -279,7 +279,7 @@ def _probed(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_source(key: str, result: Mapping[str, Any]) -> None:
-    """Who was answered has an address to be answered at, and one of the same family."""
+    """Raise UnreadableError unless a probe with an answer has a source address in the family of the target."""
     source, address = result["source"], result["address"]
     if not source and (result["open"] or result["refused"] or result["reachable"]):
         raise _refuse(key, source, "the address that was answered")

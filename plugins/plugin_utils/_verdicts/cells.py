@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cells: all that is known of each connection as plain data, in the form of roles/verify/files/report.schema.json.
+"""Cells: everything known about each connection as plain data, in the form of roles/verify/files/report.schema.json.
 
-Three layers: intended (the port file), compiled (the rulesets that the hosts run) and observed (the probe).
+Three layers: intended (the port file), compiled (the rulesets on the hosts) and observed (the probe).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _NETWORKS_SHOWN = 4
 
 
 class Compared(NamedTuple):
-    """Whether a host runs its policy; None where that could not be read, with the reason; `objects` differ."""
+    """Whether a host runs its policy; None if unknown, with the reason; `objects` are those that differ."""
 
     is_equal: bool | None
     objects: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Compared(NamedTuple):
 
 
 def addresses_of(plan: Plan, host: str, source: bool) -> list[str]:
-    """Return where a host is reached, or comes from; nothing where a name does not resolve."""
+    """Return the addresses of a host as target or as source; empty if a name does not resolve."""
     try:
         return [str(network.ip) for network in plan.addresses.host_networks([host], source)]
     except ValueError:
@@ -66,9 +66,9 @@ def addresses_of(plan: Plan, host: str, source: bool) -> list[str]:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of verify knows: the plan, what hosts reported, whether they run their policy, what rules do.
+    """One run of verify: the plan, the reports of hosts, whether they run their policy, and judgements of rules.
 
-    `unreadable` has the hosts of which some answer cannot be read, with the reason.
+    `unreadable` has the reason for each host with an unreadable answer.
     """
 
     plan: Plan
@@ -79,7 +79,7 @@ class Run:
 
     @cached_property
     def owners(self) -> dict[str, str]:
-        """Return whose each address of the inventory is, as far as it can be told."""
+        """Return the owner of each address in the inventory, if it is unique."""
         return {
             address: host
             for host in self.plan.inventory.hosts
@@ -88,7 +88,7 @@ class Run:
         }
 
     def addresses(self, host: str, source: bool) -> list[str]:
-        """Return where a host is reached, or comes from; nothing where a name does not resolve."""
+        """Return the addresses of a host as target or as source; empty if a name does not resolve."""
         return addresses_of(self.plan, host, source)
 
     @cached_property
@@ -106,7 +106,7 @@ class Run:
     # ---- one cell
 
     def cell(self, verdict: Verdict) -> Cell:
-        """Return all that is known of one connection."""
+        """Return the cell of one connection."""
         item, seen = verdict.expectation, verdict.seen
         counters = self.results.counters(item)
         found = self.diagnosis(verdict)
@@ -134,7 +134,7 @@ class Run:
         }
 
     def services(self, item: Expectation) -> list[str]:
-        """Return the services of the port file that have the port, broad ones only where no other has it."""
+        """Return the services with this port; broad services only if no other service has it."""
         key = (item.protocol, item.port)
         if key not in self._named:
             having = [
@@ -168,16 +168,16 @@ class Run:
     # ---- what the rulesets say
 
     def compiled(self, verdict: Verdict) -> str:
-        """Return what the rulesets that source and target run make of the connection, or `unknown`."""
+        """Return the verdict of the rulesets of source and target, or `unknown`."""
         said = [self._passes(host, judgement, verdict.expectation) for host, judgement in self._judged(verdict)]
         if False in said:
             return FILTERED
         return "unknown" if None in said else OPEN
 
     def reconsidered(self, verdict: Verdict) -> Verdict:
-        """Return the verdict, which is wrong where the rulesets say something else than the plan, whatever was seen.
+        """Return the verdict: wrong if the rulesets contradict the plan, even if the probe passed.
 
-        Something between may hide a rule that lets in too much, until it is gone.
+        A device in between may hide a rule that accepts too much.
         """
         item, compiled = verdict.expectation, self.compiled(verdict)
         if verdict.verdict != RIGHT or compiled in (item.expected, "unknown"):
@@ -192,13 +192,13 @@ class Run:
         )
 
     def with_published(self, verdict: Verdict) -> Verdict:
-        """Return the verdict: right where a flow lets in what the target itself sends on to who answered."""
+        """Return the verdict: right if a flow accepts it, and the target itself redirects to the answering host."""
         inward = self._judged(verdict)[1][1]
         is_sent_on = bool(inward and inward.packet.translated) and verdict.why.startswith(ANSWERED_BUT_NOT_BY)
         return verdict._replace(verdict=RIGHT, why="") if is_sent_on else verdict
 
     def _judged(self, verdict: Verdict) -> list[tuple[str, RulesetJudgement | None]]:
-        """Return what both hosts do with the packet and the answer; the counters decide where the rules are unclear."""
+        """Return the judgements of both hosts; the counters decide where the rules are unclear."""
         found = [(host, self.judgements.get((host, packet))) for host, packet in ends(verdict)]
         if not any(judged for host, judged in found):
             return found
@@ -206,7 +206,7 @@ class Run:
         return [(host, judged.as_seen(*passed) if judged else None) for (host, judged), passed in zip(found, seen)]
 
     def _passes(self, host: str, judgement: RulesetJudgement | None, item: Expectation) -> bool | None:
-        """Whether the packet passes a host; what was read is believed first, then that the host runs its policy."""
+        """Return whether the packet passes a host: by its ruleset, else by its policy if it runs it."""
         if judgement:
             return None if judgement.packet.verdict == "unknown" else judgement.packet.verdict == ACCEPT
         if host not in self.plan.hosts:
@@ -218,7 +218,7 @@ class Run:
     # ---- what is wrong
 
     def diagnosis(self, verdict: Verdict) -> Diagnosis | None:
-        """Return what is wrong with a connection, or nothing."""
+        """Return the diagnosis of a connection, or None."""
         if verdict.verdict in (RIGHT, UNPROVEN):
             return None
         item = verdict.expectation
@@ -242,7 +242,7 @@ class Run:
     # ---- hosts
 
     def host(self, name: str, class_name: str) -> HostData:
-        """Return what is known of a host."""
+        """Return the data of a host."""
         inventory = self.plan.inventory
         compared = self.compared.get(name, Compared(True if name in self.plan.hosts else None))
         return {

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Diagnosis: which link of a wrong connection is broken, and what to do.
 
-The way of a packet is followed to where it ends: it leaves the source, arrives at the target, passes its rules,
-somebody listens and answers, and the answer comes back.
+It follows a packet to the point where it is lost: the packet leaves the source, arrives at the target, passes its
+rules, reaches a listener, and the answer returns.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ CODES = {
 
 
 class Judged(NamedTuple):
-    """What the whole ruleset of a host does with a packet: accept, drop, reject or unknown, by which table and rule.
+    """The judgement of a host's ruleset on a packet: accept, drop, reject or unknown, with the table and the rule.
 
     For `unknown`, table and rule may stop the packet, and `unknown` is the reason; it is also set if the verdict was
     observed, not read from rules. `translated` is the address to which rules redirect it, and the rule. `is_backwards`:
@@ -85,7 +85,7 @@ class Judged(NamedTuple):
 
     @property
     def is_before_counting(self) -> bool:
-        """Return whether it is stopped in a netdev table, before any counter sees it."""
+        """Return whether the packet is stopped in a netdev table, before all counters."""
         return self.is_stopped and self.table.startswith("netdev ")
 
     def as_seen(self, passed: bool | None) -> Judged:
@@ -105,13 +105,13 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class Clues:
-    """All that is known of one connection.
+    """Everything known about one connection.
 
-    `counters` as `Results.counters`, `arrivals` the addresses from which packets came to that port of the target.
-    `out` is what the source's rules do with the packet, `inward` the target's, `reply` the target's with the answer,
-    and `back` the source's with the answer.
-    `sources` are the addresses that the plan knows for the source; `owners` says whose each address of the plan is.
-    `unit` should listen there.
+    `counters` are those of `Results.counters`, `arrivals` the source addresses of packets to this port of the target.
+    `out` is the judgement of the source on the packet, `inward` of the target, `reply` of the target on the answer,
+    and `back` of the source on the answer.
+    `sources` are the addresses of the source in the plan; `owners` has the host of each address in the plan.
+    `unit` is the unit that should listen.
     """
 
     verdict: Verdict
@@ -132,7 +132,7 @@ class Clues:
 
     @property
     def peer(self) -> str:
-        """Return the address that the target hears from, or whom, where no address is known."""
+        """Return the source address at the target, or the name of the source without one."""
         return self.verdict.seen.peer or self.item.source
 
     def is_lost(self, before: str, here: str) -> bool:
@@ -179,7 +179,7 @@ def _lost_on_the_way(clues: Clues) -> Iterator[Diagnosis | None]:
 
 
 def _lost_on_the_way_back(clues: Clues) -> Iterator[Diagnosis | None]:
-    """Yield faults of the answer. The counters prove them, too: where answers are lost, answers to echoes are lost."""
+    """Yield faults of the answer. The counters prove them: lost answers include those to echo requests."""
     yield _not_answered(clues)
     yield _not_returned(clues)
     yield _not_taken_back(clues)
@@ -235,7 +235,7 @@ def _dead_end(clues: Clues) -> Diagnosis | None:
 
 
 def _not_asked(clues: Clues) -> Diagnosis | None:
-    """Of hosts that Ansible did not reach there are no probes."""
+    """Return the diagnosis for a host without results: Ansible did not reach it."""
     if clues.verdict.seen.outcome != MISSING:
         return None
     return Diagnosis("unreachable", clues.verdict.why, f"See the messages of Ansible about {clues.item.source} above.")
@@ -254,7 +254,7 @@ def _no_route(clues: Clues) -> Diagnosis | None:
 
 
 def _unproven(clues: Clues) -> Diagnosis:
-    """Silence needs a path that is proven, and somebody who would have answered."""
+    """Return the diagnosis if silence proves nothing: the path is unproven, or nothing would have answered."""
     item, seen = clues.item, clues.verdict.seen
     if seen.outcome == FILTERED and seen.reachable and clues.verdict.held_by == SERVICE:
         return Diagnosis(
@@ -273,7 +273,7 @@ def _unproven(clues: Clues) -> Diagnosis:
 
 
 def _wrong_source(clues: Clues) -> Diagnosis | None:
-    """Where the target counts, what it saw; else the address that the source takes, or that it is translated to."""
+    """Return the diagnosis of a wrong source address: the one that the target saw, else that of the source."""
     item, used = clues.item, clues.verdict.seen.peer
     strange = sorted(
         address for address in clues.arrivals - clues.sources if clues.owners.get(address, item.source) == item.source
@@ -336,7 +336,7 @@ def _allowed(clues: Clues) -> Diagnosis:
 
 
 def _nobody(clues: Clues) -> Diagnosis | None:
-    """Who refuses was reached; of silence only packets that passed, and were not answered, prove it."""
+    """Return the diagnosis for a port without a listener: a refusal, or packets that passed without an answer."""
     item, counters = clues.item, clues.counters
     is_silent = bool(counters["passed"]) and not counters["answered"]
     if clues.verdict.held_by != NOBODY or not (clues.verdict.seen.outcome == REFUSED or is_silent):

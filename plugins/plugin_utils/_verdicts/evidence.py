@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Evidence: what the hosts reported of a run, found again by expectation."""
+"""Look up the reports of hosts for an expectation."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Seen(NamedTuple):
 
     @property
     def peer(self) -> str:
-        """Return the address that the target hears from."""
+        """Return the source address that the target sees."""
         return self.translated or self.source
 
 
@@ -61,9 +61,9 @@ class Origin(NamedTuple):
 
 
 _NOWHERE = Origin()
-# By the address bound and the port: who had it until the end, or why nobody had it; None where the listener died.
+# By bound address and port: the holder until the end, or the reason without one; None if the listener died.
 _Held = dict[tuple[str, str], tuple[str, str]]
-# By what was counted, own address, peer and port: how many packets; None where they could not be counted.
+# By counter, own address, peer and port: the number of packets; None if not counted.
 _Counted = dict[str, "dict[tuple[str, str, str], int] | None"]
 
 
@@ -82,7 +82,7 @@ class Results:
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def seen(self, item: Expectation) -> Seen:
-        """Return what came of the probe."""
+        """Return the result of the probe."""
         found = self._seen.get(item.source, {}).get((item.address, port_text(item)), Seen(MISSING))
         translated = self.translated(item, found.source)
         return found._replace(translated=translated) if translated else found
@@ -109,7 +109,7 @@ class Results:
         return next((text for text in known if text in arrived), known[0] if known and origin.is_told else "")
 
     def holder(self, item: Expectation) -> tuple[str, str]:
-        """Return who held the port of the address until the end, or nobody with the reason."""
+        """Return who held the port of the address until the end, or `nobody` and the reason."""
         held = self._held.get(item.target)
         if held is None:
             return NOBODY, f"the listener on {item.target} did not run until the end"
@@ -122,18 +122,18 @@ class Results:
         )
 
     def dead_end(self, item: Expectation) -> str:
-        """Return what a proxy on the target does not reach for which it takes connections to the port; or nothing."""
+        """Return the address behind a proxy on the target that the proxy cannot reach, or an empty text."""
         said: Mapping[str, str] = self.stopped.get(item.target, {}).get("dead_ends", {})
         return said.get(port_text(item), "")
 
     def host_of(self, nonce: str) -> str:
-        """Return the host that says this nonce, or nothing."""
+        """Return the host with this nonce, or an empty text."""
         return self._hosts.get(nonce, "")
 
     def counters(self, item: Expectation) -> dict[str, int | None]:
-        """Return how many packets of the connection came how far; None where nobody counted, or it cannot be told.
+        """Return how far how many packets of the connection got; None if not counted or unclear.
 
-        They are those from the source's address to the address that was tried, and their answers.
+        Counted are packets from the source's address to the tried address, and their answers.
         """
         others = list(self._others(item)) if item.target in self._counts else []
         return {
@@ -167,7 +167,7 @@ class Results:
         return certain if certain > 0 else None if total > theirs else 0
 
     def _is_answered(self, item: Expectation) -> bool:
-        """Tell whether the target itself is known to have answered."""
+        """Return whether the target itself answered."""
         return self.host_of(self.seen(item).nonce) == item.target
 
     def _places(self, item: Expectation) -> Collection[str]:
@@ -176,7 +176,7 @@ class Results:
         return (item.address,) if is_here else self._arrived.get(item.target, ())
 
     def _others(self, item: Expectation) -> Iterator[Expectation]:
-        """Yield what was tried from the same address, as the target sees it, and may arrive at the same one as well."""
+        """Yield other expectations with the same source address at the target that may arrive at the same address."""
         peer = self.seen(item).peer
         for host in dict.fromkeys((item.source, *self._sharing.get(peer, ()))):
             for address in self._mixed(item):
@@ -185,7 +185,7 @@ class Results:
                     yield other
 
     def _mixed(self, item: Expectation) -> Iterator[str]:
-        """Yield the address, and others of the target that packets to them may arrive at as well."""
+        """Yield the address, and other addresses of the target where packets to it may arrive."""
         is_here = self._is_here(item.target, item.address)
         yield item.address
         for address in self.stopped.get(item.target, {}).get("own", {}):
@@ -197,7 +197,7 @@ class Results:
         return self.stopped.get(host, {}).get("own", {}).get(address, True) or address in self._arrived.get(host, ())
 
     def arrivals(self, item: Expectation) -> set[str]:
-        """Return the addresses that opening packets to this port of the target's address came from."""
+        """Return the source addresses of first packets to this port of the target's address."""
         version, port, peers = ":" in item.address, port_text(item), self._peers.get(item.target, {})
         return {
             peer for place in self._places(item) for peer in peers.get((place, port), ()) if (":" in peer) == version
@@ -213,7 +213,7 @@ class Results:
 
     @cached_property
     def _peers(self) -> dict[str, dict[tuple[str, str], set[str]]]:
-        """Who came to each host, by its address and port."""
+        """The source addresses at each host, by its address and port."""
         found: dict[str, dict[tuple[str, str], set[str]]] = defaultdict(lambda: defaultdict(set))
         for host, counts in self._counts.items():
             for place, peer, port in counts["arrived"] or ():
@@ -222,7 +222,7 @@ class Results:
 
     @cached_property
     def _sharing(self) -> dict[str, list[str]]:
-        """The hosts that sent something, by the address of the plan that they come from, where it is of several."""
+        """The hosts that share a source address of the plan, by this address."""
         found: dict[str, list[str]] = defaultdict(list)
         for host in self.probed:
             for address in self.origins.get(host, _NOWHERE).addresses:
@@ -243,7 +243,7 @@ class Results:
 
     @cached_property
     def _arrived(self) -> dict[str, set[str]]:
-        """The addresses of each host that packets came to."""
+        """The addresses of each host at which packets arrived."""
         return {
             host: {place for name in COUNTERS if name not in _AT_SOURCE for place, peer, port in counts[name] or ()}
             for host, counts in self._counts.items()

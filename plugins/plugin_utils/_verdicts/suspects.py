@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Suspects: the packets whose way through the rulesets of hosts is worth a look, because a verdict is not right."""
+"""Choose the packets that the rulesets of hosts have to judge, because a verdict is not right."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class SuspectPacket(NamedTuple):
     port: int
 
 
-# Whether a packet passed, and the answer to it; None where that is not known.
+# Whether a packet passed, and its answer; None if unknown.
 _Passed = tuple["bool | None", "bool | None"]
-# What the rulesets of hosts do, by host and packet; `reply` is what becomes of the answer.
+# The judgements of rulesets, by host and packet.
 Judgements = Mapping[tuple[str, SuspectPacket], "RulesetJudgement"]
 
 
@@ -41,16 +41,16 @@ class RulesetJudgement(NamedTuple):
     reply: Judged | None = None
 
     def as_seen(self, packet: bool | None, reply: bool | None) -> RulesetJudgement:
-        """Return the judgement of packet and answer, each as it was seen to pass or not."""
+        """Return the judgement of packet and answer, decided by the counters where the rules are unclear."""
         return RulesetJudgement(self.packet.as_seen(packet), self.reply.as_seen(reply) if self.reply else None)
 
 
 def packets_of(
     verdicts: Iterable[Verdict], drifted: Collection[str], most: int = _MOST
 ) -> dict[str, list[SuspectPacket]]:
-    """Return by host the packets to judge, at most so many, those of connections that are not right first.
+    """Return the packets to judge, by host, up to a limit: first those of connections that are not right.
 
-    Of hosts that have drifted all are judged.
+    For hosts that have drifted, all packets are judged.
     """
     found: dict[str, dict[SuspectPacket, None]] = defaultdict(dict)
     for verdict in sorted(verdicts, key=lambda item: item.verdict not in (WRONG, UNKNOWN)):
@@ -88,19 +88,19 @@ def seen_passing(verdict: Verdict, counters: Mapping[str, int | None]) -> tuple[
 
 
 def _passed(before: int | None, after: int | None) -> bool | None:
-    """Return whether packets passed, by the counts before and after the rules; None: not known."""
+    """Return whether packets passed, by the counts before and after the rules; None if unknown."""
     return True if after else False if before and after == 0 else None
 
 
 def as_options(packets: Iterable[SuspectPacket]) -> list[dict[str, Any]]:
-    """Return what the module `verify_judge` takes."""
+    """Return the options of the module `verify_judge`."""
     return [{**packet._asdict(), "reply": True} for packet in packets]
 
 
 def judgements_of(
     packets: Mapping[str, Sequence[SuspectPacket]], judged: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> Judgements:
-    """Return what the hosts said of their packets, which is in the same order; nothing of a host that said nothing."""
+    """Return the judgements of hosts, in the order of their packets; none for a host without an answer."""
     return {
         (host, packet): RulesetJudgement(_judged(said), _judged(said["reply"]) if said.get("reply") else None)
         for host, wanted in packets.items()
