@@ -172,9 +172,13 @@ def test_bad_input_is_one_message(tmp_path: Path, site: str, message: str) -> No
 
 
 def test_the_action_group_gives_the_plan_to_modules(tmp_path: Path) -> None:
-    defaults = "module_defaults: {group/hpc.ports.plan: {plan: '{{ plan.key }}'}}"
-    render = f"    - hpc.ports.render: {{folder: {tmp_path}/rulesets}}\n      run_once: true\n"
-    code, output = run(tmp_path, keywords=defaults, task="run_once: true", more=render)
+    block = f"""
+    - module_defaults: {{group/hpc.ports.plan: {{plan: "{{{{ plan.key }}}}"}}}}
+      block:
+        - hpc.ports.render: {{folder: {tmp_path}/rulesets}}
+          run_once: true
+"""
+    code, output = run(tmp_path, task="run_once: true", more=block)
     assert code == 0, output
     assert (tmp_path / "rulesets" / "classes.json").exists()
 
