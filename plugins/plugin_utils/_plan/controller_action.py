@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -40,9 +41,9 @@ class ControllerAction(ActionBase):
             # With a cause, Ansible would append its text to the message.
             raise AnsibleActionFail(str(exc)) from None
 
+    @abstractmethod
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the result of the task for its validated options. May raise PortFileError."""
-        raise NotImplementedError
 
     @staticmethod
     def store(key: str) -> Store:
