@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - hpc.ports.attributes.controller
   - hpc.ports.attributes.info_module
   - hpc.ports.plan
+  - hpc.ports.verify.registered
 options:
   from:
     description: The host that connects - a host of the inventory, or a group for its first host.
@@ -45,13 +46,8 @@ options:
     type: bool
     default: false
   probed:
-    description: Name of the variable in which the hosts registered M(hpc.ports.verify_probe).
-    type: str
     default: ""
   stopped:
-    description: Name of the variable in which the hosts registered M(hpc.ports.verify_listen) with
-      O(ignore:state=stopped).
-    type: str
     default: ""
 notes:
   - Run it once for both hosts, with C(run_once).

@@ -30,6 +30,7 @@ extends_documentation_fragment:
   - hpc.ports.attributes.controller
   - hpc.ports.attributes.info_module
   - hpc.ports.plan
+  - hpc.ports.verify.pace
 options:
   hosts:
     description: The hosts that take part.
@@ -53,22 +54,6 @@ options:
       it.
     type: int
     default: 50000
-  timeout:
-    description: As for M(hpc.ports.verify_probe). The time to listen depends on it.
-    type: float
-    default: 1.0
-  attempts:
-    description: As for M(hpc.ports.verify_probe).
-    type: int
-    default: 2
-  concurrency:
-    description: As for M(hpc.ports.verify_probe).
-    type: int
-    default: 1000
-  rate:
-    description: As for M(hpc.ports.verify_probe).
-    type: float
-    default: 300
   firewalls:
     description:
       - Names of the variables in which hosts registered M(hpc.ports.firewall). The ports that other rules translate on

@@ -19,6 +19,7 @@ author:
 extends_documentation_fragment:
   - hpc.ports.attributes
   - hpc.ports.attributes.host
+  - hpc.ports.verify.pace
 attributes:
   check_mode:
     support: partial
@@ -49,22 +50,6 @@ options:
         type: list
         elements: str
         default: []
-  timeout:
-    description: Seconds to wait for an answer.
-    type: float
-    default: 1.0
-  attempts:
-    description: How often to try a connection that is not answered, because packets can be lost.
-    type: int
-    default: 2
-  concurrency:
-    description: Connections to try at the same time; fewer if the host allows fewer open files.
-    type: int
-    default: 1000
-  rate:
-    description: Connections to begin per second, so that the probes are not mistaken for an attack.
-    type: float
-    default: 300
   key:
     description: The O(key) of M(hpc.ports.verify_listen) on the other hosts. With it, the module waits for the answer,
       and returns the nonce in it, which proves which host has answered. Without it, a connection ends as soon as it is

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - hpc.ports.attributes.controller
   - hpc.ports.plan
   - hpc.ports.verify
+  - hpc.ports.verify.registered
 attributes:
   check_mode:
     support: full
