@@ -39,21 +39,21 @@ class ClosedByRole:
 
     def choose(self, most: int) -> None:
         """Add closed ports until the selection has `most` connections. Pairs of roles take turns."""
-        done = self._done()
+        covered = self._covered()
         self._sort_by_roles()
-        for roles, (protocol, port) in self._in_turn():
-            item = None if (roles, protocol, port) in done else self._closed(roles, protocol, port)
-            if item and len(self.selection.chosen) < most:
-                self.selection.add(item)
-            elif item:
+        for roles, (protocol, port) in self._ports_in_turn():
+            expectation = None if (roles, protocol, port) in covered else self._closed_connection(roles, protocol, port)
+            if expectation and len(self.selection.chosen) < most:
+                self.selection.add(expectation)
+            elif expectation:
                 self.left += 1
 
-    def _done(self) -> set[tuple[Roles, str, int]]:
-        by_host = {host: group for group in self.selection.classes for host in group.members}
+    def _covered(self) -> set[tuple[Roles, str, int]]:
+        by_host = {host: host_class for host_class in self.selection.classes for host in host_class.members}
         return {
-            (roles_of(by_host[item.source], by_host[item.target]), item.protocol, item.port)
-            for item in self.selection.chosen
-            if item.expected == FILTERED
+            (roles_of(by_host[expectation.source], by_host[expectation.target]), expectation.protocol, expectation.port)
+            for expectation in self.selection.chosen
+            if expectation.expected == FILTERED
         }
 
     def _sort_by_roles(self) -> None:
@@ -61,19 +61,19 @@ class ClosedByRole:
             for source in self.selection.classes if target.policy else ():
                 self._pairs[roles_of(source, target)].append((source, target))
 
-    def _in_turn(self) -> Iterator[tuple[Roles, tuple[str, int]]]:
+    def _ports_in_turn(self) -> Iterator[tuple[Roles, tuple[str, int]]]:
         """Yield ports with their roles. Pairs of roles start with different ports, so even a low maximum covers all."""
         by_roles = [
             [(roles, port) for port in turned(self._ports_of(pairs), number)]
             for number, (roles, pairs) in enumerate(self._pairs.items())
         ]
-        return (item for items in zip_longest(*by_roles) for item in items if item)
+        return (role_port for turn in zip_longest(*by_roles) for role_port in turn if role_port)
 
     def _ports_of(self, pairs: Sequence[tuple[HostClass, HostClass]]) -> list[tuple[str, int]]:
         policies: Collection[str] = {target.policy for source, target in pairs}
         return sorted({port for policy in policies for port in self.ports[policy]})
 
-    def _closed(self, roles: Roles, protocol: str, port: int) -> Expectation | None:
+    def _closed_connection(self, roles: Roles, protocol: str, port: int) -> Expectation | None:
         """Return the first filtered connection. Classes and address families take turns."""
         self._turns[roles] += 1
         turn = self._turns[roles]
@@ -81,9 +81,9 @@ class ClosedByRole:
         for source, target in pairs[:: max(1, len(pairs) // _MOST_PAIRS)]:
             pair = self.selection.pair(source, target)
             for kind in turned(sorted(self.selection.kinds(pair[1])), turn) if pair else ():
-                item = self.selection.ask(pair, kind, protocol, port)
-                if item and item.expected == FILTERED:
-                    return item
+                expectation = self.selection.expectation(pair, kind, protocol, port)
+                if expectation and expectation.expected == FILTERED:
+                    return expectation
         return None
 
 

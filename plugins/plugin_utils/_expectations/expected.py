@@ -73,13 +73,17 @@ def expected_of(
     """
     connections = Connections(plan, sorted(hosts))
     classes = classes_of(connections)
-    ports = {item.policy: probed_ports(plan, connections.policy(item.policy)) for item in classes if item.policy}
-    whole = matrix_size(connections, classes, ports)
-    if whole <= most:
+    ports = {
+        host_class.policy: probed_ports(plan, connections.policy(host_class.policy))
+        for host_class in classes
+        if host_class.policy
+    }
+    all_connections = matrix_size(connections, classes, ports)
+    if all_connections <= most:
         expectations = _matrix(connections, classes, ports)
     else:
         expectations = chosen_by_class(connections, classes, ports, most)
-        _note_sampling(connections, len(expectations), whole)
+        _note_sampling(connections, len(expectations), all_connections)
     expectations = list(dict.fromkeys([*expectations, *_to_published(connections, classes, published)]))
     names = portless(plan)
     if names:
@@ -88,25 +92,25 @@ def expected_of(
     return Expected(
         expectations,
         connections.skipped(),
-        sorted({item.source for item in expectations} - plan.hosts.keys()),
-        {item.name: list(item.members) for item in classes},
+        sorted({expectation.source for expectation in expectations} - plan.hosts.keys()),
+        {host_class.name: list(host_class.members) for host_class in classes},
     )
 
 
 def _to_published(
     connections: Connections, classes: list[HostClass], published: Mapping[str, Sequence[str]]
 ) -> list[Expectation]:
-    ports = {target: _some(connections, target, published.get(target, ())) for target in connections.managed}
+    ports = {target: _limited_ports(connections, target, published.get(target, ())) for target in connections.managed}
     return [
-        item
+        expectation
         for number, target in enumerate(connections.managed)
         if ports[target]
-        for source in _sources(classes, target, number)
-        for item in _pair(connections, source, target, ports[target])
+        for source in _one_of_each_class(classes, target, number)
+        for expectation in _expectations_of(connections, source, target, ports[target])
     ]
 
 
-def _some(connections: Connections, target: str, published: Sequence[str]) -> list[tuple[str, int]]:
+def _limited_ports(connections: Connections, target: str, published: Sequence[str]) -> list[tuple[str, int]]:
     """Return the first published ports of a host, and note how many are skipped. The host reports them: limit them."""
     ports = list(dict.fromkeys(published))
     if len(ports) > MOST_PUBLISHED:
@@ -116,7 +120,7 @@ def _some(connections: Connections, target: str, published: Sequence[str]) -> li
             f"{target} publishes {len(ports)} ports; {MOST_PUBLISHED} of them are tested.",
             len(ports) - MOST_PUBLISHED,
         )
-    return [(item.protocol, item.first) for item in map(parse_ports, ports[:MOST_PUBLISHED])]
+    return [(port_range.protocol, port_range.first) for port_range in map(parse_ports, ports[:MOST_PUBLISHED])]
 
 
 def matrix_size(connections: Connections, classes: list[HostClass], ports: Mapping[str, Collection[object]]) -> int:
@@ -124,33 +128,34 @@ def matrix_size(connections: Connections, classes: list[HostClass], ports: Mappi
 
     It includes pairs of hosts for which nothing can be expected.
     """
-    versions = [{item.version for item in connections.comes_from[group.members[0]]} for group in classes]
+    versions = [
+        {address.version for address in connections.comes_from[host_class.members[0]]} for host_class in classes
+    ]
     total = 0
     for target in connections.managed:
-        reached = [item.version for item in connections.reached[target]]
+        reached = [address.version for address in connections.reached[target]]
         sources = sum(
             reached.count(version)
-            for group, known in zip(classes, versions)
-            if group.members != (target,)
-            for version in known
+            for host_class, versions_of_class in zip(classes, versions)
+            if host_class.members != (target,)
+            for version in versions_of_class
         )
         total += sources * len(ports[connections.plan.hosts[target]])
     return total
 
 
-def _note_sampling(connections: Connections, tried: int, whole: int) -> None:
-    left = sum(item.connections for item in connections.skipped())
+def _note_sampling(connections: Connections, tried: int, all_connections: int) -> None:
+    left = sum(skipped.connections for skipped in connections.skipped())
     connections.skip(
         "",
         "",
         (
             "Hosts with identical rules share the tests: each flow is tested between every two classes of hosts, each "
             "port that the documents warn about on every host, and every other closed port once for every two roles "
-            "of hosts. "
-            f"With verify_most at {whole} or more, each port of each managed host is tested from one host of each "
-            "class."
+            f"of hosts. With verify_most at {all_connections} or more, each port of each managed host is tested from "
+            "one host of each class."
         ),
-        max(0, whole - tried - left),
+        max(0, all_connections - tried - left),
     )
 
 
@@ -162,20 +167,22 @@ def _matrix(
 ) -> list[Expectation]:
     expectations: list[Expectation] = []
     for number, target in enumerate(connections.managed):
-        for source in _sources(classes, target, number):
-            expectations += _pair(connections, source, target, ports[connections.plan.hosts[target]])
+        for source in _one_of_each_class(classes, target, number):
+            expectations += _expectations_of(connections, source, target, ports[connections.plan.hosts[target]])
     return expectations
 
 
-def _sources(classes: list[HostClass], target: str, number: int) -> Iterator[str]:
+def _one_of_each_class(classes: list[HostClass], target: str, number: int) -> Iterator[str]:
     """Yield one host of each class, in turns, so that the members share the probes."""
-    for members in (item.members for item in classes):
+    for members in (host_class.members for host_class in classes):
         others = [name for name in members if name != target]
         if others:
             yield others[number % len(others)]
 
 
-def _pair(connections: Connections, source: str, target: str, ports: list[tuple[str, int]]) -> list[Expectation]:
+def _expectations_of(
+    connections: Connections, source: str, target: str, ports: list[tuple[str, int]]
+) -> list[Expectation]:
     """Return the expectations of one source and one target, and note the connections without any."""
     expectations: list[Expectation] = []
     reason = connections.why_not(source, target)
@@ -187,9 +194,9 @@ def _pair(connections: Connections, source: str, target: str, ports: list[tuple[
         if no_way:
             connections.skip(source, target, no_way, len(ports))
         for protocol, port in ports if connections.froms(source, address) else ():
-            item = connections.expectation(source, target, address, protocol, port)
-            if item:
-                expectations.append(item)
+            expectation = connections.expectation(source, target, address, protocol, port)
+            if expectation:
+                expectations.append(expectation)
             else:
                 connections.skip_dependent(source, target, address)
     return expectations
@@ -206,17 +213,17 @@ def selected(expectations: list[Expectation], query: str) -> list[Expectation]:
     from jmespath.exceptions import JMESPathError
 
     try:
-        matches = jmespath.search(query, [item._asdict() for item in expectations])
+        matches = jmespath.search(query, [expectation._asdict() for expectation in expectations])
     except JMESPathError as exc:
         raise _invalid_query(query, str(exc)) from exc
-    known = set(expectations)
+    all_of_plan = set(expectations)
     try:
-        chosen = {Expectation(**item) for item in matches}
+        chosen = {Expectation(**match) for match in matches}
     except TypeError as exc:
         raise _invalid_query(query, "The expression returns something else.") from exc
-    if not chosen <= known:
+    if not chosen <= all_of_plan:
         raise _invalid_query(query, "The expression returns something else.")
-    return [item for item in expectations if item in chosen]
+    return [expectation for expectation in expectations if expectation in chosen]
 
 
 def _invalid_query(query: str, advice: str) -> PortFileError:

@@ -122,10 +122,10 @@ def tasks_of(plan: Plan, options: VerifyOptions, expectations: Sequence[Expectat
     listen: Mapping[str, set[str]] = defaultdict(set)
     addresses: Mapping[str, set[str]] = defaultdict(set)
     probes: Mapping[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
-    for item in expectations:
-        listen[item.target].add(port_text(item))
-        addresses[item.target].add(item.address)
-        probes[item.source][item.target, item.address].append(port_text(item))
+    for expectation in expectations:
+        listen[expectation.target].add(port_text(expectation))
+        addresses[expectation.target].add(expectation.address)
+        probes[expectation.source][expectation.target, expectation.address].append(port_text(expectation))
     most = max((sum(map(len, groups.values())) for groups in probes.values()), default=0)
     key = "" if options.passive else token_hex(8)
     progress: Progress = {"hosts": len(probes), "connections": len(expectations)}

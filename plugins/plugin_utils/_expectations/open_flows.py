@@ -43,51 +43,53 @@ class FlowsByClass:
     def choose(self) -> None:
         """Add each open port once. Then add one for each host that has none although its class has one."""
         open_ports = list(dict.fromkeys(self.open_ports()))
-        for item in open_ports:
-            self._take(item, self.selection.pair(item.source, item.target))
-        self._for_other_members(open_ports, is_source=True)
-        self._for_other_members(open_ports, is_source=False)
+        for open_port in open_ports:
+            self._add(open_port, self.selection.pair(open_port.source, open_port.target))
+        self._add_for_other_members(open_ports, is_source=True)
+        self._add_for_other_members(open_ports, is_source=False)
 
-    def _take(self, item: OpenPort, pair: Pair | None) -> bool:
-        expectation = self.selection.ask(pair, item.kind, item.protocol, item.port)
+    def _add(self, open_port: OpenPort, pair: Pair | None) -> bool:
+        expectation = self.selection.expectation(pair, open_port.kind, open_port.protocol, open_port.port)
         if expectation:
             self.selection.add(expectation)
         return expectation is not None
 
-    def _for_other_members(self, open_ports: list[OpenPort], is_source: bool) -> None:
+    def _add_for_other_members(self, open_ports: list[OpenPort], is_source: bool) -> None:
         by_class: dict[str, list[OpenPort]] = defaultdict(list)
-        for item in open_ports:
-            by_class[(item.source if is_source else item.target).name].append(item)
+        for open_port in open_ports:
+            by_class[(open_port.source if is_source else open_port.target).name].append(open_port)
         done = self.selection.sources if is_source else self.selection.targets
-        for group in self.selection.classes:
-            ours = by_class[group.name]
-            others = [host for host in group.members if ours and host not in done]
+        for host_class in self.selection.classes:
+            ours = by_class[host_class.name]
+            others = [host for host in host_class.members if ours and host not in done]
             for number, host in enumerate(others):
                 # Two inventory names of one machine cannot test every port between them.
-                any(self._take_for(host, ours[(number + more) % len(ours)], is_source) for more in range(len(ours)))
+                any(self._add_for(host, ours[(number + more) % len(ours)], is_source) for more in range(len(ours)))
 
-    def _take_for(self, host: str, item: OpenPort, is_source: bool) -> bool:
-        return self._take(item, self.selection.pair_with(host, item.target if is_source else item.source, is_source))
+    def _add_for(self, host: str, open_port: OpenPort, is_source: bool) -> bool:
+        return self._add(
+            open_port, self.selection.pair_with(host, open_port.target if is_source else open_port.source, is_source)
+        )
 
     def open_ports(self) -> Iterator[OpenPort]:
         """Yield the open ports between classes. A port that two flows open is yielded twice."""
         sources = self._sources()
         for target in self.selection.classes:
-            for opened in self._opened_by(target.policy) if target.policy else ():
+            for opened in self._opened_ports(target.policy) if target.policy else ():
                 for source in sources[opened.networks]:
-                    yield from self._between(source, target, opened)
+                    yield from self._open_ports_between(source, target, opened)
 
     def _sources(self) -> dict[str, list[HostClass]]:
         """Return the source classes by the key of a network in the policies."""
-        result: dict[str, list[HostClass]] = defaultdict(list)
+        sources: dict[str, list[HostClass]] = defaultdict(list)
         connections = self.selection.connections
-        for group in self.selection.classes:
-            kinds = {item.kind for item in connections.comes_from[group.members[0]]}
+        for host_class in self.selection.classes:
+            kinds = {address.kind for address in connections.comes_from[host_class.members[0]]}
             for key in sorted({key for kind in kinds for key in connections.kinds[kind].networks}):
-                result[key].append(group)
-        return result
+                sources[key].append(host_class)
+        return sources
 
-    def _opened_by(self, policy: str) -> list[_Opened]:
+    def _opened_ports(self, policy: str) -> list[_Opened]:
         if policy not in self._opened:
             plan = self.selection.connections.plan
             rules = zip(plan.policies[policy]["rules"], self.selection.connections.policy(policy).rules)
@@ -98,13 +100,13 @@ class FlowsByClass:
             ]
         return self._opened[policy]
 
-    def _between(self, source: HostClass, target: HostClass, opened: _Opened) -> Iterator[OpenPort]:
+    def _open_ports_between(self, source: HostClass, target: HostClass, opened: _Opened) -> Iterator[OpenPort]:
         """Yield the ports that the egress rules of the source also allow."""
         pair = self.selection.some_pair(source, target)
         for kind in self.selection.kinds(pair[1]) if pair else ():
             for protocol, port in opened.ports if pair else ():
-                item = self.selection.ask(pair, kind, protocol, port)
-                if item and item.expected == OPEN:
+                expectation = self.selection.expectation(pair, kind, protocol, port)
+                if expectation and expectation.expected == OPEN:
                     yield OpenPort(source, target, kind, protocol, port)
-                elif not item:
+                elif not expectation:
                     self.selection.skip_dependent(pair, kind)

@@ -25,7 +25,7 @@ def probed_ports(plan: Plan, policy: Policy) -> list[tuple[str, int]]:
     for protocol in ("tcp", "udp"):
         rest = without([PortRange(protocol, 1, 65535)], named)
         ports_to_test |= {(protocol, port) for port in (rest[0].first, rest[len(rest) // 2].first, rest[-1].last)}
-    return sorted(item for item in ports_to_test if item[0] != "ip" and 1 <= item[1] <= 65535)
+    return sorted(port for port in ports_to_test if port[0] != "ip" and 1 <= port[1] <= 65535)
 
 
 def flow_ports(plan: Plan, flow: str, opened: Iterable[PortRange]) -> list[tuple[str, int]]:
@@ -33,7 +33,7 @@ def flow_ports(plan: Plan, flow: str, opened: Iterable[PortRange]) -> list[tuple
     opened = list(opened)
     ranges = [ports for name in plan.flows_on[flow].services for ports in plan.catalogue.services[name].ports]
     pieces = [piece for ports in ranges for piece in without([ports], without([ports], opened))]
-    return sorted(item for item in set(_ends(pieces)) if item[0] != "ip")
+    return sorted(port for port in set(_ends(pieces)) if port[0] != "ip")
 
 
 def portless(plan: Plan) -> list[str]:

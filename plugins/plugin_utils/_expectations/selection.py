@@ -35,37 +35,37 @@ class Selection:
     sources: set[str] = field(default_factory=set)
     targets: set[str] = field(default_factory=set)
     _turns: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _some: dict[Pair, Pair | None] = field(default_factory=dict)
+    _some_pairs: dict[Pair, Pair | None] = field(default_factory=dict)
     _kinds: dict[str, dict[int, list[Address]]] = field(default_factory=dict)
 
-    def add(self, item: Expectation) -> None:
+    def add(self, expectation: Expectation) -> None:
         """Add a connection."""
-        self.chosen[item] = None
-        self.sources.add(item.source)
-        self.targets.add(item.target)
+        self.chosen[expectation] = None
+        self.sources.add(expectation.source)
+        self.targets.add(expectation.target)
 
     def pair(self, source: HostClass, target: HostClass) -> Pair | None:
         """Return the next source and target, or None if nothing can be expected of any pair."""
-        return self._first(self._turned("from", source), self._turned("to", target))
+        return self._first_pair(self._members_in_turn("from", source), self._members_in_turn("to", target))
 
     def pair_with(self, host: str, other: HostClass, is_source: bool) -> Pair | None:
         """Return this host as source or target, and the next host of the other class, or None as above."""
         if is_source:
-            return self._first([host], self._turned("to", other))
-        return self._first(self._turned("from", other), [host])
+            return self._first_pair([host], self._members_in_turn("to", other))
+        return self._first_pair(self._members_in_turn("from", other), [host])
 
     def some_pair(self, source: HostClass, target: HostClass) -> Pair | None:
         """Return the first pair for which something can be expected. It represents all pairs, and uses up no turn."""
         key = (source.name, target.name)
-        if key not in self._some:
-            self._some[key] = self._first(source.members, target.members)
-        return self._some[key]
+        if key not in self._some_pairs:
+            self._some_pairs[key] = self._first_pair(source.members, target.members)
+        return self._some_pairs[key]
 
-    def _turned(self, side: str, group: HostClass) -> list[str]:
-        self._turns[side, group.name] += 1
-        return turned(group.members, self._turns[side, group.name] - 1)
+    def _members_in_turn(self, side: str, host_class: HostClass) -> list[str]:
+        self._turns[side, host_class.name] += 1
+        return turned(host_class.members, self._turns[side, host_class.name] - 1)
 
-    def _first(self, sources: Sequence[str], targets: Sequence[str]) -> Pair | None:
+    def _first_pair(self, sources: Sequence[str], targets: Sequence[str]) -> Pair | None:
         return next(
             (
                 (source, target)
@@ -89,7 +89,7 @@ class Selection:
             return None
         return addresses[len(self.chosen) % len(addresses)]
 
-    def ask(self, pair: Pair | None, kind: int, protocol: str, port: int) -> Expectation | None:
+    def expectation(self, pair: Pair | None, kind: int, protocol: str, port: int) -> Expectation | None:
         """Return the expectation of a connection between two hosts, or None if there is none."""
         address = self.address(pair, kind) if pair else None
         return self.connections.expectation(*pair, address, protocol, port) if pair and address else None
@@ -102,28 +102,30 @@ class Selection:
 
     def complete(self, ports: Ports) -> None:
         """Add a connection for each host that is not yet a source or, if it is managed, not yet a target."""
-        managed = [item for item in self.classes if item.policy]
-        for group in self.classes:
-            for host in group.members:
+        managed = [host_class for host_class in self.classes if host_class.policy]
+        for host_class in self.classes:
+            for host in host_class.members:
                 if host not in self.sources:
                     self._add_any((self.pair_with(host, other, is_source=True) for other in managed), ports)
-                if group.policy and host not in self.targets:
+                if host_class.policy and host not in self.targets:
                     self._add_any((self.pair_with(host, other, is_source=False) for other in self.classes), ports)
 
     def _add_any(self, pairs: Iterable[Pair | None], ports: Ports) -> None:
-        item = next((item for pair in pairs if pair for item in self._all_of(pair, ports)), None)
-        if item:
-            self.add(item)
+        expectation = next(
+            (expectation for pair in pairs if pair for expectation in self._expectations_of(pair, ports)), None
+        )
+        if expectation:
+            self.add(expectation)
 
-    def _all_of(self, pair: Pair, ports: Ports) -> Iterator[Expectation]:
+    def _expectations_of(self, pair: Pair, ports: Ports) -> Iterator[Expectation]:
         for kind in self.kinds(pair[1]):
             for protocol, port in ports[self.connections.plan.hosts[pair[1]]]:
-                item = self.ask(pair, kind, protocol, port)
-                if item:
-                    yield item
+                expectation = self.expectation(pair, kind, protocol, port)
+                if expectation:
+                    yield expectation
 
 
-def turned(items: Sequence[T], turn: int) -> list[T]:
+def turned(members: Sequence[T], turn: int) -> list[T]:
     """Return the items in a rotated order: each turn starts with the next item."""
-    start = turn % len(items) if items else 0
-    return [*items[start:], *items[:start]]
+    start = turn % len(members) if members else 0
+    return [*members[start:], *members[:start]]

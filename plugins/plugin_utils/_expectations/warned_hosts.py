@@ -34,9 +34,9 @@ class WarnedByClass:
         targets = ((target, host) for target in self.selection.classes if target.policy for host in target.members)
         for number, (target, host) in enumerate(targets):
             for index, port in enumerate(ports):
-                item = self._blocked_connection(target, host, port, number, index)
-                if item:
-                    self.selection.add(item)
+                expectation = self._blocked_connection(target, host, port, number, index)
+                if expectation:
+                    self.selection.add(expectation)
                 else:
                     self._untried[port] += 1
         for port, count in self._untried.items():
@@ -56,7 +56,7 @@ class WarnedByClass:
             for turn, source in self._sources(target, kind, port, number):
                 for member in turned(source.members, turn):
                     if member != host and not self.selection.connections.why_not(member, host):
-                        return self.selection.ask((member, host), kind, port.protocol, port.port)
+                        return self.selection.expectation((member, host), kind, port.protocol, port.port)
         return None
 
     def _sources(self, target: HostClass, kind: int, port: WarnedPort, number: int) -> Iterator[tuple[int, HostClass]]:
@@ -66,44 +66,48 @@ class WarnedByClass:
         the machine of the target.
         """
         preferred = self._first_sources(target, kind, port)
-        for item in turned(preferred, number):
-            yield number // len(preferred), item
-        for item in self.selection.classes if preferred else ():
-            if self._is_blocked(item, target, kind, port, strict=False):
-                yield number, item
+        for source in turned(preferred, number):
+            yield number // len(preferred), source
+        for source in self.selection.classes if preferred else ():
+            if self._is_blocked(source, target, kind, port, strict=False):
+                yield number, source
 
     def _first_sources(self, target: HostClass, kind: int, port: WarnedPort) -> list[HostClass]:
         key = (target.name, kind, port)
         if key not in self._blocked:
-            kept_out = ((strict, group) for strict in (True, False) for group in self._groups(target, port))
+            candidates_in_order = (
+                (strict, classes) for strict in (True, False) for classes in self._preferences(target, port)
+            )
             candidates = (
                 list(
-                    islice((source for source in group if self._is_blocked(source, target, kind, port, strict)), _TURNS)
+                    islice(
+                        (source for source in classes if self._is_blocked(source, target, kind, port, strict)), _TURNS
+                    )
                 )
-                for strict, group in kept_out
+                for strict, classes in candidates_in_order
             )
             self._blocked[key] = next(filter(None, candidates), [])
         return self._blocked[key]
 
-    def _groups(self, target: HostClass, port: WarnedPort) -> Iterator[Sequence[HostClass]]:
+    def _preferences(self, target: HostClass, port: WarnedPort) -> Iterator[Sequence[HostClass]]:
         """Yield groups of classes in order of preference. Each target starts with another class of a group."""
         classes = turned(self.selection.classes, self.selection.classes.index(target))
-        outsiders = [item for item in classes if not item.policy]
-        managed = [item for item in classes if item.policy]
+        outsiders = [host_class for host_class in classes if not host_class.policy]
+        managed = [host_class for host_class in classes if host_class.policy]
         if port.cluster:
-            yield [item for item in managed if not item.clusters & target.clusters]
+            yield [host_class for host_class in managed if not host_class.clusters & target.clusters]
         yield outsiders
         yield managed
 
     def _is_blocked(self, source: HostClass, target: HostClass, kind: int, port: WarnedPort, strict: bool) -> bool:
         """Return whether the plan blocks the connection; with `strict`, only by the target, not by the source."""
         pair = self.selection.some_pair(source, target)
-        item = self.selection.ask(pair, kind, port.protocol, port.port)
-        if not pair or item is None or item.expected != FILTERED:
+        expectation = self.selection.expectation(pair, kind, port.protocol, port.port)
+        if not pair or expectation is None or expectation.expected != FILTERED:
             return False
         address = self.selection.kinds(pair[1])[kind][0]
         return (
             not strict
-            or item.denied_by == "target"
+            or expectation.denied_by == "target"
             and self.selection.connections.judgement(pair[0], "out", port.protocol, port.port, address).passes
         )

@@ -57,13 +57,13 @@ WARNED = (
 def warned_ports(services: Mapping[str, Service]) -> list[WarnedPort]:
     """Return the documented ports and the ports that the site's services have, each once."""
     by_port: dict[tuple[str, int], WarnedPort] = {}
-    for item in WARNED:
-        service = services.get(item.service)
-        ranges = [parse_ports(item.documented), *(service.ports if service else ())]
+    for warned in WARNED:
+        service = services.get(warned.service)
+        ranges = [parse_ports(warned.documented), *(service.ports if service else ())]
         for ports in ranges:
             for port in (ports.first, ports.last) if ports.protocol != "ip" else ():
-                title = service.title if service and service.title else item.service
+                title = service.title if service and service.title else warned.service
                 by_port.setdefault(
-                    (ports.protocol, port), WarnedPort(ports.protocol, port, title, item.reason, item.cluster)
+                    (ports.protocol, port), WarnedPort(ports.protocol, port, title, warned.reason, warned.cluster)
                 )
     return list(by_port.values())
