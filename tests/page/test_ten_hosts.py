@@ -40,7 +40,7 @@ def tried(shown: Shown) -> dict[str, str]:
     return {
         pair: said
         for pair, said in shown.said().items()
-        if said not in ("not tested", "the same host", "none that the filters keep")
+        if said not in ("not tested", "the same host", "no connection matches the filters")
     }
 
 
@@ -65,10 +65,10 @@ def test_the_summary_and_what_is_wrong_come_first(show: Show, ten: Path) -> None
         "node1 → node4",
     ]
     assert shown.page.locator("#found li").all_inner_texts()[:3] == [
-        "✖ wrong ctl1 does not run its policy\nThese differ from its policy: chain input, set ssh_sources",
-        "✖ wrong node2, node3 → ctl1 2049/tcp, should pass by flow nfs_v4\n"
+        "✖ wrong ctl1 does not run its policy\nDifferent from its policy: chain input, set ssh_sources",
+        "✖ wrong node2, node3 → ctl1 2049/tcp, should pass: flow nfs_v4 allows it\n"
         "2 connections. The ruleset of ctl1 drops it: it is not that of the policy.",
-        "✖ wrong login1 → ctl1 6817/tcp, should pass by flow slurm_control\n"
+        "✖ wrong login1 → ctl1 6817/tcp, should pass: flow slurm_control allows it\n"
         "The table inet docker on ctl1 drops it after our ruleset let it in.",
     ]
 
@@ -99,7 +99,8 @@ def test_a_report_without_a_fault_says_so(show: Show) -> None:
     assert shown.page.locator("#facts li").all_inner_texts() == [
         "1 connection from 1 source to 1 target.",
         "No host outside the managed groups took part: nothing shows that strangers are kept out.",
-        "Passive mode, without listeners: where nobody listens, silence and refusal do not show what a firewall does.",
+        "Passive mode: verify started no listeners. On a port where nothing listens, no answer and a refusal do not "
+        "show what the firewall does.",
     ]
 
 
@@ -108,13 +109,13 @@ def test_a_report_without_a_fault_says_so(show: Show) -> None:
     [
         (
             {"is_equal": None},
-            "What is not known",
-            "? unknown b: whether it runs its policy is not known\nNothing was read back from it.",
+            "What is unknown",
+            "? unknown b: it is not known whether this host runs its policy\nIts rules could not be read.",
         ),
         (
             {"is_equal": False, "objects": ["chain input"]},
             "What is wrong",
-            "✖ wrong b does not run its policy\nThese differ from its policy: chain input",
+            "✖ wrong b does not run its policy\nDifferent from its policy: chain input",
         ),
     ],
 )
@@ -129,7 +130,7 @@ def test_right_connections_do_not_hide_a_host_that_may_run_something_else(
 
 def test_a_report_of_nothing_is_not_called_right(show: Show) -> None:
     shown = show(whole({}, []))
-    assert shown.page.locator("#found").inner_text() == "? Nothing was tried, so nothing is known."
+    assert shown.page.locator("#found").inner_text() == "? No connection was tried, so nothing is known."
     assert shown.status == "Showing 0 of 0 connections. 0 rows, 0 columns."
     assert shown.violations() == []
 
@@ -180,10 +181,10 @@ def test_an_address_brings_its_filters_back(
 def test_pairs_that_were_not_tried_can_be_asked_for(show: Show, ten: Path) -> None:
     shown = show(ten)
     shown.page.get_by_label("Observed").select_option("not tested")
-    assert shown.status == "Showing 1 pair without a connection that was tried. 10 rows, 9 columns."
+    assert shown.status == "Showing 1 pair not tested. 10 rows, 9 columns."
     assert tried(shown) == {}
     assert shown.said()["monitor1 to nfs1"] == "not tested"
-    assert shown.said()["nfs1 to monitor1"] == "none that the filters keep"
+    assert shown.said()["nfs1 to monitor1"] == "no connection matches the filters"
 
 
 def test_filters_are_cleared(show: Show, ten: Path) -> None:
@@ -231,16 +232,16 @@ def test_a_cell_opens_to_flow_rule_layers_counters_times_and_advice(show: Show, 
     dialog = shown.page.get_by_role("dialog", name="login1 → ctl1")
     entry = dialog.locator("details").first
     assert entry.locator("summary").inner_text() == (
-        "✖ wrong 6817/tcp by flow slurm_control: observed filtered, intended open (1 connection)"
+        "✖ wrong 6817/tcp flow slurm_control: observed filtered, intended open (1 connection)"
     )
     assert entry.locator(".says").inner_text().split("\n") == [
-        "Another table decides. The table inet docker on ctl1 drops it after our ruleset let it in.",
+        "Rules of another program drop it. The table inet docker on ctl1 drops it after our ruleset let it in.",
         "",
         "What to do: Remove the rule `drop` of chain forward in table inet docker, or put our port before it.",
     ]
     assert [text.split("\n") for text in entry.locator(".layers div").all_inner_texts()] == [
         ["Intended", "open", "the port file"],
-        ["Compiled", "open", "the rulesets read back"],
+        ["Compiled", "open", "the rulesets of the hosts"],
         ["Observed", "≠ filtered", "the probe"],
     ]
     pairs = zip(entry.locator(".pairs dt").all_inner_texts(), entry.locator(".pairs dd").all_inner_texts())
@@ -249,10 +250,10 @@ def test_a_cell_opens_to_flow_rule_layers_counters_times_and_advice(show: Show, 
         "From": "slurm_nodes",
         "To": "slurm_controller",
         "Services": "slurmctld (6817/tcp)",
-        "Need": "conditional, within a cluster only",
+        "Need": "conditional, only within a cluster",
         "Reference": "ACTIVATE: Slurm Scheduler; E-HPC: Slurm",
         "Rule": "accept tcp 6817 of flow slurm_control",
-        "Port held by": "a listener of verify",
+        "Port used by": "a listener of verify",
     }
     titles = entry.get_by_role("columnheader").all_inner_texts()
     assert dict(zip(titles, entry.get_by_role("cell").all_inner_texts())) == {
@@ -280,7 +281,7 @@ def test_right_connections_are_there_when_asked_for(show: Show, ten: Path) -> No
     )
     entries.nth(2).locator("summary").click()
     assert entries.nth(2).locator("tbody tr").count() == 6
-    assert entries.nth(2).locator(".pairs dd").first.inner_text() == "none: the policy of the target does not let it in"
+    assert entries.nth(2).locator(".pairs dd").first.inner_text() == "None: the policy of the target does not allow it"
 
 
 def test_what_is_unknown_shows_no_counters_that_were_not_there(show: Show, ten: Path) -> None:
@@ -293,7 +294,7 @@ def test_a_pair_that_was_not_tried_says_why(show: Show, ten: Path) -> None:
     shown = show(ten)
     shown.cell("monitor1", "nfs1").click()
     inside = shown.page.locator("#inside").inner_text()
-    assert "– Not tested. No connection of this pair, or of hosts like them, was tried." in inside
+    assert "– Not tested. No connection between these hosts, or between hosts of their classes, was tried." in inside
     assert "monitor1 has no address that resolves; set firewall_source_addresses." in inside
 
 
@@ -407,7 +408,7 @@ def test_a_screen_reader_finds_its_way(show: Show, ten: Path) -> None:
     snapshot = shown.page.locator("body").aria_snapshot()
     for line in (
         "- banner:",
-        '- heading "Verification of ports" [level=1]',
+        '- heading "Port verification" [level=1]',
         "- main:",
         '- region "What is wrong":',
         '- search "Filter the connections":',
@@ -429,7 +430,7 @@ def test_the_way_to_the_matrix_is_short(show: Show, ten: Path) -> None:
     shown.page.keyboard.press("Tab")
     assert shown.focused() == "Go to the matrix"
     shown.page.keyboard.press("Enter")
-    assert shown.focused() == "Who reaches whom"
+    assert shown.focused() == "Connections between hosts"
     shown.wait_for_state("")
 
 

@@ -111,7 +111,7 @@ def test_a_pair_for_which_others_stand_says_so(show: Show, two_thousand: Path) -
     untried = [pair for pair, said in shown.said().items() if said == "not tested"]
     shown.cell(*untried[-1].split(" to ")).click()
     assert (
-        "– Not tested. Other hosts of the same classes stand for it: 8 connections from cluster01 slurm_compute "
+        "– Not tested. Other hosts of the same classes were tested instead: 8 connections from cluster01 slurm_compute "
         "to cluster01-controller."
     ) in shown.page.locator("#inside").inner_text()
 

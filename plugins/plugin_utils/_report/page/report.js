@@ -64,10 +64,12 @@ const VERDICTS = ["right", "unknown", "wrong"];
 const OUTCOMES = ["open", "refused", "filtered", "error"];
 const MARKS = {right: "✔", wrong: "✖", unknown: "?"};
 const TITLES = {
-  no_listener: "Nobody listens", ruleset_drops: "Our ruleset drops it", ruleset_allows: "Our ruleset lets it in",
-  other_table: "Another table decides", not_sent: "It never left the source", not_arrived: "It never arrived",
-  wrong_source: "It comes from another address", elsewhere: "The name resolves elsewhere",
-  reply_lost: "The reply is lost", unreachable: "A host was not reached", unknown: "Not known why",
+  no_listener: "Nothing listens on the port", ruleset_drops: "The rules of hpc.ports drop it",
+  ruleset_allows: "The rules of a host allow it", published: "The port is published",
+  other_table: "Rules of another program drop it", not_sent: "The source sends nothing",
+  not_arrived: "The packet did not arrive", wrong_source: "The source address is not in the plan",
+  elsewhere: "It leads to another host", reply_lost: "The answer was lost", unreachable: "Nothing is known",
+  unknown: "The cause is unknown",
 };
 
 /** The value of one property of a connection, by its number. */
@@ -231,7 +233,7 @@ function tellStatus(mask) {
     rows.forEach((row, r) => columns.forEach((column, c) => {
       if (!tried.has(r * columns.length + c) && !isSame(row, column)) untested += 1;
     }));
-    byId("status").textContent = `Showing ${plural(untested, "pair")} without a connection that was tried. ${size}.`;
+    byId("status").textContent = `Showing ${plural(untested, "pair")} not tested. ${size}.`;
   } else {
     const count = mask.reduce((sum, one) => sum + one, 0);
     byId("status").textContent = `Showing ${number.format(count)} of ${plural(total, "connection")}. ${size}.`;
@@ -327,7 +329,7 @@ function looks(row, column, r, c) {
   const where = `${row.label} to ${column.label}: `;
   const wasTried = matrix.tried.has(r * matrix.columns.length + c);
   if (isSame(row, column)) return {kind: "none", text: "", label: `${where}the same host`};
-  if (!pair && wasTried) return {kind: "none", text: "", label: `${where}none that the filters keep`};
+  if (!pair && wasTried) return {kind: "none", text: "", label: `${where}no connection matches the filters`};
   if (!pair) return {kind: "untested", text: "not tested", label: `${where}not tested`};
   const verdict = pair.tally[2] ? "wrong" : pair.tally[1] ? "unknown" : "right";
   const count = verdict === "right" ? pair.open : pair.tally[VERDICTS.indexOf(verdict)];
@@ -437,8 +439,8 @@ const mark = (verdict, text) => make("span", {class: `mark ${verdict}`}, `${MARK
 
 /** One sentence on a connection: the diagnosis, or why it has its verdict. */
 const reason = (cell) => (value("diagnosis", cell) || {text: value("why", cell)}).text;
-const should = (cell) => value("intended", cell) === "filtered" ? "should be kept out: no flow lets it in"
-  : value("flow", cell) ? `should pass by flow ${value("flow", cell)}` : "should pass";
+const should = (cell) => value("intended", cell) === "filtered" ? "should not pass: no flow allows it"
+  : value("flow", cell) ? `should pass: flow ${value("flow", cell)} allows it` : "should pass";
 
 const where = (text) => make("span", {class: "where"}, text);
 const what = (text) => make("span", {class: "what"}, text);
@@ -455,8 +457,8 @@ function policyItem(name, verdict) {
   const {objects, reason} = hosts.get(name);
   const isWrong = verdict === "wrong";
   return make("li", {}, make("div", {}, mark(verdict), " ", where(name),
-    isWrong ? " does not run its policy" : ": whether it runs its policy is not known",
-    what(isWrong ? `These differ from its policy: ${some(objects, 8)}` : reason || "Nothing was read back from it.")));
+    isWrong ? " does not run its policy" : ": it is not known whether this host runs its policy",
+    what(isWrong ? `Different from its policy: ${some(objects, 8)}` : reason || "Its rules could not be read.")));
 }
 
 function showFound() {
@@ -468,10 +470,10 @@ function showFound() {
   ]);
   const list = make("ul", {});
   const nothing = total ? mark("right", "Nothing: every connection that was tried is right, and every host runs its policy.")
-    : mark("unknown", "Nothing was tried, so nothing is known.");
+    : mark("unknown", "No connection was tried, so nothing is known.");
   byId("found").append(...(items.length ? [list, fill(list, items, (item) => item(), 12)] : [make("p", {}, nothing)]));
   const isWrong = packed.summary.wrong || managed.some((name) => hosts.get(name).is_equal === false);
-  if (items.length && !isWrong) byId("found-title").textContent = "What is not known";
+  if (items.length && !isWrong) byId("found-title").textContent = "What is unknown";
 }
 
 // ---- the summary
@@ -490,8 +492,8 @@ function showSummary() {
     ? `From outside the managed groups: ${some(summary.outsiders, 6)}.`
     : "No host outside the managed groups took part: nothing shows that strangers are kept out."];
   if (mode === "passive") {
-    facts.push("Passive mode, without listeners: where nobody listens, silence and refusal do not show what a firewall "
-      + "does.");
+    facts.push("Passive mode: verify started no listeners. On a port where nothing listens, no answer and a refusal do "
+      + "not show what the firewall does.");
   }
   byId("facts").append(...facts.map((text) => make("li", {class: "break"}, text)));
 }
@@ -590,8 +592,8 @@ function standIn(row, column) {
   for (let cell = 0; cell < total; cell += 1) {
     if (kind(sourceOf[cell]) === from && kind(targetOf[cell]) === to) count += 1;
   }
-  return count ? `Other hosts of the same classes stand for it: ${plural(count, "connection")} from ${from} to ${to}.`
-    : "No connection of this pair, or of hosts like them, was tried.";
+  return count ? `Other hosts of the same classes were tested instead: ${plural(count, "connection")} from ${from} to ${to}.`
+    : "No connection between these hosts, or between hosts of their classes, was tried.";
 }
 
 const ALIKE = ["verdict", "flow", "intended", "compiled", "outcome", "denied_by", "rule"];
@@ -617,7 +619,7 @@ function entry(group, open) {
   const verdict = VERDICTS[verdictOf[first]];
   const flow = value("flow", first);
   const head = make("summary", {}, mark(verdict), " ", make("strong", {}, some(distinct(group, portText), 5)),
-    ` ${flow ? `by flow ${flow}` : "no flow"}: observed ${value("outcome", first)}, intended ${value("intended", first)}`,
+    ` ${flow ? `flow ${flow}` : "no flow"}: observed ${value("outcome", first)}, intended ${value("intended", first)}`,
     make("span", {class: "quiet"}, ` (${plural(group.length, "connection")})`));
   const details = make("details", {class: `entry ${verdict}`, open}, head);
   const load = () => details.children.length < 2 && details.append(entryBody(group));
@@ -645,13 +647,13 @@ function layers(cell) {
   const layer = (word, said, what, differs) => make("div", {class: differs ? "differs" : ""}, make("dt", {}, word),
     make("dd", {}, differs ? `≠ ${said}` : said, make("small", {}, what)));
   return make("dl", {class: "layers"}, layer("Intended", intended, "the port file", false),
-    layer("Compiled", compiled, "the rulesets read back", compiled !== "unknown" && compiled !== intended),
+    layer("Compiled", compiled, "the rulesets of the hosts", compiled !== "unknown" && compiled !== intended),
     layer("Observed", outcome, "the probe", outcome !== intended));
 }
 
-const DENIED = {source: "the policy of the source does not let it out",
-                target: "the policy of the target does not let it in"};
-const HELD = {listener: "a listener of verify", service: "a service", nobody: "nobody until the end"};
+const DENIED = {source: "the policy of the source does not allow it",
+                target: "the policy of the target does not allow it"};
+const HELD = {listener: "a listener of verify", service: "a service", nobody: "nothing"};
 
 /** The flow, the rule and who had the port, as pairs; what is empty is left out. */
 function flowOf(cell) {
@@ -662,10 +664,10 @@ function flowOf(cell) {
   const said = flow ? [
     ["Flow", `${name}${flow.title ? `: ${flow.title}` : ""}`], ["From", flow.from.join(", ")], ["To", flow.to.join(", ")],
     ["Services", flow.services.map(serviceText).join("; ")],
-    ["Need", flow.need + (flow.within_cluster ? ", within a cluster only" : "")],
+    ["Need", flow.need + (flow.within_cluster ? ", only within a cluster" : "")],
     ["Reference", flow.reference.join("; ")], ["Note", flow.note], ["Denied", denied],
-  ] : [["Flow", name || `none: ${denied || "none is needed"}`]];
-  const all = [...said, ["Rule", rule && make("code", {}, rule)], ["Port held by", HELD[value("held_by", cell)]]];
+  ] : [["Flow", name || (denied ? `None: ${denied}` : "None is needed")]];
+  const all = [...said, ["Rule", rule && make("code", {}, rule)], ["Port used by", HELD[value("held_by", cell)]]];
   return make("dl", {class: "pairs"}, ...all.filter(([, text]) => text)
     .flatMap(([word, text]) => [make("dt", {}, word), make("dd", {}, text)]));
 }
@@ -698,7 +700,7 @@ function connectionTable(group) {
   const body = make("tbody", {});
   const head = make("tr", {}, ...parts.map(([title, , kind]) => make("th", {scope: "col", class: kind || ""}, title)));
   const more = fill(body, group, row, 100);
-  const said = "Connections with probe times and counters of packets; – means not counted";
+  const said = "Connections with probe times and packet counters; – means not counted";
   return make("div", {}, make("div", {class: "region", role: "region", tabindex: 0, "aria-label": said},
     make("table", {class: "list"}, make("thead", {}, head), body)), more);
 }
@@ -715,7 +717,7 @@ function setUp() {
   options("service", [["", "any"], ...sorted(columns.get("services").values.flat())]);
   options("outcome", [["", "any"], ...OUTCOMES.map((name) => [name, name]), ["untested", "not tested"]]);
   options("verdict", [["", "any"], ...["wrong", "unknown", "right"].map((name) => [name, `${MARKS[name]} ${name}`])]);
-  options("by", [["class", "one a class"], ["host", "one a host"]]);
+  options("by", [["class", "one per class"], ["host", "one per host"]]);
   byId("by").parentElement.hidden = !hasClasses;
   for (const field of FIELDS) {
     byId(field).addEventListener("input", () => {
