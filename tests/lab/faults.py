@@ -382,7 +382,7 @@ OTHERS = [
         table("site_nat", "prerouting", "tcp dport 2376 redirect to :22", kind="nat", priority=-100, family="ip"),
         lambda cell: opened("pbs-server", "2376/tcp", version=4)(cell) and cell["source"] in ("ctl2", "laptop1"),
         "published",
-        "rules of another program redirect it to this host port 22 (table ip site_nat, chain c: "
+        "rules of another program forward it to this host port 22 (table ip site_nat, chain c: "
         "tcp dport 2376 redirect to :22)",
     ),
     Fault(
@@ -471,24 +471,24 @@ OTHERS = [
         "table netdev site_wire, chain c",
     ),
     _foreign(
-        "a port is sent on to a dead container, nftables",
+        "a port is forwarded to a dead container, nftables",
         "workspace1",
         table(
             "site_dead", "prerouting", "tcp dport 4369 dnat to 172.31.98.9:80", kind="nat", priority=-100, family="ip"
         ),
         to("workspace1", "4369/tcp", version=4),
         "published",
-        "rules of another program redirect it to 172.31.98.9 port 80 (table ip site_dead, chain c",
+        "rules of another program forward it to 172.31.98.9 port 80 (table ip site_dead, chain c",
     ),
     _foreign(
-        "a port is sent on to a dead container, firewalld",
+        "a port is forwarded to a dead container, firewalld",
         "beta-controller",
         table(
             "site_dead", "prerouting", "tcp dport 5432 dnat to 172.31.98.9:80", kind="nat", priority=-100, family="ip"
         ),
         to("beta-controller", "5432/tcp", version=4),
         "published",
-        "rules of another program redirect it to 172.31.98.9 port 80 (table ip site_dead, chain c",
+        "rules of another program forward it to 172.31.98.9 port 80 (table ip site_dead, chain c",
     ),
     Fault(
         "a proxy has lost its container, nftables",
@@ -515,7 +515,7 @@ OTHERS = [
         without(opened("desk1", "7070/tcp", version=4), "laptop1"),
         "published",
         "desk1 publishes 7070/tcp past the rules of hpc.ports: "
-        "rules of another program redirect it to 172.31.99.2 port 80 (table ip site_box",
+        "rules of another program forward it to 172.31.99.2 port 80 (table ip site_box",
         undo=_UNPUBLISHED,
     ),
     Fault(
@@ -525,7 +525,7 @@ OTHERS = [
         without(opened("ctl2", "7070/tcp", version=4), "outsider"),
         "published",
         "ctl2 publishes 7070/tcp past the rules of hpc.ports: "
-        "rules of another program redirect it to 172.31.99.2 port 80 (table ip site_box",
+        "rules of another program forward it to 172.31.99.2 port 80 (table ip site_box",
         undo=_UNPUBLISHED,
     ),
 ]

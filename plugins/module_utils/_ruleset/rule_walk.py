@@ -242,10 +242,10 @@ class RuleWalk:
         if self._hook == "output":
             view = view._replace(outgoing=None, destination_kind="")
         elif kind == "dnat" and address is None and view.destination is None:
-            trail = trail.guessing(f"it may be sent on to {target}")
+            trail = trail.guessing(f"it may be forwarded to {target}")
             self._result.end("unknown", End(self._place, trail))
         elif kind == "dnat" and address is not None and address not in self._ruleset.own:
-            self._result.end("unknown", End(self._place, trail.guessing(f"it is sent on to {target}")))
+            self._result.end("unknown", End(self._place, trail.guessing(f"it is forwarded to {target}")))
             return {}
         join(self._result.accepted, {view: trail._replace(accepted=(*trail.accepted, self._place))})
         return {}

@@ -129,7 +129,7 @@ class Evidence:
             self._unit(item),
             self._run.cell(verdict) if verdict else None,
             code,
-            diagnosis.text if diagnosis else _why(code, expected) + _sent_on(judged, expected),
+            diagnosis.text if diagnosis else _why(code, expected) + _forwarded(judged, expected),
             diagnosis,
         )
 
@@ -325,7 +325,7 @@ def _side(host: str, what: str, judged: Judged) -> Side:
     return Side(host, what, passes, f"{judged.verdict}, {where}{why}")
 
 
-def _sent_on(judged: Sequence[_Pair], item: Expectation) -> str:
+def _forwarded(judged: Sequence[_Pair], item: Expectation) -> str:
     """Return a sentence about the address to which the target forwards the port, or an empty text."""
     where = next((inward.packet.translated for _out, inward in judged if inward and inward.packet.translated), "")
     return (

@@ -186,16 +186,15 @@ class Run:
             verdict=WRONG,
             why=(
                 f"By the rules that {item.source} and {item.target} run, the connection is {compiled}, but the probe "
-                "found it "
-                f"{verdict.seen.outcome}."
+                f"found it {verdict.seen.outcome}."
             ),
         )
 
     def with_published(self, verdict: Verdict) -> Verdict:
-        """Return the verdict: right if a flow accepts it, and the target itself redirects to the answering host."""
+        """Return the verdict: right if a flow accepts it, and the target itself forwards to the answering host."""
         inward = self._judged(verdict)[1][1]
-        is_sent_on = bool(inward and inward.packet.translated) and verdict.why.startswith(ANSWERED_BUT_NOT_BY)
-        return verdict._replace(verdict=RIGHT, why="") if is_sent_on else verdict
+        is_forwarded = bool(inward and inward.packet.translated) and verdict.why.startswith(ANSWERED_BUT_NOT_BY)
+        return verdict._replace(verdict=RIGHT, why="") if is_forwarded else verdict
 
     def _judged(self, verdict: Verdict) -> list[tuple[str, RulesetJudgement | None]]:
         """Return the judgements of both hosts; the counters decide where the rules are unclear."""

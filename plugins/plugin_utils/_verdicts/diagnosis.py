@@ -48,7 +48,7 @@ CODES = {
     "no_listener": "the packet arrived, but nothing listens on the port",
     "ruleset_drops": "the rules of hpc.ports on a host drop a connection that a flow allows",
     "ruleset_allows": "the rules of a host allow a connection that no flow allows",
-    "published": "rules of another program on a host redirect the port to a container or another port",
+    "published": "rules of another program on a host forward the port to a container or another port",
     "other_table": "rules of another program on a host drop a connection that a flow allows",
     "not_sent": "the source sends nothing, for example because it has no route",
     "not_arrived": "the packet was sent but did not arrive",
@@ -65,7 +65,7 @@ class Judged(NamedTuple):
     """The judgement of a host's ruleset on a packet: accept, drop, reject or unknown, with the table and the rule.
 
     For `unknown`, table and rule may stop the packet, and `unknown` is the reason; it is also set if the verdict was
-    observed, not read from rules. `translated` is the address to which rules redirect it, and the rule. `is_backwards`:
+    observed, not read from rules. `translated` is the address to which rules forward it, and the rule. `is_backwards`:
     the kernel drops it before all rules, because the route back is another (rp_filter).
     """
 
@@ -91,7 +91,7 @@ class Judged(NamedTuple):
     def as_seen(self, passed: bool | None) -> Judged:
         """Return the judgement; if the rules do not decide, decide by the fate of the packet (None: unknown).
 
-        A stopped packet makes the rule that may have stopped it the suspect. Redirected packets are not decided here.
+        A stopped packet makes the rule that may have stopped it the suspect. Forwarded packets are not decided here.
         """
         if self.verdict != NOT_TOLD or passed is None or self.translated or not (passed or self.table):
             return self
@@ -314,9 +314,8 @@ def _published(clues: Clues) -> Diagnosis | None:
         return None
     return Diagnosis(
         "published",
-        f"{item.target} publishes {item.port}/{item.protocol} past the rules of hpc.ports: rules of another "
-        "program redirect "
-        f"it to {clues.inward.translated}.",
+        f"{item.target} publishes {item.port}/{item.protocol} past the rules of hpc.ports: rules of another program "
+        f"forward it to {clues.inward.translated}.",
         f"On {item.target}, publish the port on 127.0.0.1 or on an internal address, or stop the service that "
         "publishes it. Running the playbook site does not change this. If the connection is wanted, add a flow.",
     )
@@ -402,11 +401,10 @@ def _published_in_vain(item: Expectation, inward: Judged) -> Diagnosis:
     return Diagnosis(
         "published",
         f"{item.target} publishes {item.port}/{item.protocol}, but nothing answers: rules of another program "
-        "redirect it to "
-        f"{inward.translated}.",
+        f"forward it to {inward.translated}.",
         f"Check on {item.target} that this container or host runs and listens, that net.ipv4.ip_forward is 1, and "
         "that no rule drops forwarded packets. If the port should not be published, remove the rule that "
-        "redirects it.",
+        "forwards it.",
     )
 
 

@@ -478,7 +478,7 @@ def test_packets_sent_to_other_hosts_are_unknown() -> None:
         "inet t",
         "nat",
         "the rule with handle 1",
-        unknown=("it is sent on to 10.0.9.9 port 2222 (table inet t, chain nat: the rule with handle 1)"),
+        unknown=("it is forwarded to 10.0.9.9 port 2222 (table inet t, chain nat: the rule with handle 1)"),
         notes=("the destination is changed to 10.0.9.9 port 2222 (table inet t, chain nat: the rule with handle 1)",),
     )
 

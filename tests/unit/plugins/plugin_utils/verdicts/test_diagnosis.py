@@ -299,7 +299,7 @@ def test_a_port_that_is_published_past_the_firewall() -> None:
     found = told(verdict("filtered", "open", why="The probe got an answer."), inward=sent_on)
     assert (found.code, found.text) == (
         "published",
-        "target publishes 443/tcp past the rules of hpc.ports: rules of another program redirect it to 172.17.0.2 "
+        "target publishes 443/tcp past the rules of hpc.ports: rules of another program forward it to 172.17.0.2 "
         "port 80 (table "
         "ip nat, chain DOCKER: dnat).",
     )
@@ -447,9 +447,9 @@ def test_what_is_published_and_leads_nowhere() -> None:
     inward = UNREAD._replace(translated="10.88.0.2 port 80 (table ip nat, chain c: dnat to 10.88.0.2:80)")
     assert told(verdict(), counts(1, 1), inward=inward) == Diagnosis(
         "published",
-        f"target publishes 443/tcp, but nothing answers: rules of another program redirect it to {inward.translated}.",
+        f"target publishes 443/tcp, but nothing answers: rules of another program forward it to {inward.translated}.",
         "Check on target that this container or host runs and listens, that net.ipv4.ip_forward is 1, and that no "
-        "rule drops forwarded packets. If the port should not be published, remove the rule that redirects it.",
+        "rule drops forwarded packets. If the port should not be published, remove the rule that forwards it.",
     )
 
 
