@@ -158,6 +158,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import ListenerFacts, ListenResult
 from ansible_collections.hpc.ports.plugins.module_utils._probe.container_proxies import dead_ends
 from ansible_collections.hpc.ports.plugins.module_utils._probe.listener import start, stop
 from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import ListenError, Orders
@@ -184,23 +185,27 @@ def main() -> None:
         module.fail_json(msg=f"Invalid lifetime: got {module.params['lifetime']}, expected a number greater than 0.")
     if module.check_mode:
         module.exit_json(skipped=True, msg="Check mode: no listener was started or ended.")
+    result: ListenerFacts | ListenResult
     try:
-        result = _started(module.params) if module.params["state"] == "started" else _stopped(module.params)
+        if module.params["state"] == "started":
+            result, is_changed = _started(module.params), True
+        else:
+            result = _stopped(module.params)
+            is_changed = result["alive"]
     except ValueError as exc:
         module.fail_json(msg=f"Invalid ports: {exc}.")
     except (ListenError, NetlinkError, OSError) as exc:
         module.fail_json(msg=shown(str(exc)))
-    module.exit_json(**shown_data(result))
+    module.exit_json(changed=is_changed, **shown_data(result))
 
 
-def _started(params: dict[str, Any]) -> dict[str, Any]:
+def _started(params: dict[str, Any]) -> ListenerFacts:
     ports = {name: [single_port(text) for text in params[name]] for name in ("ports", "counted")}
-    return {"changed": True, **start(Orders(**{**{name: params[name] for name in Orders._fields}, **ports}))}
+    return start(Orders(**{**{name: params[name] for name in Orders._fields}, **ports}))
 
 
-def _stopped(params: dict[str, Any]) -> dict[str, Any]:
-    result = stop(params["id"])
-    return {"changed": result["alive"], **result, "dead_ends": dead_ends()}
+def _stopped(params: dict[str, Any]) -> ListenResult:
+    return {**stop(params["id"]), "dead_ends": dead_ends()}
 
 
 if __name__ == "__main__":

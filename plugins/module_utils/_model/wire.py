@@ -18,6 +18,9 @@ PortsByAddress = dict[str, list[str]]
 # {"arrived": {"10.0.0.1": {"10.0.0.7": {"2": ["22/tcp"]}}}}. None: more than the kernel set can hold.
 Counts = dict[str, Optional[dict[str, dict[str, dict[str, list[str]]]]]]
 
+# Begins a note of a judgement; the address follows to which rules of the host redirect the packet.
+TRANSLATED = "the destination is changed to "
+
 
 class PortResults(TypedDict):
     """The outcome of each port of one probed address.
@@ -73,7 +76,7 @@ class ListenerFacts(TypedDict):
     not_counted: str
 
 
-class ListenResult(TypedDict):
+class StoppedListener(TypedDict):
     """What stopping a listener returns: the keys of `ListenerFacts` without the id, as of now, and the counters.
 
     alive   whether the listener that was started still ran; all other values are empty if not
@@ -86,6 +89,15 @@ class ListenResult(TypedDict):
     own: dict[str, bool]
     not_counted: str
     counts: Counts
+
+
+class ListenResult(StoppedListener):
+    """The result of the module verify_listen with state=stopped.
+
+    dead_ends  where a container proxy forwards connections to that the host cannot connect to, and why, by port
+    """
+
+    dead_ends: dict[str, str]
 
 
 class TraceData(TypedDict):

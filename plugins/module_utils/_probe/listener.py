@@ -24,7 +24,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports impor
 from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
-from ansible_collections.hpc.ports.plugins.module_utils._model.wire import Counts, ListenerFacts, ListenResult
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import Counts, ListenerFacts, StoppedListener
 from ansible_collections.hpc.ports.plugins.module_utils._probe import counters
 from ansible_collections.hpc.ports.plugins.module_utils._probe.binding import bind_ports, find_services
 from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import (
@@ -86,7 +86,7 @@ def _start_counting(orders: Orders) -> str:
     return ""
 
 
-def stop(identity: str = "") -> ListenResult:
+def stop(identity: str = "") -> StoppedListener:
     """Stop the listener with this id (any if empty), and return what it held until now.
 
     Raises ListenError and OSError.
@@ -97,7 +97,7 @@ def stop(identity: str = "") -> ListenResult:
 
 def stop_result(
     identity: str, facts: ListenerFacts | None, now: Holders, counts: Counts, not_counted: str
-) -> ListenResult:
+) -> StoppedListener:
     """Return the result of `stop` from the facts that a listener returned at its end.
 
     All values are empty if there was no listener, or another one. `in_use` has only ports that a service still holds.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.outcomes import TRANSLATED
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import TRANSLATED
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import Absent, View, holds, values_of
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
     Branches,

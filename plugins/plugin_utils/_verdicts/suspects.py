@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.outcomes import TRANSLATED
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import TRANSLATED
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import LISTENER
