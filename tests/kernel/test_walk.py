@@ -16,9 +16,9 @@ from unittest import mock
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
-from ansible_collections.hpc.ports.plugins.module_utils._linux import command, libnftables
+from ansible_collections.hpc.ports.plugins.module_utils._linux import command, nft
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ruleset
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge
@@ -198,7 +198,7 @@ def test_rules_of_iptables_do_what_the_walk_says(shared: Pair, wires: Wires, rul
         forget_connections()
         listing, text = ruleset()
         named = by_name(listing)
-        with mock.patch.object(libnftables, "ruleset", return_value=(listing, named)):
+        with mock.patch.object(nft, "ruleset", return_value=(listing, named)):
             written_out = judge.rules_of_kernel()[1]
         got = passing(wires, OPENING)
         for about, listed in (("read", text), ("by name", named), ("written out", written_out), ("nothing", "")):
@@ -368,12 +368,12 @@ def test_without_a_library_nft_tells(pair: Pair) -> None:
     """A library that cannot be loaded, and nft that can be run."""
     program = (
         "from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge\n"
-        "from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables\n"
-        "def missing(): raise libnftables.ListingError('There is no library.')\n"
+        "from ansible_collections.hpc.ports.plugins.module_utils._linux import nft\n"
+        "def missing(): raise nft.ListingError('There is no library.')\n"
         "both = judge.rules_of_kernel()\n"
-        "libnftables.ruleset = missing\n"
+        "nft.library_ruleset = missing\n"
         "assert judge.rules_of_kernel() == both and both[1]\n"
-        "judge.find_program = lambda name: None\n"
+        "nft.find_program = lambda name: None\n"
         "try: judge.rules_of_kernel()\n"
         "except RuntimeError as exc: print(exc)\n"
     )

@@ -26,13 +26,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import is_tracking
-from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import execute
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import COUNTING_TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._model.wire import Counts
 from ansible_collections.hpc.ports.plugins.module_utils._probe.protocol import question
 
-# Runs nft commands, such as `libnftables.run`.
+# Runs nft commands, such as `nft.execute`.
 Nft = Callable[..., str]
 
 _UDP_HEADER = 8
@@ -81,12 +81,14 @@ _PROTOCOLS = {6: "tcp", 17: "udp", "6": "tcp", "17": "udp"}
 _MOST = 65535  # elements of a set; further packets are not counted
 
 
-def load(ports: Sequence[PortRange], key: str, nft: Nft = run, is_tracked: Callable[[], bool] = is_tracking) -> None:
+def load(
+    ports: Sequence[PortRange], key: str, nft: Nft = execute, is_tracked: Callable[[], bool] = is_tracking
+) -> None:
     """Start to count at these ports, from 0. Raises ListingError, for example without nftables."""
     nft(script(ports, key, is_tracked()))
 
 
-def unload(nft: Nft = run) -> None:
+def unload(nft: Nft = execute) -> None:
     """Delete the table, if there is one. Raises ListingError."""
     nft(f"add table {COUNTING_TABLE}\ndelete table {COUNTING_TABLE}\n")
 
@@ -172,7 +174,7 @@ def _answer_matches() -> tuple[str, str]:
     return "tcp flags & (syn | ack) == (syn | ack)", "meta l4proto udp"
 
 
-def read_counts(nft: Nft = run) -> Counts:
+def read_counts(nft: Nft = execute) -> Counts:
     """Return the counts until now. Raises ListingError."""
     return parse_counts(json.loads(nft(f"list table {COUNTING_TABLE}", as_json=True)))
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY, Holders, holders, is_held
-from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import ListingError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
 from ansible_collections.hpc.ports.plugins.module_utils._model.wire import Counts, ListenerFacts, StoppedListener

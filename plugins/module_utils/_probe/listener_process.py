@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Callable, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import ListingError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import own_scope
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange

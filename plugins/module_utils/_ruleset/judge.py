@@ -11,9 +11,8 @@ import socket
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux import libnftables
+from ansible_collections.hpc.ports.plugins.module_utils._linux import nft
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders, holders
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, address_text, number
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import (
     INTERFACE,
@@ -327,21 +326,12 @@ def _words(path: str) -> tuple[str, ...]:
 
 
 def rules_of_kernel() -> tuple[str, str]:
-    """Return all rules as JSON and as text with handles, see `libnftables.ruleset`. Raises RuntimeError.
+    """Return all rules as JSON and as text with handles, see `nft.ruleset`. Raises RuntimeError.
 
     iptables matches for which nft shows only the name are written out in the text.
     """
-    listing, text = _listed()
+    listing, text = nft.ruleset()
     return listing, xt_matches.write_out_matches(text, xt_matches.kernel_matches)
-
-
-def _listed() -> tuple[str, str]:
-    try:
-        return libnftables.ruleset()
-    except libnftables.ListingError as exc:
-        if find_program("nft") is None:
-            raise RuntimeError(f"{exc} Or install the package nftables.") from exc
-    return run(["nft", "-j", "-p", "list", "ruleset"]), run(["nft", "-a", "-s", "-t", "-p", "list", "ruleset"])
 
 
 # ---- routes

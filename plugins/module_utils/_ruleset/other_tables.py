@@ -16,7 +16,7 @@ from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft_outline
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Run, run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script, version
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script, listing, version
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Listing, ListingCache
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import TableContents, TableOutline
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
@@ -111,7 +111,8 @@ def _smallest(tables: Iterable[TableOutline], sizes: Mapping[TableOutline, int])
 
 def _list_function(backend: str, readers: TableReaders, tables: Iterable[TableOutline]) -> _Lists:
     """Return the function that lists objects of these tables without counters; tersely: no elements of named sets."""
-    lists = _by_library if backend == "firewalld" else _by_nft(readers.program)
+    # A host with firewalld may not have the program nft.
+    lists = listing if backend == "firewalld" else _by_nft(readers.program)
 
     def listed(name: str, is_terse: bool) -> str:
         # A listing of the whole ruleset includes our table, but it is not used.
@@ -130,13 +131,6 @@ def _table_keys(tables: Iterable[TableOutline]) -> tuple[tuple[str, str], ...]:
 
 def _by_nft(program: Run) -> Callable[[str, bool], str]:
     return lambda what, is_terse: program(["nft", "-s", *(["-t"] if is_terse else []), "list", *what.split()])
-
-
-def _by_library(what: str, is_terse: bool) -> str:
-    # A host with firewalld may lack the program nft.
-    from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import listing
-
-    return listing(what, is_terse)
 
 
 def _table_arguments(table: TableOutline) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parse the two listings of `libnftables.ruleset` into tables, chains and rules."""
+"""Parse the two listings of `nft.ruleset` into tables, chains and rules."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.unsa
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, find_program
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import listing
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import listing
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache, table_of
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import container_networks
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import is_active
@@ -40,7 +40,7 @@ _STARTS_WITHIN = 15.0
 
 
 def _listing(name: str) -> str:
-    """Return a listing as `libnftables.listing` does, from the cache if the table has not changed."""
+    """Return a listing as `nft.listing` does, from the cache if the table has not changed."""
     return ListingCache().text_of_table("libnftables " + name, table_of(name.partition(" ")[2]), lambda: listing(name))
 
 

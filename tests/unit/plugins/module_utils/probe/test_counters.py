@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import ListingError
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._probe.counters import (
     load,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from unittest.mock import MagicMock
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._linux.libnftables import ListingError, in_child, ruleset
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import ListingError, in_child, library_ruleset
 
 WHOLE = b'{"nftables": [{"metainfo": {}}, {"table": {"family": "ip", "name": "t", "flags": ["dormant"]}}]}\n'
 CUT = WHOLE[:60]
@@ -37,13 +37,13 @@ def here(work: Callable[[], str]) -> str:
 @pytest.mark.parametrize("before", [[], [CUT], [CUT, b"", CUT]])
 def test_a_truncated_listing_is_requested_again(library: MagicMock, before: list[bytes]) -> None:
     library.nft_ctx_get_output_buffer.side_effect = [*before, WHOLE, TEXT]
-    assert ruleset(here) == (WHOLE.decode(), TEXT.decode())
+    assert library_ruleset(here) == (WHOLE.decode(), TEXT.decode())
 
 
 def test_a_listing_that_stays_truncated_is_an_error(library: MagicMock) -> None:
     library.nft_ctx_get_output_buffer.return_value = CUT
     with pytest.raises(ListingError, match="the listing ends within a table that has flags"):
-        ruleset(here)
+        library_ruleset(here)
     assert library.nft_run_cmd_from_buffer.call_count == 10
 
 
@@ -52,7 +52,7 @@ def test_the_reason_of_a_failed_listing(library: MagicMock) -> None:
     library.nft_ctx_get_output_buffer.return_value = b""
     library.nft_ctx_get_error_buffer.return_value = b"internal:0:0-0: Error: Operation not permitted\n"
     with pytest.raises(ListingError, match="Operation not permitted"):
-        ruleset(here)
+        library_ruleset(here)
 
 
 def test_a_child_returns_its_text_or_its_error_or_dies_alone() -> None:
