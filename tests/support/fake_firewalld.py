@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +24,31 @@ RULES: tuple[tuple[str, str, list[str], tuple[str, ...]], ...] = (
 # As they came from Debian 11, 12 and 13, without what is not ours.
 _LISTINGS = Path(__file__).parents[1] / "unit" / "plugins" / "module_utils" / "backends" / "firewalld" / "listings"
 _CHANGES = ("reload", "restart", "setEntries", "setPolicySettings")
-# What one says that has nothing but its defaults.
-_SAID = {
-    "version": 's "1.3.3"',
-    "state": 's "RUNNING"',
-    "IPSetTypes": 'as 1 "hash:net"',
-    "FirewallBackend": 's "nftables"',
-    "queryPanicMode": "b false",
-    "getPolicies": "as 0",
-    "getIPSets": "as 0",
-    "getZones": "as 0",
-    "getAllChains": "as 0",
-    "getAllRules": "as 0",
-    "getAllPassthroughs": "as 0",
-    "getZoneNames": "as 0",
-    "getPolicyNames": "as 0",
-    "getIPSetNames": "as 0",
-    "getSettings": "(asasas) 0 0 0",
-    "getEntries": "as 0",
-    "getPolicySettings": "a{sv} 0",
+# What a firewalld replies that has only its defaults.
+_REPLIES: dict[str, Any] = {
+    "version": "1.3.3",
+    "state": "RUNNING",
+    "IPSetTypes": ["hash:net"],
+    "FirewallBackend": "nftables",
+    "queryPanicMode": False,
+    "getPolicies": [],
+    "getIPSets": [],
+    "getZones": [],
+    "getAllChains": [],
+    "getAllRules": [],
+    "getAllPassthroughs": [],
+    "getZoneNames": [],
+    "getPolicyNames": [],
+    "getIPSetNames": [],
+    "getSettings": [[], [], []],
+    "getEntries": [],
+    "getPolicySettings": {},
 }
+
+
+def variants(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings as busctl prints a dictionary of variants; the types are not read."""
+    return {name: {"type": "?", "data": value} for name, value in settings.items()}
 
 
 def listed_policy(version: str, rules: Sequence[Any] = RULES) -> dict[str, Any]:
@@ -58,13 +64,14 @@ def listing(version: str) -> str:
 class FakeFirewalld:
     """What it and the kernel answer.
 
-    answers  what busctl prints, or the error, by method or property, and more exactly by that and its last argument
+    replies  the value of a method or property, or the error, by its name, and more exactly by the name and the last
+             argument; methods that are not listed return nothing
     table    what nft lists of the table; `next_table` is what it lists once anything has been changed
     log      what has changed something, such as `reload` or `setEntries NAME`
     """
 
     def __init__(self, etc: Path) -> None:
-        self.answers: dict[str, str | Exception] = {**_SAID}
+        self.replies: dict[str, Any] = {**_REPLIES}
         self.table = self.next_table = ""
         self.log: list[str] = []
         self.commands: list[list[str]] = []
@@ -90,39 +97,38 @@ class FakeFirewalld:
 
     def has(self, config: Config) -> None:
         """Have firewalld believe that it runs this."""
-        self.answers["getPolicies"] = _strings(config.policies)
+        self.replies["getPolicies"] = list(config.policies)
         for name, found in config.policies.items():
-            self.answers[f"getPolicySettings {name}"] = 'a{sv} 1 "rich_rules" ' + _strings(
-                rule.text() for rule in found.rules
-            )
+            self.replies[f"getPolicySettings {name}"] = variants({"rich_rules": [rule.text() for rule in found.rules]})
         for name, ipset in config.ipsets.items():
-            self.answers[f"getEntries {name}"] = _strings(ipset.entries)
+            self.replies[f"getEntries {name}"] = list(ipset.entries)
 
     def _run(self, command: Sequence[str]) -> str:
         self.commands.append(list(command))
         if command[0] == "systemctl":
-            return self._said(command[1], command[2])
+            self._reply(command[1], command[2])
+            return ""
         if "get-property" in command:
             path, interface, *names = command[command.index("get-property") + 2 :]
             assert ("FirewallBackend" in names) == interface.endswith(".config") == path.endswith("/config")
-            return "".join(self._said(name, "") + "\n" for name in names)
+            return "".join(_as_json(self._reply(name, "")) for name in names)
         path, method, *arguments = [
             word for number, word in enumerate(command[command.index("call") + 2 :]) if number != 1
         ]
-        return self._said(method, arguments[1] if len(arguments) > 1 else path)
+        value = self._reply(method, arguments[1] if len(arguments) > 1 else path)
+        return "" if value is None else _as_json([value])
 
-    def _said(self, method: str, about: str) -> str:
-        answer = self.answers.get(f"{method} {about}", self.answers.get(method, ""))
-        if isinstance(answer, Exception):
-            raise answer
+    def _reply(self, method: str, about: str) -> Any:
+        reply = self.replies.get(f"{method} {about}", self.replies.get(method))
+        if isinstance(reply, Exception):
+            raise reply
         if method in _CHANGES:
             change = f"{method} {about}" if method.startswith("set") else method
             self.log.append(change)
             self.watch(change)
             self.table = self.next_table
-        return answer
+        return reply
 
 
-def _strings(values: Iterable[str]) -> str:
-    words = ['"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"')) for value in values]
-    return " ".join(["as", str(len(words)), *words])
+def _as_json(data: Any) -> str:
+    return json.dumps({"type": "?", "data": data}) + "\n"

@@ -217,7 +217,7 @@ def _calls(running: State, wanted: State, config: Config, firewalld: Firewalld) 
     names = sorted({name[:-1] + copy for name in ipsets for copy in "ab"})
     old = Runtime(
         {name: firewalld.bus.rich_rules(name) for name in config.policies},
-        {name: firewalld.bus.call("ipset.getEntries", "s", name)[0] for name in names},
+        {name: firewalld.bus.call("ipset.getEntries", "s", name) for name in names},
     )
     new = Runtime(
         {name: [rule.text() for rule in policy.rules] for name, policy in config.policies.items()},
@@ -271,7 +271,7 @@ def absent_change(firewalld: Firewalld = _HERE) -> Change:
 
 
 def _is_known(firewalld: Firewalld) -> bool:
-    return any(name.startswith(PREFIX) for name in firewalld.bus.call("policy.getPolicies")[0])
+    return any(name.startswith(PREFIX) for name in firewalld.bus.call("policy.getPolicies"))
 
 
 def all_or_nothing(places: Places, firewalld: Firewalld = _HERE) -> AbstractContextManager[None]:

@@ -115,7 +115,7 @@ def _check(firewalld: Firewalld, number: tuple[int, ...], version: str, state: s
         )
     backend = firewalld.bus.properties("FirewallBackend", path=CONFIG_PATH, interface=".config")[0]
     _check_backend(backend, firewalld.paths)
-    if firewalld.bus.call("queryPanicMode")[0]:
+    if firewalld.bus.call("queryPanicMode"):
         raise RuntimeError(
             "firewalld is in panic mode: it drops every packet. Nothing was changed. Turn panic mode off "
             "(firewall-cmd --panic-off), and run again."

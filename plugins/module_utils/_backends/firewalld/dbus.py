@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Run, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run, run
 
 SERVICE = "org.fedoraproject.FirewallD1"
 PATH = "/org/fedoraproject/FirewallD1"
@@ -18,10 +18,6 @@ CONFIG_PATH = PATH + "/config"
 _PATIENCE = 300
 # Do not start firewalld if somebody stopped it.
 _BUSCTL = ("busctl", "--system", "--auto-start=no")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
-_ESCAPE = re.compile(r"\\([0-7]{3}|.)")
-_CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_NUMBERS = "ynqiuxth"
 
 
 class Bus(NamedTuple):
@@ -29,22 +25,38 @@ class Bus(NamedTuple):
 
     run: Run = run
 
-    def call(self, method: str, *arguments: str, path: str = PATH) -> list[Any]:
-        """Return the values of a method such as `ipset.getEntries`; arguments are a signature and values for busctl.
+    def call(self, method: str, *arguments: str, path: str = PATH) -> Any:
+        """Return what a method such as `ipset.getEntries` returns; None if it returns nothing. Structs are lists.
 
-        Raises CommandError with firewalld's message in `output`.
+        The arguments are a signature and values for busctl. Raises CommandError with firewalld's message in `output`.
         """
-        return parsed(self.run(command(method, *arguments, path=path)))
+        replies = self._replies(command(method, *arguments, path=path))
+        return replies[0][0] if replies else None
+
+    def settings(self, method: str, *arguments: str, path: str = PATH) -> dict[str, Any]:
+        """Return the settings that a method such as `zone.getZoneSettings2` returns (`a{sv}`). Raises CommandError."""
+        variants = self.call(method, *arguments, path=path)
+        return {name: variant["data"] for name, variant in variants.items()}
 
     def properties(self, *names: str, path: str = PATH, interface: str = "") -> list[Any]:
         """Return properties such as `version`. Raises CommandError, for example if firewalld is not running."""
-        text = self.run(property_command(*names, path=path, interface=interface))
-        return [value for line in text.splitlines() for value in parsed(line)]
+        return self._replies(property_command(*names, path=path, interface=interface))
 
     def rich_rules(self, policy: str) -> list[str]:
         """Return the rich rules of a policy at run time. Raises CommandError if the policy does not exist."""
-        settings: dict[str, Any] = self.call("policy.getPolicySettings", "s", policy)[0]
-        return list(settings.get("rich_rules", []))
+        return list(self.settings("policy.getPolicySettings", "s", policy).get("rich_rules", []))
+
+    def _replies(self, arguments: Sequence[str]) -> list[Any]:
+        """Return what busctl prints: for a call, the list of the values that it returns; for each property, its value.
+
+        busctl prints nothing for a call that returns nothing.
+        """
+        program, *rest = arguments
+        text = self.run([program, "--json=short", *rest])
+        try:
+            return [json.loads(line)["data"] for line in text.splitlines()]
+        except ValueError as exc:
+            raise CommandError(arguments, 0, f"it did not print JSON: {exc}") from exc
 
 
 def command(method: str, *arguments: str, path: str = PATH) -> list[str]:
@@ -61,66 +73,6 @@ def property_command(*names: str, path: str = PATH, interface: str = "") -> list
 def strings(values: Sequence[str]) -> list[str]:
     """Return an array of strings in the form that busctl expects, without the signature."""
     return [str(len(values)), *values]
-
-
-# ---- the output of busctl
-
-
-def parsed(text: str) -> list[Any]:
-    """Return the values of a message as busctl prints it: `as 2 "one" "two"`. Structs are tuples."""
-    words = iter(_TOKEN.findall(text))
-    signature = next(words, "")
-    result = []
-    while signature:
-        kind, signature = _first_type(signature)
-        result.append(_value(kind, words))
-    return result
-
-
-def _first_type(signature: str) -> tuple[str, str]:
-    """Return the first complete type of a D-Bus signature, and the rest."""
-    if signature[0] == "a":
-        kind, rest = _first_type(signature[1:])
-        return "a" + kind, rest
-    if signature[0] in "({":
-        depth = 0
-        for end, character in enumerate(signature):
-            depth += (character in "({") - (character in ")}")
-            if depth == 0:
-                return signature[: end + 1], signature[end + 1 :]
-    return signature[0], signature[1:]
-
-
-def _value(kind: str, words: Iterator[str]) -> Any:
-    if kind.startswith("a{"):
-        key, value = _members(kind[2:-1])
-        return {_value(key, words): _value(value, words) for _unused in range(int(next(words)))}
-    if kind.startswith("a"):
-        return [_value(kind[1:], words) for _unused in range(int(next(words)))]
-    if kind.startswith("("):
-        return tuple(_value(member, words) for member in _members(kind[1:-1]))
-    if kind == "v":
-        return _value(next(words), words)
-    word = next(words)
-    if kind in _NUMBERS:
-        return int(word)
-    return word == "true" if kind == "b" else _unquoted(word)
-
-
-def _members(signature: str) -> list[str]:
-    result = []
-    while signature:
-        kind, signature = _first_type(signature)
-        result.append(kind)
-    return result
-
-
-def _unquoted(word: str) -> str:
-    """Return a string without busctl's quotes; it writes non-ASCII bytes in octal."""
-    plain = _ESCAPE.sub(
-        lambda match: chr(int(match[1], 8)) if match[1].isdigit() else _CONTROL.get(match[1], match[1]), word[1:-1]
-    )
-    return plain.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 # ---- commands for firewalld

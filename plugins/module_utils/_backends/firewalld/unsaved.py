@@ -53,44 +53,38 @@ def _plain(value: Any) -> Any:
 
 
 def _running(bus: Bus) -> Settings:
-    settings = _named(
-        "zone", bus.call("zone.getZones")[0], lambda name: bus.call("zone.getZoneSettings2", "s", name)[0]
-    )
-    settings.update(
-        _named(
-            "policy", bus.call("policy.getPolicies")[0], lambda name: bus.call("policy.getPolicySettings", "s", name)[0]
-        )
-    )
-    settings.update(
-        _named(
-            "ipset",
-            bus.call("ipset.getIPSets")[0],
-            lambda name: _ipset(bus.call("ipset.getIPSetSettings", "s", name)[0]),
-        )
-    )
-    direct = [bus.call("direct.getAll" + kind.capitalize())[0] for kind in _DIRECT]
-    return {**settings, "direct": dict(zip(_DIRECT, direct))}
+    def ipset(name: str) -> dict[str, Any]:
+        return _ipset(bus.call("ipset.getIPSetSettings", "s", name))
+
+    return {
+        **_named("zone", bus.call("zone.getZones"), lambda name: bus.settings("zone.getZoneSettings2", "s", name)),
+        **_named(
+            "policy", bus.call("policy.getPolicies"), lambda name: bus.settings("policy.getPolicySettings", "s", name)
+        ),
+        **_named("ipset", bus.call("ipset.getIPSets"), ipset),
+        "direct": {kind: bus.call("direct.getAll" + kind.capitalize()) for kind in _DIRECT},
+    }
 
 
 def _saved(bus: Bus) -> Settings:
-    def settings(kind: str, method: str) -> Callable[[str], Any]:
-        return lambda name: bus.call(f"config.{kind.lower()}.{method}", path=_path(bus, kind, name))[0]
+    def names(kind: str) -> list[str]:
+        return list(bus.call(f"config.get{kind}Names", path=CONFIG_PATH))
 
-    saved = _named("zone", _names(bus, "Zone"), settings("Zone", "getSettings2"))
-    saved.update(_named("policy", _names(bus, "Policy"), settings("Policy", "getSettings")))
-    saved.update(_named("ipset", _names(bus, "IPSet"), lambda name: _ipset(settings("IPSet", "getSettings")(name))))
-    direct = bus.call("config.direct.getSettings", path=CONFIG_PATH)[0]
-    return {**saved, "direct": dict(zip(_DIRECT, direct))}
+    def path(kind: str, name: str) -> str:
+        return str(bus.call(f"config.get{kind}ByName", "s", name, path=CONFIG_PATH))
 
+    def ipset(name: str) -> dict[str, Any]:
+        return _ipset(bus.call("config.ipset.getSettings", path=path("IPSet", name)))
 
-def _names(bus: Bus, kind: str) -> list[str]:
-    names: list[str] = bus.call(f"config.get{kind}Names", path=CONFIG_PATH)[0]
-    return names
-
-
-def _path(bus: Bus, kind: str, name: str) -> str:
-    path: str = bus.call(f"config.get{kind}ByName", "s", name, path=CONFIG_PATH)[0]
-    return path
+    direct = bus.call("config.direct.getSettings", path=CONFIG_PATH)
+    return {
+        **_named("zone", names("Zone"), lambda name: bus.settings("config.zone.getSettings2", path=path("Zone", name))),
+        **_named(
+            "policy", names("Policy"), lambda name: bus.settings("config.policy.getSettings", path=path("Policy", name))
+        ),
+        **_named("ipset", names("IPSet"), ipset),
+        "direct": dict(zip(_DIRECT, direct)),
+    }
 
 
 def _named(kind: str, names: list[str], settings: Callable[[str], Any]) -> Settings:

@@ -28,7 +28,13 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
-from ansible_collections.hpc.ports.tests.support.fake_firewalld import RULES, FakeFirewalld, listed_policy, listing
+from ansible_collections.hpc.ports.tests.support.fake_firewalld import (
+    RULES,
+    FakeFirewalld,
+    listed_policy,
+    listing,
+    variants,
+)
 
 VERSION = "1.3.3"
 LISTING = listing(VERSION)
@@ -126,9 +132,7 @@ def test_a_rule_of_somebody_else_in_our_policy_goes_by_calls(firewalld: FakeFire
     assert chain in LISTING
     firewalld.table = LISTING.replace(chain, chain + "\t\ttcp dport 23 ct state new log accept\n")
     rules = [rule.text() for rule in found.policies["hpc_ports_in"].rules]
-    firewalld.answers["getPolicySettings hpc_ports_in"] = 'a{{sv}} 1 "rich_rules" as {} {}'.format(
-        len(rules) + 1, " ".join('"' + rule.replace('"', '\\"') + '"' for rule in [*rules, RULES_NOT_OURS])
-    )
+    firewalld.replies["getPolicySettings hpc_ports_in"] = variants({"rich_rules": [*rules, RULES_NOT_OURS]})
     way = by_calls(firewalld, RULES)
     assert RULES_NOT_OURS in way.old.rules["hpc_ports_in"] and RULES_NOT_OURS not in way.new.rules["hpc_ports_in"]
 
@@ -142,7 +146,7 @@ def test_a_command_has_an_end(firewalld: FakeFirewalld, count: int, is_possible:
 
 
 def test_a_reload_that_would_lose_something_is_refused(firewalld: FakeFirewalld) -> None:
-    firewalld.answers.update({"getPolicies": 'as 1 "mine"', "getPolicySettings mine": 'a{sv} 1 "services" as 1 "ssh"'})
+    firewalld.replies.update({"getPolicies": ["mine"], "getPolicySettings mine": variants({"services": ["ssh"]})})
     with pytest.raises(RuntimeError, match="policy mine: services"):
         change_to(firewalld, MORE)
     with pytest.raises(RuntimeError, match="policy mine: services"):
@@ -176,7 +180,7 @@ LOCKED = CommandError(["busctl"], 1, "Call failed: ACCESS_DENIED: lockdown is en
 
 def test_where_the_first_call_is_denied_nothing_was_made(firewalld: FakeFirewalld, tmp_path: Path) -> None:
     way = by_calls(firewalld)
-    firewalld.answers[f"setEntries {IPSET}b"] = LOCKED
+    firewalld.replies[f"setEntries {IPSET}b"] = LOCKED
     with pytest.raises(NothingMade) as caught:
         way.make(str(tmp_path))
     assert str(caught.value) == (
@@ -191,7 +195,7 @@ def test_a_later_call_that_is_denied_and_any_other_failure_is_undone(
     firewalld: FakeFirewalld, tmp_path: Path, copy: str, failure: CommandError
 ) -> None:
     way = by_calls(firewalld)
-    firewalld.answers[f"setEntries {IPSET}{copy}"] = failure
+    firewalld.replies[f"setEntries {IPSET}{copy}"] = failure
     with pytest.raises(CommandError) as caught:
         way.make(str(tmp_path))
     assert caught.value is failure
@@ -221,7 +225,7 @@ def test_a_reload_that_gives_what_is_wanted(firewalld: FakeFirewalld) -> None:
 
 def test_a_reload_that_fails_leaves_the_old_files(firewalld: FakeFirewalld) -> None:
     way, before = by_reload(firewalld), our_files(firewalld)
-    firewalld.answers["reload"] = CommandError(["busctl"], 1, "no")
+    firewalld.replies["reload"] = CommandError(["busctl"], 1, "no")
     with pytest.raises(CommandError):
         way.make("")
     assert our_files(firewalld) == before
@@ -265,7 +269,7 @@ def test_what_firewalld_knows_though_somebody_flushed_it_goes_too(
 ) -> None:
     firewalld.table, firewalld.is_active = "" if is_active else LISTING, is_active
     if not knows:
-        firewalld.answers["getPolicies"] = 'as 1 "mine"'
+        firewalld.replies["getPolicies"] = ["mine"]
     if not has_files:
         files.remove(persistence.places({}, firewalld.paths))
     change = absent_change(firewalld.handed_in)

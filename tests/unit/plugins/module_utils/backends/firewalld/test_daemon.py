@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
@@ -17,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daem
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
-from ansible_collections.hpc.ports.tests.support.fake_firewalld import VERSIONS, FakeFirewalld, listing
+from ansible_collections.hpc.ports.tests.support.fake_firewalld import VERSIONS, FakeFirewalld, listing, variants
 
 
 @pytest.fixture(name="firewalld")
@@ -30,7 +31,7 @@ def _firewalld(tmp_path: Path) -> FakeFirewalld:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_it_can_do_and_has_made(firewalld: FakeFirewalld, version: str) -> None:
-    firewalld.answers["version"] = f's "{version}"'
+    firewalld.replies["version"] = version
     firewalld.table = listing(version)
     found = daemon(firewalld.handed_in)
     is_new = version != "0.9.3"
@@ -38,7 +39,7 @@ def test_what_it_can_do_and_has_made(firewalld: FakeFirewalld, version: str) -> 
 
 
 def test_the_oldest_will_do(firewalld: FakeFirewalld) -> None:
-    firewalld.answers["version"] = f's "{".".join(map(str, OLDEST))}"'
+    firewalld.replies["version"] = ".".join(map(str, OLDEST))
     assert daemon(firewalld.handed_in).abilities == abilities_of(OLDEST)
 
 
@@ -56,7 +57,7 @@ def test_one_that_is_just_starting_is_waited_for(firewalld: FakeFirewalld) -> No
 
     def run(command: list[str]) -> str:
         if command[-3:] == ["version", "state", "IPSetTypes"]:
-            firewalld.answers["state"] = f's "{next(states)}"'
+            firewalld.replies["state"] = next(states)
         return bus.run(command)
 
     assert daemon(firewalld.handed_in._replace(bus=bus._replace(run=run))).abilities
@@ -64,34 +65,34 @@ def test_one_that_is_just_starting_is_waited_for(firewalld: FakeFirewalld) -> No
 
 
 @pytest.mark.parametrize(
-    "said,text",
+    "replies,text",
     [
         (
             {"version": CommandError(["busctl"], 1, "Unit not found")},
             "firewalld is running, but does not answer on D-Bus: Unit not found. Nothing was changed. See: systemctl "
             "status firewalld dbus",
         ),
-        ({"version": 's "0.8.9"'}, "firewalld is too old: got '0.8.9', expected 0.9.0 or later. Nothing was changed."),
+        ({"version": "0.8.9"}, "firewalld is too old: got '0.8.9', expected 0.9.0 or later. Nothing was changed."),
         (
-            {"state": 's "FAILED"'},
+            {"state": "FAILED"},
             "firewalld is in state 'FAILED', expected 'RUNNING': its configuration did not load, and the host "
             "may be unprotected. Nothing was changed. See: journalctl -u firewalld. Fix the cause (broken hpc_ports_* "
             "files in /etc/firewalld can be removed), restart firewalld, and run again.",
         ),
         (
-            {"FirewallBackend": 's "iptables"'},
+            {"FirewallBackend": "iptables"},
             "FirewallBackend is 'iptables' in {etc}/firewalld/firewalld.conf, expected 'nftables'. Nothing was "
             "changed.",
         ),
         (
-            {"queryPanicMode": "b true"},
+            {"queryPanicMode": True},
             "firewalld is in panic mode: it drops every packet. Nothing was changed. Turn panic mode off "
             "(firewall-cmd --panic-off), and run again.",
         ),
     ],
 )
-def test_one_that_can_carry_nothing_now(firewalld: FakeFirewalld, said: dict[str, str | Exception], text: str) -> None:
-    firewalld.answers.update(said)
+def test_one_that_can_carry_nothing_now(firewalld: FakeFirewalld, replies: dict[str, Any], text: str) -> None:
+    firewalld.replies.update(replies)
     with pytest.raises(RuntimeError) as caught:
         daemon(firewalld.handed_in)
     assert str(caught.value) == text.format(etc=firewalld.paths.etc)
@@ -99,7 +100,7 @@ def test_one_that_can_carry_nothing_now(firewalld: FakeFirewalld, said: dict[str
 
 
 def test_one_without_ipsets_is_mended_by_a_package(firewalld: FakeFirewalld) -> None:
-    firewalld.answers.update(version='s "0.9.3"', IPSetTypes="as 0")
+    firewalld.replies.update(version="0.9.3", IPSetTypes=[])
     with pytest.raises(HostError) as caught:
         daemon(firewalld.handed_in)
     assert str(caught.value) == "firewalld 0.9.3 has no ipsets: install the package ipset. Nothing was changed."
@@ -163,57 +164,57 @@ def test_an_ipset_that_is_named_and_not_there(firewalld: FakeFirewalld) -> None:
 
 
 def test_a_configuration_that_does_not_load(firewalld: FakeFirewalld) -> None:
-    firewalld.answers["checkPermanentConfig"] = CommandError(["busctl"], 1, "INVALID_ZONE: mine")
+    firewalld.replies["checkPermanentConfig"] = CommandError(["busctl"], 1, "INVALID_ZONE: mine")
     assert refusal(firewalld) == (
         "firewalld cannot load its saved configuration: INVALID_ZONE: mine. Nothing was changed. Fix the "
         "configuration. See: firewall-cmd --check-config"
     )
 
 
-RUNS = 'a{sv} 1 "services" as 1 "ssh"'
-SAVED = 'a{sv} 1 "services" as 2 "ssh" "http"'
-PATH = 'o "/org/fedoraproject/FirewallD1/config/1"'
+RUNS = variants({"services": ["ssh"]})
+SAVED = variants({"services": ["ssh", "http"]})
+PATH = "/org/fedoraproject/FirewallD1/config/1"
 
 
 @pytest.mark.parametrize(
-    "said,lost",
+    "replies,lost",
     [
         (
             {
-                "getZones": 'as 1 "public"',
+                "getZones": ["public"],
                 "getZoneSettings2 public": RUNS,
-                "getZoneNames": 'as 1 "public"',
+                "getZoneNames": ["public"],
                 "getZoneByName public": PATH,
                 "getSettings2": SAVED,
             },
             "zone public: services",
         ),
-        ({"getPolicies": 'as 1 "mine"', "getPolicySettings mine": RUNS}, "policy mine: services"),
+        ({"getPolicies": ["mine"], "getPolicySettings mine": RUNS}, "policy mine: services"),
         (
             {
-                "getPolicyNames": 'as 1 "mine"',
+                "getPolicyNames": ["mine"],
                 "getPolicyByName mine": PATH,
                 "getSettings /org/fedoraproject/FirewallD1/config/1": SAVED,
             },
             "policy mine: services",
         ),
         (
-            {"getIPSets": 'as 1 "mine"', "getIPSetSettings mine": '(ssssa{ss}as) "" "" "" "hash:net" 0 1 "10.0.0.1"'},
+            {"getIPSets": ["mine"], "getIPSetSettings mine": ["", "", "", "hash:net", {}, ["10.0.0.1"]]},
             "ipset mine: entries; ipset mine: type",
         ),
         (
             {
-                "getIPSetNames": 'as 1 "mine"',
+                "getIPSetNames": ["mine"],
                 "getIPSetByName mine": PATH,
-                "getSettings /org/fedoraproject/FirewallD1/config/1": '(ssssa{ss}as) "" "" "" "hash:ip" 0 0',
+                "getSettings /org/fedoraproject/FirewallD1/config/1": ["", "", "", "hash:ip", {}, []],
             },
             "ipset mine: type",
         ),
-        ({"getAllRules": 'a(sssias) 1 "ipv4" "filter" "INPUT" 0 2 "-j" "ACCEPT"'}, "direct: rules"),
+        ({"getAllRules": [["ipv4", "filter", "INPUT", 0, ["-j", "ACCEPT"]]]}, "direct: rules"),
     ],
 )
-def test_what_a_reload_would_change(firewalld: FakeFirewalld, said: dict[str, str], lost: str) -> None:
-    firewalld.answers.update(said)
+def test_what_a_reload_would_change(firewalld: FakeFirewalld, replies: dict[str, Any], lost: str) -> None:
+    firewalld.replies.update(replies)
     assert refusal(firewalld) == (
         "This change needs a reload of firewalld. The reload would change settings that differ between the "
         f"running and the saved configuration: {lost}. Nothing was changed. Save the running configuration "
@@ -222,16 +223,16 @@ def test_what_a_reload_would_change(firewalld: FakeFirewalld, said: dict[str, st
 
 
 def test_what_is_ours_may_change(firewalld: FakeFirewalld) -> None:
-    firewalld.answers.update({"getPolicies": 'as 1 "hpc_ports_in"', "getPolicySettings hpc_ports_in": RUNS})
+    firewalld.replies.update({"getPolicies": ["hpc_ports_in"], "getPolicySettings hpc_ports_in": RUNS})
     check_reload(firewalld.handed_in)
 
 
 def test_what_is_saved_as_it_runs(firewalld: FakeFirewalld) -> None:
-    firewalld.answers.update(
+    firewalld.replies.update(
         {
-            "getZones": 'as 1 "public"',
+            "getZones": ["public"],
             "getZoneSettings2 public": RUNS,
-            "getZoneNames": 'as 1 "public"',
+            "getZoneNames": ["public"],
             "getZoneByName public": PATH,
             "getSettings2": RUNS,
         }

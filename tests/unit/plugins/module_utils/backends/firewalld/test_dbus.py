@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What busctl prints, read."""
+"""The replies of firewalld, as busctl prints them."""
 
 from __future__ import annotations
 
@@ -9,68 +9,70 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus
-from hypothesis import given
-from hypothesis import strategies as st
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
+
+
+def bus(text: str, commands: list[list[str]] | None = None) -> dbus.Bus:
+    """Return a bus on which busctl prints this text."""
+
+    def run(command: list[str]) -> str:
+        if commands is not None:
+            commands.append(command)
+        return text
+
+    return dbus.Bus(run)
 
 
 @pytest.mark.parametrize(
-    "text,values",
+    "text,value",
     [
-        ("", []),
-        ("b true\n", [True]),
-        ('s "RUNNING"\n', ["RUNNING"]),
-        ('as 2 "ssh" "dhcpv6-client"\n', [["ssh", "dhcpv6-client"]]),
-        ("as 0\n", [[]]),
-        # firewalld 1.3.3: zone.getZoneSettings2
-        (
-            'a{sv} 5 "short" s "Public" "services" as 2 "ssh" "dhcpv6-client" "masquerade" b false "ports" a(ss) 1 '
-            '"80" "tcp" "priority" i -32000\n',
-            [
-                {
-                    "short": "Public",
-                    "services": ["ssh", "dhcpv6-client"],
-                    "masquerade": False,
-                    "ports": [("80", "tcp")],
-                    "priority": -32000,
-                }
-            ],
-        ),
+        ("", None),
+        ('{"type":"b","data":[true]}\n', True),
+        ('{"type":"as","data":[["ssh","dhcpv6-client"]]}\n', ["ssh", "dhcpv6-client"]),
+        ('{"type":"as","data":[[]]}\n', []),
         # ipset.getIPSetSettings
         (
-            '(ssssa{ss}as) "" "" "A \\"b\\" \\\\ c" "hash:net" 1 "family" "inet6" 1 "fd64::/64"\n',
-            [("", "", 'A "b" \\ c', "hash:net", {"family": "inet6"}, ["fd64::/64"])],
+            '{"type":"(ssssa{ss}as)","data":[["","","\\"b\\" \\\\ c","hash:net",{"family":"inet6"},["fd64::/64"]]]}\n',
+            ["", "", '"b" \\ c', "hash:net", {"family": "inet6"}, ["fd64::/64"]],
         ),
         # direct.getAllRules
         (
-            'a(sssias) 1 "ipv4" "filter" "INPUT" 0 2 "-j" "ACCEPT"\n',
-            [[("ipv4", "filter", "INPUT", 0, ["-j", "ACCEPT"])]],
+            '{"type":"a(sssias)","data":[[["ipv4","filter","INPUT",0,["-j","ACCEPT"]]]]}\n',
+            [["ipv4", "filter", "INPUT", 0, ["-j", "ACCEPT"]]],
         ),
-        ('s "Z\\303\\274rich\\n"\n', ["Z\u00fcrich\n"]),
-        ('as 1 "rule family=\\"ipv4\\" accept"\n', [['rule family="ipv4" accept']]),
-        ('sas "x" 1 "y"\n', ["x", ["y"]]),
+        ('{"type":"s","data":["Z\u00fcrich\\n"]}\n', "Z\u00fcrich\n"),
     ],
 )
-def test_real_messages(text: str, values: list[Any]) -> None:
-    assert dbus.parsed(text) == values
+def test_the_reply_of_a_method(text: str, value: Any) -> None:
+    assert bus(text).call("method") == value
 
 
-def escaped(text: str) -> str:
-    """As systemd's cescape() does."""
-    plain = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 34: '\\"', 39: "\\'", 92: "\\\\"}
-    return "".join(plain.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}") for byte in text.encode())
-
-
-characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
-
-
-@given(st.lists(st.text(characters), max_size=4), st.dictionaries(st.text(characters), st.text(characters), max_size=3))
-def test_any_text_comes_back(values: list[str], pairs: dict[str, str]) -> None:
-    one = " ".join(["as", str(len(values)), *(f'"{escaped(value)}"' for value in values)])
-    other = " ".join(
-        ["a{sv}", str(len(pairs)), *(f'"{escaped(key)}" s "{escaped(value)}"' for key, value in pairs.items())]
+def test_settings_are_plain_values() -> None:
+    """Of zone.getZoneSettings2, as firewalld 1.3.3 replies."""
+    text = (
+        '{"type":"a{sv}","data":[{"short":{"type":"s","data":"Public"},"services":{"type":"as","data":["ssh"]},'
+        '"masquerade":{"type":"b","data":false},"ports":{"type":"a(ss)","data":[["80","tcp"]]},'
+        '"priority":{"type":"i","data":-32000}}]}\n'
     )
-    assert dbus.parsed(one) == [values]
-    assert dbus.parsed(other) == [pairs]
+    assert bus(text).settings("zone.getZoneSettings2", "s", "public") == {
+        "short": "Public",
+        "services": ["ssh"],
+        "masquerade": False,
+        "ports": [["80", "tcp"]],
+        "priority": -32000,
+    }
+
+
+def test_properties_come_one_per_line() -> None:
+    commands: list[list[str]] = []
+    text = '{"type":"s","data":"1.3.3"}\n{"type":"as","data":["hash:net"]}\n'
+    assert bus(text, commands).properties("version", "IPSetTypes") == ["1.3.3", ["hash:net"]]
+    assert commands[0][:2] == ["busctl", "--json=short"] and commands[0][-2:] == ["version", "IPSetTypes"]
+
+
+def test_a_truncated_reply_is_an_error() -> None:
+    with pytest.raises(CommandError, match="did not print JSON"):
+        bus('{"type":"as","data":[["ssh"').call("zone.getZones")
 
 
 def test_the_command_of_a_method() -> None:
