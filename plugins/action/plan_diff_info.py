@@ -29,7 +29,7 @@ class ActionModule(ControllerAction):
             "hosts_added": list(comparison.added),
             "hosts_removed": list(comparison.removed),
             "hosts_changed": comparison.changed,
-            "changes": {host: item.changes for item in comparison.differences for host in item.hosts},
+            "changes": {host: difference.changes for difference in comparison.differences for host in difference.hosts},
             "reasons": sentences(comparison),
             "sample": sample_of(after, comparison.added) if options["sample"] else [],
         }

@@ -190,10 +190,10 @@ def _expectations_of(
         connections.skip(source, target, reason)
         return expectations
     for address in connections.reached[target]:
-        no_way = connections.no_way(source, address)
-        if no_way:
-            connections.skip(source, target, no_way, len(ports))
-        for protocol, port in ports if connections.froms(source, address) else ():
+        no_route = connections.no_route(source, address)
+        if no_route:
+            connections.skip(source, target, no_route, len(ports))
+        for protocol, port in ports if connections.source_addresses(source, address) else ():
             expectation = connections.expectation(source, target, address, protocol, port)
             if expectation:
                 expectations.append(expectation)

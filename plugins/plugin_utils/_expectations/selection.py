@@ -85,7 +85,7 @@ class Selection:
     def address(self, pair: Pair, kind: int) -> Address | None:
         """Return an address of this kind of the target, or None if the source has no address of that family."""
         addresses = self.kinds(pair[1])[kind]
-        if not self.connections.froms(pair[0], addresses[0]):
+        if not self.connections.source_addresses(pair[0], addresses[0]):
             return None
         return addresses[len(self.chosen) % len(addresses)]
 

@@ -17,55 +17,58 @@ if TYPE_CHECKING:
     from netaddr import IPNetwork
 
 
-class Kind(NamedTuple):
-    """All that rules see of an address: `networks` are the keys, in the policies, of those that it is in.
+class AddressKind(NamedTuple):
+    """What rules distinguish about addresses: `networks` has the keys of the networks of the policies that contain it.
 
-    `isolated` is the network of firewall_isolated_networks that it is in, or empty.
+    `isolated` is the network of firewall_isolated_networks that contains it, or empty.
     """
 
     version: int
-    link_local: bool  # by the rules for DHCP
+    link_local: bool  # the rules for DHCP distinguish it
     networks: frozenset[str]
     isolated: str = ""
 
 
-class AddressKinds(NamedTuple):
+class NumberedKinds(NamedTuple):
     """The number of the kind of each address, and the kinds by their numbers."""
 
     numbers: dict[IPNetwork, int]
-    kinds: list[Kind]
+    kinds: list[AddressKind]
 
 
 def address_kinds(
     policies: Iterable[Mapping[str, Any]], addresses: Iterable[IPNetwork], isolated: Sequence[IPNetwork] = ()
-) -> AddressKinds:
-    """Return the kinds of addresses, prefixes of one address each; they are numbered in the order of the addresses."""
-    items = sorted(set(addresses))
-    inside = _inside(policies, [(item.version, item.first) for item in items])
-    known: dict[Kind, int] = {}
+) -> NumberedKinds:
+    """Return the kinds of `addresses`, which are prefixes of one address each. The lowest address has kind 0."""
+    networks = sorted(set(addresses))
+    keys_of_networks = _keys_of_networks(policies, [(network.version, network.first) for network in networks])
+    kind_numbers: dict[AddressKind, int] = {}
     numbers = {
-        item: known.setdefault(
-            Kind(item.version, item.ip.is_link_local(), frozenset(keys), isolated_network(item, isolated)), len(known)
+        network: kind_numbers.setdefault(
+            AddressKind(
+                network.version, network.ip.is_link_local(), frozenset(keys), isolated_network(network, isolated)
+            ),
+            len(kind_numbers),
         )
-        for item, keys in zip(items, inside)
+        for network, keys in zip(networks, keys_of_networks)
     }
-    return AddressKinds(numbers, list(known))
+    return NumberedKinds(numbers, list(kind_numbers))
 
 
 def isolated_network(address: IPNetwork, isolated: Sequence[IPNetwork]) -> str:
-    """Return the smallest isolated network that an address is in, as text, or nothing."""
-    found = [network for network in isolated if address in network]
-    return str(max(found, key=lambda network: network.prefixlen)) if found else ""
+    """Return the smallest isolated network that contains an address, as text; empty if there is none."""
+    containing = [network for network in isolated if address in network]
+    return str(max(containing, key=lambda network: network.prefixlen)) if containing else ""
 
 
-def _inside(policies: Iterable[Mapping[str, Any]], ordered: list[tuple[int, int]]) -> list[list[str]]:
-    """Return the keys of the networks that each address is in."""
-    result: list[list[str]] = [[] for item in ordered]
-    by_key = {key: texts for policy in policies for key, texts in policy["networks"].items()}
-    for key, texts in by_key.items():
-        for network in map(ipaddress.ip_network, texts):
+def _keys_of_networks(policies: Iterable[Mapping[str, Any]], ordered: list[tuple[int, int]]) -> list[list[str]]:
+    """Return, for each address, the keys of the networks that contain it."""
+    keys: list[list[str]] = [[] for place in ordered]
+    by_key = {key: cidrs for policy in policies for key, cidrs in policy["networks"].items()}
+    for key, cidrs in by_key.items():
+        for network in map(ipaddress.ip_network, cidrs):
             first = bisect_left(ordered, (network.version, int(network.network_address)))
             after = bisect_right(ordered, (network.version, int(network.broadcast_address)))
             for index in range(first, after):
-                result[index].append(key)
-    return result
+                keys[index].append(key)
+    return keys

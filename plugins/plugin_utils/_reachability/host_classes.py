@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class HostClass(NamedTuple):
-    """Hosts of one policy, behind the same endpoints, in the same clusters, with addresses of the same kinds.
+    """Hosts with one policy, in the same endpoints and clusters, with addresses of the same kinds.
 
-    Classes of one `role` are equal but for their clusters and networks; one that is not managed has no `policy`.
+    Classes of one `role` differ only in their clusters and networks. A class of unmanaged hosts has no `policy`.
     """
 
     name: str
@@ -31,11 +31,11 @@ class HostClass(NamedTuple):
 
 def classes_of(connections: Connections) -> list[HostClass]:
     """Return the classes of the hosts, in the order of their first members."""
-    alike = defaultdict(list)
+    members_by_key = defaultdict(list)
     for host in connections.hosts:
-        alike[_alike(connections, host)].append(host)
+        members_by_key[_class_key(connections, host)].append(host)
     plan = connections.plan
-    names = _unique(class_name(plan.inventory, members) for members in alike.values())
+    names = _unique(class_name(plan.inventory, members) for members in members_by_key.values())
     return [
         HostClass(
             name,
@@ -44,31 +44,34 @@ def classes_of(connections: Connections) -> list[HostClass]:
             _role(connections, members[0]),
             common_clusters(plan.inventory, members),
         )
-        for name, members in zip(names, alike.values())
+        for name, members in zip(names, members_by_key.values())
     ]
 
 
-def _alike(connections: Connections, host: str) -> tuple[Any, ...]:
-    """No `kind` of the plan has hosts of two clusters, but those that no flow names have none."""
+def _class_key(connections: Connections, host: str) -> tuple[Any, ...]:
+    """Return a key that is equal for hosts of one class. A host that no flow names has no `kind` in the plan."""
     plan = connections.plan
     return (
         plan.kinds.get(host),
         plan.hosts.get(host),
-        *(frozenset(item.kind for item in found[host]) for found in (connections.comes_from, connections.reached)),
+        *(
+            frozenset(address.kind for address in addresses[host])
+            for addresses in (connections.comes_from, connections.reached)
+        ),
     )
 
 
 def _role(connections: Connections, host: str) -> tuple[Any, ...]:
-    """Return what hosts of one role share; a host that is not managed has only its networks."""
+    """Return a key that is equal for hosts of one role. The networks of unmanaged hosts distinguish their roles."""
     plan, values = connections.plan, connections.plan.inventory.hosts[host]
     endpoints = plan.kinds[host].endpoints if host in plan.kinds else frozenset()
     if host not in plan.hosts:
-        return (endpoints, frozenset(item.kind for item in connections.comes_from[host]))
+        return (endpoints, frozenset(address.kind for address in connections.comes_from[host]))
     return (endpoints, values.egress, values.mode, values.trusted_interfaces)
 
 
 def class_name(inventory: Inventory, members: Sequence[str]) -> str:
-    """Return the groups and clusters that all members share, such as `slurm_compute alpha`, and what is unusual."""
+    """Return the groups and clusters that all members share, such as `slurm_compute alpha`, and unusual settings."""
     clusters = common_clusters(inventory, members) - {"default"}
     common = common_roles(inventory, members)
     others = [
@@ -99,11 +102,11 @@ def _are_in(inventory: Inventory, group: str, members: Iterable[str]) -> bool:
 
 def _unique(names: Iterable[str]) -> list[str]:
     """Return the names, with a number added to repeated ones."""
-    result: dict[str, None] = {}
+    unique_names: dict[str, None] = {}
     for name in names:
         number, free = 1, name
-        while free in result:
+        while free in unique_names:
             number += 1
             free = f"{name} {number}"
-        result[free] = None
-    return list(result)
+        unique_names[free] = None
+    return list(unique_names)

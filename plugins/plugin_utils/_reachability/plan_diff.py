@@ -24,14 +24,14 @@ _SETTINGS = ("mode", "egress", "trusted_interfaces", "container_interfaces")
 
 
 class Difference(NamedTuple):
-    """Hosts whose policy changes alike; `changes` is in the words of the module `firewall`, and `settings`."""
+    """Hosts with equal changes. `changes` has the keys of the result of the module `firewall`, and `settings`."""
 
     hosts: tuple[str, ...]
     changes: Mapping[str, Any]
 
 
 class Comparison(NamedTuple):
-    """Two plans side by side: managed hosts that only one of them has, and those of both that change."""
+    """The differences of two plans: managed hosts that only one of them has, and changes of hosts of both."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -40,11 +40,11 @@ class Comparison(NamedTuple):
     @property
     def changed(self) -> list[str]:
         """Return the hosts of both plans whose policies differ, sorted."""
-        return sorted(host for item in self.differences for host in item.hosts)
+        return sorted(host for difference in self.differences for host in difference.hosts)
 
 
 def comparison_of(before: Plan, after: Plan) -> Comparison:
-    """Return what differs. Hosts that had equal policies and have equal ones are compared once."""
+    """Return the differences. Hosts with equal policies before and after are compared once."""
     alike = defaultdict(list)
     for host in sorted(set(before.hosts) & set(after.hosts)):
         if before.hosts[host] != after.hosts[host]:
@@ -67,7 +67,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
 
 
 def _views(policy: Mapping[str, Any]) -> FlowViews:
-    """Return the flows of a policy; broad egress, with ports that differ by target, has all ports and addresses."""
+    """Return the flows of a policy, with all ports and addresses of each. Ports of broad egress differ by target."""
     ports: dict[str, list[PortRange]] = defaultdict(list)
     peers: dict[str, set[str]] = defaultdict(set)
     for rule in policy["rules"]:
@@ -75,18 +75,18 @@ def _views(policy: Mapping[str, Any]) -> FlowViews:
         ports[name] += map(parse_ports, rule["ports"])
         peers[name].update(policy["networks"][rule["peers"]])
     return {
-        name: FlowView(frozenset(map(str, merged(found))), frozenset(collapsed(map(parse_network, peers[name]))))
-        for name, found in ports.items()
+        name: FlowView(frozenset(map(str, merged(port_ranges))), frozenset(collapsed(map(parse_network, peers[name]))))
+        for name, port_ranges in ports.items()
     }
 
 
 def sample_of(plan: Plan, but: Collection[str]) -> list[str]:
-    """Return one host of each class that has a host outside `but`, as a sample of all hosts."""
-    found = [
-        [host for host in item.members if host not in but]
-        for item in classes_of(Connections(plan, sorted(plan.inventory.hosts)))
+    """Return one host of each class as a sample of all hosts, without the hosts in `but`."""
+    classes = [
+        [host for host in host_class.members if host not in but]
+        for host_class in classes_of(Connections(plan, sorted(plan.inventory.hosts)))
     ]
-    return [members[0] for members in found if members]
+    return [members[0] for members in classes if members]
 
 
 # ---- for people
@@ -95,15 +95,15 @@ def sample_of(plan: Plan, but: Collection[str]) -> list[str]:
 def sentences(comparison: Comparison) -> list[str]:
     """Return the changes, one sentence for hosts with equal changes: `n1, n2: 10.0.0.7 is added to in_nfs.`."""
     return [
-        f"{shortened(item.hosts)}: {'; '.join(_phrases(item.changes)) or 'broad egress by target'}."
-        for item in comparison.differences
+        f"{shortened(difference.hosts)}: {'; '.join(_phrases(difference.changes)) or 'broad egress by target'}."
+        for difference in comparison.differences
     ]
 
 
 def _phrases(changes: Mapping[str, Any]) -> list[str]:
-    """Return the changes of a policy; flows have the names of their counters, and equal changes are one phrase."""
-    found = [f"flow {name} is added" for name in changes["flows_added"]]
-    found += [f"flow {name} is removed" for name in changes["flows_removed"]]
+    """Return the changes of a policy. Flows have the names of their counters; equal changes are one phrase."""
+    phrases = [f"flow {name} is added" for name in changes["flows_added"]]
+    phrases += [f"flow {name} is removed" for name in changes["flows_removed"]]
     alike = defaultdict(list)
     for key in ("addresses_changed", "ports_changed"):
         for name, members in changes[key].items():
@@ -111,11 +111,11 @@ def _phrases(changes: Mapping[str, Any]) -> list[str]:
                 if members[which]:
                     verb = "are" if len(members[which]) > 1 else "is"
                     alike[f"{shortened(members[which])} {verb} {does}"].append(name)
-    found += [f"{does} {', '.join(names)}" for does, names in alike.items()]
-    return found + [f"{name} changes" for name in changes["settings"]]
+    phrases += [f"{does} {', '.join(names)}" for does, names in alike.items()]
+    return phrases + [f"{name} changes" for name in changes["settings"]]
 
 
-def shortened(items: Sequence[str]) -> str:
-    """Return the first few of the items, and how many more there are."""
-    more = len(items) - _SHOWN
-    return ", ".join(items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+def shortened(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

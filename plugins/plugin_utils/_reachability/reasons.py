@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
     from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow, Service
 
-# Why a flow does not let the connection pass, or that it does.
+# Why a flow does not allow the connection, or that it does.
 APPLIES, OFF, NOT_A_SOURCE, OTHER_CLUSTER, YIELDS, EGRESS, ADDRESS = (
     "applies",
     "off",
@@ -32,9 +32,9 @@ APPLIES, OFF, NOT_A_SOURCE, OTHER_CLUSTER, YIELDS, EGRESS, ADDRESS = (
 
 
 class AddressPair(NamedTuple):
-    """The verdict of the plan on two addresses: what the source may send and the target accepts, and by which flow.
+    """The judgements of the plan for two addresses: of the source on sending, and of the target on accepting.
 
-    `passes` is none where the source may send it to a host that is not managed, of which the plan says nothing.
+    `passes` is None if the source may send and the target is not managed: the plan does not say what it accepts.
     """
 
     source_address: str
@@ -45,7 +45,7 @@ class AddressPair(NamedTuple):
 
 
 class FlowReason(NamedTuple):
-    """What one flow with this port to this target does for the source; `reason` is one of the words above."""
+    """Whether a flow with this port and this target allows the connection. `reason` is one of the constants above."""
 
     flow: str
     services: tuple[str, ...]
@@ -54,9 +54,10 @@ class FlowReason(NamedTuple):
 
 
 class Reasons(NamedTuple):
-    """The answer. `passes` is none where the plan does not say: it depends on the addresses, or on a host not managed.
+    """Whether a connection passes, and why.
 
-    `flows` are those with this port to this target, on or off. `sentences` say it all, `advice` what would open it.
+    `passes` is None if it depends on the addresses, or on a host that is not managed. `flows` are the flows with this
+    port and this target, on or off. `sentences` are the explanation. `advice` has changes that would allow it.
     """
 
     source: str
@@ -71,20 +72,20 @@ class Reasons(NamedTuple):
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""
         pairs = [
-            {**item._asdict(), "egress": item.egress._asdict(), "ingress": item.ingress._asdict()}
-            for item in self.pairs
+            {**pair._asdict(), "egress": pair.egress._asdict(), "ingress": pair.ingress._asdict()}
+            for pair in self.pairs
         ]
         return {
             **self._asdict(),
             "pairs": pairs,
-            "flows": [item._asdict() for item in self.flows],
+            "flows": [flow._asdict() for flow in self.flows],
             "sentences": list(self.sentences),
             "advice": list(self.advice),
         }
 
 
 def explained(plan: Plan, source: str, target: str, port: str) -> Reasons:
-    """Return the reasons for names as people type them. Raises PortFileError for a host or a port that is not one."""
+    """Return the reasons for names as people type them. Raises PortFileError for an unknown host or an invalid port."""
     for key, host in (("from", source), ("to", target)):
         if host not in plan.inventory.hosts:
             raise invalid(key, host, "an inventory host", nearest(host, plan.inventory.hosts))
@@ -105,10 +106,10 @@ def reasons_of(connections: Connections, source: str, target: str, port: PortRan
         )
     question = _Question(connections, source, target, port)
     pairs = tuple(question.pairs())
-    outcomes = {item.passes for item in pairs} or {False}
+    outcomes = {pair.passes for pair in pairs} or {False}
     passes = outcomes.pop() if len(outcomes) == 1 else None
     flows = tuple(question.flows())
-    by_flows = all(item.passes and item.ingress.reason != "no flow" for item in pairs) and bool(pairs)
+    by_flows = all(pair.passes and pair.ingress.reason != "no flow" for pair in pairs) and bool(pairs)
     return Reasons(
         source,
         target,
@@ -134,20 +135,20 @@ class _Question:
             self.plan.inventory.hosts[host].clusters for host in (self.source, self.target)
         )
 
-    # ---- what the policies say
+    # ---- policies
 
     def pairs(self) -> Iterator[AddressPair]:
         """Yield the pairs of a source and a target address of one family, if the source has a route to the target."""
         for address in self.connections.reached[self.target]:
-            for peer in self.connections.froms(self.source, address):
-                egress, ingress = self._judged(self.source, "out", address), self._judged(self.target, "in", peer)
+            for peer in self.connections.source_addresses(self.source, address):
+                egress, ingress = self._judgement(self.source, "out", address), self._judgement(self.target, "in", peer)
                 passes = None if egress.passes and not self.is_managed else egress.passes and ingress.passes
                 yield AddressPair(peer.text, address.text, passes, egress, ingress)
 
-    def _judged(self, host: str, direction: str, peer: Address) -> Judgement:
+    def _judgement(self, host: str, direction: str, peer: Address) -> Judgement:
         return self.connections.judgement(host, direction, self.port.protocol, self.port.first, peer)
 
-    # ---- what the flows do
+    # ---- flows
 
     def flows(self) -> Iterator[FlowReason]:
         """Yield each flow that has this port and this target."""
@@ -185,12 +186,12 @@ class _Question:
             return NOT_A_SOURCE, f"{self.source} is not in {' or '.join(flow.sources)}, the sources of the flow."
         if flow.within_cluster and not self._shares_cluster():
             return OTHER_CLUSTER, (
-                f"It applies only within a cluster: {self.source} is in {_list(self.clusters)}, "
-                f"{self.target} in {_list(self.target_clusters)}."
+                f"It applies only within a cluster: {self.source} is in {_joined(self.clusters)}, "
+                f"{self.target} in {_joined(self.target_clusters)}."
             )
         if claimed:
             return YIELDS, (
-                f"{' and '.join(services)} is broad and yields on {self.target} to {_list(claimed)}, which "
+                f"{' and '.join(services)} is broad and yields on {self.target} to {_joined(claimed)}, which "
                 f"has {self.port} there."
             )
         return self._by_rules(flow)
@@ -203,7 +204,7 @@ class _Question:
         if flow.need == "conditional":
             sides = (flow.sources, flow.targets)
             empty = [name for side in sides if self.plan.addresses.is_empty(side) for name in side]
-            return f"it is conditional, and nobody is in {_list(empty) if empty else 'both its sides in one cluster'}"
+            return f"it is conditional, and nobody is in {_joined(empty) if empty else 'both its sides in one cluster'}"
         return "it is optional, and enabled is not set"
 
     def _is_source(self, flow: Flow) -> bool:
@@ -217,41 +218,41 @@ class _Question:
         return bool(self.clusters & self.target_clusters) or self._in_cluster_network()
 
     def _in_cluster_network(self) -> bool:
-        networks = [item for name in self.target_clusters for item in self.plan.catalogue.clusters.get(name, ())]
+        networks = [network for name in self.target_clusters for network in self.plan.catalogue.clusters.get(name, ())]
         return any(
             address in network for address in self._networks_of(self.source, source=True) for network in networks
         )
 
     def _claimed_by(self, flow: Flow, services: list[str]) -> list[str]:
         """Return the services that a flow yields to: services of any flow to the target, on or off."""
-        known = self.plan.catalogue.services
-        if not self.plan.catalogue.broad_yields or not all(known[name].broad for name in services):
+        services_by_name = self.plan.catalogue.services
+        if not self.plan.catalogue.broad_yields or not all(services_by_name[name].broad for name in services):
             return []
         return sorted(
             {
                 name
-                for item in self.plan.catalogue.flows.values()
-                if self._is_target(item)
-                for name in item.services
-                if not known[name].broad and self._covers(known[name])
+                for other in self.plan.catalogue.flows.values()
+                if self._is_target(other)
+                for name in other.services
+                if not services_by_name[name].broad and self._covers(services_by_name[name])
             }
         )
 
     def _by_rules(self, flow: Flow) -> tuple[str, str]:
-        """Return what a flow does by its addresses and the egress of the source, if nothing else is in the way."""
-        enters = [item for item in self._pairs if self._enters(flow.name, item.source_address)]
-        if not enters:
+        """Return whether a flow allows the connection, by its addresses and the egress of the source."""
+        accepted = [pair for pair in self._pairs if self._accepts(flow.name, pair.source_address)]
+        if not accepted:
             return ADDRESS, (f"It has no source address of {self.source} in an address family that {self.target} has.")
-        leaves = [item for item in enters if item.egress.passes]
-        if not leaves:
-            where = _list({item.target_address for item in enters})
+        sent = [pair for pair in accepted if pair.egress.passes]
+        if not sent:
+            where = _joined({pair.target_address for pair in accepted})
             return EGRESS, (
                 f"{self.target} accepts it, but {self.source} has restricted egress and no flow to "
                 f"{where}. If a flow names {self.source} only by a network, it does not open the egress of "
                 f"{self.source}."
             )
-        if len(leaves) < len(self._pairs):
-            shown = _list({f"{item.source_address} to {item.target_address}" for item in leaves})
+        if len(sent) < len(self._pairs):
+            shown = _joined({f"{pair.source_address} to {pair.target_address}" for pair in sent})
             return APPLIES, f"It allows this connection only from {shown}."
         return APPLIES, "It allows this connection."
 
@@ -264,7 +265,7 @@ class _Question:
         """Return whether the target has a policy."""
         return self.target in self.plan.hosts
 
-    def _enters(self, flow: str, peer: str) -> bool:
+    def _accepts(self, flow: str, peer: str) -> bool:
         packet = Packet("in", self.port.protocol, peer, self.port.first, interface="")
         return not self.is_managed or self.connections.has_rule(self.target, flow, packet)
 
@@ -273,23 +274,23 @@ class _Question:
     def sentences(
         self, pairs: tuple[AddressPair, ...], flows: tuple[FlowReason, ...], passes: bool | None
     ) -> Iterator[str]:
-        """Yield the answer, what each pair of addresses gets, and what the flows do."""
+        """Yield the answer, the judgements for each pair of addresses, and the reason of each flow."""
         can = "may" if passes else "may not" if passes is False else "may, or may not,"
         yield f"According to the plan, {self.source} {can} connect to {self.port} of {self.target}."
         closed = [
             text
             for address in self.connections.reached[self.target]
-            for text in [self.connections.no_way(self.source, address)]
+            for text in [self.connections.no_route(self.source, address)]
             if text
         ]
         yield from closed
         if not pairs and not closed:
             yield f"{self.source} has no source address in an address family of {self.target}."
-        for item in pairs:
+        for pair in pairs:
             yield (
-                f"{item.source_address} to {item.target_address}: "
-                f"{self.source} {_says(item.egress, ('sends it', 'does not send it', 'sends'))}; "
-                f"{self.target} {_says(item.ingress, ('accepts it', 'drops it', 'accepts'))}."
+                f"{pair.source_address} to {pair.target_address}: "
+                f"{self.source} {_side_text(pair.egress, ('sends it', 'does not send it', 'sends'))}; "
+                f"{self.target} {_side_text(pair.ingress, ('accepts it', 'drops it', 'accepts'))}."
             )
         for flow in flows:
             yield f"Flow {flow.flow} ({', '.join(flow.services)}): {flow.text}"
@@ -298,38 +299,38 @@ class _Question:
         interfaces = self.plan.inventory.hosts[self.target].trusted_interfaces
         if interfaces and self.is_managed:
             yield (
-                f"{self.target} accepts all packets on {_list(interfaces)}, regardless of flows, because it trusts "
+                f"{self.target} accepts all packets on {_joined(interfaces)}, regardless of flows, because it trusts "
                 "these interfaces."
             )
 
     def _no_flow(self) -> str:
-        services = [name for name, item in self.plan.catalogue.services.items() if self._covers(item)]
+        services = [name for name, service in self.plan.catalogue.services.items() if self._covers(service)]
         others = {name: flow for name, flow in self.plan.catalogue.flows.items() if set(services) & set(flow.services)}
         if not others:
             return f"No flow has {self.port}."
-        targets = _list({target for flow in others.values() for target in flow.targets})
-        return f"No flow with {self.port} goes to {self.target}: {_list(others)} go to {targets}."
+        targets = _joined({target for flow in others.values() for target in flow.targets})
+        return f"No flow with {self.port} goes to {self.target}: {_joined(others)} go to {targets}."
 
     def advice(self, flows: tuple[FlowReason, ...]) -> Iterator[str]:
-        """Yield what would open it, one change each: what is nearest first; else the flow that is missing."""
-        for item in flows:
-            flow = self.plan.catalogue.flows[item.flow]
-            key = f"firewall_flows.{item.flow}"
-            if item.reason == OFF and self._would_apply(flow, list(item.services)):
+        """Yield changes that would each allow the connection. The last one is to add a flow."""
+        for flow_reason in flows:
+            flow = self.plan.catalogue.flows[flow_reason.flow]
+            key = f"firewall_flows.{flow_reason.flow}"
+            if flow_reason.reason == OFF and self._would_apply(flow, list(flow_reason.services)):
                 yield f"Set {key}.enabled to true."
-            elif item.reason == EGRESS:
+            elif flow_reason.reason == EGRESS:
                 yield f"Put a group of {self.source} into an endpoint of {key}.from, not only its network."
-        yield self._missing()
+        yield self._missing_flow()
 
     def _would_apply(self, flow: Flow, services: list[str]) -> bool:
         shares = not flow.within_cluster or self._shares_cluster()
         return self._is_source(flow) and shares and not self._claimed_by(flow, services)
 
-    def _missing(self) -> str:
-        known = self.plan.catalogue.services
-        services = [name for name, item in known.items() if not item.broad and self._covers(item)]
-        what = " or ".join(services) if services else f"a new service with {self.port}"
-        return f"Add a flow from {self._endpoint(self.source)} to {self._endpoint(self.target)} on {what}."
+    def _missing_flow(self) -> str:
+        services_by_name = self.plan.catalogue.services
+        services = [name for name, service in services_by_name.items() if not service.broad and self._covers(service)]
+        wanted = " or ".join(services) if services else f"a new service with {self.port}"
+        return f"Add a flow from {self._endpoint(self.source)} to {self._endpoint(self.target)} on {wanted}."
 
     def _endpoint(self, host: str) -> str:
         groups = [
@@ -337,14 +338,14 @@ class _Question:
             for name, members in self.plan.inventory.groups.items()
             if host in members and name not in ("all", "ungrouped")
         ]
-        return f"{host} (in {_list(groups)})" if groups else host
+        return f"{host} (in {_joined(groups)})" if groups else host
 
 
-def _says(judgement: Judgement, words: tuple[str, str, str]) -> str:
-    """Return what a side does and why, such as `accepts it (flow x)`; the words are for yes, no, and unknown."""
-    yes, no, what = words
+def _side_text(judgement: Judgement, words: tuple[str, str, str]) -> str:
+    """Return what a host does and why, such as `accepts it (flow x)`. The words are for yes, no and unknown."""
+    yes, no, verb = words
     if judgement.reason == "not managed":
-        return f"is not managed, so the plan does not say what it {what}"
+        return f"is not managed, so the plan does not say what it {verb}"
     if judgement.reason == "no flow":
         return (
             f"{yes} (no flow allows it, but the host is in observe mode)"
@@ -354,6 +355,6 @@ def _says(judgement: Judgement, words: tuple[str, str, str]) -> str:
     return f"{yes} ({judgement.reason})"
 
 
-def _list(names: Any) -> str:
-    """Names in order, with commas."""
+def _joined(names: Any) -> str:
+    """Return the sorted names, with commas between them."""
     return ", ".join(sorted(names))
