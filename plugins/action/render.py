@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
-from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import Rendered, all_items, rendered, target_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import Rendered, all_files, rendered, target_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import Work, work_of
 
 _BACKENDS = ["nftables", "firewalld"]
@@ -35,7 +35,7 @@ class ActionModule(ControllerAction):
         try:
             target = target_of(**{name: options[name] for name in _TARGET})
             classes = rendered(self.store(options["plan"]).plan(), target)
-            work = work_of(os.path.abspath(options["folder"]), all_items(classes))
+            work = work_of(os.path.abspath(options["folder"]), all_files(classes))
             if not self._task.check_mode:
                 work.do()
         except OSError as exc:
@@ -45,13 +45,15 @@ class ActionModule(ControllerAction):
 
 def _result(classes: list[Rendered], work: Work) -> dict[str, Any]:
     lacks = [
-        f"Class {item.name} has no files of {backend}: {why}" for item in classes for backend, why in item.lacks.items()
+        f"Class {host_class.name} has no files of {backend}: {why}"
+        for host_class in classes
+        for backend, why in host_class.lacks.items()
     ]
     return {
         "changed": bool(work.changed),
         "diff": work.diff(),
         "folder": work.folder,
         "warnings": lacks,
-        "classes": {item.name: item.as_data() for item in classes},
+        "classes": {host_class.name: host_class.as_data() for host_class in classes},
         "removed": list(work.gone),
     }

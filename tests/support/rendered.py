@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import all_items, rendered, target_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import all_files, rendered, target_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import work_of
 from ansible_collections.hpc.ports.tests.support.namespaces import Space
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, special_packets
@@ -84,7 +84,7 @@ def class_of(folder: Path, name: str, firewalld_version: str = "1.0", nft: str =
     plan = make_plan(_SITE, _HOSTS, firewall_clusters=_CLUSTERS)
     classes = rendered(plan, target_of(["nftables", "firewalld"], firewalld_version, nft))
     assert {item.name for item in classes} == set(CLASSES)
-    work_of(str(folder), all_items(classes)).do()
+    work_of(str(folder), all_files(classes)).do()
     data = plan.policies[next(item.digest for item in classes if item.name == name)]
     return Class(folder / name, data, parse_policy(data))
 

@@ -75,7 +75,7 @@ class Rendered(NamedTuple):
     digest: str
     roles: tuple[str, ...]
     clusters: tuple[str, ...]
-    items: FileContents
+    files: FileContents
     lacks: Mapping[str, str]
 
     def as_data(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Rendered(NamedTuple):
             "digest": self.digest,
             "roles": list(self.roles),
             "clusters": list(self.clusters),
-            "files": sorted(self.items),
+            "files": sorted(self.files),
             "lacks": dict(self.lacks),
         }
 
@@ -121,24 +121,24 @@ def rendered(plan: Plan, target: Target) -> list[Rendered]:
 
 
 def _rendered(plan: Plan, policy: str, hosts: Sequence[str], name: str, target: Target) -> Rendered:
-    items, lacks = _items(parse_policy(plan.policies[policy]), target)
+    contents, lacks = _class_files(parse_policy(plan.policies[policy]), target)
     return Rendered(
         name,
         tuple(hosts),
         policy,
         tuple(common_roles(plan.inventory, hosts)),
         tuple(sorted(common_clusters(plan.inventory, hosts))),
-        items,
+        contents,
         lacks,
     )
 
 
-def _items(policy: Policy, target: Target) -> tuple[FileContents, dict[str, str]]:
-    items: FileContents = {}
+def _class_files(policy: Policy, target: Target) -> tuple[FileContents, dict[str, str]]:
+    contents: FileContents = {}
     lacks = {}
     closed = ruleset.script_of(ruleset.ruleset_of(management_policy(policy))) if target.boot_failure == "closed" else ""
     if "nftables" in target.backends:
-        found = {
+        files = {
             **boot.wanted_items(
                 ruleset.script_of(ruleset.ruleset_of(policy)),
                 has_systemd=True,
@@ -146,25 +146,25 @@ def _items(policy: Policy, target: Target) -> tuple[FileContents, dict[str, str]
                 after=early_loaders(()),
                 closed=closed,
             ),
-            **_watch(target),
+            **_watch_files(target),
         }
-        items.update(_tree("nftables", found))
-        items[CLOUD_INIT] = FileContent(cloud_init(found), mode=0o600)
+        contents.update(_in_folder("nftables", files))
+        contents[CLOUD_INIT] = FileContent(cloud_init(files), mode=0o600)
     if "firewalld" in target.backends:
         try:
             config = config_of(policy, abilities_of(target.firewalld_version))
-            items.update(_tree("firewalld", {**persistence.items_of(config), **_watch(target, closed)}))
+            contents.update(_in_folder("firewalld", {**persistence.items_of(config), **_watch_files(target, closed)}))
         except RuntimeError as exc:
             lacks["firewalld"] = str(exc)
-    return items, lacks
+    return contents, lacks
 
 
-def _watch(target: Target, closed: str = "") -> FileContents:
+def _watch_files(target: Target, closed: str = "") -> FileContents:
     return wanted_items(_PYTHON, closed) if target.watch else {}
 
 
-def _tree(backend: str, items: FileContents) -> FileContents:
-    return {backend + path: item for path, item in items.items()}
+def _in_folder(backend: str, files: FileContents) -> FileContents:
+    return {backend + path: content for path, content in files.items()}
 
 
 # ---- names
@@ -195,10 +195,10 @@ _HEAD = """\
 """
 
 
-def cloud_init(items: FileContents) -> str:
+def cloud_init(contents: FileContents) -> str:
     """Return user-data that writes these files at the first boot of a host, and starts the units that they enable."""
-    files = "".join(map(_written, items, items.values()))
-    links = {path: item.target for path, item in items.items() if item.target}
+    files = "".join(map(_write_files_entry, contents, contents.values()))
+    links = {path: content.target for path, content in contents.items() if content.target}
     commands = [
         ["mkdir", "-p", *sorted({path.rpartition("/")[0] for path in links})],
         *(["ln", "-sfn", target, path] for path, target in links.items()),
@@ -209,35 +209,41 @@ def cloud_init(items: FileContents) -> str:
     return f"{_HEAD}write_files:\n{files}runcmd:\n" + "".join(f"  - {json.dumps(words)}\n" for words in commands)
 
 
-def _written(path: str, item: FileContent) -> str:
-    if item.target:
+def _write_files_entry(path: str, content: FileContent) -> str:
+    if content.target:
         return ""
-    lines = "".join(f"      {line}\n" if line else "\n" for line in item.text.splitlines())
-    return f'  - path: {path}\n    permissions: "{item.mode:04o}"\n    content: |\n{lines}'
+    lines = "".join(f"      {line}\n" if line else "\n" for line in content.text.splitlines())
+    return f'  - path: {path}\n    permissions: "{content.mode:04o}"\n    content: |\n{lines}'
 
 
 # ---- the list of classes
 
 
-def all_items(classes: Iterable[Rendered]) -> FileContents:
+def all_files(classes: Iterable[Rendered]) -> FileContents:
     """Return the files of all classes by path in the folder, the list of classes last."""
-    found = list(classes)
-    items = {f"{item.name}/{path}": content for item in found for path, content in item.items.items()}
+    classes = list(classes)
+    contents = {
+        f"{host_class.name}/{path}": content for host_class in classes for path, content in host_class.files.items()
+    }
     text = json.dumps(
-        {"written_by": "hpc.ports", "format": FORMAT, "classes": {item.name: item.as_data() for item in found}},
+        {
+            "written_by": "hpc.ports",
+            "format": FORMAT,
+            "classes": {host_class.name: host_class.as_data() for host_class in classes},
+        },
         indent=2,
     )
-    return {**items, CLASSES: FileContent(text + "\n")}
+    return {**contents, CLASSES: FileContent(text + "\n")}
 
 
 def listed_paths(text: str) -> list[str]:
-    """Return the paths of our files from a list of classes, as `all_items` writes it.
+    """Return the paths of our files from a list of classes, as `all_files` writes it.
 
     Raise PortFileError for any other text.
     """
     try:
         data = json.loads(text)
-        paths = [f"{name}/{path}" for name, item in data["classes"].items() for path in item["files"]]
+        paths = [f"{name}/{path}" for name, members in data["classes"].items() for path in members["files"]]
         is_ours = data["written_by"] == "hpc.ports"
     except (ValueError, KeyError, TypeError, AttributeError):
         is_ours = False

@@ -17,43 +17,43 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import C
 
 
 class Work(NamedTuple):
-    """The present and the wanted contents of a folder; `gone` are our files to remove."""
+    """The present state and the wanted contents of a folder; `gone` are our files to remove."""
 
     folder: str
-    items: FileContents
+    contents: FileContents
     gone: tuple[str, ...]
-    found: State
+    present: State
 
     @property
     def wanted(self) -> State:
         """Return the wanted state of our files."""
-        return files.items_state(self.items)
+        return files.items_state(self.contents)
 
     @property
     def changed(self) -> list[str]:
         """Return the paths that differ."""
-        return [name.split(" ", 1)[1] for name in changed_objects(self.found, self.wanted)]
+        return [name.split(" ", 1)[1] for name in changed_objects(self.present, self.wanted)]
 
     def diff(self) -> dict[str, str]:
         """Return Ansible's `diff`."""
-        return state_diff(self.found, self.wanted)
+        return state_diff(self.present, self.wanted)
 
     def do(self) -> None:
         """Write changed files, remove old ones, and folders that are empty then. Raise OSError.
 
         The list of classes is written last: after an interrupted run, the next one still knows which files are ours.
         """
-        changed = {path: self.items[path] for path in self.changed if path in self.items}
-        listed = {path: changed.pop(path) for path in [os.path.join(self.folder, CLASSES)] if path in changed}
+        changed = {path: self.contents[path] for path in self.changed if path in self.contents}
+        class_list = {path: changed.pop(path) for path in [os.path.join(self.folder, CLASSES)] if path in changed}
         _commit(changed, self.gone)
         for path in self.gone:
             _remove_empty(self.folder, os.path.dirname(path))
-        _commit(listed, ())
+        _commit(class_list, ())
 
 
-def work_of(folder: str, items: FileContents) -> Work:
-    """Return the work for these files; `items` have paths in the folder. Raise OSError or PortFileError."""
-    wanted = {os.path.join(folder, path): item for path, item in items.items()}
+def work_of(folder: str, contents: FileContents) -> Work:
+    """Return the work for these files; `contents` have paths in the folder. Raise OSError or PortFileError."""
+    wanted = {os.path.join(folder, path): content for path, content in contents.items()}
     gone = tuple(path for path in _ours(folder) if path not in wanted)
     return Work(folder, wanted, gone, files.present_state([*wanted, *gone]))
 
@@ -66,10 +66,10 @@ def _ours(folder: str) -> list[str]:
         return []
 
 
-def _commit(items: FileContents, gone: Iterable[str]) -> None:
-    places = Places(tuple(items), gone=tuple(gone))
+def _commit(contents: FileContents, gone: Iterable[str]) -> None:
+    places = Places(tuple(contents), gone=tuple(gone))
     try:
-        files.stage(places, items)
+        files.stage(places, contents)
         files.commit(places)
     except BaseException:
         files.discard(places)

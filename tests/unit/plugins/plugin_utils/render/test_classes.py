@@ -24,7 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import (
     CLASSES,
     Rendered,
     Target,
-    all_items,
+    all_files,
     listed_paths,
     rendered,
     target_of,
@@ -71,7 +71,7 @@ def test_the_files_are_those_that_the_module_makes() -> None:
                 **watching.wanted_items("/usr/bin/python3"),
             },
         }
-        found = {path: content for path, content in item.items.items() if path != "cloud-init.yml"}
+        found = {path: content for path, content in item.files.items() if path != "cloud-init.yml"}
         assert found == {name + path: content for name, items in made.items() for path, content in items.items()}
 
 
@@ -85,7 +85,7 @@ def test_the_files_are_those_that_the_module_makes() -> None:
 )
 def test_only_the_backends_that_are_asked_for(backends: tuple[str, ...], expected: set[str]) -> None:
     [item] = rendered(plan_of(n1=host("slurm_compute", number=2)), BOTH._replace(backends=backends))
-    assert {path.split("/")[0] for path in item.items} == expected
+    assert {path.split("/")[0] for path in item.files} == expected
 
 
 def test_the_version_of_firewalld_decides_how_egress_is_written() -> None:
@@ -93,24 +93,24 @@ def test_the_version_of_firewalld_decides_how_egress_is_written() -> None:
     found = []
     for version in ((0, 9, 3), (1, 0, 0)):
         item = next(item for item in rendered(plan, BOTH._replace(firewalld_version=version)) if item.hosts == ("n1",))
-        found.append("firewalld/etc/firewalld/ipsets/hpc_ports_out_web_4a.xml" in item.items)
+        found.append("firewalld/etc/firewalld/ipsets/hpc_ports_out_web_4a.xml" in item.files)
     assert found == [False, True]
 
 
 def test_what_firewalld_cannot_carry_is_left_out_and_said() -> None:
     [item] = rendered(plan_of(n1=host("slurm_compute", number=2, mode="observe")), BOTH)
-    assert {path.split("/")[0] for path in item.items} == {"nftables", "cloud-init.yml"}
+    assert {path.split("/")[0] for path in item.files} == {"nftables", "cloud-init.yml"}
     assert list(item.lacks) == ["firewalld"]
     assert item.lacks["firewalld"].startswith("firewall_mode is 'observe': firewalld has no counters")
 
 
 def test_user_data_writes_the_files_and_starts_what_they_enable() -> None:
     [item] = rendered(plan_of(n1=host("slurm_compute", number=2)), BOTH)
-    text = item.items["cloud-init.yml"].text
+    text = item.files["cloud-init.yml"].text
     assert text.startswith("#cloud-config\n")
     data = yaml.safe_load(text)
     tree = {
-        path.removeprefix("nftables"): content for path, content in item.items.items() if path.startswith("nftables/")
+        path.removeprefix("nftables"): content for path, content in item.files.items() if path.startswith("nftables/")
     }
     assert {file["path"]: (file["content"], file["permissions"]) for file in data["write_files"]} == {
         path: (content.text, f"{content.mode:04o}") for path, content in tree.items() if not content.target
@@ -147,7 +147,7 @@ def test_classes_are_hosts_of_one_policy() -> None:
         "digest": plan.hosts["n1"],
         "roles": ["slurm_compute"],
         "clusters": ["alpha"],
-        "files": sorted(item.items),
+        "files": sorted(item.files),
         "lacks": {},
     }
 
@@ -187,7 +187,7 @@ def test_names_are_safe_and_no_two_are_equal(hosts: dict[str, tuple[str, str]]) 
 
 def test_the_list_of_classes_says_what_is_ours() -> None:
     found = rendered(plan_of(ctl=host("control_plane", number=1), n1=host("slurm_compute", number=2)), BOTH)
-    items = all_items(found)
+    items = all_files(found)
     assert list(items)[-1] == CLASSES
     assert sorted(listed_paths(items[CLASSES].text)) == sorted(set(items) - {CLASSES})
     assert set(json.loads(items[CLASSES].text)["classes"]) == {"control_plane", "slurm_compute"}
@@ -206,9 +206,9 @@ def item_named(name: str, *paths: str) -> Rendered:
         '{"classes": {}}',
         '{"classes": {}, "written_by": "me"}',
         '{"classes": [], "written_by": "hpc.ports"}',
-        all_items([item_named("..", "etc/passwd")])[CLASSES].text,
-        all_items([item_named("a", "../../b")])[CLASSES].text,
-        all_items([item_named("/etc", "passwd")])[CLASSES].text,
+        all_files([item_named("..", "etc/passwd")])[CLASSES].text,
+        all_files([item_named("a", "../../b")])[CLASSES].text,
+        all_files([item_named("/etc", "passwd")])[CLASSES].text,
     ],
 )
 def test_a_list_that_is_not_ours_removes_nothing(text: str) -> None:
@@ -223,13 +223,13 @@ def test_a_list_that_is_not_ours_removes_nothing(text: str) -> None:
 def test_a_watch_and_a_ruleset_for_when_the_boot_fails_are_those_that_are_wanted() -> None:
     plan = plan_of(ctl=host("control_plane", number=1))
     [item] = rendered(plan, BOTH._replace(boot_failure="closed"))
-    assert {path for path in item.items if "closed" in path} == {
+    assert {path for path in item.files if "closed" in path} == {
         "nftables/etc/hpc-ports/closed.nft",
         "firewalld/etc/hpc-ports/closed-firewalld.nft",
     }
-    assert boot.CLOSED in item.items["nftables" + boot.UNIT].text
+    assert boot.CLOSED in item.files["nftables" + boot.UNIT].text
     [item] = rendered(plan, BOTH._replace(watch=False))
-    assert not [path for path in item.items if "watch" in path] and "watch" not in item.items["cloud-init.yml"].text
+    assert not [path for path in item.files if "watch" in path] and "watch" not in item.files["cloud-init.yml"].text
 
 
 # ---- what is asked

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import Rendered, all_items
+from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import Rendered, all_files
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import Work, work_of
 
 RULESET = "nftables/etc/hpc-ports/ruleset.nft"
@@ -20,7 +20,7 @@ LINK = "nftables/etc/systemd/link"
 
 
 def items_of(**classes: FileContents) -> FileContents:
-    return all_items(Rendered(name, (), "", (), (), items, {}) for name, items in classes.items())
+    return all_files(Rendered(name, (), "", (), (), items, {}) for name, items in classes.items())
 
 
 ONE = items_of(
