@@ -92,17 +92,17 @@ def _with_block(text: str, tokens: list[_Token], ports: Mapping[str, int]) -> st
 
 def _values(tokens: list[_Token], place: int, names: Collection[str]) -> dict[str, list[_Token]]:
     """Return the values, by their names in lower case, of these options in the block that begins at `place`."""
-    found: dict[str, list[_Token]] = {}
+    values: dict[str, list[_Token]] = {}
     for at in _equals(tokens, place):
         name = _name_before(tokens, at)
-        if name in found:
+        if name in values:
             raise ValueError(
                 f"got {tokens[at - 1].text} more than once in NFS_CORE_PARAM, expected it once: "
                 "it is not clear which one NFS-Ganesha uses. Delete the others"
             )
         if name in names:
-            found[name] = _words(tokens, at)
-    return found
+            values[name] = _words(tokens, at)
+    return values
 
 
 def _equals(tokens: list[_Token], place: int) -> Iterator[int]:
@@ -117,14 +117,14 @@ def _equals(tokens: list[_Token], place: int) -> Iterator[int]:
 
 
 def _words(tokens: list[_Token], place: int) -> list[_Token]:
-    result = []
+    words = []
     for token in tokens[place + 1 :]:
         if token.text in "{}=":
             raise ValueError(f"got {tokens[place - 1].text} without a ';' after its value, expected one")
         if token.text == ";":
             break
-        result.append(token)
-    return result
+        words.append(token)
+    return words
 
 
 def _changed(words: list[_Token], name: str, port: int) -> tuple[int, int, str]:

@@ -54,32 +54,32 @@ def config_ports(text: str, path: str, options: Mapping[str, Mapping[str, str]])
     `options` maps the name of an option to its `service` and its `default`. Names match in any case, the last value
     counts. An option that is absent has its default, except in a file that includes others, which are not seen.
     """
-    plain = "\n".join(line.partition("#")[0] for line in text.splitlines())
-    result: list[Listener] = []
-    for option, about in options.items():
-        values = re.findall(rf"(?:^|\s){re.escape(option)}\s*=\s*[\"']?([0-9][0-9-]*)", plain, re.IGNORECASE)
-        if values or not _INCLUDE.search(plain):
-            what = f"{option} of {path}" if values else f"{option}, not set in {path},"
-            result.append(
+    without_comments = "\n".join(line.partition("#")[0] for line in text.splitlines())
+    listeners: list[Listener] = []
+    for option, setting in options.items():
+        values = re.findall(rf"(?:^|\s){re.escape(option)}\s*=\s*[\"']?([0-9][0-9-]*)", without_comments, re.IGNORECASE)
+        if values or not _INCLUDE.search(without_comments):
+            description = f"{option} of {path}" if values else f"{option}, not set in {path},"
+            listeners.append(
                 {
-                    "what": what,
-                    "service": about["service"],
-                    "ports": f"{values[-1] if values else about['default']}/tcp",
+                    "what": description,
+                    "service": setting["service"],
+                    "ports": f"{values[-1] if values else setting['default']}/tcp",
                 }
             )
-    return result
+    return listeners
 
 
 def rpc_ports(text: str) -> list[Listener]:
     """Return where the side services of NFS version 3 listen, from what `rpcinfo -p` prints."""
-    found = {match.groups() for match in map(_RPC_LINE.match, text.splitlines()) if match}
+    registrations = {match.groups() for match in map(_RPC_LINE.match, text.splitlines()) if match}
     return [
         {
             "what": f"RPC program {number} ({RPC_PROGRAMS[number]})",
             "service": RPC_PROGRAMS[number],
             "ports": f"{port}/{protocol}",
         }
-        for number, protocol, port in sorted(found)
+        for number, protocol, port in sorted(registrations)
         if number in RPC_PROGRAMS
     ]
 
@@ -125,13 +125,13 @@ def service_port(services: Mapping[str, Mapping[str, Any]], name: str, position:
     `position` counts the ports from 0, in the order of the port file; without it the first range is returned whole, as
     `6817` or `6817-6820`. Raises ValueError for ports that cannot be parsed.
     """
-    ranges = [item for item in _ranges(services, name) if item.protocol == "tcp"]
+    ranges = [port_range for port_range in _ranges(services, name) if port_range.protocol == "tcp"]
     if position is None:
         return str(ranges[0]).partition("/")[0] if ranges else ""
-    for item in ranges:
-        if position <= item.last - item.first:
-            return str(item.first + position)
-        position -= item.last - item.first + 1
+    for port_range in ranges:
+        if position <= port_range.last - port_range.first:
+            return str(port_range.first + position)
+        position -= port_range.last - port_range.first + 1
     return ""
 
 
@@ -141,22 +141,24 @@ def unopened_ports(listeners: Iterable[Listener], services: Mapping[str, Mapping
     `services` are those of the port file, merged. Services that it lacks are not checked (see `unchecked_ports`).
     Raises ValueError for ports that cannot be parsed.
     """
-    result = []
-    for item in listeners:
-        name = item["service"]
-        if name in services and without([parse_ports(item["ports"])], _ranges(services, name)):
-            result.append(
-                f"{item['what']} is {item['ports']}, but service {name} of the port file {_has_ports(services[name])}."
+    sentences = []
+    for listener in listeners:
+        name = listener["service"]
+        if name in services and without([parse_ports(listener["ports"])], _ranges(services, name)):
+            sentences.append(
+                f"{listener['what']} is {listener['ports']}, but service {name} of the port file "
+                f"{_has_ports(services[name])}."
             )
-    return result
+    return sentences
 
 
 def unchecked_ports(listeners: Iterable[Listener], services: Collection[str]) -> list[str]:
     """Return a sentence for each listener that is not checked, because the port file lacks its service."""
     return [
-        f"{item['what']} is {item['ports']}, and nothing checks that: the port file has no service {item['service']}."
-        for item in listeners
-        if item["service"] not in services
+        f"{listener['what']} is {listener['ports']}, and nothing checks that: the port file has no service "
+        f"{listener['service']}."
+        for listener in listeners
+        if listener["service"] not in services
     ]
 
 
