@@ -76,7 +76,7 @@ def ephemeral_clashes(needs: Any, result: Any, declared: str | None = None) -> l
             "ephemeral_ports and reserved_ports, as hpc.ports.firewall returns them",
         )
     reserved, within = (
-        [item for need in needs.values() for item in need.get(name, [])] for name in ("reserved", "within")
+        [demand for need in needs.values() for demand in need.get(name, [])] for name in ("reserved", "within")
     )
     try:
         running = parsed_described(result["ephemeral_ports"], result["reserved_ports"])

@@ -115,5 +115,5 @@ def leaving(name: str) -> Change | None:
 
 
 def _may_be_in_firewalld() -> bool:
-    left = glob.glob(f"/etc/firewalld/*/{PREFIX}*") or glob.glob(SETTINGS + "/undo")
-    return bool(left) or is_active(_FIREWALLD)
+    files = glob.glob(f"/etc/firewalld/*/{PREFIX}*") or glob.glob(SETTINGS + "/undo")
+    return bool(files) or is_active(_FIREWALLD)

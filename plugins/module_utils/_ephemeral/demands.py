@@ -68,11 +68,11 @@ def parsed_demands(
     """Return the demands from lists of `what` and `ports`, and a range. Raise ValueError, which names the list."""
     try:
         name = "reserved"
-        listened = tuple(demanded(**item) for item in reserved)
+        reserved_demands = tuple(demanded(**fields) for fields in reserved)
         name = "within"
-        taken = tuple(demanded(**item) for item in within)
+        within_demands = tuple(demanded(**fields) for fields in within)
         name = "declared"
-        return Demands(listened, taken, demanded(name, declared + "/tcp").ports if declared else None)
+        return Demands(reserved_demands, within_demands, demanded(name, declared + "/tcp").ports if declared else None)
     except ValueError as exc:
         raise ValueError(f"Invalid {name}: {exc}") from exc
 
@@ -113,18 +113,20 @@ _UNLIKE = (
 
 def clashes(running: Running, demands: Demands) -> list[str]:
     """Return a sentence for each demand that the host does not meet, with the remedy."""
-    found = [(_TAKEABLE, demand, common_ports([demand.ports], [running.range])) for demand in demands.reserved]
-    found += [(_OUTSIDE, demand, without([running.range], [demand.ports])) for demand in demands.within]
-    result = []
-    for text, demand, ports in found:
-        bad = without(ports, running.reserved)
-        if bad:
-            result.append(
-                text.format(what=demand.what, ports=span(demand.ports), bad=spans(bad), range=span(running.range))
+    demands_with_ports = [
+        (_TAKEABLE, demand, common_ports([demand.ports], [running.range])) for demand in demands.reserved
+    ]
+    demands_with_ports += [(_OUTSIDE, demand, without([running.range], [demand.ports])) for demand in demands.within]
+    sentences = []
+    for message, demand, ports in demands_with_ports:
+        unmet = without(ports, running.reserved)
+        if unmet:
+            sentences.append(
+                message.format(what=demand.what, ports=span(demand.ports), bad=spans(unmet), range=span(running.range))
             )
     if demands.declared and demands.declared != running.range:
-        result.append(_UNLIKE.format(ports=span(demands.declared), range=span(running.range)))
-    return result
+        sentences.append(_UNLIKE.format(ports=span(demands.declared), range=span(running.range)))
+    return sentences
 
 
 # ---- Settings without conflicts ----
@@ -175,11 +177,11 @@ def parsed_running(range_text: str, reserved_text: str) -> Running:
 
 def parsed_reserved(text: str) -> tuple[PortRange, ...]:
     """Return the ranges in a list separated by commas, which may be empty. Raise ValueError."""
-    result = []
-    for item in text.replace("\n", ",").split(","):
-        if item.strip():
-            result.append(_parsed_span(item.strip()))
-    return tuple(merged(result))
+    ranges = []
+    for port_text in text.replace("\n", ",").split(","):
+        if port_text.strip():
+            ranges.append(_parsed_span(port_text.strip()))
+    return tuple(merged(ranges))
 
 
 def _parsed_span(text: str) -> PortRange:

@@ -44,7 +44,9 @@ def known_addresses(plan: Plan) -> KnownAddresses:
             host: {
                 "addresses": list(
                     dict.fromkeys(
-                        str(item.ip) for is_source in (False, True) for item in book.host_networks([host], is_source)
+                        str(address.ip)
+                        for is_source in (False, True)
+                        for address in book.host_networks([host], is_source)
                     )
                 ),
                 "networks": [str(network) for network in book.outside((), plan.inventory.hosts[host].clusters)],
@@ -86,8 +88,10 @@ def unknown_warnings(host: str, reported: object, known: Mapping[str, Any]) -> l
 
 def _readable(reported: object) -> Iterable[tuple[IPAddress, str]]:
     """Yield the valid entries. Messages show them, so the host is not trusted to send valid ones."""
-    for item in reported if isinstance(reported, list) else ():
-        address, interface = (item.get(key) for key in ("address", "interface")) if isinstance(item, dict) else ("", "")
+    for entry in reported if isinstance(reported, list) else ():
+        address, interface = (
+            (entry.get(key) for key in ("address", "interface")) if isinstance(entry, dict) else ("", "")
+        )
         if isinstance(interface, str) and INTERFACE_NAME.fullmatch(interface):
             try:
                 yield parse_address(address), interface

@@ -56,10 +56,10 @@ def _is_empty(plan: Plan, flow: Flow, names: Iterable[str]) -> bool:
 
 
 def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
-    known = {*plan.inventory.groups, *CANONICAL_GROUPS}
+    known_groups = {*plan.inventory.groups, *CANONICAL_GROUPS}
     for endpoint in plan.catalogue.endpoints.values():
         for group in endpoint.groups:
-            if endpoint.declared_by_site and group not in known:
+            if endpoint.declared_by_site and group not in known_groups:
                 yield Finding(
                     "missing-group",
                     "warning",
@@ -124,15 +124,15 @@ def _hosts_not_named(plan: Plan, names: Iterable[str], hosts: Iterable[str]) -> 
 
 
 def _empty_clusters(plan: Plan, today: date) -> Iterator[Finding]:
-    known = {cluster for name in plan.hosts for cluster in plan.inventory.hosts[name].clusters}
+    known_clusters = {cluster for name in plan.hosts for cluster in plan.inventory.hosts[name].clusters}
     for cluster, networks in sorted(plan.catalogue.clusters.items()):
-        if networks and cluster not in known:
+        if networks and cluster not in known_clusters:
             yield Finding(
                 "empty-cluster",
                 "warning",
                 f"firewall_clusters.{cluster}",
                 "No managed host has this cluster in its firewall_cluster, so its networks have no effect. "
-                f"{nearest(cluster, sorted(known)) or 'Correct the name or delete the cluster.'}",
+                f"{nearest(cluster, sorted(known_clusters)) or 'Correct the name or delete the cluster.'}",
             )
 
 

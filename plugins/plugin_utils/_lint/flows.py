@@ -137,13 +137,15 @@ def _unused_services(plan: Plan, today: date) -> Iterator[Finding]:
 
 def _srun_unpinned(plan: Plan, today: date) -> Iterator[Finding]:
     service = plan.catalogue.services.get("srun")
-    if not service or [str(item) for item in service.ports] != [f"{SITE_DEFAULTS['firewall_srun_ports']}/tcp"]:
+    if not service or [str(port_range) for port_range in service.ports] != [
+        f"{SITE_DEFAULTS['firewall_srun_ports']}/tcp"
+    ]:
         return
-    alike: dict[tuple[HostKind, PortRange], list[str]] = defaultdict(list)
+    hosts_by_kind: dict[tuple[HostKind, PortRange], list[str]] = defaultdict(list)
     for name in _srun_hosts(plan):
-        alike[plan.kinds[name], plan.inventory.hosts[name].ephemeral_ports].append(name)
+        hosts_by_kind[plan.kinds[name], plan.inventory.hosts[name].ephemeral_ports].append(name)
     lost: dict[tuple[PortRange, ...], list[str]] = defaultdict(list)
-    for (kind, ephemeral), hosts in alike.items():
+    for (kind, ephemeral), hosts in hosts_by_kind.items():
         lost[tuple(without([ephemeral], _unclaimed(plan, kind)))] += hosts
     for ports, hosts in sorted(lost.items()):
         if ports:

@@ -144,11 +144,11 @@ class AddressBook:
     @cached_property
     def hosts_by_address(self) -> dict[IPNetwork, list[str]]:
         """Return the managed hosts by address."""
-        result = defaultdict(list)
+        hosts_by_address = defaultdict(list)
         for name in sorted(self.inventory.managed):
             for network in self.host_networks([name]):
-                result[network].append(name)
-        return dict(result)
+                hosts_by_address[network].append(name)
+        return dict(hosts_by_address)
 
     def host_at(self, address: str) -> str:
         """Return the managed host with this address or source address, empty if there is none."""

@@ -211,8 +211,10 @@ class _Compiler:
         return self._named_ports(services)
 
     def _named_ports(self, services: Iterable[str]) -> tuple[PortRange, ...]:
-        known = [self.catalogue.services[name] for name in services]
-        return tuple(merged(item for service in known if not service.broad for item in service.ports))
+        named_services = [self.catalogue.services[name] for name in services]
+        return tuple(
+            merged(port_range for service in named_services if not service.broad for port_range in service.ports)
+        )
 
     def _policy(self, host: Host, kind: HostKind, ssh: tuple[Opening, ...]) -> PolicyData:
         directions = ("in", "out") if host.egress == "restricted" else ("in",)
@@ -235,8 +237,8 @@ class _Compiler:
                 {
                     "direction": direction,
                     "flow": flow.name,
-                    "ports": [str(item) for item in ports],
-                    "peers": self._shared(peers),
+                    "ports": [str(port_range) for port_range in ports],
+                    "peers": self._networks_key(peers),
                 }
                 for flow in self.flows.values()
                 for ports, peers in (self._ingress(flow, kind) if direction == "in" else self._egress(flow, kind, ssh))
@@ -257,7 +259,7 @@ class _Compiler:
             if (flow.name, clusters) not in self._outward:
                 self._outward[flow.name, clusters] = self._targets(flow, clusters)
             openings = self._outward[flow.name, clusters]
-        return _joined([*openings, *ssh]) if flow.name == MANAGEMENT_FLOW and ssh else openings
+        return _combined([*openings, *ssh]) if flow.name == MANAGEMENT_FLOW and ssh else openings
 
     def _targets(self, flow: Flow, clusters: frozenset[str] | None) -> list[Opening]:
         if not any(self.catalogue.services[name].broad for name in flow.services):
@@ -274,12 +276,14 @@ class _Compiler:
 
     def _ports(self, flow: Flow, claims: tuple[PortRange, ...]) -> tuple[PortRange, ...]:
         services = [self.catalogue.services[name] for name in flow.services]
-        broad = [item for service in services if service.broad for item in service.ports]
+        broad = [port_range for service in services if service.broad for port_range in service.ports]
         if self.catalogue.broad_yields:
             broad = without(broad, claims)
-        return tuple(merged([*broad, *(item for service in services if not service.broad for item in service.ports)]))
+        return tuple(
+            merged([*broad, *(port_range for service in services if not service.broad for port_range in service.ports)])
+        )
 
-    def _shared(self, networks: tuple[str, ...]) -> str:
+    def _networks_key(self, networks: tuple[str, ...]) -> str:
         return self._networks.setdefault(networks, digest(networks))
 
 
@@ -288,7 +292,7 @@ def _containers(host: Host) -> tuple[str, ...]:
     return host.container_interfaces if host.egress == "restricted" else ()
 
 
-def _joined(openings: Iterable[Opening]) -> list[Opening]:
+def _combined(openings: Iterable[Opening]) -> list[Opening]:
     """Return the openings with all networks of the same ports combined."""
     by_ports: dict[tuple[PortRange, ...], list[IPNetwork]] = defaultdict(list)
     for ports, networks in openings:

@@ -49,7 +49,7 @@ def legs_of(book: AddressBook) -> tuple[Leg, ...]:
 @dataclass
 class _SshPaths:
     book: AddressBook
-    _found: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
+    _addresses: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
 
     def legs(self, host: Host) -> Iterator[Leg]:
         """Yield the legs to one host.
@@ -74,7 +74,7 @@ class _SshPaths:
         return next(
             (
                 self.book.hosts_by_address[network][0]
-                for network in self._resolved(name)
+                for network in self._resolved_addresses(name)
                 if network in self.book.hosts_by_address
             ),
             "",
@@ -94,18 +94,18 @@ class _SshPaths:
 
     def _networks(self, name: str, target: str) -> tuple[IPNetwork, ...]:
         """Return the addresses of a name. If the controller looks it up, the jump host may get another answer."""
-        return self._own(target) if target and not is_address(name) else self._resolved(name)
+        return self._managed_addresses(target) if target and not is_address(name) else self._resolved_addresses(name)
 
-    def _own(self, host: str) -> tuple[IPNetwork, ...]:
+    def _managed_addresses(self, host: str) -> tuple[IPNetwork, ...]:
         try:
             return tuple(self.book.host_networks([host]))
         except PortFileError:  # the host is not managed
             return ()
 
-    def _resolved(self, name: str) -> tuple[IPNetwork, ...]:
-        if name not in self._found:
+    def _resolved_addresses(self, name: str) -> tuple[IPNetwork, ...]:
+        if name not in self._addresses:
             try:
-                self._found[name] = self.book.resolver.networks("jump host", name)
+                self._addresses[name] = self.book.resolver.networks("jump host", name)
             except PortFileError:
-                self._found[name] = ()
-        return self._found[name]
+                self._addresses[name] = ()
+        return self._addresses[name]

@@ -185,7 +185,9 @@ def _service(name: str, value: Any, declared_by_site: bool) -> Service:
     check_keys(key, value, ("ports", "title", "exposure", "broad", "unit"), required=("ports",))
     return Service(
         name=name,
-        ports=tuple(ports_of(f"{key}.ports", item) for item in list_of(f"{key}.ports", value["ports"], "ports")),
+        ports=tuple(
+            ports_of(f"{key}.ports", port_range) for port_range in list_of(f"{key}.ports", value["ports"], "ports")
+        ),
         title=text_of(f"{key}.title", value.get("title", "")),
         exposure=choice_of(f"{key}.exposure", value.get("exposure", "platform"), EXPOSURES),
         broad=boolean_of(f"{key}.broad", value.get("broad", False)),
@@ -209,8 +211,8 @@ def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
         groups=texts_of(f"{key}.groups", value.get("groups", []), "group names", may_be_empty=True),
         cidrs=networks_of(f"{key}.cidrs", value.get("cidrs", [])),
         hostnames=tuple(
-            host_name_of(f"{key}.hostnames", item)
-            for item in list_of(f"{key}.hostnames", value.get("hostnames", []), "host names", may_be_empty=True)
+            host_name_of(f"{key}.hostnames", host_name)
+            for host_name in list_of(f"{key}.hostnames", value.get("hostnames", []), "host names", may_be_empty=True)
         ),
         title=text_of(f"{key}.title", value.get("title", "")),
         declared_by_site=declared_by_site,
@@ -277,13 +279,13 @@ def _check_names(
 
 
 def _clusters(value: Any) -> dict[str, tuple[IPNetwork, ...]]:
-    result = {}
+    clusters = {}
     for name, cluster in mapping_of("firewall_clusters", value).items():
         key = f"firewall_clusters.{name_of('name in firewall_clusters', name)}"
         check_keys(key, cluster, ("cidrs",), required=("cidrs",))
-        result[str(name)] = networks_of(f"{key}.cidrs", cluster["cidrs"])
-        for network in filterfalse(has_hosts, result[str(name)]):
+        clusters[str(name)] = networks_of(f"{key}.cidrs", cluster["cidrs"])
+        for network in filterfalse(has_hosts, clusters[str(name)]):
             raise invalid(
                 f"{key}.cidrs", str(network), "a network that can contain hosts, not loopback, multicast or broadcast"
             )
-    return result
+    return clusters

@@ -64,14 +64,14 @@ def site_inventory(task_vars: Mapping[str, Any], settings: Mapping[str, Any] | N
 
 def _reach(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[str, Any]:
     """Return Ansible's connection variables. A template that fails here is no error: a play may define its values."""
-    result: dict[str, Any] = {}
+    connection_variables: dict[str, Any] = {}
     for name in set(REACH_VARIABLES) & raw.keys():
         try:
             value = _value(host, name, raw, hostvars)
         except AnsibleError:
             value = raw[name]
-        result[name] = Unread(value) if _has_template(value) else value
-    return result
+        connection_variables[name] = Unread(value) if _has_template(value) else value
+    return connection_variables
 
 
 def without_hosts(task_vars: Mapping[str, Any], hosts: Sequence[str]) -> Mapping[str, Any]:
@@ -93,21 +93,21 @@ def check_play(host: str, task_vars: Mapping[str, Any]) -> None:
     check_names({"all": [host]})
     raw = task_vars["hostvars"].raw_get(host)
     for name, default in {**SITE_DEFAULTS, **HOST_DEFAULTS}.items():
-        known = raw.get(name, default)
-        if name in task_vars and task_vars[name] is not known:
-            _check_same(name, host, task_vars[name], known)
+        inventory_value = raw.get(name, default)
+        if name in task_vars and task_vars[name] is not inventory_value:
+            _check_same(name, host, task_vars[name], inventory_value)
 
 
-def _check_same(name: str, host: str, value: Any, known: Any) -> None:
+def _check_same(name: str, host: str, value: Any, inventory_value: Any) -> None:
     key = f"{name} of host {host}"
     check_nesting(key, value)
-    check_nesting(key, known)
-    value, known = _plain(key, value), _plain(key, known)
-    if value != known:
+    check_nesting(key, inventory_value)
+    value, inventory_value = _plain(key, value), _plain(key, inventory_value)
+    if value != inventory_value:
         raise PortFileError(
             f"Invalid {name} of this play for host {host}: got {shown_value(value)}, expected the value from the "
-            f"inventory, {shown_value(known)}. The plan covers all hosts and does not see variables of a single play. "
-            "Set it in group_vars or host_vars, or with -e."
+            f"inventory, {shown_value(inventory_value)}. The plan covers all hosts and does not see variables of a "
+            "single play. Set it in group_vars or host_vars, or with -e."
         )
 
 
@@ -116,13 +116,13 @@ def templated(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any], na
 
     Raises PortFileError for a template that fails.
     """
-    result: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
     for name in (name for name in names if name in raw):
         try:
-            result[name] = _value(host, name, raw, hostvars)
+            variables[name] = _value(host, name, raw, hostvars)
         except AnsibleError as exc:
             raise _failed(f"{name} of host {host}", exc) from exc
-    return result
+    return variables
 
 
 def _value(host: str, name: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Any:
@@ -171,5 +171,5 @@ def _has_template(value: Any) -> bool:
     if isinstance(value, str):
         return any(mark in value for mark in _MARKS)
     if isinstance(value, Mapping):
-        return any(_has_template(item) for pair in value.items() for item in pair)
+        return any(_has_template(member) for pair in value.items() for member in pair)
     return isinstance(value, (list, tuple)) and any(map(_has_template, value))

@@ -21,9 +21,9 @@ def check_nesting(key: str, value: Any) -> None:
     """Raise PortFileError for a value that is nested endlessly or too deep. The message shows the path to it."""
     path = _path_too_deep(value, _DEEPEST)
     if path is not None:
-        where = "".join(f".{_key(name)}" for name in path[:_NAMED])
+        path_text = "".join(f".{_key(name)}" for name in path[:_NAMED])
         raise PortFileError(
-            f"Invalid {key}: got a value at {key.partition(' ')[0]}{where} that contains itself (through a YAML "
+            f"Invalid {key}: got a value at {key.partition(' ')[0]}{path_text} that contains itself (through a YAML "
             f"anchor) or is nested more than {_DEEPEST} levels deep, expected plain dictionaries, lists and strings."
         )
 
@@ -34,14 +34,14 @@ def _path_too_deep(value: Any, left: int) -> list[Any] | None:
         return None
     if not left:
         return []
-    for name, item in _items(value):
-        path = _path_too_deep(item, left - 1)
+    for name, member in _members(value):
+        path = _path_too_deep(member, left - 1)
         if path is not None:
             return [name, *path]
     return None
 
 
-def _items(value: Mapping[Any, Any] | list[Any] | tuple[Any, ...]) -> Iterable[tuple[Any, Any]]:
+def _members(value: Mapping[Any, Any] | list[Any] | tuple[Any, ...]) -> Iterable[tuple[Any, Any]]:
     return value.items() if isinstance(value, Mapping) else enumerate(value)
 
 

@@ -23,7 +23,7 @@ def parse_network(text: object) -> IPNetwork:
     if not isinstance(text, str):
         raise ValueError(f"got {shown_value(text)}, expected a network such as '10.20.0.0/16' or 'fd00:20::/64'")
     address, slash, length = text.partition("/")
-    ip = parse_address(address, got=text, what="an IPv4 or IPv6 network, such as '10.20.0.0/16' or 'fd00:20::/64'")
+    ip = parse_address(address, got=text, expected="an IPv4 or IPv6 network, such as '10.20.0.0/16' or 'fd00:20::/64'")
     bits = address_bits(ip)
     if slash and not (length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= bits):
         raise ValueError(f"got {shown_value(text)}, expected a prefix length from 0 to {bits} after the slash")
@@ -33,15 +33,15 @@ def parse_network(text: object) -> IPNetwork:
     return network
 
 
-def parse_address(text: object, got: object = None, what: str = "an IPv4 or IPv6 address") -> IPAddress:
-    """Return the address. Raises ValueError, which shows `got` (default: `text`) and says that `what` was expected."""
+def parse_address(text: object, got: object = None, expected: str = "an IPv4 or IPv6 address") -> IPAddress:
+    """Return the address. Raises ValueError, which shows `got` (default: `text`) and says what was `expected`."""
     got = text if got is None else got
     try:
         ip = IPAddress(text, flags=INET_PTON) if isinstance(text, str) else None
     except (AddrFormatError, ValueError):
         ip = None
     if ip is None:
-        raise ValueError(f"got {shown_value(got)}, expected {what}")
+        raise ValueError(f"got {shown_value(got)}, expected {expected}")
     if ip.is_ipv4_mapped():
         raise ValueError(f"got {shown_value(got)}, expected the plain IPv4 address, '{ip.ipv4()}'")
     return ip

@@ -76,13 +76,13 @@ def _options(word: str, left: list[str]) -> Iterator[tuple[str, str]]:
 
 def _settings(options: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the values by lower-case keyword. ssh uses the first value of each keyword."""
-    result: dict[str, str] = {}
+    values: dict[str, str] = {}
     for letter, value in options:
         setting = _SETTING.fullmatch(value) if letter == "o" else None
         keyword = setting[1].lower() if setting else _KEYWORDS.get(letter, "")
         if keyword:
-            result.setdefault(keyword, setting[2] if setting else value)
-    return result
+            values.setdefault(keyword, setting[2] if setting else value)
+    return values
 
 
 def _hops(settings: Mapping[str, str]) -> tuple[Hop, ...]:

@@ -50,34 +50,34 @@ def reach_of(address: str, variables: Mapping[str, Any]) -> Reach:
         for name, value in values.items()
         if isinstance(value, Unread)
     }
-    known = {
+    texts = {
         name: value if isinstance(value, str) else shown_value(value)
         for name, value in values.items()
         if name not in unread
     }
     # An unreadable connection type is treated as ssh: at worst, this causes a needless warning.
-    if known.get("ansible_connection", "").rpartition(".")[2] not in _BY_SSH:
+    if texts.get("ansible_connection", "").rpartition(".")[2] not in _BY_SSH:
         return Reach(False, address)
-    port, hops = _port(known, unread), _hops(known, unread)
+    port, hops = _port(texts, unread), _hops(texts, unread)
     return Reach(True, address, port, hops, tuple(unread.items()))
 
 
-def _port(known: Mapping[str, str], unread: dict[str, str]) -> int:
-    for name in (name for name in _PORTS if name in known):
+def _port(texts: Mapping[str, str], unread: dict[str, str]) -> int:
+    for name in (name for name in _PORTS if name in texts):
         try:
-            text = port_in(known[name]) if name in SSH_ARGUMENTS else known[name]
+            text = port_in(texts[name]) if name in SSH_ARGUMENTS else texts[name]
         except ValueError:  # `_hops` reports it
             continue
         try:
             if text:
                 return port_of(text)
         except ValueError as exc:
-            unread[name] = _reason(exc, known[name])
+            unread[name] = _reason(exc, texts[name])
     return SSH_PORT
 
 
-def _hops(known: Mapping[str, str], unread: dict[str, str]) -> tuple[Hop, ...]:
-    arguments = {name: known[name] for name in SSH_ARGUMENTS if name in known}
+def _hops(texts: Mapping[str, str], unread: dict[str, str]) -> tuple[Hop, ...]:
+    arguments = {name: texts[name] for name in SSH_ARGUMENTS if name in texts}
     try:
         return hops_of(arguments.values())
     except ValueError as exc:  # The error shows only part of the value, which may contain a password.

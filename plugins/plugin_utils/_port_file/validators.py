@@ -48,18 +48,18 @@ def mapping_of(key: str, value: Any) -> Mapping[Any, Any]:
     return value
 
 
-def list_of(key: str, value: Any, what: str, may_be_empty: bool = False) -> list[Any]:
+def list_of(key: str, value: Any, members: str, may_be_empty: bool = False) -> list[Any]:
     """Return the value if it is a list. An empty list needs `may_be_empty`."""
     if not isinstance(value, (list, tuple)):
-        raise invalid(key, value, f"a list of {what}")
+        raise invalid(key, value, f"a list of {members}")
     if not (value or may_be_empty):
-        raise invalid(key, value, f"a non-empty list of {what}")
+        raise invalid(key, value, f"a non-empty list of {members}")
     return list(value)
 
 
-def texts_of(key: str, value: Any, what: str, may_be_empty: bool = False) -> tuple[str, ...]:
+def texts_of(key: str, value: Any, members: str, may_be_empty: bool = False) -> tuple[str, ...]:
     """Return the strings of a list."""
-    return tuple(text_of(key, item) for item in list_of(key, value, what, may_be_empty))
+    return tuple(text_of(key, text) for text in list_of(key, value, members, may_be_empty))
 
 
 def text_of(key: str, value: Any) -> str:
@@ -126,9 +126,9 @@ def interfaces_of(key: str, value: Any) -> tuple[str, ...]:
 
 def networks_of(key: str, value: Any) -> tuple[IPNetwork, ...]:
     """Return the networks of a list."""
-    items = list_of(key, value, "networks", may_be_empty=True)
+    cidrs = list_of(key, value, "networks", may_be_empty=True)
     return tuple(
-        parsed(key, parse_network, item, "a network such as '10.20.0.0/16' or 'fd00:20::/64'") for item in items
+        parsed(key, parse_network, cidr, "a network such as '10.20.0.0/16' or 'fd00:20::/64'") for cidr in cidrs
     )
 
 
@@ -147,15 +147,15 @@ def range_of(key: str, value: Any) -> PortRange:
     raise invalid(key, value, "a port range FIRST-LAST within 1-65535, such as '60001-63000'")
 
 
-def parsed(key: str, parse: Callable[[Any], Any], value: Any, what: str) -> Any:
+def parsed(key: str, parse: Callable[[Any], Any], value: Any, expected: str) -> Any:
     """Return the parsed value. A ValueError becomes a PortFileError, which names the key.
 
     For a vaulted or very long value, which the original message could reveal or repeat in full, the new message says
-    only that `what` was expected.
+    only what was `expected`.
     """
     try:
         return parse(value)
     except ValueError as exc:
         if not isinstance(value, str) or isinstance(value, Vaulted) or len(value) > _LONGEST_PARSED:
-            raise invalid(key, value, what) from exc
+            raise invalid(key, value, expected) from exc
         raise PortFileError(f"Invalid {key}: {exc}.") from exc

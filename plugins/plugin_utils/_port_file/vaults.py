@@ -32,7 +32,7 @@ def plain(value: Any) -> Any:
     if _is_vaulted(value):
         return Vaulted(value)
     if isinstance(value, Mapping):
-        return {plain(name): plain(item) for name, item in value.items()}
+        return {plain(name): plain(member) for name, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [plain(member) for member in value]
     return value

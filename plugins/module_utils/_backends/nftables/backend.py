@@ -59,10 +59,10 @@ def present_change(policy: Policy, closed: str = "") -> Change:
     ruleset = nftables.ruleset_of(policy)
     running, wanted = kernel.running_state(), kernel.wanted_state(ruleset)
     kernel.check_definitions(running, wanted)
-    items = persistence.wanted_items(
+    contents = persistence.wanted_items(
         nftables.script_of(ruleset), systemd.has_systemd(), after=early_loaders(rule_loaders()), closed=closed
     )
-    change = _change(running, wanted, items, transactions(ruleset, running, wanted))
+    change = _change(running, wanted, contents, transactions(ruleset, running, wanted))
     # The rules may have been loaded since then: the watch loads them as soon as it can.
     failed = bool(change.found) and systemd.has_failed(persistence.SERVICE)
     return change._replace(
@@ -76,21 +76,21 @@ def absent_change() -> Change:
     return _change(running, {}, {}, (f"delete table {names.TABLE}\n",))
 
 
-def _change(running: State, wanted: State, items: FileContents, scripts: tuple[str, ...]) -> Change:
+def _change(running: State, wanted: State, contents: FileContents, scripts: tuple[str, ...]) -> Change:
     present, unit = persistence.present_state(), "file " + persistence.UNIT
-    concerns_unit = systemd.has_systemd() and present.get(unit) != items_state(items).get(unit)
+    concerns_unit = systemd.has_systemd() and present.get(unit) != items_state(contents).get(unit)
     flows = (views.flow_views(running), views.flow_views(wanted))
     return Change(
         NAME,
         running,
         wanted,
         present,
-        items,
-        persistence.places(items),
+        contents,
+        persistence.places(contents),
         flows,
         ByTransactions(running, scripts) if running != wanted else None,
         concerns_unit,
-        ends=(persistence.SERVICE,) if concerns_unit and not items else (),
+        ends=(persistence.SERVICE,) if concerns_unit and not contents else (),
     )
 
 

@@ -48,11 +48,11 @@ _OR_CLOSED = "/bin/sh -c '{nft} -f {ruleset} && " + _HAS_CHAIN + " || {{ {nft} -
 PLACES = Places((RULESET, CLOSED, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(RULESET)))
 
 
-def places(items: FileContents) -> Places:
+def places(contents: FileContents) -> Places:
     """Return the paths of these files; our other files are to be removed."""
     return PLACES._replace(
-        paths=tuple(path for path in PLACES.paths if path in items),
-        gone=tuple(path for path in reversed(PLACES.paths) if path not in items),
+        paths=tuple(path for path in PLACES.paths if path in contents),
+        gone=tuple(path for path in reversed(PLACES.paths) if path not in contents),
     )
 
 
@@ -65,9 +65,9 @@ def wanted_items(
     is the script of the fallback ruleset, loaded at boot if the first one does not load; the unit still fails then.
     """
     note = "# Written by the Ansible collection hpc.ports; changes here are undone by its next run.\n"
-    items = {RULESET: FileContent(note + script, mode=0o600)}
+    contents = {RULESET: FileContent(note + script, mode=0o600)}
     if closed:
-        items[CLOSED] = FileContent(note + closed, mode=0o600)
+        contents[CLOSED] = FileContent(note + closed, mode=0o600)
     if has_systemd:
         program = nft or find_program("nft")
         start = (_OR_CLOSED if closed else "{nft} -f {ruleset}").format(nft=program, ruleset=RULESET, closed=CLOSED)
@@ -78,8 +78,8 @@ def wanted_items(
             folder=os.path.dirname(RULESET),
             after="After={}\n".format(" ".join(after)) if after else "",
         )
-        items.update({UNIT: FileContent(unit), LINK: FileContent(target=UNIT)})
-    return items
+        contents.update({UNIT: FileContent(unit), LINK: FileContent(target=UNIT)})
+    return contents
 
 
 def present_state(places: Places = PLACES) -> State:

@@ -64,15 +64,22 @@ def ruleset_of(policy: Policy) -> Ruleset:
     parted = split_flows(policy.rules)
     lookups = {label(rule, parted): _lookups(rule, label(rule, parted)) for rule in policy.rules}
     chains = {_HOOKS[direction]: _base_chain(policy, direction, cut[direction]) for direction in directions}
-    for direction, parts in cut.items():
-        for names in (_set_names(segment, parted) for segment in parts):
+    for direction, segments_of_direction in cut.items():
+        for names in (_set_names(segment, parted) for segment in segments_of_direction):
             chains[_chain_name(direction, names)] = Chain(tuple(text for name in names for text in lookups[name]))
-    counters = {rule.name for parts in cut.values() for segment in parts for rule in segment.rules}
+    counters = {
+        rule.name
+        for segments_of_direction in cut.values()
+        for segment in segments_of_direction
+        for rule in segment.rules
+    }
     return Ruleset(
         counters=tuple(sorted(counters | {"denied_" + direction for direction in directions})),
         sets=_sets(policy.rules, parted),
         maps={
-            name: value for direction, parts in cut.items() for name, value in _maps(direction, parts, parted).items()
+            name: value
+            for direction, segments_of_direction in cut.items()
+            for name, value in _maps(direction, segments_of_direction, parted).items()
         },
         chains=chains,
     )
@@ -84,14 +91,14 @@ def _set_names(segment: Segment, parted: set[str]) -> list[str]:
 
 
 def _sets(rules: Iterable[Rule], parted: set[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
-    result = {}
+    sets = {}
     for rule in rules:
         for version, _word, kind in _FAMILIES:
             members = _family(rule.peers, version)
             if members and not _is_any(members):
                 name = f"{label(rule, parted)}_v{version}"
-                result[name] = (f"type {kind}; flags interval;", tuple(map(network_text, members)))
-    return result
+                sets[name] = (f"type {kind}; flags interval;", tuple(map(network_text, members)))
+    return sets
 
 
 def _family(networks: Iterable[Network], version: int) -> list[Network]:
@@ -107,12 +114,12 @@ def _chain_name(direction: str, names: Sequence[str]) -> str:
 
     The name of a flow contains no dash and does not begin with a digit, so the three forms cannot collide.
     """
-    whole = "{}_{}".format(direction, "-".join(name[len(direction) + 1 :] for name in names))
-    return whole if len(whole) <= _LONGEST_NAME else f"{direction}_{len(names)}_flows.{digest(names)}"
+    chain_name = "{}_{}".format(direction, "-".join(name[len(direction) + 1 :] for name in names))
+    return chain_name if len(chain_name) <= _LONGEST_NAME else f"{direction}_{len(names)}_flows.{digest(names)}"
 
 
 def _maps(direction: str, cut: Sequence[Segment], parted: set[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
-    result: dict[str, tuple[str, tuple[str, ...]]] = {}
+    maps: dict[str, tuple[str, tuple[str, ...]]] = {}
     for protocol in sorted({segment.ports.protocol for segment in cut}):
         kind = "type inet_proto : verdict;" if protocol == "ip" else "type inet_service : verdict; flags interval;"
         elements = [
@@ -122,8 +129,8 @@ def _maps(direction: str, cut: Sequence[Segment], parted: set[str]) -> dict[str,
             for segment in cut
             if segment.ports.protocol == protocol
         ]
-        result[f"{direction}_{protocol}"] = (kind, tuple(elements))
-    return result
+        maps[f"{direction}_{protocol}"] = (kind, tuple(elements))
+    return maps
 
 
 def _lookups(rule: Rule, set_name: str) -> list[str]:
@@ -133,13 +140,13 @@ def _lookups(rule: Rule, set_name: str) -> list[str]:
     if all(map(_is_any, members.values())):
         return [end]
     side = "saddr" if rule.direction == "in" else "daddr"
-    result = []
+    rules = []
     for version, word, _kind in _FAMILIES:
         if _is_any(members[version]):
-            result.append(f"meta nfproto ipv{version} {end}")
+            rules.append(f"meta nfproto ipv{version} {end}")
         elif members[version]:
-            result.append(f"{word} {side} @{set_name}_v{version} {end}")
-    return result
+            rules.append(f"{word} {side} @{set_name}_v{version} {end}")
+    return rules
 
 
 def _base_chain(policy: Policy, direction: str, cut: Sequence[Segment]) -> Chain:

@@ -31,13 +31,13 @@ def flow_views(state: State) -> FlowViews:
 
 
 def _ports_by_chain(state: State) -> dict[str, list[str]]:
-    result: dict[str, list[str]] = {}
+    ports_by_chain: dict[str, list[str]] = {}
     for name, lines in state.items():
         for line in lines if name.startswith("map ") else ():
             if line.startswith("element "):
                 key, _separator, target = line[len("element ") :].partition(" : jump ")
-                result.setdefault("chain " + target, []).append(_as_written(key, name.rsplit("_", 1)[1]))
-    return result
+                ports_by_chain.setdefault("chain " + target, []).append(_as_written(key, name.rsplit("_", 1)[1]))
+    return ports_by_chain
 
 
 def _as_written(key: str, protocol: str) -> str:
@@ -58,9 +58,9 @@ def port_range(key: str, protocol: str) -> PortRange:
 
 def _peers(line: str) -> str:
     """Return the set of a rule's peers as a State names it, or `any` with the IP version if there is one."""
-    named = _RULE_SET.search(line)
-    if named:
-        return "set " + named[1]
+    match = _RULE_SET.search(line)
+    if match:
+        return "set " + match[1]
     return "any IPv4" if "ipv4" in line else "any IPv6" if "ipv6" in line else "any"
 
 
