@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The links in all Markdown files work, and the inventories for a small cluster pass lint."""
+"""The links in all Markdown files work, tables match the code, and the inventories for a small cluster pass lint."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import CODES
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
 
 # Folders that hold no documentation of this repository: caches, logs, and the link to the repository itself.
@@ -64,6 +65,12 @@ def test_the_manual_lists_all_its_pages() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert sorted(name for name in pages if f"]({name})" not in index) == []
+
+
+def test_the_manual_lists_the_codes_of_diagnoses_with_their_meanings() -> None:
+    page = (ROOT / "docs" / "verifying.md").read_text(encoding="utf-8")
+    table = page.partition("| code | meaning | message |")[2].partition("\n\n")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+?) \| ", table, re.MULTILINE)) == CODES
 
 
 @pytest.mark.slow
