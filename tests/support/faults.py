@@ -165,9 +165,9 @@ def _firewalld_table() -> list[str]:
 def _said_by_firewalld() -> list[str]:
     """Return what it has of ours at run time; in which order it has rules or entries matters to nobody."""
     bus = importlib.import_module(f"{_UTILS}._backends.firewalld.dbus").Bus()
-    ipsets = {name: bus.call("ipset.getEntries", "s", name)[0] for name in _ours(bus.call("ipset.getIPSets")[0])}
+    ipsets = {name: bus.call("ipset.getEntries", "s", name) for name in _ours(bus.call("ipset.getIPSets"))}
     policies = {
-        name: bus.call("policy.getPolicySettings", "s", name)[0] for name in _ours(bus.call("policy.getPolicies")[0])
+        name: bus.settings("policy.getPolicySettings", "s", name) for name in _ours(bus.call("policy.getPolicies"))
     }
     return [f"{name} {json.dumps(sorted(found))}" for name, found in ipsets.items()] + [
         f"{name} {key} {sorted(value) if isinstance(value, list) else value}"
