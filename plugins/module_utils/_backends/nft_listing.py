@@ -36,5 +36,5 @@ def parse_listing(text: str) -> State:
 def _object_lines(body: Sequence[str]) -> tuple[str, ...]:
     start = next((number for number, line in enumerate(body) if line.startswith(_ELEMENTS)), len(body))
     elements = " ".join(body[start:])[len(_ELEMENTS) :].rstrip("} ").split(",")
-    found = sorted("element " + element.strip() for element in elements if element)
-    return (*(line for line in body[:start] if line), *found)
+    entries = sorted("element " + element.strip() for element in elements if element)
+    return (*(line for line in body[:start] if line), *entries)

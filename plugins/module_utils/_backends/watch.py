@@ -39,7 +39,7 @@ PLACES = Places((CLOSED, PROGRAM, UNIT, LINK), folders=(os.path.dirname(LINK), o
 _PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python")
 # On RHEL 8 and SLES 15 these are links to Python 3.6, which is too old, even if a newer one is installed.
 _VERSION = re.compile(r"python3\.(\d+)")
-_OLDEST = 8
+_OLDEST = 9  # as for the modules
 _UNIT_TEXT = """\
 # Written by the Ansible collection hpc.ports; changes here are undone by its next run.
 [Unit]
@@ -74,8 +74,8 @@ def wanted_items(python: str = "", closed: str = "") -> FileContents:
         closed_firewalld=CLOSED,
         folder=os.path.dirname(PROGRAM),
     )
-    found = {CLOSED: FileContent(closed, mode=0o600)} if closed else {}
-    return {**found, PROGRAM: FileContent(_source()), UNIT: FileContent(unit), LINK: FileContent(target=UNIT)}
+    script = {CLOSED: FileContent(closed, mode=0o600)} if closed else {}
+    return {**script, PROGRAM: FileContent(_source()), UNIT: FileContent(unit), LINK: FileContent(target=UNIT)}
 
 
 def _source() -> str:
@@ -90,8 +90,8 @@ def _python() -> str:
 
 def _is_new_enough(path: str) -> bool:
     """Return whether this Python exists and is not too old by its name: starting it would take time on every run."""
-    found = _VERSION.search(os.path.basename(os.path.realpath(path)))
-    return os.path.exists(path) and not (found and int(found[1]) < _OLDEST)
+    version = _VERSION.search(os.path.basename(os.path.realpath(path)))
+    return os.path.exists(path) and not (version and int(version[1]) < _OLDEST)
 
 
 def present_state() -> State:
@@ -119,22 +119,22 @@ def with_watch(change: Change, is_wanted: bool, closed: str = "") -> Change:
 
     `closed` is the nft script for rules that do not load. Raise OSError if a file cannot be read.
     """
-    found = present_state()
+    present = present_state()
     items = (
         wanted_items(closed=closed if change.backend == "firewalld" else "")
         if (is_wanted and systemd.has_systemd())
         else {}
     )
     services = _RUNS if items else {}
-    differs = found != {**items_state(items), **services}
+    differs = present != {**items_state(items), **services}
     paths, gone, folders = change.places
     left = tuple(path for path in reversed(PLACES.paths) if path not in items and os.path.lexists(path))
     return change._replace(
-        found={**change.found, **found},
+        found={**change.found, **present},
         items={**change.items, **items},
         services={**change.services, **services},
         places=Places((*paths, *items), (*gone, *left), (*folders, *PLACES.folders)),
         concerns_unit=change.concerns_unit or differs and systemd.has_systemd(),
         starts=(*change.starts, *((SERVICE,) if items and differs else ())),
-        ends=(*change.ends, *((SERVICE,) if found and not items else ())),
+        ends=(*change.ends, *((SERVICE,) if present and not items else ())),
     )

@@ -151,9 +151,9 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _committer(body: bytes) -> tuple[int, str]:
     """Return the process that changed rules, and the name of its program; the name is empty if unknown."""
-    found = dict(_attributes(body[_FAMILY_SIZE:]))
-    raw = found.get(_PROGRAM, b"").rstrip(b"\0").decode("ascii", "replace")
-    return int.from_bytes(found.get(_PROCESS, b"")[:4], "big"), "".join(
+    attributes = dict(_attributes(body[_FAMILY_SIZE:]))
+    raw = attributes.get(_PROGRAM, b"").rstrip(b"\0").decode("ascii", "replace")
+    return int.from_bytes(attributes.get(_PROCESS, b"")[:4], "big"), "".join(
         char if char.isprintable() else "?" for char in raw
     )
 
@@ -340,9 +340,9 @@ def main(arguments: Sequence[str]) -> None:
         while True:
             pause = seconds_to_next(host, loss, pause, sock)
             sock.settimeout(pause or None)
-            found = next_loss(sock)
+            next_one = next_loss(sock)
             # Rules that could not be restored are still missing, though the host may be closed.
-            loss = Loss(found.cause or loss.cause, found.tables | {_OURS}) if pause else found
+            loss = Loss(next_one.cause or loss.cause, next_one.tables | {_OURS}) if pause else next_one
 
 
 def seconds_to_next(host: WatchedHost, loss: Loss, before: float, sock: socket.socket) -> float:

@@ -48,13 +48,13 @@ def backward(old: Runtime, new: Runtime) -> list[list[Command]]:
     ipsets = _changed(old, new)
     if not _rules_change(old, new):
         return [_fill(old, ipsets, "b"), [*_fill(old, ipsets, "a"), *_fill(old, ipsets, "b")]]
-    let_go, changed_over = _without(old, ipsets, "a"), _without(new, ipsets, "b")
-    to_old = [*_all_rules(let_go), *_fill(old, ipsets, "a"), *_all_rules(old.rules)]
+    remaining, added = _without(old, ipsets, "a"), _without(new, ipsets, "b")
+    to_old = [*_all_rules(remaining), *_fill(old, ipsets, "a"), *_all_rules(old.rules)]
     return [
         to_old,
         # Do not set the rules of this phase: firewalld may have refused them, and would refuse them again.
         to_old,
-        [*_all_rules(_united(let_go, changed_over)), *to_old],
+        [*_all_rules(_united(remaining, added)), *to_old],
         [command for phase in _by_rules(new, old, "b") for command in phase],
     ]
 
@@ -66,13 +66,13 @@ def _by_rules(old: Runtime, new: Runtime, lead: str) -> list[list[Command]]:
     a packet that the ports of another flow allowed before.
     """
     ipsets, other = _changed(old, new), _OTHER[lead]
-    let_go, changed_over = _without(old, ipsets, lead), _without(new, ipsets, other)
-    both = _united(let_go, changed_over)
+    remaining, added = _without(old, ipsets, lead), _without(new, ipsets, other)
+    both = _united(remaining, added)
     return [
-        [*_rules_commands(old.rules, let_go), *_fill(new, ipsets, lead)],
-        _rules_commands(let_go, both),
-        _rules_commands(both, changed_over),
-        [*_fill(new, ipsets, other), *_rules_commands(changed_over, new.rules)],
+        [*_rules_commands(old.rules, remaining), *_fill(new, ipsets, lead)],
+        _rules_commands(remaining, both),
+        _rules_commands(both, added),
+        [*_fill(new, ipsets, other), *_rules_commands(added, new.rules)],
     ]
 
 

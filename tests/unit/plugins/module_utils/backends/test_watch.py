@@ -42,7 +42,7 @@ def test_the_unit_starts_it_with_what_it_has_to_look_at() -> None:
     [
         ({"python3": "python3.11"}, "python3"),
         ({"python3": "python3.6", "platform-python": "platform-python3.6"}, sys.executable),
-        ({"python3": "python3.7", "platform-python": "platform-python3.8"}, "platform-python"),
+        ({"python3": "python3.8", "platform-python": "platform-python3.9"}, "platform-python"),
         ({"python3": ""}, "python3"),
         ({}, sys.executable),
     ],
