@@ -16,7 +16,11 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import ans
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, Registered, counted
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import (
+    UNREADABLE,
+    Registered,
+    complete_answers,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import as_options
 
@@ -46,7 +50,7 @@ class ActionModule(ControllerAction):
         return self._answer(
             inquiry,
             store,
-            counted(found, inquiry.packets),
+            complete_answers(found, inquiry.packets),
             [note for host, note in ends if note],
             options["probe"],
             task_vars["ansible_play_hosts_all"],

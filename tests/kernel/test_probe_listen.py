@@ -31,13 +31,13 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected i
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import parsed
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Clues, Judged, diagnosis_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Clues, PacketJudgement, diagnosis_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Origin, Results
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
     Judgements,
     as_options,
-    ends,
     judgements_of,
+    packets_at_ends,
     packets_of,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict, verdicts_of
@@ -674,7 +674,7 @@ def _verdict(results: Results, address: str, protocol: str, expected: str) -> tu
         found,
         results.counters(item),
         frozenset(results.arrivals(item)),
-        inward=Judged("drop", "inet t", "c", "r"),
+        inward=PacketJudgement("drop", "inet t", "c", "r"),
         sources=frozenset([results.seen(item).source]),
     )
     return found.verdict, "" if found.verdict == "right" else diagnosis_of(clues).code
@@ -801,7 +801,7 @@ def test_a_source_behind_nat_is_judged_by_the_address_that_arrives(net: Net, ori
                 found,
                 counters,
                 frozenset(results.arrivals(item)),
-                inward=judged[ends(found)[1]].packet,
+                inward=judged[packets_at_ends(found)[1]].packet,
                 sources=frozenset(known),
             )
         )

@@ -23,7 +23,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis impo
     ACCEPT,
     Clues,
     Diagnosis,
-    Judged,
+    PacketJudgement,
     diagnosis_of,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, SERVICE, Results, Seen
@@ -285,8 +285,8 @@ def _common_value(values: Iterable[bool | None]) -> bool | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _is_stopped(judged: Judged) -> bool:
-    return judged.is_stopped or judged.is_backwards
+def _is_stopped(judged: PacketJudgement) -> bool:
+    return judged.is_stopped or judged.is_dropped_by_rp_filter
 
 
 def _counters_by(error: str, out: RulesetJudgement | None, inward: RulesetJudgement | None) -> dict[str, int | None]:
@@ -316,8 +316,8 @@ def _sides(item: Expectation, sources: Sequence[str], judged: Sequence[_Pair]) -
         yield _side(item.source, "receives the answer", out.reply)
 
 
-def _side(host: str, what: str, judged: Judged) -> Side:
-    if judged.is_backwards:
+def _side(host: str, what: str, judged: PacketJudgement) -> Side:
+    if judged.is_dropped_by_rp_filter:
         return Side(host, what, False, "drop, by the reverse path filter (rp_filter)")
     passes = None if judged.verdict == "unknown" else judged.verdict == ACCEPT
     where = judged.where if judged.table or passes is None else "by no rule"

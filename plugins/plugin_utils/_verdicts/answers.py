@@ -42,13 +42,13 @@ class UnreadableError(ValueError):
     """A result does not have the form of its module; the text names the key."""
 
 
-def parsed(phase: str, said: object) -> dict[str, Any]:
+def parsed(phase: str, result: object) -> dict[str, Any]:
     """Return the registered results of a phase (`probed`, `stopped`, `compared` or `judged`), each value with its type.
 
     An empty result means no answer. An unreadable result counts as failed, with the reason as `UNREADABLE`.
     """
     try:
-        return {} if said is None or said == {} else _answer(phase, said)
+        return {} if result is None or result == {} else _answer(phase, result)
     except UnreadableError as exc:
         return unreadable(f"{_MODULES[phase]}: {exc}")
 
@@ -58,23 +58,23 @@ def unreadable(reason: str) -> dict[str, Any]:
     return {"failed": True, "msg": f"Its results cannot be read: {reason}", UNREADABLE: reason}
 
 
-def unreadable_hosts(found: Registered) -> dict[str, str]:
+def unreadable_hosts(registered: Registered) -> dict[str, str]:
     """Return the hosts with an unreadable result, and the first reason of each."""
     return {
         host: reasons[0]
-        for host, phases in found.items()
-        for reasons in [[said[UNREADABLE] for said in phases.values() if UNREADABLE in said]]
+        for host, phases in registered.items()
+        for reasons in [[answer[UNREADABLE] for answer in phases.values() if UNREADABLE in answer]]
         if reasons
     }
 
 
-def _answer(phase: str, said: object) -> dict[str, Any]:
+def _answer(phase: str, result: object) -> dict[str, Any]:
     """Return the status of a module that failed or did not run, or the result of one that ran."""
-    answer = _mapping("", said)
+    answer = _mapping("", result)
     key, parse = _PHASES[phase]
     status = {
         **{name: _flag(name, answer[name]) for name in _FLAGS if name in answer},
-        **{name: _word(name, answer[name]) for name in _TEXTS if name in answer},
+        **{name: _safe_text(name, answer[name]) for name in _TEXTS if name in answer},
     }
     if any(status.get(name) for name in _FLAGS) or key not in answer and "msg" in status:
         return status
@@ -84,11 +84,11 @@ def _answer(phase: str, said: object) -> dict[str, Any]:
 # ---- values
 
 
-def _refuse(key: str, got: object, expected: str) -> UnreadableError:
-    return UnreadableError(f"{key or 'the result'}: got {_named(got)}, expected {expected}.")
+def _unexpected_value(key: str, got: object, expected: str) -> UnreadableError:
+    return UnreadableError(f"{key or 'the result'}: got {_short_text(got)}, expected {expected}.")
 
 
-def _named(value: object) -> str:
+def _short_text(value: object) -> str:
     """Return a value as short text, however large it is."""
     if value is None or isinstance(value, (bool, float)):
         return str(value)
@@ -105,47 +105,47 @@ def _missing(key: str) -> UnreadableError:
 
 def _mapping(key: str, value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise _refuse(key, value, "a dictionary")
+        raise _unexpected_value(key, value, "a dictionary")
     for name in value:
         if not isinstance(name, str):
-            raise _refuse(key, name, "only strings as keys")
+            raise _unexpected_value(key, name, "only strings as keys")
     return value
 
 
 def _flag(key: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise _refuse(key, value, "true or false")
+        raise _unexpected_value(key, value, "true or false")
     return value
 
 
-def _known(key: str, value: object) -> bool | None:
+def _flag_or_null(key: str, value: object) -> bool | None:
     if value is not None and not isinstance(value, bool):
-        raise _refuse(key, value, "true, false or null")
+        raise _unexpected_value(key, value, "true, false or null")
     return value
 
 
-def _word(key: str, value: object) -> str:
+def _safe_text(key: str, value: object) -> str:
     if not isinstance(value, str):
-        raise _refuse(key, value, "a string")
+        raise _unexpected_value(key, value, "a string")
     return shown_start(value)
 
 
-def _whole(key: str, value: object) -> int:
+def _whole_number(key: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _HUGE:
-        raise _refuse(key, value, "a whole number")
+        raise _unexpected_value(key, value, "a whole number")
     return value
 
 
 def _seconds(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _HUGE:
-        raise _refuse(key, value, "a number of seconds")
+        raise _unexpected_value(key, value, "a number of seconds")
     return value
 
 
 def _one_of(*choices: str) -> Parse:
     def parse(key: str, value: object) -> str:
         if not isinstance(value, str) or value not in choices:
-            raise _refuse(key, value, f"one of {', '.join(filter(None, choices))}")
+            raise _unexpected_value(key, value, f"one of {', '.join(filter(None, choices))}")
         return value
 
     return parse
@@ -154,7 +154,7 @@ def _one_of(*choices: str) -> Parse:
 def _matching(pattern: re.Pattern[str], expected: str) -> Parse:
     def parse(key: str, value: object) -> str:
         if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise _refuse(key, value, expected)
+            raise _unexpected_value(key, value, expected)
         return value
 
     return parse
@@ -163,7 +163,7 @@ def _matching(pattern: re.Pattern[str], expected: str) -> Parse:
 def _port(key: str, value: object) -> str:
     match = _PORT.fullmatch(value) if isinstance(value, str) else None
     if not match or not 1 <= int(match[1]) <= 65535:
-        raise _refuse(key, value, "a port such as 22/tcp")
+        raise _unexpected_value(key, value, "a port such as 22/tcp")
     return match[0]
 
 
@@ -181,7 +181,7 @@ def _port_or_path(key: str, value: object) -> str:
 def _address(key: str, value: object) -> str:
     """Return an address; a link-local address may have a scope."""
     if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS or not _is_address(value):
-        raise _refuse(key, value, "an IPv4 or IPv6 address")
+        raise _unexpected_value(key, value, "an IPv4 or IPv6 address")
     return value
 
 
@@ -193,26 +193,26 @@ def _is_address(text: str) -> bool:
     return False
 
 
-def _maybe_address(key: str, value: object) -> str:
+def _address_or_empty(key: str, value: object) -> str:
     return "" if value == "" else _address(key, value)
 
 
 def _list(parse: Parse) -> Parse:
     def parse_all(key: str, value: object) -> list[Any]:
         if not isinstance(value, list):
-            raise _refuse(key, value, "a list")
-        return [parse(f"{key}[{number}]", item) for number, item in enumerate(value)]
+            raise _unexpected_value(key, value, "a list")
+        return [parse(f"{key}[{number}]", element) for number, element in enumerate(value)]
 
     return parse_all
 
 
-def _by(name: Parse, parse: Parse) -> Parse:
+def _dictionary_of(parse_name: Parse, parse: Parse) -> Parse:
     """Return the parser of a dictionary with keys of one kind and values of one type."""
 
     def parse_all(key: str, value: object) -> dict[str, Any]:
         return {
-            name(key, part): parse(f"{key}[{shown_start(part, _MOST_SHOWN)}]", item)
-            for part, item in _mapping(key, value).items()
+            parse_name(key, name): parse(f"{key}[{shown_start(name, _MOST_SHOWN)}]", entry)
+            for name, entry in _mapping(key, value).items()
         }
 
     return parse_all
@@ -222,59 +222,60 @@ def _record(required: Mapping[str, Parse], optional: Mapping[str, Parse] | None 
     """Return the parser of a dictionary with known keys; optional keys may be missing."""
 
     def parse_all(key: str, value: object) -> dict[str, Any]:
-        said, before = _mapping(key, value), f"{key}." if key else ""
+        mapping, prefix = _mapping(key, value), f"{key}." if key else ""
         for name in required:
-            if name not in said:
-                raise _missing(before + name)
+            if name not in mapping:
+                raise _missing(prefix + name)
         return {
-            name: parse(before + name, said[name])
+            name: parse(prefix + name, mapping[name])
             for name, parse in {**required, **(optional or {})}.items()
-            if name in said
+            if name in mapping
         }
 
     return parse_all
 
 
-def _once(key: str, items: Iterable[object]) -> None:
+def _check_unique(key: str, values: Iterable[object]) -> None:
     """Raise UnreadableError for duplicates, which could contradict each other."""
-    seen = set()
-    for item in items:
-        if item in seen:
+    values_before = set()
+    for value in values:
+        if value in values_before:
             raise UnreadableError(
-                f"{key}: got {shown(' '.join(item) if isinstance(item, tuple) else str(item))} twice, expected it once."
+                f"{key}: got {shown(' '.join(value) if isinstance(value, tuple) else str(value))} twice, expected it "
+                "once."
             )
-        seen.add(item)
+        values_before.add(value)
 
 
 # ---- of the module verify_probe
 
-_PORTS = _list(_port)
+_PORT_LIST = _list(_port)
 _RESULT = _record(
     {
         "address": _address,
-        "reachable": _known,
-        **dict.fromkeys((*OUTCOMES, "rejected"), _PORTS),
-        "details": _by(_port_or_path, _word),
-        "nonces": _by(_word, _PORTS),
-        "seconds": _by(_port, _seconds),
-        "attempts": _by(_port, _whole),
-        "source": _maybe_address,
-        "elsewhere": _by(_word, _list(_address)),
+        "reachable": _flag_or_null,
+        **dict.fromkeys((*OUTCOMES, "rejected"), _PORT_LIST),
+        "details": _dictionary_of(_port_or_path, _safe_text),
+        "nonces": _dictionary_of(_safe_text, _PORT_LIST),
+        "seconds": _dictionary_of(_port, _seconds),
+        "attempts": _dictionary_of(_port, _whole_number),
+        "source": _address_or_empty,
+        "elsewhere": _dictionary_of(_safe_text, _list(_address)),
     }
 )
 
 
-def _probed(said: Mapping[str, Any]) -> dict[str, Any]:
-    results = _record({"results": _list(_RESULT)})("", said)["results"]
+def _probe_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
+    results = _record({"results": _list(_RESULT)})("", answer)["results"]
     for number, result in enumerate(results):
         _check_source(f"results[{number}].source", result)
-    _once("results", (result["address"] for result in results))
+    _check_unique("results", (result["address"] for result in results))
     for number, result in enumerate(results):
         key = f"results[{number}]"
-        _once(key, (port for name in OUTCOMES for port in result[name]))
-        _once(f"{key}.nonces", (port for ports in result["nonces"].values() for port in ports))
-        _within(f"{key}.rejected", result["rejected"], FILTERED, result)
-        _within(f"{key}.nonces", (port for ports in result["nonces"].values() for port in ports), OPEN, result)
+        _check_unique(key, (port for name in OUTCOMES for port in result[name]))
+        _check_unique(f"{key}.nonces", (port for ports in result["nonces"].values() for port in ports))
+        _check_outcome(f"{key}.rejected", result["rejected"], FILTERED, result)
+        _check_outcome(f"{key}.nonces", (port for ports in result["nonces"].values() for port in ports), OPEN, result)
     return {"results": results}
 
 
@@ -282,65 +283,71 @@ def _check_source(key: str, result: Mapping[str, Any]) -> None:
     """Raise UnreadableError unless a probe with an answer has a source address in the family of the target."""
     source, address = result["source"], result["address"]
     if not source and (result["open"] or result["refused"] or result["reachable"]):
-        raise _refuse(key, source, "the address that was answered")
+        raise _unexpected_value(key, source, "the address that was answered")
     if source and ((":" in source) != (":" in address) or ip_address(source).is_unspecified):
-        raise _refuse(key, source, f"an address that reaches {address}")
+        raise _unexpected_value(key, source, f"an address that reaches {address}")
 
 
-def _within(key: str, ports: Iterable[str], name: str, result: Mapping[str, Any]) -> None:
+def _check_outcome(key: str, ports: Iterable[str], name: str, result: Mapping[str, Any]) -> None:
     for port in set(ports) - set(result[name]):
-        raise _refuse(key, port, f"only ports that are {name}")
+        raise _unexpected_value(key, port, f"only ports that are {name}")
 
 
 # ---- of the module verify_listen, when stopped
 
 
-def _maybe(parse: Parse) -> Parse:
+def _nullable(parse: Parse) -> Parse:
     def parse_it(key: str, value: object) -> Any:
         return None if value is None else parse(key, value)
 
     return parse_it
 
 
-_BY_ADDRESS = _by(_address, _PORTS)
+_PORTS_BY_ADDRESS = _dictionary_of(_address, _PORT_LIST)
 _STOPPED = _record(
     {
         "alive": _flag,
-        "listening": _BY_ADDRESS,
-        "in_use": _BY_ADDRESS,
-        "not_held": _by(_address, _by(_port, _word)),
-        "not_counted": _word,
+        "listening": _PORTS_BY_ADDRESS,
+        "in_use": _PORTS_BY_ADDRESS,
+        "not_held": _dictionary_of(_address, _dictionary_of(_port, _safe_text)),
+        "not_counted": _safe_text,
         "counts": _record(
             {},
             dict.fromkeys(
-                COUNTERS, _maybe(_by(_address, _by(_address, _by(_matching(_COUNT, "a number of packets"), _PORTS))))
+                COUNTERS,
+                _nullable(
+                    _dictionary_of(
+                        _address,
+                        _dictionary_of(_address, _dictionary_of(_matching(_COUNT, "a number of packets"), _PORT_LIST)),
+                    )
+                ),
             ),
         ),
     },
-    {"own": _by(_address, _flag), "dead_ends": _by(_port, _word)},
+    {"own": _dictionary_of(_address, _flag), "dead_ends": _dictionary_of(_port, _safe_text)},
 )
 
 
-def _stopped(said: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = _STOPPED("", said)
-    _once(
+def _listen_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = _STOPPED("", answer)
+    _check_unique(
         "listening, in_use and not_held",
         (
             (address, port)
             for name in ("listening", "in_use", "not_held")
-            for address, ports in found[name].items()
+            for address, ports in result[name].items()
             for port in ports
         ),
     )
-    for name, counted_there in found["counts"].items():
-        _once(f"counts.{name}", _counted_ports(counted_there or {}))
-    return found
+    for name, counts in result["counts"].items():
+        _check_unique(f"counts.{name}", _counted_connections(counts or {}))
+    return result
 
 
-def _counted_ports(found: Mapping[str, Mapping[str, Mapping[str, list[str]]]]) -> Iterator[tuple[str, str, str]]:
+def _counted_connections(counts: Mapping[str, Mapping[str, Mapping[str, list[str]]]]) -> Iterator[tuple[str, str, str]]:
     return (
         (own, peer, port)
-        for own, peers in found.items()
+        for own, peers in counts.items()
         for peer, by_number in peers.items()
         for ports in by_number.values()
         for port in ports
@@ -349,60 +356,75 @@ def _counted_ports(found: Mapping[str, Mapping[str, Mapping[str, list[str]]]]) -
 
 # ---- of the module firewall, in check mode
 
-_COMPARED = _record({"changes": _record({"objects": _list(_word)})}, {"backend": _one_of("nftables", "firewalld", "")})
+_COMPARED = _record(
+    {"changes": _record({"objects": _list(_safe_text)})}, {"backend": _one_of("nftables", "firewalld", "")}
+)
 
 
-def _compared(said: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = _COMPARED("", said)
-    return found
+def _firewall_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = _COMPARED("", answer)
+    return result
 
 
 # ---- of the module verify_judge
 
 _ROUTE = _record(
-    {}, {"interface": _word, "source": _maybe_address, "gateway": _maybe_address, "kind": _word, "error": _word}
-)
-_JUDGED: dict[str, Parse] = {"verdict": _one_of("accept", "drop", "reject", "unknown")}
-_ABOUT: dict[str, Parse] = {"table": _word, "chain": _word, "rule": _word, "is_ours": _flag, "unknown": _word}
-_JUDGEMENT = _record(
-    _JUDGED,
+    {},
     {
-        **_ABOUT,
-        "notes": _list(_word),
-        "interface": _word,
+        "interface": _safe_text,
+        "source": _address_or_empty,
+        "gateway": _address_or_empty,
+        "kind": _safe_text,
+        "error": _safe_text,
+    },
+)
+_VERDICT_KEY: dict[str, Parse] = {"verdict": _one_of("accept", "drop", "reject", "unknown")}
+_RULE_KEYS: dict[str, Parse] = {
+    "table": _safe_text,
+    "chain": _safe_text,
+    "rule": _safe_text,
+    "is_ours": _flag,
+    "unknown": _safe_text,
+}
+_JUDGEMENT = _record(
+    _VERDICT_KEY,
+    {
+        **_RULE_KEYS,
+        "notes": _list(_safe_text),
+        "interface": _safe_text,
         "route": _ROUTE,
         "listening": _list(_address),
         "reverse_path": _record({"is_dropped": _flag}),
-        "reply": _record(_JUDGED, _ABOUT),
+        "reply": _record(_VERDICT_KEY, _RULE_KEYS),
     },
 )
 
 
-def _judged(said: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = _record({"judgements": _list(_JUDGEMENT)})("", said)
-    return found
+def _judge_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = _record({"judgements": _list(_JUDGEMENT)})("", answer)
+    return result
 
 
-def counted(found: Registered, packets: Mapping[str, Sequence[object]]) -> Registered:
+def complete_answers(registered: Registered, packets: Mapping[str, Sequence[object]]) -> Registered:
     """Return the results; those of verify_judge cannot be read if there is not exactly one for each packet."""
     return {
-        host: {**phases, "judged": _counted(phases.get("judged", {}), len(packets.get(host, ())))}
-        for host, phases in found.items()
+        host: {**phases, "judged": _judge_answer_if_complete(phases.get("judged", {}), len(packets.get(host, ())))}
+        for host, phases in registered.items()
     }
 
 
-def _counted(said: Mapping[str, Any], asked: int) -> Mapping[str, Any]:
-    given = len(said["judgements"]) if "judgements" in said else asked
+def _judge_answer_if_complete(answer: Mapping[str, Any], expected: int) -> Mapping[str, Any]:
+    count = len(answer["judgements"]) if "judgements" in answer else expected
     return (
-        said
-        if given == asked
-        else unreadable(f"verify_judge: judgements: got {given}, expected {asked}, one for each packet.")
+        answer
+        if count == expected
+        else unreadable(f"verify_judge: judgements: got {count}, expected {expected}, one for each packet.")
     )
 
 
 _PHASES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
-    "probed": ("results", _probed),
-    "stopped": ("alive", _stopped),
-    "compared": ("changes", _compared),
-    "judged": ("judgements", _judged),
+    "probed": ("results", _probe_answer),
+    "stopped": ("alive", _listen_answer),
+    "compared": ("changes", _firewall_answer),
+    "judged": ("judgements", _judge_answer),
 }

@@ -29,7 +29,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence impor
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
     Judgements,
     RulesetJudgement,
-    ends,
+    packets_at_ends,
     seen_passing,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import (
@@ -96,65 +96,67 @@ class Run:
         return {key: parse_policy(policy) for key, policy in self.plan.policies.items()}
 
     @cached_property
-    def _rules(self) -> dict[tuple[str, str, str, int], str]:
+    def _rule_texts(self) -> dict[tuple[str, str, str, int], str]:
         return {}
 
     @cached_property
-    def _named(self) -> dict[tuple[str, int], list[str]]:
+    def _services_by_port(self) -> dict[tuple[str, int], list[str]]:
         return {}
 
     # ---- one cell
 
     def cell(self, verdict: Verdict) -> Cell:
         """Return the cell of one connection."""
-        item, seen = verdict.expectation, verdict.seen
-        counters = self.results.counters(item)
-        found = self.diagnosis(verdict)
+        expectation, seen = verdict.expectation, verdict.seen
+        counters = self.results.counters(expectation)
+        diagnosis = self.diagnosis(verdict)
         return {
-            "source": item.source,
-            "target": item.target,
-            "address": item.address,
-            "protocol": item.protocol,
-            "port": item.port,
-            "services": self.services(item),
-            "intended": item.expected,
+            "source": expectation.source,
+            "target": expectation.target,
+            "address": expectation.address,
+            "protocol": expectation.protocol,
+            "port": expectation.port,
+            "services": self.services(expectation),
+            "intended": expectation.expected,
             "compiled": self.compiled(verdict),
             "outcome": ERROR if verdict.verdict == UNKNOWN else seen.outcome,
             "verdict": verdict.verdict,
-            "flow": item.flow,
-            "denied_by": item.denied_by,
-            "rule": self.rule(item),
+            "flow": expectation.flow,
+            "denied_by": expectation.denied_by,
+            "rule": self.rule(expectation),
             "held_by": verdict.held_by,
             "seconds": seen.seconds,
             "attempts": seen.attempts,
             "counters": counters if any(count is not None for count in counters.values()) else None,
             "detail": seen.detail,
             "why": verdict.why,
-            "diagnosis": {"code": found.code, "text": found.text, "advice": found.advice} if found else None,
+            "diagnosis": {"code": diagnosis.code, "text": diagnosis.text, "advice": diagnosis.advice}
+            if diagnosis
+            else None,
         }
 
-    def services(self, item: Expectation) -> list[str]:
+    def services(self, expectation: Expectation) -> list[str]:
         """Return the services with this port; broad services only if no other service has it."""
-        key = (item.protocol, item.port)
-        if key not in self._named:
-            having = [
+        key = (expectation.protocol, expectation.port)
+        if key not in self._services_by_port:
+            services = [
                 service
                 for service in self.plan.catalogue.services.values()
                 if any(ports.covers(*key) for ports in service.ports)
             ]
-            named = [service.name for service in having if not service.broad]
-            self._named[key] = named or [service.name for service in having]
-        return self._named[key]
+            named = [service.name for service in services if not service.broad]
+            self._services_by_port[key] = named or [service.name for service in services]
+        return self._services_by_port[key]
 
-    def rule(self, item: Expectation) -> str:
+    def rule(self, expectation: Expectation) -> str:
         """Return the rule of the policy that decides, in words."""
-        if item.denied_by:
-            host = item.source if item.denied_by == "source" else item.target
+        if expectation.denied_by:
+            host = expectation.source if expectation.denied_by == "source" else expectation.target
             return f"no rule of {host}: drop"
-        key = (self.plan.hosts[item.target], item.flow, item.protocol, item.port)
-        if key not in self._rules:
-            self._rules[key] = self._rule_text(*key)
-        return self._rules[key]
+        key = (self.plan.hosts[expectation.target], expectation.flow, expectation.protocol, expectation.port)
+        if key not in self._rule_texts:
+            self._rule_texts[key] = self._rule_text(*key)
+        return self._rule_texts[key]
 
     def _rule_text(self, policy: str, flow: str, protocol: str, port: int) -> str:
         packet = Opening("in", protocol, "", port)
@@ -169,49 +171,52 @@ class Run:
 
     def compiled(self, verdict: Verdict) -> str:
         """Return the verdict of the rulesets of source and target, or `unknown`."""
-        said = [self._passes(host, judgement, verdict.expectation) for host, judgement in self._judged(verdict)]
-        if False in said:
+        passes = [
+            self._passes(host, judgement, verdict.expectation) for host, judgement in self._judgements_by_end(verdict)
+        ]
+        if False in passes:
             return FILTERED
-        return "unknown" if None in said else OPEN
+        return "unknown" if None in passes else OPEN
 
     def reconsidered(self, verdict: Verdict) -> Verdict:
         """Return the verdict: wrong if the rulesets contradict the plan, even if the probe passed.
 
         A device in between may hide a rule that accepts too much.
         """
-        item, compiled = verdict.expectation, self.compiled(verdict)
-        if verdict.verdict != RIGHT or compiled in (item.expected, "unknown"):
+        expectation, compiled = verdict.expectation, self.compiled(verdict)
+        if verdict.verdict != RIGHT or compiled in (expectation.expected, "unknown"):
             return verdict
         return verdict._replace(
             verdict=WRONG,
             why=(
-                f"By the rules that {item.source} and {item.target} run, the connection is {compiled}, but the probe "
-                f"found it {verdict.seen.outcome}."
+                f"By the rules that {expectation.source} and {expectation.target} run, the connection is {compiled}, "
+                f"but the probe found it {verdict.seen.outcome}."
             ),
         )
 
     def with_published(self, verdict: Verdict) -> Verdict:
         """Return the verdict: right if a flow accepts it, and the target itself forwards to the answering host."""
-        inward = self._judged(verdict)[1][1]
+        inward = self._judgements_by_end(verdict)[1][1]
         is_forwarded = bool(inward and inward.packet.translated) and verdict.why.startswith(ANSWERED_BUT_NOT_BY)
         return verdict._replace(verdict=RIGHT, why="") if is_forwarded else verdict
 
-    def _judged(self, verdict: Verdict) -> list[tuple[str, RulesetJudgement | None]]:
+    def _judgements_by_end(self, verdict: Verdict) -> list[tuple[str, RulesetJudgement | None]]:
         """Return the judgements of both hosts; the counters decide where the rules are unclear."""
-        found = [(host, self.judgements.get((host, packet))) for host, packet in ends(verdict)]
-        if not any(judged for host, judged in found):
-            return found
+        judgements = [(host, self.judgements.get((host, packet))) for host, packet in packets_at_ends(verdict)]
+        if not any(judged for host, judged in judgements):
+            return judgements
         seen = seen_passing(verdict, self.results.counters(verdict.expectation))
-        return [(host, judged.as_seen(*passed) if judged else None) for (host, judged), passed in zip(found, seen)]
+        return [(host, judged.as_seen(*passed) if judged else None) for (host, judged), passed in zip(judgements, seen)]
 
-    def _passes(self, host: str, judgement: RulesetJudgement | None, item: Expectation) -> bool | None:
+    def _passes(self, host: str, judgement: RulesetJudgement | None, expectation: Expectation) -> bool | None:
         """Return whether the packet passes a host: by its ruleset, else by its policy if it runs it."""
         if judgement:
             return None if judgement.packet.verdict == "unknown" else judgement.packet.verdict == ACCEPT
         if host not in self.plan.hosts:
             return True
         compared = self.compared.get(host, Compared(True))
-        is_denied = host == (item.source if item.denied_by == "source" else item.target) and bool(item.denied_by)
+        denying_host = expectation.source if expectation.denied_by == "source" else expectation.target
+        is_denied = bool(expectation.denied_by) and host == denying_host
         return not is_denied if compared.is_equal else None
 
     # ---- what is wrong
@@ -220,21 +225,21 @@ class Run:
         """Return the diagnosis of a connection, or None."""
         if verdict.verdict in (RIGHT, UNPROVEN):
             return None
-        item = verdict.expectation
-        (source, out), (target, inward) = self._judged(verdict)
+        expectation = verdict.expectation
+        (source, out), (target, inward) = self._judgements_by_end(verdict)
         services = self.plan.catalogue.services
         return diagnosis_of(
             Clues(
                 verdict=verdict,
-                counters=self.results.counters(item),
-                arrivals=frozenset(self.results.arrivals(item)),
+                counters=self.results.counters(expectation),
+                arrivals=frozenset(self.results.arrivals(expectation)),
                 out=out.packet if out else None,
                 inward=inward.packet if inward else None,
                 reply=inward.reply if inward else None,
                 back=out.reply if out else None,
-                sources=frozenset(self.addresses(item.source, source=True)),
+                sources=frozenset(self.addresses(expectation.source, source=True)),
                 owners=self.owners,
-                unit=next((services[name].unit for name in self.services(item) if services[name].unit), ""),
+                unit=next((services[name].unit for name in self.services(expectation) if services[name].unit), ""),
             )
         )
 

@@ -32,7 +32,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts impor
     Verdict,
 )
 
-ACCEPT, DROP, REJECT, NOT_TOLD = "accept", "drop", "reject", "unknown"
+ACCEPT, DROP, REJECT, UNDECIDED = "accept", "drop", "reject", "unknown"
 _IF_ISOLATED = "If hosts outside its network must not reach it, add the network to firewall_isolated_networks."
 
 
@@ -55,13 +55,14 @@ CODES = {
     "wrong_source": "the packet comes from an address that the plan does not know",
     "elsewhere": "the name or address leads to another host",
     "reply_lost": "the target accepted the packet, but the answer was lost",
-    "unreachable": "nothing is known: Ansible could not reach a host, its results cannot be read, or no echo "
-    "proves the path",
+    "unreachable": (
+        "nothing is known: Ansible could not reach a host, its results cannot be read, or no echo proves the path"
+    ),
     "unknown": "none of these",
 }
 
 
-class Judged(NamedTuple):
+class PacketJudgement(NamedTuple):
     """The judgement of a host's ruleset on a packet: accept, drop, reject or unknown, with the table and the rule.
 
     For `unknown`, table and rule may stop the packet, and `unknown` is the reason; it is also set if the verdict was
@@ -76,7 +77,7 @@ class Judged(NamedTuple):
     is_ours: bool = False
     unknown: str = ""
     translated: str = ""
-    is_backwards: bool = False
+    is_dropped_by_rp_filter: bool = False
 
     @property
     def is_stopped(self) -> bool:
@@ -88,14 +89,14 @@ class Judged(NamedTuple):
         """Return whether the packet is stopped in a netdev table, before all counters."""
         return self.is_stopped and self.table.startswith("netdev ")
 
-    def as_seen(self, passed: bool | None) -> Judged:
+    def as_seen(self, passed: bool | None) -> PacketJudgement:
         """Return the judgement; if the rules do not decide, decide by the fate of the packet (None: unknown).
 
         A stopped packet makes the rule that may have stopped it the suspect. Forwarded packets are not decided here.
         """
-        if self.verdict != NOT_TOLD or passed is None or self.translated or not (passed or self.table):
+        if self.verdict != UNDECIDED or passed is None or self.translated or not (passed or self.table):
             return self
-        return Judged(ACCEPT, unknown=self.unknown) if passed else self._replace(verdict=DROP)
+        return PacketJudgement(ACCEPT, unknown=self.unknown) if passed else self._replace(verdict=DROP)
 
     @property
     def where(self) -> str:
@@ -117,23 +118,23 @@ class Clues:
     verdict: Verdict
     counters: Mapping[str, int | None]
     arrivals: frozenset[str] = frozenset()
-    out: Judged | None = None
-    inward: Judged | None = None
-    reply: Judged | None = None
-    back: Judged | None = None
+    out: PacketJudgement | None = None
+    inward: PacketJudgement | None = None
+    reply: PacketJudgement | None = None
+    back: PacketJudgement | None = None
     sources: frozenset[str] = frozenset()
     owners: Mapping[str, str] = field(default_factory=dict)
     unit: str = ""
 
     @property
-    def item(self) -> Expectation:
+    def expectation(self) -> Expectation:
         """Return the expectation."""
         return self.verdict.expectation
 
     @property
     def peer(self) -> str:
         """Return the source address at the target, or the name of the source without one."""
-        return self.verdict.seen.peer or self.item.source
+        return self.verdict.seen.peer or self.expectation.source
 
     def is_lost(self, before: str, here: str) -> bool:
         """Return whether packets reached `before`, or were not counted there, and certainly did not reach `here`."""
@@ -142,30 +143,30 @@ class Clues:
 
 def diagnosis_of(clues: Clues) -> Diagnosis:
     """Return the first broken link."""
-    return next(found for found in _links(clues) if found)
+    return next(diagnosis for diagnosis in _links(clues) if diagnosis)
 
 
 def _links(clues: Clues) -> Iterator[Diagnosis | None]:
-    yield _not_read(clues)
-    yield _elsewhere(clues)
-    yield _dead_end(clues)
+    yield _unreadable_host(clues)
+    yield _other_host(clues)
+    yield _dead_container(clues)
     if clues.verdict.verdict == UNKNOWN:
-        yield _not_asked(clues)
+        yield _host_without_results(clues)
         yield _no_route(clues)
-        if clues.item.expected == OPEN and clues.verdict.seen.outcome in (FILTERED, ERROR):
+        if clues.expectation.expected == OPEN and clues.verdict.seen.outcome in (FILTERED, ERROR):
             yield from _lost_on_the_way(clues)
             if clues.verdict.held_by == LISTENER:  # it never keeps silent
                 yield from _lost_on_the_way_back(clues)
         yield _unproven(clues)
     yield _wrong_source(clues)
-    if clues.item.expected == FILTERED:
-        yield _refused(clues)
+    if clues.expectation.expected == FILTERED:
+        yield _rejected(clues)
         yield _published(clues)
-        yield _allowed(clues)
-    yield _nobody(clues)
+        yield _allowed_by_rules(clues)
+    yield _no_listener(clues)
     yield from _lost_on_the_way(clues)
     yield from _lost_on_the_way_back(clues)
-    yield _by_rules(clues)
+    yield _dropped_by_judged_rule(clues)
     yield Diagnosis(
         "unknown", clues.verdict.why, "Check on both hosts: `nft list ruleset`, `ip route get`, `ss -ltnup`."
     )
@@ -173,170 +174,185 @@ def _links(clues: Clues) -> Iterator[Diagnosis | None]:
 
 def _lost_on_the_way(clues: Clues) -> Iterator[Diagnosis | None]:
     """Yield faults before the target accepts the packet. The counters prove them, even if no echo was answered."""
-    yield _not_left(clues)
+    yield _not_sent(clues)
     yield _not_arrived(clues)
-    yield _not_passed(clues)
+    yield _not_accepted(clues)
 
 
 def _lost_on_the_way_back(clues: Clues) -> Iterator[Diagnosis | None]:
     """Yield faults of the answer. The counters prove them: lost answers include those to echo requests."""
     yield _not_answered(clues)
     yield _not_returned(clues)
-    yield _not_taken_back(clues)
+    yield _answer_not_accepted(clues)
 
 
 # ---- the links, in the order of the packet's way
 
 
-def _not_read(clues: Clues) -> Diagnosis | None:
+def _unreadable_host(clues: Clues) -> Diagnosis | None:
     host = next(
-        (host for host in (clues.item.source, clues.item.target) if clues.verdict.why == UNREAD.format(host)), ""
+        (
+            host
+            for host in (clues.expectation.source, clues.expectation.target)
+            if clues.verdict.why == UNREAD.format(host)
+        ),
+        "",
     )
     if not host:
         return None
     return Diagnosis(
         "unreachable",
         clues.verdict.why,
-        f"See the messages about {host} above. Something on {host} answers instead of the modules of hpc.ports, "
-        "or changes their results.",
+        f"See the messages about {host} above. Something on {host} answers instead of the modules of hpc.ports, or "
+        "changes their results.",
     )
 
 
-def _elsewhere(clues: Clues) -> Diagnosis | None:
-    item, seen = clues.item, clues.verdict.seen
+def _other_host(clues: Clues) -> Diagnosis | None:
+    expectation, seen = clues.expectation, clues.verdict.seen
     for name, addresses in seen.elsewhere.items():
         owners = sorted({f"{address} is {clues.owners.get(address, 'no host of the plan')}" for address in addresses})
         return Diagnosis(
             "elsewhere",
-            f"{item.source} resolves {name} to {listed(addresses)}, not to {item.address} ({listed(owners)}).",
-            f"Fix the name resolution on {item.source}: /etc/hosts, DNS, or search domains in /etc/resolv.conf.",
+            f"{expectation.source} resolves {name} to {listed(addresses)}, not to {expectation.address} "
+            f"({listed(owners)}).",
+            f"Fix the name resolution on {expectation.source}: /etc/hosts, DNS, or search domains in /etc/resolv.conf.",
         )
     if clues.verdict.why.startswith(ANSWERED_BY) or clues.verdict.why.startswith(ANSWERED_BUT_NOT_BY):
         return Diagnosis(
             "elsewhere",
-            f"From {item.source}, {item.address} does not lead to {item.target}. {clues.verdict.why}",
-            f"Check whether another host uses {item.address} (`arping`), or whether {item.source}, {item.target} or a "
-            "device between them translates it (dnat, redirect, load balancer).",
+            f"From {expectation.source}, {expectation.address} does not lead to {expectation.target}. "
+            f"{clues.verdict.why}",
+            f"Check whether another host uses {expectation.address} (`arping`), or whether {expectation.source}, "
+            f"{expectation.target} or a device between them translates it (dnat, redirect, load balancer).",
         )
     return None
 
 
-def _dead_end(clues: Clues) -> Diagnosis | None:
+def _dead_container(clues: Clues) -> Diagnosis | None:
     """Return the diagnosis of a connection that is accepted but carries no data."""
-    item = clues.item
+    expectation = clues.expectation
     if not clues.verdict.why.startswith(DEAD_END):
         return None
     return Diagnosis(
         "no_listener",
-        f"{item.port}/{item.protocol} of {item.target} accepts connections but carries no data. {clues.verdict.why}",
-        f"Check on {item.target} that the container runs and listens on this port, and that "
+        f"{expectation.port}/{expectation.protocol} of {expectation.target} accepts connections but carries no data. "
+        f"{clues.verdict.why}",
+        f"Check on {expectation.target} that the container runs and listens on this port, and that "
         "firewall_container_interfaces lists the interface that leads to it.",
     )
 
 
-def _not_asked(clues: Clues) -> Diagnosis | None:
+def _host_without_results(clues: Clues) -> Diagnosis | None:
     """Return the diagnosis for a host without results: Ansible did not reach it."""
     if clues.verdict.seen.outcome != MISSING:
         return None
-    return Diagnosis("unreachable", clues.verdict.why, f"See the messages of Ansible about {clues.item.source} above.")
+    return Diagnosis(
+        "unreachable", clues.verdict.why, f"See the messages of Ansible about {clues.expectation.source} above."
+    )
 
 
 def _no_route(clues: Clues) -> Diagnosis | None:
-    item, seen = clues.item, clues.verdict.seen
+    expectation, seen = clues.expectation, clues.verdict.seen
     if seen.source:
         return None
     why = seen.detail or seen.path or "Nothing was sent."
     return Diagnosis(
         "not_sent",
-        f"{item.source} has no route to {item.address}: {why}",
-        f"Run `ip route get {item.address}` on {item.source}. {_IF_ISOLATED}",
+        f"{expectation.source} has no route to {expectation.address}: {why}",
+        f"Run `ip route get {expectation.address}` on {expectation.source}. {_IF_ISOLATED}",
     )
 
 
 def _unproven(clues: Clues) -> Diagnosis:
     """Return the diagnosis if silence proves nothing: the path is unproven, or nothing would have answered."""
-    item, seen = clues.item, clues.verdict.seen
+    expectation, seen = clues.expectation, clues.verdict.seen
     if seen.outcome == FILTERED and seen.reachable and clues.verdict.held_by == SERVICE:
         return Diagnosis(
             "unknown",
             clues.verdict.why,
-            f"Stop the service on {item.port}/{item.protocol} of {item.target} during a run: a listener then "
-            "answers instead.",
+            f"Stop the service on {expectation.port}/{expectation.protocol} of {expectation.target} during a run: a "
+            "listener then answers instead.",
         )
     return Diagnosis(
         "unreachable",
         clues.verdict.why,
-        f"Check that {item.target} runs, that Ansible can reach it until the end, and that `ping "
-        f"{item.address}` on {item.source} gets an answer; hpc.ports always accepts ICMP."
+        f"Check that {expectation.target} runs, that Ansible can reach it until the end, and that `ping "
+        f"{expectation.address}` on {expectation.source} gets an answer; hpc.ports always accepts ICMP."
         f"{'' if seen.reachable else f' {_IF_ISOLATED}'}",
     )
 
 
 def _wrong_source(clues: Clues) -> Diagnosis | None:
     """Return the diagnosis of a wrong source address: the one that the target saw, else that of the source."""
-    item, used = clues.item, clues.verdict.seen.peer
-    strange = sorted(
-        address for address in clues.arrivals - clues.sources if clues.owners.get(address, item.source) == item.source
+    expectation, used = clues.expectation, clues.verdict.seen.peer
+    unknown_addresses = sorted(
+        address
+        for address in clues.arrivals - clues.sources
+        if clues.owners.get(address, expectation.source) == expectation.source
     )
-    if strange and clues.counters["left"] != 0 and clues.counters["arrived"] == 0:
-        seen_as = listed(strange)
+    if unknown_addresses and clues.counters["left"] != 0 and clues.counters["arrived"] == 0:
+        seen_as = listed(unknown_addresses)
     elif used and clues.sources and used not in clues.sources:
         seen_as = used
     else:
         return None
     return Diagnosis(
         "wrong_source",
-        f"{item.target} sees {item.source} as {seen_as}, but the plan expects {', '.join(sorted(clues.sources))}.",
-        f"Add the address to firewall_source_addresses of {item.source}, or correct the source address (`ip "
-        f"route get {item.address}` on {item.source}; NAT between the two hosts).",
+        f"{expectation.target} sees {expectation.source} as {seen_as}, but the plan expects "
+        f"{', '.join(sorted(clues.sources))}.",
+        f"Add the address to firewall_source_addresses of {expectation.source}, or correct the source address (`ip "
+        f"route get {expectation.address}` on {expectation.source}; NAT between the two hosts).",
     )
 
 
-def _refused(clues: Clues) -> Diagnosis | None:
+def _rejected(clues: Clues) -> Diagnosis | None:
     """Return the diagnosis of a refusal, although the port is held and no packet was seen to pass."""
-    item, seen = clues.item, clues.verdict.seen
+    expectation, seen = clues.expectation, clues.verdict.seen
     if seen.outcome != REFUSED or clues.verdict.held_by == NOBODY or clues.counters["passed"]:
         return None
     by = next((f" ({judged.where})" for judged in (clues.out, clues.inward) if judged and judged.is_stopped), "")
     return Diagnosis(
         "other_table",
-        f"Something rejects connections from {item.source} to {item.port}/{item.protocol} of {item.target}{by}; "
-        "the rules of hpc.ports drop without an answer.",
-        f"Look on {item.source}, on {item.target} and between them for rules that reject with a TCP reset or with port "
-        "unreachable. The connection was not accepted.",
+        f"Something rejects connections from {expectation.source} to {expectation.port}/{expectation.protocol} of "
+        f"{expectation.target}{by}; the rules of hpc.ports drop without an answer.",
+        f"Look on {expectation.source}, on {expectation.target} and between them for rules that reject with a TCP "
+        "reset or with port unreachable. The connection was not accepted.",
     )
 
 
 def _published(clues: Clues) -> Diagnosis | None:
     """Return the diagnosis of a translated packet: our rules never see it at this port, only after translation."""
-    item = clues.item
-    if item.denied_by == "source" or not clues.inward or not clues.inward.translated:
+    expectation = clues.expectation
+    if expectation.denied_by == "source" or not clues.inward or not clues.inward.translated:
         return None
     return Diagnosis(
         "published",
-        f"{item.target} publishes {item.port}/{item.protocol} past the rules of hpc.ports: rules of another program "
-        f"forward it to {clues.inward.translated}.",
-        f"On {item.target}, publish the port on 127.0.0.1 or on an internal address, or stop the service that "
+        f"{expectation.target} publishes {expectation.port}/{expectation.protocol} past the rules of hpc.ports: rules "
+        f"of another program forward it to {clues.inward.translated}.",
+        f"On {expectation.target}, publish the port on 127.0.0.1 or on an internal address, or stop the service that "
         "publishes it. Running the playbook site does not change this. If the connection is wanted, add a flow.",
     )
 
 
-def _allowed(clues: Clues) -> Diagnosis:
-    item = clues.item
-    host, judged = (item.source, clues.out) if item.denied_by == "source" else (item.target, clues.inward)
+def _allowed_by_rules(clues: Clues) -> Diagnosis:
+    expectation = clues.expectation
+    host, judged = (
+        (expectation.source, clues.out) if expectation.denied_by == "source" else (expectation.target, clues.inward)
+    )
     by = f": {judged.where}" if judged and judged.verdict == ACCEPT and judged.table and not judged.unknown else ""
     return Diagnosis(
         "ruleset_allows",
-        f"No flow allows {item.source} to connect to {item.port}/{item.protocol} of {item.target}, but {host} accepts "
-        f"the connection{by}.",
+        f"No flow allows {expectation.source} to connect to {expectation.port}/{expectation.protocol} of "
+        f"{expectation.target}, but {host} accepts the connection{by}.",
         f"Run the playbook site on {host}: its rules are not loaded, or somebody changed them by hand. If the "
         "connection is wanted, add a flow.",
     )
 
 
-def _nobody(clues: Clues) -> Diagnosis | None:
+def _no_listener(clues: Clues) -> Diagnosis | None:
     """Return the diagnosis for a port without a listener: a refusal, or packets that passed without an answer."""
-    item, counters = clues.item, clues.counters
+    expectation, counters = clues.expectation, clues.counters
     is_silent = bool(counters["passed"]) and not counters["answered"]
     if clues.verdict.held_by != NOBODY or not (clues.verdict.seen.outcome == REFUSED or is_silent):
         return None
@@ -344,22 +360,22 @@ def _nobody(clues: Clues) -> Diagnosis | None:
     status = f"`systemctl status {clues.unit}` and " if clues.unit else ""
     return Diagnosis(
         "no_listener",
-        f"Nothing listens on {item.port}/{item.protocol} of {item.target}{should}.",
-        f"Check {status}`ss -ltnup` on {item.target}.",
+        f"Nothing listens on {expectation.port}/{expectation.protocol} of {expectation.target}{should}.",
+        f"Check {status}`ss -ltnup` on {expectation.target}.",
     )
 
 
-def _not_left(clues: Clues) -> Diagnosis | None:
+def _not_sent(clues: Clues) -> Diagnosis | None:
     if clues.counters["left"] != 0:
         return None
-    item, seen = clues.item, clues.verdict.seen
+    expectation, seen = clues.expectation, clues.verdict.seen
     if clues.out and clues.out.is_stopped:
-        return _dropped(item.source, clues.out, _outward(clues), item)
+        return _dropped_by_rule(expectation.source, clues.out, _outgoing_packets(clues), expectation)
     why = seen.detail or seen.path or "the reason is unknown."
     return Diagnosis(
         "not_sent",
-        f"{item.source} sends nothing to {item.address}: {why}",
-        f"Run `ip route get {item.address}` on {item.source}.",
+        f"{expectation.source} sends nothing to {expectation.address}: {why}",
+        f"Run `ip route get {expectation.address}` on {expectation.source}.",
     )
 
 
@@ -367,49 +383,49 @@ def _not_arrived(clues: Clues) -> Diagnosis | None:
     left, detail = clues.counters["left"], clues.verdict.seen.detail
     if not clues.is_lost("left", "arrived") or left is None and clues.verdict.seen.rejected:
         return None
-    item = clues.item
+    expectation = clues.expectation
     if clues.inward and clues.inward.is_before_counting:
-        return _dropped(item.target, clues.inward, _inward(clues), item)
+        return _dropped_by_rule(expectation.target, clues.inward, _incoming_packets(clues), expectation)
     number = "an unknown number" if left is None else left
     return Diagnosis(
         "not_arrived",
-        f"Packets from {item.source} to {item.address} {item.port}/{item.protocol} did not arrive at {item.target}: "
-        f"{number} sent, 0 arrived.{f' {detail}' if detail else ''}",
+        f"Packets from {expectation.source} to {expectation.address} {expectation.port}/{expectation.protocol} did not "
+        f"arrive at {expectation.target}: {number} sent, 0 arrived.{f' {detail}' if detail else ''}",
         "Check the network between the hosts: security groups, another firewall, routes, VLANs or the MTU.",
     )
 
 
-def _not_passed(clues: Clues) -> Diagnosis | None:
+def _not_accepted(clues: Clues) -> Diagnosis | None:
     if not clues.is_lost("arrived", "passed"):
         return None
-    item, inward = clues.item, clues.inward
+    expectation, inward = clues.expectation, clues.inward
     if inward and inward.is_stopped:
-        return _dropped(item.target, inward, _inward(clues), item)
-    if inward and inward.is_backwards:
-        return _backwards(clues)
+        return _dropped_by_rule(expectation.target, inward, _incoming_packets(clues), expectation)
+    if inward and inward.is_dropped_by_rp_filter:
+        return _dropped_by_rp_filter(clues)
     if inward and inward.translated:
-        return _published_in_vain(item, inward)
-    said = (inward.unknown or "No known rule drops it.") if inward else "Its rules could not be read."
+        return _published_without_answer(expectation, inward)
+    reason = (inward.unknown or "No known rule drops it.") if inward else "Its rules could not be read."
     return Diagnosis(
         "unknown",
-        f"{item.target} received the packet but did not accept it. {said}",
-        f"On {item.target}, check `nft list ruleset`, iptables-legacy and the reverse path filter (rp_filter).",
+        f"{expectation.target} received the packet but did not accept it. {reason}",
+        f"On {expectation.target}, check `nft list ruleset`, iptables-legacy and the reverse path filter (rp_filter).",
     )
 
 
-def _published_in_vain(item: Expectation, inward: Judged) -> Diagnosis:
+def _published_without_answer(expectation: Expectation, inward: PacketJudgement) -> Diagnosis:
     return Diagnosis(
         "published",
-        f"{item.target} publishes {item.port}/{item.protocol}, but nothing answers: rules of another program "
-        f"forward it to {inward.translated}.",
-        f"Check on {item.target} that this container or host runs and listens, that net.ipv4.ip_forward is 1, and "
-        "that no rule drops forwarded packets. If the port should not be published, remove the rule that "
-        "forwards it.",
+        f"{expectation.target} publishes {expectation.port}/{expectation.protocol}, but nothing answers: rules of "
+        f"another program forward it to {inward.translated}.",
+        f"Check on {expectation.target} that this container or host runs and listens, that net.ipv4.ip_forward is 1, "
+        "and that no rule drops forwarded packets. If the port should not be published, remove the rule that forwards "
+        "it.",
     )
 
 
-def _backwards(clues: Clues) -> Diagnosis:
-    target, source = clues.item.target, clues.peer
+def _dropped_by_rp_filter(clues: Clues) -> Diagnosis:
+    target, source = clues.expectation.target, clues.peer
     return Diagnosis(
         "wrong_source",
         f"{target} drops packets from {source} that arrive on this interface: the route back uses another interface, "
@@ -421,7 +437,7 @@ def _backwards(clues: Clues) -> Diagnosis:
 def _not_answered(clues: Clues) -> Diagnosis | None:
     if not clues.counters["passed"] or not clues.is_lost("passed", "answered"):
         return None
-    target = clues.item.target
+    target = clues.expectation.target
     by = f": {clues.reply.where} drops it" if clues.reply and clues.reply.is_stopped else ""
     return Diagnosis(
         "reply_lost",
@@ -433,17 +449,17 @@ def _not_answered(clues: Clues) -> Diagnosis | None:
 def _not_returned(clues: Clues) -> Diagnosis | None:
     if not clues.counters["answered"] or not clues.is_lost("answered", "returned"):
         return None
-    source, target = clues.item.source, clues.item.target
+    source, target = clues.expectation.source, clues.expectation.target
     return Diagnosis(
         "reply_lost",
         f"{target} answered, but the answer did not arrive at {source}.",
-        f"Check the route back: `ip route get {clues.peer}` on {target}, and firewalls between the hosts that "
-        "see only one direction.",
+        f"Check the route back: `ip route get {clues.peer}` on {target}, and firewalls between the hosts that see only "
+        "one direction.",
     )
 
 
-def _not_taken_back(clues: Clues) -> Diagnosis | None:
-    source, target, back = clues.item.source, clues.item.target, clues.back
+def _answer_not_accepted(clues: Clues) -> Diagnosis | None:
+    source, target, back = clues.expectation.source, clues.expectation.target, clues.back
     if not clues.counters["returned"] or clues.verdict.seen.outcome == REFUSED:
         return None
     by = (
@@ -456,27 +472,27 @@ def _not_taken_back(clues: Clues) -> Diagnosis | None:
     )
 
 
-def _by_rules(clues: Clues) -> Diagnosis | None:
+def _dropped_by_judged_rule(clues: Clues) -> Diagnosis | None:
     """Return a diagnosis from the rules alone, for packets that were not counted."""
     for host, judged, what in (
-        (clues.item.source, clues.out, _outward(clues)),
-        (clues.item.target, clues.inward, _inward(clues)),
+        (clues.expectation.source, clues.out, _outgoing_packets(clues)),
+        (clues.expectation.target, clues.inward, _incoming_packets(clues)),
     ):
         if judged and judged.is_stopped:
-            return _dropped(host, judged, what, clues.item)
+            return _dropped_by_rule(host, judged, what, clues.expectation)
     return None
 
 
-def _outward(clues: Clues) -> str:
-    return f"to {clues.item.address} {clues.item.port}/{clues.item.protocol}"
+def _outgoing_packets(clues: Clues) -> str:
+    return f"to {clues.expectation.address} {clues.expectation.port}/{clues.expectation.protocol}"
 
 
-def _inward(clues: Clues) -> str:
-    return f"from {clues.peer} to {clues.item.port}/{clues.item.protocol}"
+def _incoming_packets(clues: Clues) -> str:
+    return f"from {clues.peer} to {clues.expectation.port}/{clues.expectation.protocol}"
 
 
-def _dropped(host: str, judged: Judged, what: str, item: Expectation) -> Diagnosis:
-    allowed = f"flow {item.flow} allows them" if item.flow else "the plan allows them"
+def _dropped_by_rule(host: str, judged: PacketJudgement, what: str, expectation: Expectation) -> Diagnosis:
+    allowed = f"flow {expectation.flow} allows them" if expectation.flow else "the plan allows them"
     if judged.is_ours:
         return Diagnosis(
             "ruleset_drops",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_start
@@ -13,14 +13,18 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import LONGEST
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import (
     Registered,
-    counted,
+    complete_answers,
     is_port,
     parsed,
     unreadable_hosts,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run, addresses_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Origin, Results
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import judgements_of, packets_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
+    SuspectPacket,
+    judgements_of,
+    packets_of,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import (
     UNKNOWN,
     UNREAD,
@@ -32,43 +36,47 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts impor
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
+# Returns the variables of a host.
+VariablesOf = Callable[[str], Mapping[str, Any]]
 
-def registered(names: Mapping[str, str], hosts: Any, variables_of: Any) -> Registered:
+
+def registered(names: Mapping[str, str], hosts: Iterable[str], variables_of: VariablesOf) -> Registered:
     """Return what was registered, as far as it can be read (see `parsed`).
 
     `names` has the variable of each phase, `variables_of` gives those of a host.
     """
     raw = {host: variables_of(host) for host in hosts}
     return {
-        host: {phase: parsed(phase, found.get(name)) for phase, name in names.items()} for host, found in raw.items()
+        host: {phase: parsed(phase, variables.get(name)) for phase, name in names.items()}
+        for host, variables in raw.items()
     }
 
 
-def left_out(hosts: Any, variables_of: Any) -> dict[str, str]:
+def left_out(hosts: Iterable[str], variables_of: VariablesOf) -> dict[str, str]:
     """Return why hosts of the play take no part in the tests: the run has lost them before."""
-    said = {host: variables_of(host).get("firewall_result") for host in sorted(hosts)}
+    results = {host: variables_of(host).get("firewall_result") for host in sorted(hosts)}
     return {
         host: shown_start(str(result["msg"]), LONGEST)
         if isinstance(result, Mapping) and result.get("failed") and "msg" in result
         else "It failed or was not reached before the tests; see above."
-        for host, result in said.items()
+        for host, result in results.items()
     }
 
 
-def published_of(hosts: Any, names: Collection[str], variables_of: Any) -> dict[str, list[str]]:
+def published_of(hosts: Iterable[str], names: Collection[str], variables_of: VariablesOf) -> dict[str, list[str]]:
     """Return the ports that other programs publish, by host, from results of the module `firewall`."""
     return {
         host: ports
         for host in hosts
-        for said in map(variables_of(host).get, names)
-        for ports in [_published(said)]
+        for result in map(variables_of(host).get, names)
+        for ports in [_published_ports(result)]
         if ports
     }
 
 
-def _published(said: Any) -> list[str]:
-    others = said.get("other_rules") if isinstance(said, Mapping) else None
-    ports = others.get("published") if isinstance(others, Mapping) else None
+def _published_ports(result: Any) -> list[str]:
+    other_rules = result.get("other_rules") if isinstance(result, Mapping) else None
+    ports = other_rules.get("published") if isinstance(other_rules, Mapping) else None
     return list(filter(is_port, ports)) if isinstance(ports, list) else []
 
 
@@ -81,63 +89,68 @@ def origins_of(plan: Plan, hosts: Iterable[str]) -> dict[str, Origin]:
     }
 
 
-def results_of(plan: Plan, begun: VerifyRun, found: Registered) -> Results:
+def results_of(plan: Plan, verify_run: VerifyRun, answers: Registered) -> Results:
     """Return what the hosts reported of their probes and listeners."""
     return Results(
-        probed={host: phases["probed"]["results"] for host, phases in found.items() if "results" in phases["probed"]},
-        stopped={host: phases["stopped"] for host, phases in found.items()},
-        nonces={host: part["nonce"] for host, part in begun.parts.items()},
-        passive=begun.options.passive,
-        origins=origins_of(plan, found),
+        probed={host: phases["probed"]["results"] for host, phases in answers.items() if "results" in phases["probed"]},
+        stopped={host: phases["stopped"] for host, phases in answers.items()},
+        nonces={host: part["nonce"] for host, part in verify_run.parts.items()},
+        passive=verify_run.options.passive,
+        origins=origins_of(plan, answers),
     )
 
 
-def compared_of(begun: VerifyRun, found: Registered) -> dict[str, Compared]:
+def compared_of(verify_run: VerifyRun, answers: Registered) -> dict[str, Compared]:
     """Return whether the hosts run their policy, of those that were asked, or of which nothing is known."""
     compared = {}
-    for host, phases in found.items():
-        said = phases["compared"]
-        if "changes" in said:
-            objects = tuple(said["changes"]["objects"])
-            compared[host] = Compared(not objects, objects, backend=said.get("backend", ""))
-        elif said and not said.get("skipped"):
-            compared[host] = Compared(None, reason=str(said.get("msg", "")))
-        elif begun.parts[host]["managed"] and not any(phases.values()):
+    for host, phases in answers.items():
+        result = phases["compared"]
+        if "changes" in result:
+            objects = tuple(result["changes"]["objects"])
+            compared[host] = Compared(not objects, objects, backend=result.get("backend", ""))
+        elif result and not result.get("skipped"):
+            compared[host] = Compared(None, reason=str(result.get("msg", "")))
+        elif verify_run.parts[host]["managed"] and not any(phases.values()):
             compared[host] = Compared(
                 None, reason="It reported no results: Ansible did not reach it, or a task failed."
             )
     return compared
 
 
-def judged_verdicts(plan: Plan, begun: VerifyRun, results: Results) -> list[Verdict]:
+def judged_verdicts(plan: Plan, verify_run: VerifyRun, results: Results) -> list[Verdict]:
     """Return the verdicts of a run."""
     services = plan.catalogue.services
     broad = {flow.name for flow in plan.flows_on.values() if all(services[name].broad for name in flow.services)}
-    return verdicts_of(begun.expected.expectations, results, broad)
+    return verdicts_of(verify_run.expected.expectations, results, broad)
 
 
-def suspects(plan: Plan, begun: VerifyRun, found: Registered) -> dict[str, Any]:
+def suspects(plan: Plan, verify_run: VerifyRun, answers: Registered) -> dict[str, list[SuspectPacket]]:
     """Return by host the packets to judge."""
-    verdicts = judged_verdicts(plan, begun, results_of(plan, begun, found))
-    drifted = {host for host, item in compared_of(begun, found).items() if item.is_equal is False}
+    verdicts = judged_verdicts(plan, verify_run, results_of(plan, verify_run, answers))
+    drifted = {host for host, comparison in compared_of(verify_run, answers).items() if comparison.is_equal is False}
     return packets_of(verdicts, drifted)
 
 
-def run_of(plan: Plan, begun: VerifyRun, found: Registered) -> tuple[Run, list[Verdict]]:
+def run_of(plan: Plan, verify_run: VerifyRun, answers: Registered) -> tuple[Run, list[Verdict]]:
     """Return all that is known of a run, and its verdicts."""
-    results, packets = results_of(plan, begun, found), suspects(plan, begun, found)
-    said = counted(found, packets)
+    results, packets = results_of(plan, verify_run, answers), suspects(plan, verify_run, answers)
+    checked_answers = complete_answers(answers, packets)
     judgements = judgements_of(
         packets,
-        {host: phases["judged"]["judgements"] for host, phases in said.items() if "judgements" in phases["judged"]},
+        {
+            host: phases["judged"]["judgements"]
+            for host, phases in checked_answers.items()
+            if "judgements" in phases["judged"]
+        },
     )
-    run = Run(plan, results, compared_of(begun, said), judgements, unreadable_hosts(said))
-    verdicts = map(run.reconsidered, map(run.with_published, judged_verdicts(plan, begun, results)))
-    return run, list(_believed(verdicts, run.unreadable))
+    run = Run(plan, results, compared_of(verify_run, checked_answers), judgements, unreadable_hosts(checked_answers))
+    verdicts = map(run.reconsidered, map(run.with_published, judged_verdicts(plan, verify_run, results)))
+    return run, list(_verdicts_of_readable(verdicts, run.unreadable))
 
 
-def _believed(verdicts: Iterable[Verdict], hosts: Mapping[str, str]) -> Iterable[Verdict]:
+def _verdicts_of_readable(verdicts: Iterable[Verdict], hosts: Mapping[str, str]) -> Iterable[Verdict]:
     """Yield the verdicts; a right one becomes unknown if the results of its source or target cannot be read."""
-    for item in verdicts:
-        ends = [host for host in (item.expectation.source, item.expectation.target) if host in hosts]
-        yield item._replace(verdict=UNKNOWN, why=UNREAD.format(ends[0])) if ends and item.verdict != WRONG else item
+    for verdict in verdicts:
+        ends = [host for host in (verdict.expectation.source, verdict.expectation.target) if host in hosts]
+        is_unknown = bool(ends) and verdict.verdict != WRONG
+        yield verdict._replace(verdict=UNKNOWN, why=UNREAD.format(ends[0])) if is_unknown else verdict

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.wire import TRANSLATED
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import PacketJudgement
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import LISTENER
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import UNKNOWN, WRONG, Verdict
 
@@ -29,7 +29,7 @@ class SuspectPacket(NamedTuple):
 
 
 # Whether a packet passed, and its answer; None if unknown.
-_Passed = tuple["bool | None", "bool | None"]
+_PacketAndAnswer = tuple["bool | None", "bool | None"]
 # The judgements of rulesets, by host and packet.
 Judgements = Mapping[tuple[str, SuspectPacket], "RulesetJudgement"]
 
@@ -37,8 +37,8 @@ Judgements = Mapping[tuple[str, SuspectPacket], "RulesetJudgement"]
 class RulesetJudgement(NamedTuple):
     """What a host's ruleset does with a packet, and with the answer to it."""
 
-    packet: Judged
-    reply: Judged | None = None
+    packet: PacketJudgement
+    reply: PacketJudgement | None = None
 
     def as_seen(self, packet: bool | None, reply: bool | None) -> RulesetJudgement:
         """Return the judgement of packet and answer, decided by the counters where the rules are unclear."""
@@ -52,42 +52,48 @@ def packets_of(
 
     For hosts that have drifted, all packets are judged.
     """
-    found: dict[str, dict[SuspectPacket, None]] = defaultdict(dict)
-    for verdict in sorted(verdicts, key=lambda item: item.verdict not in (WRONG, UNKNOWN)):
-        for host, packet in ends(verdict):
+    packets_by_host: dict[str, dict[SuspectPacket, None]] = defaultdict(dict)
+    for verdict in sorted(verdicts, key=lambda verdict: verdict.verdict not in (WRONG, UNKNOWN)):
+        for host, packet in packets_at_ends(verdict):
             is_wanted = verdict.verdict in (WRONG, UNKNOWN) or host in drifted
-            if is_wanted and packet.source and len(found[host]) < most:
-                found[host][packet] = None
-    return {host: list(packets) for host, packets in found.items() if packets}
+            if is_wanted and packet.source and len(packets_by_host[host]) < most:
+                packets_by_host[host][packet] = None
+    return {host: list(packets) for host, packets in packets_by_host.items() if packets}
 
 
-def ends(verdict: Verdict) -> list[tuple[str, SuspectPacket]]:
+def packets_at_ends(verdict: Verdict) -> list[tuple[str, SuspectPacket]]:
     """Return the packet of a connection as the source and as the target see it."""
-    item = verdict.expectation
+    expectation = verdict.expectation
     return [
-        (item.source, SuspectPacket("out", item.protocol, verdict.seen.source, item.address, item.port)),
-        (item.target, SuspectPacket("in", item.protocol, verdict.seen.peer, item.address, item.port)),
+        (
+            expectation.source,
+            SuspectPacket("out", expectation.protocol, verdict.seen.source, expectation.address, expectation.port),
+        ),
+        (
+            expectation.target,
+            SuspectPacket("in", expectation.protocol, verdict.seen.peer, expectation.address, expectation.port),
+        ),
     ]
 
 
-def seen_passing(verdict: Verdict, counters: Mapping[str, int | None]) -> tuple[_Passed, _Passed]:
+def seen_passing(verdict: Verdict, counters: Mapping[str, int | None]) -> tuple[_PacketAndAnswer, _PacketAndAnswer]:
     """Return whether the packet and the answer were seen to pass the rules of the source, and of the target.
 
     If a packet was counted before the rules and not after them, the rules stopped it. This holds for an answer only if
     a listener certainly answers.
     """
-    answers, outcome = verdict.held_by == LISTENER, verdict.seen.outcome
-    taken = {OPEN: True, FILTERED: False}.get(outcome) if counters["returned"] else None
+    is_answering, outcome = verdict.held_by == LISTENER, verdict.seen.outcome
+    is_accepted = {OPEN: True, FILTERED: False}.get(outcome) if counters["returned"] else None
     return (
-        (_passed(1, counters["left"]), taken),
+        (_is_passed(1, counters["left"]), is_accepted),
         (
-            _passed(counters["arrived"], counters["passed"]),
-            _passed(counters["passed"] if answers else None, counters["answered"]),
+            _is_passed(counters["arrived"], counters["passed"]),
+            _is_passed(counters["passed"] if is_answering else None, counters["answered"]),
         ),
     )
 
 
-def _passed(before: int | None, after: int | None) -> bool | None:
+def _is_passed(before: int | None, after: int | None) -> bool | None:
     """Return whether packets passed, by the counts before and after the rules; None if unknown."""
     return True if after else False if before and after == 0 else None
 
@@ -98,17 +104,23 @@ def as_options(packets: Iterable[SuspectPacket]) -> list[dict[str, Any]]:
 
 
 def judgements_of(
-    packets: Mapping[str, Sequence[SuspectPacket]], judged: Mapping[str, Sequence[Mapping[str, Any]]]
+    packets: Mapping[str, Sequence[SuspectPacket]], answers: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> Judgements:
     """Return the judgements of hosts, in the order of their packets; none for a host without an answer."""
     return {
-        (host, packet): RulesetJudgement(_judged(said), _judged(said["reply"]) if said.get("reply") else None)
-        for host, wanted in packets.items()
-        for packet, said in zip(wanted, judged.get(host, ()))
+        (host, packet): RulesetJudgement(
+            _packet_judgement(judgement), _packet_judgement(judgement["reply"]) if judgement.get("reply") else None
+        )
+        for host, host_packets in packets.items()
+        for packet, judgement in zip(host_packets, answers.get(host, ()))
     }
 
 
-def _judged(said: Mapping[str, Any]) -> Judged:
-    found = Judged(**{name: said[name] for name in Judged._fields if name in said})
-    translated = next((note[len(TRANSLATED) :] for note in said.get("notes", ()) if note.startswith(TRANSLATED)), "")
-    return found._replace(translated=translated, is_backwards=said.get("reverse_path", {}).get("is_dropped", False))
+def _packet_judgement(judgement: Mapping[str, Any]) -> PacketJudgement:
+    judged = PacketJudgement(**{name: judgement[name] for name in PacketJudgement._fields if name in judgement})
+    translated = next(
+        (note[len(TRANSLATED) :] for note in judgement.get("notes", ()) if note.startswith(TRANSLATED)), ""
+    )
+    return judged._replace(
+        translated=translated, is_dropped_by_rp_filter=judgement.get("reverse_path", {}).get("is_dropped", False)
+    )

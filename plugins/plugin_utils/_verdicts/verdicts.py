@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
 
 
 class _Case(NamedTuple):
-    item: Expectation
+    expectation: Expectation
     seen: Seen
     held_by: str
     why_nobody: str
@@ -65,69 +65,79 @@ class _Case(NamedTuple):
 
 def verdicts_of(expectations: Iterable[Expectation], results: Results, broad: Collection[str] = ()) -> list[Verdict]:
     """Return a verdict for each expectation, in order. `broad` are the flows whose ports nobody need listen on."""
-    items = [(item, results.seen(item)) for item in expectations]
-    answering = {(item.address, item.protocol, item.port) for item, seen in items if seen.outcome == OPEN}
-    routed = {_pair(item) for item, seen in items if seen.source}
+    probed = [(expectation, results.seen(expectation)) for expectation in expectations]
+    answering = {
+        (expectation.address, expectation.protocol, expectation.port)
+        for expectation, seen in probed
+        if seen.outcome == OPEN
+    }
+    routed = {_hosts_and_family(expectation) for expectation, seen in probed if seen.source}
     return [
         _verdict(
             _Case(
-                item,
+                expectation,
                 seen,
-                *results.holder(item),
+                *results.holder(expectation),
                 results.host_of(seen.nonce),
-                (item.address, item.protocol, item.port) in answering,
+                (expectation.address, expectation.protocol, expectation.port) in answering,
                 results.passive,
-                results.dead_end(item),
-                item.flow in broad,
-                _pair(item) in routed,
-                results.counters(item),
+                results.dead_end(expectation),
+                expectation.flow in broad,
+                _hosts_and_family(expectation) in routed,
+                results.counters(expectation),
             )
         )
-        for item, seen in items
+        for expectation, seen in probed
     ]
 
 
-def _pair(item: Expectation) -> tuple[str, str, bool]:
-    return item.source, item.target, ":" in item.address
+def _hosts_and_family(expectation: Expectation) -> tuple[str, str, bool]:
+    return expectation.source, expectation.target, ":" in expectation.address
 
 
 def _verdict(case: _Case) -> Verdict:
-    verdict, why = _named_elsewhere(case) or _meaning(case)
-    return Verdict(case.item, case.seen, case.held_by, verdict, why)
+    verdict, why = _verdict_of_wrong_name(case) or _verdict_by_outcome(case)
+    return Verdict(case.expectation, case.seen, case.held_by, verdict, why)
 
 
-def _named_elsewhere(case: _Case) -> tuple[str, str] | None:
+def _verdict_of_wrong_name(case: _Case) -> tuple[str, str] | None:
     if not case.seen.elsewhere:
         return None
     name, addresses = next(iter(case.seen.elsewhere.items()))
-    return WRONG, f"{case.item.source} resolves {name} to {listed(addresses)}, not to {case.item.address}."
+    return (
+        WRONG,
+        f"{case.expectation.source} resolves {name} to {listed(addresses)}, not to {case.expectation.address}.",
+    )
 
 
-def _meaning(case: _Case) -> tuple[str, str]:
+def _verdict_by_outcome(case: _Case) -> tuple[str, str]:
     if case.seen.outcome == MISSING:
-        return UNKNOWN, f"{case.item.source} reported no results: Ansible did not reach it, or its module failed."
+        return (
+            UNKNOWN,
+            f"{case.expectation.source} reported no results: Ansible did not reach it, or its module failed.",
+        )
     if case.seen.outcome == ERROR and case.is_routed and not case.seen.source:
         return UNPROVEN, (
-            f"{case.item.source} has no route to {case.item.address}, but it reaches other addresses of "
-            f"{case.item.target}."
+            f"{case.expectation.source} has no route to {case.expectation.address}, but it reaches other addresses of "
+            f"{case.expectation.target}."
         )
     if case.seen.outcome == ERROR:
         return UNKNOWN, f"The probe failed: {case.seen.detail}"
     if case.seen.outcome == OPEN:
-        return _answered(case)
+        return _verdict_of_answer(case)
     if case.seen.outcome == REFUSED:
-        return _refused(case)
-    return _blocked(case) if case.item.expected == OPEN else _kept_out(case)
+        return _verdict_of_refusal(case)
+    return _verdict_of_blocked_flow(case) if case.expectation.expected == OPEN else _verdict_of_closed_port(case)
 
 
-def _answered(case: _Case) -> tuple[str, str]:
+def _verdict_of_answer(case: _Case) -> tuple[str, str]:
     """Judge an answer. It proves the listener by its nonce, or because the target counted its answer."""
-    if case.answered_by not in ("", case.item.target):
+    if case.answered_by not in ("", case.expectation.target):
         return WRONG, f"{ANSWERED_BY}{case.answered_by}."
-    if case.item.expected != OPEN:
+    if case.expectation.expected != OPEN:
         return WRONG, "The probe got an answer."
     if case.held_by == LISTENER and not case.answered_by and not case.counted("answered"):
-        return WRONG, f"{ANSWERED_BUT_NOT_BY}the listener on {case.item.target}."
+        return WRONG, f"{ANSWERED_BUT_NOT_BY}the listener on {case.expectation.target}."
     if case.held_by == SERVICE and not case.answered_by and case.dead_end:
         return WRONG, f"{DEAD_END}{case.dead_end}."
     if case.held_by == NOBODY and not case.answered_by and not case.passive:
@@ -135,33 +145,33 @@ def _answered(case: _Case) -> tuple[str, str]:
     return RIGHT, ""
 
 
-def _refused(case: _Case) -> tuple[str, str]:
+def _verdict_of_refusal(case: _Case) -> tuple[str, str]:
     """Judge a refusal. It comes from the host itself, or from a firewall that rejects as a host does."""
-    if case.item.expected != OPEN and case.counted("arrived") and not case.counted("passed"):
+    if case.expectation.expected != OPEN and case.counted("arrived") and not case.counted("passed"):
         return RIGHT, ""
     if case.held_by != NOBODY:
         return WRONG, (
             f"The connection was refused although a {case.held_by} has the port: something other than the rules of "
             "hpc.ports rejects it."
         )
-    if case.item.expected != OPEN:
+    if case.expectation.expected != OPEN:
         return WRONG, _NOBODY_LISTENS
     if case.passive:
         return (RIGHT, "") if case.is_broad else (WRONG, _NOBODY_LISTENS)
     return UNKNOWN, f"The connection was refused, and {case.why_nobody}."
 
 
-def _blocked(case: _Case) -> tuple[str, str]:
+def _verdict_of_blocked_flow(case: _Case) -> tuple[str, str]:
     if case.seen.rejected:
         return WRONG, case.seen.detail
     if not case.seen.reachable:
         return UNKNOWN, f"No answer, and no answer to an echo either: {case.seen.path or _PATH_UNKNOWN}"
-    if case.item.protocol == "udp" and case.held_by != LISTENER:
-        return _silent(case)
+    if case.expectation.protocol == "udp" and case.held_by != LISTENER:
+        return _verdict_of_silent_udp(case)
     return WRONG, "No answer, although the host answers echoes."
 
 
-def _silent(case: _Case) -> tuple[str, str]:
+def _verdict_of_silent_udp(case: _Case) -> tuple[str, str]:
     """Judge a silent UDP port. A service need not answer, but the target can count accepted packets."""
     if case.held_by == SERVICE and case.counted("passed"):
         return RIGHT, ""
@@ -174,7 +184,7 @@ def _silent(case: _Case) -> tuple[str, str]:
     )
 
 
-def _kept_out(case: _Case) -> tuple[str, str]:
+def _verdict_of_closed_port(case: _Case) -> tuple[str, str]:
     """Silence is believed where the path is proven and somebody would have answered; of TCP the host itself would.
 
     What the target counts is better: a packet that came and did not pass, or one that passed though nobody answered.
@@ -188,9 +198,9 @@ def _kept_out(case: _Case) -> tuple[str, str]:
             UNKNOWN,
             f"The missing answer proves nothing without a path to the target: {case.seen.path or _PATH_UNKNOWN}",
         )
-    if case.held_by == NOBODY and not (case.passive and case.item.protocol == "tcp"):
+    if case.held_by == NOBODY and not (case.passive and case.expectation.protocol == "tcp"):
         return UNPROVEN if case.passive else UNKNOWN, f"The missing answer proves nothing: {case.why_nobody}."
-    if case.item.protocol == "udp" and case.held_by == SERVICE and not (case.answers or case.seen.rejected):
+    if case.expectation.protocol == "udp" and case.held_by == SERVICE and not (case.answers or case.seen.rejected):
         return UNPROVEN if case.passive else UNKNOWN, (
             "The service on the port answered no probe at all, so the missing answer proves nothing."
         )

@@ -26,7 +26,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import jun
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, report
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import (
     UNREADABLE,
-    counted,
+    complete_answers,
     parsed,
     unreadable_hosts,
 )
@@ -399,7 +399,7 @@ def test_keys_that_nobody_reads_and_the_reason_itself_are_left_out() -> None:
 
 def explained(inquiry: Inquiry, said: Mapping[str, Mapping[str, Any]]) -> Answer:
     """Return the answer to what hosts said, as the action plugin gives it."""
-    found = counted(registered(NAMES, list(said), said.__getitem__), inquiry.packets)
+    found = complete_answers(registered(NAMES, list(said), said.__getitem__), inquiry.packets)
     silent = {host: "x" for host, phases in found.items() if "judgements" not in phases["judged"]}
     return answer_of(PLAN, inquiry, found, silent)
 
@@ -468,7 +468,7 @@ def test_explain_reads_answers_that_are_well(probe: bool) -> None:
 def spoilt_explained(case: Spoilt) -> None:
     answer = explained(inquiry(), case.said)
     assert_fit_to_be_seen(lines(answer, [], ""))
-    found = counted(registered(NAMES, list(case.said), case.said.__getitem__), inquiry().packets)
+    found = complete_answers(registered(NAMES, list(case.said), case.said.__getitem__), inquiry().packets)
     if unreadable_hosts(found) and "verify_probed" not in case.said["laptop"]:
         assert answer.code not in (YES, NO)
 

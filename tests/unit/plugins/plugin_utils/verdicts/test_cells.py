@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import PacketJudgement
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Results, Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import RulesetJudgement, SuspectPacket
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import Verdict
@@ -25,7 +25,11 @@ HOSTS: dict[str, dict[str, Any]] = {
     "laptop": {"groups": ["offices"], "addresses": [LAPTOP]},
     "lost": {"groups": ["offices"], "addresses": ["lost.example.org"]},
 }
-ACCEPT, DROP, UNREAD = Judged("accept", "inet hpc_ports", "input", "accept", True), Judged("drop"), Judged("unknown")
+ACCEPT, DROP, UNREAD = (
+    PacketJudgement("accept", "inet hpc_ports", "input", "accept", True),
+    PacketJudgement("drop"),
+    PacketJudgement("unknown"),
+)
 PROBED: dict[str, Any] = {
     "address": CTL,
     "reachable": True,
@@ -90,7 +94,9 @@ def run(
     return Run(site(), results or Results(), compared or {}, judgements or {})
 
 
-def ends(out: Judged | None = None, inward: Judged | None = None) -> dict[tuple[str, SuspectPacket], RulesetJudgement]:
+def ends(
+    out: PacketJudgement | None = None, inward: PacketJudgement | None = None
+) -> dict[tuple[str, SuspectPacket], RulesetJudgement]:
     about = {"laptop": ("out", out), "ctl": ("in", inward)}
     return {
         (host, SuspectPacket(direction, "tcp", LAPTOP, CTL, 443)): RulesetJudgement(judged)
@@ -191,7 +197,7 @@ def test_the_rule_of_the_policy_in_words(about: Verdict, rule: str) -> None:
         (ends(None, ACCEPT), "open"),
         (ends(ACCEPT, None), "unknown"),
         (ends(ACCEPT, DROP), "filtered"),
-        (ends(Judged("reject"), ACCEPT), "filtered"),
+        (ends(PacketJudgement("reject"), ACCEPT), "filtered"),
         (ends(UNREAD, DROP), "filtered"),
         (ends(UNREAD, ACCEPT), "unknown"),
         (ends(ACCEPT, UNREAD), "unknown"),
@@ -267,7 +273,7 @@ def test_a_diagnosis_knows_what_the_rules_of_both_hosts_do(judgements: Any, code
 def test_where_rules_cannot_be_read_what_was_counted_tells(far: list[str], compiled: str, code: str) -> None:
     counted = {name: {CTL: {LAPTOP: {"1": ["443/tcp"]}}} for name in far}
     said = {"alive": True, "not_held": {}, "listening": {}, "in_use": {}, "counts": counted}
-    doubtful = Judged("unknown", "ip filter", "INPUT", "policy drop", unknown="it cannot be told")
+    doubtful = PacketJudgement("unknown", "ip filter", "INPUT", "policy drop", unknown="it cannot be told")
     found = run(judgements=ends(ACCEPT, doubtful), results=Results({"laptop": [PROBED]}, {"ctl": said} if far else {}))
     cell = found.cell(verdict("wrong", outcome="filtered", why="No answer."))
     assert (cell["compiled"], cell["diagnosis"]["code"]) == (compiled, code)
@@ -276,7 +282,7 @@ def test_where_rules_cannot_be_read_what_was_counted_tells(far: list[str], compi
 def test_a_diagnosis_knows_what_becomes_of_the_answer() -> None:
     """The target judges the answer that leaves, the source the one that comes back."""
     reply = {
-        key: judgement._replace(reply=Judged("drop", f"ip of_{key[0]}", "c", "drop"))
+        key: judgement._replace(reply=PacketJudgement("drop", f"ip of_{key[0]}", "c", "drop"))
         for key, judgement in ends(ACCEPT, ACCEPT).items()
     }
     for far, host in ((["arrived", "passed"], "ctl"), (["arrived", "passed", "answered"], "laptop")):

@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis impo
     CODES,
     Clues,
     Diagnosis,
-    Judged,
+    PacketJudgement,
     diagnosis_of,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Results, Seen
@@ -33,11 +33,11 @@ from hypothesis import strategies as st
 
 STRANGE = "10.9.9.9"
 OWNERS = {SOURCE: "source", TARGET: "target", OTHER: "other"}
-ACCEPTED = Judged("accept", "inet hpc_ports", "input", "tcp dport 443 accept", True)
-OURS = Judged("drop", "inet hpc_ports", "input", "policy drop", True)
-THEIRS = Judged("drop", "inet site", "c", "tcp dport 443 drop")
-REJECTS = Judged("reject", "inet site", "c", "tcp dport 443 reject with tcp reset")
-UNREAD = Judged("unknown", unknown="nft does not list the rules of iptables-legacy (tables filter).")
+ACCEPTED = PacketJudgement("accept", "inet hpc_ports", "input", "tcp dport 443 accept", True)
+OURS = PacketJudgement("drop", "inet hpc_ports", "input", "policy drop", True)
+THEIRS = PacketJudgement("drop", "inet site", "c", "tcp dport 443 drop")
+REJECTS = PacketJudgement("reject", "inet site", "c", "tcp dport 443 reject with tcp reset")
+UNREAD = PacketJudgement("unknown", unknown="nft does not list the rules of iptables-legacy (tables filter).")
 SILENCE = "No answer, although the host answers echoes."
 IF_ISOLATED = "If hosts outside its network must not reach it, add the network to firewall_isolated_networks."
 
@@ -257,7 +257,7 @@ def test_without_known_addresses_none_is_wrong() -> None:
 )
 @pytest.mark.parametrize("outcome,by", [("open", "listener"), ("refused", "nobody"), ("filtered", "listener")])
 def test_what_the_rules_let_through_against_the_plan(
-    denied_by: str, host: str, clues: dict[str, Judged], outcome: str, by: str
+    denied_by: str, host: str, clues: dict[str, PacketJudgement], outcome: str, by: str
 ) -> None:
     about = verdict("filtered", outcome, by, why="It was let in.", denied_by=denied_by)
     advice = (
@@ -288,7 +288,7 @@ def test_a_connection_that_opens_and_carries_nothing() -> None:
 
 
 def test_a_port_that_is_published_past_the_firewall() -> None:
-    sent_on = Judged(
+    sent_on = PacketJudgement(
         "unknown",
         "ip nat",
         "DOCKER",
@@ -416,12 +416,15 @@ def test_a_rule_that_cannot_be_read_is_the_suspect_of_what_was_seen_dropped() ->
 def test_what_was_seen_tells_where_the_rules_do_not() -> None:
     doubtful = THEIRS._replace(verdict="unknown", unknown="why")
     assert [doubtful.as_seen(passed) for passed in (True, False, None)] == [
-        Judged("accept", unknown="why"),
+        PacketJudgement("accept", unknown="why"),
         doubtful._replace(verdict="drop"),
         doubtful,
     ]
     # Nobody is suspected where no rule is known that may stop it; what can be read is believed.
-    assert [UNREAD.as_seen(passed) for passed in (True, False)] == [Judged("accept", unknown=UNREAD.unknown), UNREAD]
+    assert [UNREAD.as_seen(passed) for passed in (True, False)] == [
+        PacketJudgement("accept", unknown=UNREAD.unknown),
+        UNREAD,
+    ]
     # Which rule accepts is not known.
     assert told(verdict("filtered", "open"), inward=doubtful.as_seen(True)).text.endswith(
         "but target accepts the connection."
@@ -454,7 +457,7 @@ def test_what_is_published_and_leads_nowhere() -> None:
 
 
 def test_the_kernel_drops_what_comes_the_wrong_way() -> None:
-    assert told(verdict(), counts(1, 1), inward=ACCEPTED._replace(is_backwards=True)) == Diagnosis(
+    assert told(verdict(), counts(1, 1), inward=ACCEPTED._replace(is_dropped_by_rp_filter=True)) == Diagnosis(
         "wrong_source",
         f"target drops packets from {SOURCE} that arrive on this interface: the route back uses another interface, and "
         "the reverse path filter is strict.",
@@ -466,7 +469,7 @@ def test_the_kernel_drops_what_comes_the_wrong_way() -> None:
     "inward,said",
     [(None, "Its rules could not be read."), (UNREAD, UNREAD.unknown), (ACCEPTED, "No known rule drops it.")],
 )
-def test_what_came_and_was_not_taken(inward: Judged | None, said: str) -> None:
+def test_what_came_and_was_not_taken(inward: PacketJudgement | None, said: str) -> None:
     assert told(verdict(), counts(1, 1), inward=inward) == Diagnosis(
         "unknown",
         f"target received the packet but did not accept it. {said}",
@@ -477,7 +480,7 @@ def test_what_came_and_was_not_taken(inward: Judged | None, said: str) -> None:
 @pytest.mark.parametrize(
     "reply,by", [(None, ""), (ACCEPTED, ""), (THEIRS, ": table inet site, chain c, `tcp dport 443 drop` drops it")]
 )
-def test_an_answer_that_does_not_leave(reply: Judged | None, by: str) -> None:
+def test_an_answer_that_does_not_leave(reply: PacketJudgement | None, by: str) -> None:
     assert told(verdict(), counts(1, 1, 1), reply=reply, inward=ACCEPTED) == Diagnosis(
         "reply_lost",
         f"target accepted the packet, but its answer was not sent{by}.",
@@ -502,7 +505,7 @@ def test_an_answer_that_does_not_come_back() -> None:
         (THEIRS, "but its rules drop the answer: table inet site, chain c, `tcp dport 443 drop`"),
     ],
 )
-def test_an_answer_that_the_source_does_not_take(back: Judged | None, by: str) -> None:
+def test_an_answer_that_the_source_does_not_take(back: PacketJudgement | None, by: str) -> None:
     assert told(verdict(), counts(1, 1, 1, 1, 1), back=back) == Diagnosis(
         "reply_lost",
         f"The answer of target arrived at source, {by}.",
@@ -525,20 +528,27 @@ def test_what_nothing_explains() -> None:
     [
         (THEIRS, "table inet site, chain c, `tcp dport 443 drop`"),
         (UNREAD, UNREAD.unknown),
-        (Judged("accept"), "its rules"),
+        (PacketJudgement("accept"), "its rules"),
     ],
 )
-def test_where_it_is_decided(judged: Judged, where: str) -> None:
+def test_where_it_is_decided(judged: PacketJudgement, where: str) -> None:
     assert judged.where == where
 
 
 def test_who_is_stopped() -> None:
-    assert [Judged(word).is_stopped for word in ("accept", "drop", "reject", "unknown")] == [False, True, True, False]
+    assert [PacketJudgement(word).is_stopped for word in ("accept", "drop", "reject", "unknown")] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 # ---- all of it
 
-JUDGED = st.sampled_from([None, ACCEPTED, OURS, THEIRS, REJECTS, UNREAD, ACCEPTED._replace(is_backwards=True)])
+JUDGED = st.sampled_from(
+    [None, ACCEPTED, OURS, THEIRS, REJECTS, UNREAD, ACCEPTED._replace(is_dropped_by_rp_filter=True)]
+)
 ADDRESSES = st.sampled_from([SOURCE, OTHER, STRANGE, "10.0.0.22"])
 CLUES = st.builds(
     Clues,
@@ -582,14 +592,14 @@ def test_it_accuses_only_on_evidence(clues: Clues) -> None:
     stopped = [judged for judged in (clues.out, clues.inward) if judged and judged.is_stopped]
     if found.code == "ruleset_drops":
         assert any(judged.is_ours for judged in stopped)
-    if found.code == "other_table" and clues.item.expected == "open":
+    if found.code == "other_table" and clues.expectation.expected == "open":
         assert any(not judged.is_ours for judged in stopped)
     if found.code == "no_listener":
         assert clues.verdict.held_by == "nobody"
     if found.code == "not_arrived":
         assert clues.counters["arrived"] == 0 and clues.counters["left"] != 0
     if found.code == "ruleset_allows":
-        assert clues.item.expected == "filtered"
+        assert clues.expectation.expected == "filtered"
     if found.code == "elsewhere":
         assert clues.verdict.seen.elsewhere
     if found.code == "unreachable":

@@ -174,7 +174,10 @@ INNER, GATEWAY = SOURCE, "192.0.2.39"
 
 
 def behind_nat(
-    counts: dict[str, Any], is_told: bool = True, addresses: tuple[str, ...] = ("2001:db8::39", GATEWAY), **more: Any
+    counts: dict[str, Any],
+    is_configured: bool = True,
+    addresses: tuple[str, ...] = ("2001:db8::39", GATEWAY),
+    **more: Any,
 ) -> Results:
     """Return what both say of a probe that took the inner address, sent twice."""
     here = {**NOBODY, "counts": counted(TARGET, own=INNER, left=2)}
@@ -182,19 +185,19 @@ def behind_nat(
         {"source": [result("filtered")], **more.pop("probed", {})},
         {"source": here, "target": {**NOBODY, "own": {TARGET: True}, "counts": counts}, **more.pop("stopped", {})},
         NONCES,
-        origins={"source": Origin(addresses, is_told), **more},
+        origins={"source": Origin(addresses, is_configured), **more},
     )
 
 
-@pytest.mark.parametrize("is_told", [True, False])
-def test_packets_from_the_address_of_the_plan_are_those_of_a_source_behind_nat(is_told: bool) -> None:
-    results = behind_nat(counted(GATEWAY, arrived=2, passed=1), is_told)
+@pytest.mark.parametrize("is_configured", [True, False])
+def test_packets_from_the_address_of_the_plan_are_those_of_a_source_behind_nat(is_configured: bool) -> None:
+    results = behind_nat(counted(GATEWAY, arrived=2, passed=1), is_configured)
     assert (results.seen(ITEM).source, results.seen(ITEM).peer) == (INNER, GATEWAY)
     assert results.counters(ITEM) == {"left": 2, "arrived": 2, "passed": 1, "answered": 0, "returned": 0}
 
 
 @pytest.mark.parametrize(
-    "counts,is_told,peer",
+    "counts,is_configured,peer",
     [
         ({}, True, GATEWAY),
         ({}, False, INNER),  # nothing came: the inventory is believed, where it says so
@@ -204,9 +207,9 @@ def test_packets_from_the_address_of_the_plan_are_those_of_a_source_behind_nat(i
     ],
 )
 def test_an_address_that_is_not_the_plans_is_believed_where_it_arrives(
-    counts: dict[str, Any], is_told: bool, peer: str
+    counts: dict[str, Any], is_configured: bool, peer: str
 ) -> None:
-    assert behind_nat(counts, is_told).seen(ITEM).peer == peer
+    assert behind_nat(counts, is_configured).seen(ITEM).peer == peer
 
 
 def test_nothing_is_translated_that_the_plan_knows() -> None:

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import parse_query
 from ansible_collections.hpc.ports.plugins.modules.verify_judge import PACKET
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import Judged
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import PacketJudgement
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, Seen
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
     RulesetJudgement,
@@ -104,10 +104,10 @@ def test_what_hosts_said_is_found_by_packet() -> None:
     other = IN._replace(port=22)
     assert judgements_of({"a": [OUT], "b": [IN, other]}, judged) == {
         ("b", IN): RulesetJudgement(
-            Judged("drop", "inet site", "c", "drop", is_backwards=True),
-            Judged("drop", "inet site", "c", "drop", is_ours=True),
+            PacketJudgement("drop", "inet site", "c", "drop", is_dropped_by_rp_filter=True),
+            PacketJudgement("drop", "inet site", "c", "drop", is_ours=True),
         ),
-        ("b", other): RulesetJudgement(Judged("accept", "inet site", "c", "accept"), None),
+        ("b", other): RulesetJudgement(PacketJudgement("accept", "inet site", "c", "accept"), None),
     }
     assert judgements_of({"b": [IN, other]}, {"b": [DROP]}).keys() == {("b", IN)}
 
