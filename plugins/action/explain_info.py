@@ -46,11 +46,11 @@ class ActionModule(ControllerAction):
         if not options["judged"]:
             return _questions(inquiry)
         names = {phase: options[phase] for phase in _PHASES}
-        found = registered(names, dict.fromkeys((source, target)), task_vars["hostvars"].raw_get)
+        answers = registered(names, dict.fromkeys((source, target)), task_vars["hostvars"].raw_get)
         return self._answer(
             inquiry,
             store,
-            complete_answers(found, inquiry.packets),
+            complete_answers(answers, inquiry.packets),
             [note for host, note in ends if note],
             options["probe"],
             task_vars["ansible_play_hosts_all"],
@@ -116,14 +116,14 @@ def _why_no_probe(
         return "No probe was sent in check mode."
     if not inquiry.parts:
         return "No probe was sent: there is nothing to try."
-    unread = [
+    unreadable = [
         f"The result of {host} cannot be read: {phases[phase][UNREADABLE]}"
         for host, phases in answers.items()
         for phase in ("probed", "stopped")
         if UNREADABLE in phases[phase]
     ]
-    if unread:
-        return unread[0]
+    if unreadable:
+        return unreadable[0]
     source = inquiry.reasons.source
     if source in silent:
         return f"No probe could be sent from {source}: {silent[source]}"

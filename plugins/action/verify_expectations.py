@@ -51,8 +51,8 @@ class ActionModule(ControllerAction):
         strategy = self._task.get_play().strategy
         if strategy.rpartition(".")[2] in ("free", "host_pinned"):
             raise AnsibleActionFail(
-                f"Invalid strategy of the play: got {strategy!r}, expected 'linear', because every "
-                "host has to listen before the first one probes."
+                f"Invalid strategy of the play: got {strategy!r}, expected 'linear', because every host has to listen "
+                "before the first one probes."
             )
 
 

@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
             tried = sum(len(group["ports"]) for group in arguments["probes"])
             done, connections = Store(C.DEFAULT_LOCAL_TMP, progress["plan"]).added(progress["run"], tried)
             self._display.display(
-                f"verify: {done} of {progress['hosts']} hosts are done, {connections} of "
-                f"{progress['connections']} connections tried"
+                f"verify: {done} of {progress['hosts']} hosts are done, {connections} of {progress['connections']} "
+                "connections tried"
             )
         return result

@@ -24,8 +24,8 @@ class ActionModule(ControllerAction):
         if self._task.check_mode:
             return {"changed": False, "skipped": True, "packets": {}}
         store = self.store(options["plan"])
-        begun = store.whole(options["run"])
+        verify_run = store.whole(options["run"])
         names = {phase: options[phase] for phase in _PHASES}
-        answers = registered(names, begun.options.hosts, task_vars["hostvars"].raw_get)
-        packets = suspects(store.plan(), begun, answers)
-        return {"changed": False, "packets": {host: as_options(items) for host, items in packets.items()}}
+        answers = registered(names, verify_run.options.hosts, task_vars["hostvars"].raw_get)
+        packets = suspects(store.plan(), verify_run, answers)
+        return {"changed": False, "packets": {host: as_options(host_packets) for host, host_packets in packets.items()}}

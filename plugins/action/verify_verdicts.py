@@ -12,11 +12,12 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import VerifyRun
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data, as_fact
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, failure, report, warnings_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Findings, failure, report, warnings_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Report
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import left_out, registered, run_of
 
@@ -39,22 +40,27 @@ class ActionModule(ControllerAction):
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the counts and the findings; failed unless every verdict is right."""
         store = self.store(options["plan"])
-        begun = store.whole(options["run"])
+        verify_run = store.whole(options["run"])
         if self._task.check_mode:
-            return _planned(begun)
+            return _planned(verify_run)
         variables_of = task_vars["hostvars"].raw_get
-        answers = registered({phase: options[phase] for phase in _PHASES}, begun.options.hosts, variables_of)
-        run, verdicts = run_of(store.plan(), begun, answers)
-        expected = begun.expected
-        findings = Found(
+        answers = registered({phase: options[phase] for phase in _PHASES}, verify_run.options.hosts, variables_of)
+        run, verdicts = run_of(store.plan(), verify_run, answers)
+        expected = verify_run.expected
+        findings = Findings(
             verdicts,
             expected.skipped,
             expected.unmanaged,
             expected.classes,
             run.compared,
-            {verdict.expectation: found for verdict in verdicts for found in [run.diagnosis(verdict)] if found},
+            {
+                verdict.expectation: diagnosis
+                for verdict in verdicts
+                for diagnosis in [run.diagnosis(verdict)]
+                if diagnosis
+            },
             run.unreadable,
-            left_out(set(options["all_hosts"]) - set(begun.options.hosts), variables_of),
+            left_out(set(options["all_hosts"]) - set(verify_run.options.hosts), variables_of),
         )
         data = as_data(findings, run)
         self._display.display("\n".join(map(shown, report(findings))))
@@ -64,17 +70,17 @@ class ActionModule(ControllerAction):
         return _result(data, shown(failure(findings, options["require_outsider"])), options["fail"])
 
 
-def _planned(begun: Any) -> dict[str, Any]:
+def _planned(verify_run: VerifyRun) -> dict[str, Any]:
     """Return the result in check mode: how many connections a run would try."""
-    expected = begun.expected
+    expected = verify_run.expected
     count = len(expected.expectations)
-    skipped = [f"Not covered, {item.connections}: {item.reason}" for item in expected.skipped]
-    text = " ".join([f"Check mode: {count} connections would be tried; none was tried.", *skipped])
+    not_covered = [f"Not covered, {skipped.connections}: {skipped.reason}" for skipped in expected.skipped]
+    text = " ".join([f"Check mode: {count} connections would be tried; none was tried.", *not_covered])
     return {
         "changed": False,
         "skipped": True,
         "msg": text,
-        "summary": {"connections": count, "not_tested": sum(item.connections for item in expected.skipped)},
+        "summary": {"connections": count, "not_tested": sum(skipped.connections for skipped in expected.skipped)},
     }
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _FLOW = "flow "
 
 
-_OF_PROBE = ("probed", "stopped")
+_PROBE_PHASES = ("probed", "stopped")
 
 
 class Side(NamedTuple):
@@ -88,13 +88,13 @@ class AddressAnswer(NamedTuple):
 class ExplainRun(Run):
     """A run of verify whose target may be unmanaged, and without rules."""
 
-    def rule(self, item: Expectation) -> str:
+    def rule(self, expectation: Expectation) -> str:
         """Return the rule of the policy that decides, or an empty text."""
-        return super().rule(item) if item.target in self.plan.hosts else ""
+        return super().rule(expectation) if expectation.target in self.plan.hosts else ""
 
 
 # The judgements of the source's rules and of the target's rules.
-_Pair = tuple["RulesetJudgement | None", "RulesetJudgement | None"]
+_JudgementPair = tuple["RulesetJudgement | None", "RulesetJudgement | None"]
 
 
 @dataclass(frozen=True)
@@ -108,53 +108,59 @@ class Evidence:
 
     def ways(self) -> Iterator[AddressAnswer]:
         """Yield the answer for each address of the target."""
-        for item in self.inquiry.begun.expected.expectations:
-            yield self._way(item)
+        for expectation in self.inquiry.verify_run.expected.expectations:
+            yield self._address_answer(expectation)
 
-    def _way(self, item: Expectation) -> AddressAnswer:
-        sources = self._sources(item)
-        judged = [self._judged(item, source) for source in sources]
-        intended, expected = self._intended(item, sources)
-        compiled = _common_value(self._passes(item, *both) for both in judged)
-        verdict = self._verdict(expected)
-        passes, diagnosis = self._seen(expected, verdict) or self._by_rules(expected, sources[0], judged[0], compiled)
+    def _address_answer(self, expectation: Expectation) -> AddressAnswer:
+        sources = self._sources(expectation)
+        judgements = [self._judgement_pair(expectation, source) for source in sources]
+        intended, planned = self._intended(expectation, sources)
+        compiled = _common_value(self._passes(expectation, *pair) for pair in judgements)
+        verdict = self._verdict(planned)
+        passes, diagnosis = self._result_by_probe(planned, verdict) or self._result_by_rules(
+            planned, sources[0], judgements[0], compiled
+        )
         code = code_of(intended, passes)
         return AddressAnswer(
-            item.address,
+            expectation.address,
             sources,
             intended,
             compiled,
-            tuple(_sides(item, sources, judged)),
-            self._listening(item),
-            self._unit(item),
+            tuple(_sides(expectation, sources, judgements)),
+            self._listening(expectation),
+            self._unit(expectation),
             self._run.cell(verdict) if verdict else None,
             code,
-            diagnosis.text if diagnosis else _why(code, expected) + _forwarded(judged, expected),
+            diagnosis.text if diagnosis else _plan_sentence(code, planned) + _forwarded(judgements, planned),
             diagnosis,
         )
 
     # ---- the plan
 
-    def _sources(self, item: Expectation) -> tuple[str, ...]:
+    def _sources(self, expectation: Expectation) -> tuple[str, ...]:
         """Return the reported, perhaps translated, address of the source; else its addresses in the plan."""
-        told = self._results.seen(item).source or self._route(item).get("source", "")
-        translated = self._results.translated(item, told)
-        if told and not translated or translated in self._results.arrivals(item):
-            return (translated or told,)
-        return tuple(pair.source_address for pair in self._pairs(item))
+        reported = self._results.seen(expectation).source or self._route(expectation).get("source", "")
+        translated = self._results.translated(expectation, reported)
+        if reported and not translated or translated in self._results.arrivals(expectation):
+            return (translated or reported,)
+        return tuple(pair.source_address for pair in self._pairs(expectation))
 
-    def _pairs(self, item: Expectation) -> list[AddressPair]:
-        return [pair for pair in self.inquiry.reasons.pairs if pair.target_address == item.address]
+    def _pairs(self, expectation: Expectation) -> list[AddressPair]:
+        return [pair for pair in self.inquiry.reasons.pairs if pair.target_address == expectation.address]
 
-    def _intended(self, item: Expectation, sources: Collection[str]) -> tuple[bool | None, Expectation]:
+    def _intended(self, expectation: Expectation, sources: Collection[str]) -> tuple[bool | None, Expectation]:
         """Return the intention of the plan for these addresses, and the expectation that follows."""
-        pairs = [pair for pair in self._pairs(item) if pair.source_address in sources] or self._pairs(item)
-        leaves = pairs[0].egress.passes or self._is_trusted(item.source, self._route(item).get("interface", ""))
-        is_trusted = self._is_trusted(item.target, self._judgement_of(item.target, item).get("interface", ""))
+        pairs = [pair for pair in self._pairs(expectation) if pair.source_address in sources] or self._pairs(
+            expectation
+        )
+        route = self._route(expectation)
+        leaves = pairs[0].egress.passes or self._is_trusted(expectation.source, route.get("interface", ""))
+        incoming = self._judgement_of(expectation.target, expectation)
+        is_trusted = self._is_trusted(expectation.target, incoming.get("interface", ""))
         enters = _common_value(is_trusted or pair.ingress.passes for pair in pairs)
-        intended = False if not leaves else enters if item.target in self.plan.hosts else None
+        intended = False if not leaves else enters if expectation.target in self.plan.hosts else None
         reason = pairs[0].ingress.reason
-        return intended, item._replace(
+        return intended, expectation._replace(
             expected=FILTERED if intended is False else OPEN,
             flow=reason[len(_FLOW) :] if intended and reason.startswith(_FLOW) else "",
             denied_by="" if intended is not False else "source" if enters else "target",
@@ -169,82 +175,91 @@ class Evidence:
     def _judgements_by(self, host: str) -> Sequence[Mapping[str, Any]]:
         return self.registered.get(host, {}).get("judged", {}).get("judgements", ())
 
-    def _judgement_of(self, host: str, item: Expectation) -> Mapping[str, Any]:
+    def _judgement_of(self, host: str, expectation: Expectation) -> Mapping[str, Any]:
         """Return the judgement of a host on the first packet to this address; empty without an answer."""
-        asked = zip(self.inquiry.packets[host], self._judgements_by(host))
-        return next((said for packet, said in asked if packet.destination == item.address), {})
+        judged_packets = zip(self.inquiry.packets[host], self._judgements_by(host))
+        return next(
+            (judgement for packet, judgement in judged_packets if packet.destination == expectation.address), {}
+        )
 
-    def _route(self, item: Expectation) -> Mapping[str, str]:
-        return self._judgement_of(item.source, item).get("route", {})
+    def _route(self, expectation: Expectation) -> Mapping[str, str]:
+        return self._judgement_of(expectation.source, expectation).get("route", {})
 
-    def _listening(self, item: Expectation) -> tuple[str, ...] | None:
-        said = self._judgement_of(item.target, item)
-        return tuple(said["listening"]) if "listening" in said and item.protocol != "ip" else None
+    def _listening(self, expectation: Expectation) -> tuple[str, ...] | None:
+        judgement = self._judgement_of(expectation.target, expectation)
+        return tuple(judgement["listening"]) if "listening" in judgement and expectation.protocol != "ip" else None
 
-    def _unit(self, item: Expectation) -> str:
+    def _unit(self, expectation: Expectation) -> str:
         services = self.plan.catalogue.services
-        return next((services[name].unit for name in self._run.services(item) if services[name].unit), "")
+        return next((services[name].unit for name in self._run.services(expectation) if services[name].unit), "")
 
     @cached_property
     def _judgements(self) -> Mapping[tuple[str, SuspectPacket], RulesetJudgement]:
         """The judgements of both hosts, by the packet with the source address that the kernel chose."""
         source = self.inquiry.reasons.source
-        packets = {host: list(asked) for host, asked in self.inquiry.packets.items()}
-        for number, said in enumerate(self._judgements_by(source)):
-            packets[source][number] = packets[source][number]._replace(source=said.get("route", {}).get("source", ""))
+        packets = {host: list(host_packets) for host, host_packets in self.inquiry.packets.items()}
+        for number, judgement in enumerate(self._judgements_by(source)):
+            chosen_address = judgement.get("route", {}).get("source", "")
+            packets[source][number] = packets[source][number]._replace(source=chosen_address)
         return judgements_of(packets, {host: self._judgements_by(host) for host in packets})
 
-    def _judged(self, item: Expectation, source: str) -> _Pair:
-        out = packet_of("out", self._route(item).get("source", ""), item)
+    def _judgement_pair(self, expectation: Expectation, source: str) -> _JudgementPair:
+        out = packet_of("out", self._route(expectation).get("source", ""), expectation)
         return (
-            self._judgements.get((item.source, out)),
-            self._judgements.get((item.target, packet_of("in", source, item))),
+            self._judgements.get((expectation.source, out)),
+            self._judgements.get((expectation.target, packet_of("in", source, expectation))),
         )
 
-    def _passes(self, item: Expectation, out: RulesetJudgement | None, inward: RulesetJudgement | None) -> bool | None:
+    def _passes(
+        self, expectation: Expectation, out: RulesetJudgement | None, inward: RulesetJudgement | None
+    ) -> bool | None:
         """Return whether the rules of both hosts accept the packet and its answer; None if unknown."""
-        ways = [judged for both in (out, inward) for judged in ((both.packet, both.reply) if both else (None, None))]
-        if self._route(item).get("error") or any(judged and _is_stopped(judged) for judged in ways):
+        packet_judgements = [
+            packet_judgement
+            for ruleset in (out, inward)
+            for packet_judgement in ((ruleset.packet, ruleset.reply) if ruleset else (None, None))
+        ]
+        if self._route(expectation).get("error") or any(judged and _is_stopped(judged) for judged in packet_judgements):
             return False
-        return True if all(judged and judged.verdict == ACCEPT for judged in ways) else None
+        return True if all(judged and judged.verdict == ACCEPT for judged in packet_judgements) else None
 
-    def _by_rules(
-        self, item: Expectation, source: str, judged: _Pair, compiled: bool | None
+    def _result_by_rules(
+        self, expectation: Expectation, source: str, judgements: _JudgementPair, compiled: bool | None
     ) -> tuple[bool | None, Diagnosis | None]:
         """Return whether the rules accept the connection, and the diagnosis of a probe under these rules."""
-        passes = False if self._is_unknown(item, source) else compiled
-        if passes in (None, item.expected == OPEN):
+        passes = False if self._comes_from_unknown_address(expectation, source) else compiled
+        if passes in (None, expectation.expected == OPEN):
             return passes, None
-        out, inward = judged
-        error = self._route(item).get("error", "")
+        out, inward = judgements
+        error = self._route(expectation).get("error", "")
         seen = Seen(FILTERED, f"{error}." if error else "", reachable=True, source=source)
         return passes, diagnosis_of(
             Clues(
-                Verdict(item, seen, SERVICE, WRONG, ""),
+                Verdict(expectation, seen, SERVICE, WRONG, ""),
                 _counters_by(error, out, inward),
                 out=out.packet if out else None,
                 inward=inward.packet if inward else None,
                 reply=inward.reply if inward else None,
                 back=out.reply if out else None,
-                sources=frozenset(self._run.addresses(item.source, source=True)),
+                sources=frozenset(self._run.addresses(expectation.source, source=True)),
                 owners=self._run.owners,
             )
         )
 
-    def _is_unknown(self, item: Expectation, source: str) -> bool:
+    def _comes_from_unknown_address(self, expectation: Expectation, source: str) -> bool:
         """Return whether the source uses an address that is not in the plan, and the target would drop it."""
-        known = self._run.addresses(item.source, source=True)
-        if item.expected != OPEN or item.target not in self.plan.hosts or source in known:
+        known = self._run.addresses(expectation.source, source=True)
+        if expectation.expected != OPEN or expectation.target not in self.plan.hosts or source in known:
             return False
-        policy = parse_policy(self.plan.policies[self.plan.hosts[item.target]])
-        return not evaluate(policy, Packet("in", item.protocol, source, item.port, interface="")).passes
+        policy = parse_policy(self.plan.policies[self.plan.hosts[expectation.target]])
+        return not evaluate(policy, Packet("in", expectation.protocol, source, expectation.port, interface="")).passes
 
     # ---- the probe
 
     @cached_property
     def _results(self) -> Results:
         """The results of both hosts. Without ssh to the target, there is no listener of ours."""
-        phases = {host: self.registered.get(host, {}) for host in self.inquiry.begun.options.hosts}
+        phases = {host: self.registered.get(host, {}) for host in self.inquiry.verify_run.options.hosts}
         stopped = {host: phase.get("stopped", {}) for host, phase in phases.items()}
         return Results(
             probed={
@@ -253,7 +268,7 @@ class Evidence:
                 if "results" in phase.get("probed", {})
             },
             stopped=stopped,
-            nonces={host: part["nonce"] for host, part in self.inquiry.begun.parts.items()},
+            nonces={host: part["nonce"] for host, part in self.inquiry.verify_run.parts.items()},
             passive="alive" not in stopped[self.inquiry.reasons.target],
             origins=origins_of(self.plan, phases),
         )
@@ -263,26 +278,28 @@ class Evidence:
         compared = {host: Compared(None, reason=why) for host, why in self.silent.items()}
         return ExplainRun(self.plan, self._results, compared, self._judgements)
 
-    def _verdict(self, item: Expectation) -> Verdict | None:
+    def _verdict(self, expectation: Expectation) -> Verdict | None:
         """Return the verdict of the probe; None if nothing was sent, or the results of a host cannot be read."""
-        probes = [phases.get(name, {}) for phases in self.registered.values() for name in _OF_PROBE]
-        if item.source not in self._results.probed or any(UNREADABLE in probe for probe in probes):
+        probes = [phases.get(name, {}) for phases in self.registered.values() for name in _PROBE_PHASES]
+        if expectation.source not in self._results.probed or any(UNREADABLE in probe for probe in probes):
             return None
-        begun = self.inquiry.begun._replace(expected=Expected([item], [], [], {}))
-        return self._run.with_published(judged_verdicts(self.plan, begun, self._results)[0])
+        verify_run = self.inquiry.verify_run._replace(expected=Expected([expectation], [], [], {}))
+        return self._run.with_published(judged_verdicts(self.plan, verify_run, self._results)[0])
 
-    def _seen(self, item: Expectation, verdict: Verdict | None) -> tuple[bool, Diagnosis | None] | None:
+    def _result_by_probe(
+        self, expectation: Expectation, verdict: Verdict | None
+    ) -> tuple[bool, Diagnosis | None] | None:
         """Return whether the probe passed, and the diagnosis; None if the probe proves nothing."""
         if verdict is None or verdict.verdict not in (RIGHT, WRONG):
             return None
         is_right = verdict.verdict == RIGHT
-        return (item.expected == OPEN) == is_right, None if is_right else self._run.diagnosis(verdict)
+        return (expectation.expected == OPEN) == is_right, None if is_right else self._run.diagnosis(verdict)
 
 
 def _common_value(values: Iterable[bool | None]) -> bool | None:
     """Return the value that all share, or None."""
-    found = set(values)
-    return found.pop() if len(found) == 1 else None
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else None
 
 
 def _is_stopped(judged: PacketJudgement) -> bool:
@@ -302,18 +319,18 @@ def _counters_by(error: str, out: RulesetJudgement | None, inward: RulesetJudgem
     return {name: int(number < last) for number, name in enumerate(COUNTERS)}
 
 
-def _sides(item: Expectation, sources: Sequence[str], judged: Sequence[_Pair]) -> Iterator[Side]:
+def _sides(expectation: Expectation, sources: Sequence[str], judgements: Sequence[_JudgementPair]) -> Iterator[Side]:
     """Yield what each host does with the packet, and with the answer if it is blocked."""
-    out = judged[0][0]
+    out = judgements[0][0]
     if out:
-        yield _side(item.source, "sends it", out.packet)
-    for source, (_own, inward) in zip(sources, judged):
+        yield _side(expectation.source, "sends it", out.packet)
+    for source, (_own, inward) in zip(sources, judgements):
         if inward:
-            yield _side(item.target, f"receives it from {source}", inward.packet)
+            yield _side(expectation.target, f"receives it from {source}", inward.packet)
         if inward and inward.reply and inward.reply.verdict != ACCEPT:
-            yield _side(item.target, "answers", inward.reply)
+            yield _side(expectation.target, "answers", inward.reply)
     if out and out.reply and out.reply.verdict != ACCEPT:
-        yield _side(item.source, "receives the answer", out.reply)
+        yield _side(expectation.source, "receives the answer", out.reply)
 
 
 def _side(host: str, what: str, judged: PacketJudgement) -> Side:
@@ -325,23 +342,27 @@ def _side(host: str, what: str, judged: PacketJudgement) -> Side:
     return Side(host, what, passes, f"{judged.verdict}, {where}{why}")
 
 
-def _forwarded(judged: Sequence[_Pair], item: Expectation) -> str:
+def _forwarded(judgements: Sequence[_JudgementPair], expectation: Expectation) -> str:
     """Return a sentence about the address to which the target forwards the port, or an empty text."""
-    where = next((inward.packet.translated for _out, inward in judged if inward and inward.packet.translated), "")
+    destination = next(
+        (inward.packet.translated for _out, inward in judgements if inward and inward.packet.translated), ""
+    )
     return (
-        f" {item.target} publishes the port past its firewall: connections are forwarded to {where}." if where else ""
+        f" {expectation.target} publishes the port past its firewall: connections are forwarded to {destination}."
+        if destination
+        else ""
     )
 
 
-def _why(code: str, item: Expectation) -> str:
+def _plan_sentence(code: str, expectation: Expectation) -> str:
     """Return the reason according to the plan, in one sentence."""
-    what = f"{item.port}/{item.protocol} of {item.target}"
-    if item.expected == OPEN:
-        by = f" by flow {item.flow}" if item.flow else ""
-        return f"{item.source} {'can' if code == YES else 'may'} connect to {what}{by}."
+    what = f"{expectation.port}/{expectation.protocol} of {expectation.target}"
+    if expectation.expected == OPEN:
+        by = f" by flow {expectation.flow}" if expectation.flow else ""
+        return f"{expectation.source} {'can' if code == YES else 'may'} connect to {what}{by}."
     denied = (
-        f"{item.source} has restricted egress, and no flow allows it to open this connection"
-        if item.denied_by == "source"
-        else f"no flow allows it on {item.target}"
+        f"{expectation.source} has restricted egress, and no flow allows it to open this connection"
+        if expectation.denied_by == "source"
+        else f"no flow allows it on {expectation.target}"
     )
-    return f"{item.source} {'cannot' if code == NO else 'may not'} connect to {what}: {denied}."
+    return f"{expectation.source} {'cannot' if code == NO else 'may not'} connect to {what}: {denied}."

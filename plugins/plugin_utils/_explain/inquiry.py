@@ -31,20 +31,20 @@ _LIMITS = Limits(timeout=1.0, attempts=2, concurrency=10, rate=100.0, forks=1, m
 class Inquiry(NamedTuple):
     """The question about a connection, and the tasks of both hosts.
 
-    `packets` are the packets that each host has to judge; the kernel of the source chooses its own address. `begun` has
-    the tasks for a probe. `why_not` is the reason if the hosts are not asked.
+    `packets` are the packets that each host has to judge; the kernel of the source chooses its own address.
+    `verify_run` has the tasks for a probe. `why_not` is the reason if the hosts are not asked.
     """
 
     reasons: Reasons
-    begun: VerifyRun
+    verify_run: VerifyRun
     packets: Mapping[str, Sequence[SuspectPacket]]
     why_not: str = ""
 
     @property
     def parts(self) -> dict[str, HostTask]:
         """Return the task of each host in a probe; empty if there is nothing to probe: a protocol without ports."""
-        tried = self.begun.expected.expectations
-        return self.begun.parts if tried and tried[0].protocol != "ip" else {}
+        expectations = self.verify_run.expected.expectations
+        return self.verify_run.parts if expectations and expectations[0].protocol != "ip" else {}
 
 
 def inquiry_of(plan: Plan, source: str, target: str, port: str) -> Inquiry:
@@ -53,23 +53,25 @@ def inquiry_of(plan: Plan, source: str, target: str, port: str) -> Inquiry:
     hosts = list(dict.fromkeys((source, target)))
     why_not = Connections(plan, sorted(hosts)).why_not(source, target) if reasons.pairs else ""
     pairs = () if why_not else reasons.pairs
-    ports, addresses = parse_ports(port), list(dict.fromkeys(item.target_address for item in pairs))
-    found = [Expectation(source, target, address, ports.protocol, ports.first, OPEN) for address in addresses]
-    order = VerifyOptions(hosts, "", False, _LIMITS)
-    begun = VerifyRun(order, Expected(found, [], [], {}), tasks_of(plan, order, found))
+    ports, addresses = parse_ports(port), list(dict.fromkeys(pair.target_address for pair in pairs))
+    expectations = [Expectation(source, target, address, ports.protocol, ports.first, OPEN) for address in addresses]
+    options = VerifyOptions(hosts, "", False, _LIMITS)
+    verify_run = VerifyRun(options, Expected(expectations, [], [], {}), tasks_of(plan, options, expectations))
     packets = {
-        source: [packet_of("out", "", item) for item in found],
+        source: [packet_of("out", "", expectation) for expectation in expectations],
         target: [
-            packet_of("in", pair.source_address, item)
-            for item in found
+            packet_of("in", pair.source_address, expectation)
+            for expectation in expectations
             for pair in pairs
-            if pair.target_address == item.address
+            if pair.target_address == expectation.address
         ],
     }
-    return Inquiry(reasons, begun, packets if pairs else {}, why_not)
+    return Inquiry(reasons, verify_run, packets if pairs else {}, why_not)
 
 
-def packet_of(direction: str, source: str, item: Expectation) -> SuspectPacket:
+def packet_of(direction: str, source: str, expectation: Expectation) -> SuspectPacket:
     """Return the packet as one host sees it; a protocol without ports has its number in place of a name."""
-    protocol, port = (str(item.port), 0) if item.protocol == "ip" else (item.protocol, item.port)
-    return SuspectPacket(direction, protocol, source, item.address, port)
+    protocol, port = expectation.protocol, expectation.port
+    if protocol == "ip":
+        protocol, port = str(port), 0
+    return SuspectPacket(direction, protocol, source, expectation.address, port)

@@ -31,7 +31,7 @@ _WORDS = {
     SHOULD_NOT: "It should not",
     UNKNOWN: "Not known",
 }
-_COUNTED = {
+_COUNTER_TEXTS = {
     "left": "left",
     "arrived": "arrived",
     "passed": "passed the rules",
@@ -44,8 +44,8 @@ def answer_line(answer: Answer) -> str:
     """Return the answer in one line, with one sentence for each address if the answers differ."""
     if not answer.ways:
         return f"{_WORDS[answer.code]}: {answer.reasons.sentences[0]}"
-    texts = {way.code: way for way in reversed(answer.ways)}
-    if len(texts) == 1:
+    way_by_code = {way.code: way for way in reversed(answer.ways)}
+    if len(way_by_code) == 1:
         return f"{_WORDS[answer.code]}: {answer.ways[0].text}{_caveat(answer)}"
     ordered = sorted(answer.ways, key=lambda way: way.code != answer.code)
     return " ".join(f"{_WORDS[way.code]}, to {way.address}: {way.text}" for way in ordered)
@@ -100,12 +100,12 @@ def _rules(answer: Answer) -> Iterator[str]:
         yield from (f"  {side.host} {side.what}: {side.text}" for side in way.sides)
     listening = {way.listening for way in answer.ways} - {None}
     if listening:
-        where = sorted({address for addresses in listening for address in addresses or ()})
+        bound_addresses = sorted({address for addresses in listening for address in addresses or ()})
         target, port = answer.reasons.target, answer.reasons.port
         unit = answer.ways[0].unit if answer.ways[0].intended else ""
         yield (
-            f"Something listens on {port} of {target}: {listed(where)}"
-            if where
+            f"Something listens on {port} of {target}: {listed(bound_addresses)}"
+            if bound_addresses
             else (f"Nothing listens on {port} of {target} now{f'; {unit} should' if unit else ''}.")
         )
 
@@ -127,10 +127,10 @@ def _cell_lines(cell: Mapping[str, Any]) -> Iterator[str]:
     if cell["detail"]:
         yield f"  {cell['detail']}"
     if cell["counters"]:
-        counted = ", ".join(
-            f"{'?' if count is None else count} {_COUNTED[name]}" for name, count in cell["counters"].items()
+        packets = ", ".join(
+            f"{'?' if count is None else count} {_COUNTER_TEXTS[name]}" for name, count in cell["counters"].items()
         )
-        yield f"  Packets: {counted}"
+        yield f"  Packets: {packets}"
     if cell["diagnosis"]:
         yield f"  [{cell['diagnosis']['code']}] {cell['diagnosis']['text']}"
     elif cell["verdict"] != RIGHT:

@@ -32,24 +32,25 @@ class Cause(NamedTuple):
     def line(self) -> str:
         """Return all of it as one sentence."""
         first = self.verdicts[0]
-        what = f"{some_of(self.sources)} -> {some_of(self.targets)} {self._which()}"
+        connections = f"{some_of(self.sources)} -> {some_of(self.targets)} {self._ports()}"
         if first.verdict == UNKNOWN:
-            return f"unknown: {what}: {first.why}"
-        said = f"[{self.diagnosis.code}] {self.diagnosis.text}" if self.diagnosis else first.why
+            return f"unknown: {connections}: {first.why}"
+        reason = f"[{self.diagnosis.code}] {self.diagnosis.text}" if self.diagnosis else first.why
         return (
-            f"wrong: {what}: expected {first.expectation.expected} ({self._flows()}), was {first.seen.outcome}. {said}"
+            f"wrong: {connections}: expected {first.expectation.expected} ({self._flows()}), was {first.seen.outcome}. "
+            f"{reason}"
         )
 
-    def _which(self) -> str:
+    def _ports(self) -> str:
         """Return the ports; of two hosts with the address."""
-        items = [item.expectation for item in self.verdicts]
+        expectations = [verdict.expectation for verdict in self.verdicts]
         if len(self.sources) == len(self.targets) == 1:
-            return _some([f"{item.address} {port_text(item)}" for item in items])
-        ports = list(dict.fromkeys(map(port_text, items)))
-        return f"{_some(ports)} ({len(items)} connections)"
+            return _first_of([f"{expectation.address} {port_text(expectation)}" for expectation in expectations])
+        ports = list(dict.fromkeys(map(port_text, expectations)))
+        return f"{_first_of(ports)} ({len(expectations)} connections)"
 
     def _flows(self) -> str:
-        flows = sorted({item.expectation.flow for item in self.verdicts} - {""})
+        flows = sorted({verdict.expectation.flow for verdict in self.verdicts} - {""})
         if not flows:
             return "no flow allows it"
         return f"flow {flows[0]} allows it" if len(flows) == 1 else f"flows {some_of(flows)} allow it"
@@ -58,73 +59,74 @@ class Cause(NamedTuple):
 def causes_of(verdicts: Iterable[Verdict], diagnoses: Diagnoses, kind: str) -> list[Cause]:
     """Return the causes of what is wrong, or else unknown (`kind`), in the order of the first connection of each."""
     alike: dict[tuple[str, ...], list[Verdict]] = defaultdict(list)
-    for item in verdicts:
-        if item.verdict == kind:
-            alike[_reason(item, diagnoses.get(item.expectation))].append(item)
+    for verdict in verdicts:
+        if verdict.verdict == kind:
+            alike[_reason(verdict, diagnoses.get(verdict.expectation))].append(verdict)
     return [
-        Cause(*found, diagnoses.get(found[2][0].expectation) if kind == WRONG else None)
-        for items in alike.values()
-        for found in _blocks(items)
+        Cause(*block, diagnoses.get(block[2][0].expectation) if kind == WRONG else None)
+        for verdicts_alike in alike.values()
+        for block in _blocks(verdicts_alike)
     ]
 
 
-def _reason(item: Verdict, found: Diagnosis | None) -> tuple[str, ...]:
-    if item.verdict == UNKNOWN:
-        return (_neutral(item.why, item),)
+def _reason(verdict: Verdict, diagnosis: Diagnosis | None) -> tuple[str, ...]:
+    if verdict.verdict == UNKNOWN:
+        return (_neutral(verdict.why, verdict),)
     return (
-        item.expectation.expected,
-        item.seen.outcome,
-        _neutral(f"{found.code} {found.text}" if found else item.why, item),
+        verdict.expectation.expected,
+        verdict.seen.outcome,
+        _neutral(f"{diagnosis.code} {diagnosis.text}" if diagnosis else verdict.why, verdict),
     )
 
 
-def _neutral(text: str, item: Verdict) -> str:
+def _neutral(text: str, verdict: Verdict) -> str:
     """Return a sentence without what is particular to one connection."""
-    what = item.expectation
+    expectation = verdict.expectation
     marks = {
-        what.flow: "<flow>",
-        port_text(what): "<port>",
-        item.seen.peer: "<peer>",
-        what.address: "<address>",
-        what.target: _TARGET,
-        what.source: _SOURCE,
+        expectation.flow: "<flow>",
+        port_text(expectation): "<port>",
+        verdict.seen.peer: "<peer>",
+        expectation.address: "<address>",
+        expectation.target: _TARGET,
+        expectation.source: _SOURCE,
     }
     return _WORD.sub(lambda match: marks.get(match[0], match[0]), text)
 
 
-def _blocks(items: Sequence[Verdict]) -> Iterator[tuple[list[str], list[str], list[Verdict]]]:
+def _blocks(verdicts: Sequence[Verdict]) -> Iterator[tuple[list[str], list[str], list[Verdict]]]:
     """Yield targets that have the same sources together, with these."""
     sources: dict[str, set[str]] = defaultdict(set)
-    for item in items:
-        sources[item.expectation.target].add(item.expectation.source)
+    for verdict in verdicts:
+        sources[verdict.expectation.target].add(verdict.expectation.source)
     targets: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for target, found in sources.items():
-        targets[tuple(sorted(found))].append(target)
-    for block, names_of_targets in targets.items():
-        known = set(names_of_targets)
-        yield list(block), sorted(known), [item for item in items if item.expectation.target in known]
+    for target, sources_of_target in sources.items():
+        targets[tuple(sorted(sources_of_target))].append(target)
+    for block_sources, target_names in targets.items():
+        block_targets = set(target_names)
+        block = [verdict for verdict in verdicts if verdict.expectation.target in block_targets]
+        yield list(block_sources), sorted(block_targets), block
 
 
 def advice_lines(verdicts: Iterable[Verdict], diagnoses: Diagnoses) -> list[str]:
     """Return what to do, once for all hosts where it is the same."""
     alike: dict[str, list[Verdict]] = defaultdict(list)
-    for item in verdicts:
-        found = diagnoses.get(item.expectation)
-        if found:
-            alike[_neutral(f"{found.code}: {found.advice}", item)].append(item)
-    return [_told(text, items) for text, items in alike.items()]
+    for verdict in verdicts:
+        diagnosis = diagnoses.get(verdict.expectation)
+        if diagnosis:
+            alike[_neutral(f"{diagnosis.code}: {diagnosis.advice}", verdict)].append(verdict)
+    return [_advice_text(text, verdicts_alike) for text, verdicts_alike in alike.items()]
 
 
-def _told(text: str, items: Sequence[Verdict]) -> str:
+def _advice_text(text: str, verdicts: Sequence[Verdict]) -> str:
     """Return advice with the names of all hosts that it is for; of what else differs, the first one's."""
-    first = items[0].expectation
+    first = verdicts[0].expectation
     marks = {
         "<flow>": first.flow,
         "<port>": port_text(first),
-        "<peer>": items[0].seen.peer,
+        "<peer>": verdicts[0].seen.peer,
         "<address>": first.address,
-        _SOURCE: some_of(sorted({item.expectation.source for item in items})),
-        _TARGET: some_of(sorted({item.expectation.target for item in items})),
+        _SOURCE: some_of(sorted({verdict.expectation.source for verdict in verdicts})),
+        _TARGET: some_of(sorted({verdict.expectation.target for verdict in verdicts})),
     }
     return re.sub("|".join(marks), lambda match: marks[match[0]], text)
 
@@ -135,5 +137,5 @@ def some_of(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _some(which: Sequence[str]) -> str:
-    return which[0] if len(which) == 1 else f"{which[0]} and {len(which) - 1} more"
+def _first_of(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"{texts[0]} and {len(texts) - 1} more"

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import OPEN
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, not_tested, summary
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Findings, not_tested, summary
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Report
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts import RIGHT, UNPROVEN
@@ -18,17 +18,17 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts impor
 FORMAT = 2
 
 
-def as_data(found: Found, run: Run) -> Report:
+def as_data(findings: Findings, run: Run) -> Report:
     """Return everything: see the schema."""
     catalogue = run.plan.catalogue
-    class_of = {host: name for name, hosts in found.classes.items() for host in hosts}
+    class_of = {host: name for name, hosts in findings.classes.items() for host in hosts}
     return {
         "format": FORMAT,
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "mode": "passive" if run.results.passive else "active",
-        "summary": summary(found),
+        "summary": summary(findings),
         "hosts": {host: run.host(host, name) for host, name in sorted(class_of.items())},
-        "classes": {name: list(hosts) for name, hosts in found.classes.items()},
+        "classes": {name: list(hosts) for name, hosts in findings.classes.items()},
         "services": {
             name: {"title": service.title, "ports": list(map(str, service.ports))}
             for name, service in catalogue.services.items()
@@ -46,10 +46,10 @@ def as_data(found: Found, run: Run) -> Report:
             }
             for name, flow in catalogue.flows.items()
         },
-        "cells": [run.cell(item) for item in found.verdicts if item.verdict != UNPROVEN],
+        "cells": [run.cell(verdict) for verdict in findings.verdicts if verdict.verdict != UNPROVEN],
         "not_tested": [
-            {"source": item.source, "target": item.target, "connections": item.connections, "reason": item.reason}
-            for item in not_tested(found)
+            {"source": skip.source, "target": skip.target, "connections": skip.connections, "reason": skip.reason}
+            for skip in not_tested(findings)
         ],
     }
 

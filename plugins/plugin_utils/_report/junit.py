@@ -79,8 +79,8 @@ def _cell_cases(cells: Iterable[Cell]) -> list[tuple[str, Case]]:
         else:
             cases.append((cell["target"], _bad_case(cell)))
     return cases + [
-        (target, _right_case(source, target, intended, found))
-        for (target, source, intended), found in sorted(right.items())
+        (target, _right_case(source, target, intended, cells_alike))
+        for (target, source, intended), cells_alike in sorted(right.items())
     ]
 
 
@@ -88,11 +88,11 @@ def _bad_case(cell: Cell) -> Case:
     result = "failure" if cell["verdict"] == "wrong" else "error"
     message = f"intended {cell['intended']}, compiled {cell['compiled']}, observed {cell['outcome']}"
     flow = f"Flow: {cell['flow']}" if cell["flow"] else "No flow allows this connection."
-    said = cell["diagnosis"] or {"text": "", "advice": ""}
+    diagnosis = cell["diagnosis"] or {"text": "", "advice": ""}
     texts = [
         cell["why"],
-        said["text"],
-        said["advice"],
+        diagnosis["text"],
+        diagnosis["advice"],
         flow,
         f"Rule: {cell['rule']}" if cell["rule"] else "",
         cell["detail"],
@@ -109,14 +109,14 @@ def _bad_case(cell: Cell) -> Case:
 
 def _right_case(source: str, target: str, intended: str, cells: list[Cell]) -> Case:
     ports = sorted({(cell["protocol"], cell["port"]) for cell in cells})
-    shown = ", ".join(f"{port}/{protocol}" for protocol, port in ports[:5])
+    ports_text = ", ".join(f"{port}/{protocol}" for protocol, port in ports[:5])
     rest = f" and {len(ports) - 5} more" if len(ports) > 5 else ""
-    return Case(f"{source} -> {target}: {intended} {shown}{rest}", max(cell["seconds"] or 0.0 for cell in cells))
+    return Case(f"{source} -> {target}: {intended} {ports_text}{rest}", max(cell["seconds"] or 0.0 for cell in cells))
 
 
-def _skipped_case(item: NotTested) -> Case:
-    ends = f"{item['source'] or 'several'} -> {item['target'] or 'several'}"
-    return Case(f"{ends}: {item['connections']} not tested", 0.0, "skipped", item["reason"])
+def _skipped_case(not_tested: NotTested) -> Case:
+    ends = f"{not_tested['source'] or 'several'} -> {not_tested['target'] or 'several'}"
+    return Case(f"{ends}: {not_tested['connections']} not tested", 0.0, "skipped", not_tested["reason"])
 
 
 # ---- the XML
@@ -131,8 +131,8 @@ def _suite(target: str, cases: list[Case], made: str) -> ElementTree.Element:
             suite, "testcase", _clean({"classname": target, "name": case.name, "time": f"{case.seconds:.3f}"})
         )
         if case.result:
-            said = ElementTree.SubElement(element, case.result, _clean({"message": case.message}))
-            said.text = shown_lines(case.text) or None
+            result = ElementTree.SubElement(element, case.result, _clean({"message": case.message}))
+            result.text = shown_lines(case.text) or None
     return suite
 
 

@@ -37,7 +37,7 @@ _MOST_TABLES = 40
 _MOST_CAUSES = 3  # in the message of the task that fails
 _BLANK = ""
 # The worst first.
-_CELLS = ("!OPEN", "!BLOCKED", "!REFUSED", "?", "not tested", "open", "–")
+_CELL_TEXTS = ("!OPEN", "!BLOCKED", "!REFUSED", "?", "not tested", "open", "–")
 
 
 class Row(NamedTuple):
@@ -48,7 +48,7 @@ class Row(NamedTuple):
     cells: tuple[str, ...]
 
 
-class Found(NamedTuple):
+class Findings(NamedTuple):
     """Everything that the report shows.
 
     `compared`: whether each host runs its policy. `diagnoses`: of the connections that are not right. `unreadable`:
@@ -65,80 +65,85 @@ class Found(NamedTuple):
     left_out: Mapping[str, str] = MappingProxyType({})
 
 
-def summary(found: Found) -> Summary:
+def summary(findings: Findings) -> Summary:
     """Return the counts as plain data. What is unproven counts as not tested."""
-    tried = [item for item in found.verdicts if item.verdict != UNPROVEN]
-    count = Counter(item.verdict for item in tried)
+    tried = [verdict for verdict in findings.verdicts if verdict.verdict != UNPROVEN]
+    count = Counter(verdict.verdict for verdict in tried)
     return {
         "connections": len(tried),
-        "sources": len({item.expectation.source for item in tried}),
-        "targets": len({item.expectation.target for item in tried}),
+        "sources": len({verdict.expectation.source for verdict in tried}),
+        "targets": len({verdict.expectation.target for verdict in tried}),
         "right": count[RIGHT],
         "wrong": count[WRONG],
         "unknown": count[UNKNOWN],
-        "not_tested": sum(item.connections for item in not_tested(found)),
-        "outsiders": list(found.outsiders),
-        "left_out": sorted(found.left_out),
-        "not_running_policy": sorted(host for host, item in found.compared.items() if not item.is_equal),
+        "not_tested": sum(skip.connections for skip in not_tested(findings)),
+        "outsiders": list(findings.outsiders),
+        "left_out": sorted(findings.left_out),
+        "not_running_policy": sorted(host for host, comparison in findings.compared.items() if not comparison.is_equal),
     }
 
 
-def not_tested(found: Found) -> list[Skipped]:
+def not_tested(findings: Findings) -> list[Skipped]:
     """Return what was not tried, and what was and proves nothing, with the reasons."""
     unproven = Counter(
-        (item.expectation.source, item.expectation.target, item.why)
-        for item in found.verdicts
-        if item.verdict == UNPROVEN
+        (verdict.expectation.source, verdict.expectation.target, verdict.why)
+        for verdict in findings.verdicts
+        if verdict.verdict == UNPROVEN
     )
-    return [*found.skipped, *(Skipped(source, target, count, why) for (source, target, why), count in unproven.items())]
+    return [
+        *findings.skipped,
+        *(Skipped(source, target, count, why) for (source, target, why), count in unproven.items()),
+    ]
 
 
-def report(found: Found, most_tables: int = _MOST_TABLES) -> list[str]:
+def report(findings: Findings, most_tables: int = _MOST_TABLES) -> list[str]:
     """Return the lines to show."""
     compared = {
-        host: item
-        for host, item in found.compared.items()
-        if host not in found.unreadable or found.unreadable[host] not in item.reason
+        host: comparison
+        for host, comparison in findings.compared.items()
+        if host not in findings.unreadable or findings.unreadable[host] not in comparison.reason
     }
     lines = [
-        *_tables(found, most_tables),
-        *not_tested_lines(not_tested(found)),
+        *_tables(findings, most_tables),
+        *not_tested_lines(not_tested(findings)),
         *compared_lines(compared),
-        *unreadable_lines(found.unreadable),
-        *_shortened(cause_lines(found.verdicts, found.diagnoses)),
-        *_advice(found),
+        *unreadable_lines(findings.unreadable),
+        *_shortened(cause_lines(findings.verdicts, findings.diagnoses)),
+        *_advice(findings),
     ]
-    return [*lines, "", *left_out_lines(found.left_out), summary_line(summary(found))]
+    return [*lines, "", *left_out_lines(findings.left_out), summary_line(summary(findings))]
 
 
 def summary_line(counts: Summary) -> str:
     """Return the counts in words."""
     outsiders = some_of(counts["outsiders"]) or "NO HOST outside the managed groups"
     return (
-        f"{counts['connections']} connections from {counts['sources']} hosts to {counts['targets']}: "
-        f"{counts['right']} right, {counts['wrong']} wrong, {counts['unknown']} unknown. "
-        f"From outside: {outsiders}."
+        f"{counts['connections']} connections from {counts['sources']} hosts to {counts['targets']}: {counts['right']} "
+        f"right, {counts['wrong']} wrong, {counts['unknown']} unknown. From outside: {outsiders}."
     )
 
 
 # ---- the tables
 
 
-def _tables(found: Found, most: int) -> list[str]:
+def _tables(findings: Findings, most: int) -> list[str]:
     """Where there are many kinds of target, only those where something is not right have a table."""
-    class_of = {host: name for name, hosts in found.classes.items() for host in hosts}
+    class_of = {host: name for name, hosts in findings.classes.items() for host in hosts}
     by_target: dict[str, list[Verdict]] = defaultdict(list)
-    for item in found.verdicts:
-        by_target[class_of.get(item.expectation.target, item.expectation.target)].append(item)
+    for verdict in findings.verdicts:
+        by_target[class_of.get(verdict.expectation.target, verdict.expectation.target)].append(verdict)
     shown = {
-        name: items
-        for name, items in by_target.items()
-        if len(by_target) <= most or any(item.verdict in (WRONG, UNKNOWN) for item in items)
+        name: verdicts
+        for name, verdicts in by_target.items()
+        if len(by_target) <= most or any(verdict.verdict in (WRONG, UNKNOWN) for verdict in verdicts)
     }
     lines = [
         line
-        for name, items in sorted(shown.items())[:most]
-        for line in (*table(_name(name, {item.expectation.target for item in items}), items, class_of), "")
+        for name, verdicts in sorted(shown.items())[:most]
+        for line in (
+            *table(_hosts_text(name, {verdict.expectation.target for verdict in verdicts}), verdicts, class_of),
+            "",
+        )
     ]
     if len(shown) > most:
         lines += [f"{len(shown) - most} more kinds of host are in the files of the report.", ""]
@@ -150,29 +155,29 @@ def _tables(found: Found, most: int) -> list[str]:
     return lines
 
 
-def _name(class_name: str, hosts: Collection[str]) -> str:
+def _hosts_text(class_name: str, hosts: Collection[str]) -> str:
     return ", ".join(sorted(hosts)) if len(hosts) <= MOST_NAMES else f"{class_name} ({len(hosts)} hosts)"
 
 
-def table(target: str, items: Sequence[Verdict], class_of: Mapping[str, str]) -> list[str]:
+def table(target: str, verdicts: Sequence[Verdict], class_of: Mapping[str, str]) -> list[str]:
     """Return a row for all ports alike that are open for someone or not right, and one for the rest.
 
     Hosts of one class share a column, and so do columns that are equal; a letter is explained above the table.
     """
     members = defaultdict(set)
-    for item in items:
-        members[class_of.get(item.expectation.source, item.expectation.source)].add(item.expectation.source)
+    for verdict in verdicts:
+        members[class_of.get(verdict.expectation.source, verdict.expectation.source)].add(verdict.expectation.source)
     sources = sorted(members)
-    rows = _rows(items, sources, class_of)
+    rows = _rows(verdicts, sources, class_of)
     columns: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for number in range(len(sources)):
         columns[tuple(row.cells[number] for row in rows)].append(number)
     shown = list(columns.values())
-    letters = [_letter(number) for number in range(len(shown))]
-    addresses = sorted({item.expectation.address for item in items}, key=lambda text: (":" in text, text))
+    letters = [_column_letter(number) for number in range(len(shown))]
+    addresses = sorted({verdict.expectation.address for verdict in verdicts}, key=lambda text: (":" in text, text))
     lines = [f"{target}  {', '.join(addresses) if len(addresses) <= 2 * MOST_NAMES else ''}".rstrip()]
     for letter, numbers in zip(letters, shown):
-        names = ", ".join(_name(sources[number], members[sources[number]]) for number in numbers)
+        names = ", ".join(_hosts_text(sources[number], members[sources[number]]) for number in numbers)
         lines += textwrap.wrap(
             names, _WIDTH, initial_indent=f"  {letter:<3}", subsequent_indent="     ", break_on_hyphens=False
         )
@@ -181,46 +186,47 @@ def table(target: str, items: Sequence[Verdict], class_of: Mapping[str, str]) ->
     return lines + _aligned(cells)
 
 
-def _letter(number: int) -> str:
-    return (_letter(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
+def _column_letter(number: int) -> str:
+    return (_column_letter(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
 
 
-def _rows(items: Sequence[Verdict], sources: Sequence[str], class_of: Mapping[str, str]) -> list[Row]:
+def _rows(verdicts: Sequence[Verdict], sources: Sequence[str], class_of: Mapping[str, str]) -> list[Row]:
     by_port: dict[tuple[str, int], dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
-    for item in items:
-        source = class_of.get(item.expectation.source, item.expectation.source)
-        by_port[item.expectation.protocol, item.expectation.port][source].append(item)
+    for verdict in verdicts:
+        source = class_of.get(verdict.expectation.source, verdict.expectation.source)
+        by_port[verdict.expectation.protocol, verdict.expectation.port][source].append(verdict)
     alike: dict[tuple[str, str, tuple[str, ...]], list[int]] = defaultdict(list)
     others: dict[bool, list[tuple[str, ...]]] = defaultdict(list)
-    for (protocol, port), found in sorted(by_port.items()):
-        cells = tuple(_cell(found[source]) for source in sources)
-        flows = ", ".join(sorted({item.expectation.flow for group in found.values() for item in group} - {""}))
+    for (protocol, port), verdicts_by_source in sorted(by_port.items()):
+        cells = tuple(_cell(verdicts_by_source[source]) for source in sources)
+        flow_names = {verdict.expectation.flow for group in verdicts_by_source.values() for verdict in group}
+        flows = ", ".join(sorted(flow_names - {""}))
         if flows or set(cells) - {"–", "?", "not tested", _BLANK}:
             alike[protocol, flows, cells].append(port)
         else:
             others["not tested" in cells].append(cells)
     rows = [Row(_ports_text(ports, protocol), flows, cells) for (protocol, flows, cells), ports in alike.items()]
-    return rows + [_others(cells) for is_left_out, cells in sorted(others.items())]
+    return rows + [_row_of_others(cells) for is_left_out, cells in sorted(others.items())]
 
 
-def _others(cells: Sequence[tuple[str, ...]]) -> Row:
+def _row_of_others(cells: Sequence[tuple[str, ...]]) -> Row:
     merged = tuple(next(text for text in ("?", "not tested", "–", _BLANK) if text in column) for column in zip(*cells))
     return Row(f"{len(cells)} other ports", "", merged)
 
 
-def _cell(items: Iterable[Verdict]) -> str:
+def _cell(verdicts: Iterable[Verdict]) -> str:
     """Return the text for one port on all addresses: the worst of them."""
-    texts = {_text(item) for item in items}
-    return next((text for text in _CELLS if text in texts), _BLANK)
+    texts = {_cell_text(verdict) for verdict in verdicts}
+    return next((text for text in _CELL_TEXTS if text in texts), _BLANK)
 
 
-def _text(item: Verdict) -> str:
-    is_open = item.expectation.expected == OPEN
-    if item.verdict == RIGHT:
+def _cell_text(verdict: Verdict) -> str:
+    is_open = verdict.expectation.expected == OPEN
+    if verdict.verdict == RIGHT:
         return "open" if is_open else "–"
-    if item.verdict in (UNKNOWN, UNPROVEN):
-        return "?" if item.verdict == UNKNOWN else "not tested"
-    return "!OPEN" if not is_open else "!REFUSED" if item.seen.outcome == REFUSED else "!BLOCKED"
+    if verdict.verdict in (UNKNOWN, UNPROVEN):
+        return "?" if verdict.verdict == UNKNOWN else "not tested"
+    return "!OPEN" if not is_open else "!REFUSED" if verdict.seen.outcome == REFUSED else "!BLOCKED"
 
 
 def _ports_text(ports: Sequence[int], protocol: str) -> str:
@@ -240,14 +246,14 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def compared_lines(compared: Mapping[str, Compared]) -> list[str]:
     """Return one line for each host that does not run its policy, or whose ruleset could not be read."""
     lines = [
-        f"wrong: {host} does not run its policy; these differ: {listed(item.objects)}"
-        for host, item in sorted(compared.items())
-        if item.is_equal is False
+        f"wrong: {host} does not run its policy; these differ: {listed(comparison.objects)}"
+        for host, comparison in sorted(compared.items())
+        if comparison.is_equal is False
     ]
     return lines + [
-        f"unknown: whether {host} runs its policy: {item.reason}"
-        for host, item in sorted(compared.items())
-        if item.is_equal is None
+        f"unknown: whether {host} runs its policy: {comparison.reason}"
+        for host, comparison in sorted(compared.items())
+        if comparison.is_equal is None
     ]
 
 
@@ -272,19 +278,19 @@ def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
 def not_tested_lines(skipped: Sequence[Skipped]) -> list[str]:
     """Return one line for each reason, with the pair where there is one."""
     alike: dict[str, list[Skipped]] = defaultdict(list)
-    for item in skipped:
-        alike[item.reason].append(item)
-    return _shortened([_not_tested_line(reason, items) for reason, items in alike.items()])
+    for skip in skipped:
+        alike[skip.reason].append(skip)
+    return _shortened([_not_tested_line(reason, group) for reason, group in alike.items()])
 
 
-def _not_tested_line(reason: str, items: Sequence[Skipped]) -> str:
-    pairs = [f"{item.source} -> {item.target}" for item in items if item.source]
+def _not_tested_line(reason: str, skipped: Sequence[Skipped]) -> str:
+    pairs = [f"{skip.source} -> {skip.target}" for skip in skipped if skip.source]
     where = f" {pairs[0]}{f' and {len(pairs) - 1} more' if pairs[1:] else ''}" if pairs else ""
-    return f"not tested:{where} {sum(item.connections for item in items)}: {reason}"
+    return f"not tested:{where} {sum(skip.connections for skip in skipped)}: {reason}"
 
 
-def _advice(found: Found) -> list[str]:
-    lines = advice_lines(found.verdicts, found.diagnoses)
+def _advice(findings: Findings) -> list[str]:
+    lines = advice_lines(findings.verdicts, findings.diagnoses)
     return _shortened(["", "What to do:", *(f"  {text}" for text in lines)]) if lines else []
 
 
@@ -297,30 +303,28 @@ def _shortened(lines: list[str]) -> list[str]:
 # ---- the end
 
 
-def failure(found: Found, require_outsider: bool) -> str:
+def failure(findings: Findings, require_outsider: bool) -> str:
     """Return why the play must fail, or nothing."""
-    counts = summary(found)
+    counts = summary(findings)
     if not counts["connections"]:
         return (
             "No connection was tested: expected at least one managed host and another host in the play that "
-            "verify_query "
-            "selects. With --limit, name hosts on both sides."
+            "verify_query selects. With --limit, name hosts on both sides."
         )
     if counts["wrong"] or counts["unknown"]:
-        lines = cause_lines(found.verdicts, found.diagnoses)
+        lines = cause_lines(findings.verdicts, findings.diagnoses)
         more = len(lines) - _MOST_CAUSES
         return " ".join(
             [
                 f"Of {counts['connections']} connections, {counts['wrong']} are wrong and {counts['unknown']} are "
-                "unknown; "
-                f"see the report above{f' for {more} more causes' if more > 0 else ''}.",
+                f"unknown; see the report above{f' for {more} more causes' if more > 0 else ''}.",
                 *lines[:_MOST_CAUSES],
             ]
         )
     if counts["not_running_policy"]:
         return (
-            f"All {counts['connections']} connections are right, but these hosts do not run their policy, or it "
-            f"could not be read: {', '.join(counts['not_running_policy'])}; see the report above."
+            f"All {counts['connections']} connections are right, but these hosts do not run their policy, or it could "
+            f"not be read: {', '.join(counts['not_running_policy'])}; see the report above."
         )
     if require_outsider and not counts["outsiders"]:
         return "No host outside the managed groups took part, and verify_require_outsider is true: add one to the play."
@@ -332,6 +336,6 @@ def warnings_of(counts: Summary) -> list[str]:
     if counts["outsiders"]:
         return []
     return [
-        "No host outside the managed groups took part, so the tests do not show that the firewall blocks other "
-        "hosts. Add a host to the inventory that is in no group of the collection."
+        "No host outside the managed groups took part, so the tests do not show that the firewall blocks other hosts. "
+        "Add a host to the inventory that is in no group of the collection."
     ]

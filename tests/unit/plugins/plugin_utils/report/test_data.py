@@ -24,7 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data, as_fact
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Findings
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import run_of
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 from hypothesis import given
@@ -114,7 +114,7 @@ def data_of(run: VerifyRun, said: dict[str, dict[str, Any]]) -> dict[str, Any]:
     about, verdicts = run_of(PLAN, run, said)
     expected = run.expected
     diagnoses = {item.expectation: found for item in verdicts for found in [about.diagnosis(item)] if found}
-    found = Found(verdicts, expected.skipped, expected.unmanaged, expected.classes, about.compared, diagnoses)
+    found = Findings(verdicts, expected.skipped, expected.unmanaged, expected.classes, about.compared, diagnoses)
     return as_data(found, about)
 
 

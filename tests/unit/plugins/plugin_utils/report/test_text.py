@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation, Skipped
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import (
-    Found,
+    Findings,
     compared_lines,
     failure,
     not_tested,
@@ -50,8 +50,8 @@ def found(
     classes: Mapping[str, list[str]] | None = None,
     diagnoses: Mapping[Expectation, Diagnosis] | None = None,
     **compared: Compared,
-) -> Found:
-    return Found(verdicts, list(skipped), list(outsiders), classes or {}, compared, diagnoses or {})
+) -> Findings:
+    return Findings(verdicts, list(skipped), list(outsiders), classes or {}, compared, diagnoses or {})
 
 
 RIGHT = verdict("a", 22, "ssh")
@@ -388,7 +388,7 @@ def test_counts_are_plain() -> None:
         ),
     ],
 )
-def test_when_the_play_fails(what: Found, require: bool, text: str) -> None:
+def test_when_the_play_fails(what: Findings, require: bool, text: str) -> None:
     assert failure(what, require) == text
 
 

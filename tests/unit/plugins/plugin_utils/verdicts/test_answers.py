@@ -23,7 +23,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Pl
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import packed
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Found, report
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Findings, report
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import (
     UNREADABLE,
     complete_answers,
@@ -66,7 +66,7 @@ def ended(said: Mapping[str, Mapping[str, Any]]) -> tuple[Run, Verdicts]:
 def reported(run: Run, verdicts: Verdicts) -> tuple[list[str], dict[str, Any]]:
     """Return the lines that verify shows, and its report."""
     expected = RUN.expected
-    found = Found(
+    found = Findings(
         list(verdicts.values()),
         expected.skipped,
         expected.unmanaged,
@@ -434,7 +434,7 @@ def said_of_it(probe: bool) -> dict[str, dict[str, Any]]:
                 "error": [],
                 "rejected": [],
                 "details": {},
-                "nonces": {inquiry().begun.parts["ctl"]["nonce"]: port},
+                "nonces": {inquiry().verify_run.parts["ctl"]["nonce"]: port},
                 "seconds": {"443/tcp": 0.1},
                 "attempts": {},
                 "source": "198.51.100.7",
