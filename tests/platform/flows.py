@@ -16,26 +16,26 @@ from ansible_collections.hpc.ports.tests.support.hosts import ROOT
 PAGE = ROOT / "docs" / "flows.md"
 SHIPPED = ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml"
 SITE = ROOT / "extensions" / "molecule" / "platform" / "inventory" / "group_vars" / "all" / "firewall.yml"
-_KUBERNETES = "The platform here runs on its hosts, not on Kubernetes."
-_WORKBENCH = "No Workbench host here: proven by probes only."
-_NO_SOFTWARE = "That software is not here."
+_KUBERNETES = "The test platform does not run on Kubernetes."
+_WORKBENCH = "The test platform has no Workbench host; only probes test it."
+_NO_SOFTWARE = "The test platform does not have this software."
 # Why a flow has no use.
 NOT_EXERCISED = {
-    "management_ssh": "Ansible goes by it all the time; it cannot be turned off.",
-    "slurm_backup_controller": "One controller here.",
-    "slurm_sql_controller": "The SQL server has a host of its own.",
-    "slurm_rest": "slurmrestd does not run here.",
-    "pbs_scheduler": "Older versions only.",
-    "pbs_datastore": "One PBS server here.",
-    "vrrp": "No virtual address here.",
-    "nfs_v3_callbacks": "Locks over version 3 are not tried here.",
+    "management_ssh": "Ansible needs it for every connection; it cannot be turned off.",
+    "slurm_backup_controller": "The test platform has one controller.",
+    "slurm_sql_controller": "The SQL server of the test platform has a host of its own.",
+    "slurm_rest": "The test platform does not run slurmrestd.",
+    "pbs_scheduler": "Only older versions of PBS need it.",
+    "pbs_datastore": "The test platform has one PBS server.",
+    "vrrp": "The test platform has no virtual address.",
+    "nfs_v3_callbacks": "No test uses locks of version 3.",
     "kubernetes_nodes": _KUBERNETES,
     "kubernetes_pods": _KUBERNETES,
     "kubernetes_admins": _KUBERNETES,
     "kubernetes_node_ports": _KUBERNETES,
     "kubernetes_flannel": _KUBERNETES,
     "kubernetes_calico": _KUBERNETES,
-    "web_portal": "No web portal here: proven by probes only.",
+    "web_portal": "The test platform has no web portal; only probes test it.",
     "workbench_rdp": _WORKBENCH,
     "workbench_rdp_udp": _WORKBENCH,
     "workbench_jupyter": _WORKBENCH,
@@ -43,8 +43,8 @@ NOT_EXERCISED = {
     "workbench_git": _WORKBENCH,
     "workbench_docker": _WORKBENCH,
     "workbench_docker_plain": _WORKBENCH,
-    "node_docker": "Off: its ports are to be closed.",
-    "directory": "No directory service here.",
+    "node_docker": "It is off, because its ports should be closed.",
+    "directory": "The test platform has no directory service.",
     "syslog": _NO_SOFTWARE,
     "licences": _NO_SOFTWARE,
     "lustre": _NO_SOFTWARE,
@@ -61,11 +61,11 @@ COVERED_BY = {"slurm_srun_controller": "cluster_user_traffic_controller"}
 _HEAD = """\
 # What each flow is for
 
-This page lists every flow of the shipped port file, and what stops without the flow. The scenario `platform`
-(`dev/test flows`) writes it: it runs the real software, each daemon on a host of its own, every managed host with
-restricted egress, and turns flows off. Several flows are off at the same time, chosen so that no tried use needs two of
-them. At most three uses are tried for each flow. *Stand-in*: Debian has no package of the software; a listener takes
-its place.
+This page lists every flow of the shipped port file, and what stops working without it. The scenario `platform`
+(`dev/test flows`) writes the page. It runs the real software, with each daemon on a host of its own and restricted
+egress on every managed host, turns flows off, and tries at most three uses of each flow. Several flows are off at the
+same time, but no tried use needs two. *Stand-in* means that Debian has no package of the software, so a listener
+takes its place. *Not exercised* means that no use was tried, and why.
 
 | flow | from → to | services | without it |
 | --- | --- | --- | --- |
@@ -164,7 +164,7 @@ def _row(name: str, flow: Mapping[str, Any], services: Mapping[str, Any], failed
     lost = [f"{USES[use].purpose}{' *(stand-in)*' if USES[use].is_stood_in else ''}" for use in failed.get(name, [])]
     effect = f"Fails: {'; '.join(lost)}." if lost else f"Not exercised. {NOT_EXERCISED.get(name, 'Nothing failed.')}"
     if name in COVERED_BY:
-        effect += f" Only with `{COVERED_BY[name]}` off too, which opens the same."
+        effect += f" This shows only if `{COVERED_BY[name]}` is off as well, because it opens the same ports."
     return f"| `{name}`: {flow['title']} | {ways} | {ports} | {effect} |\n"
 
 

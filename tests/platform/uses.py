@@ -160,13 +160,13 @@ def user_opens_the_web_ui(hosts: Hosts) -> None:
 
 @use("front door", "platform_http")
 def user_is_redirected(hosts: Hosts) -> None:
-    """A user who types the name without https is redirected."""
+    """A user who opens the web UI without https is redirected."""
     expect(hosts.output("laptop1", f"{_CURL} --head http://ctl1/"), "301", "Location: https://ctl1/")
 
 
 @use("front door", "cac_login")
 def user_logs_in_with_a_smart_card(hosts: Hosts) -> None:
-    """A user shows the certificate of a smart card; nobody gets in without."""
+    """A user logs in with the certificate of a smart card; a login without it is refused."""
     card = "--cert /etc/platform/card.crt --key /etc/platform/card.key"
     expect(hosts.output("laptop1", f"{_CURL} {card} https://ctl1:8443/"), "CN=card")
     expect(hosts.output("laptop1", f"{_CURL} https://ctl1:8443/"), "No required SSL certificate was sent")
@@ -200,13 +200,13 @@ def _query(hosts: Hosts, client: str, server: str) -> None:
 
 @use("databases", "control_plane_databases")
 def control_plane_queries_postgresql(hosts: Hosts) -> None:
-    """A control-plane host queries PostgreSQL on another."""
+    """A control-plane host queries PostgreSQL on another control-plane host."""
     _query(hosts, "ctl2", "ctl1")
 
 
 @use("databases", "control_plane_databases", stand_in=True)
 def control_plane_uses_mongodb(hosts: Hosts) -> None:
-    """A control-plane host uses MongoDB on another."""
+    """A control-plane host uses MongoDB on another control-plane host."""
     hosts.connect("ctl2", "ctl1", 27017)
 
 
@@ -231,7 +231,7 @@ def mongodb_replicates(hosts: Hosts) -> None:
 
 @use("control plane", "control_plane_services")
 def message_passes_the_queue(hosts: Hosts) -> None:
-    """A message goes into RabbitMQ and comes out."""
+    """A control-plane host sends and receives a message through RabbitMQ."""
     account = "--server ctl1 --username platform --password platform"
     found = hosts.output(
         "ctl2",
@@ -262,7 +262,7 @@ def operator_opens_the_management_ui(hosts: Hosts) -> None:
 
 @use("control plane", "rabbitmq_cluster")
 def rabbitmq_nodes_reach_each_other(hosts: Hosts) -> None:
-    """A RabbitMQ node, or its command line, reaches the one on another host."""
+    """A RabbitMQ node, or its command-line tool, connects to a RabbitMQ node on another host."""
     ping = f"rabbitmq-diagnostics --node rabbit@ctl1 --timeout {hosts.patience} ping"
     expect(hosts.output("ctl2", ping), "Ping succeeded")
 
@@ -272,19 +272,19 @@ def rabbitmq_nodes_reach_each_other(hosts: Hosts) -> None:
 
 @use("storage", "nfs")
 def node_reads_by_nfs_4(hosts: Hosts) -> None:
-    """A node lists and reads over NFS version 4."""
+    """A node lists and reads files over NFS version 4."""
     hosts.read_nfs("node1", "nfs1", 4)
 
 
 @use("storage", "nfs", "nfs_v3")
 def node_reads_by_nfs_3(hosts: Hosts) -> None:
-    """A node lists and reads over NFS version 3: rpcbind and mountd, then NFS."""
+    """A node lists and reads files over NFS version 3: rpcbind and mountd, then NFS."""
     hosts.read_nfs("node1", "nfs1", 3)
 
 
 @use("storage", "cluster_nfs")
 def node_reads_from_its_controller(hosts: Hosts) -> None:
-    """A compute node reads what its controller exports."""
+    """A compute node reads a file system that its controller exports."""
     hosts.read_nfs("node2", "head", 4)
 
 
@@ -319,7 +319,7 @@ def prometheus_scrapes_exporters(hosts: Hosts) -> None:
 
 @use("monitoring", "monitoring_nodes")
 def prometheus_scrapes_prometheus(hosts: Hosts) -> None:
-    """Prometheus scrapes the one of a cluster."""
+    """Prometheus on a monitoring server scrapes the Prometheus of a cluster."""
     _scraped(hosts, "nodes")
 
 
@@ -467,7 +467,7 @@ def job_on_two_nodes(hosts: Hosts) -> None:
 
 @use("slurm", *_SRUN)
 def interactive_job(hosts: Hosts) -> None:
-    """An interactive srun: what is typed goes to the node, what it prints comes back, through SrunPortRange."""
+    """An interactive srun sends input to the node and receives its output, over ports of SrunPortRange."""
     job = "sh -c 'read word; echo $word on $(hostname)'"
     expect(hosts.output("login1", f"echo typed | srun --nodelist=node2 {job}"), "typed on node2")
 
@@ -498,7 +498,7 @@ def queued_job_wakes(hosts: Hosts) -> None:
 
 @use("slurm", "slurm_control")
 def job_is_cancelled(hosts: Hosts) -> None:
-    """A batch job that waits is cancelled, and nothing of it stays."""
+    """A waiting batch job is cancelled and leaves nothing behind."""
     # Held: one that starts at once would be ended over slurmd as well.
     hosts.output(
         "login1", f"job=$(sbatch --hold --parsable --chdir=/tmp --wrap 'sleep 300'); scancel $job; {_UNTIL_ENDED}"
@@ -519,7 +519,7 @@ def node_is_drained_and_back(hosts: Hosts) -> None:
 
 @use("slurm", *_ACCOUNTING)
 def account_is_shown(hosts: Hosts) -> None:
-    """sacct on the login node shows jobs; sacctmgr, who may run them."""
+    """sacct on the login node shows jobs, and sacctmgr shows who may run them."""
     expect(hosts.output("login1", "sacctmgr --noheader --parsable2 show cluster format=cluster"), "alpha")
     found = hosts.output(
         "login1", "sacct --noheader --parsable2 --allusers --format=jobid,state --starttime=now-1hour 2>&1"
@@ -536,7 +536,7 @@ def account_is_shown_inside_a_job(hosts: Hosts) -> None:
 
 @use("slurm", *_SRUN, *_ACCOUNTING)
 def new_account_may_run_jobs(hosts: Hosts) -> None:
-    """The database daemon tells the controller of a new account, which may run jobs at once."""
+    """The database daemon reports a new account to the controller, and the account may run jobs immediately."""
     script = (
         "name=new$RANDOM; sacctmgr --immediate add account $name > /dev/null; "
         "sacctmgr --immediate add user root account=$name > /dev/null; "
@@ -547,18 +547,18 @@ def new_account_may_run_jobs(hosts: Hosts) -> None:
 
 @use("slurm", "slurm_srun_controller", "slurm_launch")
 def job_from_the_controller(hosts: Hosts) -> None:
-    """srun on the controller, where a cluster has no login node."""
+    """srun runs on the controller of a cluster without a login node."""
     expect(hosts.output("head", "srun -N2 --nodelist=node1,node2 hostname"), "node1\n", "node2\n")
 
 
 @use("user traffic", "cluster_user_traffic")
 def users_software_talks_between_nodes(hosts: Hosts) -> None:
-    """What a user started on a node is reached from another node and from the controller."""
+    """Another node and the controller connect to a program that a user started on a node."""
     for source in ("node1", "head"):
         expect(hosts.output(source, f"{_CURL} http://node2:20001/"), "Directory listing")
 
 
 @use("user traffic", "cluster_user_traffic_controller")
 def users_software_talks_to_the_controller(hosts: Hosts) -> None:
-    """What a user started on the controller is reached from nodes."""
+    """Nodes connect to a program that a user started on the controller."""
     expect(hosts.output("node1", f"{_CURL} http://head:20001/"), "Directory listing")
