@@ -21,6 +21,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.option.keyword or any(".py" in path for path in config.option.file_or_dir):
         return
     places = turn(range(TURNS))
-    left_out = [item for item in items for mark in item.iter_markers("takes_turns") if mark.args[0] not in places]
+    left_out = [test for test in items for mark in test.iter_markers("takes_turns") if mark.args[0] not in places]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    items[:] = [test for test in items if test not in left_out]

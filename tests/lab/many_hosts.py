@@ -81,8 +81,8 @@ class ManyHosts:
     def everywhere(self, program: str) -> dict[str, str]:
         """Return what a shell program prints, by host; it must succeed on each."""
         printed = _inside(_EVERYWHERE, str(len(self.names)), program)
-        found = dict(part.split("\n", 1) for part in printed.split("host ")[1:])
-        return {name: found[str(number)] for number, name in enumerate(self.names, 1)}
+        outputs = dict(part.split("\n", 1) for part in printed.split("host ")[1:])
+        return {name: outputs[str(number)] for number, name in enumerate(self.names, 1)}
 
     def start(self) -> None:
         """Start them all, and wait until each accepts connections."""

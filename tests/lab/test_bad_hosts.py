@@ -134,9 +134,9 @@ def _listeners(lifetime: int) -> dict[str, str]:
         capture_output=True,
         text=True,
     )
-    found = re.findall(r'^(\S+) \| CHANGED.*?"id": "(\w+)"', done.stdout, re.MULTILINE | re.DOTALL)
-    assert ",".join(sorted(host for host, identity in found)) == hosts, done.stdout
-    return {host: f"hpc-ports-verify-{identity}.scope" for host, identity in found}
+    identities = re.findall(r'^(\S+) \| CHANGED.*?"id": "(\w+)"', done.stdout, re.MULTILINE | re.DOTALL)
+    assert ",".join(sorted(host for host, identity in identities)) == hosts, done.stdout
+    return {host: f"hpc-ports-verify-{identity}.scope" for host, identity in identities}
 
 
 def _all_are_seen(units: dict[str, str]) -> bool:

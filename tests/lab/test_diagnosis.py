@@ -126,9 +126,9 @@ def _red(broken: Broken) -> Verified:
 def test_each_fault_is_diagnosed(red: Verified, fault: Fault) -> None:
     cells = [cell for cell in red.data["cells"] if fault.cells(cell)]
     assert cells, "No connection shows this fault."
-    found = Counter((cell["verdict"] != "right", (cell["diagnosis"] or {}).get("code")) for cell in cells)
+    codes = Counter((cell["verdict"] != "right", (cell["diagnosis"] or {}).get("code")) for cell in cells)
     texts = sorted({(cell["diagnosis"] or {}).get("text", "") for cell in cells})
-    assert set(found) == {(True, fault.code)}, (found, texts[:3])
+    assert set(codes) == {(True, fault.code)}, (codes, texts[:3])
     assert all(fault.says in text for text in texts), texts[:3]
 
 
@@ -143,26 +143,26 @@ def test_an_address_without_a_route_is_left_to_those_with_one(red: Verified) -> 
     """No more than that is said: other addresses of the same hosts are reached."""
     for host, address in SECOND.items():
         assert {cell["source"] for cell in red.data["cells"] if cell["address"] == address} == set(ROUTED)
-        said = {
-            item["source"]
-            for item in red.data["not_tested"]
-            if item["reason"]
-            == f"{item['source']} has no route to {address}, but it reaches other addresses of {host}."
+        sources = {
+            skipped["source"]
+            for skipped in red.data["not_tested"]
+            if skipped["reason"]
+            == f"{skipped['source']} has no route to {address}, but it reaches other addresses of {host}."
         }
-        assert {"beta-controller", "laptop1", "outsider"} <= said
+        assert {"beta-controller", "laptop1", "outsider"} <= sources
 
 
 def test_an_isolated_network_is_tried_by_its_own(red: Verified) -> None:
     """What is said of it is that of each host without an address there."""
     network = ISOLATED.removesuffix("0/24")
     assert {cell["source"] for cell in red.data["cells"] if cell["address"].startswith(network)} == {"outsider"}
-    said = {
-        item["source"]
-        for item in red.data["not_tested"]
-        if item["reason"]
-        == (f"{network}52 is in the isolated network {ISOLATED}, where {item['source']} has no address.")
+    sources = {
+        skipped["source"]
+        for skipped in red.data["not_tested"]
+        if skipped["reason"]
+        == (f"{network}52 is in the isolated network {ISOLATED}, where {skipped['source']} has no address.")
     }
-    assert {"alpha-login", "beta-controller", "laptop1", "monitor1"} <= said
+    assert {"alpha-login", "beta-controller", "laptop1", "monitor1"} <= sources
 
 
 def test_the_oldest_ansible_repairs_it(broken: Broken, tmp_path: Path) -> None:

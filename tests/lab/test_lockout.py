@@ -91,11 +91,11 @@ def everything(host: str) -> tuple[list[str], str, str]:
 # ---- changes that do not stay
 
 
-class Kind(NamedTuple):
-    """A change: what is wanted, what the play says of it, and what is wrong with the host's programs by backend."""
+class FailingChange(NamedTuple):
+    """A change that fails: the wanted variables, a part of the play's message, and the faulty programs by backend."""
 
     wanted: Mapping[str, Any]
-    said: str
+    message: str
     faults: Mapping[str, Program] = {}
 
     @property
@@ -111,11 +111,11 @@ class Ended(NamedTuple):
     before: tuple[Any, ...]
     after: tuple[Any, ...]
 
-    def check(self, *said: str) -> None:
+    def check(self, *messages: str) -> None:
         """The host failed with these words, and has what it had."""
         message = re.search(rf"^fatal: \[{self.host}\]: FAILED! => (.*)$", self.run.output, re.MULTILINE)
         assert message, self.run.output
-        assert [words for words in said if words not in message[1]] == [], message[1]
+        assert [text for text in messages if text not in message[1]] == [], message[1]
         assert self.run.failed[self.host] == 1
         assert self.after == self.before
 
@@ -125,29 +125,29 @@ MISSING = f"Ansible connects from {CONTROLLER} to 22/tcp"
 NOT_MISSING = f"The policy itself allows {CONTROLLER}"
 NOTHING_BEFORE = "nothing was loaded before"
 UNDONE = {
-    "address not allowed": Kind(NO_WAY_IN, MISSING),
-    "port closed": Kind(SSH_CLOSED, MISSING),
-    NOTHING_BEFORE: Kind(NO_WAY_IN, MISSING),
-    "no new connection comes through": Kind(
+    "address not allowed": FailingChange(NO_WAY_IN, MISSING),
+    "port closed": FailingChange(SSH_CLOSED, MISSING),
+    NOTHING_BEFORE: FailingChange(NO_WAY_IN, MISSING),
+    "no new connection comes through": FailingChange(
         RESTRICTED, NOT_MISSING, {"nftables": ANSWERS_DROPPED, "firewalld": LED_ELSEWHERE}
     ),
-    "everything that leaves is dropped": Kind(RESTRICTED, NOT_MISSING, {"nftables": ALL_DROPPED}),
+    "everything that leaves is dropped": FailingChange(RESTRICTED, NOT_MISSING, {"nftables": ALL_DROPPED}),
 }
 REFUSED = {
-    "address not allowed": Kind(NO_WAY_IN, MISSING),
-    "port closed": Kind(SSH_CLOSED, MISSING),
-    "does not load": Kind(OTHER_PORT, "still runs", {"nftables": NEVER_LOADS, "firewalld": NAMES_NO_IPSET}),
-    "does not load, as was not foreseen": Kind(
+    "address not allowed": FailingChange(NO_WAY_IN, MISSING),
+    "port closed": FailingChange(SSH_CLOSED, MISSING),
+    "does not load": FailingChange(OTHER_PORT, "still runs", {"nftables": NEVER_LOADS, "firewalld": NAMES_NO_IPSET}),
+    "does not load, as was not foreseen": FailingChange(
         HARMLESS, "still runs", {"nftables": LOADS_WHEN_TRIED, "firewalld": NAMES_NO_IPSET}
     ),
 }
 
 
-def cases(kinds: Mapping[str, Kind]) -> list[Case]:
+def cases(kinds: Mapping[str, FailingChange]) -> list[Case]:
     return [(name, backend) for name, kind in kinds.items() for backend in kind.backends]
 
 
-def ended(kinds: Mapping[str, Kind], shift: int, login: str, **more: Any) -> dict[Case, Ended]:
+def ended(kinds: Mapping[str, FailingChange], shift: int, login: str, **more: Any) -> dict[Case, Ended]:
     """Make all these changes at once, and return how each ended; hosts that had no firewall before have one again."""
     hosts = {
         (name, backend): HOSTS[backend][(list(kinds).index(name) + shift) % len(HOSTS[backend])]
@@ -203,12 +203,12 @@ def _refused(request: pytest.FixtureRequest) -> dict[Case, Ended]:
 
 @pytest.mark.parametrize("case", cases(UNDONE), ids=" on ".join)
 def test_the_host_undoes_what_nobody_confirms(case: Case, undone: dict[Case, Ended]) -> None:
-    undone[case].check(f"undid the change after {WINDOW} s", UNDONE[case[0]].said)
+    undone[case].check(f"undid the change after {WINDOW} s", UNDONE[case[0]].message)
 
 
 @pytest.mark.parametrize("case", cases(REFUSED), ids=" on ".join)
 def test_what_would_lock_out_or_does_not_load_is_refused(case: Case, refused: dict[Case, Ended]) -> None:
-    refused[case].check("Nothing was changed", REFUSED[case[0]].said)
+    refused[case].check("Nothing was changed", REFUSED[case[0]].message)
 
 
 # ---- confirmed
@@ -332,7 +332,7 @@ def program(host: str, text: str, *arguments: str) -> Iterator[tuple[TextIO, Tex
         yield process.stdin, process.stdout
 
 
-def said(client: tuple[TextIO, TextIO]) -> str:
+def answer_of(client: tuple[TextIO, TextIO]) -> str:
     client[0].write("go\n")
     client[0].flush()
     return client[1].readline().strip()
@@ -348,13 +348,13 @@ def test_a_connection_that_no_flow_allows_any_more_is_cut_if_asked() -> None:
         clients = [
             stack.enter_context(program("monitor1", CLIENT, address, str(scaled(5)))) for address in hosts.values()
         ]
-        assert list(map(said, clients)) == ["answered"] * len(hosts)
+        assert list(map(answer_of, clients)) == ["answered"] * len(hosts)
         assert firewall(*limit, variables(OTHER_PORT)).code == 0
-        assert list(map(said, clients)) == ["answered"] * len(hosts)
+        assert list(map(answer_of, clients)) == ["answered"] * len(hosts)
         run = firewall(*limit, "-v", variables(HARMLESS, firewall_cut_established=True))
         assert run.code == 0, run.output
         for address in hosts.values():
             assert re.search(rf'"connections_cut": \["tcp 10.203.0.71:[0-9]+ -> {address}:9100"\]', run.text), (
                 run.output
             )
-        assert [said(client).split()[0] for client in clients] == ["cut"] * len(hosts)
+        assert [answer_of(client).split()[0] for client in clients] == ["cut"] * len(hosts)

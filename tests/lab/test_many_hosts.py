@@ -42,8 +42,8 @@ def firewall_on(hosts: ManyHosts, folder: Path, *options: str) -> Play:
 
 def confirmed_before_the_last_began(times: dict[str, str]) -> int:
     """Return on how many hosts a change had been confirmed when it began on the last one."""
-    begun, confirmed = zip(*(map(float, text.split()) for text in times.values()))
-    return sum(moment < max(begun) for moment in confirmed)
+    starts, confirmed = zip(*(map(float, text.split()) for text in times.values()))
+    return sum(moment < max(starts) for moment in confirmed)
 
 
 @pytest.mark.takes_turns(0)

@@ -137,9 +137,9 @@ def _comes_back(report: Path) -> None:
     run = good(play("add_node", f"-enew={NODE}", f"-everify_report={report}", "-everify_page="))
     assert {host: run.changed[host] for host in checked.changed} == checked.changed
     assert {host for host, changed in run.changed.items() if changed} == {*OTHERS, NODE}
-    found = executed_anywhere()
-    assert {host for host, modules in found.items() if "firewall_confirm" in modules} == {*OTHERS, NODE}
-    assert all(found[host][:2] == ["firewall", "firewall_confirm"] for host in OTHERS)
+    executed = executed_anywhere()
+    assert {host for host, modules in executed.items() if "firewall_confirm" in modules} == {*OTHERS, NODE}
+    assert all(executed[host][:2] == ["firewall", "firewall_confirm"] for host in OTHERS)
     again = good(play("add_node", f"-enew={NODE}", *FIREWALL_ONLY, *SOME))
     assert set(again.changed.values()) == {0}
     assert (reaches("10.203.0.21", 6817), reaches("10.203.0.52", 2049)) == ("refused", "refused")

@@ -93,9 +93,9 @@ def test_remove_leaves_the_hosts_as_they_were(hosts: tuple[str, str]) -> None:
         assert "hpc" not in str(before).replace("hpc-ports-", "")
         run = firewall(*limit, "-efirewall_egress=restricted")
         assert run.changed == dict.fromkeys(hosts, 1), run.output
-        for chain, found, old in zip(chains, _everything(hosts), before):
-            assert chain in str(found) and chain not in str(old)
-            assert found[1] != old[1]
+        for chain, new, old in zip(chains, _everything(hosts), before):
+            assert chain in str(new) and chain not in str(old)
+            assert new[1] != old[1]
         assert play("remove", *limit).changed == dict.fromkeys(hosts, 1)
         assert _everything(hosts) == before
         assert play("remove", *limit).changed == dict.fromkeys(hosts, 0)

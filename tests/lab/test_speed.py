@@ -34,11 +34,11 @@ PING = """
 def seconds_of_hosts() -> float:
     """Return the CPU seconds that the managed hosts have taken since they were started."""
     hosts = [f"{LAB}-{host}" for host in managed_hosts()]
-    told = subprocess.run(
+    nanoseconds = subprocess.run(
         ["podman", "stats", "--no-stream", "--format={{.CPUNano}}", *hosts], check=True, capture_output=True, text=True
     ).stdout.split()
-    assert len(told) == len(hosts)
-    return sum(map(int, told)) / 10**9
+    assert len(nanoseconds) == len(hosts)
+    return sum(map(int, nanoseconds)) / 10**9
 
 
 def seconds_of(playbook: str) -> float:

@@ -27,7 +27,7 @@ class Shown:
     def __init__(self, page: Page, file: Path) -> None:
         self.page, self.file = page, file
         self.problems: list[str] = []
-        page.on("console", lambda said: self.problems.append(said.text))
+        page.on("console", lambda message: self.problems.append(message.text))
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.route("**/*", self._only_files)
 
@@ -62,7 +62,7 @@ class Shown:
         """The cell of two lines of the matrix, by what a screen reader says of it."""
         return self.page.locator(f'#grid td[aria-label^="{source} to {target}: "]')
 
-    def said(self) -> dict[str, str]:
+    def labels(self) -> dict[str, str]:
         """What a screen reader says of each drawn cell: `{"a to b": "not tested"}`."""
         labels = self.page.locator("#grid tbody td").evaluate_all("cells => cells.map(one => one.ariaLabel)")
         return dict(label.split(": ", 1) for label in labels)
@@ -77,8 +77,8 @@ class Shown:
 
     def violations(self) -> list[str]:
         """What axe finds that keeps people out."""
-        found = Axe().run(self.page).response["violations"]
-        return [f"{item['id']}: {node['html']}" for item in found for node in item["nodes"]]
+        violations = Axe().run(self.page).response["violations"]
+        return [f"{violation['id']}: {node['html']}" for violation in violations for node in violation["nodes"]]
 
 
 @pytest.fixture(scope="session")
@@ -87,9 +87,9 @@ def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     assert program, "There is no chromium: run dev/setup."
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 Show = Callable[..., Shown]

@@ -21,26 +21,26 @@ REPORT = small()
 def counted(keep: Callable[[dict[str, Any]], bool]) -> dict[str, str]:
     """What the matrix has to say of each pair of hosts, counted here from the report."""
     pairs: dict[str, list[dict[str, Any]]] = {}
-    for item in REPORT["cells"]:
-        if keep(item):
-            pairs.setdefault(f"{item['source']} to {item['target']}", []).append(item)
-    return {pair: _said(items) for pair, items in pairs.items()}
+    for connection in REPORT["cells"]:
+        if keep(connection):
+            pairs.setdefault(f"{connection['source']} to {connection['target']}", []).append(connection)
+    return {pair: _label(connections) for pair, connections in pairs.items()}
 
 
-def _said(items: list[dict[str, Any]]) -> str:
-    count = Counter(item["verdict"] for item in items)
+def _label(connections: list[dict[str, Any]]) -> str:
+    count = Counter(connection["verdict"] for connection in connections)
     for verdict in ("wrong", "unknown"):
         if count[verdict]:
-            return f"{count[verdict]} of {len(items)} {verdict}"
-    return f"all {len(items)} right, {sum(item['outcome'] == 'open' for item in items)} open"
+            return f"{count[verdict]} of {len(connections)} {verdict}"
+    return f"all {len(connections)} right, {sum(connection['outcome'] == 'open' for connection in connections)} open"
 
 
 def tried(shown: Shown) -> dict[str, str]:
     """What the matrix says of each pair that has connections which the filters keep."""
     return {
-        pair: said
-        for pair, said in shown.said().items()
-        if said not in ("not tested", "the same host", "no connection matches the filters")
+        pair: label
+        for pair, label in shown.labels().items()
+        if label not in ("not tested", "the same host", "no connection matches the filters")
     }
 
 
@@ -67,9 +67,11 @@ def test_the_summary_and_what_is_wrong_come_first(show: Show, ten: Path) -> None
     assert shown.page.locator("#found li").all_inner_texts()[:3] == [
         "✖ wrong ctl1 does not run its policy\nDifferent from its policy: chain input, set ssh_sources",
         "✖ wrong node2, node3 → ctl1 2049/tcp, should pass: flow nfs_v4 allows it\n"
-        "2 connections. The ruleset of ctl1 drops it: it is not that of the policy.",
+        "2 connections. The rules of hpc.ports on ctl1 drop packets to 2049/tcp (chain input), but flow nfs_v4 allows "
+        "them.",
         "✖ wrong login1 → ctl1 6817/tcp, should pass: flow slurm_control allows it\n"
-        "The table inet docker on ctl1 drops it after our ruleset let it in.",
+        "Rules of another program on ctl1 drop packets from 10.0.0.3 to 6817/tcp: table inet docker, chain input: "
+        "drop; flow slurm_control allows them.",
     ]
 
 
@@ -77,8 +79,8 @@ def test_the_matrix_says_of_each_pair_what_was_found(show: Show, ten: Path) -> N
     shown = show(ten)
     assert shown.heads("row") == sorted(REPORT["hosts"])
     assert shown.heads("col") == sorted(set(REPORT["hosts"]) - {"outsider"})
-    assert tried(shown) == counted(lambda item: True)
-    assert {pair for pair, said in shown.said().items() if said == "not tested"} == {"monitor1 to nfs1"}
+    assert tried(shown) == counted(lambda connection: True)
+    assert {pair for pair, label in shown.labels().items() if label == "not tested"} == {"monitor1 to nfs1"}
     assert shown.status == "Showing 640 of 640 connections. 10 rows, 9 columns."
 
 
@@ -105,7 +107,7 @@ def test_a_report_without_a_fault_says_so(show: Show) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "title", "said"),
+    ("changes", "title", "message"),
     [
         (
             {"is_equal": None},
@@ -120,12 +122,12 @@ def test_a_report_without_a_fault_says_so(show: Show) -> None:
     ],
 )
 def test_right_connections_do_not_hide_a_host_that_may_run_something_else(
-    show: Show, changes: dict[str, Any], title: str, said: str
+    show: Show, changes: dict[str, Any], title: str, message: str
 ) -> None:
     hosts = {"a": host("a", [], "x", 1), "b": host("b", [], "x", 2, **changes)}
     shown = show(whole(hosts, [cell("a", "b", "10.0.0.2", 22)]))
     assert shown.page.locator("#found-title").inner_text() == title
-    assert shown.page.locator("#found").inner_text() == said
+    assert shown.page.locator("#found").inner_text() == message
 
 
 def test_a_report_of_nothing_is_not_called_right(show: Show) -> None:
@@ -139,20 +141,25 @@ def test_a_report_of_nothing_is_not_called_right(show: Show) -> None:
 
 ROLES = {name: about["roles"] for name, about in REPORT["hosts"].items()}
 FILTERS: list[tuple[dict[str, str], Callable[[dict[str, Any]], bool]]] = [
-    ({"from": "NODE"}, lambda item: "node" in item["source"]),
-    ({"to": "ctl1"}, lambda item: item["target"] == "ctl1"),
-    ({"role": "slurm_login"}, lambda item: "slurm_login" in ROLES[item["source"]] + ROLES[item["target"]]),
-    ({"service": "docker"}, lambda item: item["services"] == ["docker"]),
-    ({"outcome": "open"}, lambda item: item["outcome"] == "open"),
-    ({"outcome": "filtered"}, lambda item: item["outcome"] == "filtered"),
-    ({"outcome": "error"}, lambda item: item["outcome"] == "error"),
-    ({"outcome": "refused"}, lambda item: item["outcome"] == "refused"),
-    ({"verdict": "right"}, lambda item: item["verdict"] == "right"),
-    ({"verdict": "wrong"}, lambda item: item["verdict"] == "wrong"),
-    ({"verdict": "unknown"}, lambda item: item["verdict"] == "unknown"),
+    ({"from": "NODE"}, lambda connection: "node" in connection["source"]),
+    ({"to": "ctl1"}, lambda connection: connection["target"] == "ctl1"),
+    (
+        {"role": "slurm_login"},
+        lambda connection: "slurm_login" in ROLES[connection["source"]] + ROLES[connection["target"]],
+    ),
+    ({"service": "docker"}, lambda connection: connection["services"] == ["docker"]),
+    ({"outcome": "open"}, lambda connection: connection["outcome"] == "open"),
+    ({"outcome": "filtered"}, lambda connection: connection["outcome"] == "filtered"),
+    ({"outcome": "error"}, lambda connection: connection["outcome"] == "error"),
+    ({"outcome": "refused"}, lambda connection: connection["outcome"] == "refused"),
+    ({"verdict": "right"}, lambda connection: connection["verdict"] == "right"),
+    ({"verdict": "wrong"}, lambda connection: connection["verdict"] == "wrong"),
+    ({"verdict": "unknown"}, lambda connection: connection["verdict"] == "unknown"),
     (
         {"from": "node", "service": "slurmctld", "verdict": "right"},
-        lambda item: "node" in item["source"] and item["port"] == 6817 and item["verdict"] == "right",
+        lambda connection: (
+            "node" in connection["source"] and connection["port"] == 6817 and connection["verdict"] == "right"
+        ),
     ),
 ]
 
@@ -183,33 +190,33 @@ def test_pairs_that_were_not_tried_can_be_asked_for(show: Show, ten: Path) -> No
     shown.page.get_by_label("Observed").select_option("not tested")
     assert shown.status == "Showing 1 pair not tested. 10 rows, 9 columns."
     assert tried(shown) == {}
-    assert shown.said()["monitor1 to nfs1"] == "not tested"
-    assert shown.said()["nfs1 to monitor1"] == "no connection matches the filters"
+    assert shown.labels()["monitor1 to nfs1"] == "not tested"
+    assert shown.labels()["nfs1 to monitor1"] == "no connection matches the filters"
 
 
 def test_filters_are_cleared(show: Show, ten: Path) -> None:
     shown = show(ten, "from=node&verdict=wrong&service=nfs")
     assert list(tried(shown)) == ["node2 to ctl1", "node3 to ctl1"]
     shown.page.get_by_role("button", name="Clear filters").click()
-    assert tried(shown) == counted(lambda item: True)
+    assert tried(shown) == counted(lambda connection: True)
     shown.wait_for_state("")
 
 
 def test_a_count_of_the_summary_is_a_filter(show: Show, ten: Path) -> None:
     shown = show(ten)
     shown.page.get_by_role("button", name="4 wrong").click()
-    assert tried(shown) == counted(lambda item: item["verdict"] == "wrong")
+    assert tried(shown) == counted(lambda connection: connection["verdict"] == "wrong")
     shown.wait_for_state("verdict=wrong")
 
 
 def test_hosts_alike_can_share_a_line(show: Show, ten: Path) -> None:
     shown = show(ten, "by=class")
     assert shown.heads("row") == ["ctl1", "login1", "monitor1", "nfs1", "alpha slurm_compute (5)", "outsider"]
-    assert shown.said()["alpha slurm_compute (5) to ctl1"] == "2 of 40 wrong"
+    assert shown.labels()["alpha slurm_compute (5) to ctl1"] == "2 of 40 wrong"
     shown.page.get_by_role("rowheader", name="alpha slurm_compute").click()
     assert shown.heads("row")[4:10] == ["alpha slurm_compute (5)", *(f"node{number}" for number in range(1, 6))]
-    assert shown.said()["node2 to ctl1"] == "1 of 8 wrong"
-    assert shown.said()["node2 to alpha slurm_compute (5)"] == "all 32 right, 0 open"
+    assert shown.labels()["node2 to ctl1"] == "1 of 8 wrong"
+    assert shown.labels()["node2 to alpha slurm_compute (5)"] == "all 32 right, 0 open"
     again = shown.go(shown.state)
     assert len(again.heads("row")) == 11
     again.page.get_by_role("rowheader", name="alpha slurm_compute").click()
@@ -235,9 +242,10 @@ def test_a_cell_opens_to_flow_rule_layers_counters_times_and_advice(show: Show, 
         "✖ wrong 6817/tcp flow slurm_control: observed filtered, intended open (1 connection)"
     )
     assert entry.locator(".says").inner_text().split("\n") == [
-        "Rules of another program drop it. The table inet docker on ctl1 drops it after our ruleset let it in.",
+        "Rules of another program drop it. Rules of another program on ctl1 drop packets from 10.0.0.3 to 6817/tcp: "
+        "table inet docker, chain input: drop; flow slurm_control allows them.",
         "",
-        "What to do: Remove the rule `drop` of chain forward in table inet docker, or put our port before it.",
+        "What to do: Change that rule on ctl1: an accept of hpc.ports does not override a drop of another table.",
     ]
     assert [text.split("\n") for text in entry.locator(".layers div").all_inner_texts()] == [
         ["Intended", "open", "the port file"],
@@ -252,7 +260,7 @@ def test_a_cell_opens_to_flow_rule_layers_counters_times_and_advice(show: Show, 
         "Services": "slurmctld (6817/tcp)",
         "Need": "conditional, only within a cluster",
         "Reference": "ACTIVATE: Slurm Scheduler; E-HPC: Slurm",
-        "Rule": "accept tcp 6817 of flow slurm_control",
+        "Rule": "in 6817/tcp from 10.0.0.0/8: accept",
         "Port used by": "a listener of verify",
     }
     titles = entry.get_by_role("columnheader").all_inner_texts()
@@ -372,9 +380,9 @@ def test_keys_move_within_the_matrix_and_one_tab_leaves_it(show: Show, ten: Path
         "End": "outsider to node5: all 8 right, 0 open",
         "Control+Home": "ctl1",
     }
-    for key, said in moves.items():
+    for key, label in moves.items():
         shown.page.keyboard.press(key)
-        assert shown.focused() == said, key
+        assert shown.focused() == label, key
     shown.page.keyboard.press("Tab")
     assert not shown.page.evaluate("document.activeElement.closest('#grid')")
     assert shown.page.locator('#grid [tabindex="0"]').count() == 1

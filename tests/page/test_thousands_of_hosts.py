@@ -31,7 +31,7 @@ def test_classes_stand_for_their_hosts(show: Show, two_thousand: Path, thousands
     assert shown.heads("row")[0] == COMPUTE
     class_of = {name: about["class"] for name, about in thousands["hosts"].items()}
     count = Counter((class_of[item["source"]], class_of[item["target"]]) for item in thousands["cells"])
-    first = [said for pair, said in shown.said().items() if pair == f"{COMPUTE} to cluster01-controller"]
+    first = [label for pair, label in shown.labels().items() if pair == f"{COMPUTE} to cluster01-controller"]
     assert first == [f"all {count['cluster01 slurm_compute', 'cluster01-controller']} right, 2 open"]
     assert shown.page.locator("#found [data-found]").count() == 12
     shown.page.locator("#found .more").click()
@@ -78,10 +78,10 @@ def test_a_window_that_changes_stays_where_it_was(show: Show, two_thousand: Path
     shown.page.locator('#grid [tabindex="0"]').focus()
     for key in ("PageDown", "PageDown", "PageDown"):
         shown.page.keyboard.press(key)
-    said, first = shown.focused(), shown.heads("row")[0]
+    label, first = shown.focused(), shown.heads("row")[0]
     shown.page.set_viewport_size({"width": 1100, "height": 880})
     expect(shown.page.locator("#view")).to_have_css("width", f"{shown.page.evaluate('scroll.clientWidth')}px")
-    assert (shown.focused(), shown.heads("row")[0]) == (said, first)
+    assert (shown.focused(), shown.heads("row")[0]) == (label, first)
 
 
 def test_scrolling_draws_what_comes_into_sight(show: Show, two_thousand: Path) -> None:
@@ -108,7 +108,7 @@ def test_filters_find_what_is_wrong_among_many(show: Show, two_thousand: Path, t
 
 def test_a_pair_for_which_others_stand_says_so(show: Show, two_thousand: Path) -> None:
     shown = show(two_thousand, "by=host&from=cluster01-compute1&to=cluster01-controller")
-    untried = [pair for pair, said in shown.said().items() if said == "not tested"]
+    untried = [pair for pair, label in shown.labels().items() if label == "not tested"]
     shown.cell(*untried[-1].split(" to ")).click()
     assert (
         "– Not tested. Other hosts of the same classes were tested instead: 8 connections from cluster01 slurm_compute "

@@ -57,9 +57,11 @@ def answers_of(plan: Plan, run: VerifyRun) -> dict[str, dict[str, Any]]:
     )
 
 
-def with_judgements(plan: Plan, run: VerifyRun, said: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def with_judgements(
+    plan: Plan, run: VerifyRun, variables: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
     """Return the variables, with what the hosts judge that are asked after such answers."""
-    packets = suspects(plan, run, registered(NAMES, said, said.__getitem__))
+    packets = suspects(plan, run, registered(NAMES, variables, variables.__getitem__))
     return {
         host: {
             **names,
@@ -72,7 +74,7 @@ def with_judgements(plan: Plan, run: VerifyRun, said: Mapping[str, Mapping[str, 
             if host in packets
             else {"changed": False, "skipped": True},
         }
-        for host, names in said.items()
+        for host, names in variables.items()
     }
 
 
@@ -80,20 +82,20 @@ def _source(plan: Plan, host: str, address: str) -> str:
     return next((text for text in plan.inventory.hosts[host].addresses if (":" in text) == (":" in address)), "")
 
 
-def _outcome(item: Any) -> str:
-    port = f"{item.port}/{item.protocol}"
-    return _WRONG.get((item.source, item.target, port), item.expected)
+def _outcome(expectation: Any) -> str:
+    port = f"{expectation.port}/{expectation.protocol}"
+    return _WRONG.get((expectation.source, expectation.target, port), expectation.expected)
 
 
 def _probed(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
     results: dict[str, dict[str, Any]] = {}
-    for item in run.expected.expectations:
-        if item.source != host:
+    for expectation in run.expected.expectations:
+        if expectation.source != host:
             continue
-        found = results.setdefault(
-            item.address,
+        result = results.setdefault(
+            expectation.address,
             {
-                "address": item.address,
+                "address": expectation.address,
                 "reachable": True,
                 "open": [],
                 "refused": [],
@@ -104,18 +106,18 @@ def _probed(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
                 "nonces": {},
                 "seconds": {},
                 "attempts": {},
-                "source": _source(plan, host, item.address),
+                "source": _source(plan, host, expectation.address),
                 "elsewhere": {},
             },
         )
-        port, outcome = f"{item.port}/{item.protocol}", _outcome(item)
-        found[outcome].append(port)
-        found["seconds"][port] = 0.25
+        port, outcome = f"{expectation.port}/{expectation.protocol}", _outcome(expectation)
+        result[outcome].append(port)
+        result["seconds"][port] = 0.25
         if outcome == "open":
-            found["nonces"].setdefault(run.parts[item.target]["nonce"], []).append(port)
+            result["nonces"].setdefault(run.parts[expectation.target]["nonce"], []).append(port)
         if outcome == "filtered":
-            found["attempts"][port] = 2
-            found["details"][port] = "No route to host; the kernel does not report the sender."
+            result["attempts"][port] = 2
+            result["details"][port] = "No route to host; the kernel does not report the sender."
     return {"changed": False, "failed": False, "results": list(results.values())} if results else {"skipped": True}
 
 
@@ -139,20 +141,26 @@ def _counts(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
     counts: dict[str, dict[str, dict[str, dict[str, list[str]]]]] = {
         name: defaultdict(lambda: defaultdict(dict)) for name in ("left", "arrived", "passed", "answered", "returned")
     }
-    for item in run.expected.expectations:
-        port, passes = f"{item.port}/{item.protocol}", _outcome(item) == "open"
-        peer = item.address if item.source == host else _source(plan, item.source, item.address)
-        own = _source(plan, host, item.address) if item.source == host else item.address
+    for expectation in run.expected.expectations:
+        port, passes = f"{expectation.port}/{expectation.protocol}", _outcome(expectation) == "open"
+        peer = (
+            expectation.address
+            if expectation.source == host
+            else _source(plan, expectation.source, expectation.address)
+        )
+        own = _source(plan, host, expectation.address) if expectation.source == host else expectation.address
         names = (
             ["left", *(["returned"] if passes else [])]
-            if item.source == host
+            if expectation.source == host
             else ["arrived", *(["passed", "answered"] if passes else [])]
-            if item.target == host
+            if expectation.target == host
             else []
         )
         for name in names:
             counts[name][own][peer].setdefault("1", []).append(port)
-    return {name: {own: dict(peers) for own, peers in found.items()} for name, found in counts.items()}
+    return {
+        name: {own: dict(peers) for own, peers in counts_of_name.items()} for name, counts_of_name in counts.items()
+    }
 
 
 def _compared(plan: Plan, host: str) -> dict[str, Any]:
@@ -249,11 +257,11 @@ def places(value: Any, path: Path = ()) -> Iterator[Path]:
     """Yield the way to every value in an answer, the answer itself included."""
     yield path
     if isinstance(value, dict):
-        for key, item in value.items():
-            yield from places(item, (*path, key))
+        for key, member in value.items():
+            yield from places(member, (*path, key))
     if isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from places(item, (*path, number))
+        for number, member in enumerate(value):
+            yield from places(member, (*path, number))
 
 
 def spoilt(answer: Any, path: Path, how: str, junk: Any) -> Any:
@@ -283,20 +291,20 @@ def spoilt(answer: Any, path: Path, how: str, junk: Any) -> Any:
 
 
 class Spoilt(NamedTuple):
-    """One answer of one host was spoilt: which variable, and how; `said` are the variables of all hosts."""
+    """One answer of one host was spoilt: which variable, and how; `variables` has those of all hosts."""
 
     host: str
     name: str
     how: str
-    said: dict[str, dict[str, Any]]
+    variables: dict[str, dict[str, Any]]
 
 
 @st.composite
-def spoilt_answers(draw: st.DrawFn, said: Mapping[str, Mapping[str, Any]]) -> Spoilt:
+def spoilt_answers(draw: st.DrawFn, variables: Mapping[str, Mapping[str, Any]]) -> Spoilt:
     """Return what the hosts say, one value of which is not what a module says, or not all of it."""
-    host = draw(st.sampled_from(sorted(said)))
-    name = draw(st.sampled_from(sorted(said[host])))
-    path = draw(st.sampled_from(list(places(said[host][name]))))
+    host = draw(st.sampled_from(sorted(variables)))
+    name = draw(st.sampled_from(sorted(variables[host])))
+    path = draw(st.sampled_from(list(places(variables[host][name]))))
     how = draw(st.sampled_from(["replaced", "replaced", "deleted", "twice", "added", "key"]))
-    answer = spoilt(said[host][name], path, how, draw(st.sampled_from(JUNK)))
-    return Spoilt(host, name, how, {**said, host: {**said[host], name: answer}})
+    answer = spoilt(variables[host][name], path, how, draw(st.sampled_from(JUNK)))
+    return Spoilt(host, name, how, {**variables, host: {**variables[host], name: answer}})

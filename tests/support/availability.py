@@ -153,6 +153,6 @@ def applied_meanwhile(machine: Machine, steps: list[dict[str, Any]], rate: float
     with started(host, SERVER, "6000") as server, session(host, peer, CLIENT, HOST[4], 22) as living:
         assert server.stdout and server.stdout.readline() == "ready\n"
         with started(host, APPLIES, machine.backend, text=json.dumps(steps), machine=machine) as applies:
-            found = lost_connections(peer, living, applies, rate)
+            lost = lost_connections(peer, living, applies, rate)
             assert applies.returncode == 0
-        return Availability(*found, [retransmissions(end) for end in living])
+        return Availability(*lost, [retransmissions(end) for end in living])

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 def module(name: str, check: bool = False, real: bool = False, **options: Any) -> dict[str, Any]:
     """Return the result of a module: of a fork of this process or, where `real` is set, of a program of its own."""
     arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}})
-    said = _run(name, arguments) if real else _forked(name, arguments)
-    return dict(json.loads(said.splitlines()[-1]))
+    output = _run(name, arguments) if real else _forked(name, arguments)
+    return dict(json.loads(output.splitlines()[-1]))
 
 
 def _run(name: str, arguments: str) -> str:
@@ -36,26 +36,26 @@ def _run(name: str, arguments: str) -> str:
 
 
 def _forked(name: str, arguments: str) -> str:
-    given, said = os.memfd_create("given"), os.memfd_create("said")
-    os.write(given, arguments.encode())
-    os.lseek(given, 0, os.SEEK_SET)
+    stdin, stdout = os.memfd_create("stdin"), os.memfd_create("stdout")
+    os.write(stdin, arguments.encode())
+    os.lseek(stdin, 0, os.SEEK_SET)
     main = import_module(f"ansible_collections.hpc.ports.plugins.modules.{name}").main
     pid = os.fork()
     if not pid:
-        _be(main, given, said)
+        _run_main(main, stdin, stdout)
     os.waitpid(pid, 0)
-    os.close(given)
-    with open(said, encoding="utf-8") as file:
+    os.close(stdin)
+    with open(stdout, encoding="utf-8") as file:
         file.seek(0)
         return file.read()
 
 
-def _be(main: Any, given: int, said: int) -> None:
+def _run_main(main: Any, stdin: int, stdout: int) -> None:
     """Run a module to its end, with these for its input and output; never return."""
     try:
-        os.dup2(given, 0)
+        os.dup2(stdin, 0)
         sys.argv = ["module"]
-        sys.stdin, sys.stdout = os.fdopen(0, encoding="utf-8"), os.fdopen(said, "w", encoding="utf-8")
+        sys.stdin, sys.stdout = os.fdopen(0, encoding="utf-8"), os.fdopen(stdout, "w", encoding="utf-8")
         main()
     except SystemExit:
         sys.stdout.flush()

@@ -98,8 +98,10 @@ class FakeFirewalld:
     def has(self, config: Config) -> None:
         """Have firewalld believe that it runs this."""
         self.replies["getPolicies"] = list(config.policies)
-        for name, found in config.policies.items():
-            self.replies[f"getPolicySettings {name}"] = variants({"rich_rules": [rule.text() for rule in found.rules]})
+        for name, own_policy in config.policies.items():
+            self.replies[f"getPolicySettings {name}"] = variants(
+                {"rich_rules": [rule.text() for rule in own_policy.rules]}
+            )
         for name, ipset in config.ipsets.items():
             self.replies[f"getEntries {name}"] = list(ipset.entries)
 

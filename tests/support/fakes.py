@@ -44,11 +44,11 @@ class FakeBackend:
         # Raised by what is named so, such as {"make": RuntimeError("no")}.
         self.failures: dict[str, Exception] = {}
 
-    def did(self, what: str) -> None:
+    def did(self, operation: str) -> None:
         """Note it, or fail."""
-        self.log.append(f"{self.name} {what}")
-        if what in self.failures:
-            raise self.failures[what]
+        self.log.append(f"{self.name} {operation}")
+        if operation in self.failures:
+            raise self.failures[operation]
 
     def running_state(self) -> State:
         """Return what runs."""
@@ -63,9 +63,11 @@ class FakeBackend:
         """Return the change to nothing."""
         return self._change({}, {}, Places((), gone=(self.path,)))
 
-    def _change(self, wanted: State, items: FileContents, places: Places) -> Change:
+    def _change(self, wanted: State, contents: FileContents, places: Places) -> Change:
         way = FakeWay(self, wanted) if wanted != self.running else None
-        return Change(self.name, self.running, wanted, files.present_state([self.path]), items, places, ({}, {}), way)
+        return Change(
+            self.name, self.running, wanted, files.present_state([self.path]), contents, places, ({}, {}), way
+        )
 
     @contextmanager
     def all_or_nothing(self, places: Places) -> Iterator[None]:

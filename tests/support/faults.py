@@ -133,9 +133,9 @@ def _state(backend: str, folders: dict[str, str], revert: bool, is_asked: bool) 
     if revert:
         subprocess.run(["/bin/sh", f"{_ARMED}/revert", "now"], check=True, stdout=subprocess.DEVNULL)
     table = _nft_table() if backend == "nftables" else _firewalld_table()
-    said = _said_by_firewalld() if backend == "firewalld" and is_asked else []
+    reported = _said_by_firewalld() if backend == "firewalld" and is_asked else []
     left = sorted(os.listdir(_CHANGES)) if os.path.isdir(_CHANGES) else []
-    return {"table": table, "said": said, "files": _written_files(folders), "armed": _armed(), "left": left}
+    return {"table": table, "said": reported, "files": _written_files(folders), "armed": _armed(), "left": left}
 
 
 def _armed() -> str:
@@ -169,7 +169,7 @@ def _said_by_firewalld() -> list[str]:
     policies = {
         name: bus.settings("policy.getPolicySettings", "s", name) for name in _ours(bus.call("policy.getPolicies"))
     }
-    return [f"{name} {json.dumps(sorted(found))}" for name, found in ipsets.items()] + [
+    return [f"{name} {json.dumps(sorted(entries))}" for name, entries in ipsets.items()] + [
         f"{name} {key} {sorted(value) if isinstance(value, list) else value}"
         for name, settings in policies.items()
         for key, value in sorted(settings.items())
@@ -181,8 +181,8 @@ def _ours(names: list[str]) -> list[str]:
 
 
 def _written_files(folders: dict[str, str]) -> dict[str, str]:
-    found = {}
-    for top, called in folders.items():
+    texts = {}
+    for top, label in folders.items():
         for folder, names, files in os.walk(top):
             for path in (os.path.join(folder, name) for name in names + files):
                 try:
@@ -191,8 +191,8 @@ def _written_files(folders: dict[str, str]) -> dict[str, str]:
                     # An undo that runs now has renamed it.
                     continue
                 if text:
-                    found[called + path[len(top) :]] = text
-    return found
+                    texts[label + path[len(top) :]] = text
+    return texts
 
 
 def _file_text(path: str) -> str:
@@ -207,7 +207,7 @@ def _file_text(path: str) -> str:
 
 
 def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]:
-    arguments, said, log = (os.memfd_create(name) for name in ("arguments", "said", "log"))
+    arguments, output, log = (os.memfd_create(name) for name in ("arguments", "said", "log"))
     options = {"_ansible_check_mode": False, **request["options"]}
     os.write(arguments, json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode())
     began = time.monotonic()
@@ -216,18 +216,18 @@ def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]
         vars(importlib.import_module(f"{_UTILS}._apply.lock")).update(request["settings"])
         if request["ssh"]:
             _come_over(request["ssh"])
-        _be_the_module(main, request["fault"], arguments, said, log)
+        _be_the_module(main, request["fault"], arguments, output, log)
     if request["kill_after"] is not None:
         _wait_for_the_end(pid, request["kill_after"])
         os.kill(pid, signal.SIGKILL)
     status = os.waitpid(pid, 0)[1]
     seconds = time.monotonic() - began
     _wait_for_programs()
-    texts = [_content(handle) for handle in (arguments, said, log)]
+    texts = [_content(handle) for handle in (arguments, output, log)]
     killed = os.WIFSIGNALED(status)
     lines = texts[2].splitlines()
-    said_nothing = '{"failed": true, "msg": "The module said nothing; see what it wrote to standard error."}'
-    result = json.loads((texts[1] or said_nothing).splitlines()[-1])
+    no_output = '{"failed": true, "msg": "The module said nothing; see what it wrote to standard error."}'
+    result = json.loads((texts[1] or no_output).splitlines()[-1])
     assert killed or bool(result.get("failed")) == bool(os.WEXITSTATUS(status)), (result, status)
     return {
         "result": None if killed else result,
@@ -260,11 +260,11 @@ def _content(handle: int) -> str:
         return file.read().decode()
 
 
-def _be_the_module(main: Callable[[], None], fault: list[Any] | None, arguments: int, said: int, log: int) -> None:
+def _be_the_module(main: Callable[[], None], fault: list[Any] | None, arguments: int, output: int, log: int) -> None:
     """Run the module in this process, and end with it."""
     os.lseek(arguments, 0, os.SEEK_SET)
     os.dup2(arguments, 0)
-    os.dup2(said, 1)
+    os.dup2(output, 1)
     sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False))  # noqa: SIM115 # to the end of the process
     sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False))  # noqa: SIM115 # to the end of the process
     write = os.write

@@ -183,13 +183,15 @@ def state(host: str) -> tuple[list[str], str]:
 
 
 def _rules(listing: str) -> list[str]:
-    return sorted(f"{name} {_in_order(item)}" for name, body in _TABLE.findall(listing) for item in body.split("\n\n"))
+    return sorted(
+        f"{name} {_in_order(block)}" for name, body in _TABLE.findall(listing) for block in body.split("\n\n")
+    )
 
 
-def _in_order(item: str) -> str:
-    if item.startswith("\tset "):
-        return " ".join(sorted(item.replace(",", " ").split()))
-    return "\n".join(sorted(item.splitlines())) if "_policy_hpc_ports_" in item.split("{")[0] else item
+def _in_order(block: str) -> str:
+    if block.startswith("\tset "):
+        return " ".join(sorted(block.replace(",", " ").split()))
+    return "\n".join(sorted(block.splitlines())) if "_policy_hpc_ports_" in block.split("{")[0] else block
 
 
 @contextmanager
@@ -226,7 +228,7 @@ def executions(host: str) -> list[str]:
 
 def executed_anywhere() -> dict[str, list[str]]:
     """Return the modules that hosts with a firewall have executed since they were asked last, by host, if any."""
-    return {host: found for host in managed_hosts() for found in [executions(host)] if found}
+    return {host: executed for host in managed_hosts() for executed in [executions(host)] if executed}
 
 
 def forget_executions() -> None:
@@ -237,9 +239,9 @@ def forget_executions() -> None:
 @functools.cache
 def managed_hosts() -> tuple[str, ...]:
     """Return the hosts of the lab that have a firewall."""
-    listed = subprocess.run(
+    host_list = subprocess.run(
         ["ansible", "all:!laptop1:!outsider", "--list-hosts"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    hosts = tuple(line.strip() for line in listed.splitlines()[1:])
+    hosts = tuple(line.strip() for line in host_list.splitlines()[1:])
     assert len(hosts) >= 10
     return hosts

@@ -33,41 +33,41 @@ class Known:
     def add(self, wanted: Policy | None) -> None:
         """Give the host this policy, and see its state."""
         self.runs.apply(wanted)
-        found = self.runs.state()
-        self.states.append((wanted, found))
+        state = self.runs.state()
+        self.states.append((wanted, state))
         if wanted:
             # A reboot loads the file, so a complete file has to be a ruleset that loads.
             self.runs.machine.reload_from_disk()
-            assert self.runs.state()._replace(left=[]) == found._replace(left=[])
+            assert self.runs.state()._replace(left=[]) == state._replace(left=[])
 
     def of(self, wanted: Policy | None) -> State:
         """Return what a host has that was given this policy."""
-        (found,) = [state for one, state in self.states if one is wanted]
-        return found
+        (state,) = [state for policy, state in self.states if policy is wanted]
+        return state
 
     def check_whole(self, before: Policy | None, after: Policy | None, run: Run) -> State:
         """The table and each file are what one of two policies gives, or nothing where one gives none; return all."""
-        found, one, other = self.runs.state(), self.of(before), self.of(after)
-        assert found.table in (one.table, other.table) or self.is_between(found, one, other), run
-        for path in {**one.places, **other.places, **found.places}:
-            assert found.files.get(path) in (one.files.get(path), other.files.get(path)), (path, run)
-        return found
+        current, old, new = self.runs.state(), self.of(before), self.of(after)
+        assert current.table in (old.table, new.table) or self.is_between(current, old, new), run
+        for path in {**old.places, **new.places, **current.places}:
+            assert current.files.get(path) in (old.files.get(path), new.files.get(path)), (path, run)
+        return current
 
-    def check_disk(self, before: Policy | None, found: State, run: Run) -> None:
+    def check_disk(self, before: Policy | None, current: State, run: Run) -> None:
         """What was not confirmed is not what a reboot brings."""
-        assert found.places == self.of(before).places, run
+        assert current.places == self.of(before).places, run
 
-    def is_to_be_mended(self, before: Policy | None, found: State) -> bool:
+    def is_to_be_mended(self, before: Policy | None, current: State) -> bool:
         """Return whether a normal run after a killed one has changes to make."""
-        return bool(found.armed) or found.files != self.of(before).files
+        return bool(current.armed) or current.files != self.of(before).files
 
-    def is_between(self, found: State, before: State, after: State) -> bool:
+    def is_between(self, current: State, before: State, after: State) -> bool:
         """The table is all of one policy's; what it has more is of the other's, and nothing leads there.
 
         All that is new was filled; or the new ruleset runs, and what goes is still there.
         """
-        old, new, there = set(before.table), set(after.table), set(found.table)
-        return bool(new) and there in (old | _idle(new, old), new | _idle(old, new))
+        old, new, present = set(before.table), set(after.table), set(current.table)
+        return bool(new) and present in (old | _idle(new, old), new | _idle(old, new))
 
     def check_mended(self, wanted: Policy | None, run: Run) -> None:
         """The next run applies the policy, in any state of the host, and leaves no work for another."""
@@ -76,8 +76,8 @@ class Known:
 
     def check_is(self, wanted: Policy | None, run: Run) -> None:
         """The host has this policy, and nothing else of ours."""
-        found, expected = self.runs.state(), self.of(wanted)
-        assert found._replace(left=[]) == expected._replace(left=[], armed=""), run
+        current, expected = self.runs.state(), self.of(wanted)
+        assert current._replace(left=[]) == expected._replace(left=[], armed=""), run
 
 
 def _idle(objects: set[str], others: set[str]) -> set[str]:
@@ -90,22 +90,22 @@ def _name(text: str) -> str:
     return text.strip().split(" {")[0]
 
 
-def check_undone(known: Known, before: Policy | None, found: State, run: Run) -> None:
+def check_undone(known: Known, before: Policy | None, current: State, run: Run) -> None:
     """What was not confirmed goes back by itself; the disk never had it."""
-    known.check_disk(before, found, run)
-    if found.armed:
+    known.check_disk(before, current, run)
+    if current.armed:
         known.runs.undo_now()
         known.check_is(before, run)
     else:
-        assert found.table == known.of(before).table, run
+        assert current.table == known.of(before).table, run
 
 
 def check_killed_changes(known: Known, before: Policy, after: Policy, moments: Moments) -> None:
     """The host has `before`; changes are killed at these moments, undone, and made again: so the two change places."""
     for run in moments(lambda fault: known.runs.firewall(after, fault, confirm_within=LONG)):  # noqa: B023 # of that moment
-        found = known.check_whole(before, after, run)
-        check_undone(known, before, found, run)
-        if known.is_to_be_mended(before, found):
+        current = known.check_whole(before, after, run)
+        check_undone(known, before, current, run)
+        if known.is_to_be_mended(before, current):
             known.check_mended(after, run)
             before, after = after, before
 
@@ -114,14 +114,14 @@ def check_killed_first_changes(known: Known, wanted: Policy, moments: Moments) -
     """The host never had rules; each change that is killed is confirmed if it can be, else undone, and made again."""
     runs = known.runs
     for run in moments(lambda fault: runs.firewall(wanted, fault, confirm_within=LONG)):
-        found = known.check_whole(None, wanted, run)
-        status = runs.confirm(found.armed).result["status"] if found.armed else ""  # type: ignore[index]
+        current = known.check_whole(None, wanted, run)
+        status = runs.confirm(current.armed).result["status"] if current.armed else ""  # type: ignore[index]
         if status == "confirmed":
             # Killed too late to matter.
             known.check_is(wanted, run)
         else:
             assert status in ("not made", ""), run
-            check_undone(known, None, found, run)
+            check_undone(known, None, current, run)
             known.check_mended(wanted, run)
         runs.apply(None)
 
@@ -142,11 +142,11 @@ def begun(runs: Runs, wanted: Policy) -> str:
 
 def check_confirm(known: Known, before: Policy | None, after: Policy, run: Run) -> None:
     """The change was kept, or is still to be undone."""
-    found = known.check_whole(before, after, run)
-    if found.armed:
-        check_undone(known, before, found, run)
+    current = known.check_whole(before, after, run)
+    if current.armed:
+        check_undone(known, before, current, run)
     else:
-        assert found.table == known.of(after).table, run
+        assert current.table == known.of(after).table, run
 
 
 def check_killed_confirmations(known: Known, before: Policy, after: Policy, moments: Moments) -> None:
@@ -174,10 +174,10 @@ def check_message(run: Run, how: str) -> None:
 def check_failed_changes(known: Known, before: Policy, after: Policy, moments: Moments) -> None:
     """The host has `before`; a change that fails is undone at once, then made: so the two change places."""
     for run in moments(lambda fault: known.runs.firewall(after, fault, confirm_within=LONG)):  # noqa: B023 # of that moment
-        found = known.check_whole(before, after, run)
-        check_undone(known, before, found, run)
+        current = known.check_whole(before, after, run)
+        check_undone(known, before, current, run)
         if run.result and run.result.get("failed"):
-            assert found.table == known.of(before).table and not found.armed, run
-        if known.is_to_be_mended(before, found):
+            assert current.table == known.of(before).table and not current.armed, run
+        if known.is_to_be_mended(before, current):
             known.check_mended(after, run)
             before, after = after, before

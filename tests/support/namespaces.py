@@ -219,13 +219,13 @@ def forget_connections() -> None:
 
 def snapshot(space: Space, folder: str) -> Mapping[str, Any]:
     """Return everything in a folder: by path its mode, owners, content or target. No process is started for it."""
-    found: dict[str, Any] = {}
+    described: dict[str, Any] = {}
     handle = os.open(f"/proc/{space.pid}/root{folder}", os.O_RDONLY)
-    _describe(handle, folder, found)
-    return found
+    _describe(handle, folder, described)
+    return described
 
 
-def _describe(handle: int, folder: str, found: dict[str, Any]) -> None:
+def _describe(handle: int, folder: str, described: dict[str, Any]) -> None:
     """Add what is in an open folder, by its name; close it."""
     try:
         with os.scandir(handle) as entries:
@@ -236,8 +236,8 @@ def _describe(handle: int, folder: str, found: dict[str, Any]) -> None:
                 elif entry.is_file(follow_symlinks=False):
                     text = _content(entry.name, handle, status.st_size)
                 elif entry.is_dir(follow_symlinks=False):
-                    _describe(os.open(entry.name, os.O_RDONLY, dir_fd=handle), f"{folder}/{entry.name}", found)
-                found[f"{folder}/{entry.name}"] = (status.st_mode, status.st_uid, status.st_gid, text)
+                    _describe(os.open(entry.name, os.O_RDONLY, dir_fd=handle), f"{folder}/{entry.name}", described)
+                described[f"{folder}/{entry.name}"] = (status.st_mode, status.st_uid, status.st_gid, text)
     finally:
         os.close(handle)
 

@@ -86,13 +86,13 @@ class Wire:
 
     def answered(self, packets: Sequence[Opening], tries: int = 2) -> set[Opening]:
         """Send the packets; those without an answer again, as a client would. Return those with an answer."""
-        found: set[Opening] = set()
+        answered: set[Opening] = set()
         call = next(self._calls) % 65536
         with _one_cpu():
             for _attempt in range(tries):
-                keys = self._exchange([packet for packet in packets if packet not in found], call)
-                found |= {packet for packet in packets if packet.key(call) in keys}
-        return found
+                keys = self._exchange([packet for packet in packets if packet not in answered], call)
+                answered |= {packet for packet in packets if packet.key(call) in keys}
+        return answered
 
     def _exchange(self, packets: Iterable[Opening], call: int) -> set[Key]:
         last = [

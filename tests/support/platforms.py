@@ -43,8 +43,8 @@ _IP_PROTOCOLS = [89, 112, 253, 254]
 _INTERFACES = ["fab0", "fab*", "f*", "eth9", "ib0.8001"]
 
 
-def _some(items: Sequence[str], largest: int, smallest: int = 1) -> st.SearchStrategy[list[str]]:
-    return st.lists(st.sampled_from(items), min_size=smallest, max_size=largest, unique=True)
+def _some(members: Sequence[str], largest: int, smallest: int = 1) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(members), min_size=smallest, max_size=largest, unique=True)
 
 
 @st.composite
@@ -116,9 +116,9 @@ def policies(draw: st.DrawFn) -> list[Policy]:
 def packets_at_edges(policy: Policy, direction: str, randomness: random.Random, size: int) -> list[Packet]:
     """Return up to `size` packets for ports and peers at, and just beyond, the ends of what the rules name."""
     rules = [rule for rule in policy.rules if rule.direction == direction]
-    ranges = {item for rule in rules for item in rule.ports}
+    ranges = {port_range for rule in rules for port_range in rule.ports}
     ports = sorted(
-        {port for item in ranges for port in _around(item.protocol, item.first, item.last)}
+        {port for port_range in ranges for port in _around(port_range.protocol, port_range.first, port_range.last)}
         | {("tcp", 22), ("udp", 53), ("ip", 200)}
     )
     peers = sorted(

@@ -103,7 +103,7 @@ def flows(names: tuple[str, ...], within_cluster: bool) -> st.SearchStrategy[dic
 
 
 FLOWS = st.lists(st.one_of(flows(("e0", "e1", *OF_GROUPS), False), flows(OF_GROUPS, True)), min_size=1, max_size=5).map(
-    lambda items: {f"f{number}": item for number, item in enumerate(items)}
+    lambda flows: {f"f{number}": flow for number, flow in enumerate(flows)}
 )
 HOST = st.fixed_dictionaries(
     {
@@ -156,7 +156,7 @@ SITES_OF_GROUPS = st.builds(
     SERVICES,
     st.just({"e2": {"groups": ["slurm_compute", "desks"]}}),
     st.lists(st.one_of(flows(OF_GROUPS, False), flows(OF_GROUPS, True)), min_size=1, max_size=5).map(
-        lambda items: {f"f{number}": item for number, item in enumerate(items)}
+        lambda flows: {f"f{number}": flow for number, flow in enumerate(flows)}
     ),
     hosts(apart=True),
     st.just({}),

@@ -83,9 +83,9 @@ def class_of(folder: Path, name: str, firewalld_version: str = "1.0", nft: str =
     """Render the platform into a folder, and return one of its classes."""
     plan = make_plan(_SITE, _HOSTS, firewall_clusters=_CLUSTERS)
     classes = rendered(plan, target_of(["nftables", "firewalld"], firewalld_version, nft))
-    assert {item.name for item in classes} == set(CLASSES)
+    assert {host_class.name for host_class in classes} == set(CLASSES)
     work_of(str(folder), all_files(classes)).do()
-    data = plan.policies[next(item.digest for item in classes if item.name == name)]
+    data = plan.policies[next(host_class.digest for host_class in classes if host_class.name == name)]
     return Class(folder / name, data, parse_policy(data))
 
 

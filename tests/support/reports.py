@@ -143,7 +143,7 @@ def cell(source: str, target: str, address: str, port: int, flow: str = "", **ch
         "verdict": "right",
         "flow": flow,
         "denied_by": "" if flow else "target",
-        "rule": f"accept tcp {port} of flow {flow}" if flow else "drop what no flow lets in",
+        "rule": f"in {port}/tcp from 10.0.0.0/8: accept" if flow else f"no rule of {target}: drop",
         "held_by": "listener",
         "seconds": 0.0012 if flow else 1.0,
         "attempts": 1 if flow else 2,
@@ -170,19 +170,21 @@ def whole(
 ) -> dict[str, Any]:
     """Return the report of hosts and cells, with its counts."""
     classes: dict[str, list[str]] = {}
-    for name, about in hosts.items():
-        classes.setdefault(about["class"], []).append(name)
-    count = {verdict: sum(item["verdict"] == verdict for item in cells) for verdict in ("right", "wrong", "unknown")}
+    for name, properties in hosts.items():
+        classes.setdefault(properties["class"], []).append(name)
+    connections_by_verdict = {
+        verdict: sum(cell["verdict"] == verdict for cell in cells) for verdict in ("right", "wrong", "unknown")
+    }
     summary = {
         "connections": len(cells),
-        "sources": len({item["source"] for item in cells}),
-        "targets": len({item["target"] for item in cells}),
-        **count,
-        "not_tested": sum(item["connections"] for item in not_tested),
-        "outsiders": sorted({item["source"] for item in cells if not hosts[item["source"]]["managed"]}),
+        "sources": len({cell["source"] for cell in cells}),
+        "targets": len({cell["target"] for cell in cells}),
+        **connections_by_verdict,
+        "not_tested": sum(skipped["connections"] for skipped in not_tested),
+        "outsiders": sorted({cell["source"] for cell in cells if not hosts[cell["source"]]["managed"]}),
         "left_out": [],
         "not_running_policy": sorted(
-            name for name, about in hosts.items() if about["managed"] and not about["is_equal"]
+            name for name, properties in hosts.items() if properties["managed"] and not properties["is_equal"]
         ),
     }
     return {
@@ -218,13 +220,13 @@ def small() -> dict[str, Any]:
         "nfs1": host("nfs1", ["nfs_server"], "alpha", 31, is_equal=None, reason="No sudo password was given."),
     }
     cells = [
-        item
+        cell
         for source in hosts
         for target in hosts
         if hosts[target]["managed"] and source != target and (source, target) != ("monitor1", "nfs1")
-        for item in _pair(hosts, source, target)
+        for cell in _pair(hosts, source, target)
     ]
-    _break(cells)
+    _add_faults(cells)
     return whole(
         hosts,
         cells,
@@ -259,40 +261,43 @@ def flow_of(source: dict[str, Any], target: dict[str, Any], port: int) -> str:
     return ""
 
 
-def _break(cells: list[dict[str, Any]]) -> None:
-    found = {(item["source"], item["target"], item["port"]): item for item in cells}
-    found["login1", "ctl1", 6817].update(
+def _add_faults(cells: list[dict[str, Any]]) -> None:
+    cells_by_place = {(cell["source"], cell["target"], cell["port"]): cell for cell in cells}
+    cells_by_place["login1", "ctl1", 6817].update(
         wrong(
             "other_table",
-            "The table inet docker on ctl1 drops it after our ruleset let it in.",
-            "Remove the rule `drop` of chain forward in table inet docker, or put our port before it.",
+            "Rules of another program on ctl1 drop packets from 10.0.0.3 to 6817/tcp: table inet docker, chain input: "
+            "drop; flow slurm_control allows them.",
+            "Change that rule on ctl1: an accept of hpc.ports does not override a drop of another table.",
             outcome="filtered",
             counters={"left": 2, "arrived": 2, "passed": 2, "answered": 0, "returned": 0},
             seconds=1.0,
         )
     )
     for node in ("node2", "node3"):
-        found[node, "ctl1", 2049].update(
+        cells_by_place[node, "ctl1", 2049].update(
             wrong(
                 "ruleset_drops",
-                "The ruleset of ctl1 drops it: it is not that of the policy.",
-                "Run the playbook hpc.ports.site on ctl1.",
+                "The rules of hpc.ports on ctl1 drop packets to 2049/tcp (chain input), but flow nfs_v4 allows them.",
+                "Run the playbook site on ctl1: its rules are older than the plan, or somebody changed them by hand.",
                 outcome="filtered",
                 compiled="filtered",
                 seconds=1.0,
             )
         )
-    found["outsider", "login1", 22].update(
+    cells_by_place["outsider", "login1", 22].update(
         wrong(
             "ruleset_allows",
-            "The ruleset of login1 lets it in by a rule that was added by hand.",
-            "Run the playbook hpc.ports.site on login1.",
+            "No flow allows outsider to connect to 22/tcp of login1, but login1 accepts the connection: table inet "
+            "hpc_ports, chain input.",
+            "Run the playbook site on login1: its rules are not loaded, or somebody changed them by hand. If the "
+            "connection is wanted, add a flow.",
             outcome="open",
             compiled="open",
             why="The probe got an answer.",
         )
     )
-    found["node1", "node4", 6818].update(
+    cells_by_place["node1", "node4", 6818].update(
         verdict="unknown",
         outcome="error",
         compiled="unknown",
@@ -311,25 +316,26 @@ def large(hosts: int = 2000, cells: int = 60000, clusters: int = 40, seed: int =
     """Return the report of many hosts in clusters; each managed one is a target at least once."""
     rng = random.Random(seed)
     site = _site(hosts, clusters)
-    kinds: dict[str, list[str]] = {}
-    for name, about in site.items():
-        kinds.setdefault(about["class"], []).append(name)
-    pairs = islice(_pairs(site, kinds), cells // len(PORTS))
-    found = [item for source, target in pairs for item in _pair(site, source, target)]
-    for item in rng.sample(found, min(40, len(found))):
-        item.update(
+    members_by_class: dict[str, list[str]] = {}
+    for name, properties in site.items():
+        members_by_class.setdefault(properties["class"], []).append(name)
+    pairs = islice(_pairs(site, members_by_class), cells // len(PORTS))
+    all_cells = [cell for source, target in pairs for cell in _pair(site, source, target)]
+    for cell in rng.sample(all_cells, min(40, len(all_cells))):
+        cell.update(
             wrong(
                 "not_arrived",
-                f"Nothing of it arrived at {item['target']}, and {item['source']} sent it.",
-                "Look at security groups, routes and firewalls between the two.",
-                outcome="open" if item["intended"] == "filtered" else "filtered",
+                f"Packets from {cell['source']} to {cell['address']} {cell['port']}/tcp did not arrive at "
+                f"{cell['target']}: 1 sent, 0 arrived.",
+                "Check the network between the hosts: security groups, another firewall, routes, VLANs or the MTU.",
+                outcome="open" if cell["intended"] == "filtered" else "filtered",
             )
         )
-    for item in found:
-        item["seconds"] = round(item["seconds"] + rng.random() / 100, 6)
+    for cell in all_cells:
+        cell["seconds"] = round(cell["seconds"] + rng.random() / 100, 6)
     return whole(
         site,
-        found,
+        all_cells,
         [
             {"source": "", "target": name, "connections": 9, "reason": f"{name} did not answer."}
             for name in list(site)[:30]
@@ -351,18 +357,18 @@ def _site(hosts: int, clusters: int) -> dict[str, Any]:
     return site
 
 
-def _taken(turns: Iterator[str]) -> str:
+def _next_member(turns: Iterator[str]) -> str:
     return next(turns)
 
 
-def _pairs(site: dict[str, Any], kinds: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
+def _pairs(site: dict[str, Any], members_by_class: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
     """Every host once as a target, then every class to the other ones, members in turn."""
-    turns = {kind: cycle(names) for kind, names in kinds.items()}
-    order = list(kinds)
+    turns = {kind: cycle(names) for kind, names in members_by_class.items()}
+    order = list(members_by_class)
     seen = set()
-    first = ((_taken(turns[order[number % len(order)]]), name) for number, name in enumerate(site))
+    first = ((_next_member(turns[order[number % len(order)]]), name) for number, name in enumerate(site))
     rest = (
-        (_taken(turns[source]), _taken(turns[target]))
+        (_next_member(turns[source]), _next_member(turns[target]))
         for step in range(len(order))
         for source, target in zip(order, order[step:] + order[:step])
     )

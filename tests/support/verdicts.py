@@ -28,12 +28,12 @@ PHASES = tuple(phase for phase in Phase if FULL or phase is not Phase.shrink)
 @contextmanager
 def joined(pair: Pair) -> Iterator[Wires]:
     """Have both ends of the link while the block runs."""
-    found = open_wires(pair.host, pair.peer)
+    wires = open_wires(pair.host, pair.peer)
     try:
-        yield found
+        yield wires
     finally:
-        found.inward.close()
-        found.outward.close()
+        wires.inward.close()
+        wires.outward.close()
 
 
 def own_address(peer: str) -> str:

@@ -90,9 +90,10 @@ def test_a_wrong_cell_fails_with_why_diagnosis_and_advice() -> None:
             "Failure",
             "wrong: intended open, compiled open, observed filtered",
             "No answer, although the host answers echoes.\n"
-            "The table inet docker on ctl1 drops it after our ruleset let it in.\n"
-            "Remove the rule `drop` of chain forward in table inet docker, or put our port before it.\n"
-            "Flow: slurm_control\nRule: accept tcp 6817 of flow slurm_control",
+            "Rules of another program on ctl1 drop packets from 10.0.0.3 to 6817/tcp: table inet docker, chain input: "
+            "drop; flow slurm_control allows them.\n"
+            "Change that rule on ctl1: an accept of hpc.ports does not override a drop of another table.\n"
+            "Flow: slurm_control\nRule: in 6817/tcp from 10.0.0.0/8: accept",
         )
     ]
 

@@ -119,7 +119,7 @@ def test_the_answers_are_worth_spoiling() -> None:
 @given(spoilt_answers(SAID))
 @settings(max_examples=examples(3334))
 def test_a_spoilt_answer_is_its_host_s_unknown_and_nobody_else_s(case: Spoilt) -> None:
-    run, verdicts = ended(asked_on(case.name, case.said))
+    run, verdicts = ended(asked_on(case.name, case.variables))
     shown, data = reported(run, verdicts)
     assert packed(data) and ElementTree.fromstring(junit(data)) is not None
     assert_fit_to_be_seen(shown)
@@ -466,10 +466,10 @@ def test_explain_reads_answers_that_are_well(probe: bool) -> None:
 
 
 def spoilt_explained(case: Spoilt) -> None:
-    answer = explained(inquiry(), case.said)
+    answer = explained(inquiry(), case.variables)
     assert_fit_to_be_seen(lines(answer, [], ""))
-    found = complete_answers(registered(NAMES, list(case.said), case.said.__getitem__), inquiry().packets)
-    if unreadable_hosts(found) and "verify_probed" not in case.said["laptop"]:
+    found = complete_answers(registered(NAMES, list(case.variables), case.variables.__getitem__), inquiry().packets)
+    if unreadable_hosts(found) and "verify_probed" not in case.variables["laptop"]:
         assert answer.code not in (YES, NO)
 
 
