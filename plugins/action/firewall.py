@@ -79,7 +79,7 @@ class ActionModule(ActionBase):
         return self._confirmed(PendingChange(host, result, seconds, login), arguments, task_vars)
 
     def _confirmed(
-        self, begun: PendingChange, arguments: dict[str, Any], task_vars: dict[str, Any] | None
+        self, change: PendingChange, arguments: dict[str, Any], task_vars: dict[str, Any] | None
     ) -> dict[str, Any]:
         """Return the result, with the outcome of the change: confirmed, or undone by the host."""
 
@@ -88,10 +88,10 @@ class ActionModule(ActionBase):
                 self._connection.reset()
             return self._module("firewall_confirm", {"token": arguments["token"]}, task_vars)
 
-        answer = final_answer(ask, begun)
-        if begun.loss and answer.result["status"] == "unknown":
-            raise begun.loss
-        return with_answer(begun, answer)
+        answer = final_answer(ask, change)
+        if change.loss and answer.result["status"] == "unknown":
+            raise change.loss
+        return with_answer(change, answer)
 
     def _module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         result = self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments, task_vars=task_vars)

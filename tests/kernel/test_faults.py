@@ -18,7 +18,6 @@ from ansible_collections.hpc.ports.tests.support.killed import (
     LONG,
     Known,
     Policy,
-    begun,
     check_confirm,
     check_failed_changes,
     check_killed_changes,
@@ -27,6 +26,7 @@ from ansible_collections.hpc.ports.tests.support.killed import (
     check_killed_removals,
     check_message,
     check_undone,
+    token_of_change,
 )
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair
@@ -127,10 +127,10 @@ def test_confirmations_killed_at_random_moments(runs: Runs) -> None:
     randomness = random.Random(SEED)
     known = Known(runs, OLD, NEW)
     before, after = NEW, OLD
-    whole = runs.confirm(begun(runs, after)).seconds
+    whole = runs.confirm(token_of_change(runs, after)).seconds
     for _number in range(examples(20)):
         before, after = after, before
-        run = runs.confirm(begun(runs, after), kill_after=randomness.uniform(0, 1.2 * whole))
+        run = runs.confirm(token_of_change(runs, after), kill_after=randomness.uniform(0, 1.2 * whole))
         check_confirm(known, before, after, run)
         known.check_mended(after, run)
 
@@ -188,7 +188,7 @@ def test_a_change_that_fails_at_every_write(runs: Runs, how: str) -> None:
 def test_a_confirmation_that_fails_at_every_write(runs: Runs, how: str) -> None:
     known = Known(runs, OLD, NEW)
     before, after = NEW, OLD
-    for run in every_failure(lambda fault: runs.confirm(begun(runs, after), fault), how):  # noqa: B023 # of that moment
+    for run in every_failure(lambda fault: runs.confirm(token_of_change(runs, after), fault), how):  # noqa: B023 # of that moment
         _check_answer(run)
         check_confirm(known, before, after, run)
         known.check_mended(after, run)

@@ -30,7 +30,9 @@ def test_classes_stand_for_their_hosts(show: Show, two_thousand: Path, thousands
     assert shown.status == "Showing 60,000 of 60,000 connections. 122 rows, 121 columns."
     assert shown.heads("row")[0] == COMPUTE
     class_of = {name: about["class"] for name, about in thousands["hosts"].items()}
-    count = Counter((class_of[item["source"]], class_of[item["target"]]) for item in thousands["cells"])
+    count = Counter(
+        (class_of[connection["source"]], class_of[connection["target"]]) for connection in thousands["cells"]
+    )
     first = [label for pair, label in shown.labels().items() if pair == f"{COMPUTE} to cluster01-controller"]
     assert first == [f"all {count['cluster01 slurm_compute', 'cluster01-controller']} right, 2 open"]
     assert shown.page.locator("#found [data-found]").count() == 12
@@ -95,15 +97,15 @@ def test_scrolling_draws_what_comes_into_sight(show: Show, two_thousand: Path) -
 
 def test_filters_find_what_is_wrong_among_many(show: Show, two_thousand: Path, thousands: dict[str, Any]) -> None:
     shown = show(two_thousand, "by=host&verdict=wrong")
-    wrong = [item for item in thousands["cells"] if item["verdict"] == "wrong"]
-    rows, columns = ({item[end] for item in wrong} for end in ("source", "target"))
+    wrong = [connection for connection in thousands["cells"] if connection["verdict"] == "wrong"]
+    rows, columns = ({connection[end] for connection in wrong} for end in ("source", "target"))
     assert shown.status == f"Showing {len(wrong)} of 60,000 connections. {len(rows)} rows, {len(columns)} columns."
     assert set(shown.heads("row")) <= rows
-    item = wrong[0]
-    shown.page.locator("#from").fill(item["source"])
-    shown.page.locator("#to").fill(item["target"])
-    shown.cell(item["source"], item["target"]).first.click()
-    assert item["diagnosis"]["text"] in shown.page.locator("#inside").inner_text()
+    connection = wrong[0]
+    shown.page.locator("#from").fill(connection["source"])
+    shown.page.locator("#to").fill(connection["target"])
+    shown.cell(connection["source"], connection["target"]).first.click()
+    assert connection["diagnosis"]["text"] in shown.page.locator("#inside").inner_text()
 
 
 def test_a_pair_for_which_others_stand_says_so(show: Show, two_thousand: Path) -> None:

@@ -134,7 +134,8 @@ def check_killed_removals(known: Known, before: Policy, moments: Moments) -> Non
         known.runs.apply(before)
 
 
-def begun(runs: Runs, wanted: Policy) -> str:
+def token_of_change(runs: Runs, wanted: Policy) -> str:
+    """Return the token of a change that has been made and waits for its confirmation."""
     run = runs.firewall(wanted, confirm_within=LONG)
     assert run.result and "pending" in run.result, run
     return str(run.result["pending"]["token"])
@@ -151,7 +152,7 @@ def check_confirm(known: Known, before: Policy | None, after: Policy, run: Run) 
 
 def check_killed_confirmations(known: Known, before: Policy, after: Policy, moments: Moments) -> None:
     """The host has `before`; confirmations are killed, and the changes made again: so the two change places."""
-    for run in moments(lambda fault: known.runs.confirm(begun(known.runs, after), fault)):  # noqa: B023 # of that moment
+    for run in moments(lambda fault: known.runs.confirm(token_of_change(known.runs, after), fault)):  # noqa: B023 # of that moment
         check_confirm(known, before, after, run)
         known.check_mended(after, run)
         before, after = after, before

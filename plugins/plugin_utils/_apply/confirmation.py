@@ -134,7 +134,7 @@ def timed(
 
 def final_answer(
     ask: Callable[[], dict[str, Any]],
-    begun: PendingChange,
+    change: PendingChange,
     now: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> HostAnswer:
@@ -143,8 +143,8 @@ def final_answer(
     `ask` runs the module `firewall_confirm` over a new connection. Raises AnsibleConnectionFailure if the host has not
     answered `RETURN_WITHIN` seconds after it should have undone the change.
     """
-    patience = begun.seconds + RETURN_WITHIN
-    end, trouble = now() + patience, shown(str(begun.loss or "").strip())
+    patience = change.seconds + RETURN_WITHIN
+    end, trouble = now() + patience, shown(str(change.loss or "").strip())
     while True:
         try:
             result, login = timed(ask, now)
@@ -156,31 +156,33 @@ def final_answer(
         if now() > end:
             raise AnsibleConnectionFailure(
                 _sentences(
-                    _UNREACHABLE.format(patience, begun.seconds, trouble.rstrip(".")), _slowness(begun), begun.dropping
+                    _UNREACHABLE.format(patience, change.seconds, trouble.rstrip(".")),
+                    _slowness(change),
+                    change.dropping,
                 )
             )
         pause(_PAUSE)
 
 
-def _slowness(begun: PendingChange, login: float = 0.0) -> str:
+def _slowness(change: PendingChange, login: float = 0.0) -> str:
     """Return advice if logins are too slow for the confirmation period, empty if they are fast enough."""
-    longest = max(begun.login, login)
+    longest = max(change.login, login)
     took = math.ceil(longest)
-    return _SLOW.format(begun.host, took, _LOGINS * took) if begun.seconds < _LOGINS * longest else ""
+    return _SLOW.format(change.host, took, _LOGINS * took) if change.seconds < _LOGINS * longest else ""
 
 
-def with_answer(begun: PendingChange, answer: HostAnswer) -> dict[str, Any]:
+def with_answer(change: PendingChange, answer: HostAnswer) -> dict[str, Any]:
     """Return the result of the module `firewall`, completed with the outcome of the change."""
     outcome = {key: answer.result[key] for key in _OUTCOME_KEYS if key in answer.result}
-    slow = _slowness(begun, answer.login)
+    slow = _slowness(change, answer.login)
     if answer.result["status"] == "confirmed":
-        warnings = [*begun.result.get("warnings", []), *answer.result.get("warnings", []), *filter(None, [slow])]
-        return {"changed": True, **begun.result, **outcome, "warnings": warnings}
+        warnings = [*change.result.get("warnings", []), *answer.result.get("warnings", []), *filter(None, [slow])]
+        return {"changed": True, **change.result, **outcome, "warnings": warnings}
     lacking = {"client": answer.result["client"]} if answer.result.get("advice") else {}
-    return {**begun.result, "changed": False, "failed": True, "msg": _undone(begun, answer, slow), **lacking}
+    return {**change.result, "changed": False, "failed": True, "msg": _undone(change, answer, slow), **lacking}
 
 
-def _undone(begun: PendingChange, answer: HostAnswer, slow: str) -> str:
+def _undone(change: PendingChange, answer: HostAnswer, slow: str) -> str:
     """Return the message for a change that was not confirmed: the outcome and the likely cause."""
     result = answer.result
     if result["status"] == "unknown":
@@ -192,7 +194,7 @@ def _undone(begun: PendingChange, answer: HostAnswer, slow: str) -> str:
         return f"{text} Likely missing: {result['advice']}"
     allows = f"The policy itself allows {result['client']}." if result["client"] else ""
     reason = f"Last error: {answer.trouble.rstrip('.')}." if answer.trouble else ""
-    return _sentences(text, allows, slow, reason, begun.dropping)
+    return _sentences(text, allows, slow, reason, change.dropping)
 
 
 def with_name(result: dict[str, Any], host_at: Callable[[str], str]) -> dict[str, Any]:

@@ -126,6 +126,6 @@ class Selection:
 
 
 def turned(members: Sequence[T], turn: int) -> list[T]:
-    """Return the items in a rotated order: each turn starts with the next item."""
+    """Return the members in a rotated order: each turn starts with the next member."""
     start = turn % len(members) if members else 0
     return [*members[start:], *members[:start]]
