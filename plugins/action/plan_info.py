@@ -38,9 +38,9 @@ class ActionModule(ControllerAction):
         """Return the key of the plan, and what lint advises."""
         without = options["without"]
         check_play(task_vars["inventory_hostname"], task_vars)
-        kept = without_hosts(task_vars, without) if without else task_vars
-        store = self.store(store_key(self._task._uuid, kept))
-        store.made(lambda: self._plan(kept, without))
+        variables = without_hosts(task_vars, without) if without else task_vars
+        store = self.store(store_key(self._task._uuid, variables))
+        store.made(lambda: self._plan(variables, without))
         return _result(store, options["lint"])
 
     def _plan(self, task_vars: Mapping[str, Any], without: Sequence[str]) -> Plan:

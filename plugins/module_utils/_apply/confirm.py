@@ -33,12 +33,12 @@ def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], CutResul
     confirmed.
     """
     try:
-        return _decided(token, tools, cut)
+        return _confirmation_result(token, tools, cut)
     except FormatError as exc:
         return {"status": "other format", "msg": str(exc)}
 
 
-def _decided(token: str, tools: Tools, cut: Callable[[Policy], CutResult]) -> dict[str, Any]:
+def _confirmation_result(token: str, tools: Tools, cut: Callable[[Policy], CutResult]) -> dict[str, Any]:
     with tools.transaction.confirmation(token) as pending:
         if pending is None:
             return _reverted_result(tools.transaction.reverted(token))

@@ -17,11 +17,11 @@ _SHOWN = 20
 
 def with_batches(text: str, task_vars: Mapping[str, Any]) -> str:
     """Return the error message of a host, with a note about the hosts of other batches."""
-    note = _note(task_vars)
+    note = _batches_note(task_vars)
     return f"{text.rstrip().rstrip('.')}. {note}" if note else text
 
 
-def _note(task_vars: Mapping[str, Any]) -> str:
+def _batches_note(task_vars: Mapping[str, Any]) -> str:
     """Return which hosts of the play are done and which are left if this host fails; empty in the last batch.
 
     Batches are assumed to be in the order of the inventory, which holds unless the play sets `order`.
@@ -38,7 +38,7 @@ def _note(task_vars: Mapping[str, Any]) -> str:
         ("Failed before", [host for host in before if host not in running]),
         ("Not changed" if is_last else "Not changed if the play ends", left),
     ]
-    lists = " ".join(f"{label}: {_text(names)}." for label, names in parts if names)
+    lists = " ".join(f"{label}: {_shortened(names)}." for label, names in parts if names)
     outcome = "ends with this host" if is_last else "continues unless every host of this batch fails"
     without = f":!{task_vars['inventory_hostname']}"
     return (
@@ -47,6 +47,6 @@ def _note(task_vars: Mapping[str, Any]) -> str:
     )
 
 
-def _text(hosts: Sequence[str]) -> str:
+def _shortened(hosts: Sequence[str]) -> str:
     more = len(hosts) - _SHOWN
     return ", ".join(hosts[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -157,14 +157,14 @@ def final_answer(
             raise AnsibleConnectionFailure(
                 _sentences(
                     _UNREACHABLE.format(patience, change.seconds, trouble.rstrip(".")),
-                    _slowness(change),
+                    _slow_login_advice(change),
                     change.dropping,
                 )
             )
         pause(_PAUSE)
 
 
-def _slowness(change: PendingChange, login: float = 0.0) -> str:
+def _slow_login_advice(change: PendingChange, login: float = 0.0) -> str:
     """Return advice if logins are too slow for the confirmation period, empty if they are fast enough."""
     longest = max(change.login, login)
     took = math.ceil(longest)
@@ -174,15 +174,15 @@ def _slowness(change: PendingChange, login: float = 0.0) -> str:
 def with_answer(change: PendingChange, answer: HostAnswer) -> dict[str, Any]:
     """Return the result of the module `firewall`, completed with the outcome of the change."""
     outcome = {key: answer.result[key] for key in _OUTCOME_KEYS if key in answer.result}
-    slow = _slowness(change, answer.login)
+    slow = _slow_login_advice(change, answer.login)
     if answer.result["status"] == "confirmed":
         warnings = [*change.result.get("warnings", []), *answer.result.get("warnings", []), *filter(None, [slow])]
         return {"changed": True, **change.result, **outcome, "warnings": warnings}
     lacking = {"client": answer.result["client"]} if answer.result.get("advice") else {}
-    return {**change.result, "changed": False, "failed": True, "msg": _undone(change, answer, slow), **lacking}
+    return {**change.result, "changed": False, "failed": True, "msg": _undone_text(change, answer, slow), **lacking}
 
 
-def _undone(change: PendingChange, answer: HostAnswer, slow: str) -> str:
+def _undone_text(change: PendingChange, answer: HostAnswer, slow: str) -> str:
     """Return the message for a change that was not confirmed: the outcome and the likely cause."""
     result = answer.result
     if result["status"] == "unknown":

@@ -23,9 +23,8 @@ _MOST = 5
 _WARNING = (
     "{host} has addresses that the plan does not know: {unknown}. Other hosts treat connections from these addresses "
     "as unknown, and hosts with restricted egress cannot connect to them. The plan knows {known}. If other hosts see "
-    "{host} "
-    "under these addresses, add them all to firewall_addresses of {host}, or to firewall_source_addresses if it only "
-    "connects from them.{fabric} If NAT hides them from all other hosts, nothing is blocked."
+    "{host} under these addresses, add them all to firewall_addresses of {host}, or to firewall_source_addresses if "
+    "it only connects from them.{fabric} If NAT hides them from all other hosts, nothing is blocked."
 )
 _FABRIC = " On a fabric where all traffic is allowed, add {0} to firewall_trusted_interfaces of each host on it."
 
@@ -63,7 +62,7 @@ def unknown_warnings(host: str, reported: object, known: Mapping[str, Any]) -> l
     """
     versions = {parse_address(text).version for text in known["addresses"]}
     networks = [parse_network(text) for text in known["networks"]]
-    own = list(_readable(reported))
+    own = list(_valid_addresses(reported))
     unknown = [
         (str(address), interface)
         for address, interface in own
@@ -79,14 +78,14 @@ def unknown_warnings(host: str, reported: object, known: Mapping[str, Any]) -> l
     return [
         _WARNING.format(
             host=host,
-            unknown=_listed([f"{address} on {interface}" for address, interface in unknown]),
-            known=_listed(known["addresses"]),
-            fabric=_FABRIC.format(_listed(fabrics)) if fabrics else "",
+            unknown=_shortened([f"{address} on {interface}" for address, interface in unknown]),
+            known=_shortened(known["addresses"]),
+            fabric=_FABRIC.format(_shortened(fabrics)) if fabrics else "",
         )
     ]
 
 
-def _readable(reported: object) -> Iterable[tuple[IPAddress, str]]:
+def _valid_addresses(reported: object) -> Iterable[tuple[IPAddress, str]]:
     """Yield the valid entries. Messages show them, so the host is not trusted to send valid ones."""
     for entry in reported if isinstance(reported, list) else ():
         address, interface = (
@@ -99,6 +98,6 @@ def _readable(reported: object) -> Iterable[tuple[IPAddress, str]]:
                 continue
 
 
-def _listed(names: list[str]) -> str:
+def _shortened(names: list[str]) -> str:
     more = [f"and {len(names) - _MOST} more"] if len(names) > _MOST else []
     return ", ".join([*names[:_MOST], *more])

@@ -42,8 +42,8 @@ def chosen_by_class(
         connections.skip(
             "",
             "",
-            f"Closed ports between two roles of hosts: verify_most is {most}{beyond}. With "
-            f"verify_most at {len(selection.chosen) + closed.left} each is tested once.",
+            f"Closed ports between two roles of hosts: verify_most is {most}{beyond}. With verify_most at "
+            f"{len(selection.chosen) + closed.left} each is tested once.",
             closed.left,
         )
     return list(selection.chosen)

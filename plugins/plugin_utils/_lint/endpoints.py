@@ -83,14 +83,14 @@ def _hidden_groups(plan: Plan, today: date) -> Iterator[Finding]:
 
 def _hosts_in_networks(plan: Plan, today: date) -> Iterator[Finding]:
     excluded: dict[tuple[str, IPNetwork], tuple[str, list[str]]] = {}
-    ordered = _by_address(plan)
+    ordered = _hosts_by_address(plan)
     for flow in plan.flows_on.values():
         for names, is_target in ((flow.targets, True), (flow.sources, False)):
             for name, network in _named_networks(plan, names):
                 # A source with open egress has nothing closed; the plan opens ssh on hosts where Ansible may run.
                 hosts = [
                     host
-                    for host in _hosts_not_named(plan, names, _inside(ordered, network))
+                    for host in _hosts_not_named(plan, names, _hosts_inside(ordered, network))
                     if is_target
                     or plan.inventory.hosts[host].egress == "restricted"
                     and (flow.name, name) != (MANAGEMENT_FLOW, CONTROLLERS)
@@ -137,10 +137,12 @@ def _empty_clusters(plan: Plan, today: date) -> Iterator[Finding]:
 
 
 def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
-    ordered = _by_address(plan)
+    ordered = _hosts_by_address(plan)
     for cluster, networks in sorted(plan.catalogue.clusters.items()):
         for network in networks:
-            hosts = [host for host in _inside(ordered, network) if cluster not in plan.inventory.hosts[host].clusters]
+            hosts = [
+                host for host in _hosts_inside(ordered, network) if cluster not in plan.inventory.hosts[host].clusters
+            ]
             if hosts:
                 yield Finding(
                     "host-in-cluster-network",
@@ -151,11 +153,11 @@ def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
                 )
 
 
-def _by_address(plan: Plan) -> list[tuple[int, int, list[str]]]:
+def _hosts_by_address(plan: Plan) -> list[tuple[int, int, list[str]]]:
     return sorted((ip.version, ip.first, hosts) for ip, hosts in plan.addresses.hosts_by_address.items())
 
 
-def _inside(ordered: list[tuple[int, int, list[str]]], network: IPNetwork) -> list[str]:
+def _hosts_inside(ordered: list[tuple[int, int, list[str]]], network: IPNetwork) -> list[str]:
     """Return the hosts with an address in a network, sorted."""
     low = bisect_left(ordered, (network.version, network.first))
     high = bisect_right(ordered, (network.version, network.last + 1))

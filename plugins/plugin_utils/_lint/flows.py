@@ -36,7 +36,7 @@ def _exposure(plan: Plan, today: date) -> Iterator[Finding]:
         widest = widest_breach(source_networks(plan, flow), PLATFORM_PREFIX)
         for name in flow.services:
             exposure = plan.catalogue.services[name].exposure
-            source = _beyond(flow, exposure, widest)
+            source = _excess_source(flow, exposure, widest)
             if source:
                 yield Finding(
                     "exposure",
@@ -46,7 +46,7 @@ def _exposure(plan: Plan, today: date) -> Iterator[Finding]:
                 )
 
 
-def _beyond(flow: Flow, exposure: str, widest: Breach | None) -> str:
+def _excess_source(flow: Flow, exposure: str, widest: Breach | None) -> str:
     if exposure == "host":
         return "other hosts"
     if exposure == "cluster" and not flow.within_cluster:
@@ -57,7 +57,7 @@ def _beyond(flow: Flow, exposure: str, widest: Breach | None) -> str:
 def _duplicate_flows(plan: Plan, today: date) -> Iterator[Finding]:
     seen: dict[tuple[object, ...], str] = {}
     for flow in plan.catalogue.flows.values():
-        first = seen.setdefault(_meaning(flow), flow.name)
+        first = seen.setdefault(_sides_and_services(flow), flow.name)
         if first != flow.name:
             yield Finding(
                 "duplicate-flow",
@@ -67,7 +67,7 @@ def _duplicate_flows(plan: Plan, today: date) -> Iterator[Finding]:
             )
 
 
-def _meaning(flow: Flow) -> tuple[object, ...]:
+def _sides_and_services(flow: Flow) -> tuple[object, ...]:
     return frozenset(flow.sources), frozenset(flow.targets), frozenset(flow.services), flow.within_cluster
 
 
@@ -98,7 +98,7 @@ def _rank(flow: Flow) -> tuple[bool, str]:
 
 def _covers(plan: Plan, wide: Flow, narrow: Flow) -> bool:
     """Return whether a flow covers another by its endpoints, not by the hosts that are in the groups today."""
-    if wide.within_cluster and not narrow.within_cluster or _meaning(wide) == _meaning(narrow):
+    if wide.within_cluster and not narrow.within_cluster or _sides_and_services(wide) == _sides_and_services(narrow):
         return False
     if without(named_ports(plan, narrow), named_ports(plan, wide)):
         return False

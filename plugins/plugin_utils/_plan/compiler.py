@@ -85,11 +85,11 @@ def is_on(flow: Flow, catalogue: Catalogue, book: AddressBook) -> bool:
     if flow.unless in catalogue.switches:
         return False
     if flow.need == "conditional":
-        return _both_sides(flow, book)
+        return _has_both_sides(flow, book)
     return flow.need in ("required", "recommended")
 
 
-def _both_sides(flow: Flow, book: AddressBook) -> bool:
+def _has_both_sides(flow: Flow, book: AddressBook) -> bool:
     if flow.within_cluster:
         return bool(book.clusters_of(flow.sources) & book.clusters_of(flow.targets))
     return not book.is_empty(flow.sources) and not book.is_empty(flow.targets)
@@ -151,7 +151,7 @@ class _Compiler:
                 host.egress,
                 host.mode,
                 host.trusted_interfaces,
-                _containers(host),
+                _allowed_interfaces(host),
                 ssh_openings.get(name, ()),
             )
             if key not in shared:
@@ -165,7 +165,7 @@ class _Compiler:
 
     def _ssh_openings(self) -> dict[str, tuple[Opening, ...]]:
         """Return what hosts with restricted egress open for Ansible's ssh, if Ansible runs or passes through there."""
-        to_all, behind = self._targets(self.flows[MANAGEMENT_FLOW], None), self._behind_jump_hosts()
+        to_all, behind = self._egress_openings(self.flows[MANAGEMENT_FLOW], None), self._behind_jump_hosts()
         return {
             host: (*(to_all if self._is_controller(host) else ()), *behind.get(host, ()))
             for host in self.book.inventory.managed
@@ -225,7 +225,7 @@ class _Compiler:
             "mode": host.mode,
             "egress": host.egress,
             "trusted_interfaces": list(host.trusted_interfaces),
-            "container_interfaces": list(_containers(host)),
+            "container_interfaces": list(_allowed_interfaces(host)),
             "networks": {key: list(networks) for networks, key in sorted(self._networks.items()) if key in used},
             "rules": rules,
         }
@@ -257,11 +257,11 @@ class _Compiler:
         if kind.endpoints & set(flow.sources):
             clusters = kind.clusters if flow.within_cluster else None
             if (flow.name, clusters) not in self._outward:
-                self._outward[flow.name, clusters] = self._targets(flow, clusters)
+                self._outward[flow.name, clusters] = self._egress_openings(flow, clusters)
             openings = self._outward[flow.name, clusters]
         return _combined([*openings, *ssh]) if flow.name == MANAGEMENT_FLOW and ssh else openings
 
-    def _targets(self, flow: Flow, clusters: frozenset[str] | None) -> list[Opening]:
+    def _egress_openings(self, flow: Flow, clusters: frozenset[str] | None) -> list[Opening]:
         if not any(self.catalogue.services[name].broad for name in flow.services):
             return [(self._ports(flow, ()), self.book.peers(flow.targets, clusters, source=False))]
         by_ports: dict[tuple[PortRange, ...], list[IPNetwork]] = defaultdict(list)
@@ -287,7 +287,7 @@ class _Compiler:
         return self._networks.setdefault(networks, digest(networks))
 
 
-def _containers(host: Host) -> tuple[str, ...]:
+def _allowed_interfaces(host: Host) -> tuple[str, ...]:
     """Return the interfaces on which restricted egress allows everything. Open egress needs none."""
     return host.container_interfaces if host.egress == "restricted" else ()
 

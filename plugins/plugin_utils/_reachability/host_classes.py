@@ -35,7 +35,7 @@ def classes_of(connections: Connections) -> list[HostClass]:
     for host in connections.hosts:
         members_by_key[_class_key(connections, host)].append(host)
     plan = connections.plan
-    names = _unique(class_name(plan.inventory, members) for members in members_by_key.values())
+    names = _unique_names(class_name(plan.inventory, members) for members in members_by_key.values())
     return [
         HostClass(
             name,
@@ -100,7 +100,7 @@ def _are_in(inventory: Inventory, group: str, members: Iterable[str]) -> bool:
     return set(members) <= set(inventory.groups.get(group, ()))
 
 
-def _unique(names: Iterable[str]) -> list[str]:
+def _unique_names(names: Iterable[str]) -> list[str]:
     """Return the names, with a number added to repeated ones."""
     unique_names: dict[str, None] = {}
     for name in names:

@@ -54,11 +54,11 @@ class Work(NamedTuple):
 def work_of(folder: str, contents: FileContents) -> Work:
     """Return the work for these files; `contents` have paths in the folder. Raise OSError or PortFileError."""
     wanted = {os.path.join(folder, path): content for path, content in contents.items()}
-    gone = tuple(path for path in _ours(folder) if path not in wanted)
+    gone = tuple(path for path in _our_paths(folder) if path not in wanted)
     return Work(folder, wanted, gone, files.present_state([*wanted, *gone]))
 
 
-def _ours(folder: str) -> list[str]:
+def _our_paths(folder: str) -> list[str]:
     try:
         with open(os.path.join(folder, CLASSES), encoding="utf-8", errors="replace") as file:
             return [os.path.join(folder, path) for path in listed_paths(file.read())]

@@ -33,7 +33,7 @@ def with_ganesha_ports(text: str, ports: Mapping[str, int]) -> str:
     Raises ValueError for a text that cannot be edited safely.
     """
     tokens = list(_tokens(text))
-    opened = [place for place, depth in _opened(tokens) if depth == 0 and _name_before(tokens, place) == _BLOCK]
+    opened = [place for place, depth in _opening_braces(tokens) if depth == 0 and _name_before(tokens, place) == _BLOCK]
     if len(opened) > 1:
         raise ValueError(
             f"got {len(opened)} blocks NFS_CORE_PARAM, expected one: NFS-Ganesha uses only the last "
@@ -42,9 +42,11 @@ def with_ganesha_ports(text: str, ports: Mapping[str, int]) -> str:
     if not opened:
         return _with_block(text, tokens, ports)
     values = _values(tokens, opened[0], {name.lower() for name in ports})
-    changes = [_changed(values[name.lower()], name, port) for name, port in ports.items() if name.lower() in values]
+    changes = [
+        _value_change(values[name.lower()], name, port) for name, port in ports.items() if name.lower() in values
+    ]
     missing = {name: port for name, port in ports.items() if name.lower() not in values}
-    changes.append(_added(text, tokens[opened[0]].end, missing))
+    changes.append(_insertion(text, tokens[opened[0]].end, missing))
     for start, end, new in sorted(changes, reverse=True):
         text = text[:start] + new + text[end:]
     return text
@@ -60,7 +62,7 @@ def _tokens(text: str) -> Iterator[_Token]:
             yield _Token(match[0], match.start(), match.end())
 
 
-def _opened(tokens: list[_Token]) -> Iterator[tuple[int, int]]:
+def _opening_braces(tokens: list[_Token]) -> Iterator[tuple[int, int]]:
     """Yield the place of each `{` among the tokens, with its depth. Raises ValueError where braces do not match."""
     depth = 0
     for place, token in enumerate(tokens):
@@ -93,19 +95,19 @@ def _with_block(text: str, tokens: list[_Token], ports: Mapping[str, int]) -> st
 def _values(tokens: list[_Token], place: int, names: Collection[str]) -> dict[str, list[_Token]]:
     """Return the values, by their names in lower case, of these options in the block that begins at `place`."""
     values: dict[str, list[_Token]] = {}
-    for at in _equals(tokens, place):
+    for at in _equals_signs(tokens, place):
         name = _name_before(tokens, at)
         if name in values:
             raise ValueError(
-                f"got {tokens[at - 1].text} more than once in NFS_CORE_PARAM, expected it once: "
-                "it is not clear which one NFS-Ganesha uses. Delete the others"
+                f"got {tokens[at - 1].text} more than once in NFS_CORE_PARAM, expected it once: it is not "
+                "clear which one NFS-Ganesha uses. Delete the others"
             )
         if name in names:
-            values[name] = _words(tokens, at)
+            values[name] = _value_tokens(tokens, at)
     return values
 
 
-def _equals(tokens: list[_Token], place: int) -> Iterator[int]:
+def _equals_signs(tokens: list[_Token], place: int) -> Iterator[int]:
     """Yield the place of each `=` of the block that begins at `place`, without nested blocks."""
     depth = 0
     for at in range(place, len(tokens)):
@@ -116,7 +118,7 @@ def _equals(tokens: list[_Token], place: int) -> Iterator[int]:
             yield at
 
 
-def _words(tokens: list[_Token], place: int) -> list[_Token]:
+def _value_tokens(tokens: list[_Token], place: int) -> list[_Token]:
     words = []
     for token in tokens[place + 1 :]:
         if token.text in "{}=":
@@ -127,14 +129,14 @@ def _words(tokens: list[_Token], place: int) -> list[_Token]:
     return words
 
 
-def _changed(words: list[_Token], name: str, port: int) -> tuple[int, int, str]:
+def _value_change(words: list[_Token], name: str, port: int) -> tuple[int, int, str]:
     if len(words) != 1:
         value = " ".join(token.text for token in words)
         raise ValueError(f"got '{value}' for {name} of NFS_CORE_PARAM, expected one number")
     return words[0].start, words[0].end, str(port)
 
 
-def _added(text: str, place: int, ports: Mapping[str, int]) -> tuple[int, int, str]:
+def _insertion(text: str, place: int, ports: Mapping[str, int]) -> tuple[int, int, str]:
     """Return the change that adds options after the `{` that ends at `place`: lines, or more on its own line."""
     line, newline = text[place:].partition("\n")[:2]
     if newline and (not line.strip() or line.lstrip().startswith("#")):

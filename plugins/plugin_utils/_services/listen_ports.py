@@ -125,7 +125,7 @@ def service_port(services: Mapping[str, Mapping[str, Any]], name: str, position:
     `position` counts the ports from 0, in the order of the port file; without it the first range is returned whole, as
     `6817` or `6817-6820`. Raises ValueError for ports that cannot be parsed.
     """
-    ranges = [port_range for port_range in _ranges(services, name) if port_range.protocol == "tcp"]
+    ranges = [port_range for port_range in _port_ranges(services, name) if port_range.protocol == "tcp"]
     if position is None:
         return str(ranges[0]).partition("/")[0] if ranges else ""
     for port_range in ranges:
@@ -144,10 +144,10 @@ def unopened_ports(listeners: Iterable[Listener], services: Mapping[str, Mapping
     sentences = []
     for listener in listeners:
         name = listener["service"]
-        if name in services and without([parse_ports(listener["ports"])], _ranges(services, name)):
+        if name in services and without([parse_ports(listener["ports"])], _port_ranges(services, name)):
             sentences.append(
                 f"{listener['what']} is {listener['ports']}, but service {name} of the port file "
-                f"{_has_ports(services[name])}."
+                f"{_ports_text(services[name])}."
             )
     return sentences
 
@@ -162,13 +162,13 @@ def unchecked_ports(listeners: Iterable[Listener], services: Collection[str]) ->
     ]
 
 
-def _has_ports(service: Mapping[str, Any]) -> str:
+def _ports_text(service: Mapping[str, Any]) -> str:
     """Return the ports of a service for a message: the first few, without values from the vault."""
     ports = [repr(text) if isinstance(text, Vaulted) else text for text in service.get("ports") or ()]
     return f"is {listed(ports)}" if ports else "has no port"
 
 
-def _ranges(services: Mapping[str, Mapping[str, Any]], name: str) -> list[PortRange]:
+def _port_ranges(services: Mapping[str, Mapping[str, Any]], name: str) -> list[PortRange]:
     service = services.get(name, {})
     if not isinstance(service, Mapping):
         raise invalid(f"firewall_services.{name}", service, "a dictionary")
