@@ -100,7 +100,7 @@ def test_a_report_without_a_fault_says_so(show: Show) -> None:
     )
     assert shown.page.locator("#facts li").all_inner_texts() == [
         "1 connection from 1 source to 1 target.",
-        "No host outside the managed groups took part: nothing shows that strangers are kept out.",
+        "No host outside the managed groups took part: nothing shows that strangers are blocked.",
         "Passive mode: verify started no listeners. On a port where nothing listens, no answer and a refusal do not "
         "show what the firewall does.",
     ]

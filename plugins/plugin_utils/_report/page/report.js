@@ -490,7 +490,7 @@ function showSummary() {
   const count = (word) => plural(summary[`${word}s`], word);
   const facts = [`${count("connection")} from ${count("source")} to ${count("target")}.`, summary.outsiders.length
     ? `From outside the managed groups: ${some(summary.outsiders, 6)}.`
-    : "No host outside the managed groups took part: nothing shows that strangers are kept out."];
+    : "No host outside the managed groups took part: nothing shows that strangers are blocked."];
   if (mode === "passive") {
     facts.push("Passive mode: verify started no listeners. On a port where nothing listens, no answer and a refusal do "
       + "not show what the firewall does.");
