@@ -16,11 +16,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import ans
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import (
-    UNREADABLE,
-    Registered,
-    complete_answers,
-)
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, complete_answers
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.host_answers import AnswerStatus, Registered
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import as_options
 
@@ -100,7 +97,7 @@ def _questions(inquiry: Inquiry) -> dict[str, Any]:
     }
 
 
-def _why_silent(judged: Mapping[str, Any], is_in_play: bool) -> str:
+def _why_silent(judged: AnswerStatus, is_in_play: bool) -> str:
     if not is_in_play:
         return "it is not in this play (--limit)."
     text = str(judged.get("msg") or judged.get("skip_reason") or "it did not answer.")
@@ -117,10 +114,10 @@ def _why_no_probe(
     if not inquiry.parts:
         return "No probe was sent: there is nothing to try."
     unreadable = [
-        f"The result of {host} cannot be read: {phases[phase][UNREADABLE]}"
+        f"The result of {host} cannot be read: {answer[UNREADABLE]}"
         for host, phases in answers.items()
-        for phase in ("probed", "stopped")
-        if UNREADABLE in phases[phase]
+        for answer in (phases["probed"], phases["stopped"])
+        if UNREADABLE in answer
     ]
     if unreadable:
         return unreadable[0]

@@ -21,7 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._explain.codes import (
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.evidence import AddressAnswer, Evidence
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.inquiry import Inquiry
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import Reasons
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import Registered
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.host_answers import Registered
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan

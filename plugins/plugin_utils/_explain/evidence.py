@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import is_named, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import JudgementData, RouteData
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expected
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.codes import NO, YES, code_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.inquiry import Inquiry, packet_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import FILTERED, OPEN, Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import AddressPair
-from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, Registered
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import (
     ACCEPT,
@@ -27,6 +28,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis impo
     diagnosis_of,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, SERVICE, Results, Seen
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.host_answers import Registered
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import judged_verdicts, origins_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
     RulesetJudgement,
@@ -39,9 +41,7 @@ if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 _FLOW = "flow "
-
-
-_PROBE_PHASES = ("probed", "stopped")
+_NO_ROUTE: RouteData = {"interface": "", "source": "", "gateway": "", "kind": "", "error": ""}
 
 
 class Side(NamedTuple):
@@ -156,7 +156,7 @@ class Evidence:
         route = self._route(expectation)
         leaves = pairs[0].egress.passes or self._is_trusted(expectation.source, route.get("interface", ""))
         incoming = self._judgement_of(expectation.target, expectation)
-        is_trusted = self._is_trusted(expectation.target, incoming.get("interface", ""))
+        is_trusted = self._is_trusted(expectation.target, incoming.get("interface", "") if incoming else "")
         enters = _common_value(is_trusted or pair.ingress.passes for pair in pairs)
         intended = False if not leaves else enters if expectation.target in self.plan.hosts else None
         reason = pairs[0].ingress.reason
@@ -172,22 +172,25 @@ class Evidence:
 
     # ---- the rules
 
-    def _judgements_by(self, host: str) -> Sequence[Mapping[str, Any]]:
+    def _judgements_by(self, host: str) -> Sequence[JudgementData]:
         return self.registered.get(host, {}).get("judged", {}).get("judgements", ())
 
-    def _judgement_of(self, host: str, expectation: Expectation) -> Mapping[str, Any]:
-        """Return the judgement of a host on the first packet to this address; empty without an answer."""
+    def _judgement_of(self, host: str, expectation: Expectation) -> JudgementData | None:
+        """Return the judgement of a host on the first packet to this address; None without an answer."""
         judged_packets = zip(self.inquiry.packets[host], self._judgements_by(host))
         return next(
-            (judgement for packet, judgement in judged_packets if packet.destination == expectation.address), {}
+            (judgement for packet, judgement in judged_packets if packet.destination == expectation.address), None
         )
 
-    def _route(self, expectation: Expectation) -> Mapping[str, str]:
-        return self._judgement_of(expectation.source, expectation).get("route", {})
+    def _route(self, expectation: Expectation) -> RouteData:
+        judgement = self._judgement_of(expectation.source, expectation)
+        return judgement.get("route", _NO_ROUTE) if judgement else _NO_ROUTE
 
     def _listening(self, expectation: Expectation) -> tuple[str, ...] | None:
         judgement = self._judgement_of(expectation.target, expectation)
-        return tuple(judgement["listening"]) if "listening" in judgement and expectation.protocol != "ip" else None
+        if judgement is None or "listening" not in judgement or expectation.protocol == "ip":
+            return None
+        return tuple(judgement["listening"])
 
     def _unit(self, expectation: Expectation) -> str:
         services = self.plan.catalogue.services
@@ -199,7 +202,7 @@ class Evidence:
         source = self.inquiry.reasons.source
         packets = {host: list(host_packets) for host, host_packets in self.inquiry.packets.items()}
         for number, judgement in enumerate(self._judgements_by(source)):
-            chosen_address = judgement.get("route", {}).get("source", "")
+            chosen_address = judgement.get("route", _NO_ROUTE).get("source", "")
             packets[source][number] = packets[source][number]._replace(source=chosen_address)
         return judgements_of(packets, {host: self._judgements_by(host) for host in packets})
 
@@ -260,7 +263,7 @@ class Evidence:
     def _results(self) -> Results:
         """The results of both hosts. Without ssh to the target, there is no listener of ours."""
         phases = {host: self.registered.get(host, {}) for host in self.inquiry.verify_run.options.hosts}
-        stopped = {host: phase.get("stopped", {}) for host, phase in phases.items()}
+        stopped = {host: phase["stopped"] for host, phase in phases.items() if "stopped" in phase}
         return Results(
             probed={
                 host: phase["probed"]["results"]
@@ -269,7 +272,7 @@ class Evidence:
             },
             stopped=stopped,
             nonces={host: part["nonce"] for host, part in self.inquiry.verify_run.parts.items()},
-            passive="alive" not in stopped[self.inquiry.reasons.target],
+            passive="alive" not in stopped.get(self.inquiry.reasons.target, {}),
             origins=origins_of(self.plan, phases),
         )
 
@@ -280,8 +283,11 @@ class Evidence:
 
     def _verdict(self, expectation: Expectation) -> Verdict | None:
         """Return the verdict of the probe; None if nothing was sent, or the results of a host cannot be read."""
-        probes = [phases.get(name, {}) for phases in self.registered.values() for name in _PROBE_PHASES]
-        if expectation.source not in self._results.probed or any(UNREADABLE in probe for probe in probes):
+        is_unreadable = any(
+            UNREADABLE in answers.get("probed", {}) or UNREADABLE in answers.get("stopped", {})
+            for answers in self.registered.values()
+        )
+        if expectation.source not in self._results.probed or is_unreadable:
             return None
         verify_run = self.inquiry.verify_run._replace(expected=Expected([expectation], [], [], {}))
         return self._run.with_published(judged_verdicts(self.plan, verify_run, self._results)[0])

@@ -15,17 +15,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_start
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, OUTCOMES
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.host_answers import (
+    AnswerStatus,
+    JudgeAnswer,
+    Registered,
+    statuses,
+)
 
 # The key of a result that cannot be read; its value is the reason. No host can send it: unknown keys are dropped.
-UNREADABLE = "unreadable"
+UNREADABLE: Final = "unreadable"
 
-# By host and phase: the readable results of the phase's module; empty for a task that did not run.
-Registered = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Parse = Callable[[str, Any], Any]
 _PORT = re.compile(r"([0-9]{1,5})/(?:tcp|udp)", re.ASCII)
 _SCOPE = re.compile(r"[!-$&-~]{1,15}", re.ASCII)
@@ -50,10 +54,10 @@ def parsed(phase: str, result: object) -> dict[str, Any]:
     try:
         return {} if result is None or result == {} else _answer(phase, result)
     except UnreadableError as exc:
-        return unreadable(f"{_MODULES[phase]}: {exc}")
+        return dict(unreadable(f"{_MODULES[phase]}: {exc}"))
 
 
-def unreadable(reason: str) -> dict[str, Any]:
+def unreadable(reason: str) -> AnswerStatus:
     """Return the result of a module that failed for this reason."""
     return {"failed": True, "msg": f"Its results cannot be read: {reason}", UNREADABLE: reason}
 
@@ -62,8 +66,8 @@ def unreadable_hosts(registered: Registered) -> dict[str, str]:
     """Return the hosts with an unreadable result, and the first reason of each."""
     return {
         host: reasons[0]
-        for host, phases in registered.items()
-        for reasons in [[answer[UNREADABLE] for answer in phases.values() if UNREADABLE in answer]]
+        for host, answers in registered.items()
+        for reasons in [[answer[UNREADABLE] for answer in statuses(answers) if UNREADABLE in answer]]
         if reasons
     }
 
@@ -408,18 +412,17 @@ def _judge_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
 def complete_answers(registered: Registered, packets: Mapping[str, Sequence[object]]) -> Registered:
     """Return the results; those of verify_judge cannot be read if there is not exactly one for each packet."""
     return {
-        host: {**phases, "judged": _judge_answer_if_complete(phases.get("judged", {}), len(packets.get(host, ())))}
-        for host, phases in registered.items()
+        host: {**answers, "judged": _judge_answer_if_complete(answers.get("judged", {}), len(packets.get(host, ())))}
+        for host, answers in registered.items()
     }
 
 
-def _judge_answer_if_complete(answer: Mapping[str, Any], expected: int) -> Mapping[str, Any]:
+def _judge_answer_if_complete(answer: JudgeAnswer, expected: int) -> JudgeAnswer:
     count = len(answer["judgements"]) if "judgements" in answer else expected
-    return (
-        answer
-        if count == expected
-        else unreadable(f"verify_judge: judgements: got {count}, expected {expected}, one for each packet.")
-    )
+    if count == expected:
+        return answer
+    reason = f"verify_judge: judgements: got {count}, expected {expected}, one for each packet."
+    return {**unreadable(reason)}
 
 
 _PHASES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {

@@ -10,14 +10,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import Counts, ProbeResult
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import (
     FILTERED,
     OPEN,
     Expectation,
     port_text,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.host_answers import ListenAnswer
 
 REFUSED, ERROR, MISSING = "refused", "error", "missing"
 LISTENER, SERVICE, NOBODY = "listener", "service", "nobody"
@@ -75,8 +77,8 @@ class Results:
     `origins` its source addresses; `passive`: there were no listeners.
     """
 
-    probed: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
-    stopped: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    probed: Mapping[str, list[ProbeResult]] = field(default_factory=dict)
+    stopped: Mapping[str, ListenAnswer] = field(default_factory=dict)
     nonces: Mapping[str, str] = field(default_factory=dict)
     passive: bool = False
     origins: Mapping[str, Origin] = field(default_factory=dict)
@@ -134,8 +136,8 @@ class Results:
 
     def dead_end(self, expectation: Expectation) -> str:
         """Return the address behind a proxy on the target that the proxy cannot reach, or an empty text."""
-        dead_ends: Mapping[str, str] = self.stopped.get(expectation.target, {}).get("dead_ends", {})
-        return dead_ends.get(port_text(expectation), "")
+        listener = self.stopped.get(expectation.target)
+        return listener.get("dead_ends", {}).get(port_text(expectation), "") if listener else ""
 
     def host_of(self, nonce: str) -> str:
         """Return the host with this nonce, or an empty text."""
@@ -208,14 +210,19 @@ class Results:
         """Yield the address, and other addresses of the target where packets to it may arrive."""
         is_reached = self._is_reached_at(expectation.target, expectation.address)
         yield expectation.address
-        for address in self.stopped.get(expectation.target, {}).get("own", {}):
+        for address in self._own_addresses(expectation.target):
             if address != expectation.address and not (is_reached and self._is_reached_at(expectation.target, address)):
                 yield address
 
     def _is_reached_at(self, host: str, address: str) -> bool:
         """Return whether packets to the address reach the host: it is its own, or the host translates it."""
-        is_own: bool = self.stopped.get(host, {}).get("own", {}).get(address, True)
+        is_own = self._own_addresses(host).get(address, True)
         return is_own or address in self._arrival_addresses.get(host, ())
+
+    def _own_addresses(self, host: str) -> Mapping[str, bool]:
+        """Return whether each address that is tried on a host is its own."""
+        listener = self.stopped.get(host)
+        return listener.get("own", {}) if listener else {}
 
     def arrivals(self, expectation: Expectation) -> set[str]:
         """Return the source addresses of first packets to this port of the target's address."""
@@ -279,7 +286,7 @@ class Results:
         }
 
 
-def _seen_by(results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Seen]:
+def _seen_by(results: Iterable[ProbeResult]) -> dict[tuple[str, str], Seen]:
     return {
         (result["address"], port): Seen(
             outcome=outcome,
@@ -295,17 +302,21 @@ def _seen_by(results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Seen
         )
         for result in results
         for nonces in [_by_port(result["nonces"])]
-        for outcome in OUTCOMES
-        for port in result[outcome]
+        for outcome, ports in _ports_by_outcome(result)
+        for port in ports
         for nonce in [nonces.get(port, "")]
     }
+
+
+def _ports_by_outcome(result: ProbeResult) -> Iterator[tuple[str, list[str]]]:
+    return zip(OUTCOMES, (result["open"], result["refused"], result["filtered"], result["error"]))
 
 
 def _by_port(nonces: Mapping[str, list[str]]) -> dict[str, str]:
     return {port: nonce for nonce, ports in nonces.items() for port in ports}
 
 
-def _holders_on(listener: Mapping[str, Any]) -> _Holders | None:
+def _holders_on(listener: ListenAnswer) -> _Holders | None:
     if not listener.get("alive"):
         return None
     not_held = {
@@ -318,9 +329,7 @@ def _holders_on(listener: Mapping[str, Any]) -> _Holders | None:
     return {**not_held, **listening, **services}
 
 
-def _counts_by_connection(
-    counts: Mapping[str, Mapping[str, Mapping[str, Mapping[str, list[str]]]] | None],
-) -> _CountsByConnection:
+def _counts_by_connection(counts: Counts) -> _CountsByConnection:
     return {
         name: None
         if packets is None

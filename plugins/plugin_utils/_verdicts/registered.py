@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_start
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import VerifyRun
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import LONGEST
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import (
-    Registered,
     complete_answers,
     is_port,
     parsed,
@@ -20,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run, addresses_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Origin, Results
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.host_answers import HostAnswers, Registered
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
     SuspectPacket,
     judgements_of,
@@ -47,7 +47,7 @@ def registered(names: Mapping[str, str], hosts: Iterable[str], variables_of: Var
     """
     raw = {host: variables_of(host) for host in hosts}
     return {
-        host: {phase: parsed(phase, variables.get(name)) for phase, name in names.items()}
+        host: cast(HostAnswers, {phase: parsed(phase, variables.get(name)) for phase, name in names.items()})
         for host, variables in raw.items()
     }
 

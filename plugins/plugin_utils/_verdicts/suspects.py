@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.wire import TRANSLATED
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import TRANSLATED, JudgementData, TraceData
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import PacketJudgement
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import LISTENER
@@ -104,23 +104,32 @@ def as_options(packets: Iterable[SuspectPacket]) -> list[dict[str, Any]]:
 
 
 def judgements_of(
-    packets: Mapping[str, Sequence[SuspectPacket]], answers: Mapping[str, Sequence[Mapping[str, Any]]]
+    packets: Mapping[str, Sequence[SuspectPacket]], answers: Mapping[str, Sequence[JudgementData]]
 ) -> Judgements:
     """Return the judgements of hosts, in the order of their packets; none for a host without an answer."""
     return {
-        (host, packet): RulesetJudgement(
-            _packet_judgement(judgement), _packet_judgement(judgement["reply"]) if judgement.get("reply") else None
-        )
+        (host, packet): _ruleset_judgement(judgement)
         for host, host_packets in packets.items()
         for packet, judgement in zip(host_packets, answers.get(host, ()))
     }
 
 
-def _packet_judgement(judgement: Mapping[str, Any]) -> PacketJudgement:
-    judged = PacketJudgement(**{name: judgement[name] for name in PacketJudgement._fields if name in judgement})
-    translated = next(
-        (note[len(TRANSLATED) :] for note in judgement.get("notes", ()) if note.startswith(TRANSLATED)), ""
-    )
-    return judged._replace(
-        translated=translated, is_dropped_by_rp_filter=judgement.get("reverse_path", {}).get("is_dropped", False)
+def _ruleset_judgement(judgement: JudgementData) -> RulesetJudgement:
+    packet = _packet_judgement(judgement)
+    if "reverse_path" in judgement:
+        packet = packet._replace(is_dropped_by_rp_filter=judgement["reverse_path"]["is_dropped"])
+    reply = judgement.get("reply")
+    return RulesetJudgement(packet, _packet_judgement(reply) if reply else None)
+
+
+def _packet_judgement(trace: TraceData) -> PacketJudgement:
+    """Return the judgement; keys other than the verdict may be missing."""
+    return PacketJudgement(
+        trace["verdict"],
+        trace.get("table", ""),
+        trace.get("chain", ""),
+        trace.get("rule", ""),
+        trace.get("is_ours", False),
+        trace.get("unknown", ""),
+        next((note[len(TRANSLATED) :] for note in trace.get("notes", ()) if note.startswith(TRANSLATED)), ""),
     )
