@@ -84,18 +84,18 @@ def test_the_answers_of_the_hosts_are_explained(tmp_path: Path, said: dict[str, 
         ),
         (
             {"login1": [{**ACCEPT, "route": "no"}], "head": [ACCEPT]},
-            "The rules of login1 are unknown: Its results cannot be read: "
-            "verify_judge: judgements[0].route: got 'no', expected a dictionary.",
+            "The rules of login1 are unknown: Its results cannot be read: verify_judge: judgements[0].route: got 'no', "
+            "expected a dictionary.",
         ),
         (
             {"login1": [ACCEPT, ACCEPT], "head": [ACCEPT]},
-            "The rules of login1 are unknown: Its results cannot be read: "
-            "verify_judge: judgements: got 2, expected 1, one for each packet.",
+            "The rules of login1 are unknown: Its results cannot be read: verify_judge: judgements: got 2, expected 1, "
+            "one for each packet.",
         ),
         (
             {"login1": 3, "head": [ACCEPT]},
-            "The rules of login1 are unknown: Its results cannot be read: verify_judge: judgements: got 3, expected "
-            "a list.",
+            "The rules of login1 are unknown: Its results cannot be read: verify_judge: judgements: got 3, expected a "
+            "list.",
         ),
     ],
 )

@@ -413,8 +413,8 @@ def test_other_strategies_are_refused(tmp_path: Path, strategy: str) -> None:
     code, output = run(tmp_path, strategy=strategy)
     assert code != 0
     assert (
-        f"Invalid strategy of the play: got '{strategy}', expected 'linear', because every host has to listen "
-        "before the first one probes."
+        f"Invalid strategy of the play: got '{strategy}', expected 'linear', because every host has to listen before "
+        "the first one probes."
     ) in output
 
 

@@ -268,8 +268,8 @@ def test_an_address_that_the_plan_does_not_know() -> None:
         (
             said("drop"),
             "should_but_does_not",
-            f"Rules of another program on head drop packets from 192.0.2.39 to 6817/tcp: {PLACE}; flow control "
-            "allows them.",
+            f"Rules of another program on head drop packets from 192.0.2.39 to 6817/tcp: {PLACE}; flow control allows "
+            "them.",
         ),
     ],
 )
@@ -289,8 +289,8 @@ def test_restricted_egress_is_said() -> None:
     found = answered("login", "ctl", "443/tcp", said("drop"), said(), plan)
     assert found.ways[0].code == "no"
     assert found.ways[0].text == (
-        "login cannot connect to 443/tcp of ctl: login has restricted egress, and no flow allows it to open "
-        "this connection."
+        "login cannot connect to 443/tcp of ctl: login has restricted egress, and no flow allows it to open this "
+        "connection."
     )
 
 

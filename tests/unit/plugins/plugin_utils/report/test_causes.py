@@ -39,8 +39,8 @@ def dropped(item: Verdict) -> tuple[Expectation, Diagnosis]:
     what = item.expectation
     return what, Diagnosis(
         "other_table",
-        f"Rules of another program on {what.target} drop packets from {item.seen.source} to {what.port}/tcp: chain "
-        f"c; flow {what.flow} allows them.",
+        f"Rules of another program on {what.target} drop packets from {item.seen.source} to {what.port}/tcp: chain c; "
+        f"flow {what.flow} allows them.",
         f"Change that rule on {what.target}.",
     )
 
@@ -52,9 +52,8 @@ def test_a_connection_is_told_in_full() -> None:
         "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh allows it), was filtered. No answer.",
     ]
     assert lines(second, diagnoses=dict([dropped(second)])) == [
-        "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh allows it), was filtered. [other_table] Rules "
-        "of another program on t "
-        "drop packets from 10.0.1.1 to 22/tcp: chain c; flow ssh allows them."
+        "wrong: b -> t 10.0.0.1 22/tcp: expected open (flow ssh allows it), was filtered. [other_table] Rules of "
+        "another program on t drop packets from 10.0.1.1 to 22/tcp: chain c; flow ssh allows them."
     ]
 
 
@@ -67,9 +66,9 @@ def test_one_cause_on_several_hosts_is_one_sentence() -> None:
         for port, flow in ((22, "ssh"), (443, "web"))
     ]
     assert lines(*items, diagnoses=dict(map(dropped, items))) == [
-        "wrong: jhub, mon, ood -> c1, c10, c2 22/tcp and 1 more (18 connections): expected open (flows ssh, web "
-        "allow it), was filtered. [other_table] Rules "
-        "of another program on c1 drop packets from 10.0.1.4 to 22/tcp: chain c; flow ssh allows them."
+        "wrong: jhub, mon, ood -> c1, c10, c2 22/tcp and 1 more (18 connections): expected open (flows ssh, web allow "
+        "it), was filtered. [other_table] Rules of another program on c1 drop packets from 10.0.1.4 to 22/tcp: chain "
+        "c; flow ssh allows them."
     ]
 
 

@@ -365,8 +365,7 @@ def test_counts_are_plain() -> None:
             found(RIGHT, verdict("a", 80, verdict="wrong")),
             False,
             "Of 2 connections, 1 are wrong and 0 are unknown; see the report above. wrong: a -> t 10.0.0.1 80/tcp: "
-            "expected filtered "
-            "(no flow allows it), was filtered. ",
+            "expected filtered (no flow allows it), was filtered. ",
         ),
         (
             found(
@@ -374,17 +373,15 @@ def test_counts_are_plain() -> None:
                 *(verdict("a", 80 + number, verdict="unknown", why=f"Died {number} times.") for number in range(5)),
             ),
             False,
-            "Of 6 connections, 0 are wrong and 5 are unknown; see the report above for 2 more causes. unknown: a -> "
-            "t 10.0.0.1 80/tcp: "
-            "Died 0 times. unknown: a -> t 10.0.0.1 81/tcp: Died 1 times. unknown: a -> t 10.0.0.1 82/tcp: Died 2 "
-            "times.",
+            "Of 6 connections, 0 are wrong and 5 are unknown; see the report above for 2 more causes. unknown: a -> t "
+            "10.0.0.1 80/tcp: Died 0 times. unknown: a -> t 10.0.0.1 81/tcp: Died 1 times. unknown: a -> t 10.0.0.1 "
+            "82/tcp: Died 2 times.",
         ),
         (
             found(RIGHT, t=Compared(False), u=Compared(None)),
             False,
-            "All 1 connections are right, but these hosts do not run their policy, or it could not be read: t, u; "
-            "see the "
-            "report above.",
+            "All 1 connections are right, but these hosts do not run their policy, or it could not be read: t, u; see "
+            "the report above.",
         ),
     ],
 )
@@ -395,8 +392,8 @@ def test_when_the_play_fails(what: Findings, require: bool, text: str) -> None:
 def test_without_an_outsider_it_warns() -> None:
     assert warnings_of(summary(found(RIGHT))) == []
     assert warnings_of(summary(found(RIGHT, outsiders=()))) == [
-        "No host outside the managed groups took part, so the tests do not show that the firewall blocks other "
-        "hosts. Add a host to the inventory that is in no group of the collection."
+        "No host outside the managed groups took part, so the tests do not show that the firewall blocks other hosts. "
+        "Add a host to the inventory that is in no group of the collection."
     ]
     assert "From outside: NO HOST outside the managed groups." in report(found(RIGHT, outsiders=()))[-1]
 

@@ -82,9 +82,8 @@ def test_a_name_that_leads_elsewhere() -> None:
     found = told(verdict(elsewhere={"t.example.org": [OTHER, STRANGE]}), counts(1, 1, 1, 1, 1))
     assert found == Diagnosis(
         "elsewhere",
-        f"source resolves t.example.org to {OTHER}, {STRANGE}, not to {TARGET} ({OTHER} is other, {STRANGE} is no "
-        "host of the "
-        "plan).",
+        f"source resolves t.example.org to {OTHER}, {STRANGE}, not to {TARGET} ({OTHER} is other, {STRANGE} is no host "
+        "of the plan).",
         "Fix the name resolution on source: /etc/hosts, DNS, or search domains in /etc/resolv.conf.",
     )
 
@@ -101,8 +100,7 @@ def test_an_address_that_leads_elsewhere(nonce: str, said: str) -> None:
         "elsewhere",
         f"From source, {TARGET} does not lead to target. {said}",
         f"Check whether another host uses {TARGET} (`arping`), or whether source, target or a device between them "
-        "translates it (dnat, "
-        "redirect, load balancer).",
+        "translates it (dnat, redirect, load balancer).",
     )
 
 
@@ -152,8 +150,8 @@ def test_what_is_not_proven(about: Verdict) -> None:
     assert told(about) == Diagnosis(
         "unreachable",
         about.why,
-        f"Check that target runs, that Ansible can reach it until the end, and that `ping {TARGET}` on source "
-        f"gets an answer; hpc.ports always accepts ICMP.{'' if about.seen.reachable else f' {IF_ISOLATED}'}",
+        f"Check that target runs, that Ansible can reach it until the end, and that `ping {TARGET}` on source gets an "
+        f"answer; hpc.ports always accepts ICMP.{'' if about.seen.reachable else f' {IF_ISOLATED}'}",
     )
 
 
@@ -197,8 +195,8 @@ def test_what_comes_from_another_address() -> None:
             assert told(about, counters) == Diagnosis(
                 "wrong_source",
                 f"target sees source as {STRANGE}, but the plan expects {SOURCE}, fd00::2.",
-                "Add the address to firewall_source_addresses of source, or correct the source address (`ip "
-                f"route get {TARGET}` on source; NAT between the two hosts).",
+                "Add the address to firewall_source_addresses of source, or correct the source address (`ip route get "
+                f"{TARGET}` on source; NAT between the two hosts).",
             )
 
 
@@ -299,9 +297,8 @@ def test_a_port_that_is_published_past_the_firewall() -> None:
     found = told(verdict("filtered", "open", why="The probe got an answer."), inward=sent_on)
     assert (found.code, found.text) == (
         "published",
-        "target publishes 443/tcp past the rules of hpc.ports: rules of another program forward it to 172.17.0.2 "
-        "port 80 (table "
-        "ip nat, chain DOCKER: dnat).",
+        "target publishes 443/tcp past the rules of hpc.ports: rules of another program forward it to 172.17.0.2 port "
+        "80 (table ip nat, chain DOCKER: dnat).",
     )
     assert "127.0.0.1" in found.advice
     # It did not pass here, and was not stopped here either.
@@ -313,8 +310,8 @@ def test_a_port_that_is_published_past_the_firewall() -> None:
 def test_who_refuses_for_somebody_who_listens() -> None:
     about = verdict("filtered", "refused", "service", why="It was refused.")
     advice = (
-        "Look on source, on target and between them for rules that reject with a TCP reset or with port "
-        "unreachable. The connection was not accepted."
+        "Look on source, on target and between them for rules that reject with a TCP reset or with port unreachable. "
+        "The connection was not accepted."
     )
     text = "Something rejects connections from source to 443/tcp of target"
     reason = "the rules of hpc.ports drop without an answer."
@@ -365,14 +362,14 @@ def test_nothing_is_sent(values: dict[str, str], why: str) -> None:
 def test_the_source_drops_what_it_sends(counters: dict[str, int | None]) -> None:
     assert told(verdict(), counters, out=OURS) == Diagnosis(
         "ruleset_drops",
-        f"The rules of hpc.ports on source drop packets to {TARGET} 443/tcp (table inet hpc_ports, "
-        "chain input, `policy drop`), but flow web allows them.",
+        f"The rules of hpc.ports on source drop packets to {TARGET} 443/tcp (table inet hpc_ports, chain input, "
+        "`policy drop`), but flow web allows them.",
         "Run the playbook site on source: its rules are older than the plan, or somebody changed them by hand.",
     )
     assert told(verdict(), counters, out=THEIRS) == Diagnosis(
         "other_table",
-        f"Rules of another program on source drop packets to {TARGET} 443/tcp: table inet site, chain c, `tcp "
-        "dport 443 drop`; flow web allows them.",
+        f"Rules of another program on source drop packets to {TARGET} 443/tcp: table inet site, chain c, `tcp dport "
+        "443 drop`; flow web allows them.",
         "Change that rule on source: an accept of hpc.ports does not override a drop of another table.",
     )
 
@@ -391,14 +388,14 @@ def test_packets_that_do_not_arrive(left: int | None, number: str) -> None:
 def test_the_target_drops_what_comes(counters: dict[str, int | None]) -> None:
     assert told(verdict(), counters, inward=OURS) == Diagnosis(
         "ruleset_drops",
-        f"The rules of hpc.ports on target drop packets from {SOURCE} to 443/tcp (table inet "
-        "hpc_ports, chain input, `policy drop`), but flow web allows them.",
+        f"The rules of hpc.ports on target drop packets from {SOURCE} to 443/tcp (table inet hpc_ports, chain input, "
+        "`policy drop`), but flow web allows them.",
         "Run the playbook site on target: its rules are older than the plan, or somebody changed them by hand.",
     )
     assert told(verdict(flow=""), counters, inward=REJECTS) == Diagnosis(
         "other_table",
-        f"Rules of another program on target drop packets from {SOURCE} to 443/tcp: table inet site, chain c, "
-        "`tcp dport 443 reject with tcp reset`; the plan allows them.",
+        f"Rules of another program on target drop packets from {SOURCE} to 443/tcp: table inet site, chain c, `tcp "
+        "dport 443 reject with tcp reset`; the plan allows them.",
         "Change that rule on target: an accept of hpc.ports does not override a drop of another table.",
     )
 
@@ -451,8 +448,8 @@ def test_what_is_published_and_leads_nowhere() -> None:
     assert told(verdict(), counts(1, 1), inward=inward) == Diagnosis(
         "published",
         f"target publishes 443/tcp, but nothing answers: rules of another program forward it to {inward.translated}.",
-        "Check on target that this container or host runs and listens, that net.ipv4.ip_forward is 1, and that no "
-        "rule drops forwarded packets. If the port should not be published, remove the rule that forwards it.",
+        "Check on target that this container or host runs and listens, that net.ipv4.ip_forward is 1, and that no rule "
+        "drops forwarded packets. If the port should not be published, remove the rule that forwards it.",
     )
 
 
@@ -492,8 +489,8 @@ def test_an_answer_that_does_not_come_back() -> None:
     assert told(verdict(), counts(1, 1, 1, 1)) == Diagnosis(
         "reply_lost",
         "target answered, but the answer did not arrive at source.",
-        f"Check the route back: `ip route get {SOURCE}` on target, and firewalls between the hosts that see "
-        "only one direction.",
+        f"Check the route back: `ip route get {SOURCE}` on target, and firewalls between the hosts that see only one "
+        "direction.",
     )
 
 

@@ -106,8 +106,8 @@ def test_a_refusal_where_nobody_listened(protocol: str, said: dict[str, Any] | N
 def test_a_refusal_where_somebody_listened_is_not_ours(protocol: str, by: str, expected: str) -> None:
     assert judged(expected, "refused", held(by, protocol), protocol) == (
         "wrong",
-        f"The connection was refused although a {by} has the port: something other than the rules of hpc.ports "
-        "rejects it.",
+        f"The connection was refused although a {by} has the port: something other than the rules of hpc.ports rejects "
+        "it.",
     )
 
 
