@@ -66,8 +66,8 @@ class PacketJudgement(NamedTuple):
     """The judgement of a host's ruleset on a packet: accept, drop, reject or unknown, with the table and the rule.
 
     For `unknown`, table and rule may stop the packet, and `unknown` is the reason; it is also set if the verdict was
-    observed, not read from rules. `translated` is the address to which rules forward it, and the rule. `is_backwards`:
-    the kernel drops it before all rules, because the route back is another (rp_filter).
+    observed, not read from rules. `translated` is the address to which rules forward it, and the rule.
+    `is_dropped_by_rp_filter`: the kernel drops it before all rules, because the route back is another.
     """
 
     verdict: str
