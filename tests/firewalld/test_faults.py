@@ -31,11 +31,11 @@ from ansible_collections.hpc.ports.tests.support.killed import (
     check_killed_removals,
     check_message,
 )
+from ansible_collections.hpc.ports.tests.support.messages import KEPT
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST
 from ansible_collections.hpc.ports.tests.support.packets import Opening
 from ansible_collections.hpc.ports.tests.support.run import SEED, examples, scaled
 from ansible_collections.hpc.ports.tests.support.runs import Runs
-from ansible_collections.hpc.ports.tests.support.said import KEPT
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
 # From one to the other by calls: ports and peers of both flows change; RENAMED needs a reload.
@@ -104,11 +104,11 @@ class KnownByFirewalld(Known):
 
     def check_whole(self, before: Policy | None, after: Policy | None, run: Run) -> State:
         """The kernel has what one of the two gives, or what is between; a boot finds each file as one of them has."""
-        found, one, other = self.runs.state(said=False), self.of(before), self.of(after)
+        found, one, other = self.runs.state(asks_firewalld=False), self.of(before), self.of(after)
         assert found.table in (one.table, other.table) or self.by_calls, run
         passing, ends = self.answered(), (self.passes(before), self.passes(after))
         assert ends[0] & ends[1] <= passing <= ends[0] | ends[1], run
-        self.booted = _confirmed(self.runs.state(self.daemon.machine.boot_elsewhere(), said=False))
+        self.booted = _confirmed(self.runs.state(self.daemon.machine.boot_elsewhere(), asks_firewalld=False))
         for path in {**one.files, **other.files, **self.booted}:
             assert self.booted.get(path) in (one.files.get(path), other.files.get(path)), (path, run)
         return found
@@ -326,5 +326,5 @@ def test_a_boot_within_a_reload_brings_what_was_confirmed_last(daemon: Daemon, r
     daemon.boot()
     daemon.wait_for_firewalld()
     found = daemon.runs.state()
-    assert (found.table, found.said, found.places) == (before.table, before.said, before.places)
+    assert (found.table, found.firewalld, found.places) == (before.table, before.firewalld, before.places)
     assert daemon.runs.apply(RENAMED)["changed"] and not daemon.runs.apply(RENAMED)["changed"]

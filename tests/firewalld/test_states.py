@@ -54,7 +54,7 @@ def snapshot_of(host: Daemon) -> Mapping[str, Any]:
 
 def table_of(host: Daemon) -> tuple[str, ...]:
     """Return what runs of ours in the kernel, as the backend sees it."""
-    return host.runs.state(said=False).table
+    return host.runs.state(asks_firewalld=False).table
 
 
 def refusal(host: Daemon, wanted: Mapping[str, Any] | None = None, **options: Any) -> str:

@@ -21,8 +21,8 @@ from ansible_collections.hpc.ports.tests.support.machine import (
     Machine,
     without_invocation,
 )
+from ansible_collections.hpc.ports.tests.support.messages import KEPT
 from ansible_collections.hpc.ports.tests.support.runs import Served
-from ansible_collections.hpc.ports.tests.support.said import KEPT
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, BY_NFT, KINDS, SAMPLE, SLURM, SSH, WEB, policy
 
 # What a host may carry beside us: tables as Docker, kube-proxy and fail2ban make them, one with our chain names.

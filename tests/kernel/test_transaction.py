@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.ports.tests.kernel.connections import Connections, living
 from ansible_collections.hpc.ports.tests.support.machine import LINK, RULESET, UNIT, Machine
+from ansible_collections.hpc.ports.tests.support.messages import KEPT
 from ansible_collections.hpc.ports.tests.support.run import scaled
 from ansible_collections.hpc.ports.tests.support.runs import Runs, Served
-from ansible_collections.hpc.ports.tests.support.said import KEPT
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SAMPLE, SLURM, SSH, WEB, policy
 from ansible_collections.hpc.ports.tests.support.signs import wait_until
 

@@ -68,12 +68,11 @@ class Run(NamedTuple):
 class State(NamedTuple):
     """What a host has: our table, object by object; our files, kind and content by path; the change that is armed.
 
-    `said` is what firewalld has of ours, as it says itself. `left` are the names in the folder that changes are noted
-    in.
+    `firewalld` has our objects as firewalld reports them. `left` has the names in the folder of the notes of changes.
     """
 
     table: tuple[str, ...]
-    said: tuple[str, ...]
+    firewalld: tuple[str, ...]
     files: dict[str, str]
     armed: str
     left: list[str]
@@ -133,7 +132,7 @@ def _state(backend: str, folders: dict[str, str], revert: bool, is_asked: bool) 
     if revert:
         subprocess.run(["/bin/sh", f"{_ARMED}/revert", "now"], check=True, stdout=subprocess.DEVNULL)
     table = _nft_table() if backend == "nftables" else _firewalld_table()
-    reported = _said_by_firewalld() if backend == "firewalld" and is_asked else []
+    reported = _reported_by_firewalld() if backend == "firewalld" and is_asked else []
     left = sorted(os.listdir(_CHANGES)) if os.path.isdir(_CHANGES) else []
     return {"table": table, "said": reported, "files": _written_files(folders), "armed": _armed(), "left": left}
 
@@ -162,8 +161,8 @@ def _firewalld_table() -> list[str]:
     return sorted("\n".join([name, *lines]) for name, lines in running.items())
 
 
-def _said_by_firewalld() -> list[str]:
-    """Return what it has of ours at run time; in which order it has rules or entries matters to nobody."""
+def _reported_by_firewalld() -> list[str]:
+    """Return our objects in the runtime configuration of firewalld. Rules and entries are sorted."""
     bus = importlib.import_module(f"{_UTILS}._backends.firewalld.dbus").Bus()
     ipsets = {name: bus.call("ipset.getEntries", "s", name) for name in _ours(bus.call("ipset.getIPSets"))}
     policies = {
@@ -207,7 +206,7 @@ def _file_text(path: str) -> str:
 
 
 def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]:
-    arguments, output, log = (os.memfd_create(name) for name in ("arguments", "said", "log"))
+    arguments, output, log = (os.memfd_create(name) for name in ("arguments", "output", "log"))
     options = {"_ansible_check_mode": False, **request["options"]}
     os.write(arguments, json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode())
     began = time.monotonic()
@@ -226,7 +225,7 @@ def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]
     texts = [_content(handle) for handle in (arguments, output, log)]
     killed = os.WIFSIGNALED(status)
     lines = texts[2].splitlines()
-    no_output = '{"failed": true, "msg": "The module said nothing; see what it wrote to standard error."}'
+    no_output = '{"failed": true, "msg": "The module returned no result; see its standard error."}'
     result = json.loads((texts[1] or no_output).splitlines()[-1])
     assert killed or bool(result.get("failed")) == bool(os.WEXITSTATUS(status)), (result, status)
     return {

@@ -96,7 +96,7 @@ def _serve(requests: socket.socket) -> list[str] | None:
         if not pid:
             _become(descriptors, requests)
             return list(json.loads(message))
-        running[os.pidfd_open(pid)] = (pid, _begun(pid, *descriptors))
+        running[os.pidfd_open(pid)] = (pid, _announced(pid, *descriptors))
 
 
 def _fork() -> int:
@@ -120,7 +120,7 @@ def _become(descriptors: list[int], requests: socket.socket) -> None:
         os.close(descriptor)
 
 
-def _begun(pid: int, output: int, errors: int, answers: int) -> int:
+def _announced(pid: int, output: int, errors: int, answers: int) -> int:
     """Say which process plays, and return where to say how it ended."""
     os.close(output)
     os.close(errors)

@@ -154,12 +154,12 @@ class Runs:
         )
         return Run(answer["result"], answer["operations"], answer["hit"], answer["seconds"])
 
-    def state(self, folders: Mapping[str, str] | None = None, said: bool = True) -> State:
+    def state(self, folders: Mapping[str, str] | None = None, asks_firewalld: bool = True) -> State:
         """Return what the host has; `folders` are where its files lie, and what each is called, if not as usual.
 
-        Without what firewalld says itself it takes half as long.
+        Without asking firewalld, it takes half as long.
         """
-        answer = self._ask(module="", folders=folders or self.machine.folders, said=said)
+        answer = self._ask(module="", folders=folders or self.machine.folders, said=asks_firewalld)
         return State(tuple(answer["table"]), tuple(answer["said"]), answer["files"], answer["armed"], answer["left"])
 
     def call(self, program: str) -> Any:

@@ -12,7 +12,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.selection impo
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, failure_text
-from ansible_collections.hpc.ports.tests.support.said import KEPT
+from ansible_collections.hpc.ports.tests.support.messages import KEPT
 
 
 @pytest.fixture(autouse=True)
