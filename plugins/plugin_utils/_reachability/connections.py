@@ -102,7 +102,9 @@ class Connections:
             }
             for by_host in (reached, comes_from)
         )
-        self._texts = {host: frozenset(item.text for item in items) for host, items in self.reached.items()}
+        self._texts = {
+            host: frozenset(address.text for address in addresses) for host, addresses in self.reached.items()
+        }
 
     def _networks_of(self, host: str, source: bool) -> list[IPNetwork]:
         """Return the addresses of a host. An unmanaged host whose name does not resolve has none (see `why_not`)."""
