@@ -104,15 +104,15 @@ class FakeTransactions:
         self.pending: Pending | None = None
         self.undone: Pending | None = None
         self.made = False
-        # What a turn waited for.
+        # The change that a new change waited for.
         self.waited_for: Pending | None = None
 
     @contextmanager
-    def turn(self) -> Iterator[Pending | None]:
-        """Have one's turn."""
-        self.log.append("turn")
+    def exclusive_change(self) -> Iterator[Pending | None]:
+        """Hold the lock."""
+        self.log.append("lock")
         yield self.waited_for
-        self.log.append("end of turn")
+        self.log.append("unlock")
 
     def arm(
         self,

@@ -84,7 +84,7 @@ def ensure_present(
     warnings = (*change.warnings, *filter(None, [client.warning(policy), fill_warning()]))
     if check:
         return FirewallResult(change, warnings=warnings)
-    with tools.transaction.turn() as waited_for:
+    with tools.transaction.exclusive_change() as waited_for:
         tools.backend(name).recover()
         # Another run may have changed the host meanwhile.
         change = _present_change(name, policy, options, tools)
@@ -98,7 +98,7 @@ def ensure_absent(check: bool, tools: Tools = Tools()) -> FirewallResult:
     change = _absent_change(tools)
     if check or not change.is_needed:
         return FirewallResult(change)
-    with tools.transaction.turn() as waited_for:
+    with tools.transaction.exclusive_change() as waited_for:
         # Otherwise the next boot would restore files that a crash left to be restored.
         tools.backend("firewalld").recover()
         change = _absent_change(tools)

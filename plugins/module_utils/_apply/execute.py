@@ -44,15 +44,15 @@ class Terms(NamedTuple):
 def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Pending | None:
     """Apply the change; return it if it awaits confirmation, as every change of the running ruleset does.
 
-    The caller has its `turn`. The files are written beside their final places before the kernel is touched, and renamed
+    The caller holds the lock (`exclusive_change`). The files are written beside their final places before the kernel is touched, and renamed
     once the change is confirmed. Raises CommandError, OSError, RuntimeError: then the old ruleset runs.
     """
     try:
-        files.stage(change.places, change.items)
-        if change.way is None:
+        files.stage(change.places, change.wanted_files)
+        if change.procedure is None:
             settle(_last_things(change, terms), tools)
             return None
-        return _load(change, change.way, terms, tools.transaction)
+        return _load(change, change.procedure, terms, tools.transaction)
     except BaseException:
         files.discard(change.places)
         raise
@@ -85,8 +85,8 @@ def _last_things(change: Change, terms: Terms) -> LastThings:
         "runs": digest(change.wanted),
         "places": dict(change.places._asdict()),
         "concerns_unit": change.concerns_unit,
-        "starts": change.starts,
-        "ends": change.ends,
+        "starts": change.units_to_start,
+        "ends": change.units_to_stop,
         "leaves": change.leaving.backend if change.leaving else "",
     }
 
@@ -139,15 +139,15 @@ def make_absent(change: Change) -> None:
     """
     try:
         files.remove(change.places)
-        if change.way is not None:
-            change.way.make("")
+        if change.procedure is not None:
+            change.procedure.make("")
     except OSError as exc:
         raise RuntimeError(_HALF_REMOVED.format(f"Cannot remove {exc.filename}: {exc.strerror}")) from exc
     except (CommandError, NothingMade) as exc:
         raise RuntimeError(_HALF_REMOVED.format(exc)) from exc
     if change.concerns_unit:
         systemd.reload_units()
-    for unit in change.ends:
+    for unit in change.units_to_stop:
         systemd.forget(unit)
     if change.leaving:
         make_absent(change.leaving)

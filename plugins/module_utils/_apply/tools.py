@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection im
 class Transactions(Protocol):
     """The functions of the module `transaction`; see there."""
 
-    def turn(self) -> AbstractContextManager[Pending | None]:
+    def exclusive_change(self) -> AbstractContextManager[Pending | None]:
         """Let only this process change the host."""
 
     def arm(

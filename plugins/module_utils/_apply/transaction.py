@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One change at a time, which the host itself undoes unless a new connection confirms it.
 
-See docs/ARCHITECTURE.md, section 6. The module `firewall` takes its `turn`, arms the undo and makes the change. The
-module `firewall_confirm` decides on the change in `confirmation`.
+See docs/ARCHITECTURE.md, section 6. The module `firewall` holds the lock (`exclusive_change`) while it arms the undo
+and makes the change. The module `firewall_confirm` decides on the change in `confirmation`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
     "note_made",
     "revert",
     "reverted",
-    "turn",
+    "exclusive_change",
     "was_made",
 ]
 # A revert that is this many seconds late will not come: its clock was killed.
@@ -51,7 +51,7 @@ class ExpiredError(RuntimeError):
 
 
 @contextmanager
-def turn() -> Iterator[Pending | None]:
+def exclusive_change() -> Iterator[Pending | None]:
     """Let only this process change the host, after waiting until no change awaits confirmation.
 
     Yields the change that it waited for, or None. Raises BusyError, CommandError, FormatError, OSError.

@@ -42,34 +42,34 @@ class Change(NamedTuple):
     """The running and the wanted rules, the present and the wanted files, and the procedure between them.
 
     `views` are the running and the wanted flows. There is a procedure only if the rules change. `warnings` are for the
-    user. `services` are our wanted services, as objects; systemd starts and stops the units in `starts` and `ends`.
-    `leaving` removes our rules from the other backend, after this change is permanent.
+    user. `services` are our wanted services, as objects. `leaving` removes our rules from the other backend, after
+    this change is permanent.
     """
 
     backend: str
     running: State
     wanted: State
-    found: State
-    items: FileContents
+    present_files: State
+    wanted_files: FileContents
     places: Places
     views: tuple[FlowViews, FlowViews]
-    way: Procedure | None
+    procedure: Procedure | None
     concerns_unit: bool = False
     warnings: tuple[str, ...] = ()
     services: State = {}
-    starts: tuple[str, ...] = ()
-    ends: tuple[str, ...] = ()
+    units_to_start: tuple[str, ...] = ()
+    units_to_stop: tuple[str, ...] = ()
     leaving: Change | None = None
 
     @property
     def before(self) -> State:
         """Return the present state: rules and files."""
-        return {**self.running, **self.found, **(self.leaving.before if self.leaving else {})}
+        return {**self.running, **self.present_files, **(self.leaving.before if self.leaving else {})}
 
     @property
     def after(self) -> State:
         """Return the wanted state: rules and files."""
-        return {**self.wanted, **items_state(self.items), **self.services}
+        return {**self.wanted, **items_state(self.wanted_files), **self.services}
 
     @property
     def is_needed(self) -> bool:

@@ -130,11 +130,11 @@ def with_watch(change: Change, is_wanted: bool, closed: str = "") -> Change:
     paths, gone, folders = change.places
     left = tuple(path for path in reversed(PLACES.paths) if path not in items and os.path.lexists(path))
     return change._replace(
-        found={**change.found, **present},
-        items={**change.items, **items},
+        present_files={**change.present_files, **present},
+        wanted_files={**change.wanted_files, **items},
         services={**change.services, **services},
         places=Places((*paths, *items), (*gone, *left), (*folders, *PLACES.folders)),
         concerns_unit=change.concerns_unit or differs and systemd.has_systemd(),
-        starts=(*change.starts, *((SERVICE,) if items and differs else ())),
-        ends=(*change.ends, *((SERVICE,) if present and not items else ())),
+        units_to_start=(*change.units_to_start, *((SERVICE,) if items and differs else ())),
+        units_to_stop=(*change.units_to_stop, *((SERVICE,) if present and not items else ())),
     )

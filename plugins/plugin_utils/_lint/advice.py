@@ -14,10 +14,10 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Fi
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
     KNOWN_PREFIX,
     PLATFORM_PREFIX,
-    WHOLE_RANGE,
+    MOST_PORTS,
     Breach,
     internal_networks,
-    is_whole_range,
+    has_too_many_ports,
     named_ports,
     networks_of,
     reaches,
@@ -133,7 +133,7 @@ def _mutual_tls_note(plan: Plan, today: date) -> Iterator[Finding]:
 def _least_privilege(plan: Plan, today: date) -> Iterator[Finding]:
     yield from _ranges_not_broad(plan)
     for flow in plan.flows_on.values():
-        wide = [name for name in flow.services if plan.catalogue.services[name].broad or is_whole_range(plan, name)]
+        wide = [name for name in flow.services if plan.catalogue.services[name].broad or has_too_many_ports(plan, name)]
         breach = _from_unknown(plan, flow) or widest_breach(networks_of(plan, flow, flow.targets), PLATFORM_PREFIX)
         if wide and breach and not flow.within_cluster:
             yield Finding(
@@ -148,12 +148,12 @@ def _least_privilege(plan: Plan, today: date) -> Iterator[Finding]:
 def _ranges_not_broad(plan: Plan) -> Iterator[Finding]:
     used = sorted({name for flow in plan.flows_on.values() for name in flow.services})
     for name in used:
-        if is_whole_range(plan, name) and not plan.catalogue.services[name].broad:
+        if has_too_many_ports(plan, name) and not plan.catalogue.services[name].broad:
             yield Finding(
                 "least-privilege",
                 "warning",
                 f"firewall_services.{name}",
-                f"Has {ports_text(plan.catalogue.services[name].ports)}, more than {WHOLE_RANGE} ports, expected only "
+                f"Has {ports_text(plan.catalogue.services[name].ports)}, more than {MOST_PORTS} ports, expected only "
                 "the needed ports, or broad: true, so that the ports of other services stay closed.",
             )
     if not plan.catalogue.broad_yields and any(plan.catalogue.services[name].broad for name in used):

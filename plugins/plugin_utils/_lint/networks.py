@@ -24,7 +24,7 @@ KNOWN_PREFIX = {4: 16, 6: 48}
 # RFC 1918, RFC 6598 and RFC 4193.
 INTERNAL = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 # More than the largest set of ports that a service needs by itself: the 2,768 NodePorts of Kubernetes.
-WHOLE_RANGE = 4096
+MOST_PORTS = 4096
 
 
 class Breach(NamedTuple):
@@ -45,10 +45,10 @@ def uses_broad(plan: Plan, flow: Flow) -> bool:
     return any(plan.catalogue.services[name].broad for name in flow.services)
 
 
-def is_whole_range(plan: Plan, service: str) -> bool:
+def has_too_many_ports(plan: Plan, service: str) -> bool:
     """Return whether a service has more ports than any service needs."""
     ranges = merged(plan.catalogue.services[service].ports)
-    return sum(ports.last - ports.first + 1 for ports in ranges) > WHOLE_RANGE
+    return sum(ports.last - ports.first + 1 for ports in ranges) > MOST_PORTS
 
 
 def reaches(plan: Plan, flow: Flow, groups: Collection[str]) -> bool:

@@ -17,7 +17,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting impor
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import REACH_VARIABLES, Reach, reach_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import (
     choice_of,
-    interfaces_of,
+    interface_patterns_of,
     list_of,
     name_of,
     range_of,
@@ -144,8 +144,10 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
         egress=choice_of(key("firewall_egress"), values["firewall_egress"], ("open", "restricted")),
         mode=choice_of(key("firewall_mode"), values["firewall_mode"], ("enforce", "observe")),
         backend=choice_of(key("firewall_backend"), values["firewall_backend"], ("auto", "nftables", "firewalld")),
-        trusted_interfaces=interfaces_of(key("firewall_trusted_interfaces"), values["firewall_trusted_interfaces"]),
-        container_interfaces=interfaces_of(
+        trusted_interfaces=interface_patterns_of(
+            key("firewall_trusted_interfaces"), values["firewall_trusted_interfaces"]
+        ),
+        container_interfaces=interface_patterns_of(
             key("firewall_container_interfaces"), values["firewall_container_interfaces"]
         ),
         ephemeral_ports=range_of(key("firewall_ephemeral_ports"), values["firewall_ephemeral_ports"]),

@@ -115,7 +115,7 @@ def host_name_of(key: str, value: Any) -> str:
     return str(value)
 
 
-def interfaces_of(key: str, value: Any) -> tuple[str, ...]:
+def interface_patterns_of(key: str, value: Any) -> tuple[str, ...]:
     """Return the sorted names of interfaces, or the starts of their names and an asterisk."""
     names = texts_of(key, value, "interface names", may_be_empty=True)
     for name in names:

@@ -183,7 +183,7 @@ def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HER
     running, wanted = state_of(service.table), wanted_state(config)
     items, files_now = persistence.items_of(config, paths), persistence.present_state(paths)
     names = {**persistence.flow_names(files_now, paths), **flow_names(config)}
-    procedure = _procedure(running, wanted, config, items, firewalld) if running != wanted else None
+    procedure = _reload_or_calls(running, wanted, config, items, firewalld) if running != wanted else None
     return Change(
         NAME,
         running,
@@ -196,17 +196,17 @@ def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HER
     )
 
 
-def _procedure(
+def _reload_or_calls(
     running: State, wanted: State, config: Config, items: FileContents, firewalld: Firewalld
 ) -> ByReload | ByCalls:
-    calls = _calls(running, wanted, config, firewalld)
+    calls = _calls_if_enough(running, wanted, config, firewalld)
     if calls:
         return calls
     check_reload(firewalld)
     return ByReload(items, wanted, firewalld)
 
 
-def _calls(running: State, wanted: State, config: Config, firewalld: Firewalld) -> ByCalls | None:
+def _calls_if_enough(running: State, wanted: State, config: Config, firewalld: Firewalld) -> ByCalls | None:
     """Return the change by calls, if nothing is added or removed and firewalld knows the running rules; else None."""
     if set(running) != set(wanted):
         return None

@@ -64,9 +64,10 @@ def present_change(policy: Policy, closed: str = "") -> Change:
     )
     change = _change(running, wanted, contents, transactions(ruleset, running, wanted))
     # The rules may have been loaded since then: the watch loads them as soon as it can.
-    failed = bool(change.found) and systemd.has_failed(persistence.SERVICE)
+    failed = bool(change.present_files) and systemd.has_failed(persistence.SERVICE)
     return change._replace(
-        starts=(persistence.SERVICE,) if failed and change.way else (), warnings=(_BOOTED_OPEN,) if failed else ()
+        units_to_start=(persistence.SERVICE,) if failed and change.procedure else (),
+        warnings=(_BOOTED_OPEN,) if failed else (),
     )
 
 
@@ -90,7 +91,7 @@ def _change(running: State, wanted: State, contents: FileContents, scripts: tupl
         flows,
         ByTransactions(running, scripts) if running != wanted else None,
         concerns_unit,
-        ends=(persistence.SERVICE,) if concerns_unit and not contents else (),
+        units_to_stop=(persistence.SERVICE,) if concerns_unit and not contents else (),
     )
 
 

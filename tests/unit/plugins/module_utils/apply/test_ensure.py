@@ -31,7 +31,7 @@ from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SSH, WEB
 # SAMPLE allows this client, WEB_ONLY does not.
 CLIENT = SshConnection("10.64.9.9", 51234, "192.0.2.1", 22, "eth0")
 WEB_ONLY = policy(WEB)
-APPLIED = ["turn", "nftables recover", "arm: undo nftables", "nftables make", "made", "end of turn"]
+APPLIED = ["lock", "nftables recover", "arm: undo nftables", "nftables make", "made", "unlock"]
 OTHERS = Pending("other", 30, 0.0, "10.64.9.8", 1, LAST_THINGS)
 
 
@@ -186,14 +186,14 @@ def test_changes_of_another_run_count(host: FakeHost) -> None:
     nftables.recover = done  # type: ignore[method-assign]
     found = present(host, SAMPLE)
     assert (found.pending, found.change.is_needed) == (None, False)
-    assert host.log == ["turn", "recovered", "end of turn"]
+    assert host.log == ["lock", "recovered", "unlock"]
     assert [text for text in found.warnings if "from 10.64.9.8" in text]
 
 
 def test_a_change_of_files_alone_awaits_no_confirmation(host: FakeHost) -> None:
     host.backends["nftables"].running = {"rules": (repr(parse_policy(SAMPLE)),)}
     assert present(host, SAMPLE).pending is None
-    assert host.log == ["turn", "nftables recover", "nftables settle", "end of turn"]
+    assert host.log == ["lock", "nftables recover", "nftables settle", "unlock"]
     assert host.files() == ["nftables"]
 
 
@@ -202,7 +202,7 @@ def test_a_change_that_fails_is_undone_unless_nothing_was_made(host: FakeHost, f
     host.backends["nftables"].failures["make"] = failure
     with pytest.raises(type(failure)):
         present(host, SAMPLE)
-    assert host.log == ["turn", "nftables recover", "arm: undo nftables", "nftables make", end]
+    assert host.log == ["lock", "nftables recover", "arm: undo nftables", "nftables make", end]
     assert host.files() == []
 
 
@@ -236,7 +236,7 @@ def test_nothing_to_remove(host: FakeHost) -> None:
 def test_the_rules_of_both_backends_are_removed(host: FakeHost, names: tuple[str, ...]) -> None:
     run_both(host, *names)
     assert ensure_absent(False, host.tools).change.is_needed
-    assert host.log == ["turn", "firewalld recover", *(f"{name} make" for name in names), "end of turn"]
+    assert host.log == ["lock", "firewalld recover", *(f"{name} make" for name in names), "unlock"]
     assert host.files() == []
     assert not any(backend.running for backend in host.backends.values())
 

@@ -88,10 +88,10 @@ def test_a_change_of_another_format_is_undone_and_reported(folder: Path, found: 
 
 def test_a_run_undoes_a_change_of_another_format_and_fails(folder: Path) -> None:
     renumber(folder, FORMAT + 1)
-    with pytest.raises(FormatError), transaction.turn():
+    with pytest.raises(FormatError), transaction.exclusive_change():
         pass
     assert (folder / "undone").exists()
-    with transaction.turn() as waited_for:
+    with transaction.exclusive_change() as waited_for:
         assert waited_for is None
 
 

@@ -68,13 +68,13 @@ def change_to(firewalld: FakeFirewalld, rules: Any) -> Change:
 
 
 def by_calls(firewalld: FakeFirewalld, rules: Any = OTHER_PEER) -> ByCalls:
-    way = change_to(firewalld, rules).way
+    way = change_to(firewalld, rules).procedure
     assert isinstance(way, ByCalls)
     return way
 
 
 def by_reload(firewalld: FakeFirewalld, rules: Any = MORE) -> ByReload:
-    way = change_to(firewalld, rules).way
+    way = change_to(firewalld, rules).procedure
     assert isinstance(way, ByReload)
     return way
 
@@ -88,7 +88,7 @@ def our_files(firewalld: FakeFirewalld) -> State:
 
 def test_what_runs_and_is_saved_needs_no_change(firewalld: FakeFirewalld) -> None:
     change = change_to(firewalld, RULES)
-    assert (change.is_needed, change.way, change.places.gone) == (False, None, ())
+    assert (change.is_needed, change.procedure, change.places.gone) == (False, None, ())
     assert change.views[0] == change.views[1] != {}
 
 
@@ -96,13 +96,13 @@ def test_files_alone_need_no_way(firewalld: FakeFirewalld) -> None:
     Path(firewalld.paths.policies, "hpc_ports_in.xml").unlink()
     Path(firewalld.paths.policies, "hpc_ports_old.xml").touch()
     change = change_to(firewalld, RULES)
-    assert (change.is_needed, change.way) == (True, None)
+    assert (change.is_needed, change.procedure) == (True, None)
     assert change.places.gone == (f"{firewalld.paths.policies}/hpc_ports_old.xml",)
 
 
 def test_other_peers_come_by_calls(firewalld: FakeFirewalld) -> None:
     change = change_to(firewalld, OTHER_PEER)
-    assert isinstance(change.way, ByCalls)
+    assert isinstance(change.procedure, ByCalls)
     assert change.views[0]["in_web"].addresses ^ change.views[1]["in_web"].addresses == {"10.64.2.1", "10.64.2.2"}
 
 
@@ -251,13 +251,13 @@ def test_what_runs_goes_by_a_reload_once_the_files_are_gone(firewalld: FakeFirew
         and change.wanted == {}
         and set(change.places.gone) == {*persistence.items_of(config(), firewalld.paths)}
     )
-    assert isinstance(change.way, Removal)
+    assert isinstance(change.procedure, Removal)
     with pytest.raises(RuntimeError, match="differ from the expected ones"):
-        change.way.make("")
+        change.procedure.make("")
     firewalld.next_table = ""
     firewalld.table = LISTING
-    change.way.make("")
-    assert firewalld.log == ["reload", "reload"] and change.way.undo() == Undo(":", {})
+    change.procedure.make("")
+    assert firewalld.log == ["reload", "reload"] and change.procedure.undo() == Undo(":", {})
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_what_firewalld_knows_though_somebody_flushed_it_goes_too(
     if not has_files:
         files.remove(persistence.places({}, firewalld.paths))
     change = absent_change(firewalld.handed_in)
-    assert (change.way is not None, change.running) == (is_way, {})
+    assert (change.procedure is not None, change.running) == (is_way, {})
 
 
 # ---- how the host undoes it
