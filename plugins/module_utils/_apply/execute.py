@@ -44,8 +44,9 @@ class Terms(NamedTuple):
 def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Pending | None:
     """Apply the change; return it if it awaits confirmation, as every change of the running ruleset does.
 
-    The caller holds the lock (`exclusive_change`). The files are written beside their final places before the kernel is touched, and renamed
-    once the change is confirmed. Raises CommandError, OSError, RuntimeError: then the old ruleset runs.
+    The caller holds the lock (`exclusive_change`). The files are written beside their final places before the kernel
+    is touched, and renamed once the change is confirmed. Raises CommandError, OSError, RuntimeError: then the old
+    ruleset runs.
     """
     try:
         files.stage(change.places, change.wanted_files)

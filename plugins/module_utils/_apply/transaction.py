@@ -34,12 +34,12 @@ __all__ = [
     "arm",
     "confirmation",
     "disarm",
+    "exclusive_change",
     "folder_of",
     "no_longer_than",
     "note_made",
     "revert",
     "reverted",
-    "exclusive_change",
     "was_made",
 ]
 # A revert that is this many seconds late will not come: its clock was killed.

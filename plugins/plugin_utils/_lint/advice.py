@@ -13,11 +13,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import Port
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, flow_key, ports_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
     KNOWN_PREFIX,
-    PLATFORM_PREFIX,
     MOST_PORTS,
+    PLATFORM_PREFIX,
     Breach,
-    internal_networks,
     has_too_many_ports,
+    internal_networks,
     named_ports,
     networks_of,
     reaches,
