@@ -17,6 +17,8 @@ PAGE = ROOT / "docs" / "flows.md"
 SHIPPED = ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml"
 SITE = ROOT / "extensions" / "molecule" / "platform" / "inventory" / "group_vars" / "all" / "firewall.yml"
 _KUBERNETES = "The test platform does not run on Kubernetes."
+_FILE_SERVERS = "The NFS servers here are in the inventory."
+_PORTAL = "No web portal here: proven by probes only."
 _WORKBENCH = "The test platform has no Workbench host; only probes test it."
 _NO_SOFTWARE = "The test platform does not have this software."
 # Why a flow has no use.
@@ -24,6 +26,7 @@ NOT_EXERCISED = {
     "management_ssh": "Ansible needs it for every connection; it cannot be turned off.",
     "slurm_backup_controller": "The test platform has one controller.",
     "slurm_sql_controller": "The SQL server of the test platform has a host of its own.",
+    "slurm_federation": "One Slurm cluster here.",
     "slurm_rest": "The test platform does not run slurmrestd.",
     "pbs_scheduler": "Only older versions of PBS need it.",
     "pbs_datastore": "The test platform has one PBS server.",
@@ -35,17 +38,36 @@ NOT_EXERCISED = {
     "kubernetes_node_ports": _KUBERNETES,
     "kubernetes_flannel": _KUBERNETES,
     "kubernetes_calico": _KUBERNETES,
-    "web_portal": "The test platform has no web portal; only probes test it.",
+    "web_portal": _PORTAL,
+    "portal_https": _PORTAL,
+    "portal_scheduler": _PORTAL,
+    "portal_accounting": _PORTAL,
+    "portal_ssh": _PORTAL,
+    "portal_user_traffic": _PORTAL,
+    "jupyterhub": _PORTAL,
+    "jupyterhub_api": _PORTAL,
     "workbench_rdp": _WORKBENCH,
     "workbench_rdp_udp": _WORKBENCH,
     "workbench_jupyter": _WORKBENCH,
     "workbench_vscode": _WORKBENCH,
     "workbench_git": _WORKBENCH,
+    "workbench_dcv": _WORKBENCH,
+    "workbench_novnc": _WORKBENCH,
     "workbench_docker": _WORKBENCH,
     "workbench_docker_plain": _WORKBENCH,
     "node_docker": "It is off, because its ports should be closed.",
     "directory": "The test platform has no directory service.",
     "syslog": _NO_SOFTWARE,
+    "file_servers_nfs": _FILE_SERVERS,
+    "file_servers_nfs_v3": _FILE_SERVERS,
+    "file_servers_callbacks": _FILE_SERVERS,
+    "monitoring_web": _NO_SOFTWARE,
+    "ganglia": _NO_SOFTWARE,
+    "data_transfer": _NO_SOFTWARE,
+    "data_transfer_out": _NO_SOFTWARE,
+    "platform_clients": "No such host uses the platform here.",
+    "packages": _NO_SOFTWARE,
+    "web_proxy": _NO_SOFTWARE,
     "licences": _NO_SOFTWARE,
     "lustre": _NO_SOFTWARE,
     "lustre_callbacks": _NO_SOFTWARE,

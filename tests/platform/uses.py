@@ -356,6 +356,12 @@ def user_logs_in(hosts: Hosts) -> None:
     hosts.log_in("laptop1", "login1")
 
 
+@use("logging in", "cluster_node_ssh")
+def user_logs_in_to_a_node(hosts: Hosts) -> None:
+    """A user on the login node logs in to a compute node."""
+    hosts.log_in("login1", "node1")
+
+
 @use("logging in", "workspace_ssh")
 def platform_logs_in_to_a_workspace(hosts: Hosts) -> None:
     """The platform logs in to a workspace."""

@@ -21,9 +21,12 @@ CONTROLLER = "192.0.2.1"
 # The least that a port file has.
 SHIPPED: dict[str, Any] = {
     "firewall_services": {"ssh": {"ports": ["22/tcp"]}},
-    "firewall_endpoints": {"controllers": {"cidrs": [f"{CONTROLLER}/32"]}, "managed": {"groups": [*CANONICAL_GROUPS]}},
+    "firewall_endpoints": {
+        "controllers": {"cidrs": [f"{CONTROLLER}/32"]},
+        "managed_hosts": {"groups": [*CANONICAL_GROUPS]},
+    },
     "firewall_flows": {
-        "management_ssh": {"from": ["controllers"], "to": ["managed"], "services": ["ssh"], "need": "required"}
+        "management_ssh": {"from": ["controllers"], "to": ["managed_hosts"], "services": ["ssh"], "need": "required"}
     },
 }
 

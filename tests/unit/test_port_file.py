@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
+from ansible_collections.hpc.ports.tests.support.sites import accepts, make_inventory, make_resolver
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).parent / "port_table.csv"
@@ -32,7 +34,7 @@ SHORT = {
     "@cluster": "slurm_controller slurm_database slurm_login slurm_compute pbs_server pbs_comm pbs_login pbs_execution",
     "@every": "control_plane platform_storage platform_database slurm_controller slurm_database slurm_login "
     "slurm_compute pbs_server pbs_comm pbs_login pbs_execution nfs_server nfs_client workspace workbench "
-    "web_portal monitoring",
+    "web_portal monitoring managed",
     "@platform": "control_plane platform",
     "@kubernetes": "control_plane",
 }
@@ -88,7 +90,7 @@ def kinds(names: list[str]) -> list[str]:
     result = []
     for name in names:
         endpoint = ENDPOINTS.get(name, {"groups": [name]})
-        result += endpoint.get("groups", [])
+        result += [*endpoint.get("groups", []), *endpoint.get("fallback_groups", [])]
         if "cidrs" in endpoint or not endpoint["groups"]:
             result.append(name)
     return result
@@ -140,7 +142,13 @@ def test_only_the_documented_doors_are_open_to_anyone() -> None:
         for port in SERVICES[service]["ports"]
         for kind in kinds(flow["to"])
     ]
-    assert doors == [("control_plane", "443/tcp"), ("control_plane", "80/tcp"), ("control_plane", "8443/tcp")]
+    assert doors == [
+        ("control_plane", "443/tcp"),
+        ("control_plane", "80/tcp"),
+        ("control_plane", "8443/tcp"),
+        ("data_mover", "443/tcp"),
+        ("data_mover", "50000-51000/tcp"),
+    ]
 
 
 def test_services_of_a_cluster_stay_in_it() -> None:
@@ -150,7 +158,7 @@ def test_services_of_a_cluster_stay_in_it() -> None:
         if not flow.get("within_cluster")
         and any(SERVICES[service]["exposure"] == "cluster" for service in flow["services"])
     ]
-    assert leaving == []
+    assert leaving == ["slurm_federation"] and FLOWS["slurm_federation"]["need"] == "optional"
 
 
 def test_ssh_between_platform_and_clusters_is_what_the_tunnel_replaces() -> None:
@@ -180,3 +188,16 @@ def test_broad_services_never_cover(port: str, except_on: set[str]) -> None:
 def test_the_sql_server_of_accounting_is_claimed_on_controllers() -> None:
     claimed = {kind for flow in FLOWS.values() if "slurm_sql" in flow["services"] for kind in kinds(flow["to"])}
     assert claimed == {"slurm_database", "slurm_controller"}
+
+
+def test_users_enter_a_cluster_by_its_login_nodes_or_else_by_its_controller() -> None:
+    hosts = {
+        "alpha": {"groups": ["slurm_controller"], "addresses": ["10.1.0.1"], "cluster": "alpha"},
+        "login": {"groups": ["slurm_login"], "addresses": ["10.1.0.2"], "cluster": "alpha"},
+        "beta": {"groups": ["slurm_controller"], "addresses": ["10.2.0.1"], "cluster": "beta"},
+        "ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1"], "cluster": "beta"},
+    }
+    inventory = make_inventory(hosts)
+    site = {"firewall_endpoints": {"controllers": {"cidrs": ["192.0.2.1/32"]}}}
+    plan = compile_plan(load_catalogue(SHIPPED, site, inventory.groups), inventory, make_resolver({}))
+    assert [host for host in ("alpha", "login", "beta") if accepts(plan, host, "10.0.0.1", 22)] == ["login", "beta"]

@@ -58,7 +58,7 @@ def _is_empty(plan: Plan, flow: Flow, names: Iterable[str]) -> bool:
 def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
     known_groups = {*plan.inventory.groups, *CANONICAL_GROUPS}
     for endpoint in plan.catalogue.endpoints.values():
-        for group in endpoint.groups:
+        for group in (*endpoint.groups, *endpoint.fallback_groups):
             if endpoint.declared_by_site and group not in known_groups:
                 yield Finding(
                     "missing-group",

@@ -59,7 +59,8 @@ def reaches(plan: Plan, flow: Flow, groups: Collection[str]) -> bool:
 
 def groups_of(plan: Plan, names: Iterable[str]) -> set[str]:
     """Return the groups of endpoints."""
-    return {group for name in names for group in plan.catalogue.endpoints[name].groups}
+    endpoints = [plan.catalogue.endpoints[name] for name in names]
+    return {group for endpoint in endpoints for group in (*endpoint.groups, *endpoint.fallback_groups)}
 
 
 @cache

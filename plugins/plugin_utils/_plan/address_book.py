@@ -168,11 +168,18 @@ class AddressBook:
 
     def _by_cluster(self, endpoint: str) -> dict[str, list[str]]:
         if endpoint not in self._members:
-            hosts = {host for group in self.endpoints[endpoint].groups for host in self.inventory.groups.get(group, ())}
+            hosts = self._in_groups(self.endpoints[endpoint].groups)
             hosts |= {host for network in self.networks(endpoint) for host in self.hosts_by_address.get(network, ())}
-            by_cluster = defaultdict(list)
-            for host in sorted(hosts):
-                for cluster in self.inventory.hosts[host].clusters:
-                    by_cluster[cluster].append(host)
-            self._members[endpoint] = dict(by_cluster)
+            fallback = self._grouped_by_cluster(self._in_groups(self.endpoints[endpoint].fallback_groups))
+            self._members[endpoint] = {**fallback, **self._grouped_by_cluster(hosts)}
         return self._members[endpoint]
+
+    def _in_groups(self, groups: Iterable[str]) -> set[str]:
+        return {host for group in groups for host in self.inventory.groups.get(group, ())}
+
+    def _grouped_by_cluster(self, hosts: Iterable[str]) -> dict[str, list[str]]:
+        by_cluster = defaultdict(list)
+        for host in sorted(hosts):
+            for cluster in self.inventory.hosts[host].clusters:
+                by_cluster[cluster].append(host)
+        return dict(by_cluster)

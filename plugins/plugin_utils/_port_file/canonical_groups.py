@@ -23,4 +23,5 @@ CANONICAL_GROUPS = (
     "workbench",
     "web_portal",
     "monitoring",
+    "managed",
 )

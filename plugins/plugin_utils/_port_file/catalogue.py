@@ -54,6 +54,15 @@ _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}", re.ASCII)
 
 
 @dataclass(frozen=True)
+class Acceptance:
+    """Findings of a lint rule that a site accepts, with the reason, and the day of the next review."""
+
+    rule: str
+    reason: str
+    review_by: date | None = None
+
+
+@dataclass(frozen=True)
 class Service:
     """A named set of ports. `unit` is the systemd unit that usually listens on them."""
 
@@ -63,15 +72,20 @@ class Service:
     exposure: str = "platform"
     broad: bool = False
     unit: str = ""
+    accept: tuple[Acceptance, ...] = ()
     declared_by_site: bool = False
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A named set of addresses: inventory groups, networks and host names."""
+    """A named set of addresses: inventory groups, networks and host names.
+
+    In clusters in which `groups` have no hosts, the endpoint has the hosts of `fallback_groups`.
+    """
 
     name: str
     groups: tuple[str, ...] = ()
+    fallback_groups: tuple[str, ...] = ()
     cidrs: tuple[IPNetwork, ...] = ()
     hostnames: tuple[str, ...] = ()
     title: str = ""
@@ -94,6 +108,7 @@ class Flow:
     note: str = ""
     review_by: date | None = None
     unless: str = ""
+    accept: tuple[Acceptance, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,7 +197,7 @@ def _check_management(flows: Mapping[str, Flow]) -> None:
 
 def _service(name: str, value: Any, declared_by_site: bool) -> Service:
     key = f"firewall_services.{name}"
-    check_keys(key, value, ("ports", "title", "exposure", "broad", "unit"), required=("ports",))
+    check_keys(key, value, ("ports", "title", "exposure", "broad", "unit", "accept"), required=("ports",))
     return Service(
         name=name,
         ports=tuple(
@@ -192,6 +207,7 @@ def _service(name: str, value: Any, declared_by_site: bool) -> Service:
         exposure=choice_of(f"{key}.exposure", value.get("exposure", "platform"), EXPOSURES),
         broad=boolean_of(f"{key}.broad", value.get("broad", False)),
         unit=_unit(f"{key}.unit", value.get("unit", "")),
+        accept=_acceptances(f"{key}.accept", value.get("accept", {})),
         declared_by_site=declared_by_site,
     )
 
@@ -205,10 +221,13 @@ def _unit(key: str, value: Any) -> str:
 
 def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
     key = f"firewall_endpoints.{name}"
-    check_keys(key, value, ("groups", "cidrs", "hostnames", "title"))
+    check_keys(key, value, ("groups", "fallback_groups", "cidrs", "hostnames", "title"))
     return Endpoint(
         name=name,
         groups=texts_of(f"{key}.groups", value.get("groups", []), "group names", may_be_empty=True),
+        fallback_groups=texts_of(
+            f"{key}.fallback_groups", value.get("fallback_groups", []), "group names", may_be_empty=True
+        ),
         cidrs=networks_of(f"{key}.cidrs", value.get("cidrs", [])),
         hostnames=tuple(
             host_name_of(f"{key}.hostnames", host_name)
@@ -233,6 +252,7 @@ def _flow(name: str, value: Any) -> Flow:
         "note",
         "review_by",
         "unless",
+        "accept",
     )
     check_keys(key, value, allowed, required=("from", "to", "services", "need"))
     enabled = value.get("enabled")
@@ -249,7 +269,23 @@ def _flow(name: str, value: Any) -> Flow:
         note=text_of(f"{key}.note", value.get("note", "")),
         review_by=day_of(f"{key}.review_by", value.get("review_by")),
         unless=choice_of(f"{key}.unless", value.get("unless", ""), ("", *SWITCHES)),
+        accept=_acceptances(f"{key}.accept", value.get("accept", {})),
     )
+
+
+def _acceptances(key: str, value: Any) -> tuple[Acceptance, ...]:
+    """Return the accepted findings: each value is a reason, or a dictionary with `reason` and `review_by`."""
+    return tuple(_acceptance(f"{key}.{rule}", rule, entry) for rule, entry in mapping_of(key, value).items())
+
+
+def _acceptance(key: str, rule: str, value: Any) -> Acceptance:
+    if not isinstance(value, Mapping):
+        value = {"reason": value}
+    check_keys(key, value, ("reason", "review_by"), required=("reason",))
+    reason = text_of(key, value["reason"])
+    if not reason.strip():
+        raise invalid(key, reason, "a reason, such as 'jump host, hardened, reviewed'")
+    return Acceptance(str(rule), reason, day_of(f"{key}.review_by", value.get("review_by")))
 
 
 def _check_names(

@@ -50,6 +50,7 @@ def make_book(
         known[name] = Endpoint(
             name,
             groups=tuple(value.get("groups", ())),
+            fallback_groups=tuple(value.get("fallback_groups", ())),
             hostnames=tuple(value.get("hostnames", ())),
             cidrs=tuple(map(IPNetwork, value.get("cidrs", ()))),
         )
@@ -239,3 +240,11 @@ def test_an_error_names_the_variable_of_the_site() -> None:
         book.inventory = make_inventory({"n1": {"groups": ["slurm_login"], **variables}})
         with pytest.raises(PortFileError, match=rf"^Invalid {key} of host n1: got 'bad'"):
             book.host_networks(["n1"], source=True)
+
+
+def test_fallback_groups_count_in_clusters_without_hosts_of_the_groups() -> None:
+    entry = make_book(entry={"groups": ["slurm_login"], "fallback_groups": ["nfs_server"]})
+    assert entry.members("entry") == {"login", "files"}
+    assert entry.members("entry", frozenset({"alpha"})) == {"login"}
+    assert entry.members("entry", frozenset({"beta"})) == {"files"}
+    assert entry.clusters_of(["entry"]) == {"alpha", "beta"}

@@ -461,11 +461,11 @@ def test_empty_controllers_without_managed_hosts_are_allowed() -> None:
 
 
 def test_a_managed_host_outside_management_ssh_is_an_error() -> None:
-    given = {"endpoints": {"managed": {"groups": ["slurm_controller"]}}}
+    given = {"endpoints": {"managed_hosts": {"groups": ["slurm_controller"]}}}
     others = {f"ctl{number}": CTL for number in range(2, 9)}
     assert error_of(given, {"alpha": ALPHA, **others, "ctl": CTL}) == (
-        "Invalid firewall_flows.management_ssh.to: got ['managed'], expected endpoints that contain every managed "
-        "host, but ctl is in none of them. Ansible would be locked out of that host."
+        "Invalid firewall_flows.management_ssh.to: got ['managed_hosts'], expected endpoints that contain every "
+        "managed host, but ctl is in none of them. Ansible would be locked out of that host."
     )
 
 

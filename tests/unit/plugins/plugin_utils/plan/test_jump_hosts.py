@@ -303,7 +303,7 @@ def test_sshd_ports_outside_the_service_are_reported() -> None:
 def test_a_flow_that_opens_the_port_to_controllers_is_enough() -> None:
     site = {
         "services": {"odd": {"ports": ["2222/tcp"]}},
-        "flows": {"f": {"from": ["controllers"], "to": ["managed"], "services": ["odd"], "need": "recommended"}},
+        "flows": {"f": {"from": ["controllers"], "to": ["managed_hosts"], "services": ["odd"], "need": "recommended"}},
     }
     hosts = {"n1": {**NODE, "ansible_port": 2222}}
     assert gaps(make_plan(site, hosts)) == {}

@@ -14,6 +14,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import Port
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import (
     SITE_DEFAULTS,
+    Acceptance,
     Endpoint,
     Flow,
     Service,
@@ -25,7 +26,7 @@ from netaddr import IPNetwork
 
 FLOW = {"from": ["monitoring"], "to": ["workspace"], "services": ["ssh"], "need": "optional"}
 NAME = "expected a name that starts with a lower-case letter, then up to 63 of a-z, 0-9 and _"
-KEYS = "from, to, services, within_cluster, need, enabled, title, reference, note, review_by, unless"
+KEYS = "from, to, services, within_cluster, need, enabled, title, reference, note, review_by, unless, accept"
 LOCKED_OUT = (
     "Without this flow, Ansible is locked out of every host. To change who may connect, edit the endpoint controllers."
 )
@@ -47,11 +48,13 @@ def test_all_keys_are_read() -> None:
                     "exposure": "public",
                     "broad": True,
                     "unit": "nginx.service",
+                    "accept": {"nfs-internal": {"reason": "reviewed", "review_by": "2027-06-30"}},
                 }
             },
             "endpoints": {
                 "users": {
                     "groups": ["desks"],
+                    "fallback_groups": ["workspace"],
                     "cidrs": ["10.0.0.0/8"],
                     "hostnames": ["a.example.org"],
                     "title": "Users",
@@ -70,6 +73,7 @@ def test_all_keys_are_read() -> None:
                     "note": "Decided.",
                     "review_by": "2027-06-30",
                     "unless": "firewall_ssh_through_tunnel",
+                    "accept": {"ssh-known-sources": "jump host, hardened"},
                 }
             },
         },
@@ -85,10 +89,17 @@ def test_all_keys_are_read() -> None:
         "public",
         broad=True,
         unit="nginx.service",
+        accept=(Acceptance("nfs-internal", "reviewed", date(2027, 6, 30)),),
         declared_by_site=True,
     )
     assert catalogue.endpoints["users"] == Endpoint(
-        "users", ("desks",), (IPNetwork("10.0.0.0/8"),), ("a.example.org",), "Users", declared_by_site=True
+        "users",
+        ("desks",),
+        ("workspace",),
+        (IPNetwork("10.0.0.0/8"),),
+        ("a.example.org",),
+        "Users",
+        declared_by_site=True,
     )
     assert catalogue.flows["users_web"] == Flow(
         "users_web",
@@ -103,6 +114,7 @@ def test_all_keys_are_read() -> None:
         note="Decided.",
         review_by=date(2027, 6, 30),
         unless="firewall_ssh_through_tunnel",
+        accept=(Acceptance("ssh-known-sources", "jump host, hardened"),),
     )
     assert catalogue.clusters == {"alpha": (IPNetwork("10.20.0.0/16"),)}
     assert (catalogue.switches, catalogue.broad_yields) == ({"firewall_ssh_through_tunnel"}, False)
@@ -128,10 +140,10 @@ def test_a_declared_endpoint_overrides_the_group_of_the_same_name() -> None:
 
 
 def test_shipped_entries_are_not_declared_by_the_site() -> None:
-    catalogue = make_catalogue({"endpoints": {"managed": {"title": "All"}}})
+    catalogue = make_catalogue({"endpoints": {"managed_hosts": {"title": "All"}}})
     assert not catalogue.services["ssh"].declared_by_site
     assert not catalogue.endpoints["controllers"].declared_by_site
-    assert catalogue.endpoints["managed"].declared_by_site
+    assert catalogue.endpoints["managed_hosts"].declared_by_site
 
 
 def test_overriding_one_key_of_a_shipped_flow_keeps_the_others() -> None:
@@ -177,7 +189,7 @@ def test_management_ssh_remains_without_the_shipped_file() -> None:
     catalogue = load_catalogue(shipped, {"firewall_shipped": False, "firewall_flows": {"g": FLOW}}, [])
     assert sorted(catalogue.flows) == ["g", "management_ssh"]
     assert sorted(catalogue.services) == ["ssh"]
-    assert set(catalogue.endpoints) - {*CANONICAL_GROUPS} == {"controllers", "managed"}
+    assert set(catalogue.endpoints) - {*CANONICAL_GROUPS} == {"controllers", "managed_hosts"}
 
 
 @pytest.mark.parametrize(
@@ -268,7 +280,7 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
         (
             {"services": {"x": {"port": ["22/tcp"]}}},
             "Invalid key in firewall_services.x: got 'port', expected one of "
-            "ports, title, exposure, broad, unit. Did you mean 'ports'?",
+            "ports, title, exposure, broad, unit, accept. Did you mean 'ports'?",
         ),
         ({"services": {"x": {}}}, "Invalid firewall_services.x: got {}, expected a dictionary with the key 'ports'."),
         (
@@ -305,7 +317,7 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
             {"endpoints": {"x": {"group": ["desks"]}}},
             "Invalid key in firewall_endpoints.x: got 'group', expected one "
             "of "
-            "groups, cidrs, hostnames, title. Did you mean 'groups'?",
+            "groups, fallback_groups, cidrs, hostnames, title. Did you mean 'groups'?",
         ),
         (
             {"endpoints": {"x": {"groups": "desks"}}},
