@@ -402,6 +402,31 @@ def test_the_next_run_undoes_what_is_long_overdue(stopped: Served) -> None:
     assert not stopped.apply()["changed"]
 
 
+def _written_by_another_version(machine: Machine) -> None:
+    """Give the note of the change that waits the number of another format; whole at any moment."""
+    machine.host.shell(
+        'cd /run/hpc-ports/armed; sed \'s/"format": 1/"format": 2/\' about.json > other; mv other about.json'
+    )
+    assert '"format": 2' in machine.host.shell("cat /run/hpc-ports/armed/about.json")
+
+
+@pytest.mark.parametrize("how", ["confirm", "apply"])
+def test_a_change_of_another_version_is_undone_and_said(any_host: Served, how: str) -> None:
+    any_host.apply(SAMPLE)
+    before = everything(any_host)
+    token = token_of(any_host.begin(OTHER, confirm_within=LONG))
+    _written_by_another_version(any_host)
+    if how == "confirm":
+        result = any_host.confirm(token)
+        assert result["status"] == "other format"
+    else:
+        result = any_host.begin(THIRD, confirm_within=LONG)
+        assert result["failed"]
+    assert result["msg"].startswith("Invalid format of the change that awaited confirmation: got 2, expected 1.")
+    assert not is_armed(any_host) and everything(any_host) == before
+    assert any_host.apply(OTHER)["changed"] and not any_host.apply(OTHER)["changed"]
+
+
 def test_a_reboot_brings_what_was_confirmed_last(stopped: Served) -> None:
     token = stopped.runs.state().armed
     stopped.host.shell(f"rm -r /run/hpc-ports; nft flush ruleset; nft -f {RULESET}")
