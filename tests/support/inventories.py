@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
-from itertools import product
 from typing import NamedTuple
 
 import yaml
@@ -46,8 +44,10 @@ def plan_of(name: str) -> Plan:
 def verdicts(plan: Plan, connection: Connection) -> set[bool]:
     """Return whether a connection passes, for each pair of addresses of its two sides: usually one verdict."""
     return {
-        _leaves(plan, connection, address) and _arrives(plan, connection, peer)
-        for peer, address in _address_pairs(plan, connection)
+        leaves and arrives
+        for address in _addresses(plan, connection.target, source=False)
+        for leaves in [_leaves(plan, connection, str(address))]
+        for arrives in _arrivals(plan, connection, address.version)
     }
 
 
@@ -57,18 +57,12 @@ def _leaves(plan: Plan, connection: Connection, address: str) -> bool:
     return opens(plan, connection.source, address, connection.port, connection.protocol)
 
 
-def _arrives(plan: Plan, connection: Connection, peer: str) -> bool:
+def _arrivals(plan: Plan, connection: Connection, version: int) -> set[bool]:
+    """Return the verdicts of the target for the addresses of the source, of one IP version."""
     if connection.target not in plan.hosts:
-        return True
-    return accepts(plan, connection.target, peer, connection.port, connection.protocol)
-
-
-def _address_pairs(plan: Plan, connection: Connection) -> Iterator[tuple[str, str]]:
-    """Yield a source address and a target address of the same family."""
-    peers, addresses = _addresses(plan, connection.source, True), _addresses(plan, connection.target, False)
-    for peer, address in product(peers, addresses):
-        if peer.version == address.version:
-            yield str(peer), str(address)
+        return {True}
+    peers = [str(peer) for peer in _addresses(plan, connection.source, source=True) if peer.version == version]
+    return {accepts(plan, connection.target, peer, connection.port, connection.protocol) for peer in peers}
 
 
 def _addresses(plan: Plan, name: str, source: bool) -> list[IPAddress]:
