@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import FLOW_KEYS, endpoint_advice
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import (
@@ -26,6 +27,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting impor
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import has_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import (
     boolean_of,
+    check_complete,
     check_keys,
     choice_of,
     day_of,
@@ -142,14 +144,17 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
         range_of(variable, site[variable])
     known_groups = {*groups, *CANONICAL_GROUPS}
     services = {
-        name: _service(name, value, name in site["firewall_services"])
+        name: _service(name, value, name in site["firewall_services"], base.get("firewall_services", {}))
         for name, value in sorted(narrowed(merged["firewall_services"], site).items())
     }
     endpoints = {
         name: _endpoint(name, value, name in site["firewall_endpoints"])
         for name, value in sorted(merged["firewall_endpoints"].items())
     }
-    flows = {name: _flow(name, value) for name, value in sorted(merged["firewall_flows"].items())}
+    flows = {
+        name: _flow(name, value, base.get("firewall_flows", {}))
+        for name, value in sorted(merged["firewall_flows"].items())
+    }
     for flow in flows.values():
         _check_names(flow, services, endpoints, known_groups)
     _check_management(flows)
@@ -195,9 +200,10 @@ def _check_management(flows: Mapping[str, Flow]) -> None:
             raise invalid(f"{key}.{name}", got, repr(wanted), advice)
 
 
-def _service(name: str, value: Any, declared_by_site: bool) -> Service:
+def _service(name: str, value: Any, declared_by_site: bool, shipped: Collection[str]) -> Service:
     key = f"firewall_services.{name}"
-    check_keys(key, value, ("ports", "title", "exposure", "broad", "unit", "accept"), required=("ports",))
+    check_keys(key, value, ("ports", "title", "exposure", "broad", "unit", "accept"))
+    check_complete(key, value, ("ports",), name, shipped)
     return Service(
         name=name,
         ports=tuple(
@@ -238,7 +244,7 @@ def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
     )
 
 
-def _flow(name: str, value: Any) -> Flow:
+def _flow(name: str, value: Any, shipped: Collection[str]) -> Flow:
     key = f"firewall_flows.{name}"
     allowed = (
         "from",
@@ -254,7 +260,8 @@ def _flow(name: str, value: Any) -> Flow:
         "unless",
         "accept",
     )
-    check_keys(key, value, allowed, required=("from", "to", "services", "need"))
+    check_keys(key, value, allowed, instead=FLOW_KEYS)
+    check_complete(key, value, ("from", "to", "services", "need"), name, shipped)
     enabled = value.get("enabled")
     return Flow(
         name=name,
@@ -302,7 +309,7 @@ def _check_names(
                     f"{key}.{side}",
                     name,
                     "an endpoint from firewall_endpoints or an inventory group",
-                    nearest(name, [*endpoints, *groups]),
+                    endpoint_advice(name, [*endpoints, *groups]),
                 )
             endpoint = endpoints.get(name)
             if flow.within_cluster and endpoint and (endpoint.cidrs or endpoint.hostnames):

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import INTERFACE_PATTERN
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import ports_advice
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
     PortFileError,
     Vaulted,
@@ -31,14 +33,33 @@ _LONGEST_PARSED = 100
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?", re.ASCII)
 
 
-def check_keys(key: str, value: Any, allowed: Collection[str], required: Collection[str] = ()) -> None:
-    """Raise PortFileError for an unknown key, with the closest allowed key, or for a missing key."""
+def check_keys(
+    key: str,
+    value: Any,
+    allowed: Collection[str],
+    required: Collection[str] = (),
+    instead: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Raise PortFileError for an unknown key, with advice from `instead`, or for a missing key."""
     for name in mapping_of(key, value):
         if name not in allowed:
-            raise invalid(f"key in {key}", name, f"one of {', '.join(allowed)}", nearest(name, allowed))
+            advice = instead.get(name) or nearest(name, allowed)
+            raise invalid(f"key in {key}", name, f"one of {', '.join(allowed)}", advice)
     for name in required:
         if name not in value:
             raise invalid(key, dict(value), f"a dictionary with the key {name!r}")
+
+
+def check_complete(
+    key: str, value: Mapping[Any, Any], required: Collection[str], name: str, shipped: Collection[str]
+) -> None:
+    """Raise PortFileError for a missing key of the entry `name`, which may be a misspelt name of a `shipped` entry."""
+    absent = next((word for word in required if word not in value), None)
+    if absent and name in shipped:
+        raise invalid(key, dict(value), f"a dictionary with the key {absent!r}")
+    if absent:
+        expected = f"a dictionary with the key {absent!r}, because it overrides no shipped entry"
+        raise invalid(key, dict(value), expected, nearest(name, shipped))
 
 
 def mapping_of(key: str, value: Any) -> Mapping[Any, Any]:
@@ -134,7 +155,8 @@ def networks_of(key: str, value: Any) -> tuple[IPNetwork, ...]:
 
 def ports_of(key: str, value: Any) -> PortRange:
     """Return a port range with its protocol."""
-    return parsed(key, parse_ports, value, "PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'")
+    expected = "PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"
+    return parsed(key, parse_ports, value, expected, ports_advice(value))
 
 
 def range_of(key: str, value: Any) -> PortRange:
@@ -147,8 +169,8 @@ def range_of(key: str, value: Any) -> PortRange:
     raise invalid(key, value, "a port range FIRST-LAST within 1-65535, such as '60001-63000'")
 
 
-def parsed(key: str, parse: Callable[[Any], Any], value: Any, expected: str) -> Any:
-    """Return the parsed value. A ValueError becomes a PortFileError, which names the key.
+def parsed(key: str, parse: Callable[[Any], Any], value: Any, expected: str, advice: str = "") -> Any:
+    """Return the parsed value. A ValueError becomes a PortFileError, which names the key and ends with the advice.
 
     For a vaulted or very long value, which the original message could reveal or repeat in full, the new message says
     only what was `expected`.
@@ -157,5 +179,5 @@ def parsed(key: str, parse: Callable[[Any], Any], value: Any, expected: str) -> 
         return parse(value)
     except ValueError as exc:
         if not isinstance(value, str) or isinstance(value, Vaulted) or len(value) > _LONGEST_PARSED:
-            raise invalid(key, value, expected) from exc
-        raise PortFileError(f"Invalid {key}: {exc}.") from exc
+            raise invalid(key, value, expected, advice) from exc
+        raise PortFileError(" ".join(filter(None, [f"Invalid {key}: {exc}.", advice]))) from exc

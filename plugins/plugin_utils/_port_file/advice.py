@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What to write instead of words of other firewalls: the advice at the end of error messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from contextlib import suppress
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address
+
+_NO_STATE = "Remove it: hosts always accept the replies to connections that a flow allows."
+_ONLY_ALLOWS = "Remove it: a flow always allows, and hosts drop the connections that no flow allows."
+_SERVICE = "Define a service with these ports in firewall_services, and write its name into services."
+_INTERFACE = (
+    "Write an endpoint with the networks of this interface (cidrs) into from or to. A host accepts everything on "
+    "interfaces in its firewall_trusted_interfaces."
+)
+_RATE = "Remove it: a flow does not limit rates. Limit connections in the service, such as MaxStartups of sshd."
+# By a key that a flow does not have.
+FLOW_KEYS = {
+    "action": _ONLY_ALLOWS,
+    "interface": _INTERFACE,
+    "interfaces": _INTERFACE,
+    "limit": _RATE,
+    "log": "Remove it: hosts do not log packets. With nftables, `nft list counters table inet hpc_ports` counts them.",
+    "port": _SERVICE,
+    "ports": _SERVICE,
+    "protocol": _SERVICE,
+    "rate": _RATE,
+    "source_ports": "Remove it: a flow opens the ports of its services, and replies are always accepted.",
+    "state": _NO_STATE,
+    "until": "Write review_by: lint reports the flow after this day. A flow stays on until you remove it.",
+}
+
+_ALWAYS = "Hosts always accept ICMP, ICMPv6 and IGMP, so no service is needed."
+# IP protocols without ports, by the names that others write after the slash (RFC 2784, 4303, 4302, 9568).
+_IP_PROTOCOLS = {"gre": 47, "esp": 50, "ah": 51, "sctp": 132, "vrrp": 112, "ospf": 89}
+_WITH_PORTS = {"6": "tcp", "17": "udp"}
+_ALWAYS_NAMES = ("icmp", "icmpv6", "ipv6-icmp", "icmp6", "igmp")
+_EVERYTHING = ("any", "all", "*", "-1")
+_BOTH = ("", *_EVERYTHING, "tcp,udp", "tcp+udp", "tcp/udp", "tcpudp", "both")
+# A longer text is neither a port range nor the name of a host.
+_LONGEST = 253
+_EVERYWHERE = ("0.0.0.0/0", "::/0", "any", "all", "*", "internet", "world")
+_ANYWHERE = "For any address, write the endpoint anywhere."
+_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.ASCII)
+
+
+def ports_advice(value: object) -> str:
+    """Return what to write instead of ports that `parse_ports` refuses, or an empty text."""
+    text = str(value) if isinstance(value, int) and value in range(65536) else value
+    if not isinstance(text, str) or isinstance(text, Vaulted) or len(text) > _LONGEST:
+        return ""
+    ports, _slash, protocol = "".join(text.lower().split()).partition("/")
+    if _is_always_accepted(ports, protocol):
+        return _ALWAYS
+    if protocol == "ip" and ports in _WITH_PORTS:
+        ports, protocol = "1-65535", _WITH_PORTS[ports]
+    number = _IP_PROTOCOLS.get(protocol or ports)
+    if number:
+        return f"Write '{number}/ip', the IP protocol without its ports."
+    if ports in ("tcp", "udp"):
+        ports, protocol = protocol, ports
+    if ports in _EVERYTHING or re.fullmatch(r"0[-:]65535", ports):
+        ports = "1-65535"
+    protocols = ("tcp", "udp") if protocol in _BOTH else (protocol,)
+    texts = [f"{ports.replace(':', '-')}/{name}" for name in protocols]
+    if texts == [value] or not all(map(_is_ports, texts)):
+        return ""
+    return f"Write {', '.join(map(repr, texts))}{' or both' if len(texts) > 1 else ''}."
+
+
+def _is_always_accepted(ports: str, protocol: str) -> bool:
+    return (protocol or ports) in _ALWAYS_NAMES or protocol == "ip" and ports in map(str, ALWAYS_ACCEPTED)
+
+
+def _is_ports(text: str) -> bool:
+    with suppress(ValueError):
+        return bool(parse_ports(text))
+    return False
+
+
+def endpoint_advice(name: str, known: Collection[str]) -> str:
+    """Return what to write instead of a name in `from` or `to` that is neither an endpoint nor a group."""
+    if isinstance(name, Vaulted) or len(name) > _LONGEST:
+        return ""
+    if name.lower() in _EVERYWHERE:
+        return _endpoint_like("any address", "cidrs: [0.0.0.0/0, '::/0']") if "anywhere" not in known else _ANYWHERE
+    if is_address(name.partition("/")[0]):
+        return _endpoint_like("a network", f"cidrs: ['{name}']")
+    near = "" if "." in name else nearest(name, known)
+    if not _HOST_NAME.fullmatch(name.lower()) or near and not any(map(str.isdigit, name)):
+        return near
+    return f"{near} {_endpoint_like('a host', f'hostnames: [{name}]')}".lstrip()
+
+
+def _endpoint_like(what: str, content: str) -> str:
+    return (
+        f"For {what}, define an endpoint in firewall_endpoints, such as my_endpoint: {{{content}}}, and write its name."
+    )

@@ -1,0 +1,172 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Errors for words of other firewalls say what to write instead."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import (
+    FLOW_KEYS,
+    endpoint_advice,
+    ports_advice,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted
+from ansible_collections.hpc.ports.tests.support.sites import make_catalogue
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+FLOW = {"from": ["monitoring"], "to": ["workspace"], "services": ["ssh"], "need": "optional"}
+ALWAYS = "Hosts always accept ICMP, ICMPv6 and IGMP, so no service is needed."
+
+
+@pytest.mark.parametrize(
+    ("ports", "advice"),
+    [
+        ("22/TCP", "Write '22/tcp'."),
+        ("22 /tcp", "Write '22/tcp'."),
+        ("tcp/22", "Write '22/tcp'."),
+        ("22:25/tcp", "Write '22-25/tcp'."),
+        ("0-65535/tcp", "Write '1-65535/tcp'."),
+        ("0:65535/UDP", "Write '1-65535/udp'."),
+        ("6/ip", "Write '1-65535/tcp'."),
+        ("22", "Write '22/tcp', '22/udp' or both."),
+        (22, "Write '22/tcp', '22/udp' or both."),
+        ("22/tcp,udp", "Write '22/tcp', '22/udp' or both."),
+        ("22/any", "Write '22/tcp', '22/udp' or both."),
+        ("8/icmp", ALWAYS),
+        ("icmp", ALWAYS),
+        ("any/ICMPv6", ALWAYS),
+        ("1/ip", ALWAYS),
+        ("igmp", ALWAYS),
+        ("gre", "Write '47/ip', the IP protocol without its ports."),
+        ("22/sctp", "Write '132/ip', the IP protocol without its ports."),
+        # Nothing that is sure to be meant.
+        ("ssh", ""),
+        ("22/tpc", ""),
+        ("30-20/tcp", ""),
+        ("22,80/tcp", ""),
+        ("0-1023/udp", ""),
+        ("٢٢/tcp", ""),
+        (65536, ""),
+        (True, ""),
+        (2.5, ""),
+        (None, ""),
+        (Vaulted("22/TCP"), ""),
+        ("22/TCP" + " " * 300, ""),
+    ],
+)
+def test_ports(ports: object, advice: str) -> None:
+    assert ports_advice(ports) == advice
+
+
+@given(st.from_regex(r"(?i)[0-9]{1,5}([-:][0-9]{1,5})?[ /]{0,2}(tcp|udp|ip|icmp|any|)", fullmatch=True))
+@example("22")
+def test_advice_about_ports_can_be_followed(text: str) -> None:
+    for word in ports_advice(text).split("'")[1::2]:
+        assert parse_ports(word)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        (
+            "10.0.0.0/8",
+            "For a network, define an endpoint in firewall_endpoints, such as my_endpoint: {cidrs: ['10.0.0.0/8']}, "
+            "and write its name.",
+        ),
+        (
+            "fd00::1",
+            "For a network, define an endpoint in firewall_endpoints, such as my_endpoint: {cidrs: ['fd00::1']}, and "
+            "write its name.",
+        ),
+        (
+            "login.example.org",
+            "For a host, define an endpoint in firewall_endpoints, such as my_endpoint: {hostnames: "
+            "[login.example.org]}, and write its name.",
+        ),
+        (
+            "login1",
+            "Did you mean 'login'? For a host, define an endpoint in firewall_endpoints, such as my_endpoint: "
+            "{hostnames: [login1]}, and write its name.",
+        ),
+        ("logi", "Did you mean 'login'?"),
+        ("any", "For any address, write the endpoint anywhere."),
+        ("0.0.0.0/0", "For any address, write the endpoint anywhere."),
+        ("a_b", ""),
+        ("a\nb", ""),
+        (Vaulted("10.0.0.0/8"), ""),
+        ("10.0.0.0/" + "8" * 300, ""),
+    ],
+)
+def test_names(name: str, advice: str) -> None:
+    assert endpoint_advice(name, ["login", "anywhere"]) == advice
+
+
+def test_any_address_without_the_shipped_endpoint() -> None:
+    assert endpoint_advice("::/0", []) == (
+        "For any address, define an endpoint in firewall_endpoints, such as my_endpoint: {cidrs: [0.0.0.0/0, '::/0']}, "
+        "and write its name."
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "advice"),
+    [
+        (("action",), "Remove it: a flow always allows, and hosts drop the connections that no flow allows."),
+        (
+            ("interface", "interfaces"),
+            "Write an endpoint with the networks of this interface (cidrs) into from or to. A host accepts everything "
+            "on interfaces in its firewall_trusted_interfaces.",
+        ),
+        (
+            ("limit", "rate"),
+            "Remove it: a flow does not limit rates. Limit connections in the service, such as MaxStartups of sshd.",
+        ),
+        (
+            ("log",),
+            "Remove it: hosts do not log packets. With nftables, `nft list counters table inet hpc_ports` counts them.",
+        ),
+        (
+            ("port", "ports", "protocol"),
+            "Define a service with these ports in firewall_services, and write its name into services.",
+        ),
+        (("source_ports",), "Remove it: a flow opens the ports of its services, and replies are always accepted."),
+        (("state",), "Remove it: hosts always accept the replies to connections that a flow allows."),
+        (("until",), "Write review_by: lint reports the flow after this day. A flow stays on until you remove it."),
+    ],
+)
+def test_keys_of_a_flow(keys: tuple[str, ...], advice: str) -> None:
+    assert {FLOW_KEYS[key] for key in keys} == {advice}
+
+
+@pytest.mark.parametrize(
+    ("site", "message"),
+    [
+        (
+            {"services": {"x": {"ports": ["22/TCP"]}}},
+            "Invalid firewall_services.x.ports: got '22/TCP', expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as "
+            f"'22/tcp' or '8192-60000/tcp'. {ports_advice('22/TCP')}",
+        ),
+        (
+            {"services": {"x": {"ports": [22]}}},
+            "Invalid firewall_services.x.ports: got 22, expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as "
+            f"'22/tcp' or '8192-60000/tcp'. {ports_advice(22)}",
+        ),
+        (
+            {"flows": {"f": {**FLOW, "to": ["10.0.0.0/8"]}}},
+            "Invalid firewall_flows.f.to: got '10.0.0.0/8', expected an endpoint from firewall_endpoints or an "
+            f"inventory group. {endpoint_advice('10.0.0.0/8', [])}",
+        ),
+        (
+            {"flows": {"f": {**FLOW, "until": "2027-06-30"}}},
+            "Invalid key in firewall_flows.f: got 'until', expected one of from, to, services, within_cluster, need, "
+            f"enabled, title, reference, note, review_by, unless, accept. {FLOW_KEYS['until']}",
+        ),
+    ],
+)
+def test_errors_end_with_advice(site: dict[str, object], message: str) -> None:
+    with pytest.raises(PortFileError) as error:
+        make_catalogue(site)
+    assert str(error.value) == message
