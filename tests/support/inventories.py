@@ -43,11 +43,14 @@ def plan_of(name: str) -> Plan:
 
 def verdicts(plan: Plan, connection: Connection) -> set[bool]:
     """Return whether a connection passes, for each pair of addresses of its two sides: usually one verdict."""
+    if connection.source not in plan.inventory.hosts:
+        return _arrivals(plan, connection, [IPAddress(connection.source)])
+    peers = _addresses(plan, connection.source, source=True)
     return {
         leaves and arrives
         for address in _addresses(plan, connection.target, source=False)
         for leaves in [_leaves(plan, connection, str(address))]
-        for arrives in _arrivals(plan, connection, address.version)
+        for arrives in _arrivals(plan, connection, [peer for peer in peers if peer.version == address.version])
     }
 
 
@@ -57,12 +60,11 @@ def _leaves(plan: Plan, connection: Connection, address: str) -> bool:
     return opens(plan, connection.source, address, connection.port, connection.protocol)
 
 
-def _arrivals(plan: Plan, connection: Connection, version: int) -> set[bool]:
-    """Return the verdicts of the target for the addresses of the source, of one IP version."""
+def _arrivals(plan: Plan, connection: Connection, peers: list[IPAddress]) -> set[bool]:
+    """Return whether the target accepts the connection, for each of the addresses from which it may come."""
     if connection.target not in plan.hosts:
         return {True}
-    peers = [str(peer) for peer in _addresses(plan, connection.source, source=True) if peer.version == version]
-    return {accepts(plan, connection.target, peer, connection.port, connection.protocol) for peer in peers}
+    return {accepts(plan, connection.target, str(peer), connection.port, connection.protocol) for peer in peers}
 
 
 def _addresses(plan: Plan, name: str, source: bool) -> list[IPAddress]:
