@@ -71,9 +71,13 @@ SERVICES = st.fixed_dictionaries(
     }
 )
 GROUP_LISTS = st.lists(st.sampled_from([*GROUPS, "absent"]), unique=True, max_size=2)
+EXCEPTED = st.lists(SMALL_NETWORKS, max_size=1)
 ENDPOINTS = st.fixed_dictionaries(
     {
-        "e0": st.fixed_dictionaries({"groups": GROUP_LISTS, "cidrs": st.lists(NETWORKS, max_size=2)}),
+        "e0": st.fixed_dictionaries(
+            {"groups": GROUP_LISTS, "cidrs": st.lists(NETWORKS, max_size=2)},
+            optional={"except": EXCEPTED, "fallback_groups": GROUP_LISTS},
+        ),
         "e1": st.fixed_dictionaries(
             {
                 "groups": GROUP_LISTS,
@@ -82,7 +86,9 @@ ENDPOINTS = st.fixed_dictionaries(
             }
         ),
         # Of groups only, so that flows within a cluster may name it.
-        "e2": st.fixed_dictionaries({"groups": GROUP_LISTS}),
+        "e2": st.fixed_dictionaries(
+            {"groups": GROUP_LISTS}, optional={"except": EXCEPTED, "fallback_groups": GROUP_LISTS}
+        ),
     }
 )
 OF_GROUPS = ("e2", *GROUPS)

@@ -120,7 +120,11 @@ def _named_networks(plan: Plan, names: Iterable[str]) -> list[tuple[str, IPNetwo
 
 def _hosts_not_named(plan: Plan, names: Iterable[str], hosts: Iterable[str]) -> list[str]:
     members = {host for name in names for host in plan.addresses.members(name)}
-    return [host for host in hosts if host not in members]
+    return [
+        host
+        for host in hosts
+        if host not in members and not any(plan.addresses.is_excepted(name, host) for name in names)
+    ]
 
 
 def _empty_clusters(plan: Plan, today: date) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks impo
     is_reachable,
     parse_address,
     single,
+    subtracted,
 )
 
 if TYPE_CHECKING:
@@ -108,6 +109,18 @@ class AddressBook:
 
     def networks(self, endpoint: str) -> list[IPNetwork]:
         """Return the networks of an endpoint and the addresses of its host names, without its groups."""
+        written, excepted = self._written_networks(endpoint), self.endpoints[endpoint].excepted
+        return subtracted(written, excepted) if excepted else written
+
+    def is_excepted(self, endpoint: str, host: str) -> bool:
+        """Return whether a host has an address that the endpoint excepts: then it is not in the endpoint."""
+        excepted = self.endpoints[endpoint].excepted
+        if not excepted:
+            return False
+        addresses = [*self.host_networks([host]), *self.host_networks([host], source=True)]
+        return any(address in network for address in addresses for network in excepted)
+
+    def _written_networks(self, endpoint: str) -> list[IPNetwork]:
         names = self.endpoints[endpoint].hostnames if endpoint in self.looked_up else ()
         key = f"firewall_endpoints.{endpoint}.hostnames"
         resolved = [network for name in names for network in self.resolver.networks(key, name)]
@@ -133,7 +146,10 @@ class AddressBook:
     def is_empty(self, endpoints: Iterable[str]) -> bool:
         """Return whether these endpoints have no hosts, networks or names. Does not look up names."""
         return not any(
-            self.members(name) or self.endpoints[name].cidrs or self.endpoints[name].hostnames for name in endpoints
+            self.members(name)
+            or subtracted(self.endpoints[name].cidrs, self.endpoints[name].excepted)
+            or self.endpoints[name].hostnames
+            for name in endpoints
         )
 
     def clusters_of(self, endpoints: Iterable[str]) -> set[str]:
@@ -168,18 +184,25 @@ class AddressBook:
 
     def _by_cluster(self, endpoint: str) -> dict[str, list[str]]:
         if endpoint not in self._members:
-            hosts = self._in_groups(self.endpoints[endpoint].groups)
-            hosts |= {host for network in self.networks(endpoint) for host in self.hosts_by_address.get(network, ())}
-            fallback = self._grouped_by_cluster(self._in_groups(self.endpoints[endpoint].fallback_groups))
-            self._members[endpoint] = {**fallback, **self._grouped_by_cluster(hosts)}
+            by_cluster = defaultdict(list)
+            for host in sorted(self._hosts(endpoint)):
+                for cluster in self.inventory.hosts[host].clusters:
+                    by_cluster[cluster].append(host)
+            self._members[endpoint] = dict(by_cluster)
         return self._members[endpoint]
+
+    def _hosts(self, endpoint: str) -> set[str]:
+        hosts = self._in_groups(self.endpoints[endpoint].groups)
+        # The networks as written: what `except` leaves of a network may be a single address.
+        written = self._written_networks(endpoint)
+        hosts |= {host for network in written for host in self.hosts_by_address.get(network, ())}
+        hosts = {host for host in hosts if not self.is_excepted(endpoint, host)}
+        served = {cluster for host in hosts for cluster in self.inventory.hosts[host].clusters}
+        return hosts | {
+            host
+            for host in self._in_groups(self.endpoints[endpoint].fallback_groups)
+            if not self.inventory.hosts[host].clusters <= served and not self.is_excepted(endpoint, host)
+        }
 
     def _in_groups(self, groups: Iterable[str]) -> set[str]:
         return {host for group in groups for host in self.inventory.groups.get(group, ())}
-
-    def _grouped_by_cluster(self, hosts: Iterable[str]) -> dict[str, list[str]]:
-        by_cluster = defaultdict(list)
-        for host in sorted(hosts):
-            for cluster in self.inventory.hosts[host].clusters:
-                by_cluster[cluster].append(host)
-        return dict(by_cluster)

@@ -82,7 +82,8 @@ class Service:
 class Endpoint:
     """A named set of addresses: inventory groups, networks and host names.
 
-    In clusters in which `groups` have no hosts, the endpoint has the hosts of `fallback_groups`.
+    A host of `fallback_groups` is in the endpoint if one of its clusters has no other host of the endpoint.
+    Addresses in `excepted` are not in the endpoint.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Endpoint:
     fallback_groups: tuple[str, ...] = ()
     cidrs: tuple[IPNetwork, ...] = ()
     hostnames: tuple[str, ...] = ()
+    excepted: tuple[IPNetwork, ...] = ()
     title: str = ""
     declared_by_site: bool = False
 
@@ -227,7 +229,7 @@ def _unit(key: str, value: Any) -> str:
 
 def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
     key = f"firewall_endpoints.{name}"
-    check_keys(key, value, ("groups", "fallback_groups", "cidrs", "hostnames", "title"))
+    check_keys(key, value, ("groups", "fallback_groups", "cidrs", "hostnames", "except", "title"))
     return Endpoint(
         name=name,
         groups=texts_of(f"{key}.groups", value.get("groups", []), "group names", may_be_empty=True),
@@ -239,6 +241,7 @@ def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
             host_name_of(f"{key}.hostnames", host_name)
             for host_name in list_of(f"{key}.hostnames", value.get("hostnames", []), "host names", may_be_empty=True)
         ),
+        excepted=networks_of(f"{key}.except", value.get("except", [])),
         title=text_of(f"{key}.title", value.get("title", "")),
         declared_by_site=declared_by_site,
     )

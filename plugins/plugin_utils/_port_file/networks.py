@@ -12,7 +12,7 @@ from functools import cache
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown_value
 
 with suppress(ImportError):  # `missing_library` reports a missing netaddr
-    from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, cidr_merge
+    from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, IPSet, cidr_merge
 
 # No other host has these addresses: unspecified, loopback, multicast and broadcast.
 _NO_HOSTS = ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "::1/128", "ff00::/8")
@@ -84,6 +84,11 @@ def address_bits(ip: IPAddress) -> int:
 def collapsed(networks: Iterable[IPNetwork]) -> tuple[str, ...]:
     """Return the smallest list of prefixes that covers exactly these networks, sorted, IPv4 first."""
     return tuple(str(network) for network in cidr_merge(list(networks)))
+
+
+def subtracted(networks: Iterable[IPNetwork], excepted: Iterable[IPNetwork]) -> list[IPNetwork]:
+    """Return the addresses of `networks` that are in none of `excepted`, as the fewest networks."""
+    return list((IPSet(networks) - IPSet(excepted)).iter_cidrs())
 
 
 def single(address: IPAddress) -> IPNetwork:

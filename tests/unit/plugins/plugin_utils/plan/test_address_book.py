@@ -53,6 +53,7 @@ def make_book(
             fallback_groups=tuple(value.get("fallback_groups", ())),
             hostnames=tuple(value.get("hostnames", ())),
             cidrs=tuple(map(IPNetwork, value.get("cidrs", ()))),
+            excepted=tuple(map(IPNetwork, value.get("except", ()))),
         )
     networks = {name: [IPNetwork(text) for text in items] for name, items in (clusters or {}).items()}
     return AddressBook(known, make_inventory(HOSTS), networks, make_resolver(NAMES), frozenset(looked_up))
@@ -245,6 +246,22 @@ def test_an_error_names_the_variable_of_the_site() -> None:
 def test_fallback_groups_count_in_clusters_without_hosts_of_the_groups() -> None:
     entry = make_book(entry={"groups": ["slurm_login"], "fallback_groups": ["nfs_server"]})
     assert entry.members("entry") == {"login", "files"}
-    assert entry.members("entry", frozenset({"alpha"})) == {"login"}
-    assert entry.members("entry", frozenset({"beta"})) == {"files"}
-    assert entry.clusters_of(["entry"]) == {"alpha", "beta"}
+    without = make_book(entry={"groups": ["slurm_login", "nfs_server"], "fallback_groups": ["control_plane"]})
+    assert without.members("entry") == {"login", "files", "ctl"}
+    served = make_book(entry={"groups": ["slurm_login", "others"], "fallback_groups": ["control_plane"]})
+    assert served.members("entry") == {"login", "plain"}
+
+
+def test_excepted_addresses_are_not_in_the_endpoint() -> None:
+    book = make_book(
+        e={
+            "groups": ["slurm_login", "nfs_server"],
+            "cidrs": ["10.0.0.0/31", "10.9.0.0/30"],
+            "except": ["10.0.0.0/32", "192.0.2.0/24"],
+        }
+    )
+    # files comes from an excepted address. ctl has the address that is left, but the site wrote a wider network.
+    assert book.members("e") == {"login"}
+    assert texts(book.networks("e")) == ["10.0.0.1/32", "10.9.0.0/30"]
+    assert book.is_empty(["e"]) is False
+    assert make_book(e={"cidrs": ["10.0.0.0/31"], "except": ["10.0.0.0/8"]}).is_empty(["e"])

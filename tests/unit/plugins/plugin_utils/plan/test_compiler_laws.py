@@ -49,6 +49,8 @@ class Oracle:
         self.flows = {**SHIPPED["firewall_flows"], **self.site.flows}
         self.services = {**SHIPPED["firewall_services"], **self.site.services}
         self.endpoints = {**SHIPPED["firewall_endpoints"], **self.site.endpoints}
+        # Names are looked up only for flows that are on.
+        self.on: list[dict[str, Any]] = []
         self.on = [flow for flow in self.flows.values() if self.is_on(flow)]
 
     def accepts(self, host: str, peer: str, protocol: str, port: int) -> bool:
@@ -83,17 +85,22 @@ class Oracle:
 
     def has_anybody(self, names: list[str]) -> bool:
         return any(
-            endpoint.get("cidrs") or endpoint.get("hostnames") or self.in_groups(endpoint["groups"])
-            for endpoint in map(self.endpoint, names)
+            self.endpoint(name).get("hostnames")
+            or self.members(name)
+            or any(self.has_rest(network, name) for network in self.endpoint(name).get("cidrs", []))
+            for name in names
+        )
+
+    def has_rest(self, network: str, name: str) -> bool:
+        """Return whether some address of the network is not excepted; only one network is excepted here."""
+        whole = ip_network(network)
+        return not any(
+            whole.version == other.version and whole.subnet_of(other)
+            for other in map(ip_network, self.endpoint(name).get("except", []))
         )
 
     def hosts_of_cluster(self, names: list[str], cluster: str) -> list[str]:
-        return [
-            host
-            for name in names
-            for host in self.in_groups(self.endpoint(name)["groups"])
-            if cluster in self.clusters(host)
-        ]
+        return [host for name in names for host in self.members(name) if cluster in self.clusters(host)]
 
     def networks_of_cluster(self, cluster: str) -> list[str]:
         return self.site.clusters.get(cluster, {"cidrs": []})["cidrs"]
@@ -103,6 +110,23 @@ class Oracle:
 
     def in_groups(self, groups: list[str]) -> list[str]:
         return [name for name, host in self.site.hosts.items() if set(groups) & set(host["groups"])]
+
+    def members(self, name: str) -> set[str]:
+        """Return the hosts on the side of an endpoint."""
+        hosts = {host for host in self.site.hosts if self.is_in_groups_or_named(host, name)}
+        served = {cluster for host in hosts for cluster in self.clusters(host)}
+        others = self.in_groups(self.endpoint(name).get("fallback_groups", []))
+        return hosts | {host for host in others if self.clusters(host) - served and not self.is_excepted(host, name)}
+
+    def is_in_groups_or_named(self, host: str, name: str) -> bool:
+        is_named = self.is_managed(host) and self.is_named_by_its_very_address(host, name)
+        is_in = host in self.in_groups(self.endpoint(name)["groups"]) or is_named
+        return is_in and not self.is_excepted(host, name)
+
+    def is_excepted(self, host: str, name: str) -> bool:
+        data = self.site.hosts[host]
+        own = {*data["addresses"], *data.get("source_addresses", [])}
+        return any(is_in(text, self.endpoint(name).get("except", [])) for text in own)
 
     def clusters(self, host: str) -> set[str]:
         value = self.site.hosts[host]["cluster"]
@@ -115,12 +139,7 @@ class Oracle:
         return bool(set(self.site.hosts[host]["groups"]) & set(MANAGED_GROUPS))
 
     def is_on_side(self, host: str, names: list[str]) -> bool:
-        return any(
-            host in self.in_groups(self.endpoint(name)["groups"])
-            or self.is_managed(host)
-            and self.is_named_by_its_very_address(host, name)
-            for name in names
-        )
+        return any(host in self.members(name) for name in names)
 
     def is_named_by_its_very_address(self, host: str, name: str) -> bool:
         whole = {"10": "/32", "fd": "/128"}
@@ -136,10 +155,13 @@ class Oracle:
 
     def is_outside(self, flow: dict[str, Any], side: str, host: str, peer: str) -> bool:
         """Return whether the peer is in a network of this side or of a cluster of the host."""
-        networks = [text for name in flow[side] for text in self.networks(name)]
-        if flow.get("within_cluster"):
-            networks += [text for cluster in self.clusters(host) for text in self.networks_of_cluster(cluster)]
-        return any(ip_address(peer) in ip_network(text) for text in networks)
+        in_cluster = [text for cluster in self.clusters(host) for text in self.networks_of_cluster(cluster)]
+        if flow.get("within_cluster") and is_in(peer, in_cluster):
+            return True
+        return any(
+            is_in(peer, self.networks(name)) and not is_in(peer, self.endpoint(name).get("except", []))
+            for name in flow[side]
+        )
 
     def comes_from(self, flow: dict[str, Any], host: str, peer: str) -> bool:
         return self.is_outside(flow, "from", host, peer) or any(
@@ -181,6 +203,10 @@ class Oracle:
             if wanted == protocol and int(first) <= port <= int(last or first):
                 return True
         return False
+
+
+def is_in(address: str, networks: list[str]) -> bool:
+    return any(ip_address(address) in ip_network(network) for network in networks)
 
 
 # ---- The laws -------------------------------------------------------------------------------------------------------
@@ -261,7 +287,7 @@ def test_identical_hosts_share_one_policy(site: Site) -> None:
     }
     for endpoint in site.endpoints.values():
         # A host that is named by its very address is not like its twin.
-        endpoint.update({key: [] for key in ("cidrs", "hostnames") if key in endpoint})
+        endpoint.update({key: [] for key in ("cidrs", "hostnames", "except") if key in endpoint})
     site.hosts = {**site.hosts, **twins}
     plan = site.plan()
     for name, digest in plan.hosts.items():

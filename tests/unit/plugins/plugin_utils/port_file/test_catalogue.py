@@ -58,6 +58,7 @@ def test_all_keys_are_read() -> None:
                     "fallback_groups": ["workspace"],
                     "cidrs": ["10.0.0.0/8"],
                     "hostnames": ["a.example.org"],
+                    "except": ["10.9.0.0/16"],
                     "title": "Users",
                 }
             },
@@ -99,6 +100,7 @@ def test_all_keys_are_read() -> None:
         ("workspace",),
         (IPNetwork("10.0.0.0/8"),),
         ("a.example.org",),
+        (IPNetwork("10.9.0.0/16"),),
         "Users",
         declared_by_site=True,
     )
@@ -317,7 +319,7 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
             {"endpoints": {"x": {"group": ["desks"]}}},
             "Invalid key in firewall_endpoints.x: got 'group', expected one "
             "of "
-            "groups, fallback_groups, cidrs, hostnames, title. Did you mean 'groups'?",
+            "groups, fallback_groups, cidrs, hostnames, except, title. Did you mean 'groups'?",
         ),
         (
             {"endpoints": {"x": {"groups": "desks"}}},
