@@ -57,7 +57,11 @@ def _result(store: Store, lint: bool) -> dict[str, Any]:
     advice = store.kept("findings", lambda plan: [finding._asdict() for finding in findings(plan, date.today())])
     if lint:
         return {"changed": False, "key": store.key, "findings": advice}
-    warnings = [f"{finding['subject']}: {finding['message']}" for finding in advice if finding["severity"] != "note"]
+    warnings = [
+        f"{finding['subject']}: {finding['message']}"
+        for finding in advice
+        if finding["severity"] in ("error", "warning")
+    ]
     return {"changed": False, "key": store.key, "warnings": warnings}
 
 

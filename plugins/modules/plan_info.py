@@ -79,7 +79,10 @@ findings:
       type: str
       sample: docker-without-encryption
     severity:
-      description: V(error), V(warning), or V(note) for information that a run does not show as a warning.
+      description:
+        - V(error), V(warning), or V(note) for information. V(accepted) for an error, a warning or a note that the flow
+          or service accepts.
+        - Runs show neither notes nor accepted findings as warnings.
       type: str
     subject:
       description: The flow, service, endpoint or host that the finding is about.

@@ -14,7 +14,10 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 
 
 class Finding(NamedTuple):
-    """One problem to fix: `subject` is the key or the host, `severity` is error, warning or note (for information)."""
+    """One problem to fix: `subject` is the key or the host.
+
+    `severity` is error or warning, note (for information), or accepted, by the flow or service.
+    """
 
     rule: str
     severity: str

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint import advice, endpoints, flows, ssh
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.acceptances import with_acceptances
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import LONGEST, printable
@@ -48,6 +49,8 @@ DESCRIPTIONS: Mapping[str, str] = {
     "jump-host-egress": "A jump host with restricted egress may not open ssh to a host behind it.",
     "jump-host-unknown": "A jump host is not a host of the inventory.",
     "connection-unread": "A variable of Ansible's connection has no value on the controller.",
+    # Acceptances (`accept`).
+    "unused-acceptance": "A flow or service accepts findings that it does not have, or an unknown rule.",
 }
 RULES: tuple[Callable[[Plan, date], Iterable[Finding]], ...] = (
     *advice.RULES,
@@ -58,8 +61,9 @@ RULES: tuple[Callable[[Plan, date], Iterable[Finding]], ...] = (
 
 
 def findings(plan: Plan, today: date) -> list[Finding]:
-    """Return the findings for a plan, in the order of the rules."""
-    return [_readable(finding) for rule in RULES for finding in rule(plan, today)]
+    """Return the findings for a plan, in the order of the rules. Last come acceptances that fit no finding."""
+    found = [finding for rule in RULES for finding in rule(plan, today)]
+    return list(map(_readable, with_acceptances(plan, found, DESCRIPTIONS, today)))
 
 
 def _readable(finding: Finding) -> Finding:

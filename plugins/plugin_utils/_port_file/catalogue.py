@@ -51,6 +51,8 @@ SECTIONS = ("firewall_services", "firewall_endpoints", "firewall_flows")
 # The endpoint of the hosts that Ansible runs on. The management flow comes from it.
 CONTROLLERS = "controllers"
 SWITCHES = ("firewall_ssh_through_tunnel",)
+# The keys of a flow that say what it connects.
+_CONNECTING = frozenset(("from", "to", "services", "within_cluster"))
 # The name of a systemd unit. Escaped names contain backslashes.
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}", re.ASCII)
 
@@ -62,6 +64,7 @@ class Acceptance:
     rule: str
     reason: str
     review_by: date | None = None
+    declared_by_site: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,10 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Flow:
-    """Permission for sources to open connections to targets on services."""
+    """Permission for sources to open connections to targets on services.
+
+    `changed_by_site` says whether the site itself wrote one of `from`, `to`, `services` and `within_cluster`.
+    """
 
     name: str
     sources: tuple[str, ...]
@@ -113,6 +119,7 @@ class Flow:
     review_by: date | None = None
     unless: str = ""
     accept: tuple[Acceptance, ...] = ()
+    changed_by_site: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
         range_of(variable, site[variable])
     known_groups = {*groups, *CANONICAL_GROUPS}
     services = {
-        name: _service(name, value, name in site["firewall_services"], base.get("firewall_services", {}))
+        name: _service(name, value, site["firewall_services"].get(name), base.get("firewall_services", {}))
         for name, value in sorted(narrowed(merged["firewall_services"], site).items())
     }
     endpoints = {
@@ -154,7 +161,7 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
         for name, value in sorted(merged["firewall_endpoints"].items())
     }
     flows = {
-        name: _flow(name, value, base.get("firewall_flows", {}))
+        name: _flow(name, value, site["firewall_flows"].get(name), base.get("firewall_flows", {}))
         for name, value in sorted(merged["firewall_flows"].items())
     }
     for flow in flows.values():
@@ -202,7 +209,8 @@ def _check_management(flows: Mapping[str, Flow]) -> None:
             raise invalid(f"{key}.{name}", got, repr(wanted), advice)
 
 
-def _service(name: str, value: Any, declared_by_site: bool, shipped: Collection[str]) -> Service:
+def _service(name: str, value: Any, own: Any, shipped: Collection[str]) -> Service:
+    """Return a service from its merged value. `own` is what the site itself wrote, or None."""
     key = f"firewall_services.{name}"
     check_keys(key, value, ("ports", "title", "exposure", "broad", "unit", "accept"))
     check_complete(key, value, ("ports",), name, shipped)
@@ -215,8 +223,8 @@ def _service(name: str, value: Any, declared_by_site: bool, shipped: Collection[
         exposure=choice_of(f"{key}.exposure", value.get("exposure", "platform"), EXPOSURES),
         broad=boolean_of(f"{key}.broad", value.get("broad", False)),
         unit=_unit(f"{key}.unit", value.get("unit", "")),
-        accept=_acceptances(f"{key}.accept", value.get("accept", {})),
-        declared_by_site=declared_by_site,
+        accept=_acceptances(f"{key}.accept", value.get("accept", {}), own),
+        declared_by_site=own is not None,
     )
 
 
@@ -247,7 +255,8 @@ def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
     )
 
 
-def _flow(name: str, value: Any, shipped: Collection[str]) -> Flow:
+def _flow(name: str, value: Any, own: Any, shipped: Collection[str]) -> Flow:
+    """Return a flow from its merged value. `own` is what the site itself wrote, or None."""
     key = f"firewall_flows.{name}"
     allowed = (
         "from",
@@ -279,23 +288,28 @@ def _flow(name: str, value: Any, shipped: Collection[str]) -> Flow:
         note=text_of(f"{key}.note", value.get("note", "")),
         review_by=day_of(f"{key}.review_by", value.get("review_by")),
         unless=choice_of(f"{key}.unless", value.get("unless", ""), ("", *SWITCHES)),
-        accept=_acceptances(f"{key}.accept", value.get("accept", {})),
+        accept=_acceptances(f"{key}.accept", value.get("accept", {}), own),
+        changed_by_site=isinstance(own, Mapping) and not _CONNECTING.isdisjoint(own),
     )
 
 
-def _acceptances(key: str, value: Any) -> tuple[Acceptance, ...]:
+def _acceptances(key: str, value: Any, own: Any) -> tuple[Acceptance, ...]:
     """Return the accepted findings: each value is a reason, or a dictionary with `reason` and `review_by`."""
-    return tuple(_acceptance(f"{key}.{rule}", rule, entry) for rule, entry in mapping_of(key, value).items())
+    by_site = own.get("accept") if isinstance(own, Mapping) else None
+    return tuple(
+        _acceptance(f"{key}.{rule}", rule, entry, rule in (by_site or {}))
+        for rule, entry in mapping_of(key, value).items()
+    )
 
 
-def _acceptance(key: str, rule: str, value: Any) -> Acceptance:
+def _acceptance(key: str, rule: Any, value: Any, declared_by_site: bool) -> Acceptance:
     if not isinstance(value, Mapping):
         value = {"reason": value}
     check_keys(key, value, ("reason", "review_by"), required=("reason",))
     reason = text_of(key, value["reason"])
     if not reason.strip():
         raise invalid(key, reason, "a reason, such as 'jump host, hardened, reviewed'")
-    return Acceptance(str(rule), reason, day_of(f"{key}.review_by", value.get("review_by")))
+    return Acceptance(str(rule), reason, day_of(f"{key}.review_by", value.get("review_by")), declared_by_site)
 
 
 def _check_names(

@@ -91,7 +91,7 @@ def test_all_keys_are_read() -> None:
         "public",
         broad=True,
         unit="nginx.service",
-        accept=(Acceptance("nfs-internal", "reviewed", date(2027, 6, 30)),),
+        accept=(Acceptance("nfs-internal", "reviewed", date(2027, 6, 30), declared_by_site=True),),
         declared_by_site=True,
     )
     assert catalogue.endpoints["users"] == Endpoint(
@@ -117,7 +117,8 @@ def test_all_keys_are_read() -> None:
         note="Decided.",
         review_by=date(2027, 6, 30),
         unless="firewall_ssh_through_tunnel",
-        accept=(Acceptance("ssh-known-sources", "jump host, hardened"),),
+        accept=(Acceptance("ssh-known-sources", "jump host, hardened", declared_by_site=True),),
+        changed_by_site=True,
     )
     assert catalogue.clusters == {"alpha": (IPNetwork("10.20.0.0/16"),)}
     assert (catalogue.switches, catalogue.broad_yields) == ({"firewall_ssh_through_tunnel"}, False)
@@ -127,7 +128,9 @@ def test_defaults_of_a_minimal_site() -> None:
     catalogue = make_catalogue({"services": {"x": {"ports": ["1/tcp"]}}, "endpoints": {"e": {}}, "flows": {"f": FLOW}})
     assert catalogue.services["x"] == Service("x", (PortRange("tcp", 1, 1),), declared_by_site=True)
     assert catalogue.endpoints["e"] == Endpoint("e", declared_by_site=True)
-    assert catalogue.flows["f"] == Flow("f", ("monitoring",), ("workspace",), ("ssh",), "optional")
+    assert catalogue.flows["f"] == Flow(
+        "f", ("monitoring",), ("workspace",), ("ssh",), "optional", changed_by_site=True
+    )
     assert (catalogue.clusters, catalogue.switches, catalogue.broad_yields) == ({}, frozenset(), True)
 
 
@@ -140,6 +143,23 @@ def test_inventory_groups_and_canonical_groups_are_endpoints() -> None:
 def test_a_declared_endpoint_overrides_the_group_of_the_same_name() -> None:
     catalogue = make_catalogue({"endpoints": {"monitoring": {"cidrs": ["10.0.0.5/32"]}}})
     assert catalogue.endpoints["monitoring"].groups == ()
+
+
+@pytest.mark.parametrize(
+    ("own", "changed"),
+    [
+        ({"from": ["controllers"]}, True),
+        ({"to": ["managed_hosts"]}, True),
+        ({"services": ["ssh"]}, True),
+        ({"within_cluster": False}, True),
+        ({"title": "T", "enabled": True, "note": "n", "accept": {"exposure": "x"}}, False),
+    ],
+)
+def test_a_site_changes_a_shipped_flow_by_what_it_connects(own: dict[str, Any], changed: bool) -> None:
+    flow = make_catalogue({"flows": {"management_ssh": own}}).flows["management_ssh"]
+    assert flow.changed_by_site is changed
+    assert [acceptance.declared_by_site for acceptance in flow.accept] == [True] * ("accept" in own)
+    assert make_catalogue({}).flows["management_ssh"].changed_by_site is False
 
 
 def test_shipped_entries_are_not_declared_by_the_site() -> None:
@@ -447,15 +467,15 @@ def test_bad_settings_of_the_site(settings: dict[str, Any], message: str) -> Non
 @pytest.mark.parametrize(
     ("settings", "srun", "user"),
     [
-        ({}, ["8192-60000/tcp"], ["1024-65535/tcp", "1024-65535/udp"]),
+        ({}, ["8192-60999/tcp"], ["1024-65535/tcp", "1024-65535/udp"]),
         ({"firewall_srun_ports": "60001-63000"}, ["60001-63000/tcp"], ["1024-65535/tcp", "1024-65535/udp"]),
-        ({"firewall_user_ports": "5000-5999"}, ["8192-60000/tcp"], ["5000-5999/tcp"]),
+        ({"firewall_user_ports": "5000-5999"}, ["8192-60999/tcp"], ["5000-5999/tcp"]),
     ],
 )
 def test_ranges_are_narrowed(settings: dict[str, Any], srun: list[str], user: list[str]) -> None:
     site = {
         "services": {
-            "srun": {"ports": ["8192-60000/tcp"], "broad": True},
+            "srun": {"ports": ["8192-60999/tcp"], "broad": True},
             "user_ports": {"ports": ["1024-65535/tcp", "1024-65535/udp"], "broad": True},
         }
     }
