@@ -164,7 +164,7 @@ changes:
     ports_changed:
       description: Ports that were added and removed, by flow.
       type: dict
-      sample: {in_srun: {added: [60001-63000/tcp], removed: [8192-60000/tcp]}}
+      sample: {in_srun: {added: [60001-63000/tcp], removed: [8192-60999/tcp]}}
     addresses_changed:
       description: Addresses that were added and removed, by flow.
       type: dict

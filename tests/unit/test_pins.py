@@ -106,7 +106,8 @@ def test_without_pins_what_is_not_opened_is_refused(site: Path) -> None:
         assert said in output
 
 
-def test_the_documented_range_is_not_pinned(site: Path) -> None:
+@pytest.mark.parametrize("ports", ["8192-60999", "8192-60000"])
+def test_the_shipped_and_the_documented_range_are_not_pinned(site: Path, ports: str) -> None:
     (site / "ctl" / "slurmdbd.conf").unlink()
-    assert changed(play(site, "--limit", "ctl", "-e", "firewall_srun_ports=8192-60000")) == {"ctl": 0}
+    assert changed(play(site, "--limit", "ctl", "-e", f"firewall_srun_ports={ports}")) == {"ctl": 0}
     assert (site / "ctl" / "slurm.conf").read_text(encoding="utf-8") == FILES["ctl/slurm.conf"]

@@ -16,7 +16,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 # The shipped port file.
 PORT_FILE = Path(__file__).with_name("port_file.yml")
 # By broad service: the variable that sets its port range, and the default of this variable.
-RANGES = {"srun": ("firewall_srun_ports", "8192-60000"), "user_ports": ("firewall_user_ports", "1024-65535")}
+RANGES = {"srun": ("firewall_srun_ports", "8192-60999"), "user_ports": ("firewall_user_ports", "1024-65535")}
 
 
 def started(shipped: Mapping[str, Any], is_shipped: Any) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible.vars.manager import VariableManager
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint import rules
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding
@@ -554,6 +555,31 @@ def test_of_two_flows_that_cover_each_other_the_later_is_shadowed() -> None:
     assert [item[1] for item in found("shadowed-flow", plan)] == ["firewall_flows.b"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "shadowed"),
+    [
+        ({}, []),
+        ({"users": {"title": "T", "enabled": True, "accept": {"exposure": "x"}}}, []),
+        ({"users": {"from": ["staff"]}}, ["firewall_flows.users"]),
+        ({"admins": {"to": ["slurm_login", "workbench"]}}, ["firewall_flows.users"]),
+    ],
+)
+def test_shipped_flows_may_cover_each_other(changed: dict[str, Any], shadowed: list[str]) -> None:
+    """The site fills one network into two shipped endpoints."""
+    networks = {name: {"cidrs": ["10.9.0.0/24"]} for name in ("staff", "guests")}
+    ssh = {"services": ["ssh"], "need": "recommended"}
+    flows = {
+        **SHIPPED["firewall_flows"],
+        "admins": {"from": ["staff"], "to": ["slurm_login", "slurm_compute"], **ssh},
+        "users": {"from": ["guests"], "to": ["slurm_login"], **ssh},
+    }
+    shipped = {**SHIPPED, "firewall_flows": flows}
+    inventory = make_inventory(HOSTS)
+    site = {"firewall_endpoints": networks, "firewall_flows": changed}
+    plan = compile_plan(load_catalogue(shipped, site, inventory.groups), inventory)
+    assert [item[1] for item in found("shadowed-flow", plan)] == shadowed
+
+
 def test_management_ssh_is_never_shadowed() -> None:
     flow = {"from": ["admins"], "to": ["managed"], "services": ["ssh"]}
     assert found("shadowed-flow", plan_of({"f": flow}, endpoints={"admins": {"cidrs": ["192.0.2.0/24"]}})) == []
@@ -584,7 +610,8 @@ def test_a_shipped_service_may_be_unused() -> None:
     assert found("unused-service", plan) == []
 
 
-SRUN = {"services": {"srun": {"ports": ["8192-60000/tcp"], "broad": True}}}
+SRUN = {"services": {"srun": {"ports": ["8192-60999/tcp"], "broad": True}}}
+DOCUMENTED = {"firewall_srun_ports": "8192-60000"}
 SRUN_FLOW = {"from": ["slurm_compute"], "to": ["slurm_login"], "services": ["srun"], "within_cluster": True}
 
 
@@ -604,27 +631,37 @@ def lost_ports(flows: dict[str, Any], hosts: dict[str, Any] | None = None, **set
 
 
 def test_an_unpinned_srun_needs_all_of_the_ephemeral_ports() -> None:
-    assert lost_ports({}) == [("host login", "60001-60999/tcp")]
+    assert lost_ports({}) == []
+    assert lost_ports({}, **DOCUMENTED) == [("host login", "60001-60999/tcp")]
+    assert lost_ports({}, firewall_srun_ports="8192-60001") == []  # the role slurm pins any other range
 
 
-def test_a_claimed_port_in_the_ephemeral_range_is_lost_to_srun() -> None:
+@pytest.mark.parametrize(
+    ("claimed", "lost"),
+    [
+        # 28,232 ephemeral ports: 28 of them may be closed.
+        ("32765-32795/tcp", []),
+        ("32765-32796/tcp", [("host login", "32768-32796/tcp")]),
+        ("32765-32796/udp", []),
+    ],
+)
+def test_claimed_ports_in_the_ephemeral_range_are_lost_to_srun(claimed: str, lost: list[tuple[str, str]]) -> None:
     claim = {"from": ["control_plane"], "to": ["slurm_login"], "services": ["locks"], "enabled": False}
-    services = {**SRUN["services"], "locks": {"ports": ["32765-32769/tcp", "40000/udp"]}}
-    narrow = {**HOSTS["login"], "ephemeral_ports": "32768-60000"}
-    assert lost_ports({"g": claim}, {"login": narrow}, services=services) == [("host login", "32768-32769/tcp")]
-    assert lost_ports({"g": claim}, {"login": narrow}, services=services, firewall_broad_yields=False) == []
+    services = {**SRUN["services"], "locks": {"ports": [claimed]}}
+    assert lost_ports({"g": claim}, services=services) == lost
+    assert lost_ports({"g": claim}, services=services, firewall_broad_yields=False) == []
 
 
 @pytest.mark.parametrize("ephemeral", ["32768-60000", "8192-60000"])
 def test_srun_fits_into_a_narrower_ephemeral_range(ephemeral: str) -> None:
-    assert lost_ports({}, {"login": {**HOSTS["login"], "ephemeral_ports": ephemeral}}) == []
+    assert lost_ports({}, {"login": {**HOSTS["login"], "ephemeral_ports": ephemeral}}, **DOCUMENTED) == []
 
 
 def test_other_broad_services_inside_the_cluster_take_srun_in() -> None:
     services = {**SRUN["services"], "user_ports": {"ports": ["1024-65535/tcp"], "broad": True}}
     user = {**SRUN_FLOW, "services": ["user_ports"]}
-    assert lost_ports({"user": user}, services=services) == []
-    assert lost_ports({"user": {**user, "within_cluster": False}}, services=services) == [
+    assert lost_ports({"user": user}, services=services, **DOCUMENTED) == []
+    assert lost_ports({"user": {**user, "within_cluster": False}}, services=services, **DOCUMENTED) == [
         ("host login", "60001-60999/tcp")
     ]
 
@@ -634,7 +671,9 @@ def test_hosts_that_lose_the_same_ports_are_told_together() -> None:
     other = {**HOSTS["login"], "addresses": ["10.1.1.2"], "ephemeral_ports": "1024-60000"}
     laptop = {"groups": ["desks"], "addresses": ["10.9.0.7"]}
     assert lost_ports(
-        {"srun": {**SRUN_FLOW, "to": ["slurm_login", "desks"]}}, {**more, "login2": other, "laptop": laptop}
+        {"srun": {**SRUN_FLOW, "to": ["slurm_login", "desks"]}},
+        {**more, "login2": other, "laptop": laptop},
+        **DOCUMENTED,
     ) == [("host login2", "1024-8191/tcp"), ("host login and 2 more", "60001-60999/tcp")]
 
 
@@ -961,17 +1000,38 @@ def test_every_rule_is_documented() -> None:
     assert used <= {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
 
 
-def test_the_example_has_no_findings() -> None:
-    """The shipped port file, and the inventory that is read as documentation, follow all advice."""
+ONE_NETWORK = {name: {"cidrs": ["192.0.2.128/26"]} for name in ("admin_networks", "cluster_users")}
+WITH_LOGS = {name: {"cidrs": ["10.0.0.1/32"]} for name in ("syslog_servers", "directory_servers", "licence_servers")}
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoints", "changes"),
+    [
+        ("example", {}, {}),
+        ("small", {}, {}),
+        # A site that has not set firewall_srun_ports, with one network for all people and Ansible's host in it.
+        ("small", ONE_NETWORK, {"firewall_srun_ports": None}),
+        ("small", {**ONE_NETWORK, "controllers": {"cidrs": ["192.0.2.129/32"]}}, {"firewall_srun_ports": None}),
+        # A site that writes addresses and nothing else.
+        ("small", {**ONE_NETWORK, **WITH_LOGS}, {"firewall_srun_ports": None, "firewall_flows": None}),
+    ],
+)
+def test_the_examples_have_no_findings(name: str, endpoints: dict[str, Any], changes: dict[str, Any]) -> None:
+    """The shipped port file, and the inventories that are read as documentation, follow all advice."""
     loader = DataLoader()
-    inventory = InventoryManager(loader=loader, sources=[str(ROOT / "inventories" / "example")])
+    inventory = InventoryManager(loader=loader, sources=[str(ROOT / "inventories" / name)])
     manager = VariableManager(loader=loader, inventory=inventory)
     hosts = {host.name: manager.get_vars(host=host) for host in inventory.get_hosts()}
+    for variables in hosts.values():
+        templar = Templar(loader=loader, variables=variables)
+        variables["ansible_host"] = templar.template(variables["ansible_host"])
     groups = inventory.get_groups_dict()
     shipped = yaml.safe_load(
         (ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml").read_text(encoding="utf-8")
     )
-    site = {key: value for key, value in next(iter(hosts.values())).items() if key.startswith("firewall_")}
+    written = next(iter(hosts.values())) | changes
+    site = {key: value for key, value in written.items() if key.startswith("firewall_") and value is not None}
+    site["firewall_endpoints"] = {**site["firewall_endpoints"], **endpoints}
     plan = compile_plan(load_catalogue(shipped, site, groups), load_inventory(groups, hosts.__getitem__))
     assert plan.hosts
     assert findings(plan, TODAY) == []

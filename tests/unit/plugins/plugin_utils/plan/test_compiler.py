@@ -17,7 +17,7 @@ SERVICES: dict[str, Any] = {
     "web": {"ports": ["443/tcp"]},
     "slurmctld": {"ports": ["6817/tcp"], "exposure": "cluster"},
     "vault": {"ports": ["8200/tcp"]},
-    "srun": {"ports": ["8192-60000/tcp"], "broad": True},
+    "srun": {"ports": ["8192-60999/tcp"], "broad": True},
     "user_ports": {"ports": ["1024-65535/tcp"], "broad": True},
 }
 CTL = {"groups": ["control_plane"], "addresses": ["10.0.0.1", "fd00::1"]}
@@ -393,7 +393,7 @@ def test_broad_services_do_not_yield_to_each_other() -> None:
     srun = {**USER, "services": ["srun"], "from": ["control_plane"]}
     plan = make_plan(site(user=USER, srun=srun), {**TWO_CLUSTERS, "ctl": CTL})
     assert rules(plan, "alpha")["user"][0][0] == "1024-65535/tcp"
-    assert rules(plan, "alpha")["srun"][0][0] == "8192-60000/tcp"
+    assert rules(plan, "alpha")["srun"][0][0] == "8192-60999/tcp"
 
 
 def test_yielding_can_be_turned_off() -> None:

@@ -78,7 +78,7 @@ OF_SITES = st.dictionaries(
     ),
     max_size=3,
 )
-RANGES = st.fixed_dictionaries({}, optional={"firewall_srun_ports": st.sampled_from(["8192-60000", "60001-63000"])})
+RANGES = st.fixed_dictionaries({}, optional={"firewall_srun_ports": st.sampled_from(["8192-60999", "60001-63000"])})
 
 
 @given(OF_SITES, RANGES, st.sampled_from([True, False, "no"]))
