@@ -14,6 +14,7 @@ from ansible.plugins.loader import connection_loader
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import findings
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.managed_hosts import managed_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store, store_key
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import (
@@ -54,15 +55,20 @@ class ActionModule(ControllerAction):
 
 
 def _result(store: Store, lint: bool) -> dict[str, Any]:
-    advice = store.kept("findings", lambda plan: [finding._asdict() for finding in findings(plan, date.today())])
+    managed, advice = store.kept("told", _told)
+    result = {"changed": False, "key": store.key, "managed": managed}
     if lint:
-        return {"changed": False, "key": store.key, "findings": advice}
+        return {**result, "findings": advice}
     warnings = [
         f"{finding['subject']}: {finding['message']}"
         for finding in advice
         if finding["severity"] in ("error", "warning")
     ]
-    return {"changed": False, "key": store.key, "warnings": warnings}
+    return {**result, "warnings": warnings}
+
+
+def _told(plan: Plan) -> tuple[str, list[dict[str, Any]]]:
+    return managed_text(plan), [finding._asdict() for finding in findings(plan, date.today())]
 
 
 def _ssh_settings() -> dict[str, Any]:

@@ -68,6 +68,11 @@ key:
   returned: success
   type: str
   sample: 0f3c6f0d7a3b4a61a9c2d8de1b2f6f52
+managed:
+  description: How many hosts of the inventory get a firewall, and the hosts that do not. A long list is cut.
+  returned: success
+  type: str
+  sample: "9 hosts get a firewall, 1 does not: jhub (in no group of hpc.ports)."
 findings:
   description: The findings of lint.
   returned: when O(lint) is true

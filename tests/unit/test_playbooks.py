@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, Ended, played
 
 pytestmark = pytest.mark.slow
@@ -137,6 +138,43 @@ def test_lint_passes_where_all_findings_are_accepted() -> None:
 def test_a_site_chooses_what_lint_fails_on(least: object, variables: dict[str, object], code: int, text: str) -> None:
     done = lint({**variables, "lint_fail_on": least})
     assert (done.code, text in done.line) == (code, True), done.line
+
+
+WITH_STRANGERS = """
+slurm_compute: {hosts: {n1: {ansible_host: 10.0.0.1}, n2: {ansible_host: 10.0.0.2}}}
+lab: {hosts: {jhub: {ansible_host: 10.0.0.3}}}
+all: {vars: {firewall_endpoints: {controllers: {cidrs: [10.0.0.9/32]}}}}
+"""
+# In check mode, verify fails on the controller before it asks a host.
+NO_HOST = ("--check", "-e", "verify_query='['")
+
+
+@pytest.mark.parametrize(
+    ("playbook", "options", "times"),
+    [
+        ("plan.yml", (), 1),
+        ("lint.yml", (), 1),
+        ("verify.yml", NO_HOST, 1),
+        ("verify.yml", (*NO_HOST, "-e", "verify_show_managed=false"), 0),
+    ],
+)
+def test_a_run_shows_once_who_gets_a_firewall(
+    tmp_path: Path, playbook: str, options: tuple[str, ...], times: int
+) -> None:
+    path = tmp_path / "hosts.yml"
+    path.write_text(WITH_STRANGERS, encoding="utf-8")
+    done = play(f"playbooks/{playbook}", *options, inventory=path)
+    assert ("changed=0" in done.line, "unreachable=1" in done.line) == (True, False), done.line
+    text = "2 hosts get a firewall, 1 does not: jhub (in no group of hpc.ports)."
+    parts = done.printed.split("TASK [")
+    shown = [part.count("ok: [") for part in parts if text in part]
+    assert shown == [1] * times, done.line  # one task, for all hosts together
+
+
+def test_site_does_not_show_it_again() -> None:
+    plays = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text(encoding="utf-8"))
+    assert [play["import_playbook"] for play in plays if "import_playbook" in play][::2] == ["plan.yml", "verify.yml"]
+    assert plays[-1]["vars"] == {"verify_show_managed": False}
 
 
 def test_bad_input_ends_before_any_host_is_touched() -> None:
