@@ -69,7 +69,7 @@ def _judged(finding: Finding, groups: list[list[_Written]], today: date) -> Find
     for group in groups:
         if not any(_is_due(written.acceptance, today) for written in group):
             reasons = sorted({shown_value(written.acceptance.reason) for written in group})
-            return finding._replace(severity=ACCEPTED, message=f"{finding.message} Accepted: {', '.join(reasons)}.")
+            return finding._replace(severity=ACCEPTED, message=f"{finding.message} Accepted: {', '.join(reasons)}")
     due = [written for group in groups for written in group if _is_due(written.acceptance, today)]
     return _with_review(finding, due[0]) if due else finding
 

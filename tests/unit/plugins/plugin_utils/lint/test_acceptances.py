@@ -49,7 +49,7 @@ def exposed(severity: str, more: str = "") -> list[tuple[str, str, str, str]]:
 
 def test_a_flow_accepts_its_findings_of_a_rule() -> None:
     assert found() == exposed("error")
-    assert found(accept("a public mirror")) == exposed("accepted", " Accepted: 'a public mirror'.")
+    assert found(accept("a public mirror")) == exposed("accepted", " Accepted: 'a public mirror'")
 
 
 def test_other_rules_still_count() -> None:
@@ -62,8 +62,8 @@ def test_other_rules_still_count() -> None:
 
 def test_services_accept_the_findings_of_a_flow_together() -> None:
     """One service does not accept what another service of the flow opens."""
-    assert found(web=accept("a"), ftp=accept("b")) == exposed("accepted", " Accepted: 'a', 'b'.")
-    assert found(web=accept("a"), ftp=accept("a")) == exposed("accepted", " Accepted: 'a'.")
+    assert found(web=accept("a"), ftp=accept("b")) == exposed("accepted", " Accepted: 'a', 'b'")
+    assert found(web=accept("a"), ftp=accept("a")) == exposed("accepted", " Accepted: 'a'")
     assert found(web=accept("a")) == [
         *exposed("error"),
         (UNUSED, "warning", "firewall_services.web.accept.exposure", FITS_NOTHING),
@@ -89,20 +89,20 @@ def test_an_acceptance_ends_after_its_day(review_by: str, is_due: bool) -> None:
         f" It was accepted ('seen'), but the acceptance was due for review on {review_by}. Check the reason, then set "
         "a new review_by in firewall_flows.f.accept.exposure, or delete the acceptance."
     )
-    wanted = exposed("error", due) if is_due else exposed("accepted", " Accepted: 'seen'.")
+    wanted = exposed("error", due) if is_due else exposed("accepted", " Accepted: 'seen'")
     assert found(accept({"reason": "seen", "review_by": review_by})) == wanted
 
 
 def test_one_valid_acceptance_is_enough() -> None:
     due = accept({"reason": "old", "review_by": "2026-01-01"})
-    assert found(due, web=accept("new"), ftp=accept("new")) == exposed("accepted", " Accepted: 'new'.")
-    assert found(accept("new"), web=due, ftp=due) == exposed("accepted", " Accepted: 'new'.")
+    assert found(due, web=accept("new"), ftp=accept("new")) == exposed("accepted", " Accepted: 'new'")
+    assert found(accept("new"), web=due, ftp=due) == exposed("accepted", " Accepted: 'new'")
     # Of the services together, each one must be valid.
     assert [item[1] for item in found(web=due, ftp=accept("new"))] == ["error", "error"]
 
 
 def test_a_reason_in_the_vault_is_not_shown() -> None:
-    assert found(accept(Vaulted("hunter2"))) == exposed("accepted", " Accepted: a value from the vault.")
+    assert found(accept(Vaulted("hunter2"))) == exposed("accepted", " Accepted: a value from the vault")
 
 
 def test_an_acceptance_that_fits_nothing() -> None:
