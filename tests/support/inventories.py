@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from typing import NamedTuple
 
@@ -13,11 +14,13 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import site_catalogue, site_inventory
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import PORT_FILE
 from ansible_collections.hpc.ports.tests.support.plays import ROOT
-from ansible_collections.hpc.ports.tests.support.sites import accepts, make_resolver, opens
+from ansible_collections.hpc.ports.tests.support.sites import make_resolver
 from netaddr import IPAddress
 
 
@@ -28,6 +31,9 @@ class Connection(NamedTuple):
     target: str
     port: int
     protocol: str
+
+    def __str__(self) -> str:
+        return f"{self.source} to {self.target} {self.port}/{self.protocol}"
 
 
 @cache
@@ -41,33 +47,40 @@ def plan_of(name: str) -> Plan:
     return compile_plan(site_catalogue(shipped, task_vars), site_inventory(task_vars), make_resolver({}))
 
 
-def verdicts(plan: Plan, connection: Connection) -> set[bool]:
-    """Return whether a connection passes, for each pair of addresses of its two sides: usually one verdict."""
-    if connection.source not in plan.inventory.hosts:
-        return _arrivals(plan, connection, [IPAddress(connection.source)])
-    peers = _addresses(plan, connection.source, source=True)
-    return {
-        leaves and arrives
-        for address in _addresses(plan, connection.target, source=False)
-        for leaves in [_leaves(plan, connection, str(address))]
-        for arrives in _arrivals(plan, connection, [peer for peer in peers if peer.version == address.version])
-    }
+class Judge:
+    """Judges connections by a plan: out of the source, if it is managed, and into the target, if that is."""
 
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._policies = {host: parse_policy(plan.policies[key]) for host, key in plan.hosts.items()}
 
-def _leaves(plan: Plan, connection: Connection, address: str) -> bool:
-    if connection.source not in plan.hosts:
-        return True
-    return opens(plan, connection.source, address, connection.port, connection.protocol)
+    def verdicts(self, connection: Connection) -> set[bool]:
+        """Return whether a connection passes, for each pair of addresses of its sides: usually one verdict.
 
+        There is none if the sides have no addresses of one IP version.
+        """
+        if connection.source not in self.plan.inventory.hosts:
+            return self._arrivals(connection, [connection.source])
+        peers = self._addresses(connection.source, source=True)
+        return {
+            leaves and arrives
+            for address in self._addresses(connection.target, source=False)
+            for leaves in [self._passes("out", connection, str(address))]
+            for arrives in self._arrivals(connection, [str(peer) for peer in peers if peer.version == address.version])
+        }
 
-def _arrivals(plan: Plan, connection: Connection, peers: list[IPAddress]) -> set[bool]:
-    """Return whether the target accepts the connection, for each of the addresses from which it may come."""
-    if connection.target not in plan.hosts:
-        return {True}
-    return {accepts(plan, connection.target, str(peer), connection.port, connection.protocol) for peer in peers}
+    def _arrivals(self, connection: Connection, peers: Collection[str]) -> set[bool]:
+        """Return whether the target accepts the connection, for each of the addresses from which it may come."""
+        if connection.target not in self.plan.hosts:
+            return {True}
+        return {self._passes("in", connection, peer) for peer in peers}
 
+    def _passes(self, direction: str, connection: Connection, peer: str) -> bool:
+        host = connection.source if direction == "out" else connection.target
+        policy = self._policies.get(host)
+        return not policy or evaluate(policy, Packet(direction, connection.protocol, peer, connection.port)).passes
 
-def _addresses(plan: Plan, name: str, source: bool) -> list[IPAddress]:
-    if name not in plan.inventory.hosts:
-        return [IPAddress(name)]
-    return [network.ip for network in plan.addresses.host_networks([name], source)]
+    def _addresses(self, name: str, source: bool) -> list[IPAddress]:
+        if name not in self.plan.inventory.hosts:
+            return [IPAddress(name)]
+        return [network.ip for network in self.plan.addresses.host_networks([name], source)]
