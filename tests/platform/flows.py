@@ -27,6 +27,7 @@ NOT_EXERCISED = {
     "slurm_backup_controller": "The test platform has one controller.",
     "slurm_sql_controller": "The SQL server of the test platform has a host of its own.",
     "slurm_federation": "One Slurm cluster here.",
+    "slurm_federation_accounting": "One Slurm cluster here.",
     "slurm_rest": "The test platform does not run slurmrestd.",
     "pbs_scheduler": "Only older versions of PBS need it.",
     "pbs_datastore": "The test platform has one PBS server.",

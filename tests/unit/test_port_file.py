@@ -158,7 +158,8 @@ def test_services_of_a_cluster_stay_in_it() -> None:
         if not flow.get("within_cluster")
         and any(SERVICES[service]["exposure"] == "cluster" for service in flow["services"])
     ]
-    assert leaving == ["slurm_federation"] and FLOWS["slurm_federation"]["need"] == "optional"
+    assert leaving == ["slurm_federation", "slurm_federation_accounting"]
+    assert {FLOWS[name]["need"] for name in leaving} == {"optional"}
 
 
 def test_ssh_between_platform_and_clusters_is_what_the_tunnel_replaces() -> None:
