@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables impor
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import run
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, Pair, Space, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
@@ -29,6 +30,7 @@ from ansible_collections.hpc.ports.tests.support.verdicts import (
     joined,
     load_nftables,
     opening_of,
+    passing,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -63,6 +65,28 @@ def test_every_verdict_of_the_kernel_is_that_of_evaluate(
                 check_verdicts(wires, policy, special_packets(direction))
                 check_verdicts(wires, policy, packets_at_edges(policy, direction, randomness, 150))
             check_loopback()
+
+
+def test_everything_is_each_port_and_protocol_and_changes_in_place(pair: Pair, wires: Wires) -> None:
+    """Whatever other flows cut out of it, and with other rules before and after it."""
+    everything = list(map(str, EVERYTHING))
+    steps = [["1-65535/tcp"], everything, [*everything, "112/ip"], ["112/ip"], everything]
+    sent = [Packet("in", "ip", "10.64.0.1", number) for number in (3, 5, 7, 16, 18, 57, 112, 200, 254)]
+    with pair.host.entered():
+        for ports in steps:
+            rules = [
+                {"direction": direction, "flow": flow, "ports": opened, "peers": peers}
+                for direction in ("in", "out")
+                for flow, opened, peers in (("trust", ports, "b"), ("vrrp", ["112/ip", "80/tcp"], "a"))
+            ]
+            policy = parse_policy({**DATA, "rules": rules})
+            load_nftables(policy)
+            for direction in ("in", "out"):
+                forget_connections()
+                check_verdicts(wires, policy, packets_at_edges(policy, direction, random.Random(0), 1000))
+        trusted = [packet._replace(peer="10.64.0.2") for packet in sent]
+        assert passing(wires, trusted) == set(trusted)
+        assert passing(wires, sent) == {packet for packet in sent if packet.port == 112}
 
 
 def test_a_host_that_serves_dhcp_may_answer_whom_it_has_never_seen(pair: Pair, wires: Wires) -> None:

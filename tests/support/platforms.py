@@ -40,6 +40,9 @@ _NETWORKS = [
 _PORTS = [1, 22, 67, 68, 80, 546, 547, 1023, 1024, 1025, 6817, 8192, 9000, 60000, 65534, 65535]
 # Protocols that no kernel handles, so that it answers: OSPF, VRRP, and two for experiments (RFC 3692).
 _IP_PROTOCOLS = [89, 112, 253, 254]
+# More protocols that no kernel handles: next to those that are TCP, UDP or always accepted, and one among the others.
+_MORE_IP_PROTOCOLS = [3, 5, 7, 16, 18, 57, 200]
+_EVERYTHING = {"ports": ["any/ip"], "broad": False}
 _INTERFACES = ["fab0", "fab*", "f*", "eth9", "ib0.8001"]
 
 
@@ -89,14 +92,16 @@ def _flows(draw: st.DrawFn, services: Sequence[str]) -> dict[str, Any]:
 def policies(draw: st.DrawFn) -> list[Policy]:
     """Return the different policies of one platform."""
     services = {f"s{number}": draw(_SERVICES) for number in range(draw(st.integers(1, 5)))}
+    declared = {name: draw(_DECLARED) for name in ENDPOINTS}
+    if draw(st.integers(0, 3)) == 3:
+        services["s0"] = _EVERYTHING
     flows = {f"f{number}": draw(_flows(sorted(services))) for number in range(draw(st.integers(1, 6)))}
+    for flow in flows.values():
+        _keep_everything_from_strangers(flow, services, declared)
     management = {"from": ["controllers"], "to": list(GROUPS), "services": ["ssh"], "need": "required"}
     shipped = {
         "firewall_services": {"ssh": {"ports": ["22/tcp"]}, **services},
-        "firewall_endpoints": {
-            "controllers": {"cidrs": ["10.64.9.9"]},
-            **{name: draw(_DECLARED) for name in ENDPOINTS},
-        },
+        "firewall_endpoints": {"controllers": {"cidrs": ["10.64.9.9"]}, **declared},
         "firewall_flows": {"management_ssh": management, **flows},
     }
     site = {
@@ -108,6 +113,15 @@ def policies(draw: st.DrawFn) -> list[Policy]:
     groups["workspace"] = sorted(hosts)
     plan = compile_plan(load_catalogue(shipped, site, groups), load_inventory(groups, hosts.__getitem__))
     return [parse_policy(policy) for policy in plan.policies.values()]
+
+
+def _keep_everything_from_strangers(
+    flow: dict[str, Any], services: dict[str, Any], endpoints: dict[str, dict[str, Any]]
+) -> None:
+    """Replace `any/ip` in a flow from any address, for which it is refused."""
+    networks = {network for name in flow["from"] for network in endpoints.get(name, {}).get("cidrs", ())}
+    if networks & {"0.0.0.0/0", "::/0"}:
+        flow["services"] = [name if services[name] != _EVERYTHING else "ssh" for name in flow["services"]]
 
 
 # ---- packets that show the edges of a policy
@@ -173,7 +187,7 @@ def special_packets(direction: str) -> list[Packet]:
 
 def _around(protocol: str, first: int, last: int) -> Iterator[tuple[str, int]]:
     if protocol == "ip":
-        return iter([(protocol, first)])
+        return ((protocol, number) for number in _IP_PROTOCOLS + _MORE_IP_PROTOCOLS if first <= number <= last)
     return ((protocol, port) for port in sorted({first - 1, first, last, last + 1}) if 1 <= port <= 65535)
 
 

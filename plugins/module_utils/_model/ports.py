@@ -17,7 +17,7 @@ _FORM = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?/([a-z0-9]+)", re.ASCII)
 
 
 class PortRange(NamedTuple):
-    """Ports `first` to `last`, both included; with protocol `ip`, one IP protocol number."""
+    """Ports `first` to `last`, both included; with protocol `ip`, IP protocol numbers."""
 
     protocol: str
     first: int
@@ -27,6 +27,10 @@ class PortRange(NamedTuple):
         """Return the range as the port file writes it."""
         ports = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
         return f"{ports}/{self.protocol}"
+
+    def numbers(self) -> Iterable[str]:
+        """Return the range as text without protocol; IP protocols each by its own number."""
+        return map(str, range(self.first, self.last + 1)) if self.protocol == "ip" else [str(self).split("/", 1)[0]]
 
     def covers(self, protocol: str, port: int) -> bool:
         """Return whether the range has this port, or this IP protocol number."""
@@ -53,19 +57,19 @@ def parse_ports(text: object) -> PortRange:
 
 
 def _ip_protocol(text: object, first: int, last: int) -> PortRange:
-    if first != last or not 0 <= first <= 255:
-        raise ValueError(f"got {text!r}, expected one IP protocol number from 0 to 255, such as '112/ip'")
-    if first in (*ALWAYS_ACCEPTED, *_WITH_PORTS):
+    if not first <= last <= 255:
+        raise ValueError(f"got {text!r}, expected IP protocol numbers from 0 to 255, such as '112/ip'")
+    if any(first <= number <= last for number in (*ALWAYS_ACCEPTED, *_WITH_PORTS)):
         raise ValueError(f"got {text!r}, expected an IP protocol other than ICMP, IGMP, TCP, UDP and ICMPv6")
     return PortRange("ip", first, last)
 
 
 def merged(ranges: Iterable[PortRange]) -> list[PortRange]:
-    """Return the same ports as the fewest ranges, sorted; adjacent ranges are joined (except for `ip`)."""
+    """Return the same ports as the fewest ranges, sorted."""
     result: list[PortRange] = []
     for ports in sorted(set(ranges)):
         last = result[-1] if result else None
-        if last and last.protocol == ports.protocol != "ip" and ports.first <= last.last + 1:
+        if last and last.protocol == ports.protocol and ports.first <= last.last + 1:
             result[-1] = last._replace(last=max(last.last, ports.last))
         else:
             result.append(ports)
@@ -94,3 +98,12 @@ def _pieces(ports: PortRange, holes: list[PortRange]) -> Iterable[PortRange]:
         start = hole.last + 1
     if start <= ports.last:
         yield ports._replace(first=start)
+
+
+# `any/ip`: all ports, and all IP protocols that are not always accepted.
+EVERYTHING = tuple(
+    without(
+        [PortRange("ip", 0, 255), PortRange("tcp", 1, 65535), PortRange("udp", 1, 65535)],
+        [PortRange("ip", number, number) for number in (*ALWAYS_ACCEPTED, *_WITH_PORTS)],
+    )
+)

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 
 # The objects of a firewall by their names, such as `chain input`, each as lines of text.
@@ -80,7 +80,7 @@ def _gained_ports(new: frozenset[str], old: frozenset[str]) -> list[str]:
         )
     except ValueError:
         return sorted(new - old)
-    return [str(PortRange(*span)) for span in gained]
+    return [str(ports) for ports in merged(PortRange(*span) for span in gained)]
 
 
 def _gained_addresses(new: frozenset[str], old: frozenset[str]) -> list[str]:

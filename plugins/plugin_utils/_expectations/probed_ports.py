@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, segments
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, without
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import port_texts
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
@@ -20,11 +21,12 @@ def probed_ports(plan: Plan, policy: Policy) -> list[tuple[str, int]]:
 
     These are the first and last ports of all named services, the edges of broad services, and a few other ports.
     """
-    named = [ports for service in plan.catalogue.services.values() if not service.broad for ports in service.ports]
+    named = [ports for service in plan.catalogue.services.values() if service.has_own_ports for ports in service.ports]
     ports_to_test = set(_ends(named)) | _edges(plan, policy)
     for protocol in ("tcp", "udp"):
         rest = without([PortRange(protocol, 1, 65535)], named)
-        ports_to_test |= {(protocol, port) for port in (rest[0].first, rest[len(rest) // 2].first, rest[-1].last)}
+        if rest:
+            ports_to_test |= {(protocol, port) for port in (rest[0].first, rest[len(rest) // 2].first, rest[-1].last)}
     return sorted(port for port in ports_to_test if port[0] != "ip" and 1 <= port[1] <= 65535)
 
 
@@ -40,10 +42,10 @@ def portless(plan: Plan) -> list[str]:
     """Return descriptions of the services that are IP protocols, which have no ports."""
     return sorted(
         {
-            f"{service.name} ({ports})"
+            f"{service.name} ({text})"
             for service in plan.catalogue.services.values()
-            for ports in service.ports
-            if ports.protocol == "ip"
+            for text in port_texts(service.ports)
+            if text.endswith("/ip")
         }
     )
 
@@ -53,9 +55,11 @@ def _ends(ranges: Iterable[PortRange]) -> Iterable[tuple[str, int]]:
 
 
 def _edges(plan: Plan, policy: Policy) -> set[tuple[str, int]]:
-    """Return the first and last ports of each segment that a broad service opens, and the ports next to them."""
+    """Return the first and last ports of each segment of broad services and `any/ip`, and the ports next to them."""
     services = plan.catalogue.services
-    broad = {flow.name for flow in plan.flows_on.values() if any(services[name].broad for name in flow.services)}
+    broad = {
+        flow.name for flow in plan.flows_on.values() if not all(services[name].has_own_ports for name in flow.services)
+    }
     ports_to_test = set()
     for segment in segments(rule for rule in policy.rules if rule.direction == "in"):
         if any(rule.flow in broad for rule in segment.rules):

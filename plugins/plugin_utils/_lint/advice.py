@@ -28,6 +28,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import port_texts
 
 
 class Advice(NamedTuple):
@@ -149,12 +150,13 @@ def _ranges_not_broad(plan: Plan) -> Iterator[Finding]:
     used = sorted({name for flow in plan.flows_on.values() for name in flow.services})
     for name in used:
         if has_too_many_ports(plan, name) and not plan.catalogue.services[name].broad:
+            texts = listed(port_texts(plan.catalogue.services[name].ports))
             yield Finding(
                 "least-privilege",
                 "warning",
                 f"firewall_services.{name}",
-                f"Has {ports_text(plan.catalogue.services[name].ports)}, more than {MOST_PORTS} ports, expected only "
-                "the needed ports, or broad: true, so that the ports of other services stay closed.",
+                f"Has {texts}, more than {MOST_PORTS} ports, expected only the needed ports, or broad: true, so that "
+                "the ports of other services stay closed.",
             )
     if not plan.catalogue.broad_yields and any(plan.catalogue.services[name].broad for name in used):
         yield Finding(

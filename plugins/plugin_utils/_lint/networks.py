@@ -35,14 +35,14 @@ class Breach(NamedTuple):
 
 
 def named_ports(plan: Plan, flow: Flow) -> list[PortRange]:
-    """Return the ports of a flow without its broad services."""
+    """Return the ports of a flow without its broad services and `any/ip`."""
     services = [plan.catalogue.services[name] for name in flow.services]
-    return [ports for service in services if not service.broad for ports in service.ports]
+    return [ports for service in services if service.has_own_ports for ports in service.ports]
 
 
 def uses_broad(plan: Plan, flow: Flow) -> bool:
-    """Return whether a flow has a broad service."""
-    return any(plan.catalogue.services[name].broad for name in flow.services)
+    """Return whether a flow has a broad service or `any/ip`."""
+    return not all(plan.catalogue.services[name].has_own_ports for name in flow.services)
 
 
 def has_too_many_ports(plan: Plan, service: str) -> bool:

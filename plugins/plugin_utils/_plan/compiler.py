@@ -213,7 +213,7 @@ class _Compiler:
     def _named_ports(self, services: Iterable[str]) -> tuple[PortRange, ...]:
         named_services = [self.catalogue.services[name] for name in services]
         return tuple(
-            merged(port_range for service in named_services if not service.broad for port_range in service.ports)
+            merged(port_range for service in named_services if service.has_own_ports for port_range in service.ports)
         )
 
     def _policy(self, host: Host, kind: HostKind, ssh: tuple[Opening, ...]) -> PolicyData:

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import ANY
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address
 
 _NO_STATE = "Remove it: hosts always accept the replies to connections that a flow allows."
@@ -66,6 +67,8 @@ def ports_advice(value: object) -> str:
         return f"Write '{number}/ip', the IP protocol without its ports."
     if ports in ("tcp", "udp"):
         ports, protocol = protocol, ports
+    if ports in _EVERYTHING and protocol in (*_EVERYTHING, "", "ip"):
+        return f"Write '{ANY}' for all ports and all IP protocols, or '1-65535/tcp' for all ports of TCP."
     if ports in _EVERYTHING or re.fullmatch(r"0[-:]65535", ports):
         ports = "1-65535"
     protocols = ("tcp", "udp") if protocol in _BOTH else (protocol,)

@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import Port
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import FLOW_KEYS, endpoint_advice
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import ANY, is_everything
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import (
     RANGES,
     merged_section,
@@ -24,7 +25,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import 
     started,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import has_hosts
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, has_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import (
     boolean_of,
     check_complete,
@@ -79,6 +80,11 @@ class Service:
     unit: str = ""
     accept: tuple[Acceptance, ...] = ()
     declared_by_site: bool = False
+
+    @property
+    def has_own_ports(self) -> bool:
+        """Return whether broad services leave out its ports: it is neither broad nor `any/ip`."""
+        return not (self.broad or is_everything(self.ports))
 
 
 @dataclass(frozen=True)
@@ -166,6 +172,7 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
     }
     for flow in flows.values():
         _check_names(flow, services, endpoints, known_groups)
+        _check_everything(flow, services, endpoints)
     _check_management(flows)
     return Catalogue(
         services=services,
@@ -214,10 +221,12 @@ def _service(name: str, value: Any, own: Any, shipped: Collection[str]) -> Servi
     key = f"firewall_services.{name}"
     check_keys(key, value, ("ports", "title", "exposure", "broad", "unit", "accept"))
     check_complete(key, value, ("ports",), name, shipped)
-    return Service(
+    service = Service(
         name=name,
         ports=tuple(
-            ports_of(f"{key}.ports", port_range) for port_range in list_of(f"{key}.ports", value["ports"], "ports")
+            port_range
+            for text in list_of(f"{key}.ports", value["ports"], "ports")
+            for port_range in ports_of(f"{key}.ports", text)
         ),
         title=text_of(f"{key}.title", value.get("title", "")),
         exposure=choice_of(f"{key}.exposure", value.get("exposure", "platform"), EXPOSURES),
@@ -226,6 +235,14 @@ def _service(name: str, value: Any, own: Any, shipped: Collection[str]) -> Servi
         accept=_acceptances(f"{key}.accept", value.get("accept", {}), own),
         declared_by_site=own is not None,
     )
+    if service.broad and is_everything(service.ports):
+        raise invalid(
+            f"{key}.broad",
+            True,
+            f"false, because {ANY} leaves no port to other services",
+            "A broad service may have 1-65535/tcp and 1-65535/udp.",
+        )
+    return service
 
 
 def _unit(key: str, value: Any) -> str:
@@ -336,6 +353,19 @@ def _check_names(
                     "an endpoint that has only groups, because the flow has within_cluster",
                     "Put cluster networks into firewall_clusters.",
                 )
+
+
+def _check_everything(flow: Flow, services: Mapping[str, Service], endpoints: Mapping[str, Endpoint]) -> None:
+    """Raise PortFileError if a flow opens `any/ip` to any address."""
+    name = next((name for name in flow.services if is_everything(services[name].ports)), None)
+    cidrs = [network for source in flow.sources if source in endpoints for network in endpoints[source].cidrs]
+    if name and any(text.endswith("/0") for text in collapsed(cidrs)):
+        raise invalid(
+            f"firewall_flows.{flow.name}.from",
+            list(flow.sources),
+            f"sources that do not contain all addresses, because the service {name} is {ANY}",
+            "Name the groups or networks of the sources, or a service with the ports that anyone may use.",
+        )
 
 
 def _clusters(value: Any) -> dict[str, tuple[IPNetwork, ...]]:

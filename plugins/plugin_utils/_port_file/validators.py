@@ -21,6 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
     invalid,
     nearest,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import parse_service_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
 
 if TYPE_CHECKING:
@@ -153,10 +154,10 @@ def networks_of(key: str, value: Any) -> tuple[IPNetwork, ...]:
     )
 
 
-def ports_of(key: str, value: Any) -> PortRange:
-    """Return a port range with its protocol."""
+def ports_of(key: str, value: Any) -> tuple[PortRange, ...]:
+    """Return the port ranges with their protocols of one text in `ports`."""
     expected = "PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"
-    return parsed(key, parse_ports, value, expected, ports_advice(value))
+    return parsed(key, parse_service_ports, value, expected, ports_advice(value))
 
 
 def range_of(key: str, value: Any) -> PortRange:

@@ -234,7 +234,7 @@ class _Question:
                 for other in self.plan.catalogue.flows.values()
                 if self._is_target(other)
                 for name in other.services
-                if not services_by_name[name].broad and self._covers(services_by_name[name])
+                if services_by_name[name].has_own_ports and self._covers(services_by_name[name])
             }
         )
 
@@ -328,7 +328,9 @@ class _Question:
 
     def _missing_flow(self) -> str:
         services_by_name = self.plan.catalogue.services
-        services = [name for name, service in services_by_name.items() if not service.broad and self._covers(service)]
+        services = [
+            name for name, service in services_by_name.items() if service.has_own_ports and self._covers(service)
+        ]
         wanted = " or ".join(services) if services else f"a new service with {self.port}"
         return f"Add a flow from {self._endpoint(self.source)} to {self._endpoint(self.target)} on {wanted}."
 

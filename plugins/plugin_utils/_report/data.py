@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import OPEN
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import port_texts
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Findings, not_tested, summary
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Report
@@ -30,7 +31,7 @@ def as_data(findings: Findings, run: Run) -> Report:
         "hosts": {host: run.host(host, name) for host, name in sorted(class_of.items())},
         "classes": {name: list(hosts) for name, hosts in findings.classes.items()},
         "services": {
-            name: {"title": service.title, "ports": list(map(str, service.ports))}
+            name: {"title": service.title, "ports": port_texts(service.ports)}
             for name, service in catalogue.services.items()
         },
         "flows": {

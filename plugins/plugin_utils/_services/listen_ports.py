@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, invalid, listed
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import parse_service_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import (
     PORT_FILE,
     merged_section,
@@ -175,4 +176,4 @@ def _port_ranges(services: Mapping[str, Mapping[str, Any]], name: str) -> list[P
     ports = service.get("ports", [])
     if not isinstance(ports, (list, tuple)):
         raise invalid(f"firewall_services.{name}.ports", ports, "a list of ports")
-    return [parse_ports(text) for text in ports]
+    return [port_range for text in ports for port_range in parse_service_ports(text)]

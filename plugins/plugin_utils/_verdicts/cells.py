@@ -136,7 +136,7 @@ class Run:
         }
 
     def services(self, expectation: Expectation) -> list[str]:
-        """Return the services with this port; broad services only if no other service has it."""
+        """Return the services with this port; broad services and `any/ip` only if no other service has it."""
         key = (expectation.protocol, expectation.port)
         if key not in self._services_by_port:
             services = [
@@ -144,7 +144,7 @@ class Run:
                 for service in self.plan.catalogue.services.values()
                 if any(ports.covers(*key) for ports in service.ports)
             ]
-            named = [service.name for service in services if not service.broad]
+            named = [service.name for service in services if service.has_own_ports]
             self._services_by_port[key] = named or [service.name for service in services]
         return self._services_by_port[key]
 

@@ -120,7 +120,9 @@ def compared_of(verify_run: VerifyRun, answers: Registered) -> dict[str, Compare
 def judged_verdicts(plan: Plan, verify_run: VerifyRun, results: Results) -> list[Verdict]:
     """Return the verdicts of a run."""
     services = plan.catalogue.services
-    broad = {flow.name for flow in plan.flows_on.values() if all(services[name].broad for name in flow.services)}
+    broad = {
+        flow.name for flow in plan.flows_on.values() if not any(services[name].has_own_ports for name in flow.services)
+    }
     return verdicts_of(verify_run.expected.expectations, results, broad)
 
 

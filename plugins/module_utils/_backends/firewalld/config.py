@@ -28,7 +28,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     network_text,
     split_flows,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, EVERYTHING
 
 OLDEST = (0, 9, 0)
 # The first version that looks up destinations in ipsets.
@@ -263,11 +263,11 @@ def _lookups(rule: Rule, name: str) -> list[RichRule]:
     return [
         RichRule(
             family=f"ipv{version}",
-            element=_ports(ports),
+            element=element,
             flow=rule.name,
             **{side: ("ipset", ipset_name(name, version, copy))},  # type: ignore[arg-type]
         )
-        for version, copy, ports in product(_VERSIONS, _COPIES, rule.ports)
+        for version, copy, element in product(_VERSIONS, _COPIES, _elements(rule))
     ]
 
 
@@ -279,16 +279,22 @@ def _to_networks(networks: Sequence[Network]) -> list[RichRule]:
 
 def _literals(rule: Rule) -> list[RichRule]:
     return [
-        RichRule(family=f"ipv{version}", destination=("address", entry), element=_ports(ports), flow=rule.name)
+        RichRule(family=f"ipv{version}", destination=("address", entry), element=element, flow=rule.name)
         for version in _VERSIONS
         for entry in _entries(rule, version)
-        for ports in rule.ports
+        for element in _elements(rule)
     ]
 
 
-def _ports(ports: PortRange) -> tuple[str, ...]:
-    number = str(ports).split("/", 1)[0]
-    return ("protocol", number) if ports.protocol == "ip" else ("port", number, ports.protocol)
+def _elements(rule: Rule) -> list[tuple[str, ...]]:
+    """Return the elements for the ports of a rule; a rule without element accepts everything."""
+    if rule.ports == EVERYTHING:
+        return [()]
+    return [
+        ("protocol", number) if ports.protocol == "ip" else ("port", number, ports.protocol)
+        for ports in rule.ports
+        for number in ports.numbers()
+    ]
 
 
 def _always(policy: Policy, direction: str) -> Iterator[RichRule]:

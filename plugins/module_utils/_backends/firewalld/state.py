@@ -23,6 +23,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
     kind_of,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State
 
 TABLE = "inet firewalld"
@@ -181,9 +182,9 @@ def flow_views(state: State, names: Mapping[str, str]) -> FlowViews:
     return {flow: FlowView(frozenset(ports[flow]), _with_any(peers[flow])) for flow in ports}
 
 
-def _line_ports(line: str) -> Iterator[str]:
-    for protocol, ports, number in _PORTS.findall(line):
-        yield "{}/{}".format(ports or number, protocol or "ip")
+def _line_ports(line: str) -> Iterable[str]:
+    found = ["{}/{}".format(ports or number, protocol or "ip") for protocol, ports, number in _PORTS.findall(line)]
+    return found or map(str, EVERYTHING)
 
 
 def _line_peers(line: str, state: State) -> list[str]:

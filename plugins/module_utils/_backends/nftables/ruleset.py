@@ -123,11 +123,10 @@ def _maps(direction: str, cut: Sequence[Segment], parted: set[str]) -> dict[str,
     for protocol in sorted({segment.ports.protocol for segment in cut}):
         kind = "type inet_proto : verdict;" if protocol == "ip" else "type inet_service : verdict; flags interval;"
         elements = [
-            "{} : jump {}".format(
-                str(segment.ports).split("/", 1)[0], _chain_name(direction, _set_names(segment, parted))
-            )
+            f"{number} : jump {_chain_name(direction, _set_names(segment, parted))}"
             for segment in cut
             if segment.ports.protocol == protocol
+            for number in segment.ports.numbers()
         ]
         maps[f"{direction}_{protocol}"] = (kind, tuple(elements))
     return maps

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Judgement, Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, segments
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, parse_ports
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +27,7 @@ POLICY = Policy(
         rule("in", "web", "80/tcp 443/tcp", "10.0.0.0/8"),
         rule("in", "range", "8000-9000/udp", "fd00::/64", "10.0.0.1/32"),
         rule("in", "vrrp", "112/ip", "10.0.0.0/8"),
+        rule("in", "trust", " ".join(map(str, EVERYTHING)), "172.16.0.1/32"),
         rule("out", "dns", "53/udp 53/tcp", "10.0.0.53/32"),
     ),
     container_interfaces=("docker*",),
@@ -53,6 +54,11 @@ NONE = Judgement(False, "no flow")
         (Packet("in", "udp", "10.0.0.2", 8000), NONE),
         (Packet("in", "ip", "10.1.2.3", 112), Judgement(True, "flow vrrp")),
         (Packet("in", "tcp", "10.1.2.3", 112), NONE),
+        (Packet("in", "ip", "172.16.0.1", 47), Judgement(True, "flow trust")),
+        (Packet("in", "tcp", "172.16.0.1", 65535), Judgement(True, "flow trust")),
+        (Packet("in", "udp", "172.16.0.1", 1), Judgement(True, "flow trust")),
+        (Packet("in", "ip", "172.16.0.2", 47), NONE),
+        (Packet("in", "tcp", "172.16.0.2", 1), NONE),
         (Packet("out", "udp", "10.0.0.53", 53), Judgement(True, "flow dns")),
         (Packet("out", "tcp", "10.0.0.53", 80), NONE),
         (Packet("in", "udp", "10.0.0.53", 53), NONE),

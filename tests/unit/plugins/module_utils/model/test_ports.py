@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
     ALWAYS_ACCEPTED,
+    EVERYTHING,
     PortRange,
     common_ports,
     merged,
@@ -18,6 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 FORM = "expected PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"
+# IP protocols that no range has.
+WITHOUT = {*ALWAYS_ACCEPTED, 6, 17}
 PORTS = st.integers(1, 20)
 RANGES = st.one_of(
     st.builds(
@@ -25,7 +28,7 @@ RANGES = st.one_of(
         st.sampled_from(["tcp", "udp"]),
         st.tuples(PORTS, PORTS),
     ),
-    st.builds(lambda number: PortRange("ip", number, number), PORTS),
+    st.builds(lambda ends: PortRange("ip", min(ends), max(ends)), st.tuples(PORTS, PORTS)),
 )
 LISTS = st.lists(RANGES, max_size=8)
 
@@ -43,6 +46,7 @@ def numbers(ranges: list[PortRange]) -> set[tuple[str, int]]:
         ("8192-60000/tcp", PortRange("tcp", 8192, 60000)),
         ("22-22/tcp", PortRange("tcp", 22, 22)),
         ("112/ip", PortRange("ip", 112, 112)),
+        ("3-5/ip", PortRange("ip", 3, 5)),
         ("0/ip", PortRange("ip", 0, 0)),
         ("255/ip", PortRange("ip", 255, 255)),
     ],
@@ -74,8 +78,9 @@ def test_parse_ports(text: str, expected: PortRange) -> None:
         ("22/TCP", f"got '22/TCP', {FORM}"),
         ("٢٢/tcp", f"got '٢٢/tcp', {FORM}"),
         ("1000000/tcp", f"got '1000000/tcp', {FORM}"),
-        ("256/ip", "got '256/ip', expected one IP protocol number from 0 to 255, such as '112/ip'"),
-        ("4-5/ip", "got '4-5/ip', expected one IP protocol number from 0 to 255, such as '112/ip'"),
+        ("256/ip", "got '256/ip', expected IP protocol numbers from 0 to 255, such as '112/ip'"),
+        ("5-4/ip", "got '5-4/ip', expected IP protocol numbers from 0 to 255, such as '112/ip'"),
+        ("3-7/ip", "got '3-7/ip', expected an IP protocol other than ICMP, IGMP, TCP, UDP and ICMPv6"),
         ("1/ip", "got '1/ip', expected an IP protocol other than ICMP, IGMP, TCP, UDP and ICMPv6"),
         ("2/ip", "got '2/ip', expected an IP protocol other than ICMP, IGMP, TCP, UDP and ICMPv6"),
         ("6/ip", "got '6/ip', expected an IP protocol other than ICMP, IGMP, TCP, UDP and ICMPv6"),
@@ -89,9 +94,24 @@ def test_parse_ports_says_what_was_expected(text: object, message: str) -> None:
     assert str(error.value) == message
 
 
-@given(RANGES.filter(lambda item: item.protocol != "ip" or item.first not in (*ALWAYS_ACCEPTED, 6, 17)))
+@given(RANGES.filter(lambda item: item.protocol != "ip" or not {*range(item.first, item.last + 1)} & WITHOUT))
 def test_a_range_survives_a_round_trip(item: PortRange) -> None:
     assert parse_ports(str(item)) == item
+
+
+def test_everything_is_all_ports_and_all_ip_protocols_without_ports() -> None:
+    assert texts(list(EVERYTHING)) == "0/ip 3-5/ip 7-16/ip 18-57/ip 59-255/ip 1-65535/tcp 1-65535/udp"
+    assert [parse_ports(str(ports)) for ports in EVERYTHING] == list(EVERYTHING) == merged(EVERYTHING)
+    assert numbers([ports for ports in EVERYTHING if ports.protocol == "ip"]) == {
+        ("ip", number) for number in range(256) if number not in WITHOUT
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("22/tcp", ["22"]), ("1-9/udp", ["1-9"]), ("4/ip", ["4"]), ("3-5/ip", ["3", "4", "5"])]
+)
+def test_firewall_programs_know_ip_protocols_by_single_numbers(text: str, expected: list[str]) -> None:
+    assert list(parse_ports(text).numbers()) == expected
 
 
 def texts(ranges: list[PortRange]) -> str:
@@ -110,7 +130,7 @@ def parsed(text: str) -> list[PortRange]:
         ("1-2/tcp 4-5/tcp", "1-2/tcp 4-5/tcp"),
         ("1-9/tcp 3-4/tcp 9-10/tcp", "1-10/tcp"),
         ("1/tcp 2/udp", "1/tcp 2/udp"),
-        ("4/ip 3/ip 4/ip", "3/ip 4/ip"),
+        ("4/ip 3/ip 4/ip", "3-4/ip"),
     ],
 )
 def test_merged(ranges: str, expected: str) -> None:
@@ -144,7 +164,7 @@ def test_merged_is_the_fewest_ranges(ranges: list[PortRange]) -> None:
     assert result == sorted(result)
     for item, after in zip(result, result[1:]):
         gap = after.first - item.last
-        assert item.protocol != after.protocol or gap > (0 if item.protocol == "ip" else 1)
+        assert item.protocol != after.protocol or gap > 1
 
 
 @given(LISTS, LISTS)

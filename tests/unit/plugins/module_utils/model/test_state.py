@@ -64,6 +64,7 @@ def changes(before: set[str], after: set[str], key: str) -> dict[str, list[str]]
         ({"8192-60000/tcp"}, {"8192-8999/tcp", "9001-60000/tcp"}, [], ["9000/tcp"]),
         ({"8192-8999/tcp", "9000-60000/tcp"}, {"8192-60000/tcp"}, [], []),
         ({"53/udp"}, {"53/tcp"}, ["53/tcp"], ["53/udp"]),
+        (set(), {"4/ip", "5/ip", "3/ip"}, ["3-5/ip"], []),
         ({"112/ip"}, {"111/ip", "113/ip"}, ["111/ip", "113/ip"], ["112/ip"]),
         ({"22/tcp"}, {"22/tcp", '23 comment "x"/tcp'}, ['23 comment "x"/tcp'], []),
     ],

@@ -20,7 +20,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected i
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.tests.support.probed_site import HOSTS, plan_of
-from ansible_collections.hpc.ports.tests.support.sites import accepts, opens
+from ansible_collections.hpc.ports.tests.support.sites import accepts, make_plan, opens
 
 
 def expected(hosts: dict[str, dict[str, Any]] | None = None, query: str = "", **flows: Any) -> Expected:
@@ -203,6 +203,25 @@ def test_edges_are_next_to_the_ports_that_a_broad_service_excludes() -> None:
     assert one(expected_of(plan, ["n1", "n2"]), "n2", "n1", 15001, "10").expected == "open"
     assert one(expected_of(plan, ["n1", "n2"]), "n2", "n1", 15002, "10").expected == "filtered"
     assert one(expected_of(plan, ["n1", "n2"]), "n2", "n1", 15006, "10").expected == "open"
+
+
+def test_everything_is_tested_at_edges_of_tcp_and_udp() -> None:
+    plan = make_plan(
+        {
+            "services": {"all": {"ports": ["any/ip"]}, "web": {"ports": ["443/tcp"]}, "vrrp": {"ports": ["112/ip"]}},
+            "flows": {
+                "all": {"from": ["control_plane"], "to": ["slurm_compute"], "services": ["all"], "need": "required"}
+            },
+        },
+        {
+            "ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1"]},
+            "n1": {"groups": ["slurm_compute"], "addresses": ["10.0.0.2"]},
+        },
+    )
+    found = expected_of(plan, ["ctl", "n1"])
+    tested = {(item.protocol, item.port) for item in found.expectations if (item.target, item.flow) == ("n1", "all")}
+    assert {("tcp", 1), ("tcp", 65535), ("udp", 1), ("udp", 65535)} <= tested and ("tcp", 443) in tested
+    assert found.skipped[-1].reason == "No ports to probe: all (any/ip), vrrp (112/ip)."
 
 
 def test_ip_protocols_are_skipped_and_reported() -> None:

@@ -354,6 +354,34 @@ def test_a_broad_service_yields_to_named_services_of_its_target() -> None:
     assert not accepts(plan, "alpha", "10.2.0.2", 6817)
 
 
+def test_a_broad_service_does_not_yield_to_everything() -> None:
+    """Also not where the targets are a network, on which any service may be."""
+    plan = make_plan(
+        {
+            "services": {"all": {"ports": ["any/ip"]}, "user_ports": {"ports": ["1024-65535/tcp"], "broad": True}},
+            "endpoints": {"far": {"cidrs": ["10.9.0.0/16"]}},
+            "flows": {
+                "all": {"from": ["slurm_compute"], "to": ["slurm_compute"], "services": ["all"], "need": "required"},
+                "users": {
+                    "from": ["slurm_login"],
+                    "to": ["slurm_compute", "far"],
+                    "services": ["user_ports"],
+                    "need": "required",
+                },
+            },
+        },
+        {
+            "n1": {"groups": ["slurm_compute"], "addresses": ["10.0.0.1"]},
+            "n2": {"groups": ["slurm_compute"], "addresses": ["10.0.0.2"]},
+            "login": {"groups": ["slurm_login"], "addresses": ["10.0.0.3"], "egress": "restricted"},
+        },
+    )
+    assert accepts(plan, "n1", "10.0.0.2", 47, "ip") and accepts(plan, "n1", "10.0.0.2", 1, "udp")
+    assert accepts(plan, "n1", "10.0.0.3", 1024) and not accepts(plan, "n1", "10.0.0.3", 1023)
+    assert not accepts(plan, "n1", "10.0.0.3", 47, "ip")
+    assert opens(plan, "login", "10.9.0.1", 1024)
+
+
 def test_a_broad_service_yields_to_disabled_flows() -> None:
     plan = make_plan(site(user=USER, control={**CONTROL, "enabled": False}), TWO_CLUSTERS)
     assert not accepts(plan, "alpha", "10.1.0.2", 6817)

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import (
     FLOW_KEYS,
     endpoint_advice,
     ports_advice,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import parse_service_ports
 from ansible_collections.hpc.ports.tests.support.sites import make_catalogue
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 FLOW = {"from": ["monitoring"], "to": ["workspace"], "services": ["ssh"], "need": "optional"}
 ALWAYS = "Hosts always accept ICMP, ICMPv6 and IGMP, so no service is needed."
+
+EVERYTHING = "Write 'any/ip' for all ports and all IP protocols, or '1-65535/tcp' for all ports of TCP."
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,9 @@ ALWAYS = "Hosts always accept ICMP, ICMPv6 and IGMP, so no service is needed."
         (22, "Write '22/tcp', '22/udp' or both."),
         ("22/tcp,udp", "Write '22/tcp', '22/udp' or both."),
         ("22/any", "Write '22/tcp', '22/udp' or both."),
+        ("any", EVERYTHING),
+        ("all/ALL", EVERYTHING),
+        ("any/tcp", "Write '1-65535/tcp'."),
         ("8/icmp", ALWAYS),
         ("icmp", ALWAYS),
         ("any/ICMPv6", ALWAYS),
@@ -65,7 +70,7 @@ def test_ports(ports: object, advice: str) -> None:
 @example("22")
 def test_advice_about_ports_can_be_followed(text: str) -> None:
     for word in ports_advice(text).split("'")[1::2]:
-        assert parse_ports(word)
+        assert parse_service_ports(word)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import (
     SITE_DEFAULTS,
@@ -388,6 +388,31 @@ def test_a_misspelt_key_has_a_suggestion() -> None:
 )
 def test_bad_services_endpoints_and_merges(site: dict[str, Any], message: str) -> None:
     assert error_of(site) == message
+
+
+EVERYTHING_ELSE = "Name the groups or networks of the sources, or a service with the ports that anyone may use."
+
+
+def test_everything_is_for_named_sources_and_never_broad() -> None:
+    everything = {"all": {"ports": ["any/ip"]}}
+    networks = {
+        "e": {"cidrs": ["10.0.0.0/8"]},
+        "halves": {"cidrs": ["0.0.0.0/1", "128.0.0.0/1"]},
+        "v6": {"cidrs": ["::/0"]},
+    }
+    flow = {**FLOW, "from": ["e"], "services": ["ssh", "all"]}
+    site = {"services": everything, "endpoints": networks}
+    service = make_catalogue({**site, "flows": {"f": flow}}).services["all"]
+    assert (service.ports, service.has_own_ports) == (EVERYTHING, False)
+    for sources in (["e", "halves"], ["v6"]):
+        assert error_of({**site, "flows": {"f": {**flow, "from": sources}}}) == (
+            f"Invalid firewall_flows.f.from: got {sources!r}, expected sources that do not contain all addresses, "
+            f"because the service all is any/ip. {EVERYTHING_ELSE}"
+        )
+    assert error_of({"services": {"all": {"ports": ["any/ip"], "broad": True}}}) == (
+        "Invalid firewall_services.all.broad: got True, expected false, because any/ip leaves no port to other "
+        "services. A broad service may have 1-65535/tcp and 1-65535/udp."
+    )
 
 
 def test_flows_within_a_cluster_need_endpoints_with_only_groups() -> None:

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file import validators as checks
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from netaddr import IPNetwork
@@ -33,7 +33,8 @@ RANGE = "expected a port range FIRST-LAST within 1-65535, such as '60001-63000'"
         (checks.host_name_of, "node.", "node."),
         (checks.networks_of, ["10.0.0.0/8"], (IPNetwork("10.0.0.0/8"),)),
         (checks.networks_of, [], ()),
-        (checks.ports_of, "22/tcp", PortRange("tcp", 22, 22)),
+        (checks.ports_of, "22/tcp", (PortRange("tcp", 22, 22),)),
+        (checks.ports_of, "any/ip", EVERYTHING),
         (checks.range_of, "60001-63000", PortRange("tcp", 60001, 63000)),
     ],
 )

@@ -154,6 +154,11 @@ def test_listeners_that_it_does_not_cover(item: Listener, message: str) -> None:
     assert unopened_ports([item], SERVICES) == [message]
 
 
+def test_everything_covers_every_listener() -> None:
+    services = {"all": {"ports": ["any/ip"]}}
+    assert unopened_ports([listener("all", "1-65535/udp"), listener("all", "47/ip")], services) == []
+
+
 @pytest.mark.parametrize("service", [{}, {"ports": []}])
 def test_a_service_without_ports_covers_nothing(service: dict[str, list[str]]) -> None:
     assert unopened_ports([listener("slurmctld", "6817/tcp")], {"slurmctld": service}) == [

@@ -16,6 +16,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
     parse_rich_rule,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,6 +130,31 @@ def test_the_newer_look_the_peers_of_egress_up_and_drop_all_else() -> None:
         'rule priority="32000" family="ipv6" destination address="::/0" drop',
     ]
     assert config.ipsets["hpc_ports_out_dns_4a"].entries == ("10.64.0.53",)
+
+
+@pytest.mark.parametrize("abilities", [OLD, NEW])
+def test_everything_is_a_rule_without_ports(abilities: Abilities) -> None:
+    ports, peers = list(map(str, EVERYTHING)), ("10.64.0.0/30",)
+    data = policy(("in", "a", ports, peers), ("out", "a", ports, peers), egress="restricted")
+    config = config_of(parse_policy(data), abilities)
+    inward, outward = (
+        [rule.text() for rule in config.policies[name].rules if rule.flow] for name in ("hpc_ports_in", "hpc_ports_out")
+    )
+    assert inward == [
+        f'rule family="ipv{version}" source ipset="hpc_ports_in_a_{version}{copy}" accept'
+        for version in (4, 6)
+        for copy in "ab"
+    ]
+    assert outward == (
+        [text.replace("source", "destination").replace("_in_", "_out_") for text in inward]
+        if abilities == NEW
+        else ['rule family="ipv4" destination address="10.64.0.0/30" accept']
+    )
+
+
+def test_ip_protocols_are_single_rules() -> None:
+    rules = config_of(parse_policy(policy(("in", "a", ["3-5/ip"], ANYWHERE))), NEW).policies["hpc_ports_in"].rules
+    assert {rule.element for rule in rules if rule.flow} == {("protocol", "3"), ("protocol", "4"), ("protocol", "5")}
 
 
 def test_what_two_flows_have_in_common_is_one_rule() -> None:

@@ -6,7 +6,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Abilities, Config, config_of
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
+    Abilities,
+    Config,
+    abilities_of,
+    config_of,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import (
     accepts_replies_out,
     flow_names,
@@ -16,8 +21,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.stat
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, changed_objects
 from ansible_collections.hpc.ports.tests.support.fake_firewalld import VERSIONS, listed_policy, listing
+from ansible_collections.hpc.ports.tests.support.samples import policy
 
 pytestmark = pytest.mark.parametrize("version", VERSIONS)
 
@@ -65,4 +72,14 @@ def test_flows_are_told_by_name(version: str) -> None:
     assert flow_views(state, flow_names(wanted)) == {
         "in_web": FlowView(frozenset({"443/tcp", "1-9/udp"}), frozenset({"10.64.0.0/24", "10.64.2.1", "any IPv6"})),
         "out_dns": FlowView(frozenset({"53/udp"}), frozenset({"10.64.0.53"})),
+    }
+
+
+def test_a_rule_without_ports_opens_everything(version: str) -> None:
+    assert version in VERSIONS
+    wanted = config_of(
+        parse_policy(policy(("in", "trust", list(map(str, EVERYTHING)), ("10.64.0.1/32",)))), abilities_of((1, 0, 0))
+    )
+    assert flow_views(wanted_state(wanted), flow_names(wanted)) == {
+        "in_trust": FlowView(frozenset(map(str, EVERYTHING)), frozenset({"10.64.0.1"}))
     }

@@ -22,6 +22,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import Ne
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import NoTableError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView
 
 GOLDEN = Path(__file__).parents[4] / "golden"
@@ -118,6 +119,14 @@ def test_segments_of_the_same_flows_share_a_chain() -> None:
     assert (targets(found, "in_udp"), targets(found, "in_ip")) == ({"10": "in_a"}, {"112": "in_a"})
     assert set(found.chains) == {"input", "output", "in_a", "in_b", "in_a-b"}
     assert found.chains["in_a-b"].rules == found.chains["in_a"].rules + found.chains["in_b"].rules
+
+
+def test_everything_has_an_element_for_each_ip_protocol_that_is_neither_tcp_nor_udp_nor_always_accepted() -> None:
+    found = ruleset_of_rules(flow("a", *map(str, EVERYTHING)), flow("b", "112/ip"))
+    assert targets(found) == targets(found, "in_udp") == {"1-65535": "in_a"}
+    assert targets(found, "in_ip") == {
+        str(number): "in_a-b" if number == 112 else "in_a" for number in range(256) if number not in (1, 2, 6, 17, 58)
+    }
 
 
 @pytest.mark.parametrize("turn", [1, -1])
