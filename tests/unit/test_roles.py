@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import SITE_DEFAULTS
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import HOST_DEFAULTS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import HOST_DEFAULTS, SITE_DEFAULTS
 
 ROLES = Path(__file__).parents[2] / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir() if path.is_dir())

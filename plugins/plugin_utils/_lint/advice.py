@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.broad import Closed, closed_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, flow_key, ports_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
     KNOWN_PREFIX,
@@ -18,24 +18,24 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
     Breach,
     has_too_many_ports,
     internal_networks,
-    named_ports,
     networks_of,
     reaches,
     source_networks,
     widest_breach,
     without_networks,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.software import Software, ports_for, software
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow, Service
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import port_texts
 
 
 class Advice(NamedTuple):
-    """The sources that may connect to these ports on hosts of these groups (on all hosts without groups)."""
+    """The sources that may connect to this software on hosts of these groups (on all hosts without groups)."""
 
     rule: str
-    ports: tuple[PortRange, ...]
+    software: Software
     breach: Callable[[Plan, Flow], Breach | None]
     expected: str
     groups: tuple[str, ...] = ()
@@ -43,9 +43,8 @@ class Advice(NamedTuple):
 
 def _advice(plan: Plan, today: date) -> Iterator[Finding]:
     for flow in plan.flows_on.values():
-        opened = named_ports(plan, flow)
         for advice in ADVICE:
-            ports = common_ports(opened, advice.ports)
+            ports = ports_for(plan, flow, advice.software)
             breach = advice.breach(plan, flow) if ports and reaches(plan, flow, advice.groups) else None
             if breach:
                 yield Finding(
@@ -86,7 +85,7 @@ def _from_others_than_monitoring(plan: Plan, flow: Flow) -> Breach | None:
 
 def _docker_without_encryption(plan: Plan, today: date) -> Iterator[Finding]:
     for flow in plan.flows_on.values():
-        if common_ports(named_ports(plan, flow), DOCKER_PLAIN):
+        if ports_for(plan, flow, DOCKER_PLAIN) and reaches(plan, flow):
             yield Finding(
                 "docker-without-encryption",
                 "warning",
@@ -98,10 +97,8 @@ def _docker_without_encryption(plan: Plan, today: date) -> Iterator[Finding]:
 
 def _access_review(plan: Plan, today: date) -> Iterator[Finding]:
     for flow in plan.flows_on.values():
-        opened = named_ports(plan, flow)
-        ports = common_ports(opened, RDP) + (
-            common_ports(opened, VSCODE) if reaches(plan, flow, ("workbench",)) else []
-        )
+        ports = ports_for(plan, flow, RDP) if reaches(plan, flow) else []
+        ports += ports_for(plan, flow, VSCODE) if reaches(plan, flow, ("workbench",)) else []
         if flow.review_by and flow.review_by < today:
             yield Finding(
                 "access-review",
@@ -120,8 +117,7 @@ def _access_review(plan: Plan, today: date) -> Iterator[Finding]:
 
 def _mutual_tls_note(plan: Plan, today: date) -> Iterator[Finding]:
     for flow in plan.flows_on.values():
-        opened = common_ports(named_ports(plan, flow), MUTUAL_TLS)
-        if opened and not flow.note and reaches(plan, flow, ("control_plane",)):
+        if ports_for(plan, flow, CAC_LOGIN) and not flow.note and reaches(plan, flow, ("control_plane",)):
             yield Finding(
                 "mutual-tls-note",
                 "warning",
@@ -132,33 +128,13 @@ def _mutual_tls_note(plan: Plan, today: date) -> Iterator[Finding]:
 
 
 def _least_privilege(plan: Plan, today: date) -> Iterator[Finding]:
-    yield from _ranges_not_broad(plan)
-    for flow in plan.flows_on.values():
-        wide = [name for name in flow.services if plan.catalogue.services[name].broad or has_too_many_ports(plan, name)]
-        breach = _from_unknown(plan, flow) or widest_breach(networks_of(plan, flow, flow.targets), PLATFORM_PREFIX)
-        if wide and breach and not flow.within_cluster:
-            yield Finding(
-                "least-privilege",
-                breach.severity,
-                flow_key(flow),
-                f"Opens the whole range of {listed(wide)} between hosts and {breach.source}, expected only the "
-                "needed ports, or narrower networks.",
-            )
-
-
-def _ranges_not_broad(plan: Plan) -> Iterator[Finding]:
     used = sorted({name for flow in plan.flows_on.values() for name in flow.services})
-    for name in used:
-        if has_too_many_ports(plan, name) and not plan.catalogue.services[name].broad:
-            texts = listed(port_texts(plan.catalogue.services[name].ports))
-            yield Finding(
-                "least-privilege",
-                "warning",
-                f"firewall_services.{name}",
-                f"Has {texts}, more than {MOST_PORTS} ports, expected only the needed ports, or broad: true, so that "
-                "the ports of other services stay closed.",
-            )
-    if not plan.catalogue.broad_yields and any(plan.catalogue.services[name].broad for name in used):
+    services = [plan.catalogue.services[name] for name in used]
+    closed = Closed(plan)
+    for service in services:
+        if has_too_many_ports(plan, service.name) and not service.broad:
+            yield _range_not_broad(plan, service, closed)
+    if not plan.catalogue.broad_yields and any(service.broad for service in services):
         yield Finding(
             "least-privilege",
             "warning",
@@ -166,6 +142,43 @@ def _ranges_not_broad(plan: Plan) -> Iterator[Finding]:
             "Is false, so broad services also open the ports of databases, monitoring and Docker on the same "
             "host. Set it to true.",
         )
+    for flow in plan.flows_on.values():
+        broad = [name for name in flow.services if plan.catalogue.services[name].broad]
+        breach = _between_wide_networks(plan, flow) if broad else None
+        if breach:
+            yield Finding(
+                "least-privilege",
+                breach.severity,
+                flow_key(flow),
+                f"Opens the whole range of {listed(broad)} between hosts and {breach.source}, expected only the "
+                "needed ports, or narrower networks.",
+            )
+
+
+def _range_not_broad(plan: Plan, service: Service, closed: Closed) -> Finding:
+    """Return the one finding for a range, with the flows that open it widely, and what `broad: true` would close."""
+    flows = [flow for flow in plan.flows_on.values() if service.name in flow.services]
+    breaches = {flow.name: breach for flow in flows if (breach := _between_wide_networks(plan, flow))}
+    widely = f", also to {min(breaches.values(), key=_rank).source} (flow {listed([*breaches])})" if breaches else ""
+    would_close = closed_text(closed.by_flow(service, only_needed=False))
+    warning = f" broad: true would close {would_close}: open what is needed in other flows." if would_close else ""
+    return Finding(
+        "least-privilege",
+        min(breaches.values(), key=_rank).severity if breaches else "warning",
+        f"firewall_services.{service.name}",
+        f"Has {listed(port_texts(service.ports))}, more than {MOST_PORTS} ports{widely}, expected only the needed ports, or "
+        f"broad: true, so that the ports of other services stay closed.{warning}",
+    )
+
+
+def _rank(breach: Breach) -> bool:
+    return breach.severity != "error"
+
+
+def _between_wide_networks(plan: Plan, flow: Flow) -> Breach | None:
+    if flow.within_cluster:
+        return None
+    return _from_unknown(plan, flow) or widest_breach(networks_of(plan, flow, flow.targets), PLATFORM_PREFIX)
 
 
 def _udp_by_address(plan: Plan, today: date) -> Iterator[Finding]:
@@ -197,63 +210,39 @@ def _has_udp(plan: Plan, flow: Flow) -> bool:
     )
 
 
-def _ports(*texts: str) -> tuple[PortRange, ...]:
-    return tuple(map(parse_ports, texts))
-
-
-DOCKER_PLAIN = _ports("2375/tcp")
-RDP = _ports("3389/tcp", "3389/udp")
-VSCODE = _ports("3000/tcp")
-MUTUAL_TLS = _ports("8443/tcp")
+SSH = software("ssh", "22/tcp")
+DOCKER = software("docker_plain docker_tls", "2375-2376/tcp")
+DOCKER_PLAIN = software("docker_plain", "2375/tcp")
+RDP = software("rdp rdp_udp", "3389/tcp 3389/udp")
+VSCODE = software("vscode_server", "3000/tcp")
+DESKTOPS = software("rdp rdp_udp jupyter vscode_server", "3389/tcp 3389/udp 8888/tcp 3000/tcp")
+CAC_LOGIN = software("cac_login", "8443/tcp")
+SCHEDULERS = software(
+    "slurmctld slurmd slurmdbd pbs_server pbs_mom pbs_comm", "6817-6819/tcp 15001-15003/tcp 17001/tcp"
+)
+SLURM_SQL = software("slurm_sql", "3306/tcp")
+MONITORING = software("prometheus fluentd", "9090/tcp 24224/tcp 24224/udp")
+CONTROL_PLANE = software(
+    "cloud_cacher legacy_api postgresql amqp vault internal_api rabbitmq_management mongodb",
+    "3000/tcp 4006/tcp 5432/tcp 5672/tcp 8200/tcp 8888/tcp 15672/tcp 27017/tcp",
+)
+NFS = software("nfs rpcbind mountd", "111/tcp 111/udp 2049/tcp 2049/udp 20048/tcp 20048/udp")
 _KNOWN = "networks no wider than /16 (IPv4) or /48 (IPv6)"
 _INTERNAL = "private networks, or networks no wider than /16 (IPv4) or /48 (IPv6)"
 _IN_CLUSTER = "within_cluster: true, because only nodes of the cluster use it"
 
 ADVICE = (
-    Advice("ssh-known-sources", _ports("22/tcp"), _from_unknown, _KNOWN),
+    Advice("ssh-known-sources", SSH, _from_unknown, _KNOWN),
+    Advice("scheduler-in-cluster", SCHEDULERS, _from_other_clusters, _IN_CLUSTER),
     Advice(
-        "scheduler-in-cluster",
-        _ports("6817-6819/tcp", "15001-15003/tcp", "17001/tcp"),
-        _from_other_clusters,
-        _IN_CLUSTER,
+        "scheduler-in-cluster", SLURM_SQL, _from_other_clusters, _IN_CLUSTER, ("slurm_controller", "slurm_database")
     ),
-    Advice(
-        "scheduler-in-cluster",
-        _ports("3306/tcp"),
-        _from_other_clusters,
-        _IN_CLUSTER,
-        ("slurm_controller", "slurm_database"),
-    ),
-    Advice(
-        "monitoring-from-servers",
-        _ports("9090/tcp", "24224/tcp", "24224/udp"),
-        _from_others_than_monitoring,
-        "only the endpoint monitoring",
-    ),
-    Advice(
-        "monitoring-internal", _ports("9090/tcp", "24224/tcp", "24224/udp"), _from_outside, _INTERNAL, ("monitoring",)
-    ),
-    Advice("docker-internal", _ports("2375-2376/tcp"), _from_outside, _INTERNAL),
-    Advice(
-        "control-plane-internal",
-        _ports("3000/tcp", "4006/tcp", "5432/tcp", "5672/tcp", "8200/tcp", "8888/tcp", "15672/tcp", "27017/tcp"),
-        _from_outside,
-        _INTERNAL,
-        ("control_plane", "platform_database"),
-    ),
-    Advice(
-        "nfs-internal",
-        _ports("111/tcp", "111/udp", "2049/tcp", "2049/udp", "20048/tcp", "20048/udp"),
-        _from_outside,
-        _INTERNAL,
-    ),
-    Advice(
-        "workbench-known-sources",
-        _ports("3389/tcp", "3389/udp", "8888/tcp", "3000/tcp"),
-        _from_unknown,
-        _KNOWN,
-        ("workbench",),
-    ),
+    Advice("monitoring-from-servers", MONITORING, _from_others_than_monitoring, "only the endpoint monitoring"),
+    Advice("monitoring-internal", MONITORING, _from_outside, _INTERNAL, ("monitoring",)),
+    Advice("docker-internal", DOCKER, _from_outside, _INTERNAL),
+    Advice("control-plane-internal", CONTROL_PLANE, _from_outside, _INTERNAL, ("control_plane", "platform_database")),
+    Advice("nfs-internal", NFS, _from_outside, _INTERNAL),
+    Advice("workbench-known-sources", DESKTOPS, _from_unknown, _KNOWN, ("workbench",)),
 )
 
 

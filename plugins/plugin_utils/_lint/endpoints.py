@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -13,7 +12,11 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, and_more, hosts_text
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import PLATFORM_PREFIX
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
+    PLATFORM_PREFIX,
+    hosts_inside,
+    sorted_addresses,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Flow
@@ -83,14 +86,14 @@ def _hidden_groups(plan: Plan, today: date) -> Iterator[Finding]:
 
 def _hosts_in_networks(plan: Plan, today: date) -> Iterator[Finding]:
     excluded: dict[tuple[str, IPNetwork], tuple[str, list[str]]] = {}
-    ordered = _hosts_by_address(plan)
+    ordered = sorted_addresses(plan)
     for flow in plan.flows_on.values():
         for names, is_target in ((flow.targets, True), (flow.sources, False)):
             for name, network in _named_networks(plan, names):
                 # A source with open egress has nothing closed; the plan opens ssh on hosts where Ansible may run.
                 hosts = [
                     host
-                    for host in _hosts_not_named(plan, names, _hosts_inside(ordered, network))
+                    for host in _hosts_not_named(plan, names, hosts_inside(ordered, network))
                     if is_target
                     or plan.inventory.hosts[host].egress == "restricted"
                     and (flow.name, name) != (MANAGEMENT_FLOW, CONTROLLERS)
@@ -141,11 +144,11 @@ def _empty_clusters(plan: Plan, today: date) -> Iterator[Finding]:
 
 
 def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
-    ordered = _hosts_by_address(plan)
+    ordered = sorted_addresses(plan)
     for cluster, networks in sorted(plan.catalogue.clusters.items()):
         for network in networks:
             hosts = [
-                host for host in _hosts_inside(ordered, network) if cluster not in plan.inventory.hosts[host].clusters
+                host for host in hosts_inside(ordered, network) if cluster not in plan.inventory.hosts[host].clusters
             ]
             if hosts:
                 yield Finding(
@@ -155,17 +158,6 @@ def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
                     f"{network} contains the managed {hosts_text(hosts)}, which is not in the cluster but is accepted "
                     "like a node of it. Narrow the network, or add the cluster to firewall_cluster of the host.",
                 )
-
-
-def _hosts_by_address(plan: Plan) -> list[tuple[int, int, list[str]]]:
-    return sorted((ip.version, ip.first, hosts) for ip, hosts in plan.addresses.hosts_by_address.items())
-
-
-def _hosts_inside(ordered: list[tuple[int, int, list[str]]], network: IPNetwork) -> list[str]:
-    """Return the hosts with an address in a network, sorted."""
-    low = bisect_left(ordered, (network.version, network.first))
-    high = bisect_right(ordered, (network.version, network.last + 1))
-    return sorted({host for _version, _address, hosts in ordered[low:high] for host in hosts})
 
 
 RULES = (

@@ -25,7 +25,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
     widest_breach,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import HostKind, Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import SITE_DEFAULTS, Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import SITE_DEFAULTS
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -51,10 +52,11 @@ def has_too_many_ports(plan: Plan, service: str) -> bool:
     return sum(ports.last - ports.first + 1 for ports in ranges) > MOST_PORTS
 
 
-def reaches(plan: Plan, flow: Flow, groups: Collection[str]) -> bool:
-    """Return whether a flow has a target in one of the groups, or at all without groups."""
-    hosts = {host for group in groups for host in plan.inventory.groups.get(group, ())}
-    return not groups or any(plan.addresses.members(name) & hosts for name in flow.targets)
+def reaches(plan: Plan, flow: Flow, groups: Collection[str] = ()) -> bool:
+    """Return whether a flow opens ports on a host in one of the groups, or on any host without groups."""
+    managed = plan.inventory.managed
+    hosts = managed & {host for group in groups for host in plan.inventory.groups.get(group, ())} if groups else managed
+    return any(plan.addresses.members(name) & hosts for name in flow.targets)
 
 
 def groups_of(plan: Plan, names: Iterable[str]) -> set[str]:
@@ -84,10 +86,25 @@ def source_networks(plan: Plan, flow: Flow) -> list[IPNetwork]:
     return networks_of(plan, flow, flow.sources)
 
 
+def sorted_addresses(plan: Plan) -> list[tuple[int, int, list[str]]]:
+    """Return the addresses of managed hosts with the hosts, for `hosts_inside`."""
+    return sorted((ip.version, ip.first, hosts) for ip, hosts in plan.addresses.hosts_by_address.items())
+
+
+def hosts_inside(ordered: list[tuple[int, int, list[str]]], network: IPNetwork) -> list[str]:
+    """Return the managed hosts with an address in a network, sorted."""
+    low = bisect_left(ordered, (network.version, network.first))
+    high = bisect_right(ordered, (network.version, network.last + 1))
+    return sorted({host for _version, _address, hosts in ordered[low:high] for host in hosts})
+
+
 def widest_breach(networks: Iterable[IPNetwork], shortest: Mapping[int, int]) -> Breach | None:
-    """Return the first network wider than these prefixes: an error if it is nearly the whole internet."""
+    """Return the first network wider than these prefixes: an error if it is nearly the whole internet.
+
+    Link-local addresses reach no further than one link, however wide their network is.
+    """
     for network in sorted(networks, key=lambda network: network.prefixlen):
-        if network.prefixlen < shortest[network.version]:
+        if network.prefixlen < shortest[network.version] and not network.is_link_local():
             is_nearly_all = network.prefixlen < PLATFORM_PREFIX[network.version]
             return Breach(str(network), "error" if is_nearly_all else "warning")
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint import advice, endpoints, flows, ssh
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint import advice, broad, egress, endpoints, flows, hosts, ssh
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.acceptances import with_acceptances
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
@@ -36,6 +36,11 @@ DESCRIPTIONS: Mapping[str, str] = {
     "shadowed-flow": "Another flow covers this one, so turning it off closes nothing.",
     "unused-service": "The site declares a service that no flow uses.",
     "srun-unpinned": "srun uses ports that its flow does not open on the host.",
+    "closed-by-broad": "A broad service of the site does not open what its sources need and get from no other flow.",
+    "opens-nothing": "A flow that is on opens no port of a service.",
+    # Hosts with restricted egress.
+    "restricted-egress": "Hosts with restricted egress may open no connection to name servers, time or a directory.",
+    "anywhere-egress": "A flow from anywhere does not open the way out of hosts with restricted egress.",
     # Endpoints.
     "empty-endpoint": "A flow that is on has an endpoint without hosts or networks.",
     "missing-group": "An endpoint of the site lists a group that is not in the inventory.",
@@ -43,6 +48,10 @@ DESCRIPTIONS: Mapping[str, str] = {
     "host-in-network": "A network contains a managed host that the endpoint does not name, so the host stays closed.",
     "empty-cluster": "A cluster has networks but no managed host.",
     "host-in-cluster-network": "A network of a cluster contains a managed host of no or another cluster.",
+    # Hosts, groups and variables of the inventory.
+    "unmanaged-target": "A flow ends at a host of the inventory that has no firewall.",
+    "similar-group": "The name of a group is nearly one of ours, and its hosts are not in ours.",
+    "unknown-variable": "A variable begins with `firewall_`, but the collection has no such variable.",
     # Ansible's own ssh.
     "ssh-port": "The `ansible_port` of a host is not a port of `management_ssh`.",
     "jump-host-source": "A host does not accept ssh from the jump host that Ansible uses.",
@@ -55,7 +64,10 @@ DESCRIPTIONS: Mapping[str, str] = {
 RULES: tuple[Callable[[Plan, date], Iterable[Finding]], ...] = (
     *advice.RULES,
     *flows.RULES,
+    *broad.RULES,
+    *egress.RULES,
     *endpoints.RULES,
+    *hosts.RULES,
     *ssh.RULES,
 )
 

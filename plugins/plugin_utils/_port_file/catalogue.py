@@ -42,6 +42,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators im
     text_of,
     texts_of,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import SITE_DEFAULTS
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
@@ -145,7 +146,7 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
     """Return the catalogue of a site.
 
     `shipped` and `site` have the variables of the port file as keys (`firewall_services`, …). `site` also has the
-    settings of the whole inventory (see `SITE_DEFAULTS`). `groups` are the inventory groups.
+    settings of the whole inventory (see `SITE_DEFAULTS` in `variables.py`). `groups` are the inventory groups.
     Raises PortFileError for the first mistake.
     """
     site = {**SITE_DEFAULTS, **site}
@@ -183,19 +184,6 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
         broad_yields=site["firewall_broad_yields"],
         isolated=networks_of("firewall_isolated_networks", site["firewall_isolated_networks"]),
     )
-
-
-SITE_DEFAULTS: dict[str, Any] = {
-    "firewall_services": {},
-    "firewall_endpoints": {},
-    "firewall_flows": {},
-    "firewall_clusters": {},
-    "firewall_shipped": True,
-    "firewall_broad_yields": True,
-    "firewall_isolated_networks": [],
-    "firewall_ssh_through_tunnel": False,
-    **dict(RANGES.values()),
-}
 
 
 def _check_management(flows: Mapping[str, Flow]) -> None:

@@ -35,10 +35,15 @@ def invalid(key: str, got: object, expected: str, advice: str = "") -> PortFileE
 
 def nearest(word: object, known: Iterable[str]) -> str:
     """Return `Did you mean 'x'?` with the known name that is closest to `word`; empty if no name is close."""
+    match = closest(word, known)
+    return f"Did you mean {shown_value(match)}?" if match else ""
+
+
+def closest(word: object, known: Iterable[str], similarity: float = 0.6) -> str:
+    """Return the known name that is closest to `word`; empty if no name has this similarity (0 to 1)."""
     if not isinstance(word, str) or isinstance(word, Vaulted) or len(word) > _LONGEST_WORD:
         return ""
-    matches = get_close_matches(word, list(known), n=1)
-    return f"Did you mean {shown_value(matches[0])}?" if matches else ""
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=similarity)), "")
 
 
 class Vaulted(str):

@@ -9,11 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import (
-    SITE_DEFAULTS,
-    Catalogue,
-    load_catalogue,
-)
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Catalogue, load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
     PortFileError,
     invalid,
@@ -22,13 +18,17 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
     shown_value,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import (
-    HOST_DEFAULTS,
     Inventory,
     check_names,
     load_inventory,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import REACH_VARIABLES, Unread
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import (
+    HOST_DEFAULTS,
+    SITE_DEFAULTS,
+    unknown_variables,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.vaults import plain
 
 _MARKS = ("{{", "{%", "{#")
@@ -57,7 +57,9 @@ def site_inventory(task_vars: Mapping[str, Any], settings: Mapping[str, Any] | N
 
     def variables_of(host: str) -> dict[str, Any]:
         raw = hostvars.raw_get(host)
-        return {**(settings or {}), **_reach(host, raw, hostvars), **templated(host, raw, hostvars, wanted)}
+        # The values of unknown variables are not read: another role may define them by facts.
+        unknown = dict.fromkeys(unknown_variables(raw))
+        return {**(settings or {}), **unknown, **_reach(host, raw, hostvars), **templated(host, raw, hostvars, wanted)}
 
     return load_inventory(task_vars["groups"], variables_of)
 

@@ -24,32 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators im
     text_of,
     texts_of,
 )
-
-# hostvars do not contain role defaults, so the plan needs these copies. A test compares them with the role.
-HOST_DEFAULTS: dict[str, Any] = {
-    "firewall_addresses": [],
-    "firewall_source_addresses": [],
-    "firewall_shared_addresses": [],
-    "firewall_cluster": "default",
-    "firewall_egress": "open",
-    "firewall_mode": "enforce",
-    "firewall_backend": "auto",
-    "firewall_trusted_interfaces": [],
-    "firewall_container_interfaces": [
-        "br-*",
-        "cali*",
-        "cni*",
-        "docker*",
-        "incusbr*",
-        "lxc*",
-        "lxdbr*",
-        "podman*",
-        "veth*",
-        "virbr*",
-    ],
-    "firewall_ephemeral_ports": "32768-60999",
-}
-# A Linux interface name has up to 15 bytes; a * at the end stands for any rest.
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import HOST_DEFAULTS, unknown_variables
 
 
 @dataclass(frozen=True)
@@ -59,6 +34,7 @@ class Host:
     Other hosts reach it at `addresses`. Its connections come from `source_addresses`. Both are addresses or names, as
     written. Another host may also have the `shared_addresses`. `reach` is how Ansible connects. `addressed_by` is the
     variable that `addresses` come from: `firewall_addresses`, `ansible_host`, or `name` if neither is set.
+    `unknown_variables` begin with `firewall_` but are not variables of the collection.
     """
 
     name: str
@@ -74,6 +50,7 @@ class Host:
     ephemeral_ports: PortRange
     reach: Reach
     addressed_by: str = "firewall_addresses"
+    unknown_variables: tuple[str, ...] = ()
 
     @property
     def address_key(self) -> str:
@@ -153,6 +130,7 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
         ephemeral_ports=range_of(key("firewall_ephemeral_ports"), values["firewall_ephemeral_ports"]),
         reach=reach,
         addressed_by=addressed_by,
+        unknown_variables=unknown_variables(variables),
     )
 
 

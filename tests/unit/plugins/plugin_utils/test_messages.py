@@ -25,7 +25,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars impo
     site_catalogue,
     site_inventory,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import HOST_DEFAULTS, check_names
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import check_names
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import HOST_DEFAULTS
 from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_resolver
 from hypothesis import event, given, settings
 from hypothesis import strategies as st

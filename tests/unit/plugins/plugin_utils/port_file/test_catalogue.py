@@ -13,7 +13,6 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import (
-    SITE_DEFAULTS,
     Acceptance,
     Endpoint,
     Flow,
@@ -21,6 +20,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue imp
     load_catalogue,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import SITE_DEFAULTS
 from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_catalogue
 from netaddr import IPNetwork
 

@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find what is closed because broad services cover no port of another service, and flows that open nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, merged, without
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, and_more, flow_key, ports_text
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import hosts_inside, sorted_addresses
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import HostKind, Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow, Service
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
+
+if TYPE_CHECKING:
+    from netaddr import IPNetwork
+
+
+class Source(NamedTuple):
+    """A source of a flow: hosts of one kind, or a network with the kinds of the managed hosts inside."""
+
+    kinds: frozenset[HostKind]
+    network: IPNetwork | None = None
+
+
+@dataclass
+class Closed:
+    """What broad services do not open, because the ports belong to other services on the targets."""
+
+    plan: Plan
+
+    def by_flow(self, service: Service, only_needed: bool) -> dict[str, dict[str, list[PortRange]]]:
+        """Return the closed ports by flow that is on and has the service, and by the services that they belong to.
+
+        A service that is not broad is judged as if it were. Ports that another flow opens from the same sources are
+        not closed. With `only_needed`, only ports count that a flow is meant to open to hosts among these sources.
+        """
+        if not self.plan.catalogue.broad_yields:
+            return {}
+        flows = [flow for flow in self.plan.flows_on.values() if service.name in flow.services]
+        closed = {flow.name: self._in_flow(flow, service, only_needed) for flow in flows}
+        return {name: ports for name, ports in closed.items() if ports}
+
+    def _in_flow(self, flow: Flow, service: Service, only_needed: bool) -> dict[str, list[PortRange]]:
+        closed: dict[str, list[PortRange]] = defaultdict(list)
+        for target in self._kinds(flow.targets):
+            candidates = self._flows_to(target)
+            for source in self._sources(flow, target):
+                needed = [other for other in candidates if not only_needed or self._is_for(other, source)]
+                opened = self._opened(source, target, service)
+                for name in {name for other in needed for name in other.services} - {service.name}:
+                    closed[name] += without(self._taken(service, name), opened)
+        return {name: merged(closed[name]) for name in sorted(closed) if closed[name]}
+
+    def _kinds(self, endpoints: Iterable[str]) -> set[HostKind]:
+        kinds = {self.plan.kinds[host] for host in self.plan.hosts}
+        return {kind for kind in kinds if not kind.endpoints.isdisjoint(endpoints)}
+
+    def _flows_to(self, target: HostKind) -> list[Flow]:
+        """Return the flows whose services run on the target, as far as we know: not those that are optional and off."""
+        return [
+            flow
+            for flow in self.plan.catalogue.flows.values()
+            if not target.endpoints.isdisjoint(flow.targets)
+            and (flow.name in self.plan.flows_on or flow.need != "optional")
+        ]
+
+    def _taken(self, service: Service, name: str) -> list[PortRange]:
+        other = self.plan.catalogue.services[name]
+        return common_ports(service.ports, other.ports) if other.has_own_ports else []
+
+    def _sources(self, flow: Flow, target: HostKind) -> Iterator[Source]:
+        shared = target.clusters if flow.within_cluster else None
+        hosts = {host for name in flow.sources for host in self.plan.addresses.members(name, shared)}
+        like_target = {host for host in hosts if self.plan.kinds[host] == target}
+        if len(like_target) == 1:  # a host needs no flow to itself
+            hosts -= like_target
+        yield from {Source(frozenset((self._towards(target, host),))) for host in hosts}
+        for network in self.plan.addresses.outside(flow.sources, shared):
+            yield Source(
+                frozenset(self._towards(target, host) for host in hosts_inside(self._ordered, network)), network
+            )
+
+    def _towards(self, target: HostKind, host: str) -> HostKind:
+        """Return the kind of a host without the clusters that make no difference to the target."""
+        kind = self.plan.kinds[host]
+        return kind._replace(clusters=kind.clusters & target.clusters)
+
+    @cached_property
+    def _ordered(self) -> list[tuple[int, int, list[str]]]:
+        return sorted_addresses(self.plan)
+
+    def _opened(self, source: Source, target: HostKind, service: Service) -> list[PortRange]:
+        """Return the ports that other services open from the whole source to the target."""
+        names = {
+            name
+            for flow in self.plan.flows_on.values()
+            if not target.endpoints.isdisjoint(flow.targets) and self._covers(flow, source, target)
+            for name in flow.services
+        }
+        services = [self.plan.catalogue.services[name] for name in names - {service.name}]
+        return [ports for service in services if not service.broad for ports in service.ports]
+
+    def _covers(self, flow: Flow, source: Source, target: HostKind) -> bool:
+        if source.network is not None:
+            networks = self.plan.addresses.outside(flow.sources, target.clusters if flow.within_cluster else None)
+            return any(source.network in network for network in networks)
+        return all(
+            not kind.endpoints.isdisjoint(flow.sources) and (kind.clusters or not flow.within_cluster)
+            for kind in source.kinds
+        )
+
+    def _is_for(self, flow: Flow, source: Source) -> bool:
+        """Return whether a flow is meant for hosts of a source.
+
+        The hosts in a network are unknown. They may be nodes of a cluster, so flows within clusters are for them.
+        """
+        if any(not kind.endpoints.isdisjoint(flow.sources) for kind in source.kinds):
+            return True
+        if source.network is None:
+            return False
+        networks = self.plan.addresses.outside(flow.sources, None)
+        return flow.within_cluster or any(
+            source.network in network or network in source.network for network in networks
+        )
+
+
+def closed_text(by_flow: Mapping[str, Mapping[str, list[PortRange]]]) -> str:
+    """Return the services of all flows with their closed ports: `nfs (2049/tcp), slurmctld (6817/tcp)`."""
+    closed: dict[str, list[PortRange]] = defaultdict(list)
+    for by_service in by_flow.values():
+        for name, ports in by_service.items():
+            closed[name] += ports
+    return listed([f"{name} ({ports_text(merged(closed[name]))})" for name in sorted(closed)])
+
+
+def _closed_by_broad(plan: Plan, today: date) -> Iterator[Finding]:
+    """Judge services of the site. Shipped broad services, such as user_ports, exclude all other services on purpose."""
+    closed = Closed(plan)
+    for service in plan.catalogue.services.values():
+        by_flow = closed.by_flow(service, only_needed=True) if service.broad and service.declared_by_site else {}
+        if by_flow:
+            yield Finding(
+                "closed-by-broad",
+                "warning",
+                f"firewall_services.{service.name}",
+                f"Is broad, so it does not open {closed_text(by_flow)} to the sources of flow "
+                f"{next(iter(by_flow))}{and_more([*by_flow])}, and no other flow does. If they need these services, "
+                "add them to a flow.",
+            )
+
+
+def _opens_nothing(plan: Plan, today: date) -> Iterator[Finding]:
+    """Skip shipped flows that are on by themselves: only their need decided, nobody expects anything of them."""
+    flows = [flow for flow in plan.flows_on.values() if flow.changed_by_site or flow.need != "conditional"]
+    for flow in flows:
+        targets = {
+            plan.kinds[host] for name in flow.targets for host in plan.addresses.members(name) & plan.hosts.keys()
+        }
+        has_networks = flow.within_cluster and any(plan.catalogue.clusters.values())
+        is_empty = plan.addresses.is_empty(flow.sources) and not has_networks
+        why = _why_nothing(plan, flow, targets) if targets and not is_empty else ""
+        if why:
+            yield Finding("opens-nothing", "warning", flow_key(flow), why)
+
+
+def _why_nothing(plan: Plan, flow: Flow, targets: set[HostKind]) -> str:
+    if flow.within_cluster and not any(
+        plan.addresses.peers(flow.sources, target.clusters, source=True) for target in targets
+    ):
+        return (
+            "Opens nothing, because it has within_cluster, and none of its sources is in a cluster of its targets. "
+            "Correct firewall_cluster of the hosts, or turn the flow off."
+        )
+    nothing = [name for name in flow.services if _is_taken(plan, plan.catalogue.services[name], targets)]
+    if not nothing:
+        return ""
+    return (
+        f"Opens no port of {listed(nothing)}: the service is broad, and all its ports belong to other services on "
+        "the targets. Use these services in the flow, or turn it off."
+    )
+
+
+def _is_taken(plan: Plan, service: Service, targets: set[HostKind]) -> bool:
+    return (
+        service.broad
+        and plan.catalogue.broad_yields
+        and not any(without(service.ports, plan.claims[target]) for target in targets)
+    )
+
+
+RULES = (_closed_by_broad, _opens_nothing)
