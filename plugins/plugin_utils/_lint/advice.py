@@ -166,8 +166,8 @@ def _range_not_broad(plan: Plan, service: Service, closed: Closed) -> Finding:
         "least-privilege",
         min(breaches.values(), key=_rank).severity if breaches else "warning",
         f"firewall_services.{service.name}",
-        f"Has {listed(port_texts(service.ports))}, more than {MOST_PORTS} ports{widely}, expected only the needed ports, or "
-        f"broad: true, so that the ports of other services stay closed.{warning}",
+        f"Has {listed(port_texts(service.ports))}, more than {MOST_PORTS} ports{widely}, expected only the needed "
+        f"ports, or broad: true, so that the ports of other services stay closed.{warning}",
     )
 
 

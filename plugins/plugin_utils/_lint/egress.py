@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, flow_key, hosts_text, ports_text
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import PLATFORM_PREFIX, named_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
+    PLATFORM_PREFIX,
+    named_ports,
+    widest_breach,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import NEEDS, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
@@ -115,8 +119,7 @@ def _anywhere_egress(plan: Plan, today: date) -> Iterator[Finding]:
 
 
 def _is_from_anywhere(plan: Plan, flow: Flow) -> bool:
-    networks = [network for name in flow.sources for network in plan.addresses.networks(name)]
-    return any(network.prefixlen < PLATFORM_PREFIX[network.version] for network in networks)
+    return widest_breach(plan.addresses.outside(flow.sources, None), PLATFORM_PREFIX) is not None
 
 
 def _rank(flow: Flow) -> int:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ast
-from datetime import date
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +19,17 @@ from ansible.vars.manager import VariableManager
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint import rules
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import findings
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory
-from ansible_collections.hpc.ports.tests.support.sites import CONTROLLER, SHIPPED, make_inventory, make_plan
+from ansible_collections.hpc.ports.tests.support.linted import HOSTS, TODAY, found, plan_of
+from ansible_collections.hpc.ports.tests.support.sites import CONTROLLER, SHIPPED, make_inventory
 
 ROOT = Path(__file__).parents[5]
-TODAY = date(2026, 11, 21)
 KNOWN = "expected networks no wider than /16 (IPv4) or /48 (IPv6)."
 INTERNAL = "expected private networks, or networks no wider than /16 (IPv4) or /48 (IPv6)."
 IN_CLUSTER = "expected within_cluster: true, because only nodes of the cluster use it."
 MONITORING = "expected only the endpoint monitoring."
-HOSTS: dict[str, Any] = {
-    "ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1"]},
-    "login": {"groups": ["slurm_login"], "addresses": ["10.1.0.1"], "cluster": "alpha"},
-    "node": {"groups": ["slurm_compute"], "addresses": ["10.1.0.2"], "cluster": "alpha"},
-    "desk": {"groups": ["workbench"], "addresses": ["10.2.0.1"]},
-    "watch": {"groups": ["monitoring"], "addresses": ["10.3.0.1"]},
-    "files": {"groups": ["nfs_server"], "addresses": ["10.4.0.1"]},
-}
-
-
-def plan_of(
-    flows: dict[str, Any],
-    ports: str | list[str] = "443/tcp",
-    endpoints: dict[str, Any] | None = None,
-    hosts: dict[str, Any] | None = None,
-    service: dict[str, Any] | None = None,
-    **settings: Any,
-) -> Plan:
-    """Return the plan of flows that are on, whose service `web` has these ports and is public."""
-    web = {"ports": ports.split() if isinstance(ports, str) else ports, "exposure": "public", **(service or {})}
-    known = {"anywhere": {"cidrs": ["0.0.0.0/0", "::/0"]}, **(endpoints or {})}
-    full = {name: {"services": ["web"], "need": "recommended", **flow} for name, flow in flows.items()}
-    return make_plan(
-        {"services": {"web": web, **settings.pop("services", {})}, "endpoints": known, "flows": full},
-        HOSTS if hosts is None else hosts,
-        {"a.example.org": ["10.9.0.9"]},
-        **settings,
-    )
-
-
-def found(rule: str, plan: Plan) -> list[tuple[str, str, str]]:
-    return [(item.severity, item.subject, item.message) for item in findings(plan, TODAY) if item.rule == rule]
 
 
 def test_a_plan_with_nothing_wrong() -> None:
@@ -135,6 +103,72 @@ def test_advice_holds_against_flows_from_anywhere(rule: str, port: str, target: 
 def test_a_number_means_something_on_one_kind_of_host_only(rule: str, ports: str, group: str) -> None:
     hosts = {**HOSTS, "other": {"groups": [group], "addresses": ["10.5.0.1"]}}
     assert found(rule, plan_of({"f": {"from": ["anywhere"], "to": [group]}}, ports, hosts=hosts)) == []
+
+
+@pytest.mark.parametrize(
+    ("ports", "opened"),
+    [
+        ("20000-25000/tcp", None),  # GridFTP, whose range contains the port of mountd
+        ("2000-2100/tcp", None),
+        ("2049-2051/tcp", None),
+        ("2048-2049/tcp", "2049/tcp"),
+        ("2049/tcp 20000-25000/tcp", "2049/tcp"),
+        ("20048/tcp 2049/tcp 20048/udp", "2049/tcp, 20048/tcp, 20048/udp"),
+    ],
+)
+def test_a_service_of_a_site_is_known_by_its_ports(ports: str, opened: str | None) -> None:
+    plan = plan_of({"f": {"from": ["anywhere"], "to": ["nfs_server"]}}, ports)
+    assert [item[2].partition(" to ")[0] for item in found("nfs-internal", plan)] == (
+        [f"Opens {opened}"] if opened else []
+    )
+
+
+def test_a_range_around_the_ports_of_slurm_is_slurm() -> None:
+    plan = plan_of({"f": {"from": ["monitoring"], "to": ["slurm_compute"]}}, "6817-6820/tcp")
+    assert [item[2].partition(" to ")[0] for item in found("scheduler-in-cluster", plan)] == ["Opens 6817-6819/tcp"]
+
+
+def test_a_shipped_service_is_known_by_its_name() -> None:
+    def rules_of(service: str, ports: str, site: dict[str, Any]) -> set[str]:
+        shipped = deepcopy(SHIPPED)
+        shipped["firewall_services"][service] = {"ports": [ports]}
+        shipped["firewall_endpoints"]["anywhere"] = {"cidrs": ["0.0.0.0/0"]}
+        shipped["firewall_flows"]["f"] = {
+            "from": ["anywhere"],
+            "to": ["control_plane", "nfs_server"],
+            "services": [service],
+            "need": "required",
+        }
+        inventory = make_inventory(HOSTS)
+        catalogue = load_catalogue(shipped, {"firewall_services": site}, inventory.groups)
+        return {item.rule for item in findings(compile_plan(catalogue, inventory), TODAY)} - {"exposure"}
+
+    assert rules_of("nfs", "2049/tcp", {}) == {"nfs-internal"}
+    assert rules_of("nfs", "12049/tcp", {}) == {"nfs-internal"}
+    assert rules_of("nfs", "2049/tcp", {"nfs": {"ports": ["12049/tcp"]}}) == {"nfs-internal"}
+    # The port of the cloud cacher, and of Grafana.
+    assert rules_of("cloud_cacher", "3000/tcp", {}) == {"control-plane-internal"}
+    assert rules_of("grafana", "3000/tcp", {}) == set()
+
+
+def test_a_service_of_all_ports_is_one_finding_however_many_flows_use_it() -> None:
+    targets = ["slurm_compute", "workbench", "nfs_server", "control_plane", "monitoring"]
+    flows = {f"f{number}": {"from": [f"lan{number}"], "to": targets} for number in range(1, 5)}
+    networks = {f"lan{number}": {"cidrs": [f"{2 * number}.0.0.0/7"]} for number in range(1, 5)}
+    plan = plan_of(flows, "1-65535/tcp", networks)
+    assert [(item.rule, item.severity, item.subject) for item in findings(plan, TODAY)] == [
+        ("least-privilege", "error", "firewall_services.web")
+    ]
+
+
+def test_advice_needs_a_host_of_ours() -> None:
+    far = {"far": {"cidrs": ["203.0.113.0/24"]}}
+    assert (
+        found("scheduler-in-cluster", plan_of({"f": {"from": ["slurm_login"], "to": ["far"]}}, "6817/tcp", far)) == []
+    )
+    laptops = {**HOSTS, "laptop": {"groups": ["laptops"], "addresses": ["10.9.0.7"]}}
+    plan = plan_of({"f": {"from": ["anywhere"], "to": ["laptops"]}}, "22/tcp", hosts=laptops)
+    assert found("ssh-known-sources", plan) == []
 
 
 def test_the_sql_server_of_slurm_is_inside_its_cluster() -> None:
@@ -314,13 +348,12 @@ def test_smart_card_login_says_where_tls_ends() -> None:
         ({"hostnames": ["a.example.org"]}, {"groups": ["workbench"]}, None, None),
     ],
 )
-@pytest.mark.parametrize("service", [{"broad": True, "ports": ["8000-8001/tcp"]}, {"ports": ["1-9000/tcp"]}])
 def test_whole_ranges_are_for_named_networks(
-    source: dict[str, Any], target: dict[str, Any], network: str | None, severity: str | None, service: dict[str, Any]
+    source: dict[str, Any], target: dict[str, Any], network: str | None, severity: str | None
 ) -> None:
-    plan = plan_of({"f": {"from": ["a"], "to": ["b"]}}, endpoints={"a": source, "b": target}, service=service)
-    flows = [item for item in found("least-privilege", plan) if item[1] == "firewall_flows.f"]
-    assert flows == (
+    ends, flow = {"a": source, "b": target}, {"from": ["a"], "to": ["b"]}
+    broad = plan_of({"f": flow}, endpoints=ends, service={"broad": True, "ports": ["8000-8001/tcp"]})
+    assert found("least-privilege", broad) == (
         [
             (
                 severity,
@@ -332,6 +365,17 @@ def test_whole_ranges_are_for_named_networks(
         if network
         else []
     )
+    # A range that is not broad is one finding, of the service, however many flows open it.
+    ranges = plan_of({"f": flow, "g": {**flow, "from": ["a", "workbench"]}}, "1-9000/udp", ends)
+    also = f", also to {network} (flow f, g)" if network else ""
+    assert found("least-privilege", ranges) == [
+        (
+            severity or "warning",
+            "firewall_services.web",
+            f"Has 1-9000/udp, more than 4096 ports{also}, expected only the needed ports, or broad: true, so that the "
+            "ports of other services stay closed.",
+        )
+    ]
 
 
 def test_ports_by_the_thousand_yield_or_are_named() -> None:
@@ -341,7 +385,8 @@ def test_ports_by_the_thousand_yield_or_are_named() -> None:
             "warning",
             "firewall_services.web",
             "Has 1-4000/tcp, 5000-5096/udp, more than 4096 ports, expected only the needed ports, or broad: "
-            "true, so that the ports of other services stay closed.",
+            "true, so that the ports of other services stay closed. broad: true would close ssh (22/tcp): open what is "
+            "needed in other flows.",
         )
     ]
     assert found("least-privilege", plan_of({"f": flow}, "1-4000/tcp 5000-5095/udp")) == []
@@ -437,6 +482,8 @@ def test_udp_within_a_cluster_comes_from_its_networks() -> None:
         ("platform", {"from": ["site"]}, {}, None),
         ("platform", {"from": ["world"]}, {}, "2000::/15"),
         ("platform", {"from": ["slurm_login"]}, {}, None),
+        # Link-local addresses are those of one link.
+        ("platform", {"from": ["link"]}, {}, None),
         ("cluster", {"from": ["slurm_login"]}, {}, "hosts outside the cluster"),
         ("cluster", {"from": ["slurm_login"], "within_cluster": True}, {}, None),
         ("cluster", {"from": ["slurm_login"], "within_cluster": True}, {"alpha": {"cidrs": ["10.0.0.0/8"]}}, None),
@@ -454,6 +501,7 @@ def test_flows_stay_within_the_exposure_of_their_services(
     exposure: str, flow: dict[str, Any], clusters: dict[str, Any], source: str | None
 ) -> None:
     networks = {"site": {"cidrs": ["198.0.0.0/8", "2001::/16"]}, "world": {"cidrs": ["2000::/15"]}}
+    networks["link"] = {"cidrs": ["fe80::/10"]}
     plan = plan_of(
         {"f": {"to": ["slurm_compute"], **flow}},
         endpoints=networks,
