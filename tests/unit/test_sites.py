@@ -32,8 +32,6 @@ from netaddr import IPAddress
 TABLES = Path(__file__).parent / "sites"
 KINDS = sorted(path.stem for path in TABLES.glob("*.csv"))
 TODAY = date(2026, 11, 28)
-# The ports of a range count as those of NFS and Fluentd.
-FALSE_ALARMS = pytest.param("grid", marks=pytest.mark.xfail(strict=False))
 
 
 class Row(NamedTuple):
@@ -110,7 +108,7 @@ def test_the_plan_is_equal_to_the_table(kind: str) -> None:
     assert list(filter(None, differences)) == []
 
 
-@pytest.mark.parametrize("kind", [FALSE_ALARMS if kind == "grid" else kind for kind in KINDS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_lint_finds_nothing_but_what_the_site_accepts(kind: str) -> None:
     found = [finding for finding in findings(plan_of(kind), TODAY) if finding.severity not in ("note", "accepted")]
     assert found == []

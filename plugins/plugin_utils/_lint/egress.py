@@ -6,12 +6,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, parse_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, flow_key, hosts_text, ports_text
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import (
+    Finding,
+    and_more,
+    flow_key,
+    hosts_text,
+    ports_text,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
     PLATFORM_PREFIX,
     named_ports,
@@ -99,23 +105,29 @@ def _anywhere_egress(plan: Plan, today: date) -> Iterator[Finding]:
     """Find hosts that may not open what a flow from anywhere accepts: `anywhere` has no hosts, so opens no way out."""
     flows_by_targets: dict[frozenset[str], list[Flow]] = defaultdict(list)
     for flow in plan.flows_on.values():
-        targets = frozenset(
-            host for name in flow.targets for host in plan.addresses.members(name) if host in plan.hosts
-        )
-        if targets and _is_from_anywhere(plan, flow):
-            flows_by_targets[targets].append(flow)
+        managed = frozenset(_members(plan, flow.targets).intersection(plan.hosts))
+        if managed and _is_from_anywhere(plan, flow):
+            flows_by_targets[managed].append(flow)
     restricted = _restricted_hosts(plan) if flows_by_targets else {}
+    flows_by_text: dict[str, list[Flow]] = defaultdict(list)
     for targets, flows in flows_by_targets.items():
-        ports = [port for flow in flows for port in named_ports(plan, flow)]
-        hosts = sorted(_cut_off(plan, restricted, targets, ports) - targets)
-        if hosts and ports:
-            yield Finding(
-                "anywhere-egress",
-                "note",
-                flow_key(min(flows, key=_rank)),
-                f"Does not open the way out from {hosts_text(hosts)}, whose egress is restricted, because only a flow "
-                f"with these hosts in from does. If they use it, {_line_to_write(plan, hosts, targets)}.",
-            )
+        hosts = sorted(_cut_off(plan, restricted, targets, flows) - targets)
+        if hosts:
+            flows_by_text[_cut_off_text(plan, hosts, targets)].append(min(flows, key=_rank))
+    for text, flows in flows_by_text.items():
+        yield Finding("anywhere-egress", "note", flow_key(flows[0]), f"{_first(flows)} {text}")
+
+
+def _first(flows: list[Flow]) -> str:
+    others = [flow.name for flow in flows[1:]]
+    return f"Does not open, nor does flow {others[0]}{and_more(others)}," if others else "Does not open"
+
+
+def _cut_off_text(plan: Plan, hosts: list[str], targets: Set[str]) -> str:
+    return (
+        f"the way out from {hosts_text(hosts)}, whose egress is restricted, because only a flow with these hosts in "
+        f"from does. If they use it, {_line_to_write(plan, hosts, targets)}."
+    )
 
 
 def _is_from_anywhere(plan: Plan, flow: Flow) -> bool:
@@ -127,8 +139,9 @@ def _rank(flow: Flow) -> int:
     return NEEDS.index(flow.need)
 
 
-def _cut_off(plan: Plan, restricted: dict[str, list[str]], targets: frozenset[str], ports: list[PortRange]) -> set[str]:
-    """Return the hosts that may open none of the ports to any of the targets."""
+def _cut_off(plan: Plan, restricted: dict[str, list[str]], targets: Iterable[str], flows: Iterable[Flow]) -> set[str]:
+    """Return the hosts that may open none of the flows' ports to any of the targets."""
+    ports = [port for flow in flows for port in named_ports(plan, flow)]
     addresses = [parse_network(text) for text in collapsed(plan.addresses.host_networks(targets))]
     return {
         host
@@ -143,7 +156,7 @@ def _overlaps(plan: Plan, digest: str, peers: str, addresses: list[IPNetwork]) -
     return any(address in network or network in address for address in addresses for network in networks)
 
 
-def _line_to_write(plan: Plan, hosts: list[str], targets: frozenset[str]) -> str:
+def _line_to_write(plan: Plan, hosts: list[str], targets: Set[str]) -> str:
     clients = plan.catalogue.flows.get(_PLATFORM_CLIENTS)
     named: set[str] = set()
     if clients and clients.name not in plan.flows_on and targets & _members(plan, clients.targets):

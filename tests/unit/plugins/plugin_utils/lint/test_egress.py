@@ -122,6 +122,12 @@ def test_all_flows_from_anywhere_to_the_same_hosts_are_one_finding() -> None:
     assert [item[1] for item in closed(flows)] == ["firewall_flows.https"]
 
 
+def test_flows_from_anywhere_to_other_hosts_are_told_together() -> None:
+    flows = {name: {**HTTPS, "to": [group]} for name, group in (("a", "control_plane"), ("b", "workbench"))}
+    together = START.replace("open the", "open, nor does flow b, the")
+    assert closed(flows) == [("note", "firewall_flows.a", f"{together}{OWN}.")]
+
+
 def test_a_host_with_one_of_the_ports_is_not_cut_off() -> None:
     services = {"http": {"ports": ["80/tcp"]}}
     flows = {"https": HTTPS, "http": {**HTTPS, "services": ["http"]}}
