@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,6 +35,7 @@ class Closed:
     """What broad services do not open, because the ports belong to other services on the targets."""
 
     plan: Plan
+    _kinds_inside: dict[IPNetwork, set[HostKind]] = field(default_factory=dict)
 
     def by_flow(self, service: Service, only_needed: bool) -> dict[str, dict[str, list[PortRange]]]:
         """Return the closed ports by flow that is on and has the service, and by the services that they belong to.
@@ -60,8 +61,16 @@ class Closed:
         return {name: merged(closed[name]) for name in sorted(closed) if closed[name]}
 
     def _kinds(self, endpoints: Iterable[str]) -> set[HostKind]:
-        kinds = {self.plan.kinds[host] for host in self.plan.hosts}
-        return {kind for kind in kinds if not kind.endpoints.isdisjoint(endpoints)}
+        """Return the kinds of managed hosts in these endpoints."""
+        return {kind for kind in self._managed_kinds if not kind.endpoints.isdisjoint(endpoints)}
+
+    @cached_property
+    def _managed_kinds(self) -> set[HostKind]:
+        return {self.plan.kinds[host] for host in self.plan.hosts}
+
+    @cached_property
+    def _sizes(self) -> Counter[HostKind]:
+        return Counter(self.plan.kinds.values())
 
     def _flows_to(self, target: HostKind) -> list[Flow]:
         """Return the flows whose services run on the target, as far as we know: not those that are optional and off."""
@@ -76,22 +85,32 @@ class Closed:
         other = self.plan.catalogue.services[name]
         return common_ports(service.ports, other.ports) if other.has_own_ports else []
 
-    def _sources(self, flow: Flow, target: HostKind) -> Iterator[Source]:
-        shared = target.clusters if flow.within_cluster else None
-        hosts = {host for name in flow.sources for host in self.plan.addresses.members(name, shared)}
-        like_target = {host for host in hosts if self.plan.kinds[host] == target}
-        if len(like_target) == 1:  # a host needs no flow to itself
-            hosts -= like_target
-        yield from {Source(frozenset((self._towards(target, host),))) for host in hosts}
-        for network in self.plan.addresses.outside(flow.sources, shared):
-            yield Source(
-                frozenset(self._towards(target, host) for host in hosts_inside(self._ordered, network)), network
-            )
+    def _sources(self, flow: Flow, target: HostKind) -> set[Source]:
+        kinds = {
+            self._towards(target, kind)
+            for kind, size in self._sizes.items()
+            if not kind.endpoints.isdisjoint(flow.sources)
+            and (kind.clusters & target.clusters or not flow.within_cluster)
+            and (kind != target or size > 1)  # a host needs no flow to itself
+        }
+        networks = self.plan.addresses.outside(flow.sources, target.clusters if flow.within_cluster else None)
+        return {
+            *(Source(frozenset((kind,))) for kind in kinds),
+            *(
+                Source(frozenset(self._towards(target, kind) for kind in self._inside(network)), network)
+                for network in networks
+            ),
+        }
 
-    def _towards(self, target: HostKind, host: str) -> HostKind:
-        """Return the kind of a host without the clusters that make no difference to the target."""
-        kind = self.plan.kinds[host]
+    def _towards(self, target: HostKind, kind: HostKind) -> HostKind:
+        """Return a kind without the clusters that make no difference to the target."""
         return kind._replace(clusters=kind.clusters & target.clusters)
+
+    def _inside(self, network: IPNetwork) -> set[HostKind]:
+        """Return the kinds of the managed hosts in a network."""
+        if network not in self._kinds_inside:
+            self._kinds_inside[network] = {self.plan.kinds[host] for host in hosts_inside(self._ordered, network)}
+        return self._kinds_inside[network]
 
     @cached_property
     def _ordered(self) -> list[tuple[int, int, list[str]]]:
