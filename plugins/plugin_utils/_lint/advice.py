@@ -160,14 +160,16 @@ def _range_not_broad(plan: Plan, service: Service, closed: Closed) -> Finding:
     flows = [flow for flow in plan.flows_on.values() if service.name in flow.services]
     breaches = {flow.name: breach for flow in flows if (breach := _between_wide_networks(plan, flow))}
     widely = f", also to {min(breaches.values(), key=_rank).source} (flow {listed([*breaches])})" if breaches else ""
+    narrowed = closed.narrowed_by(service)
+    taken = f", and takes these ports from {listed(narrowed)} on the same hosts" if narrowed else ""
     would_close = closed_text(closed.by_flow(service, only_needed=False))
     warning = f" broad: true would close {would_close}: open what is needed in other flows." if would_close else ""
     return Finding(
         "least-privilege",
         min(breaches.values(), key=_rank).severity if breaches else "warning",
         f"firewall_services.{service.name}",
-        f"Has {listed(port_texts(service.ports))}, more than {MOST_PORTS} ports{widely}, expected only the needed "
-        f"ports, or broad: true, so that the ports of other services stay closed.{warning}",
+        f"Has {listed(port_texts(service.ports))}, more than {MOST_PORTS} ports{widely}{taken}, expected only the "
+        f"needed ports, or broad: true, so that the ports of other services stay closed.{warning}",
     )
 
 

@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, merged, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, and_more, flow_key, ports_text
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import hosts_inside, sorted_addresses
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
+    claimed_ports,
+    hosts_inside,
+    sorted_addresses,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import HostKind, Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow, Service
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
@@ -48,6 +52,21 @@ class Closed:
         flows = [flow for flow in self.plan.flows_on.values() if service.name in flow.services]
         closed = {flow.name: self._in_flow(flow, service, only_needed) for flow in flows}
         return {name: ports for name, ports in closed.items() if ports}
+
+    def narrowed_by(self, service: Service) -> list[str]:
+        """Return the broad services, of flows that are on, that lose ports on some hosts to a service, sorted."""
+        if not (self.plan.catalogue.broad_yields and service.has_own_ports):
+            return []
+        flows = [flow for flow in self.plan.catalogue.flows.values() if service.name in flow.services]
+        kinds = self._kinds({name for flow in flows for name in flow.targets})
+        names = {
+            name
+            for flow in self.plan.flows_on.values()
+            if any(not kind.endpoints.isdisjoint(flow.targets) for kind in kinds)
+            for name in flow.services
+        }
+        others = [self.plan.catalogue.services[name] for name in sorted(names)]
+        return [other.name for other in others if other.broad and common_ports(other.ports, service.ports)]
 
     def _in_flow(self, flow: Flow, service: Service, only_needed: bool) -> dict[str, list[PortRange]]:
         closed: dict[str, list[PortRange]] = defaultdict(list)
@@ -208,11 +227,7 @@ def _why_nothing(plan: Plan, flow: Flow, targets: set[HostKind]) -> str:
 
 
 def _is_taken(plan: Plan, service: Service, targets: set[HostKind]) -> bool:
-    return (
-        service.broad
-        and plan.catalogue.broad_yields
-        and not any(without(service.ports, plan.claims[target]) for target in targets)
-    )
+    return service.broad and not any(without(service.ports, claimed_ports(plan, target)) for target in targets)
 
 
 RULES = (_closed_by_broad, _opens_nothing)

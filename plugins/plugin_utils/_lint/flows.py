@@ -16,12 +16,14 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Fi
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
     PLATFORM_PREFIX,
     Breach,
+    claimed_ports,
     groups_of,
     named_ports,
     networks_of,
     outside_networks,
     source_networks,
     uses_broad,
+    uses_range,
     widest_breach,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import HostKind, Plan
@@ -78,7 +80,8 @@ def _sides_and_services(flow: Flow) -> tuple[object, ...]:
 
 
 def _shadowed_flows(plan: Plan, today: date) -> Iterator[Finding]:
-    flows = [flow for flow in plan.flows_on.values() if not uses_broad(plan, flow)]
+    # A range of thousands of ports is one finding of least-privilege, whatever else it covers.
+    flows = [flow for flow in plan.flows_on.values() if not uses_broad(plan, flow) and not uses_range(plan, flow)]
     for flow in flows:
         covering = [
             other.name
@@ -184,7 +187,7 @@ def _unclaimed(plan: Plan, kind: HostKind) -> list[PortRange]:
         for name in flow.services
         for ports in plan.catalogue.services[name].ports
     ]
-    return without(ports, plan.claims[kind] if plan.catalogue.broad_yields else ())
+    return without(ports, claimed_ports(plan, kind))
 
 
 RULES = (_exposure, _duplicate_flows, _shadowed_flows, _unused_services, _srun_unpinned)

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import HostKind, Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
 
@@ -46,10 +46,33 @@ def uses_broad(plan: Plan, flow: Flow) -> bool:
     return not all(plan.catalogue.services[name].has_own_ports for name in flow.services)
 
 
+def uses_range(plan: Plan, flow: Flow) -> bool:
+    """Return whether a flow has a service with more ports than any service needs."""
+    return any(has_too_many_ports(plan, name) for name in flow.services)
+
+
 def has_too_many_ports(plan: Plan, service: str) -> bool:
     """Return whether a service has more ports than any service needs."""
     ranges = merged(plan.catalogue.services[service].ports)
     return sum(ports.last - ports.first + 1 for ports in ranges) > MOST_PORTS
+
+
+def claimed_ports(plan: Plan, kind: HostKind) -> list[PortRange]:
+    """Return the ports that broad services do not cover on a kind of host.
+
+    A range of thousands of ports does not count: it is one finding of least-privilege, whatever else it closes.
+    """
+    if not plan.catalogue.broad_yields:
+        return []
+    ranges = {name for flow in plan.flows_on.values() for name in flow.services if has_too_many_ports(plan, name)}
+    names = {
+        name
+        for flow in plan.catalogue.flows.values()
+        if not kind.endpoints.isdisjoint(flow.targets)
+        for name in flow.services
+        if plan.catalogue.services[name].has_own_ports
+    }
+    return [ports for name in names - ranges for ports in plan.catalogue.services[name].ports]
 
 
 def reaches(plan: Plan, flow: Flow, groups: Collection[str] = ()) -> bool:

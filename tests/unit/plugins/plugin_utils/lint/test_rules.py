@@ -161,6 +161,22 @@ def test_a_service_of_all_ports_is_one_finding_however_many_flows_use_it() -> No
     ]
 
 
+def test_a_range_is_one_finding_whatever_it_covers_and_closes() -> None:
+    whole = {"from": ["slurm_compute"], "to": ["slurm_login"], "services": ["all"]}
+    inside = {**whole, "services": ["web"]}
+    services = {"all": {"ports": ["1-65535/tcp"]}, **SRUN["services"]}
+    plan = plan_of({"f": whole, "g": inside, "srun": SRUN_FLOW}, services=services)
+    assert {item.rule for item in findings(plan, TODAY)} == {"least-privilege"}
+    assert found("least-privilege", plan)[0][2].startswith(
+        "Has 1-65535/tcp, more than 4096 ports, and takes these ports from srun on the same hosts, expected only "
+    )
+    elsewhere = plan_of({"f": {**whole, "to": ["workbench"]}, "srun": SRUN_FLOW}, services=services)
+    assert "takes" not in found("least-privilege", elsewhere)[0][2]
+    # If no finding is about the range, because its flow is off, others are.
+    off = plan_of({"f": {**whole, "enabled": False}, "g": inside, "srun": SRUN_FLOW}, services=services)
+    assert {item.rule for item in findings(off, TODAY)} == {"srun-unpinned", "closed-by-broad", "opens-nothing"}
+
+
 def test_advice_needs_a_host_of_ours() -> None:
     far = {"far": {"cidrs": ["203.0.113.0/24"]}}
     assert (
