@@ -6,7 +6,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
+    PortFileError,
+    closest,
+    invalid,
+    nearest,
+)
 
 
 def test_invalid_names_the_key_shows_the_value_and_says_what_was_expected() -> None:
@@ -25,3 +30,8 @@ def test_invalid_without_advice() -> None:
 )
 def test_nearest(word: str, expected: str) -> None:
     assert nearest(word, ["from", "to", "services", "slurmctld"]) == expected
+
+
+@pytest.mark.parametrize(("similarity", "expected"), [(0.6, "slurmctld"), (0.94, "slurmctld"), (0.95, "")])
+def test_closest(similarity: float, expected: str) -> None:
+    assert closest("slurmctl", ["slurmdbd", "slurmctld"], similarity) == expected

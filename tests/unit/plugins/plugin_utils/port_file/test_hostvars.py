@@ -44,6 +44,18 @@ def test_ansible_settings_are_defaults_for_the_variables() -> None:
     }
 
 
+def test_variables_that_only_begin_like_ours() -> None:
+    variables = task_vars()
+    # Lint needs their names only: a value may be a template that fails here.
+    variables["hostvars"]["node1"] |= {"firewall_flow": "{{ nothing }}", "firewall_state": "absent", "firewalld": 1}
+    variables["hostvars"]["head"] |= {"firewall_result": {}, "firewall_zones": [], "firewall_a": 1}
+    assert {name: host.unknown_variables for name, host in site_inventory(variables).hosts.items()} == {
+        "head": ("firewall_a", "firewall_zones"),
+        "node1": ("firewall_flow",),
+        "node2": (),
+    }
+
+
 def test_excluded_hosts_are_in_no_group() -> None:
     variables = task_vars()
     found = without_hosts(variables, ["node1"])
