@@ -75,7 +75,19 @@ def test_other_flows_open_the_ports_again() -> None:
     assert closed({**flows, "all": {**ALL, "services": ["all_tcp", "nfs", "slurmctld"]}}) == []
     assert closed({**flows, "more": {**more["more"], "from": ["inner"]}}) == [BOTH]
     assert closed({**flows, "more": {**more["more"], "enabled": False}}) == [BOTH]
-    # Networks of the cluster are peers of its flows.
+    # Networks of the cluster are peers of its flows, in flows of all ports within it, too.
+    within = {
+        **flows,
+        "all": {**ALL, "from": ["slurm_compute"], "within_cluster": True},
+        "slurm": {**SLURM, "enabled": False},
+    }
+    assert closed(within, firewall_clusters={"default": {"cidrs": ["10.1.0.0/16"]}}) == [
+        "slurmctld (6817/tcp) to the sources of flow all"
+    ]
+    assert closed({**within, "slurm": SLURM}, firewall_clusters={"default": {"cidrs": ["10.1.0.0/16"]}}) == []
+    # They are no sources of other flows.
+    others = {**within, "all": {**ALL, "from": ["slurm_login"]}}
+    assert closed(others, firewall_clusters={"default": {"cidrs": ["10.1.0.0/16"]}}) == []
     assert closed(flows, firewall_clusters={"default": {"cidrs": ["10.1.0.0/16"]}}) == []
 
 
@@ -135,7 +147,9 @@ def test_the_advice_to_make_a_range_broad_says_what_this_closes() -> None:
 
 
 def nothing(flows: dict[str, Any], **settings: Any) -> list[tuple[str, str]]:
-    return [(subject, text) for _warning, subject, text in found("opens-nothing", plan(flows, **settings))]
+    items = found("opens-nothing", plan(flows, **settings))
+    assert {severity for severity, _subject, _text in items} <= {"warning"}
+    return [(subject, text) for _severity, subject, text in items]
 
 
 TAKEN = {"apps": {"ports": ["2049/tcp"], "broad": True}}

@@ -141,6 +141,14 @@ def test_a_host_with_one_of_the_ports_is_not_cut_off() -> None:
     assert len(closed({**flows, "tunnel": {**both, "services": ["ssh"]}}, services=services)) == 1
 
 
+@pytest.mark.parametrize(("network", "is_open"), [("10.0.0.0/24", True), ("10.0.0.2/32", True), ("10.0.0.4/31", False)])
+def test_a_way_out_to_a_network_around_the_targets_or_to_one_of_them(network: str, is_open: bool) -> None:
+    hosts = {**HOSTS, "ctl": {**HOSTS["ctl"], "addresses": ["10.0.0.2", "10.0.0.3"]}, "node": RESTRICTED["node"]}
+    tunnel = {"from": ["slurm_compute"], "to": ["far"]}
+    ends = {"far": {"cidrs": [network]}}
+    assert (closed({"https": HTTPS, "tunnel": tunnel}, hosts=hosts, endpoints=ends) == []) is is_open
+
+
 def test_a_target_needs_no_way_to_itself() -> None:
     hosts = {**HOSTS, "ctl": {**HOSTS["ctl"], "egress": "restricted"}}
     assert closed({"https": HTTPS}, hosts=hosts) == []
