@@ -77,7 +77,10 @@ def test_a_plan_without_a_host_equals_the_plan_of_an_inventory_without_it(tmp_pa
     assert found["hosts_changed"] == ["head", "n1"]
     assert found["sample"] == ["head", "mover", "n1", "stranger", "tape"]
     assert found["changes"]["n1"]["addresses_changed"]["in_slurm_launch"] == {"added": [], "removed": ["192.0.2.23"]}
-    assert "n1: 192.0.2.23 is removed from in_cluster_user_traffic, in_slurm_launch, in_slurm_srun." in found["reasons"]
+    assert (
+        "n1: 192.0.2.23 is removed from in_cluster_node_ssh, in_cluster_user_traffic, in_slurm_launch, in_slurm_srun."
+        in found["reasons"]
+    )
 
 
 @pytest.mark.parametrize(
