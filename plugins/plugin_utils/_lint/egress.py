@@ -69,12 +69,23 @@ def _restricted_egress(plan: Plan, today: date) -> Iterator[Finding]:
                 _subject(plan, missing[0]),
                 f"No flow opens the way out from {hosts_text(sorted(hosts))}, whose egress is restricted, to "
                 f"{_joined(f'{basic.title} ({ports_text(basic.ports)})' for basic in missing)}. If the hosts use any, "
-                f"write their addresses into {_joined(f'firewall_endpoints.{basic.endpoint}' for basic in missing)}.",
+                f"{_joined(dict.fromkeys(_to_do(plan, basic) for basic in missing))}.",
             )
 
 
 def _subject(plan: Plan, basic: Basic) -> str:
     return f"firewall_flows.{basic.flow}" if basic.flow in plan.catalogue.flows else "firewall_flows"
+
+
+def _to_do(plan: Plan, basic: Basic) -> str:
+    flow = plan.catalogue.flows.get(basic.flow)
+    if flow is None:
+        return "write a flow to them"
+    if flow.enabled is False:
+        return f"turn on firewall_flows.{flow.name}"
+    if flow.name in plan.flows_on and not plan.addresses.is_empty(flow.targets):
+        return f"add a group of the hosts to firewall_flows.{flow.name}.from"
+    return f"write their addresses into firewall_endpoints.{basic.endpoint}"
 
 
 def _joined(texts: Iterable[str]) -> str:

@@ -30,46 +30,49 @@ def missing(flows: dict[str, Any], **others: Any) -> list[tuple[str, str, str]]:
     return found("restricted-egress", plan_of(flows, **settings))
 
 
-def text(what: str, endpoints: str, hosts: str = "host files and 1 more") -> str:
+def text(what: str, to_do: str = "write a flow to them", hosts: str = "host files and 1 more") -> str:
     return (
-        f"No flow opens the way out from {hosts}, whose egress is restricted, to {what}. If the hosts use any, write "
-        f"their addresses into {endpoints}."
+        f"No flow opens the way out from {hosts}, whose egress is restricted, to {what}. If the hosts use any, {to_do}."
     )
 
 
 def test_hosts_without_name_servers_time_and_directory_are_one_finding() -> None:
-    assert missing({}) == [
-        (
-            "warning",
-            "firewall_flows",
-            text(
-                f"{DNS}, {NTP} and {LDAP}",
-                "firewall_endpoints.dns_servers, firewall_endpoints.ntp_servers and "
-                "firewall_endpoints.directory_servers",
-            ),
-        )
-    ]
+    assert missing({}) == [("warning", "firewall_flows", text(f"{DNS}, {NTP} and {LDAP}"))]
 
 
 def test_hosts_that_lack_one_of_them() -> None:
     assert missing({"all": flow_of("dns", "ntp", "ldap")}) == []
-    assert missing({"names": flow_of("dns"), "users": flow_of("ldap")}) == [
-        ("warning", "firewall_flows", text(NTP, "firewall_endpoints.ntp_servers"))
-    ]
+    assert missing({"names": flow_of("dns"), "users": flow_of("ldap")}) == [("warning", "firewall_flows", text(NTP))]
     # A directory alone is a note.
-    assert missing({"basics": flow_of("dns", "ntp")}) == [
-        ("note", "firewall_flows", text(LDAP, "firewall_endpoints.directory_servers"))
-    ]
+    assert missing({"basics": flow_of("dns", "ntp")}) == [("note", "firewall_flows", text(LDAP))]
 
 
 def test_the_flow_to_change_is_named_where_there_is_one() -> None:
-    found_flows = [item[1] for item in missing({"dns": flow_of("dns", enabled=False), "f": flow_of("ntp", "ldap")})]
-    assert found_flows == ["firewall_flows.dns"]
+    off = flow_of("dns", enabled=False)
+    empty = flow_of("ntp", to=["ntp_servers"], need="conditional")
+    others = flow_of("ldap", **{"from": ["workbench"]})
+    ends = {**SERVERS, "ntp_servers": {"cidrs": []}}
+    assert missing({"dns": off, "ntp": empty, "directory": others}, endpoints=ends) == [
+        (
+            "warning",
+            "firewall_flows.dns",
+            text(
+                f"{DNS}, {NTP} and {LDAP}",
+                "turn on firewall_flows.dns, write their addresses into firewall_endpoints.ntp_servers and add a group "
+                "of the hosts to firewall_flows.directory.from",
+            ),
+        )
+    ]
+    # A flow that is on by force, without addresses.
+    forced = {"ntp": {**empty, "need": "recommended"}, "f": flow_of("dns", "ldap")}
+    assert [item[2].partition("use any, ")[2] for item in missing(forced, endpoints=ends)] == [
+        "write their addresses into firewall_endpoints.ntp_servers."
+    ]
 
 
 def test_hosts_that_lack_different_servers_are_told_apart() -> None:
     flows = {"all": flow_of("dns", "ldap"), "time": flow_of("ntp", **{"from": ["slurm_compute"]})}
-    assert [item[2] for item in missing(flows)] == [text(NTP, "firewall_endpoints.ntp_servers", "host files")]
+    assert [item[2] for item in missing(flows)] == [text(NTP, hosts="host files")]
 
 
 @pytest.mark.parametrize(
