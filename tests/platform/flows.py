@@ -18,7 +18,7 @@ SHIPPED = ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml"
 SITE = ROOT / "extensions" / "molecule" / "platform" / "inventory" / "group_vars" / "all" / "firewall.yml"
 _KUBERNETES = "The test platform does not run on Kubernetes."
 _FILE_SERVERS = "The NFS servers here are in the inventory."
-_PORTAL = "No web portal here: proven by probes only."
+_PORTAL = "The test platform has no web portal; only probes test it."
 _WORKBENCH = "The test platform has no Workbench host; only probes test it."
 _NO_SOFTWARE = "The test platform does not have this software."
 # Why a flow has no use.
