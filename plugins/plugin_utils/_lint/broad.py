@@ -150,24 +150,27 @@ class Closed:
         if source.network is not None:
             networks = self.plan.addresses.outside(flow.sources, target.clusters if flow.within_cluster else None)
             return any(source.network in network for network in networks)
-        return all(
-            not kind.endpoints.isdisjoint(flow.sources) and (kind.clusters or not flow.within_cluster)
-            for kind in source.kinds
-        )
+        return all(_is_source(flow, kind) for kind in source.kinds)
 
     def _is_for(self, flow: Flow, source: Source) -> bool:
         """Return whether a flow is meant for hosts of a source.
 
-        The hosts in a network are unknown. They may be nodes of a cluster, so flows within clusters are for them.
+        The hosts in a network are unknown. They may be nodes of the cluster, so flows within it are for them, unless
+        the known hosts in the network are all in other clusters.
         """
-        if any(not kind.endpoints.isdisjoint(flow.sources) for kind in source.kinds):
+        if any(_is_source(flow, kind) for kind in source.kinds):
             return True
         if source.network is None:
             return False
+        if flow.within_cluster:
+            return not source.kinds or any(kind.clusters for kind in source.kinds)
         networks = self.plan.addresses.outside(flow.sources, None)
-        return flow.within_cluster or any(
-            source.network in network or network in source.network for network in networks
-        )
+        return any(source.network in network or network in source.network for network in networks)
+
+
+def _is_source(flow: Flow, kind: HostKind) -> bool:
+    """Return whether a kind, with the clusters that it shares with a target, is a source of a flow to the target."""
+    return not kind.endpoints.isdisjoint(flow.sources) and (bool(kind.clusters) or not flow.within_cluster)
 
 
 def closed_text(by_flow: Mapping[str, Mapping[str, list[PortRange]]]) -> str:

@@ -111,6 +111,26 @@ def test_a_host_needs_no_flow_to_itself() -> None:
     assert len(found("closed-by-broad", two)) == 1
 
 
+def test_hosts_of_another_cluster_need_no_flow_within_the_cluster() -> None:
+    hosts = {
+        **{name: {**host, "cluster": "alpha"} for name, host in HOSTS.items()},
+        "other": {"groups": ["slurm_compute"], "addresses": ["10.9.0.2"], "cluster": "beta"},
+    }
+    everything = {"from": ["slurm_compute"], "to": ["slurm_controller"], "services": ["all_tcp"]}
+
+    def found_with(everything: dict[str, Any], **nfs: Any) -> list[str]:
+        flows = {"all": everything, "nfs": {**NFS, **nfs}}
+        site = plan_of(flows, hosts=hosts, endpoints=ENDS, services=SERVICES)
+        return [item[2] for item in found("closed-by-broad", site)]
+
+    assert found_with(everything) == []
+    assert found_with({**everything, "from": ["far"]}) == []
+    assert len(found_with({**everything, "from": ["lan"]})) == 1
+    # A flow between clusters is for both, and opens the port to both.
+    assert found_with(everything, within_cluster=False) == []
+    assert len(found_with(everything, within_cluster=False, enabled=False)) == 1
+
+
 def test_flows_that_are_for_others_do_not_count() -> None:
     ssh = {"from": ["far"], "to": ["slurm_controller"], "services": ["backup"]}
     assert closed({"all": ALL, "b": ssh}) == []

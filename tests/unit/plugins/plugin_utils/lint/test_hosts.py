@@ -89,6 +89,8 @@ def test_a_group_that_looks_like_one_of_ours(group: str) -> None:
     assert found("similar-group", used) == []
     listed = plan_of({}, endpoints={"nodes": {"groups": [group]}}, hosts=hosts)
     assert found("similar-group", listed) == []
+    spare = plan_of({}, endpoints={"nodes": {"groups": ["slurm_compute"], "fallback_groups": [group]}}, hosts=hosts)
+    assert found("similar-group", spare) == []
 
 
 @pytest.mark.parametrize(
