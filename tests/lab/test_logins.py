@@ -115,7 +115,7 @@ def by_a_sudo_that_wants_a_terminal(folder: Path) -> None:
     with on_all(f"echo 'Defaults:admin requiretty' > {file}; {fabric}", f"rm {file}; ip link delete fab0"):
         run = firewall(*LIMIT)
         assert run.failed == dict.fromkeys(BY_SUDO, 1), run.output
-        assert run.text.count("it wants a terminal (requiretty in the sudoers of the host)") >= len(BY_SUDO)
+        assert run.text.count("it requires a terminal (requiretty in the host's sudoers)") >= len(BY_SUDO)
         run = firewall(*LIMIT, variables(ansible_pipelining=False))
         assert (run.code, run.changed) == (0, dict.fromkeys(BY_SUDO, 0)), run.output
         assert "10.250.7.9" in run.text, run.output
