@@ -113,14 +113,14 @@ class KnownByFirewalld(Known):
             assert self.booted.get(path) in (one.files.get(path), other.files.get(path)), (path, run)
         return found
 
-    def check_disk(self, before: Policy | None, found: State, run: Run) -> None:
+    def check_disk(self, before: Policy | None, current: State, run: Run) -> None:
         """A boot finds the files as they were confirmed last."""
         assert self.booted == self.of(before).files, run
 
-    def is_to_be_mended(self, before: Policy | None, found: State) -> bool:
+    def is_to_be_mended(self, before: Policy | None, current: State) -> bool:
         """Return whether a normal run is next: only some are, as each takes seconds."""
         self.turns += 1
-        return super().is_to_be_mended(before, found) and self.turns % 4 == 0
+        return super().is_to_be_mended(before, current) and self.turns % 4 == 0
 
 
 def _confirmed(state: State) -> dict[str, str]:
