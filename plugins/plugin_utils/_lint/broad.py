@@ -187,13 +187,14 @@ def _closed_by_broad(plan: Plan, today: date) -> Iterator[Finding]:
     closed = Closed(plan)
     for service in plan.catalogue.services.values():
         by_flow = closed.by_flow(service, only_needed=True) if service.broad and service.declared_by_site else {}
-        if by_flow:
+        names = [*by_flow]
+        if names:
             yield Finding(
                 "closed-by-broad",
                 "warning",
                 f"firewall_services.{service.name}",
                 f"Is broad, so it does not open {closed_text(by_flow)} to the sources of flow "
-                f"{next(iter(by_flow))}{and_more([*by_flow])}, and no other flow does. If they need these services, "
+                f"{names[0]}{and_more(names)}, and no other flow does. If they need these services, "
                 "add them to a flow.",
             )
 
