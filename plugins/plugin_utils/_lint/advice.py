@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
     has_too_many_ports,
     internal_networks,
     networks_of,
+    outside_networks,
     reaches,
     source_networks,
     widest_breach,
@@ -28,7 +29,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.software import So
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow, Service
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import port_texts
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import is_everything, port_texts
 
 
 class Advice(NamedTuple):
@@ -164,12 +165,14 @@ def _range_not_broad(plan: Plan, service: Service, closed: Closed) -> Finding:
     taken = f", and takes these ports from {listed(narrowed)} on the same hosts" if narrowed else ""
     would_close = closed_text(closed.by_flow(service, only_needed=False))
     warning = f" broad: true would close {would_close}: open what is needed in other flows." if would_close else ""
+    # any/ip cannot be broad.
+    broad = "1-65535/tcp and 1-65535/udp with broad: true" if is_everything(service.ports) else "broad: true"
     return Finding(
         "least-privilege",
         min(breaches.values(), key=_rank).severity if breaches else "warning",
         f"firewall_services.{service.name}",
         f"Has {listed(port_texts(service.ports))}, more than {MOST_PORTS} ports{widely}{taken}, expected only the "
-        f"needed ports, or broad: true, so that the ports of other services stay closed.{warning}",
+        f"needed ports, or {broad}, so that the ports of other services stay closed.{warning}",
     )
 
 
@@ -191,7 +194,7 @@ def _udp_by_address(plan: Plan, today: date) -> Iterator[Finding]:
         if _has_udp(plan, flow)
         and any(
             network.size > 1 and network.prefixlen >= PLATFORM_PREFIX[network.version]
-            for network in source_networks(plan, flow)
+            for network in outside_networks(plan, flow, flow.sources)
         )
     ]
     if flows:

@@ -32,12 +32,14 @@ def _empty_endpoints(plan: Plan, today: date) -> Iterator[Finding]:
         for name in _empty_ends(plan, flow):
             users[name].append(flow.name)
     for name, flows in sorted(users.items()):
+        endpoint = plan.catalogue.endpoints[name]
+        left = " outside its except" if endpoint.excepted else ""
         yield Finding(
             "empty-endpoint",
             "warning",
             f"firewall_endpoints.{name}",
-            f"Has no address, so it adds nothing to flow {flows[0]}{and_more(flows)}. Add hosts or networks to it, or "
-            "turn the flow off.",
+            f"Has no address{left}, so it adds nothing to flow {flows[0]}{and_more(flows)}. Add hosts or networks to "
+            f"it{', narrow its except' if endpoint.excepted else ''}, or turn the flow off.",
         )
 
 
@@ -61,12 +63,13 @@ def _is_empty(plan: Plan, flow: Flow, names: Iterable[str]) -> bool:
 def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
     known_groups = {*plan.inventory.groups, *CANONICAL_GROUPS}
     for endpoint in plan.catalogue.endpoints.values():
-        for group in (*endpoint.groups, *endpoint.fallback_groups):
+        listed = {"groups": endpoint.groups, "fallback_groups": endpoint.fallback_groups}
+        for key, group in ((key, group) for key, groups in listed.items() for group in groups):
             if endpoint.declared_by_site and group not in known_groups:
                 yield Finding(
                     "missing-group",
                     "warning",
-                    f"firewall_endpoints.{endpoint.name}.groups",
+                    f"firewall_endpoints.{endpoint.name}.{key}",
                     f"Lists {shown_value(group)}, which is not in the inventory, so the group counts as empty. Add the "
                     "group to the inventory or correct its name.",
                 )

@@ -22,9 +22,20 @@ _INTERFACE = (
     "interfaces in its firewall_trusted_interfaces."
 )
 _RATE = "Remove it: a flow does not limit rates. Limit connections in the service, such as MaxStartups of sshd."
+_UNTIL = "Write review_by: lint reports the flow after this day. A flow stays on until you remove it."
+_USERS = "Remove it: a flow does not know users (docs/port-file.md says what to do)."
+_SOURCES = "Write the endpoints or groups of the sources into from."
+_TARGETS = "Write the endpoints or groups of the targets into to."
+# By a key that an endpoint does not have.
+ENDPOINT_KEYS = {"accept": "Write accept into the flow or the service that has the finding."}
 # By a key that a flow does not have.
 FLOW_KEYS = {
     "action": _ONLY_ALLOWS,
+    "comment": "Write note.",
+    "deny": f"{_ONLY_ALLOWS} To leave networks out, write except into the endpoint.",
+    "destination": _TARGETS,
+    "except": "Write except into the endpoint: its networks are not in the endpoint.",
+    "expires": _UNTIL,
     "interface": _INTERFACE,
     "interfaces": _INTERFACE,
     "limit": _RATE,
@@ -33,9 +44,13 @@ FLOW_KEYS = {
     "ports": _SERVICE,
     "protocol": _SERVICE,
     "rate": _RATE,
+    "source": _SOURCES,
     "source_ports": "Remove it: a flow opens the ports of its services, and replies are always accepted.",
     "state": _NO_STATE,
-    "until": "Write review_by: lint reports the flow after this day. A flow stays on until you remove it.",
+    "until": _UNTIL,
+    "user": _USERS,
+    "users": _USERS,
+    "zone": _INTERFACE,
 }
 
 _ALWAYS = "Hosts always accept ICMP, ICMPv6 and IGMP, so no service is needed."

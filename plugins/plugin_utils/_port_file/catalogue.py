@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import FLOW_KEYS, endpoint_advice
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import (
+    ENDPOINT_KEYS,
+    FLOW_KEYS,
+    endpoint_advice,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import ANY, is_everything
@@ -242,7 +246,9 @@ def _unit(key: str, value: Any) -> str:
 
 def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
     key = f"firewall_endpoints.{name}"
-    check_keys(key, value, ("groups", "fallback_groups", "cidrs", "hostnames", "except", "title"))
+    check_keys(
+        key, value, ("groups", "fallback_groups", "cidrs", "hostnames", "except", "title"), instead=ENDPOINT_KEYS
+    )
     return Endpoint(
         name=name,
         groups=texts_of(f"{key}.groups", value.get("groups", []), "group names", may_be_empty=True),
@@ -300,11 +306,10 @@ def _flow(name: str, value: Any, own: Any, shipped: Collection[str]) -> Flow:
 
 def _acceptances(key: str, value: Any, own: Any) -> tuple[Acceptance, ...]:
     """Return the accepted findings: each value is a reason, or a dictionary with `reason` and `review_by`."""
+    if not isinstance(value, Mapping):
+        raise invalid(key, value, "a dictionary of rules with reasons, such as {exposure: 'gateway, reviewed'}")
     by_site = own.get("accept") if isinstance(own, Mapping) else None
-    return tuple(
-        _acceptance(f"{key}.{rule}", rule, entry, rule in (by_site or {}))
-        for rule, entry in mapping_of(key, value).items()
-    )
+    return tuple(_acceptance(f"{key}.{rule}", rule, entry, rule in (by_site or {})) for rule, entry in value.items())
 
 
 def _acceptance(key: str, rule: Any, value: Any, declared_by_site: bool) -> Acceptance:
@@ -360,6 +365,8 @@ def _clusters(value: Any) -> dict[str, tuple[IPNetwork, ...]]:
     clusters = {}
     for name, cluster in mapping_of("firewall_clusters", value).items():
         key = f"firewall_clusters.{name_of('name in firewall_clusters', name)}"
+        if not isinstance(cluster, Mapping):
+            raise invalid(key, cluster, "a dictionary such as {cidrs: [10.20.0.0/16]}")
         check_keys(key, cluster, ("cidrs",), required=("cidrs",))
         clusters[str(name)] = networks_of(f"{key}.cidrs", cluster["cidrs"])
         for network in filterfalse(has_hosts, clusters[str(name)]):

@@ -394,6 +394,15 @@ def test_whole_ranges_are_for_named_networks(
     ]
 
 
+def test_all_ports_and_protocols_cannot_become_broad_as_they_are() -> None:
+    flow = {"from": ["control_plane"], "to": ["workbench"]}
+    [(_severity, _subject, message)] = found("least-privilege", plan_of({"f": flow}, "any/ip"))
+    assert message.startswith(
+        "Has any/ip, more than 4096 ports, expected only the needed ports, or 1-65535/tcp and 1-65535/udp with broad: "
+        "true, so that the ports of other services stay closed."
+    )
+
+
 def test_ports_by_the_thousand_yield_or_are_named() -> None:
     flow = {"from": ["control_plane"], "to": ["workbench"]}
     assert found("least-privilege", plan_of({"f": flow}, "1-4000/tcp 5000-5096/udp")) == [
@@ -450,6 +459,12 @@ def by_udp(source: str, ports: str = "53/udp", **flow: Any) -> list[tuple[str, s
     return found(
         "udp-by-address", plan_of({**flows, "h": {"from": ["one"], "to": ["control_plane"]}}, ports, endpoints)
     )
+
+
+def test_udp_from_neighbouring_hosts_is_no_note() -> None:
+    endpoints = {"filers": {"cidrs": ["10.9.0.10/32", "10.9.0.11/32"]}}
+    flow = {"from": ["filers"], "to": ["workbench"]}
+    assert found("udp-by-address", plan_of({"f": flow}, "111/udp", endpoints)) == []
 
 
 def test_udp_from_a_network_is_one_note_that_names_the_flows() -> None:
@@ -825,6 +840,26 @@ def test_networks_of_clusters_fill_endpoints_within_them() -> None:
     assert empty({"f": flow}, hollow, firewall_clusters=alpha) == []
     assert empty({"f": {**flow, "within_cluster": False}}, hollow, firewall_clusters=alpha) == [
         ("firewall_endpoints.hollow", "f")
+    ]
+
+
+def test_an_endpoint_that_its_except_empties() -> None:
+    excepted = {"e": {"cidrs": ["10.1.0.0/24"], "except": ["10.1.0.0/16"]}}
+    assert found("empty-endpoint", plan_of({"f": {"from": ["e"], "to": ["workbench"]}}, endpoints=excepted)) == [
+        (
+            "warning",
+            "firewall_endpoints.e",
+            "Has no address outside its except, so it adds nothing to flow f. Add hosts or networks to it, narrow its "
+            "except, or turn the flow off.",
+        )
+    ]
+
+
+def test_fallback_groups_that_the_inventory_lacks() -> None:
+    endpoints = {"e": {"groups": ["monitoring"], "fallback_groups": ["desktops"]}}
+    plan = plan_of({"f": {"from": ["e"], "to": ["workbench"]}}, endpoints=endpoints)
+    assert [subject for _severity, subject, _message in found("missing-group", plan)] == [
+        "firewall_endpoints.e.fallback_groups"
     ]
 
 

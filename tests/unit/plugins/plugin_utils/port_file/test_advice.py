@@ -121,7 +121,7 @@ def test_any_address_without_the_shipped_endpoint() -> None:
     [
         (("action",), "Remove it: a flow always allows, and hosts drop the connections that no flow allows."),
         (
-            ("interface", "interfaces"),
+            ("interface", "interfaces", "zone"),
             "Write an endpoint with the networks of this interface (cidrs) into from or to. A host accepts everything "
             "on interfaces in its firewall_trusted_interfaces.",
         ),
@@ -139,7 +139,20 @@ def test_any_address_without_the_shipped_endpoint() -> None:
         ),
         (("source_ports",), "Remove it: a flow opens the ports of its services, and replies are always accepted."),
         (("state",), "Remove it: hosts always accept the replies to connections that a flow allows."),
-        (("until",), "Write review_by: lint reports the flow after this day. A flow stays on until you remove it."),
+        (
+            ("expires", "until"),
+            "Write review_by: lint reports the flow after this day. A flow stays on until you remove it.",
+        ),
+        (("except",), "Write except into the endpoint: its networks are not in the endpoint."),
+        (("source",), "Write the endpoints or groups of the sources into from."),
+        (("destination",), "Write the endpoints or groups of the targets into to."),
+        (("comment",), "Write note."),
+        (("user", "users"), "Remove it: a flow does not know users (docs/port-file.md says what to do)."),
+        (
+            ("deny",),
+            "Remove it: a flow always allows, and hosts drop the connections that no flow allows. To leave networks "
+            "out, write except into the endpoint.",
+        ),
     ],
 )
 def test_keys_of_a_flow(keys: tuple[str, ...], advice: str) -> None:
@@ -168,6 +181,16 @@ def test_keys_of_a_flow(keys: tuple[str, ...], advice: str) -> None:
             {"flows": {"f": {**FLOW, "until": "2027-06-30"}}},
             "Invalid key in firewall_flows.f: got 'until', expected one of from, to, services, within_cluster, need, "
             f"enabled, title, reference, note, review_by, unless, accept. {FLOW_KEYS['until']}",
+        ),
+        (
+            {"flows": {"f": {**FLOW, "accept": ["exposure"]}}},
+            "Invalid firewall_flows.f.accept: got ['exposure'], expected a dictionary of rules with reasons, such as "
+            "{exposure: 'gateway, reviewed'}.",
+        ),
+        (
+            {"endpoints": {"e": {"cidrs": ["10.0.0.0/8"], "accept": {"exposure": "x"}}}},
+            "Invalid key in firewall_endpoints.e: got 'accept', expected one of groups, fallback_groups, cidrs, "
+            "hostnames, except, title. Write accept into the flow or the service that has the finding.",
         ),
     ],
 )

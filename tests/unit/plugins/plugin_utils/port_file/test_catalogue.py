@@ -463,7 +463,8 @@ def test_management_ssh_cannot_be_turned_off(flow: dict[str, Any] | None, messag
         ({"firewall_clusters": ["alpha"]}, "Invalid firewall_clusters: got ['alpha'], expected a dictionary."),
         (
             {"firewall_clusters": {"alpha": ["10.0.0.0/8"]}},
-            "Invalid firewall_clusters.alpha: got ['10.0.0.0/8'], expected a dictionary.",
+            "Invalid firewall_clusters.alpha: got ['10.0.0.0/8'], expected a dictionary such as "
+            "{cidrs: [10.20.0.0/16]}.",
         ),
         (
             {"firewall_clusters": {"alpha": {"cidr": []}}},
