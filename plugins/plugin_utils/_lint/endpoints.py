@@ -60,6 +60,19 @@ def _is_empty(plan: Plan, flow: Flow, names: Iterable[str]) -> bool:
     return plan.addresses.is_empty(names)
 
 
+def _unused_endpoints(plan: Plan, today: date) -> Iterator[Finding]:
+    used = {name for flow in plan.catalogue.flows.values() for name in (*flow.sources, *flow.targets)}
+    for endpoint in plan.catalogue.endpoints.values():
+        if endpoint.declared_by_site and endpoint.name not in used:
+            yield Finding(
+                "unused-endpoint",
+                "warning",
+                f"firewall_endpoints.{endpoint.name}",
+                "No flow names this endpoint, so it has no effect. "
+                f"{nearest(endpoint.name, sorted(used)) or 'Use it in a flow, which may be off, or delete it.'}",
+            )
+
+
 def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
     known_groups = {*plan.inventory.groups, *CANONICAL_GROUPS}
     for endpoint in plan.catalogue.endpoints.values():
@@ -165,6 +178,7 @@ def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
 
 RULES = (
     _empty_endpoints,
+    _unused_endpoints,
     _missing_groups,
     _hidden_groups,
     _hosts_in_networks,

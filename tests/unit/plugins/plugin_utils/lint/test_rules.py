@@ -153,7 +153,8 @@ def test_a_shipped_service_is_known_by_its_name() -> None:
 
 def test_a_service_of_all_ports_is_one_finding_however_many_flows_use_it() -> None:
     targets = ["slurm_compute", "workbench", "nfs_server", "control_plane", "monitoring"]
-    flows = {f"f{number}": {"from": [f"lan{number}"], "to": targets} for number in range(1, 5)}
+    flows: dict[str, Any] = {f"f{number}": {"from": [f"lan{number}"], "to": targets} for number in range(1, 5)}
+    flows["ssh"] = {"from": ["anywhere"], "to": ["workbench"], "services": ["ssh"], "enabled": False}
     networks = {f"lan{number}": {"cidrs": [f"{2 * number}.0.0.0/7"]} for number in range(1, 5)}
     plan = plan_of(flows, "1-65535/tcp", networks)
     assert [(item.rule, item.severity, item.subject) for item in findings(plan, TODAY)] == [
@@ -165,7 +166,8 @@ def test_a_range_is_one_finding_whatever_it_covers_and_closes() -> None:
     whole = {"from": ["slurm_compute"], "to": ["slurm_login"], "services": ["all"]}
     inside = {**whole, "services": ["web"]}
     services = {"all": {"ports": ["1-65535/tcp"]}, **SRUN["services"]}
-    plan = plan_of({"f": whole, "g": inside, "srun": SRUN_FLOW}, services=services)
+    unused = {"ssh": {"from": ["anywhere"], "to": ["workbench"], "services": ["ssh"], "enabled": False}}
+    plan = plan_of({"f": whole, "g": inside, "srun": SRUN_FLOW, **unused}, services=services)
     assert {item.rule for item in findings(plan, TODAY)} == {"least-privilege"}
     assert found("least-privilege", plan)[0][2].startswith(
         "Has 1-65535/tcp, more than 4096 ports, and takes these ports from srun on the same hosts, expected only "
@@ -173,7 +175,7 @@ def test_a_range_is_one_finding_whatever_it_covers_and_closes() -> None:
     elsewhere = plan_of({"f": {**whole, "to": ["workbench"]}, "srun": SRUN_FLOW}, services=services)
     assert "takes" not in found("least-privilege", elsewhere)[0][2]
     # If no finding is about the range, because its flow is off, others are.
-    off = plan_of({"f": {**whole, "enabled": False}, "g": inside, "srun": SRUN_FLOW}, services=services)
+    off = plan_of({"f": {**whole, "enabled": False}, "g": inside, "srun": SRUN_FLOW, **unused}, services=services)
     assert {item.rule for item in findings(off, TODAY)} == {"srun-unpinned", "closed-by-broad", "opens-nothing"}
 
 
@@ -843,6 +845,17 @@ def test_networks_of_clusters_fill_endpoints_within_them() -> None:
     ]
 
 
+def test_endpoints_that_no_flow_names() -> None:
+    endpoints = {name: {"cidrs": ["10.9.0.0/24"]} for name in ("named", "in_a_flow_that_is_off", "nameds", "spare")}
+    flow = {"from": ["named"], "to": ["workbench"]}
+    off = {"from": ["anywhere"], "to": ["in_a_flow_that_is_off"], "enabled": False}
+    start = "No flow names this endpoint, so it has no effect. "
+    assert found("unused-endpoint", plan_of({"f": flow, "g": off}, endpoints=endpoints)) == [
+        ("warning", "firewall_endpoints.nameds", f"{start}Did you mean 'named'?"),
+        ("warning", "firewall_endpoints.spare", f"{start}Use it in a flow, which may be off, or delete it."),
+    ]
+
+
 def test_an_endpoint_that_its_except_empties() -> None:
     excepted = {"e": {"cidrs": ["10.1.0.0/24"], "except": ["10.1.0.0/16"]}}
     assert found("empty-endpoint", plan_of({"f": {"from": ["e"], "to": ["workbench"]}}, endpoints=excepted)) == [
@@ -1152,6 +1165,12 @@ def test_findings_are_in_the_order_of_the_rules() -> None:
             "firewall_services.web",
             "No flow uses this service, so it opens nothing, and broad services do not exclude its ports. Use "
             "it in a flow, which may be off, or delete it.",
+        ),
+        Finding(
+            "unused-endpoint",
+            "warning",
+            "firewall_endpoints.e",
+            "No flow names this endpoint, so it has no effect. Use it in a flow, which may be off, or delete it.",
         ),
         Finding(
             "missing-group",
