@@ -90,7 +90,9 @@ def test_a_note_of_lint_is_shown_and_fails_nothing() -> None:
         "need": "recommended",
         "title": "T",
     }
-    others = {name: {"enabled": False} for name in ("workbench_rdp", "workbench_vscode", "nfs_v3")}
+    others: dict[str, object] = {name: {"enabled": False} for name in ("workbench_rdp", "workbench_vscode", "nfs_v3")}
+    # An endpoint of the inventory that only a flow of the inventory names.
+    others["mirror"] = {**probe, "to": ["package_mirror"], "enabled": False}
     done = play("playbooks/lint.yml", "-e", json.dumps({"firewall_flows": {"probe": probe, **others}}))
     assert done.code == 0, done.printed + done.errors
     assert "note udp-by-address: firewall_flows. Flows that accept UDP from whole networks: probe. " in done.printed

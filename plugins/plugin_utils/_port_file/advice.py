@@ -16,7 +16,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks impo
 
 _NO_STATE = "Remove it: hosts always accept the replies to connections that a flow allows."
 _ONLY_ALLOWS = "Remove it: a flow always allows, and hosts drop the connections that no flow allows."
-_SERVICE = "Define a service with these ports in firewall_services, and write its name into services."
+_DEFINE_SERVICE = "Define a service with these ports in firewall_services, and write its name into services."
 _INTERFACE = (
     "Write an endpoint with the networks of this interface (cidrs) into from or to. A host accepts everything on "
     "interfaces in its firewall_trusted_interfaces."
@@ -27,7 +27,11 @@ _USERS = "Remove it: a flow does not know users (docs/port-file.md says what to 
 _SOURCES = "Write the endpoints or groups of the sources into from."
 _TARGETS = "Write the endpoints or groups of the targets into to."
 # By a key that an endpoint does not have.
-ENDPOINT_KEYS = {"accept": "Write accept into the flow or the service that has the finding."}
+ENDPOINT_KEYS = {
+    "accept": "Write accept into the flow or the service that has the finding.",
+    "addresses": "Write cidrs, a list of networks, or hostnames.",
+    "networks": "Write cidrs, a list of networks.",
+}
 # By a key that a flow does not have.
 FLOW_KEYS = {
     "action": _ONLY_ALLOWS,
@@ -40,9 +44,9 @@ FLOW_KEYS = {
     "interfaces": _INTERFACE,
     "limit": _RATE,
     "log": "Remove it: hosts do not log packets. With nftables, `nft list counters table inet hpc_ports` counts them.",
-    "port": _SERVICE,
-    "ports": _SERVICE,
-    "protocol": _SERVICE,
+    "port": _DEFINE_SERVICE,
+    "ports": _DEFINE_SERVICE,
+    "protocol": _DEFINE_SERVICE,
     "rate": _RATE,
     "source": _SOURCES,
     "source_ports": "Remove it: a flow opens the ports of its services, and replies are always accepted.",
@@ -101,6 +105,12 @@ def _is_ports(text: str) -> bool:
     with suppress(ValueError):
         return bool(parse_ports(text))
     return False
+
+
+def service_advice(name: str, known: Collection[str]) -> str:
+    """Return what to write instead of a name in `services` that is no service."""
+    is_ports = _is_ports(name) or bool(ports_advice(name))
+    return nearest(name, known) or (_DEFINE_SERVICE if is_ports else "")
 
 
 def endpoint_advice(name: str, known: Collection[str]) -> str:

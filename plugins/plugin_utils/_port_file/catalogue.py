@@ -18,9 +18,10 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import
     ENDPOINT_KEYS,
     FLOW_KEYS,
     endpoint_advice,
+    service_advice,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import ANY, is_everything
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import (
     RANGES,
@@ -328,7 +329,8 @@ def _check_names(
     key = f"firewall_flows.{flow.name}"
     for name in flow.services:
         if name not in services:
-            raise invalid(f"{key}.services", name, "a service from firewall_services", nearest(name, services))
+            advice = service_advice(name, services)
+            raise invalid(f"{key}.services", name, "a service from firewall_services", advice)
     for side, names in (("from", flow.sources), ("to", flow.targets)):
         for name in names:
             if name not in endpoints and name not in groups:

@@ -183,6 +183,16 @@ def test_keys_of_a_flow(keys: tuple[str, ...], advice: str) -> None:
             f"enabled, title, reference, note, review_by, unless, accept. {FLOW_KEYS['until']}",
         ),
         (
+            {"flows": {"f": {**FLOW, "services": ["8080/tcp"]}}},
+            "Invalid firewall_flows.f.services: got '8080/tcp', expected a service from firewall_services. Define a "
+            "service with these ports in firewall_services, and write its name into services.",
+        ),
+        (
+            {"endpoints": {"e": {"networks": ["10.0.0.0/8"]}}},
+            "Invalid key in firewall_endpoints.e: got 'networks', expected one of groups, fallback_groups, cidrs, "
+            "hostnames, except, title. Write cidrs, a list of networks.",
+        ),
+        (
             {"flows": {"f": {**FLOW, "accept": ["exposure"]}}},
             "Invalid firewall_flows.f.accept: got ['exposure'], expected a dictionary of rules with reasons, such as "
             "{exposure: 'gateway, reviewed'}.",
