@@ -195,7 +195,7 @@ def _closed_by_broad(plan: Plan, today: date) -> Iterator[Finding]:
                 f"firewall_services.{service.name}",
                 f"Is broad, so it does not open {closed_text(by_flow)} to the sources of flow "
                 f"{names[0]}{and_more(names)}, and no other flow does. If they need these services, "
-                "add them to a flow.",
+                "add them to a flow. A network of nodes of a cluster belongs in firewall_clusters.",
             )
 
 

@@ -45,7 +45,8 @@ def plan(flows: dict[str, Any], services: dict[str, Any] | None = None, **settin
 def closed(flows: dict[str, Any], **settings: Any) -> list[str]:
     start, end = (
         "Is broad, so it does not open ",
-        ", and no other flow does. If they need these services, add them to a flow.",
+        ", and no other flow does. If they need these services, add them to a flow. A network of nodes of a "
+        "cluster belongs in firewall_clusters.",
     )
     texts = []
     for severity, subject, message in found("closed-by-broad", plan(flows, **settings)):
