@@ -38,7 +38,7 @@ OLD_ANSIBLE = (
 REMOVED = ("nfs1", "alpha-controller", "nfs2", "ctl2")
 # How many connections verify tries at most. By default a part of the closed ones after the repair: every host has the
 # rules then with which molecule tried them all.
-ALL = 60_000
+ALL = 90_000
 AFTER_REPAIR = ALL if FULL else 10_000
 # Whose rules are other than they should be.
 REWRITTEN = {fault.host for fault in OURS if not fault.undo}
