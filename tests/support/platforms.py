@@ -188,7 +188,7 @@ def special_packets(direction: str) -> list[Packet]:
 def _around(protocol: str, first: int, last: int) -> Iterator[tuple[str, int]]:
     if protocol == "ip":
         return ((protocol, number) for number in _IP_PROTOCOLS + _MORE_IP_PROTOCOLS if first <= number <= last)
-    return ((protocol, port) for port in sorted({first - 1, first, last, last + 1}) if 1 <= port <= 65535)
+    return ((protocol, port) for port in sorted({first - 1, first, last, last + 1}) if 0 <= port <= 65535)
 
 
 def _peers_around(network: Network) -> Iterator[str]:

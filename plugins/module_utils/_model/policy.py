@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, TypedDict, Union
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FLOW_NAME, INTERFACE_PATTERN
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_policy_ports
 
 # Raise this number with every change of PolicyData.
 FORMAT = 1
@@ -123,7 +123,7 @@ def _policy(data: Mapping[str, Any]) -> Policy:
 
 def _rule(data: Mapping[str, Any], networks: dict[str, tuple[Network, ...]]) -> Rule:
     try:
-        ports = tuple(merged(parse_ports(text) for text in data["ports"]))
+        ports = tuple(merged(parse_policy_ports(text) for text in data["ports"]))
     except ValueError as exc:
         raise PolicyError("Invalid ports of flow {!r}: {}.".format(data["flow"], exc)) from exc
     return Rule(

@@ -39,6 +39,18 @@ class PortRange(NamedTuple):
 
 def parse_ports(text: object) -> PortRange:
     """Return the range of a text such as `22/tcp` or `8192-60000/tcp`. Raises ValueError with the expected form."""
+    return _parsed(text, 1)
+
+
+def parse_policy_ports(text: object) -> PortRange:
+    """Return the range of a text in a policy or on a host: port 0 is in the ranges that `any/ip` expands to.
+
+    Raises ValueError with the expected form.
+    """
+    return _parsed(text, 0)
+
+
+def _parsed(text: object, lowest: int) -> PortRange:
     match = _FORM.fullmatch(text) if isinstance(text, str) else None
     if not match:
         raise ValueError(
@@ -49,8 +61,8 @@ def parse_ports(text: object) -> PortRange:
         raise ValueError(f"got {text!r}, expected one of the protocols {', '.join(PROTOCOLS)}")
     if protocol == "ip":
         return _ip_protocol(text, first, last)
-    if not (1 <= first <= 65535 and 1 <= last <= 65535):
-        raise ValueError(f"got {text!r}, expected ports from 1 to 65535")
+    if not (lowest <= first <= 65535 and lowest <= last <= 65535):
+        raise ValueError(f"got {text!r}, expected ports from {lowest} to 65535")
     if first > last:
         raise ValueError(f"got {text!r}, expected the lower port first, such as '{last}-{first}/{protocol}'")
     return PortRange(protocol, first, last)
@@ -103,7 +115,7 @@ def _pieces(ports: PortRange, holes: list[PortRange]) -> Iterable[PortRange]:
 # `any/ip`: all ports, and all IP protocols that are not always accepted.
 EVERYTHING = tuple(
     without(
-        [PortRange("ip", 0, 255), PortRange("tcp", 1, 65535), PortRange("udp", 1, 65535)],
+        [PortRange("ip", 0, 255), PortRange("tcp", 0, 65535), PortRange("udp", 0, 65535)],
         [PortRange("ip", number, number) for number in (*ALWAYS_ACCEPTED, *_WITH_PORTS)],
     )
 )

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_policy_ports
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 
 # The objects of a firewall by their names, such as `chain input`, each as lines of text.
@@ -76,7 +76,8 @@ def _gained_ports(new: frozenset[str], old: frozenset[str]) -> list[str]:
     """Return the ports that are in `new` and not in `old`; both may write the same ports as different ranges."""
     try:
         gained = _minus(
-            [_Span(*parse_ports(text)) for text in new - old], [_Span(*parse_ports(text)) for text in old - new]
+            [_Span(*parse_policy_ports(text)) for text in new - old],
+            [_Span(*parse_policy_ports(text)) for text in old - new],
         )
     except ValueError:
         return sorted(new - old)

@@ -27,7 +27,7 @@ def probed_ports(plan: Plan, policy: Policy) -> list[tuple[str, int]]:
         rest = without([PortRange(protocol, 1, 65535)], named)
         if rest:
             ports_to_test |= {(protocol, port) for port in (rest[0].first, rest[len(rest) // 2].first, rest[-1].last)}
-    return sorted(port for port in ports_to_test if port[0] != "ip" and 1 <= port[1] <= 65535)
+    return _with_numbers(ports_to_test)
 
 
 def flow_ports(plan: Plan, flow: str, opened: Iterable[PortRange]) -> list[tuple[str, int]]:
@@ -35,7 +35,7 @@ def flow_ports(plan: Plan, flow: str, opened: Iterable[PortRange]) -> list[tuple
     opened = list(opened)
     ranges = [ports for name in plan.flows_on[flow].services for ports in plan.catalogue.services[name].ports]
     pieces = [piece for ports in ranges for piece in without([ports], without([ports], opened))]
-    return sorted(port for port in set(_ends(pieces)) if port[0] != "ip")
+    return _with_numbers(_ends(pieces))
 
 
 def portless(plan: Plan) -> list[str]:
@@ -48,6 +48,11 @@ def portless(plan: Plan) -> list[str]:
             if text.endswith("/ip")
         }
     )
+
+
+def _with_numbers(ports: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return the ports to which a program can connect: no IP protocols, and no port 0."""
+    return sorted(port for port in set(ports) if port[0] != "ip" and 1 <= port[1] <= 65535)
 
 
 def _ends(ranges: Iterable[PortRange]) -> Iterable[tuple[str, int]]:

@@ -10,7 +10,12 @@ from collections.abc import Iterable, Iterator, Set
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
+    PortRange,
+    common_ports,
+    parse_policy_ports,
+    parse_ports,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import (
     Finding,
     and_more,
@@ -108,7 +113,7 @@ def _rules_out(plan: Plan, digest: str, ports: Iterable[PortRange]) -> list[str]
     return [
         rule["peers"]
         for rule in plan.policies[digest]["rules"]
-        if rule["direction"] == "out" and common_ports(map(parse_ports, rule["ports"]), ports)
+        if rule["direction"] == "out" and common_ports(map(parse_policy_ports, rule["ports"]), ports)
     ]
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_policy_ports
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, flow_changes
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
@@ -72,7 +72,7 @@ def _views(policy: Mapping[str, Any]) -> FlowViews:
     peers: dict[str, set[str]] = defaultdict(set)
     for rule in policy["rules"]:
         name = f"{rule['direction']}_{rule['flow']}"
-        ports[name] += map(parse_ports, rule["ports"])
+        ports[name] += map(parse_policy_ports, rule["ports"])
         peers[name].update(policy["networks"][rule["peers"]])
     return {
         name: FlowView(frozenset(map(str, merged(port_ranges))), frozenset(collapsed(map(parse_network, peers[name]))))

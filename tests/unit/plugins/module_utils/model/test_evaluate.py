@@ -10,13 +10,13 @@ from ipaddress import ip_address, ip_network
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Judgement, Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, segments
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, parse_policy_ports
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 def rule(direction: str, flow: str, ports: str, *peers: str) -> Rule:
-    return Rule(direction, flow, tuple(map(parse_ports, ports.split())), tuple(map(ip_network, peers)))
+    return Rule(direction, flow, tuple(map(parse_policy_ports, ports.split())), tuple(map(ip_network, peers)))
 
 
 POLICY = Policy(

@@ -87,7 +87,11 @@ def test_name_of_a_rule() -> None:
         (("rules", 0, "flow"), "ssh }", f"Invalid flow: got 'ssh }}', {FLOW_FORM}."),
         (("rules", 0, "flow"), "ssh\n", f"Invalid flow: got 'ssh\\n', {FLOW_FORM}."),
         (("rules", 0, "flow"), "a" * 65, f"Invalid flow: got '{'a' * 65}', {FLOW_FORM}."),
-        (("rules", 0, "ports"), ["0/tcp"], "Invalid ports of flow 'ssh': got '0/tcp', expected ports from 1 to 65535."),
+        (
+            ("rules", 0, "ports"),
+            ["65536/tcp"],
+            "Invalid ports of flow 'ssh': got '65536/tcp', expected ports from 0 to 65535.",
+        ),
         (("rules",), 5, "Invalid policy: 'int' object is not iterable."),
         (
             ("rules",),

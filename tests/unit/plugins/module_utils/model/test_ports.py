@@ -12,6 +12,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
     PortRange,
     common_ports,
     merged,
+    parse_policy_ports,
     parse_ports,
     without,
 )
@@ -100,8 +101,8 @@ def test_a_range_survives_a_round_trip(item: PortRange) -> None:
 
 
 def test_everything_is_all_ports_and_all_ip_protocols_without_ports() -> None:
-    assert texts(list(EVERYTHING)) == "0/ip 3-5/ip 7-16/ip 18-57/ip 59-255/ip 1-65535/tcp 1-65535/udp"
-    assert [parse_ports(str(ports)) for ports in EVERYTHING] == list(EVERYTHING) == merged(EVERYTHING)
+    assert texts(list(EVERYTHING)) == "0/ip 3-5/ip 7-16/ip 18-57/ip 59-255/ip 0-65535/tcp 0-65535/udp"
+    assert [parse_policy_ports(str(ports)) for ports in EVERYTHING] == list(EVERYTHING) == merged(EVERYTHING)
     assert numbers([ports for ports in EVERYTHING if ports.protocol == "ip"]) == {
         ("ip", number) for number in range(256) if number not in WITHOUT
     }

@@ -123,7 +123,7 @@ def test_segments_of_the_same_flows_share_a_chain() -> None:
 
 def test_everything_has_an_element_for_each_ip_protocol_that_is_neither_tcp_nor_udp_nor_always_accepted() -> None:
     found = ruleset_of_rules(flow("a", *map(str, EVERYTHING)), flow("b", "112/ip"))
-    assert targets(found) == targets(found, "in_udp") == {"1-65535": "in_a"}
+    assert targets(found) == targets(found, "in_udp") == {"0-65535": "in_a"}
     assert targets(found, "in_ip") == {
         str(number): "in_a-b" if number == 112 else "in_a" for number in range(256) if number not in (1, 2, 6, 17, 58)
     }
