@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from typing import NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.broad import Closed, closed_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, flow_key, ports_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
@@ -31,6 +32,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue imp
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import is_everything, port_texts
 
+OUTSIDE_CLUSTER = "hosts outside the cluster"
+
 
 class Advice(NamedTuple):
     """The sources that may connect to this software on hosts of these groups (on all hosts without groups)."""
@@ -44,16 +47,22 @@ class Advice(NamedTuple):
 
 def _advice(plan: Plan, today: date) -> Iterator[Finding]:
     for flow in plan.flows_on.values():
-        for advice in ADVICE:
-            ports = ports_for(plan, flow, advice.software)
-            breach = advice.breach(plan, flow) if ports and reaches(plan, flow, advice.groups) else None
-            if breach:
-                yield Finding(
-                    advice.rule,
-                    breach.severity,
-                    flow_key(flow),
-                    f"Opens {ports_text(ports)} to {breach.source}, expected {advice.expected}.",
-                )
+        for advice, ports, breach in breaches_of(plan, flow):
+            yield Finding(
+                advice.rule,
+                breach.severity,
+                flow_key(flow),
+                f"Opens {ports_text(ports)} to {breach.source}, expected {advice.expected}.",
+            )
+
+
+def breaches_of(plan: Plan, flow: Flow) -> Iterator[tuple[Advice, list[PortRange], Breach]]:
+    """Yield the advice that a flow does not follow, with the ports that it opens, and to which sources."""
+    for advice in ADVICE:
+        ports = ports_for(plan, flow, advice.software)
+        breach = advice.breach(plan, flow) if ports and reaches(plan, flow, advice.groups) else None
+        if breach:
+            yield advice, ports, breach
 
 
 def _from_unknown(plan: Plan, flow: Flow) -> Breach | None:
@@ -70,7 +79,7 @@ def _from_outside(plan: Plan, flow: Flow) -> Breach | None:
 
 
 def _from_other_clusters(plan: Plan, flow: Flow) -> Breach | None:
-    return None if flow.within_cluster else Breach("hosts outside the cluster")
+    return None if flow.within_cluster else Breach(OUTSIDE_CLUSTER)
 
 
 def _from_others_than_monitoring(plan: Plan, flow: Flow) -> Breach | None:
@@ -145,7 +154,7 @@ def _least_privilege(plan: Plan, today: date) -> Iterator[Finding]:
         )
     for flow in plan.flows_on.values():
         broad = [name for name in flow.services if plan.catalogue.services[name].broad]
-        breach = _between_wide_networks(plan, flow) if broad else None
+        breach = between_wide_networks(plan, flow) if broad else None
         if breach:
             yield Finding(
                 "least-privilege",
@@ -159,7 +168,7 @@ def _least_privilege(plan: Plan, today: date) -> Iterator[Finding]:
 def _range_not_broad(plan: Plan, service: Service, closed: Closed) -> Finding:
     """Return the one finding for a range, with the flows that open it widely, and what `broad: true` would close."""
     flows = [flow for flow in plan.flows_on.values() if service.name in flow.services]
-    breaches = {flow.name: breach for flow in flows if (breach := _between_wide_networks(plan, flow))}
+    breaches = {flow.name: breach for flow in flows if (breach := between_wide_networks(plan, flow))}
     widely = f", also to {min(breaches.values(), key=_rank).source} (flow {listed([*breaches])})" if breaches else ""
     narrowed = closed.narrowed_by(service)
     taken = f", and takes these ports from {listed(narrowed)} on the same hosts" if narrowed else ""
@@ -180,7 +189,8 @@ def _rank(breach: Breach) -> bool:
     return breach.severity != "error"
 
 
-def _between_wide_networks(plan: Plan, flow: Flow) -> Breach | None:
+def between_wide_networks(plan: Plan, flow: Flow) -> Breach | None:
+    """Return the wide network from or to which a flow opens its services, unless it is within a cluster."""
     if flow.within_cluster:
         return None
     return _from_unknown(plan, flow) or widest_breach(networks_of(plan, flow, flow.targets), PLATFORM_PREFIX)

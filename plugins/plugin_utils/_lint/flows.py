@@ -14,17 +14,13 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MAN
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, flow_key, hosts_text, ports_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
-    PLATFORM_PREFIX,
-    Breach,
     claimed_ports,
     groups_of,
     named_ports,
     networks_of,
     outside_networks,
-    source_networks,
     uses_broad,
     uses_range,
-    widest_breach,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import HostKind, Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
@@ -37,29 +33,6 @@ if TYPE_CHECKING:
 UNPINNED = ([f"{SITE_DEFAULTS['firewall_srun_ports']}/tcp"], ["8192-60000/tcp"])
 # One in this many ephemeral ports may be closed to srun: lockd always has one of the usual ones.
 MOST_LOST = 1000
-
-
-def _exposure(plan: Plan, today: date) -> Iterator[Finding]:
-    for flow in plan.flows_on.values():
-        widest = widest_breach(source_networks(plan, flow), PLATFORM_PREFIX)
-        for name in flow.services:
-            exposure = plan.catalogue.services[name].exposure
-            source = _excess_source(flow, exposure, widest)
-            if source:
-                yield Finding(
-                    "exposure",
-                    "error",
-                    flow_key(flow),
-                    f"Opens service {name} to {source}, but its exposure is {exposure}.",
-                )
-
-
-def _excess_source(flow: Flow, exposure: str, widest: Breach | None) -> str:
-    if exposure == "host":
-        return "other hosts"
-    if exposure == "cluster" and not flow.within_cluster:
-        return "hosts outside the cluster"
-    return widest.source if widest and exposure != "public" else ""
 
 
 def _duplicate_flows(plan: Plan, today: date) -> Iterator[Finding]:
@@ -190,4 +163,4 @@ def _unclaimed(plan: Plan, kind: HostKind) -> list[PortRange]:
     return without(ports, claimed_ports(plan, kind))
 
 
-RULES = (_exposure, _duplicate_flows, _shadowed_flows, _unused_services, _srun_unpinned)
+RULES = (_duplicate_flows, _shadowed_flows, _unused_services, _srun_unpinned)

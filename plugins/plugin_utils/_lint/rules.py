@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint import advice, broad, egress, endpoints, flows, hosts, ssh
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint import (
+    advice,
+    broad,
+    egress,
+    endpoints,
+    exposure,
+    flows,
+    hosts,
+    ssh,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.acceptances import with_acceptances
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
@@ -64,6 +73,7 @@ DESCRIPTIONS: Mapping[str, str] = {
 }
 RULES: tuple[Callable[[Plan, date], Iterable[Finding]], ...] = (
     *advice.RULES,
+    *exposure.RULES,
     *flows.RULES,
     *broad.RULES,
     *egress.RULES,

@@ -504,55 +504,6 @@ def test_udp_within_a_cluster_comes_from_its_networks() -> None:
     assert len(found("udp-by-address", plan_of({"f": flow}, "53/udp", firewall_clusters=clusters))) == 1
 
 
-# ---- Exposure -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("exposure", "flow", "clusters", "source"),
-    [
-        ("public", {"from": ["anywhere"]}, {}, None),
-        ("platform", {"from": ["anywhere"]}, {}, "0.0.0.0/0"),
-        ("platform", {"from": ["site"]}, {}, None),
-        ("platform", {"from": ["world"]}, {}, "2000::/15"),
-        ("platform", {"from": ["slurm_login"]}, {}, None),
-        # Link-local addresses are those of one link.
-        ("platform", {"from": ["link"]}, {}, None),
-        ("cluster", {"from": ["slurm_login"]}, {}, "hosts outside the cluster"),
-        ("cluster", {"from": ["slurm_login"], "within_cluster": True}, {}, None),
-        ("cluster", {"from": ["slurm_login"], "within_cluster": True}, {"alpha": {"cidrs": ["10.0.0.0/8"]}}, None),
-        (
-            "cluster",
-            {"from": ["slurm_login"], "within_cluster": True},
-            {"alpha": {"cidrs": ["8.0.0.0/7"]}},
-            "8.0.0.0/7",
-        ),
-        ("host", {"from": ["slurm_login"]}, {}, "other hosts"),
-        ("host", {"from": ["slurm_login"], "within_cluster": True}, {}, "other hosts"),
-    ],
-)
-def test_flows_stay_within_the_exposure_of_their_services(
-    exposure: str, flow: dict[str, Any], clusters: dict[str, Any], source: str | None
-) -> None:
-    networks = {"site": {"cidrs": ["198.0.0.0/8", "2001::/16"]}, "world": {"cidrs": ["2000::/15"]}}
-    networks["link"] = {"cidrs": ["fe80::/10"]}
-    plan = plan_of(
-        {"f": {"to": ["slurm_compute"], **flow}},
-        endpoints=networks,
-        service={"exposure": exposure},
-        firewall_clusters=clusters,
-    )
-    assert found("exposure", plan) == (
-        [("error", "firewall_flows.f", f"Opens service web to {source}, but its exposure is {exposure}.")]
-        if source
-        else []
-    )
-
-
-def test_a_flow_that_is_off_opens_nothing_too_far() -> None:
-    plan = plan_of({"f": {"from": ["anywhere"], "to": ["workbench"], "enabled": False}}, service={"exposure": "host"})
-    assert found("exposure", plan) == []
-
-
 # ---- Duplicate and shadowed flows -----------------------------------------------------------------------------------
 
 
@@ -1156,9 +1107,6 @@ def test_findings_are_in_the_order_of_the_rules() -> None:
     )
     assert findings(plan, TODAY) == [
         Finding("ssh-known-sources", "error", "firewall_flows.f", f"Opens 22/tcp to 0.0.0.0/0, {KNOWN}"),
-        Finding(
-            "exposure", "error", "firewall_flows.f", "Opens service ssh to 0.0.0.0/0, but its exposure is platform."
-        ),
         Finding(
             "unused-service",
             "warning",
