@@ -34,7 +34,7 @@ def with_acceptances(plan: Plan, found: Iterable[Finding], rules: Collection[str
         fitting = _fitting(plan, finding)
         used.update(*fitting)
         judged.append(_judged(finding, fitting, today))
-    return [*judged, *_unused(plan, used, rules)]
+    return [*judged, *_unused(plan, judged, used, rules)]
 
 
 def _fitting(plan: Plan, finding: Finding) -> list[list[_Written]]:
@@ -58,7 +58,7 @@ def _fitting(plan: Plan, finding: Finding) -> list[list[_Written]]:
 
 
 def _of_service(plan: Plan, name: str, rule: str) -> _Written | None:
-    return _of(f"{SERVICES}.{name}", plan.catalogue.services[name].accept, rule)
+    return _of(_key(name), plan.catalogue.services[name].accept, rule)
 
 
 def _of(owner: str, acceptances: Iterable[Acceptance], rule: str) -> _Written | None:
@@ -87,17 +87,38 @@ def _is_due(acceptance: Acceptance, today: date) -> bool:
     return acceptance.review_by is not None and acceptance.review_by < today
 
 
-def _unused(plan: Plan, used: Collection[_Written], rules: Collection[str]) -> Iterator[Finding]:
+def _unused(
+    plan: Plan, judged: Collection[Finding], used: Collection[_Written], rules: Collection[str]
+) -> Iterator[Finding]:
     for written, is_checked in _all_written(plan):
         owner, acceptance = written
         if acceptance.rule not in rules:
             advice = nearest(acceptance.rule, rules) or "Delete it, or take the name of a rule from a finding."
             problem = f"{shown_value(acceptance.rule)} is not a rule of lint. {advice}"
         elif is_checked and acceptance.declared_by_site and written not in used:
-            problem = f"Fits no finding. Delete it.{_OF_SERVICES if owner.startswith(SERVICES) else ''}"
+            problem = _fits_nothing(plan, judged, written)
         else:
             continue
         yield Finding("unused-acceptance", "warning", f"{owner}.accept.{acceptance.rule}", problem)
+
+
+def _fits_nothing(plan: Plan, judged: Collection[Finding], written: _Written) -> str:
+    """Return what to do with an acceptance: the finding may be about a service of the flow."""
+    owner, acceptance = written
+    section, _dot, name = owner.partition(".")
+    if section == SERVICES:
+        return f"Fits no finding. Delete it.{_OF_SERVICES}"
+    open_keys = {item.subject for item in judged if item.rule == acceptance.rule and item.severity != ACCEPTED}
+    services = [service for service in sorted(plan.catalogue.flows[name].services) if _key(service) in open_keys]
+    if not services:
+        return "Fits no finding. Delete it."
+    what = "finding is about service" if len(services) == 1 else "findings are about services"
+    places = " and ".join(f"{_key(service)}.accept" for service in services)
+    return f"Fits no finding of this flow: the {what} {', '.join(services)}. Write it into {places}."
+
+
+def _key(service: str) -> str:
+    return f"{SERVICES}.{service}"
 
 
 def _all_written(plan: Plan) -> Iterator[tuple[_Written, bool]]:
@@ -108,4 +129,4 @@ def _all_written(plan: Plan) -> Iterator[tuple[_Written, bool]]:
     services_on = {name for flow in plan.flows_on.values() for name in flow.services}
     for service in plan.catalogue.services.values():
         for acceptance in service.accept:
-            yield _Written(f"{SERVICES}.{service.name}", acceptance), service.name in services_on
+            yield _Written(_key(service.name), acceptance), service.name in services_on

@@ -158,3 +158,50 @@ def test_the_shipped_port_file_accepts_known_rules() -> None:
         for rule in entry.get("accept", {})
     }
     assert accepted and accepted <= set(rules.DESCRIPTIONS)
+
+
+# ---- Acceptances of a flow whose service has the finding ------------------------------------------------------------
+
+
+def test_a_flow_does_not_accept_what_lint_finds_about_its_service() -> None:
+    wide = {"ports": ["10000-20000/tcp"], "exposure": "public"}
+    flow = {"services": ["web", "ftp"], "from": ["workbench"], **accept("one range", "least-privilege")}
+    subject = "firewall_flows.f.accept.least-privilege"
+    about = (
+        "Fits no finding of this flow: the finding is about service web. Write it into firewall_services.web.accept."
+    )
+    unused = [item for item in found(flow, web=wide) if item[0] == UNUSED]
+    assert unused == [(UNUSED, "warning", subject, about)]
+    # Two services.
+    both = [item[3] for item in found(flow, web=wide, ftp=wide) if item[0] == UNUSED]
+    assert both == [
+        "Fits no finding of this flow: the findings are about services ftp, web. Write it into "
+        "firewall_services.ftp.accept and firewall_services.web.accept."
+    ]
+    # The service accepts it already.
+    own = {**wide, **accept("one range", "least-privilege")}
+    assert [item[3] for item in found(flow, web=own) if item[0] == UNUSED] == ["Fits no finding. Delete it."]
+    # The service is not in the flow.
+    other = {"services": ["ftp"], "from": ["workbench"], **accept("x", "least-privilege")}
+    assert [item[3] for item in found(other, web=wide) if item[2] == subject] == ["Fits no finding. Delete it."]
+
+
+@pytest.mark.parametrize("rule", ["closed-by-broad", "least-privilege"])
+def test_advice_about_the_place_of_an_acceptance_can_be_followed(rule: str) -> None:
+    spare = {"ports": ["1-65535/tcp"], "broad": rule == "closed-by-broad"}
+    nfs = {"from": ["workbench"], "to": ["workbench"], "services": ["nfs"], "need": "recommended", "enabled": False}
+    flow = {"from": ["lan"], "to": ["workbench"], "services": ["spare"], "need": "recommended", **accept("x", rule)}
+
+    def unused(flow: dict[str, Any], spare: dict[str, Any]) -> list[str]:
+        site = {
+            "services": {"nfs": {"ports": ["2049/tcp"]}, "spare": spare},
+            "endpoints": {"lan": {"cidrs": ["10.0.0.0/16"]}},
+            "flows": {"f": flow, "nfs": {**nfs, "from": ["lan"]}},
+        }
+        return [item.message for item in findings(make_plan(site, HOSTS), TODAY) if item.rule == UNUSED]
+
+    assert unused(flow, spare) == [
+        "Fits no finding of this flow: the finding is about service spare. Write it into "
+        "firewall_services.spare.accept."
+    ]
+    assert unused({**flow, "accept": {}}, spare | accept("x", rule)) == []
