@@ -15,7 +15,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Fi
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
     KNOWN_PREFIX,
     MOST_PORTS,
-    PLATFORM_PREFIX,
     Breach,
     has_too_many_ports,
     internal_networks,
@@ -31,6 +30,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Pl
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow, Service
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import is_everything, port_texts
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import PLATFORM_PREFIX
 
 OUTSIDE_CLUSTER = "hosts outside the cluster"
 

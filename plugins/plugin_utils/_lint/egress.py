@@ -23,14 +23,14 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import (
     hosts_text,
     ports_text,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
-    PLATFORM_PREFIX,
-    named_ports,
-    widest_breach,
-)
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import named_ports, widest_breach
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import NEEDS, Flow
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import (
+    PLATFORM_PREFIX,
+    collapsed,
+    parse_network,
+)
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork

@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, and_more, hosts_text
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
-    PLATFORM_PREFIX,
-    hosts_inside,
-    sorted_addresses,
-)
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import hosts_inside, sorted_addresses
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import nearest, shown_value
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import PLATFORM_PREFIX
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork

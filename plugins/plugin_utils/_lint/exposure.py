@@ -16,7 +16,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.advice import (
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, flow_key
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
-    PLATFORM_PREFIX,
     Breach,
     has_too_many_ports,
     networks_of,
@@ -25,6 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow, Service
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import PLATFORM_PREFIX
 
 _OTHER_HOSTS = "other hosts"
 

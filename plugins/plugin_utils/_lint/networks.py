@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import HostKind, Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import (
+    collapsed,
+    is_nearly_all,
+    parse_network,
+)
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
 
 
-# The shortest prefixes of a network that counts as named, and as known sources, by IP version.
-PLATFORM_PREFIX = {4: 8, 6: 16}
+# The shortest prefixes of a network that counts as known sources, by IP version.
 KNOWN_PREFIX = {4: 16, 6: 48}
 # RFC 1918, RFC 6598 and RFC 4193.
 INTERNAL = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
@@ -128,8 +131,7 @@ def widest_breach(networks: Iterable[IPNetwork], shortest: Mapping[int, int]) ->
     """
     for network in sorted(networks, key=lambda network: network.prefixlen):
         if network.prefixlen < shortest[network.version] and not network.is_link_local():
-            is_nearly_all = network.prefixlen < PLATFORM_PREFIX[network.version]
-            return Breach(str(network), "error" if is_nearly_all else "warning")
+            return Breach(str(network), "error" if is_nearly_all(network) else "warning")
     return None
 
 

@@ -30,7 +30,12 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import 
     started,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, has_hosts
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import (
+    PLATFORM_PREFIX,
+    collapsed,
+    has_hosts,
+    is_nearly_all,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import (
     boolean_of,
     check_complete,
@@ -62,6 +67,12 @@ SWITCHES = ("firewall_ssh_through_tunnel",)
 _CONNECTING = frozenset(("from", "to", "services", "within_cluster"))
 # The name of a systemd unit. Escaped names contain backslashes.
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}", re.ASCII)
+
+_NODES = (
+    f"networks of the cluster's nodes, no wider than /{PLATFORM_PREFIX[4]} (IPv4) or /{PLATFORM_PREFIX[6]} (IPv6), "
+    "because flows within the cluster are open to them"
+)
+_EVERYWHERE = "For connections from everywhere, write a flow from the endpoint anywhere."
 
 
 @dataclass(frozen=True)
@@ -375,4 +386,6 @@ def _clusters(value: Any) -> dict[str, tuple[IPNetwork, ...]]:
             raise invalid(
                 f"{key}.cidrs", str(network), "a network that can contain hosts, not loopback, multicast or broadcast"
             )
+        for network in filter(is_nearly_all, clusters[str(name)]):
+            raise invalid(f"{key}.cidrs", str(network), _NODES, _EVERYWHERE)
     return clusters

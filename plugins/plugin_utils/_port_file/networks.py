@@ -16,6 +16,8 @@ with suppress(ImportError):  # `missing_library` reports a missing netaddr
 
 # No other host has these addresses: unspecified, loopback, multicast and broadcast.
 _NO_HOSTS = ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "::1/128", "ff00::/8")
+# The shortest prefixes of a network that counts as named, by IP version. Wider ones are nearly the whole internet.
+PLATFORM_PREFIX = {4: 8, 6: 16}
 
 
 def parse_network(text: object) -> IPNetwork:
@@ -69,6 +71,11 @@ def is_reachable(ip: IPAddress) -> bool:
 def has_hosts(network: IPNetwork) -> bool:
     """Return whether hosts can be in a network: it is not wholly unspecified, loopback, multicast or broadcast."""
     return not any(network in other for other in _no_hosts())
+
+
+def is_nearly_all(network: IPNetwork) -> bool:
+    """Return whether a network is nearly the whole internet. Link-local addresses reach no further than one link."""
+    return network.prefixlen < PLATFORM_PREFIX[network.version] and not network.is_link_local()
 
 
 @cache

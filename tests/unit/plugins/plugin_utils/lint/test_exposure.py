@@ -44,7 +44,7 @@ def rules_of(flow: dict[str, Any], ports: str = "443/tcp", **settings: Any) -> l
         (
             "cluster",
             {"from": ["slurm_login"], "within_cluster": True},
-            {"alpha": {"cidrs": ["8.0.0.0/7"]}},
+            {"alpha": {"cidrs": ["8.0.0.0/8", "9.0.0.0/8"]}},
             "8.0.0.0/7",
         ),
         ("host", {"from": ["slurm_login"]}, {}, "other hosts"),

@@ -20,8 +20,11 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue imp
     load_catalogue,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import has_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import SITE_DEFAULTS
 from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_catalogue
+from hypothesis import example, given
+from hypothesis import strategies as st
 from netaddr import IPNetwork
 
 FLOW = {"from": ["monitoring"], "to": ["workspace"], "services": ["ssh"], "need": "optional"}
@@ -534,6 +537,29 @@ def test_cluster_networks_can_contain_hosts(cidr: str) -> None:
         f"Invalid firewall_clusters.alpha.cidrs: got {shown!r}, expected a network that can contain hosts, not "
         "loopback, multicast or broadcast."
     )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 32), st.booleans())
+@example(0, 0, False)
+@example(10 << 24, 7, False)
+@example(10 << 24, 8, False)
+@example(0x2001 << 16, 15, True)
+@example(0xFD00 << 16, 16, True)
+@example(0xFE80 << 16, 10, True)
+def test_cluster_networks_are_no_wider_than_a_platform(start: int, length: int, is_v6: bool) -> None:
+    """Nodes are never nearly everyone: a flow within the cluster would be open to them."""
+    network = IPNetwork((start << 96, length), version=6) if is_v6 else IPNetwork((start, length), version=4)
+    shown = str(network.cidr)
+    clusters = {"alpha": {"cidrs": ["10.1.0.0/16", shown]}}
+    is_wide = length < (16 if is_v6 else 8) and not network.is_link_local()
+    if is_wide and has_hosts(network.cidr):
+        assert error_of(firewall_clusters=clusters) == (
+            f"Invalid firewall_clusters.alpha.cidrs: got {shown!r}, expected networks of the cluster's nodes, no "
+            "wider than /8 (IPv4) or /16 (IPv6), because flows within the cluster are open to them. For connections "
+            "from everywhere, write a flow from the endpoint anywhere."
+        )
+    elif has_hosts(network.cidr):
+        assert network.cidr in make_catalogue(firewall_clusters=clusters).clusters["alpha"]
 
 
 def test_endpoints_may_be_multicast_groups() -> None:
