@@ -175,9 +175,10 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
     for variable, _usual in RANGES.values():
         range_of(variable, site[variable])
     known_groups = {*groups, *CANONICAL_GROUPS}
+    own = site["firewall_services"]
     services = {
-        name: _service(name, value, site["firewall_services"].get(name), base.get("firewall_services", {}))
-        for name, value in sorted(narrowed(merged["firewall_services"], site).items())
+        name: _service(name, value, own.get(name), base.get("firewall_services", {}))
+        for name, value in sorted(narrowed(merged["firewall_services"], own, site).items())
     }
     endpoints = {
         name: _endpoint(name, value, name in site["firewall_endpoints"])

@@ -11,7 +11,12 @@ from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FLOW_NAME
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
+    PortFileError,
+    invalid,
+    nearest,
+    shown_value,
+)
 
 # The shipped port file.
 PORT_FILE = Path(__file__).with_name("port_file.yml")
@@ -73,11 +78,29 @@ def merge(key: str, base: Any, over: Any) -> Any:
     return result
 
 
-def narrowed(services: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the services, where the broad services of `RANGES` have the port ranges from the site's variables."""
+def narrowed(services: Mapping[str, Any], own: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the services, where the broad services of `RANGES` have the port ranges from the site's variables.
+
+    `own` are the services that the site itself wrote. Raises PortFileError if they have other ports.
+    """
     result = dict(services)
     for name, (variable, usual) in RANGES.items():
         ports = settings.get(variable, usual)
         if ports != usual and isinstance(services.get(name), Mapping):
-            result[name] = {**services[name], "ports": [f"{ports}/tcp"]}
+            wanted = [f"{ports}/tcp"]
+            written = own[name].get("ports") if isinstance(own.get(name), Mapping) else None
+            if written not in (None, wanted):
+                raise _ignored(f"firewall_services.{name}.ports", written, variable, ports)
+            result[name] = {**services[name], "ports": wanted}
     return result
+
+
+def _ignored(key: str, written: Any, variable: str, ports: Any) -> PortFileError:
+    """Return the error for ports that the variable of the range would override."""
+    return invalid(
+        key,
+        written,
+        f"no ports, because {variable} is {shown_value(ports)}",
+        f"Write the range into {variable} and delete the ports here, or delete {variable} if the service needs more "
+        "than one range of TCP.",
+    )

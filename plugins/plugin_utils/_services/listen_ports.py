@@ -91,7 +91,8 @@ def site_services(site: Any, settings: Mapping[str, Any] | None = None, shipped:
     `settings` are the site's other variables, some of which narrow a range of ports. `shipped` is its
     `firewall_shipped`. Raises PortFileError.
     """
-    return narrowed(_merged("firewall_services", site, shipped), settings or {})
+    services = _merged("firewall_services", site, shipped)
+    return narrowed(services, plain(site), settings or {})
 
 
 def enabled_flows(site: Any, shipped: Any = True) -> list[str]:

@@ -34,9 +34,15 @@ def test_a_service_that_a_site_repeats_unchanged_is_checked() -> None:
 def test_a_narrowed_range_is_the_one_of_the_plan() -> None:
     srun = [{"what": "It", "service": "srun", "ports": "60001-63000/tcp"}]
     assert unopened_ports(srun, {"srun": {"title": "Own"}}, {"firewall_srun_ports": "60001-63000"}) == []
-    assert unopened_ports(srun, {"srun": {"ports": ["60001-63000/tcp"]}}, {"firewall_srun_ports": "5-6"}) == [
+    assert unopened_ports(srun, {"srun": {"title": "Own"}}, {"firewall_srun_ports": "5-6"}) == [
         "It is 60001-63000/tcp, but service srun of the port file is 5-6/tcp."
     ]
+    with pytest.raises(AnsibleFilterError) as error:
+        unopened_ports(srun, {"srun": {"ports": ["60001-63000/tcp"]}}, {"firewall_srun_ports": "5-6"})
+    assert str(error.value).startswith(
+        "Invalid firewall_services.srun.ports: got ['60001-63000/tcp'], expected no ports, because firewall_srun_ports "
+        "is '5-6'. "
+    )
 
 
 @pytest.mark.parametrize(

@@ -493,6 +493,12 @@ def test_bad_settings_of_the_site(settings: dict[str, Any], message: str) -> Non
     assert error_of(**settings) == message
 
 
+OF_RANGES: dict[str, Any] = {
+    "srun": {"ports": ["8192-60999/tcp"], "broad": True},
+    "user_ports": {"ports": ["1024-65535/tcp", "1024-65535/udp"], "broad": True},
+}
+
+
 @pytest.mark.parametrize(
     ("settings", "srun", "user"),
     [
@@ -502,16 +508,39 @@ def test_bad_settings_of_the_site(settings: dict[str, Any], message: str) -> Non
     ],
 )
 def test_ranges_are_narrowed(settings: dict[str, Any], srun: list[str], user: list[str]) -> None:
-    site = {
-        "services": {
-            "srun": {"ports": ["8192-60999/tcp"], "broad": True},
-            "user_ports": {"ports": ["1024-65535/tcp", "1024-65535/udp"], "broad": True},
-        }
-    }
-    services = make_catalogue(site, **settings).services
+    shipped = {**SHIPPED, "firewall_services": {**SHIPPED["firewall_services"], **OF_RANGES}}
+    services = load_catalogue(shipped, settings, []).services
     assert [str(item) for item in services["srun"].ports] == srun
     assert [str(item) for item in services["user_ports"].ports] == user
     assert services["srun"].broad and services["user_ports"].broad
+
+
+@given(
+    st.sampled_from(
+        [("srun", "firewall_srun_ports", "8192-60999"), ("user_ports", "firewall_user_ports", "1024-65535")]
+    ),
+    st.sampled_from([None, "5000-5999", "60001-63000"]),
+    st.sampled_from([None, "8192-60999/tcp", "5000-5999/tcp", "60001-63000/tcp", "5000-5999/tcp 5000-5999/udp"]),
+)
+def test_of_a_range_and_ports_none_is_ignored(
+    setting: tuple[str, str, str], ports: str | None, own: str | None
+) -> None:
+    """They say the same, or one of them is not set."""
+    name, variable, usual = setting
+    shipped = {**SHIPPED, "firewall_services": {**SHIPPED["firewall_services"], **OF_RANGES}}
+    entry = {"title": "T", **({"ports": own.split()} if own else {})}
+    site = {"firewall_services": {name: entry}, variable: ports or usual}
+    if ports and own and own != f"{ports}/tcp":
+        with pytest.raises(PortFileError) as error:
+            load_catalogue(shipped, site, [])
+        assert str(error.value) == (
+            f"Invalid firewall_services.{name}.ports: got {own.split()!r}, expected no ports, because {variable} is "
+            f"{ports!r}. Write the range into {variable} and delete the ports here, or delete {variable} if the "
+            "service needs more than one range of TCP."
+        )
+    else:
+        expected = f"{ports}/tcp" if ports else own or " ".join(OF_RANGES[name]["ports"])
+        assert " ".join(map(str, load_catalogue(shipped, site, []).services[name].ports)) == expected
 
 
 def test_narrowing_a_missing_service_changes_nothing() -> None:
