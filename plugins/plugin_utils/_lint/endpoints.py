@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, and_more, hosts_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import hosts_inside, sorted_addresses
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Endpoint, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import nearest, shown_value
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import PLATFORM_PREFIX
 
@@ -143,6 +145,38 @@ def _hosts_not_named(plan: Plan, names: Iterable[str], hosts: Iterable[str]) -> 
     ]
 
 
+def _unused_excepts(plan: Plan, today: date) -> Iterator[Finding]:
+    """Skip endpoints without an address: the cause is another one."""
+    named = {name for flow in plan.catalogue.flows.values() for name in (*flow.sources, *flow.targets)}
+    endpoints = [plan.catalogue.endpoints[name] for name in sorted(named)]
+    with_except = [endpoint for endpoint in endpoints if endpoint.excepted]
+    written = _without_excepts(plan.addresses) if with_except else plan.addresses
+    for endpoint in with_except:
+        addresses = _addresses(written, endpoint)
+        is_unknown = endpoint.hostnames and endpoint.name not in written.looked_up
+        for network in () if is_unknown or not addresses else endpoint.excepted:
+            if not any(network in address or address in network for address in addresses):
+                yield Finding(
+                    "unused-except",
+                    "warning",
+                    f"firewall_endpoints.{endpoint.name}.except",
+                    f"Lists {network}, which takes nothing out of the endpoint: it overlaps no network of the "
+                    "endpoint, and none of its hosts has an address in it. Correct it or delete it.",
+                )
+
+
+def _without_excepts(book: AddressBook) -> AddressBook:
+    endpoints = {name: replace(endpoint, excepted=()) for name, endpoint in book.endpoints.items()}
+    return replace(book, endpoints=endpoints, _members={}, _peers={})
+
+
+def _addresses(book: AddressBook, endpoint: Endpoint) -> set[IPNetwork]:
+    """Return the networks and all addresses of an endpoint, also of hosts that are in it only without other ones."""
+    fallback = {host for group in endpoint.fallback_groups for host in book.inventory.groups.get(group, ())}
+    hosts = book.members(endpoint.name) | fallback
+    return {*book.networks(endpoint.name), *book.host_networks(hosts), *book.host_networks(hosts, source=True)}
+
+
 def _empty_clusters(plan: Plan, today: date) -> Iterator[Finding]:
     known_clusters = {cluster for name in plan.hosts for cluster in plan.inventory.hosts[name].clusters}
     for cluster, networks in sorted(plan.catalogue.clusters.items()):
@@ -179,6 +213,7 @@ RULES = (
     _missing_groups,
     _hidden_groups,
     _hosts_in_networks,
+    _unused_excepts,
     _empty_clusters,
     _hosts_in_cluster_networks,
 )

@@ -56,6 +56,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "missing-group": "An endpoint of the site lists a group that is not in the inventory.",
     "hidden-group": "A group of the inventory has the name of an endpoint that does not list the group.",
     "host-in-network": "A network contains a managed host that the endpoint does not name, so the host stays closed.",
+    "unused-except": "A network in the except of an endpoint takes nothing out of it.",
     "empty-cluster": "A cluster has networks but no managed host.",
     "host-in-cluster-network": "A network of a cluster contains a managed host of no or another cluster.",
     # Hosts, groups and variables of the inventory.

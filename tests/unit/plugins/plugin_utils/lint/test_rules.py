@@ -648,7 +648,10 @@ SRUN_FLOW = {"from": ["slurm_compute"], "to": ["slurm_login"], "services": ["sru
 
 
 def lost_ports(flows: dict[str, Any], hosts: dict[str, Any] | None = None, **settings: Any) -> list[tuple[str, str]]:
-    plan = plan_of({"srun": SRUN_FLOW, **flows}, hosts={**HOSTS, **(hosts or {})}, **{**SRUN, **settings})
+    services = {**SRUN["services"], **settings.pop("services", {})}
+    if "firewall_srun_ports" in settings:
+        services["srun"] = {**services["srun"], "ports": [f"{settings['firewall_srun_ports']}/tcp"]}
+    plan = plan_of({"srun": SRUN_FLOW, **flows}, hosts={**HOSTS, **(hosts or {})}, services=services, **settings)
     start = "srun without SrunPortRange uses any port of firewall_ephemeral_ports, but "
     end = " is not open to it, and srun hangs "
     texts = []

@@ -443,10 +443,14 @@ def test_a_flow_with_broad_and_named_services_keeps_the_named_ports() -> None:
     assert rules(plan, "alpha")["user"] == [("1024-65535/tcp", "10.1.0.2/32 10.2.0.2/32")]
 
 
+# The variables of their ranges set their ports.
+NARROWED = {"services": {**SERVICES, "srun": {"broad": True}, "user_ports": {"broad": True}}}
+
+
 def test_narrowed_ranges() -> None:
     srun = {**USER, "services": ["srun"]}
     plan = make_plan(
-        site(user=USER, srun=srun, control=CONTROL),
+        {**site(user=USER, srun=srun, control=CONTROL), **NARROWED},
         TWO_CLUSTERS,
         firewall_srun_ports="60001-63000",
         firewall_user_ports="6000-7000",
@@ -457,7 +461,7 @@ def test_narrowed_ranges() -> None:
 
 def test_a_fully_claimed_broad_service_opens_nothing() -> None:
     plan = make_plan(
-        site(user={**USER, "services": ["srun"]}, vault={**CONTROL, "services": ["vault"]}),
+        {**site(user={**USER, "services": ["srun"]}, vault={**CONTROL, "services": ["vault"]}), **NARROWED},
         TWO_CLUSTERS,
         firewall_srun_ports="8200-8200",
     )
