@@ -443,14 +443,11 @@ def test_a_flow_with_broad_and_named_services_keeps_the_named_ports() -> None:
     assert rules(plan, "alpha")["user"] == [("1024-65535/tcp", "10.1.0.2/32 10.2.0.2/32")]
 
 
-# The variables of their ranges set their ports.
-NARROWED = {"services": {**SERVICES, "srun": {"broad": True}, "user_ports": {"broad": True}}}
-
-
 def test_narrowed_ranges() -> None:
     srun = {**USER, "services": ["srun"]}
+    services = {**SERVICES, "srun": {"broad": True}, "user_ports": {"broad": True}}
     plan = make_plan(
-        {**site(user=USER, srun=srun, control=CONTROL), **NARROWED},
+        {**site(user=USER, srun=srun, control=CONTROL), "services": services},
         TWO_CLUSTERS,
         firewall_srun_ports="60001-63000",
         firewall_user_ports="6000-7000",
@@ -461,7 +458,10 @@ def test_narrowed_ranges() -> None:
 
 def test_a_fully_claimed_broad_service_opens_nothing() -> None:
     plan = make_plan(
-        {**site(user={**USER, "services": ["srun"]}, vault={**CONTROL, "services": ["vault"]}), **NARROWED},
+        {
+            **site(user={**USER, "services": ["srun"]}, vault={**CONTROL, "services": ["vault"]}),
+            "services": {**SERVICES, "srun": {"broad": True}},
+        },
         TWO_CLUSTERS,
         firewall_srun_ports="8200-8200",
     )
