@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import ANY
@@ -68,6 +69,8 @@ _BOTH = ("", *_EVERYTHING, "tcp,udp", "tcp+udp", "tcp/udp", "tcpudp", "both")
 _LONGEST = 253
 _EVERYWHERE = ("0.0.0.0/0", "::/0", "any", "all", "*", "internet", "world")
 _ANYWHERE = "For any address, write the endpoint anywhere."
+# The keys of an endpoint that have its addresses.
+_OF_ADDRESSES = ("groups", "fallback_groups", "cidrs", "hostnames")
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.ASCII)
 
 
@@ -125,6 +128,27 @@ def endpoint_advice(name: str, known: Collection[str]) -> str:
     if not _HOST_NAME.fullmatch(name.lower()) or near and not any(map(str.isdigit, name)):
         return near
     return f"{near} {_endpoint_like('a host', f'hostnames: [{name}]')}".lstrip()
+
+
+def empty_endpoint_advice(shipped: Mapping[str, object], flow: str) -> str:
+    """Return what to write instead of null for a shipped endpoint that a flow names."""
+    if flow == MANAGEMENT_FLOW:
+        return "Write the addresses that Ansible connects from, such as {cidrs: [192.0.2.10/32]}."
+    filled = [key for key in _OF_ADDRESSES if shipped.get(key)] or ["cidrs"]
+    return f"To empty it, write {{{', '.join(f'{key}: []' for key in filled)}}}. To turn the flow off, {_off(flow)}."
+
+
+def unused_service_advice(name: str, flow: str, services: Collection[str]) -> str:
+    """Return what to write instead of null for a service that a flow uses."""
+    if flow == MANAGEMENT_FLOW:
+        return "Write the ports of Ansible's ssh, such as {ports: [22/tcp]}."
+    others = ", ".join(service for service in services if service != name)
+    narrower = f", or leave the service out: firewall_flows.{flow}.services: [{others}]" if others else ""
+    return f"To open none of its ports, {_off(flow)}{narrower}."
+
+
+def _off(flow: str) -> str:
+    return f"write firewall_flows.{flow}.enabled: false"
 
 
 def _endpoint_like(what: str, content: str) -> str:

@@ -17,8 +17,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import Port
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import (
     ENDPOINT_KEYS,
     FLOW_KEYS,
+    empty_endpoint_advice,
     endpoint_advice,
     service_advice,
+    unused_service_advice,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
@@ -189,6 +191,7 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
         for name, value in sorted(merged["firewall_flows"].items())
     }
     for flow in flows.values():
+        _check_deleted(flow, site, base, known_groups)
         _check_names(flow, services, endpoints, known_groups)
         _check_everything(flow, services, endpoints)
     _check_management(flows)
@@ -333,6 +336,20 @@ def _acceptance(key: str, rule: Any, value: Any, declared_by_site: bool) -> Acce
     if not reason.strip():
         raise invalid(key, reason, "a reason, such as 'jump host, hardened, reviewed'")
     return Acceptance(str(rule), reason, day_of(f"{key}.review_by", value.get("review_by")), declared_by_site)
+
+
+def _check_deleted(flow: Flow, site: Mapping[str, Any], base: Mapping[str, Any], groups: Collection[str]) -> None:
+    """Raise PortFileError if the site deletes, with null, a service or an endpoint that a flow names."""
+    for name in flow.services:
+        if site["firewall_services"].get(name, flow) is None:
+            expected = f"a dictionary, because flow {flow.name} uses this service"
+            advice = unused_service_advice(name, flow.name, flow.services)
+            raise invalid(f"firewall_services.{name}", None, expected, advice)
+    for name in (*flow.sources, *flow.targets):
+        if site["firewall_endpoints"].get(name, flow) is None and name not in groups:
+            expected = f"a dictionary, because flow {flow.name} names this endpoint"
+            advice = empty_endpoint_advice(base.get("firewall_endpoints", {}).get(name, {}), flow.name)
+            raise invalid(f"firewall_endpoints.{name}", None, expected, advice)
 
 
 def _check_names(

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from datetime import date
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import (
@@ -22,6 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue imp
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import has_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import SITE_DEFAULTS
+from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import shipped_port_file
 from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_catalogue
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -190,6 +193,102 @@ def test_null_deletes() -> None:
     assert "f" not in load_catalogue(shipped, {"firewall_flows": {"f": None}}, []).flows
     flow = load_catalogue(shipped, {"firewall_flows": {"f": {"title": None, "enabled": None}}}, []).flows["f"]
     assert (flow.title, flow.enabled) == ("", None)
+
+
+OF_NULL = {
+    "firewall_services": {**SHIPPED["firewall_services"], "dns": {"ports": ["53/udp"]}, "ldap": {"ports": ["389/tcp"]}},
+    "firewall_endpoints": {
+        **SHIPPED["firewall_endpoints"],
+        "servers": {"cidrs": [], "title": "To fill in"},
+        "platform": {"groups": ["control_plane"], "cidrs": []},
+    },
+    "firewall_flows": {
+        **SHIPPED["firewall_flows"],
+        "names": {"from": ["managed_hosts"], "to": ["servers"], "services": ["dns"], "need": "conditional"},
+        "users": {
+            "from": ["platform", "managed_hosts"],
+            "to": ["managed"],
+            "services": ["dns", "ldap"],
+            "need": "optional",
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "message"),
+    [
+        (
+            "endpoints",
+            "servers",
+            "because flow names names this endpoint. To empty it, write {cidrs: []}. To turn the flow off, write "
+            "firewall_flows.names.enabled: false.",
+        ),
+        (
+            "endpoints",
+            "platform",
+            "because flow users names this endpoint. To empty it, write {groups: []}. To turn the flow off, write "
+            "firewall_flows.users.enabled: false.",
+        ),
+        (
+            "endpoints",
+            "controllers",
+            "because flow management_ssh names this endpoint. Write the addresses that Ansible connects from, such as "
+            "{cidrs: [192.0.2.10/32]}.",
+        ),
+        (
+            "services",
+            "dns",
+            "because flow names uses this service. To open none of its ports, write firewall_flows.names.enabled: "
+            "false.",
+        ),
+        (
+            "services",
+            "ldap",
+            "because flow users uses this service. To open none of its ports, write firewall_flows.users.enabled: "
+            "false, or leave the service out: firewall_flows.users.services: [dns].",
+        ),
+        (
+            "services",
+            "ssh",
+            "because flow management_ssh uses this service. Write the ports of Ansible's ssh, such as {ports: "
+            "[22/tcp]}.",
+        ),
+    ],
+)
+def test_null_for_what_a_flow_uses(section: str, name: str, message: str) -> None:
+    with pytest.raises(PortFileError) as error:
+        load_catalogue(OF_NULL, {f"firewall_{section}": {name: None}}, [])
+    assert str(error.value) == f"Invalid firewall_{section}.{name}: got None, expected a dictionary, {message}"
+
+
+@given(st.sampled_from(["firewall_services", "firewall_endpoints", "firewall_flows"]), st.data())
+def test_advice_about_null_can_be_followed(section: str, data: st.DataObject) -> None:
+    """Of the shipped port file: no endpoint and no service that a flow names can be deleted, and each flow but one."""
+    shipped = shipped_port_file()
+    name = data.draw(st.sampled_from(sorted(shipped[section])))
+    site: dict[str, Any] = {section: {name: None}}
+    flows = shipped["firewall_flows"].values()
+    for _step in range(3):
+        try:
+            load_catalogue(shipped, site, [])
+        except PortFileError as error:
+            text = str(error)
+            if section == "firewall_flows":
+                assert name == "management_ssh"
+                return
+            assert any(name in (*flow["from"], *flow["to"], *flow["services"]) for flow in flows), text
+            assert text.startswith(f"Invalid {section}.{name}: got None, expected a dictionary, because flow "), text
+            written = yaml.safe_load(re.search(r"\{.*\}", text)[0]) if "{" in text else {"title": "Kept"}
+            site = {section: {name: written}}
+        else:
+            return
+    pytest.fail(f"{site} is refused")
+
+
+def test_null_for_an_endpoint_leaves_the_group_of_its_name() -> None:
+    shipped = {**OF_NULL, "firewall_endpoints": {**OF_NULL["firewall_endpoints"], "managed": {"cidrs": ["10.0.0.0/8"]}}}
+    assert load_catalogue(shipped, {"firewall_endpoints": {"managed": None}}, []).endpoints["managed"].cidrs == ()
 
 
 def test_null_keys_in_entries_of_the_site_count_as_unset() -> None:
