@@ -11,14 +11,17 @@ from datetime import date
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, and_more, flow_key, hosts_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import (
+    CANONICAL_GROUPS,
+    similar_group,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import closest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address, parse_address, single
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import PREFIX, SETTINGS
 
-# From this similarity on (0 to 1), a whole name, or each word of it, is taken for a misspelt name of ours.
-_SAME_NAME, _SAME_WORD = 0.88, 0.75
+# From this similarity on (0 to 1), a variable is taken for a misspelt name of ours.
+_SAME_WORD = 0.75
 
 
 def _unmanaged_targets(plan: Plan, today: date) -> Iterator[Finding]:
@@ -75,7 +78,7 @@ def _opens_the_way_out(plan: Plan, flow: Flow) -> bool:
 def _similar_groups(plan: Plan, today: date) -> Iterator[Finding]:
     groups = plan.inventory.groups
     for name in sorted(groups.keys() - _groups_in_use(plan)):
-        meant = _canonical_group(name)
+        meant = similar_group(name)
         hosts = sorted(set(groups[name]) - set(groups.get(meant, ()))) if meant else []
         if hosts:
             yield Finding(
@@ -99,21 +102,6 @@ def _groups_in_use(plan: Plan) -> set[str]:
         *CANONICAL_GROUPS,
         *(group for endpoint in named for group in (*endpoint.groups, *endpoint.fallback_groups)),
     }
-
-
-def _canonical_group(name: str) -> str:
-    """Return the canonical group that a name is nearly equal to, such as `slurm_compute` for `slurm-computes`."""
-    plain = name.lower().replace("-", "_")
-    by_letters = {group.replace("_", ""): group for group in CANONICAL_GROUPS}
-    if plain.replace("_", "") in by_letters:
-        return by_letters[plain.replace("_", "")]
-    group = closest(plain, CANONICAL_GROUPS, _SAME_NAME)
-    words, others = plain.split("_"), group.split("_")
-    # `dns_server` and `unmanaged` resemble `nfs_server` and `managed`, but mean something else.
-    is_same = len(words) == len(others) and all(
-        word[:1] == other[0] and closest(word, [other], _SAME_WORD) for word, other in zip(words, others) if other
-    )
-    return group if is_same else ""
 
 
 def _unknown_variables(plan: Plan, today: date) -> Iterator[Finding]:

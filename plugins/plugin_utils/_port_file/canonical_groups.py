@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import closest
+
 CANONICAL_GROUPS = (
     "control_plane",
     "platform_storage",
@@ -25,3 +27,20 @@ CANONICAL_GROUPS = (
     "monitoring",
     "managed",
 )
+# From this similarity on (0 to 1), a whole name, or each word of it, is taken for a misspelt name of ours.
+_SAME_NAME, _SAME_WORD = 0.88, 0.75
+
+
+def similar_group(name: str) -> str:
+    """Return the canonical group that a name nearly equals, such as `slurm_compute` for `slurm-computes`, or nothing."""
+    plain = name.lower().replace("-", "_")
+    by_letters = {group.replace("_", ""): group for group in CANONICAL_GROUPS}
+    if plain.replace("_", "") in by_letters:
+        return by_letters[plain.replace("_", "")]
+    group = closest(plain, CANONICAL_GROUPS, _SAME_NAME)
+    words, others = plain.split("_"), group.split("_")
+    # `dns_server` and `unmanaged` resemble `nfs_server` and `managed`, but mean something else.
+    is_same = len(words) == len(others) and all(
+        word[:1] == other[0] and closest(word, [other], _SAME_WORD) for word, other in zip(words, others) if other
+    )
+    return group if is_same else ""

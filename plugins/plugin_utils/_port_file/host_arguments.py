@@ -10,8 +10,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible.inventory.manager import split_host_pattern
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import (
+    CANONICAL_GROUPS,
+    similar_group,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, listed, nearest, shown_value
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import texts_of
 
 # Ansible reads a name as a pattern if it starts with one of the first characters or contains one of the others.
@@ -88,9 +91,19 @@ def host_pattern(
     if not pattern and not kinds and groups.get("all"):
         raise ValueError(
             "got an inventory without managed hosts, expected hosts in at least one of the canonical groups: "
-            f"{', '.join(CANONICAL_GROUPS)}"
+            f"{', '.join(CANONICAL_GROUPS)}{_misspelt(groups)}"
         )
     if among is not None:
         members = {host for group in pattern for host in groups[group]}
         pattern = [host for host in among if host in members]
     return pattern or list(NOBODY)
+
+
+def _misspelt(groups: Mapping[str, Collection[str]]) -> str:
+    """Return which groups with hosts look like misspelt canonical ones, or an empty text."""
+    pairs = [
+        f"{shown_value(meant)} instead of {shown_value(name)}"
+        for name in sorted(groups)
+        if groups[name] and (meant := similar_group(name))
+    ]
+    return f". Did you mean {listed(pairs)}?" if pairs else ""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_pattern
+from hypothesis import given
+from hypothesis import strategies as st
 
 GROUPS = {
     "all": ["c1", "n1", "n2", "other"],
@@ -50,6 +52,40 @@ def test_an_inventory_without_managed_hosts_is_an_error() -> None:
         "got an inventory without managed hosts, expected hosts in at least one of the canonical groups: "
         + ", ".join(CANONICAL_GROUPS)
     )
+
+
+@pytest.mark.parametrize(
+    ("groups", "hint"),
+    [
+        ({"slurm_computes": ["n1"]}, " Did you mean 'slurm_compute' instead of 'slurm_computes'?"),
+        ({"slurm-login": ["n1"]}, " Did you mean 'slurm_login' instead of 'slurm-login'?"),
+        (
+            {"slurm_computes": ["n1"], "racks": ["n1"], "SlurmLogin": ["n2"]},
+            " Did you mean 'slurm_login' instead of 'SlurmLogin', 'slurm_compute' instead of 'slurm_computes'?",
+        ),
+        # Without hosts, or a name of its own.
+        ({"slurm_computes": [], "racks": ["n1"]}, ""),
+        ({"compute": ["n1"], "dns_server": ["n2"]}, ""),
+    ],
+)
+def test_an_inventory_without_managed_hosts_may_have_misspelt_groups(groups: dict[str, list[str]], hint: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        host_pattern({"all": ["n1", "n2"], **groups})
+    assert str(caught.value) == (
+        "got an inventory without managed hosts, expected hosts in at least one of the canonical groups: "
+        f"{', '.join(CANONICAL_GROUPS)}{'.' if hint else ''}{hint}"
+    )
+
+
+@given(st.sampled_from(CANONICAL_GROUPS), st.sampled_from(["s", "-", "upper", "plain", ""]))
+def test_the_hint_names_the_group(group: str, change: str) -> None:
+    spelling = {"s": f"{group}s", "-": group.replace("_", "-"), "upper": group.upper(), "plain": group.replace("_", "")}
+    written = spelling.get(change, group)
+    if written in CANONICAL_GROUPS:
+        assert host_pattern({"all": ["n1"], written: ["n1"]}) == [written]
+    elif not (group == "managed" and change == "s"):
+        with pytest.raises(ValueError, match=f"Did you mean '{group}' instead of '{written}'"):
+            host_pattern({"all": ["n1"], written: ["n1"]})
 
 
 def test_a_kind_that_matches_no_canonical_group_is_an_error() -> None:
