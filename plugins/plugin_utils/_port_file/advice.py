@@ -127,7 +127,9 @@ def endpoint_advice(name: str, known: Collection[str]) -> str:
     near = "" if "." in name else nearest(name, known)
     if not _HOST_NAME.fullmatch(name.lower()) or near and not any(map(str.isdigit, name)):
         return near
-    return f"{near} {_endpoint_like('a host', f'hostnames: [{name}]')}".lstrip()
+    by_address = _endpoint_like("a host", "cidrs: [192.0.2.10/32]", " with its address")
+    by_name = f"hostnames: [{name}] works too, but the controller must resolve the name."
+    return f"{near} {by_address} {by_name}".lstrip()
 
 
 def empty_endpoint_advice(shipped: Mapping[str, object], flow: str) -> str:
@@ -151,7 +153,6 @@ def _off(flow: str) -> str:
     return f"write firewall_flows.{flow}.enabled: false"
 
 
-def _endpoint_like(what: str, content: str) -> str:
-    return (
-        f"For {what}, define an endpoint in firewall_endpoints, such as my_endpoint: {{{content}}}, and write its name."
-    )
+def _endpoint_like(what: str, content: str, which: str = "") -> str:
+    example = f"my_endpoint: {{{content}}}"
+    return f"For {what}, define an endpoint{which} in firewall_endpoints, such as {example}, and write its name."

@@ -32,7 +32,7 @@ _SAME_NAME, _SAME_WORD = 0.88, 0.75
 
 
 def similar_group(name: str) -> str:
-    """Return the canonical group that a name nearly equals, such as `slurm_compute` for `slurm-computes`, or nothing."""
+    """Return the canonical group that a name nearly equals: `slurm_compute` for `slurm-computes`. Empty for none."""
     plain = name.lower().replace("-", "_")
     by_letters = {group.replace("_", ""): group for group in CANONICAL_GROUPS}
     if plain.replace("_", "") in by_letters:

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import yaml
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import (
     FLOW_KEYS,
     endpoint_advice,
@@ -88,13 +91,15 @@ def test_advice_about_ports_can_be_followed(text: str) -> None:
         ),
         (
             "login.example.org",
-            "For a host, define an endpoint in firewall_endpoints, such as my_endpoint: {hostnames: "
-            "[login.example.org]}, and write its name.",
+            "For a host, define an endpoint with its address in firewall_endpoints, such as my_endpoint: {cidrs: "
+            "[192.0.2.10/32]}, and write its name. hostnames: [login.example.org] works too, but the controller must "
+            "resolve the name.",
         ),
         (
             "login1",
-            "Did you mean 'login'? For a host, define an endpoint in firewall_endpoints, such as my_endpoint: "
-            "{hostnames: [login1]}, and write its name.",
+            "Did you mean 'login'? For a host, define an endpoint with its address in firewall_endpoints, such as "
+            "my_endpoint: {cidrs: [192.0.2.10/32]}, and write its name. hostnames: [login1] works too, but the "
+            "controller must resolve the name.",
         ),
         ("logi", "Did you mean 'login'?"),
         ("any", "For any address, write the endpoint anywhere."),
@@ -107,6 +112,18 @@ def test_advice_about_ports_can_be_followed(text: str) -> None:
 )
 def test_names(name: str, advice: str) -> None:
     assert endpoint_advice(name, ["login", "anywhere"]) == advice
+
+
+@given(st.from_regex(r"[a-z0-9]{1,5}(\.[a-z0-9]{1,5}){1,3}", fullmatch=True))
+def test_advice_about_a_host_can_be_followed(name: str) -> None:
+    """The endpoints in the advice are valid, and the address comes before the name, which may not resolve."""
+    advice = endpoint_advice(name, [])
+    if "For a host, " not in advice:  # an address
+        return
+    cidrs, hostnames = re.findall(r"(?:cidrs|hostnames): \[[^]]*\]", advice)
+    assert cidrs.startswith("cidrs")
+    for content in (cidrs, hostnames):
+        assert make_catalogue({"endpoints": {"my_endpoint": yaml.load(f"{{{content}}}", yaml.BaseLoader)}})
 
 
 def test_any_address_without_the_shipped_endpoint() -> None:
