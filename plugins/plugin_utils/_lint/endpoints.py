@@ -18,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book impor
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Endpoint, Flow
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import nearest, shown_value
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed, nearest, shown_value
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import PLATFORM_PREFIX
 
 if TYPE_CHECKING:
@@ -72,11 +72,61 @@ def _unused_endpoints(plan: Plan, today: date) -> Iterator[Finding]:
             )
 
 
+def _endpoints_of_flows_that_are_off(plan: Plan, today: date) -> Iterator[Finding]:
+    """Find endpoints that the site filled in, but that only optional flows name, which nobody turned on or off."""
+    flows_by_endpoint: dict[str, list[Flow]] = defaultdict(list)
+    for flow in plan.catalogue.flows.values():
+        for name in {*flow.sources, *flow.targets}:
+            flows_by_endpoint[name].append(flow)
+    for name, flows in sorted(flows_by_endpoint.items()):
+        is_filled = plan.catalogue.endpoints[name].declared_by_site and not plan.addresses.is_empty([name])
+        if is_filled and not any(flow.name in plan.flows_on for flow in flows):
+            optional = [flow for flow in flows if flow.enabled is None and flow.need == "optional"]
+            useful = next((flow for flow in optional if _would_open(plan, flow)), None)
+            if useful:
+                yield Finding(
+                    "unused-endpoint",
+                    "warning",
+                    f"firewall_endpoints.{name}",
+                    f"Only flows that are off name this endpoint ({listed([flow.name for flow in flows])}), so it "
+                    f"opens nothing{_left_out(plan, name, flows)}. Turn one on: firewall_flows.{useful.name}.enabled: "
+                    "true, or delete it.",
+                )
+
+
+def _would_open(plan: Plan, flow: Flow) -> bool:
+    """Return whether a flow would open a port of a managed host, or the way out of one with restricted egress."""
+    hosts = plan.inventory.hosts
+    return any(_has_peer(plan, flow, host, flow.sources, source=True) for host in _managed(plan, flow.targets)) or any(
+        _has_peer(plan, flow, host, flow.targets, source=False)
+        for host in _managed(plan, flow.sources)
+        if hosts[host].egress == "restricted"
+    )
+
+
+def _managed(plan: Plan, names: Iterable[str]) -> list[str]:
+    return sorted({host for name in names for host in plan.addresses.members(name)} & plan.hosts.keys())
+
+
+def _has_peer(plan: Plan, flow: Flow, host: str, others: tuple[str, ...], source: bool) -> bool:
+    clusters = plan.inventory.hosts[host].clusters if flow.within_cluster else None
+    # Host names are looked up for flows that are on. They are not in flows within a cluster.
+    return any(plan.catalogue.endpoints[name].hostnames for name in others) or bool(
+        plan.addresses.peers(others, clusters, source)
+    )
+
+
+def _left_out(plan: Plan, name: str, flows: Iterable[Flow]) -> str:
+    """Return on which hosts of an endpoint the ports of its flows are closed to broad services, or nothing."""
+    hosts = _managed(plan, [name]) if any(name in flow.targets for flow in flows) else []
+    return f", and broad services leave out the ports of these flows on {hosts_text(hosts)}" if hosts else ""
+
+
 def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
     known_groups = {*plan.inventory.groups, *CANONICAL_GROUPS}
     for endpoint in plan.catalogue.endpoints.values():
-        listed = {"groups": endpoint.groups, "fallback_groups": endpoint.fallback_groups}
-        for key, group in ((key, group) for key, groups in listed.items() for group in groups):
+        by_key = {"groups": endpoint.groups, "fallback_groups": endpoint.fallback_groups}
+        for key, group in ((key, group) for key, groups in by_key.items() for group in groups):
             if endpoint.declared_by_site and group not in known_groups:
                 yield Finding(
                     "missing-group",
@@ -210,6 +260,7 @@ def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
 RULES = (
     _empty_endpoints,
     _unused_endpoints,
+    _endpoints_of_flows_that_are_off,
     _missing_groups,
     _hidden_groups,
     _hosts_in_networks,

@@ -52,7 +52,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "anywhere-egress": "A flow from anywhere does not open the way out of hosts with restricted egress.",
     # Endpoints.
     "empty-endpoint": "A flow that is on has an endpoint without hosts or networks.",
-    "unused-endpoint": "The site declares an endpoint that no flow names.",
+    "unused-endpoint": "The site fills in an endpoint that no flow names, or only flows that are off.",
     "missing-group": "An endpoint of the site lists a group that is not in the inventory.",
     "hidden-group": "A group of the inventory has the name of an endpoint that does not list the group.",
     "host-in-network": "A network contains a managed host that the endpoint does not name, so the host stays closed.",

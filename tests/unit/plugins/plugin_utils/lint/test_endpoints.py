@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
 from ansible_collections.hpc.ports.tests.support.linted import HOSTS, found, plan_of
 from ansible_collections.hpc.ports.tests.support.random_sites import SITES, Site
+from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_inventory
 from hypothesis import given
 
 # ---- unused-except --------------------------------------------------------------------------------------------------
@@ -96,3 +99,117 @@ def test_an_except_is_unused_only_if_it_changes_nothing(site: Site) -> None:
             assert content(plan, name) == content(plain, name)
         elif name in named and any(content(plain, name)) and not site.endpoints[name].get("fallback_groups"):
             assert content(plan, name) != content(plain, name)
+
+
+# ---- unused-endpoint: only flows that are off name it ---------------------------------------------------------------
+
+OFF = {
+    "firewall_endpoints": {
+        **SHIPPED["firewall_endpoints"],
+        "log_servers": {"cidrs": []},
+        "storage": {"cidrs": []},
+        "nodes": {"groups": ["slurm_compute", "slurm_login"]},
+    },
+    "firewall_services": {**SHIPPED["firewall_services"], "log": {"ports": ["514/tcp"]}},
+    "firewall_flows": {
+        **SHIPPED["firewall_flows"],
+        "logs": {"from": ["nodes"], "to": ["log_servers"], "services": ["log"], "need": "optional"},
+        "storage": {"from": ["nodes"], "to": ["storage"], "services": ["log"], "need": "optional"},
+        "storage_back": {"from": ["storage"], "to": ["nodes"], "services": ["log"], "need": "optional"},
+    },
+}
+OUTSIDE, LOGIN = {"cidrs": ["10.9.0.1/32"]}, {"cidrs": ["10.1.0.1/32"]}
+RESTRICTED = {**HOSTS, "node": {**HOSTS["node"], "egress": "restricted"}}
+
+
+def only_off(
+    endpoints: dict[str, Any], flows: dict[str, Any] | None = None, hosts: dict[str, Any] | None = None
+) -> list[tuple[str, str]]:
+    inventory = make_inventory(hosts or HOSTS)
+    site = {"firewall_endpoints": endpoints, "firewall_flows": flows or {}}
+    plan = compile_plan(load_catalogue(OFF, site, inventory.groups), inventory)
+    items = found("unused-endpoint", plan)
+    assert all(severity == "warning" for severity, _subject, _message in items)
+    return [(subject, message) for _severity, subject, message in items]
+
+
+def logs_off(where: str = "") -> list[tuple[str, str]]:
+    return [
+        (
+            "firewall_endpoints.log_servers",
+            f"Only flows that are off name this endpoint (logs), so it opens nothing{where}. Turn one on: "
+            "firewall_flows.logs.enabled: true, or delete it.",
+        )
+    ]
+
+
+def test_an_endpoint_that_only_flows_name_that_are_off() -> None:
+    on_host = ", and broad services leave out the ports of these flows on host login"
+    assert only_off({"log_servers": LOGIN}) == logs_off(on_host)
+    assert only_off({"log_servers": OUTSIDE}, hosts=RESTRICTED) == logs_off()
+    assert only_off({"log_servers": LOGIN}, {"logs": {"enabled": True}}) == []
+    assert only_off({"log_servers": LOGIN}, {"logs": {"need": "recommended"}}) == []
+
+
+def test_the_flow_to_turn_on_opens_something() -> None:
+    assert only_off({"storage": OUTSIDE}) == [
+        (
+            "firewall_endpoints.storage",
+            "Only flows that are off name this endpoint (storage, storage_back), so it opens nothing. Turn one on: "
+            "firewall_flows.storage_back.enabled: true, or delete it.",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "flows"),
+    [
+        # It opens nothing on, either: a server outside, to which hosts may connect anyway.
+        ({"log_servers": OUTSIDE}, {}),
+        # Nothing is filled in.
+        ({"log_servers": {"title": "T"}}, {}),
+        ({}, {}),
+        # Somebody turned the flow off, or it is off for want of another address.
+        ({"log_servers": LOGIN}, {"logs": {"enabled": False}}),
+        ({"log_servers": LOGIN}, {"logs": {"need": "conditional", "from": ["managed"]}}),
+        ({"log_servers": LOGIN}, {"logs": {"from": ["managed"]}}),
+        # Another flow is on.
+        ({"storage": OUTSIDE}, {"storage": {"enabled": True}}),
+    ],
+)
+def test_an_endpoint_of_flows_that_may_be_off(endpoints: dict[str, Any], flows: dict[str, Any]) -> None:
+    assert only_off(endpoints, flows) == []
+
+
+def test_a_host_name_is_an_address_for_a_flow_that_is_off() -> None:
+    named = {"storage": {"hostnames": ["a.example.org"]}}
+    assert [subject for subject, _message in only_off(named)] == ["firewall_endpoints.storage"]
+
+
+def turned_on(site: Site, name: str) -> Plan:
+    return replace(site, flows={**site.flows, name: {**site.flows[name], "enabled": True}}).plan()
+
+
+@given(SITES)
+def test_the_advice_to_turn_a_flow_on_changes_something(site: Site) -> None:
+    """And only then lint gives it. Broad services may open nothing, which is another finding."""
+    flows = {name: {**flow, "services": ["s0"]} for name, flow in site.flows.items()}
+    # Host names of endpoints are looked up only for flows that are on.
+    endpoints = {name: {**endpoint, "hostnames": []} for name, endpoint in site.endpoints.items()}
+    site = replace(site, flows=flows, endpoints=endpoints)
+    plan = site.plan()
+    advised = {
+        subject.split(".")[1]: message.partition("Turn one on: firewall_flows.")[2].partition(".")[0]
+        for _severity, subject, message in found("unused-endpoint", plan)
+        if "Turn one on" in message
+    }
+    for endpoint in site.endpoints:
+        naming = {name for name, flow in site.flows.items() if endpoint in (*flow["from"], *flow["to"])}
+        optional = [
+            name for name in naming if site.flows[name]["need"] == "optional" and "enabled" not in site.flows[name]
+        ]
+        if not naming or naming & plan.flows_on.keys() or plan.addresses.is_empty([endpoint]):
+            assert endpoint not in advised
+        else:
+            changing = {name for name in optional if turned_on(site, name).policies != plan.policies}
+            assert advised.get(endpoint, "") in (changing or {""}), (endpoint, changing)

@@ -19,11 +19,11 @@ from ansible.vars.manager import VariableManager
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint import rules
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import findings
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory
 from ansible_collections.hpc.ports.tests.support.linted import HOSTS, TODAY, found, plan_of
-from ansible_collections.hpc.ports.tests.support.sites import CONTROLLER, SHIPPED, make_inventory
+from ansible_collections.hpc.ports.tests.support.sites import CONTROLLER, SHIPPED, accepts, make_inventory
 
 ROOT = Path(__file__).parents[5]
 KNOWN = "expected networks no wider than /16 (IPv4) or /48 (IPv6)."
@@ -1067,7 +1067,9 @@ def test_every_rule_is_documented() -> None:
 
 
 ONE_NETWORK = {name: {"cidrs": ["192.0.2.128/26"]} for name in ("admin_networks", "cluster_users")}
-WITH_LOGS = {name: {"cidrs": ["10.0.0.1/32"]} for name in ("syslog_servers", "directory_servers", "licence_servers")}
+WITH_DIRECTORY = {"directory_servers": {"cidrs": ["10.0.0.1/32"]}}
+WITH_LOGS = {**WITH_DIRECTORY, **{name: {"cidrs": ["10.0.0.1/32"]} for name in ("syslog_servers", "licence_servers")}}
+TURNED_ON = {"syslog": {"enabled": True}, "licences": {"enabled": True}}
 
 
 @pytest.mark.parametrize(
@@ -1079,11 +1081,35 @@ WITH_LOGS = {name: {"cidrs": ["10.0.0.1/32"]} for name in ("syslog_servers", "di
         ("small", ONE_NETWORK, {"firewall_srun_ports": None}),
         ("small", {**ONE_NETWORK, "controllers": {"cidrs": ["192.0.2.129/32"]}}, {"firewall_srun_ports": None}),
         # A site that writes addresses and nothing else.
-        ("small", {**ONE_NETWORK, **WITH_LOGS}, {"firewall_srun_ports": None, "firewall_flows": None}),
+        ("small", {**ONE_NETWORK, **WITH_DIRECTORY}, {"firewall_srun_ports": None, "firewall_flows": None}),
+        # Servers of optional flows, which the site turns on.
+        ("small", {**ONE_NETWORK, **WITH_LOGS}, {"firewall_srun_ports": None, "firewall_flows": TURNED_ON}),
     ],
 )
 def test_the_examples_have_no_findings(name: str, endpoints: dict[str, Any], changes: dict[str, Any]) -> None:
     """The shipped port file, and the inventories that are read as documentation, follow all advice."""
+    assert findings(example(name, endpoints, changes), TODAY) == []
+
+
+def test_servers_of_optional_flows_that_are_off_are_findings() -> None:
+    """Their addresses alone close ports of broad services on their host, and open nothing."""
+
+    def accepted(endpoints: dict[str, Any], flows: dict[str, Any]) -> tuple[bool, ...]:
+        plan = example("small", endpoints, {"firewall_srun_ports": None, "firewall_flows": flows})
+        return tuple(accepts(plan, "head", "10.0.0.11", port) for port in (514, 6514, 27000))
+
+    assert accepted({}, {}) == (False, True, True)
+    assert accepted(WITH_LOGS, {}) == (False, False, False)
+    assert accepted(WITH_LOGS, TURNED_ON)[:2] == (True, True)
+    plan = example("small", WITH_LOGS, {"firewall_flows": {}})
+    assert [(item.rule, item.subject) for item in findings(plan, TODAY)] == [
+        ("unused-endpoint", "firewall_endpoints.licence_servers"),
+        ("unused-endpoint", "firewall_endpoints.syslog_servers"),
+    ]
+
+
+def example(name: str, endpoints: dict[str, Any], changes: dict[str, Any]) -> Plan:
+    """Return the plan of an inventory, with other endpoints and variables; None deletes a variable."""
     loader = DataLoader()
     inventory = InventoryManager(loader=loader, sources=[str(ROOT / "inventories" / name)])
     manager = VariableManager(loader=loader, inventory=inventory)
@@ -1100,7 +1126,7 @@ def test_the_examples_have_no_findings(name: str, endpoints: dict[str, Any], cha
     site["firewall_endpoints"] = {**site["firewall_endpoints"], **endpoints}
     plan = compile_plan(load_catalogue(shipped, site, groups), load_inventory(groups, hosts.__getitem__))
     assert plan.hosts
-    assert findings(plan, TODAY) == []
+    return plan
 
 
 def test_findings_are_in_the_order_of_the_rules() -> None:
