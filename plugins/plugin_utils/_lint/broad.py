@@ -156,9 +156,10 @@ class Closed:
         """Return whether a flow is meant for hosts of a source.
 
         The hosts in a network are unknown. They may be nodes of the cluster, so flows within it are for them, unless
-        the known hosts in the network are all in other clusters.
+        the known hosts in the network are all in other clusters. Known hosts have what a flow that is on opens to them.
         """
-        if any(_is_source(flow, kind) for kind in source.kinds):
+        is_open_to_known = source.network is not None and flow.name in self.plan.flows_on and not flow.within_cluster
+        if not is_open_to_known and any(_is_source(flow, kind) for kind in source.kinds):
             return True
         if source.network is None:
             return False
@@ -194,9 +195,23 @@ def _closed_by_broad(plan: Plan, today: date) -> Iterator[Finding]:
                 "warning",
                 f"firewall_services.{service.name}",
                 f"Is broad, so it does not open {closed_text(by_flow)} to the sources of flow "
-                f"{names[0]}{and_more(names)}, and no other flow does. If they need these services, "
-                "add them to a flow. A network of nodes of a cluster belongs in firewall_clusters.",
+                f"{names[0]}{and_more(names)}, and no other flow opens them to all of these sources. If the sources "
+                f"need these services, add them to a flow.{_advice_about_nodes(plan, by_flow)}",
             )
+
+
+def _advice_about_nodes(plan: Plan, by_flow: Mapping[str, Mapping[str, list[PortRange]]]) -> str:
+    """Return what to do with a network of nodes, if the services are those of a cluster, or nothing."""
+    in_clusters = {name for flow in plan.catalogue.flows.values() if flow.within_cluster for name in flow.services}
+    for name, closed in by_flow.items():
+        flow = plan.flows_on[name]
+        if (
+            not flow.within_cluster
+            and not in_clusters.isdisjoint(closed)
+            and plan.addresses.outside(flow.sources, None)
+        ):
+            return " A network of nodes of a cluster belongs in firewall_clusters."
+    return ""
 
 
 def _opens_nothing(plan: Plan, today: date) -> Iterator[Finding]:

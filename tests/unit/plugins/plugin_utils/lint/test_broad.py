@@ -45,18 +45,46 @@ def plan(flows: dict[str, Any], services: dict[str, Any] | None = None, **settin
 def closed(flows: dict[str, Any], **settings: Any) -> list[str]:
     start, end = (
         "Is broad, so it does not open ",
-        ", and no other flow does. If they need these services, add them to a flow. A network of nodes of a "
-        "cluster belongs in firewall_clusters.",
+        ", and no other flow opens them to all of these sources. If the sources need these services, add them to a "
+        "flow.",
     )
     texts = []
     for severity, subject, message in found("closed-by-broad", plan(flows, **settings)):
         assert (severity, subject) == ("warning", "firewall_services.all_tcp")
-        assert message.startswith(start) and message.endswith(end), message
-        texts.append(message[len(start) : -len(end)])
+        text = message.removesuffix(OF_NODES)
+        assert text.startswith(start) and text.endswith(end), message
+        texts.append(text[len(start) : -len(end)])
     return texts
 
 
+OF_NODES = " A network of nodes of a cluster belongs in firewall_clusters."
 BOTH = "nfs (2049/tcp), slurmctld (6817/tcp) to the sources of flow all"
+
+
+def test_only_a_network_that_may_be_of_nodes_belongs_in_firewall_clusters() -> None:
+    def has_advice(flows: dict[str, Any]) -> bool:
+        [(_severity, _subject, message)] = found("closed-by-broad", plan(flows))
+        return message.endswith(OF_NODES)
+
+    off = {**NFS, "enabled": False}
+    assert has_advice({"all": ALL, "nfs": NFS})
+    # Users of a network, for whom another flow opens a part of it.
+    backup = {"from": ["inner"], "to": ["slurm_controller"], "services": ["backup"]}
+    assert not has_advice({"all": ALL, "b": backup})
+    assert has_advice({"all": ALL, "b": backup, "nfs": NFS})
+    # Hosts of the inventory.
+    assert not has_advice({"all": {**ALL, "from": ["slurm_compute"]}, "nfs": off})
+    assert not has_advice({"all": {**ALL, "from": ["slurm_compute"], "within_cluster": True}, "nfs": off})
+
+
+def test_hosts_in_a_network_that_have_their_own_flow_lose_nothing() -> None:
+    own = {"from": ["slurm_login"], "to": ["slurm_controller"], "services": ["backup"]}
+    assert closed({"all": ALL, "b": own}) == []
+    assert closed({"all": ALL, "b": {**own, "enabled": False}}) == ["backup (6818/tcp) to the sources of flow all"]
+    # Within a cluster, others in the network may be nodes, too.
+    assert closed({"all": ALL, "b": {**own, "within_cluster": True}}) == [
+        "backup (6818/tcp) to the sources of flow all"
+    ]
 
 
 def test_a_network_of_nodes_loses_what_flows_in_the_cluster_open_to_hosts_only() -> None:
