@@ -73,16 +73,18 @@ def _unused_endpoints(plan: Plan, today: date) -> Iterator[Finding]:
 
 
 def _endpoints_of_flows_that_are_off(plan: Plan, today: date) -> Iterator[Finding]:
-    """Find endpoints that the site filled in, but that only optional flows name, which nobody turned on or off."""
+    """Find endpoints that the site filled in, but that only optional flows name, which are off.
+
+    Another flow is off only if it has no other side, and a flow with `enabled: false` is off on purpose.
+    """
     flows_by_endpoint: dict[str, list[Flow]] = defaultdict(list)
     for flow in plan.catalogue.flows.values():
         for name in {*flow.sources, *flow.targets}:
             flows_by_endpoint[name].append(flow)
     for name, flows in sorted(flows_by_endpoint.items()):
         is_filled = plan.catalogue.endpoints[name].declared_by_site and not plan.addresses.is_empty([name])
-        if is_filled and not any(flow.name in plan.flows_on for flow in flows):
-            optional = [flow for flow in flows if flow.enabled is None and flow.need == "optional"]
-            useful = next((flow for flow in optional if _would_open(plan, flow)), None)
+        if is_filled and all(flow.need == "optional" and flow.name not in plan.flows_on for flow in flows):
+            useful = next((flow for flow in flows if flow.enabled is None and _would_open(plan, flow)), None)
             if useful:
                 yield Finding(
                     "unused-endpoint",

@@ -173,6 +173,8 @@ def test_the_flow_to_turn_on_opens_something() -> None:
         ({"log_servers": LOGIN}, {"logs": {"enabled": False}}),
         ({"log_servers": LOGIN}, {"logs": {"need": "conditional", "from": ["managed"]}}),
         ({"log_servers": LOGIN}, {"logs": {"from": ["managed"]}}),
+        # A flow that is not optional names it too, but has no other side.
+        ({"storage": OUTSIDE}, {"storage": {"need": "conditional", "from": ["managed"]}}),
         # Another flow is on.
         ({"storage": OUTSIDE}, {"storage": {"enabled": True}}),
     ],
@@ -208,7 +210,8 @@ def test_the_advice_to_turn_a_flow_on_changes_something(site: Site) -> None:
         optional = [
             name for name in naming if site.flows[name]["need"] == "optional" and "enabled" not in site.flows[name]
         ]
-        if not naming or naming & plan.flows_on.keys() or plan.addresses.is_empty([endpoint]):
+        are_optional = all(site.flows[name]["need"] == "optional" for name in naming)
+        if not (naming and are_optional) or naming & plan.flows_on.keys() or plan.addresses.is_empty([endpoint]):
             assert endpoint not in advised
         else:
             changing = {name for name in optional if turned_on(site, name).policies != plan.policies}
