@@ -55,7 +55,10 @@ def _advice(policy: Policy, opening: Packet) -> str:
     if any(
         rule.flow == MANAGEMENT_FLOW and rule.direction == "in" and covers_port(rule, opening) for rule in policy.rules
     ):
-        return f"Add {opening.peer} to firewall_endpoints.controllers, the source of the flow {MANAGEMENT_FLOW}."
+        return (
+            f"Add {opening.peer} to firewall_endpoints.controllers, the source of the flow {MANAGEMENT_FLOW}, or take "
+            "it out of the except of this endpoint."
+        )
     return (
         f"Add {opening.port}/tcp to firewall_services.ssh.ports, and {opening.peer} to firewall_endpoints.controllers "
         "unless it is already there."

@@ -108,9 +108,16 @@ class AddressBook:
         return {host for cluster in wanted for host in by_cluster[cluster]}
 
     def networks(self, endpoint: str) -> list[IPNetwork]:
-        """Return the networks of an endpoint and the addresses of its host names, without its groups."""
+        """Return the networks of an endpoint and the addresses of its host names, without its groups.
+
+        A managed host with one excepted address is taken out with all its addresses, so that both ends agree.
+        """
         written, excepted = self._written_networks(endpoint), self.endpoints[endpoint].excepted
-        return subtracted(written, excepted) if excepted else written
+        if not excepted:
+            return written
+        excepted_hosts = [host for host in self.inventory.managed if self.is_excepted(endpoint, host)]
+        own = [*self.host_networks(excepted_hosts), *self.host_networks(excepted_hosts, source=True)]
+        return subtracted(written, [*excepted, *own])
 
     def is_excepted(self, endpoint: str, host: str) -> bool:
         """Return whether a host has an address that the endpoint excepts: then it is not in the endpoint."""

@@ -56,7 +56,8 @@ FROM = "Ansible connects from 10.0.0.9 to 22/tcp of this host, and no flow allow
     [
         (
             [rule("management_ssh", "22/tcp", "10.0.0.8/32"), rule("admin_ssh", "22/tcp", "10.7.0.0/16")],
-            f"{FROM} Add 10.0.0.9 to firewall_endpoints.controllers, the source of the flow management_ssh.",
+            f"{FROM} Add 10.0.0.9 to firewall_endpoints.controllers, the source of the flow management_ssh, or take it "
+            "out of the except of this endpoint.",
         ),
         *[
             (
@@ -89,6 +90,6 @@ def test_over_local_the_message_says_that_the_change_stays() -> None:
     assert str(caught.value) == (
         "This policy would lock you out. Ansible was started here over ssh from 10.0.0.9 to 22/tcp of this host, and "
         "no flow allows this connection. Add 10.0.0.9 to firewall_endpoints.controllers, the source of the flow "
-        "management_ssh. Nothing was changed. With firewall_lockout_guard: false the policy is applied anyway, and it "
-        "stays: Ansible runs on the host itself, so no new connection has to confirm it."
+        "management_ssh, or take it out of the except of this endpoint. Nothing was changed. With "
+        "firewall_lockout_guard: false the policy is applied anyway, and it stays: Ansible runs on the host itself, so no new connection has to confirm it."
     )

@@ -264,4 +264,7 @@ def test_excepted_addresses_are_not_in_the_endpoint() -> None:
     assert book.members("e") == {"login"}
     assert texts(book.networks("e")) == ["10.0.0.1/32", "10.9.0.0/30"]
     assert book.is_empty(["e"]) is False
+    # ctl is excepted by its IPv4 address, so its IPv6 address is taken out of the network as well.
+    both = make_book(e={"cidrs": ["fd00::/126"], "except": ["10.0.0.1/32"]})
+    assert texts(both.networks("e")) == ["fd00::/128", "fd00::2/127"]
     assert make_book(e={"cidrs": ["10.0.0.0/31"], "except": ["10.0.0.0/8"]}).is_empty(["e"])
