@@ -91,6 +91,6 @@ def test_over_local_the_message_says_that_the_change_stays() -> None:
         "This policy would lock you out. Ansible was started here over ssh from 10.0.0.9 to 22/tcp of this host, and "
         "no flow allows this connection. Add 10.0.0.9 to firewall_endpoints.controllers, the source of the flow "
         "management_ssh, or take it out of the except of this endpoint. Nothing was changed. With "
-        "firewall_lockout_guard: false the policy is applied anyway, and it stays: Ansible runs on the host itself, so no "
-        "new connection has to confirm it."
+        "firewall_lockout_guard: false the policy is applied anyway, and it stays: Ansible runs on the host itself, so "
+        "no new connection has to confirm it."
     )
