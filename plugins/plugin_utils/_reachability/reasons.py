@@ -13,17 +13,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Judgement, Packet
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Address, Connections
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.membership import (
+    Exclusion,
+    adding,
+    addresses_of,
+    exclusions_of,
+    exclusions_text,
+    is_in,
+    is_in_network,
+    lacking,
+    remedies,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
     from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow, Service
 
 # Why a flow does not allow the connection, or that it does.
-APPLIES, OFF, NOT_A_SOURCE, OTHER_CLUSTER, YIELDS, EGRESS, ADDRESS = (
+APPLIES, OFF, NOT_A_SOURCE, NOT_A_TARGET, OTHER_CLUSTER, YIELDS, EGRESS, ADDRESS = (
     "applies",
     "off",
     "not_a_source",
+    "not_a_target",
     "other_cluster",
     "yields",
     "egress",
@@ -45,7 +58,10 @@ class AddressPair(NamedTuple):
 
 
 class FlowReason(NamedTuple):
-    """Whether a flow with this port and this target allows the connection. `reason` is one of the constants above."""
+    """Whether a flow with this port allows the connection. `reason` is one of the constants above.
+
+    The target is in the flow, or would be without `except`, or is only in a network of the flow.
+    """
 
     flow: str
     services: tuple[str, ...]
@@ -57,7 +73,8 @@ class Reasons(NamedTuple):
     """Whether a connection passes, and why.
 
     `passes` is None if it depends on the addresses, or on a host that is not managed. `flows` are the flows with this
-    port and this target, on or off. `sentences` are the explanation. `advice` has changes that would allow it.
+    port and this target, on or off, and those that do not have it because of `except`, or only in a network.
+    `sentences` are the explanation. `advice` has changes that would allow it.
     """
 
     source: str
@@ -151,10 +168,10 @@ class _Question:
     # ---- flows
 
     def flows(self) -> Iterator[FlowReason]:
-        """Yield each flow that has this port and this target."""
+        """Yield each flow that has this port and names this target."""
         for flow in self.plan.catalogue.flows.values():
             services = [name for name in flow.services if self._covers(self.plan.catalogue.services[name])]
-            if services and self._is_target(flow):
+            if services and self._names_target(flow):
                 reason, text = self._reason(flow, services)
                 yield FlowReason(flow.name, tuple(services), reason, text)
 
@@ -162,28 +179,30 @@ class _Question:
         return any(ports.covers(self.port.protocol, self.port.first) for ports in service.ports)
 
     def _is_target(self, flow: Flow) -> bool:
-        return any(
-            self.target in self.plan.addresses.members(name) or self._in_network(self.target, name, source=False)
-            for name in flow.targets
+        return any(is_in(self.plan.addresses, self.target, name, source=False) for name in flow.targets)
+
+    def _names_target(self, flow: Flow) -> bool:
+        """Return whether the target is in a flow, or would be without `except`, or is only in a network of it."""
+        return (
+            self._is_target(flow)
+            or any(is_in_network(self.plan.addresses, self.target, name, source=False) for name in flow.targets)
+            or bool(self._excluded(flow, source=False))
         )
 
-    def _in_network(self, host: str, endpoint: str, source: bool) -> bool:
-        networks = self.plan.addresses.networks(endpoint)
-        return any(address in network for address in self._networks_of(host, source) for network in networks)
-
-    def _networks_of(self, host: str, source: bool) -> list[Any]:
-        try:
-            return self.plan.addresses.host_networks([host], source)
-        except PortFileError:  # an unmanaged host that does not resolve
-            return []
+    def _excluded(self, flow: Flow, source: bool) -> list[Exclusion]:
+        """Return what takes the source or the target out of a flow that has it otherwise."""
+        host, names = (self.source, flow.sources) if source else (self.target, flow.targets)
+        return exclusions_of(self.plan.addresses, host, names, source)
 
     def _reason(self, flow: Flow, services: list[str]) -> tuple[str, str]:
         """Return the first reason why a flow does not apply; a flow that is off has no other reason."""
         claimed = self._claimed_by(flow, services)
         if flow.name not in self.plan.flows_on:
             return OFF, f"It is off: {self._why_off(flow)}."
+        if not self._is_target(flow):
+            return NOT_A_TARGET, self._no_target(flow)
         if not self._is_source(flow):
-            return NOT_A_SOURCE, f"{self.source} is not in {' or '.join(flow.sources)}, the sources of the flow."
+            return NOT_A_SOURCE, self._not_in(flow, source=True)
         if flow.within_cluster and not self._shares_cluster():
             return OTHER_CLUSTER, (
                 f"It applies only within a cluster: {self.source} is in {_joined(self.clusters)}, "
@@ -195,6 +214,19 @@ class _Question:
                 f"has {self.port} there."
             )
         return self._by_rules(flow)
+
+    def _no_target(self, flow: Flow) -> str:
+        if self._excluded(flow, source=False):
+            return self._not_in(flow, source=False)
+        return (
+            f"{self.target} is in {' or '.join(flow.targets)}, the targets of the flow, only by a network, which opens "
+            "no port on a managed host."
+        )
+
+    def _not_in(self, flow: Flow, source: bool) -> str:
+        host, names, side = (self.source, flow.sources, "sources") if source else (self.target, flow.targets, "targets")
+        why = exclusions_text(self._excluded(flow, source))
+        return f"{host} is not in {' or '.join(names)}, the {side} of the flow{f': {why}' if why else ''}."
 
     def _why_off(self, flow: Flow) -> str:
         if flow.enabled is False:
@@ -208,20 +240,28 @@ class _Question:
         return "it is optional, and enabled is not set"
 
     def _is_source(self, flow: Flow) -> bool:
-        named = any(
-            self.source in self.plan.addresses.members(name) or self._in_network(self.source, name, source=True)
-            for name in flow.sources
-        )
-        return named or flow.within_cluster and self._in_cluster_network()
+        return self._is_named_source(flow) or flow.within_cluster and bool(self._cluster_networks)
+
+    def _is_named_source(self, flow: Flow) -> bool:
+        return any(is_in(self.plan.addresses, self.source, name, source=True) for name in flow.sources)
 
     def _shares_cluster(self) -> bool:
-        return bool(self.clusters & self.target_clusters) or self._in_cluster_network()
+        return bool(self.clusters & self.target_clusters or self._cluster_networks)
 
-    def _in_cluster_network(self) -> bool:
-        networks = [network for name in self.target_clusters for network in self.plan.catalogue.clusters.get(name, ())]
-        return any(
-            address in network for address in self._networks_of(self.source, source=True) for network in networks
-        )
+    @cached_property
+    def _cluster_networks(self) -> dict[str, str]:
+        """The addresses of the source in networks of the target's clusters, with the key of the cluster."""
+        clusters = self.plan.catalogue.clusters
+        return {
+            str(address.ip): f"firewall_clusters.{name}"
+            for address in addresses_of(self.plan.addresses, self.source, source=True)
+            for name in sorted(self.target_clusters, reverse=True)
+            if any(address in network for network in clusters.get(name, ()))
+        }
+
+    def _counts_by_cluster_network(self, flow: Flow) -> bool:
+        """Return whether the source is in the flow only by a network of a cluster."""
+        return flow.within_cluster and not (self._is_named_source(flow) and self.clusters & self.target_clusters)
 
     def _claimed_by(self, flow: Flow, services: list[str]) -> list[str]:
         """Return the services that a flow yields to: services of any flow to the target, on or off."""
@@ -251,10 +291,16 @@ class _Question:
                 f"{where}. If a flow names {self.source} only by a network, it does not open the egress of "
                 f"{self.source}."
             )
+        only = ""
         if len(sent) < len(self._pairs):
-            shown = _joined({f"{pair.source_address} to {pair.target_address}" for pair in sent})
-            return APPLIES, f"It allows this connection only from {shown}."
-        return APPLIES, "It allows this connection."
+            only = f" only from {_joined({f'{pair.source_address} to {pair.target_address}' for pair in sent})}"
+        return APPLIES, f"It allows this connection{only}.{self._by_which_cluster(flow, sent)}"
+
+    def _by_which_cluster(self, flow: Flow, sent: list[AddressPair]) -> str:
+        """Return by which networks of clusters the source counts, or an empty text."""
+        addresses = dict.fromkeys(pair.source_address for pair in sent) if self._counts_by_cluster_network(flow) else ()
+        keys = {address: self._cluster_networks[address] for address in addresses if address in self._cluster_networks}
+        return "".join(f" {address} is in a network of {key}." for address, key in keys.items())
 
     @cached_property
     def _pairs(self) -> list[AddressPair]:
@@ -312,19 +358,51 @@ class _Question:
         return f"No flow with {self.port} goes to {self.target}: {_joined(others)} go to {targets}."
 
     def advice(self, flows: tuple[FlowReason, ...]) -> Iterator[str]:
-        """Yield changes that would each allow the connection. The last one is to add a flow."""
+        """Yield changes that would each allow the connection. The last one is to add a flow.
+
+        If a flow lacks only an address of the source, no flow is to be added.
+        """
+        lacking_addresses = [text for reason in flows if reason.reason == APPLIES for text in self._lacking(reason)]
+        yield from lacking_addresses
         for flow_reason in flows:
-            flow = self.plan.catalogue.flows[flow_reason.flow]
-            key = f"firewall_flows.{flow_reason.flow}"
-            if flow_reason.reason == OFF and self._would_apply(flow, list(flow_reason.services)):
-                yield f"Set {key}.enabled to true."
-            elif flow_reason.reason == EGRESS:
-                yield f"Put a group of {self.source} into an endpoint of {key}.from, not only its network."
-        yield self._missing_flow()
+            yield from self._change(flow_reason)
+        if not lacking_addresses:
+            yield self._missing_flow()
+
+    def _change(self, flow_reason: FlowReason) -> Iterator[str]:
+        """Yield changes to a flow that does not apply, or to its endpoints, with which it would."""
+        flow, services = self.plan.catalogue.flows[flow_reason.flow], list(flow_reason.services)
+        key = f"firewall_flows.{flow.name}"
+        if flow_reason.reason == EGRESS:
+            yield f"Put a group of {self.source} into an endpoint of {key}.from, not only its network."
+        elif not self._would_apply(flow, services):
+            return
+        elif flow_reason.reason == OFF and self._is_source(flow) and self._is_target(flow):
+            yield f"Set {key}.enabled to true."
+        elif flow_reason.reason == NOT_A_SOURCE:
+            yield from remedies(self._excluded(flow, source=True))
+        elif flow_reason.reason == NOT_A_TARGET and self._is_source(flow):
+            yield from remedies(self._excluded(flow, source=False))
 
     def _would_apply(self, flow: Flow, services: list[str]) -> bool:
-        shares = not flow.within_cluster or self._shares_cluster()
-        return self._is_source(flow) and shares and not self._claimed_by(flow, services)
+        """Return whether a flow that is on, and has the source and the target, would apply."""
+        return (not flow.within_cluster or self._shares_cluster()) and not self._claimed_by(flow, services)
+
+    def _lacking(self, flow_reason: FlowReason) -> Iterator[str]:
+        """Yield how to let a flow that allows some source addresses allow those that no flow allows."""
+        flow = self.plan.catalogue.flows[flow_reason.flow]
+        allowed = {pair.source_address for pair in self._pairs if self._accepts(flow.name, pair.source_address)}
+        denied = {pair.source_address for pair in self._pairs if pair.ingress.reason == "no flow"} - allowed
+        for address in sorted(denied):
+            for text in self._bringing_in(flow, address):
+                yield f"Flow {flow.name} allows it only from {_joined(allowed)}. {text}"
+
+    def _bringing_in(self, flow: Flow, address: str) -> list[str]:
+        """Return how to bring another address of the source into an endpoint or a cluster that has one."""
+        if self._counts_by_cluster_network(flow):
+            keys = dict.fromkeys(self._cluster_networks.values())
+            return [adding(key, self.source, parse_network(address)) for key in keys]
+        return lacking(self.plan.addresses, flow.sources, self.source, address)
 
     def _missing_flow(self) -> str:
         services_by_name = self.plan.catalogue.services
