@@ -186,7 +186,7 @@ ways:
       type: list
       elements: str
     unit:
-      description: The systemd unit that should listen, if the port file names it.
+      description: The systemd unit that should listen, if a service of the flow that allows the connection names it.
       type: str
     cell:
       description: The result of the probe, as in C(cells) of the report of verify; null without a probe.

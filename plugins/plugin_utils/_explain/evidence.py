@@ -128,7 +128,7 @@ class Evidence:
             compiled,
             tuple(_sides(expectation, sources, judgements)),
             self._listening(expectation),
-            self._unit(expectation),
+            self._run.unit(planned),
             self._run.cell(verdict) if verdict else None,
             code,
             diagnosis.text if diagnosis else _plan_sentence(code, planned) + _forwarded(judgements, planned),
@@ -191,10 +191,6 @@ class Evidence:
         if judgement is None or "listening" not in judgement or expectation.protocol == "ip":
             return None
         return tuple(judgement["listening"])
-
-    def _unit(self, expectation: Expectation) -> str:
-        services = self.plan.catalogue.services
-        return next((services[name].unit for name in self._run.services(expectation) if services[name].unit), "")
 
     @cached_property
     def _judgements(self) -> Mapping[tuple[str, SuspectPacket], RulesetJudgement]:

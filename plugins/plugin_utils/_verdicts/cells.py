@@ -148,6 +148,20 @@ class Run:
             self._services_by_port[key] = named or [service.name for service in services]
         return self._services_by_port[key]
 
+    def unit(self, expectation: Expectation) -> str:
+        """Return the unit that should listen: of a service of the flow that allows the connection, else empty.
+
+        A port within a broad service or `any/ip` proves no daemon.
+        """
+        flow = self.plan.flows_on.get(expectation.flow)
+        units = [
+            service.unit
+            for service in (self.plan.catalogue.services[name] for name in (flow.services if flow else ()))
+            if service.has_own_ports
+            and any(ports.covers(expectation.protocol, expectation.port) for ports in service.ports)
+        ]
+        return next(filter(None, units), "")
+
     def rule(self, expectation: Expectation) -> str:
         """Return the rule of the policy that decides, in words."""
         if expectation.denied_by:
@@ -227,7 +241,6 @@ class Run:
             return None
         expectation = verdict.expectation
         (source, out), (target, inward) = self._judgements_by_end(verdict)
-        services = self.plan.catalogue.services
         return diagnosis_of(
             Clues(
                 verdict=verdict,
@@ -239,7 +252,7 @@ class Run:
                 back=out.reply if out else None,
                 sources=frozenset(self.addresses(expectation.source, source=True)),
                 owners=self.owners,
-                unit=next((services[name].unit for name in self.services(expectation) if services[name].unit), ""),
+                unit=self.unit(expectation),
             )
         )
 

@@ -17,7 +17,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Pl
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import SuspectPacket
-from ansible_collections.hpc.ports.tests.support.explained_site import plan_of
+from ansible_collections.hpc.ports.tests.support.explained_site import HOSTS, plan_of
+from ansible_collections.hpc.ports.tests.support.sites import make_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -546,3 +547,28 @@ def test_a_host_that_was_silent_is_named_with_the_reason() -> None:
     assert "  The rules of login are unknown: it was away." in lines(
         answered("login", "head", "6817/tcp", None, said()), [], ""
     )
+
+
+@pytest.mark.parametrize("service,should", [("db", "; postgresql.service should"), ("everything", ""), ("wide", "")])
+def test_a_unit_is_named_only_if_a_service_of_the_flow_is_its_own(service: str, should: str) -> None:
+    plan = make_plan(
+        {
+            "services": {
+                "db": {"ports": ["5432/tcp"], "unit": "postgresql.service"},
+                "everything": {"ports": ["any/ip"]},
+                "wide": {"ports": ["1024-65535/tcp"], "broad": True},
+            },
+            "flows": {
+                "probe": {
+                    "from": ["slurm_login"],
+                    "to": ["slurm_controller"],
+                    "services": [service],
+                    "need": "recommended",
+                }
+            },
+        },
+        {name: HOSTS[name] for name in ("head", "login")},
+    )
+    answer = answered("login", "head", "5432/tcp", said(), said(listening=[]), plan)
+    assert answer.code == "yes" and {way.unit for way in answer.ways} == {"postgresql.service" if should else ""}
+    assert f"  Nothing listens on 5432/tcp of head now{should}." in lines(answer, [], "")

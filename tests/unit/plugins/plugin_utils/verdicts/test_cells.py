@@ -63,6 +63,15 @@ def site() -> Plan:
             "flows": {
                 "https": {"from": ["users"], "to": ["control_plane"], "services": ["web"], "need": "required"},
                 "names": {"from": ["desk"], "to": ["control_plane"], "services": ["dns"], "need": "required"},
+                # After the others, so that these decide.
+                **{
+                    name: {"from": ["users"], "to": ["control_plane"], "services": services, "need": "required"}
+                    for name, services in {
+                        "tls": ["tls"],
+                        "work": ["user_ports"],
+                        "both": ["user_ports", "web"],
+                    }.items()
+                },
             },
         },
         HOSTS,
@@ -245,6 +254,17 @@ def test_a_diagnosis_knows_the_unit_the_owners_and_the_rules() -> None:
     assert found and "(10.1.9.1 is n1, 10.9.9.9 is no host of the plan)" in found.text
     found = run().diagnosis(verdict("wrong", outcome="filtered", hosts=("n1", "ctl"), source=NODE))
     assert found and found.text == f"ctl sees n1 as {NODE}, but the plan expects 10.1.9.1."
+
+
+@pytest.mark.parametrize(
+    "flow,unit", [("https", "nginx.service"), ("tls", ""), ("work", ""), ("both", "nginx.service"), ("", "")]
+)
+def test_a_unit_is_named_only_for_a_service_of_the_flow(flow: str, unit: str) -> None:
+    """A port number inside a broad service proves no daemon."""
+    nobody = verdict("wrong", outcome="refused", why="Refused.")
+    nobody = nobody._replace(held_by="nobody", expectation=nobody.expectation._replace(flow=flow))
+    found = run().diagnosis(nobody)
+    assert found and found.text == f"Nothing listens on 443/tcp of ctl{f'; {unit} should' if unit else ''}."
 
 
 @pytest.mark.parametrize(
