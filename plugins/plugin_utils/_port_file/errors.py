@@ -18,6 +18,9 @@ _LONGEST_LIST = 300
 _MOST_NAMES = 20
 # A longer word is not taken for a misspelt name.
 _LONGEST_WORD = 64
+# From this similarity on (0 to 1) a name is close. A message names this many such names.
+_SIMILAR = 0.6
+_MOST_SIMILAR = 4
 
 
 class PortFileError(ValueError):
@@ -34,16 +37,34 @@ def invalid(key: str, got: object, expected: str, advice: str = "") -> PortFileE
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
-    """Return `Did you mean 'x'?` with the known name that is closest to `word`; empty if no name is close."""
-    match = closest(word, known)
-    return f"Did you mean {shown_value(match)}?" if match else ""
+    """Return `Did you mean 'x'?` with the known name that is closest to `word`; empty if no name is close.
 
-
-def closest(word: object, known: Iterable[str], similarity: float = 0.6) -> str:
-    """Return the known name that is closest to `word`; empty if no name has this similarity (0 to 1)."""
-    if not isinstance(word, str) or isinstance(word, Vaulted) or len(word) > _LONGEST_WORD:
+    If `word` is the beginning of several names, such as `portal` of `portal_ssh`, the first ones are named, too.
+    """
+    known = list(known)
+    similar = _similar(word, known, _SIMILAR, 3)
+    if not similar:
         return ""
-    return next(iter(get_close_matches(word, list(known), n=1, cutoff=similarity)), "")
+    # What differs in `nfs3` is not the 3.
+    match = next((name for name in similar if _digits(name) == _digits(str(word))), similar[0])
+    family = sorted(name for name in known if name.startswith(f"{word}_"))
+    *others, last = map(shown_value, list(dict.fromkeys([match, *family]))[:_MOST_SIMILAR])
+    return f"Did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
+
+
+def closest(word: object, known: Iterable[str], similarity: float = _SIMILAR) -> str:
+    """Return the known name that is closest to `word`; empty if no name has this similarity (0 to 1)."""
+    return next(iter(_similar(word, known, similarity, 1)), "")
+
+
+def _similar(word: object, known: Iterable[str], similarity: float, most: int) -> list[str]:
+    if not isinstance(word, str) or isinstance(word, Vaulted) or len(word) > _LONGEST_WORD:
+        return []
+    return get_close_matches(word, list(known), n=most, cutoff=similarity)
+
+
+def _digits(name: str) -> str:
+    return "".join(filter(str.isdigit, name))
 
 
 class Vaulted(str):

@@ -32,6 +32,27 @@ def test_nearest(word: str, expected: str) -> None:
     assert nearest(word, ["from", "to", "services", "slurmctld"]) == expected
 
 
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        # The digits count: they are what the two names differ in.
+        ("nfs3", "Did you mean 'nfs_v3'?"),
+        ("nfs4", "Did you mean 'nfs'?"),
+        # The beginning of several names.
+        ("portal", "Did you mean 'web_portal', 'portal_https', 'portal_scheduler' or 'portal_ssh'?"),
+        ("slurmd", "Did you mean 'slurmd_log' or 'slurmd_api'?"),
+        # Of one.
+        ("port_file", "Did you mean 'port_file_x'?"),
+        ("portal_shh", "Did you mean 'portal_ssh'?"),
+    ],
+)
+def test_nearest_of_a_family(word: str, expected: str) -> None:
+    known = (
+        "nfs nfs_v3 web_portal portal_https portal_ssh portal_scheduler portal_users slurmd_log slurmd_api port_file_x"
+    )
+    assert nearest(word, known.split()) == expected
+
+
 @pytest.mark.parametrize(("similarity", "expected"), [(0.6, "slurmctld"), (0.94, "slurmctld"), (0.95, "")])
 def test_closest(similarity: float, expected: str) -> None:
     assert closest("slurmctl", ["slurmdbd", "slurmctld"], similarity) == expected
