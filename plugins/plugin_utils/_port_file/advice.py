@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, parse_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, listed, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import ANY
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address
 
@@ -27,6 +27,8 @@ _UNTIL = "Write review_by: lint reports the flow after this day. A flow stays on
 _USERS = "Remove it: a flow does not know users (docs/port-file.md says what to do)."
 _SOURCES = "Write the endpoints or groups of the sources into from."
 _TARGETS = "Write the endpoints or groups of the targets into to."
+_SIDES = "Write the endpoints or groups that open the connections into from, and those that accept them into to."
+_ORDER = "Remove it: flows only allow, so their order does not matter."
 # By a key that an endpoint does not have.
 ENDPOINT_KEYS = {
     "accept": "Write accept into the flow or the service that has the finding.",
@@ -36,22 +38,39 @@ ENDPOINT_KEYS = {
 # By a key that a flow does not have.
 FLOW_KEYS = {
     "action": _ONLY_ALLOWS,
+    "allow": _ONLY_ALLOWS,
     "comment": "Write note.",
     "deny": f"{_ONLY_ALLOWS} To leave networks out, write except into the endpoint.",
+    "dest": _TARGETS,
     "destination": _TARGETS,
+    "destinations": _TARGETS,
+    "direction": "Remove it: a flow goes from its sources to its targets, and the rules of both ends follow from it.",
+    "dst": _TARGETS,
+    "endpoints": _SIDES,
     "except": "Write except into the endpoint: its networks are not in the endpoint.",
     "expires": _UNTIL,
+    "groups": _SIDES,
+    "hosts": _SIDES,
     "interface": _INTERFACE,
     "interfaces": _INTERFACE,
     "limit": _RATE,
     "log": "Remove it: hosts do not log packets. With nftables, `nft list counters table inet hpc_ports` counts them.",
+    "order": _ORDER,
+    "policy": _ONLY_ALLOWS,
     "port": _DEFINE_SERVICE,
     "ports": _DEFINE_SERVICE,
+    "priority": _ORDER,
+    "proto": _DEFINE_SERVICE,
     "protocol": _DEFINE_SERVICE,
+    "protocols": _DEFINE_SERVICE,
     "rate": _RATE,
     "source": _SOURCES,
     "source_ports": "Remove it: a flow opens the ports of its services, and replies are always accepted.",
+    "sources": _SOURCES,
+    "src": _SOURCES,
     "state": _NO_STATE,
+    "target": _TARGETS,
+    "targets": _TARGETS,
     "until": _UNTIL,
     "user": _USERS,
     "users": _USERS,
@@ -84,20 +103,28 @@ def ports_advice(value: object) -> str:
         return _ALWAYS
     if protocol == "ip" and ports in _WITH_PORTS:
         ports, protocol = "1-65535", _WITH_PORTS[ports]
-    number = _IP_PROTOCOLS.get(protocol or ports)
+    number = _IP_PROTOCOLS.get(ports if protocol in ("", "ip") else protocol)
     if number:
         return f"Write '{number}/ip', the IP protocol without its ports."
     if ports in ("tcp", "udp"):
         ports, protocol = protocol, ports
-    if ports in _EVERYTHING and protocol in (*_EVERYTHING, "", "ip"):
+    if ports in _EVERYTHING and protocol in (*_EVERYTHING, "", "ip") or (ports, protocol) == ("0-255", "ip"):
         return f"Write '{ANY}' for all ports and all IP protocols, or '1-65535/tcp' for all ports of TCP."
     if ports in _EVERYTHING or re.fullmatch(r"0[-:]65535", ports):
         ports = "1-65535"
     protocols = ("tcp", "udp") if protocol in _BOTH else (protocol,)
     texts = [f"{ports.replace(':', '-')}/{name}" for name in protocols]
-    if texts == [value] or not all(map(_is_ports, texts)):
-        return ""
-    return f"Write {', '.join(map(repr, texts))}{' or both' if len(texts) > 1 else ''}."
+    if not all(map(_is_ports, texts)):
+        return _advice_for_entries("".join(text.lower().split()))
+    return "" if texts == [value] else f"Write {', '.join(map(repr, texts))}{' or both' if len(texts) > 1 else ''}."
+
+
+def _advice_for_entries(text: str) -> str:
+    """Return how to write `80,443/tcp`, where the last protocol counts for all ports before it."""
+    *others, last = text.replace(":", "-").split(",")
+    protocol = last.partition("/")[2]
+    texts = [*(part if "/" in part else f"{part}/{protocol}" for part in others), last]
+    return f"Write each as an entry: {listed(list(map(repr, texts)))}." if others and all(map(_is_ports, texts)) else ""
 
 
 def _is_always_accepted(ports: str, protocol: str) -> bool:

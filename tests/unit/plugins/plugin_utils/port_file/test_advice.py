@@ -50,11 +50,22 @@ EVERYTHING = "Write 'any/ip' for all ports and all IP protocols, or '1-65535/tcp
         ("igmp", ALWAYS),
         ("gre", "Write '47/ip', the IP protocol without its ports."),
         ("22/sctp", "Write '132/ip', the IP protocol without its ports."),
+        ("gre/ip", "Write '47/ip', the IP protocol without its ports."),
+        ("ESP/IP", "Write '50/ip', the IP protocol without its ports."),
+        ("0-255/ip", EVERYTHING),
+        ("80,443/tcp", "Write each as an entry: '80/tcp', '443/tcp'."),
+        ("80, 8000:8010/TCP", "Write each as an entry: '80/tcp', '8000-8010/tcp'."),
+        ("80/tcp,53/udp", "Write each as an entry: '80/tcp', '53/udp'."),
         # Nothing that is sure to be meant.
         ("ssh", ""),
         ("22/tpc", ""),
         ("30-20/tcp", ""),
-        ("22,80/tcp", ""),
+        ("22,80", ""),
+        ("22,80/any", ""),
+        ("22,70000/tcp", ""),
+        ("22,/tcp", ""),
+        ("70000/tcp", ""),
+        ("1-255/ip", ""),
         ("0-1023/udp", ""),
         ("٢٢/tcp", ""),
         (65536, ""),
@@ -69,8 +80,9 @@ def test_ports(ports: object, advice: str) -> None:
     assert ports_advice(ports) == advice
 
 
-@given(st.from_regex(r"(?i)[0-9]{1,5}([-:][0-9]{1,5})?[ /]{0,2}(tcp|udp|ip|icmp|any|)", fullmatch=True))
+@given(st.from_regex(r"(?i)[0-9]{1,5}([-:,][0-9]{1,5})?[ /]{0,2}(tcp|udp|ip|icmp|any|)", fullmatch=True))
 @example("22")
+@example("22,80/tcp")
 def test_advice_about_ports_can_be_followed(text: str) -> None:
     for word in ports_advice(text).split("'")[1::2]:
         assert parse_service_ports(word)
@@ -136,7 +148,10 @@ def test_any_address_without_the_shipped_endpoint() -> None:
 @pytest.mark.parametrize(
     ("keys", "advice"),
     [
-        (("action",), "Remove it: a flow always allows, and hosts drop the connections that no flow allows."),
+        (
+            ("action", "allow", "policy"),
+            "Remove it: a flow always allows, and hosts drop the connections that no flow allows.",
+        ),
         (
             ("interface", "interfaces", "zone"),
             "Write an endpoint with the networks of this interface (cidrs) into from or to. A host accepts everything "
@@ -151,7 +166,7 @@ def test_any_address_without_the_shipped_endpoint() -> None:
             "Remove it: hosts do not log packets. With nftables, `nft list counters table inet hpc_ports` counts them.",
         ),
         (
-            ("port", "ports", "protocol"),
+            ("port", "ports", "proto", "protocol", "protocols"),
             "Define a service with these ports in firewall_services, and write its name into services.",
         ),
         (("source_ports",), "Remove it: a flow opens the ports of its services, and replies are always accepted."),
@@ -161,8 +176,20 @@ def test_any_address_without_the_shipped_endpoint() -> None:
             "Write review_by: lint reports the flow after this day. A flow stays on until you remove it.",
         ),
         (("except",), "Write except into the endpoint: its networks are not in the endpoint."),
-        (("source",), "Write the endpoints or groups of the sources into from."),
-        (("destination",), "Write the endpoints or groups of the targets into to."),
+        (("source", "sources", "src"), "Write the endpoints or groups of the sources into from."),
+        (
+            ("destination", "destinations", "dest", "dst", "target", "targets"),
+            "Write the endpoints or groups of the targets into to.",
+        ),
+        (
+            ("endpoints", "groups", "hosts"),
+            "Write the endpoints or groups that open the connections into from, and those that accept them into to.",
+        ),
+        (
+            ("direction",),
+            "Remove it: a flow goes from its sources to its targets, and the rules of both ends follow from it.",
+        ),
+        (("order", "priority"), "Remove it: flows only allow, so their order does not matter."),
         (("comment",), "Write note."),
         (("user", "users"), "Remove it: a flow does not know users (docs/port-file.md says what to do)."),
         (
