@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Judgement, Packet
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import ports_advice
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Address, Connections
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.membership import (
@@ -106,13 +108,28 @@ def explained(plan: Plan, source: str, target: str, port: str) -> Reasons:
     for key, host in (("from", source), ("to", target)):
         if host not in plan.inventory.hosts:
             raise invalid(key, host, "an inventory host", nearest(host, plan.inventory.hosts))
-    try:
-        ports = parse_ports(port)
-    except ValueError as exc:
-        raise PortFileError(f"Invalid to_port: {exc}.") from exc
-    if ports.first != ports.last:
-        raise invalid("to_port", port, "one port, such as '6817/tcp'")
+    ports = _one_port(port)
+    if ports is None:
+        expected = "one port from 1 to 65535, such as '6817/tcp', or one IP protocol, such as '112/ip'"
+        raise invalid("to_port", port, expected, _port_advice(port))
     return reasons_of(Connections(plan, sorted({source, target})), source, target, ports)
+
+
+def _one_port(text: str) -> PortRange | None:
+    try:
+        ports = parse_ports(text)
+    except ValueError:
+        return None
+    return ports if ports.first == ports.last else None
+
+
+def _port_advice(text: str) -> str:
+    """Return the advice of the port file, unless it is to write ranges: a connection has one port."""
+    advice = ports_advice(text)
+    ports = re.findall(r"'([^']*)'", advice)
+    if not all(map(_one_port, ports)):
+        return ""
+    return f"Write {' or '.join(map(repr, ports))}." if len(ports) > 1 else advice
 
 
 def reasons_of(connections: Connections, source: str, target: str, port: PortRange) -> Reasons:

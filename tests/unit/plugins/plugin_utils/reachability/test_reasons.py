@@ -179,13 +179,44 @@ def test_a_flow_that_is_off_is_advised_where_it_would_help() -> None:
         ("logn", "head", "6817/tcp", "Invalid from: got 'logn', expected an inventory host. Did you mean 'login'?"),
         ("login", "nobody", "6817/tcp", "Invalid to: got 'nobody', expected an inventory host."),
         ("login", "head", "6817", "Invalid to_port: got '6817', "),
-        ("login", "head", "1-9/tcp", "Invalid to_port: got '1-9/tcp', expected one port, such as '6817/tcp'."),
     ],
 )
 def test_what_is_not_a_host_or_a_port(source: str, target: str, port: str, message: str) -> None:
     with pytest.raises(PortFileError) as failed:
         why(source, target, port)
     assert str(failed.value).startswith(message)
+
+
+ALWAYS = " Hosts always accept ICMP, ICMPv6 and IGMP, so no service is needed."
+
+
+@pytest.mark.parametrize(
+    "port,advice",
+    [
+        ("22/TCP", " Write '22/tcp'."),
+        ("tcp/22", " Write '22/tcp'."),
+        ("22", " Write '22/tcp' or '22/udp'."),
+        ("22/any", " Write '22/tcp' or '22/udp'."),
+        ("8/icmp", ALWAYS),
+        ("icmp", ALWAYS),
+        ("1/ip", ALWAYS),
+        ("esp", " Write '50/ip', the IP protocol without its ports."),
+        # One port is expected, so that the port file's advice would mislead.
+        ("any/ip", ""),
+        ("22:25/tcp", ""),
+        ("22-25/tcp", ""),
+        ("6/ip", ""),
+        ("70000/tcp", ""),
+        ("", ""),
+    ],
+)
+def test_what_to_write_instead_of_an_invalid_port(port: str, advice: str) -> None:
+    with pytest.raises(PortFileError) as failed:
+        why("login", "head", port)
+    assert str(failed.value) == (
+        f"Invalid to_port: got '{port}', expected one port from 1 to 65535, such as '6817/tcp', or one IP protocol, "
+        f"such as '112/ip'.{advice}"
+    )
 
 
 @given(SITES, st.sampled_from(PORTS), st.sampled_from(["tcp", "udp"]))
