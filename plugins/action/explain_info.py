@@ -11,11 +11,11 @@ from typing import Any
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.answer import answer_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.ends import end_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.inquiry import Inquiry, inquiry_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.text import answer_line, lines
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.host_arguments import host_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, complete_answers
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.host_answers import AnswerStatus, Registered
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered
@@ -35,9 +35,9 @@ class ActionModule(ControllerAction):
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return what to ask the two hosts or, when they have answered, the explanation."""
-        ends = [host_of(key, options[key], task_vars["groups"]) for key in ("from", "to")]
-        (source, target), port = (host for host, note in ends), options["to_port"]
         store = self.store(options["plan"])
+        ends = [end_of(key, options[key], task_vars["groups"], store) for key in ("from", "to")]
+        (source, target), port = (host for host, note in ends), options["to_port"]
         name = f"explain-{digest((source, target, port))}"
         inquiry = store.kept(name, lambda plan: inquiry_of(plan, source, target, port))
         if not options["judged"]:

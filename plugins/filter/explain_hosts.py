@@ -17,6 +17,8 @@ description:
     space in its name.
   - If a name is empty, returns the first host of the inventory, so that M(hpc.ports.explain_info) can report what is
     missing.
+  - If a name is the address of a host, or of none, returns C(all), so that M(hpc.ports.explain_info) can report the
+    host that has it.
 positional: source, target
 options:
   _input:
@@ -53,6 +55,7 @@ _value:
 """
 
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -67,6 +70,8 @@ def explain_hosts(groups: Any, source: str, target: str) -> list[str]:
         raise refused("input of hpc.ports.explain_hosts", groups, "the variable groups")
     if not (source and target):
         return list(groups.get("all", ()))[:1] or list(NOBODY)
+    if any(_is_unknown_address(name, groups) for name in (source, target)):
+        return ["all"]
     try:
         hosts = {key: host_of(key, name, groups)[0] for key, name in (("from", source), ("to", target))}
         for key, host in hosts.items():
@@ -74,6 +79,16 @@ def explain_hosts(groups: Any, source: str, target: str) -> list[str]:
         return list(dict.fromkeys(hosts.values()))
     except PortFileError as exc:
         raise AnsibleFilterError(str(exc)) from None
+
+
+def _is_unknown_address(name: Any, groups: Mapping[str, Any]) -> bool:
+    """Return whether a name is an address, and neither a host nor a group. Needs no library that may be missing."""
+    if not isinstance(name, str) or name in groups.get("all", ()) or groups.get(name):
+        return False
+    try:
+        return bool(ip_address(name))
+    except ValueError:
+        return False
 
 
 class FilterModule:

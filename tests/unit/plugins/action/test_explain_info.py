@@ -142,6 +142,28 @@ def test_a_host_connects_to_itself(tmp_path: Path) -> None:
     assert "reserved name" not in output
 
 
+@pytest.mark.parametrize("limit", [(), ("--limit=login2",)])
+@pytest.mark.parametrize(
+    "options,text",
+    [
+        (
+            asked("192.0.2.22", "head", "6817/tcp"),
+            "Invalid from: got '192.0.2.22', expected an inventory host, or a group with hosts. login1 has this "
+            "address: write -e from=login1.",
+        ),
+        (asked("login1", "192.0.2.99", "6817/tcp"), "stranger has this address: write -e to=stranger."),
+        (asked("192.0.2.77", "head", "6817/tcp"), "No host of the inventory has this address."),
+        (asked("192.0.2.22", "heads", "6817/tcp"), "login1 has this address"),
+    ],
+)
+def test_an_address_is_refused_with_the_host_that_has_it(
+    tmp_path: Path, options: list[str], text: str, limit: tuple[str, ...]
+) -> None:
+    code, output = run(tmp_path, *options, *limit)
+    assert code != 0
+    assert text in output
+
+
 @pytest.mark.parametrize(
     "options,text",
     [

@@ -32,12 +32,23 @@ def test_without_a_name_the_first_host_is_selected(groups: Any, source: str, tar
     assert explain_hosts(groups, source, target) == hosts
 
 
+@pytest.mark.parametrize("source,target", [("10.0.0.1", "ctl"), ("ctl", "fd00::1"), ("10.0.0.1", "no_host")])
+def test_with_an_address_all_hosts_are_selected(source: str, target: str) -> None:
+    """The plan knows whose address it is. With --limit, a host is left to report it."""
+    assert explain_hosts(GROUPS, source, target) == ["all"]
+
+
+def test_a_host_may_be_named_by_its_address() -> None:
+    assert explain_hosts({"all": ["10.0.0.1", "ctl"]}, "10.0.0.1", "ctl") == ["10.0.0.1", "ctl"]
+
+
 @pytest.mark.parametrize(
     "groups,source,target,text",
     [
         (["all"], "a", "b", "Invalid input of hpc.ports.explain_hosts: got ['all'], expected the variable groups."),
         (GROUPS, "login", "ctl", "Invalid from: got 'login', "),
         (GROUPS, "login1", "x", "Invalid to: got 'x', "),
+        (GROUPS, "login1", 3, "Invalid to: got 3, "),
         (
             ODD,
             "ctl",
@@ -50,7 +61,7 @@ def test_without_a_name_the_first_host_is_selected(groups: Any, source: str, tar
         (ODD, "!n", "ctl", "Invalid from: got '!n', "),
     ],
 )
-def test_unknown_names_are_refused(groups: Any, source: str, target: str, text: str) -> None:
+def test_unknown_names_are_refused(groups: Any, source: str, target: Any, text: str) -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         explain_hosts(groups, source, target)
     assert caught.value.message.startswith(text)
