@@ -11,13 +11,19 @@ from contextlib import suppress
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, parse_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, listed, nearest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import ANY
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import (
+    is_address,
+    networks_between,
+    parse_network,
+)
 
 _NO_STATE = "Remove it: hosts always accept the replies to connections that a flow allows."
 _ONLY_ALLOWS = "Remove it: a flow always allows, and hosts drop the connections that no flow allows."
 _DEFINE_SERVICE = "Define a service with these ports in firewall_services, and write its name into services."
+_DEFINE_ENDPOINT = "Define an endpoint with these keys in firewall_endpoints, and write its name."
 _INTERFACE = (
     "Write an endpoint with the networks of this interface (cidrs) into from or to. A host accepts everything on "
     "interfaces in its firewall_trusted_interfaces."
@@ -29,11 +35,20 @@ _SOURCES = "Write the endpoints or groups of the sources into from."
 _TARGETS = "Write the endpoints or groups of the targets into to."
 _SIDES = "Write the endpoints or groups that open the connections into from, and those that accept them into to."
 _ORDER = "Remove it: flows only allow, so their order does not matter."
+_ADDRESSES = "Write cidrs, a list of networks, or hostnames."
+_NETWORKS = "Write cidrs, a list of networks."
+_HOSTS = "Write groups, a list of groups of the inventory, or cidrs with the addresses of the hosts."
+# Instead of a dictionary in a list of names, by the key of the flow.
+INLINE = {"from": _DEFINE_ENDPOINT, "to": _DEFINE_ENDPOINT, "services": _DEFINE_SERVICE}
 # By a key that an endpoint does not have.
 ENDPOINT_KEYS = {
     "accept": "Write accept into the flow or the service that has the finding.",
-    "addresses": "Write cidrs, a list of networks, or hostnames.",
-    "networks": "Write cidrs, a list of networks.",
+    "address": _ADDRESSES,
+    "addresses": _ADDRESSES,
+    "host": _HOSTS,
+    "hosts": _HOSTS,
+    "network": _NETWORKS,
+    "networks": _NETWORKS,
 }
 # By a key that a flow does not have.
 FLOW_KEYS = {
@@ -149,6 +164,9 @@ def endpoint_advice(name: str, known: Collection[str]) -> str:
         return ""
     if name.lower() in _EVERYWHERE:
         return _endpoint_like("any address", "cidrs: [0.0.0.0/0, '::/0']") if "anywhere" not in known else _ANYWHERE
+    about_several = _advice_for_networks(name) or _advice_for_list(name, known)
+    if about_several or any(_ends_of_range(name)):
+        return about_several
     if is_address(name.partition("/")[0]):
         return _endpoint_like("a network", f"cidrs: ['{name}']")
     near = "" if "." in name else nearest(name, known)
@@ -157,6 +175,82 @@ def endpoint_advice(name: str, known: Collection[str]) -> str:
     by_address = _endpoint_like("a host", "cidrs: [192.0.2.10/32]", " with its address")
     by_name = f"hostnames: [{name}] works too, but the controller must resolve the name."
     return f"{near} {by_address} {by_name}".lstrip()
+
+
+def _advice_for_list(name: str, known: Collection[str]) -> str:
+    names = _parts(name)
+    is_list = len(names) > 1 and set(names) <= set(known)
+    return f"Write a list of names: [{', '.join(names)}]." if is_list else ""
+
+
+def _advice_for_networks(name: str) -> str:
+    networks = _range(name)
+    if networks:
+        return _endpoint_like("a range", _cidrs(networks), " with networks that cover it")
+    networks = _parts(name)
+    return _endpoint_like("networks", _cidrs(networks)) if len(networks) > 1 and all(map(_is_network, networks)) else ""
+
+
+def network_advice(value: object) -> str:
+    """Return what to write instead of a network that `parse_network` refuses, or an empty text."""
+    if not isinstance(value, str) or isinstance(value, Vaulted) or len(value) > _LONGEST:
+        return ""
+    networks = _range(value)
+    if networks:
+        return f"Write {listed(list(map(repr, networks)))}."
+    networks = _parts(value)
+    is_list = len(networks) > 1 and all(map(_is_network, networks))
+    return f"Write each as an entry: {listed(list(map(repr, networks)))}." if is_list else ""
+
+
+def _parts(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def _is_network(text: str) -> bool:
+    with suppress(ValueError):
+        return bool(parse_network(text))
+    return False
+
+
+def _range(text: str) -> list[str]:
+    """Return the networks of a range of addresses such as `10.0.0.1-10.0.0.9` or `10.0.0.1-9`."""
+    return list(map(str, networks_between(*_ends_of_range(text))))
+
+
+def _ends_of_range(text: str) -> tuple[str, str]:
+    """Return the first and the last address, empty for other texts."""
+    first, _dash, last = ("".join(part.split()) for part in text.partition("-"))
+    last = f"{first.rpartition('.')[0]}.{last}" if last.isdigit() and "." in first else last
+    return (first, last) if is_address(first) and last else ("", "")
+
+
+def _cidrs(networks: Collection[str]) -> str:
+    return f"cidrs: [{listed(list(map(repr, networks)))}]"
+
+
+def inventory_host_advice(name: str, groups: Mapping[str, Collection[str]], within_cluster: bool) -> str:
+    """Return what to write instead of a host of the inventory in `from` or `to`, empty for other names."""
+    if isinstance(name, Vaulted) or not any(name in hosts for hosts in groups.values()):
+        return ""
+    group = group_of(name, groups)
+    its_group = f"Write one of its groups, such as {group}. " if group else ""
+    alone = (
+        "add a group with it to the inventory, because the flow has within_cluster."
+        if within_cluster
+        else _endpoint(" with its address", "cidrs: [192.0.2.10/32]")
+    )
+    return f"It is a host of the inventory, not a group. {its_group}For this host alone, {alone}"
+
+
+def group_of(host: str, groups: Mapping[str, Collection[str]]) -> str:
+    """Return the group that says best what a host is: a canonical one but `managed`, of the fewest hosts."""
+    names = [name for name, hosts in groups.items() if host in hosts and name not in ("all", "ungrouped")]
+
+    def rank(name: str) -> tuple[bool, bool, int, str]:
+        return name == "managed", name not in CANONICAL_GROUPS, len(groups[name]), name
+
+    return min(names, key=rank, default="")
 
 
 def empty_endpoint_advice(shipped: Mapping[str, object], flow: str) -> str:
@@ -181,5 +275,9 @@ def _off(flow: str) -> str:
 
 
 def _endpoint_like(what: str, content: str, which: str = "") -> str:
+    return f"For {what}, {_endpoint(which, content)}"
+
+
+def _endpoint(which: str, content: str) -> str:
     example = f"my_endpoint: {{{content}}}"
-    return f"For {what}, define an endpoint{which} in firewall_endpoints, such as {example}, and write its name."
+    return f"define an endpoint{which} in firewall_endpoints, such as {example}, and write its name."

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import filterfalse
@@ -17,8 +17,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import Port
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import (
     ENDPOINT_KEYS,
     FLOW_KEYS,
+    INLINE,
     empty_endpoint_advice,
     endpoint_advice,
+    inventory_host_advice,
     service_advice,
     unused_service_advice,
 )
@@ -37,6 +39,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks impo
     collapsed,
     has_hosts,
     is_nearly_all,
+    subtracted,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import (
     boolean_of,
@@ -74,6 +77,8 @@ _NODES = (
     f"networks of the cluster's nodes, no wider than /{PLATFORM_PREFIX[4]} (IPv4) or /{PLATFORM_PREFIX[6]} (IPv6), "
     "because flows within the cluster are open to them"
 )
+_SERVICE = "the name of a service from firewall_services"
+_ENDPOINT = "the name of an endpoint from firewall_endpoints or of an inventory group"
 _EVERYWHERE = "For connections from everywhere, write a flow from the endpoint anywhere."
 
 
@@ -164,8 +169,8 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
     """Return the catalogue of a site.
 
     `shipped` and `site` have the variables of the port file as keys (`firewall_services`, …). `site` also has the
-    settings of the whole inventory (see `SITE_DEFAULTS` in `variables.py`). `groups` are the inventory groups.
-    Raises PortFileError for the first mistake.
+    settings of the whole inventory (see `SITE_DEFAULTS` in `variables.py`). `groups` are the inventory groups: with
+    their hosts, an error says so if a flow names a host. Raises PortFileError for the first mistake.
     """
     site = {**SITE_DEFAULTS, **site}
     for key in SITE_DEFAULTS:
@@ -192,7 +197,7 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
     }
     for flow in flows.values():
         _check_deleted(flow, site, base, known_groups)
-        _check_names(flow, services, endpoints, known_groups)
+        _check_names(flow, services, endpoints, known_groups, groups if isinstance(groups, Mapping) else {})
         _check_everything(flow, services, endpoints)
     _check_management(flows)
     return Catalogue(
@@ -304,9 +309,9 @@ def _flow(name: str, value: Any, own: Any, shipped: Collection[str]) -> Flow:
     enabled = value.get("enabled")
     return Flow(
         name=name,
-        sources=texts_of(f"{key}.from", value["from"], "endpoints"),
-        targets=texts_of(f"{key}.to", value["to"], "endpoints"),
-        services=texts_of(f"{key}.services", value["services"], "services"),
+        sources=_names(key, "from", value, "endpoints"),
+        targets=_names(key, "to", value, "endpoints"),
+        services=_names(key, "services", value, "services"),
         need=choice_of(f"{key}.need", value["need"], NEEDS),
         within_cluster=boolean_of(f"{key}.within_cluster", value.get("within_cluster", False)),
         enabled=None if enabled is None else boolean_of(f"{key}.enabled", enabled),
@@ -318,6 +323,15 @@ def _flow(name: str, value: Any, own: Any, shipped: Collection[str]) -> Flow:
         accept=_acceptances(f"{key}.accept", value.get("accept", {}), own),
         changed_by_site=isinstance(own, Mapping) and not _CONNECTING.isdisjoint(own),
     )
+
+
+def _names(key: str, part: str, value: Mapping[str, Any], members: str) -> tuple[str, ...]:
+    """Return the names in `from`, `to` or `services`."""
+    for entry in list_of(f"{key}.{part}", value[part], members):
+        if isinstance(entry, Mapping):
+            expected = _SERVICE if part == "services" else _ENDPOINT
+            raise invalid(f"{key}.{part}", entry, expected, INLINE[part])
+    return texts_of(f"{key}.{part}", value[part], members)
 
 
 def _acceptances(key: str, value: Any, own: Any) -> tuple[Acceptance, ...]:
@@ -353,7 +367,11 @@ def _check_deleted(flow: Flow, site: Mapping[str, Any], base: Mapping[str, Any],
 
 
 def _check_names(
-    flow: Flow, services: Collection[str], endpoints: Mapping[str, Endpoint], groups: Collection[str]
+    flow: Flow,
+    services: Collection[str],
+    endpoints: Mapping[str, Endpoint],
+    groups: Collection[str],
+    members: Mapping[str, Collection[str]],
 ) -> None:
     key = f"firewall_flows.{flow.name}"
     for name in flow.services:
@@ -367,7 +385,8 @@ def _check_names(
                     f"{key}.{side}",
                     name,
                     "an endpoint from firewall_endpoints or an inventory group",
-                    endpoint_advice(name, [*endpoints, *groups]),
+                    inventory_host_advice(name, members, flow.within_cluster)
+                    or endpoint_advice(name, [*endpoints, *groups]),
                 )
             endpoint = endpoints.get(name)
             if flow.within_cluster and endpoint and (endpoint.cidrs or endpoint.hostnames):
@@ -382,14 +401,21 @@ def _check_names(
 def _check_everything(flow: Flow, services: Mapping[str, Service], endpoints: Mapping[str, Endpoint]) -> None:
     """Raise PortFileError if a flow opens `any/ip` to any address."""
     name = next((name for name in flow.services if is_everything(services[name].ports)), None)
-    cidrs = [network for source in flow.sources if source in endpoints for network in endpoints[source].cidrs]
-    if name and any(text.endswith("/0") for text in collapsed(cidrs)):
+    sources = [endpoints[source] for source in flow.sources if source in endpoints]
+    if name and _has_all(network for source in sources for network in source.cidrs):
+        is_all = _has_all(network for source in sources for network in subtracted(source.cidrs, source.excepted))
+        how_many = "all addresses" if is_all else "nearly all addresses (an except leaves all others)"
         raise invalid(
             f"firewall_flows.{flow.name}.from",
             list(flow.sources),
-            f"sources that do not contain all addresses, because the service {name} is {ANY}",
+            f"sources that do not contain {how_many}, because the service {name} is {ANY}",
             "Name the groups or networks of the sources, or a service with the ports that anyone may use.",
         )
+
+
+def _has_all(networks: Iterable[IPNetwork]) -> bool:
+    """Return whether networks have all addresses of IPv4 or of IPv6 together."""
+    return any(text.endswith("/0") for text in collapsed(networks))
 
 
 def _clusters(value: Any) -> dict[str, tuple[IPNetwork, ...]]:

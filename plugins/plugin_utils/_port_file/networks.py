@@ -12,7 +12,7 @@ from functools import cache
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import shown_value
 
 with suppress(ImportError):  # `missing_library` reports a missing netaddr
-    from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, IPSet, cidr_merge
+    from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork, IPSet, cidr_merge, iprange_to_cidrs
 
 # No other host has these addresses: unspecified, loopback, multicast and broadcast.
 _NO_HOSTS = ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "::1/128", "ff00::/8")
@@ -96,6 +96,15 @@ def collapsed(networks: Iterable[IPNetwork]) -> tuple[str, ...]:
 def subtracted(networks: Iterable[IPNetwork], excepted: Iterable[IPNetwork]) -> list[IPNetwork]:
     """Return the addresses of `networks` that are in none of `excepted`, as the fewest networks."""
     return list((IPSet(networks) - IPSet(excepted)).iter_cidrs())
+
+
+def networks_between(first: str, last: str) -> list[IPNetwork]:
+    """Return the fewest networks that cover the addresses from first to last. Empty if they are not a range."""
+    with suppress(ValueError):
+        start, end = parse_address(first), parse_address(last)
+        if start.version == end.version and start <= end:
+            return list(iprange_to_cidrs(start, end))
+    return []
 
 
 def single(address: IPAddress) -> IPNetwork:

@@ -14,7 +14,7 @@ from unicodedata import category
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import INTERFACE_PATTERN
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import ports_advice
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import network_advice, ports_advice
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
     PortFileError,
     Vaulted,
@@ -149,9 +149,8 @@ def interface_patterns_of(key: str, value: Any) -> tuple[str, ...]:
 def networks_of(key: str, value: Any) -> tuple[IPNetwork, ...]:
     """Return the networks of a list."""
     cidrs = list_of(key, value, "networks", may_be_empty=True)
-    return tuple(
-        parsed(key, parse_network, cidr, "a network such as '10.20.0.0/16' or 'fd00:20::/64'") for cidr in cidrs
-    )
+    expected = "a network such as '10.20.0.0/16' or 'fd00:20::/64'"
+    return tuple(parsed(key, parse_network, cidr, expected, network_advice(cidr)) for cidr in cidrs)
 
 
 def ports_of(key: str, value: Any) -> tuple[PortRange, ...]:

@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything im
 from ansible_collections.hpc.ports.tests.support.sites import make_catalogue
 from hypothesis import example, given
 from hypothesis import strategies as st
+from netaddr import IPAddress, IPRange, IPSet
 
 FLOW = {"from": ["monitoring"], "to": ["workspace"], "services": ["ssh"], "need": "optional"}
 ALWAYS = "Hosts always accept ICMP, ICMPv6 and IGMP, so no service is needed."
@@ -114,6 +115,38 @@ def test_advice_about_ports_can_be_followed(text: str) -> None:
             "controller must resolve the name.",
         ),
         ("logi", "Did you mean 'login'?"),
+        (
+            "10.0.0.1-10.0.0.9",
+            "For a range, define an endpoint with networks that cover it in firewall_endpoints, such as my_endpoint: "
+            "{cidrs: ['10.0.0.1/32', '10.0.0.2/31', '10.0.0.4/30', '10.0.0.8/31']}, and write its name.",
+        ),
+        (
+            "10.0.0.8 - 15",
+            "For a range, define an endpoint with networks that cover it in firewall_endpoints, such as my_endpoint: "
+            "{cidrs: ['10.0.0.8/29']}, and write its name.",
+        ),
+        (
+            "fd00::-fd00::ffff",
+            "For a range, define an endpoint with networks that cover it in firewall_endpoints, such as my_endpoint: "
+            "{cidrs: ['fd00::/112']}, and write its name.",
+        ),
+        # No range: another family, or the last address first.
+        ("10.0.0.1-fd00::1", ""),
+        ("10.0.0.9-10.0.0.1", ""),
+        ("10.0.0.9-1", ""),
+        ("10.0.0.9-256", ""),
+        (
+            "10.0.0.0/8, 192.0.2.0/24",
+            "For networks, define an endpoint in firewall_endpoints, such as my_endpoint: {cidrs: ['10.0.0.0/8', "
+            "'192.0.2.0/24']}, and write its name.",
+        ),
+        (
+            "10.0.0.1 fd00::/64",
+            "For networks, define an endpoint in firewall_endpoints, such as my_endpoint: {cidrs: ['10.0.0.1', "
+            "'fd00::/64']}, and write its name.",
+        ),
+        ("login, anywhere", "Write a list of names: [login, anywhere]."),
+        ("login,desks", "Did you mean 'login'?"),
         ("any", "For any address, write the endpoint anywhere."),
         ("0.0.0.0/0", "For any address, write the endpoint anywhere."),
         ("a_b", ""),
@@ -124,6 +157,14 @@ def test_advice_about_ports_can_be_followed(text: str) -> None:
 )
 def test_names(name: str, advice: str) -> None:
     assert endpoint_advice(name, ["login", "anywhere"]) == advice
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**9))
+def test_advice_about_a_range_has_exactly_its_addresses(first: int, size: int) -> None:
+    last = min(first + size, 2**32 - 1)
+    networks = re.findall(r"'([0-9.]+/[0-9]+)'", endpoint_advice(f"{IPAddress(first)}-{IPAddress(last)}", []))
+    assert make_catalogue({"endpoints": {"my_endpoint": {"cidrs": networks}}})
+    assert list(IPSet(networks).iter_ipranges()) == [IPRange(first, last)]
 
 
 @given(st.from_regex(r"[a-z0-9]{1,5}(\.[a-z0-9]{1,5}){1,3}", fullmatch=True))
@@ -222,6 +263,18 @@ def test_keys_of_a_flow(keys: tuple[str, ...], advice: str) -> None:
             f"inventory group. {endpoint_advice('10.0.0.0/8', [])}",
         ),
         (
+            {"flows": {"f": {**FLOW, "from": [{"cidrs": ["10.0.0.0/8"]}]}}},
+            "Invalid firewall_flows.f.from: got {'cidrs': ['10.0.0.0/8']}, expected the name of an endpoint from "
+            "firewall_endpoints or of an inventory group. Define an endpoint with these keys in firewall_endpoints, "
+            "and write its name.",
+        ),
+        (
+            {"flows": {"f": {**FLOW, "services": [{"ports": ["22/tcp"]}]}}},
+            "Invalid firewall_flows.f.services: got {'ports': ['22/tcp']}, expected the name of a service from "
+            "firewall_services. Define a service with these ports in firewall_services, and write its name into "
+            "services.",
+        ),
+        (
             {"flows": {"f": {**FLOW, "until": "2027-06-30"}}},
             "Invalid key in firewall_flows.f: got 'until', expected one of from, to, services, within_cluster, need, "
             f"enabled, title, reference, note, review_by, unless, accept. {FLOW_KEYS['until']}",
@@ -240,6 +293,22 @@ def test_keys_of_a_flow(keys: tuple[str, ...], advice: str) -> None:
             {"flows": {"f": {**FLOW, "accept": ["exposure"]}}},
             "Invalid firewall_flows.f.accept: got ['exposure'], expected a dictionary of rules with reasons, such as "
             "{exposure: 'gateway, reviewed'}.",
+        ),
+        (
+            {"endpoints": {"e": {"cidrs": ["10.0.0.1-10.0.0.2"]}}},
+            "Invalid firewall_endpoints.e.cidrs: got '10.0.0.1-10.0.0.2', expected an IPv4 or IPv6 network, such as "
+            "'10.20.0.0/16' or 'fd00:20::/64'. Write '10.0.0.1/32', '10.0.0.2/32'.",
+        ),
+        (
+            {"endpoints": {"e": {"cidrs": ["10.0.0.0/8,192.0.2.0/24"]}}},
+            "Invalid firewall_endpoints.e.cidrs: got '10.0.0.0/8,192.0.2.0/24', expected a prefix length from 0 to 32 "
+            "after the slash. Write each as an entry: '10.0.0.0/8', '192.0.2.0/24'.",
+        ),
+        (
+            {"endpoints": {"e": {"hosts": ["head"]}}},
+            "Invalid key in firewall_endpoints.e: got 'hosts', expected one of groups, fallback_groups, cidrs, "
+            "hostnames, except, title. Write groups, a list of groups of the inventory, or cidrs with the addresses "
+            "of the hosts.",
         ),
         (
             {"endpoints": {"e": {"cidrs": ["10.0.0.0/8"], "accept": {"exposure": "x"}}}},

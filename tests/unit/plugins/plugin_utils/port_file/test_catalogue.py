@@ -511,10 +511,67 @@ def test_everything_is_for_named_sources_and_never_broad() -> None:
             f"Invalid firewall_flows.f.from: got {sources!r}, expected sources that do not contain all addresses, "
             f"because the service all is any/ip. {EVERYTHING_ELSE}"
         )
+    # What an except leaves are nearly all addresses; one of them does not help if another source has the rest.
+    site["endpoints"] = {**networks, "most": {"cidrs": ["0.0.0.0/0"], "except": ["10.0.0.0/8"]}}
+    for sources, how_many in (
+        (["most"], "nearly all addresses (an except leaves all others)"),
+        (["e", "most"], "all addresses"),
+    ):
+        assert error_of({**site, "flows": {"f": {**flow, "from": sources}}}) == (
+            f"Invalid firewall_flows.f.from: got {sources!r}, expected sources that do not contain {how_many}, "
+            f"because the service all is any/ip. {EVERYTHING_ELSE}"
+        )
     assert error_of({"services": {"all": {"ports": ["any/ip"], "broad": True}}}) == (
         "Invalid firewall_services.all.broad: got True, expected false, because any/ip leaves no port to other "
         "services. A broad service may have 1-65535/tcp and 1-65535/udp."
     )
+
+
+GROUPS = {
+    "all": ["head", "n1", "n2", "files", "lonely"],
+    "ungrouped": ["lonely"],
+    "managed": ["head", "files"],
+    "slurm_controller": ["head"],
+    "slurm_login": ["head", "n1"],
+    "racks": ["n2", "head", "files"],
+    "rack_1": ["n2"],
+}
+
+
+@pytest.mark.parametrize(
+    ("host", "group"),
+    [
+        # The canonical group of the fewest hosts, else another group.
+        ("head", "slurm_controller"),
+        ("n1", "slurm_login"),
+        ("n2", "rack_1"),
+        ("files", "racks"),
+        ("lonely", ""),
+    ],
+)
+@pytest.mark.parametrize("within_cluster", [False, True])
+def test_a_host_in_from_or_to(host: str, group: str, within_cluster: bool) -> None:
+    flow = {**FLOW, "to": [host], "within_cluster": within_cluster}
+    with pytest.raises(PortFileError) as error:
+        load_catalogue(SHIPPED, {"firewall_flows": {"f": flow}}, GROUPS)
+    its_group = f"Write one of its groups, such as {group}. " if group else ""
+    alone = (
+        "For this host alone, add a group with it to the inventory, because the flow has within_cluster."
+        if within_cluster
+        else "For this host alone, define an endpoint with its address in firewall_endpoints, such as my_endpoint: "
+        "{cidrs: [192.0.2.10/32]}, and write its name."
+    )
+    assert str(error.value) == (
+        f"Invalid firewall_flows.f.to: got '{host}', expected an endpoint from firewall_endpoints or an inventory "
+        f"group. It is a host of the inventory, not a group. {its_group}{alone}"
+    )
+
+
+def test_a_host_from_the_vault_is_not_compared_with_the_inventory() -> None:
+    flow = {**FLOW, "to": [Vaulted("head")]}
+    with pytest.raises(PortFileError) as error:
+        load_catalogue(SHIPPED, {"firewall_flows": {"f": flow}}, GROUPS)
+    assert str(error.value).endswith("or an inventory group.")
 
 
 def test_flows_within_a_cluster_need_endpoints_with_only_groups() -> None:
