@@ -10,6 +10,7 @@ from datetime import date
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.flows import equal_flows
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Acceptance
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import nearest, shown_value
@@ -17,6 +18,22 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 ACCEPTED = "accepted"
 SERVICES, FLOWS = "firewall_services", "firewall_flows"
 _OF_SERVICES = " (The acceptance of a service counts for a flow if all services of the flow accept the rule.)"
+
+# What findings of these rules are about. It is no flow or service, which could accept them.
+NOT_ACCEPTED = {
+    "udp-by-address": "all flows together",
+    **dict.fromkeys(
+        ("empty-endpoint", "unused-endpoint", "missing-group", "hidden-group", "host-in-network", "unused-except"),
+        "an endpoint",
+    ),
+    **dict.fromkeys(("empty-cluster", "host-in-cluster-network"), "a cluster"),
+    **dict.fromkeys(
+        ("srun-unpinned", "ssh-port", "jump-host-source", "jump-host-egress", "jump-host-unknown", "connection-unread"),
+        "a host",
+    ),
+    "similar-group": "a group of the inventory",
+    "unknown-variable": "a variable",
+}
 
 
 class _Written(NamedTuple):
@@ -103,18 +120,28 @@ def _unused(
 
 
 def _fits_nothing(plan: Plan, judged: Collection[Finding], written: _Written) -> str:
-    """Return what to do with an acceptance: the finding may be about a service of the flow."""
+    """Return what to do with an acceptance: the finding may be about a service of the flow, or an equal flow."""
     owner, acceptance = written
+    if acceptance.rule in NOT_ACCEPTED:
+        about = NOT_ACCEPTED[acceptance.rule]
+        return f"Findings of {acceptance.rule} are about {about}, so no flow or service can accept them. Delete it."
     section, _dot, name = owner.partition(".")
     if section == SERVICES:
         return f"Fits no finding. Delete it.{_OF_SERVICES}"
     open_keys = {item.subject for item in judged if item.rule == acceptance.rule and item.severity != ACCEPTED}
-    services = [service for service in sorted(plan.catalogue.flows[name].services) if _key(service) in open_keys]
-    if not services:
-        return "Fits no finding. Delete it."
-    what = "finding is about service" if len(services) == 1 else "findings are about services"
-    places = " and ".join(f"{_key(service)}.accept" for service in services)
-    return f"Fits no finding of this flow: the {what} {', '.join(services)}. Write it into {places}."
+    flow = plan.catalogue.flows[name]
+    services = [service for service in sorted(flow.services) if _key(service) in open_keys]
+    equal = equal_flows(plan, flow) if acceptance.rule == "duplicate-flow" else []
+    flows = [other for other in equal if f"{FLOWS}.{other}" in open_keys]
+    if services:
+        return _elsewhere("service", services, SERVICES)
+    return _elsewhere("flow", flows, FLOWS) if flows else "Fits no finding. Delete it."
+
+
+def _elsewhere(what: str, names: list[str], section: str) -> str:
+    subject = f"finding is about {what}" if len(names) == 1 else f"findings are about {what}s"
+    places = " and ".join(f"{section}.{name}.accept" for name in names)
+    return f"Fits no finding of this flow: the {subject} {', '.join(names)}. Write it into {places}."
 
 
 def _key(service: str) -> str:

@@ -48,6 +48,12 @@ def _duplicate_flows(plan: Plan, today: date) -> Iterator[Finding]:
             )
 
 
+def equal_flows(plan: Plan, flow: Flow) -> list[str]:
+    """Return the names of the other flows that are equal to a flow."""
+    others = [other for other in plan.catalogue.flows.values() if other.name != flow.name]
+    return [other.name for other in others if _sides_and_services(other) == _sides_and_services(flow)]
+
+
 def _sides_and_services(flow: Flow) -> tuple[object, ...]:
     return frozenset(flow.sources), frozenset(flow.targets), frozenset(flow.services), flow.within_cluster
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint import rules
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.acceptances import NOT_ACCEPTED
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import findings
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import PORT_FILE
+from ansible_collections.hpc.ports.tests.support.random_sites import SITES, Site
 from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_inventory, make_plan
+from hypothesis import given
 
 TODAY = date(2026, 11, 21)
 RULE = "exposure"
@@ -205,3 +209,76 @@ def test_advice_about_the_place_of_an_acceptance_can_be_followed(rule: str) -> N
         "firewall_services.spare.accept."
     ]
     assert unused({**flow, "accept": {}}, spare | accept("x", rule)) == []
+
+
+# ---- Acceptances that no flow or service can have -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "about"),
+    [
+        ("udp-by-address", "all flows together"),
+        ("empty-endpoint", "an endpoint"),
+        ("host-in-network", "an endpoint"),
+        ("empty-cluster", "a cluster"),
+        ("similar-group", "a group of the inventory"),
+        ("unknown-variable", "a variable"),
+        ("ssh-port", "a host"),
+    ],
+)
+def test_an_acceptance_of_a_rule_about_something_else(rule: str, about: str) -> None:
+    text = f"Findings of {rule} are about {about}, so no flow or service can accept them. Delete it."
+    items = found(accept("x", rule), web=accept("x", rule))
+    assert [item[1:] for item in items if item[0] == UNUSED] == [
+        ("warning", f"firewall_flows.f.accept.{rule}", text),
+        ("warning", f"firewall_services.web.accept.{rule}", text),
+    ]
+
+
+def test_no_finding_of_such_a_rule_is_about_a_flow_or_a_service() -> None:
+    """The rules name the subject in their sources."""
+    sources = [path.read_text(encoding="utf-8") for path in Path(rules.__file__).parent.glob("*.py")]
+    # The rule, its severity and its subject.
+    subjects = re.findall(r'Finding\(\s*"([a-z-]+)",\s*.*,\n?\s*(.+?)[,\n]', "".join(sources))
+    assert set(NOT_ACCEPTED) < set(dict(subjects)) <= set(rules.DESCRIPTIONS)
+    for rule, subject in subjects:
+        if rule in NOT_ACCEPTED:
+            assert not re.search(r"flow_key|firewall_flows\.|firewall_services\.", subject), rule
+        else:
+            assert not re.search(r"hosts_text|firewall_endpoints|firewall_clusters|^f.(group|variable) ", subject), rule
+
+
+@given(SITES)
+def test_findings_of_these_rules_are_about_something_else(site: Site) -> None:
+    for finding in findings(site.plan(), TODAY):
+        if finding.rule in NOT_ACCEPTED:
+            assert not finding.subject.startswith(("firewall_flows.", "firewall_services."))
+
+
+def test_the_first_of_two_equal_flows_does_not_accept_the_finding_about_the_other() -> None:
+    flow = {"from": ["workbench"], "to": ["workbench"], "services": ["ssh"], "need": "recommended"}
+
+    def unused(**accepting: dict[str, Any]) -> list[tuple[str, str]]:
+        flows = {name: {**flow, **accepting.get(name, {})} for name in ("a", "b", "c")}
+        flows["d"] = {**flow, "within_cluster": True, **accepting.get("d", {})}
+        items = findings(make_plan({"flows": flows}, HOSTS), TODAY)
+        return [(item.subject, item.message) for item in items if item.rule == UNUSED]
+
+    both = accept("two owners", "duplicate-flow")
+    subject = "firewall_flows.{}.accept.duplicate-flow"
+    assert unused(a=both) == [
+        (
+            subject.format("a"),
+            "Fits no finding of this flow: the findings are about flows b, c. Write it into firewall_flows.b.accept "
+            "and firewall_flows.c.accept.",
+        )
+    ]
+    assert unused(a=both, b=both) == [
+        (
+            subject.format("a"),
+            "Fits no finding of this flow: the finding is about flow c. Write it into firewall_flows.c.accept.",
+        )
+    ]
+    assert unused(b=both, c=both) == []
+    assert unused(a=both, b=both, c=both) == [(subject.format("a"), "Fits no finding. Delete it.")]
+    assert unused(d=both) == [(subject.format("d"), "Fits no finding. Delete it.")]
