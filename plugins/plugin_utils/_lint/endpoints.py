@@ -12,14 +12,20 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, and_more, hosts_text
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, and_more, flow_key, hosts_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import hosts_inside, sorted_addresses
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.advice import group_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, Endpoint, Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed, nearest, shown_value
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import PLATFORM_PREFIX
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import (
+    PLATFORM_PREFIX,
+    is_address,
+    parse_address,
+    single,
+)
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
@@ -51,6 +57,24 @@ def _empty_ends(plan: Plan, flow: Flow) -> Iterator[str]:
             to_fill = not endpoint.groups or (is_target and endpoint.groups != (name,))
             if _is_empty(plan, flow, [name]) and (endpoint.declared_by_site or alone and to_fill):
                 yield name
+
+
+def _flows_without_hosts(plan: Plan, today: date) -> Iterator[Finding]:
+    """Find flows that the site turned on, unless the finding is about an empty endpoint of them."""
+    for flow in plan.flows_on.values():
+        sides = [
+            f"{key} ({listed(names)})"
+            for key, names in (("from", flow.sources), ("to", flow.targets))
+            if _is_empty(plan, flow, names)
+        ]
+        if flow.enabled and sides and not any(_empty_ends(plan, flow)):
+            yield Finding(
+                "opens-nothing",
+                "warning",
+                flow_key(flow),
+                f"Opens nothing, because no host or network is in {' and in '.join(sides)}. Add hosts, or turn the "
+                "flow off.",
+            )
 
 
 def _is_empty(plan: Plan, flow: Flow, names: Iterable[str]) -> bool:
@@ -134,9 +158,26 @@ def _missing_groups(plan: Plan, today: date) -> Iterator[Finding]:
                     "missing-group",
                     "warning",
                     f"firewall_endpoints.{endpoint.name}.{key}",
-                    f"Lists {shown_value(group)}, which is not in the inventory, so the group counts as empty. Add the "
-                    "group to the inventory or correct its name.",
+                    f"Lists {shown_value(group)}, which is {_why_no_group(plan, endpoint, key, group)}",
                 )
+
+
+def _why_no_group(plan: Plan, endpoint: Endpoint, key: str, name: str) -> str:
+    if name not in plan.inventory.hosts:
+        return "not in the inventory, so the group counts as empty. Add the group to the inventory or correct its name."
+    group = group_of(name, plan.inventory.groups)
+    instead = [f"one of its groups, such as {group}"] if group else []
+    is_within = any(
+        flow.within_cluster and endpoint.name in (*flow.sources, *flow.targets)
+        for flow in plan.catalogue.flows.values()
+    )
+    if key == "groups" and not is_within:
+        addresses = [
+            str(single(parse_address(text))) for text in filter(is_address, plan.inventory.hosts[name].addresses)
+        ]
+        instead.append(f"its address into cidrs{f': {addresses}' if addresses else ''}")
+    to_do = f"Write {', or '.join(instead)}." if instead else "Add a group with it to the inventory."
+    return f"a host of the inventory, not a group, so it counts as an empty group. {to_do}"
 
 
 def _hidden_groups(plan: Plan, today: date) -> Iterator[Finding]:
@@ -261,6 +302,7 @@ def _hosts_in_cluster_networks(plan: Plan, today: date) -> Iterator[Finding]:
 
 RULES = (
     _empty_endpoints,
+    _flows_without_hosts,
     _unused_endpoints,
     _endpoints_of_flows_that_are_off,
     _missing_groups,

@@ -845,6 +845,73 @@ def test_groups_that_the_inventory_lacks() -> None:
     ]
 
 
+def test_a_host_among_the_groups_of_an_endpoint() -> None:
+    flow = {"from": ["e"], "to": ["workbench"]}
+    hosts = {**HOSTS, "bare": {"groups": [], "addresses": ["a.example.org"]}}
+
+    def messages(endpoint: dict[str, Any], **more: Any) -> list[str]:
+        items = found("missing-group", plan_of({"f": {**flow, **more}}, endpoints={"e": endpoint}, hosts=hosts))
+        return [message for _severity, _subject, message in items]
+
+    start = "which is a host of the inventory, not a group, so it counts as an empty group. "
+    assert messages({"groups": ["login", "monitoring"]}) == [
+        f"Lists 'login', {start}Write one of its groups, such as slurm_login, or its address into cidrs: "
+        "['10.1.0.1/32']."
+    ]
+    assert messages({"groups": ["login", "slurm_login"]}, within_cluster=True) == [
+        f"Lists 'login', {start}Write one of its groups, such as slurm_login."
+    ]
+    assert messages({"groups": ["bare", "monitoring"]}) == [f"Lists 'bare', {start}Write its address into cidrs."]
+    assert messages({"groups": ["monitoring"], "fallback_groups": ["login"]}) == [
+        f"Lists 'login', {start}Write one of its groups, such as slurm_login."
+    ]
+    # In no group, where only groups may be.
+    assert messages({"groups": ["monitoring"], "fallback_groups": ["bare"]}) == [
+        f"Lists 'bare', {start}Add a group with it to the inventory."
+    ]
+
+
+# ---- Flows that the site turned on, without hosts -------------------------------------------------------------------
+
+
+def hollow(flow: dict[str, Any], **settings: Any) -> list[str]:
+    endpoints = {"shops": {"groups": ["web_portal"]}}
+    plan = plan_of({"f": {"enabled": True, "need": "optional", **flow}}, endpoints=endpoints, **settings)
+    items = found("opens-nothing", plan)
+    assert {item[:2] for item in items} <= {("warning", "firewall_flows.f")}
+    assert len(items) + len(found("empty-endpoint", plan)) < 2
+    return [message for _severity, _subject, message in items]
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "sides"),
+    [
+        (["web_portal"], ["workbench"], "from (web_portal)"),
+        (["workbench"], ["workspace", "web_portal"], "to (workspace, web_portal)"),
+        (["web_portal"], ["workspace"], "from (web_portal) and in to (workspace)"),
+        (["web_portal", "monitoring"], ["workbench"], ""),
+        (["anywhere"], ["workbench"], ""),
+        # empty-endpoint finds it.
+        (["workbench"], ["shops"], ""),
+    ],
+)
+def test_a_flow_that_the_site_turned_on_has_hosts_on_both_sides(
+    sources: list[str], targets: list[str], sides: str
+) -> None:
+    flow = {"from": sources, "to": targets}
+    found_here = [f"Opens nothing, because no host or network is in {sides}. Add hosts, or turn the flow off."]
+    assert hollow(flow) == (found_here if sides else [])
+    # Others are on without the site.
+    assert hollow({**flow, "enabled": None, "need": "conditional"}) == []
+    assert hollow({**flow, "enabled": False}) == []
+
+
+def test_networks_of_clusters_are_on_both_sides_of_a_flow_within_them() -> None:
+    flow = {"from": ["web_portal"], "to": ["slurm_compute"], "within_cluster": True}
+    assert len(hollow(flow)) == 1
+    assert hollow(flow, firewall_clusters={"alpha": {"cidrs": ["10.1.0.0/30"]}}) == []
+
+
 def test_an_endpoint_with_the_name_of_a_group_lists_the_group() -> None:
     flow = {"from": ["desks"], "to": ["workbench"]}
     hosts = {**HOSTS, "laptop": {"groups": ["desks"], "addresses": ["10.9.0.7"]}}
