@@ -102,7 +102,7 @@ def test_a_host_that_serves_dhcp_may_answer_whom_it_has_never_seen(pair: Pair, w
 # ---- what the property does not look at
 
 DATA = {
-    "format": 1,
+    "format": 2,
     "mode": "enforce",
     "egress": "restricted",
     "trusted_interfaces": [],

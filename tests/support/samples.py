@@ -24,7 +24,7 @@ def policy(
 ) -> dict[str, Any]:
     """Return a policy as plain data; a rule is direction, flow, ports and peers."""
     return {
-        "format": 1,
+        "format": 2,
         "mode": mode,
         "egress": egress,
         "trusted_interfaces": list(interfaces),

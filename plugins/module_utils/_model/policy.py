@@ -17,7 +17,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.names import FLOW
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_policy_ports
 
 # Raise this number with every change of PolicyData.
-FORMAT = 1
+FORMAT = 2
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 # The flow that Ansible needs: it can neither be removed nor empty.
 MANAGEMENT_FLOW = "management_ssh"
@@ -48,6 +48,7 @@ class Policy(NamedTuple):
     """All connections that one host accepts and may open.
 
     Packets that leave by `container_interfaces` go to containers of the host: restricted egress does not judge them.
+    `addresses` are those by which other hosts know this one; they need not be bound here (virtual addresses).
     """
 
     mode: str
@@ -55,6 +56,7 @@ class Policy(NamedTuple):
     trusted_interfaces: tuple[str, ...]
     rules: tuple[Rule, ...]
     container_interfaces: tuple[str, ...] = ()
+    addresses: tuple[Network, ...] = ()
 
 
 class RuleData(TypedDict):
@@ -78,10 +80,12 @@ class _RequiredPolicyData(TypedDict):
 class PolicyData(_RequiredPolicyData, total=False):
     """A policy as plain data: the controller sends it to the host, and `parse_policy` reads it.
 
-    `networks` has lists of networks by their digest, so that several rules can share one list.
+    `networks` has lists of networks by their digest, so that several rules can share one list. Hosts of one plan share
+    a policy, so only the copy for a host has its `addresses`.
     """
 
     container_interfaces: list[str]
+    addresses: list[str]
 
 
 class Segment(NamedTuple):
@@ -118,6 +122,7 @@ def _policy(data: Mapping[str, Any]) -> Policy:
         container_interfaces=tuple(
             _matching("interface", INTERFACE_PATTERN, name) for name in data.get("container_interfaces", ())
         ),
+        addresses=_networks(data.get("addresses", ())),
     )
 
 

@@ -145,6 +145,10 @@ class AddressBook:
         """Return the addresses of hosts, as prefixes of one address each."""
         return [network for host in hosts for network in self._host_networks(self.inventory.hosts[host], source)]
 
+    def texts_of(self, host: str) -> list[str]:
+        """Return the addresses by which other hosts know a host, each once."""
+        return sorted({str(network.ip) for network in self.host_networks([host])})
+
     def outside(self, endpoints: Iterable[str], clusters: frozenset[str] | None) -> list[IPNetwork]:
         """Return the networks of endpoints and of clusters, which have no inventory hosts."""
         named = [network for name in endpoints for network in self.networks(name)]

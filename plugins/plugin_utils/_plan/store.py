@@ -46,7 +46,8 @@ class Store:
         for digest, policy in plan.policies.items():
             (self._folder / digest).write_text(json.dumps(policy), encoding="utf-8")
         for host, digest in plan.hosts.items():
-            self._host_file(host).write_text(digest, encoding="utf-8")
+            own = {"policy": digest, "addresses": plan.addresses.texts_of(host)}
+            self._host_file(host).write_text(json.dumps(own), encoding="utf-8")
         (self._folder / "plan").write_bytes(pickle.dumps(plan))
 
     @contextmanager
@@ -99,12 +100,13 @@ class Store:
         return pickle.loads((self._folder / "plan").read_bytes())
 
     def policy(self, host: str) -> dict[str, Any] | None:
-        """Return the policy of a host as plain data, or None if the host is not managed."""
+        """Return the policy of a host with its addresses as plain data, or None if the host is not managed."""
         try:
-            digest = self._host_file(host).read_text(encoding="utf-8")
+            own = json.loads(self._host_file(host).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return json.loads((self._folder / digest).read_text(encoding="utf-8"))
+        policy = json.loads((self._folder / own["policy"]).read_text(encoding="utf-8"))
+        return {**policy, "addresses": own["addresses"]}
 
     def _host_file(self, host: str) -> Path:
         return self._folder / f"host-{_file_name(host)}"

@@ -29,7 +29,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
 )
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED
 
-_HOOKS = {"in": "input", "out": "output"}
+# Behind connection tracking (-200), before the kernel translates addresses (-100): published ports are judged here.
+_BEFORE_NAT = "type filter hook prerouting priority -110; policy accept;"
+# The addresses of the host by which others know it, and the chain that judges what arrives.
+_OWN, _ARRIVING, _TRANSLATED = "addresses", "arriving", "translated"
 _MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 # For a chain; the longest set name is 80. The kernel accepts 255, but long names make a listing hard to read.
@@ -63,7 +66,9 @@ def ruleset_of(policy: Policy) -> Ruleset:
     }
     parted = split_flows(policy.rules)
     lookups = {label(rule, parted): _lookups(rule, label(rule, parted)) for rule in policy.rules}
-    chains = {_HOOKS[direction]: _base_chain(policy, direction, cut[direction]) for direction in directions}
+    chains = _inward(policy, cut["in"])
+    if "out" in cut:
+        chains["output"] = _output(policy, cut["out"])
     for direction, segments_of_direction in cut.items():
         for names in (_set_names(segment, parted) for segment in segments_of_direction):
             chains[_chain_name(direction, names)] = Chain(tuple(text for name in names for text in lookups[name]))
@@ -75,7 +80,7 @@ def ruleset_of(policy: Policy) -> Ruleset:
     }
     return Ruleset(
         counters=tuple(sorted(counters | {"denied_" + direction for direction in directions})),
-        sets=_sets(policy.rules, parted),
+        sets={**_own_addresses(policy.addresses), **_sets(policy.rules, parted)},
         maps={
             name: value
             for direction, segments_of_direction in cut.items()
@@ -83,6 +88,14 @@ def ruleset_of(policy: Policy) -> Ruleset:
         },
         chains=chains,
     )
+
+
+def _own_addresses(addresses: Sequence[Network]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    return {
+        f"{_OWN}_v{version}": (f"type {kind}; flags interval;", tuple(map(network_text, _family(addresses, version))))
+        for version, _word, kind in _FAMILIES
+        if _family(addresses, version)
+    }
 
 
 def _set_names(segment: Segment, parted: set[str]) -> list[str]:
@@ -148,31 +161,75 @@ def _lookups(rule: Rule, set_name: str) -> list[str]:
     return rules
 
 
-def _base_chain(policy: Policy, direction: str, cut: Sequence[Segment]) -> Chain:
-    drop = "drop" if policy.mode == "enforce" else "accept"
-    hook = f"type filter hook {_HOOKS[direction]} priority filter; policy {drop};"
+def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
+    """Return the chains for packets from outside.
+
+    A packet to an address of the host is judged before NAT, at the port that the peer used. Input accepts it, and
+    judges the rest: multicast, broadcast, and packets that NAT sent here from an address that is not the host's.
+    """
+    known = [
+        *_known("in", policy),
+        *(f'iifname "{interface}" accept' for interface in sorted(policy.trusted_interfaces)),
+    ]
+    to_own = [
+        f"{word} daddr @{_OWN}_v{version}" for version, word, _kind in _FAMILIES if _family(policy.addresses, version)
+    ]
+    return {
+        "prerouting": Chain(
+            (*known, *(f"{match} jump {_ARRIVING}" for match in ("fib daddr type local", *to_own))), _BEFORE_NAT
+        ),
+        "input": Chain(
+            (*known, f"ct status dnat goto {_TRANSLATED}", "fib daddr type local accept", f"jump {_ARRIVING}"),
+            _hook(policy, "input"),
+        ),
+        _TRANSLATED: Chain((*(f"ct original {match} accept" for match in to_own), f"goto {_ARRIVING}")),
+        _ARRIVING: Chain((*_always("in", policy), *_judging(policy, "in", cut))),
+    }
+
+
+def _output(policy: Policy, cut: Sequence[Segment]) -> Chain:
+    interfaces = sorted({*policy.trusted_interfaces, *policy.container_interfaces})
+    named = [f'oifname "{interface}" accept' for interface in interfaces]
+    return Chain(
+        (*_known("out", policy), *named, *_always("out", policy), *_judging(policy, "out", cut)),
+        _hook(policy, "output"),
+    )
+
+
+def _hook(policy: Policy, hook: str) -> str:
+    return f"type filter hook {hook} priority filter; policy {_drop(policy)};"
+
+
+def _drop(policy: Policy) -> str:
+    return "drop" if policy.mode == "enforce" else "accept"
+
+
+def _judging(policy: Policy, direction: str, cut: Sequence[Segment]) -> list[str]:
+    """Return the rules that look up the port, and count and drop the rest."""
     maps = [
         f"{_MAP_KEYS[protocol]} vmap @{direction}_{protocol}"
         for protocol in _MAP_KEYS
         if any(segment.ports.protocol == protocol for segment in cut)
     ]
     # These rules have no anonymous sets or maps: replacing one loses connections (docs/ARCHITECTURE.md, section 6).
-    last = f'counter name "denied_{direction}" {drop}'
-    return Chain((*_always(policy, direction), *maps, last), hook)
+    return [*maps, f'counter name "denied_{direction}" {_drop(policy)}']
 
 
-def _always(policy: Policy, direction: str) -> list[str]:
-    """Return the rules that accept loopback, replies, trusted interfaces, ICMP, IGMP and DHCP."""
+def _known(direction: str, policy: Policy) -> list[str]:
+    """Return the rules that accept loopback and replies."""
     name = "iifname" if direction == "in" else "oifname"
     rules = [f'{name} "lo" accept', "ct state established,related accept"]
     if direction == "out":
         # conntrack does not know the session that applies the first ruleset yet, so only packets that open a
         # connection are filtered.
         rules.append("tcp flags & (fin | syn | rst | ack) != syn accept")
-    interfaces = policy.trusted_interfaces + (policy.container_interfaces if direction == "out" else ())
-    rules += [f'{name} "{interface}" accept' for interface in sorted(set(interfaces))]
+    return rules
+
+
+def _always(direction: str, policy: Policy) -> list[str]:
+    """Return the rules that accept ICMP, IGMP and DHCP."""
     # By number: names need /etc/protocols, which some hosts do not have.
-    rules += [f"meta l4proto {number} accept" for number in ALWAYS_ACCEPTED]
+    rules = [f"meta l4proto {number} accept" for number in ALWAYS_ACCEPTED]
     if direction == "in":
         return rules + [
             "meta nfproto ipv4 udp sport 67 udp dport 68 accept",

@@ -120,17 +120,24 @@ def _preparation(ruleset: Ruleset, running: State) -> str:
     ]
     if not chains and not filled:
         return ""
+    # What is judged before NAT is judged before input stops to judge it.
+    before_nat = _new("chain", ["prerouting"], running) if "chain input" in running else []
     return as_script(
         [
             "add table " + TABLE,
             *(f"add chain {TABLE} {name}" for name in chains),
+            *(f"add chain {TABLE} {name} {{ {ruleset.chains[name].base} }}" for name in before_nat),
             *(f"add counter {TABLE} {name}" for name in counters),
             *(f"add {kind} {TABLE} {name} {{ {form} }}" for kind, name, form, elements in filled),
             *(
                 "add element {} {} {{ {} }}".format(TABLE, name, ", ".join(elements))
                 for kind, name, form, elements in filled
             ),
-            *(f"add rule {TABLE} {name} {rule}" for name in chains for rule in ruleset.chains[name].rules),
+            *(
+                f"add rule {TABLE} {name} {rule}"
+                for name in [*chains, *before_nat]
+                for rule in ruleset.chains[name].rules
+            ),
         ]
     )
 

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 DATA: dict[str, Any] = {
-    "format": 1,
+    "format": 2,
     "mode": "enforce",
     "egress": "restricted",
     "trusted_interfaces": ["ib0", "cni*"],
@@ -66,7 +66,7 @@ def test_name_of_a_rule() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("format",), 2, "Invalid policy format: got 2, expected 1."),
+        (("format",), 1, "Invalid policy format: got 1, expected 2."),
         (("mode",), "log", "Invalid mode: got 'log', expected one of enforce, observe."),
         (("egress",), "closed", "Invalid egress: got 'closed', expected one of open, restricted."),
         (("trusted_interfaces",), ['a"; drop'], f"Invalid interface: got 'a\"; drop', {INTERFACE_FORM}."),

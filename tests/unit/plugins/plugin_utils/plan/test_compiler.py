@@ -64,7 +64,7 @@ def test_the_policy_of_a_host() -> None:
     controllers, users = [f"{CONTROLLER}/32"], ["10.9.0.0/16", "fd09::/64"]
     policy = plan.policies[plan.hosts["ctl"]]
     assert policy == {
-        "format": 1,
+        "format": 2,
         "mode": "observe",
         "egress": "restricted",
         "trusted_interfaces": ["cni*", "ib0"],
