@@ -33,6 +33,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWA
 _BEFORE_NAT = "type filter hook prerouting priority -110; policy accept;"
 # The addresses of the host by which others know it, and the chain that judges what arrives.
 _OWN, _ARRIVING, _TRANSLATED = "addresses", "arriving", "translated"
+_TO_TRANSLATED = f"ct status dnat goto {_TRANSLATED}"
 _MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 # For a chain; the longest set name is 80. The kernel accepts 255, but long names make a listing hard to read.
@@ -56,6 +57,17 @@ class Ruleset(NamedTuple):
 
 
 # ---- policy to ruleset
+
+
+def ruleset_beside_firewalld(policy: Policy) -> Ruleset:
+    """Return the rules for what firewalld accepts unjudged: packets that NAT sends to a container or to another port.
+
+    Input judges only packets that NAT sent here from an address that is not the host's. firewalld judges all others.
+    """
+    inward = tuple(rule for rule in policy.rules if rule.direction == "in")
+    whole = ruleset_of(policy._replace(egress="open", rules=inward))
+    judging = Chain((*_known("in", policy), _TO_TRANSLATED), "type filter hook input priority filter; policy accept;")
+    return whole._replace(chains={**whole.chains, "input": judging})
 
 
 def ruleset_of(policy: Policy) -> Ruleset:
@@ -167,10 +179,7 @@ def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
     A packet to an address of the host is judged before NAT, at the port that the peer used. Input accepts it, and
     judges the rest: multicast, broadcast, and packets that NAT sent here from an address that is not the host's.
     """
-    known = [
-        *_known("in", policy),
-        *(f'iifname "{interface}" accept' for interface in sorted(policy.trusted_interfaces)),
-    ]
+    known = _known("in", policy)
     to_own = [
         f"{word} daddr @{_OWN}_v{version}" for version, word, _kind in _FAMILIES if _family(policy.addresses, version)
     ]
@@ -179,8 +188,7 @@ def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
             (*known, *(f"{match} jump {_ARRIVING}" for match in ("fib daddr type local", *to_own))), _BEFORE_NAT
         ),
         "input": Chain(
-            (*known, f"ct status dnat goto {_TRANSLATED}", "fib daddr type local accept", f"jump {_ARRIVING}"),
-            _hook(policy, "input"),
+            (*known, _TO_TRANSLATED, "fib daddr type local accept", f"jump {_ARRIVING}"), _hook(policy, "input")
         ),
         _TRANSLATED: Chain((*(f"ct original {match} accept" for match in to_own), f"goto {_ARRIVING}")),
         _ARRIVING: Chain((*_always("in", policy), *_judging(policy, "in", cut))),
@@ -188,11 +196,8 @@ def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
 
 
 def _output(policy: Policy, cut: Sequence[Segment]) -> Chain:
-    interfaces = sorted({*policy.trusted_interfaces, *policy.container_interfaces})
-    named = [f'oifname "{interface}" accept' for interface in interfaces]
     return Chain(
-        (*_known("out", policy), *named, *_always("out", policy), *_judging(policy, "out", cut)),
-        _hook(policy, "output"),
+        (*_known("out", policy), *_always("out", policy), *_judging(policy, "out", cut)), _hook(policy, "output")
     )
 
 
@@ -216,14 +221,15 @@ def _judging(policy: Policy, direction: str, cut: Sequence[Segment]) -> list[str
 
 
 def _known(direction: str, policy: Policy) -> list[str]:
-    """Return the rules that accept loopback and replies."""
+    """Return the rules that accept loopback, replies, and trusted interfaces."""
     name = "iifname" if direction == "in" else "oifname"
     rules = [f'{name} "lo" accept', "ct state established,related accept"]
     if direction == "out":
         # conntrack does not know the session that applies the first ruleset yet, so only packets that open a
         # connection are filtered.
         rules.append("tcp flags & (fin | syn | rst | ack) != syn accept")
-    return rules
+    interfaces = policy.trusted_interfaces + (policy.container_interfaces if direction == "out" else ())
+    return rules + [f'{name} "{interface}" accept' for interface in sorted(set(interfaces))]
 
 
 def _always(direction: str, policy: Policy) -> list[str]:
