@@ -161,7 +161,10 @@ def test_what_stays_within_the_host_goes_on(machine: Machine, links: Connections
         sock.close()
 
 
-def test_what_is_forwarded_goes_on(machine: Machine, links: Connections) -> None:
+@pytest.mark.parametrize("ports, lives", [("8080/tcp", True), ("6000/tcp", False)])
+def test_what_is_forwarded_goes_on_unless_it_came_to_a_port_of_the_host(
+    machine: Machine, links: Connections, ports: str, lives: bool
+) -> None:
     """A third machine behind the host, which is reached by its own address, and by one of the host."""
     behind = Space()
     machine.host.shell(
@@ -183,8 +186,10 @@ def test_what_is_forwarded_goes_on(machine: Machine, links: Connections) -> None
     for client, target in zip(clients, [("198.51.100.2", 6000), (HOST[4], 8080)]):
         client.connect(target)
     servers = [listener.accept()[0] for client in clients]
-    assert cut(machine, policy(egress="restricted")) == NOTHING
-    assert all(passing([*zip(clients, servers), *zip(servers, clients)]))
+    name = f"tcp {PEER[4]}:{clients[1].getsockname()[1]} -> {HOST[4]}:8080"
+    done = cut(machine, policy(("in", "served", [ports], (f"{PEER[4]}/32",)), egress="restricted"))
+    assert done == (NOTHING if lives else CutResult((name,), ""))
+    assert [*passing([*zip(clients, servers), *zip(servers, clients)])] == [True, lives, True, lives]
     for server in servers:
         server.close()
     behind.close()
@@ -237,8 +242,8 @@ def test_a_link_local_peer(machine: Machine, links: Connections) -> None:
 # ---- NAT
 
 
-@pytest.mark.parametrize("ports, lives", [("6000/tcp", True), ("8080/tcp", False)])
-def test_the_port_that_is_really_reached_counts(machine: Machine, links: Connections, ports: str, lives: bool) -> None:
+@pytest.mark.parametrize("ports, lives", [("8080/tcp", True), ("6000/tcp", False)])
+def test_the_port_that_the_peer_used_counts(machine: Machine, links: Connections, ports: str, lives: bool) -> None:
     machine.nft(
         "table ip nat { "
         "chain pre { type nat hook prerouting priority dstnat; tcp dport 8080 redirect to :6000; }; "
@@ -250,7 +255,7 @@ def test_the_port_that_is_really_reached_counts(machine: Machine, links: Connect
     client.connect((HOST[4], 8080))
     server, seen = listener.accept()
     assert seen[0] == "10.1.1.1"
-    name = f"tcp {GOOD[4]}:{client.getsockname()[1]} -> {HOST[4]}:6000"
+    name = f"tcp {GOOD[4]}:{client.getsockname()[1]} -> {HOST[4]}:8080"
     assert cut(machine, policy(("in", "served", [ports], BOTH))) == (NOTHING if lives else CutResult((name,), ""))
     if not lives:
         with pytest.raises(ConnectionResetError):  # It came from the port that the client knows.

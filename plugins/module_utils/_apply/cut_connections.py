@@ -78,7 +78,7 @@ def cut_connections(policy: Policy, calls: KernelCalls = KernelCalls(), pause: f
     if policy.mode == "observe":
         return CutResult((), "")
     try:
-        host = _this_host(calls)
+        host = _this_host(policy, calls)
     except NetlinkError as exc:
         return CutResult((), f"Nothing was cut: cannot read the addresses of this host: {exc}.")
     chosen = denied_connections(policy, host)
@@ -90,14 +90,18 @@ def cut_connections(policy: Policy, calls: KernelCalls = KernelCalls(), pause: f
     return CutResult(tuple(sorted(done)), " ".join([*host.problems, *_failure_sentences(failed)]))
 
 
-def _this_host(calls: KernelCalls) -> HostConnections:
-    """Read the state of this host, the sockets first: the policy allows every connection that is opened from now on."""
+def _this_host(policy: Policy, calls: KernelCalls) -> HostConnections:
+    """Read the state of this host, the sockets first: the policy allows every connection that is opened from now on.
+
+    Its addresses include those that others know, which need not be bound here.
+    """
     problems: list[str] = []
     held = (
         *_read_all(lambda: calls.sockets(TCP), _NO_SOCKETS.format("tcp"), problems),
         *_read_all(lambda: calls.sockets(UDP), _NO_SOCKETS.format("udp"), problems),
     )
-    return HostConnections(calls.addresses(), held, _read_all(calls.entries, _NO_ENTRIES, problems), tuple(problems))
+    addresses = calls.addresses().with_networks(policy.addresses)
+    return HostConnections(addresses, held, _read_all(calls.entries, _NO_ENTRIES, problems), tuple(problems))
 
 
 def _read_all(read: Callable[[], Iterable[Any]], problem: str, problems: list[str]) -> tuple[Any, ...]:

@@ -23,9 +23,11 @@ _FIRST_PORT_OF_USERS = 1024
 
 
 class LiveConnection(NamedTuple):
-    """A connection of this host, with both ends as the firewall sees them: source before NAT, target after NAT.
+    """A connection of this host, with both ends as the firewall judges them.
 
-    It has two `directions` if it is not known which end opened it. `key` has both ends of the socket of this host.
+    The target of an incoming connection is the one that the peer used, if it is an address of this host, whether NAT
+    sends it to a container or to another port. It has two `directions` if it is not known which end opened it. `key`
+    has both ends of the socket of this host, if one of its sockets has the connection.
     """
 
     protocol: int
@@ -62,7 +64,7 @@ class HostConnections(NamedTuple):
 def connections(host: HostConnections) -> Iterator[LiveConnection]:
     """Yield the connections of this host with other hosts: the tracked ones, and TCP sockets that are not tracked.
 
-    Forwarded connections, and connections within the host, are left out.
+    Connections that are forwarded without NAT, and connections within the host, are left out.
     """
     listening = {(sock.local, sock.local_port) for sock in host.sockets if sock.listens}
     tracked = set()
@@ -82,16 +84,18 @@ def connection_of(
 ) -> LiveConnection | None:
     """Return the connection of an entry, or None if it is not between this host and another one.
 
-    The chains of a host see the source before NAT and the target after NAT.
+    The chains of a host see the source before NAT. They see the target before NAT as well if it is of this host.
     """
     there, back = entry.there, entry.back
-    is_in, is_out = addresses.is_local(back.source), addresses.is_local(there.source)
+    to_own = addresses.is_local(there.target)
+    is_in, is_out = to_own or addresses.is_local(back.source), addresses.is_local(there.source)
     if is_in == is_out:
         return None
     direction, key = ("in", back) if is_in else ("out", there)
     known = there.protocol != TCP or not entry.picked_up
-    ends = [(there.source, there.source_port), (back.source, back.source_port)]
-    local, peer = ends if is_out else ends[::-1]
+    source = (there.source, there.source_port)
+    target = (there.target, there.target_port) if to_own else (back.source, back.source_port)
+    local, peer = (source, target) if is_out else (target, source)
     return LiveConnection(
         there.protocol,
         *local,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
@@ -41,6 +42,10 @@ class Addresses(NamedTuple):
     def is_local(self, address: str) -> bool:
         """Return whether this host receives packets to the address."""
         return address in self.interfaces or any(ipaddress.ip_address(address) in network for network in self.networks)
+
+    def with_networks(self, networks: Iterable[Network]) -> Addresses:
+        """Return the addresses with more networks that are local to the host."""
+        return self._replace(networks=(*self.networks, *networks))
 
 
 def local_addresses() -> Addresses:

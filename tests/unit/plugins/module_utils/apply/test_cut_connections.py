@@ -215,7 +215,7 @@ def test_a_request_that_fails(answers: list[bytes], code: int, text: str) -> Non
 
 # ---- the denied connections; tests/kernel uses real ones
 
-HERE, PEER = "192.0.2.1", "10.0.0.1"
+HERE, PEER, VIRTUAL = "192.0.2.1", "10.0.0.1", "192.0.2.240"
 ADDRESSES = Addresses({HERE: {"eth0"}, "fe80::1": {"eth0"}}, (ipaddress.ip_network("127.0.0.0/8"),))
 IN_22 = Rule("in", "ssh", (parse_ports("22/tcp"),), (ipaddress.ip_network("10.0.0.0/8"),))
 
@@ -247,9 +247,10 @@ def denied(
     egress: str = "restricted",
     interfaces: tuple[str, ...] = (),
     towards: Callable[[str, str], str] = nowhere,
+    addresses: tuple[str, ...] = (HERE,),
 ) -> list[str]:
     host = HostConnections(
-        ADDRESSES,
+        ADDRESSES.with_networks(map(ipaddress.ip_network, addresses)),
         tuple(item for item in items if isinstance(item, Socket)),
         tuple(item for item in items if isinstance(item, ConntrackEntry)),
     )
@@ -309,7 +310,7 @@ def test_a_connection_of_unknown_direction_stays_if_either_direction_is_allowed(
     "item",
     [
         entry(TCP, PEER, 9, "10.0.0.2", 9),  # forwarded
-        entry(TCP, PEER, 9, HERE, 9, back=ConntrackTuple(TCP, "10.0.0.2", 9, PEER, 9)),  # sent on to another host
+        entry(TCP, PEER, 9, "10.0.0.3", 9, back=ConntrackTuple(TCP, "10.0.0.2", 9, PEER, 9)),  # translated for another
         entry(TCP, "127.0.0.1", 9, "127.0.0.2", 9),
         entry(TCP, HERE, 9, "127.0.0.2", 9),
         entry(1, PEER, 0, HERE, 0),
@@ -331,8 +332,22 @@ def test_connections_that_are_never_cut(item: ConntrackEntry | Socket) -> None:
 def test_a_socket_of_a_tracked_connection_is_not_judged_by_itself() -> None:
     """The socket shows neither which end opened the connection nor the addresses after NAT."""
     ended = entry(TCP, HERE, 999, PEER, 9, is_over=True)
-    translated = entry(TCP, PEER, 999, HERE, 8022, back=ConntrackTuple(TCP, HERE, 22, "10.1.1.1", 998))
-    assert denied(ended, held(999, PEER, 9), translated, held(22, "10.1.1.1", 998), held(22)) == []
+    translated = entry(TCP, PEER, 999, HERE, 22, back=ConntrackTuple(TCP, HERE, 8022, "10.1.1.1", 998))
+    assert denied(ended, held(999, PEER, 9), translated, held(8022, "10.1.1.1", 998), held(8022)) == []
+
+
+CONTAINER = "172.17.0.2"
+
+
+@pytest.mark.parametrize("port, lives", [(22, True), (23, False)])
+@pytest.mark.parametrize("own", [(HERE,), (HERE, VIRTUAL)])
+@pytest.mark.parametrize("target", [HERE, VIRTUAL])
+def test_a_published_port_is_judged_at_the_address_and_port_that_the_peer_used(
+    target: str, own: tuple[str, ...], port: int, lives: bool
+) -> None:
+    published = entry(TCP, PEER, 999, target, port, back=ConntrackTuple(TCP, CONTAINER, 22, PEER, 999))
+    is_judged = target in own and not lives
+    assert denied(published, addresses=own) == ([f"tcp {PEER}:999 -> {target}:{port}"] if is_judged else [])
 
 
 def test_related_connections_are_denied_with_their_master() -> None:
