@@ -1,0 +1,200 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports that NAT rules of others publish: real packets, and the verdict that the policy gives the port on the host."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple
+
+import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import run
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair, Space, forget_connections
+from ansible_collections.hpc.ports.tests.support.packets import Opening, Wires
+from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies
+from ansible_collections.hpc.ports.tests.support.run import examples
+from ansible_collections.hpc.ports.tests.support.samples import policy as policy_data
+from ansible_collections.hpc.ports.tests.support.verdicts import PHASES, joined, load_nftables, opening_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+CONTAINER = {4: "198.51.100.2", 6: "2001:db8:5::2"}
+# Addresses of the host that are not bound there, as of a load balancer.
+VIRTUAL = {4: "192.0.2.240", 6: "2001:db8::240"}
+FOREIGN = "192.0.2.99"  # an address of nobody, for which the host translates
+PORT_INSIDE = 9999
+_INSIDE = """
+ip link set lo up; ip link set back0 up
+ip address add 198.51.100.2/24 dev back0; ip address add 2001:db8:5::2/64 dev back0 nodad
+ip route add default via 198.51.100.1; ip route add ::/0 via 2001:db8:5::1
+echo 0 > /proc/sys/net/ipv4/icmp_ratemask
+echo 2 > /proc/sys/net/ipv6/icmp/ratemask
+"""
+
+
+@pytest.fixture
+def wires(pair: Pair) -> Iterator[Wires]:
+    """The ends of the link of a host that has a container, forwards, and has virtual addresses."""
+    inside = Space()
+    pair.host.arrange(
+        f"ip link add back0 type veth peer name back0 netns {inside.pid}\n"
+        "ip link set back0 up\n"
+        "ip address add 198.51.100.1/24 dev back0; ip address add 2001:db8:5::1/64 dev back0 nodad\n"
+        "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding\n"
+    )
+    inside.arrange(_INSIDE)
+    pair.peer.arrange(
+        "".join(
+            f"ip neighbour replace {address} lladdr 02:00:00:00:00:01 dev eth0 nud permanent\n"
+            for address in (*VIRTUAL.values(), FOREIGN)
+        )
+    )
+    with joined(pair) as found:
+        yield found
+    inside.close()
+
+
+class Publication(NamedTuple):
+    """A NAT rule: packets to a port of an address of the host go to a container, or to another port of the host."""
+
+    version: int
+    address: str
+    protocol: str
+    port: int
+    is_redirected: bool
+
+    def rule(self) -> str:
+        """Return the rule."""
+        word = "ip" if self.version == 4 else "ip6"
+        inside = CONTAINER[self.version]
+        end = f"[{inside}]:{PORT_INSIDE}" if self.version == 6 else f"{inside}:{PORT_INSIDE}"
+        target = f"redirect to :{PORT_INSIDE}" if self.is_redirected else f"dnat to {end}"
+        return f"add rule {word} nat pre {word} daddr {self.address} {self.protocol} dport {self.port} {target}"
+
+
+def publish(publications: Sequence[Publication]) -> None:
+    """Replace the NAT rules of the host."""
+    lines = []
+    for word in ("ip", "ip6"):
+        lines += [f"add table {word} nat", f"delete table {word} nat", f"add table {word} nat"]
+        lines.append(f"add chain {word} nat pre {{ type nat hook prerouting priority dstnat; }}")
+    kernel.load("\n".join([*lines, *(publication.rule() for publication in publications)]) + "\n")
+
+
+def to_address(packet: Packet, virtual: bool) -> Opening:
+    """Return the packet as it goes to an address of the host."""
+    opening = opening_of(packet)
+    return opening._replace(target=(VIRTUAL if virtual else HOST)[ip_address(packet.peer).version])
+
+
+def check_published(wires: Wires, policy: Policy, packets: Sequence[Packet], randomness: random.Random) -> None:
+    """Publish most of the ports that the packets go to; see that exactly the packets pass that the policy allows."""
+    sent: dict[Opening, Packet] = {}
+    publications = set()
+    for packet in packets:
+        opening = to_address(packet, virtual=randomness.random() < 0.3)
+        version = ip_address(packet.peer).version
+        is_virtual = opening.target in VIRTUAL.values()
+        if is_virtual or randomness.random() < 0.6:
+            publications.add((version, opening.target, packet.protocol, packet.port))
+        sent[opening] = packet
+    publish([Publication(*item, is_redirected=randomness.random() < 0.4) for item in sorted(publications)])
+    forget_connections()
+    answered = wires.inward.answered(list(sent))
+    wrong = {
+        (opening, judged)
+        for opening, packet in sent.items()
+        for judged in [evaluate(policy, packet)]
+        if judged.passes != (opening in answered)
+    }
+    assert not wrong, policy
+
+
+@settings(
+    max_examples=examples(12),
+    phases=PHASES,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(platforms=st.lists(policies(), min_size=1, max_size=2), seed=st.integers(0, 2**32))
+def test_a_published_port_has_the_verdict_of_the_port_of_the_host(
+    pair: Pair, wires: Wires, platforms: list[list[Policy]], seed: int
+) -> None:
+    """Whether it leads to a container or to another port, at addresses that are bound here, and at others."""
+    randomness = random.Random(seed)
+    own = tuple(map(ip_network, (HOST[4], HOST[6], *VIRTUAL.values())))
+    with pair.host.entered():
+        kernel.load("add table inet hpc_ports\ndelete table inet hpc_ports\n")
+        for policy in [policy._replace(addresses=own) for platform in platforms for policy in platform]:
+            load_nftables(policy)
+            packets = [
+                packet
+                for packet in packets_at_edges(policy, "in", randomness, 120)
+                if packet.protocol != "ip" and packet.port
+            ]
+            check_published(wires, policy, packets, randomness)
+
+
+# ---- what the property does not look at
+
+ALLOWED, DENIED = "10.64.0.1", "10.66.0.1"
+DATA = policy_data(("in", "web", ["8080/tcp", "7000/tcp"], (f"{ALLOWED}/32",)))
+
+
+def opened(wires: Wires, *openings: Opening) -> list[bool]:
+    """Return which of the packets are answered."""
+    forget_connections()
+    answered = wires.inward.answered(openings)
+    return [opening in answered for opening in openings]
+
+
+def counters() -> dict[str, int]:
+    """Return what the counters of the host say."""
+    text = run(["nft", "list", "counters", "table", "inet", "hpc_ports"])
+    found = re.findall(r"counter (\S+) \{\n\t\tpackets (\d+)", text)
+    return {name: int(number) for name, number in found if int(number)}
+
+
+def test_each_packet_is_judged_and_counted_once(pair: Pair, wires: Wires) -> None:
+    with pair.host.entered():
+        load_nftables(parse_policy(DATA))
+        publish([Publication(4, HOST[4], "tcp", 8080, False), Publication(4, HOST[4], "tcp", 9000, True)])
+        sent = [Opening("tcp", ALLOWED, HOST[4], port, 20000 + port) for port in (8080, 7000)]
+        assert opened(wires, *sent) == [True, True]
+        assert counters() == {"in_web": 2}
+        refused = [Opening("tcp", source, HOST[4], port, port) for source, port in ((DENIED, 8080), (ALLOWED, 9000))]
+        assert opened(wires, *refused) == [False, False]
+        assert counters() == {"in_web": 2, "denied_in": 4}  # those without an answer are sent again
+
+
+def test_a_virtual_address_that_the_inventory_does_not_have_is_not_judged(pair: Pair, wires: Wires) -> None:
+    virtual = [
+        Opening("tcp", source, VIRTUAL[4], 8080, number) for number, source in enumerate((ALLOWED, DENIED), 20000)
+    ]
+    with pair.host.entered():
+        publish([Publication(4, VIRTUAL[4], "tcp", 8080, False)])
+        load_nftables(parse_policy(DATA))
+        assert opened(wires, *virtual) == [True, True]
+        load_nftables(parse_policy({**DATA, "addresses": [VIRTUAL[4]]}))
+        assert opened(wires, *virtual) == [True, False]
+
+
+@pytest.mark.parametrize("port, passes", [(7000, True), (9000, False)])
+def test_what_nat_sends_here_from_a_foreign_address_is_judged_at_its_new_port(
+    pair: Pair, wires: Wires, port: int, passes: bool
+) -> None:
+    """As of a transparent proxy: the packets are for others, and the host takes them."""
+    with pair.host.entered():
+        load_nftables(parse_policy({**DATA, "addresses": [HOST[4]]}))
+        publish([])
+        kernel.load(f"add rule ip nat pre ip daddr {FOREIGN} tcp dport 80 redirect to :{port}\n")
+        sent = [Opening("tcp", source, FOREIGN, 80, number) for number, source in enumerate((ALLOWED, DENIED), 20000)]
+        assert opened(wires, *sent) == [passes, False]
