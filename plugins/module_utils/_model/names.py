@@ -10,6 +10,9 @@ import json
 import re
 
 TABLE = "inet hpc_ports"
+# Our table on a host with firewalld: what firewalld accepts unjudged, because NAT translates it.
+PUBLISHED_TABLE = "inet hpc_ports_published"
+TABLES = (TABLE, PUBLISHED_TABLE)
 # In this table verify counts packets while it runs.
 COUNTING_TABLE = "inet hpc_ports_verify"
 # The prefix of our policies and ipsets in firewalld, and our two policies.
@@ -18,6 +21,7 @@ POLICY_IN, POLICY_OUT = PREFIX + "in", PREFIX + "out"
 # The files that a boot loads, and their unit. `watch_program.py` repeats these names: it is copied to the host alone.
 SETTINGS = "/etc/hpc-ports"
 SERVICE = "hpc-ports.service"
+PUBLISHED_SERVICE = "hpc-ports-published.service"
 # The files of a change until it is confirmed. A reboot removes them.
 FOLDER = "/run/hpc-ports"
 # Valid names: of a flow, of an interface, and of an interface or the start of its name and an asterisk.

@@ -34,10 +34,11 @@ class ByTransactions(NamedTuple):
 
     running: State
     scripts: tuple[str, ...]
+    table: str = names.TABLE
 
     def undo(self) -> Undo:
         """Return how the host restores the rules that run now. Raises CommandError, RuntimeError."""
-        return Undo("nft -f restore.nft", {"restore.nft": restoring_script(self.running)})
+        return Undo("nft -f restore.nft", {"restore.nft": restoring_script(self.running, self.table)})
 
     def make(self, folder: str) -> None:
         """Load the scripts. Raises NothingMade if the first one fails, CommandError if a later one does."""

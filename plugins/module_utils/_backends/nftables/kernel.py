@@ -32,11 +32,11 @@ def check_version(program: Run = run) -> None:
         )
 
 
-def running_state(program: Run = run, kept: ListingCache = ListingCache()) -> State:
+def running_state(program: Run = run, kept: ListingCache = ListingCache(), table: str = TABLE) -> State:
     """Return our table in the kernel, as `parse_listing` does; empty if it does not exist. Raises CommandError."""
-    command = ["nft", "-s", "list", "table", *TABLE.split()]
+    command = ["nft", "-s", "list", "table", *table.split()]
     try:
-        text = kept.text_of_table(" ".join(command), table_of(TABLE), lambda: program(command))
+        text = kept.text_of_table(" ".join(command), table_of(table), lambda: program(command))
         return parse_listing(text) if text else {}
     except CommandError as exc:
         if "No such file or directory" in exc.output:
@@ -46,22 +46,22 @@ def running_state(program: Run = run, kept: ListingCache = ListingCache()) -> St
 
 def wanted_state(ruleset: Ruleset, program: Run = run) -> State:
     """Return the state of our table after the ruleset is loaded, see `script_state`."""
-    return script_state(script_of(ruleset), program)
+    return script_state(script_of(ruleset), program, ruleset.table)
 
 
-def script_state(script: str, program: Run = run) -> State:
+def script_state(script: str, program: Run = run, table: str = TABLE) -> State:
     """Return the state of our table after a script: load and list it in a temporary network namespace.
 
     Raises CommandError if the script does not load, RuntimeError if no namespace can be created.
     """
     try:
-        return _state_after(["-n"], script, program)
+        return _state_after(["-n"], script, program, table)
     except CommandError as exc:
         if not exc.output.startswith("unshare: "):
             raise
     try:
         # A container with only CAP_NET_ADMIN may still be allowed to create a user namespace.
-        return _state_after(["-r", "-n"], script, program)
+        return _state_after(["-r", "-n"], script, program, table)
     except CommandError as exc:
         if not exc.output.startswith("unshare: "):
             raise
@@ -71,8 +71,8 @@ def script_state(script: str, program: Run = run) -> State:
         ) from exc
 
 
-def _state_after(namespaces: Sequence[str], script: str, program: Run) -> State:
-    commands = "nft -f - && exec nft -s list table " + TABLE
+def _state_after(namespaces: Sequence[str], script: str, program: Run, table: str) -> State:
+    commands = "nft -f - && exec nft -s list table " + table
     return parse_listing(program(["unshare", *namespaces, "sh", "-c", commands], script))
 
 
@@ -81,7 +81,7 @@ def load(script: str) -> None:
     run(["nft", "-f", "-"], script)
 
 
-def check_definitions(running: State, wanted: State, program: Run = run) -> None:
+def check_definitions(running: State, wanted: State, program: Run = run, table: str = TABLE) -> None:
     """Raise RuntimeError if somebody recreated a set or map with another type and this nft cannot repair it.
 
     An old nft reads the elements that follow in the transaction as elements of the old type: 0.9.8 turned a single
@@ -100,7 +100,7 @@ def check_definitions(running: State, wanted: State, program: Run = run) -> None
             "and nft before {} cannot change that in one transaction. Nothing was changed. Delete the table and "
             "run again.".format(
                 changed[0],
-                TABLE,
+                table,
                 "; ".join(fixed_lines(changed[0], running[changed[0]]) or ()),
                 "; ".join(fixed_lines(changed[0], wanted[changed[0]]) or ()),
                 ".".join(map(str, _REDEFINES)),

@@ -11,29 +11,29 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABL
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 
-def restoring_script(running: State) -> str:
+def restoring_script(running: State, table: str = TABLE) -> str:
     """Return the transaction that restores our table, counters included; if `running` is empty, it deletes the table.
 
     Raises CommandError, or RuntimeError for a table that nft lists but cannot load.
     """
-    script = f"add table {TABLE}\ndelete table {TABLE}\n"
+    script = f"add table {table}\ndelete table {table}\n"
     if not running:
         return script
     # As a block, not as single commands: nft loads the objects of a block in the order of their dependencies.
-    script += run(["nft", "list", "table", *TABLE.split()])
-    _check_script(script, running)
+    script += run(["nft", "list", "table", *table.split()])
+    _check_script(script, running, table)
     return script
 
 
-def _check_script(script: str, running: State) -> None:
+def _check_script(script: str, running: State, table: str) -> None:
     try:
-        if script_state(script) == running:
+        if script_state(script, table=table) == running:
             return
         reason = "the result differs"
     except CommandError as exc:
         reason = exc.output
     raise RuntimeError(
-        f"Cannot prepare the rollback: table {TABLE} contains an object that nft lists but cannot load ({reason}), so "
+        f"Cannot prepare the rollback: table {table} contains an object that nft lists but cannot load ({reason}), so "
         "this change could not be undone. Nothing was changed. Delete the foreign objects from the table, or delete "
         "the table, and run again."
     )

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE, digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PUBLISHED_TABLE, TABLE, digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     Network,
     Policy,
@@ -54,6 +54,7 @@ class Ruleset(NamedTuple):
     sets: dict[str, tuple[str, tuple[str, ...]]]
     maps: dict[str, tuple[str, tuple[str, ...]]]
     chains: dict[str, Chain]
+    table: str = TABLE
 
 
 # ---- policy to ruleset
@@ -67,7 +68,7 @@ def ruleset_beside_firewalld(policy: Policy) -> Ruleset:
     inward = tuple(rule for rule in policy.rules if rule.direction == "in")
     whole = ruleset_of(policy._replace(egress="open", rules=inward))
     judging = Chain((*_known("in", policy), _TO_TRANSLATED), "type filter hook input priority filter; policy accept;")
-    return whole._replace(chains={**whole.chains, "input": judging})
+    return whole._replace(chains={**whole.chains, "input": judging}, table=PUBLISHED_TABLE)
 
 
 def ruleset_of(policy: Policy) -> Ruleset:
@@ -258,25 +259,26 @@ def script_of(ruleset: Ruleset) -> str:
 
     Running objects that are not in the ruleset stay. Objects with another definition conflict with it: see `update.py`.
     """
-    lines = ["add table " + TABLE]
+    table = ruleset.table
+    lines = ["add table " + table]
     lines += [
-        "add chain {} {}{}".format(TABLE, name, f" {{ {chain.base} }}" if chain.base else "")
+        "add chain {} {}{}".format(table, name, f" {{ {chain.base} }}" if chain.base else "")
         for name, chain in ruleset.chains.items()
     ]
-    lines += [f"add counter {TABLE} {name}" for name in ruleset.counters]
-    tables = [("set", ruleset.sets), ("map", ruleset.maps)]
+    lines += [f"add counter {table} {name}" for name in ruleset.counters]
+    kinds = [("set", ruleset.sets), ("map", ruleset.maps)]
     lines += [
-        f"add {kind} {TABLE} {name} {{ {definition} }}"
-        for kind, objects in tables
+        f"add {kind} {table} {name} {{ {definition} }}"
+        for kind, objects in kinds
         for name, (definition, elements) in objects.items()
     ]
     # Do not flush the table: a packet half way through the old rules may still enter chains that the ruleset lacks.
-    lines += [f"flush chain {TABLE} {name}" for name in ruleset.chains]
-    lines += [f"flush {kind} {TABLE} {name}" for kind, objects in tables for name in objects]
+    lines += [f"flush chain {table} {name}" for name in ruleset.chains]
+    lines += [f"flush {kind} {table} {name}" for kind, objects in kinds for name in objects]
     lines += [
-        "add element {} {} {{ {} }}".format(TABLE, name, ", ".join(elements))
-        for kind, objects in tables
+        "add element {} {} {{ {} }}".format(table, name, ", ".join(elements))
+        for kind, objects in kinds
         for name, (definition, elements) in objects.items()
     ]
-    lines += [f"add rule {TABLE} {name} {rule}" for name, chain in ruleset.chains.items() for rule in chain.rules]
+    lines += [f"add rule {table} {name} {rule}" for name, chain in ruleset.chains.items() for rule in chain.rules]
     return as_script(lines)

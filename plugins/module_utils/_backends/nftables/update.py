@@ -23,7 +23,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.kernel import fixed_lines
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 
@@ -33,9 +32,14 @@ def transactions(ruleset: Ruleset, running: State, wanted: State) -> tuple[str, 
     `wanted` is the state after the ruleset is loaded. Only one transaction changes verdicts.
     """
     script = script_of(ruleset)
+    table = ruleset.table
     if running.get("table") or _has_conflict(running, wanted):
-        return (_clearance(running, wanted) + script,)
-    steps = (_preparation(ruleset, running), _unhooking(running, wanted) + script, _retirement(running, wanted))
+        return (_clearance(running, wanted, table) + script,)
+    steps = (
+        _preparation(ruleset, running),
+        _unhooking(running, wanted, table) + script,
+        _retirement(running, wanted, table),
+    )
     return tuple(filter(None, steps))
 
 
@@ -57,45 +61,45 @@ def _place(name: str) -> str:
     return "{} {}".format("set" if kind == "map" else kind, own_name)
 
 
-def _clearance(running: State, wanted: State) -> str:
+def _clearance(running: State, wanted: State, table: str) -> str:
     """Return the lines before the script, in its transaction, that delete all objects with another definition.
 
     A table with flags or a comment is no longer ours, and is deleted as a whole: a dormant table cannot be activated
     and get new base chains in one transaction.
     """
     if running["table"]:
-        return as_script(["delete table " + TABLE])
+        return as_script(["delete table " + table])
     gone = [
         name
         for name, lines in sorted(running.items())
         if fixed_lines(name, lines) != fixed_lines(name, wanted.get(name))
     ]
     filled = [name for name in sorted(running) if name.startswith(("set ", "map "))]
-    return as_script(["flush table " + TABLE, *_commands("flush", filled), *_commands("delete", gone)])
+    return as_script(["flush table " + table, *_commands("flush", filled, table), *_commands("delete", gone, table)])
 
 
-def _commands(verb: str, names: Iterable[str]) -> Iterator[str]:
+def _commands(verb: str, names: Iterable[str], table: str) -> Iterator[str]:
     for kind, own_name in (name.rsplit(" ", 1) for name in names):
-        yield f"{verb} {kind} {TABLE} {own_name}"
+        yield f"{verb} {kind} {table} {own_name}"
 
 
 # ---- objects to delete
 
 
-def _unhooking(running: State, wanted: State) -> str:
+def _unhooking(running: State, wanted: State, table: str) -> str:
     """Return the lines before the script, in its transaction, that delete the unwanted base chains."""
     gone = [name for name in _gone(running, wanted) if _is_base(name, running[name])]
-    return as_script([*_commands("flush", gone), *_commands("delete", gone)])
+    return as_script([*_commands("flush", gone, table), *_commands("delete", gone, table)])
 
 
-def _retirement(running: State, wanted: State) -> str:
+def _retirement(running: State, wanted: State, table: str) -> str:
     """Return the transaction after the script, which deletes all other unwanted objects: nothing refers to them now.
 
     They may still refer to each other by rules and elements. Once these are flushed, the order does not matter.
     """
     gone = [name for name in _gone(running, wanted) if not _is_base(name, running[name])]
     leading = [name for name in gone if name.startswith(("chain ", "map "))]
-    return as_script([*_commands("flush", leading), *_commands("delete", gone)])
+    return as_script([*_commands("flush", leading, table), *_commands("delete", gone, table)])
 
 
 def _gone(running: State, wanted: State) -> list[str]:
@@ -111,6 +115,7 @@ def _is_base(name: str, lines: Sequence[str]) -> bool:
 
 def _preparation(ruleset: Ruleset, running: State) -> str:
     """Return the transaction before the script, which adds all new objects that nothing refers to yet."""
+    table = ruleset.table
     chains = _new("chain", (name for name, chain in ruleset.chains.items() if not chain.base), running)
     counters = _new("counter", ruleset.counters, running)
     filled = [
@@ -124,17 +129,17 @@ def _preparation(ruleset: Ruleset, running: State) -> str:
     before_nat = _new("chain", ["prerouting"], running) if "chain input" in running else []
     return as_script(
         [
-            "add table " + TABLE,
-            *(f"add chain {TABLE} {name}" for name in chains),
-            *(f"add chain {TABLE} {name} {{ {ruleset.chains[name].base} }}" for name in before_nat),
-            *(f"add counter {TABLE} {name}" for name in counters),
-            *(f"add {kind} {TABLE} {name} {{ {form} }}" for kind, name, form, elements in filled),
+            "add table " + table,
+            *(f"add chain {table} {name}" for name in chains),
+            *(f"add chain {table} {name} {{ {ruleset.chains[name].base} }}" for name in before_nat),
+            *(f"add counter {table} {name}" for name in counters),
+            *(f"add {kind} {table} {name} {{ {form} }}" for kind, name, form, elements in filled),
             *(
-                "add element {} {} {{ {} }}".format(TABLE, name, ", ".join(elements))
+                "add element {} {} {{ {} }}".format(table, name, ", ".join(elements))
                 for kind, name, form, elements in filled
             ),
             *(
-                f"add rule {TABLE} {name} {rule}"
+                f"add rule {table} {name} {rule}"
                 for name in [*chains, *before_nat]
                 for rule in ruleset.chains[name].rules
             ),
