@@ -30,7 +30,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED
 
 # Behind connection tracking (-200), before the kernel translates addresses (-100): published ports are judged here.
-_BEFORE_NAT = "type filter hook prerouting priority -110; policy accept;"
+_BEFORE_NAT = "type filter hook prerouting priority dstnat - 10; policy accept;"
 # The addresses of the host by which others know it, and the chain that judges what arrives.
 _OWN, _ARRIVING, _TRANSLATED = "addresses", "arriving", "translated"
 _TO_TRANSLATED = f"ct status dnat goto {_TRANSLATED}"

@@ -60,6 +60,10 @@ class SimplePlan:
     def addresses(self) -> SimplePlan:
         return self
 
+    def texts_of(self, host: str) -> list[str]:
+        """Return the addresses of a host."""
+        return ["10.1.0.1"]
+
     def host_at(self, address: str) -> str:
         """Return the host that has the address."""
         return {"10.0.0.9": "login1"}.get(address, "")
@@ -99,7 +103,11 @@ def _no_base(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_host_gets_its_own_policy_only(sent: list[tuple[str, dict[str, Any]]]) -> None:
     assert ran(sent, {"changed": False}) == {"changed": False}
     [(name, arguments)] = sent
-    assert {**arguments, "token": len(arguments["token"])} == {"policy": POLICY, "transport": "ssh", "token": 32}
+    assert {**arguments, "token": len(arguments["token"])} == {
+        "policy": {**POLICY, "addresses": ["10.1.0.1"]},
+        "transport": "ssh",
+        "token": 32,
+    }
     assert name == "hpc.ports.firewall"
 
 

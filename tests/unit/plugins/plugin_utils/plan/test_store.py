@@ -22,11 +22,20 @@ class SmallPlan:
     policies: dict[str, dict[str, Any]] = field(default_factory=lambda: {"abc": {"mode": "observe"}})
     hosts: dict[str, str] = field(default_factory=lambda: {"n1": "abc", "n/2": "abc"})
 
+    @property
+    def addresses(self) -> SmallPlan:
+        """Return what has the addresses of hosts."""
+        return self
+
+    def texts_of(self, host: str) -> list[str]:
+        """Return the addresses of a host."""
+        return [f"address of {host}"]
+
 
 def test_policy_of_a_host(tmp_path: Path) -> None:
     store = Store(str(tmp_path), "key").made(SmallPlan)
-    assert Store(str(tmp_path), "key").policy("n1") == {"mode": "observe"}
-    assert store.policy("n/2") == {"mode": "observe"}
+    assert Store(str(tmp_path), "key").policy("n1") == {"mode": "observe", "addresses": ["address of n1"]}
+    assert store.policy("n/2") == {"mode": "observe", "addresses": ["address of n/2"]}
     assert store.policy("other") is None
     assert store.plan() == SmallPlan()
 

@@ -27,6 +27,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.state import Flow
 
 GOLDEN = Path(__file__).parents[4] / "golden"
 VERSIONS = ("0.9.8", "1.0.6", "1.1.3")
+# The chains of every ruleset for packets from outside.
+INWARD = ("prerouting", "input", "translated", "arriving")
 
 
 def golden_policy(name: str) -> dict[str, Any]:
@@ -117,7 +119,7 @@ def test_segments_of_the_same_flows_share_a_chain() -> None:
         "19-20": "in_a",
     }
     assert (targets(found, "in_udp"), targets(found, "in_ip")) == ({"10": "in_a"}, {"112": "in_a"})
-    assert set(found.chains) == {"input", "output", "in_a", "in_b", "in_a-b"}
+    assert set(found.chains) == {*INWARD, "output", "in_a", "in_b", "in_a-b"}
     assert found.chains["in_a-b"].rules == found.chains["in_a"].rules + found.chains["in_b"].rules
 
 
@@ -183,8 +185,8 @@ def test_no_chain_is_a_base_chain_or_that_of_other_flows() -> None:
         for number, name in enumerate(names, 1)
     ]
     found = ruleset_of_rules(flow("put", "80/tcp", direction="out"), *rules)
-    assert len(found.chains) == len({"input", "output"}) + len(names) + len({"500", "600", "out"})
-    assert [name for name, chain in found.chains.items() if chain.base] == ["input", "output"]
+    assert len(found.chains) == len({*INWARD, "output"}) + len(names) + len({"500", "600", "out"})
+    assert [name for name, chain in found.chains.items() if chain.base] == ["prerouting", "input", "output"]
 
 
 def test_no_rule_of_a_base_chain_has_a_set_or_map_of_its_own() -> None:

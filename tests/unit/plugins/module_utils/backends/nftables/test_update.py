@@ -84,9 +84,11 @@ def test_of_a_first_ruleset_all_comes_before_but_its_base_chains() -> None:
         added = [line.split() for line in first.splitlines()]
         assert second == script_of(wanted) and {words[0] for words in added} == {"add"}
         assert {f"{words[1]} {words[4]}" for words in added if words[1] in ("chain", "set", "map", "counter")} == (
-            set(listed(wanted)) - {"table", "chain input", "chain output"}
+            set(listed(wanted)) - {"table", "chain prerouting", "chain input", "chain output"}
         )
         assert {words[4] for words in added if words[1] in ("rule", "element")} == {
+            "arriving",
+            "translated",
             "in_web",
             "out_dns",
             "in_tcp",
