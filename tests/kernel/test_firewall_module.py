@@ -235,9 +235,9 @@ def test_a_comment_is_only_text_in_the_diff(machine: Machine) -> None:
 def test_rules_in_another_order_are_drift(machine: Machine) -> None:
     machine.apply()
     wanted = machine.objects()
-    machine.delete_rule("input", "meta l4proto icmp accept")
-    machine.nft("add rule inet hpc_ports input meta l4proto icmp accept\n")
-    check_mending(machine, {"chain input"})
+    machine.delete_rule("arriving", "meta l4proto icmp accept")
+    machine.nft("add rule inet hpc_ports arriving meta l4proto icmp accept\n")
+    check_mending(machine, {"chain arriving"})
     assert machine.objects() == wanted
 
 
@@ -621,7 +621,7 @@ def test_firewalld_asked_for_where_it_does_not_run(any_machine: Machine) -> None
 
 RULE: dict[str, Any] = {"direction": "in", "flow": "x", "ports": ["22/tcp"], "peers": "k"}
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "format": ({"format": 2}, "Invalid policy format: got 2, expected 1."),
+    "format": ({"format": 1}, "Invalid policy format: got 1, expected 2."),
     "mode": (
         {"mode": "enforce; policy accept"},
         "Invalid mode: got 'enforce; policy accept', expected one of enforce, observe.",

@@ -99,7 +99,10 @@ BY_NFT: dict[str, tuple[str, set[str]]] = {
     "all rules flushed": (
         "flush table inet hpc_ports",
         {
+            "chain prerouting",
             "chain input",
+            "chain arriving",
+            "chain translated",
             "chain output",
             "chain in_management_ssh",
             "chain in_web",
@@ -171,10 +174,11 @@ BY_NFT: dict[str, tuple[str, set[str]]] = {
         {"set in_management_ssh_v4", "chain in_management_ssh"},
     ),
     "a map of another type": (
-        "flush chain inet hpc_ports input\ndelete map inet hpc_ports in_tcp\n"
+        "flush chain inet hpc_ports arriving\ndelete map inet hpc_ports in_tcp\n"
         "add map inet hpc_ports in_tcp { type inet_service : verdict; }",
-        {MAP, "chain input"},
+        {MAP, "chain arriving"},
     ),
+    "the chain before NAT deleted": ("delete chain inet hpc_ports prerouting", {"chain prerouting"}),
     "a chain at another priority": (
         "delete chain inet hpc_ports output\n"
         "add chain inet hpc_ports output { type filter hook output priority 10; policy drop; }",
