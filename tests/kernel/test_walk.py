@@ -11,6 +11,7 @@ import random
 import re
 import socket
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from typing import Any
 from unittest import mock
 
@@ -23,6 +24,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import P
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset import judge
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset import walker as walk
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import View
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import UNREADABLE, parsed
 from ansible_collections.hpc.ports.tests.kernel.rulesets import random_tables
@@ -54,7 +56,13 @@ def _wires(shared: Pair) -> Iterator[Wires]:
 
 def walker() -> walk.Walker:
     """Return the ruleset of the namespace that this thread is in."""
-    return walk.Walker(parse_ruleset(*ruleset()), own=(str(address) for address in HOST.values()))
+    return walk.Walker(parse_ruleset(*ruleset()), hop_of=own_hop)
+
+
+def own_hop(view: View) -> walk.Hop:
+    """Return where the host sends a packet: its own addresses are known, and nothing else."""
+    is_own = view.destination in (int(ip_address(address)) for address in HOST.values())
+    return walk.Hop("local", "lo") if is_own else walk.Hop()
 
 
 def check(wires: Wires, packets: Sequence[Packet], is_knowable: bool = True) -> None:
@@ -202,7 +210,7 @@ def test_rules_of_iptables_do_what_the_walk_says(shared: Pair, wires: Wires, rul
             written_out = judge.rules_of_kernel()[1]
         got = passing(wires, OPENING)
         for about, listed in (("read", text), ("by name", named), ("written out", written_out), ("nothing", "")):
-            judged = walk.Walker(parse_ruleset(listing, listed), own=(str(address) for address in HOST.values()))
+            judged = walk.Walker(parse_ruleset(listing, listed), hop_of=own_hop)
             found = {packet: judged.trace(whole(packet)).verdict for packet in OPENING}
             wrong = {
                 packet: verdict
@@ -274,7 +282,7 @@ def test_the_module_names_the_rule_that_decides(machine: Served) -> None:
         ("drop", "inet site", "tcp_ports", "tcp dport vmap { 23 : drop, 24 : goto last }", False),
         ("reject", "inet site", "last", "reject with icmpx admin-prohibited", False),
         ("unknown", "inet site", "late", "tcp dport 25 meta skuid 4711 drop", False),
-        ("drop", "inet hpc_ports", "input", 'counter name "denied_in" drop', True),
+        ("drop", "inet hpc_ports", "arriving", 'counter name "denied_in" drop', True),
         ("drop", "inet site", "early", 'ip saddr @blocked counter drop comment "blocked: # handle 5"', False),
         ("accept", "inet hpc_ports", "in_all", 'ip6 saddr @in_all_v6 counter name "in_all" accept', True),
     ]

@@ -30,7 +30,7 @@ _ROUTE = 0
 _GET_ROUTE = 26
 _HEAD = struct.Struct("=BBBBBBBBI")  # rtmsg: family, lengths of target and source, …, scope, type, flags
 TYPE_AT, _LOCAL = 7, 2
-_TARGET, _SOURCE, INTERFACE = 1, 2, 4
+_TARGET, _SOURCE, _INCOMING, INTERFACE, _MARK = 1, 2, 3, 4, 16
 
 
 class Addresses(NamedTuple):
@@ -77,13 +77,30 @@ def interface_towards(peer: str, local: str) -> str:
 
 def route(target: str, source: str = "", interface: str = "") -> bytes:
     """Return the kernel's answer about the route of a packet. Raises NetlinkError, OSError for an unknown interface."""
+    return _asked_route(
+        target, source, attribute(INTERFACE, struct.pack("=I", socket.if_nametoindex(interface))) if interface else b""
+    )
+
+
+def _asked_route(target: str, source: str, conditions: bytes) -> bytes:
     addresses = [(_TARGET, address_bytes(target)), (_SOURCE, address_bytes(source) if source else b"")]
     family = FAMILIES[4 if len(addresses[0][1]) == 4 else 6]
     body = _HEAD.pack(family, *(8 * len(raw) for _kind, raw in addresses), 0, 0, 0, 0, 0, 0)
     body += b"".join(attribute(kind, raw) for kind, raw in addresses if raw)
-    if interface:
-        body += attribute(INTERFACE, struct.pack("=I", socket.if_nametoindex(interface)))
-    return b"".join(ask(_ROUTE, _GET_ROUTE, ONE, body))
+    return b"".join(ask(_ROUTE, _GET_ROUTE, ONE, body + conditions))
+
+
+def forwarding_route(target: str, source: str, incoming: str, mark: int = 0) -> bytes:
+    """Return the kernel's answer about the route of a packet that comes in on an interface, with a mark.
+
+    Raises NetlinkError, also if the packet would not be forwarded, and OSError for an unknown interface.
+    """
+    return _asked_route(
+        target,
+        source,
+        attribute(_INCOMING, struct.pack("=I", socket.if_nametoindex(incoming)))
+        + (attribute(_MARK, struct.pack("=I", mark)) if mark else b""),
+    )
 
 
 def route_attributes(answer: bytes) -> dict[int, bytes]:

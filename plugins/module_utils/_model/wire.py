@@ -20,6 +20,8 @@ Counts = dict[str, Optional[dict[str, dict[str, dict[str, list[str]]]]]]
 
 # Begins a note of a judgement; the address follows to which rules of the host redirect the packet.
 TRANSLATED = "the destination is changed to "
+# The same, where the packet is dropped before these rules.
+WOULD_BE_TRANSLATED = "the destination would be changed to "
 
 
 class PortResults(TypedDict):

@@ -37,6 +37,7 @@ class View(NamedTuple):
 
     state        state of connection tracking; empty before connection tracking
     touched      names of sets that rules changed for this packet
+    original     source, destination, source port and port before a rule translated one of them; None: not translated
     source_kind, destination_kind  route types, such as `local`
     returns      whether the route to the source uses the incoming interface
     """
@@ -58,6 +59,7 @@ class View(NamedTuple):
     destination_kind: str = ""
     returns: bool | None = None
     touched: frozenset[str] = frozenset()
+    original: tuple[int | None, int | None, int | None, int | None] | None = None
 
 
 def _number(kind: str, number: int | None) -> Value:
@@ -186,18 +188,27 @@ def _tracked(data: Mapping[str, Any], view: View) -> Value:
         return Value("direction", int(view.state != "new"))
     if key == "status" and view.state == "new":
         return Value("status", view.translated, 0x3F)
-    if view.state == "new" and data.get("dir") == "original" and not view.translated:
-        return _original_field(str(key).replace("ip6 ", "").replace("ip ", ""), view)
+    if view.state == "new" and data.get("dir") == "original":
+        return _original_field(str(key), view)
     raise Unknown
 
 
 def _original_field(key: str, view: View) -> Value:
-    """Return a field of the first packet of the connection, which is this packet."""
-    if key in ("saddr", "daddr"):
-        return _number("address", view.source if key == "saddr" else view.destination)
-    if key in ("proto-src", "proto-dst"):
-        return _number("port", view.port if key == "proto-dst" else view.source_port)
-    if key == "protocol":
+    """Return a field of the first packet of the connection: of this packet, before rules translated it."""
+    family, _space, field = key.rpartition(" ")
+    if family and family != ("ip" if view.version == 4 else "ip6"):
+        raise Absent
+    source, destination, source_port, port = view.original or (
+        view.source,
+        view.destination,
+        view.source_port,
+        view.port,
+    )
+    if field in ("saddr", "daddr"):
+        return _number("address", source if field == "saddr" else destination)
+    if field in ("proto-src", "proto-dst"):
+        return _number("port", port if field == "proto-dst" else source_port)
+    if field == "protocol":
         return Value("protocol", view.protocol)
     raise Unknown
 

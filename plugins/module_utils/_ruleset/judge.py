@@ -18,6 +18,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import (
     INTERFACE,
     TYPE_AT,
     Addresses,
+    forwarding_route,
     local_addresses,
     route,
     route_attributes,
@@ -29,9 +30,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.wire import (
     TraceData,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset import xt_matches
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import View
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import ACK, SYN, TCP, UDP
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Trace, TracedPacket, Walker
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Hop, Trace, TracedPacket, Walk, Walker
 
 PROTOCOLS = {"tcp": TCP, "udp": UDP}
 _LEGACY = {4: ("iptables-legacy", "ip_tables_names"), 6: ("ip6tables-legacy", "ip6_tables_names")}
@@ -135,7 +137,8 @@ class PacketJudge:
         self._proc, self._sysfs = proc, sysfs
         self._addresses: Addresses = local_addresses()
         self._holders: Holders = holders(proc + "/net")
-        self._walker = Walker(parse_ruleset(*rules_of_kernel()), _legacy(proc), self._addresses.interfaces)
+        self._hops: dict[tuple[int | None, int | None, str | None, int | None], Hop] = {}
+        self._walker = Walker(parse_ruleset(*rules_of_kernel()), _legacy(proc), self._hop_of)
 
     def judge(self, query: PacketQuery) -> JudgementData:
         """Return the judgement on a packet."""
@@ -183,36 +186,81 @@ class PacketJudge:
             devices=self._devices_below(interface),
             is_bridged=self._is_bridged(interface),
         )
-        trace = (
-            self._walker.trace(packet)
-            if is_here
-            else Trace("unknown", unknown=f"{query.destination} is not an address of this host.")
-        )
+        walk = self._walker.walk(packet)
         result: JudgementData = {
-            **_trace_data(trace),
+            **_trace_data(walk.trace),
             "interface": interface,
             "route": _route_data(back),
             "reverse_path": self._reverse_path(
                 query.source, query.interface or self._interface_of_destination(query, interface), back
             ),
-            "listening": self._listening(query),
         }
-        if query.reply and is_here:
-            result["reply"] = self._judge_answer(packet, back)
+        if not _is_forwarded(walk):
+            result["listening"] = self._listening(_as_delivered(query, walk))
+        if query.reply and (is_here or walk.passed):
+            result["reply"] = self._judge_answer(packet, walk, back)
         return result
 
-    def _judge_answer(self, packet: TracedPacket, back: KernelRoute) -> TraceData:
+    def _judge_answer(self, packet: TracedPacket, walk: Walk, back: KernelRoute) -> TraceData:
         """Return the judgement on the answer, which leaves by the route to the source."""
         if back.error:
             text = f"No answer is sent to {packet.source}: {back.error}."
             return _trace_data(Trace("unknown", unknown=text))
+        answer = _reply_to(packet, "out", back.interface, None)
+        if _is_forwarded(walk):
+            return _trace_data(self._walker.trace(self._answer_of_container(answer, walk.passed[0])))
         return _trace_data(
             self._walker.trace(
-                _reply_to(packet, "out", back.interface, None)._replace(
+                answer._replace(
                     devices=self._devices_below(back.interface), is_bridged=self._is_bridged(back.interface)
                 )
             )
         )
+
+    def _answer_of_container(self, answer: TracedPacket, view: View) -> TracedPacket:
+        """Return the answer to a packet that rules have sent on: it comes in from there, and is forwarded."""
+        interface = view.outgoing or ""
+        return answer._replace(
+            direction="through",
+            source=_number_text(view.version, view.destination or 0),
+            source_port=answer.source_port if view.port is None else view.port,
+            interface=interface,
+            devices=self._devices_below(interface),
+            is_bridged=self._is_bridged(interface),
+            source_kind="unicast",
+            returns=True,
+        )
+
+    def _hop_of(self, view: View) -> Hop:
+        """Return where the kernel sends a packet that came in, after rules have translated it."""
+        key = view.source, view.destination, view.incoming, view.mark
+        if key not in self._hops:
+            self._hops[key] = self._looked_up_hop(view)
+        return self._hops[key]
+
+    def _looked_up_hop(self, view: View) -> Hop:
+        destination = _number_text(view.version, view.destination or 0)
+        if self._addresses.is_local(destination):
+            return Hop("local", "lo", is_bridged=False)
+        kind = route_to(destination).kind or "unicast"
+        error = self._reason_not_forwarding(view)
+        if error or view.mark is None or view.source is None:
+            return Hop(kind, error=error)
+        found = forwarded_to(destination, _number_text(view.version, view.source), view.incoming or "", view.mark)
+        interface = found.interface
+        return Hop(kind, interface, self._devices_below(interface), self._is_bridged(interface), found.error)
+
+    def _reason_not_forwarding(self, view: View) -> str:
+        """Return why this host forwards no packets of an interface, or an empty text."""
+        name = "net.ipv4.ip_forward" if view.version == 4 else "net.ipv6.conf.all.forwarding"
+        interface = view.incoming or "all"
+        keys = (
+            [f"ipv4/conf/{interface}/forwarding"]
+            if view.version == 4
+            else ["ipv6/conf/all/forwarding", f"ipv6/conf/{interface}/force_forwarding"]
+        )
+        is_on = any(_words(f"{self._proc}/sys/net/{key}") not in ((), ("0",)) for key in keys)
+        return "" if is_on else f"{name} is 0"
 
     def _interface_of_destination(self, query: PacketQuery, other: str) -> str:
         """Return the interface with the destination address; packets that return by another route arrive there."""
@@ -286,6 +334,17 @@ def _reply_to(packet: TracedPacket, direction: str, interface: str, returns: boo
     )
 
 
+def _is_forwarded(walk: Walk) -> bool:
+    """Return whether rules send the packet to another host, such as a container, and nowhere else."""
+    return bool(walk.passed) and all(view.outgoing != "" for view in walk.passed)
+
+
+def _as_delivered(query: PacketQuery, walk: Walk) -> PacketQuery:
+    """Return the packet with the port at which this host receives it."""
+    ports = {view.port for view in walk.passed} - {None}
+    return query._replace(port=ports.pop() or 0) if len(ports) == 1 else query
+
+
 def _returns(back: KernelRoute, peer: str, interface: str) -> bool | None:
     """Return whether the route to a peer uses the interface; link-local peers are always on its link."""
     if interface == "lo":
@@ -348,6 +407,16 @@ def route_to(address: str, source: str = "", interface: str = "") -> KernelRoute
         return KernelRoute(error=f"no interface {interface} ({exc.strerror})")
 
 
+def forwarded_to(address: str, source: str, incoming: str, mark: int) -> KernelRoute:
+    """Return where the kernel would send a packet that comes in on an interface."""
+    try:
+        return _parse_route(forwarding_route(address, source, incoming, mark))
+    except NetlinkError as exc:
+        return KernelRoute(error=f"there is no route ({exc})")
+    except OSError as exc:
+        return KernelRoute(error=f"there is no interface {incoming} ({exc.strerror})")
+
+
 def _parse_route(answer: bytes) -> KernelRoute:
     attributes = route_attributes(answer)
     kind = _TYPES.get(number("=B", answer, TYPE_AT), "")
@@ -360,6 +429,11 @@ def _parse_route(answer: bytes) -> KernelRoute:
         _text(attributes.get(_GATEWAY, b"")),
         kind,
     )
+
+
+def _number_text(version: int, number_of_address: int) -> str:
+    address = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
+    return str(address(number_of_address))
 
 
 def _text(raw: bytes) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import POLICY_IN, POLICY_OUT, TABLE
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import POLICY_IN, POLICY_OUT, TABLES
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import View
 
 
@@ -21,9 +21,9 @@ class Place(NamedTuple):
 
     @property
     def is_ours(self) -> bool:
-        """Return whether it belongs to the table of hpc.ports, or to its policies in the table of firewalld."""
+        """Return whether it belongs to a table of hpc.ports, or to its policies in the table of firewalld."""
         is_policy = self.table.endswith(" firewalld") and (POLICY_IN in self.chain or POLICY_OUT in self.chain)
-        return self.table == TABLE or is_policy
+        return self.table in TABLES or is_policy
 
     def __str__(self) -> str:
         """Return the place for messages."""

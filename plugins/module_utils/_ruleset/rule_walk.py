@@ -62,7 +62,8 @@ _ADDRESSES = {"saddr": "source", "daddr": "destination", "sport": "source_port",
 class ChainWalker(Protocol):
     """The ruleset that a rule belongs to."""
 
-    own: frozenset[str]
+    def kind_of(self, view: View) -> str:
+        """Return the type of the route to the destination of a packet; empty if it is unknown."""
 
     def walk_chain(self, table: ListedTable, chain: ListedChain, branches: Branches, hook: str) -> Exits:
         """Return the exits of a chain."""
@@ -225,28 +226,31 @@ class RuleWalk:
         """Translate an address or port, which accepts the packet as well."""
         side, port = ("source", "source_port") if kind in ("snat", "masquerade") else ("destination", "port")
         address = _literal_address(data.get("addr")) if "addr" in data else None
-        new = view
+        new = view._replace(original=view.original or (view.source, view.destination, view.source_port, view.port))
         if "addr" in data or kind in ("redirect", "masquerade"):
             new = _with_number(new, side, _address_number(address))
-        if "port" in data:
-            new = _with_number(new, port, data["port"] if isinstance(data["port"], int) else None)
+        if "port" in data or "concat" in data.get("type_flags", ()):
+            new = _with_number(new, port, data["port"] if isinstance(data.get("port"), int) else None)
         new = new._replace(translated=view.translated | (SOURCE_NAT if side == "source" else DESTINATION_NAT))
         target = f"{_target_text(kind, data)} ({self._place})"
         trail = trail.noting((TRANSLATED if side == "destination" else "the source is changed to ") + target)
         if side == "destination":
-            return self._translate_destination(kind, address, new, trail, target)
+            return self._translate_destination(kind, new, trail, target)
         join(self._result.accepted, {new: trail._replace(accepted=(*trail.accepted, self._place))})
         return {}
 
-    def _translate_destination(self, kind: str, address: str | None, view: View, trail: Trail, target: str) -> Branches:
+    def _translate_destination(self, kind: str, view: View, trail: Trail, target: str) -> Branches:
         if self._hook == "output":
             view = view._replace(outgoing=None, destination_kind="")
-        elif kind == "dnat" and address is None and view.destination is None:
+        elif kind == "redirect":
+            view = view._replace(destination_kind="local")
+        elif view.destination is None:
+            # It may stay on this host as well.
             trail = trail.guessing(f"it may be forwarded to {target}")
             self._result.end("unknown", End(self._place, trail))
-        elif kind == "dnat" and address is not None and address not in self._ruleset.own:
-            self._result.end("unknown", End(self._place, trail.guessing(f"it is forwarded to {target}")))
-            return {}
+            view = view._replace(destination_kind="local")
+        else:
+            view = view._replace(destination_kind=self._ruleset.kind_of(view))
         join(self._result.accepted, {view: trail._replace(accepted=(*trail.accepted, self._place))})
         return {}
 

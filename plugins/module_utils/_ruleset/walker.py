@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Trace a packet through the whole ruleset of a host: what happens to it, and which rule decides. No side effects.
 
-The packet passes the base chains of all its hooks, in the order of the kernel. If the result of a match is unknown,
-both branches are followed; branches with the same state are joined. Unknown facts make a verdict unknown only if they
-can change it.
+The packet passes the base chains of all its hooks, in the order of the kernel. A packet that rules send to another
+address, such as a container, passes the hooks of forwarded packets instead of those of packets to this host. If the
+result of a match is unknown, both branches are followed; branches with the same state are joined. Unknown facts make a
+verdict unknown only if they can change it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import TRANSLATED, WOULD_BE_TRANSLATED
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import View
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.paths import (
     Branches,
@@ -37,20 +39,25 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import 
 )
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import ListedChain, ListedTable
 
-_HOOKS = {"in": ("ingress", "prerouting", "input"), "out": ("output", "postrouting", "egress")}
+_ARRIVING, _DELIVERED = ("ingress", "prerouting"), ("input",)
+_LEAVING = ("output", "postrouting", "egress")
+# Of a forwarded packet, only tables of the family bridge have the hook output.
+_FORWARDED = ("forward", *_LEAVING)
 _LOOPBACK_HOOKS = ("output", "postrouting", "prerouting", "input")
+_HERE = ("local", "broadcast", "multicast", "anycast")  # types of routes to this host
 _FAMILIES = {4: ("inet", "ip", "netdev", "bridge"), 6: ("inet", "ip6", "netdev", "bridge")}
 # The priority at which the kernel translates addresses; the priority of a chain of type nat has no effect on this.
 _TRANSLATES_AT = {"prerouting": -100, "output": -100, "input": 100, "postrouting": 100}
 _TRACKS_AT = -200  # priority of connection tracking, at the first hook of a packet
 _MOST = 3  # reasons listed in a message
+_POLICY = "policy "  # begins the rule of a place if the policy of a chain decides
 _MAY_STOP = re.compile('"(?:drop|reject|queue|xt|fwd)"')
 
 
 class TracedPacket(NamedTuple):
     """A packet with both its ends, by default the first packet of a TCP connection.
 
-    direction    `in` or `out`, as this host sees it
+    direction    as this host sees it: `in`, `out`, or `through` for the answer of a container
     protocol     number of the IP protocol
     state        state of connection tracking
     source_kind  type of the route to the source, such as `unicast`; empty: unknown
@@ -92,29 +99,127 @@ class Trace(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class Hop(NamedTuple):
+    """Where the host sends a packet that came in.
+
+    kind       type of the route to the destination, such as `local`; empty: unknown
+    interface  the outgoing interface; None: unknown
+    devices, is_bridged  as of `TracedPacket`
+    error      why the packet is not forwarded, or empty
+    """
+
+    kind: str = ""
+    interface: str | None = None
+    devices: frozenset[str] = frozenset()
+    is_bridged: bool = True
+    error: str = ""
+
+
+class Walk(NamedTuple):
+    """The way of a packet: what happens to it, and the states in which it may pass all rules."""
+
+    trace: Trace
+    passed: tuple[View, ...]
+
+
+def no_route(view: View) -> Hop:
+    """Return that the way of a packet is unknown."""
+    return Hop()
+
+
 class Walker:
     """Traces packets through the rules of a host.
 
-    `legacy`: rules that nft does not list, as a text by IP version. `own`: the addresses of the host.
+    `legacy`: rules that nft does not list, as a text by IP version. `hop_of`: where the host sends a packet.
     """
 
     def __init__(
-        self, tables: Iterable[ListedTable], legacy: Mapping[int, str] | None = None, own: Iterable[str] = ()
+        self,
+        tables: Iterable[ListedTable],
+        legacy: Mapping[int, str] | None = None,
+        hop_of: Callable[[View], Hop] = no_route,
     ) -> None:
-        self.own = frozenset(own)
+        self._hop_of = hop_of
         self._tables = list(tables)
         self._legacy = legacy or {}
         self._members: dict[tuple[int, tuple[str, ...]], Members] = {}
 
     def trace(self, packet: TracedPacket) -> Trace:
         """Return what the ruleset does with a packet."""
+        return self.walk(packet).trace
+
+    def walk(self, packet: TracedPacket) -> Walk:
+        """Return the way of a packet through the ruleset."""
         exits = no_exits()
-        branches: Branches = {_view_of(packet): Trail()}
-        for hook in _LOOPBACK_HOOKS if _is_looped(packet) else _HOOKS[packet.direction]:
+        branches: Branches = {self._view_of(packet): Trail()}
+        if _is_looped(packet):
+            branches = self._pass_hooks(_LOOPBACK_HOOKS, packet, branches, exits)
+        elif packet.direction == "out":
+            branches = self._pass_hooks(_LEAVING, packet, branches, exits)
+        else:
+            branches = self._pass_hooks(_ARRIVING, packet, branches, exits)
+            branches = self._pass_routed(packet, branches, exits)
+        trace = self._conclude(packet, branches, exits.ended)
+        if trace.verdict in ("drop", "reject") and packet.direction == "in":
+            trace = trace._replace(notes=trace.notes + self._translations_not_reached(packet, trace))
+        return Walk(trace, tuple(branches))
+
+    def kind_of(self, view: View) -> str:
+        """Return the type of the route to the destination of a packet; empty if it is unknown."""
+        return self._hop_of(view).kind if view.destination is not None else ""
+
+    def _view_of(self, packet: TracedPacket) -> View:
+        view = _view_of(packet)
+        if packet.direction == "out":
+            return view
+        view = _at_hook(view, packet, "prerouting")
+        # Without knowledge of routes, a packet that comes in is for this host.
+        return view._replace(destination_kind=self.kind_of(view) or ("local" if packet.direction == "in" else ""))
+
+    def _translations_not_reached(self, packet: TracedPacket, trace: Trace) -> tuple[str, ...]:
+        """Return the notes of rules that would translate the destination, if the packet did not end before them."""
+        branches: Branches = {self._view_of(packet): Trail()}
+        for table, chain in self._base_chains(packet, "prerouting"):
+            if chain.kind == "nat":
+                branches = self._pass_base_chain(table, chain, packet, branches, no_exits())
+        certain = [trail.notes for trail in branches.values() if not trail.guesses]
+        return tuple(
+            WOULD_BE_TRANSLATED + note[len(TRANSLATED) :]
+            for note in (certain[0] if certain else ())
+            if note.startswith(TRANSLATED) and note not in trace.notes
+        )
+
+    # ---- hooks
+
+    def _pass_hooks(self, hooks: Iterable[str], packet: TracedPacket, branches: Branches, exits: Exits) -> Branches:
+        """Return the branches that pass all base chains at these hooks; the ends are added to `exits`."""
+        for hook in hooks:
             branches = {_at_hook(view, packet, hook): trail for view, trail in branches.items()}
             for table, chain in self._base_chains(packet, hook):
                 branches = self._pass_base_chain(table, chain, packet, branches, exits)
-        return self._conclude(packet, branches, exits.ended)
+        return branches
+
+    def _pass_routed(self, packet: TracedPacket, branches: Branches, exits: Exits) -> Branches:
+        """Return the branches that pass the hooks after prerouting: of packets to this host, or of forwarded ones."""
+        here = {view: trail for view, trail in branches.items() if view.destination_kind in _HERE}
+        result = self._pass_hooks(_DELIVERED, packet, here, exits)
+        for view, trail in branches.items():
+            if view not in here:
+                join(result, self._pass_forwarded(packet, view, trail, exits))
+        return result
+
+    def _pass_forwarded(self, packet: TracedPacket, view: View, trail: Trail, exits: Exits) -> Branches:
+        """Return the branches that pass the hooks of forwarded packets, on the interface of the route."""
+        hop = self._hop_of(view) if view.destination is not None else Hop()
+        reason = _reason_not_forwarded(packet, view, hop, trail)
+        if reason:
+            exits.end("unknown", End(Place("", "", ""), trail.guessing(reason)))
+            return {}
+        onward = packet._replace(
+            direction="through", interface=hop.interface or "", devices=hop.devices, is_bridged=hop.is_bridged
+        )
+        view = view._replace(incoming=packet.interface, outgoing=hop.interface)
+        return self._pass_hooks(_FORWARDED, onward, {view: trail}, exits)
 
     def _base_chains(self, packet: TracedPacket, hook: str) -> Iterator[tuple[ListedTable, ListedChain]]:
         """Yield the base chains at a hook in their order; of those with the same priority, the youngest comes first."""
@@ -151,7 +256,7 @@ class Walker:
     @staticmethod
     def _apply_policy(table: ListedTable, chain: ListedChain, exits: Exits) -> None:
         """Apply the policy to the branches that reached the end of a base chain."""
-        place = Place(str(table), chain.name, "policy " + chain.policy)
+        place = Place(str(table), chain.name, _POLICY + chain.policy)
         for view, trail in exits.onward.items():
             if chain.policy == "drop":
                 exits.end("drop", End(place, trail))
@@ -196,12 +301,19 @@ class Walker:
         trail = min(branches.values(), key=lambda trail: len(trail.guesses))
         legacy = self._legacy.get(ipaddress.ip_address(packet.source).version, "")
         if not ended and not legacy:
-            place = next(
-                (place for place in reversed(trail.accepted) if place.is_ours),
-                trail.accepted[-1] if trail.accepted else Place("", "", "no rule"),
-            )
+            place = _accepting_place(trail)
             return Trace("accept", *place, is_ours=place.is_ours, notes=trail.notes)
         return _unknown_trace(list(ended.values()), trail, [legacy] if legacy else [])
+
+
+def _accepting_place(trail: Trail) -> Place:
+    """Return the rule that accepts a packet: of our rules the first, which is that of a flow.
+
+    Our chain of the hook input accepts what our chain before it has judged.
+    """
+    ours = [place for place in trail.accepted if place.is_ours]
+    judging = [place for place in ours if not place.rule.startswith(_POLICY)]
+    return (*judging[:1], *ours[-1:], *trail.accepted[-1:], Place("", "", "no rule"))[0]
 
 
 def _denied_trace(ended: dict[str, End]) -> Trace:
@@ -235,7 +347,6 @@ def _is_looped(packet: TracedPacket) -> bool:
 
 def _view_of(packet: TracedPacket) -> View:
     source, destination = ipaddress.ip_address(packet.source), ipaddress.ip_address(packet.destination)
-    is_inward = packet.direction == "in"
     return View(
         source.version,
         packet.protocol,
@@ -247,24 +358,39 @@ def _view_of(packet: TracedPacket) -> View:
         state=packet.state,
         connection_mark=0 if packet.state == "new" else None,
         returns=packet.returns,
-        source_kind=packet.source_kind if is_inward else "local",
-        destination_kind="local" if is_inward or packet.interface == "lo" else "unicast",
+        source_kind="local" if packet.direction == "out" else packet.source_kind,
+        destination_kind="local" if packet.interface == "lo" else "unicast",
     )
 
 
+def _reason_not_forwarded(packet: TracedPacket, view: View, hop: Hop, trail: Trail) -> str:
+    """Return why the way of a packet that is not for this host cannot be followed, or an empty text."""
+    if packet.direction == "in" and not view.translated & DESTINATION_NAT:
+        return f"{packet.destination} is not an address of this host."
+    where = next((note[len(TRANSLATED) :] for note in trail.notes if note.startswith(TRANSLATED)), packet.destination)
+    if not hop.kind:
+        return f"it may be forwarded to {where}"
+    return f"it is sent to {where}, but {hop.error}" if hop.error else ""
+
+
 def _at_hook(view: View, packet: TracedPacket, hook: str) -> View:
-    """Return the packet with the interfaces that it has at a hook."""
+    """Return the packet with the interfaces that it has at a hook; those of a forwarded packet do not change."""
     if hook in ("ingress", "prerouting", "input"):
         return view._replace(incoming=packet.interface, outgoing="")
+    if packet.direction == "through":
+        return view._replace(incoming="") if hook == "egress" else view
     return view._replace(incoming="", outgoing=packet.interface if view.outgoing is not None else None)
 
 
 def _sees(table: ListedTable, chain: ListedChain, packet: TracedPacket) -> bool:
+    """Return whether a base chain may see the packet on its interface, which may be unknown (empty)."""
     if table.family == "bridge":
-        return packet.is_bridged
+        return packet.is_bridged and chain.hook != "forward"
+    if chain.hook == "output" and packet.direction == "through":
+        return False
     if chain.hook not in ("ingress", "egress") or chain.devices is None:
         return True
-    return packet.interface in chain.devices or bool(chain.devices & packet.devices)
+    return not packet.interface or packet.interface in chain.devices or bool(chain.devices & packet.devices)
 
 
 def _priority(chain: ListedChain) -> int:
@@ -284,7 +410,7 @@ def _pass_opaque_chain(table: ListedTable, chain: ListedChain, branches: Branche
     statements = [rule.statements for other in table.chains.values() for rule in other.rules]
     if chain.policy != "drop" and not _MAY_STOP.search(json.dumps([statements, table.sets])):
         return branches
-    place = Place(str(table), chain.name, "policy " + chain.policy)
+    place = Place(str(table), chain.name, _POLICY + chain.policy)
     reason = f"table {table}, chain {chain.name} (hook {chain.hook}) is not evaluated"
     result = {view: trail.guessing(reason) for view, trail in branches.items()}
     for trail in result.values():
@@ -294,7 +420,7 @@ def _pass_opaque_chain(table: ListedTable, chain: ListedChain, branches: Branche
 
 def _with_state_at(view: View, chain: ListedChain) -> View:
     """Return the packet with the state that a base chain sees; before connection tracking there is none."""
-    if view.state == "untracked" or chain.hook in ("input", "postrouting"):
+    if view.state == "untracked" or chain.hook in ("input", "forward", "postrouting"):
         return view
     if chain.hook in ("ingress", "egress") or _priority(chain) < _TRACKS_AT:
         return view._replace(state="")

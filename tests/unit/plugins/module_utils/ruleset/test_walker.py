@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import View
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.sets import Members
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import ACK, SYN, Value
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Trace, TracedPacket, Walker
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import Hop, Trace, TracedPacket, Walker
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,11 +82,18 @@ def judged(
     text: str = "",
     legacy: dict[int, str] | None = None,
     own: tuple[str, ...] = ("10.0.0.1", "10.0.0.2"),
+    other: Hop = Hop(),
 ) -> Trace:
     flat = list(flattened(items))
     if not any("table" in item and item["table"]["name"] == "t" for item in flat):
         flat.insert(0, table())
-    return Walker(parse_ruleset(json.dumps({"nftables": [{"metainfo": {}}, *flat]}), text), legacy, own).trace(packet)
+    local = {int(ip_address(address)) for address in own}
+
+    def hop_of(view: View) -> Hop:
+        return Hop("local", "lo") if view.destination in local else other
+
+    listing = json.dumps({"nftables": [{"metainfo": {}}, *flat]})
+    return Walker(parse_ruleset(listing, text), legacy, hop_of).trace(packet)
 
 
 def verdict(*rule: Any, packet: TracedPacket = IN, **more: Any) -> str:
@@ -471,16 +480,93 @@ def nat(*rule: Any, hook: str = "prerouting") -> list[dict[str, Any]]:
     return chain(list(rule), name="nat", hook=hook, prio=-100, kind="nat")
 
 
-def test_packets_sent_to_other_hosts_are_unknown() -> None:
-    found = judged(nat(TO_22, {"dnat": {"family": "ip", "addr": "10.0.9.9", "port": 2222}}))
+TO_CONTAINER = {"dnat": {"family": "ip", "addr": "10.0.9.9", "port": 2222}}
+CONTAINER = "10.0.9.9 port 2222 (table inet t, chain nat: the rule with handle 1)"
+DOCKER0 = Hop("unicast", "docker0", is_bridged=False)
+ORIGINAL = {"ct": {"key": "ip daddr", "dir": "original"}}
+ORIGINAL_PORT = {"ct": {"key": "proto-dst", "dir": "original"}}
+
+
+@pytest.mark.parametrize(
+    "hop,reason",
+    [
+        (Hop(), f"it may be forwarded to {CONTAINER}"),
+        (Hop("unicast", error="net.ipv4.ip_forward is 0"), f"it is sent to {CONTAINER}, but net.ipv4.ip_forward is 0"),
+    ],
+)
+def test_packets_sent_to_other_hosts_are_unknown_if_they_may_not_get_there(hop: Hop, reason: str) -> None:
+    found = judged(nat(TO_22, TO_CONTAINER), other=hop)
+    assert found == Trace("unknown", unknown=reason, notes=(f"the destination is changed to {CONTAINER}",))
+
+
+@pytest.mark.parametrize(
+    "rule,hook,expected",
+    [
+        ([TO_22], "forward", "accept"),
+        ([match(PORT, 2222), match(meta("oifname"), "docker0"), match(meta("iifname"), "eth0")], "forward", "drop"),
+        ([match(payload("ip", "daddr"), "10.0.9.9"), match(ct("status"), "dnat", "in")], "forward", "drop"),
+        ([match(ORIGINAL, "10.0.0.1"), match(ORIGINAL_PORT, 22), match(ct("state"), "new", "in")], "forward", "drop"),
+        ([match(ORIGINAL, "10.0.9.9")], "forward", "accept"),
+        ([match({"ct": {"key": "ip6 daddr", "dir": "original"}}, "::1", "!=")], "forward", "accept"),
+        ([match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")], "forward", "accept"),
+        ([match(meta("oifname"), "docker0")], "postrouting", "drop"),
+        ([], "input", "accept"),
+        ([], "output", "accept"),
+    ],
+)
+def test_packets_sent_to_a_container_pass_the_hooks_of_forwarded_packets(
+    rule: list[Any], hook: str, expected: str
+) -> None:
+    found = judged(nat(TO_22, TO_CONTAINER), chain([*rule, DROP], hook=hook), other=DOCKER0)
+    assert (found.verdict, found.notes) == (expected, (f"the destination is changed to {CONTAINER}",))
+
+
+def test_only_rules_for_the_outgoing_interface_are_unknown_without_it() -> None:
+    hop = Hop("unicast", None)
+    by_port, by_interface = match(PORT, 2222), match(meta("oifname"), "docker0")
+    verdicts = [
+        judged(nat(TO_22, TO_CONTAINER), chain([rule, DROP], hook="forward"), other=hop).verdict
+        for rule in (by_port, by_interface)
+    ]
+    assert verdicts == ["drop", "unknown"]
+    egress = [table("n", "netdev"), chain([DROP], of="n", family="netdev", hook="egress", dev="docker0")]
+    assert judged(nat(TO_22, TO_CONTAINER), egress, other=hop).verdict == "unknown"
+    assert judged(nat(TO_22, TO_CONTAINER), egress, other=DOCKER0).verdict == "drop"
+    assert judged(nat(TO_22, TO_CONTAINER), egress, other=DOCKER0._replace(interface="eth1")).verdict == "accept"
+
+
+@pytest.mark.parametrize("hook,expected", [("output", "unknown"), ("forward", "accept")])
+def test_a_bridge_to_a_container_may_drop(hook: str, expected: str) -> None:
+    bridge = [table("b", "bridge"), chain([DROP], of="b", family="bridge", hook=hook)]
+    assert judged(nat(TO_22, TO_CONTAINER), bridge, other=DOCKER0._replace(is_bridged=True)).verdict == expected
+    assert judged(nat(TO_22, TO_CONTAINER), bridge, other=DOCKER0).verdict == "accept"
+
+
+def test_what_would_publish_a_port_is_named_where_the_packet_is_dropped_before() -> None:
+    ours = [table("hpc_ports"), chain([DROP], name="prerouting", hook="prerouting", prio=-110, of="hpc_ports")]
+    found = judged(ours, nat(TO_22, TO_CONTAINER), other=DOCKER0)
     assert found == Trace(
-        "unknown",
-        "inet t",
-        "nat",
+        "drop",
+        "inet hpc_ports",
+        "prerouting",
         "the rule with handle 1",
-        unknown=("it is forwarded to 10.0.9.9 port 2222 (table inet t, chain nat: the rule with handle 1)"),
-        notes=("the destination is changed to 10.0.9.9 port 2222 (table inet t, chain nat: the rule with handle 1)",),
+        is_ours=True,
+        notes=(f"the destination would be changed to {CONTAINER}",),
     )
+    assert judged(ours, nat(USER, TO_CONTAINER), other=DOCKER0).notes == ()
+
+
+def test_a_packet_to_an_address_of_others_is_dropped_or_unknown() -> None:
+    packet = IN._replace(destination="10.0.0.240")
+    by_address = chain([match(payload("ip", "daddr"), "10.0.0.240"), DROP], hook="prerouting", prio=-110)
+    assert judged(by_address, packet=packet, other=DOCKER0).verdict == "drop"
+    assert judged(packet=packet, other=DOCKER0).unknown == "10.0.0.240 is not an address of this host."
+    assert judged(nat({"redirect": None}), packet=packet, other=DOCKER0).verdict == "accept"
+
+
+def test_the_table_beside_firewalld_is_ours() -> None:
+    ours = [table("hpc_ports_published"), chain([DROP], hook="prerouting", prio=-110, of="hpc_ports_published")]
+    assert judged(ours).is_ours
 
 
 @pytest.mark.parametrize(
