@@ -13,7 +13,7 @@ description:
   - Internal. The role verify and the playbook C(hpc.ports.explain) run this module on the hosts at both ends of a
     connection.
   - Reads all rules of the kernel once, those of this collection and all others, and follows packets through them as the
-    kernel would. Returns the table, chain and rule that decides.
+    kernel would, also where they send a packet to a container. Returns the table, chain and rule that decides.
   - Sends nothing. Looks up the routes of the packets and of their answers, and the processes that listen.
   - If a verdict depends on what the module cannot know, such as the user of a process, or on rules of iptables-legacy,
     it is V(unknown), with the reason. Rate limits count as not exceeded.
@@ -47,7 +47,7 @@ options:
         type: str
         default: ""
       destination:
-        description: The destination address. For an incoming packet, an address of this host.
+        description: The destination address. For an incoming packet, an address by which others know this host.
         type: str
         required: true
       port:
@@ -71,6 +71,7 @@ options:
         default: false
 notes:
   - Tables of the family bridge are not followed. If one of them may drop the packet, the verdict is V(unknown).
+  - Programs that take packets before all rules, such as the eBPF programs of Cilium, are not seen.
   - IPv6 addresses with a scope, such as V(fe80::1%eth0), are refused. Give O(packets[].interface) instead.
 seealso:
   - module: hpc.ports.verify_probe
@@ -121,7 +122,9 @@ judgements:
       description: What the module cannot know. Empty unless the verdict is V(unknown).
       type: str
     notes:
-      description: Changes to the packet, such as a translation of addresses, and rate limits that were not counted.
+      description:
+        - Changes to the packet, such as a translation of addresses, and rate limits that were not counted.
+        - If the packet is dropped before a rule that would change its destination, this rule is noted as well.
       type: list
       elements: str
     interface:
@@ -165,7 +168,7 @@ judgements:
           type: bool
     listening:
       description: The addresses on which a process listens for the packet. Empty if there is none.
-      returned: direction is in
+      returned: direction is in, and rules do not send the packet elsewhere
       type: list
       elements: str
       sample: [0.0.0.0]

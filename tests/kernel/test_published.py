@@ -9,89 +9,35 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
-from typing import NamedTuple
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import run
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair, Space, forget_connections
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Opening, Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies
+from ansible_collections.hpc.ports.tests.support.published import (
+    FOREIGN,
+    VIRTUAL,
+    Publication,
+    publish,
+    to_address,
+    with_container,
+)
 from ansible_collections.hpc.ports.tests.support.run import examples
 from ansible_collections.hpc.ports.tests.support.samples import policy as policy_data
-from ansible_collections.hpc.ports.tests.support.verdicts import PHASES, joined, load_nftables, opening_of
+from ansible_collections.hpc.ports.tests.support.verdicts import PHASES, joined, load_nftables
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-CONTAINER = {4: "198.51.100.2", 6: "2001:db8:5::2"}
-# Addresses of the host that are not bound there, as of a load balancer.
-VIRTUAL = {4: "192.0.2.240", 6: "2001:db8::240"}
-FOREIGN = "192.0.2.99"  # an address of nobody, for which the host translates
-PORT_INSIDE = 9999
-_INSIDE = """
-ip link set lo up; ip link set back0 up
-ip address add 198.51.100.2/24 dev back0; ip address add 2001:db8:5::2/64 dev back0 nodad
-ip route add default via 198.51.100.1; ip route add ::/0 via 2001:db8:5::1
-echo 0 > /proc/sys/net/ipv4/icmp_ratemask
-echo 2 > /proc/sys/net/ipv6/icmp/ratemask
-"""
 
 
 @pytest.fixture
 def wires(pair: Pair) -> Iterator[Wires]:
-    """The ends of the link of a host that has a container, forwards, and has virtual addresses."""
-    inside = Space()
-    pair.host.arrange(
-        f"ip link add back0 type veth peer name back0 netns {inside.pid}\n"
-        "ip link set back0 up\n"
-        "ip address add 198.51.100.1/24 dev back0; ip address add 2001:db8:5::1/64 dev back0 nodad\n"
-        "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding\n"
-    )
-    inside.arrange(_INSIDE)
-    pair.peer.arrange(
-        "".join(
-            f"ip neighbour replace {address} lladdr 02:00:00:00:00:01 dev eth0 nud permanent\n"
-            for address in (*VIRTUAL.values(), FOREIGN)
-        )
-    )
-    with joined(pair) as found:
+    """The ends of the link of a host with a container."""
+    with with_container(pair), joined(pair) as found:
         yield found
-    inside.close()
-
-
-class Publication(NamedTuple):
-    """A NAT rule: packets to a port of an address of the host go to a container, or to another port of the host."""
-
-    version: int
-    address: str
-    protocol: str
-    port: int
-    is_redirected: bool
-
-    def rule(self) -> str:
-        """Return the rule."""
-        word = "ip" if self.version == 4 else "ip6"
-        inside = CONTAINER[self.version]
-        end = f"[{inside}]:{PORT_INSIDE}" if self.version == 6 else f"{inside}:{PORT_INSIDE}"
-        target = f"redirect to :{PORT_INSIDE}" if self.is_redirected else f"dnat to {end}"
-        return f"add rule {word} nat pre {word} daddr {self.address} {self.protocol} dport {self.port} {target}"
-
-
-def publish(publications: Sequence[Publication]) -> None:
-    """Replace the NAT rules of the host."""
-    lines = []
-    for word in ("ip", "ip6"):
-        lines += [f"add table {word} nat", f"delete table {word} nat", f"add table {word} nat"]
-        lines.append(f"add chain {word} nat pre {{ type nat hook prerouting priority dstnat; }}")
-    kernel.load("\n".join([*lines, *(publication.rule() for publication in publications)]) + "\n")
-
-
-def to_address(packet: Packet, virtual: bool) -> Opening:
-    """Return the packet as it goes to an address of the host."""
-    opening = opening_of(packet)
-    return opening._replace(target=(VIRTUAL if virtual else HOST)[ip_address(packet.peer).version])
 
 
 def check_published(wires: Wires, policy: Policy, packets: Sequence[Packet], randomness: random.Random) -> None:

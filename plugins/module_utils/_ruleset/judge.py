@@ -24,6 +24,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import (
     route_attributes,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._model.wire import (
+    WOULD_BE_TRANSLATED,
     JudgementData,
     ReversePathData,
     RouteData,
@@ -195,7 +196,7 @@ class PacketJudge:
                 query.source, query.interface or self._interface_of_destination(query, interface), back
             ),
         }
-        if not _is_forwarded(walk):
+        if not _is_sent_on(walk):
             result["listening"] = self._listening(_as_delivered(query, walk))
         if query.reply and (is_here or walk.passed):
             result["reply"] = self._judge_answer(packet, walk, back)
@@ -337,6 +338,11 @@ def _reply_to(packet: TracedPacket, direction: str, interface: str, returns: boo
 def _is_forwarded(walk: Walk) -> bool:
     """Return whether rules send the packet to another host, such as a container, and nowhere else."""
     return bool(walk.passed) and all(view.outgoing != "" for view in walk.passed)
+
+
+def _is_sent_on(walk: Walk) -> bool:
+    """Return whether rules translate the packet, or would if it passed, so that no socket of its port takes it."""
+    return _is_forwarded(walk) or any(note.startswith(WOULD_BE_TRANSLATED) for note in walk.trace.notes)
 
 
 def _as_delivered(query: PacketQuery, walk: Walk) -> PacketQuery:
