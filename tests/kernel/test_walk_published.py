@@ -286,3 +286,46 @@ def test_the_answer_of_a_container_may_be_dropped(pair: Pair, wires: Wires) -> N
         found: dict[str, Any] = {**judgements([opening])[opening]}
         assert not wires.inward.answered([opening])
     assert (found["verdict"], found["reply"]["verdict"], found["reply"]["table"]) == ("accept", "drop", "ip x")
+
+
+IPTABLES = f"""
+iptables-nft -t nat -N DOCKER
+iptables-nft -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+iptables-nft -t nat -A DOCKER -i docker0 -j RETURN
+iptables-nft -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination {CONTAINER[4]}:80
+iptables-nft -t nat -A DOCKER -p tcp --dport 8081 -j DNAT --to-destination {CONTAINER[4]}
+iptables-nft -t nat -A DOCKER -p tcp --dport 8082 -j REDIRECT --to-ports 22
+iptables-nft -t nat -A DOCKER -p tcp --dport 8083 -j DNAT --to-destination :23
+ip6tables-nft -t nat -A PREROUTING -p tcp --dport 8080 -j DNAT --to-destination [{CONTAINER[6]}]:80
+ip6tables-nft -t nat -A PREROUTING -p tcp --dport 8081 -j DNAT --to-destination {CONTAINER[6]}
+ip6tables-nft -t nat -A PREROUTING -p tcp --dport 8082 -j REDIRECT --to-ports 22
+iptables-nft -t nat -A POSTROUTING -s 198.51.100.0/24 ! -o back0 -j MASQUERADE
+iptables-nft -N DOCKER-USER
+iptables-nft -P FORWARD DROP
+iptables-nft -A FORWARD -j DOCKER-USER
+iptables-nft -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+iptables-nft -A FORWARD ! -i back0 -o back0 -p tcp --dport 80 -d {CONTAINER[4]} -j ACCEPT
+"""
+
+
+@pytest.mark.parametrize("has_library", [True, False])
+def test_what_docker_writes_with_iptables_is_followed(
+    pair: Pair, wires: Wires, monkeypatch: pytest.MonkeyPatch, has_library: bool
+) -> None:
+    """Also by an nft that does not show the targets."""
+    openings = [
+        to_port(port, "fd64::1" if version == 6 else ALLOWED, HOST[version])
+        for version in (4, 6)
+        for port in (8080, 8081, 8082, 8083)
+    ]
+    pair.host.shell(IPTABLES)
+    if not has_library:
+        monkeypatch.setenv("XTABLES_LIBDIR", "/nonexistent")
+    with pair.host.entered():
+        check(wires, openings)
+        found = judgements(openings)
+    assert [item["verdict"] for item in found.values()] == ["accept", "drop", *["accept"] * 6]
+    rule = "table ip nat, chain DOCKER: "
+    assert found[openings[0]]["notes"][0].startswith(f"the destination is changed to {CONTAINER[4]} port 80 ({rule}")
+    assert found[openings[4]]["notes"][0].startswith(f"the destination is changed to {CONTAINER[6]} port 80 (")
+    assert (found[openings[1]]["table"], found[openings[1]]["rule"]) == ("ip filter", "policy drop")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Translate iptables-nft matches that only the text of a rule shows into matches of nft. No side effects.
+"""Translate iptables-nft matches and NAT that only the text of a rule shows into those of nft. No side effects.
 
 In JSON, an iptables extension (xt) has at most a name, and no name before nft 1.0. If the library of iptables is
 installed, the text has the notation of nft: `ct state related,established` for `-m conntrack --ctstate ...`. The text
@@ -21,6 +21,11 @@ _MATCH = re.compile(
     r"|\b(?P<protocol>tcp|udp) (?P<field>[sd]port) (?:(?P<not_port>!=) )?"
     r"(?:\{(?P<ports>[0-9, -]*)\}|(?P<one_port>[0-9]+(?:-[0-9]+)?))"
 )
+# The target of a rule that translates the destination, and its address and port. Ranges are left out.
+_TRANSLATION = re.compile(r"\b(?P<kind>dnat|redirect)(?: to (?P<to>[0-9a-f.:\[\]]+))?(?: [a-z-]+(?:,[a-z-]+)*)?$")
+_ADDRESS_AND_PORT = re.compile(
+    r"(?P<ipv4>[0-9]+(?:\.[0-9]+){3})?(?:\[(?P<ipv6>[0-9a-f:.]+)\])?(?::(?P<port>[0-9]+))?|(?P<plain>[0-9a-f:.]+)"
+)
 _OTHER_STATE = re.compile(r"\bct (?!state )")  # other conditions on the connection
 
 
@@ -32,7 +37,24 @@ class _TextMatch(NamedTuple):
 
 
 def readable(statements: Sequence[Any], text: str) -> tuple[Any, ...]:
-    """Return the statements of a rule; iptables matches that its text shows are replaced by matches of nft."""
+    """Return the statements of a rule; what its text shows of iptables matches and NAT is replaced by those of nft."""
+    return _readable_matches(_with_translation(statements, text), text)
+
+
+def _with_translation(statements: Sequence[Any], text: str) -> Sequence[Any]:
+    """Return the statements with the translation of the destination that the text shows, instead of its target."""
+    last = statements[-1] if statements else None
+    name = (last["xt"] or {}).get("name", "") if isinstance(last, dict) and "xt" in last else None
+    found = _TRANSLATION.search(_QUOTED.sub('""', text)) if name in ("", "DNAT", "REDIRECT") else None
+    shown = _ADDRESS_AND_PORT.fullmatch(found["to"] or "") if found else None
+    if not found or not shown:
+        return statements
+    address = shown["ipv4"] or shown["ipv6"] or shown["plain"]
+    target = {"addr": address, "port": int(shown["port"]) if shown["port"] else None}
+    return [*statements[:-1], {found["kind"]: {key: value for key, value in target.items() if value}}]
+
+
+def _readable_matches(statements: Sequence[Any], text: str) -> tuple[Any, ...]:
     foreign = [number for number in range(len(statements)) if _is_foreign_match(statements, number)]
     if not foreign:
         return tuple(statements)

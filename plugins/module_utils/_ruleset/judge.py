@@ -30,7 +30,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.wire import (
     RouteData,
     TraceData,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset import xt_matches
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset import xt_matches, xt_targets
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.expressions import View
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.symbols import ACK, SYN, TCP, UDP
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.tables import parse_ruleset
@@ -393,10 +393,11 @@ def _words(path: str) -> tuple[str, ...]:
 def rules_of_kernel() -> tuple[str, str]:
     """Return all rules as JSON and as text with handles, see `nft.ruleset`. Raises RuntimeError.
 
-    iptables matches for which nft shows only the name are written out in the text.
+    What nft does not show of iptables matches and NAT is written out in the text.
     """
     listing, text = nft.ruleset()
-    return listing, xt_matches.write_out_matches(text, xt_matches.kernel_matches)
+    text = xt_matches.write_out_matches(text, xt_matches.kernel_matches)
+    return listing, xt_targets.write_out_targets(text, xt_targets.kernel_targets)
 
 
 # ---- routes

@@ -120,6 +120,43 @@ def test_matches_in_the_text_replace_iptables_matches(statements: list[Any], tex
     assert readable(statements, text) == tuple(expected)
 
 
+def target(name: str = "") -> dict[str, Any]:
+    """A target of iptables; before nft 1.0 it has no name."""
+    return {"xt": {"type": "target", "name": name} if name else None}
+
+
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ("dnat to 172.17.0.2:80", {"dnat": {"addr": "172.17.0.2", "port": 80}}),
+        ("dnat to 172.17.0.2", {"dnat": {"addr": "172.17.0.2"}}),
+        ("dnat to 172.17.0.2 random,persistent", {"dnat": {"addr": "172.17.0.2"}}),
+        ("dnat to :22", {"dnat": {"port": 22}}),
+        ("dnat to [fd00::2]:80", {"dnat": {"addr": "fd00::2", "port": 80}}),
+        ("dnat to [fd00::2]", {"dnat": {"addr": "fd00::2"}}),
+        ("dnat to fd00::2", {"dnat": {"addr": "fd00::2"}}),
+        ("redirect to :22", {"redirect": {"port": 22}}),
+        ("redirect to :22 random", {"redirect": {"port": 22}}),
+        ("redirect", {"redirect": {}}),
+        ("dnat to 172.17.0.2-172.17.0.5", None),
+        ("dnat to 172.17.0.2:80-90", None),
+        ("redirect to :22-25", None),
+        ('xt target "DNAT"', None),
+        ('log prefix "redirect"', None),
+        ("", None),
+    ],
+)
+@pytest.mark.parametrize("name", ["DNAT", "REDIRECT", ""])
+def test_translations_in_the_text_replace_iptables_targets(name: str, text: str, expected: Any) -> None:
+    rule = f"tcp dport 22 counter {text}"
+    assert readable([PORT_22, target(name)], rule) == (PORT_22, expected or target(name))
+
+
+def test_other_targets_and_translations_of_nft_are_unchanged() -> None:
+    for last in (target("MARK"), {"dnat": {"addr": "10.0.0.1", "port": 1}}, ACCEPT):
+        assert readable([PORT_22, last], "tcp dport 22 dnat to 172.17.0.2:80") == (PORT_22, last)
+
+
 # ---- what ufw writes
 
 # The last listing is from Debian 13, without the matches in the kernel.
