@@ -102,17 +102,22 @@ def unconcerned_policies(*kept: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "concerned, rate",
-    [(PORT, RATE), (RANGE, RATE), (RANGE, math.inf)],
-    ids=["port", "range", "range, as fast as it goes"],
+    "concerned, rate, listens",
+    [(PORT, RATE, 6000), (RANGE, RATE, 6000), (RANGE, math.inf, 6000), (PORT, RATE, 7272)],
+    ids=["port", "range", "range, as fast as it goes", "published port"],
 )
 def test_no_connection_is_lost_through_applies_that_do_not_concern_it(
-    machine: Machine, concerned: Any, rate: float
+    machine: Machine, concerned: Any, rate: float, listens: int
 ) -> None:
     """50 of them at an effort of 1; the first ones are of all kinds."""
-    steps = unconcerned_policies(concerned)[: examples(50, least=15)]
-    machine.apply(policy(SSH, concerned))
-    found = applied_meanwhile(machine, steps, rate)
+    steps = [{**data, "addresses": [HOST[4]]} for data in unconcerned_policies(concerned)[: examples(50, least=15)]]
+    if listens != 6000:
+        machine.nft(
+            "table ip nat { chain pre { type nat hook prerouting priority dstnat; "
+            f"tcp dport 6000 redirect to :{listens}; }}; }}"
+        )
+    machine.apply({**policy(SSH, concerned), "addresses": [HOST[4]]})
+    found = applied_meanwhile(machine, steps, rate, listens)
     assert (found.lost, found.of_living) == (0, [0, 0])
     assert found.connections >= len(steps)
     assert not machine.apply(steps[-1])["changed"]

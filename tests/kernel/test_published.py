@@ -121,6 +121,14 @@ def test_each_packet_is_judged_and_counted_once(pair: Pair, wires: Wires) -> Non
         assert counters() == {"in_web": 2, "denied_in": 4}  # those without an answer are sent again
 
 
+def test_observe_mode_counts_what_enforce_would_drop(pair: Pair, wires: Wires) -> None:
+    with pair.host.entered():
+        load_nftables(parse_policy({**DATA, "mode": "observe"}))
+        publish([Publication(4, HOST[4], "tcp", 9000, False)])
+        assert opened(wires, Opening("tcp", DENIED, HOST[4], 9000, 20000)) == [True]
+        assert counters() == {"denied_in": 1}
+
+
 def test_a_virtual_address_that_the_inventory_does_not_have_is_not_judged(pair: Pair, wires: Wires) -> None:
     virtual = [
         Opening("tcp", source, VIRTUAL[4], 8080, number) for number, source in enumerate((ALLOWED, DENIED), 20000)

@@ -147,10 +147,13 @@ class Availability(NamedTuple):
     of_living: list[int]
 
 
-def applied_meanwhile(machine: Machine, steps: list[dict[str, Any]], rate: float) -> Availability:
-    """Give the host these policies, one after the other, while connections to port 6000 come at this rate."""
+def applied_meanwhile(machine: Machine, steps: list[dict[str, Any]], rate: float, listens: int = 6000) -> Availability:
+    """Give the host these policies, one after the other, while connections to port 6000 come at this rate.
+
+    The server `listens` on another port if NAT translates port 6000.
+    """
     host, peer = machine.host, machine.pair.peer
-    with started(host, SERVER, "6000") as server, session(host, peer, CLIENT, HOST[4], 22) as living:
+    with started(host, SERVER, str(listens)) as server, session(host, peer, CLIENT, HOST[4], 22) as living:
         assert server.stdout and server.stdout.readline() == "ready\n"
         with started(host, APPLIES, machine.backend, text=json.dumps(steps), machine=machine) as applies:
             lost = lost_connections(peer, living, applies, rate)
