@@ -3,35 +3,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A host with a real systemd and firewalld, in a container, and its peer: in place of the host of tests/kernel.
 
-The container is in no network but the link to its peer. It sees this repository, and the ansible-core that tests run
-with, where they are on the machine: modules run from there, with the Python of the container's Debian.
+The container is in no network but the link to its peer.
 """
 
 from __future__ import annotations
 
 import functools
-import json
-import os
 import shlex
-import subprocess
-import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import ansible
+from ansible_collections.hpc.ports.tests.support.containers import PYTHON, PYTHON_PATH, Container
 from ansible_collections.hpc.ports.tests.support.machine import Machine
-from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS, ROOT, Pair, Space
+from ansible_collections.hpc.ports.tests.support.namespaces import Pair
 from ansible_collections.hpc.ports.tests.support.packets import Wires, open_wires
 from ansible_collections.hpc.ports.tests.support.run import scaled
 from ansible_collections.hpc.ports.tests.support.runs import Runs
 
-# `dev/lab down` removes what has this label.
-LAB = os.environ["HPC_PORTS_LAB"]
 # Debian releases, and the firewalld that each has.
 VERSIONS = {"11": "0.9.3", "12": "1.3.3", "13": "2.3.1"}
-_ANSIBLE = Path(ansible.__file__).parents[1]
-_SEEN = (ROOT, _ANSIBLE)
 # What systemd does as it boots where the unit is enabled.
 _UNIT = "/etc/systemd/system/hpc-ports-undo.service"
 _WANTED = "/etc/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
@@ -86,88 +76,10 @@ nft list tables | grep -qx 'table inet firewalld'
 _PROCESS = f"systemctl show --property=MainPID firewalld; {call('zone.getActiveZones')} || :"
 
 
-class Container(Space):
-    """A container of the lab's image, with nothing but what its Debian has running; one that is still up is taken."""
-
-    def __init__(self, release: str, name: str) -> None:
-        self.name, self._image = name, f"localhost/hpc-ports-lab:debian{release}"
-        self._sees = ":".join(map(str, _SEEN))
-        self._pid = self._found() or self._started()
-        self.wait("systemctl is-system-running | grep -E 'running|degraded'")
-
-    def _found(self) -> int:
-        """Return the process of a running container of this image that sees the same files; 0 without one."""
-        done = subprocess.run(
-            ["podman", "container", "inspect", self.name], capture_output=True, text=True, check=False
-        )
-        (found,) = json.loads(done.stdout) or [None]
-        if not found or not found["State"]["Running"] or found["Config"]["Labels"].get("hpc-ports-sees") != self._sees:
-            return 0
-        image = _podman("image", "inspect", "--format={{.Id}}", self._image)
-        return int(found["State"]["Pid"]) if found["Image"] == image else 0
-
-    def _started(self) -> int:
-        volumes = [f"--volume={path}:{path}:ro" for path in _SEEN]
-        _podman(
-            "run",
-            "--detach",
-            "--replace",
-            f"--name={self.name}",
-            f"--label=hpc-ports-lab={LAB}",
-            f"--label=hpc-ports-sees={self._sees}",
-            "--network=none",
-            "--systemd=always",
-            "--cap-add=NET_ADMIN,NET_RAW,SYS_ADMIN",
-            "--security-opt=apparmor=unconfined",
-            *volumes,
-            self._image,
-            "/sbin/init",
-        )
-        return int(_podman("inspect", "--format={{.State.Pid}}", self.name))
-
-    @property
-    def pid(self) -> int:
-        """The first process in here."""
-        return self._pid
-
-    @property
-    def prefix(self) -> list[str]:
-        """What to put before a command so that it runs in here."""
-        return [
-            "nsenter",
-            f"--target={self.pid}",
-            "--net",
-            "--mount",
-            "--pid",
-            "--uts",
-            "--ipc",
-            "--",
-            "env",
-            "--unset=DBUS_SYSTEM_BUS_ADDRESS",
-        ]
-
-    def wait(self, program: str) -> None:
-        """Wait until a shell program succeeds in here."""
-        end = time.monotonic() + scaled(60)
-        while self.run("sh", "-ec", program, check=False).returncode:
-            assert time.monotonic() < end, f"Never came true: {program}"
-            time.sleep(0.1)
-
-    def restart(self) -> None:
-        """Reboot; the network is a new, empty one then."""
-        _podman("restart", "--time=0", self.name)
-        self._pid = int(_podman("inspect", "--format={{.State.Pid}}", self.name))
-        self.wait("systemctl is-system-running | grep -E 'running|degraded'")
-
-    def close(self) -> None:
-        """Leave the container for the next run: `dev/lab down` removes it."""
-
-
 class Daemon(Pair):
     """A host that runs firewalld, and its peer."""
 
-    python = "/usr/bin/python3"
-    python_path = f"{COLLECTIONS}:{_ANSIBLE}"
+    python, python_path = PYTHON, PYTHON_PATH
     host: Container
 
     def __init__(self, release: str, name: str) -> None:
@@ -267,12 +179,6 @@ class Daemon(Pair):
 def _patient(options: dict[str, Any]) -> dict[str, Any]:
     """Return options of a module with more time to confirm, for a slow machine."""
     return {"confirm_within": scaled(60), **options} if "policy" in options else options
-
-
-def _podman(*arguments: str) -> str:
-    done = subprocess.run(["podman", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 class FirewalldMachine(Machine):

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Container, Daemon
+from ansible_collections.hpc.ports.tests.firewalld.daemons import VERSIONS, Daemon
 from ansible_collections.hpc.ports.tests.firewalld.verdicts import check_verdicts, past_guards
+from ansible_collections.hpc.ports.tests.support.containers import Container
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair, forget_connections
 from ansible_collections.hpc.ports.tests.support.rendered import CLASSES, Class, class_of, give, put
 from ansible_collections.hpc.ports.tests.support.run import turn

@@ -99,6 +99,11 @@ class Space:
         return self.holder.pid
 
     @property
+    def network(self) -> str:
+        """The file of the network namespace."""
+        return f"/proc/{self.pid}/ns/net"
+
+    @property
     def prefix(self) -> list[str]:
         """What to put before a command so that it runs in here."""
         return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--"]
@@ -127,7 +132,7 @@ class Space:
 
     def arrange(self, program: str) -> None:
         """Run a shell program of the machine in the network namespace alone: what sets up the network."""
-        subprocess.run(["nsenter", f"--net=/proc/{self.pid}/ns/net", "sh", "-ec", program], check=True)
+        subprocess.run(["nsenter", f"--net={self.network}", "sh", "-ec", program], check=True)
 
     def nft(self, script: str) -> None:
         """Load an nft script in here."""
@@ -136,7 +141,7 @@ class Space:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Have this thread in the network namespace: sockets made and programs started meanwhile are in it."""
-        with open("/proc/thread-self/ns/net", "rb") as before, open(f"/proc/{self.pid}/ns/net", "rb") as here:
+        with open("/proc/thread-self/ns/net", "rb") as before, open(self.network, "rb") as here:
             _setns(here.fileno())
             try:
                 yield

@@ -1,0 +1,200 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host on which everything publishes ports at once, and the connections that the tests try to them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.tests.containers.connections import FILTERED, Servers, Try, outcomes
+from ansible_collections.hpc.ports.tests.containers.hosts import CLUSTER_IP, VIRTUAL, ContainerHost
+from ansible_collections.hpc.ports.tests.containers.publishers import PROXY, WITH_IPV6, Cni, Docker, KubeProxy, Netavark
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Space
+from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
+
+CONTAINER_INTERFACES = ("br-*", "cni*", "docker*", "podman*", "veth*")
+# Who may connect by a flow, and who may not.
+PLATFORM = {4: "10.64.0.7", 6: "fd64::7"}
+OUTSIDER = {4: "10.65.0.9", 6: "fd65::9"}
+_PEERS = ("10.64.0.0/24", "fd64::/64")
+# The flows of the host. Port 80, at which containers listen, has one; ports 88xx, 301xx and 5301 have none. The port
+# 8001 leads to the port 8443 of a container: a flow of the host for 8443 says nothing about it.
+_IN = ("in", "platform", ["80/tcp", "8000-8099/tcp", "5300/udp", "30000-30099/tcp"], _PEERS)
+_WORLD = ("in", "web", ["8443/tcp"], ANYWHERE)
+_OUT = ("out", "dns", ["53/tcp", "53/udp"], ("10.64.0.53/32",))
+_PODS = ("out", "pods", ["80/tcp"], ("172.30.0.0/24", "fd00:30::/64"))
+# How Docker publishes ports of its containers: on the default network, and on one of a project with IPv6.
+_ON_DEFAULT = (
+    "8000:80",
+    "8800:80",
+    "8001:8443",
+    "8443:22",
+    f"{HOST[4]}:8002:80",
+    f"{HOST[4]}:8802:80",
+    f"[{HOST[6]}]:8003:80",
+    f"[{HOST[6]}]:8803:80",
+    "127.0.0.1:8004:80",
+    "127.0.0.1:8804:80",
+    "[::1]:8005:80",
+    "5300:53/udp",
+    "5301:53/udp",
+)
+_ON_PROJECT = ("8020:80", "8820:80", f"{HOST[4]}:8022:80", f"[{HOST[6]}]:8823:80")
+_PORTS = {
+    "tcp": (
+        *(22, 80, 8000, 8800, 8001, 8443, 8002, 8802, 8003, 8803, 8004, 8804, 8005, 8020, 8820, 8021, 8821, 8022, 8823),
+        *(8030, 8830, 8040, 8840, 8050, 8850, 30080, 30180, 8099, 8899),
+    ),
+    "udp": (5300, 5301, 5302),
+}
+# A load balancer's: two have flows, one has not.
+_VIRTUAL_PORTS = {"tcp": (80, 8080, 8800)}
+# Addresses of the host on both of its networks.
+_OWN = {4: (HOST[4], "192.0.3.1"), 6: (HOST[6], "2001:db8:1::1")}
+_LOOPBACK = {4: ("127.0.0.1",), 6: ("::1",)}
+
+
+def wanted(egress: str = "open", trusted: tuple[str, ...] = (), pods: bool = False) -> dict[str, Any]:
+    """Return the policy of the host; `pods`: the host may open connections to the pods of its cluster."""
+    rules = (SSH, _IN, _WORLD, *((_OUT,) if egress == "restricted" else ()), *((_PODS,) if pods else ()))
+    containers = CONTAINER_INTERFACES if egress == "restricted" else ()
+    data = policy(*rules, egress=egress, interfaces=trusted, containers=containers)
+    return {**data, "addresses": [HOST[4], HOST[6], *VIRTUAL[4], *VIRTUAL[6]]}
+
+
+class Source(NamedTuple):
+    """From where connections come: its addresses as the host sees them, and the interface by which they arrive."""
+
+    space: Space
+    addresses: Mapping[int, str]
+    interface: str
+
+    def tries(self) -> list[Try]:
+        """Return its connections: to each port of each address of the host, and to the services of a cluster."""
+        kinds: list[tuple[Mapping[int, tuple[str, ...]], Mapping[str, tuple[int, ...]]]] = [
+            (_OWN, _PORTS),
+            (VIRTUAL, _VIRTUAL_PORTS),
+            (CLUSTER_IP, {"tcp": (80,)}),
+        ]
+        kinds += [(_LOOPBACK, _PORTS)] if self.interface == "lo" else []
+        return [
+            Try(protocol, self._chosen(version), target, port)
+            for targets, by_protocol in kinds
+            for version in self.addresses
+            for target in targets[version]
+            for protocol, ports in by_protocol.items()
+            for port in ports
+        ]
+
+    def _chosen(self, version: int) -> str:
+        """Return the address to connect from; the peer has all, so it has to choose."""
+        return self.addresses[version] if self.interface == "eth0" else ""
+
+
+class Site:
+    """The host, all that publishes ports on it, and what every connection got before the host had a firewall."""
+
+    pod: Mapping[int, str] = {4: "172.30.0.10", 6: "fd00:30::10"}
+
+    def __init__(self, release: str, name: str) -> None:
+        self.host = ContainerHost(release, name)
+        self.docker = Docker(self.host, WITH_IPV6)
+        self.docker("network", "create", "--ipv6", "--subnet=172.30.0.0/24", "--subnet=fd00:30::/64", "project")
+        self.docker.run("web", *_published(_ON_DEFAULT))
+        self.docker.run("client")
+        on_project = ("--network=project", f"--ip={self.pod[4]}", f"--ip6={self.pod[6]}")
+        self.docker.run("pod", *on_project, *_published(_ON_PROJECT))
+        self.docker.run("front", "--network=project", *_published(("8021:80", "8821:80")), program=PROXY)
+        # Debian 11 has no netavark, and that of Debian 12 no driver for nftables.
+        self.netavark = [
+            Netavark(self.host, driver, number, {8030 + 10 * number: 80, 8830 + 10 * number: 80})
+            for number, (driver, first) in enumerate((("iptables", 12), ("nftables", 13)))
+            if int(release) >= first
+        ]
+        self.cni = Cni(self.host, {8050: 80, 8850: 80})
+        self.kube = KubeProxy(self.host, self.pod, (30080, 30180), _VIRTUAL_PORTS["tcp"])
+        self.kube.set_up("iptables")
+        self.before = self.measured()
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Who tries: hosts of the platform and others, the host itself, and containers."""
+        found = {
+            "platform": Source(self.host.peer, PLATFORM, "eth0"),
+            "outsider": Source(self.host.peer, OUTSIDER, "eth0"),
+            "host": Source(self.host.host, {4: HOST[4], 6: HOST[6]}, "lo"),
+            "container": Source(self.docker.inner("client"), {4: self.address("client")}, "docker0"),
+            "project": Source(self.docker.inner("pod"), self.pod, "br-0"),
+            "cni": Source(self.cni.inner, self.cni.addresses, "cni0"),
+        }
+        for number, netavark in enumerate(self.netavark):
+            found[netavark.name] = Source(netavark.inner, netavark.addresses, f"podman{number}")
+        return found
+
+    def address(self, name: str) -> str:
+        """Return the IPv4 address of a container on Docker's default network."""
+        return self.docker("inspect", "--format={{.NetworkSettings.IPAddress}}", name)
+
+    def tries(self, names: Sequence[str] = ()) -> dict[tuple[str, Try], Source]:
+        """Return the connections of all sources, or of some."""
+        return {
+            (name, one): source
+            for name, source in self.sources.items()
+            if name in names or not names
+            for one in source.tries()
+        }
+
+    def measured(
+        self, *names: str, expected: Mapping[tuple[str, Try], str] | None = None
+    ) -> dict[tuple[str, Try], str]:
+        """Return what the connections of all sources get, or of some."""
+        tries = {(name, one): (source.space, one) for (name, one), source in self.tries(names).items()}
+        with self._datagrams():
+            return outcomes(tries, expected)
+
+    def wrong(self, policy: Mapping[str, Any], *names: str) -> dict[tuple[str, Try], tuple[str, str]]:
+        """Return the connections, of all sources or some, that fare other than the policy says: expected and got.
+
+        Those that pass get what they got before the host had a firewall.
+        """
+        parsed = parse_policy(policy)
+        expected = {key: self._expected(parsed, source, *key) for key, source in self.tries(names).items()}
+        got = self.measured(*names, expected=expected)
+        return {key: (expected[key], got[key]) for key in got if got[key] != expected[key]}
+
+    def _expected(self, policy: Policy, source: Source, name: str, one: Try) -> str:
+        version = 6 if ":" in one.target else 4
+        before = self.before[name, one]
+        is_service = one.target in (*VIRTUAL[version], *CLUSTER_IP[version])
+        if name == "host" and is_service:
+            # NAT comes before the chain output: egress is judged at the pod.
+            packet = Packet("out", one.protocol, self.pod[version], 80)
+        elif one.target in CLUSTER_IP[version]:
+            # What goes through the host to a service of a cluster is not for the host.
+            return before
+        else:
+            packet = Packet("in", one.protocol, source.addresses[version], one.port, interface=source.interface)
+        return before if evaluate(policy, packet).passes else FILTERED
+
+    @contextlib.contextmanager
+    def _datagrams(self) -> Iterator[None]:
+        """Have the container `web` answer datagrams meanwhile."""
+        servers = Servers()
+        try:
+            servers.udp(self.docker.inner("web"), "0.0.0.0", 53, lambda _question: b"web 53")
+            yield
+        finally:
+            servers.close()
+
+    def close(self) -> None:
+        """Remove the host."""
+        self.host.close()
+
+
+def _published(ports: tuple[str, ...]) -> list[str]:
+    return [f"--publish={port}" for port in ports]
