@@ -24,6 +24,8 @@ description:
     the same task, and runs M(hpc.ports.firewall_confirm). If the host reboots before the change is confirmed, it starts
     with the last confirmed rules. With C(local) no new connection can be made, so nothing proves that anybody can still
     log in; a warning says so.
+  - Judges connections to a port that a container publishes as connections to this port of the host, whoever publishes
+    it. Warns of published ports that no flow opens, and names the peers that use them now.
   - Warns of addresses of the host that the plan does not know, because other hosts treat connections from them as
     connections of unknown hosts.
   - One run at a time changes a host. A second run waits until the change of the first one is confirmed or undone.
@@ -199,14 +201,21 @@ other_rules:
       type: list
       elements: str
     bypassing:
-      description: Traffic that bypasses the flows, such as published ports of containers.
+      description: Traffic that the flows do not cover, such as packets that are routed straight to a container.
       type: list
       elements: str
     published:
-      description: Ports that other rules translate, at most 200; of a range, the first and the last port.
+      description:
+        - Ports that other rules translate, at most 200; of a range, the first and the last port.
+        - Flows cover them as ports of this host, whether a container or a process of the host answers.
       type: list
       elements: str
       sample: [8080/tcp]
+    translating:
+      description: Chains that translate incoming traffic, with the ports that they publish.
+      type: list
+      elements: str
+      sample: ["table ip nat, chain PREROUTING translates 8080/tcp to 172.17.0.2:80"]
 ephemeral_ports:
   description: The range of ephemeral ports of the host, for P(hpc.ports.ephemeral_clashes#filter).
   returned: when the kernel reports it
@@ -250,9 +259,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, failure_text
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import own_addresses, shared_interfaces
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import unopened_warnings
 
 ARGUMENTS = {
     "plan": {"type": "str"},
@@ -318,12 +328,19 @@ def _result(module: AnsibleModule, outcome: FirewallResult, others: OtherRules |
         # For the action plugin, which knows the plan.
         result["own_addresses"] = _own_addresses(module.params["policy"]["trusted_interfaces"])
     too_wide = _too_wide(outcome.change.backend, module.params["policy"]) if others else []
-    for text in (*outcome.warnings, *(warnings_of(others) if others else []), *too_wide):
+    foreign = _foreign_warnings(others, module.params["policy"]) if others else []
+    for text in (*outcome.warnings, *foreign, *too_wide):
         module.warn(shown(text))
     if outcome.pending:
         # For the action plugin, which confirms the change; the rest of the time it needed to connect to the host.
         result["pending"] = {"token": outcome.pending.token, "ran_for": time.monotonic() - began}
     return result
+
+
+def _foreign_warnings(others: OtherRules, policy: dict[str, Any]) -> list[str]:
+    """Return the warnings about rules of other programs."""
+    unopened = unopened_warnings(others, parse_policy(policy)) if others.published else []
+    return [*warnings_of(others), *unopened]
 
 
 def _ephemeral_ports() -> dict[str, str]:

@@ -74,7 +74,7 @@ def test_the_first_run_adds_every_flow_and_the_second_does_nothing(machine: Serv
         "changed": False,
         "changes": {**NO_FLOWS, "objects": []},
         "diff": {"before": "", "after": ""},
-        "other_rules": {"dropping": [], "bypassing": [], "published": []},
+        "other_rules": {"dropping": [], "bypassing": [], "published": [], "translating": []},
         "ephemeral_ports": "32768-60999",
         "reserved_ports": "",
         "own_addresses": OWN_ADDRESSES,
@@ -430,7 +430,7 @@ def test_other_rules_are_told_by_name_on_every_run(machine: Machine) -> None:
         warnings = str(result["warnings"])
         for effect, names in (
             ("dropping", ("inet f2b-table", "f2b-chain")),
-            ("bypassing", ("ip nat", "172.17.0.2:80")),
+            ("translating", ("ip nat", "172.17.0.2:80")),
         ):
             found = [text for text in result["other_rules"][effect] if all(name in text for name in names)]
             assert len(found) == 1 and all(name in warnings for name in names), result

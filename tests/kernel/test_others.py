@@ -6,20 +6,25 @@
 from __future__ import annotations
 
 import itertools
+import socket
+from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import unopened_warnings
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST
 from ansible_collections.hpc.ports.tests.support.packets import Opening
+from ansible_collections.hpc.ports.tests.support.published import CONTAINER, with_container
 from ansible_collections.hpc.ports.tests.support.samples import SSH, WEB, policy
 from ansible_collections.hpc.ports.tests.support.verdicts import joined
 
 CLIENT = "10.64.9.9"
 NOTHING = OtherRules((), ())
-ALLOWED = policy(SSH, WEB)  # Any address may connect to 443/tcp.
+OWN = {"addresses": [HOST[4]]}
+ALLOWED = {**policy(SSH, WEB), **OWN}  # Any address may connect to 443/tcp.
 
 
 @pytest.fixture(name="host")
@@ -91,8 +96,9 @@ iptables-nft -P INPUT DROP
 
 def test_ufw_drops_what_it_was_not_told_of(host: Machine) -> None:
     host.host.shell(UFW)
-    (text,), bypassing, _published = found_on(host)
-    assert bypassing == ()
+    found = found_on(host)
+    [text] = found.dropping
+    assert found.bypassing == ()
     assert text.startswith("table ip filter, chain INPUT (hook input): drops by policy, and rejects by 1 rule ('")
     assert [answer(host, 443), answer(host, 22)] == ["filtered", "refused"]
     host.host.shell("iptables-nft -I INPUT -p tcp --dport 443 -j ACCEPT")
@@ -157,10 +163,8 @@ def test_a_large_table_is_told_of_by_its_base_chains_and_the_others_by_their_rul
     unread = "rules that were not read, because the other tables of this host have more than 2000 rules and jumps"
     large = OtherRules(
         (f"table ip kube, chain input (hook input): may drop by {unread}",),
-        (
-            f"table ip kube, chain nat may translate by {unread}",
-            "forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by table ip kube, chain forward (drops by policy)",
-        ),
+        ("forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by table ip kube, chain forward (drops by policy)",),
+        translating=(f"table ip kube, chain nat may translate by {unread}",),
     )
     assert found == large
     host.nft(SMALL)
@@ -200,7 +204,7 @@ def test_what_counts_as_large(host: Machine, kind: str, count: int) -> None:
         assert [("not read" in text) for text in told] == [count > 2_000 and kind != "a plain set"]
 
 
-# ---- what goes around
+# ---- what is published
 
 # 10.200.0.1 is an address of the peer; here it stands for a container.
 DOCKER = """
@@ -238,39 +242,88 @@ def forward(machine: Machine) -> None:
     machine.host.shell("echo 1 > /proc/sys/net/ipv4/ip_forward")
 
 
-def test_a_published_port_goes_around_ours(host: Machine) -> None:
+# Opens the published port to one peer.
+PUBLISHED = {**policy(SSH, WEB, ("in", "box", ["8080/tcp"], ("10.64.9.0/28",))), **OWN}
+PEER = "10.64.9.8"
+
+
+def load(machine: Machine, data: dict[str, Any]) -> None:
+    """Give the host a ruleset of ours."""
+    machine.nft(ruleset.script_of(ruleset.ruleset_of(parse_policy(data))))
+
+
+def test_a_published_port_is_a_port_of_the_host(host: Machine) -> None:
     forward(host)
-    assert answer(host, 8080) == "filtered"
     host.nft(DOCKER)
-    assert found_on(host) == OtherRules(
-        (), ("table ip nat, chain PREROUTING translates 8080/tcp to 10.200.0.1:80", *FORWARDED), ("8080/tcp",)
+    found = OtherRules(
+        (), FORWARDED, ("8080/tcp",), ("table ip nat, chain PREROUTING translates 8080/tcp to 10.200.0.1:80",)
     )
-    assert answer(host, 8080) == "refused"
+    assert found_on(host) == found
+    assert [answer(host, 8080, source) for source in (CLIENT, "10.65.0.1")] == ["filtered", "filtered"]
+    assert unopened(host, ALLOWED) != []
+    load(host, PUBLISHED)
+    assert [answer(host, 8080, source) for source in (PEER, "10.65.0.1")] == ["refused", "filtered"]
+    assert found_on(host) == found
+    assert unopened(host, PUBLISHED) == []
 
 
-def test_a_published_port_of_iptables_goes_around_ours(host: Machine) -> None:
+def test_a_published_port_of_iptables_is_a_port_of_the_host(host: Machine) -> None:
     forward(host)
     host.host.shell(DOCKER_IPTABLES)
     found = found_on(host)
-    assert found.dropping == ()
-    assert found.bypassing[0].startswith("table ip nat, chain PREROUTING translates 8080/tcp")
-    assert (found.bypassing[1:], found.published) == (FORWARDED, ("8080/tcp",))
-    assert answer(host, 8080) == "refused"
+    assert (found.dropping, found.bypassing, found.published) == ((), FORWARDED, ("8080/tcp",))
+    assert found.translating[0].startswith("table ip nat, chain PREROUTING translates 8080/tcp")
+    assert answer(host, 8080, PEER) == "filtered"
+    load(host, PUBLISHED)
+    assert [answer(host, 8080, source) for source in (PEER, "10.65.0.1")] == ["refused", "filtered"]
+
+
+def test_only_without_our_table_a_published_port_is_open_to_all(host: Machine) -> None:
+    forward(host)
+    host.nft(DOCKER)
+    host.nft("delete table inet hpc_ports\n")
+    assert answer(host, 8080, "10.65.0.1") == "refused"
+
+
+def unopened(machine: Machine, data: dict[str, Any]) -> list[str]:
+    """Return the warning of published ports that no flow opens."""
+    with machine.host.entered():
+        return unopened_warnings(other_rules(), parse_policy(data))
+
+
+def test_who_uses_a_published_port_is_named_before_the_first_run(machine: Machine) -> None:
+    """A host without rules of ours."""
+    forward(machine)
+    machine.nft(DOCKER)
+    with machine.pair.peer.entered(), socket.create_server(("10.200.0.1", 80)), socket.socket() as client:
+        client.settimeout(30)
+        client.bind((CLIENT, 0))
+        client.connect((HOST[4], 8080))
+        [text] = unopened(machine, ALLOWED)
+    assert f" 8080/tcp (in use by {CLIENT}). The policy drops connections" in text
+    assert text.endswith("Rules: table ip nat, chain PREROUTING translates 8080/tcp to 10.200.0.1:80.")
 
 
 @pytest.mark.parametrize(
-    "target, text, expected",
-    [("redirect to :443", "443 of this host", "refused"), ("redirect to :25", "25 of this host", "filtered")],
+    "port, target, text, expected",
+    [
+        (443, "redirect to :25", "25", "refused"),
+        (81, "redirect to :443", "443", "filtered"),
+        (81, "redirect to :25", "25", "filtered"),
+    ],
 )
-def test_what_is_translated_to_the_host_itself_is_judged_at_its_new_port(
-    host: Machine, target: str, text: str, expected: str
+def test_what_is_redirected_on_the_host_is_judged_at_the_port_that_the_peer_used(
+    host: Machine, port: int, target: str, text: str, expected: str
 ) -> None:
     host.nft(
         "table ip x {\n chain c {\n type nat hook prerouting priority dstnat; policy accept\n"
-        f" tcp dport 81 {target}\n }}\n}}\n"
+        f" tcp dport {port} {target}\n }}\n}}\n"
     )
-    assert found_on(host) == OtherRules((), (f"table ip x, chain c translates 81/tcp to port {text}",), ("81/tcp",))
-    assert answer(host, 81) == expected
+    assert found_on(host) == OtherRules(
+        published=(f"{port}/tcp",),
+        translating=(f"table ip x, chain c translates {port}/tcp to port {text} of this host",),
+    )
+    assert answer(host, port) == expected
 
 
 KUBE_PROXY = """
@@ -297,34 +350,52 @@ table ip kube-proxy {
 
 
 def test_kube_proxy_is_followed_through_its_maps(host: Machine) -> None:
+    """What is routed to the address of a service, which is not the host's, is not judged, as no other forwarding is."""
     forward(host)
     host.nft(KUBE_PROXY)
-    (dropping,), bypassing, _published = found_on(host)
+    found = found_on(host)
+    [dropping] = found.dropping
     assert dropping.startswith(
         "table ip kube-proxy, chain filter-input (hook input): drops by 1 rule ('elements = { 192.0.2.1 . tcp . 443 "
     )
-    assert bypassing[0] == "table ip kube-proxy, chain nat-prerouting translates to 10.200.0.1:6443"
-    assert bypassing[1].startswith("forwarded IPv4 ")
+    assert found.translating == ("table ip kube-proxy, chain nat-prerouting translates to 10.200.0.1:6443",)
+    [bypassing] = found.bypassing
+    assert bypassing.startswith("forwarded IPv4 ")
     assert answer(host, 443) == "filtered"
     host.pair.peer.shell("ip route add 10.96.0.1 via 192.0.2.1")
     assert answer(host, 443, target="10.96.0.1") == "refused"
-    assert "flows of this host: table ip kube-proxy, chain nat-prerouting" in warnings_of(found_on(host))[1]
+    assert "The flows do not cover all traffic of this host: forwarded IPv4 " in warnings_of(found_on(host))[1]
+
+
+def test_what_is_routed_straight_to_a_container_bypasses_the_flows(host: Machine) -> None:
+    """It is reported as forwarded traffic."""
+    with with_container(host.pair):
+        host.pair.peer.shell(f"ip route add {CONTAINER[4]} via {HOST[4]}")
+        assert answer(host, 8080, target=CONTAINER[4]) == "refused"
+        assert found_on(host).bypassing[0] == (
+            "forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by no chain that nft lists"
+        )
 
 
 def test_forwarding_of_ipv6_is_told(host: Machine) -> None:
     host.host.shell("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
-    dropping, (bypassing,), _published = found_on(host)
-    assert not dropping and bypassing.startswith("forwarded IPv6 ")
+    found = found_on(host)
+    [bypassing] = found.bypassing
+    assert not found.dropping and bypassing.startswith("forwarded IPv6 ")
 
 
 def test_rules_of_iptables_legacy_are_seen_though_nft_does_not_list_them(host: Machine) -> None:
+    """Ours judge before theirs translate."""
     host.host.shell(
-        "iptables-legacy -A INPUT -p tcp --dport 443 -j DROP\n"
-        "iptables-legacy -t nat -A PREROUTING -p tcp --dport 8080 -j REDIRECT --to-port 22"
+        "iptables-legacy -A INPUT -p tcp --dport 444 -j DROP\n"
+        "iptables-legacy -t nat -A PREROUTING -p tcp --dport 8080 -j REDIRECT --to-port 22\n"
+        "iptables-legacy -t nat -A PREROUTING -p tcp --dport 443 -j REDIRECT --to-port 9"
     )
-    dropping, bypassing, published = found_on(host)
-    assert sorted(dropping[0].replace(",", " ").replace(")", " ").split()) == sorted(
+    found = found_on(host)
+    [text] = found.dropping
+    assert sorted(text.replace(",", " ").replace(")", " ").split()) == sorted(
         ["iptables-legacy", "(tables", "filter", "nat", "which", "nft", "does", "not", "list"]
     )
-    assert (len(dropping), bypassing, published) == (1, dropping, ())
-    assert [answer(host, 443), answer(host, 8080)] == ["filtered", "refused"]
+    assert (found.bypassing, found.published, found.translating) == ((), (), (text,))
+    # Port 22 is open to this peer, and the peer asks for 8080; port 443 is open to all, and leads to 9.
+    assert [answer(host, 443), answer(host, 8080)] == ["refused", "filtered"]

@@ -31,7 +31,7 @@ UNCHANGED = {
     "changed": False,
     "changes": {**NO_FLOWS, "objects": []},
     "diff": {"before": "", "after": ""},
-    "other_rules": {"dropping": [], "bypassing": [], "published": []},
+    "other_rules": {"dropping": [], "bypassing": [], "published": [], "translating": []},
     "ephemeral_ports": "32768-60999",
     "reserved_ports": "",
     "own_addresses": OWN_ADDRESSES,

@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find rules of other tables that may drop traffic that flows allow, or that let traffic bypass the flows.
+"""Find rules of other tables that may drop traffic that flows allow, or publish ports, and what bypasses the flows.
 
 A packet passes only if the base chains of every table accept it, so a drop of another table wins over our table. Our
-table does not see traffic as it arrived if another table translates it first, and it does not see forwarded traffic.
+table judges packets to this host before NAT, so a published port is a port of this host. It does not judge packets that
+are routed straight to a container or come from one, and never sees packets that programs take before netfilter.
 This module does not evaluate which packets these rules match: a finding lists what they can do.
 
 A listing is read line by line, with the indentation of nft. Rules that cannot be parsed are ignored. Tables that are
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import TableOutline
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLES
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import (
     MOST,
     OtherTables,
@@ -31,14 +32,16 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables im
 class OtherRules(NamedTuple):
     """What other rules can do to the traffic of flows, one text per table and chain.
 
-    dropping   chains that may drop traffic
-    bypassing  chains that translate or forward traffic around the flows
-    published  ports that they translate, such as `8080/tcp`; of a range the first and the last
+    dropping     chains that may drop traffic
+    bypassing    traffic that the flows do not cover: forwarded, or taken before all rules
+    published    ports that they translate, such as `8080/tcp`; of a range the first and the last
+    translating  chains that translate incoming traffic
     """
 
     dropping: tuple[str, ...] = ()
     bypassing: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
+    translating: tuple[str, ...] = ()
 
 
 class KernelRules(NamedTuple):
@@ -49,6 +52,7 @@ class KernelRules(NamedTuple):
     forwarding  the families that the host forwards
     legacy      names of legacy iptables tables by family
     unread      tables that are too large to be listed
+    has_cilium  whether Cilium runs, whose programs take packets before all rules
     """
 
     listing: str = ""
@@ -56,6 +60,7 @@ class KernelRules(NamedTuple):
     forwarding: tuple[str, ...] = ()
     legacy: Mapping[str, tuple[str, ...]] = {}
     unread: tuple[TableOutline, ...] = ()
+    has_cilium: bool = False
 
 
 _UNREAD = f"rules that were not read, because the other tables of this host have more than {MOST} rules and jumps"
@@ -66,9 +71,10 @@ _MAY_DROP = (
     "hpc.ports does not change these rules."
 )
 _MAY_BYPASS = (
-    "Traffic may bypass the flows of this host: {0}. The policy judges translated traffic to this host by its new "
-    "port, and does not cover forwarded traffic."
+    "The flows do not cover all traffic of this host: {0}. They cover ports that containers publish by NAT, but not "
+    "packets that are routed straight to a container, nor packets that containers send to other hosts."
 )
+_CILIUM = "packets that eBPF programs of Cilium forward before all rules (interface cilium_host)"
 # The hooks of traffic that our chains filter as well; they do not filter forwarded traffic.
 _HOOKS = {"ingress", "prerouting", "input", "output", "postrouting", "egress"}
 _FAMILIES = {"ip", "ip6", "inet", "bridge", "netdev"}
@@ -159,11 +165,11 @@ class _Table(NamedTuple):
 
 
 def _tables(listing: str) -> list[_Table]:
-    """Return the tables of a listing, except our table and dormant tables."""
+    """Return the tables of a listing, except our tables and dormant tables."""
     tables: dict[tuple[str, str], dict[str, _Node]] = {}
     for block in listing.split("\n}\n"):
         match = _TABLE.search(block)
-        if match and f"{match[1]} {match[2]}" != TABLE and not _DORMANT.search(block):
+        if match and f"{match[1]} {match[2]}" not in TABLES and not _DORMANT.search(block):
             # Verdict maps may be listed apart from their table.
             tables.setdefault((match[1], match[2]), {}).update(_nodes(block[match.end() :]))
     return [_Table(family, name, nodes) for (family, name), nodes in tables.items()]
@@ -266,18 +272,18 @@ def _quoted(text: str, longest: int = 100) -> str:
     return repr(text if len(text) <= longest else text[:longest] + "...")
 
 
-# ---- rules that let traffic bypass the flows
+# ---- rules that translate, and traffic that bypasses the flows
 
 
-def _bypassing(tables: Sequence[_Table]) -> Iterator[str]:
+def _translating(tables: Sequence[_Table]) -> Iterator[str]:
     for table in tables:
         for name, node in table.bases({"prerouting"} if table.family in _FAMILIES else ()):
-            texts = _bypass_texts(table.reached(name)) if node.kind == "nat" else []
+            texts = _translation_texts(table.reached(name)) if node.kind == "nat" else []
             if texts:
                 yield "{} {}".format(table.where(name), ", and ".join(texts))
 
 
-def _bypass_texts(reached: Sequence[_Node]) -> list[str]:
+def _translation_texts(reached: Sequence[_Node]) -> list[str]:
     rules = [line for other in reached for line in other.published]
     texts = ["translates " + _listed([_publication(line) for line in rules[:_MOST]], len(rules))] if rules else []
     hidden = [line for other in reached for line in other.hidden]
@@ -339,7 +345,7 @@ def _forwarding(tables: Sequence[_Table], kernel: KernelRules) -> Iterator[str]:
 
 
 def other_rules_in(kernel: KernelRules, backend: str = "nftables") -> OtherRules:
-    """Return the findings about the rules of a host, except our own table.
+    """Return the findings about the rules of a host, except our own tables.
 
     With the backend firewalld, drops in the table of firewalld implement the policy, so they are no finding. The run
     time is linear in the size of the listing for each base chain.
@@ -358,8 +364,9 @@ def other_rules_in(kernel: KernelRules, backend: str = "nftables") -> OtherRules
             *legacy.values(),
             *_dropping([table for table in tables if (backend, table.name) != ("firewalld", "firewalld")]),
         ),
-        bypassing=(*failed, *translating, *_bypassing(tables), *_forwarding(tables, kernel)),
+        bypassing=(*_forwarding(tables, kernel), *([_CILIUM] if kernel.has_cilium else [])),
         published=_published(tables),
+        translating=(*translating, *_translating(tables)),
     )
 
 
@@ -381,6 +388,7 @@ def other_rules(backend: str = "nftables", proc: str = "/proc", readers: TableRe
             ),
             legacy={family: _words(f"{proc}/net/{name}") for family, (program, name) in _LEGACY.items()},
             unread=tables.unread,
+            has_cilium="cilium_host:" in _words(f"{proc}/net/dev"),
         ),
         backend,
     )
@@ -396,7 +404,7 @@ def _words(path: str) -> tuple[str, ...]:
 
 
 def warnings_of(others: OtherRules) -> list[str]:
-    """Return at most one warning about rules that may drop, and one about traffic that may bypass the flows."""
+    """Return at most one warning about rules that may drop, and one about traffic that bypasses the flows."""
     return [
         text.format(_listed(findings[:_MOST], len(findings), "; "))
         for text, findings in ((_MAY_DROP, others.dropping), (_MAY_BYPASS, others.bypassing))

@@ -19,7 +19,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Ru
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script, listing, version
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Listing, ListingCache
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import TableContents, TableOutline
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLES
 
 # Limit for rules, jumps, and elements of maps and anonymous sets, of all other tables together.
 MOST = 2_000
@@ -55,7 +55,7 @@ class TableReaders(NamedTuple):
 
 def read_other_tables(backend: str, readers: TableReaders = TableReaders()) -> OtherTables:
     """Return the listings of all other tables that filter packets. Raises OSError and RuntimeError."""
-    contents = {table: readers.contents(table, MOST) for table in readers.outlines() if str(table) != TABLE}
+    contents = {table: readers.contents(table, MOST) for table in readers.outlines() if str(table) not in TABLES}
     # The backend firewalld reads the table of firewalld in any case.
     sizes = {
         table: 0 if (backend, str(table)) == ("firewalld", FIREWALLD) else contents[table].size for table in contents
@@ -115,7 +115,7 @@ def _list_function(backend: str, readers: TableReaders, tables: Iterable[TableOu
     lists = listing if backend == "firewalld" else _by_nft(readers.program)
 
     def listed(name: str, is_terse: bool) -> str:
-        # A listing of the whole ruleset includes our table, but it is not used.
+        # A listing of the whole ruleset includes our tables, but they are not used.
         concerned = _table_keys(
             table for table in tables if name == "ruleset" or name.split()[1:3] == str(table).split()
         )

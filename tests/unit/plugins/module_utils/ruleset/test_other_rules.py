@@ -54,7 +54,7 @@ def by_rule(rule: str, hook: str = "input") -> list[str]:
 
 
 def translated(rule: str) -> list[str]:
-    found = other_rules_in(KernelRules(table(base("c", "prerouting", rule, kind="nat")))).bypassing
+    found = other_rules_in(KernelRules(table(base("c", "prerouting", rule, kind="nat")))).translating
     return [text.removeprefix("table ip x, chain c ") for text in found]
 
 
@@ -224,26 +224,28 @@ HIDDEN = OtherRules(
         + "drops by 1 rule ('counter drop'), and has 2 rules (first 'udp dport 98 counter') for which nft shows no "
         "verdict",
     ),
-    (NAT + "has 1 rule ('iifname != \"docker0\" tcp dport 8080 counter') for which nft shows no verdict",),
+    translating=(NAT + "has 1 rule ('iifname != \"docker0\" tcp dport 8080 counter') for which nft shows no verdict",),
 )
 UFW_FOUND = {
     "0.9.8": OtherRules(
         (INPUT + "drops or queues or rejects by 4 rules (first 'udp dport 98 counter queue num 3')",),
+        (),
+        ("8080/tcp", "1000/tcp", "2000/tcp", "2010/tcp", "81/tcp"),
         (
             NAT + "translates 8080/tcp to 172.17.0.2:80, 1000,2000-2010/tcp to 172.17.0.4, 81/tcp to port 8081 of this "
             "host",
         ),
-        ("8080/tcp", "1000/tcp", "2000/tcp", "2010/tcp", "81/tcp"),
     ),
     "0.9.8 without extensions": HIDDEN,
     "1.0.6 without extensions": HIDDEN,
     "1.1.3": OtherRules(
         (INPUT + "drops or queues or rejects by 4 rules (first 'udp dport 98 counter xt target \"NFQUEUE\"')",),
+        (),
+        ("8080/tcp", "81/tcp"),
         (
             NAT + 'translates 8080/tcp, \'meta l4proto tcp xt match "multiport" counter xt target "DNAT"\', 81/tcp to '
             "this host",
         ),
-        ("8080/tcp", "81/tcp"),
     ),
 }
 
@@ -332,7 +334,7 @@ def test_verdict_maps_are_followed() -> None:
             "table ip kube-proxy, chain filter-output (hook output): rejects by 1 rule ('ip daddr @cluster-ips reject "
             'comment "Reject traffic to invalid ports of ClusterIPs"\')',
         ),
-        ("table ip kube-proxy, chain nat-prerouting translates to 10.0.0.5:6443, to 10.0.0.6:6443",),
+        translating=("table ip kube-proxy, chain nat-prerouting translates to 10.0.0.5:6443, to 10.0.0.6:6443",),
     )
 
 
@@ -522,7 +524,7 @@ def test_counting_rules_are_distinguished_from_hidden_targets() -> None:
     assert by_rule("tcp dport 1 counter") == []
     assert by_rule("tcp dport 1 counter ") == ["has 1 rule ('tcp dport 1 counter') for which nft shows no verdict"]
     assert dropping(base("POSTROUTING", "postrouting", "counter", kind="nat")) == ()
-    assert other_rules_in(KernelRules(table(base("PREROUTING", "prerouting", "counter")))).bypassing == ()
+    assert other_rules_in(KernelRules(table(base("PREROUTING", "prerouting", "counter")))).translating == ()
 
 
 # ---- what is translated
@@ -636,12 +638,23 @@ def test_forwarding_lists_the_chains_that_filter_it() -> None:
 def test_findings_of_legacy_tables() -> None:
     found = other_rules_in(KernelRules(legacy={"IPv4": ("nat", "filter"), "IPv6": ("filter",)}))
     ipv4 = "iptables-legacy (tables nat, filter), which nft does not list"
-    assert found == OtherRules((ipv4, "ip6tables-legacy (tables filter), which nft does not list"), (ipv4,))
+    assert found == OtherRules((ipv4, "ip6tables-legacy (tables filter), which nft does not list"), translating=(ipv4,))
     assert other_rules_in(KernelRules(legacy={"IPv4": ()})) == OtherRules()
+
+
+def test_cilium_is_reported_since_it_takes_packets_before_all_rules(tmp_path: Path) -> None:
+    devices = "Inter-|   Receive\n    lo: 0 0\n{}_host: 0 0\n"
+    found = [
+        other_rules(proc=proc(tmp_path, dev=devices.format(name)), readers=asked(lambda arguments, text="": ""))
+        for name in ("cilium", "other")
+    ]
+    cilium = "packets that eBPF programs of Cilium forward before all rules (interface cilium_host)"
+    assert found == [OtherRules(bypassing=(cilium,)), OtherRules()]
 
 
 def proc(folder: Path, **files: str) -> str:
     paths = {
+        "dev": "net/dev",
         "ip_forward": "sys/net/ipv4/ip_forward",
         "forwarding": "sys/net/ipv6/conf/all/forwarding",
         "ip_tables_names": "net/ip_tables_names",
@@ -702,9 +715,7 @@ def test_a_listing_that_fails_is_a_finding(tmp_path: Path, error: Exception, tex
         raise error
 
     finding = f"rules that nft cannot list ({text.strip()!r})"
-    assert other_rules(proc=proc(tmp_path, ip_forward="0\n"), readers=asked(run, SMALL)) == OtherRules(
-        (finding,), (finding,)
-    )
+    assert other_rules(proc=proc(tmp_path, ip_forward="0\n"), readers=asked(run, SMALL)) == OtherRules((finding,))
 
 
 # ---- tables that are too large to be read
@@ -736,10 +747,8 @@ def test_tables_that_were_not_read_are_reported_by_their_base_chains() -> None:
             f"table inet kube, chain out (hook output): may drop by {UNREAD}",
             "table inet kube, chain closed (hook input): drops by policy",
         ),
-        (
-            f"table inet kube, chain nat may translate by {UNREAD}",
-            "forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by table inet kube, chain fwd (drops by policy)",
-        ),
+        ("forwarded IPv4 (net.ipv4.ip_forward is 1), filtered by table inet kube, chain fwd (drops by policy)",),
+        translating=(f"table inet kube, chain nat may translate by {UNREAD}",),
     )
 
 
@@ -771,10 +780,13 @@ def test_at_most_two_warnings_of_five_findings() -> None:
     assert warnings_of(OtherRules(six, six[:5])) == [
         "Other rules on this host may drop traffic that flows allow, because every table must accept a packet: "
         "a; b; c; d; e; and 1 more. hpc.ports does not change these rules.",
-        "Traffic may bypass the flows of this host: a; b; c; d; e. The policy judges translated traffic to this host "
-        "by its new port, and does not cover forwarded traffic.",
+        "The flows do not cover all traffic of this host: a; b; c; d; e. They cover ports that containers publish "
+        "by NAT, but not packets that are routed straight to a container, nor packets that containers send to other "
+        "hosts.",
     ]
-    assert [text[:5] for text in warnings_of(OtherRules((), ("{0}",)))] == ["Traff"]
+    assert [text[:9] for text in warnings_of(OtherRules((), ("{0}",)))] == ["The flows"]
+    # Rules that only translate are no reason for a warning: our table judges before them.
+    assert warnings_of(OtherRules(published=("80/tcp",), translating=("a",))) == []
 
 
 # ---- any text
