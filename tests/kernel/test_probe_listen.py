@@ -1123,3 +1123,80 @@ def test_the_limit_of_open_files_is_raised_or_said_to_be_too_low(net: Net) -> No
         "Too many ports for the limit of open files: got 500, expected 664. Raise the hard limit (ulimit -Hn), or name "
         "fewer ports."
     )
+
+
+# ---- published ports
+
+CONTAINER = "198.51.100.2"
+_CONTAINER = f"""
+ip link set lo up
+ip link set box up
+ip address add {CONTAINER}/24 dev box
+ip route add default via 198.51.100.1
+"""
+_TO_CONTAINER = f"tcp dport 7001 dnat ip to {CONTAINER}:80"
+_NO_RULE, _DROPS = "no rule of hpc.ports judges it", "drop packets from 10.77.1.2 to 7001/tcp: table inet filter_"
+
+
+@contextmanager
+def _container(net: Net, serves: bool) -> Iterator[None]:
+    """Have a container on the target, to which it publishes a port; `serves`: something listens there."""
+    space = Space()
+    try:
+        net.target.space.shell(
+            f"ip link add box type veth peer name box netns {space.holder.pid}; ip link set box up\n"
+            "ip address add 198.51.100.1/24 dev box; echo 1 > /proc/sys/net/ipv4/ip_forward"
+        )
+        space.shell(_CONTAINER)
+        _base(net.target, "prerouting", -100, _TO_CONTAINER, kind="nat")
+        with ExitStack() as stack:
+            if serves:
+                program = [*space.prefix, sys.executable, "-c", _SERVICE, "tcp 0.0.0.0 80"]
+                process = stack.enter_context(subprocess.Popen(program, stdout=subprocess.PIPE, text=True))
+                stack.callback(process.kill)
+                assert process.stdout and process.stdout.readline() == "ready\n"
+            yield
+    finally:
+        net.target.space.shell("echo 0 > /proc/sys/net/ipv4/ip_forward; ip link delete box")
+        space.close()
+
+
+@pytest.mark.parametrize(
+    "serves,drops,far,allowed,denied",
+    [
+        (True, "", "returned", "", _NO_RULE),
+        # As our chain does.
+        (True, "prerouting -110 tcp dport 7001 drop", "arrived", f"{_DROPS}prerouting, ", ""),
+        (True, "forward 0 tcp dport 80 drop", "arrived", f"{_DROPS}forward, ", ""),
+        (
+            True,
+            'forward 0 iifname "box" drop',
+            "passed",
+            "its answer was not sent: table inet filter_forward",
+            _NO_RULE,
+        ),
+        (False, "", "passed", "publishes 7001/tcp, but nothing answers", _NO_RULE),
+    ],
+)
+def test_a_published_port_has_the_verdict_of_its_port(
+    net: Net, serves: bool, drops: str, far: str, allowed: str, denied: str
+) -> None:
+    """Whatever the plan expects, and with the diagnosis of the rules that the target runs."""
+    if drops:
+        hook, priority, rule = drops.split(" ", 2)
+        _base(net.target, hook, int(priority), rule)
+    with _container(net, serves):
+        net.target.start("7001/tcp", addresses=[TARGET[4]])
+        net.source.start(counted=["7001/tcp"], nonce=NONCES["source"])
+        probed = net.source.probe(TARGET[4], "7001/tcp")
+        stopped = {"source": net.source.stop(), "target": net.target.stop()}
+        results = Results({"source": [probed]}, stopped, NONCES)
+        for expected, said in (("open", allowed), ("filtered", denied)):
+            item = _item(TARGET[4], "tcp", expected)
+            [found] = verdicts_of([item], results)
+            run = Run(_site(expected == "open"), results, {}, _judgements(net, [found], is_read=True))
+            cell = run.cell(run.reconsidered(run.with_published(found)))
+            text = cell["diagnosis"]["text"] if cell["diagnosis"] else ""
+            assert (cell["verdict"] == "right", said in text) == (not said, True), cell
+            assert (text == "") == (not said), cell
+        assert _far(results, TARGET[4], "tcp") == far

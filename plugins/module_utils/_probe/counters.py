@@ -8,7 +8,7 @@ both backends. It accepts every packet, and has its chains before and after all 
 
     left        an opening packet has passed all rules of the source
     arrived     it has reached the target, before any rule
-    passed      it has passed all incoming rules of the target
+    passed      it has passed all incoming rules of the target; if they send it to a container, those that forward it
     answered    the answer has passed all rules of the target
     returned    the answer has reached the source, before any rule
 
@@ -73,6 +73,7 @@ _COUNTED = {
 _TRACKED = -199  # at prerouting, the connection is known from this priority on
 _NO_CONNECTION = "ct state invalid,untracked"
 _TRANSLATED = "ct status snat,dnat"
+_SENT_ON = "ct status dnat"  # at the hook forward: this host has translated the destination
 # IP version, and in nft the protocol and the type of an address.
 _Family = tuple[str, str, str]
 _FAMILIES: tuple[_Family, ...] = (("4", "ip", "ipv4_addr"), ("6", "ip6", "ipv6_addr"))
@@ -111,22 +112,21 @@ def script(ports: Sequence[PortRange], key: str, is_tracked: bool) -> str:
         )
         lines += _chain(hook, hook, priority, rules)
     if is_tracked:
-        count = _COUNTED["returned"]
         lines += _chain(
-            "translated",
-            count.hook,
-            _TRACKED,
-            (
-                _by_connection("returned", count, family, f"{match} {_TRANSLATED}")
-                for family in _FAMILIES
-                for match in _answer_matches()
-            ),
+            "translated", "prerouting", _TRACKED, _rules_of_translated("returned", _answer_matches(), _TRANSLATED)
         )
+        lines += _chain("forward", "forward", _LAST, _rules_of_translated("passed", _opening_matches(key), _SENT_ON))
     return "\n".join([*lines, "}", ""])
 
 
 def _chain(name: str, hook: str, priority: int, rules: Iterable[str]) -> list[str]:
     return [f"chain {name} {{ type filter hook {hook} priority {priority}; policy accept;", *rules, "}"]
+
+
+def _rules_of_translated(name: str, matches: Iterable[str], status: str) -> list[str]:
+    return [
+        _by_connection(name, _COUNTED[name], family, f"{match} {status}") for match in matches for family in _FAMILIES
+    ]
 
 
 def _elements(ports: Iterable[PortRange]) -> str:

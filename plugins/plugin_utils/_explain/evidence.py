@@ -350,7 +350,7 @@ def _forwarded(judgements: Sequence[_JudgementPair], expectation: Expectation) -
         (inward.packet.translated for _out, inward in judgements if inward and inward.packet.translated), ""
     )
     return (
-        f" {expectation.target} publishes the port past its firewall: connections are forwarded to {destination}."
+        f" {expectation.target} publishes the port: connections that its rules accept are forwarded to {destination}."
         if destination
         else ""
     )

@@ -211,7 +211,8 @@ class Run:
     def with_published(self, verdict: Verdict) -> Verdict:
         """Return the verdict: right if a flow accepts it, and the target itself forwards to the answering host."""
         inward = self._judgements_by_end(verdict)[1][1]
-        is_forwarded = bool(inward and inward.packet.translated) and verdict.why.startswith(ANSWERED_BUT_NOT_BY)
+        is_published = inward and inward.packet.translated and not inward.packet.is_stopped
+        is_forwarded = bool(is_published) and verdict.why.startswith(ANSWERED_BUT_NOT_BY)
         return verdict._replace(verdict=RIGHT, why="") if is_forwarded else verdict
 
     def _judgements_by_end(self, verdict: Verdict) -> list[tuple[str, RulesetJudgement | None]]:

@@ -48,7 +48,8 @@ CODES = {
     "no_listener": "the packet arrived, but nothing listens on the port",
     "ruleset_drops": "the rules of hpc.ports on a host drop a connection that a flow allows",
     "ruleset_allows": "the rules of a host allow a connection that no flow allows",
-    "published": "rules of another program on a host forward the port to a container or another port",
+    "published": "rules of another program on a host forward the port to a container or another port, without effect "
+    "or unjudged",
     "other_table": "rules of another program on a host drop a connection that a flow allows",
     "not_sent": "the source sends nothing, for example because it has no route",
     "not_arrived": "the packet was sent but did not arrive",
@@ -66,7 +67,8 @@ class PacketJudgement(NamedTuple):
     """The judgement of a host's ruleset on a packet: accept, drop, reject or unknown, with the table and the rule.
 
     For `unknown`, table and rule may stop the packet, and `unknown` is the reason; it is also set if the verdict was
-    observed, not read from rules. `translated` is the address to which rules forward it, and the rule.
+    observed, not read from rules. `translated` is the address to which rules forward it, or would if it passed, and
+    the rule.
     `is_dropped_by_rp_filter`: the kernel drops it before all rules, because the route back is another.
     """
 
@@ -92,11 +94,13 @@ class PacketJudgement(NamedTuple):
     def as_seen(self, passed: bool | None) -> PacketJudgement:
         """Return the judgement; if the rules do not decide, decide by the fate of the packet (None: unknown).
 
-        A stopped packet makes the rule that may have stopped it the suspect. Forwarded packets are not decided here.
+        A stopped packet makes the rule that may have stopped it the suspect, unless rules forward it.
         """
-        if self.verdict != UNDECIDED or passed is None or self.translated or not (passed or self.table):
+        if self.verdict != UNDECIDED or passed is None or not passed and (self.translated or not self.table):
             return self
-        return PacketJudgement(ACCEPT, unknown=self.unknown) if passed else self._replace(verdict=DROP)
+        if passed:
+            return PacketJudgement(ACCEPT, unknown=self.unknown, translated=self.translated)
+        return self._replace(verdict=DROP)
 
     @property
     def where(self) -> str:
@@ -322,16 +326,16 @@ def _rejected(clues: Clues) -> Diagnosis | None:
 
 
 def _published(clues: Clues) -> Diagnosis | None:
-    """Return the diagnosis of a translated packet: our rules never see it at this port, only after translation."""
-    expectation = clues.expectation
-    if expectation.denied_by == "source" or not clues.inward or not clues.inward.translated:
+    """Return the diagnosis of a translated packet that no rule of ours judges, although they judge before NAT."""
+    expectation, inward = clues.expectation, clues.inward
+    if expectation.denied_by == "source" or not inward or not inward.translated or inward.is_ours or inward.is_stopped:
         return None
     return Diagnosis(
         "published",
-        f"{expectation.target} publishes {expectation.port}/{expectation.protocol} past the rules of hpc.ports: rules "
-        f"of another program forward it to {clues.inward.translated}.",
-        f"On {expectation.target}, publish the port on 127.0.0.1 or on an internal address, or stop the service that "
-        "publishes it. Running the playbook site does not change this. If the connection is wanted, add a flow.",
+        f"{expectation.target} publishes {expectation.port}/{expectation.protocol}, and no rule of hpc.ports judges "
+        f"it: rules of another program forward it to {inward.translated}.",
+        f"Run the playbook site on {expectation.target}: its rules are not loaded, or are of a version of hpc.ports "
+        "that did not judge published ports. If the connection is wanted, add a flow.",
     )
 
 
@@ -352,7 +356,9 @@ def _allowed_by_rules(clues: Clues) -> Diagnosis:
 
 def _no_listener(clues: Clues) -> Diagnosis | None:
     """Return the diagnosis for a port without a listener: a refusal, or packets that passed without an answer."""
-    expectation, counters = clues.expectation, clues.counters
+    expectation, counters, inward = clues.expectation, clues.counters, clues.inward
+    if clues.verdict.seen.outcome == REFUSED and inward and inward.translated and not inward.is_stopped:
+        return _published_without_answer(expectation, inward)
     is_silent = bool(counters["passed"]) and not counters["answered"]
     if clues.verdict.held_by != NOBODY or not (clues.verdict.seen.outcome == REFUSED or is_silent):
         return None
@@ -420,7 +426,7 @@ def _published_without_answer(expectation: Expectation, inward: PacketJudgement)
         f"another program forward it to {inward.translated}.",
         f"Check on {expectation.target} that this container or host runs and listens, that net.ipv4.ip_forward is 1, "
         "and that no rule drops forwarded packets. If the port should not be published, remove the rule that forwards "
-        "it.",
+        "it and the flow.",
     )
 
 
@@ -438,6 +444,8 @@ def _not_answered(clues: Clues) -> Diagnosis | None:
     if not clues.counters["passed"] or not clues.is_lost("passed", "answered"):
         return None
     target = clues.expectation.target
+    if clues.inward and clues.inward.translated and not (clues.reply and clues.reply.is_stopped):
+        return _published_without_answer(clues.expectation, clues.inward)
     by = f": {clues.reply.where} drops it" if clues.reply and clues.reply.is_stopped else ""
     return Diagnosis(
         "reply_lost",

@@ -9,7 +9,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.wire import TRANSLATED, JudgementData, TraceData
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import (
+    TRANSLATED,
+    WOULD_BE_TRANSLATED,
+    JudgementData,
+    TraceData,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis import PacketJudgement
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import LISTENER
@@ -131,5 +136,13 @@ def _packet_judgement(trace: TraceData) -> PacketJudgement:
         trace.get("rule", ""),
         trace.get("is_ours", False),
         trace.get("unknown", ""),
-        next((note[len(TRANSLATED) :] for note in trace.get("notes", ()) if note.startswith(TRANSLATED)), ""),
+        next(
+            (
+                note[len(prefix) :]
+                for note in trace.get("notes", ())
+                for prefix in (TRANSLATED, WOULD_BE_TRANSLATED)
+                if note.startswith(prefix)
+            ),
+            "",
+        ),
     )

@@ -73,7 +73,8 @@ def chains(is_tracked: bool) -> dict[str, tuple[str, int, list[str]]]:
 def test_counting_chains_come_before_and_after_all_others() -> None:
     ends = {"input": ("input", 32000), "postrouting": ("postrouting", 32000), "prerouting": ("prerouting", -400)}
     assert {name: base[:2] for name, base in chains(False).items()} == ends
-    assert {name: base[:2] for name, base in chains(True).items()} == {**ends, "translated": ("prerouting", -199)}
+    tracked = {"translated": ("prerouting", -199), "forward": ("forward", 32000)}
+    assert {name: base[:2] for name, base in chains(True).items()} == {**ends, **tracked}
 
 
 @TRACKED
@@ -125,6 +126,7 @@ def test_rules_by_packet(
         ("input", "passed", "daddr", "saddr", "original", ""),
         ("postrouting", "answered", "daddr", "saddr", "reply", ""),
         ("translated", "returned", "saddr", "daddr", "reply", " ct status snat,dnat"),
+        ("forward", "passed", "daddr", "saddr", "original", " ct status dnat"),
     ],
 )
 @pytest.mark.parametrize("number,family", [("4", "ip"), ("6", "ip6")])

@@ -236,7 +236,7 @@ def test_the_answer(
         ("other", "other may not connect to 6817/tcp of head: no flow allows it on head."),
     ],
 )
-def test_a_published_port_is_said_to_be_past_the_firewall(source: str, text: str) -> None:
+def test_a_published_port_is_said_to_be_forwarded(source: str, text: str) -> None:
     found = answered(
         source,
         "head",
@@ -250,8 +250,60 @@ def test_a_published_port_is_said_to_be_past_the_firewall(source: str, text: str
     )
     assert found.ways[0].text == (
         text
-        + " head publishes the port past its firewall: connections are forwarded to 172.17.0.2 port 80 (table ip nat)."
+        + " head publishes the port: connections that its rules accept are forwarded to 172.17.0.2 port 80 (table ip "
+        "nat)."
     )
+
+
+OURS = {"table": "inet hpc_ports", "is_ours": True}
+TO_CONTAINER = "172.17.0.2 port 80 (table ip nat, chain DOCKER: dnat)"
+FORWARDED = f" head publishes the port: connections that its rules accept are forwarded to {TO_CONTAINER}."
+
+
+@pytest.mark.parametrize(
+    "source,inward,code,text",
+    [
+        (
+            "login",
+            said(**OURS, chain="in_control", rule="accept", notes=[f"the destination is changed to {TO_CONTAINER}"]),
+            "yes",
+            f"login can connect to 6817/tcp of head by flow control.{FORWARDED}",
+        ),
+        (
+            "other",
+            {
+                **said("drop"),
+                **OURS,
+                "chain": "arriving",
+                "rule": "drop",
+                "notes": [f"the destination would be changed to {TO_CONTAINER}"],
+            },
+            "no",
+            f"other cannot connect to 6817/tcp of head: no flow allows it on head.{FORWARDED}",
+        ),
+        (
+            "login",
+            said("drop", notes=[f"the destination is changed to {TO_CONTAINER}"]),
+            "should_but_does_not",
+            f"Rules of another program on head drop packets from 10.1.0.2 to 6817/tcp: {PLACE}; flow control allows "
+            "them.",
+        ),
+        (
+            "other",
+            said(notes=[f"the destination is changed to {TO_CONTAINER}"]),
+            "should_not_but_does",
+            "head publishes 6817/tcp, and no rule of hpc.ports judges it: rules of another program forward it to "
+            f"{TO_CONTAINER}.",
+        ),
+    ],
+)
+def test_a_published_port_is_explained_as_a_port_of_the_host(
+    source: str, inward: dict[str, Any], code: str, text: str
+) -> None:
+    """Of a forwarded packet the host does not tell who listens."""
+    found = answered(source, "head", "6817/tcp", said(), inward)
+    assert (found.code, found.ways[0].text, found.ways[0].listening) == (code, text, None)
+    assert "listens" not in "\n".join(lines(found, [], "None."))
 
 
 def test_an_address_that_the_plan_does_not_know() -> None:

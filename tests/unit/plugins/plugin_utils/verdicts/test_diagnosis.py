@@ -285,26 +285,53 @@ def test_a_connection_that_opens_and_carries_nothing() -> None:
     )
 
 
-def test_a_port_that_is_published_past_the_firewall() -> None:
-    sent_on = PacketJudgement(
-        "unknown",
-        "ip nat",
-        "DOCKER",
-        "dnat",
-        unknown="it is sent on",
-        translated="172.17.0.2 port 80 (table ip nat, chain DOCKER: dnat)",
-    )
+SENT_ON = PacketJudgement(
+    "unknown",
+    "ip nat",
+    "DOCKER",
+    "dnat",
+    unknown="it is sent on",
+    translated="172.17.0.2 port 80 (table ip nat, chain DOCKER: dnat)",
+)
+
+
+@pytest.mark.parametrize("sent_on", [SENT_ON, SENT_ON.as_seen(True), SENT_ON._replace(verdict="accept", unknown="")])
+def test_a_published_port_that_no_rule_of_ours_judges(sent_on: PacketJudgement) -> None:
     found = told(verdict("filtered", "open", why="The probe got an answer."), inward=sent_on)
     assert (found.code, found.text) == (
         "published",
-        "target publishes 443/tcp past the rules of hpc.ports: rules of another program forward it to 172.17.0.2 port "
-        "80 (table ip nat, chain DOCKER: dnat).",
+        "target publishes 443/tcp, and no rule of hpc.ports judges it: rules of another program forward it to "
+        "172.17.0.2 port 80 (table ip nat, chain DOCKER: dnat).",
     )
-    assert "127.0.0.1" in found.advice
-    # It did not pass here, and was not stopped here either.
-    assert sent_on.as_seen(False) == sent_on
+    assert found.advice.startswith("Run the playbook site on target: ")
     by_source = verdict("filtered", "open", why="The probe got an answer.", denied_by="source")
     assert told(by_source, inward=sent_on, out=ACCEPTED).code == "ruleset_allows"
+
+
+def test_a_published_port_that_a_rule_of_ours_accepts_too_widely() -> None:
+    accepted = ACCEPTED._replace(translated=SENT_ON.translated)
+    found = told(verdict("filtered", "open", why="The probe got an answer."), inward=accepted)
+    assert (found.code, found.text) == (
+        "ruleset_allows",
+        "No flow allows source to connect to 443/tcp of target, but target accepts the connection: table inet "
+        "hpc_ports, chain input, `tcp dport 443 accept`.",
+    )
+
+
+def test_the_counters_decide_of_a_packet_that_rules_send_on() -> None:
+    assert SENT_ON.as_seen(True) == PacketJudgement("accept", unknown="it is sent on", translated=SENT_ON.translated)
+    # The rule that translates did not stop it.
+    assert SENT_ON.as_seen(False) == SENT_ON
+
+
+def test_a_published_port_that_a_rule_of_others_drops_as_it_is_forwarded() -> None:
+    theirs = PacketJudgement("drop", "ip filter", "FORWARD", "policy drop", translated=SENT_ON.translated)
+    found = told(verdict(), counts(1, 1), inward=theirs)
+    assert (found.code, found.text) == (
+        "other_table",
+        f"Rules of another program on target drop packets from {SOURCE} to 443/tcp: table ip filter, chain FORWARD, "
+        "`policy drop`; flow web allows them.",
+    )
 
 
 def test_who_refuses_for_somebody_who_listens() -> None:
@@ -445,11 +472,26 @@ def test_what_is_dropped_as_it_comes_from_the_wire_was_not_lost_on_the_way() -> 
 
 def test_what_is_published_and_leads_nowhere() -> None:
     inward = UNREAD._replace(translated="10.88.0.2 port 80 (table ip nat, chain c: dnat to 10.88.0.2:80)")
-    assert told(verdict(), counts(1, 1), inward=inward) == Diagnosis(
+    forwarded = ACCEPTED._replace(translated=inward.translated)
+    refused = verdict(outcome="refused", why="It was refused.")
+    nothing_answers = Diagnosis(
         "published",
         f"target publishes 443/tcp, but nothing answers: rules of another program forward it to {inward.translated}.",
         "Check on target that this container or host runs and listens, that net.ipv4.ip_forward is 1, and that no rule "
-        "drops forwarded packets. If the port should not be published, remove the rule that forwards it.",
+        "drops forwarded packets. If the port should not be published, remove the rule that forwards it and the flow.",
+    )
+    for found in (
+        told(verdict(), counts(1, 1), inward=inward),
+        told(verdict(), counts(1, 1, 1), inward=forwarded),
+        told(verdict(), counts(1, 1, 1), inward=forwarded, reply=ACCEPTED),
+        told(refused, counts(1, 1, 1), inward=forwarded),
+    ):
+        assert found == nothing_answers
+    dropped = told(verdict(), counts(1, 1, 1), inward=forwarded, reply=THEIRS)
+    assert (dropped.code, dropped.text) == (
+        "reply_lost",
+        "target accepted the packet, but its answer was not sent: table inet site, chain c, `tcp dport 443 drop` drops "
+        "it.",
     )
 
 

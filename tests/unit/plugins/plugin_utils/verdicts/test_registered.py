@@ -130,7 +130,9 @@ def test_a_published_port_that_a_flow_opens_is_right_where_the_target_sends_it_o
         "ctl": {**found["ctl"], "judged": {"judgements": [sent_on] * len(suspects(plan, run, found)["ctl"])}},
     }
     assert [verdict.verdict for verdict in run_of(plan, run, with_rules)[1]] == ["right"]
-    sent_on["notes"] = []
+    sent_on["verdict"] = "drop"
+    assert [verdict.verdict for verdict in run_of(plan, run, with_rules)[1]] == ["wrong"]
+    sent_on.update(verdict="unknown", notes=[])
     assert [verdict.verdict for verdict in run_of(plan, run, with_rules)[1]] == ["wrong"]
 
 
