@@ -113,6 +113,10 @@ def _foreign(
 
 
 _OURS = "nft insert rule inet hpc_ports {0}"
+_NOT_OURS = (
+    "nft delete rule inet hpc_ports prerouting handle "
+    "$(nft -a list chain inet hpc_ports prerouting | sed -n 's/.*tcp dport {0} .* handle //p')"
+)
 _POLICY = (
     'firewall-cmd -q --policy hpc_ports_in --add-rich-rule=\'rule priority="-50" port port="{0}" protocol="tcp" {1}\''
 )
@@ -144,6 +148,8 @@ tcp dport 7070 dnat to 172.31.99.2:80
 }}
 }}'"""
 _UNPUBLISHED = f"nft delete table ip site_box; systemctl stop site-box; {_FORWARD.format(0)}"
+
+_REDIRECT = table("site_nat", "prerouting", "tcp dport 2376 redirect to :22", kind="nat", priority=-100, family="ip")
 
 # A way to one host that goes nowhere.
 _NOWHERE = (
@@ -255,10 +261,10 @@ OURS = [
     Fault(
         "one port too many, nftables",
         "desk1",
-        _OURS.format("input tcp dport 2375 accept"),
+        _OURS.format("prerouting tcp dport 2375 accept"),
         without(opened("desk1", "2375/tcp"), "laptop1"),
         "ruleset_allows",
-        "table inet hpc_ports, chain input, `tcp dport 2375 accept`",
+        "table inet hpc_ports, chain prerouting, `tcp dport 2375 accept`",
     ),
     Fault(
         "one port too many, firewalld",
@@ -376,14 +382,14 @@ OTHERS = [
         "other_table",
         "Rules of another program on beta-controller drop",
     ),
-    _foreign(
-        "a port is redirected to another",
+    Fault(
+        "a port is redirected to another, and our rules let it pass",
         "pbs-server",
-        table("site_nat", "prerouting", "tcp dport 2376 redirect to :22", kind="nat", priority=-100, family="ip"),
-        lambda cell: opened("pbs-server", "2376/tcp", version=4)(cell) and cell["source"] in ("ctl2", "laptop1"),
-        "published",
-        "rules of another program forward it to this host port 22 (table ip site_nat, chain c: "
-        "tcp dport 2376 redirect to :22)",
+        f"{_REDIRECT[0]}; {_OURS.format('prerouting meta nfproto ipv4 tcp dport 2376 accept')}",
+        opened("pbs-server", "2376/tcp", version=4),
+        "ruleset_allows",
+        "table inet hpc_ports, chain prerouting, `meta nfproto ipv4 tcp dport 2376 accept`",
+        undo=f"{_REDIRECT[1]}; {_NOT_OURS.format(2376)}",
     ),
     Fault(
         "ufw lets only ssh in, nftables",
@@ -509,14 +515,14 @@ OTHERS = [
         undo=_NO_PROXY,
     ),
     Fault(
-        "a container publishes a port, nftables",
+        "a container publishes a port, and our rules do not judge it",
         "desk1",
-        _PUBLISHED,
+        f"{_PUBLISHED}\n{_OURS.format('prerouting meta nfproto ipv4 tcp dport 7070 return')}",
         without(opened("desk1", "7070/tcp", version=4), "laptop1"),
         "published",
-        "desk1 publishes 7070/tcp past the rules of hpc.ports: "
+        "desk1 publishes 7070/tcp, and no rule of hpc.ports judges it: "
         "rules of another program forward it to 172.31.99.2 port 80 (table ip site_box",
-        undo=_UNPUBLISHED,
+        undo=f"{_UNPUBLISHED}; {_NOT_OURS.format(7070)}",
     ),
     Fault(
         "a container publishes a port, firewalld",
@@ -524,7 +530,7 @@ OTHERS = [
         _PUBLISHED,
         without(opened("ctl2", "7070/tcp", version=4), "outsider"),
         "published",
-        "ctl2 publishes 7070/tcp past the rules of hpc.ports: "
+        "ctl2 publishes 7070/tcp, and no rule of hpc.ports judges it: "
         "rules of another program forward it to 172.31.99.2 port 80 (table ip site_box",
         undo=_UNPUBLISHED,
     ),

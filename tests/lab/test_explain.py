@@ -72,7 +72,7 @@ def _foreign(host: str, rule: str) -> Iterator[None]:
                 "No: beta-compute1 cannot connect to 6817/tcp of alpha-controller: "
                 "no flow allows it on alpha-controller.",
                 "beta-compute1 is in beta, alpha-controller in alpha",
-                "alpha-controller receives it from 10.203.0.32: drop, table inet hpc_ports, chain input",
+                "alpha-controller receives it from 10.203.0.32: drop, table inet hpc_ports, chain arriving",
                 "arrived, 0 passed the rules, 0 answers left",
             ],
         ),

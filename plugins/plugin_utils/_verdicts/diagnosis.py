@@ -328,7 +328,9 @@ def _rejected(clues: Clues) -> Diagnosis | None:
 def _published(clues: Clues) -> Diagnosis | None:
     """Return the diagnosis of a translated packet that no rule of ours judges, although they judge before NAT."""
     expectation, inward = clues.expectation, clues.inward
-    if expectation.denied_by == "source" or not inward or not inward.translated or inward.is_ours or inward.is_stopped:
+    if expectation.denied_by == "source" or not inward or not inward.translated or inward.is_stopped:
+        return None
+    if inward.is_ours and not inward.rule.startswith("policy "):
         return None
     return Diagnosis(
         "published",

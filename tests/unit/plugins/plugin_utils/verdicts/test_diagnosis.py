@@ -295,7 +295,14 @@ SENT_ON = PacketJudgement(
 )
 
 
-@pytest.mark.parametrize("sent_on", [SENT_ON, SENT_ON.as_seen(True), SENT_ON._replace(verdict="accept", unknown="")])
+PASSED_BY = PacketJudgement(
+    "accept", "inet hpc_ports", "prerouting", "policy accept", True, translated=SENT_ON.translated
+)
+
+
+@pytest.mark.parametrize(
+    "sent_on", [SENT_ON, SENT_ON.as_seen(True), SENT_ON._replace(verdict="accept", unknown=""), PASSED_BY]
+)
 def test_a_published_port_that_no_rule_of_ours_judges(sent_on: PacketJudgement) -> None:
     found = told(verdict("filtered", "open", why="The probe got an answer."), inward=sent_on)
     assert (found.code, found.text) == (
