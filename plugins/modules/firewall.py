@@ -206,7 +206,7 @@ other_rules:
       elements: str
     published:
       description:
-        - Ports that other rules translate, at most 200; of a range, the first and the last port.
+        - Ports that other rules translate, at most 1000; of a range, the first and the last port.
         - Flows cover them as ports of this host, whether a container or a process of the host answers.
       type: list
       elements: str

@@ -64,7 +64,7 @@ class KernelRules(NamedTuple):
 
 
 _UNREAD = f"rules that were not read, because the other tables of this host have more than {MOST} rules and jumps"
-_MOST_PUBLISHED = 200
+_MOST_PUBLISHED = 1000
 _MOST = 5  # entries listed in a warning or finding, before "and N more"
 _MAY_DROP = (
     "Other rules on this host may drop traffic that flows allow, because every table must accept a packet: {0}. "
@@ -116,6 +116,8 @@ _NAT_TARGETS = {"DNAT", "REDIRECT", "NETMAP"}
 _HIDDEN = ("counter", "counter ")  # Nothing follows where iptables-nft has a target that nft does not know.
 _IPTABLES_CHAINS = {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 _PORT = re.compile(r"(?<![\w.-])(tcp|udp|sctp|dccp) dport (\{[^{}]*\}|(?!map |!= )[^\s{}]+)")
+# Elements of maps that have only a protocol and a port, such as the NodePorts of kube-proxy.
+_PORT_ELEMENT = re.compile(r"(?:^\s*|\{ |, )(tcp|udp) \. ([0-9]+)(?= )")
 _TO_LOOPBACK = re.compile(r"(?<![\w-])ip6? daddr (?:127\.|::1(?![0-9a-f:]))")
 _TARGET = re.compile(r" to (\[?[0-9a-f]*[.:0-9]\S*)")
 _LOCAL = re.compile(r"127\.|\[?::1(?![0-9a-f:])")
@@ -123,7 +125,10 @@ _LOCAL = re.compile(r"127\.|\[?::1(?![0-9a-f:])")
 
 @dataclass
 class _Node:
-    """A chain or a verdict map: what its own rules do, in their order, and the nodes that they jump to."""
+    """A chain or a verdict map: what its own rules do, in their order, and the nodes that they jump to.
+
+    `ports` are those of rules and elements that jump, by the node.
+    """
 
     kind: str = ""
     hook: str = ""
@@ -131,6 +136,7 @@ class _Node:
     leads_to: list[str] = field(default_factory=list)
     drops: list[tuple[str, str]] = field(default_factory=list)
     published: list[str] = field(default_factory=list)
+    ports: list[tuple[str, str]] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     is_over: bool = False
     is_unread: bool = False
@@ -159,6 +165,20 @@ class _Table(NamedTuple):
             nodes.update((other, self.nodes[other]) for other in new)
             waiting += dict.fromkeys(new)
         return list(nodes.values())
+
+    def leading(self, names: Iterable[str]) -> set[str]:
+        """Return these nodes and all nodes that lead to them."""
+        before: dict[str, list[str]] = {}
+        for name, node in self.nodes.items():
+            for target in node.leads_to:
+                before.setdefault(target, []).append(name)
+        found = set(names)
+        waiting = list(found)
+        while waiting:
+            new = [name for name in before.get(waiting.pop(), ()) if name not in found]
+            found.update(new)
+            waiting += new
+        return found
 
 
 # ---- reading a listing
@@ -217,12 +237,28 @@ def _record_rule(node: _Node, line: str, read: str) -> None:
     verdicts = list(_VERDICT.finditer(read))
     if not verdicts:
         return
-    node.leads_to += [match["chain"] or "@" + match["map"] for match in verdicts if match["chain"] or match["map"]]
+    targets = [match["chain"] or "@" + match["map"] for match in verdicts if match["chain"] or match["map"]]
+    node.leads_to += targets
+    node.ports += [(target, port) for target in targets for port in _ports_of_jump(node, read)]
     kinds = [_KINDS[word] for match in verdicts for word in [match["verdict"] or match["target"]] if word in _KINDS]
     if kinds and not (node.kind == "map" and node.drops):
         node.drops.append((kinds[0], line))
     if any(match["nat"] or match["target"] in _NAT_TARGETS for match in verdicts):
         node.published.append(line)
+
+
+def _ports_of_jump(node: _Node, rule: str) -> list[str]:
+    """Return the ports of this host that a jump is for; none if it is for packets to a certain address."""
+    if node.kind == "map":
+        return [f"{match[2]}/{match[1]}" for match in _PORT_ELEMENT.finditer(rule)]
+    return [] if re.search(r"\bip6? daddr ", rule) else list(_ports_of_rule(rule))
+
+
+def _ports_of_rule(rule: str) -> Iterator[str]:
+    """Yield the ports of TCP and UDP that a rule is for; of a range the first and the last."""
+    match = _PORT.search(rule)
+    if match and match[1] in ("tcp", "udp"):
+        yield from (f"{number}/{match[1]}" for number in re.findall(r"\d+", match[2]))
 
 
 def _ignore_counting_rules(nodes: Mapping[str, _Node]) -> None:
@@ -295,25 +331,25 @@ def _translation_texts(reached: Sequence[_Node]) -> list[str]:
 
 
 def _published(tables: Sequence[_Table]) -> tuple[str, ...]:
-    """Return the ports in rules that translate incoming traffic, in their order."""
-    rules = dict.fromkeys(
-        line
+    """Return the ports in rules that translate incoming traffic or jump to such rules, in their order."""
+    ports = dict.fromkeys(
+        port
         for table in tables
         if table.family in _FAMILIES
+        for translating in [table.leading({name for name, node in table.nodes.items() if node.published})]
         for name, node in table.bases({"prerouting"})
         if node.kind == "nat"
         for other in table.reached(name)
-        for line in other.published
-    )
-    ports = dict.fromkeys(
-        f"{number}/{match[1]}"
-        for rule in rules
-        if not _TO_LOOPBACK.search(rule)
-        for match in [_PORT.search(_STRING.sub('""', rule))]
-        if match and match[1] in ("tcp", "udp")
-        for number in re.findall(r"\d+", match[2])
+        for port in (
+            *(port for rule in other.published if not _TO_LOOPBACK.search(rule) for port in _ports_of_published(rule)),
+            *(port for target, port in other.ports if target in translating),
+        )
     )
     return tuple(ports)[:_MOST_PUBLISHED]
+
+
+def _ports_of_published(rule: str) -> Iterator[str]:
+    yield from _ports_of_rule(_STRING.sub('""', rule))
 
 
 def _publication(rule: str) -> str:

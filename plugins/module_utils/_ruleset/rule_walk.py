@@ -137,9 +137,12 @@ class RuleWalk:
         return members
 
     def _apply_verdict_map(self, data: Mapping[str, Any], view: View, trail: Trail) -> Branches:
-        """Evaluate a verdict map; without a matching element the packet continues with the next rule."""
+        """Evaluate a verdict map; without a matching element the packet continues with the next rule.
+
+        A key that is not known, such as a random number, may match each element.
+        """
         try:
-            values = values_of(data["key"], view)
+            values = _known_or_any(data["key"], view)
             verdicts, may_miss = self._lookup_for(view)(data["data"], values, True).lookup(values)
         except Absent:
             verdicts, may_miss = [], True
@@ -283,6 +286,14 @@ class RuleWalk:
         trail = trail.guessing(f"the effect of this rule is unknown ({what.strip()}): {self._place}")
         self._result.end("unknown", End(self._place, trail))
         return {view: trail}
+
+
+def _known_or_any(key: Any, view: View) -> tuple[Value, ...]:
+    """Return the value of a key, or one without known bits. Raises Absent."""
+    try:
+        return values_of(key, view)
+    except Unknown:
+        return (Value("", 0, 0),)
 
 
 def _literal_address(data: Any) -> str | None:

@@ -334,6 +334,7 @@ def test_verdict_maps_are_followed() -> None:
             "table ip kube-proxy, chain filter-output (hook output): rejects by 1 rule ('ip daddr @cluster-ips reject "
             'comment "Reject traffic to invalid ports of ClusterIPs"\')',
         ),
+        published=("30053/udp", "30080/tcp"),
         translating=("table ip kube-proxy, chain nat-prerouting translates to 10.0.0.5:6443, to 10.0.0.6:6443",),
     )
 
@@ -604,9 +605,28 @@ def test_published_ports(rule: str, ports: tuple[str, ...]) -> None:
 
 
 def test_the_number_of_published_ports_is_limited() -> None:
-    rules = "\n\t\t".join(f"tcp dport {port} dnat to 10.0.0.1:{port}" for port in range(1, 301))
+    rules = "\n\t\t".join(f"tcp dport {port} dnat to 10.0.0.1:{port}" for port in range(1, 1301))
     listing = table(base("c", "prerouting", "jump d", kind="nat"), chain("d", rules + "\n\t\t" + rules))
-    assert other_rules_in(KernelRules(listing)).published == tuple(f"{port}/tcp" for port in range(1, 201))
+    assert other_rules_in(KernelRules(listing)).published == tuple(f"{port}/tcp" for port in range(1, 1001))
+
+
+def test_ports_of_jumps_to_rules_that_translate_are_published() -> None:
+    """As the NodePorts of kube-proxy; what is for another address is not published by this host."""
+    nodeports = (
+        "tcp dport 30080 counter jump KUBE-EXT-X",
+        'udp dport 30053 counter goto KUBE-EXT-X comment "tcp dport 5"',
+        "tcp dport 30081 counter jump KUBE-MARK",
+        "ip daddr 10.96.0.1 tcp dport 443 counter jump KUBE-EXT-X",
+    )
+    chains = (
+        chain("KUBE-MARK", "meta mark set 1"),
+        chain("KUBE-EXT-X", "jump KUBE-MARK", "jump KUBE-SEP-Y"),
+        chain("KUBE-SEP-Y", "meta l4proto tcp dnat to 10.0.0.5:80"),
+    )
+    listing = table(base("c", "prerouting", "fib daddr type local jump n", kind="nat"), chain("n", *nodeports), *chains)
+    assert other_rules_in(KernelRules(listing)).published == ("30080/tcp", "30053/udp")
+    unreached = table(base("c", "prerouting", "accept", kind="nat"), chain("n", *nodeports), *chains)
+    assert other_rules_in(KernelRules(unreached)).published == ()
 
 
 def test_many_translations_are_counted() -> None:

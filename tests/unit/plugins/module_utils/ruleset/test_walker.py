@@ -407,6 +407,26 @@ def test_maps_of_verdicts(port: int, expected: tuple[str, str]) -> None:
     assert (found.verdict, found.chain) == expected
 
 
+def test_a_random_key_may_match_each_element() -> None:
+    """As kube-proxy balances load."""
+    key = {"numgen": {"mode": "random", "mod": 2, "offset": 0}}
+
+    def found(*targets: Any) -> str:
+        return judged(chain([{"vmap": {"key": key, "data": {"set": list(enumerate(targets))}}}])).verdict
+
+    assert (found(ACCEPT, ACCEPT), found(ACCEPT, DROP)) == ("accept", "unknown")
+    balanced = nat(
+        {"vmap": {"key": key, "data": {"set": [[0, {"goto": {"target": "a"}}], [1, {"goto": {"target": "b"}}]]}}}
+    )
+    ends = [
+        chain([{"dnat": {"family": "ip", "addr": f"10.0.9.{number}", "port": 2222}}], name=name, hook="")
+        for number, name in enumerate("ab", 8)
+    ]
+    assert judged(ends, balanced, other=DOCKER0).verdict == "accept"
+    drops = chain([match(payload("ip", "daddr"), "10.0.9.9"), DROP], hook="forward")
+    assert judged(ends, balanced, drops, other=DOCKER0).verdict == "unknown"
+
+
 def test_a_map_may_have_an_element_for_all_others() -> None:
     data = {"set": [["10.0.0.9", ACCEPT], ["*", DROP]]}
     rules = chain([{"vmap": {"key": SOURCE, "data": data}}])
