@@ -13,8 +13,9 @@ description:
   - Makes a host accept and open exactly what the plan allows, with nftables or, if it runs, with firewalld.
   - With nftables the module changes the table C(inet hpc_ports), C(/etc/hpc-ports) and its own systemd units, and
     nothing else. A change is one transaction. New objects are loaded before it, and obsolete ones are deleted after it.
-  - With firewalld the module changes its own policies and ipsets, whose names begin with C(hpc_ports_), and nothing
-    else - no zone, and no configuration of the user. Addresses and ports of a flow change while firewalld runs. Only if
+  - With firewalld the module changes its own policies and ipsets, whose names begin with C(hpc_ports_), and the table
+    C(inet hpc_ports_published) beside firewalld, with its file in C(/etc/hpc-ports) and its unit, and nothing else - no
+    zone, and no configuration of the user. Addresses and ports of a flow change while firewalld runs. Only if
     flows are added or removed, or egress changes, is firewalld reloaded, once. The module refuses this reload if it
     would discard runtime settings of the user that are not saved.
   - Compares the rules in the kernel with the policy, not only files. If nothing differs, nothing is reloaded.
@@ -95,7 +96,8 @@ options:
     default: true
   boot_failure:
     description:
-      - What happens at boot if the ruleset cannot be loaded. C(hpc-ports.service) fails in both cases.
+      - What happens at boot if the ruleset cannot be loaded. C(hpc-ports.service) fails in both cases, or
+        C(hpc-ports-published.service) for the table beside firewalld.
       - V(open) leaves the host without rules.
       - V(closed) loads fallback rules, which accept ssh from the controllers, replies and ICMP, and nothing else. With
         firewalld the watch loads them.

@@ -58,6 +58,7 @@ rm -rf /etc/firewalld /etc/hpc-ports /run/hpc-ports /run/programs /etc/systemd/s
   /etc/systemd/system/sysinit.target.wants/hpc-ports*
 cp -a /root/installed/* /etc
 nft delete table inet hpc_ports 2> /dev/null || :
+nft delete table inet hpc_ports_published 2> /dev/null || :
 systemctl reset-failed
 """
 _RESTART = f"""

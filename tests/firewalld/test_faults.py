@@ -4,7 +4,8 @@
 """What tests/kernel/test_faults.py asks of nftables, asked of firewalld.
 
 Killed or failing at any moment, a run leaves the old or the new policies, or what is between them where firewalld is
-changed by calls: there whatever both allow passes, and nothing that neither allows.
+changed by calls: there whatever both allow passes, and nothing that neither allows. Our table beside the policies is
+as of either, or what is between, whatever the policies are.
 """
 
 from __future__ import annotations
@@ -105,7 +106,9 @@ class KnownByFirewalld(Known):
     def check_whole(self, before: Policy | None, after: Policy | None, run: Run) -> State:
         """The kernel has what one of the two gives, or what is between; a boot finds each file as one of them has."""
         found, one, other = self.runs.state(asks_firewalld=False), self.of(before), self.of(after)
-        assert found.table in (one.table, other.table) or self.by_calls, run
+        policies, table = zip(*map(_parts, (found, one, other)))
+        assert policies[0] in policies[1:] or self.by_calls, run
+        assert table[0] in (*table[1:], table[1] | _idle(table[2], table[1]), table[2] | _idle(table[1], table[2])), run
         passing, ends = self.answered(), (self.passes(before), self.passes(after))
         assert ends[0] & ends[1] <= passing <= ends[0] | ends[1], run
         self.booted = _confirmed(self.runs.state(self.daemon.machine.boot_elsewhere(), asks_firewalld=False))
@@ -121,6 +124,18 @@ class KnownByFirewalld(Known):
         """Return whether a normal run is next: only some are, as each takes seconds."""
         self.turns += 1
         return super().is_to_be_mended(before, current) and self.turns % 4 == 0
+
+
+def _parts(state: State) -> tuple[set[str], set[str]]:
+    """Return the objects of firewalld, and the ones of our table."""
+    published = {text for text in state.table if text.startswith("published ")}
+    return set(state.table) - published, published
+
+
+def _idle(objects: set[str], others: set[str]) -> set[str]:
+    """Return the objects that the others have none of the name of, but for base chains."""
+    named = {text.split("\n")[0] for text in others}
+    return {text for text in objects if text.split("\n")[0] not in named and " hook " not in text}
 
 
 def _confirmed(state: State) -> dict[str, str]:
@@ -152,7 +167,7 @@ def moments_of(usual: int) -> Moments:
             hits += bool(run.hit)
             yield run
         # The way back has fewer operations, or others.
-        assert hits >= 0.7 * len(chosen) - 1
+        assert hits >= 0.6 * len(chosen) - 1
 
     return moments
 

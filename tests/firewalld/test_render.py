@@ -32,7 +32,9 @@ def test_firewalld_starts_with_the_files_and_the_module_changes_nothing(daemon: 
         daemon.host.shell("systemctl stop firewalld; rm -f /etc/firewalld/*/hpc_ports_*")
         found = class_of(tmp_path / name, name, firewalld_version=daemon.version)
         put(found.folder / "firewalld", daemon.host)
-        daemon.host.shell("systemctl daemon-reload; systemctl start firewalld hpc-ports-watch")
+        daemon.host.shell(
+            "systemctl daemon-reload; systemctl start firewalld hpc-ports-watch; systemctl restart hpc-ports-published"
+        )
         daemon.wait_for_firewalld()
         daemon.host.shell("firewall-cmd --quiet --check-config")
         for _direction, packets in found.packets():

@@ -105,7 +105,8 @@ def test_from_one_backend_to_the_other_and_back(host: Daemon) -> None:
     host.wait_for_firewalld()
     assert apply(host)["backend"] == "firewalld"
     assert "table inet firewalld" in tables(host) and "table inet hpc_ports" not in tables(host)
-    assert host.host.shell("ls -A /etc/hpc-ports /etc/systemd/system | grep hpc || true") == ""
+    units = ["hpc-ports-published.service", "published.nft"]
+    assert host.host.shell("ls -A /etc/hpc-ports /etc/systemd/system | grep -E 'hpc-|nft'").split()[-2:] == units[::-1]
     assert not apply(host)["changed"]
     host.host.shell("systemctl mask --quiet --now firewalld")
     result = apply(host)
@@ -459,7 +460,7 @@ def test_a_firewalld_that_somebody_stops_stays_stopped(host: Daemon) -> None:
     apply(host, watch=True)
     host.host.shell("systemctl stop firewalld")
     wait_until(
-        lambda: "firewalld was stopped: this host has no rules of ours until it is started." in say_of_watch(host)
+        lambda: "firewalld was stopped: until it is started, this host has of ours only the table" in say_of_watch(host)
     )
     assert host.host.run("systemctl", "is-active", "firewalld", check=False).stdout == "inactive\n"
 
@@ -518,12 +519,17 @@ def test_the_diff_of_other_peers(host: Daemon) -> None:
         "addresses_changed": {"in_slurm_control": {"added": ["10.64.2.2"], "removed": ["10.64.2.1"]}},
         "objects": [
             *(f"file /etc/firewalld/ipsets/{name}.xml" for name in names),
+            "file /etc/hpc-ports/published.nft",
             *(f"ipset {name}" for name in names),
+            "published set in_slurm_control_v4",
         ],
     }
     assert result["diff"]["before"].replace("10.64.2.1", "10.64.2.2") == result["diff"]["after"]
-    assert result["diff"]["after"].endswith(
-        "".join(f"ipset {name}:\n    element 10.64.0.0/24\n    element 10.64.2.2\n" for name in names)
+    elements = "    element 10.64.0.0/24\n    element 10.64.2.2\n"
+    assert "".join(f"ipset {name}:\n{elements}" for name in names) in result["diff"]["after"]
+    assert (
+        f"published set in_slurm_control_v4:\n    type ipv4_addr\n    flags interval\n{elements}"
+        in result["diff"]["after"]
     )
 
 

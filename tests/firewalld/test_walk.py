@@ -112,7 +112,7 @@ def test_the_rule_of_the_user_that_decides_is_named(daemon: Daemon, runs: Runs, 
     assert _said(judged, "10.64.0.1", 80) == ("drop", "filter_IN_policy_users_deny", False)
     assert _said(judged, "10.64.0.2", 80) == ("reject", "filter_IN_policy_users_deny", False)
     assert _said(judged, "10.64.0.3", 80) == ("accept", "filter_IN_policy_hpc_ports_in_allow", True)
-    assert _said(judged, "10.64.0.3", 81) == ("drop", "filter_IN_policy_hpc_ports_in", True)
+    assert _said(judged, "10.64.0.3", 81) == ("drop", "arriving", True)
 
 
 @pytest.mark.versions("0.9.3")

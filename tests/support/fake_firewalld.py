@@ -14,6 +14,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daemon import Firewalld
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import Bus
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import FirewalldPaths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.published import PublishedTable
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.persistence import wanted_items
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import script_of
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 from ansible_collections.hpc.ports.tests.support.samples import policy
 
 VERSIONS = ("0.9.3", "1.3.3", "2.3.1")
@@ -67,12 +71,15 @@ class FakeFirewalld:
     replies  the value of a method or property, or the error, by its name, and more exactly by the name and the last
              argument; methods that are not listed return nothing
     table    what nft lists of the table; `next_table` is what it lists once anything has been changed
+    published  the table beside firewalld, and `wanted_published` what it is to be
     log      what has changed something, such as `reload` or `setEntries NAME`
     """
 
     def __init__(self, etc: Path) -> None:
         self.replies: dict[str, Any] = {**_REPLIES}
         self.table = self.next_table = ""
+        self.published: State = {}
+        self.wanted_published: State = {}
         self.log: list[str] = []
         self.commands: list[list[str]] = []
         self.programs: set[str] = set()
@@ -93,6 +100,11 @@ class FakeFirewalld:
             lambda unit: self.is_active,
             lambda name: name if name in self.programs else None,
             self.paths,
+            PublishedTable(
+                lambda: self.published,
+                lambda ruleset: self.wanted_published,
+                lambda ruleset, paths: wanted_items(script_of(ruleset), True, "/nft", paths=paths.published),
+            ),
         )
 
     def has(self, config: Config) -> None:

@@ -17,7 +17,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, syste
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import is_active
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX, SETTINGS
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX, PUBLISHED_RULESET, SETTINGS
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
@@ -41,11 +41,11 @@ def chosen_backend(option: str) -> str:
             "firewalld), or set firewall_backend: auto.",
             [],
         )
-    if runs:
-        return "firewalld"
-    _check_firewalld_not_enabled()
+    if not runs:
+        _check_firewalld_not_enabled()
+    # firewalld works without nft, but our table beside it needs nft.
     _check_nftables()
-    return "nftables"
+    return "firewalld" if runs else "nftables"
 
 
 def check_user() -> None:
@@ -115,5 +115,5 @@ def leaving(name: str) -> Change | None:
 
 
 def _may_be_in_firewalld() -> bool:
-    files = glob.glob(f"/etc/firewalld/*/{PREFIX}*") or glob.glob(SETTINGS + "/undo")
-    return bool(files) or is_active(_FIREWALLD)
+    files = (f"/etc/firewalld/*/{PREFIX}*", SETTINGS + "/undo", PUBLISHED_RULESET)
+    return any(map(glob.glob, files)) or is_active(_FIREWALLD)

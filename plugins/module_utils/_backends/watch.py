@@ -21,7 +21,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.files import (
     Places,
     items_state,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER, POLICY_IN, SETTINGS
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import (
+    FOLDER,
+    POLICY_IN,
+    PUBLISHED_RULESET,
+    SETTINGS,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ _UNIT_TEXT = """\
 [Unit]
 Description=Put the firewall of hpc.ports back when something flushes it
 DefaultDependencies=no
-After=hpc-ports.service firewalld.service
+After=hpc-ports.service hpc-ports-published.service firewalld.service
 Before=shutdown.target
 Conflicts=shutdown.target
 RequiresMountsFor={folder} {python}
@@ -53,7 +58,7 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-ExecStart={python} -I -S {program} {changes} {ruleset} {policy} {closed} {closed_firewalld}
+ExecStart={python} -I -S {program} {changes} {ruleset} {policy} {closed} {closed_firewalld} {published}
 Restart=always
 RestartSec=1
 
@@ -72,6 +77,7 @@ def wanted_items(python: str = "", closed: str = "") -> FileContents:
         policy=POLICY,
         closed=persistence.CLOSED,
         closed_firewalld=CLOSED,
+        published=PUBLISHED_RULESET,
         folder=os.path.dirname(PROGRAM),
     )
     script = {CLOSED: FileContent(closed, mode=0o600)} if closed else {}

@@ -5,8 +5,9 @@
 
 This file is copied to hosts unchanged and runs there all the time, so it imports nothing of this collection, and little
 of Python. Its arguments are the folder of changes (see `_apply/transaction.py`), the confirmed ruleset, the file of our
-policy in firewalld, and two rulesets for our table if the rules do not load: with nftables, and with firewalld. A host
-has the second and perhaps the fourth, or the third and perhaps the fifth.
+policy in firewalld, two rulesets for our table if the rules do not load, with nftables and with firewalld, and the
+confirmed ruleset of our table beside firewalld. A host has the second and perhaps the fourth, or the third, the sixth
+and perhaps the fifth.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ _FAMILY_SIZE = 4
 _TABLE_OF_RULE, _CHAIN_OF_RULE, _PROCESS, _PROGRAM = 1, 2, 2, 3
 
 # The chains that have to contain rules for our rules to take effect, with their tables.
-_OURS, _FIREWALLDS = b"hpc_ports", b"firewalld"
+_OURS, _PUBLISHED, _FIREWALLDS = b"hpc_ports", b"hpc_ports_published", b"firewalld"
 NFTABLES = ((_OURS, b"input"),)
+PUBLISHED = ((_PUBLISHED, b"prerouting"),)
 FIREWALLD = ((_FIREWALLDS, b"filter_INPUT"), (_FIREWALLDS, b"filter_IN_policy_hpc_ports_in"))
-_REPLACEMENT = 'add table inet hpc_ports; delete table inet hpc_ports; include "{0}"'
+_REPLACEMENT = 'add table inet {0}; delete table inet {0}; include "{1}"'
 # Held for as long as this program runs.
 RUNS = "watch"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -65,11 +67,7 @@ class WatchedHost(NamedTuple):
     policy: str
     closed: str
     closed_firewalld: str
-
-    @property
-    def staged(self) -> str:
-        """Return the path of the ruleset of an unconfirmed change."""
-        return "{}/.{}.new".format(*os.path.split(self.ruleset))
+    published: str
 
     @property
     def armed(self) -> str:
@@ -114,7 +112,9 @@ def next_loss(sock: socket.socket) -> Loss:
                 raise
             return Loss()  # The buffer overflowed: a lost notification may have been about our rules.
         for kind, body in _messages(bytes(buffer[:size])):
-            names = [name for name in (_OURS, _FIREWALLDS) if name + b"\0" in body] if kind in _DELETED else []
+            names = (
+                [name for name in (_OURS, _PUBLISHED, _FIREWALLDS) if name + b"\0" in body] if kind in _DELETED else []
+            )
             is_found = is_found or bool(names)
             tables += names if kind == _DELETED_TABLE else []
             if is_found and kind == _COMMITTED:
@@ -205,26 +205,31 @@ def put_back(host: WatchedHost, loss: Loss) -> None:
         if not host.armed and not os.path.exists(host.ruleset) and not os.path.exists(host.policy):
             raise OSError(errno.ENOENT, "this host has no rules of ours and no file that has them", host.ruleset)
         if os.path.exists(host.ruleset) and (_OURS in loss.tables or not are_loaded(NFTABLES)):
-            _say(f"The table inet hpc_ports is gone.{loss.cause}")
-            _load(host)
-        if os.path.exists(host.policy) and (_FIREWALLDS in loss.tables or not are_loaded(FIREWALLD)):
-            _start_firewalld(host, loss)
+            _load(host, host.ruleset, NFTABLES, loss)
+        try:
+            if os.path.exists(host.published) and (_PUBLISHED in loss.tables or not are_loaded(PUBLISHED)):
+                _load(host, host.published, PUBLISHED, loss)
+        finally:
+            if os.path.exists(host.policy) and (_FIREWALLDS in loss.tables or not are_loaded(FIREWALLD)):
+                _start_firewalld(host, loss)
         if os.path.exists(host.closed_firewalld) and not host.armed and are_loaded(NFTABLES) and are_loaded(FIREWALLD):
             _run("nft", "delete", "table", "inet", "hpc_ports")
             _say("The rules of firewalld are back. Deleted the table inet hpc_ports.")
 
 
-def _load(host: WatchedHost) -> None:
-    armed = host.armed
-    if armed and not (os.path.exists(os.path.join(armed, "made")) and os.path.exists(host.staged)):
+def _load(host: WatchedHost, confirmed: str, chains: Sequence[tuple[bytes, bytes]], loss: Loss) -> None:
+    table = chains[0][0].decode()
+    _say(f"The table inet {table} is gone.{loss.cause}")
+    armed, staged = host.armed, "{}/.{}.new".format(*os.path.split(confirmed))
+    if armed and not (os.path.exists(os.path.join(armed, "made")) and os.path.exists(staged)):
         _undo(armed)
         return
-    ruleset = host.staged if armed else host.ruleset
+    ruleset = staged if armed else confirmed
     # Replace a table that cannot be filled: another program's table with our name and other chains.
-    replacement = _REPLACEMENT.format(ruleset)
+    replacement = _REPLACEMENT.format(table, ruleset)
     # An empty file loads as well: then no rules run, or still the rules of a closed host.
     for _attempt in range(0 if _is_empty(ruleset) else _ATTEMPTS):
-        if (_run("nft", "-f", ruleset) == 0 or _run("nft", replacement) == 0) and are_loaded(NFTABLES):
+        if (_run("nft", "-f", ruleset) == 0 or _run("nft", replacement) == 0) and are_loaded(chains):
             _say(f"Loaded {ruleset} again.")
             return
         time.sleep(_PAUSE)
@@ -249,7 +254,9 @@ def _start_firewalld(host: WatchedHost, loss: Loss) -> None:
         return
     # During boot, an enabled firewalld that does not run has not started yet.
     if _state() == "inactive" and (loss.cause or _run("systemctl", "is-enabled", "--quiet", "firewalld.service")):
-        _say("firewalld was stopped: this host has no rules of ours until it is started.")
+        _say(
+            "firewalld was stopped: until it is started, this host has of ours only the table inet hpc_ports_published."
+        )
         return
     _say(f"The rules of firewalld are gone.{loss.cause} Restarting it.")
     _close(host)  # before 1.0 the restart takes more than two seconds

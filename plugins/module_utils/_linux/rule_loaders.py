@@ -56,12 +56,13 @@ _INCLUDE = re.compile(r"^\s*include\s+[\"']([^\"'\n]+)", re.MULTILINE)
 _MOST = 1 << 16  # how many characters of a file are read
 _FLUSH = re.compile(r"^[^#\n]*\bflush\s+ruleset\b", re.MULTILINE)
 _BEFORE = re.compile(r"^Before=[^\n]*\bnetwork-pre\.target\b", re.MULTILINE)
-_AFTER_OURS = re.compile(r"^After=[^\n]*\bhpc-ports\.service\b", re.MULTILINE)
+_AFTER_OURS = re.compile(r"^After=[^\n]*\bhpc-ports(?:-published)?\.service\b", re.MULTILINE)
 _FLUSHING = (
     "{0.name} is enabled, and {0.flushes} has 'flush ruleset': each start or reload of this unit deletes all rules of "
     "the host. Remove this line, or disable the unit."
 )
-_NOT_OTHERS = re.compile(r"hpc-ports\b.*|firewalld\.service")
+# With the name by which D-Bus starts firewalld.
+_NOT_OTHERS = re.compile(r"hpc-ports\b.*|(firewalld|dbus-org\.fedoraproject\.FirewallD1)\.service")
 
 
 class RuleLoader(NamedTuple):

@@ -21,6 +21,7 @@ POLICY_IN, POLICY_OUT = PREFIX + "in", PREFIX + "out"
 # The files that a boot loads, and their unit. `watch_program.py` repeats these names: it is copied to the host alone.
 SETTINGS = "/etc/hpc-ports"
 SERVICE = "hpc-ports.service"
+PUBLISHED_RULESET = SETTINGS + "/published.nft"
 PUBLISHED_SERVICE = "hpc-ports-published.service"
 # The files of a change until it is confirmed. A reboot removes them.
 FOLDER = "/run/hpc-ports"

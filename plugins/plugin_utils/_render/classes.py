@@ -138,25 +138,25 @@ def _class_files(policy: Policy, target: Target) -> tuple[FileContents, dict[str
     lacks = {}
     closed = ruleset.script_of(ruleset.ruleset_of(management_policy(policy))) if target.boot_failure == "closed" else ""
     if "nftables" in target.backends:
-        files = {
-            **boot.wanted_items(
-                ruleset.script_of(ruleset.ruleset_of(policy)),
-                has_systemd=True,
-                nft=target.nft,
-                after=early_loaders(()),
-                closed=closed,
-            ),
-            **_watch_files(target),
-        }
+        files = {**_boot_files(ruleset.ruleset_of(policy), target, closed=closed), **_watch_files(target)}
         contents.update(_in_folder("nftables", files))
         contents[CLOUD_INIT] = FileContent(cloud_init(files), mode=0o600)
     if "firewalld" in target.backends:
         try:
             config = config_of(policy, abilities_of(target.firewalld_version))
-            contents.update(_in_folder("firewalld", {**persistence.items_of(config), **_watch_files(target, closed)}))
+            files = {
+                **persistence.items_of(config),
+                **_boot_files(ruleset.ruleset_beside_firewalld(policy), target, paths=persistence.PATHS.published),
+                **_watch_files(target, closed),
+            }
+            contents.update(_in_folder("firewalld", files))
         except RuntimeError as exc:
             lacks["firewalld"] = str(exc)
     return contents, lacks
+
+
+def _boot_files(rules: ruleset.Ruleset, target: Target, **options: Any) -> FileContents:
+    return boot.wanted_items(ruleset.script_of(rules), True, target.nft, early_loaders(()), **options)
 
 
 def _watch_files(target: Target, closed: str = "") -> FileContents:

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The firewalld backend: change our part of firewalld to what a policy needs, by D-Bus calls or by one reload."""
+"""The firewalld backend: change our part of firewalld to what a policy needs, by D-Bus calls or by one reload.
+
+Our table beside it (see `published.py`) is a part of every state and of every change.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Procedure, Undo
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus, persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     Config,
@@ -24,6 +27,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daem
     daemon,
     running_table,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.published import (
+    change_of_table,
+    joined,
+    named,
+    removal_of_table,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import (
     elements,
     flow_names,
@@ -33,13 +42,19 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.stat
     wanted_state,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import Runtime, backward, forward
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import ruleset_beside_firewalld
+from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places, naming
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places, items_state, naming
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX, PUBLISHED_SERVICE
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowViews, State, changed_objects
 
 NAME = "firewalld"
+_BOOTED_OPEN = (
+    f"{PUBLISHED_SERVICE} has failed: this host could not load its rules for published ports at boot. See: systemctl "
+    f"status {PUBLISHED_SERVICE}. After fixing the cause, run: systemctl restart {PUBLISHED_SERVICE}"
+)
 # Limit of a command's arguments in bytes, with room for the environment; Linux allows 2 MiB.
 _LONGEST_COMMAND = 1_500_000
 _PHASE = "phase"
@@ -156,7 +171,7 @@ def _note_phase(folder: str, number: int) -> None:
 
 
 def _check_running(wanted: State, firewalld: Firewalld) -> None:
-    running = running_state(firewalld)
+    running = state_of(running_table(firewalld))
     if running != wanted:
         names = changed_objects(running, wanted)
         raise RuntimeError(
@@ -172,8 +187,8 @@ _HERE = Firewalld()
 
 
 def running_state(firewalld: Firewalld = _HERE) -> State:
-    """Return the state of our policies and ipsets in the kernel. Raises RuntimeError."""
-    return state_of(running_table(firewalld))
+    """Return the state of our policies, ipsets and table in the kernel. Raises CommandError, RuntimeError."""
+    return {**state_of(running_table(firewalld)), **named(firewalld.published.running())}
 
 
 def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HERE) -> Change:
@@ -183,16 +198,46 @@ def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HER
     running, wanted = state_of(service.table), wanted_state(config)
     items, files_now = persistence.items_of(config, paths), persistence.present_state(paths)
     names = {**persistence.flow_names(files_now, paths), **flow_names(config)}
+    ruleset = ruleset_beside_firewalld(policy)
+    table = firewalld.published.running(), firewalld.published.wanted(ruleset)
     procedure = _reload_or_calls(running, wanted, config, items, firewalld) if running != wanted else None
+    return _change(
+        {**running, **named(table[0])},
+        {**wanted, **named(table[1])},
+        files_now,
+        {**items, **firewalld.published.files(ruleset, paths)},
+        (flow_views(running, names), flow_views(wanted, names)),
+        joined(procedure, change_of_table(ruleset, *table)),
+        firewalld,
+    )
+
+
+def _change(
+    running: State,
+    wanted: State,
+    present: State,
+    items: FileContents,
+    views: tuple[FlowViews, FlowViews],
+    procedure: Procedure | None,
+    firewalld: Firewalld,
+) -> Change:
+    unit = "file " + firewalld.paths.published.unit
+    concerns_unit = systemd.has_systemd() and present.get(unit) != items_state(items).get(unit)
+    # The table may have been loaded since then: the watch loads it as soon as it can.
+    failed = unit in present and systemd.has_failed(PUBLISHED_SERVICE)
     return Change(
         NAME,
         running,
         wanted,
-        files_now,
+        present,
         items,
-        persistence.places(items, paths),
-        (flow_views(running, names), flow_views(wanted, names)),
+        persistence.places(items, firewalld.paths),
+        views,
         procedure,
+        concerns_unit,
+        warnings=(_BOOTED_OPEN,) if failed and items else (),
+        units_to_start=(PUBLISHED_SERVICE,) if failed and items and procedure else (),
+        units_to_stop=(PUBLISHED_SERVICE,) if concerns_unit and not items else (),
     )
 
 
@@ -258,16 +303,18 @@ class Removal(NamedTuple):
 
 
 def absent_change(firewalld: Firewalld = _HERE) -> Change:
-    """Return the change that removes our policies and ipsets. Raises CommandError, OSError, RuntimeError."""
+    """Return the change that removes our policies, ipsets and table. Raises CommandError, OSError, RuntimeError."""
     runs, paths = firewalld.is_active("firewalld.service"), firewalld.paths
-    running = running_state(firewalld) if runs else {}
+    running = state_of(running_table(firewalld)) if runs else {}
+    table = firewalld.published.running()
     present = persistence.present_state(paths)
     views: tuple[FlowViews, FlowViews] = (flow_views(running, persistence.flow_names(present, paths)), {})
     # If somebody has flushed the kernel's rules, firewalld still knows ours.
     removal = Removal(firewalld) if running or runs and present and _is_known(firewalld) else None
     if removal is not None:
         check_reload(firewalld)
-    return Change(NAME, running, {}, present, {}, persistence.places({}, paths), views, removal)
+    procedure = joined(removal, removal_of_table(table))
+    return _change({**running, **named(table)}, {}, present, {}, views, procedure, firewalld)
 
 
 def _is_known(firewalld: Firewalld) -> bool:

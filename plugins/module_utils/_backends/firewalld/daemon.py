@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import CONFIG_PATH, Bus
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import PATHS, FirewalldPaths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.published import PublishedTable
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import TABLE, accepts_replies_out
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.unsaved import (
     missing_ipsets,
@@ -52,6 +53,7 @@ class Firewalld(NamedTuple):
     is_active: Callable[[str], bool] = is_active
     find_program: Callable[[str], str | None] = find_program
     paths: FirewalldPaths = PATHS
+    published: PublishedTable = PublishedTable()
     container_networks: Callable[[Iterable[str]], tuple[Network, ...]] = container_networks
 
 

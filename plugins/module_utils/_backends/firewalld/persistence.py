@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of our policies and ipsets, which firewalld loads when it starts and when it reloads.
+"""The files of our policies and ipsets, which firewalld loads when it starts and when it reloads, and of our table.
 
 Only a reload adds an ipset or policy, and it needs the files in place, before the change is confirmed. So unconfirmed
 files are in place only while firewalld reads them. If the host crashes at that moment, or while confirmed files are
@@ -21,11 +21,12 @@ from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Config
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.xml import ipset_xml, policy_xml
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.persistence import BootPaths
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents, Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import has_systemd
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX, PUBLISHED_SERVICE, PUBLISHED_TABLE
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 _SHORT = re.compile("  <short>(.*)</short>")
@@ -36,7 +37,7 @@ _UNIT_TEXT = """\
 Description=Put back the confirmed files of firewalld
 DefaultDependencies=no
 Wants=network-pre.target
-Before=firewalld.service network-pre.target shutdown.target
+Before=firewalld.service {published} network-pre.target shutdown.target
 Conflicts=shutdown.target
 RequiresMountsFor={home}
 ConditionPathExists={undo}
@@ -93,6 +94,17 @@ class FirewalldPaths(NamedTuple):
         """Return the link that enables the unit."""
         return self.etc + "/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
 
+    @property
+    def published(self) -> BootPaths:
+        """Return the paths of our table, which is loaded beside firewalld."""
+        units = self.etc + "/systemd/system/"
+        return BootPaths(
+            self.home + "/published.nft",
+            units + PUBLISHED_SERVICE,
+            units + "sysinit.target.wants/" + PUBLISHED_SERVICE,
+            PUBLISHED_TABLE + " prerouting",
+        )
+
     def discard(self) -> str:
         """Return the command that removes the kept files.
 
@@ -114,7 +126,13 @@ def items_of(config: Config, paths: FirewalldPaths = PATHS) -> FileContents:
 
 
 def present_paths(paths: FirewalldPaths = PATHS) -> list[str]:
-    """Return our files on this host, in the order in which to remove them; firewalld keeps old files as `.old`."""
+    """Return our files on this host, in the order in which to remove them."""
+    published = paths.published.files()
+    return [*_in_firewalld(paths), *filter(os.path.lexists, (*published, *map(files.staged_path, published)))]
+
+
+def _in_firewalld(paths: FirewalldPaths) -> list[str]:
+    """Return our files that firewalld loads; it keeps old files as `.old`."""
     return [
         path
         for folder in (paths.policies, paths.ipsets)
@@ -127,7 +145,7 @@ def places(items: FileContents, paths: FirewalldPaths = PATHS) -> Places:
     """Return the paths of these files, and our other files, which are to be removed."""
     staged = Places(tuple(items)).staged
     gone = tuple(path for path in present_paths(paths) if path not in items and path not in staged)
-    return Places(tuple(items), gone=gone)
+    return Places(tuple(items), gone=gone, folders=(os.path.dirname(paths.link), paths.home))
 
 
 def present_state(paths: FirewalldPaths = PATHS) -> State:
@@ -147,7 +165,8 @@ def in_place(items: FileContents, paths: FirewalldPaths = PATHS) -> Iterator[Non
             with files.naming(path):
                 os.replace(_temporary_path(path), path)
         for path in places(items, paths).gone:
-            files.unlink(path)
+            if _is_in_firewalld(path, paths):
+                files.unlink(path)
         yield
     except BaseException:
         # The original failure matters more than one in here; undoing the change tries again.
@@ -163,7 +182,9 @@ def all_or_nothing(places: Places, paths: FirewalldPaths = PATHS) -> Iterator[No
 
     Raises CommandError, OSError.
     """
-    keep([path for path in places.paths if path.startswith(paths.firewalld + "/")], paths)
+    ruleset, unit, link = paths.published.files()
+    new = [path for path in (unit, link) if not os.path.lexists(path)]
+    keep([path for path in places.paths if _is_in_firewalld(path, paths) or path in (ruleset, *new)], paths)
     try:
         yield
     except BaseException:
@@ -173,18 +194,24 @@ def all_or_nothing(places: Places, paths: FirewalldPaths = PATHS) -> Iterator[No
     _discard_kept(paths)
 
 
+def _is_in_firewalld(path: str, paths: FirewalldPaths) -> bool:
+    return path.startswith(paths.firewalld + "/")
+
+
 def keep(new: Iterable[str], paths: FirewalldPaths = PATHS) -> None:
     """Keep the present files, to be restored after a crash; `new` are the paths to be written. Raises OSError."""
     put_back(paths)
-    old = {path: _text(path) for path in present_paths(paths) if not os.path.basename(path).startswith(".")}
+    present = [*_in_firewalld(paths), *filter(os.path.lexists, [paths.published.ruleset])]
+    old = {path: _content(path) for path in present if not os.path.basename(path).startswith(".")}
     kept = {path: _kept_path(path, paths) for path in old}
-    for path, text in old.items():
-        files.write(kept[path], FileContent(text))
+    for path, content in old.items():
+        files.write(kept[path], content)
     files.write(_temporary_path(paths.undo), FileContent(_undo_script(kept, list(new), paths), mode=0o700))
     with files.naming(paths.undo):
         os.replace(_temporary_path(paths.undo), paths.undo)
     if has_systemd():
-        files.write(paths.unit, FileContent(_UNIT_TEXT.format(home=paths.home, undo=paths.undo)))
+        unit = _UNIT_TEXT.format(home=paths.home, undo=paths.undo, published=PUBLISHED_SERVICE)
+        files.write(paths.unit, FileContent(unit))
         files.write(paths.link, FileContent(target=paths.unit))
     files.sync((paths.undo, paths.unit, paths.link, *kept.values()))
 
@@ -207,9 +234,9 @@ def _discard_kept(paths: FirewalldPaths) -> None:
         os.rmdir(paths.home)
 
 
-def _text(path: str) -> str:
+def _content(path: str) -> FileContent:
     with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return file.read()
+        return FileContent(file.read(), mode=os.fstat(file.fileno()).st_mode & 0o7777)
 
 
 def _kept_path(path: str, paths: FirewalldPaths) -> str:
@@ -224,7 +251,7 @@ def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: FirewalldPa
     """Return a shell script that can run more than once: it removes the files it needs last, after a sync."""
     restored = {
         folder: [copy for path, copy in kept.items() if os.path.dirname(path) == folder]
-        for folder in (paths.ipsets, paths.policies)
+        for folder in (paths.ipsets, paths.policies, paths.home)
     }
     removed = [path for path in reversed(new) if path not in kept]
     lines = ["#!/bin/sh", "# Put back the files of firewalld that were confirmed last.", "set -e"]

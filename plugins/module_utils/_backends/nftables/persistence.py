@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
@@ -43,8 +44,24 @@ ExecStart={start}
 WantedBy=sysinit.target
 """
 # An empty ruleset file loads without an error, so the chain is checked.
-_HAS_CHAIN = "{nft} list chain " + TABLE + " input"
+_HAS_CHAIN = "{nft} list chain {chain}"
 _OR_CLOSED = "/bin/sh -c '{nft} -f {ruleset} && " + _HAS_CHAIN + " || {{ {nft} -f {closed}; exit 1; }}'"
+
+
+class BootPaths(NamedTuple):
+    """The paths of the ruleset of a table, its unit and its link; `chain` is a chain that the ruleset fills."""
+
+    ruleset: str
+    unit: str
+    link: str
+    chain: str
+
+    def files(self) -> tuple[str, str, str]:
+        """Return the paths of the three files."""
+        return self[:3]
+
+
+_PATHS = BootPaths(RULESET, UNIT, LINK, TABLE + " input")
 PLACES = Places((RULESET, CLOSED, UNIT, LINK), folders=(os.path.dirname(LINK), os.path.dirname(RULESET)))
 
 
@@ -57,7 +74,12 @@ def places(contents: FileContents) -> Places:
 
 
 def wanted_items(
-    script: str, has_systemd: bool, nft: str = "", after: Sequence[str] = (), closed: str = ""
+    script: str,
+    has_systemd: bool,
+    nft: str = "",
+    after: Sequence[str] = (),
+    closed: str = "",
+    paths: BootPaths = _PATHS,
 ) -> FileContents:
     """Return the files of a ruleset, given as an nft script that loads whether our table exists or not.
 
@@ -65,20 +87,21 @@ def wanted_items(
     is the script of the fallback ruleset, loaded at boot if the first one does not load; the unit still fails then.
     """
     note = "# Written by the Ansible collection hpc.ports; changes here are undone by its next run.\n"
-    contents = {RULESET: FileContent(note + script, mode=0o600)}
+    contents = {paths.ruleset: FileContent(note + script, mode=0o600)}
     if closed:
         contents[CLOSED] = FileContent(note + closed, mode=0o600)
     if has_systemd:
         program = nft or find_program("nft")
-        start = (_OR_CLOSED if closed else "{nft} -f {ruleset}").format(nft=program, ruleset=RULESET, closed=CLOSED)
-        check = "" if closed else f"ExecStartPost={_HAS_CHAIN.format(nft=program)}\n"
+        values = {"nft": program, "ruleset": paths.ruleset, "closed": CLOSED, "chain": paths.chain}
+        start = (_OR_CLOSED if closed else "{nft} -f {ruleset}").format(**values)
+        check = "" if closed else f"ExecStartPost={_HAS_CHAIN.format(**values)}\n"
         unit = _UNIT_TEXT.format(
             start=start,
             check=check,
-            folder=os.path.dirname(RULESET),
+            folder=os.path.dirname(paths.ruleset),
             after="After={}\n".format(" ".join(after)) if after else "",
         )
-        contents.update({UNIT: FileContent(unit), LINK: FileContent(target=UNIT)})
+        contents.update({paths.unit: FileContent(unit), paths.link: FileContent(target=paths.unit)})
     return contents
 
 

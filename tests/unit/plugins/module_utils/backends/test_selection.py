@@ -52,7 +52,11 @@ def test_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal() == ("Invalid user: got uid 1000, expected root. Set become: true.", [])
 
 
-def test_nft_missing_is_a_package_to_install_and_no_hindrance_to_removal(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("state", ["active", "inactive"])
+def test_nft_missing_is_a_package_to_install_and_no_hindrance_to_removal(
+    monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    firewalld_is(monkeypatch, state, enabled=False)
     monkeypatch.setattr(nft, "is_installed", lambda: False)
     assert refusal() == ("Missing program nft: install the package nftables.", ["nftables"])
     check_user()

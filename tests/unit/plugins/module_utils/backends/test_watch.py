@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch as watching
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import PATHS
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX, PUBLISHED_RULESET
 
 
 def test_the_program_is_the_module_as_it_is_and_needs_nothing_of_ours() -> None:
@@ -26,11 +26,12 @@ def test_the_unit_starts_it_with_what_it_has_to_look_at() -> None:
     unit = watching.wanted_items(python="/opt/python3")[watching.UNIT].text
     assert (
         "\nExecStart=/opt/python3 -I -S /etc/hpc-ports/watch.py /run/hpc-ports /etc/hpc-ports/ruleset.nft "
-        "/etc/firewalld/policies/hpc_ports_in.xml /etc/hpc-ports/closed.nft /etc/hpc-ports/closed-firewalld.nft\n"
+        "/etc/firewalld/policies/hpc_ports_in.xml /etc/hpc-ports/closed.nft /etc/hpc-ports/closed-firewalld.nft "
+        "/etc/hpc-ports/published.nft\n"
     ) in unit
     for line in (
         "DefaultDependencies=no",
-        "After=hpc-ports.service firewalld.service",
+        "After=hpc-ports.service hpc-ports-published.service firewalld.service",
         "Type=notify",
         "Restart=always",
     ):
@@ -60,6 +61,10 @@ def test_it_is_started_by_the_python_of_the_host_unless_that_is_too_old(
 
 def test_it_looks_at_the_policy_that_the_other_backend_writes() -> None:
     assert f"{PATHS.policies}/{PREFIX}in.xml" == watching.POLICY
+    assert PATHS.published.ruleset == PUBLISHED_RULESET
+    assert [f"{table.decode()} {chain.decode()}" for table, chain in watch_program.PUBLISHED] == [
+        PATHS.published.chain.removeprefix("inet ")
+    ]
     assert watch_program.FIREWALLD[1][1].decode() == f"filter_IN_policy_{PREFIX}in"
 
 

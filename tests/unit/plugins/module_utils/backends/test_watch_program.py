@@ -10,7 +10,7 @@ import socket
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program
 
-HOST = watch_program.WatchedHost("/changes", "/ruleset", "/policy", "/closed", "/closed-firewalld")
+HOST = watch_program.WatchedHost("/changes", "/ruleset", "/policy", "/closed", "/closed-firewalld", "/published")
 
 
 def test_what_an_attempt_itself_deletes_is_no_reason_to_try_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

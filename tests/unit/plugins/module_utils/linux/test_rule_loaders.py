@@ -124,7 +124,8 @@ def test_a_unit_of_the_site_is_recognized_by_its_command(root: Root) -> None:
     root.write("srv/rules.nft", "table inet a {\n}\nflush ruleset; add table inet b\n")
     root.write(f"{ETC}/backup.service", NFTABLES.replace("nft", "tar"))
     root.write(f"{ETC}/hpc-ports.service", NFTABLES)
-    root.write(f"{ETC}/firewalld.service", NFTABLES)
+    for name in ("firewalld", "dbus-org.fedoraproject.FirewallD1"):
+        root.write(f"{ETC}/{name}.service", NFTABLES)
     assert [loader.name for loader in root.loaders()] == ["site-rules.service"]
     assert early_loaders(root.loaders()) == tuple(sorted((*USUAL, "site-rules.service")))
 

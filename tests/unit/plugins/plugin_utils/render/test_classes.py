@@ -68,6 +68,13 @@ def test_the_files_are_those_that_the_module_makes() -> None:
             },
             "firewalld": {
                 **persistence.items_of(config_of(policy, abilities_of((1, 0, 0)))),
+                **boot.wanted_items(
+                    ruleset.script_of(ruleset.ruleset_beside_firewalld(policy)),
+                    True,
+                    "/usr/sbin/nft",
+                    early_loaders(()),
+                    paths=persistence.PATHS.published,
+                ),
                 **watching.wanted_items("/usr/bin/python3"),
             },
         }

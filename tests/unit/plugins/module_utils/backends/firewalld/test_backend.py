@@ -23,7 +23,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.back
     running_state,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import abilities_of, config_of
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.published import Both
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import Runtime
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import backend as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.backend import ByTransactions
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import ruleset_beside_firewalld
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
@@ -60,7 +64,14 @@ def _firewalld(tmp_path: Path) -> FakeFirewalld:
     found.has(config())
     for path, item in persistence.items_of(config(), found.paths).items():
         Path(path).write_text(item.text, encoding="utf-8")
+    for path, item in published_files(found).items():
+        files.write(path, item)
     return found
+
+
+def published_files(firewalld: FakeFirewalld, rules: Any = RULES) -> files.FileContents:
+    ruleset = ruleset_beside_firewalld(parse_policy(listed_policy(VERSION, rules)))
+    return firewalld.handed_in.published.files(ruleset, firewalld.paths)
 
 
 def change_to(firewalld: FakeFirewalld, rules: Any) -> Change:
@@ -77,6 +88,12 @@ def by_reload(firewalld: FakeFirewalld, rules: Any = MORE) -> ByReload:
     way = change_to(firewalld, rules).procedure
     assert isinstance(way, ByReload)
     return way
+
+
+def remove_what_is_kept(firewalld: FakeFirewalld) -> None:
+    for path in persistence.present_paths(firewalld.paths):
+        if path not in firewalld.paths.published.files()[1:]:
+            files.unlink(path)
 
 
 def our_files(firewalld: FakeFirewalld) -> State:
@@ -249,7 +266,8 @@ def test_what_runs_goes_by_a_reload_once_the_files_are_gone(firewalld: FakeFirew
     assert (
         change.is_needed
         and change.wanted == {}
-        and set(change.places.gone) == {*persistence.items_of(config(), firewalld.paths)}
+        and set(change.places.gone)
+        == {*persistence.items_of(config(), firewalld.paths), *firewalld.paths.published.files()}
     )
     assert isinstance(change.procedure, Removal)
     with pytest.raises(RuntimeError, match="differ from the expected ones"):
@@ -274,6 +292,76 @@ def test_what_firewalld_knows_though_somebody_flushed_it_goes_too(
         files.remove(persistence.places({}, firewalld.paths))
     change = absent_change(firewalld.handed_in)
     assert (change.procedure is not None, change.running) == (is_way, {})
+
+
+# ---- the table beside the policies
+
+TABLE = {"chain prerouting": ("old",)}
+NEW_TABLE = {"chain prerouting": ("new",)}
+DELETE = "delete table inet hpc_ports_published\n"
+
+
+def both(firewalld: FakeFirewalld) -> Both:
+    firewalld.wanted_published = NEW_TABLE
+    way = change_to(firewalld, OTHER_PEER).procedure
+    assert isinstance(way, Both)
+    return way
+
+
+def test_a_table_that_differs_is_a_change_of_its_own(firewalld: FakeFirewalld) -> None:
+    firewalld.published, firewalld.wanted_published = TABLE, NEW_TABLE
+    change = change_to(firewalld, RULES)
+    assert isinstance(change.procedure, ByTransactions) and change.procedure.table == "inet hpc_ports_published"
+    assert change.described()["changes"]["objects"] == ["published chain prerouting"]
+    assert running_state(firewalld.handed_in) == change.running
+    assert change.views[0] == change.views[1]
+
+
+def test_the_table_changes_after_the_policies(
+    firewalld: FakeFirewalld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = both(firewalld)
+    monkeypatch.setattr(nftables.kernel, "load", firewalld.log.append)
+    firewalld.next_table = OTHER_LISTING
+    way.make(str(tmp_path))
+    *calls, preparation, script = firewalld.log
+    assert calls == [f"setEntries {IPSET}b", f"setEntries {IPSET}a"]
+    rule = "add rule inet hpc_ports_published prerouting fib daddr type local jump arriving\n"
+    assert rule in script and rule not in preparation
+
+
+def test_a_table_that_does_not_load_is_undone_with_the_policies(
+    firewalld: FakeFirewalld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(script: str) -> None:
+        raise CommandError(["nft", "-f", "-"], 1, "no")
+
+    way = both(firewalld)
+    monkeypatch.setattr(nftables.kernel, "load", refuse)
+    firewalld.next_table = OTHER_LISTING
+    with pytest.raises(RuntimeError, match="nft -f -") as caught:
+        way.make(str(tmp_path))
+    assert not isinstance(caught.value, NothingMade)
+
+
+def test_where_the_policies_are_denied_the_table_stays(firewalld: FakeFirewalld, tmp_path: Path) -> None:
+    way = both(firewalld)
+    firewalld.replies[f"setEntries {IPSET}b"] = LOCKED
+    with pytest.raises(NothingMade):
+        way.make(str(tmp_path))
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_removal_takes_the_table_even_if_firewalld_does_not_run(
+    firewalld: FakeFirewalld, monkeypatch: pytest.MonkeyPatch, is_active: bool
+) -> None:
+    firewalld.published, firewalld.is_active, firewalld.next_table = TABLE, is_active, ""
+    monkeypatch.setattr(nftables.kernel, "load", firewalld.log.append)
+    change = absent_change(firewalld.handed_in)
+    assert change.procedure
+    change.procedure.make("")
+    assert firewalld.log == ["reload", DELETE] if is_active else [DELETE]
+    assert change.wanted == {} and "published chain prerouting" in change.running
 
 
 # ---- how the host undoes it
@@ -339,9 +427,9 @@ def test_a_reload_is_undone_by_another(
 ) -> None:
     before = our_files(firewalld)
     persistence.keep(by_reload(firewalld).items, firewalld.paths)
-    files.remove(persistence.places({}, firewalld.paths))
+    remove_what_is_kept(firewalld)
     assert undone(by_reload(firewalld).undo(), **host) == done
-    assert our_files(firewalld) == before and not Path(firewalld.paths.home).exists()
+    assert our_files(firewalld) == before and not Path(firewalld.paths.kept).exists()
 
 
 @pytest.mark.parametrize(
@@ -355,6 +443,17 @@ def test_calls_are_undone_as_far_as_they_came(
     assert undone(undo, phase=phase) == done
     assert undone(undo, active=False, phase=phase) == []
     assert undone(undo, active=False, failed=True, phase=phase) == ["systemctl restart", "reload"]
+
+
+def test_the_table_comes_back_and_then_the_policies(
+    firewalld: FakeFirewalld, undone: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    undo, nft = both(firewalld).undo(), tmp_path / "bin" / "nft"
+    program(nft, f'cat "$2" >> {tmp_path}/log')
+    assert undone(undo, phase=0) == ["add table inet hpc_ports_published", DELETE.strip(), f"setEntries {IPSET}b"]
+    program(nft, "exit 1")
+    with pytest.raises(subprocess.CalledProcessError):
+        undone(undo, phase=0)
 
 
 # ---- files
@@ -372,9 +471,22 @@ def test_a_boot_finds_all_files_or_none(firewalld: FakeFirewalld) -> None:
     assert our_files(firewalld) == {}
 
 
+def test_a_boot_finds_the_table_as_it_finds_the_policies(firewalld: FakeFirewalld) -> None:
+    new = {**persistence.items_of(config(MORE), firewalld.paths), **published_files(firewalld, MORE)}
+    for gone in ((), firewalld.paths.published.files()):
+        for path in gone:
+            files.unlink(path)
+        before, places = our_files(firewalld), persistence.places(new, firewalld.paths)
+        files.stage(places, new)
+        with pytest.raises(OSError), backend.all_or_nothing(places, firewalld.handed_in):
+            files.commit(places)
+            raise OSError("half way")
+        assert our_files(firewalld) == before
+
+
 def test_what_a_crash_left_is_put_back(firewalld: FakeFirewalld) -> None:
     before = our_files(firewalld)
     persistence.keep([], firewalld.paths)
-    files.remove(persistence.places({}, firewalld.paths))
+    remove_what_is_kept(firewalld)
     backend.recover(firewalld.handed_in)
     assert our_files(firewalld) == before
