@@ -44,7 +44,7 @@ attributes:
     support: full
     details: Shows each object that differs, one address per line.
 requirements:
-  - nft 0.9.8 or later, or firewalld 0.9 or later (before 1.0 with the program ipset), on the managed host
+  - nft 0.9.8 or later, and if it runs firewalld 0.9 or later (before 1.0 with the program ipset), on the managed host
 options:
   plan:
     description:
