@@ -269,9 +269,15 @@ def test_the_route_of_a_mark_counts(pair: Pair, wires: Wires) -> None:
             'chain f {\ntype filter hook forward priority 0;\noifname "back0" drop\n}\n}\n'
         )
         assert judged(wires, to_port(8080))["verdict"] == "drop"
+        # A mark that is not known makes no difference as long as no route depends on it.
+        kernel.load("add rule ip x m tcp dport 8080 meta mark set meta cpu\n")
+        assert judged(wires, to_port(8080))["verdict"] == "drop"
+        run(["ip", "rule", "add", "fwmark", "9", "table", "77"])
+        opening = to_port(8080)
+        assert judgements([opening])[opening]["verdict"] == "unknown"
+        kernel.load("add rule ip x m tcp dport 8080 meta mark set 7\n")
         run(["ip", "rule", "add", "fwmark", "7", "table", "77"])
         run(["ip", "route", "add", "default", "via", "192.0.3.2", "dev", "fab0", "table", "77"])
-        opening = to_port(8080)
         assert judgements([opening])[opening]["verdict"] == "accept"
 
 

@@ -27,10 +27,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network
 
 _ROUTE = 0
-_GET_ROUTE = 26
+_GET_ROUTE, _GET_RULE = 26, 34
 _HEAD = struct.Struct("=BBBBBBBBI")  # rtmsg: family, lengths of target and source, …, scope, type, flags
 TYPE_AT, _LOCAL = 7, 2
 _TARGET, _SOURCE, _INCOMING, INTERFACE, _MARK = 1, 2, 3, 4, 16
+_RULE_MARKS = (10, 16)  # linux/fib_rules.h: the mark and its mask
 
 
 class Addresses(NamedTuple):
@@ -101,6 +102,12 @@ def forwarding_route(target: str, source: str, incoming: str, mark: int = 0) -> 
         attribute(_INCOMING, struct.pack("=I", socket.if_nametoindex(incoming)))
         + (attribute(_MARK, struct.pack("=I", mark)) if mark else b""),
     )
+
+
+def depends_on_marks(version: int) -> bool:
+    """Return whether the routes of this host depend on the marks of packets. Raises NetlinkError."""
+    rules = ask(_ROUTE, _GET_RULE, ALL, _HEAD.pack(FAMILIES[version], *[0] * 8))
+    return any(mark in route_attributes(rule) for rule in rules for mark in _RULE_MARKS)
 
 
 def route_attributes(answer: bytes) -> dict[int, bytes]:

@@ -21,8 +21,13 @@ _MATCH = re.compile(
     r"|\b(?P<protocol>tcp|udp) (?P<field>[sd]port) (?:(?P<not_port>!=) )?"
     r"(?:\{(?P<ports>[0-9, -]*)\}|(?P<one_port>[0-9]+(?:-[0-9]+)?))"
 )
-# The target of a rule that translates the destination, and its address and port. Ranges are left out.
-_TRANSLATION = re.compile(r"\b(?P<kind>dnat|redirect)(?: to (?P<to>[0-9a-f.:\[\]]+))?(?: [a-z-]+(?:,[a-z-]+)*)?$")
+# The target of a rule that translates, and its address and port. Ranges are left out.
+_TRANSLATION = re.compile(
+    r"\b(?P<kind>dnat|redirect|snat|masquerade)(?: to (?P<to>[0-9a-f.:\[\]]+))?(?: +[a-z-]+(?:,[a-z-]+)*)?\s*$"
+)
+# A target that marks the packet; the value is not read.
+_MARK = re.compile(r"\bmeta mark set [^\"]+$")
+_SET_MARK = {"mangle": {"key": {"meta": {"key": "mark"}}, "value": None}}
 _ADDRESS_AND_PORT = re.compile(
     r"(?P<ipv4>[0-9]+(?:\.[0-9]+){3})?(?:\[(?P<ipv6>[0-9a-f:.]+)\])?(?::(?P<port>[0-9]+))?|(?P<plain>[0-9a-f:.]+)"
 )
@@ -38,14 +43,17 @@ class _TextMatch(NamedTuple):
 
 def readable(statements: Sequence[Any], text: str) -> tuple[Any, ...]:
     """Return the statements of a rule; what its text shows of iptables matches and NAT is replaced by those of nft."""
-    return _readable_matches(_with_translation(statements, text), text)
+    return _readable_matches(_with_target(statements, text), text)
 
 
-def _with_translation(statements: Sequence[Any], text: str) -> Sequence[Any]:
-    """Return the statements with the translation of the destination that the text shows, instead of its target."""
+def _with_target(statements: Sequence[Any], text: str) -> Sequence[Any]:
+    """Return the statements with what the text shows of the target: a translation, or without a name a mark."""
     last = statements[-1] if statements else None
     name = (last["xt"] or {}).get("name", "") if isinstance(last, dict) and "xt" in last else None
-    found = _TRANSLATION.search(_QUOTED.sub('""', text)) if name in ("", "DNAT", "REDIRECT") else None
+    plain = _QUOTED.sub('""', text)
+    if name == "" and _MARK.search(plain):
+        return [*statements[:-1], _SET_MARK]
+    found = _TRANSLATION.search(plain) if name in ("", "DNAT", "REDIRECT") else None
     shown = _ADDRESS_AND_PORT.fullmatch(found["to"] or "") if found else None
     if not found or not shown:
         return statements

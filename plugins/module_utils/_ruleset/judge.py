@@ -18,6 +18,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import (
     INTERFACE,
     TYPE_AT,
     Addresses,
+    depends_on_marks,
     forwarding_route,
     local_addresses,
     route,
@@ -138,6 +139,7 @@ class PacketJudge:
         self._proc, self._sysfs = proc, sysfs
         self._addresses: Addresses = local_addresses()
         self._holders: Holders = holders(proc + "/net")
+        self._marks: dict[int, bool] = {}
         self._hops: dict[tuple[int | None, int | None, str | None, int | None], Hop] = {}
         self._walker = Walker(parse_ruleset(*rules_of_kernel()), _legacy(proc), self._hop_of)
 
@@ -245,11 +247,16 @@ class PacketJudge:
             return Hop("local", "lo", is_bridged=False)
         kind = route_to(destination).kind or "unicast"
         error = self._reason_not_forwarding(view)
-        if error or view.mark is None or view.source is None:
+        if error or view.source is None or view.mark is None and self._depends_on_marks(view.version):
             return Hop(kind, error=error)
-        found = forwarded_to(destination, _number_text(view.version, view.source), view.incoming or "", view.mark)
+        found = forwarded_to(destination, _number_text(view.version, view.source), view.incoming or "", view.mark or 0)
         interface = found.interface
         return Hop(kind, interface, self._devices_below(interface), self._is_bridged(interface), found.error)
+
+    def _depends_on_marks(self, version: int) -> bool:
+        if version not in self._marks:
+            self._marks[version] = depends_on_marks(version)
+        return self._marks[version]
 
     def _reason_not_forwarding(self, view: View) -> str:
         """Return why this host forwards no packets of an interface, or an empty text."""

@@ -152,6 +152,23 @@ def test_translations_in_the_text_replace_iptables_targets(name: str, text: str,
     assert readable([PORT_22, target(name)], rule) == (PORT_22, expected or target(name))
 
 
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ("masquerade ", {"masquerade": {}}),
+        ("masquerade  random", {"masquerade": {}}),
+        ("snat to 10.0.0.9", {"snat": {"addr": "10.0.0.9"}}),
+        ("meta mark set mark or 0x4000 ", {"mangle": {"key": {"meta": {"key": "mark"}}, "value": None}}),
+        ('log prefix "meta mark set 1"', None),
+    ],
+)
+def test_targets_without_a_name_are_read_from_the_text(text: str, expected: Any) -> None:
+    """As of nft 0.9.8."""
+    rule = f"tcp dport 22 counter {text}"
+    assert readable([PORT_22, target()], rule) == (PORT_22, expected or target())
+    assert readable([PORT_22, target("MARK")], rule) == (PORT_22, target("MARK"))
+
+
 def test_other_targets_and_translations_of_nft_are_unchanged() -> None:
     for last in (target("MARK"), {"dnat": {"addr": "10.0.0.1", "port": 1}}, ACCEPT):
         assert readable([PORT_22, last], "tcp dport 22 dnat to 172.17.0.2:80") == (PORT_22, last)
