@@ -13,7 +13,19 @@ from pathlib import Path
 
 BASE = "origin/main"
 # In the order in which they run; `flows` is `platform` and more.
-PARTS = ("page", "kernel", "firewalld", "units", "lint", "sanity", "compat", "molecule", "platform", "flows")
+PARTS = (
+    "page",
+    "kernel",
+    "firewalld",
+    "containers",
+    "units",
+    "lint",
+    "sanity",
+    "compat",
+    "molecule",
+    "platform",
+    "flows",
+)
 # A path, and the parts that concern it.
 Table = list[tuple[str, list[str]]]
 

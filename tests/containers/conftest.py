@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests with containers share: one host of each Debian, whose containers publish ports.
+"""What the tests with containers share: one host of each kind, whose containers publish ports.
 
 Run them by `dev/test containers`.
 """
@@ -10,17 +10,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.tests.containers.hosts import RELEASES
+from ansible_collections.hpc.ports.tests.containers.hosts import KINDS
 from ansible_collections.hpc.ports.tests.containers.sites import Site
 from ansible_collections.hpc.ports.tests.support.run import turn
 
 
-@pytest.fixture(name="shared", scope="session", params=turn(RELEASES))
+def _params() -> list[Any]:
+    """Return the kinds of hosts of this run; all tests of one kind belong to one worker."""
+    names = {kind: "-".join(kind) for kind in turn(KINDS)}
+    return [pytest.param(kind, id=name, marks=pytest.mark.xdist_group(name)) for kind, name in names.items()]
+
+
+@pytest.fixture(name="shared", scope="session", params=_params())
 def _shared(request: pytest.FixtureRequest) -> Iterator[Site]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    found = Site(request.param, f"{os.environ['HPC_PORTS_LAB']}-containers-{request.param}-{worker}")
+    found = Site(request.param, f"{os.environ['HPC_PORTS_LAB']}-containers-{'-'.join(request.param)}-{worker}")
     yield found
     found.close()
 
@@ -30,3 +37,11 @@ def site(shared: Site) -> Iterator[Site]:
     """A host without our rules, whose containers publish ports."""
     yield shared
     shared.host.remove_firewall()
+
+
+@pytest.fixture
+def changing_site(site: Site) -> Iterator[Site]:
+    """The same host for a test that starts and stops what publishes ports: the order of others' rules may change."""
+    yield site
+    site.host.remove_firewall()
+    site.measure_before()

@@ -15,12 +15,13 @@ from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from ansible_collections.hpc.ports.tests.support.namespaces import Space
-from ansible_collections.hpc.ports.tests.support.run import scaled
+from ansible_collections.hpc.ports.tests.support.run import SLOWNESS, scaled
 
 T = TypeVar("T")
 # How long an answer may take before it counts as none: a lost SYN is sent again after a second.
 _PATIENCE = 2
 FILTERED, REFUSED, SILENT = "filtered", "refused", "accepted, but no answer"
+_LATE = (FILTERED, SILENT)
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
@@ -33,13 +34,15 @@ class Try(NamedTuple):
     port: int
 
 
-def outcomes(tries: Mapping[T, tuple[Space, Try]], expected: Mapping[T, str] | None = None) -> dict[T, str]:
+def outcomes(
+    tries: Mapping[T, tuple[Space, Try]], expected: Mapping[T, str] | None = None, patience: float = _PATIENCE
+) -> dict[T, str]:
     """Open all connections at once, each from its namespace; return the answer that each got, or why it got none.
 
     A connection that is expected to be answered and is not is tried again, with more patience.
     """
-    found = _tried(tries, scaled(_PATIENCE))
-    late = [key for key in found if expected and found[key] != expected[key] and found[key] in (FILTERED, SILENT)]
+    found = _tried(tries, patience * SLOWNESS)
+    late = [key for key in expected or () if expected and found[key] != expected[key] and found[key] in _LATE]
     return {**found, **_tried({key: tries[key] for key in late}, scaled(4 * _PATIENCE))}
 
 
@@ -125,7 +128,7 @@ class Servers:
         self._selector = selectors.DefaultSelector()
         self._end, end = socket.socketpair()
         self._selector.register(end, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def udp(self, space: Space, address: str, port: int, reply: Callable[[bytes], bytes]) -> None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.tests.containers.connections import Servers, dns_answer
 from ansible_collections.hpc.ports.tests.support.containers import PYTHON, PYTHON_PATH, Container
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair, Space
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
-RELEASES = ("11", "12", "13")
 # What the host has for its users beside its own addresses: an address of a load balancer, and one inside a cluster.
 VIRTUAL = {4: ("203.0.113.240",), 6: ("2001:db8:f::240",)}
 CLUSTER_IP = {4: ("10.96.0.10",), 6: ("2001:db8:c::10",)}
@@ -36,15 +35,27 @@ for network in fd00::/16 2001:db8:f::/64 2001:db8:c::/64; do ip -6 route add $ne
 _OURS = re.compile(r"^table inet hpc_ports \{.*?^\}\n", re.MULTILINE | re.DOTALL)
 
 
+class Kind(NamedTuple):
+    """A Debian release, and what writes the rules of its containers: `iptables-nft` or `iptables-legacy`."""
+
+    release: str
+    iptables: str
+
+
+KINDS = [Kind(release, iptables) for iptables in ("iptables-nft", "iptables-legacy") for release in ("11", "12", "13")]
+
+
 class ContainerHost(Pair):
     """The host, and its peer, which answers as a DNS server (10.64.0.53) and on port 9001."""
 
     python, python_path = PYTHON, PYTHON_PATH
     host: Container
 
-    def __init__(self, release: str, name: str) -> None:
-        self.release = release
-        self._join(Container(release, name, "containers", _PRIVILEGED))
+    def __init__(self, kind: Kind, name: str) -> None:
+        self._join(Container(kind.release, name, "containers", _PRIVILEGED))
+        for family in ("ip", "ip6"):
+            program = kind.iptables.replace("ip", family, 1)
+            self.host.shell(f"update-alternatives --quiet --set {family}tables /usr/sbin/{program}")
         # Its answer depends on which side is faster.
         self.host.shell("systemctl mask --quiet --now ssh.socket ssh.service")
         self.write("/etc/resolv.conf", "nameserver 10.64.0.53\n")
@@ -79,8 +90,8 @@ class ContainerHost(Pair):
         """Return all rules but ours, with their handles, and as iptables lists them."""
         listing = self.host.shell("nft -s -a list ruleset")
         saved = self.host.shell(
-            "for save in iptables ip6tables iptables-legacy ip6tables-legacy; do"
-            " $save-save 2> /dev/null | grep -v '^#'; done | sed 's/\\[[0-9]*:[0-9]*\\]//'"
+            "for program in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do"
+            " $program-save 2> /dev/null | grep -v '^#'; done | sed 's/\\[[0-9]*:[0-9]*\\]//'"
         )
         return _OURS.sub("", listing) + saved
 

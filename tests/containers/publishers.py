@@ -94,6 +94,11 @@ class Docker:
             name,
         )
 
+    def restart(self) -> None:
+        """Restart Docker, and so its containers."""
+        self._host.host.shell("systemctl restart docker")
+        self.wait()
+
     def inner(self, name: str) -> Inner:
         """Return the network of a container as it runs now."""
         path = self("inspect", "--format={{.NetworkSettings.SandboxKey}}", name)
@@ -196,7 +201,8 @@ class Cni:
 
     def set_up(self) -> None:
         """Make the namespace, its network and its servers."""
-        self._host.host.shell(f"ip netns add {self.name}")
+        # A boot takes the namespace, but not the plugins' note of its address.
+        self._host.host.shell(f"ip netns add {self.name}; rm -rf /var/lib/cni")
         ranges = [[{"subnet": "10.89.0.0/24"}], [{"subnet": "fd00:89::/64"}]]
         routes = [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
         bridge = {
@@ -289,6 +295,14 @@ table {family} kube-proxy {{
   chain service-a {{ meta l4proto tcp dnat to {pod}; }}
 }}
 """
+_KUBE_CLEAR = """
+n="{iptables} -w -t nat"
+$n -D PREROUTING -j KUBE-SERVICES
+$n -D OUTPUT -j KUBE-SERVICES
+$n -D POSTROUTING -j KUBE-POSTROUTING
+for chain in {chains}; do $n -F $chain; done
+for chain in {chains}; do $n -X $chain; done
+"""
 # How kube-proxy can write them. Its third mode, ipvs, needs a module of the kernel.
 KUBE_MODES = ("iptables", "iptables-legacy", "nftables")
 
@@ -301,13 +315,21 @@ class KubeProxy:
     ) -> None:
         self._host, self._pod, self._node_ports, self._virtual_ports = host, pod, node_ports, virtual_ports
 
-    def set_up(self, mode: str, versions: Sequence[int] = (4, 6)) -> None:
+    def set_up(self, mode: str) -> None:
         """Write the rules, as kube-proxy does when it starts."""
-        for version in versions:
+        for version in (4, 6):
             if mode == "nftables":
                 self._host.host.nft(self._nftables(version))
             else:
                 self._host.host.shell(self._iptables(version, mode if version == 4 else mode.replace("ip", "ip6", 1)))
+
+    def clear(self, mode: str) -> None:
+        """Remove the rules, as kube-proxy does before it writes them in another mode."""
+        for family in ("ip", "ip6"):
+            if mode == "nftables":
+                self._host.host.nft(f"delete table {family} kube-proxy")
+            else:
+                self._host.host.shell(_KUBE_CLEAR.format(iptables=mode.replace("ip", family, 1), chains=_KUBE_CHAINS))
 
     def _iptables(self, version: int, program: str) -> str:
         address = self._pod[version]

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
-from ansible_collections.hpc.ports.tests.containers.connections import FILTERED, Servers, Try, outcomes
-from ansible_collections.hpc.ports.tests.containers.hosts import CLUSTER_IP, VIRTUAL, ContainerHost
+from ansible_collections.hpc.ports.tests.containers.connections import FILTERED, REFUSED, Servers, Try, outcomes
+from ansible_collections.hpc.ports.tests.containers.hosts import CLUSTER_IP, VIRTUAL, ContainerHost, Kind
 from ansible_collections.hpc.ports.tests.containers.publishers import PROXY, WITH_IPV6, Cni, Docker, KubeProxy, Netavark
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Space
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
@@ -21,13 +21,16 @@ CONTAINER_INTERFACES = ("br-*", "cni*", "docker*", "podman*", "veth*")
 # Who may connect by a flow, and who may not.
 PLATFORM = {4: "10.64.0.7", 6: "fd64::7"}
 OUTSIDER = {4: "10.65.0.9", 6: "fd65::9"}
+# Direction, name, ports and peers.
+Flow = tuple[str, str, list[str], tuple[str, ...]]
 _PEERS = ("10.64.0.0/24", "fd64::/64")
 # The flows of the host. Port 80, at which containers listen, has one; ports 88xx, 301xx and 5301 have none. The port
 # 8001 leads to the port 8443 of a container: a flow of the host for 8443 says nothing about it.
 _IN = ("in", "platform", ["80/tcp", "8000-8099/tcp", "5300/udp", "30000-30099/tcp"], _PEERS)
 _WORLD = ("in", "web", ["8443/tcp"], ANYWHERE)
 _OUT = ("out", "dns", ["53/tcp", "53/udp"], ("10.64.0.53/32",))
-_PODS = ("out", "pods", ["80/tcp"], ("172.30.0.0/24", "fd00:30::/64"))
+# The host may open connections to the pods of its cluster.
+PODS: Flow = ("out", "pods", ["80/tcp"], ("172.30.0.0/24", "fd00:30::/64"))
 # How Docker publishes ports of its containers: on the default network, and on one of a project with IPv6.
 _ON_DEFAULT = (
     "8000:80",
@@ -59,9 +62,9 @@ _OWN = {4: (HOST[4], "192.0.3.1"), 6: (HOST[6], "2001:db8:1::1")}
 _LOOPBACK = {4: ("127.0.0.1",), 6: ("::1",)}
 
 
-def wanted(egress: str = "open", trusted: tuple[str, ...] = (), pods: bool = False) -> dict[str, Any]:
-    """Return the policy of the host; `pods`: the host may open connections to the pods of its cluster."""
-    rules = (SSH, _IN, _WORLD, *((_OUT,) if egress == "restricted" else ()), *((_PODS,) if pods else ()))
+def wanted(egress: str = "open", trusted: tuple[str, ...] = (), *more: Flow) -> dict[str, Any]:
+    """Return the policy of the host, with more flows than the usual ones."""
+    rules = (SSH, _IN, _WORLD, *((_OUT,) if egress == "restricted" else ()), *more)
     containers = CONTAINER_INTERFACES if egress == "restricted" else ()
     data = policy(*rules, egress=egress, interfaces=trusted, containers=containers)
     return {**data, "addresses": [HOST[4], HOST[6], *VIRTUAL[4], *VIRTUAL[6]]}
@@ -101,25 +104,30 @@ class Site:
 
     pod: Mapping[int, str] = {4: "172.30.0.10", 6: "fd00:30::10"}
 
-    def __init__(self, release: str, name: str) -> None:
-        self.host = ContainerHost(release, name)
+    def __init__(self, kind: Kind, name: str) -> None:
+        self.host = ContainerHost(kind, name)
         self.docker = Docker(self.host, WITH_IPV6)
         self.docker("network", "create", "--ipv6", "--subnet=172.30.0.0/24", "--subnet=fd00:30::/64", "project")
         self.docker.run("web", *_published(_ON_DEFAULT))
         self.docker.run("client")
-        on_project = ("--network=project", f"--ip={self.pod[4]}", f"--ip6={self.pod[6]}")
-        self.docker.run("pod", *on_project, *_published(_ON_PROJECT))
+        self.run_pod()
+        self.docker.run("other", "--network=project")
         self.docker.run("front", "--network=project", *_published(("8021:80", "8821:80")), program=PROXY)
         # Debian 11 has no netavark, and that of Debian 12 no driver for nftables.
         self.netavark = [
-            Netavark(self.host, driver, number, {8030 + 10 * number: 80, 8830 + 10 * number: 80})
+            Netavark(self.host, driver, number, {8030 + 10 * number: 80, 8830 + 10 * number: 80}, dns=True)
             for number, (driver, first) in enumerate((("iptables", 12), ("nftables", 13)))
-            if int(release) >= first
+            if int(kind.release) >= first
         ]
         self.cni = Cni(self.host, {8050: 80, 8850: 80})
         self.kube = KubeProxy(self.host, self.pod, (30080, 30180), _VIRTUAL_PORTS["tcp"])
         self.kube.set_up("iptables")
-        self.before = self.measured()
+        self.measure_before()
+
+    def run_pod(self) -> None:
+        """Have the container run that is behind the services of the cluster."""
+        addresses = (f"--ip={self.pod[4]}", f"--ip6={self.pod[6]}")
+        self.docker.run("pod", "--network=project", *addresses, *_published(_ON_PROJECT))
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -148,6 +156,29 @@ class Site:
             if name in names or not names
             for one in source.tries()
         }
+
+    def measure_before(self) -> None:
+        """Measure what all connections get as long as the host has no firewall; published ports are open to all."""
+        open_to_all = self._open_to_all()
+        self.before = self.measured(expected=open_to_all)
+        assert {key: self.before[key] for key in open_to_all} == open_to_all
+
+    def _open_to_all(self) -> dict[tuple[str, Try], str]:
+        """Return answers to an outsider, whom no flow allows, and what is published for the host alone."""
+        both = {8820: "pod 80", 8821: "pod 80", 8850: "cni 80", 30180: "pod 80"}
+        both.update({8830 + 10 * number: f"{one.name} 80" for number, one in enumerate(self.netavark)})
+        by_version = {
+            4: {8800: "web 80", 8001: "web 8443", 8443: "web 22", 8802: "web 80", 8804: REFUSED, **both},
+            6: {8803: "web 80", 8823: "pod 80", 8804: REFUSED, **both},
+        }
+        found = {
+            ("outsider", Try("tcp", OUTSIDER[version], HOST[version], port)): said
+            for version, by_port in by_version.items()
+            for port, said in by_port.items()
+        }
+        found["outsider", Try("udp", OUTSIDER[4], HOST[4], 5301)] = "web 53"
+        found["host", Try("tcp", "", "127.0.0.1", 8804)] = "web 80"
+        return found
 
     def measured(
         self, *names: str, expected: Mapping[tuple[str, Try], str] | None = None
@@ -190,6 +221,15 @@ class Site:
             yield
         finally:
             servers.close()
+
+    def boot(self) -> None:
+        """Have the host boot, with all that ran on it."""
+        self.host.boot()
+        self.docker.wait()
+        for netavark in self.netavark:
+            netavark.set_up()
+        self.cni.set_up()
+        self.kube.set_up("iptables")
 
     def close(self) -> None:
         """Remove the host."""
