@@ -114,9 +114,11 @@ def _foreign(
 
 _OURS = "nft insert rule inet hpc_ports {0}"
 _NOT_OURS = (
-    "nft delete rule inet hpc_ports prerouting handle "
-    "$(nft -a list chain inet hpc_ports prerouting | sed -n 's/.*tcp dport {0} .* handle //p')"
+    "nft delete rule inet {1} prerouting handle "
+    "$(nft -a list chain inet {1} prerouting | sed -n 's/.*tcp dport {0} .* handle //p')"
 )
+# On hosts with firewalld, a table of ours judges before NAT.
+_OURS_BESIDE = "nft insert rule inet hpc_ports_published prerouting {0}"
 _POLICY = (
     'firewall-cmd -q --policy hpc_ports_in --add-rich-rule=\'rule priority="-50" port port="{0}" protocol="tcp" {1}\''
 )
@@ -269,7 +271,7 @@ OURS = [
     Fault(
         "one port too many, firewalld",
         "beta-controller",
-        _POLICY.format(2375, "accept"),
+        f"{_POLICY.format(2375, 'accept')}; {_OURS_BESIDE.format('tcp dport 2375 accept')}",
         without(opened("beta-controller", "2375/tcp"), "monitor1"),
         "ruleset_allows",
         "chain filter_IN_policy_hpc_ports_in_",
@@ -285,11 +287,11 @@ OURS = [
     Fault(
         "no rules at all, firewalld",
         "alpha-compute2",
-        "systemctl stop firewalld.service",
+        "systemctl stop hpc-ports-watch firewalld.service; nft delete table inet hpc_ports_published",
         opened("alpha-compute2"),
         "ruleset_allows",
         "alpha-compute2 accepts the connection",
-        undo=START_FIREWALLD,
+        undo=f"{START_FIREWALLD}; systemctl restart hpc-ports-published.service; systemctl start hpc-ports-watch",
     ),
     Fault(
         "our egress drops, nftables",
@@ -389,7 +391,7 @@ OTHERS = [
         opened("pbs-server", "2376/tcp", version=4),
         "ruleset_allows",
         "table inet hpc_ports, chain prerouting, `meta nfproto ipv4 tcp dport 2376 accept`",
-        undo=f"{_REDIRECT[1]}; {_NOT_OURS.format(2376)}",
+        undo=f"{_REDIRECT[1]}; {_NOT_OURS.format(2376, 'hpc_ports')}",
     ),
     Fault(
         "ufw lets only ssh in, nftables",
@@ -522,17 +524,17 @@ OTHERS = [
         "published",
         "desk1 publishes 7070/tcp, and no rule of hpc.ports judges it: "
         "rules of another program forward it to 172.31.99.2 port 80 (table ip site_box",
-        undo=f"{_UNPUBLISHED}; {_NOT_OURS.format(7070)}",
+        undo=f"{_UNPUBLISHED}; {_NOT_OURS.format(7070, 'hpc_ports')}",
     ),
     Fault(
-        "a container publishes a port, firewalld",
+        "a container publishes a port, and our table beside firewalld does not judge it",
         "ctl2",
-        _PUBLISHED,
+        f"{_PUBLISHED}\n{_OURS_BESIDE.format('meta nfproto ipv4 tcp dport 7070 return')}",
         without(opened("ctl2", "7070/tcp", version=4), "outsider"),
         "published",
         "ctl2 publishes 7070/tcp, and no rule of hpc.ports judges it: "
         "rules of another program forward it to 172.31.99.2 port 80 (table ip site_box",
-        undo=_UNPUBLISHED,
+        undo=f"{_UNPUBLISHED}; {_NOT_OURS.format(7070, 'hpc_ports_published')}",
     ),
 ]
 

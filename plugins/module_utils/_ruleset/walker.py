@@ -307,13 +307,15 @@ class Walker:
 
 
 def _accepting_place(trail: Trail) -> Place:
-    """Return the rule that accepts a packet: of our rules the first, which is that of a flow.
+    """Return the rule that accepts a packet: of our rules the last one that judges it.
 
-    Our chain of the hook input accepts what our chain before it has judged.
+    Our chain of the hook input only accepts what our chain before it has judged.
     """
     ours = [place for place in trail.accepted if place.is_ours]
-    judging = [place for place in ours if not place.rule.startswith(_POLICY)]
-    return (*judging[:1], *ours[-1:], *trail.accepted[-1:], Place("", "", "no rule"))[0]
+    judging = [
+        place for place in ours if not place.rule.startswith(_POLICY) and place.chain not in ("input", "translated")
+    ]
+    return (*judging[-1:], *ours[-1:], *trail.accepted[-1:], Place("", "", "no rule"))[0]
 
 
 def _denied_trace(ended: dict[str, End]) -> Trace:

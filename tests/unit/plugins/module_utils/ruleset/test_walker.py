@@ -130,6 +130,22 @@ def test_our_accepting_rule_is_preferred() -> None:
     assert judged(ours, chain([DROP], prio=10)) == Trace("drop", "inet t", "c", "the rule with handle 1")
 
 
+def test_the_rule_that_judges_is_preferred_to_our_others() -> None:
+    """Before NAT and, on a host with firewalld, in the policy; the chain input accepts what was judged."""
+    published = [
+        table("hpc_ports_published"),
+        chain([TO_22, ACCEPT], name="in_web", hook="prerouting", prio=-110, of="hpc_ports_published"),
+        chain([TO_22, ACCEPT], name="input", of="hpc_ports_published"),
+    ]
+    assert judged(published).chain == "in_web"
+    firewalld = [
+        table("firewalld"),
+        chain([ACCEPT], name="filter_IN_policy_hpc_ports_in_allow", of="firewalld", prio=10),
+    ]
+    assert judged(published, firewalld).chain == "filter_IN_policy_hpc_ports_in_allow"
+    assert judged(published, packet=IN._replace(port=23)).rule == "policy accept"
+
+
 @pytest.mark.parametrize(
     "name,is_ours", [("filter_IN_policy_hpc_ports_in_deny", True), ("filter_IN_public_deny", False)]
 )
