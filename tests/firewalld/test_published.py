@@ -218,3 +218,14 @@ def test_without_nft_the_package_is_asked_for(daemon: Daemon) -> None:
     finally:
         daemon.host.shell("mv /root/nft /usr/sbin")
     assert result["missing_packages"] == ["nftables"]
+
+
+@pytest.mark.takes_turns
+def test_the_table_goes_with_a_firewalld_that_is_gone(daemon: Daemon) -> None:
+    """Its package was purged: only our own files are left."""
+    applied(daemon.runs, POLICY)
+    daemon.host.shell("systemctl mask --quiet --now firewalld; rm -r /etc/firewalld")
+    assert applied(daemon.runs, POLICY) is False
+    assert "hpc_ports_published" not in daemon.host.shell("nft list tables; ls -AR /etc/hpc-ports")
+    assert "table inet hpc_ports\n" in daemon.host.shell("nft list tables")
+    assert daemon.host.shell("ls -A /etc/systemd/system | grep published || true") == ""
