@@ -112,6 +112,18 @@ def test_a_published_port_is_open_for_those_whom_the_policy_allows(host: Daemon)
     assert not host.module(state="absent")["changed"]
 
 
+@pytest.mark.takes_turns
+def test_a_forward_port_of_firewalld_is_published_as_well(host: Daemon) -> None:
+    ports = " ".join(
+        f"--add-forward-port=port={port}:proto=tcp:toport=9999:toaddr=198.51.100.2" for port in (8080, 9000)
+    )
+    host.host.shell(f"nft delete table ip hand; nft delete table ip6 hand; firewall-cmd --permanent {ports}")
+    host.host.shell("firewall-cmd --reload")
+    assert opened(host) == {(source, port) for source, port in ALL if ":" not in source}
+    applied(host.runs, POLICY)
+    assert opened(host) == BY_ALLOWED
+
+
 def test_a_stopped_firewalld_leaves_the_table(host: Daemon) -> None:
     """And the table goes where our rules are removed."""
     applied(host.runs, POLICY)
