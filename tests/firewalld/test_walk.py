@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+from itertools import product
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.walker import T
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon
 from ansible_collections.hpc.ports.tests.firewalld.verdicts import ALLOWED, applied, passes, past_guards
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, forget_connections
-from ansible_collections.hpc.ports.tests.support.packets import Wires
+from ansible_collections.hpc.ports.tests.support.packets import Opening, Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, special_packets
+from ansible_collections.hpc.ports.tests.support.published import with_container
 from ansible_collections.hpc.ports.tests.support.run import turn
 from ansible_collections.hpc.ports.tests.support.runs import Runs
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
@@ -132,6 +134,41 @@ def test_the_module_runs_with_the_python_and_the_library_of_the_host(daemon: Dae
         "eth0",
         "accept",
     )
+
+
+PUBLISH = """
+table ip hand {
+  chain pre { type nat hook prerouting priority dstnat; tcp dport { 8080, 9000 } dnat to 198.51.100.2:9999; }
+}
+"""
+PUBLISHED = policy(SSH, ("in", "web", ["8080/tcp"], ("10.64.0.1",)))
+
+
+@pytest.mark.takes_turns
+def test_published_ports_are_followed(daemon: Daemon, runs: Runs, wires: Wires) -> None:
+    """firewalld accepts what NAT sends to a container; our table beside it judges that before."""
+    openings = [
+        Opening("tcp", source, HOST[4], port, 20_000 + number)
+        for number, (source, port) in enumerate(product(("10.64.0.1", "10.64.1.1"), (8080, 9000)))
+    ]
+    packets = [
+        {"direction": "in", "source": opening.source, "destination": opening.target, "port": opening.port}
+        for opening in openings
+    ]
+    with with_container(daemon):
+        daemon.host.nft(PUBLISH)
+        for data, passing_by in ((None, openings), (PUBLISHED, openings[:1])):
+            if data:
+                applied(runs, data)
+            judgements = daemon.module("verify_judge", packets=packets)["judgements"]
+            with daemon.host.entered():
+                forget_connections()
+            assert wires.inward.answered(openings) == set(passing_by)
+            said = [(item["verdict"], item["is_ours"]) for item in judgements]
+            assert said == [("accept" if one in passing_by else "drop", bool(data)) for one in openings]
+            assert all("changed to 198.51.100.2 port 9999 (table ip hand" in item["notes"][0] for item in judgements)
+        daemon.host.nft("delete table ip hand\n")
+    daemon.host.arrange("echo 0 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv6/conf/all/forwarding")
 
 
 def _said(judged: Walker, peer: str, port: int) -> tuple[str, str, bool]:
