@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -292,6 +293,20 @@ def test_the_answer_of_a_container_may_be_dropped(pair: Pair, wires: Wires) -> N
         found: dict[str, Any] = {**judgements([opening])[opening]}
         assert not wires.inward.answered([opening])
     assert (found["verdict"], found["reply"]["verdict"], found["reply"]["table"]) == ("accept", "drop", "ip x")
+
+
+@pytest.mark.parametrize("port, verdict", [(PORT_INSIDE, "drop"), (8080, "accept")])
+def test_the_answer_to_a_redirected_packet_leaves_from_the_port_that_answers(
+    pair: Pair, wires: Wires, port: int, verdict: str
+) -> None:
+    with pair.host.entered():
+        publish([Publication(4, HOST[4], "tcp", 8080, True)])
+        kernel.load(f"table ip x {{\nchain c {{\ntype filter hook output priority 0;\ntcp sport {port} drop\n}}\n}}\n")
+        opening = to_port(8080)
+        assert bool(wires.inward.answered([opening])) == (verdict == "accept")
+        with socket.create_server(("", PORT_INSIDE)):
+            found: dict[str, Any] = {**judgements([opening])[opening]}
+    assert (found["verdict"], found["reply"]["verdict"], found["listening"]) == ("accept", verdict, ["0.0.0.0"])
 
 
 IPTABLES = f"""

@@ -199,7 +199,7 @@ class PacketJudge:
             ),
         }
         if not _is_sent_on(walk):
-            result["listening"] = self._listening(_as_delivered(query, walk))
+            result["listening"] = self._listening(query._replace(port=_port_here(walk) or query.port))
         if query.reply and (is_here or walk.passed):
             result["reply"] = self._judge_answer(packet, walk, back)
         return result
@@ -215,7 +215,9 @@ class PacketJudge:
         return _trace_data(
             self._walker.trace(
                 answer._replace(
-                    devices=self._devices_below(back.interface), is_bridged=self._is_bridged(back.interface)
+                    source_port=_port_here(walk) or answer.source_port,
+                    devices=self._devices_below(back.interface),
+                    is_bridged=self._is_bridged(back.interface),
                 )
             )
         )
@@ -352,10 +354,10 @@ def _is_sent_on(walk: Walk) -> bool:
     return _is_forwarded(walk) or any(note.startswith(WOULD_BE_TRANSLATED) for note in walk.trace.notes)
 
 
-def _as_delivered(query: PacketQuery, walk: Walk) -> PacketQuery:
-    """Return the packet with the port at which this host receives it."""
-    ports = {view.port for view in walk.passed} - {None}
-    return query._replace(port=ports.pop() or 0) if len(ports) == 1 else query
+def _port_here(walk: Walk) -> int:
+    """Return the port at which this host receives the packet, and from which it answers; 0 if it is unknown."""
+    ports = {view.port for view in walk.passed}
+    return (ports.pop() or 0) if len(ports) == 1 else 0
 
 
 def _returns(back: KernelRoute, peer: str, interface: str) -> bool | None:
