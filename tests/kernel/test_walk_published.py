@@ -275,7 +275,8 @@ def test_the_route_of_a_mark_counts(pair: Pair, wires: Wires) -> None:
         assert judged(wires, to_port(8080))["verdict"] == "drop"
         run(["ip", "rule", "add", "fwmark", "9", "table", "77"])
         opening = to_port(8080)
-        assert judgements([opening])[opening]["verdict"] == "unknown"
+        found = judgements([opening])[opening]
+        assert found["verdict"] == "unknown"
         kernel.load("add rule ip x m tcp dport 8080 meta mark set 7\n")
         run(["ip", "rule", "add", "fwmark", "7", "table", "77"])
         run(["ip", "route", "add", "default", "via", "192.0.3.2", "dev", "fab0", "table", "77"])
@@ -307,6 +308,21 @@ def test_the_answer_to_a_redirected_packet_leaves_from_the_port_that_answers(
         with socket.create_server(("", PORT_INSIDE)):
             found: dict[str, Any] = {**judgements([opening])[opening]}
     assert (found["verdict"], found["reply"]["verdict"], found["listening"]) == ("accept", verdict, ["0.0.0.0"])
+
+
+@pytest.mark.parametrize("is_routed", [True, False])
+def test_a_loopback_address_takes_packets_only_where_the_kernel_routes_them_there(
+    pair: Pair, wires: Wires, is_routed: bool
+) -> None:
+    pair.host.arrange(f"echo {int(is_routed)} > /proc/sys/net/ipv4/conf/eth0/route_localnet")
+    with pair.host.entered():
+        publish([])
+        kernel.load("add rule ip nat pre tcp dport 8080 dnat to 127.0.0.1:7000\n")
+        opening = to_port(8080)
+        assert bool(wires.inward.answered([opening])) == is_routed
+        found = judgements([opening])[opening]
+    assert found["verdict"] == ("accept" if is_routed else "unknown")
+    assert is_routed or found["unknown"].endswith(", but net.ipv4.conf.eth0.route_localnet is 0")
 
 
 IPTABLES = f"""

@@ -211,7 +211,10 @@ class PacketJudge:
             return _trace_data(Trace("unknown", unknown=text))
         answer = _reply_to(packet, "out", back.interface, None)
         if _is_forwarded(walk):
-            return _trace_data(self._walker.trace(self._answer_of_container(answer, walk.passed[0])))
+            view = walk.passed[0]
+            if view.outgoing is None:
+                return _trace_data(Trace("unknown", unknown="It is unknown over which interface the answer comes."))
+            return _trace_data(self._walker.trace(self._answer_of_container(answer, view, view.outgoing)))
         return _trace_data(
             self._walker.trace(
                 answer._replace(
@@ -222,9 +225,8 @@ class PacketJudge:
             )
         )
 
-    def _answer_of_container(self, answer: TracedPacket, view: View) -> TracedPacket:
+    def _answer_of_container(self, answer: TracedPacket, view: View, interface: str) -> TracedPacket:
         """Return the answer to a packet that rules have sent on: it comes in from there, and is forwarded."""
-        interface = view.outgoing or ""
         return answer._replace(
             direction="through",
             source=_number_text(view.version, view.destination or 0),
@@ -245,6 +247,8 @@ class PacketJudge:
 
     def _looked_up_hop(self, view: View) -> Hop:
         destination = _number_text(view.version, view.destination or 0)
+        if self._is_martian(destination, view.incoming or ""):
+            return Hop("unicast", error=f"net.ipv4.conf.{view.incoming}.route_localnet is 0")
         if self._addresses.is_local(destination):
             return Hop("local", "lo", is_bridged=False)
         kind = route_to(destination).kind or "unicast"
@@ -254,6 +258,12 @@ class PacketJudge:
         found = forwarded_to(destination, _number_text(view.version, view.source), view.incoming or "", view.mark or 0)
         interface = found.interface
         return Hop(kind, interface, self._devices_below(interface), self._is_bridged(interface), found.error)
+
+    def _is_martian(self, destination: str, incoming: str) -> bool:
+        """Return whether the kernel drops the packet, because it comes from outside to a loopback address (IPv4)."""
+        is_loopback = ":" not in destination and ipaddress.ip_address(destination).is_loopback
+        names = ("all", incoming) if is_loopback and incoming != "lo" else ()
+        return bool(names) and not any(self._sysctl(name, "route_localnet") for name in names)
 
     def _depends_on_marks(self, version: int) -> bool:
         if version not in self._marks:
