@@ -61,6 +61,17 @@ def test_published_ports_of_a_host_are_tested_too() -> None:
     assert {item.source for item in few if item.port == 7070} == {"n1", "mon", "laptop", "stranger"}
 
 
+def test_a_published_port_is_tried_from_those_who_may_and_those_who_may_not() -> None:
+    """The policy decides at this port, as at one where a process of the host listens."""
+    plan = plan_of()
+    found = expected_of(plan, list(plan.inventory.hosts), published={"n1": ["7070/tcp"]}).expectations
+    tried = {item.source: item.expected for item in found if (item.target, item.port) == ("n1", 7070)}
+    assert len(tried) == 5 and set(tried.values()) == {"open", "filtered"}
+    for source, verdict in tried.items():
+        address = HOSTS[source]["addresses"][0]
+        assert accepts(plan, "n1", address, 7070) == (verdict == "open"), source
+
+
 def test_the_number_of_published_ports_is_limited() -> None:
     plan = plan_of()
     ports = [f"{port}/{protocol}" for protocol in ("tcp", "udp") for port in range(1, 65536)]
