@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.tests.containers.hosts import KINDS
@@ -18,13 +17,15 @@ from ansible_collections.hpc.ports.tests.containers.sites import Site
 from ansible_collections.hpc.ports.tests.support.run import turn
 
 
-def _params() -> list[Any]:
-    """Return the kinds of hosts of this run; all tests of one kind belong to one worker."""
-    names = {kind: "-".join(kind) for kind in turn(KINDS)}
-    return [pytest.param(kind, id=name, marks=pytest.mark.xdist_group(name)) for kind, name in names.items()]
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what would show the same with iptables-legacy, unless somebody asks for it by its name."""
+    left_out = [item for item in items if "legacy" in item.name and item.path.stem != "test_published_ports"]
+    if not config.option.keyword:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
-@pytest.fixture(name="shared", scope="session", params=_params())
+@pytest.fixture(name="shared", scope="session", params=turn(KINDS), ids="-".join)
 def _shared(request: pytest.FixtureRequest) -> Iterator[Site]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     found = Site(request.param, f"{os.environ['HPC_PORTS_LAB']}-containers-{'-'.join(request.param)}-{worker}")

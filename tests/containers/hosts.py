@@ -36,13 +36,21 @@ _OURS = re.compile(r"^table inet hpc_ports \{.*?^\}\n", re.MULTILINE | re.DOTALL
 
 
 class Kind(NamedTuple):
-    """A Debian release, and what writes the rules of its containers: `iptables-nft` or `iptables-legacy`."""
+    """A Debian release, the backend, and what writes the rules of the containers."""
 
     release: str
+    backend: str
     iptables: str
 
 
-KINDS = [Kind(release, iptables) for iptables in ("iptables-nft", "iptables-legacy") for release in ("11", "12", "13")]
+RELEASES = ("11", "12", "13")
+KINDS = [Kind(release, "nftables", iptables) for iptables in ("nft", "legacy") for release in RELEASES]
+# Without our policies, firewalld accepts all, so that what is closed is closed by ours.
+_START_FIREWALLD = """
+systemctl enable --quiet --now firewalld
+until firewall-cmd --quiet --state; do sleep 0.2; done
+firewall-cmd --quiet --set-default-zone=trusted
+"""
 
 
 class ContainerHost(Pair):
@@ -53,9 +61,10 @@ class ContainerHost(Pair):
 
     def __init__(self, kind: Kind, name: str) -> None:
         self._join(Container(kind.release, name, "containers", _PRIVILEGED))
-        for family in ("ip", "ip6"):
-            program = kind.iptables.replace("ip", family, 1)
-            self.host.shell(f"update-alternatives --quiet --set {family}tables /usr/sbin/{program}")
+        for program in ("iptables", "ip6tables"):
+            self.host.shell(f"update-alternatives --quiet --set {program} /usr/sbin/{program}-{kind.iptables}")
+        if kind.backend == "firewalld":
+            self.host.shell(_START_FIREWALLD)
         # Its answer depends on which side is faster.
         self.host.shell("systemctl mask --quiet --now ssh.socket ssh.service")
         self.write("/etc/resolv.conf", "nameserver 10.64.0.53\n")
