@@ -103,6 +103,8 @@ FLUSHES = (
     "nft 'flush table inet hpc_ports; delete map inet hpc_ports in_tcp; delete chain inet hpc_ports input'",
     "nft flush table inet hpc_ports",
     "nft flush chain inet hpc_ports input",
+    "nft flush chain inet hpc_ports prerouting",
+    "nft flush chain inet hpc_ports arriving",
     # What `nft list ruleset` has once written, with another ruleset of ours, and one that ours does not fit into.
     f"printf '{OLD}' | nft -f -",
     f"printf '{OLD.replace('filter; accept', '7; accept')}' | nft -f -",

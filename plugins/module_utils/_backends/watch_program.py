@@ -37,8 +37,9 @@ _TABLE_OF_RULE, _CHAIN_OF_RULE, _PROCESS, _PROGRAM = 1, 2, 2, 3
 
 # The chains that have to contain rules for our rules to take effect, with their tables.
 _OURS, _PUBLISHED, _FIREWALLDS = b"hpc_ports", b"hpc_ports_published", b"firewalld"
-NFTABLES = ((_OURS, b"input"),)
-PUBLISHED = ((_PUBLISHED, b"prerouting"),)
+_JUDGING = (b"prerouting", b"arriving")
+NFTABLES = tuple((_OURS, chain) for chain in (*_JUDGING, b"input"))
+PUBLISHED = tuple((_PUBLISHED, chain) for chain in _JUDGING)
 FIREWALLD = ((_FIREWALLDS, b"filter_INPUT"), (_FIREWALLDS, b"filter_IN_policy_hpc_ports_in"))
 _REPLACEMENT = 'add table inet {0}; delete table inet {0}; include "{1}"'
 # Held for as long as this program runs.
