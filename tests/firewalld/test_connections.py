@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, call
 from ansible_collections.hpc.ports.tests.support.availability import NODES, applied_meanwhile
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST
 from ansible_collections.hpc.ports.tests.support.run import examples, scaled
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
@@ -45,26 +47,41 @@ def handle(daemon: Daemon) -> str:
     return daemon.host.shell("nft -a list table inet firewalld | head -n 1")
 
 
+@pytest.fixture(name="listens", params=[6000, 7272], ids=["port", "published port"])
+def _listens(daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[int]:
+    """The port of the server to which port 6000 leads."""
+    if request.param == 6000:
+        yield 6000
+        return
+    chain = "type nat hook prerouting priority dstnat; tcp dport 6000 redirect to :7272;"
+    daemon.host.nft(f"table ip hand {{ chain pre {{ {chain} }}; }}")
+    yield request.param
+    daemon.host.nft("delete table ip hand")
+
+
 @pytest.mark.takes_turns
-def test_no_connection_is_lost_through_applies_by_calls(daemon: Daemon) -> None:
-    steps = changed_by_calls(min(50, examples(25)))
+def test_no_connection_is_lost_through_applies_by_calls(daemon: Daemon, listens: int) -> None:
+    steps = [{**data, "addresses": [HOST[4]]} for data in changed_by_calls(min(50, examples(25)))]
     daemon.runs.apply(steps[-1])
     before = handle(daemon)
-    found = applied_meanwhile(daemon.machine, steps, RATE)
+    found = applied_meanwhile(daemon.machine, steps, RATE, listens)
     assert (found.lost, found.of_living, handle(daemon)) == (0, [0, 0], before)
     assert found.connections >= len(steps)
     assert not daemon.runs.apply(steps[-1])["changed"]
 
 
 @pytest.mark.takes_turns
-def test_a_reload_delays_a_connection_and_loses_none(daemon: Daemon) -> None:
+def test_a_reload_delays_a_connection_and_loses_none(daemon: Daemon, listens: int) -> None:
     """The session that lives was there before us, and before egress is restricted."""
     steps = [
-        policy(SSH, ("in", f"served{number}", ["6000/tcp"], ANYWHERE), egress=("restricted", "open")[number % 2])
+        {
+            **policy(SSH, ("in", f"served{number}", ["6000/tcp"], ANYWHERE), egress=("restricted", "open")[number % 2]),
+            "addresses": [HOST[4]],
+        }
         for number in range(3)
     ]
     daemon.host.shell(f"firewall-cmd --quiet --add-port=6000/tcp --permanent; {call('reload')}")
     before = handle(daemon)
-    found = applied_meanwhile(daemon.machine, steps, RATE)
+    found = applied_meanwhile(daemon.machine, steps, RATE, listens)
     assert handle(daemon) != before
     assert found.connections >= 10 * len(steps) and found.slowest < scaled(5)
