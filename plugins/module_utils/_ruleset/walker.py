@@ -296,10 +296,10 @@ class Walker:
         return self._members[key]
 
     def _conclude(self, packet: TracedPacket, branches: Branches, ended: dict[str, End]) -> Trace:
-        if not branches:
-            return _denied_trace(ended)
-        trail = min(branches.values(), key=lambda trail: len(trail.guesses))
         legacy = self._legacy.get(ipaddress.ip_address(packet.source).version, "")
+        if not branches:
+            return _denied_trace(ended, [legacy] if legacy else [])
+        trail = min(branches.values(), key=lambda trail: len(trail.guesses))
         if not ended and not legacy:
             place = _accepting_place(trail)
             return Trace("accept", *place, is_ours=place.is_ours, notes=trail.notes)
@@ -318,10 +318,10 @@ def _accepting_place(trail: Trail) -> Place:
     return (*judging[-1:], *ours[-1:], *trail.accepted[-1:], Place("", "", "no rule"))[0]
 
 
-def _denied_trace(ended: dict[str, End]) -> Trace:
-    """Return the trace of a packet that no branch lets through."""
+def _denied_trace(ended: dict[str, End], more: list[str]) -> Trace:
+    """Return the trace of a packet that no branch lets through; `more`: reasons why that may be unknown."""
     if "unknown" in ended:
-        return _unknown_trace(list(ended.values()), Trail(), [])
+        return _unknown_trace(list(ended.values()), Trail(), more)
     verdict, end = list(ended.items())[-1]
     return Trace(verdict, *end.place, is_ours=end.place.is_ours, notes=end.trail.notes)
 

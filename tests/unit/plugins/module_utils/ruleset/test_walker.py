@@ -398,6 +398,8 @@ def test_legacy_rules_make_accept_unknown() -> None:
     assert judged(legacy=legacy) == Trace("unknown", unknown=legacy[4])
     assert judged(legacy=legacy, packet=IN6).verdict == "accept"
     assert judged(chain([DROP]), legacy=legacy).verdict == "drop"
+    elsewhere = judged(legacy=legacy, packet=IN._replace(destination="10.0.0.240"), other=DOCKER0)
+    assert elsewhere.unknown == f"{legacy[4]}; 10.0.0.240 is not an address of this host."
 
 
 # ---- verdicts
