@@ -60,7 +60,7 @@ class ContainerHost(Pair):
     host: Container
 
     def __init__(self, kind: Kind, name: str) -> None:
-        self._join(Container(kind.release, name, "containers", _PRIVILEGED))
+        self._join(Container(kind.release, name, "containers", _PRIVILEGED, is_new=True))
         for program in ("iptables", "ip6tables"):
             self.host.shell(f"update-alternatives --quiet --set {program} /usr/sbin/{program}-{kind.iptables}")
         if kind.backend == "firewalld":

@@ -105,6 +105,7 @@ class Site:
     pod: Mapping[int, str] = {4: "172.30.0.10", 6: "fd00:30::10"}
 
     def __init__(self, kind: Kind, name: str) -> None:
+        self._kind = kind
         self.host = ContainerHost(kind, name)
         self.docker = Docker(self.host, WITH_IPV6)
         self.docker("network", "create", "--ipv6", "--subnet=172.30.0.0/24", "--subnet=fd00:30::/64", "project")
@@ -165,7 +166,7 @@ class Site:
         open_to_all = self._open_to_all()
         # Whatever is not answered at once is tried again: an answer may be late.
         self.before = self.measured(expected={key: open_to_all.get(key, REFUSED) for key in self.tries()})
-        assert {key: self.before[key] for key in open_to_all} == open_to_all
+        assert not {key: (said, self.before[key]) for key, said in open_to_all.items() if self.before[key] != said}
 
     def _open_to_all(self) -> dict[tuple[str, Try], str]:
         """Return answers to an outsider, whom no flow allows, and what is published for the host alone."""
@@ -180,6 +181,9 @@ class Site:
             for version, by_port in by_version.items()
             for port, said in by_port.items()
         }
+        if self._kind.release == "11":
+            # Docker 20.10.5 publishes no IPv6 for a container that has none.
+            del found["outsider", Try("tcp", OUTSIDER[6], HOST[6], 8803)]
         found["outsider", Try("udp", OUTSIDER[4], HOST[4], 5301)] = "web 53"
         found["host", Try("tcp", "", "127.0.0.1", 8804)] = "web 80"
         return found

@@ -29,12 +29,14 @@ PLAIN = ("--cap-add=NET_ADMIN,NET_RAW,SYS_ADMIN", "--security-opt=apparmor=uncon
 
 
 class Container(Space):
-    """A container of an image, with nothing but what its Debian has running; one that is still up is taken."""
+    """A container of an image, with nothing but what its Debian has running; one that is still up is taken, or not."""
 
-    def __init__(self, release: str, name: str, kind: str = "lab", options: Sequence[str] = PLAIN) -> None:
+    def __init__(
+        self, release: str, name: str, kind: str = "lab", options: Sequence[str] = PLAIN, is_new: bool = False
+    ) -> None:
         self.name, self._image = name, f"localhost/hpc-ports-{kind}:debian{release}"
         self._sees = ":".join(map(str, _SEEN))
-        self._pid = self._found() or self._started(options)
+        self._pid = (not is_new and self._found()) or self._started(options)
         self.wait("systemctl is-system-running | grep -E 'running|degraded'")
 
     def _found(self) -> int:
