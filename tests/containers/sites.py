@@ -166,7 +166,8 @@ class Site:
         open_to_all = self._open_to_all()
         # Whatever is not answered at once is tried again: an answer may be late.
         self.before = self.measured(expected={key: open_to_all.get(key, REFUSED) for key in self.tries()})
-        assert not {key: (said, self.before[key]) for key, said in open_to_all.items() if self.before[key] != said}
+        closed = {key: (said, self.before[key]) for key, said in open_to_all.items() if self.before[key] != said}
+        assert not closed, closed
 
     def _open_to_all(self) -> dict[tuple[str, Try], str]:
         """Return answers to an outsider, whom no flow allows, and what is published for the host alone."""
@@ -181,6 +182,10 @@ class Site:
             for version, by_port in by_version.items()
             for port, said in by_port.items()
         }
+        if self._kind.iptables == "legacy":
+            # Seen on Debian 12: what netavark and CNI publish over IPv6 is closed there without a firewall as well.
+            for port in (8850, 8830, 8840):
+                found.pop(("outsider", Try("tcp", OUTSIDER[6], HOST[6], port)), None)
         if self._kind.release == "11":
             # Docker 20.10.5 publishes no IPv6 for a container that has none.
             del found["outsider", Try("tcp", OUTSIDER[6], HOST[6], 8803)]
