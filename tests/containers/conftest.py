@@ -16,13 +16,25 @@ from ansible_collections.hpc.ports.tests.containers.hosts import KINDS
 from ansible_collections.hpc.ports.tests.containers.sites import Site
 from ansible_collections.hpc.ports.tests.support.run import turn
 
+# A host with its containers takes minutes. By default one of these modules is left out each day.
+_IN_TURN = ("test_firewalld", "test_lifecycle")
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what would show the same with iptables-legacy, unless somebody asks for it by its name."""
-    left_out = [item for item in items if "legacy" in item.name and item.path.stem != "test_published_ports"]
-    if not config.option.keyword:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    """Leave out, unless somebody asks for a test by its name, what is not its turn.
+
+    Leave out as well what would show the same with iptables-legacy.
+    """
+    if config.option.keyword:
+        return
+    waiting = set(_IN_TURN) - set(turn(_IN_TURN))
+    left_out = [item for item in items if item.path.stem in waiting or _shows_the_same(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _shows_the_same(item: pytest.Item) -> bool:
+    return "legacy" in item.name and item.path.stem != "test_published_ports"
 
 
 @pytest.fixture(name="shared", scope="session", params=turn(KINDS), ids="-".join)
