@@ -159,8 +159,19 @@ class Oracle:
         if flow.get("within_cluster") and is_in(peer, in_cluster):
             return True
         return any(
-            is_in(peer, self.networks(name)) and not is_in(peer, self.endpoint(name).get("except", []))
+            is_in(peer, self.networks(name))
+            and not is_in(peer, self.endpoint(name).get("except", []))
+            and not self.is_of_excepted_host(peer, name)
             for name in flow[side]
+        )
+
+    def is_of_excepted_host(self, peer: str, name: str) -> bool:
+        """Return whether a managed host that the endpoint excepts has this address, excepted or not."""
+        return any(
+            self.is_managed(host)
+            and self.is_excepted(host, name)
+            and peer in (*data["addresses"], *data.get("source_addresses", []))
+            for host, data in self.site.hosts.items()
         )
 
     def comes_from(self, flow: dict[str, Any], host: str, peer: str) -> bool:
