@@ -149,7 +149,7 @@ def test_a_host_moves_to_firewalld_when_that_runs_and_back() -> None:
             assert on("workspace1", tables) == "table inet hpc_ports\ntable inet firewalld\n"
             run = firewall(*limit)
             assert (run.code, run.changed["workspace1"]) == (0, 1), run.output
-            assert on("workspace1", tables) == "table inet firewalld\n"
+            assert on("workspace1", tables) == "table inet firewalld\ntable inet hpc_ports_published\n"
             assert "hpc_ports" in on("workspace1", "firewall-cmd --get-policies; ls /etc/firewalld/policies")
             assert on("workspace1", "find /etc -name 'hpc-ports.service' -o -name ruleset.nft") == ""
             assert firewall(*limit).changed["workspace1"] == 0
