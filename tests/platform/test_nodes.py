@@ -142,6 +142,15 @@ def copied(folder: Path, host: str) -> None:
     subprocess.run(["podman", "cp", f"{folder}/.", f"{LAB}-{host}:/"], check=True, capture_output=True)
 
 
+def rules_of_class(host: str) -> list[str]:
+    """Return the rules of a host without its own addresses, which the files of a class lack."""
+    return [
+        "\n".join(line for line in rules.splitlines() if "@addresses_v" not in line)
+        for rules in table(host)
+        if " set addresses_v" not in rules
+    ]
+
+
 def test_a_node_that_ansible_never_sees_takes_jobs(tmp_path: Path) -> None:
     done = play("render", "-e", f"render_folder={tmp_path}")
     assert done.code == 0, done.output
@@ -149,7 +158,7 @@ def test_a_node_that_ansible_never_sees_takes_jobs(tmp_path: Path) -> None:
     [name] = [name for name, item in classes.items() if "node1" in item["hosts"]]
     copied(tmp_path / name / _BACKEND, "cloud1")
     restart("cloud1")
-    assert table("cloud1") == table("node1")
+    assert rules_of_class("cloud1") == rules_of_class("node1")
     output("cloud1", "systemctl start munge slurmd")
     job = "until srun --immediate=5 -N2 --nodelist=node1,cloud1 hostname; do sleep 1; done"
     expect(output("login1", job, scaled(60)), "node1\n", "cloud1\n")
