@@ -147,7 +147,7 @@ def rules_of_class(host: str) -> list[str]:
     return [
         "\n".join(line for line in rules.splitlines() if "@addresses_v" not in line)
         for rules in table(host)
-        if " set addresses_v" not in rules
+        if "addresses_v" not in rules or "\tchain " in rules
     ]
 
 
