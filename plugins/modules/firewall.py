@@ -283,6 +283,11 @@ _TOO_WIDE = (
     "Restricted egress does not apply on {0}: its name matches firewall_container_interfaces, but it leads to other "
     "hosts. List only interfaces of containers in firewall_container_interfaces of this host."
 )
+_CUT_OFF = (
+    "Packets that this host forwards to {0} are dropped: its name matches firewall_filtered_containers, but it leads "
+    "to other hosts. List only interfaces of containers in firewall_filtered_containers of this host; [] filters no "
+    "forwarded packets."
+)
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -354,9 +359,13 @@ def _ephemeral_ports() -> dict[str, str]:
 
 def _too_wide(backend: str, policy: dict[str, Any]) -> list[str]:
     """Return a warning for each interface that has the name of a container interface, but leads to other hosts."""
-    names = policy.get("container_interfaces", []) if backend == "nftables" else []
+    judged = backend == "nftables" and policy["egress"] == "restricted"
+    lists = (
+        (_TOO_WIDE, policy.get("container_interfaces", []) if judged else []),
+        (_CUT_OFF, policy.get("filtered_containers", [])),
+    )
     with suppress(NetlinkError):
-        return [_TOO_WIDE.format(name) for name in shared_interfaces(names)]
+        return [text.format(name) for text, names in lists for name in shared_interfaces(names)]
     return []
 
 

@@ -21,6 +21,7 @@ def policy(
     egress: str = "open",
     interfaces: tuple[str, ...] = (),
     containers: tuple[str, ...] = (),
+    filtered: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Return a policy as plain data; a rule is direction, flow, ports and peers."""
     return {
@@ -29,6 +30,7 @@ def policy(
         "egress": egress,
         "trusted_interfaces": list(interfaces),
         "container_interfaces": list(containers),
+        "filtered_containers": list(filtered),
         "networks": {digest(peers): list(peers) for direction, flow, ports, peers in rules},
         "rules": [
             {"direction": direction, "flow": flow, "ports": ports, "peers": digest(peers)}

@@ -12,6 +12,7 @@ import ipaddress
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
+    SERVED_TO_CONTAINERS,
     Network,
     Policy,
     Rule,
@@ -33,6 +34,16 @@ class Packet(NamedTuple):
     port: int
     source_port: int = 49152
     interface: str = "eth0"
+
+
+class ForwardedPacket(NamedTuple):
+    """The first packet of a connection that the host forwards, after NAT; `peer` is the address that it goes to."""
+
+    protocol: str
+    peer: str
+    port: int
+    from_interface: str
+    to_interface: str
 
 
 class Judgement(NamedTuple):
@@ -58,6 +69,26 @@ def evaluate(policy: Policy, packet: Packet) -> Judgement:
     for rule in policy.rules:
         if rule.direction == packet.direction and covers_port(rule, packet) and _is_peer(rule, peer):
             return Judgement(True, "flow " + rule.flow)
+    if _is_for_container(policy, packet):
+        return Judgement(True, "container interface")
+    return Judgement(policy.mode == "observe", "no flow")
+
+
+def evaluate_forwarded(policy: Policy, packet: ForwardedPacket) -> Judgement:
+    """Return what the policy does with a packet that the host forwards and whose target NAT does not change.
+
+    NAT changes the target of packets to published ports, which are judged as they arrive, by `evaluate`.
+    """
+    interfaces = (packet.from_interface, packet.to_interface)
+    from_container, to_container = (is_named(name, policy.filtered_containers) for name in interfaces)
+    if not from_container and not to_container:
+        return Judgement(True, "not filtered")
+    if any(is_named(name, policy.trusted_interfaces) for name in interfaces):
+        return Judgement(True, "trusted interface")
+    if all(is_named(name, policy.interfaces_of_containers) for name in interfaces):
+        return Judgement(True, "container interface")
+    if from_container:
+        return evaluate(policy, Packet("out", packet.protocol, packet.peer, packet.port, interface=packet.to_interface))
     return Judgement(policy.mode == "observe", "no flow")
 
 
@@ -70,6 +101,12 @@ def _is_always_accepted(packet: Packet) -> bool:
     if packet.protocol == "ip":
         return packet.port in ALWAYS_ACCEPTED
     return packet.protocol == "udp" and _is_dhcp_client(packet)
+
+
+def _is_for_container(policy: Policy, packet: Packet) -> bool:
+    """Return whether a container asks its host for a name or an address."""
+    asks = packet.direction == "in" and (packet.protocol, packet.port) in SERVED_TO_CONTAINERS
+    return asks and is_named(packet.interface, policy.interfaces_of_containers)
 
 
 def _is_dhcp_client(packet: Packet) -> bool:

@@ -24,6 +24,8 @@ MANAGEMENT_FLOW = "management_ssh"
 
 # RFC 2131, RFC 8415: IP version, port of servers, port of clients.
 DHCP_SERVERS = ((4, 67, 68), (6, 547, 546))
+# What containers may ask their host: the DNS of Podman's networks, and DNS and DHCP of LXD, Incus and libvirt.
+SERVED_TO_CONTAINERS = (("udp", 53), ("tcp", 53), ("udp", 67), ("udp", 547))
 
 
 class PolicyError(ValueError):
@@ -48,6 +50,7 @@ class Policy(NamedTuple):
     """All connections that one host accepts and may open.
 
     Packets that leave by `container_interfaces` go to containers of the host: restricted egress does not judge them.
+    Of packets that the host forwards, only those from and to `filtered_containers` (also interfaces) are judged.
     `addresses` are those by which other hosts know this one; they need not be bound here (virtual addresses).
     """
 
@@ -56,7 +59,13 @@ class Policy(NamedTuple):
     trusted_interfaces: tuple[str, ...]
     rules: tuple[Rule, ...]
     container_interfaces: tuple[str, ...] = ()
+    filtered_containers: tuple[str, ...] = ()
     addresses: tuple[Network, ...] = ()
+
+    @property
+    def interfaces_of_containers(self) -> tuple[str, ...]:
+        """Return the interfaces of all containers, sorted."""
+        return tuple(sorted({*self.container_interfaces, *self.filtered_containers}))
 
 
 class RuleData(TypedDict):
@@ -85,6 +94,7 @@ class PolicyData(_RequiredPolicyData, total=False):
     """
 
     container_interfaces: list[str]
+    filtered_containers: list[str]
     addresses: list[str]
 
 
@@ -115,15 +125,16 @@ def _policy(data: Mapping[str, Any]) -> Policy:
     return Policy(
         mode=_choice("mode", data["mode"], ("enforce", "observe")),
         egress=_choice("egress", data["egress"], ("open", "restricted")),
-        trusted_interfaces=tuple(
-            _matching("interface", INTERFACE_PATTERN, name) for name in data["trusted_interfaces"]
-        ),
+        trusted_interfaces=_interfaces(data["trusted_interfaces"]),
         rules=rules,
-        container_interfaces=tuple(
-            _matching("interface", INTERFACE_PATTERN, name) for name in data.get("container_interfaces", ())
-        ),
+        container_interfaces=_interfaces(data.get("container_interfaces", ())),
+        filtered_containers=_interfaces(data.get("filtered_containers", ())),
         addresses=_networks(data.get("addresses", ())),
     )
+
+
+def _interfaces(patterns: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_matching("interface", INTERFACE_PATTERN, pattern) for pattern in patterns)
 
 
 def _rule(data: Mapping[str, Any], networks: dict[str, tuple[Network, ...]]) -> Rule:

@@ -151,7 +151,8 @@ class _Compiler:
                 host.egress,
                 host.mode,
                 host.trusted_interfaces,
-                _allowed_interfaces(host),
+                host.container_interfaces,
+                host.filtered_containers,
                 ssh_openings.get(name, ()),
             )
             if key not in shared:
@@ -225,7 +226,8 @@ class _Compiler:
             "mode": host.mode,
             "egress": host.egress,
             "trusted_interfaces": list(host.trusted_interfaces),
-            "container_interfaces": list(_allowed_interfaces(host)),
+            "container_interfaces": list(host.container_interfaces),
+            "filtered_containers": list(host.filtered_containers),
             "networks": {key: list(networks) for networks, key in sorted(self._networks.items()) if key in used},
             "rules": rules,
         }
@@ -285,11 +287,6 @@ class _Compiler:
 
     def _networks_key(self, networks: tuple[str, ...]) -> str:
         return self._networks.setdefault(networks, digest(networks))
-
-
-def _allowed_interfaces(host: Host) -> tuple[str, ...]:
-    """Return the interfaces on which restricted egress allows everything. Open egress needs none."""
-    return host.container_interfaces if host.egress == "restricted" else ()
 
 
 def _combined(openings: Iterable[Opening]) -> list[Opening]:

@@ -47,6 +47,7 @@ class Host:
     backend: str
     trusted_interfaces: tuple[str, ...]
     container_interfaces: tuple[str, ...]
+    filtered_containers: tuple[str, ...]
     ephemeral_ports: PortRange
     reach: Reach
     addressed_by: str = "firewall_addresses"
@@ -107,6 +108,9 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
     def texts(variable: str) -> tuple[str, ...]:
         return texts_of(key(variable), values[variable], "addresses or names", may_be_empty=True)
 
+    def interfaces(variable: str) -> tuple[str, ...]:
+        return interface_patterns_of(key(variable), values[variable])
+
     ansible_host = _text_or_number(key("ansible_host"), variables.get("ansible_host"))
     reach = reach_of(ansible_host or name, variables)
     addresses = texts("firewall_addresses")
@@ -121,12 +125,9 @@ def load_host(name: str, variables: Mapping[str, Any]) -> Host:
         egress=choice_of(key("firewall_egress"), values["firewall_egress"], ("open", "restricted")),
         mode=choice_of(key("firewall_mode"), values["firewall_mode"], ("enforce", "observe")),
         backend=choice_of(key("firewall_backend"), values["firewall_backend"], ("auto", "nftables", "firewalld")),
-        trusted_interfaces=interface_patterns_of(
-            key("firewall_trusted_interfaces"), values["firewall_trusted_interfaces"]
-        ),
-        container_interfaces=interface_patterns_of(
-            key("firewall_container_interfaces"), values["firewall_container_interfaces"]
-        ),
+        trusted_interfaces=interfaces("firewall_trusted_interfaces"),
+        container_interfaces=interfaces("firewall_container_interfaces"),
+        filtered_containers=interfaces("firewall_filtered_containers"),
         ephemeral_ports=range_of(key("firewall_ephemeral_ports"), values["firewall_ephemeral_ports"]),
         reach=reach,
         addressed_by=addressed_by,

@@ -47,6 +47,16 @@ HOST_DEFAULTS: dict[str, Any] = {
         "veth*",
         "virbr*",
     ],
+    "firewall_filtered_containers": [
+        "br-*",
+        "cni-podman*",
+        "docker*",
+        "incusbr*",
+        "lxcbr*",
+        "lxdbr*",
+        "podman*",
+        "virbr*",
+    ],
     "firewall_ephemeral_ports": "32768-60999",
 }
 # Settings of the role firewall and of playbooks, which the plan does not read.

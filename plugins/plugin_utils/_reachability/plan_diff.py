@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # How many addresses, ports or hosts a sentence names.
 _SHOWN = 5
-_SETTINGS = ("mode", "egress", "trusted_interfaces", "container_interfaces")
+_SETTINGS = ("mode", "egress", "trusted_interfaces", "container_interfaces", "filtered_containers")
 
 
 class Difference(NamedTuple):

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PUBLISHED_TABLE, TABLE, digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
+    SERVED_TO_CONTAINERS,
     Network,
     Policy,
     Rule,
@@ -34,6 +35,13 @@ _BEFORE_NAT = "type filter hook prerouting priority dstnat - 10; policy accept;"
 # The addresses of the host by which others know it, and the chain that judges what arrives.
 _OWN, _ARRIVING, _TRANSLATED = "addresses", "arriving", "translated"
 _TO_TRANSLATED = f"ct status dnat goto {_TRANSLATED}"
+# What containers ask their host, and forwarded packets from and to containers.
+_SERVING, _FORWARD, _LEAVING, _ENTERING = "serving", "forward", "leaving", "entering"
+# Before the chains of others, which may count or log what they accept.
+_FORWARDING = "type filter hook forward priority filter - 1; policy accept;"
+# conntrack does not know a connection yet that was open before the first ruleset, so only packets that open one are
+# filtered.
+_OPENS_NOTHING = "tcp flags & (fin | syn | rst | ack) != syn accept"
 _MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
 _FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 # For a chain; the longest set name is 80. The kernel accepts 255, but long names make a listing hard to read.
@@ -61,14 +69,18 @@ class Ruleset(NamedTuple):
 
 
 def ruleset_beside_firewalld(policy: Policy) -> Ruleset:
-    """Return the rules for what firewalld accepts unjudged: packets that NAT sends to a container or to another port.
+    """Return the rules for what firewalld accepts unjudged: packets that NAT translates, and packets of containers.
 
-    Input judges only packets that NAT sent here from an address that is not the host's. firewalld judges all others.
+    Input judges only packets that NAT sent here from an address that is not the host's. firewalld judges all others,
+    and all packets that the host sends itself.
     """
-    inward = tuple(rule for rule in policy.rules if rule.direction == "in")
-    whole = ruleset_of(policy._replace(egress="open", rules=inward))
+    if not policy.filtered_containers:
+        inward = tuple(rule for rule in policy.rules if rule.direction == "in")
+        policy = policy._replace(egress="open", rules=inward)
+    whole = ruleset_of(policy)
+    chains = {name: chain for name, chain in whole.chains.items() if name != "output"}
     judging = Chain((*_known("in", policy), _TO_TRANSLATED), "type filter hook input priority filter; policy accept;")
-    return whole._replace(chains={**whole.chains, "input": judging}, table=PUBLISHED_TABLE)
+    return whole._replace(chains={**chains, "input": judging}, table=PUBLISHED_TABLE)
 
 
 def ruleset_of(policy: Policy) -> Ruleset:
@@ -82,6 +94,8 @@ def ruleset_of(policy: Policy) -> Ruleset:
     chains = _inward(policy, cut["in"])
     if "out" in cut:
         chains["output"] = _output(policy, cut["out"])
+    if policy.filtered_containers:
+        chains.update(_forwarded(policy, cut.get("out")))
     for direction, segments_of_direction in cut.items():
         for names in (_set_names(segment, parted) for segment in segments_of_direction):
             chains[_chain_name(direction, names)] = Chain(tuple(text for name in names for text in lookups[name]))
@@ -92,7 +106,7 @@ def ruleset_of(policy: Policy) -> Ruleset:
         for rule in segment.rules
     }
     return Ruleset(
-        counters=tuple(sorted(counters | {"denied_" + direction for direction in directions})),
+        counters=tuple(sorted(counters | _counters_of_denials(policy))),
         sets={**_own_addresses(policy.addresses), **_sets(policy.rules, parted)},
         maps={
             name: value
@@ -101,6 +115,11 @@ def ruleset_of(policy: Policy) -> Ruleset:
         },
         chains=chains,
     )
+
+
+def _counters_of_denials(policy: Policy) -> set[str]:
+    restricted = {"denied_out"} if policy.egress == "restricted" else set()
+    return {"denied_in", *restricted, *({"denied_forward"} if policy.filtered_containers else ())}
 
 
 def _own_addresses(addresses: Sequence[Network]) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -192,8 +211,41 @@ def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
             (*known, _TO_TRANSLATED, "fib daddr type local accept", f"jump {_ARRIVING}"), _hook(policy, "input")
         ),
         _TRANSLATED: Chain((*(f"ct original {match} accept" for match in to_own), f"goto {_ARRIVING}")),
+        **_serving(policy),
         _ARRIVING: Chain((*_always("in", policy), *_judging(policy, "in", cut))),
     }
+
+
+def _serving(policy: Policy) -> dict[str, Chain]:
+    """Return the chain that accepts what containers ask their host."""
+    rules = [f"{protocol} dport {port} accept" for protocol, port in SERVED_TO_CONTAINERS]
+    return {_SERVING: Chain(tuple(rules))} if policy.interfaces_of_containers else {}
+
+
+def _forwarded(policy: Policy, cut: Sequence[Segment] | None) -> dict[str, Chain]:
+    """Return the chains for forwarded packets from and to the filtered containers; `cut` is for restricted egress.
+
+    What NAT sends to a container was judged before NAT. Containers reach each other.
+    """
+    entering = [*_on("iifname", policy.interfaces_of_containers), f'counter name "denied_forward" {_drop(policy)}']
+    chains = {_ENTERING: Chain(tuple(entering))}
+    if cut is not None:
+        leaving = [*_on("oifname", policy.interfaces_of_containers), _OPENS_NOTHING]
+        chains[_LEAVING] = Chain((*leaving, *_always("out", policy), *_judging(policy, "out", cut)))
+    judging = [
+        f'{name} "{interface}" jump {chain}'
+        for name, chain in (("iifname", _LEAVING), ("oifname", _ENTERING))
+        if chain in chains
+        for interface in policy.filtered_containers
+    ]
+    trusted = [*_on("iifname", policy.trusted_interfaces), *_on("oifname", policy.trusted_interfaces)]
+    known = ["ct state established,related accept", "ct status dnat accept", *trusted]
+    return {**chains, _FORWARD: Chain((*known, *judging), _FORWARDING)}
+
+
+def _on(name: str, interfaces: Iterable[str], verdict: str = "accept") -> list[str]:
+    """Return a rule for each interface; `name` is `iifname` or `oifname`."""
+    return [f'{name} "{interface}" {verdict}' for interface in sorted(set(interfaces))]
 
 
 def _output(policy: Policy, cut: Sequence[Segment]) -> Chain:
@@ -211,14 +263,15 @@ def _drop(policy: Policy) -> str:
 
 
 def _judging(policy: Policy, direction: str, cut: Sequence[Segment]) -> list[str]:
-    """Return the rules that look up the port, and count and drop the rest."""
+    """Return the rules that look up the port, accept what containers ask the host, and count and drop the rest."""
     maps = [
         f"{_MAP_KEYS[protocol]} vmap @{direction}_{protocol}"
         for protocol in _MAP_KEYS
         if any(segment.ports.protocol == protocol for segment in cut)
     ]
     # These rules have no anonymous sets or maps: replacing one loses connections (docs/ARCHITECTURE.md, section 6).
-    return [*maps, f'counter name "denied_{direction}" {_drop(policy)}']
+    asked = _on("iifname", policy.interfaces_of_containers, f"jump {_SERVING}") if direction == "in" else []
+    return [*maps, *asked, f'counter name "denied_{direction}" {_drop(policy)}']
 
 
 def _known(direction: str, policy: Policy) -> list[str]:
@@ -226,11 +279,9 @@ def _known(direction: str, policy: Policy) -> list[str]:
     name = "iifname" if direction == "in" else "oifname"
     rules = [f'{name} "lo" accept', "ct state established,related accept"]
     if direction == "out":
-        # conntrack does not know the session that applies the first ruleset yet, so only packets that open a
-        # connection are filtered.
-        rules.append("tcp flags & (fin | syn | rst | ack) != syn accept")
+        rules.append(_OPENS_NOTHING)
     interfaces = policy.trusted_interfaces + (policy.container_interfaces if direction == "out" else ())
-    return rules + [f'{name} "{interface}" accept' for interface in sorted(set(interfaces))]
+    return rules + _on(name, interfaces)
 
 
 def _always(direction: str, policy: Policy) -> list[str]:

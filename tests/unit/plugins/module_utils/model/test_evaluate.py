@@ -8,7 +8,13 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Judgement, Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import (
+    ForwardedPacket,
+    Judgement,
+    Packet,
+    evaluate,
+    evaluate_forwarded,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, segments
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, parse_policy_ports
 from hypothesis import given
@@ -31,6 +37,7 @@ POLICY = Policy(
         rule("out", "dns", "53/udp 53/tcp", "10.0.0.53/32"),
     ),
     container_interfaces=("docker*",),
+    filtered_containers=("podman*",),
 )
 OBSERVE = POLICY._replace(mode="observe")
 OPEN = POLICY._replace(egress="open")
@@ -102,6 +109,61 @@ def test_observe_passes_packets_and_names_no_flow(direction: str) -> None:
 
 def test_observe_names_the_flow_that_accepts() -> None:
     assert evaluate(OBSERVE, Packet("in", "tcp", "10.0.0.1", 80)) == Judgement(True, "flow web")
+
+
+def forwarded(peer: str, from_interface: str, to_interface: str, port: int = 53) -> ForwardedPacket:
+    return ForwardedPacket("udp", peer, port, from_interface, to_interface)
+
+
+@pytest.mark.parametrize(
+    ("packet", "expected"),
+    [
+        (forwarded("10.0.0.53", "podman1", "eth0"), Judgement(True, "flow dns")),
+        (forwarded("10.0.0.53", "podman1", "eth0", 54), NONE),
+        (forwarded("10.0.0.54", "podman1", "eth0"), NONE),
+        (forwarded("10.0.0.54", "podman1", "ib0"), Judgement(True, "trusted interface")),
+        (forwarded("10.0.0.54", "podman1", "podman2"), Judgement(True, "container interface")),
+        (forwarded("10.0.0.54", "podman1", "docker0"), Judgement(True, "container interface")),
+        (forwarded("10.88.0.2", "docker0", "podman1"), Judgement(True, "container interface")),
+        (forwarded("10.88.0.2", "eth0", "podman1"), NONE),
+        (forwarded("10.88.0.2", "ib0", "podman1"), Judgement(True, "trusted interface")),
+        (forwarded("10.0.0.54", "docker0", "eth0"), Judgement(True, "not filtered")),
+        (forwarded("172.17.0.2", "eth0", "docker0"), Judgement(True, "not filtered")),
+        (forwarded("10.0.0.54", "eth0", "eth1"), Judgement(True, "not filtered")),
+        (ForwardedPacket("ip", "10.0.0.54", 1, "podman1", "eth0"), Judgement(True, "always accepted")),
+        (ForwardedPacket("ip", "10.88.0.2", 1, "eth0", "podman1"), NONE),
+    ],
+)
+def test_evaluate_forwarded(packet: ForwardedPacket, expected: Judgement) -> None:
+    assert evaluate_forwarded(POLICY, packet) == expected
+
+
+def test_open_egress_is_open_to_containers_as_well() -> None:
+    assert evaluate_forwarded(OPEN, forwarded("10.0.0.54", "podman1", "eth0")) == Judgement(True, "open egress")
+    assert evaluate_forwarded(OPEN, forwarded("10.88.0.2", "eth0", "podman1")) == NONE
+
+
+def test_observe_passes_forwarded_packets() -> None:
+    for interfaces in (("podman1", "eth0"), ("eth0", "podman1")):
+        assert evaluate_forwarded(OBSERVE, forwarded("10.0.0.54", *interfaces)) == Judgement(True, "no flow")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "port", "passes"),
+    [
+        ("udp", 53, True),
+        ("tcp", 53, True),
+        ("udp", 67, True),
+        ("udp", 547, True),
+        ("tcp", 67, False),
+        ("udp", 54, False),
+    ],
+)
+def test_containers_ask_their_host_for_names_and_addresses(protocol: str, port: int, passes: bool) -> None:
+    for interface in ("docker0", "podman1"):
+        judgement = evaluate(POLICY, Packet("in", protocol, "11.88.0.2", port, interface=interface))
+        assert judgement == (Judgement(True, "container interface") if passes else NONE)
+    assert evaluate(POLICY, Packet("in", protocol, "11.88.0.2", port)) == NONE
 
 
 NETWORKS = st.one_of(

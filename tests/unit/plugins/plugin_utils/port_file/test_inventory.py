@@ -45,6 +45,7 @@ def test_a_host_without_variables_has_the_defaults_of_the_plan() -> None:
             "veth*",
             "virbr*",
         ),
+        filtered_containers=("br-*", "cni-podman*", "docker*", "incusbr*", "lxcbr*", "lxdbr*", "podman*", "virbr*"),
         ephemeral_ports=PortRange("tcp", 32768, 60999),
         reach=Reach(True, "n1"),
         addressed_by="name",
@@ -66,6 +67,7 @@ def test_a_host_with_every_variable() -> None:
             "firewall_backend": "nftables",
             "firewall_trusted_interfaces": ["ib0", "cni*", "ib0"],
             "firewall_container_interfaces": ["docker0"],
+            "firewall_filtered_containers": ["podman1", "br-*"],
             "firewall_ephemeral_ports": "1024-65535",
         },
     ) == Host(
@@ -79,6 +81,7 @@ def test_a_host_with_every_variable() -> None:
         backend="nftables",
         trusted_interfaces=("cni*", "ib0"),
         container_interfaces=("docker0",),
+        filtered_containers=("br-*", "podman1"),
         ephemeral_ports=PortRange("tcp", 1024, 65535),
         reach=Reach(True, "10.0.0.9", 2222),
         addressed_by="firewall_addresses",
