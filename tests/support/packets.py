@@ -16,7 +16,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_address
 from itertools import count
@@ -63,16 +63,26 @@ class Opening(NamedTuple):
 
 
 class Wire:
-    """One end of the link, with the sockets to send anything from it and to hear the answers."""
+    """One end of a link, with the sockets to send anything from it and to hear the answers.
 
-    def __init__(self, space: Space, here: dict[object, str], there: dict[object, str]) -> None:
-        self._here, self._there = here, there
+    Every ruleset under test has to let an echo request from `here` reach `there`, and its answer come back.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        here: Mapping[int, str] | Mapping[object, str],
+        there: Mapping[int, str] | Mapping[object, str],
+        interfaces: Sequence[str] = INTERFACES,
+    ) -> None:
+        self.space, self._here, self._there = space, here, there
+        self._interfaces = interfaces
         self._calls, self._echoes = count(1), count(1)
         with space.entered(), ExitStack() as stack:
             self._out = {
                 (version, name): stack.enter_context(_sender(version, name))
                 for version in _FAMILIES
-                for name in INTERFACES
+                for name in interfaces
             }
             self._in = {
                 stack.enter_context(_receiver(version, number)): (version, number)
@@ -96,7 +106,9 @@ class Wire:
 
     def _exchange(self, packets: Iterable[Opening], call: int) -> set[Key]:
         last = [
-            Opening("ip", self._here[version], self._there[version], number, next(self._echoes) % 65536)
+            Opening(
+                "ip", self._here[version], self._there[version], number, next(self._echoes) % 65536, self._interfaces[0]
+            )
             for version, number in ((4, 1), (6, 58))
         ]
         for packet in (*packets, *last):
