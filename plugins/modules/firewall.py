@@ -203,7 +203,7 @@ other_rules:
       type: list
       elements: str
     bypassing:
-      description: Traffic that the flows do not cover, such as packets that are routed straight to a container.
+      description: Traffic that the flows do not cover, such as packets that are forwarded between hosts.
       type: list
       elements: str
     published:

@@ -4,8 +4,8 @@
 """Find rules of other tables that may drop traffic that flows allow, or publish ports, and what bypasses the flows.
 
 A packet passes only if the base chains of every table accept it, so a drop of another table wins over our table. Our
-table judges packets to this host before NAT, so a published port is a port of this host. It does not judge packets that
-are routed straight to a container or come from one, and never sees packets that programs take before netfilter.
+table judges packets to this host before NAT, so a published port is a port of this host. Of forwarded packets
+it judges only those from and to containers, and it never sees packets that programs take before netfilter.
 This module does not evaluate which packets these rules match: a finding lists what they can do.
 
 A listing is read line by line, with the indentation of nft. Rules that cannot be parsed are ignored. Tables that are
@@ -71,11 +71,11 @@ _MAY_DROP = (
     "hpc.ports does not change these rules."
 )
 _MAY_BYPASS = (
-    "The flows do not cover all traffic of this host: {0}. They cover ports that containers publish by NAT, but not "
-    "packets that are routed straight to a container, nor packets that containers send to other hosts."
+    "The flows do not cover all traffic of this host: {0}. They cover ports that containers publish by NAT, and forwarded "
+    "packets of interfaces that firewall_filtered_containers lists, but no other forwarded packets."
 )
 _CILIUM = "packets that eBPF programs of Cilium forward before all rules (interface cilium_host)"
-# The hooks of traffic that our chains filter as well; they do not filter forwarded traffic.
+# The hooks of traffic of the host itself. What others do to the forwarded traffic of containers is not looked at.
 _HOOKS = {"ingress", "prerouting", "input", "output", "postrouting", "egress"}
 _FAMILIES = {"ip", "ip6", "inet", "bridge", "netdev"}
 _SYSCTLS = {

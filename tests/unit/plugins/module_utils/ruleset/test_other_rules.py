@@ -801,8 +801,8 @@ def test_at_most_two_warnings_of_five_findings() -> None:
         "Other rules on this host may drop traffic that flows allow, because every table must accept a packet: "
         "a; b; c; d; e; and 1 more. hpc.ports does not change these rules.",
         "The flows do not cover all traffic of this host: a; b; c; d; e. They cover ports that containers publish "
-        "by NAT, but not packets that are routed straight to a container, nor packets that containers send to other "
-        "hosts.",
+        "by NAT, and forwarded packets of interfaces that firewall_filtered_containers lists, but no other forwarded "
+        "packets.",
     ]
     assert [text[:9] for text in warnings_of(OtherRules((), ("{0}",)))] == ["The flows"]
     # Rules that only translate are no reason for a warning: our table judges before them.
