@@ -71,8 +71,8 @@ _MAY_DROP = (
     "hpc.ports does not change these rules."
 )
 _MAY_BYPASS = (
-    "The flows do not cover all traffic of this host: {0}. They cover ports that containers publish by NAT, and forwarded "
-    "packets of interfaces that firewall_filtered_containers lists, but no other forwarded packets."
+    "The flows do not cover all traffic of this host: {0}. They cover ports that containers publish by NAT, and "
+    "forwarded packets of interfaces that firewall_filtered_containers lists, but no other forwarded packets."
 )
 _CILIUM = "packets that eBPF programs of Cilium forward before all rules (interface cilium_host)"
 # The hooks of traffic of the host itself. What others do to the forwarded traffic of containers is not looked at.
