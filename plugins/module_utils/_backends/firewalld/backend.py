@@ -18,6 +18,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.change import 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import dbus, persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     Config,
+    Inside,
     config_of,
     parse_rich_rule,
 )
@@ -194,7 +195,9 @@ def running_state(firewalld: Firewalld = _HERE) -> State:
 def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HERE) -> Change:
     """Return the change that applies this policy. Raises HostError, CommandError, OSError, RuntimeError."""
     service, paths = daemon(firewalld), firewalld.paths
-    config = config_of(policy, service.abilities, firewalld.container_networks(policy.container_interfaces))
+    networks = firewalld.container_networks
+    inside = Inside(networks(policy.interfaces_of_containers), networks(policy.container_interfaces))
+    config = config_of(policy, service.abilities, inside)
     running, wanted = state_of(service.table), wanted_state(config)
     items, files_now = persistence.items_of(config, paths), persistence.present_state(paths)
     names = {**persistence.flow_names(files_now, paths), **flow_names(config)}

@@ -20,6 +20,7 @@ from xml.sax.saxutils import quoteattr
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import POLICY_IN, POLICY_OUT, PREFIX, digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     DHCP_SERVERS,
+    SERVED_TO_CONTAINERS,
     Network,
     Policy,
     Rule,
@@ -46,6 +47,10 @@ _VERSIONS = (4, 6)
 NETWORKS, PORTS, INTERFACES = "hash:net", "hash:net,port", "hash:net,iface"
 # Used like the label of a flow, but no flow has it: labels begin with a direction.
 _TRUSTED = "trusted"
+# Instead of the name of a flow, for rules of the networks of containers: they depend on the host, not on the policy.
+CONTAINERS = "containers"
+# What containers ask their host, and firewalld can match: a client of DHCP has no address yet, so it is in no network.
+_ASKED = tuple(("port", str(port), protocol) for protocol, port in SERVED_TO_CONTAINERS if port == 53)
 _HALVES = {4: ("0.0.0.0/1", "128.0.0.0/1"), 6: ("::/1", "8000::/1")}
 _COPIES = "ab"
 # Transport protocols by number, for versions that cannot distinguish denied packets from replies in another way: TCP,
@@ -87,7 +92,8 @@ class IPSet(NamedTuple):
 class RichRule(NamedTuple):
     """A rich rule: `source` and `destination` are `ipset` or `address` and its value, or empty.
 
-    `element` is `port`, ports and protocol, or `protocol` and a number, or empty. `flow` is as in IPSet, or empty.
+    `element` is `port`, ports and protocol, or `protocol` and a number, or empty. `flow` is as in IPSet, or CONTAINERS,
+    or empty.
     """
 
     verdict: str = "accept"
@@ -180,18 +186,25 @@ def _element(element: tuple[str, ...]) -> str:
 # ---- policy to config
 
 
-def config_of(policy: Policy, abilities: Abilities, containers: Sequence[Network] = ()) -> Config:
-    """Return the config for a policy. Raises RuntimeError if firewalld does not support the policy.
+class Inside(NamedTuple):
+    """The networks of a host's containers, because not every firewalld can match interfaces.
 
-    `containers` are the networks on the policy's container interfaces: not every firewalld can match interfaces.
+    Containers in `asking` may ask the host for names. Restricted egress lets the host reach those in `reached`.
     """
+
+    asking: Sequence[Network] = ()
+    reached: Sequence[Network] = ()
+
+
+def config_of(policy: Policy, abilities: Abilities, inside: Inside = Inside()) -> Config:
+    """Return the config for a policy. Raises RuntimeError if firewalld does not support the policy."""
     _check(policy, abilities)
     directions = ("in", "out") if policy.egress == "restricted" else ("in",)
     parted = split_flows(policy.rules)
     ipsets = dict(_always_ipsets(policy, directions))
     policies = {}
     for direction in directions:
-        rules = [*_always(policy, direction), *(_to_networks(containers) if direction == "out" else ())]
+        rules = [*_always(policy, direction), *_of_containers(inside, direction)]
         for rule in (rule for rule in policy.rules if rule.direction == direction):
             by_ipset = direction == "in" or abilities.destination_ipsets
             ipsets.update(_ipsets(rule, label(rule, parted)) if by_ipset else {})
@@ -271,9 +284,19 @@ def _lookups(rule: Rule, name: str) -> list[RichRule]:
     ]
 
 
-def _to_networks(networks: Sequence[Network]) -> list[RichRule]:
+def _of_containers(inside: Inside, direction: str) -> list[RichRule]:
+    """Return the rules for packets from or to the containers. Our table sees that those from outside are dropped."""
+    side, networks, elements = (
+        ("source", inside.asking, _ASKED) if direction == "in" else ("destination", inside.reached, ((),))
+    )
     return [
-        RichRule(family=f"ipv{network.version}", destination=("address", network_text(network))) for network in networks
+        RichRule(
+            family=f"ipv{network.version}",
+            element=element,
+            flow=CONTAINERS,
+            **{side: ("address", network_text(network))},  # type: ignore[arg-type]
+        )
+        for network, element in product(networks, elements)
     ]
 
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
+    CONTAINERS,
     INTERFACES,
     NETWORKS,
     PORTS,
@@ -170,13 +171,16 @@ def flow_names(config: Config) -> dict[str, str]:
 
 
 def flow_views(state: State, names: Mapping[str, str]) -> FlowViews:
-    """Return the flows in a state; a rule that is not in `names` is listed under its own text."""
+    """Return the flows in a state; a rule that is not in `names` is listed under its own text.
+
+    The rules of the networks of containers are no flows.
+    """
     ports: dict[str, set[str]] = {}
     peers: dict[str, set[str]] = {}
     for line in (line for name, lines in sorted(state.items()) if name.startswith("policy ") for line in lines):
         looked_up = _SET.search(line)
         flow = names.get(line, names.get(looked_up[1], looked_up[1]) if looked_up else line)
-        if flow and line.endswith(" accept"):
+        if flow and flow != CONTAINERS and line.endswith(" accept"):
             ports.setdefault(flow, set()).update(_line_ports(line))
             peers.setdefault(flow, set()).update(_line_peers(line, state))
     return {flow: FlowView(frozenset(ports[flow]), _with_any(peers[flow])) for flow in ports}

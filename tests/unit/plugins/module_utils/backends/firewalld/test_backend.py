@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,41 @@ def test_other_peers_come_by_calls(firewalld: FakeFirewalld) -> None:
 
 def test_other_ports_come_by_calls(firewalld: FakeFirewalld) -> None:
     assert by_calls(firewalld, (("in", "web", ["80/tcp"], WEB[3]), DNS))
+
+
+NETWORKS = {"docker*": ("10.88.0.0/16",), "podman*": ("10.89.0.0/16",)}
+
+
+def change_with_networks(firewalld: FakeFirewalld, *names: str) -> Change:
+    """Return the change on a host that has these of the networks."""
+    wanted = {**listed_policy(VERSION), "container_interfaces": ["docker*"], "filtered_containers": ["podman*"]}
+    handed_in = firewalld.handed_in._replace(
+        container_networks=lambda patterns: tuple(
+            ip_network(text) for name in patterns if name in names for text in NETWORKS[name]
+        )
+    )
+    return present_change(parse_policy(wanted), firewalld=handed_in)
+
+
+def test_networks_of_containers_come_and_go_by_calls_and_are_no_flows(firewalld: FakeFirewalld) -> None:
+    change = change_with_networks(firewalld, *NETWORKS)
+    way = change.procedure
+    assert isinstance(way, ByCalls) and change.views[0] == change.views[1]
+    new = {name: set(rules) - set(way.old.rules[name]) for name, rules in way.new.rules.items()}
+    assert {name: len(rules) for name, rules in new.items()} == {"hpc_ports_in": 4, "hpc_ports_out": 1}
+    files.stage(change.places, change.wanted_files)
+    files.commit(change.places)
+    for name, rules in new.items():
+        chain = f"chain filter_{'IN' if name.endswith('in') else 'OUT'}_policy_{name}_allow {{\n"
+        lines = change.wanted["policy " + name]
+        added = [line for line in lines if line not in change.running["policy " + name]]
+        assert len(added) == len(rules)
+        firewalld.table = firewalld.table.replace(chain, chain + "".join(f"\t\t{line}\n" for line in added))
+        firewalld.replies[f"getPolicySettings {name}"] = variants({"rich_rules": way.new.rules[name]})
+    assert not change_with_networks(firewalld, *NETWORKS).is_needed
+    for names in (("docker*",), ()):
+        change = change_with_networks(firewalld, *names)
+        assert isinstance(change.procedure, ByCalls) and change.views[0] == change.views[1]
 
 
 def test_a_new_flow_comes_by_a_reload(firewalld: FakeFirewalld) -> None:

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     Abilities,
+    Inside,
     RichRule,
     abilities_of,
     config_of,
@@ -130,6 +133,25 @@ def test_the_newer_look_the_peers_of_egress_up_and_drop_all_else() -> None:
         'rule priority="32000" family="ipv6" destination address="::/0" drop',
     ]
     assert config.ipsets["hpc_ports_out_dns_4a"].entries == ("10.64.0.53",)
+
+
+@pytest.mark.parametrize("abilities", [OLD, NEW])
+@pytest.mark.parametrize("egress", ["open", "restricted"])
+def test_containers_ask_for_names_from_their_networks(abilities: Abilities, egress: str) -> None:
+    """And restricted egress reaches only the networks of container interfaces."""
+    asking = [ip_network(text) for text in ("10.88.0.0/16", "10.89.0.1/32", "fd00:88::/64")]
+    config = config_of(parse_policy(policy(SSH, egress=egress)), abilities, Inside(asking, asking[:1]))
+    texts = {
+        name: [rule.text() for rule in own_policy.rules if "address=" in rule.text() and rule.flow == "containers"]
+        for name, own_policy in config.policies.items()
+    }
+    assert texts.pop("hpc_ports_in") == [
+        f'rule family="{family}" source address="{network}" port port="53" protocol="{protocol}" accept'
+        for family, network in (("ipv4", "10.88.0.0/16"), ("ipv4", "10.89.0.1"), ("ipv6", "fd00:88::/64"))
+        for protocol in ("udp", "tcp")
+    ]
+    outward = ['rule family="ipv4" destination address="10.88.0.0/16" accept']
+    assert texts == ({"hpc_ports_out": outward} if egress == "restricted" else {})
 
 
 @pytest.mark.parametrize("abilities", [OLD, NEW])
