@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import (
+    Ruleset,
+    ruleset_beside_firewalld,
+    ruleset_of,
+    script_of,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import run
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
@@ -152,3 +158,25 @@ def test_what_nat_sends_here_from_a_foreign_address_is_judged_at_its_new_port(
         kernel.load(f"add rule ip nat pre ip daddr {FOREIGN} tcp dport 80 redirect to :{port}\n")
         sent = [Opening("tcp", source, FOREIGN, 80, number) for number, source in enumerate((ALLOWED, DENIED), 20000)]
         assert opened(wires, *sent) == [passes, False]
+
+
+@pytest.mark.parametrize("mode, passes", [("enforce", False), ("observe", True)])
+@pytest.mark.parametrize("render", [ruleset_of, ruleset_beside_firewalld])
+def test_without_the_rules_that_judge_nothing_comes_in(
+    pair: Pair, wires: Wires, render: Callable[[Policy], Ruleset], mode: str, passes: bool
+) -> None:
+    """Somebody flushes the chain: neither a port of the host nor what NAT takes here passes unjudged."""
+    ruleset = render(parse_policy({**DATA, "mode": mode, "addresses": [HOST[4], VIRTUAL[4]]}))
+    sent = [
+        Opening("tcp", ALLOWED, target, port, 20000 + number)
+        for number, (target, port) in enumerate([(HOST[4], 7000), (VIRTUAL[4], 8080), (FOREIGN, 80)])
+    ]
+    with pair.host.entered():
+        kernel.load(script_of(ruleset))
+        publish([Publication(4, VIRTUAL[4], "tcp", 8080, False)])
+        kernel.load(f"add rule ip nat pre ip daddr {FOREIGN} tcp dport 80 redirect to :7000\n")
+        assert opened(wires, *sent) == [True] * len(sent)
+        # The wires need an echo.
+        echo = "".join(f"add rule {ruleset.table} arriving meta l4proto {number} accept\n" for number in (1, 58))
+        kernel.load(f"flush chain {ruleset.table} arriving\n{echo}")
+        assert opened(wires, *sent) == [passes] * len(sent)

@@ -200,20 +200,31 @@ def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
     judges the rest: multicast, broadcast, and packets that NAT sent here from an address that is not the host's.
     """
     known = _known("in", policy)
+    # Without its rules, the chain that judges would let all packets to the host pass.
+    judged = (f"jump {_ARRIVING}", *(("drop",) if policy.mode == "enforce" else ()))
     to_own = [
         f"{word} daddr @{_OWN}_v{version}" for version, word, _kind in _FAMILIES if _family(policy.addresses, version)
     ]
     return {
-        "prerouting": Chain(
-            (*known, *(f"{match} jump {_ARRIVING}" for match in ("fib daddr type local", *to_own))), _BEFORE_NAT
-        ),
+        "prerouting": Chain((*known, *_not_to_own(policy.addresses), *judged), _BEFORE_NAT),
         "input": Chain(
             (*known, _TO_TRANSLATED, "fib daddr type local accept", f"jump {_ARRIVING}"), _hook(policy, "input")
         ),
-        _TRANSLATED: Chain((*(f"ct original {match} accept" for match in to_own), f"goto {_ARRIVING}")),
+        _TRANSLATED: Chain((*(f"ct original {match} accept" for match in to_own), *judged)),
         **_serving(policy),
         _ARRIVING: Chain((*_always("in", policy), *_judging(policy, "in", cut))),
     }
+
+
+def _not_to_own(addresses: Sequence[Network]) -> list[str]:
+    """Return the rules that leave out packets to addresses that are not the host's."""
+    if not addresses:
+        return ["fib daddr type != local return"]
+    return [
+        (f"{word} daddr != @{_OWN}_v{version}" if _family(addresses, version) else f"meta nfproto ipv{version}")
+        + " fib daddr type != local return"
+        for version, word, _kind in _FAMILIES
+    ]
 
 
 def _serving(policy: Policy) -> dict[str, Chain]:

@@ -362,7 +362,7 @@ def test_the_table_changes_after_the_policies(
     way.make(str(tmp_path))
     *calls, preparation, script = firewalld.log
     assert calls == [f"setEntries {IPSET}b", f"setEntries {IPSET}a"]
-    rule = "add rule inet hpc_ports_published prerouting fib daddr type local jump arriving\n"
+    rule = "add rule inet hpc_ports_published prerouting fib daddr type != local return\n"
     assert rule in script and rule not in preparation
 
 
