@@ -10,10 +10,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import (
+    ruleset_beside_firewalld,
+    script_of,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import LINK, PROGRAM, SERVICE, UNIT
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.machine import PROGRAMS, RULESET, SYSTEMCTL, Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair
 from ansible_collections.hpc.ports.tests.support.run import SEED, examples, scaled
@@ -124,6 +131,59 @@ def test_what_is_flushed_is_put_back(host: Machine) -> None:
         assert said[1] == f"<4>Loaded {RULESET} again."
     # What the watch loads is what a run loads: nothing is left to do.
     assert not host.begin(watch=True)["changed"]
+
+
+CONTAINERS = policy(SSH, WEB, egress="restricted", filtered=("docker*",))
+
+
+@pytest.mark.parametrize("chain", ["translated", "output", "forward", "entering", "leaving", "serving"])
+def test_a_chain_that_judges_only_some_packets_is_put_back(host: Machine, chain: str) -> None:
+    assert host.apply(CONTAINERS, watch=True)["changed"]
+    before = host.objects()
+    host.host.shell(f"nft flush chain inet hpc_ports {chain}")
+    wait_until(lambda: "Loaded" in journal(host))
+    assert host.objects() == before
+    # A policy without forwarded packets has no such chains, and lacks none.
+    assert host.apply(SAMPLE, watch=True)["changed"]
+    assert not host.begin(watch=True)["changed"]
+    assert journal(host).count("is gone") == 1
+
+
+def test_the_chains_of_an_unconfirmed_change_are_put_back(host: Machine) -> None:
+    """Those that only the confirmed rules have are not missing, and those that only the new rules have are."""
+    result = host.begin(CONTAINERS, watch=True, confirm_within=scaled(60))
+    wanted = host.objects()
+    host.nft("flush chain inet hpc_ports forward\n")
+    wait_until(lambda: "Loaded" in journal(host))
+    assert host.objects() == wanted
+    host.confirm(result["pending"]["token"])
+    result = host.begin(OTHER, watch=True, confirm_within=scaled(60))
+    wanted = host.objects()
+    host.nft("flush chain inet hpc_ports arriving\n")
+    wait_until(lambda: journal(host).count("Loaded") == 2)
+    assert host.objects() == wanted
+    assert host.confirm(result["pending"]["token"])["status"] == "confirmed"
+
+
+def test_the_chains_beside_firewalld_are_put_back(pair: Pair, tmp_path: Path) -> None:
+    """Each of them: firewalld accepts what it would let through, or judges it by other rules."""
+    ruleset = ruleset_beside_firewalld(parse_policy(CONTAINERS))
+    names = [name for name in ruleset.chains if not name.startswith(("in_", "out_"))]
+    assert len(names) == 8
+    paths = [tmp_path / name for name in watch_program.WatchedHost._fields]
+    watched = watch_program.WatchedHost(*map(str, paths))
+    Path(watched.published).write_text(script_of(ruleset), encoding="utf-8")
+    # Its policy is there, and firewalld has its rules.
+    Path(watched.policy).touch()
+    chains = "".join(f"chain {chain.decode()} {{\naccept\n}}\n" for _table, chain in watch_program.FIREWALLD)
+    with pair.host.entered():
+        kernel.load(f"table inet firewalld {{\n{chains}}}\n")
+        kernel.load(script_of(ruleset))
+        before = kernel.running_state(table=ruleset.table)
+        for name in names:
+            kernel.load(f"flush chain {ruleset.table} {name}\n")
+            watch_program.put_back(watched, watch_program.Loss())
+            assert kernel.running_state(table=ruleset.table) == before, name
 
 
 def test_without_the_folder_of_the_changes(host: Machine) -> None:

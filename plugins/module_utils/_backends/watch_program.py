@@ -35,10 +35,10 @@ _HEADER = struct.Struct("=IHHII")
 _FAMILY_SIZE = 4
 _TABLE_OF_RULE, _CHAIN_OF_RULE, _PROCESS, _PROGRAM = 1, 2, 2, 3
 
-# The chains that have to contain rules for our rules to take effect, with their tables.
+# The chains that every ruleset has, and that have to contain rules for our rules to take effect, with their tables.
 _OURS, _PUBLISHED, _FIREWALLDS = b"hpc_ports", b"hpc_ports_published", b"firewalld"
-_JUDGING = (b"prerouting", b"arriving")
-NFTABLES = tuple((_OURS, chain) for chain in (*_JUDGING, b"input"))
+_JUDGING = (b"prerouting", b"arriving", b"input")
+NFTABLES = tuple((_OURS, chain) for chain in _JUDGING)
 PUBLISHED = tuple((_PUBLISHED, chain) for chain in _JUDGING)
 FIREWALLD = ((_FIREWALLDS, b"filter_INPUT"), (_FIREWALLDS, b"filter_IN_policy_hpc_ports_in"))
 _REPLACEMENT = 'add table inet {0}; delete table inet {0}; include "{1}"'
@@ -172,6 +172,18 @@ def are_loaded(chains: Sequence[tuple[bytes, bytes]]) -> bool:
     return all(_has_rule(table, chain) for table, chain in chains)
 
 
+def judging_chains(always: Sequence[tuple[bytes, bytes]], ruleset: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Return these chains of a table, and those of a ruleset that judge all packets, not those of one flow."""
+    table = always[0][0]
+    start = b"add rule inet " + table + b" "
+    found = set(always)
+    with suppress(OSError), open(ruleset, "rb") as file:
+        for line in file:
+            if line.startswith(start) and not line.startswith((start + b"in_", start + b"out_")):
+                found.add((table, line.split()[4]))
+    return tuple(sorted(found))
+
+
 def _has_rule(table: bytes, chain: bytes) -> bool:
     body = struct.pack("=BBH", _INET, 0, 0) + _named(_TABLE_OF_RULE, table) + _named(_CHAIN_OF_RULE, chain)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as sock:
@@ -205,11 +217,9 @@ def put_back(host: WatchedHost, loss: Loss) -> None:
     with _alone(host):
         if not host.armed and not os.path.exists(host.ruleset) and not os.path.exists(host.policy):
             raise OSError(errno.ENOENT, "this host has no rules of ours and no file that has them", host.ruleset)
-        if os.path.exists(host.ruleset) and (_OURS in loss.tables or not are_loaded(NFTABLES)):
-            _load(host, host.ruleset, NFTABLES, loss)
+        _put_table_back(host, host.ruleset, NFTABLES, loss)
         try:
-            if os.path.exists(host.published) and (_PUBLISHED in loss.tables or not are_loaded(PUBLISHED)):
-                _load(host, host.published, PUBLISHED, loss)
+            _put_table_back(host, host.published, PUBLISHED, loss)
         finally:
             if os.path.exists(host.policy) and (_FIREWALLDS in loss.tables or not are_loaded(FIREWALLD)):
                 _start_firewalld(host, loss)
@@ -218,16 +228,26 @@ def put_back(host: WatchedHost, loss: Loss) -> None:
             _say("The rules of firewalld are back. Deleted the table inet hpc_ports.")
 
 
-def _load(host: WatchedHost, confirmed: str, chains: Sequence[tuple[bytes, bytes]], loss: Loss) -> None:
-    table = chains[0][0].decode()
-    _say(f"The table inet {table} is gone.{loss.cause}")
+def _put_table_back(host: WatchedHost, confirmed: str, always: Sequence[tuple[bytes, bytes]], loss: Loss) -> None:
+    """Reload a table of ours if it is gone, or if a chain that judges is empty."""
+    if not os.path.exists(confirmed):
+        return
     armed, staged = host.armed, "{}/.{}.new".format(*os.path.split(confirmed))
-    if armed and not (os.path.exists(os.path.join(armed, "made")) and os.path.exists(staged)):
+    is_made = bool(armed) and os.path.exists(os.path.join(armed, "made")) and os.path.exists(staged)
+    ruleset = staged if is_made else confirmed
+    table, chains = always[0][0], judging_chains(always, ruleset)
+    if table not in loss.tables and are_loaded(chains):
+        return
+    _say(f"The table inet {table.decode()} is gone.{loss.cause}")
+    if armed and not is_made:
         _undo(armed)
         return
-    ruleset = staged if armed else confirmed
+    _load(ruleset, chains)
+
+
+def _load(ruleset: str, chains: Sequence[tuple[bytes, bytes]]) -> None:
     # Replace a table that cannot be filled: another program's table with our name and other chains.
-    replacement = _REPLACEMENT.format(table, ruleset)
+    replacement = _REPLACEMENT.format(chains[0][0].decode(), ruleset)
     # An empty file loads as well: then no rules run, or still the rules of a closed host.
     for _attempt in range(0 if _is_empty(ruleset) else _ATTEMPTS):
         if (_run("nft", "-f", ruleset) == 0 or _run("nft", replacement) == 0) and are_loaded(chains):

@@ -1,14 +1,26 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What wakes the watch again after an attempt that failed. What else it does is in tests/kernel/test_watch.py."""
+"""What wakes the watch again after an attempt that failed, and which chains it looks at.
+
+What else it does is in tests/kernel/test_watch.py.
+"""
 
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends import watch_program
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import (
+    Ruleset,
+    ruleset_beside_firewalld,
+    ruleset_of,
+    script_of,
+)
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.tests.support.samples import random_policies
 
 HOST = watch_program.WatchedHost("/changes", "/ruleset", "/policy", "/closed", "/closed-firewalld", "/published")
 
@@ -26,3 +38,34 @@ def test_what_an_attempt_itself_deletes_is_no_reason_to_try_again_at_once(monkey
     with sock, kernel:
         assert watch_program.seconds_to_next(HOST, watch_program.Loss(), 2.0, sock) == 4.0
         assert sock.recv(100) == b"somebody flushes"
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("filtered", [(), ("docker*",)])
+def test_the_chains_that_judge_are_all_but_those_of_the_flows(
+    tmp_path: Path, filtered: tuple[str, ...], beside: bool
+) -> None:
+    for data in random_policies(50):
+        policy = parse_policy(data)._replace(filtered_containers=filtered)
+        is_restricted = policy.egress == "restricted"
+        always = {"prerouting", "input", "translated", "arriving"}
+        containers = {"forward", "entering", "serving", *({"leaving"} if is_restricted else ())} if filtered else set()
+        output = {"output"} if is_restricted and not beside else set()
+        assert _judging(policy, beside, tmp_path / "ruleset.nft") == always | containers | output
+
+
+def _judging(policy: Policy, beside: bool, path: Path) -> set[str]:
+    ruleset: Ruleset = (ruleset_beside_firewalld if beside else ruleset_of)(policy)
+    path.write_text(script_of(ruleset), encoding="utf-8")
+    always = watch_program.PUBLISHED if beside else watch_program.NFTABLES
+    found = watch_program.judging_chains(always, str(path))
+    assert {f"inet {table.decode()}" for table, chain in found} == {ruleset.table}
+    return {chain.decode() for table, chain in found}
+
+
+def test_without_a_ruleset_the_chains_of_every_ruleset_judge(tmp_path: Path) -> None:
+    """The file is missing, or is none of ours."""
+    path = tmp_path / "ruleset.nft"
+    for text in ("", "nonsense\nadd rule inet other forward accept\n"):
+        assert watch_program.judging_chains(watch_program.NFTABLES, str(path)) == tuple(sorted(watch_program.NFTABLES))
+        path.write_text(text, encoding="utf-8")
