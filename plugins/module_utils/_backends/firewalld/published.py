@@ -5,7 +5,8 @@
 
 The table judges all packets to the host before NAT, and the policies judge the ones that NAT does not translate. So a
 port that is not published is open if both accept, and a published one if the table does: in which order the two change
-makes no difference to what is open in neither the old nor the new rules, or in both.
+makes no difference to what is open in neither the old nor the new rules, or in both. No policy of ours judges forwarded
+packets: the table alone judges those from and to containers.
 """
 
 from __future__ import annotations
