@@ -13,8 +13,9 @@ from ansible_collections.hpc.ports.tests.containers.hosts import CLUSTER_IP, VIR
 
 # ---- Docker
 
-# Where none can be mounted, runc does not mount cgroups, nor does it set limits.
-_RUNTIME = """#!/usr/bin/python3
+# Where none can be mounted, runc does not mount cgroups, nor does it set limits. Podman starts it by the name of crun,
+# with an option that runc does not have.
+RUNTIME = """#!/usr/bin/python3
 import json, os, sys
 
 arguments = sys.argv[1:]
@@ -34,6 +35,9 @@ if "create" in arguments or "run" in arguments:
     config["linux"]["namespaces"] = [one for one in config["linux"]["namespaces"] if one["type"] != "cgroup"]
     with open(path, "w") as file:
         json.dump(config, file)
+if "--cgroup-manager" in arguments:
+    place = arguments.index("--cgroup-manager")
+    del arguments[place : place + 2]
 os.execv("/usr/sbin/runc", ["runc"] + arguments)
 """
 # What Docker is started with here; the rest is what the package has.
@@ -48,7 +52,7 @@ _BESIDE_OTHERS = "[Service]\nExecStartPost=ip6tables --wait --policy FORWARD ACC
 # Docker writes rules for IPv6 as well, where a network has it. (From Docker 27 on this is the default.)
 WITH_IPV6 = {"experimental": True, "ip6tables": True}
 # Servers on three ports, each of which says its container and the port.
-_SERVERS = """\
+SERVERS = """\
 for port in 80 8443 22; do
   mkdir -p /www/$port
   echo $0 $port > /www/$port/index.html
@@ -68,7 +72,7 @@ class Docker:
 
     def __init__(self, host: ContainerHost, settings: Mapping[str, object]) -> None:
         self._host = host
-        host.write("/usr/local/bin/runc-nested", _RUNTIME, "755")
+        host.write("/usr/local/bin/runc-nested", RUNTIME, "755")
         host.write("/etc/docker/daemon.json", json.dumps({**SETTINGS, **settings}))
         host.write("/etc/systemd/system/docker.service.d/beside-others.conf", _BESIDE_OTHERS)
         host.host.shell("systemctl daemon-reload; systemctl enable --quiet --now docker")
@@ -78,7 +82,7 @@ class Docker:
         """Return what the program docker prints."""
         return self._host.host.run("docker", *arguments).stdout.strip()
 
-    def run(self, name: str, *options: str, program: str = _SERVERS) -> None:
+    def run(self, name: str, *options: str, program: str = SERVERS) -> None:
         """Have a container run a shell program, now and whenever Docker starts."""
         self(
             "run",
