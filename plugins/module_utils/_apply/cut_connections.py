@@ -1,22 +1,26 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cut the established connections of this host that a policy does not allow, and no others.
+"""Cut the established connections of this host and its containers that a policy does not allow, and no others.
 
 It is not enough to delete the conntrack entry of a connection. The next packet that the host itself sends creates a new
 entry, because the output chain judges only new connections, or does not exist. So the socket of the host is closed
 first, which sends a reset to the peer. The sockets also show TCP connections that the kernel does not track, for
 example connections older than the rules.
+
+Of a TCP connection of a container, the socket is in the network namespace of the container. It is closed there, because
+the chain forward accepts packets that open no connection.
 """
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections import (
+    AnyConnection,
     HostConnections,
     LiveConnection,
     connection_of,
@@ -30,16 +34,19 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import 
     delete,
     entries,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._linux.namespaces import close_in_namespaces, other_namespaces
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
 from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket, destroy, sockets
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.forwarded_connections import ForwardedConnection
 
 _EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
 _PAUSE = 1.0  # seconds after which a connection that the host continues is tracked again
 _NAMED = 5  # how many connections a message lists
 _RETURNED = "this host continues to send"
+_RETURNED_FORWARDED = "a container or guest continues to send"
 _NO_ENTRIES = (
     "Cannot list the connections that the kernel tracks, so only TCP sockets were checked. Load the kernel module "
     "nf_conntrack_netlink."
@@ -51,13 +58,17 @@ _NO_SOCKETS = (
 
 
 class KernelCalls(NamedTuple):
-    """The calls to the kernel: list addresses, sockets and conntrack entries, close a socket, delete an entry."""
+    """The calls to the kernel: list addresses, sockets and conntrack entries, close a socket, delete an entry.
+
+    `namespaces` returns the network namespaces of containers.
+    """
 
     addresses: Callable[[], Addresses] = local_addresses
     sockets: Callable[[int], Iterable[Socket]] = sockets
     entries: Callable[[], Iterable[ConntrackEntry]] = entries
     destroy: Callable[[Socket], None] = destroy
     delete: Callable[[ConntrackEntry], None] = delete
+    namespaces: Callable[[], Iterable[str]] = other_namespaces
 
 
 class CutResult(NamedTuple):
@@ -85,7 +96,7 @@ def cut_connections(policy: Policy, calls: KernelCalls = KernelCalls(), pause: f
     failed = _end_all(policy, host, chosen, calls)
     if chosen:
         time.sleep(pause)
-        failed = {**dict.fromkeys(_tracked_again(host.addresses, chosen, calls), _RETURNED), **failed}
+        failed = {**_tracked_again(host.addresses, chosen, calls), **failed}
     done = {str(connection) for connection in chosen} - set(failed)
     return CutResult(tuple(sorted(done)), " ".join([*host.problems, *_failure_sentences(failed)]))
 
@@ -113,16 +124,17 @@ def _read_all(read: Callable[[], Iterable[Any]], problem: str, problems: list[st
 
 
 def _end_all(
-    policy: Policy, host: HostConnections, chosen: Iterable[LiveConnection], calls: KernelCalls
+    policy: Policy, host: HostConnections, chosen: Sequence[AnyConnection], calls: KernelCalls
 ) -> dict[str, str]:
     """Close the sockets, then delete the conntrack entries; return the reason for each connection that failed."""
     held = {key_of(sock): sock for sock in host.sockets if not sock.listens}
     failed = {}
+    _close_in_containers([item for item in chosen if isinstance(item, ForwardedConnection)], calls)
     for connection in chosen:
         sock, entry = held.get(connection.key), connection.entry
         try:
             # In this order, as NAT applies to the reset only while the entry exists.
-            if sock and _is_closed_by_us(policy, connection):
+            if sock and isinstance(connection, LiveConnection) and _is_closed_by_us(policy, connection):
                 _unless_gone(calls.destroy, sock)
         except NetlinkError as exc:
             failed[str(connection)] = f"the kernel did not close the socket: {exc}"
@@ -132,6 +144,13 @@ def _end_all(
         except NetlinkError as exc:
             failed[str(connection)] = f"the kernel did not delete the conntrack entry: {exc}"
     return failed
+
+
+def _close_in_containers(chosen: Iterable[ForwardedConnection], calls: KernelCalls) -> None:
+    """Close the sockets of containers, at either end. Guests that are no containers have none here."""
+    entries_of_tcp = [item.entry for item in chosen if item.entry.there.protocol == TCP]
+    if entries_of_tcp:
+        close_in_namespaces(calls.namespaces(), {way for entry in entries_of_tcp for way in (entry.there, entry.back)})
 
 
 def _unless_gone(end: Callable[[Any], None], target: object) -> None:
@@ -164,13 +183,28 @@ def _ephemeral_ports() -> range:
     return range(first, last + 1)
 
 
-def _tracked_again(addresses: Addresses, chosen: Iterable[LiveConnection], calls: KernelCalls) -> Iterator[str]:
-    """Yield the connections that are tracked again; a TCP connection only if the kernel picked it up in the middle."""
-    names = {connection.key: str(connection) for connection in chosen}
+def _tracked_again(addresses: Addresses, chosen: Iterable[AnyConnection], calls: KernelCalls) -> dict[str, str]:
+    """Return the reason by connection that is tracked again; of TCP only those that the kernel picked up in the middle.
+
+    It tracks a connection between the other ends the other way around if the end speaks first that did not open it.
+    """
+    own, forwarded = {}, {}
+    for connection in chosen:
+        if isinstance(connection, LiveConnection):
+            own[connection.key] = str(connection)
+        else:
+            protocol, *ends = connection.key
+            forwarded.update(dict.fromkeys([connection.key, (protocol, *ends[2:], *ends[:2])], str(connection)))
+    reasons = {}
     for entry in _read_all(calls.entries, "", []):
+        if entry.is_over or (entry.there.protocol == TCP and not entry.picked_up):
+            continue
         tracked = connection_of(addresses, entry, set())
-        if tracked and tracked.key in names and (entry.picked_up or tracked.protocol != TCP) and not entry.is_over:
-            yield names[tracked.key]
+        if tracked and tracked.key in own:
+            reasons[own[tracked.key]] = _RETURNED
+        elif entry.there in forwarded:
+            reasons[forwarded[entry.there]] = _RETURNED_FORWARDED
+    return reasons
 
 
 def _failure_sentences(failed: dict[str, str]) -> Iterator[str]:

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The established connections of this host with other hosts, and which of them a policy denies."""
+"""The established connections of this host and of its containers with other hosts, and which a policy denies."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Union
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, UDP, ConntrackEntry, ConntrackTuple
@@ -17,6 +17,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Add
 from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.forwarded_connections import (
+    ForwardedConnection,
+    Routing,
+    denied_of,
+    forwarded_connections,
+)
 
 _PROTOCOLS = {TCP: "tcp", UDP: "udp"}
 _FIRST_PORT_OF_USERS = 1024
@@ -41,15 +47,19 @@ class LiveConnection(NamedTuple):
 
     def __str__(self) -> str:
         """Return both ends, the one that opened the connection first."""
-        ends = [_end_text(self.local, self.local_port), _end_text(self.peer, self.peer_port)]
-        ends = ends if self.directions[0] == "out" else ends[::-1]
-        return "{} {} -> {}".format(_PROTOCOLS.get(self.protocol, f"ip/{self.protocol}"), *ends)
+        ends = [(self.local, self.local_port), (self.peer, self.peer_port)]
+        first, second = ends if self.directions[0] == "out" else ends[::-1]
+        return str(ConntrackTuple(self.protocol, *first, *second))
 
     def opening(self, direction: str, interface: str = "") -> Packet:
         """Return the packet that would open the connection in this direction."""
         name = _PROTOCOLS.get(self.protocol, "ip")
         ports = (self.local_port, self.peer_port) if direction == "in" else (self.peer_port, self.local_port)
         return Packet(direction, name, self.peer, self.protocol if name == "ip" else ports[0], ports[1], interface)
+
+
+# A connection of this host, or one that it forwards.
+AnyConnection = Union[LiveConnection, ForwardedConnection]
 
 
 class HostConnections(NamedTuple):
@@ -125,12 +135,31 @@ def _is_remote(addresses: Addresses, sock: Socket) -> bool:
 
 
 def denied_connections(
-    policy: Policy, host: HostConnections, towards: Callable[[str, str], str] = interface_towards
-) -> list[LiveConnection]:
+    policy: Policy,
+    host: HostConnections,
+    towards: Callable[[str, str], str] = interface_towards,
+    routing: Routing = Routing(),
+) -> list[AnyConnection]:
     """Return the connections that the policy does not allow; a related connection is denied together with its master.
 
-    `towards` returns the interface to a peer from an address of this host.
+    `towards` returns the interface to a peer from an address of this host; `routing` is for what the host forwards.
     """
+    denied, related = _denied_own(policy, host)
+    if policy.trusted_interfaces or policy.container_interfaces:
+        denied = [
+            connection
+            for connection in denied
+            if not _may_pass_by_interface(policy, host.addresses, connection, towards)
+        ]
+    forwarded = forwarded_connections(policy, host.addresses, host.entries, routing)
+    return _with_related(
+        [*denied, *denied_of(policy, forwarded)],
+        [*related, *(connection for connection in forwarded if connection.entry.is_related)],
+    )
+
+
+def _denied_own(policy: Policy, host: HostConnections) -> tuple[list[LiveConnection], list[LiveConnection]]:
+    """Return the connections of this host that the policy does not allow on every interface, and the related ones."""
     # A busy host has a hundred thousand connections, and most of them equal another one.
     passes = lru_cache(maxsize=None)(lambda packet: evaluate(policy, packet).passes)
     related: list[LiveConnection] = []
@@ -142,13 +171,7 @@ def denied_connections(
             passes(_without_source_port(connection.opening(direction))) for direction in connection.directions
         ):
             denied.append(connection)
-    if policy.trusted_interfaces or policy.container_interfaces:
-        denied = [
-            connection
-            for connection in denied
-            if not _may_pass_by_interface(policy, host.addresses, connection, towards)
-        ]
-    return _with_related(denied, related)
+    return denied, related
 
 
 def _without_source_port(packet: Packet) -> Packet:
@@ -156,7 +179,7 @@ def _without_source_port(packet: Packet) -> Packet:
     return packet._replace(source_port=min(packet.source_port, _FIRST_PORT_OF_USERS))
 
 
-def _with_related(denied: list[LiveConnection], related: list[LiveConnection]) -> list[LiveConnection]:
+def _with_related(denied: list[AnyConnection], related: list[AnyConnection]) -> list[AnyConnection]:
     while True:
         masters = {connection.entry.there for connection in denied if connection.entry}
         more = [connection for connection in related if connection.entry and connection.entry.master in masters]
@@ -181,8 +204,3 @@ def _may_pass_by_interface(
         return True
     direction = connection.directions[0]
     return any(evaluate(policy, connection.opening(direction, name)).passes for name in names)
-
-
-def _end_text(address: str, port: int) -> str:
-    text = f"[{address}]" if ":" in address and port else address
-    return f"{text}:{port}" if port else text

@@ -54,6 +54,16 @@ class ConntrackTuple(NamedTuple):
     target: str
     target_port: int
 
+    def __str__(self) -> str:
+        """Return both ends, such as `tcp 10.64.9.9:51000 -> 192.0.2.1:6000`."""
+        name = {TCP: "tcp", UDP: "udp"}.get(self.protocol, f"ip/{self.protocol}")
+        return f"{name} {_end_text(self.source, self.source_port)} -> {_end_text(self.target, self.target_port)}"
+
+
+def _end_text(address: str, port: int) -> str:
+    text = f"[{address}]" if ":" in address and port else address
+    return f"{text}:{port}" if port else text
+
 
 class ConntrackEntry(NamedTuple):
     """A tracked connection: `there` is the tuple of its first packet, `back` the tuple of its replies, before NAT.

@@ -29,7 +29,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Net
 _ROUTE = 0
 _GET_ROUTE, _GET_RULE = 26, 34
 _HEAD = struct.Struct("=BBBBBBBBI")  # rtmsg: family, lengths of target and source, …, scope, type, flags
-TYPE_AT, _LOCAL = 7, 2
+TYPE_AT, _UNICAST, _LOCAL = 7, 1, 2
 _TARGET, _SOURCE, _INCOMING, INTERFACE, _MARK = 1, 2, 3, 4, 16
 _RULE_MARKS = (10, 16)  # linux/fib_rules.h: the mark and its mask
 
@@ -74,6 +74,26 @@ def _add(body: bytes, interfaces: dict[str, set[str]], networks: list[Network]) 
 def interface_towards(peer: str, local: str) -> str:
     """Return the interface over which packets from the local address go to the peer. Raises NetlinkError."""
     return _interface(route_attributes(route(peer, local)))
+
+
+def unicast_interface(address: str) -> str:
+    """Return the interface over which packets go to an address; empty if it is not one of another host.
+
+    Raises NetlinkError.
+    """
+    return _unicast_interface(route(address))
+
+
+def forwarding_interface(target: str, source: str, incoming: str) -> str:
+    """Return the interface over which this host forwards packets that come in on an interface; empty if it does not.
+
+    Raises NetlinkError, OSError for an unknown interface.
+    """
+    return _unicast_interface(forwarding_route(target, source, incoming))
+
+
+def _unicast_interface(answer: bytes) -> str:
+    return _interface(route_attributes(answer)) if number("=B", answer, TYPE_AT) == _UNICAST else ""
 
 
 def route(target: str, source: str = "", interface: str = "") -> bytes:

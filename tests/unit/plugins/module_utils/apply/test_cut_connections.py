@@ -36,6 +36,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Add
 from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket, parse_socket
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.forwarded_connections import Routing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -372,6 +373,20 @@ def test_a_link_local_peer_is_judged_by_the_interface_of_the_host_address() -> N
     found, other = entry(TCP, "fe80::2", 9, "fe80::1", 9), entry(TCP, "fe80::2", 9, HERE, 9)
     assert (denied(found, interfaces=("eth0",)), len(denied(found, interfaces=("ib0",)))) == ([], 1)
     assert denied(other, interfaces=("ib0",)) == []
+
+
+def test_forwarded_connections_are_denied_with_their_related_ones() -> None:
+    """The data connection of ftp comes to the host, which sends it to the container."""
+    control = entry(TCP, CONTAINER, 5, PEER, 21, back=ConntrackTuple(TCP, PEER, 21, HERE, 5))
+    data = entry(TCP, PEER, 20, HERE, 60000, back=ConntrackTuple(TCP, CONTAINER, 6, PEER, 20))
+    data = data._replace(is_related=True, master=control.there)
+    more = entry(TCP, CONTAINER, 7, PEER, 61000, is_related=True, master=control.there)
+    host = HostConnections(ADDRESSES, (), (data, more, control))
+    routing = Routing(lambda address: "docker0" if address == CONTAINER else "eth0", lambda *arguments: "eth0")
+    filtering = POLICY._replace(filtered_containers=("docker*",))
+    found = denied_connections(filtering, host, nowhere, routing)
+    assert [str(connection).split()[1] for connection in found] == [f"{CONTAINER}:5", f"{PEER}:20", f"{CONTAINER}:7"]
+    assert denied_connections(filtering._replace(egress="open"), host, nowhere, routing) == []
 
 
 # ---- messages about failures
