@@ -27,6 +27,9 @@ description:
     log in; a warning says so.
   - Judges connections to a port that a container publishes as connections to this port of the host, whoever publishes
     it. Warns of published ports that no flow opens, and names the peers that use them now.
+  - When the rules change, warns of connections from and to containers that exist now and that the policy does not allow
+    to be opened again, and names their ports and peers. Before this host filters forwarded packets for the first time,
+    the warning names the interfaces of its containers, in check mode also without such connections.
   - Warns of addresses of the host that the plan does not know, because other hosts treat connections from them as
     connections of unknown hosts.
   - One run at a time changes a host. A second run waits until the change of the first one is confirmed or undone.
@@ -218,6 +221,14 @@ other_rules:
       type: list
       elements: str
       sample: ["table ip nat, chain PREROUTING translates 8080/tcp to 172.17.0.2:80"]
+filtered_interfaces:
+  description:
+    - Interfaces of this host from and to which the policy filters forwarded packets, at most 100. They match
+      C(firewall_filtered_containers).
+  returned: when there are any
+  type: list
+  elements: str
+  sample: [br-1a2b3c4d5e6f, docker0]
 ephemeral_ports:
   description: The range of ephemeral ports of the host, for P(hpc.ports.ephemeral_clashes#filter).
   returned: when the kernel reports it
@@ -245,6 +256,7 @@ import re
 import time
 import uuid
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -255,14 +267,21 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
     ensure_present,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import LockoutError
+from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import described
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import present_running
+from ansible_collections.hpc.ports.plugins.module_utils._linux import conntrack
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, failure_text
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import own_addresses, shared_interfaces
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.container_warnings import (
+    KernelViews,
+    container_warnings,
+    filtered_interfaces,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import unopened_warnings
 
@@ -288,6 +307,7 @@ _CUT_OFF = (
     "to other hosts. List only interfaces of containers in firewall_filtered_containers of this host; [] filters no "
     "forwarded packets."
 )
+_MOST_INTERFACES = 100
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -334,9 +354,8 @@ def _result(module: AnsibleModule, outcome: FirewallResult, others: OtherRules |
         result.update(_ephemeral_ports())
         # For the action plugin, which knows the plan.
         result["own_addresses"] = _own_addresses(module.params["policy"]["trusted_interfaces"])
-    too_wide = _too_wide(outcome.change.backend, module.params["policy"]) if others else []
-    foreign = _foreign_warnings(others, module.params["policy"]) if others else []
-    for text in (*outcome.warnings, *foreign, *too_wide):
+        result.update(_filtered_interfaces(module.params["policy"]))
+    for text in (*outcome.warnings, *(_warnings(module, outcome.change, others) if others else [])):
         module.warn(shown(text))
     if outcome.pending:
         # For the action plugin, which confirms the change; the rest of the time it needed to connect to the host.
@@ -344,10 +363,25 @@ def _result(module: AnsibleModule, outcome: FirewallResult, others: OtherRules |
     return result
 
 
-def _foreign_warnings(others: OtherRules, policy: dict[str, Any]) -> list[str]:
-    """Return the warnings about rules of other programs."""
-    unopened = unopened_warnings(others, parse_policy(policy)) if others.published else []
-    return [*warnings_of(others), *unopened]
+def _warnings(module: AnsibleModule, change: Change, others: OtherRules) -> list[str]:
+    """Return the warnings about rules of other programs, and about containers."""
+    data, policy = module.params["policy"], parse_policy(module.params["policy"])
+    # Both read the tracked connections, which may be many.
+    entries = lru_cache(maxsize=None)(lambda: tuple(conntrack.entries()))
+    unopened = unopened_warnings(others, policy, entries) if others.published else []
+    is_new = not any(name.endswith("chain forward") for name in change.running)
+    containers = (
+        container_warnings(policy, is_new, module.check_mode, module.params["cut_established"], KernelViews(entries))
+        if change.procedure
+        else []
+    )
+    return [*warnings_of(others), *unopened, *containers, *_too_wide(change.backend, data)]
+
+
+def _filtered_interfaces(policy: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the interfaces of containers, for the result."""
+    names = filtered_interfaces(parse_policy(policy))
+    return {"filtered_interfaces": names[:_MOST_INTERFACES]} if names else {}
 
 
 def _ephemeral_ports() -> dict[str, str]:

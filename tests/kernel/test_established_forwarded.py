@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -226,3 +227,30 @@ def test_the_sockets_of_a_container_are_found_and_closed(inside: Space, links: C
     gone = ConntrackTuple(TCP, address, port, GOOD[4], 6000)
     close_in_namespaces(["/proc/0/ns/net", inside.network], {gone})
     assert living(found, "client") == {found[1].name}
+
+
+def warned(result: Mapping[str, Any]) -> list[str]:
+    """Return the warnings of a run that are about containers."""
+    assert "failed" not in result, result
+    texts = [item if isinstance(item, str) else item["event"]["msg"] for item in result.get("warnings", [])]
+    return [text for text in texts if re.match("Containers of this host|Other hosts have|Packets that this host", text)]
+
+
+def test_who_uses_containers_is_named_while_the_rules_change(machine: Machine, links: Connections) -> None:
+    """Before the first run, in it, and not again once the host filters."""
+    links.opened("out", "tcp", CONTAINER[4], BAD[4], 6000)
+    links.opened("out", "tcp", CONTAINER[4], GOOD[4], 6000)
+    links.opened("in", "tcp", GOOD[6], CONTAINER[6], 6001)
+    checked = machine.begin(RESTRICTED, check=True)
+    first, second = warned(checked)
+    assert checked["filtered_interfaces"] == ["back0"]
+    assert f" no flow allows: back0 to 6000/tcp of {BAD[4]} (1 connection). They continue until they end" in first
+    assert " from and to back0 were not filtered before" in first
+    assert f" past published ports: back0 at 6001/tcp from {GOOD[6]} (1 connection). They" in second
+    assert warned(machine.apply(RESTRICTED)) == [first, second]
+    assert warned(machine.begin(RESTRICTED)) == []
+    [text] = warned(machine.begin({**RESTRICTED, "egress": "open"}, check=True))
+    assert text == second
+    observed = warned(machine.begin({**RESTRICTED, "mode": "observe"}, check=True))
+    assert len(observed) == 2 and all("In observe mode they are only counted" in text for text in observed)
+    assert warned(machine.begin({**RESTRICTED, "filtered_containers": []}, check=True)) == []

@@ -36,14 +36,14 @@ def unopened_warnings(others: OtherRules, policy: Policy, entries: Entries = con
     if not ports:
         return []
     users = _users(ports, entries)
-    texts = [f"{port} (in use by {_listed(users[port], _MOST_USERS)})" if port in users else port for port in ports]
+    texts = [f"{port} (in use by {listed(users[port], _MOST_USERS)})" if port in users else port for port in ports]
     # Ports in use first, because somebody will miss them.
     texts.sort(key=lambda text: " " not in text)
     return [
         _UNOPENED.format(
-            _listed(texts, _MOST_PORTS),
+            listed(texts, _MOST_PORTS),
             "drops" if policy.mode == "enforce" else "would drop",
-            f"Rules: {_listed(others.translating, _MOST_CHAINS, '; ')}.",
+            f"Rules: {listed(others.translating, _MOST_CHAINS, '; ')}.",
         )
     ]
 
@@ -73,6 +73,7 @@ def _is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address).is_loopback
 
 
-def _listed(names: Sequence[str], most: int, comma: str = ", ") -> str:
+def listed(names: Sequence[str], most: int, comma: str = ", ") -> str:
+    """Return the names as a list in words, with the number of those left out."""
     shown = [*names[:most], *([f"and {len(names) - most} more"] if len(names) > most else [])]
     return comma.join(shown)
