@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections import (
@@ -150,7 +151,10 @@ def _close_in_containers(chosen: Iterable[ForwardedConnection], calls: KernelCal
     """Close the sockets of containers, at either end. Guests that are no containers have none here."""
     entries_of_tcp = [item.entry for item in chosen if item.entry.there.protocol == TCP]
     if entries_of_tcp:
-        close_in_namespaces(calls.namespaces(), {way for entry in entries_of_tcp for way in (entry.there, entry.back)})
+        ends = {way for entry in entries_of_tcp for way in (entry.there, entry.back)}
+        # A connection that goes on is named afterwards.
+        with suppress(OSError):
+            close_in_namespaces(calls.namespaces(), ends)
 
 
 def _unless_gone(end: Callable[[Any], None], target: object) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._apply import cut_connections as cutting
 from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import (
     CutResult,
     KernelCalls,
@@ -36,7 +37,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Add
 from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket, parse_socket
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.forwarded_connections import Routing
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.forwarded_connections import (
+    ForwardedConnection,
+    Routing,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -387,6 +391,24 @@ def test_forwarded_connections_are_denied_with_their_related_ones() -> None:
     found = denied_connections(filtering, host, nowhere, routing)
     assert [str(connection).split()[1] for connection in found] == [f"{CONTAINER}:5", f"{PEER}:20", f"{CONTAINER}:7"]
     assert denied_connections(filtering._replace(egress="open"), host, nowhere, routing) == []
+
+
+@pytest.mark.parametrize("protocol, asked", [(TCP, 1), (UDP, 0)])
+def test_only_for_tcp_the_namespaces_of_containers_are_looked_for(
+    monkeypatch: pytest.MonkeyPatch, protocol: int, asked: int
+) -> None:
+    """If they cannot be listed, the entry is deleted all the same."""
+    found: list[object] = []
+
+    def refused() -> list[str]:
+        found.append("asked")
+        raise OSError("No such file or directory")
+
+    control = entry(protocol, CONTAINER, 5, PEER, 21)
+    monkeypatch.setattr(cutting, "denied_connections", lambda *arguments: [ForwardedConnection(control, "a", "b")])
+    calls = KernelCalls(lambda: ADDRESSES, lambda kind: [], lambda: [], found.append, found.append, refused)
+    assert cut_connections(POLICY, calls, pause=0) == CutResult((str(control.there),), "")
+    assert found == ["asked"] * asked + [control]
 
 
 # ---- messages about failures
