@@ -11,8 +11,8 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import pytest
@@ -83,9 +83,12 @@ def say(one: socket.socket, other: socket.socket, size: int = 64) -> None:
 
 
 def lost_connections(
-    space: Space, living: tuple[socket.socket, socket.socket], process: subprocess.Popen[str], rate: float
+    connect: Callable[[int], socket.socket],
+    living: tuple[socket.socket, socket.socket],
+    process: subprocess.Popen[str],
+    rate: float,
 ) -> tuple[int, int, float]:
-    """Connect so many times a second until the process ends.
+    """Connect so many times a second until the process ends; `connect` gets the number of the connection.
 
     Return how many connections there were, how many lost a packet, and how many seconds the slowest took.
 
@@ -95,9 +98,8 @@ def lost_connections(
     count, lost, slowest = 0, 0, 0.0
     start = time.monotonic()
     while process.poll() is None:
-        # From many addresses: no pair of ports comes again while either end or conntrack remembers it.
         began = time.monotonic()
-        with connected(space, f"10.64.1.{count % 250 + 1}", HOST[4], 6000) as sock:
+        with connect(count) as sock:
             slowest = max(slowest, time.monotonic() - began)
             lost += retransmissions(sock) > 0
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -147,15 +149,41 @@ class Availability(NamedTuple):
     of_living: list[int]
 
 
-def applied_meanwhile(machine: Machine, steps: list[dict[str, Any]], rate: float, listens: int = 6000) -> Availability:
+class Way(NamedTuple):
+    """Who connects to whom: a connection lives, and new ones come.
+
+    The addresses of the new ones are forms, such as `10.64.1.{}`: with many addresses, no pair of ports comes again
+    while either end or conntrack remembers it.
+    """
+
+    client: Space
+    server: Space
+    living: tuple[str, str]
+    new: tuple[str, str]
+
+    def connect(self, number: int) -> socket.socket:
+        """Return a new connection to port 6000."""
+        source, target = (form.format(number % 250 + 1) for form in self.new)
+        return connected(self.client, source, target, 6000)
+
+    def session(self) -> AbstractContextManager[tuple[socket.socket, socket.socket]]:
+        """Return an established connection to port 22: the server's and the client's end."""
+        return session(self.server, self.client, *self.living, 22)
+
+
+def applied_meanwhile(
+    machine: Machine, steps: list[dict[str, Any]], rate: float, listens: int = 6000, way: Way | None = None
+) -> Availability:
     """Give the host these policies, one after the other, while connections to port 6000 come at this rate.
 
-    The server `listens` on another port if NAT translates port 6000.
+    They come from the peer, if there is no other `way`. The server `listens` on another port if NAT translates port
+    6000.
     """
     host, peer = machine.host, machine.pair.peer
-    with started(host, SERVER, str(listens)) as server, session(host, peer, CLIENT, HOST[4], 22) as living:
+    way = way or Way(peer, host, (CLIENT, HOST[4]), ("10.64.1.{}", HOST[4]))
+    with started(way.server, SERVER, str(listens)) as server, way.session() as living:
         assert server.stdout and server.stdout.readline() == "ready\n"
         with started(host, APPLIES, machine.backend, text=json.dumps(steps), machine=machine) as applies:
-            lost = lost_connections(peer, living, applies, rate)
+            lost = lost_connections(way.connect, living, applies, rate)
             assert applies.returncode == 0
         return Availability(*lost, [retransmissions(end) for end in living])
