@@ -61,6 +61,7 @@ class ActionModule(ControllerAction):
             },
             run.unreadable,
             left_out(set(options["all_hosts"]) - set(verify_run.options.hosts), variables_of),
+            bool(verify_run.from_containers),
         )
         data = as_data(findings, run)
         self._display.display("\n".join(map(shown, report(findings))))

@@ -149,6 +149,21 @@ probes:
       description: Host names that the inventory uses for this address.
       type: list
       elements: str
+containers:
+  description: The option O(hpc.ports.verify_probe#module:containers). Empty if this host does not filter what its
+    containers open.
+  returned: success
+  type: dict
+  contains:
+    interfaces:
+      description: The interfaces of this host that lead to containers.
+      type: list
+      elements: str
+      sample: ["docker*"]
+    probes:
+      description: What to probe from containers, a few of RV(probes).
+      type: list
+      elements: dict
 """
 
 # Implemented by the action plugin of the same name, on the controller.

@@ -34,9 +34,10 @@ options:
     required: true
     suboptions:
       direction:
-        description: Whether the packet comes in to this host or goes out from it.
+        description: Whether the packet comes in to this host, goes out from it, or goes through it, as a packet from a
+          container to another host does.
         type: str
-        choices: [in, out]
+        choices: [in, out, through]
         required: true
       protocol:
         description: V(tcp), V(udp) or the number of an IP protocol.
@@ -66,7 +67,7 @@ options:
         type: str
         default: ""
       reply:
-        description: Whether to judge the answer to the packet as well.
+        description: Whether to judge the answer to the packet as well. Not for packets that go through this host.
         type: bool
         default: false
 notes:
@@ -129,11 +130,11 @@ judgements:
       elements: str
     interface:
       description: The interface over which the packet comes in.
-      returned: direction is in
+      returned: direction is in or through
       type: str
       sample: eth0
     route:
-      description: The route of the packet or, if it comes in, of the answer.
+      description: The route of the packet or, if it comes in or goes through, of the answer.
       type: dict
       contains:
         interface:
@@ -175,7 +176,7 @@ judgements:
     reply:
       description: The judgement on the answer, with the same keys from RV(judgements[].verdict) to
         RV(judgements[].notes).
-      returned: when requested, and the packet has a route
+      returned: when requested, the packet has a route, and direction is in or out
       type: dict
 """
 
@@ -186,7 +187,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.shown import show
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.judge import PacketJudge, parse_query
 
 PACKET: dict[str, Any] = {
-    "direction": {"type": "str", "choices": ["in", "out"], "required": True},
+    "direction": {"type": "str", "choices": ["in", "out", "through"], "required": True},
     "protocol": {"type": "str", "default": "tcp"},
     "source": {"type": "str", "default": ""},
     "destination": {"type": "str", "required": True},

@@ -14,6 +14,8 @@ description:
   - Opens real connections, over TCP and UDP, IPv4 and IPv6, and returns the outcome of each.
   - Sends an ICMP echo to each address before and after, to distinguish silence from a host that is not there.
   - Leaves no socket behind. TCP connections are closed by a reset, without sending data.
+  - With O(containers), tries a few connections from running containers of this host as well. The module enters the
+    network namespace of a container for this time, and changes nothing there.
 author:
   - The hpc.ports authors (@hpc-ports)
 extends_documentation_fragment:
@@ -50,6 +52,33 @@ options:
         type: list
         elements: str
         default: []
+  containers:
+    description:
+      - What to probe from containers of this host, after all other probes.
+      - A container is a process in another network namespace that a pair of virtual Ethernet interfaces (veth) connects
+        with an interface of this host. One container for each interface is used, and at most 4 of them.
+    type: dict
+    suboptions:
+      interfaces:
+        description: The interfaces of this host that lead to the containers, such as V(docker*).
+        type: list
+        elements: str
+        required: true
+      probes:
+        description: What to probe. A container tries only addresses of the IP versions that it has.
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          address:
+            description: An IPv4 or IPv6 address.
+            type: str
+            required: true
+          ports:
+            description: The ports to probe at this address, such as V(22/tcp) or V(53/udp).
+            type: list
+            elements: str
+            required: true
   key:
     description: The O(key) of M(hpc.ports.verify_listen) on the other hosts. With it, the module waits for the answer,
       and returns the nonce in it, which proves which host has answered. Without it, a connection ends as soon as it is
@@ -137,23 +166,50 @@ results:
       description: The answer or error in words, by port, or by V(path) for the echo.
       type: dict
       sample: {6819/tcp: "Rejected by 10.20.0.254 (ICMP type 3, code 13)."}
+containers:
+  description: The containers of this host from which connections were tried.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: The first address of the container.
+      type: str
+      sample: 172.17.0.2
+    interface:
+      description: The interface of this host that leads to the container.
+      type: str
+      sample: docker0
+    results:
+      description: As RV(results). No echo is sent, so RV(results[].reachable) is null.
+      type: list
+      elements: dict
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_data
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
+from ansible_collections.hpc.ports.plugins.module_utils._probe.from_containers import probe_from_containers
 from ansible_collections.hpc.ports.plugins.module_utils._probe.prober import Pace, probe_all
 
 
 def main() -> None:
     """Send the probes; in check mode send none."""
-    groups = {
+    group: dict[str, Any] = {
         "address": {"type": "str", "required": True},
         "ports": {"type": "list", "elements": "str", "required": True},
-        "names": {"type": "list", "elements": "str", "default": []},
+    }
+    named_group = {**group, "names": {"type": "list", "elements": "str", "default": []}}
+    containers = {
+        "interfaces": {"type": "list", "elements": "str", "required": True},
+        "probes": {"type": "list", "elements": "dict", "required": True, "options": group},
     }
     module = AnsibleModule(
         argument_spec={
-            "probes": {"type": "list", "elements": "dict", "required": True, "options": groups},
+            "probes": {"type": "list", "elements": "dict", "required": True, "options": named_group},
+            "containers": {"type": "dict", "options": containers},
             "timeout": {"type": "float", "default": 1.0},
             "attempts": {"type": "int", "default": 2},
             "concurrency": {"type": "int", "default": 1000},
@@ -169,11 +225,15 @@ def main() -> None:
             module.fail_json(msg=f"Invalid {name}: got {params[name]}, expected a number greater than 0.")
     if module.check_mode:
         module.exit_json(skipped=True, msg="Check mode: nothing was sent.")
+    pace = Pace(**{name: params[name] for name in Pace._fields})
     try:
-        results = probe_all(params["probes"], Pace(**{name: params[name] for name in Pace._fields}))
+        results = probe_all(params["probes"], pace)
+        from_containers = probe_from_containers(**params["containers"], pace=pace) if params["containers"] else []
     except ValueError as exc:
         module.fail_json(msg=f"Invalid probes: {exc}.")
-    module.exit_json(changed=False, results=shown_data(results))
+    except NetlinkError as exc:
+        module.fail_json(msg=shown(f"Cannot find the containers of this host: {exc}"))
+    module.exit_json(changed=False, results=shown_data(results), containers=shown_data(from_containers))
 
 
 if __name__ == "__main__":

@@ -120,6 +120,10 @@ summary:
     not_tested:
       description: The number of connections that were not tried, or proved nothing. The report has the reasons.
       type: int
+    from_containers:
+      description: The number of expectations that were tried from containers. Null if no host in the run has rules for
+        what its containers open.
+      type: int
     outsiders:
       description: The sources for which the plan has no policy.
       type: list

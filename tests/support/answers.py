@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import (
     Limits,
     VerifyOptions,
@@ -28,12 +29,15 @@ _HOSTS = ("ctl", "n1", "mon", "laptop")
 _QUERY = "[?port==`443` || port==`9090`]"
 # What n1 does wrong: it has drifted, answers who may not ask, and has nobody at a port that a flow opens.
 _DRIFTED = "n1"
+# mon judges what its container opens.
+_RESTRICTED, _CONTAINER = "mon", "10.88.0.2"
 _WRONG = {("laptop", "n1", "443/tcp"): "open", ("mon", "n1", "9090/udp"): "refused"}
 
 
 def site() -> Plan:
     """Return the plan of the site."""
-    return probed_site.plan_of({host: probed_site.HOSTS[host] for host in _HOSTS})
+    hosts = {host: probed_site.HOSTS[host] for host in _HOSTS}
+    return probed_site.plan_of({**hosts, _RESTRICTED: {**hosts[_RESTRICTED], "egress": "restricted"}})
 
 
 def begin(plan: Plan) -> VerifyRun:
@@ -88,10 +92,18 @@ def _outcome(expectation: Any) -> str:
 
 
 def _probed(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
+    results = _results(plan, run, [item for item in run.expected.expectations if item.source == host])
+    inside = [{**result, "reachable": None} for result in _results(plan, run, run.from_containers.get(host, ()))]
+    for result in inside:
+        result["source"] = _CONTAINER
+    containers = [{"address": _CONTAINER, "interface": "podman0", "results": inside}] if inside else []
+    said = {"changed": False, "failed": False, "results": results, "containers": containers}
+    return said if results else {"skipped": True}
+
+
+def _results(plan: Plan, run: VerifyRun, expectations: Iterable[Expectation]) -> list[dict[str, Any]]:
     results: dict[str, dict[str, Any]] = {}
-    for expectation in run.expected.expectations:
-        if expectation.source != host:
-            continue
+    for expectation in expectations:
         result = results.setdefault(
             expectation.address,
             {
@@ -106,7 +118,7 @@ def _probed(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
                 "nonces": {},
                 "seconds": {},
                 "attempts": {},
-                "source": _source(plan, host, expectation.address),
+                "source": _source(plan, expectation.source, expectation.address),
                 "elsewhere": {},
             },
         )
@@ -118,7 +130,7 @@ def _probed(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
         if outcome == "filtered":
             result["attempts"][port] = 2
             result["details"][port] = "No route to host; the kernel does not report the sender."
-    return {"changed": False, "failed": False, "results": list(results.values())} if results else {"skipped": True}
+    return list(results.values())
 
 
 def _stopped(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
@@ -158,6 +170,11 @@ def _counts(plan: Plan, run: VerifyRun, host: str) -> dict[str, Any]:
         )
         for name in names:
             counts[name][own][peer].setdefault("1", []).append(port)
+    for expectation in run.from_containers.get(host, ()):
+        port = f"{expectation.port}/{expectation.protocol}"
+        counts["arrived"][expectation.address][_CONTAINER].setdefault("1", []).append(port)
+        if expectation.expected == "open":
+            counts["left"][_CONTAINER][expectation.address].setdefault("1", []).append(port)
     return {
         name: {own: dict(peers) for own, peers in counts_of_name.items()} for name, counts_of_name in counts.items()
     }

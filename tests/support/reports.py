@@ -181,6 +181,7 @@ def whole(
         "targets": len({cell["target"] for cell in cells}),
         **connections_by_verdict,
         "not_tested": sum(skipped["connections"] for skipped in not_tested),
+        "from_containers": None,
         "outsiders": sorted({cell["source"] for cell in cells if not hosts[cell["source"]]["managed"]}),
         "left_out": [],
         "not_running_policy": sorted(

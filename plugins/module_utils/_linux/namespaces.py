@@ -1,14 +1,14 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The network namespaces of this host, such as those of containers, and how to close TCP sockets in them."""
+"""The network namespaces of this host, such as those of containers: to enter them, and to close TCP sockets there."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP, ConntrackTuple
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
@@ -18,9 +18,9 @@ _NETWORK = 0x40000000  # CLONE_NEWNET
 
 
 def other_namespaces(proc: str = "/proc") -> list[str]:
-    """Return the files of the network namespaces of all processes, except the own one."""
+    """Return the files of the network namespaces of all processes, except the own one, in the order of process ids."""
     found: dict[tuple[int, int], str] = {}
-    for name in sorted(filter(str.isdigit, os.listdir(proc))):
+    for name in sorted(filter(str.isdigit, os.listdir(proc)), key=int):
         # A process may have ended meanwhile.
         with suppress(OSError):
             path = f"{proc}/{name}/ns/net"
@@ -32,6 +32,27 @@ def other_namespaces(proc: str = "/proc") -> list[str]:
 def _identity(path: str) -> tuple[int, int]:
     status = os.stat(path)
     return status.st_dev, status.st_ino
+
+
+@contextmanager
+def entered(namespace: str) -> Iterator[None]:
+    """Move this thread to a network namespace, and back at the end. Raises OSError."""
+    with open("/proc/thread-self/ns/net", "rb") as before:
+        _enter(namespace)
+        try:
+            yield
+        finally:
+            _set_namespace(before.fileno(), "the own one")
+
+
+def _enter(namespace: str) -> None:
+    with open(namespace, "rb") as file:
+        _set_namespace(file.fileno(), namespace)
+
+
+def _set_namespace(descriptor: int, name: str) -> None:
+    if ctypes.CDLL(None, use_errno=True).setns(descriptor, _NETWORK):
+        raise OSError(ctypes.get_errno(), "setns", name)
 
 
 def close_in_namespaces(namespaces: Iterable[str], ends: Collection[ConntrackTuple]) -> None:
@@ -52,9 +73,7 @@ def close_in_namespaces(namespaces: Iterable[str], ends: Collection[ConntrackTup
 
 
 def _close(path: str, ends: Collection[ConntrackTuple]) -> None:
-    with open(path, "rb") as file:
-        if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _NETWORK):
-            raise OSError(ctypes.get_errno(), "setns", path)
+    _enter(path)
     for sock in list(sockets(TCP)):
         if not sock.listens and ConntrackTuple(*sock[:5]) in ends:
             with suppress(NetlinkError):

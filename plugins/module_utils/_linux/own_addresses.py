@@ -31,7 +31,7 @@ _ROUTE = 0
 _GET_LINK, _GET_ADDRESS = 18, 22
 _LINK_HEAD = struct.Struct("=BBHiII")  # ifinfomsg: family, …, type, index, flags, change
 _INDEX_AT, _LINK_FLAGS_AT, _UP = 4, 8, 1
-_NAME, _MASTER, _INFO, _KIND = 3, 10, 18, 1
+_NAME, _PEER, _MASTER, _INFO, _KIND, _PEER_NAMESPACE = 3, 5, 10, 18, 1, 37
 _ADDRESS_HEAD = struct.Struct("=BBBBI")  # ifaddrmsg: family, length of the prefix, flags, scope, index
 _LENGTH_AT, _SCOPE_AT, _ADDRESS_INDEX_AT, _EVERYWHERE = 1, 3, 4, 0
 _ADDRESS, _LOCAL, _FLAGS = 1, 2, 8
@@ -71,17 +71,25 @@ class OwnAddress(NamedTuple):
     interface: str
 
 
-class _Link(NamedTuple):
+class Link(NamedTuple):
+    """An interface; `master` is the index of its bridge, or 0.
+
+    `peer` is the index of the other end of a pair (veth), and `peer_namespace` the number of its network namespace, -1
+    for ours.
+    """
+
     name: str
     kind: str
     master: int
     is_up: bool
+    peer: int
+    peer_namespace: int
 
 
 def own_addresses(trusted: Iterable[str] = (), request: Ask = ask) -> list[OwnAddress]:
     """Return the addresses, without those on trusted interfaces, which are patterns. Raises NetlinkError."""
     left_out = (*_NAMES, *trusted)
-    links = dict(_links(request))
+    links = dict(links_here(request))
     shown = {
         index: link.name
         for index, link in links.items()
@@ -97,7 +105,7 @@ def container_networks(patterns: Iterable[str], request: Ask = ask) -> tuple[Net
     Raises NetlinkError.
     """
     names = tuple(patterns)
-    links = dict(_links(request)) if names else {}
+    links = dict(links_here(request)) if names else {}
     inside = {index for index, link in links.items() if is_named(link.name, names) and not _leads_outside(index, links)}
     networks = {
         ipaddress.ip_network("{}/{}".format(address, number("=B", body, _LENGTH_AT)), strict=False)
@@ -110,34 +118,37 @@ def container_networks(patterns: Iterable[str], request: Ask = ask) -> tuple[Net
 def shared_interfaces(patterns: Iterable[str], request: Ask = ask) -> list[str]:
     """Return the interfaces that match the patterns and lead to other hosts, such as a bridge with a network card."""
     names = tuple(patterns)
-    links = dict(_links(request)) if names else {}
+    links = dict(links_here(request)) if names else {}
     return sorted(
         link.name for index, link in links.items() if is_named(link.name, names) and _leads_outside(index, links)
     )
 
 
-def _leads_outside(index: int, links: dict[int, _Link]) -> bool:
+def _leads_outside(index: int, links: dict[int, Link]) -> bool:
     return links[index].kind not in _GUESTS and not _leads_inside(index, links)
 
 
-def _leads_inside(index: int, links: dict[int, _Link]) -> bool:
+def _leads_inside(index: int, links: dict[int, Link]) -> bool:
     """Return whether only containers and guests of this host are behind an interface."""
     if links[index].kind != "bridge":
         return links[index].kind in _PODS
     return all(link.kind in _GUESTS for link in links.values() if link.master == index)
 
 
-def _links(request: Ask) -> Iterator[tuple[int, _Link]]:
+def links_here(request: Ask = ask) -> Iterator[tuple[int, Link]]:
+    """Yield the index of each interface, and the interface. Raises NetlinkError."""
     for body in request(_ROUTE, _GET_LINK, ALL, bytes(_LINK_HEAD.size)):
         content = attributes(body[_LINK_HEAD.size :])
         kind = attributes(content.get(_INFO, b"")).get(_KIND, b"")
         yield (
             number("=i", body, _INDEX_AT),
-            _Link(
+            Link(
                 _text(part(content, _NAME)),
                 _text(kind),
                 number("=I", content.get(_MASTER, bytes(4))),
                 bool(number("=I", body, _LINK_FLAGS_AT) & _UP),
+                number("=I", content.get(_PEER, bytes(4))),
+                number("=i", content.get(_PEER_NAMESPACE, b"\xff" * 4)),
             ),
         )
 

@@ -23,6 +23,9 @@ TRANSLATED = "the destination is changed to "
 # The same, where the packet is dropped before these rules.
 WOULD_BE_TRANSLATED = "the destination would be changed to "
 
+# From how many containers of a host verify_probe tries connections.
+MOST_CONTAINERS = 4
+
 
 class PortResults(TypedDict):
     """The outcome of each port of one probed address.
@@ -58,6 +61,18 @@ class ProbeResult(PortResults):
 
     source: str
     elsewhere: dict[str, list[str]]
+
+
+class ContainerResult(TypedDict):
+    """One entry of `containers` of the module verify_probe: what a container of the host reaches.
+
+    address    the address of the container
+    interface  the interface of the host that leads to it, such as docker0
+    """
+
+    address: str
+    interface: str
+    results: list[ProbeResult]
 
 
 class ListenerFacts(TypedDict):
@@ -141,9 +156,10 @@ class ReversePathData(TypedDict):
 class JudgementData(TraceData, total=False):
     """One entry of `judgements` of the module verify_judge.
 
-    route         to the destination of an outgoing packet, to the source of an incoming one
-    reply         the same for the answer, where requested
-    interface, reverse_path, listening  only of an incoming packet; `listening`: local addresses that take it
+    route         to the destination of an outgoing packet, to the source of others
+    reply         the same for the answer, where requested; not of a packet that goes through the host
+    interface     not of an outgoing packet
+    reverse_path, listening  only of an incoming packet; `listening`: local addresses that take it
     """
 
     route: RouteData

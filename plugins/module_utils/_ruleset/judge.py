@@ -88,7 +88,7 @@ class KernelRoute(NamedTuple):
 
 def parse_query(data: Mapping[str, Any]) -> PacketQuery:
     """Return the query of one entry of the option `packets`. Raises ValueError."""
-    source = _address("source", data["source"]) if data["source"] or data["direction"] == "in" else ""
+    source = _address("source", data["source"]) if data["source"] or data["direction"] != "out" else ""
     destination = _address("destination", data["destination"])
     protocol = _protocol(data["protocol"])
     for key in ("port", "source_port"):
@@ -145,7 +145,27 @@ class PacketJudge:
 
     def judge(self, query: PacketQuery) -> JudgementData:
         """Return the judgement on a packet."""
-        return self._judge_incoming(query) if query.direction == "in" else self._judge_outgoing(query)
+        judges = {"in": self._judge_incoming, "out": self._judge_outgoing, "through": self._judge_forwarded}
+        return judges[query.direction](query)
+
+    def _judge_forwarded(self, query: PacketQuery) -> JudgementData:
+        """Return the judgement on a packet that comes in, such as from a container, and is for another host."""
+        back = route_to(query.source)
+        interface = query.interface or back.interface
+        packet = TracedPacket(
+            "through",
+            query.protocol,
+            query.source,
+            query.destination,
+            query.port,
+            query.source_port,
+            interface,
+            source_kind=back.kind,
+            returns=_returns(back, query.source, interface),
+            devices=self._devices_below(interface),
+            is_bridged=self._is_bridged(interface),
+        )
+        return {**_trace_data(self._walker.trace(packet)), "interface": interface, "route": _route_data(back)}
 
     def _judge_outgoing(self, query: PacketQuery) -> JudgementData:
         route = route_to(query.destination, query.source, query.interface)

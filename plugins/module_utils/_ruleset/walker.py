@@ -57,7 +57,7 @@ _MAY_STOP = re.compile('"(?:drop|reject|queue|xt|fwd)"')
 class TracedPacket(NamedTuple):
     """A packet with both its ends, by default the first packet of a TCP connection.
 
-    direction    as this host sees it: `in`, `out`, or `through` for the answer of a container
+    direction    as this host sees it: `in`, `out`, or `through` for a packet of a container to another host
     protocol     number of the IP protocol
     state        state of connection tracking
     source_kind  type of the route to the source, such as `unicast`; empty: unknown

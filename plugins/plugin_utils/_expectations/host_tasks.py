@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from secrets import token_hex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import MOST_CONTAINERS
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import (
     Expectation,
     Expected,
     expected_of,
     port_text,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.from_containers import tried_from_containers
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address
 
@@ -53,12 +55,24 @@ class VerifyOptions(NamedTuple):
     limits: Limits
 
 
-class ProbeGroup(TypedDict):
-    """What a host probes at one address: `ports` such as `22/tcp`, and the host `names` that should resolve to it."""
+class ContainerProbeGroup(TypedDict):
+    """What a container probes at one address: `ports` such as `22/tcp`."""
 
     address: str
     ports: list[str]
+
+
+class ProbeGroup(ContainerProbeGroup):
+    """What a host probes at one address; it also looks up the host `names`, which should resolve to it."""
+
     names: list[str]
+
+
+class ContainerTask(TypedDict):
+    """What containers of a host probe; `interfaces` are patterns of the host's interfaces that lead to them."""
+
+    interfaces: list[str]
+    probes: list[ContainerProbeGroup]
 
 
 class Progress(TypedDict):
@@ -81,6 +95,7 @@ class HostTask(TypedDict):
     probes     connections to make
     progress   size of the whole run
     counted    ports of all `probes`, whose packets the host counts
+    containers  some of the `probes`, which containers of the host make as well
     """
 
     managed: bool
@@ -93,14 +108,19 @@ class HostTask(TypedDict):
     probes: list[ProbeGroup]
     progress: Progress
     counted: list[str]
+    containers: ContainerTask
 
 
 class VerifyRun(NamedTuple):
-    """A run of verify: its options, its expectations, and the task of each host."""
+    """A run of verify: its options, its expectations, and the task of each host.
+
+    `from_containers` has by host what its containers try as well, see `tried_from_containers`.
+    """
 
     options: VerifyOptions
     expected: Expected
     parts: dict[str, HostTask]
+    from_containers: Mapping[str, Sequence[Expectation]]
 
 
 def new_run(
@@ -114,21 +134,28 @@ def new_run(
         if value <= 0:
             raise invalid(f"verify_{name}", value, "a number greater than 0")
     expected = expected_of(plan, options.hosts, options.query, options.limits.most, published)
-    return VerifyRun(options, expected, tasks_of(plan, options, expected.expectations))
+    from_containers = tried_from_containers(plan, expected.expectations)
+    parts = tasks_of(plan, options, expected.expectations, from_containers)
+    return VerifyRun(options, expected, parts, from_containers)
 
 
-def tasks_of(plan: Plan, options: VerifyOptions, expectations: Sequence[Expectation]) -> dict[str, HostTask]:
+def tasks_of(
+    plan: Plan,
+    options: VerifyOptions,
+    expectations: Sequence[Expectation],
+    from_containers: Mapping[str, Sequence[Expectation]] = MappingProxyType({}),
+) -> dict[str, HostTask]:
     """Return the task of each host. The key and the nonces are different in each run."""
     listen: Mapping[str, set[str]] = defaultdict(set)
     addresses: Mapping[str, set[str]] = defaultdict(set)
-    probes: Mapping[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
+    tried: Mapping[str, list[Expectation]] = defaultdict(list)
     for expectation in expectations:
         listen[expectation.target].add(port_text(expectation))
         addresses[expectation.target].add(expectation.address)
-        probes[expectation.source][expectation.target, expectation.address].append(port_text(expectation))
-    most = max((sum(map(len, groups.values())) for groups in probes.values()), default=0)
+        tried[expectation.source].append(expectation)
+    most = max(map(len, tried.values()), default=0)
     key = "" if options.passive else token_hex(8)
-    progress: Progress = {"hosts": len(probes), "connections": len(expectations)}
+    progress: Progress = {"hosts": len(tried), "connections": len(expectations)}
     return {
         host: {
             "managed": host in plan.hosts,
@@ -137,16 +164,33 @@ def tasks_of(plan: Plan, options: VerifyOptions, expectations: Sequence[Expectat
             "nonce": token_hex(8),
             "listen": sorted(listen[host], key=_in_order),
             "addresses": sorted(addresses[host]),
-            "lifetime": lifetime(most, len(options.hosts), options.limits),
-            "probes": [
-                {"address": address, "ports": ports, "names": names_of(plan, target)}
-                for (target, address), ports in probes[host].items()
-            ],
+            "lifetime": lifetime(most, len(options.hosts), options.limits, MOST_CONTAINERS if from_containers else 0),
+            "probes": _groups(plan, tried[host]),
             "progress": progress.copy(),
-            "counted": sorted({port for ports in probes[host].values() for port in ports}, key=_in_order),
+            "counted": sorted(set(map(port_text, tried[host])), key=_in_order),
+            "containers": _container_task(plan, host, from_containers.get(host, ())),
         }
         for host in options.hosts
     }
+
+
+def _groups(plan: Plan, expectations: Iterable[Expectation]) -> list[ProbeGroup]:
+    """Return the ports to probe at each address."""
+    ports: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for expectation in expectations:
+        ports[expectation.target, expectation.address].append(port_text(expectation))
+    return [
+        {"address": address, "ports": ports_there, "names": names_of(plan, target)}
+        for (target, address), ports_there in ports.items()
+    ]
+
+
+def _container_task(plan: Plan, host: str, expectations: Sequence[Expectation]) -> ContainerTask:
+    interfaces = plan.policies[plan.hosts[host]].get("filtered_containers", []) if expectations else []
+    groups: list[ContainerProbeGroup] = [
+        {"address": group["address"], "ports": group["ports"]} for group in _groups(plan, expectations)
+    ]
+    return {"interfaces": list(interfaces), "probes": groups}
 
 
 def _in_order(port: str) -> tuple[str, int]:
@@ -159,13 +203,15 @@ def names_of(plan: Plan, host: str) -> list[str]:
     return [text for text in plan.inventory.hosts[host].addresses if not is_address(text)]
 
 
-def lifetime(most: int, hosts: int, limits: Limits) -> int:
+def lifetime(most: int, hosts: int, limits: Limits, containers: int = 0) -> int:
     """Return the seconds after which every host is certainly done, if none sends more than `most` probes.
+
+    The containers of a host probe one after the other, after the host.
 
     Ansible runs the hosts in groups of its number of forks: first all listen, then all probe.
     """
     turns = math.ceil(hosts / limits.forks)
-    silence = limits.timeout * (limits.attempts + 1) * math.ceil(most / limits.concurrency)
+    silence = limits.timeout * (limits.attempts + 1) * (math.ceil(most / limits.concurrency) + containers)
     pace = most * limits.attempts / limits.rate
     echoes = 6 * limits.timeout
     return 60 + math.ceil(turns * 2 * (20 + silence + pace + echoes))

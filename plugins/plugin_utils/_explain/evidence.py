@@ -88,9 +88,9 @@ class AddressAnswer(NamedTuple):
 class ExplainRun(Run):
     """A run of verify whose target may be unmanaged, and without rules."""
 
-    def rule(self, expectation: Expectation) -> str:
+    def rule(self, verdict: Verdict) -> str:
         """Return the rule of the policy that decides, or an empty text."""
-        return super().rule(expectation) if expectation.target in self.plan.hosts else ""
+        return super().rule(verdict) if verdict.expectation.target in self.plan.hosts else ""
 
 
 # The judgements of the source's rules and of the target's rules.

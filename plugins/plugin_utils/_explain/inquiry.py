@@ -56,7 +56,7 @@ def inquiry_of(plan: Plan, source: str, target: str, port: str) -> Inquiry:
     ports, addresses = parse_ports(port), list(dict.fromkeys(pair.target_address for pair in pairs))
     expectations = [Expectation(source, target, address, ports.protocol, ports.first, OPEN) for address in addresses]
     options = VerifyOptions(hosts, "", False, _LIMITS)
-    verify_run = VerifyRun(options, Expected(expectations, [], [], {}), tasks_of(plan, options, expectations))
+    verify_run = VerifyRun(options, Expected(expectations, [], [], {}), tasks_of(plan, options, expectations), {})
     packets = {
         source: [packet_of("out", "", expectation) for expectation in expectations],
         target: [

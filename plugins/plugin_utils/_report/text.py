@@ -53,6 +53,7 @@ class Findings(NamedTuple):
 
     `compared`: whether each host runs its policy. `diagnoses`: of the connections that are not right. `unreadable`:
     hosts whose results cannot be read, `left_out`: hosts that took no part in the tests, both with the reason.
+    `asks_containers`: a host of the run judges what its containers open, so connections are tried from those that run.
     """
 
     verdicts: Sequence[Verdict]
@@ -63,20 +64,23 @@ class Findings(NamedTuple):
     diagnoses: Mapping[Expectation, Diagnosis]
     unreadable: Mapping[str, str] = MappingProxyType({})
     left_out: Mapping[str, str] = MappingProxyType({})
+    asks_containers: bool = False
 
 
 def summary(findings: Findings) -> Summary:
     """Return the counts as plain data. What is unproven counts as not tested."""
     tried = [verdict for verdict in findings.verdicts if verdict.verdict != UNPROVEN]
     count = Counter(verdict.verdict for verdict in tried)
+    from_containers = sum(bool(verdict.container_of) for verdict in tried)
     return {
         "connections": len(tried),
-        "sources": len({verdict.expectation.source for verdict in tried}),
+        "sources": len({verdict.source_host for verdict in tried}),
         "targets": len({verdict.expectation.target for verdict in tried}),
         "right": count[RIGHT],
         "wrong": count[WRONG],
         "unknown": count[UNKNOWN],
         "not_tested": sum(skip.connections for skip in not_tested(findings)),
+        "from_containers": from_containers if findings.asks_containers else None,
         "outsiders": list(findings.outsiders),
         "left_out": sorted(findings.left_out),
         "not_running_policy": sorted(host for host, comparison in findings.compared.items() if not comparison.is_equal),
@@ -117,9 +121,10 @@ def report(findings: Findings, most_tables: int = _MOST_TABLES) -> list[str]:
 def summary_line(counts: Summary) -> str:
     """Return the counts in words."""
     outsiders = some_of(counts["outsiders"]) or "NO HOST outside the managed groups"
+    containers = "" if counts["from_containers"] is None else f" From containers: {counts['from_containers']}."
     return (
         f"{counts['connections']} connections from {counts['sources']} hosts to {counts['targets']}: {counts['right']} "
-        f"right, {counts['wrong']} wrong, {counts['unknown']} unknown. From outside: {outsiders}."
+        f"right, {counts['wrong']} wrong, {counts['unknown']} unknown. From outside: {outsiders}.{containers}"
     )
 
 

@@ -18,6 +18,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_start
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import MOST_CONTAINERS
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import FILTERED, OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import COUNTERS, OUTCOMES
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.host_answers import (
@@ -269,18 +270,35 @@ _RESULT = _record(
 )
 
 
+_CONTAINER = _record({"address": _address, "interface": _safe_text, "results": _list(_RESULT)})
+
+
 def _probe_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
-    results = _record({"results": _list(_RESULT)})("", answer)["results"]
+    parsed_answer: dict[str, Any] = _record({"results": _list(_RESULT)}, {"containers": _list(_CONTAINER)})("", answer)
+    containers = parsed_answer.get("containers", [])
+    if len(containers) > MOST_CONTAINERS:
+        raise _unexpected_value("containers", len(containers), f"at most {MOST_CONTAINERS}")
+    _check_unique("containers", (container["address"] for container in containers))
+    _check_results("results", parsed_answer["results"])
+    for number, container in enumerate(containers):
+        key, address = f"containers[{number}]", container["address"]
+        if ip_address(address).is_unspecified:
+            raise _unexpected_value(f"{key}.address", address, "an address of a container")
+        _check_results(f"{key}.results", container["results"])
+    return parsed_answer
+
+
+def _check_results(name: str, results: Sequence[Mapping[str, Any]]) -> None:
+    """Raise UnreadableError for results that contradict each other."""
     for number, result in enumerate(results):
-        _check_source(f"results[{number}].source", result)
-    _check_unique("results", (result["address"] for result in results))
+        _check_source(f"{name}[{number}].source", result)
+    _check_unique(name, (result["address"] for result in results))
     for number, result in enumerate(results):
-        key = f"results[{number}]"
-        _check_unique(key, (port for name in OUTCOMES for port in result[name]))
+        key = f"{name}[{number}]"
+        _check_unique(key, (port for outcome in OUTCOMES for port in result[outcome]))
         _check_unique(f"{key}.nonces", (port for ports in result["nonces"].values() for port in ports))
         _check_outcome(f"{key}.rejected", result["rejected"], FILTERED, result)
         _check_outcome(f"{key}.nonces", (port for ports in result["nonces"].values() for port in ports), OPEN, result)
-    return {"results": results}
 
 
 def _check_source(key: str, result: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.diagnosis impo
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Cell, HostData
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import ERROR, Results
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.from_containers import diagnosis_of_container
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
     Judgements,
     RulesetJudgement,
@@ -123,7 +124,7 @@ class Run:
             "verdict": verdict.verdict,
             "flow": expectation.flow,
             "denied_by": expectation.denied_by,
-            "rule": self.rule(expectation),
+            "rule": self.rule(verdict),
             "held_by": verdict.held_by,
             "seconds": seen.seconds,
             "attempts": seen.attempts,
@@ -162,11 +163,11 @@ class Run:
         ]
         return next(filter(None, units), "")
 
-    def rule(self, expectation: Expectation) -> str:
+    def rule(self, verdict: Verdict) -> str:
         """Return the rule of the policy that decides, in words."""
+        expectation = verdict.expectation
         if expectation.denied_by:
-            host = expectation.source if expectation.denied_by == "source" else expectation.target
-            return f"no rule of {host}: drop"
+            return f"no rule of {verdict.denying_host}: drop"
         key = (self.plan.hosts[expectation.target], expectation.flow, expectation.protocol, expectation.port)
         if key not in self._rule_texts:
             self._rule_texts[key] = self._rule_text(*key)
@@ -185,9 +186,7 @@ class Run:
 
     def compiled(self, verdict: Verdict) -> str:
         """Return the verdict of the rulesets of source and target, or `unknown`."""
-        passes = [
-            self._passes(host, judgement, verdict.expectation) for host, judgement in self._judgements_by_end(verdict)
-        ]
+        passes = [self._passes(host, judgement, verdict) for host, judgement in self._judgements_by_end(verdict)]
         if False in passes:
             return FILTERED
         return "unknown" if None in passes else OPEN
@@ -223,15 +222,14 @@ class Run:
         seen = seen_passing(verdict, self.results.counters(verdict.expectation))
         return [(host, judged.as_seen(*passed) if judged else None) for (host, judged), passed in zip(judgements, seen)]
 
-    def _passes(self, host: str, judgement: RulesetJudgement | None, expectation: Expectation) -> bool | None:
+    def _passes(self, host: str, judgement: RulesetJudgement | None, verdict: Verdict) -> bool | None:
         """Return whether the packet passes a host: by its ruleset, else by its policy if it runs it."""
         if judgement:
             return None if judgement.packet.verdict == "unknown" else judgement.packet.verdict == ACCEPT
         if host not in self.plan.hosts:
             return True
         compared = self.compared.get(host, Compared(True))
-        denying_host = expectation.source if expectation.denied_by == "source" else expectation.target
-        is_denied = bool(expectation.denied_by) and host == denying_host
+        is_denied = bool(verdict.expectation.denied_by) and host == verdict.denying_host
         return not is_denied if compared.is_equal else None
 
     # ---- what is wrong
@@ -242,6 +240,8 @@ class Run:
             return None
         expectation = verdict.expectation
         (source, out), (target, inward) = self._judgements_by_end(verdict)
+        if verdict.container_of:
+            return diagnosis_of_container(verdict, out.packet if out else None)
         return diagnosis_of(
             Clues(
                 verdict=verdict,

@@ -94,6 +94,7 @@ class Summary(TypedDict):
     wrong: int
     unknown: int
     not_tested: int
+    from_containers: int | None
     outsiders: list[str]
     left_out: list[str]
     not_running_policy: list[str]

@@ -74,7 +74,8 @@ class Results:
     """The reports by host: the `results` of the module `verify_probe`, and the result of `verify_listen` when stopped.
 
     A host without a report was not reached, for example, or its module failed. `nonces` has the nonce of each host,
-    `origins` its source addresses; `passive`: there were no listeners.
+    `origins` its source addresses; `passive`: there were no listeners. `containers` has the host of each container that
+    is a source. A container is a source like a host behind NAT, but its host counts its packets.
     """
 
     probed: Mapping[str, list[ProbeResult]] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class Results:
     nonces: Mapping[str, str] = field(default_factory=dict)
     passive: bool = False
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    containers: Mapping[str, str] = field(default_factory=dict)
 
     def seen(self, expectation: Expectation) -> Seen:
         """Return the result of the probe."""
@@ -157,10 +159,21 @@ class Results:
         }
 
     def _at_source(self, expectation: Expectation, name: str) -> int | None:
-        counts = self._counts.get(expectation.source, {}).get(name)
+        counts = self._counts.get(self._counting_source(expectation), {}).get(name)
         if counts is None:
             return None
         return counts.get((self.seen(expectation).source, expectation.address, port_text(expectation)), 0)
+
+    def reached_own_host(self, expectation: Expectation) -> int | None:
+        """Return how many packets of a container came to its own host, which forwards them; None if not counted."""
+        counts = self._counts.get(self._counting_source(expectation), {}).get("arrived")
+        if counts is None:
+            return None
+        return counts.get((expectation.address, self.seen(expectation).source, port_text(expectation)), 0)
+
+    def _counting_source(self, expectation: Expectation) -> str:
+        """Return the host that counts the packets of the source."""
+        return self.containers.get(expectation.source, expectation.source)
 
     def _at_target(self, expectation: Expectation, name: str, others: Sequence[Expectation]) -> int | None:
         """Return how many packets arrived, if they can be distinguished from those of other expectations.

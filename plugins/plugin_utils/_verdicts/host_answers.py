@@ -12,7 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypedDict, cast
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.wire import JudgementData, ListenResult, ProbeResult
+from ansible_collections.hpc.ports.plugins.module_utils._model.wire import (
+    ContainerResult,
+    JudgementData,
+    ListenResult,
+    ProbeResult,
+)
 
 
 class AnswerStatus(TypedDict, total=False):
@@ -30,6 +35,7 @@ class ProbeAnswer(AnswerStatus, total=False):
     """The answer of verify_probe."""
 
     results: list[ProbeResult]
+    containers: list[ContainerResult]
 
 
 class ListenAnswer(AnswerStatus, ListenResult):

@@ -19,6 +19,10 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.answers import
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Compared, Run, addresses_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.evidence import Origin, Results
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.from_containers import (
+    container_verdicts,
+    tried_containers,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.host_answers import HostAnswers, Registered
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.suspects import (
     SuspectPacket,
@@ -90,13 +94,16 @@ def origins_of(plan: Plan, hosts: Iterable[str]) -> dict[str, Origin]:
 
 
 def results_of(plan: Plan, verify_run: VerifyRun, answers: Registered) -> Results:
-    """Return what the hosts reported of their probes and listeners."""
+    """Return what the hosts reported of their probes and listeners, and what their containers probed."""
+    probed = {host: phases["probed"]["results"] for host, phases in answers.items() if "results" in phases["probed"]}
+    origins, containers = origins_of(plan, answers), tried_containers(answers)
     return Results(
-        probed={host: phases["probed"]["results"] for host, phases in answers.items() if "results" in phases["probed"]},
+        probed={**probed, **{container.name: container.result["results"] for container in containers}},
         stopped={host: phases["stopped"] for host, phases in answers.items()},
         nonces={host: part["nonce"] for host, part in verify_run.parts.items()},
         passive=verify_run.options.passive,
-        origins=origins_of(plan, answers),
+        origins={**origins, **{container.name: Origin(origins[container.host].addresses) for container in containers}},
+        containers={container.name: container.host for container in containers},
     )
 
 
@@ -118,7 +125,7 @@ def compared_of(verify_run: VerifyRun, answers: Registered) -> dict[str, Compare
 
 
 def judged_verdicts(plan: Plan, verify_run: VerifyRun, results: Results) -> list[Verdict]:
-    """Return the verdicts of a run."""
+    """Return the verdicts of the connections of hosts."""
     services = plan.catalogue.services
     broad = {
         flow.name for flow in plan.flows_on.values() if not any(services[name].has_own_ports for name in flow.services)
@@ -126,9 +133,17 @@ def judged_verdicts(plan: Plan, verify_run: VerifyRun, results: Results) -> list
     return verdicts_of(verify_run.expected.expectations, results, broad)
 
 
+def _all_verdicts(plan: Plan, verify_run: VerifyRun, answers: Registered, results: Results) -> list[Verdict]:
+    """Return the verdicts of the connections of hosts, and then those of their containers."""
+    return [
+        *judged_verdicts(plan, verify_run, results),
+        *container_verdicts(tried_containers(answers), verify_run.from_containers, results),
+    ]
+
+
 def suspects(plan: Plan, verify_run: VerifyRun, answers: Registered) -> dict[str, list[SuspectPacket]]:
     """Return by host the packets to judge."""
-    verdicts = judged_verdicts(plan, verify_run, results_of(plan, verify_run, answers))
+    verdicts = _all_verdicts(plan, verify_run, answers, results_of(plan, verify_run, answers))
     drifted = {host for host, comparison in compared_of(verify_run, answers).items() if comparison.is_equal is False}
     return packets_of(verdicts, drifted)
 
@@ -146,13 +161,13 @@ def run_of(plan: Plan, verify_run: VerifyRun, answers: Registered) -> tuple[Run,
         },
     )
     run = Run(plan, results, compared_of(verify_run, checked_answers), judgements, unreadable_hosts(checked_answers))
-    verdicts = map(run.reconsidered, map(run.with_published, judged_verdicts(plan, verify_run, results)))
+    verdicts = map(run.reconsidered, map(run.with_published, _all_verdicts(plan, verify_run, answers, results)))
     return run, list(_verdicts_of_readable(verdicts, run.unreadable))
 
 
 def _verdicts_of_readable(verdicts: Iterable[Verdict], hosts: Mapping[str, str]) -> Iterable[Verdict]:
     """Yield the verdicts; a right one becomes unknown if the results of its source or target cannot be read."""
     for verdict in verdicts:
-        ends = [host for host in (verdict.expectation.source, verdict.expectation.target) if host in hosts]
+        ends = [host for host in (verdict.source_host, verdict.expectation.target) if host in hosts]
         is_unknown = bool(ends) and verdict.verdict != WRONG
         yield verdict._replace(verdict=UNKNOWN, why=UNREAD.format(ends[0])) if is_unknown else verdict

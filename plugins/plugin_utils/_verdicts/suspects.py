@@ -24,7 +24,7 @@ _MOST = 3000  # packets a host: a host that drops everything has as many wrong v
 
 
 class SuspectPacket(NamedTuple):
-    """An opening packet as one host sees it: `in` or `out`."""
+    """An opening packet as one host sees it: `in`, `out`, or `through` for a packet of its container."""
 
     direction: str
     protocol: str
@@ -67,8 +67,17 @@ def packets_of(
 
 
 def packets_at_ends(verdict: Verdict) -> list[tuple[str, SuspectPacket]]:
-    """Return the packet of a connection as the source and as the target see it."""
+    """Return the packet of a connection as the source and as the target see it.
+
+    The packet of a container goes through its host. The target is not asked, because the address that
+    it sees depends on NAT.
+    """
     expectation = verdict.expectation
+    if verdict.container_of:
+        packet = SuspectPacket(
+            "through", expectation.protocol, verdict.seen.source, expectation.address, expectation.port
+        )
+        return [(verdict.container_of, packet), (expectation.target, packet._replace(source=""))]
     return [
         (
             expectation.source,

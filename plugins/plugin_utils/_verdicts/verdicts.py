@@ -35,6 +35,7 @@ class Verdict(NamedTuple):
 
     Some silence without listeners is `unproven`: nothing speaks against it, and nothing proves it. So is an address to
     which the source has no route, where it has one to another address of the target in the same family.
+    `container_of` is the host whose container the source is; empty if the source is a host.
     """
 
     expectation: Expectation
@@ -42,6 +43,17 @@ class Verdict(NamedTuple):
     held_by: str
     verdict: str
     why: str
+    container_of: str = ""
+
+    @property
+    def source_host(self) -> str:
+        """Return the host that the connection leaves: the source, or the host of the container."""
+        return self.container_of or self.expectation.source
+
+    @property
+    def denying_host(self) -> str:
+        """Return the host whose policy denies the connection."""
+        return self.source_host if self.expectation.denied_by == "source" else self.expectation.target
 
 
 class _Case(NamedTuple):

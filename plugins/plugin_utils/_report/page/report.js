@@ -491,6 +491,9 @@ function showSummary() {
   const facts = [`${count("connection")} from ${count("source")} to ${count("target")}.`, summary.outsiders.length
     ? `From outside the managed groups: ${some(summary.outsiders, 6)}.`
     : "No host outside the managed groups took part: nothing shows that strangers are blocked."];
+  if (summary.from_containers !== null) {
+    facts.push(`From containers of hosts with restricted egress: ${plural(summary.from_containers, "connection")}.`);
+  }
   if (mode === "passive") {
     facts.push("Passive mode: verify started no listeners. On a port where nothing listens, no answer and a refusal do "
       + "not show what the firewall does.");

@@ -181,6 +181,7 @@ def test_each_host_gets_its_tasks(tmp_path: Path) -> None:
         "addresses": ["192.0.2.11"],
         "probes": [],
         "counted": [],
+        "containers": {"interfaces": [], "probes": []},
         "progress": parts[False]["progress"],
     }
     assert {name: value for name, value in parts[False].items() if name not in own} == {
@@ -194,6 +195,7 @@ def test_each_host_gets_its_tasks(tmp_path: Path) -> None:
         "addresses": [],
         "counted": ["443/tcp", "5432/tcp"],
         "probes": [{"address": "192.0.2.11", "ports": ["443/tcp", "5432/tcp"], "names": []}],
+        "containers": {"interfaces": [], "probes": []},
         "progress": parts[True]["progress"],
     }
     assert parts[True]["lifetime"] == parts[False]["lifetime"] > 60

@@ -30,6 +30,13 @@ def test_bad_ports_are_refused(ports: list[str], text: str) -> None:
     )
 
 
+def test_bad_ports_for_containers_are_refused() -> None:
+    containers = {"interfaces": ["docker*"], "probes": [{"address": "10.0.0.1"}]}
+    assert module("verify_probe", probes=[], containers=containers)["msg"] == (
+        "missing required arguments: ports found in containers -> probes"
+    )
+
+
 def test_a_host_name_is_refused() -> None:
     assert module("verify_probe", probes=[{"address": "ctl1", "ports": []}])["msg"] == (
         "Invalid probes: got 'ctl1', expected an IPv4 or IPv6 address."

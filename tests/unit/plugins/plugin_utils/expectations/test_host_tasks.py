@@ -47,6 +47,7 @@ def test_each_host_has_a_task() -> None:
         "listen": [],
         "addresses": [],
         "counted": ["443/tcp", "9090/udp"],
+        "containers": {"interfaces": [], "probes": []},
         "probes": [
             {"address": address, "ports": ["443/tcp", "9090/udp"], "names": []}
             for address in ("10.0.0.1", "10.2.0.1", "10.1.0.1", "10.1.0.2", "10.1.0.3")
@@ -69,7 +70,7 @@ def test_ports_are_in_order() -> None:
 def test_a_run_can_be_kept_and_read_again() -> None:
     run = begin()
     again = pickle.loads(pickle.dumps(run))
-    assert (again.options, again.expected, again.parts) == tuple(run)
+    assert again == run
 
 
 def test_a_run_has_one_key_and_each_host_one_nonce() -> None:
@@ -102,6 +103,7 @@ def test_hosts_without_work_have_an_empty_task() -> None:
             "lifetime": 60 + 2 * 26,
             "probes": [],
             "counted": [],
+            "containers": {"interfaces": [], "probes": []},
             "progress": {"hosts": 0, "connections": 0},
         },
     )
@@ -128,6 +130,25 @@ def test_limits_must_be_positive(name: str, value: int) -> None:
     with pytest.raises(PortFileError) as failed:
         begin(**{name: value})
     assert str(failed.value) == f"Invalid verify_{name}: got {value}, expected a number greater than 0."
+
+
+def test_containers_wait_one_after_the_other() -> None:
+    assert lifetime(0, 1, LIMITS, containers=4) == lifetime(0, 1, LIMITS) + 2 * 4 * 3
+
+
+def test_containers_of_a_host_with_restricted_egress_try_some_of_its_connections() -> None:
+    hosts = {**HOSTS, "mon": {**HOSTS["mon"], "egress": "restricted", "filtered_containers": ["pods*"]}}
+    run = new_run(plan_of(hosts), VerifyOptions(tuple(hosts), "", False, LIMITS))
+    task = run.parts["mon"]["containers"]
+    assert task["interfaces"] == ["pods*"]
+    tried = [(group["address"], port) for group in task["probes"] for port in group["ports"]]
+    assert tried and set(tried) == {
+        (item.address, f"{item.port}/{item.protocol}") for item in run.from_containers["mon"]
+    }
+    assert all(set(group) == {"address", "ports"} for group in task["probes"])
+    assert [name for name, part in run.parts.items() if part["containers"]["probes"]] == ["mon"]
+    assert pickle.loads(pickle.dumps(run)) == run
+    assert run.parts["ctl"]["lifetime"] > begin("").parts["ctl"]["lifetime"]
 
 
 # Most probes of a host, hosts, limits: three seconds of silence a thousand, 1 ms a try, six echoes, 20 s for a module.

@@ -301,6 +301,20 @@ def test_of_many_kinds_of_target_only_those_with_something_wrong_are_shown() -> 
     ]
 
 
+def test_a_container_is_a_source_of_its_own_and_its_host_a_host_that_connections_come_from() -> None:
+    inside = verdict("a (container 172.17.0.2)", 22, "ssh")._replace(container_of="a")
+    unproven = inside._replace(verdict="unproven", expectation=inside.expectation._replace(port=23))
+    shown = found(RIGHT, inside, unproven)._replace(asks_containers=True)
+    assert report(shown)[1:3] == ["  A  a", "  B  a (container 172.17.0.2)"]
+    assert (summary(shown)["sources"], summary(shown)["from_containers"]) == (1, 1)
+    assert report(shown)[-1].endswith("From outside: outsider. From containers: 1.")
+
+
+def test_it_is_said_that_no_container_ran_where_one_would_have_been_asked() -> None:
+    assert report(found(RIGHT)._replace(asks_containers=True))[-1].endswith(" From containers: 0.")
+    assert "containers" not in report(found(RIGHT))[-1]
+
+
 def test_what_was_not_tested_is_not_among_what_is_right() -> None:
     items = [
         verdict("a", 80),
@@ -335,6 +349,7 @@ def test_counts_are_plain() -> None:
         "wrong": 1,
         "unknown": 1,
         "not_tested": 3,
+        "from_containers": None,
         "outsiders": ["outsider"],
         "left_out": [],
         "not_running_policy": ["s", "u"],

@@ -96,7 +96,7 @@ def assert_fit_to_be_seen(texts: list[str]) -> None:
 
 
 def of_host(verdicts: Verdicts, host: str) -> Verdicts:
-    return {key: item for key, item in verdicts.items() if host in (key.source, key.target)}
+    return {key: item for key, item in verdicts.items() if host in (item.source_host, key.target)}
 
 
 def right(verdicts: Verdicts) -> dict[Expectation, str]:
@@ -109,8 +109,9 @@ def right(verdicts: Verdicts) -> dict[Expectation, str]:
 
 def test_the_answers_are_worth_spoiling() -> None:
     """Some connections are right, wrong and unknown; every host has an answer, and each kind of answer is there."""
-    assert {item.verdict for item in before().values()} == {"right", "wrong", "unknown"}
+    assert {item.verdict for item in before().values()} == {"right", "wrong", "unknown", "unproven"}
     assert all(right(of_host(before(), host)) for host in SAID)
+    assert any(item.container_of and item.verdict == "right" for item in before().values())
     assert {name for names in SAID.values() for name, said in names.items() if not said.get("skipped")} == set(
         NAMES.values()
     )
@@ -205,6 +206,38 @@ SHAPES: dict[str, tuple[str, str, tuple[Any, ...], str, Any, str]] = {
         "replaced",
         [],
         "verify_probe: results[0].address: got a list, expected an IPv4 or IPv6 address.",
+    ),
+    "a result of a container without its address": (
+        "mon",
+        "verify_probed",
+        ("containers", 0, "results", 0, "address"),
+        "deleted",
+        None,
+        "verify_probe: containers[0].results[0].address: got nothing, expected a value.",
+    ),
+    "a container of no address": (
+        "mon",
+        "verify_probed",
+        ("containers", 0, "address"),
+        "replaced",
+        "0.0.0.0",
+        "verify_probe: containers[0].address: got '0.0.0.0', expected an address of a container.",
+    ),
+    "a container that is there twice": (
+        "mon",
+        "verify_probed",
+        ("containers", 0),
+        "twice",
+        None,
+        "verify_probe: containers: got 10.88.0.2 twice, expected it once.",
+    ),
+    "more containers than are asked": (
+        "mon",
+        "verify_probed",
+        ("containers",),
+        "replaced",
+        [{"address": f"10.88.0.{number}", "interface": "podman0", "results": []} for number in range(5)],
+        "verify_probe: containers: got 5, expected at most 4.",
     ),
     "a path that is known by a word": (
         "laptop",

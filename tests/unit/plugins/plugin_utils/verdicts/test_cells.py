@@ -190,10 +190,14 @@ def test_named_services_come_before_broad_ones(port: int, protocol: str, service
         (verdict(flow="https", port=53, protocol="udp"), ""),
         (verdict(denied_by="target", hosts=("n1", "ctl")), "no rule of ctl: drop"),
         (verdict(denied_by="source", hosts=("n1", "ctl")), "no rule of n1: drop"),
+        (
+            verdict(denied_by="source", hosts=("n1 (container 10.88.0.2)", "ctl"))._replace(container_of="n1"),
+            "no rule of n1: drop",
+        ),
     ],
 )
 def test_the_rule_of_the_policy_in_words(about: Verdict, rule: str) -> None:
-    assert run().rule(about.expectation) == rule
+    assert run().rule(about) == rule
 
 
 # ---- what the rulesets say

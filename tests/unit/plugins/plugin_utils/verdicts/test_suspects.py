@@ -62,6 +62,14 @@ def test_a_packet_without_a_source_is_not_asked_about() -> None:
     assert packets_of([verdict("unknown", source="")], ["a", "b"]) == {}
 
 
+def test_the_packet_of_a_container_goes_through_its_host() -> None:
+    inside = verdict("wrong", source="172.17.0.2", hosts=("a (container 172.17.0.2)", "b"))._replace(container_of="a")
+    through = OUT._replace(direction="through", source="172.17.0.2")
+    assert packets_of([inside], []) == packets_of([inside._replace(verdict="right")], ["a", "b"]) == {"a": [through]}
+    defaults = {name: about.get("default") for name, about in PACKET.items()}
+    assert parse_query({**defaults, **as_options([through])[0]}).direction == "through"
+
+
 def test_each_packet_is_asked_about_once() -> None:
     assert packets_of([verdict("wrong"), verdict("wrong")], ["a"]) == {"a": [OUT], "b": [IN]}
 
