@@ -88,7 +88,8 @@ class Platform:
 
     def __init__(self, pair: Pair, inside: Space, processes: Path) -> None:
         self.pair, self.inside, self.processes = pair, inside, processes
-        (processes / str(inside.pid)).symlink_to(f"/proc/{inside.pid}")
+        for name in (str(inside.pid), "thread-self"):
+            (processes / name).symlink_to(f"/proc/{name}")
         pair.peer.run("mount", "-t", "tmpfs", "tmpfs", "/run")
         pair.peer.arrange("ip route add 198.51.100.0/24 via 192.0.2.1; ip route add 2001:db8:5::/64 via 2001:db8::1")
 
@@ -280,30 +281,47 @@ def test_the_judge_says_what_the_policy_does_with_packets_of_containers(
 # ---- which containers
 
 
-def test_a_container_behind_a_bridge_is_found_by_the_name_of_the_bridge(platform: Platform) -> None:
+@pytest.fixture(name="other")
+def _other() -> Iterator[Space]:
+    space = Space()
+    yield space
+    space.close()
+
+
+def test_of_the_containers_behind_a_bridge_one_is_enough(platform: Platform, other: Space) -> None:
     platform.pair.host.arrange(
-        "ip link add docker0 type bridge; ip link set docker0 up; ip link set back0 master docker0"
+        "ip link add docker0 type bridge; ip link set docker0 up; ip link set back0 master docker0\n"
+        f"ip link add back1 master docker0 type veth peer name back0 netns {other.pid}"
     )
+    other.arrange("ip link set back0 up; ip address add 198.51.100.3/24 dev back0")
+    for number, space in enumerate((other, platform.inside), 1):
+        (platform.processes / str(number)).symlink_to(f"/proc/{space.pid}")
     with platform.pair.host.entered():
         before = os.stat("/proc/thread-self/ns/net").st_ino
         found = list(containers(["docker*"], str(platform.processes)))
         assert os.stat("/proc/thread-self/ns/net").st_ino == before
-        assert [(one.interface, one.addresses) for one in found] == [("docker0", tuple(CONTAINER.values()))]
+        assert [(one.interface, one.addresses) for one in found] == [("docker0", ("198.51.100.3",))]
         assert not list(containers(["back*"], str(platform.processes)))
 
 
+def test_each_interface_leads_to_its_own_namespace(platform: Platform) -> None:
+    """The numbers of interfaces are the same in several namespaces, so they do not say which one it is."""
+    peer, inside = platform.pair.peer, platform.inside
+    for name, space in (("1", peer), ("2", inside)):
+        (platform.processes / name).symlink_to(f"/proc/{space.pid}")
+    (platform.processes / "3").mkdir()  # it has just ended
+    with platform.pair.host.entered():
+        found = {one.interface: one.addresses for one in containers(["*"], str(platform.processes))}
+    assert list(found) == ["eth0", "fab0", "back0"]
+    assert found["back0"] == tuple(CONTAINER.values()) and found["eth0"] == (PEER[4], PEER[6])
+
+
 def test_the_module_finds_it_among_all_processes(platform: Platform) -> None:
-    asked = {"interfaces": ["back*"], "probes": [{"address": PEER[4], "ports": ["9/tcp"]}]}
+    probes = [{"address": address, "ports": ["9/tcp"]} for address in (PEER[4], PEER[6])]
+    asked = {"interfaces": ["back*"], "probes": probes}
     [found] = platform.pair.module("verify_probe", probes=[], containers=asked, timeout=TIMEOUT)["containers"]
     assert (found["address"], found["interface"]) == (CONTAINER[4], "back0")
-    assert [result["refused"] for result in found["results"]] == [["9/tcp"]]
-
-
-def test_of_several_processes_of_a_container_one_is_enough(platform: Platform) -> None:
-    with platform.inside.entered(), platform.pair.host.entered():
-        (platform.processes / "1").symlink_to(f"/proc/{platform.inside.pid}")
-        (platform.processes / "2").symlink_to("/proc/self")
-        (platform.processes / "3").symlink_to(f"/proc/{platform.pair.peer.pid}")
-        (platform.processes / "4").mkdir()  # it has just ended
-        found = list(containers(["*"], str(platform.processes)))
-    assert [one.interface for one in found] == ["back0", "eth0", "fab0"]
+    assert [result["refused"] for result in found["results"]] == [["9/tcp"], ["9/tcp"]]
+    platform.inside.arrange("ip -6 address flush dev back0 scope global")
+    [found] = platform.pair.module("verify_probe", probes=[], containers=asked, timeout=TIMEOUT)["containers"]
+    assert [result["address"] for result in found["results"]] == [PEER[4]]
