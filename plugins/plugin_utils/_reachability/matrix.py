@@ -1,0 +1,155 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who reaches whom: the ports that the flows of a plan open between classes of hosts, and to networks outside.
+
+A host in observe mode and a trusted interface accept more than the flows; the matrix has only what the flows open.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Rule
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, merged
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Address, Connections
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass, classes_of
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+
+
+class Opening(NamedTuple):
+    """Ports of one class of hosts that one flow opens to another class; `services` are those of the flow with them."""
+
+    source: HostClass
+    target: HostClass
+    flow: str
+    services: tuple[str, ...]
+    ports: tuple[PortRange, ...]
+
+
+class OutsideOpening(NamedTuple):
+    """Ports of a class of hosts that one flow opens to networks that are no addresses of hosts in the inventory.
+
+    `endpoints` are the sources of the flow with these networks.
+    """
+
+    target: HostClass
+    flow: str
+    services: tuple[str, ...]
+    ports: tuple[PortRange, ...]
+    endpoints: tuple[str, ...]
+    networks: tuple[str, ...]
+
+
+class Matrix(NamedTuple):
+    """The classes of all hosts, and what is open to whom. Only managed hosts are targets."""
+
+    classes: list[HostClass]
+    openings: list[Opening]
+    outside: list[OutsideOpening]
+
+
+def matrix_of(plan: Plan) -> Matrix:
+    """Return who reaches whom. The time grows with the number of pairs of classes, not of hosts."""
+    connections = Connections(plan, sorted(plan.inventory.hosts))
+    classes = classes_of(connections)
+    search = _Search(connections)
+    targets = [host_class for host_class in classes if host_class.policy]
+    return Matrix(
+        classes,
+        [opening for target in targets for source in classes for opening in search.between(source, target)],
+        [opening for target in targets for opening in search.outside(target)],
+    )
+
+
+@dataclass
+class _Search:
+    connections: Connections
+    _rules: dict[tuple[str, str], list[tuple[str, Rule]]] = field(default_factory=dict)
+    _allowed: dict[tuple[str, frozenset[str]], list[PortRange]] = field(default_factory=dict)
+    _addresses: list[tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        both = (self.connections.reached, self.connections.comes_from)
+        texts = {address.text for by_host in both for addresses in by_host.values() for address in addresses}
+        self._addresses = sorted((network.version, network.first) for network in map(parse_network, texts))
+
+    def between(self, source: HostClass, target: HostClass) -> Iterator[Opening]:
+        """Yield what the flows open between two classes. The members of one class reach each other."""
+        pair = (source.members[0], target.members[-1])
+        if pair[0] == pair[1] or self.connections.why_not(*pair):
+            return
+        ports: dict[str, list[PortRange]] = defaultdict(list)
+        for address in _one_of_each_kind(self.connections.reached[pair[1]]):
+            for peer in _one_of_each_kind(self.connections.source_addresses(pair[0], address)):
+                for rule in self._accepting(target.policy, "in", peer):
+                    ports[rule.flow] += self._leaving(source.policy, rule.ports, address)
+        for flow in sorted(flow for flow, ranges in ports.items() if ranges):
+            ranges = merged(ports[flow])
+            yield Opening(source, target, flow, self._services(flow, ranges), tuple(ranges))
+
+    def outside(self, target: HostClass) -> Iterator[OutsideOpening]:
+        """Yield what the flows open on a class for networks outside."""
+        networks_of = self.connections.plan.policies[target.policy]["networks"]
+        for key, rule in sorted(self._rules_of(target.policy, "in"), key=lambda pair: pair[1].flow):
+            networks = tuple(network for network in networks_of[key] if not self._is_of_hosts(network))
+            if networks:
+                services = self._services(rule.flow, rule.ports)
+                yield OutsideOpening(
+                    target, rule.flow, services, rule.ports, self._endpoints(rule.flow, networks), networks
+                )
+
+    def _accepting(self, policy: str, direction: str, peer: Address) -> Iterator[Rule]:
+        networks = self.connections.kinds[peer.kind].networks
+        return (rule for key, rule in self._rules_of(policy, direction) if key in networks)
+
+    def _leaving(self, policy: str, ports: Iterable[PortRange], target: Address) -> list[PortRange]:
+        """Return those of the ports that the source may connect to; an unmanaged host may connect to all."""
+        if not policy or self.connections.policy(policy).egress == "open":
+            return list(ports)
+        key = (policy, self.connections.kinds[target.kind].networks)
+        if key not in self._allowed:
+            rules = self._accepting(policy, "out", target)
+            self._allowed[key] = merged(port_range for rule in rules for port_range in rule.ports)
+        return common_ports(ports, self._allowed[key])
+
+    def _rules_of(self, policy: str, direction: str) -> list[tuple[str, Rule]]:
+        """Return the rules of a policy, each with the key of its networks."""
+        if (policy, direction) not in self._rules:
+            raw = self.connections.plan.policies[policy]["rules"]
+            rules = zip(raw, self.connections.policy(policy).rules)
+            self._rules[policy, direction] = [
+                (data["peers"], rule) for data, rule in rules if rule.direction == direction
+            ]
+        return self._rules[policy, direction]
+
+    def _services(self, flow: str, ports: Iterable[PortRange]) -> tuple[str, ...]:
+        plan, ranges = self.connections.plan, list(ports)
+        services = {name: plan.catalogue.services[name].ports for name in plan.flows_on[flow].services}
+        return tuple(name for name, own in services.items() if common_ports(own, ranges))
+
+    def _is_of_hosts(self, network: str) -> bool:
+        """Return whether all addresses of a network are those of hosts in the inventory."""
+        parsed = parse_network(network)
+        first = bisect_left(self._addresses, (parsed.version, parsed.first))
+        after = bisect_right(self._addresses, (parsed.version, parsed.last))
+        return bool(after - first == parsed.size)
+
+    def _endpoints(self, flow: str, networks: Iterable[str]) -> tuple[str, ...]:
+        book, parsed = self.connections.plan.addresses, list(map(parse_network, networks))
+        return tuple(
+            name
+            for name in self.connections.plan.flows_on[flow].sources
+            if any(own in network or network in own for own in book.networks(name) for network in parsed)
+        )
+
+
+def _one_of_each_kind(addresses: Iterable[Address]) -> list[Address]:
+    return list({address.kind: address for address in addresses}.values())
