@@ -69,6 +69,26 @@ def matrix_of(plan: Plan) -> Matrix:
     )
 
 
+def by_host(matrix: Matrix) -> Matrix:
+    """Return the matrix with a class for each host."""
+    single = {
+        host: host_class._replace(name=host, members=(host,))
+        for host_class in matrix.classes
+        for host in host_class.members
+    }
+    return Matrix(
+        list(single.values()),
+        [
+            opening._replace(source=single[source], target=single[target])
+            for opening in matrix.openings
+            for target in opening.target.members
+            for source in opening.source.members
+            if source != target
+        ],
+        [opening._replace(target=single[host]) for opening in matrix.outside for host in opening.target.members],
+    )
+
+
 @dataclass
 class _Search:
     connections: Connections

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report of verify as one HTML page that loads nothing: a template, and the report packed inside."""
+"""HTML pages that load nothing, such as the report of verify: a template, and the data packed inside."""
 
 from __future__ import annotations
 
@@ -23,9 +23,14 @@ _WHOLE = tuple(key for key in Report.__annotations__ if key not in ("format", "c
 
 def page(data: Report) -> str:
     """Return the page of a report (format 2), one self-contained file. Raises KeyError for an incomplete report."""
-    style, script = _text("report.css"), _text("report.js")
-    parts = {"STYLE": style, "SCRIPT": script, "POLICY": _policy(style, script), "DATA": _embedded(packed(data))}
-    return re.sub("@([A-Z]+)@", lambda match: parts[match[1]], _text("report.html"))
+    return page_of("report", packed(data))
+
+
+def page_of(name: str, data: object) -> str:
+    """Return a page of data; its template and script have this name, and all pages have one style."""
+    style, script = _text("report.css"), _text(f"{name}.js")
+    parts = {"STYLE": style, "SCRIPT": script, "POLICY": _policy(style, script), "DATA": _embedded(data)}
+    return re.sub("@([A-Z]+)@", lambda match: parts[match[1]], _text(f"{name}.html"))
 
 
 def _text(name: str) -> str:

@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write who reaches whom as text, JSON, CSV, Markdown and an HTML page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page_of
+
+FORMAT = 1
+OUTSIDE = "outside"
+# How many hosts or networks a line names.
+_SHOWN = 4
+# The widest column of ports in characters; wider texts move the rest of their line.
+_WIDEST = 30
+_COLUMNS = ("from", "to", "ports", "services", "flow", "from_hosts", "to_hosts", "networks")
+
+
+def data_of(matrix: Matrix) -> dict[str, Any]:
+    """Return plain data: the `classes` by name, the `openings` between them, and those for networks `outside`."""
+    return {
+        "format": FORMAT,
+        "classes": {
+            host_class.name: {"hosts": list(host_class.members), "managed": bool(host_class.policy)}
+            for host_class in matrix.classes
+        },
+        "openings": [
+            {"from": opening.source.name, "to": opening.target.name, **_what(opening)} for opening in matrix.openings
+        ],
+        "outside": [
+            {
+                "to": opening.target.name,
+                **_what(opening),
+                "endpoints": list(opening.endpoints),
+                "networks": list(opening.networks),
+            }
+            for opening in matrix.outside
+        ],
+    }
+
+
+def _what(opening: Any) -> dict[str, Any]:
+    return {"flow": opening.flow, "services": list(opening.services), "ports": list(map(str, opening.ports))}
+
+
+# ---- the screen
+
+
+def lines(matrix: Matrix) -> list[str]:
+    """Return the matrix for a screen: by target what is open to whom, and at the end what is open to outside."""
+    result = []
+    for target in (host_class for host_class in matrix.classes if host_class.policy):
+        result += [_class_text(target), *(f"  {text}" for text in _rows(_by_ports(matrix, target))), ""]
+    outside = _rows(_outside_by_ports(matrix))
+    return [*result, "Open to networks outside the inventory:", *(f"  {text}" for text in outside or ["nothing"])]
+
+
+def _by_ports(matrix: Matrix, target: HostClass) -> dict[tuple[str, str], list[str]]:
+    """Return the sources by ports and flow."""
+    rows: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for opening in matrix.openings:
+        if opening.target.name == target.name:
+            rows[_shortened(list(map(str, opening.ports))), opening.flow].append(opening.source.name)
+    for outside in matrix.outside:
+        if outside.target.name == target.name:
+            ports = _shortened(list(map(str, outside.ports)))
+            rows[ports, outside.flow].append(_networks_text(outside.endpoints, outside.networks))
+    return dict(sorted(rows.items(), key=lambda item: item[0][1]))
+
+
+def _outside_by_ports(matrix: Matrix) -> dict[tuple[str, str], list[str]]:
+    """Return the targets by ports, and the networks with the flow."""
+    rows: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for opening in matrix.outside:
+        flow = f"{opening.flow} from {_networks_text(opening.endpoints, opening.networks)}"
+        rows[_shortened(list(map(str, opening.ports))), flow].append(opening.target.name)
+    return dict(sorted(rows.items(), key=lambda item: item[0][1]))
+
+
+def _rows(rows: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
+    width = min(max((len(ports) for ports, _flow in rows), default=0), _WIDEST)
+    return [f"{ports:{width}}  {flow}: {', '.join(dict.fromkeys(names))}" for (ports, flow), names in rows.items()]
+
+
+def _class_text(host_class: HostClass) -> str:
+    hosts = _shortened(host_class.members)
+    return host_class.name if host_class.members == (host_class.name,) else f"{host_class.name} ({hosts})"
+
+
+def _networks_text(endpoints: Sequence[str], networks: Sequence[str]) -> str:
+    return " ".join(filter(None, [OUTSIDE, ", ".join(endpoints), f"({_shortened(networks)})"]))
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+# ---- files
+
+
+def _records(matrix: Matrix) -> list[dict[str, str]]:
+    """Return a record for each opening, sorted, so that a file of them shows in a merge request what opens."""
+    records = [_record(opening.source.name, opening, from_hosts=opening.source.members) for opening in matrix.openings]
+    records += [
+        _record(" ".join([OUTSIDE, *opening.endpoints]), opening, networks=opening.networks)
+        for opening in matrix.outside
+    ]
+    return sorted(records, key=lambda record: [record[name] for name in ("to", "from", "flow", "ports", "networks")])
+
+
+def _record(source: str, opening: Any, from_hosts: Sequence[str] = (), networks: Sequence[str] = ()) -> dict[str, str]:
+    return {
+        "from": source,
+        "to": opening.target.name,
+        "ports": " ".join(map(str, opening.ports)),
+        "services": " ".join(opening.services),
+        "flow": opening.flow,
+        "from_hosts": " ".join(from_hosts),
+        "to_hosts": " ".join(opening.target.members),
+        "networks": " ".join(networks),
+    }
+
+
+def _json(matrix: Matrix) -> str:
+    return json.dumps(data_of(matrix), indent=1) + "\n"
+
+
+def _csv(matrix: Matrix) -> str:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_records(matrix))
+    return file.getvalue()
+
+
+def _markdown(matrix: Matrix) -> str:
+    classes = [
+        f"| {_cell(host_class.name)} | {_cell(', '.join(host_class.members))} |" for host_class in matrix.classes
+    ]
+    rows = [
+        "| {} |".format(" | ".join(_cell(record[name]) for name in ("to", "from", "ports", "flow", "networks")))
+        for record in _records(matrix)
+    ]
+    return "\n".join(
+        [
+            "| to | from | ports | flow | networks outside |",
+            "| --- | --- | --- | --- | --- |",
+            *rows,
+            "",
+            "| class | hosts |",
+            "| --- | --- |",
+            *classes,
+            "",
+        ]
+    )
+
+
+def _cell(text: str) -> str:
+    return shown(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _html(matrix: Matrix) -> str:
+    return page_of("matrix", shown_data(data_of(matrix)))
+
+
+# What writes a file, by the end of its name.
+WRITERS: Mapping[str, Callable[[Matrix], str]] = {".json": _json, ".csv": _csv, ".md": _markdown, ".html": _html}
