@@ -35,7 +35,7 @@ function fill(table, heads, rows) {
   const body = table.createTBody();
   for (const row of rows) {
     const line = body.insertRow();
-    for (const text of row) line.append(element("td", text, "long"));
+    for (const text of row) line.append(element("td", text, text.length > 30 ? "long" : ""));
   }
 }
 
